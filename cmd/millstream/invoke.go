@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newInvoke() *cobra.Command {
+	var flags clientFlags
+	var event, file string
+	cmd := &cobra.Command{
+		Use:   "invoke FUNCTION",
+		Short: "Run a function once and print its answer",
+		Long: `Run a function once and print its answer, and on stderr the end of what it printed.
+Ends with code 1 when the function failed.`,
+		Example: `  millstream invoke on-order --event '{"id":"o-1"}'
+  millstream invoke on-order --event-file event.json
+  millstream tail orders --json --limit 1 | millstream invoke on-order --event-file -`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			payload := []byte(event)
+			switch file {
+			case "":
+			case "-":
+				payload, err = io.ReadAll(cmd.InOrStdin())
+			default:
+				payload, err = os.ReadFile(file)
+			}
+			if err != nil {
+				return fmt.Errorf("read the event: %w", err)
+			}
+			inv, err := client.Invoke(cmd.Context(), args[0], payload)
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				err = printJSON(cmd.OutOrStdout(), inv)
+			} else {
+				if inv.Log != "" {
+					fmt.Fprintln(cmd.ErrOrStderr(), strings.TrimRight(inv.Log, "\n"))
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(inv.Payload))
+			}
+			if err == nil && inv.Error != "" {
+				err = exitError(1)
+			}
+			return err
+		},
+	}
+	flags.add(cmd)
+	flags.addScope(cmd)
+	cmd.Flags().StringVar(&event, "event", "{}", "the event, JSON")
+	cmd.Flags().StringVar(&file, "event-file", "", "file that holds the event; - is the standard input")
+	cmd.MarkFlagsMutuallyExclusive("event", "event-file")
+	return cmd
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/millstreamdb/millstream"
+)
+
+// listen takes the port before the data is opened, so that a second server on the
+// same port says so at once.
+func listen(addr string, insecure bool) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, fmt.Errorf("--listen %q: want HOST:PORT, such as 127.0.0.1:8000", addr)
+	}
+	ln, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("address %s is in use, perhaps by another millstream: stop it, or say --listen with another port", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", addr, err)
+	}
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !insecure {
+		return nil, errors.Join(fmt.Errorf("--listen %s can be reached from other machines, and whoever reaches it can read the data and run "+
+			"programs here: listen on 127.0.0.1, or say --insecure-listen if the network is yours alone", addr), ln.Close())
+	}
+	return ln, nil
+}
+
+// listenFront takes the port of the front door: addr, or without one the port after
+// that of server, which has the form that listen has taken. When that one is not
+// free, or server's is any, it is any.
+func listenFront(addr, server string, insecure bool) (net.Listener, error) {
+	if addr != "" {
+		return listen(addr, insecure)
+	}
+	host, port, err := net.SplitHostPort(server)
+	if err != nil {
+		return nil, err
+	}
+	if n, err := strconv.Atoi(port); err == nil && n != 0 {
+		if ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(n+1))); err == nil {
+			return ln, nil
+		}
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+}
+
+// closeLimit is how long a server that has failed may take to close. A fault of
+// the program may have left a lock locked, and then it never would.
+const closeLimit = 10 * time.Second
+
+// closeFailed closes a server whose Serve has failed.
+func closeFailed(srv *millstream.Server) error {
+	closed := make(chan error, 1)
+	go func() { closed <- srv.Close() }()
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-limit.C:
+		return fmt.Errorf("the server did not close within %s", closeLimit)
+	}
+}

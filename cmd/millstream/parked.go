@@ -1,0 +1,267 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+func newParked() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "parked",
+		Short: "Show records that triggers have set aside, send them again, or drop them",
+		Long: `A trigger whose tag millstream:on-failure is block-key or park keeps what it gives up,
+whole: it is parked. So is what an on-failure destination has not taken for an hour.
+Parked records are kept for 14 days.
+
+Records are held while their item waits for retries of its own (block-key), and telling
+while the on-failure destination is to be told of them again.`,
+	}
+	cmd.AddCommand(newParkedList(), newParkedShow(), newParkedRedrive(), newParkedDrop())
+	return cmd
+}
+
+// asideFlags choose records that are set aside.
+type asideFlags struct {
+	clientFlags
+	trigger, id, key, after, before string
+}
+
+func (f *asideFlags) add(cmd *cobra.Command) {
+	f.clientFlags.add(cmd)
+	cmd.Flags().StringVar(&f.trigger, "trigger", "", "of this trigger, by UUID (default of all)")
+	cmd.Flags().StringVar(&f.id, "id", "", "this record")
+	cmd.Flags().StringVar(&f.key, "key", "", "of this item: an attribute of its key, or the whole key as JSON")
+	cmd.Flags().StringVar(&f.after, "after", "", "set aside after a time (2026-01-02T15:04:05Z), or less than a duration ago (2h)")
+	cmd.Flags().StringVar(&f.before, "before", "", "set aside before a time, or more than a duration ago")
+}
+
+func (f *asideFlags) filter(now time.Time) (admin.AsideFilter, error) {
+	out := admin.AsideFilter{ID: f.id, Key: f.key}
+	var err error
+	if out.After, err = moment(now, "--after", f.after); err != nil {
+		return out, err
+	}
+	out.Before, err = moment(now, "--before", f.before)
+	return out, err
+}
+
+// moment reads a time, or a duration before now; zero for the empty text.
+func moment(now time.Time, flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("%s %q: want a time such as 2026-01-02T15:04:05Z, or a duration such as 2h", flag, text)
+	}
+	return t, nil
+}
+
+// triggers are those that the flags name.
+func (f *asideFlags) triggers(ctx context.Context, client *admin.Client) ([]admin.Trigger, error) {
+	if f.trigger != "" {
+		t, err := client.Trigger(ctx, f.trigger)
+		return []admin.Trigger{t}, err
+	}
+	return client.Triggers(ctx)
+}
+
+func newParkedList() *cobra.Command {
+	var flags asideFlags
+	var kind string
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List records that are set aside",
+		Example: `  millstream parked ls
+  millstream parked ls --trigger UUID --key order-17 --kind held`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := flags.filter(time.Now())
+			if err != nil {
+				return err
+			}
+			filter.Kind = kind
+			if kind == "all" {
+				filter.Kind = ""
+			}
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			triggers, err := flags.triggers(cmd.Context(), client)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			n := 0
+			for _, t := range triggers {
+				err := client.AsideRecords(cmd.Context(), t.UUID, filter, func(r admin.AsideRecord) error {
+					if n++; flags.json {
+						return printJSON(out, struct {
+							Trigger string `json:"trigger"`
+							admin.AsideRecord
+						}{t.UUID, r})
+					}
+					if n == 1 {
+						fmt.Fprintln(w, "KIND\tSINCE\tFUNCTION\tKEY\tATTEMPTS\tERROR\tTRIGGER\tID")
+					}
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Kind, r.Since.Local().Format(time.DateTime), t.Function, r.Keys,
+						r.Attempts, oneLine(cmp.Or(r.Error, r.Reason, "-"), 60), t.UUID, r.ID)
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+			if n == 0 && !flags.json {
+				fmt.Fprintln(out, "No records.")
+			}
+			return w.Flush()
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVar(&kind, "kind", "parked", "parked, held, telling or all")
+	return cmd
+}
+
+// oneLine cuts a text to a line of a table.
+func oneLine(s string, most int) string {
+	s, _, more := strings.Cut(s, "\n")
+	if r := []rune(s); len(r) > most {
+		s, more = string(r[:most]), true
+	}
+	if more {
+		s += "..."
+	}
+	return s
+}
+
+func newParkedShow() *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use:     "show TRIGGER ID",
+		Short:   "Show one record that is set aside, whole",
+		Example: `  millstream parked show UUID ID --json | jq .record`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			r, err := client.AsideRecord(cmd.Context(), args[0], args[1])
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), r)
+			}
+			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, row := range [][2]string{
+				{"ID", r.ID}, {"Kind", r.Kind + ", since " + r.Since.Local().Format(time.DateTime)}, {"Shard", r.Shard},
+				{"Number", r.SequenceNumber}, {"Written", r.Written.Local().Format(time.DateTime)}, {"Keys", string(r.Keys)},
+				{"Attempts", fmt.Sprint(r.Attempts)}, {"Reason", r.Reason}, {"Error", r.Error}, {"Function", r.Function}, {"Record", string(r.Record)},
+			} {
+				if row[1] != "" {
+					fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
+				}
+			}
+			return w.Flush()
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func newParkedRedrive() *cobra.Command {
+	var flags asideFlags
+	var o admin.RedriveOptions
+	cmd := &cobra.Command{
+		Use:   "redrive {--trigger UUID | --all}",
+		Short: "Send parked records again, to their function or to another one",
+		Long: `Send parked records again, each through its item's lane: later records of the item
+that have not been sent wait until it has ended. Records of the item that were sent
+since it was parked were sent before it; the function must be able to take that.`,
+		Example: `  millstream parked redrive --trigger UUID --key order-17
+  millstream parked redrive --trigger UUID --function repair --rate 10`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.each(cmd, "handed over", func(client *admin.Client, trigger string, f admin.AsideFilter) (int, error) {
+				o.AsideFilter = f
+				r, err := client.Redrive(cmd.Context(), trigger, o)
+				return r.Records, err
+			})
+		},
+	}
+	flags.add(cmd)
+	all(cmd)
+	cmd.Flags().StringVar(&o.Function, "function", "", "another function that is to have them")
+	cmd.Flags().Float64Var(&o.Rate, "rate", 0, "records a second (default as fast as it goes)")
+	cmd.Flags().IntVar(&o.Limit, "limit", 0, "at most so many of a trigger (default all)")
+	return cmd
+}
+
+func newParkedDrop() *cobra.Command {
+	var flags asideFlags
+	cmd := &cobra.Command{
+		Use:     "drop {--trigger UUID | --all}",
+		Short:   "Remove parked records for good",
+		Example: `  millstream parked drop --trigger UUID --before 72h`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return flags.each(cmd, "dropped", func(client *admin.Client, trigger string, f admin.AsideFilter) (int, error) {
+				r, err := client.DropParked(cmd.Context(), trigger, f)
+				return r.Records, err
+			})
+		},
+	}
+	flags.add(cmd)
+	all(cmd)
+	return cmd
+}
+
+func all(cmd *cobra.Command) { cmd.Flags().Bool("all", false, "of all triggers") }
+
+// each does something to the chosen records of each trigger, and tells how many they were.
+func (f *asideFlags) each(cmd *cobra.Command, what string, do func(*admin.Client, string, admin.AsideFilter) (int, error)) error {
+	if all, _ := cmd.Flags().GetBool("all"); all == (f.trigger != "") {
+		return errors.New("say either --trigger UUID or --all")
+	}
+	filter, err := f.filter(time.Now())
+	if err != nil {
+		return err
+	}
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	triggers, err := f.triggers(cmd.Context(), client)
+	if err != nil {
+		return err
+	}
+	sum := admin.Redriven{}
+	for _, t := range triggers {
+		n, err := do(client, t.UUID, filter)
+		if sum.Records += n; err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), sum)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%d records %s.\n", sum.Records, what)
+	return nil
+}

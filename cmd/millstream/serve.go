@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream"
+	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/template"
+)
+
+// serveFlags are the flags of serve; the names and defaults are frozen.
+type serveFlags struct {
+	listen, data, durability, region, account, logLevel string
+
+	inMemory, insecureListen bool
+	allowedHosts             []string
+	shardRoll, statusDelay   time.Duration
+	logCap                   byteSize
+
+	httpListen, template string
+	deploy               templateFlags
+}
+
+func newServe() *cobra.Command {
+	var flags serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve DynamoDB, DynamoDB Streams and Lambda",
+		Long: `Serve DynamoDB tables, their streams, and Lambda functions, on one port.
+
+Every flag can also be set by an environment variable: MILLSTREAM_LISTEN,
+MILLSTREAM_DATA, MILLSTREAM_IN_MEMORY and so on; a flag wins over its variable.
+
+A write is answered when it has reached the disk. --durability weakens this:
+  sync      fsync before every answer (the default)
+  periodic  fsync ten times a second; a crash may lose the last moments
+  none      never on purpose; for data that can be thrown away
+
+Whoever reaches the port can run programs here. So it listens on loopback only
+unless --insecure-listen is given, and answers only to loopback names and those
+that --allowed-host lists: a web page must not reach it.`,
+		Example: `  millstream serve
+  millstream serve --in-memory --listen 127.0.0.1:9000
+  millstream serve --listen 0.0.0.0:8000 --insecure-listen --allowed-host millstream
+  millstream serve --template template.yaml
+  MILLSTREAM_DATA=/var/lib/millstream millstream serve --log-level warn`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("data") && !cmd.Flags().Changed("in-memory") {
+				flags.inMemory = false // by its variable only
+			}
+			return serve(cmd.Context(), flags, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:8000", "address to listen on; port 0 takes a free one")
+	f.StringVar(&flags.data, "data", "./millstream-data", "folder that holds the data; made when it is missing")
+	f.BoolVar(&flags.inMemory, "in-memory", false, "keep everything in memory, gone at the end")
+	f.StringVar(&flags.durability, "durability", "sync", "when a write is answered: sync, periodic or none")
+	f.StringVar(&flags.region, "region", "us-east-1", "region of what no request names one for")
+	f.StringVar(&flags.account, "account", "000000000000", "account of access keys that are not an account's 12 digits")
+	f.StringVar(&flags.logLevel, "log-level", "info", "what to log on stderr: debug, info, warn or error")
+	f.BoolVar(&flags.insecureListen, "insecure-listen", false, "allow --listen beyond loopback")
+	f.StringSliceVar(&flags.allowedHosts, "allowed-host", nil, "further name by which the server is called (repeatable; *.example.com)")
+	f.DurationVar(&flags.statusDelay, "status-delay", 0, "how long tables and indexes show CREATING, UPDATING and DELETING, such as 5s; 0: in the answers to changes only")
+	f.DurationVar(&flags.shardRoll, "shard-roll", 0, "end each shard of a stream after this time and go on in a child, such as 4h; 0: never")
+	flags.logCap = millstream.DefaultLogCap
+	f.Var(&flags.logCap, "log-cap", "how much of the streams past their retention is kept on disk for triggers that are behind, such as 500MB; 0: nothing")
+	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
+	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
+	flags.deploy.add(cmd)
+	cmd.MarkFlagsMutuallyExclusive("in-memory", "data")
+	return cmd
+}
+
+// serve runs until ctx ends. prepare, unless nil, is called before the first
+// request is answered.
+func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare func(*millstream.Server) error) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
+		return fmt.Errorf("--log-level %q: want debug, info, warn or error", flags.logLevel)
+	}
+	app, err := flags.application()
+	if err != nil {
+		return err
+	}
+	ln, err := listen(flags.listen, flags.insecureListen)
+	if err != nil {
+		return err
+	}
+	if flags.inMemory {
+		flags.data = ""
+	}
+	project, err := os.Getwd()
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	front, err := listenFront(flags.httpListen, flags.listen, flags.insecureListen)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	srv, err := millstream.Open(millstream.Options{
+		Dir:            flags.data,
+		Durability:     flags.durability,
+		Account:        flags.account,
+		Region:         flags.region,
+		Endpoint:       "http://" + ln.Addr().String(),
+		FrontEndpoint:  "http://" + reachable(front.Addr()),
+		Project:        project,
+		AllowedHosts:   flags.allowedHosts,
+		InsecureListen: flags.insecureListen,
+		ShardRoll:      flags.shardRoll,
+		StatusDelay:    flags.statusDelay,
+		LogCap:         logCap(flags.logCap),
+		FunctionOutput: out,
+		Version:        programVersion(),
+		Logger:         slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
+	})
+	if err != nil {
+		return errors.Join(err, ln.Close(), front.Close())
+	}
+	if prepare != nil {
+		if err := prepare(srv); err != nil {
+			return errors.Join(err, ln.Close(), front.Close(), srv.Close())
+		}
+	}
+	greet(out, "http://"+ln.Addr().String(), "http://"+front.Addr().String(), flags)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		if err := srv.ServeFront(ctx, front); err != nil {
+			stop(err)
+		}
+	})
+	beside.Go(func() {
+		if app == nil {
+			return
+		}
+		if err := flags.bringUp(ctx, app, "http://"+reachable(ln.Addr()), out); err != nil && ctx.Err() == nil {
+			stop(err)
+		}
+	})
+	err = srv.Serve(ctx, ln)
+	stop(nil)
+	beside.Wait()
+	if err != nil {
+		return errors.Join(err, closeFailed(srv))
+	}
+	return srv.Close()
+}
+
+// application reads the template that serve is to deploy, nil for none.
+func (f *serveFlags) application() (*template.Template, error) {
+	if f.template == "" {
+		return nil, nil
+	}
+	if _, err := f.deploy.options(); err != nil {
+		return nil, err
+	}
+	return template.Read(f.template)
+}
+
+// bringUp deploys a template to the server that has just begun to serve.
+func (f *serveFlags) bringUp(ctx context.Context, app *template.Template, endpoint string, out io.Writer) error {
+	front, err := admin.New(admin.Options{Endpoint: endpoint, Account: f.account, Region: f.region})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nDeploying %s\n", app.Path)
+	return deploy(ctx, out, app, f.deploy, front, f.account, f.region)
+}
+
+// reachable is the address of a listener as this program calls it.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return addr.String()
+}
+
+// greet tells a person how to use what has just started.
+func greet(out io.Writer, endpoint, front string, flags serveFlags) {
+	data := flags.data
+	if data == "" {
+		data = "in memory"
+	}
+	fmt.Fprintf(out, "Millstream %s serves %s (data: %s, durability: %s)\n", programVersion(), endpoint, data, flags.durability)
+	fmt.Fprintf(out, "Function URLs and HTTP APIs, also for web pages: %s\n", front)
+	switch {
+	case flags.data == "" || flags.durability == "sync":
+	case flags.durability == "periodic":
+		fmt.Fprintln(out, "WARNING: durability is weakened: a crash may lose writes of the last moments that were answered,\n"+
+			"and what was seen or done because of them.")
+	default:
+		fmt.Fprintln(out, "WARNING: durability is off: a crash may lose any write that was answered.")
+	}
+	fmt.Fprintf(out, "  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n", endpoint)
+	fmt.Fprintf(out, "  export AWS_REGION=%[1]s AWS_DEFAULT_REGION=%[1]s\n", flags.region)
+}

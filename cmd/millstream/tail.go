@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+func newTail() *cobra.Command {
+	var flags clientFlags
+	var horizon bool
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "tail TABLE",
+		Short: "Print the changes of a table as they happen",
+		Long: `Print the records of a table's stream as they happen: what was inserted, modified
+and removed, with the images that the stream's view type holds. TABLE may also be
+the ARN of a stream.`,
+		Example: `  millstream tail orders
+  millstream tail orders --from-start          with what the stream still holds
+  millstream tail orders --limit 1             wait for the next change
+  millstream tail orders --json | jq .record.dynamodb.NewImage`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			o := admin.TailOptions{Table: args[0], Horizon: horizon}
+			if strings.HasPrefix(args[0], "arn:") {
+				o.Table, o.Stream = "", args[0]
+			}
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			out, printed := cmd.OutOrStdout(), 0
+			return client.Tail(ctx, o, func(c admin.Change) error {
+				if limit > 0 && printed == limit {
+					return nil // was under way when the last one was printed
+				}
+				if printed++; printed == limit {
+					cancel()
+				}
+				if flags.json {
+					return printJSON(out, c)
+				}
+				return printChange(out, c)
+			})
+		},
+	}
+	flags.add(cmd)
+	flags.addScope(cmd)
+	cmd.Flags().BoolVar(&horizon, "from-start", false, "begin with the oldest record that the stream holds")
+	cmd.Flags().IntVar(&limit, "limit", 0, "end after so many records (default never)")
+	return cmd
+}
+
+// change is what is printed of a record.
+type change struct {
+	EventName string `json:"eventName"`
+	DynamoDB  struct {
+		Created  float64         `json:"ApproximateCreationDateTime"` // seconds since 1970
+		Keys     json.RawMessage `json:"Keys"`
+		NewImage json.RawMessage `json:"NewImage"`
+		OldImage json.RawMessage `json:"OldImage"`
+	} `json:"dynamodb"`
+}
+
+// printChange prints a record as
+//
+//	14:02:11.532  MODIFY  {"id":"o-1"}
+//	              old     {"id":"o-1","status":"placed"}
+//	              new     {"id":"o-1","status":"paid"}
+func printChange(w io.Writer, c admin.Change) error {
+	var r change
+	if err := json.Unmarshal(c.Record, &r); err != nil {
+		return fmt.Errorf("a record that is no JSON: %w", err)
+	}
+	at := time.UnixMilli(int64(r.DynamoDB.Created * 1000)).Format("15:04:05.000")
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s  %-6s  %s\n", at, r.EventName, plain(r.DynamoDB.Keys))
+	for _, image := range []struct {
+		name  string
+		value json.RawMessage
+	}{{"old", r.DynamoDB.OldImage}, {"new", r.DynamoDB.NewImage}} {
+		if image.value != nil {
+			fmt.Fprintf(&b, "%14s%-6s  %s\n", "", image.name, plain(image.value))
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// plain turns an item in DynamoDB's JSON, {"id":{"S":"a"}}, into {"id":"a"}, for
+// reading: sets become lists and binary stays base64. What it does not understand
+// it leaves as it is.
+func plain(itemJSON json.RawMessage) string {
+	var attrs map[string]json.RawMessage
+	if json.Unmarshal(itemJSON, &attrs) != nil {
+		return string(itemJSON)
+	}
+	out := make(map[string]any, len(attrs))
+	for name, value := range attrs {
+		out[name] = plainValue(value)
+	}
+	var b strings.Builder
+	if printJSON(&b, out) != nil {
+		return string(itemJSON)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func plainValue(value json.RawMessage) any {
+	var tagged map[string]json.RawMessage
+	if json.Unmarshal(value, &tagged) != nil || len(tagged) != 1 {
+		return value
+	}
+	for tag, v := range tagged {
+		switch tag {
+		case "N": // a number, in a string
+			var n json.Number
+			if json.Unmarshal(v, &n) == nil {
+				return n
+			}
+		case "NULL":
+			return nil
+		case "L":
+			var list []json.RawMessage
+			if json.Unmarshal(v, &list) == nil {
+				out := make([]any, len(list))
+				for i, e := range list {
+					out[i] = plainValue(e)
+				}
+				return out
+			}
+		case "M":
+			var m map[string]json.RawMessage
+			if json.Unmarshal(v, &m) == nil {
+				out := make(map[string]any, len(m))
+				for k, e := range m {
+					out[k] = plainValue(e)
+				}
+				return out
+			}
+		}
+		return v
+	}
+	return value
+}

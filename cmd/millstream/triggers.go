@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+func newTriggers() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "triggers",
+		Short: "Show event source mappings and how far they have got",
+		Long: `A trigger is an event source mapping: it ties the stream of a table to a function.
+Triggers are made with AWS's own API (aws lambda create-event-source-mapping); here
+is what AWS does not show of them.`,
+	}
+	cmd.AddCommand(newTriggersList(), newTriggersShow())
+	return cmd
+}
+
+func newTriggersList() *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List triggers: state, lag in records and seconds, last result",
+		Example: `  millstream triggers ls
+  millstream triggers ls --json | jq '.[] | select(.lagRecords > 1000)'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			all, err := client.Triggers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				if all == nil {
+					all = []admin.Trigger{}
+				}
+				return printJSON(cmd.OutOrStdout(), all)
+			}
+			if len(all) == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "No triggers. Make one with: aws lambda create-event-source-mapping \\\n"+
+					"  --event-source-arn STREAM-ARN --function-name NAME --starting-position LATEST")
+				return nil
+			}
+			return printTriggers(cmd.OutOrStdout(), all)
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func newTriggersShow() *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use:     "show UUID",
+		Short:   "Show one trigger: its settings, counts, and its place in each shard",
+		Example: `  millstream triggers show 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			t, err := client.Trigger(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), t)
+			}
+			return printTrigger(cmd.OutOrStdout(), t)
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func printTriggers(out io.Writer, all []admin.Trigger) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "UUID\tTABLE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tLAST RESULT")
+	for _, t := range all {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\n", t.UUID, t.Table, t.Function, t.State, t.LagRecords, age(t.LagSeconds),
+			t.SetAside.Held, t.SetAside.Parked, t.LastResult)
+	}
+	return w.Flush()
+}
+
+func printTrigger(out io.Writer, t admin.Trigger) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("Trigger", "%s", t.UUID)
+	row("Stream", "%s", t.StreamARN)
+	row("Function", "%s", t.FunctionARN)
+	row("State", "%s, since %s", t.State, t.Modified.Local().Format(time.DateTime))
+	row("Last result", "%s", t.LastResult)
+	row("Lag", "%d records, %s", t.LagRecords, age(t.LagSeconds))
+	row("Starts at", "%s", t.StartingPosition)
+	row("Batches", "of up to %d records, window %ds, %d at once per shard", t.BatchSize, t.BatchingWindowSeconds, t.ParallelizationFactor)
+	row("Retries", "%s, records up to %s old", endless(t.MaximumRetryAttempts, "up to %d", "without end"), endless(t.MaximumRecordAge, "%ds", "any age"))
+	if t.ReportItemFailures {
+		row("Answers", "may name the items that failed")
+	}
+	if t.BisectOnError {
+		row("On an error", "the batch is cut in two")
+	}
+	if t.TumblingWindowSeconds > 0 {
+		row("Windows", "of %ds, tumbling", t.TumblingWindowSeconds)
+	}
+	row("On failure", "%s", strings.TrimSuffix(t.OnFailure+", "+t.Destination, ", "))
+	for _, f := range t.Filters {
+		row("Filter", "%s", f)
+	}
+	c := t.Counts
+	row("Since start", "%d records read, %d filtered out, %d handed over in %d calls; %d calls failed, %d did not reach the function",
+		c.Polled, c.FilteredOut, c.Invoked, c.Invocations, c.Errors, c.NotDelivered)
+	row("Given up", "%d records without a destination being told, %d with, %d expired unread; %d batches cut in two, %d deliveries failed",
+		c.Dropped, c.Delivered, c.Expired, c.Bisected, c.DestinationFailures)
+	if a := t.SetAside; a.Held+a.Telling+a.Parked > 0 {
+		row("Set aside", "%d held, %d for the destination, %d parked, %d KiB%s", a.Held, a.Telling, a.Parked, a.Bytes/1024,
+			map[bool]string{true: "; there is no room for more, so it blocks"}[a.Full])
+		if b := a.Blocked; b != nil {
+			row("Oldest held", "since %s at %s (%d records of its key, %d attempts): %s",
+				b.Since.Local().Format(time.DateTime), b.SequenceNumber, b.Records, b.Attempts, b.Error)
+		}
+	}
+	const shown = 5
+	if older := len(t.Unread) - shown; older > 0 {
+		row("Removed unread", "%d older ranges; --json shows them", older)
+	}
+	for _, u := range t.Unread[max(0, len(t.Unread)-shown):] {
+		row("Removed unread", "%d records of %s, from %s to %s, at %s (%s)", u.Records, u.Shard, u.First, u.Last, u.Removed.Local().Format(time.DateTime), u.Reason)
+	}
+	if err := w.Flush(); err != nil || len(t.Shards) == 0 {
+		return err
+	}
+	fmt.Fprintln(w, "\nSHARD\tPOSITION\tLAG\tAGE\tSTATE")
+	for _, s := range t.Shards {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", s.Shard, s.Position, s.LagRecords, age(s.LagSeconds), shardState(s))
+	}
+	return w.Flush()
+}
+
+// shardState says in a few words what a trigger does on a shard.
+func shardState(s admin.TriggerShard) string {
+	switch b := s.Blocked; {
+	case s.Done:
+		return "finished"
+	case s.WaitsForParent:
+		return "waits for its parent"
+	case b != nil:
+		next := "being tried again"
+		if !b.RetryAt.IsZero() {
+			next = "next attempt at " + b.RetryAt.Local().Format(time.TimeOnly)
+		}
+		return fmt.Sprintf("blocked since %s at %s (%d records, %d attempts, %s): %s",
+			b.Since.Local().Format(time.DateTime), b.SequenceNumber, b.Records, b.Attempts, next, b.Error)
+	case s.Error != "":
+		return "blocked: " + s.Error
+	case s.InFlight > 0:
+		return fmt.Sprintf("%d calls under way", s.InFlight)
+	}
+	return "waiting for records"
+}
+
+func endless(n int, format, otherwise string) string {
+	if n < 0 {
+		return otherwise
+	}
+	return strings.TrimSpace(fmt.Sprintf(format, n))
+}
+
+// age prints a number of seconds as 12ms, 3.4s or 2h5m0s.
+func age(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,66 @@
+package millstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// ServeFront answers on ln for function URLs and HTTP APIs until ctx ends, and
+// closes ln. It is a listener of its own since web pages may come here, and must not
+// reach the AWS protocols.
+func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
+	if s.frontEndpoint() == "" {
+		url := "http://" + reachable(ln.Addr().String())
+		s.front.Store(&url)
+	}
+	return s.door.ServeFront(ctx, ln)
+}
+
+// FrontHandler is what ServeFront serves.
+func (s *Server) FrontHandler() http.Handler { return s.door.FrontHandler() }
+
+func (s *Server) frontEndpoint() string { return *s.front.Load() }
+
+func (s *Server) openGateway() (*gateway.Service, error) {
+	return gateway.Open(gateway.Options{
+		Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
+	})
+}
+
+// frontFunctions lets the front door run functions.
+type frontFunctions struct{ functions *function.Service }
+
+func (f frontFunctions) Invoke(ctx context.Context, scope schema.Scope, name string, payload []byte) (answer []byte, failed bool, err error) {
+	out, err := f.functions.Invoke(ctx, scope, function.Invocation{Name: name, Payload: payload, Trusted: true})
+	var e *awserr.Error
+	if errors.As(err, &e) && e.Code == "TooManyRequestsException" {
+		err = gateway.ErrBusy
+	}
+	return out.Payload, out.FunctionError != "", err
+}
+
+func (f frontFunctions) URL(id string) (gateway.FunctionURL, bool) {
+	return frontURL(f.functions.FindURL(id))
+}
+func (f frontFunctions) Sole() (gateway.FunctionURL, bool) { return frontURL(f.functions.SoleURL()) }
+
+func frontURL(u function.URL, ok bool) (gateway.FunctionURL, bool) {
+	if !ok {
+		return gateway.FunctionURL{}, false
+	}
+	out := gateway.FunctionURL{ID: u.ID, Scope: u.Scope, Function: u.Function, Signed: u.Signed}
+	if c := u.Cors; c != nil {
+		out.CORS = &gateway.CORS{
+			AllowOrigins: c.AllowOrigins, AllowMethods: c.AllowMethods, AllowHeaders: c.AllowHeaders, ExposeHeaders: c.ExposeHeaders, MaxAge: c.MaxAge,
+			AllowCredentials: c.AllowCredentials != nil && *c.AllowCredentials,
+		}
+	}
+	return out, true
+}

@@ -1,0 +1,423 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+	api "github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// source is a server that says what it is told to.
+type source struct {
+	tail   func(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error
+	logs   func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error
+	settle func(ctx context.Context) ([]api.Trigger, error)
+	invoke func(scope schema.Scope, function string, event []byte) (api.Invocation, error)
+}
+
+var fullTrigger = fill[api.Trigger]()
+
+func (s *source) Status(context.Context) (api.Status, error) { return fill[api.Status](), nil }
+func (s *source) Triggers(context.Context) ([]api.Trigger, error) {
+	return []api.Trigger{fullTrigger}, nil
+}
+func (s *source) Trigger(_ context.Context, uuid string) (api.Trigger, error) {
+	if uuid != fullTrigger.UUID {
+		return api.Trigger{}, api.NotFound("There is no trigger " + uuid + ".")
+	}
+	return fullTrigger, nil
+}
+func (s *source) Tail(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error {
+	return s.tail(ctx, q, ready, emit)
+}
+func (s *source) Logs(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error {
+	return s.logs(ctx, q, ready, emit)
+}
+func (s *source) Shards(_ context.Context, q api.ShardsQuery) (api.Shards, error) {
+	return api.Shards{Stream: q.Scope.Region, Table: q.Table, Shards: []api.Shard{{ID: "root", Closed: true, End: "7"}, {ID: "child", Parent: "root"}}}, nil
+}
+
+func (s *source) SplitShards(_ context.Context, _ schema.Scope, table, shard string, into int) (api.Shards, error) {
+	if into > 256 {
+		return api.Shards{}, api.BadRequest("too many")
+	}
+	return api.Shards{Table: table, Shards: []api.Shard{{ID: fmt.Sprint(shard, into)}}}, nil
+}
+
+func (s *source) AsideRecords(_ context.Context, uuid string, f api.AsideFilter, from string, limit int) (api.AsideRecords, error) {
+	if from == "" {
+		return api.AsideRecords{Records: []api.AsideRecord{{ID: "1", Error: fmt.Sprintf("%s %s %s %d", uuid, f.Kind, f.Key, limit), Since: f.After}}, Next: "2"}, nil
+	}
+	return api.AsideRecords{Records: []api.AsideRecord{{ID: from, Since: f.Before}}}, nil
+}
+
+func (s *source) AsideRecord(_ context.Context, uuid, id string) (api.AsideRecord, error) {
+	r := fill[api.AsideRecord]()
+	r.ID = uuid + id
+	return r, nil
+}
+
+func (s *source) Redrive(_ context.Context, uuid string, q api.RedriveQuery) (api.Redriven, error) {
+	if q.Drop {
+		return api.Redriven{Records: 1000}, nil
+	}
+	if uuid != "u" || q.Function != "g" || q.Rate != 2.5 || q.ID != "i" {
+		return api.Redriven{}, api.BadRequest(fmt.Sprintf("got %s, %+v", uuid, q))
+	}
+	return api.Redriven{Records: q.Limit}, nil
+}
+
+// TestParked: records that are set aside are listed page by page, shown, redriven and dropped by the client's calls.
+func TestParked(t *testing.T) {
+	c := connect(t, &source{}, admin.Options{})
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+	var got []admin.AsideRecord
+	err := c.AsideRecords(t.Context(), "u", admin.AsideFilter{Kind: "held", Key: "k", After: at, Before: at.Add(1)}, func(r admin.AsideRecord) error {
+		got = append(got, r)
+		return nil
+	})
+	if err != nil || len(got) != 2 || got[0].Error != "u held k 1000" || !got[0].Since.Equal(at) || got[1].ID != "2" || !got[1].Since.Equal(at.Add(1)) {
+		t.Errorf("listed %+v: %v", got, err)
+	}
+	r, err := c.AsideRecord(t.Context(), "u", "i")
+	if want, _ := (&source{}).AsideRecord(t.Context(), "u", "i"); err != nil {
+		t.Error(err)
+	} else {
+		same(t, r, want)
+	}
+	if n, err := c.Redrive(t.Context(), "u", admin.RedriveOptions{AsideFilter: admin.AsideFilter{ID: "i"}, Function: "g", Rate: 2.5, Limit: 7}); err != nil || n.Records != 7 {
+		t.Error(n, err)
+	}
+	if n, err := c.DropParked(t.Context(), "u", admin.AsideFilter{}); err != nil || n.Records != 1000 {
+		t.Error(n, err)
+	}
+	for what, err := range map[string]error{
+		"want held":           c.AsideRecords(t.Context(), "u", admin.AsideFilter{Kind: "lost"}, nil),
+		"trigger= is missing": c.AsideRecords(t.Context(), "", admin.AsideFilter{}, nil),
+	} {
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%v, want %q", err, what)
+		}
+	}
+}
+
+// TestShards: shards are listed and split by the client's calls.
+func TestShards(t *testing.T) {
+	c := connect(t, &source{}, admin.Options{})
+	s, err := c.Shards(t.Context(), "tab")
+	if err != nil || s.Table != "tab" || len(s.Shards) != 2 || s.Shards[0].End != "7" || s.Shards[1].Parent != "root" {
+		t.Error(s, err)
+	}
+	if s, err := c.SplitShards(t.Context(), "tab", 4); err != nil || s.Shards[0].ID != "4" {
+		t.Error(s, err)
+	}
+	if s, err := c.SplitShard(t.Context(), "tab", "x"); err != nil || s.Shards[0].ID != "x0" {
+		t.Error(s, err)
+	}
+	if _, err := c.SplitShards(t.Context(), "tab", 257); err == nil || !strings.Contains(err.Error(), "too many") {
+		t.Error(err)
+	}
+}
+
+func (s *source) Settle(ctx context.Context) ([]api.Trigger, error) { return s.settle(ctx) }
+func (s *source) Invoke(_ context.Context, scope schema.Scope, function string, event []byte) (api.Invocation, error) {
+	return s.invoke(scope, function, event)
+}
+
+// fill returns a T in which no field has its zero value, so that a field that one
+// side of the wire does not know is missed.
+func fill[T any]() (v T) {
+	fillValue(reflect.ValueOf(&v).Elem())
+	return v
+}
+
+func fillValue(v reflect.Value) {
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.UnixMilli(1700000000123).UTC()))
+		return
+	case json.RawMessage:
+		v.SetBytes([]byte(`{"a":1}`))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Uint64:
+		v.SetUint(8)
+	case reflect.Float64:
+		v.SetFloat(1.5)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fillValue(v.Field(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillValue(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fillValue(v.Index(0))
+	default:
+		panic("cannot fill " + v.Type().String())
+	}
+}
+
+var home = schema.Scope{Account: "000000000000", Region: "us-east-1"}
+
+func connect(t *testing.T, s *source, o admin.Options) *admin.Client {
+	t.Helper()
+	server := httptest.NewServer(api.New(api.Config{Source: s, Version: "v1.2.3", Scope: home}))
+	t.Cleanup(server.Close)
+	o.Endpoint = server.URL
+	c, err := admin.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// same compares two values by their JSON.
+func same(t *testing.T, got, want any) {
+	t.Helper()
+	g, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(g) != string(w) {
+		t.Errorf("got  %s\nwant %s", g, w)
+	}
+}
+
+func TestDocumentsArriveWhole(t *testing.T) {
+	ctx := t.Context()
+	s := &source{
+		settle: func(context.Context) ([]api.Trigger, error) { return []api.Trigger{fullTrigger}, nil },
+		invoke: func(scope schema.Scope, function string, event []byte) (api.Invocation, error) {
+			if scope != home || function != "f" || string(event) != `{"x":1}` {
+				return api.Invocation{}, fmt.Errorf("got %v, %s, %s", scope, function, event)
+			}
+			return fill[api.Invocation](), nil
+		},
+	}
+	c := connect(t, s, admin.Options{})
+	if v, err := c.Version(ctx); err != nil || v.Version != "v1.2.3" || v.Protocol != 1 || !strings.HasPrefix(v.Go, "go") {
+		t.Errorf("version: %+v, %v", v, err)
+	}
+	status, err := c.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, status, fill[api.Status]())
+	triggers, err := c.Triggers(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, triggers, []api.Trigger{fullTrigger})
+	trigger, err := c.Trigger(ctx, fullTrigger.UUID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, trigger, fullTrigger)
+	settled, err := c.Settle(ctx, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled.WaitedMS = 0
+	same(t, settled, api.Settled{Behind: []api.Trigger{fullTrigger}})
+	inv, err := c.Invoke(ctx, "f", []byte(`{"x":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, inv, fill[api.Invocation]())
+}
+
+func TestSettleIsBoundedByItsTimeout(t *testing.T) {
+	s := &source{settle: func(ctx context.Context) ([]api.Trigger, error) {
+		<-ctx.Done()
+		return []api.Trigger{fullTrigger}, ctx.Err()
+	}}
+	settled, err := connect(t, s, admin.Options{}).Settle(t.Context(), 10*time.Millisecond)
+	if err != nil || settled.Settled || len(settled.Behind) != 1 {
+		t.Fatalf("%+v, %v", settled, err)
+	}
+}
+
+func TestAnswerOfAFunctionThatIsNoJSON(t *testing.T) {
+	s := &source{invoke: func(schema.Scope, string, []byte) (api.Invocation, error) {
+		return api.Invocation{Payload: []byte("not \xff JSON")}, nil
+	}}
+	inv, err := connect(t, s, admin.Options{}).Invoke(t.Context(), "f", nil)
+	if err != nil || string(inv.Payload) != `"not \ufffd JSON"` {
+		t.Fatalf("%s, %v", inv.Payload, err)
+	}
+}
+
+func TestTail(t *testing.T) {
+	var got api.TailQuery
+	s := &source{tail: func(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error {
+		got = q
+		ready()
+		for i := range 3 {
+			if err := emit(api.Change{Shard: "s", Record: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))}); err != nil {
+				return err
+			}
+		}
+		<-ctx.Done() // a table on which nothing happens any more
+		return ctx.Err()
+	}}
+	c := connect(t, s, admin.Options{Account: "111111111111", Region: "eu-west-1"})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var seen []string
+	ready := false
+	err := c.Tail(ctx, admin.TailOptions{Table: "orders", Horizon: true, Ready: func() { ready = true }}, func(c admin.Change) error {
+		if seen = append(seen, c.Shard+string(c.Record)); len(seen) == 3 {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil || !ready || strings.Join(seen, "") != `s{"n":0}s{"n":1}s{"n":2}` {
+		t.Fatalf("ready %v, %q, %v", ready, seen, err)
+	}
+	if want := (api.TailQuery{Scope: schema.Scope{Account: "111111111111", Region: "eu-west-1"}, Table: "orders", Horizon: true}); got != want {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+// The header of a stream says that nothing will be missed: it comes before the
+// first document.
+func TestStreamIsReadyBeforeItsFirstDocument(t *testing.T) {
+	print := make(chan struct{})
+	s := &source{logs: func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error {
+		ready()
+		<-print
+		return emit(api.LogLine{Text: "hello"})
+	}}
+	var text string
+	err := connect(t, s, admin.Options{}).Logs(t.Context(), admin.LogsOptions{Follow: true, Ready: func() { close(print) }}, func(l admin.LogLine) error {
+		text = l.Text
+		return nil
+	})
+	if err != nil || text != "hello" {
+		t.Fatalf("%q, %v", text, err)
+	}
+}
+
+func TestLogsQuery(t *testing.T) {
+	var got api.LogsQuery
+	s := &source{logs: func(_ context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error {
+		got = q
+		return emit(fill[api.LogLine]())
+	}}
+	var lines []admin.LogLine
+	err := connect(t, s, admin.Options{}).Logs(t.Context(), admin.LogsOptions{Function: "f", Lines: 5, Follow: true}, func(l admin.LogLine) error {
+		lines = append(lines, l)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, lines, []api.LogLine{fill[api.LogLine]()})
+	if want := (api.LogsQuery{Scope: home, Function: "f", Lines: 5, Follow: true}); got != want {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	ctx := t.Context()
+	s := &source{
+		tail: func(_ context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error {
+			if q.Table == "late" {
+				ready()
+				return api.NotFound("The table was deleted.")
+			}
+			return api.NotFound("There is no table " + q.Table + ".")
+		},
+		invoke: func(schema.Scope, string, []byte) (api.Invocation, error) {
+			return api.Invocation{}, errors.New("disk on fire")
+		},
+	}
+	c := connect(t, s, admin.Options{})
+	each := func(admin.Change) error { return nil }
+	_, triggerErr := c.Trigger(ctx, "nobody")
+	_, invokeErr := c.Invoke(ctx, "f", nil)
+	_, settleErr := c.Settle(ctx, 2*time.Hour)
+	for name, want := range map[string]struct {
+		err     error
+		code    string
+		message string
+	}{
+		"no trigger":      {triggerErr, "NotFound", "There is no trigger nobody."},
+		"no table":        {c.Tail(ctx, admin.TailOptions{Table: "t"}, each), "NotFound", "There is no table t."},
+		"table goes":      {c.Tail(ctx, admin.TailOptions{Table: "late"}, each), "NotFound", "The table was deleted."},
+		"neither":         {c.Tail(ctx, admin.TailOptions{}, each), "BadRequest", "say either table= or stream="},
+		"internal":        {invokeErr, "Internal", "disk on fire"},
+		"settle too long": {settleErr, "BadRequest", `timeout "2h0m0s": want a duration such as 30s, of at most an hour`},
+	} {
+		var e *admin.Error
+		if !errors.As(want.err, &e) || e.Code != want.code || e.Message != want.message {
+			t.Errorf("%s: %#v", name, want.err)
+		}
+	}
+}
+
+func TestErrorsOfOthers(t *testing.T) {
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(403)
+		fmt.Fprint(w, `{"__type":"com.amazon.coral.service#AccessDeniedException","message":"Use a loopback name."}`)
+	}))
+	defer refusing.Close()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	for endpoint, want := range map[string]string{
+		refusing.URL: "Use a loopback name.",
+		closed.URL:   "millstream serve",
+		other.URL:    "is it a Millstream server?",
+	} {
+		c, err := admin.New(admin.Options{Endpoint: endpoint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Status(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	t.Setenv("MILLSTREAM_ENDPOINT", "http://db:9000/")
+	for endpoint, want := range map[string]string{
+		"":                      "http://db:9000",
+		"https://example.com/x": "https://example.com/x",
+		"localhost:8000":        "",
+		"ftp://x":               "",
+	} {
+		c, err := admin.New(admin.Options{Endpoint: endpoint})
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%q was taken", endpoint)
+		case want != "" && (err != nil || c.Endpoint() != want):
+			t.Errorf("%q: %v", endpoint, err)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Shards are those of one stream, parents first.
+type Shards struct {
+	Stream string  `json:"stream"` // its ARN; "" when a table has none
+	Table  string  `json:"table"`
+	Shards []Shard `json:"shards"`
+}
+
+// Shard is a segment of a stream's log.
+type Shard struct {
+	ID        string    `json:"id"`
+	Parent    string    `json:"parent,omitempty"`
+	Partition uint32    `json:"partition"`
+	Opened    time.Time `json:"opened"`
+	Closed    bool      `json:"closed"`
+	Start     string    `json:"start"`
+	End       string    `json:"end,omitempty"`
+	Records   uint64    `json:"records"` // durable and still kept
+}
+
+// Shards lists the shards of a table's newest stream.
+func (c *Client) Shards(ctx context.Context, table string) (s Shards, err error) {
+	err = c.document(ctx, http.MethodGet, "shards", url.Values{"table": {table}}, nil, &s)
+	return s, err
+}
+
+// SplitShard splits one open shard of a table in two.
+func (c *Client) SplitShard(ctx context.Context, table, shard string) (s Shards, err error) {
+	err = c.document(ctx, http.MethodPost, "shards/split", url.Values{"table": {table}, "shard": {shard}}, nil, &s)
+	return s, err
+}
+
+// SplitShards splits the widest shards of a table until there are into.
+func (c *Client) SplitShards(ctx context.Context, table string, into int) (s Shards, err error) {
+	err = c.document(ctx, http.MethodPost, "shards/split", url.Values{"table": {table}, "into": {strconv.Itoa(into)}}, nil, &s)
+	return s, err
+}

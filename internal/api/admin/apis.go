@@ -1,0 +1,56 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// APISource is what the protocol needs of the front door: *gateway.Service is one.
+type APISource interface {
+	List(scope schema.Scope) []gateway.API
+	Put(scope schema.Scope, api gateway.API) (gateway.API, error)
+	Delete(scope schema.Scope, name string) error
+}
+
+// maxAPI is how long an API's document may be in bytes.
+const maxAPI = 1 << 20
+
+func (h *handler) apis(r *http.Request) (any, error) {
+	return struct {
+		APIs []gateway.API `json:"apis"`
+	}{h.APIs.List(h.scope(r))}, nil
+}
+
+func (h *handler) putAPI(r *http.Request) (any, error) {
+	var api gateway.API
+	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxAPI))
+	decoder.DisallowUnknownFields() // a route that is not understood must not be lost
+	if err := decoder.Decode(&api); err != nil {
+		return nil, BadRequest("the API could not be read: " + err.Error())
+	}
+	if name := r.PathValue("name"); api.Name != name {
+		return nil, BadRequest("the name in the path is " + name + ", in the document " + api.Name)
+	}
+	kept, err := h.APIs.Put(h.scope(r), api)
+	return kept, refusal(err)
+}
+
+func (h *handler) deleteAPI(r *http.Request) (any, error) {
+	return struct{}{}, refusal(h.APIs.Delete(h.scope(r), r.PathValue("name")))
+}
+
+// refusal turns an error of the front door into one of the protocol.
+func refusal(err error) error {
+	var e *gateway.Error
+	switch {
+	case !errors.As(err, &e):
+		return err
+	case e.NotFound:
+		return NotFound(e.Text)
+	}
+	return BadRequest(e.Text)
+}

@@ -1,0 +1,394 @@
+package lambda
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// maxBody is AWS's limit of a request, inline zip included.
+const maxBody = 70167211
+
+// maxClientContext is AWS's limit of the X-Amz-Client-Context header.
+const maxClientContext = 3583
+
+// mappingServer serves the event source mapping calls: *Mappings does.
+type mappingServer interface {
+	// Serve answers one call whose path begins with /2015-03-31/event-source-mappings.
+	// The body was read whole and the caller authenticated.
+	Serve(w http.ResponseWriter, r *http.Request, scope schema.Scope, body []byte)
+}
+
+// Options of New.
+type Options struct {
+	// Authenticate returns the scope of a request's credentials.
+	Authenticate func(r *http.Request, body []byte) (schema.Scope, *awserr.Error)
+	Logger       *slog.Logger // nil: none
+}
+
+// Handler is the door of the Lambda API. It is safe for concurrent use.
+type Handler struct {
+	functions *function.Service
+	mappings  mappingServer
+	opts      Options
+}
+
+// New returns the door to functions and mappings.
+func New(functions *function.Service, mappings mappingServer, o Options) *Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{functions: functions, mappings: mappings, opts: o}
+}
+
+// Owns reports whether a path belongs to the Lambda API: it begins with a version
+// that is a date.
+func Owns(path string) bool {
+	if len(path) < 12 || path[0] != '/' || path[11] != '/' {
+		return false
+	}
+	switch path[1:11] {
+	case "2015-03-31", "2014-11-13", "2016-08-19", "2017-03-31", "2017-10-31", "2019-09-30", "2021-10-31":
+		return true
+	}
+	return false
+}
+
+// call is one request, taken apart.
+type call struct {
+	h     *Handler
+	r     *http.Request
+	scope schema.Scope
+	body  []byte
+	query url.Values
+	name  string // the function designator, or the ARN of a tag call
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("x-amzn-RequestId", uuid.NewString())
+	// Split the path as it came: an encoded slash belongs to a name.
+	parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
+	for i := range parts {
+		p, err := url.PathUnescape(parts[i])
+		if err != nil {
+			writeError(w, unknownOperation())
+			return
+		}
+		parts[i] = p
+	}
+	op, name := route(r.Method, parts)
+	body, err := readBody(w, r, op.name)
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	scope, denied := h.opts.Authenticate(r, body)
+	if denied != nil {
+		writeError(w, denied)
+		return
+	}
+	c := &call{h: h, r: r, scope: scope, body: body, query: r.URL.Query(), name: name}
+	switch {
+	case op.mappings:
+		h.mappings.Serve(w, r, scope, body)
+		return
+	case op.serve == nil:
+		writeError(w, unknownOperation())
+		return
+	}
+	if err := op.serve(c, w); err != nil {
+		var known *awserr.Error
+		if !errors.As(err, &known) && r.Context().Err() == nil {
+			h.opts.Logger.Error("a Lambda call failed", "operation", op.name, "error", err)
+		}
+		writeError(w, err)
+	}
+}
+
+func unknownOperation() *awserr.Error {
+	return &awserr.Error{Code: "UnknownOperationException", Message: "Unknown operation.", Status: http.StatusNotFound}
+}
+
+// readBody reads a body that may be a little longer than AWS takes, so that the
+// answer can say so.
+func readBody(w http.ResponseWriter, r *http.Request, operation string) ([]byte, error) {
+	if operation == "" {
+		operation = "requested"
+	}
+	if r.ContentLength > maxBody {
+		return nil, awserr.LambdaRequestTooLarge(maxBody, operation)
+	}
+	// What is announced need not come: room for more is made as it arrives.
+	body := bytes.NewBuffer(make([]byte, 0, max(0, min(r.ContentLength, 64<<10))+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return nil, awserr.LambdaRequestTooLarge(maxBody, operation)
+	case err != nil:
+		return nil, awserr.InvalidRequestContent("Could not read the request body: " + err.Error())
+	}
+	return body.Bytes(), nil
+}
+
+// operation is one line of the routing table.
+type operation struct {
+	name     string
+	serve    func(c *call, w http.ResponseWriter) error
+	mappings bool
+}
+
+// route finds the operation of a path, and the function that it names.
+func route(method string, p []string) (op operation, name string) {
+	is := func(version string, n int) bool { return len(p) == n && p[0] == version }
+	switch {
+	case len(p) >= 2 && p[0] == "2015-03-31" && p[1] == "event-source-mappings":
+		return operation{name: "EventSourceMapping", mappings: true}, ""
+	case len(p) >= 3 && p[0] == "2017-03-31" && p[1] == "tags":
+		// An ARN whose slashes were not encoded is put together again.
+		arn := strings.Join(p[2:], "/")
+		if strings.Contains(arn, ":event-source-mapping:") {
+			return operation{}, "" // tags of mappings are set when they are made, and only then
+		}
+		return pick(method, "GET", operation{name: "ListTags", serve: listTags}, "POST", operation{name: "TagResource", serve: tagResource}, "DELETE", operation{name: "UntagResource", serve: untagResource}), arn
+	case is("2016-08-19", 2) && p[1] == "account-settings":
+		return pick(method, "GET", operation{name: "GetAccountSettings", serve: accountSettings}), ""
+	case len(p) > 0 && p[0] == "2021-10-31":
+		return urlRoute(method, p)
+	case len(p) < 2 || p[1] != "functions":
+		return operation{}, ""
+	case is("2015-03-31", 2):
+		return pick(method, "GET", operation{name: "ListFunctions", serve: listFunctions}, "POST", operation{name: "CreateFunction", serve: createFunction}), ""
+	case is("2015-03-31", 3):
+		return pick(method, "GET", operation{name: "GetFunction", serve: getFunction}, "DELETE", operation{name: "DeleteFunction", serve: deleteFunction}), p[2]
+	case is("2017-10-31", 4) && p[3] == "concurrency":
+		return pick(method, "PUT", operation{name: "PutFunctionConcurrency", serve: putConcurrency}, "DELETE", operation{name: "DeleteFunctionConcurrency", serve: deleteConcurrency}), p[2]
+	case is("2019-09-30", 4) && p[3] == "concurrency":
+		return pick(method, "GET", operation{name: "GetFunctionConcurrency", serve: getConcurrency}), p[2]
+	case is("2014-11-13", 4) && p[3] == "invoke-async":
+		return operation{}, ""
+	case !is("2015-03-31", 4):
+		return operation{}, ""
+	}
+	switch p[3] {
+	case "configuration":
+		return pick(method, "GET", operation{name: "GetFunctionConfiguration", serve: getConfiguration}, "PUT", operation{name: "UpdateFunctionConfiguration", serve: updateConfiguration}), p[2]
+	case "code":
+		return pick(method, "PUT", operation{name: "UpdateFunctionCode", serve: updateCode}), p[2]
+	case "invocations":
+		return pick(method, "POST", operation{name: "Invoke", serve: invoke}), p[2]
+	}
+	return operation{}, ""
+}
+
+// pick returns the operation that stands after its method.
+func pick(method string, pairs ...any) operation {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] == method {
+			return pairs[i+1].(operation)
+		}
+	}
+	return operation{}
+}
+
+// decode reads the body as JSON. Members that AWS does not know are ignored.
+func (c *call) decode(into any) error {
+	if len(c.body) == 0 {
+		return nil
+	}
+	err := json.Unmarshal(c.body, into)
+	var kind *json.UnmarshalTypeError
+	var corrupt base64.CorruptInputError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &corrupt):
+		return awserr.LambdaInvalidParameter("Could not unzip uploaded file. Please check your file, then try to upload again.")
+	case errors.As(err, &kind):
+		return &awserr.Error{Code: "SerializationException", Message: fmt.Sprintf("%s cannot be converted to %s", strings.ToUpper(kind.Value)+"_VALUE", kind.Type)}
+	}
+	return awserr.InvalidRequestContent("Could not parse request body into json: " + err.Error())
+}
+
+func (c *call) qualifier() string { return c.query.Get("Qualifier") }
+
+// ---- functions
+
+func createFunction(c *call, w http.ResponseWriter) error {
+	var r function.CreateRequest
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	conf, err := c.h.functions.Create(c.scope, r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusCreated, conf)
+	return nil
+}
+
+func listFunctions(c *call, w http.ResponseWriter) error {
+	items := 0
+	if text := c.query.Get("MaxItems"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n == 0 {
+			n = -1 // out of range: List says so in AWS's words
+		}
+		items = n
+	}
+	page, err := c.h.functions.List(c.scope, c.query.Get("Marker"), items, c.query.Get("FunctionVersion") == "ALL")
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, page)
+	return nil
+}
+
+func getFunction(c *call, w http.ResponseWriter) error {
+	doc, err := c.h.functions.Get(c.scope, c.name, c.qualifier())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, doc)
+	return nil
+}
+
+func getConfiguration(c *call, w http.ResponseWriter) error {
+	conf, err := c.h.functions.Configuration(c.scope, c.name, c.qualifier())
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, conf)
+	return nil
+}
+
+func updateCode(c *call, w http.ResponseWriter) error {
+	var r function.UpdateCodeRequest
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	conf, err := c.h.functions.UpdateCode(c.scope, c.name, r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, conf)
+	return nil
+}
+
+func updateConfiguration(c *call, w http.ResponseWriter) error {
+	var r function.UpdateConfigurationRequest
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	conf, err := c.h.functions.UpdateConfiguration(c.scope, c.name, r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, conf)
+	return nil
+}
+
+func deleteFunction(c *call, w http.ResponseWriter) error {
+	if err := c.h.functions.Delete(c.scope, c.name, c.qualifier()); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusNoContent, nil)
+	return nil
+}
+
+// ---- concurrency, tags, account
+
+func putConcurrency(c *call, w http.ResponseWriter) error {
+	var r struct{ ReservedConcurrentExecutions *int }
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	if r.ReservedConcurrentExecutions == nil {
+		return awserr.Validation("1 validation error detected: Value null at 'reservedConcurrentExecutions' failed to satisfy constraint: Member must not be null")
+	}
+	if err := c.h.functions.PutConcurrency(c.scope, c.name, *r.ReservedConcurrentExecutions); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, function.Concurrency{ReservedConcurrentExecutions: *r.ReservedConcurrentExecutions})
+	return nil
+}
+
+func deleteConcurrency(c *call, w http.ResponseWriter) error {
+	if err := c.h.functions.DeleteConcurrency(c.scope, c.name); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusNoContent, nil)
+	return nil
+}
+
+func getConcurrency(c *call, w http.ResponseWriter) error {
+	reserved, err := c.h.functions.GetConcurrency(c.scope, c.name)
+	if err != nil {
+		return err
+	}
+	if reserved == nil {
+		writeJSON(w, http.StatusOK, struct{}{})
+		return nil
+	}
+	writeJSON(w, http.StatusOK, function.Concurrency{ReservedConcurrentExecutions: *reserved})
+	return nil
+}
+
+func listTags(c *call, w http.ResponseWriter) error {
+	tags, err := c.h.functions.Tags(c.scope, c.name)
+	if err != nil {
+		return err
+	}
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	writeJSON(w, http.StatusOK, struct{ Tags map[string]string }{tags})
+	return nil
+}
+
+func tagResource(c *call, w http.ResponseWriter) error {
+	var r struct{ Tags map[string]string }
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	if err := c.h.functions.Tag(c.scope, c.name, r.Tags); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusNoContent, nil)
+	return nil
+}
+
+func untagResource(c *call, w http.ResponseWriter) error {
+	if err := c.h.functions.Untag(c.scope, c.name, c.query["tagKeys"]); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusNoContent, nil)
+	return nil
+}
+
+func accountSettings(c *call, w http.ResponseWriter) error {
+	count, size, reserved := c.h.functions.Account(c.scope)
+	type object map[string]any
+	writeJSON(w, http.StatusOK, object{
+		"AccountLimit": object{
+			"TotalCodeSize": 80530636800, "CodeSizeUnzipped": 262144000, "CodeSizeZipped": 52428800,
+			"ConcurrentExecutions": function.AccountConcurrency, "UnreservedConcurrentExecutions": function.AccountConcurrency - reserved,
+		},
+		"AccountUsage": object{"TotalCodeSize": size, "FunctionCount": count},
+	})
+	return nil
+}

@@ -1,0 +1,94 @@
+package awserr
+
+import "strings"
+
+// Constructors for what AWS answers before a request reaches an operation: the
+// checks of its Authorization, and throttling of the whole account. DynamoDB
+// sends all of them with status 400.
+
+// MissingAuthenticationToken is the answer to a request that is not signed.
+func MissingAuthenticationToken() *Error {
+	return &Error{Code: "MissingAuthenticationTokenException", Message: "Request is missing Authentication Token"}
+}
+
+// SignedTwice is the answer to a request signed in its header and in its query.
+func SignedTwice() *Error {
+	return InvalidSignature("Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
+}
+
+// InvalidSignature returns an InvalidSignatureException with AWS's text.
+func InvalidSignature(text string) *Error {
+	return &Error{Code: "InvalidSignatureException", Message: text}
+}
+
+// IncompleteSignature returns an IncompleteSignatureException with AWS's text.
+func IncompleteSignature(text string) *Error {
+	return &Error{Code: "IncompleteSignatureException", Message: text}
+}
+
+// AuthorizationLacks names the parameters that an Authorization header should
+// have had; date says whether a date header is missing too.
+func AuthorizationLacks(parameters []string, date bool, header string) *Error {
+	var text strings.Builder
+	for _, p := range parameters {
+		text.WriteString("Authorization header requires '" + p + "' parameter. ")
+	}
+	if date {
+		text.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
+	}
+	text.WriteString("Authorization=" + header)
+	return IncompleteSignature(text.String())
+}
+
+// AuthorizationNotPair is the answer to a part of the header without "=".
+func AuthorizationNotPair(part, header string) *Error {
+	return IncompleteSignature("'" + part + "' not a valid key=value pair (missing equal-sign) in Authorization header: '" + header + "'.")
+}
+
+// QueryLacks names the parameters that a pre-signed address should have had.
+func QueryLacks(parameters []string) *Error {
+	var text strings.Builder
+	for _, p := range parameters {
+		text.WriteString("AWS query-string parameters must include '" + p + "'. ")
+	}
+	text.WriteString("Re-examine the query-string parameters.")
+	return IncompleteSignature(text.String())
+}
+
+// SignatureDate is the answer to a date that is not like 20060102T150405Z.
+func SignatureDate(got string) *Error {
+	return IncompleteSignature("Date must be in ISO-8601 'basic format'. Got '" + got + "'. See http://en.wikipedia.org/wiki/ISO_8601")
+}
+
+// HostNotSigned is the answer to SignedHeaders without host.
+func HostNotSigned() *Error {
+	return InvalidSignature("'Host' must be a 'SignedHeader' in the AWS Authorization.")
+}
+
+// SignatureAlgorithm is the answer to any algorithm but AWS4-HMAC-SHA256.
+func SignatureAlgorithm(got string) *Error {
+	return IncompleteSignature("Unsupported AWS 'algorithm': '" + got + "' (only AWS4-HMAC-SHA256 for now). ")
+}
+
+// CredentialShape is the answer to a credential that is not
+// keyid/date/region/service/term.
+func CredentialShape(got string) *Error {
+	return IncompleteSignature("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '" + got + "'")
+}
+
+// CredentialRegion and CredentialTerminator are sentences about the parts of a
+// credential; AWS joins those that apply into one InvalidSignatureException.
+func CredentialRegion(got string) string {
+	return "Credential should be scoped to a valid region, not '" + got + "'. "
+}
+
+// CredentialTerminator: see CredentialRegion.
+func CredentialTerminator(got string) string {
+	return "Credential should be scoped with a valid terminator: 'aws4_request', not '" + got + "'. "
+}
+
+// Throttled is DynamoDB's answer when an account sends more than can be taken
+// on; every SDK backs off and tries again.
+func Throttled() *Error {
+	return &Error{Code: "ThrottlingException", Message: "Rate of requests exceeds the allowed throughput."}
+}

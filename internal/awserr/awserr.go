@@ -1,0 +1,72 @@
+// Package awserr is the one home of AWS's error values: the type, and one
+// constructor per AWS text. Rooms return these; the doors of the protocols
+// (api/dynamodb, api/streams, api/lambda) put them on the wire.
+//
+// It imports nothing of the project.
+package awserr
+
+import "net/http"
+
+// Error is an AWS error. It is a value to be returned and never changed after.
+type Error struct {
+	// Code is the type as clients switch on it, such as
+	// "ConditionalCheckFailedException".
+	Code string
+	// Message is AWS's text; it may be empty where AWS sends none.
+	Message string
+	// Status is the HTTP status; 0 means 400.
+	Status int
+	// Item is the binary form (package item) of the stored item that a failed
+	// condition returns on request; nil when absent. The door renders it.
+	Item []byte
+	// Reasons are the cancellation reasons of a transaction, in order.
+	Reasons []Reason
+	// RetryAfterSeconds, when above 0, becomes the Retry-After header (Lambda).
+	RetryAfterSeconds int
+	// Reason is Lambda's throttling reason, such as
+	// "ReservedFunctionConcurrentInvocationLimitExceeded".
+	Reason string
+}
+
+// Reason is one entry of TransactionCanceledException.CancellationReasons.
+type Reason struct {
+	Code    string // "None", "ConditionalCheckFailed", ...
+	Message string
+	Item    []byte
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return e.Code
+	}
+	return e.Code + ": " + e.Message
+}
+
+// HTTPStatus returns the status to answer with.
+func (e *Error) HTTPStatus() int {
+	if e.Status == 0 {
+		return http.StatusBadRequest
+	}
+	return e.Status
+}
+
+// Validation returns a ValidationException with AWS's text as it is.
+func Validation(text string) *Error { return &Error{Code: "ValidationException", Message: text} }
+
+// InvalidParameter returns a ValidationException with the prefix that AWS puts
+// before most of its checks of values.
+func InvalidParameter(text string) *Error {
+	return Validation("One or more parameter values were invalid: " + text)
+}
+
+// Serialization returns a SerializationException. An empty text stands for
+// malformed JSON, for which AWS sends no message.
+func Serialization(text string) *Error {
+	return &Error{Code: "SerializationException", Message: text}
+}
+
+// Internal returns the error for a fault of the server itself. The cause is
+// for the log; the client sees AWS's generic text.
+func Internal() *Error {
+	return &Error{Code: "InternalServerError", Message: "The request processing has failed because of an unknown error, exception or failure.", Status: http.StatusInternalServerError}
+}

@@ -1,0 +1,46 @@
+package awserr
+
+// TableNotThere is how the operations of backups name a table that is not there.
+func TableNotThere(table string) *Error {
+	return &Error{Code: "TableNotFoundException", Message: "Table not found: " + table}
+}
+
+// BackupNotFound, and its kin, are for things that do not exist here. The texts of
+// exports and imports have no recording.
+func BackupNotFound(arn string) *Error {
+	return &Error{Code: "BackupNotFoundException", Message: "Backup not found: " + arn}
+}
+
+// ExportNotFound is for an export that there is not.
+func ExportNotFound(arn string) *Error {
+	return &Error{Code: "ExportNotFoundException", Message: "Export not found: " + arn}
+}
+
+// ImportNotFound is for an import that there is not.
+func ImportNotFound(arn string) *Error {
+	return &Error{Code: "ImportNotFoundException", Message: "Import not found: " + arn}
+}
+
+// GlobalTableNotFound is for a global table (of the version of 2017) that there is
+// not.
+func GlobalTableNotFound(name string) *Error {
+	return &Error{Code: "GlobalTableNotFoundException", Message: "Global table not found: Global table with name: '" + name + "' does not exist."}
+}
+
+// NameLength: a name that is checked by this text of its own.
+func NameLength(member string) *Error {
+	return Validation(member + " must be at least 3 characters long and at most 255 characters long")
+}
+
+// MalformedARN: a text that is no ARN; of is "Backup", "Export", "Import" or "Table".
+func MalformedARN(of string) *Error {
+	if of == "Table" {
+		return Validation("Invalid TableArn: Invalid Table ARN")
+	}
+	return Validation("Invalid " + of + " ARN")
+}
+
+// OldGlobalTables is how AWS refuses to make global tables of the version of 2017.
+func OldGlobalTables() *Error {
+	return InvalidParameter("DynamoDB global tables version 2017.11.29 is not supported. We recommend using DynamoDB global tables version 2019.11.21, instead of version 2017.11.29 (Legacy)")
+}

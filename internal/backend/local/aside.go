@@ -1,0 +1,178 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+// A record that is set aside is two rows. Its head, which changes, is under
+//
+//	SpaceAside, mapping id (16), 'h', key hash (8), shard id, 00, sequence number (16)
+//
+// and holds: version, kind (1), cause (1), since in ms (8), the record's time in ms (8), its
+// ordinal (8), the length of its event (4), attempts (4), then the rest as JSON. Its event, which
+// does not, is under the same key with 'r' in place of 'h': version, JSON as a function gets it.
+const (
+	asideVersion  = 1
+	asideHeadSize = 3 + 3*8 + 2*4
+	asideHead     = 'h'
+	asideEvent    = 'r'
+)
+
+// asideTexts is what of a head is JSON; fields are only ever added.
+type asideTexts struct {
+	Keys      string `json:"keys,omitempty"`
+	Error     string `json:"error,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+	Version   string `json:"version,omitempty"`
+	Unhandled bool   `json:"unhandled,omitempty"`
+	Function  string `json:"function,omitempty"`
+	Group     string `json:"group,omitempty"` // decimal
+}
+
+var errAside = errors.New("local: what a mapping has set aside is damaged or was written by a newer release")
+
+func asidePrefix(uuid [16]byte) []byte {
+	return append([]byte{store.SpaceAside}, uuid[:]...)
+}
+
+func asideKey(uuid [16]byte, row byte, k trigger.AsideKey) []byte {
+	key := append(asidePrefix(uuid), row)
+	key = binary.BigEndian.AppendUint64(key, k.Hash)
+	key = append(append(key, k.Shard...), 0)
+	return k.Seq.Append(key)
+}
+
+// parseAsideKey reads what follows the row's letter.
+func parseAsideKey(b []byte) (k trigger.AsideKey, err error) {
+	if len(b) < 8+1+seqnum.Size || b[len(b)-seqnum.Size-1] != 0 {
+		return k, errAside
+	}
+	k.Hash = binary.BigEndian.Uint64(b)
+	k.Shard = string(b[8 : len(b)-seqnum.Size-1])
+	k.Seq = seqnum.FromBytes(b[len(b)-seqnum.Size:])
+	return k, nil
+}
+
+func putAside(batch writer, uuid [16]byte, changes []trigger.AsideChange) error {
+	for i := range changes {
+		c := &changes[i]
+		head, event := asideKey(uuid, asideHead, c.Key), asideKey(uuid, asideEvent, c.Key)
+		if c.Put == nil {
+			batch.Delete(head)
+			batch.Delete(event)
+			continue
+		}
+		v, err := appendAsideHead(make([]byte, 0, asideHeadSize+64), c.Put)
+		if err != nil {
+			return err
+		}
+		batch.Set(head, v)
+		if c.Put.Event != nil {
+			batch.Set(event, append([]byte{asideVersion}, c.Put.Event...))
+		}
+	}
+	return nil
+}
+
+func appendAsideHead(dst []byte, r *trigger.SetAside) ([]byte, error) {
+	dst = append(dst, asideVersion, byte(r.Kind), byte(min(r.Cause, 255)))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Since))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
+	dst = binary.BigEndian.AppendUint64(dst, r.Ordinal)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Size))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Attempts))
+	t := asideTexts{r.Keys, r.Error, string(r.Reason), r.RequestID, r.Version, r.Unhandled, r.Function, ""}
+	if !r.Group.IsZero() {
+		t.Group = r.Group.String()
+	}
+	texts, err := json.Marshal(t)
+	return append(dst, texts...), err
+}
+
+func decodeAsideHead(v []byte, r *trigger.SetAside) error {
+	if len(v) < asideHeadSize || v[0] != asideVersion {
+		return errAside
+	}
+	var t asideTexts
+	if err := json.Unmarshal(v[asideHeadSize:], &t); err != nil {
+		return errAside
+	}
+	if t.Group != "" {
+		var err error
+		if r.Group, err = seqnum.Parse(t.Group); err != nil {
+			return errAside
+		}
+	}
+	r.Kind, r.Cause = trigger.AsideKind(v[1]), int(v[2])
+	if r.Kind < trigger.Held || r.Kind > trigger.Parked {
+		return errAside
+	}
+	r.Since = int64(binary.BigEndian.Uint64(v[3:]))
+	r.Time = int64(binary.BigEndian.Uint64(v[11:]))
+	r.Ordinal = binary.BigEndian.Uint64(v[19:])
+	r.Size = int(binary.BigEndian.Uint32(v[27:]))
+	r.Attempts = int(binary.BigEndian.Uint32(v[31:]))
+	r.Keys, r.Error, r.Reason, r.Function = t.Keys, t.Error, trigger.DropReason(t.Reason), t.Function
+	r.RequestID, r.Version, r.Unhandled = t.RequestID, t.Version, t.Unhandled
+	return nil
+}
+
+// Aside implements trigger.Backend. The engine asks for the events of rows that it knows to be
+// stored; heads are durable because it waits.
+func (b *Backend) Aside(ctx context.Context, uuid string, from trigger.AsideKey, limit, maxBytes int, heads bool) ([]trigger.SetAside, error) {
+	raw, err := id(uuid)
+	if err != nil {
+		return nil, err
+	}
+	prefix := append(asidePrefix(raw), asideHead)
+	it, err := b.store.NewIter(asideKey(raw, asideHead, from), store.PrefixEnd(prefix))
+	if err != nil {
+		return nil, err
+	}
+	var out []trigger.SetAside
+	size := 0
+	for ok := it.First(); ok && len(out) < limit; ok = it.Next() {
+		var r trigger.SetAside
+		v, err := it.Value()
+		if err == nil {
+			r.AsideKey, err = parseAsideKey(it.Key()[len(prefix):])
+		}
+		if err == nil {
+			err = decodeAsideHead(v, &r)
+		}
+		if err != nil {
+			_ = it.Close()
+			return nil, err
+		}
+		if size += r.Size; !heads && len(out) > 0 && size > maxBytes {
+			break
+		}
+		out = append(out, r)
+	}
+	if err := it.Close(); err != nil || heads {
+		return out, errors.Join(err, b.store.Barrier(ctx))
+	}
+	whole := out[:0]
+	for _, r := range out {
+		v, found, err := b.store.Get(nil, asideKey(raw, asideEvent, r.AsideKey))
+		switch {
+		case err != nil:
+			return nil, err
+		case !found:
+			continue // removed meanwhile
+		case len(v) == 0 || v[0] != asideVersion:
+			return nil, errAside
+		}
+		r.Event = v[1:]
+		whole = append(whole, r)
+	}
+	return whole, nil
+}

@@ -1,0 +1,69 @@
+package local
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/table"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+// rider collects rows that are committed with a transaction. A row is set or removed once.
+type rider struct{ table.Rider }
+
+func (r *rider) Set(key, value []byte) { r.Rows = append(r.Rows, table.Row{Key: key, Value: value}) }
+func (r *rider) Delete(key []byte)     { r.Removed = append(r.Removed, key) }
+
+// maxDepth is what the log has room for.
+const maxDepth = 255
+
+// Transact implements trigger.Backend. Nothing comes after a deletion of the mapping,
+// because mu is held until the batch has been applied.
+func (b *Backend) Transact(ctx context.Context, t trigger.Transaction, applied func()) error {
+	if b.tables == nil {
+		return &trigger.Refused{Why: "the writes of functions are not to be had here"}
+	}
+	body := append(append([]byte(`{"TransactItems":`), t.Items...), '}')
+	op, err := request.DecodeTransactWriteItems(body)
+	if err != nil {
+		return refused(err)
+	}
+	if err := b.ensureLoaded(); err != nil {
+		return err
+	}
+	b.mu.RLock()
+	held := true
+	unlock := func() {
+		if held {
+			held = false
+			b.mu.RUnlock()
+		}
+	}
+	defer unlock()
+	var r rider
+	r.Cause = uint8(min(t.Cause, maxDepth))
+	if err := b.putRows(&r, t.Rows, t.Aside); err != nil {
+		return err
+	}
+	r.Applied = func() {
+		unlock()
+		applied()
+	}
+	_, err = b.tables.TransactWith(ctx, t.Scope, op, &r.Rider)
+	return refused(err)
+}
+
+// refused tells errors that are the function's from others.
+func refused(err error) error {
+	var e *awserr.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case "TransactionInProgressException", "ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError":
+		return errors.Join(trigger.ErrConflict, err)
+	}
+	return &trigger.Refused{Why: "transactItems: " + e.Code + ": " + e.Message}
+}

@@ -1,0 +1,179 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The load must be what it says it is: items of 1 KiB, each key once, reads of
+// keys that were written.
+func TestLoadSendsWhatItSays(t *testing.T) {
+	var mu sync.Mutex
+	written, read := map[string]int{}, map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential=") || r.Header.Get("X-Amz-Date") == "" {
+			t.Errorf("headers are %v", r.Header)
+		}
+		var in struct {
+			Item, Key map[string]map[string]string
+		}
+		if err := json.Unmarshal(body, &in); err != nil {
+			t.Errorf("%v: %s", err, body)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch r.Header.Get("X-Amz-Target") {
+		case "DynamoDB_20120810.PutItem":
+			size := 0
+			for name, value := range in.Item {
+				size += len(name) + len(value["S"])
+			}
+			if size != itemBytes {
+				t.Errorf("an item has %d bytes", size)
+			}
+			written[in.Item["pk"]["S"]]++
+		case "DynamoDB_20120810.GetItem":
+			read[in.Key["pk"]["S"]]++
+		default:
+			t.Errorf("target %q", r.Header.Get("X-Amz-Target"))
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	_, n, err := writeFor(t.Context(), server.URL, table, 4, 0, 50*time.Millisecond)
+	if err != nil || n == 0 {
+		t.Fatalf("%d writes: %v", n, err)
+	}
+	if int64(len(written)) != n {
+		t.Errorf("%d keys in %d writes", len(written), n)
+	}
+	clear(written)
+	if err := writeKnown(t.Context(), server.URL, 4, 20); err != nil {
+		t.Fatal(err)
+	}
+	host, err := hostOf(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := load(t.Context(), server.URL, 4, 50*time.Millisecond, func(client int) func(int) []byte { return gets(host, table, client, 20) }); err != nil {
+		t.Fatal(err)
+	}
+	for key := range read {
+		if written[key] != 1 {
+			t.Errorf("key %s was read and written %d times", key, written[key])
+		}
+	}
+}
+
+func TestLoadReportsAnErrorOfTheServer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"__type":"ValidationException"}`)
+	}))
+	defer server.Close()
+	_, _, err := writeFor(t.Context(), server.URL, table, 2, 0, time.Minute)
+	if err == nil || !strings.Contains(err.Error(), "ValidationException") {
+		t.Errorf("error is %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := writeFor(ctx, server.URL, table, 2, 0, time.Minute); err == nil {
+		t.Error("a load whose context has ended returned no error")
+	}
+}
+
+func TestEachKey(t *testing.T) {
+	var got [][2]int
+	event := []byte(`{"Records":[{"eventID":"a","dynamodb":{"Keys":{"pk":{"S":"0003000000000012"}},"NewImage":{"pk":{"S":"0003000000000012"}}}},` +
+		`{"eventID":"b","dynamodb":{"Keys":{"pk":{"S":"0015000000000000"}}}}]}`)
+	eachKey(event, func(client, n int) { got = append(got, [2]int{client, n}) })
+	if len(got) != 2 || got[0] != [2]int{3, 12} || got[1] != [2]int{15, 0} {
+		t.Errorf("keys are %v", got)
+	}
+	eachKey([]byte(`{"Keys":{"pk":{"S":"00`), func(int, int) { t.Error("a key was found in half a record") })
+}
+
+func TestVerdicts(t *testing.T) {
+	for _, c := range []struct {
+		measured, budget float64
+		atMost           bool
+		want             string
+	}{
+		{100, 100, false, "MET"},
+		{99, 100, false, "NOT MET"},
+		{33, 100, false, "NOT MET, and beyond a third of the budget"},
+		{100, 100, true, "MET"},
+		{101, 100, true, "NOT MET"},
+		{301, 100, true, "NOT MET, and beyond a third of the budget"},
+	} {
+		if got := verdict(result{measured: c.measured, budget: c.budget, atMost: c.atMost}); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+	var out bytes.Buffer
+	r := &report{out: &out}
+	r.add(result{name: "a figure", measured: 1234567, budget: 1000, format: perSecond, why: "because", ceiling: 2000000, ceilingName: "the sky"})
+	r.summary()
+	if want := "a figure\n  measured 1,234,567/s   budget at least 1,000/s   ceiling 2,000,000/s (the sky)   MET\n  because\n\n1 of 1 budgets met\n"; out.String() != want {
+		t.Errorf("printed\n%s", out.String())
+	}
+}
+
+func TestEngineCeilingCommits(t *testing.T) {
+	rate, err := engineCeiling(t.Context(), t.TempDir(), 4, 50*time.Millisecond)
+	if err != nil || rate <= 0 {
+		t.Errorf("%v commits/s: %v", rate, err)
+	}
+}
+
+func TestUnknownMeasurementIsRefused(t *testing.T) {
+	if err := Main(t.Context(), Options{Only: []string{"nonsense"}}, io.Discard); err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// Each request names as many different keys as its operation says, and the next
+// request others.
+func TestOperationsNameDifferentKeys(t *testing.T) {
+	for _, op := range operations {
+		if op.on.filled || strings.HasPrefix(op.name, "Query") {
+			continue // names no items
+		}
+		next := op.next("127.0.0.1:1", table, 3)
+		var before string
+		for n := range 2 {
+			request := string(next(n))
+			_, body, _ := strings.Cut(request, "\r\n\r\n")
+			if !json.Valid([]byte(body)) {
+				t.Fatalf("%s: the body is not JSON: %s", op.name, body)
+			}
+			keys := map[string]bool{}
+			for _, rest := range strings.Split(body, `"pk":{"S":"`)[1:] {
+				key := rest[:keyDigits]
+				if _, sort, found := strings.Cut(rest[keyDigits:min(keyDigits+20, len(rest))], `"},"sk":{"S":"`); found {
+					key += sort
+				}
+				keys[key] = true
+			}
+			if len(keys) != op.items {
+				t.Errorf("%s: %d keys, not %d", op.name, len(keys), op.items)
+			}
+			if body == before {
+				t.Errorf("%s: two requests are the same", op.name)
+			}
+			before = body
+		}
+	}
+}

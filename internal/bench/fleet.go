@@ -1,0 +1,179 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+const fleet = 100 // mappings on one stream
+
+// measureFleet writes 2,000 items a second to a table whose stream has a hundred
+// mappings with functions in Go, and takes how far they are behind in the end, and
+// the memory that they added.
+func measureFleet(ctx context.Context, o Options, r *report) error {
+	inGo := o
+	inGo.command = ServerCommand
+	return onServer(ctx, inGo, func(c *child, _ string) error {
+		stream, err := makeTable(ctx, c.endpoint, table, true)
+		if err != nil {
+			return err
+		}
+		idle, err := c.resident()
+		if err != nil {
+			return err
+		}
+		for i := range fleet {
+			if _, err := attach(ctx, c.endpoint, stream, fmt.Sprint(GoFunctionPrefix, i), 100, true, "LATEST"); err != nil {
+				return err
+			}
+		}
+		var lag time.Duration
+		var busy int64
+		writes, err := pacedPuts(ctx, c.endpoint, 100_000, func() error {
+			if err := pause(ctx, o.duration()); err != nil {
+				return err
+			}
+			if busy, err = c.resident(); err != nil {
+				return err
+			}
+			start := time.Now()
+			if err := settle(ctx, c.endpoint); err != nil {
+				return err
+			}
+			lag = time.Since(start)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("%d mappings with functions in Go on one stream, %s", fleet, perSecond(fillRate))
+		r.add(result{
+			name: name + ": until all have passed its head", measured: float64(lag), budget: float64(time.Second), atMost: true, format: milliseconds,
+			why: fmt.Sprintf("at the end of %v, still writing: %s writes, each handed to all.", o.duration(), thousands(int64(len(writes)))),
+		})
+		r.add(result{
+			name: name + ": memory above idle", measured: float64(busy - idle), budget: 200 << 20, atMost: true, format: mebibytes,
+			why: mebibytes(float64(busy)) + " of resident memory, " + mebibytes(float64(idle)) + " before.",
+		})
+		return nil
+	})
+}
+
+// settle returns when every mapping has passed the head that its stream has now.
+func settle(ctx context.Context, endpoint string) error {
+	var out struct{ Settled bool }
+	if err := send(ctx, http.MethodPost, endpoint+"/_millstream/v1/settle?timeout=5m", "lambda", "", struct{}{}, &out); err != nil {
+		return err
+	}
+	if !out.Settled {
+		return fmt.Errorf("the mappings did not catch up within 5 minutes")
+	}
+	return nil
+}
+
+const (
+	poisonKeys = 10_000
+	poisonEach = 100 // one key in so many is poison
+)
+
+// measurePoison catches up a backlog in which the function fails for one key in a
+// hundred, under `millstream:on-failure` = `block-key`, beside the same backlog
+// without: the other keys must hardly notice.
+func measurePoison(ctx context.Context, o Options, r *report) error {
+	records := 400_000
+	if o.Quick {
+		records = 50_000
+	}
+	if o.Backlog > 0 {
+		records = o.Backlog
+	}
+	var rates [2]float64
+	var memory [2]int64
+	for poisoned := range 2 {
+		err := onServer(ctx, o, func(c *child, _ string) error {
+			var err error
+			rates[poisoned], memory[poisoned], err = catchUpHealthy(ctx, c, records, poisoned == 1)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	name := fmt.Sprintf("catching up %s records under block-key, 1 %% of the keys poison", thousands(int64(records)))
+	r.add(result{
+		name: name + ", the others beside none", measured: rates[1] / rates[0], budget: 0.9, ceiling: 1, ceilingName: "no poison: " + perSecond(rates[0]), format: percent,
+		why: perSecond(rates[1]) + " of records that do not fail; a failing batch of 1,000 is cut until its record is found.",
+	})
+	r.note("memory when they were through: %s, without poison %s", mebibytes(float64(memory[1])), mebibytes(float64(memory[0])))
+	return nil
+}
+
+// catchUpHealthy returns the rate at which the records of keys that are no poison
+// were handled, and the server's memory then.
+func catchUpHealthy(ctx context.Context, c *child, records int, poisoned bool) (rate float64, memory int64, err error) {
+	stream, err := makeTable(ctx, c.endpoint, table, true)
+	if err != nil {
+		return 0, 0, err
+	}
+	healthy := int64(records - records/poisonEach)
+	if !poisoned {
+		healthy = int64(records)
+	}
+	var handled atomic.Int64
+	done := make(chan struct{})
+	f, err := listenHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		event, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the server has gone
+		}
+		n, poison := int64(0), false
+		eachKey(event, func(_, key int) {
+			n++
+			poison = poison || poisoned && key%poisonEach == poisonEach/2
+		})
+		if poison {
+			http.Error(w, `{"errorMessage":"poison"}`, http.StatusInternalServerError)
+			return
+		}
+		_, _ = io.WriteString(w, "{}")
+		if total := handled.Add(n); total >= healthy && total-n < healthy {
+			close(done)
+		}
+	}))
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.close()
+	if err := deploy(ctx, c.endpoint, "bench", f.url); err != nil {
+		return 0, 0, err
+	}
+	tags := map[string]string{"millstream:on-failure": "block-key"}
+	id, err := attachTagged(ctx, c.endpoint, stream, "bench", 1000, false, "TRIM_HORIZON", tags)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := backlog(ctx, c.endpoint, records, poisonKeys); err != nil {
+		return 0, 0, err
+	}
+	start := time.Now()
+	if err := enable(ctx, c.endpoint, id); err != nil {
+		return 0, 0, err
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	case <-time.After(10 * time.Minute):
+		var status json.RawMessage
+		_ = send(ctx, http.MethodGet, c.endpoint+"/_millstream/v1/triggers/"+id, "lambda", "", struct{}{}, &status) // for the message
+		return 0, 0, fmt.Errorf("%d of %d records were handled within 10 minutes: %s", handled.Load(), healthy, status)
+	}
+	rate = float64(healthy) / time.Since(start).Seconds()
+	memory, err = c.resident()
+	return rate, memory, err
+}

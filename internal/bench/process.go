@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// measureStart takes the time from the start of the process to its first answer,
+// on an empty folder and on the same folder again.
+func measureStart(ctx context.Context, o Options, r *report) error {
+	const runs = 5
+	var firsts []time.Duration
+	for range runs {
+		dir, remove, err := o.folder()
+		if err != nil {
+			return err
+		}
+		c, took, err := serve(ctx, o, filepath.Join(dir, "data"))
+		if err == nil {
+			err = c.stop()
+		}
+		remove()
+		if err != nil {
+			return err
+		}
+		firsts = append(firsts, took)
+	}
+	slices.Sort(firsts)
+	r.add(result{
+		name:     "first answer after start, empty data",
+		measured: float64(firsts[runs/2]), budget: float64(50 * time.Millisecond), atMost: true, format: milliseconds,
+		why: fmt.Sprintf("median of %d starts, of %s to %s, making the database included.", runs, milliseconds(float64(firsts[0])), milliseconds(float64(firsts[runs-1]))),
+	})
+	return nil
+}
+
+// measureLoaded writes LoadedBytes, measures writing on top of that, and kills
+// the server under load to see how long the next start takes.
+func measureLoaded(ctx context.Context, o Options, r *report) error {
+	dir, remove, err := o.folder()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	data := filepath.Join(dir, "data")
+	ceiling, err := engineCeiling(ctx, filepath.Join(dir, "engine"), o.connections(), o.duration())
+	if err != nil {
+		return err
+	}
+	c, _, err := serve(ctx, o, data)
+	if err != nil {
+		return err
+	}
+	defer func() { c.kill() }()
+	if _, err := makeTable(ctx, c.endpoint, table, true); err != nil {
+		return err
+	}
+	offset := 0
+	for written := int64(0); written < o.loadedBytes(); offset += o.connections() {
+		_, n, err := writeFor(ctx, c.endpoint, table, o.connections(), offset%9000, time.Second)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("nothing was written within a second")
+		}
+		written += 2 * n * itemBytes // the item and its record
+	}
+	rate, _, err := writeFor(ctx, c.endpoint, table, o.connections(), 9000, o.duration())
+	if err != nil {
+		return err
+	}
+	r.add(result{
+		name:     fmt.Sprintf("PutItem, 1 KiB, stream on, synced, %d connections, after %s written", o.connections(), mebibytes(float64(o.loadedBytes()))),
+		measured: rate, budget: ceiling / 2, ceiling: ceiling, ceilingName: "bare engine, empty", format: perSecond,
+		why: "compaction of what was written before now takes its share of the processors.",
+	})
+	loading := make(chan struct{})
+	go func() {
+		defer close(loading)
+		_, _, _ = writeFor(ctx, c.endpoint, table, o.connections(), 9500, 2*time.Second) // ends with the kill
+	}()
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	c.kill()
+	<-loading
+	next, took, err := serve(ctx, o, data)
+	if err != nil {
+		return fmt.Errorf("start after the kill: %w", err)
+	}
+	c = next
+	r.add(result{
+		name:     fmt.Sprintf("first answer after kill -9 under load, %s written", mebibytes(float64(o.loadedBytes()))),
+		measured: float64(took), budget: float64(time.Second), atMost: true, format: milliseconds,
+		why: "replaying the engine's log makes up most of it; its size is bounded by the memtables.",
+	})
+	return c.stop()
+}
+
+// measureIdle takes the memory of a server that has nothing to do.
+func measureIdle(ctx context.Context, o Options, r *report) error {
+	return onServer(ctx, o, func(c *child, _ string) error {
+		if _, err := makeTable(ctx, c.endpoint, table, true); err != nil {
+			return err
+		}
+		if err := pause(ctx, o.duration()/2); err != nil {
+			return err
+		}
+		bytes, err := c.resident()
+		if err != nil {
+			return err
+		}
+		r.add(result{
+			name: "resident memory, idle", measured: float64(bytes), budget: 40 << 20, atMost: true, format: mebibytes,
+			why: "after start and one table: the program, the runtime and the engine's empty memtables.",
+		})
+		return nil
+	})
+}
+
+// measureIdleMappings compares the processor time of an idle server without and
+// with many enabled mappings.
+func measureIdleMappings(ctx context.Context, o Options, r *report) error {
+	mappings := 1000
+	if o.Quick {
+		mappings = 200
+	}
+	return onServer(ctx, o, func(c *child, _ string) error {
+		stream, err := makeTable(ctx, c.endpoint, table, true)
+		if err != nil {
+			return err
+		}
+		length := max(o.duration(), 5*time.Second) // processor time is counted in steps of 10 ms
+		share := func() (float64, error) {
+			before, err := c.processorTime(ctx)
+			if err != nil {
+				return 0, err
+			}
+			start := time.Now()
+			if err := pause(ctx, length); err != nil {
+				return 0, err
+			}
+			after, err := c.processorTime(ctx)
+			return (after - before).Seconds() / time.Since(start).Seconds(), err
+		}
+		without, err := share()
+		if err != nil {
+			return err
+		}
+		for i := range mappings {
+			name := fmt.Sprint("bench-", i)
+			if err := deploy(ctx, c.endpoint, name, "http://127.0.0.1:9/"); err != nil {
+				return err
+			}
+			if _, err := attach(ctx, c.endpoint, stream, name, 100, true, "LATEST"); err != nil {
+				return err
+			}
+		}
+		if err := pause(ctx, 2*time.Second); err != nil { // what creating them left behind
+			return err
+		}
+		with, err := share()
+		if err != nil {
+			return err
+		}
+		r.add(result{
+			name:     fmt.Sprintf("processor share of %s idle mappings", thousands(int64(mappings))),
+			measured: max(0, with-without), budget: 0.005, atMost: true, ceiling: without, ceilingName: "the server without them", format: percent,
+			why: "of one processor, over " + length.String() + "; half a percent is what the clock of the measurement can tell apart.",
+		})
+		return nil
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-wait.C:
+		return nil
+	}
+}

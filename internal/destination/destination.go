@@ -1,0 +1,103 @@
+// Package destination hands the documents of records that were given up to SQS
+// queues, SNS topics and S3 buckets: AWS's own, or those of any compatible service.
+// It follows the SDK's standard environment: AWS_ENDPOINT_URL_SQS, _SNS and _S3 (or
+// AWS_ENDPOINT_URL), the credentials, and the shared files. The region is the ARN's.
+package destination
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// Clients deliver to all destinations. The zero value is ready; it may be used by
+// several goroutines at once. Nothing is loaded before the first delivery.
+type Clients struct {
+	mu     sync.Mutex
+	config *aws.Config
+	queues map[string]string // URL of a queue by its ARN
+}
+
+// Deliver sends a document to the queue, topic or bucket of an ARN; key names the
+// object in a bucket. It returns when the service has taken it.
+func (c *Clients) Deliver(ctx context.Context, arn, key string, document []byte) error {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 {
+		return fmt.Errorf("%s is no ARN", arn)
+	}
+	service, region, account, name := parts[2], parts[3], parts[4], parts[5]
+	cfg, err := c.load(ctx)
+	if err != nil {
+		return err
+	}
+	if region != "" {
+		cfg.Region = region
+	}
+	switch service {
+	case "sqs":
+		return c.send(ctx, cfg, arn, account, name, document)
+	case "sns":
+		_, err := sns.NewFromConfig(cfg).Publish(ctx, &sns.PublishInput{TopicArn: &arn, Message: aws.String(string(document))})
+		return err
+	case "s3":
+		client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+			// Compatible services are rarely reached by a host name of each bucket's own.
+			o.UsePathStyle = os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+		})
+		_, err := client.PutObject(ctx, &s3.PutObjectInput{
+			Bucket: &name, Key: &key, Body: bytes.NewReader(document), ContentType: aws.String("application/json"),
+		})
+		return err
+	}
+	return fmt.Errorf("%s is no queue, topic or bucket", arn)
+}
+
+// load reads the environment once, and again until it has succeeded.
+func (c *Clients) load(ctx context.Context) (aws.Config, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.config == nil {
+		cfg, err := config.LoadDefaultConfig(ctx)
+		if err != nil {
+			return aws.Config{}, err
+		}
+		if cfg.Region == "" {
+			cfg.Region = "us-east-1" // of buckets, whose ARN names none
+		}
+		c.config = &cfg
+		c.queues = map[string]string{}
+	}
+	return c.config.Copy(), nil
+}
+
+func (c *Clients) send(ctx context.Context, cfg aws.Config, arn, account, name string, document []byte) error {
+	client := sqs.NewFromConfig(cfg)
+	c.mu.Lock()
+	url := c.queues[arn]
+	c.mu.Unlock()
+	if url == "" {
+		out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name, QueueOwnerAWSAccountId: &account})
+		if err != nil {
+			return err
+		}
+		url = aws.ToString(out.QueueUrl)
+	}
+	_, err := client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String(string(document))})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		delete(c.queues, arn) // it may have been made anew elsewhere
+		return err
+	}
+	c.queues[arn] = url
+	return nil
+}

@@ -1,0 +1,214 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+)
+
+// recorder is a Go function that fails as often as it is told to.
+type recorder struct {
+	mu    sync.Mutex
+	fails int
+	at    []time.Time
+	start time.Time
+}
+
+func (r *recorder) run(context.Context, []byte) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at = append(r.at, time.Now())
+	if len(r.at) <= r.fails {
+		return nil, errors.New("not yet")
+	}
+	return nil, nil
+}
+
+func (r *recorder) times() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var b strings.Builder
+	for _, at := range r.at {
+		fmt.Fprintf(&b, "%v ", at.Sub(r.start))
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func TestEventRetries(t *testing.T) {
+	for fails, want := range map[int]string{0: "0s", 1: "0s 1m0s", 2: "0s 1m0s 3m0s", 9: "0s 1m0s 3m0s"} {
+		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t, Options{})
+				r := &recorder{fails: fails, start: time.Now()}
+				if err := s.RegisterGo(scope, "g", r.run); err != nil {
+					t.Fatal(err)
+				}
+				id, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("1")})
+				if err != nil || id == "" {
+					t.Fatal(id, err)
+				}
+				time.Sleep(time.Hour) // of the bubble's clock
+				synctest.Wait()
+				if got := r.times(); got != want {
+					t.Errorf("called at %s, want %s", got, want)
+				}
+				if n := s.Stats().Queued; n != 0 {
+					t.Errorf("%d events are left", n)
+				}
+			})
+		})
+	}
+}
+
+func TestEventsWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{})
+		var mu sync.Mutex
+		running, most, total := 0, 0, 0
+		if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) {
+			mu.Lock()
+			running++
+			total++
+			most = max(most, running)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			running--
+			mu.Unlock()
+			return nil, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutConcurrency(scope, "g", 2); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		for range 10 {
+			if _, err := s.InvokeEvent(scope, Invocation{Name: "g"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if _, err := s.Invoke(t.Context(), scope, Invocation{Name: "g"}); err == nil {
+			t.Error("a call beyond the reserved concurrency ran")
+		}
+		for s.Stats().Queued > 0 {
+			time.Sleep(time.Second)
+		}
+		if most != 2 || total != 10 || time.Since(start) > 6*time.Second {
+			t.Errorf("%d ran, at most %d at once, in %v", total, most, time.Since(start))
+		}
+	})
+}
+
+func TestEventQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{})
+		if err := s.RegisterGo(scope, "g", func(ctx context.Context, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		big := []byte(`"` + strings.Repeat("x", 1<<20-2) + `"`)
+		taken := 0
+		for range 100 {
+			_, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: big})
+			var e *awserr.Error
+			switch {
+			case err == nil:
+				taken++
+			case !errors.As(err, &e) || e.Status != 429 || e.RetryAfterSeconds == 0:
+				t.Fatal(err)
+			}
+		}
+		if taken != 64 {
+			t.Errorf("%d events of 1 MB were taken", taken)
+		}
+		_, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: append(big, ' ')})
+		wantError(t, err, "RequestTooLargeException", "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)")
+	})
+}
+
+func TestEventOfAFunctionWithoutConcurrencyIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{})
+		if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutConcurrency(scope, "g", 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.InvokeEvent(scope, Invocation{Name: "g"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := s.Stats().Queued; n != 0 {
+			t.Errorf("%d events are left", n)
+		}
+	})
+}
+
+func TestCallsWaitInOrderAndFindADeletedFunction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{Concurrency: 1})
+		var order []string
+		if err := s.RegisterGo(scope, "g", func(_ context.Context, p []byte) ([]byte, error) {
+			order = append(order, string(p)) // one at a time
+			time.Sleep(time.Second)
+			return nil, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		errs := make([]error, 6)
+		var calls sync.WaitGroup
+		for i := range errs {
+			calls.Go(func() {
+				_, errs[i] = s.Invoke(t.Context(), scope, Invocation{Name: "g", Payload: fmt.Append(nil, i)})
+			})
+			synctest.Wait()
+		}
+		time.Sleep(3500 * time.Millisecond)
+		if err := s.Delete(scope, "g", ""); err != nil {
+			t.Fatal(err)
+		}
+		calls.Wait()
+		if got := strings.Join(order, ""); got != "0123" {
+			t.Errorf("ran in order %s", got)
+		}
+		for i, err := range errs {
+			if IsNotFound(err) != (i > 3) {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+	})
+}
+
+func TestTimeoutOfAGoFunction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{})
+		if err := s.RegisterGo(scope, "g", func(ctx context.Context, _ []byte) ([]byte, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Second, cancel)
+		if _, err := s.Invoke(ctx, scope, Invocation{Name: "g"}); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller that gives up gets %v", err)
+		}
+		start := time.Now()
+		out, err := s.Invoke(t.Context(), scope, Invocation{Name: "g"})
+		if err != nil || out.FunctionError == "" || time.Since(start) != goTimeout*time.Second {
+			t.Errorf("%+v, %v after %v", out, err, time.Since(start))
+		}
+	})
+}

@@ -1,0 +1,529 @@
+package function
+
+import (
+	"encoding/base64"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/function/archive"
+	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+const (
+	// AccountConcurrency is what AWS gives an account, and minUnreserved what must
+	// be left of it to functions without a reservation.
+	AccountConcurrency = 1000
+	minUnreserved      = 100
+
+	defaultPage = 50
+	maxPage     = 10_000
+)
+
+// Create makes a function. Its code is on disk and its row written when it returns.
+func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, error) {
+	d, err := s.newDefinition(scope, &r)
+	if err != nil {
+		return Configuration{}, err
+	}
+	if s.lookup(scope, d.Name) != nil {
+		return Configuration{}, awserr.FunctionExists(d.Name)
+	}
+	if err := s.takeCode(d, &r.Code); err != nil {
+		return Configuration{}, err
+	}
+	if err := s.create(d); err != nil {
+		s.code.release(d.CodeHash)
+		return Configuration{}, err
+	}
+	s.warnMissing(d)
+	s.changed(scope, d.Name)
+	return d.configuration(false), nil
+}
+
+func (s *Service) create(d *definition) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.ctx.Err() != nil {
+		return errClosed
+	}
+	if s.lookup(d.Scope, d.Name) != nil { // made by another while the code was unpacked
+		return awserr.FunctionExists(d.Name)
+	}
+	if err := s.rows.put(d); err != nil {
+		return err
+	}
+	s.install(d)
+	return nil
+}
+
+// newDefinition checks a CreateRequest, in AWS's order: the model, then the sense.
+func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definition, error) {
+	v := &constraints{}
+	name, ok := parseDesignator(r.FunctionName)
+	if !ok || name.qualifier != "" {
+		v.fail(r.FunctionName, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
+	}
+	if r.Role == nil {
+		v.texts = append(v.texts, "Value null at 'role' failed to satisfy constraint: Member must not be null")
+	}
+	if r.PackageType != nil {
+		v.oneOf(*r.PackageType, "packageType", packageZip, packageImage)
+	}
+	r.check(v)
+	if err := v.err(); err != nil {
+		return nil, err
+	}
+	if name.region != "" && name.region != scope.Region {
+		return nil, awserr.FunctionOtherRegion(name.region, scope.Region)
+	}
+	d := &definition{
+		Scope: scope, Name: name.name, Timeout: 3, MemorySize: 128, PackageType: packageZip, Architecture: "x86_64",
+		Ephemeral: 512, Tracing: "PassThrough", Revision: newID(), Modified: s.opts.Now(), Tags: r.Tags,
+	}
+	if r.PackageType != nil {
+		d.PackageType = *r.PackageType
+	}
+	if err := checkTags(r.Tags); err != nil {
+		return nil, err
+	}
+	if d.PackageType == packageZip && (r.Runtime == nil || r.Handler == nil || *r.Runtime == "" || *r.Handler == "") {
+		return nil, awserr.LambdaInvalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	if err := checkPublish(r.Publish); err != nil {
+		return nil, err
+	}
+	if err := r.apply(d); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// checkPublish refuses what would silently not be done.
+func checkPublish(publish bool) error {
+	if publish {
+		return awserr.LambdaInvalidParameter("Publish is not supported: functions have the version " + runner.Version + " only.")
+	}
+	return nil
+}
+
+// takeCode puts a request's code into a definition. For a zip, d holds a reference
+// on the code afterwards.
+func (s *Service) takeCode(d *definition, c *CodeRequest) error {
+	switch {
+	case c.S3Bucket != "" || c.S3Key != "":
+		return awserr.LambdaInvalidParameter("Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist")
+	case d.PackageType == packageImage && c.ImageURI == "":
+		return awserr.LambdaInvalidParameter("Please provide ImageUri when updating a function with packageType Image.")
+	case d.PackageType == packageImage:
+		if err := checkImage(c.ImageURI); err != nil {
+			return err
+		}
+		d.ImageURI, d.CodeHash, d.CodeSize = c.ImageURI, "", 0
+		return nil
+	case c.ImageURI != "":
+		return awserr.LambdaInvalidParameter("Please don't provide ImageUri when updating a function with packageType Zip.")
+	case len(c.ZipFile) == 0:
+		return awserr.LambdaInvalidParameter("Please provide a source for function code.")
+	case len(c.ZipFile) > archive.MaxZipped:
+		return awserr.ZippedTooLarge(archive.MaxZipped)
+	}
+	hash, err := s.code.add(c.ZipFile)
+	switch {
+	case errors.Is(err, archive.ErrTooLarge):
+		return awserr.UnzippedTooLarge(archive.MaxUnzipped)
+	case errors.Is(err, archive.ErrNotZip):
+		s.opts.Logger.Info("a package was refused", "function", d.arn(), "error", err)
+		return awserr.BadZip()
+	case err != nil:
+		return err
+	}
+	old := d.CodeHash
+	d.CodeHash, d.CodeSize = hash, int64(len(c.ZipFile))
+	if err := s.checkBootstrap(d); err != nil {
+		d.CodeHash = old
+		s.code.release(hash)
+		return err
+	}
+	return nil
+}
+
+// checkBootstrap refuses an executable that this machine cannot run.
+func (s *Service) checkBootstrap(d *definition) error {
+	if !strings.HasPrefix(d.Runtime, "provided") || d.PackageType != packageZip {
+		return nil
+	}
+	err := archive.CheckBootstrap(s.code.task(d.CodeHash))
+	var foreign *archive.ForeignError
+	if errors.As(err, &foreign) {
+		return awserr.LambdaInvalidParameter(foreign.Error())
+	}
+	return err
+}
+
+// warnMissing says early what the first invocation would fail for.
+func (s *Service) warnMissing(d *definition) {
+	if d.PackageType != packageZip || strings.HasPrefix(d.Runtime, "provided") {
+		return
+	}
+	if missing := s.host.Missing(d.Runtime); missing != "" {
+		s.opts.Logger.Warn("a function cannot run yet", "function", d.arn(), "error", missing)
+	}
+}
+
+// Configuration returns GetFunctionConfiguration's answer.
+func (s *Service) Configuration(scope schema.Scope, name, qualifier string) (Configuration, error) {
+	f, arn, err := s.resolve(scope, name, qualifier)
+	if err != nil {
+		return Configuration{}, err
+	}
+	c := f.def.Load().configuration(false)
+	c.FunctionArn = arn
+	return c, nil
+}
+
+// Get returns GetFunction's answer.
+func (s *Service) Get(scope schema.Scope, name, qualifier string) (FunctionDocument, error) {
+	f, arn, err := s.resolve(scope, name, qualifier)
+	if err != nil {
+		return FunctionDocument{}, err
+	}
+	d := f.def.Load()
+	doc := FunctionDocument{Configuration: d.configuration(false), Tags: d.Tags}
+	doc.Configuration.FunctionArn = arn
+	if d.PackageType == packageImage {
+		doc.Code = CodeLocation{RepositoryType: "ECR", ImageURI: d.ImageURI, ResolvedImageURI: d.ImageURI}
+	} else {
+		doc.Code = CodeLocation{RepositoryType: "S3", Location: s.opts.Endpoint() + CodePath + d.CodeHash}
+	}
+	if d.Reserved != nil {
+		doc.Concurrency = &Concurrency{*d.Reserved}
+	}
+	return doc, nil
+}
+
+// List returns a page of ListFunctions' answer, by name. maxItems 0 means AWS's
+// default. allVersions is FunctionVersion=ALL.
+func (s *Service) List(scope schema.Scope, marker string, maxItems int, allVersions bool) (Page, error) {
+	if maxItems < 0 || maxItems > maxPage {
+		v := &constraints{}
+		v.between(&maxItems, "maxItems", 1, maxPage)
+		return Page{}, v.err()
+	}
+	after, err := base64.RawURLEncoding.DecodeString(marker)
+	if err != nil {
+		return Page{}, awserr.LambdaInvalidParameter("Invalid Marker")
+	}
+	if maxItems == 0 || maxItems > defaultPage {
+		maxItems = defaultPage
+	}
+	var defs []*definition
+	s.mu.RLock()
+	for id, f := range s.functions {
+		if id.scope == scope && id.name > string(after) {
+			defs = append(defs, f.def.Load())
+		}
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(defs, func(a, b *definition) int { return strings.Compare(a.Name, b.Name) })
+	page := Page{Functions: []Configuration{}}
+	for i, d := range defs {
+		if i == maxItems {
+			page.NextMarker = base64.RawURLEncoding.EncodeToString([]byte(defs[i-1].Name))
+			break
+		}
+		c := d.configuration(true)
+		if allVersions {
+			c.FunctionArn += ":" + runner.Version
+		}
+		page.Functions = append(page.Functions, c)
+	}
+	return page, nil
+}
+
+// update replaces a function's definition by what change makes of a copy of it.
+// change may return a definition without a new revision; running processes then
+// stay.
+func (s *Service) update(scope schema.Scope, name string, change func(d *definition) error) (*definition, error) {
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.ctx.Err() != nil {
+		return nil, errClosed
+	}
+	f, _, err := s.resolve(scope, name, "")
+	if err != nil {
+		return nil, err
+	}
+	old := f.def.Load()
+	d := *old
+	if err := change(&d); err != nil {
+		return nil, err
+	}
+	if old.run == nil {
+		if err := s.rows.put(&d); err != nil {
+			return nil, err
+		}
+	}
+	s.install(&d)
+	return &d, nil
+}
+
+func (s *Service) touch(d *definition) {
+	d.Revision, d.Modified = newID(), s.opts.Now()
+}
+
+func checkRevision(d *definition, wanted *string) error {
+	if wanted != nil && *wanted != "" && *wanted != d.Revision {
+		return awserr.RevisionMismatch()
+	}
+	return nil
+}
+
+// UpdateCode replaces a function's code. With DryRun it checks only.
+func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeRequest) (Configuration, error) {
+	v := &constraints{}
+	checkArchitectures(r.Architectures, v)
+	if err := v.err(); err != nil {
+		return Configuration{}, err
+	}
+	if err := checkPublish(r.Publish); err != nil {
+		return Configuration{}, err
+	}
+	f, _, err := s.resolve(scope, name, "")
+	if err != nil {
+		return Configuration{}, err
+	}
+	now := f.def.Load()
+	if now.run != nil {
+		return Configuration{}, awserr.LambdaInvalidParameter("The function " + now.Name + " is part of the server's program: it has no code to update.")
+	}
+	if err := checkRevision(now, r.RevisionID); err != nil {
+		return Configuration{}, err
+	}
+	// Unpacked outside the lock; the definition may have changed when it is put in.
+	next := *now
+	if err := s.takeCode(&next, &r.CodeRequest); err != nil {
+		return Configuration{}, err
+	}
+	if len(r.Architectures) == 1 {
+		next.Architecture = r.Architectures[0]
+	}
+	if r.DryRun {
+		s.code.release(next.CodeHash)
+		return next.configuration(false), nil
+	}
+	replaced := ""
+	d, err := s.update(scope, name, func(d *definition) error {
+		if err := checkRevision(d, r.RevisionID); err != nil {
+			return err
+		}
+		if d.PackageType != next.PackageType {
+			return awserr.LambdaConflict("The operation cannot be performed at this time. An update is in progress for resource: " + d.arn())
+		}
+		replaced = d.CodeHash
+		d.CodeHash, d.CodeSize, d.ImageURI, d.Architecture = next.CodeHash, next.CodeSize, next.ImageURI, next.Architecture
+		if err := s.checkBootstrap(d); err != nil {
+			return err
+		}
+		s.touch(d)
+		return nil
+	})
+	if err != nil {
+		s.code.release(next.CodeHash)
+		return Configuration{}, err
+	}
+	s.code.release(replaced)
+	s.changed(scope, d.Name)
+	return d.configuration(false), nil
+}
+
+// UpdateConfiguration changes what was given of a function's settings.
+func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateConfigurationRequest) (Configuration, error) {
+	v := &constraints{}
+	r.Architectures = nil
+	r.check(v)
+	if err := v.err(); err != nil {
+		return Configuration{}, err
+	}
+	d, err := s.update(scope, name, func(d *definition) error {
+		if err := checkRevision(d, r.RevisionID); err != nil {
+			return err
+		}
+		if err := r.apply(d); err != nil {
+			return err
+		}
+		if err := s.checkBootstrap(d); err != nil {
+			return err
+		}
+		s.touch(d)
+		return nil
+	})
+	if err != nil {
+		return Configuration{}, err
+	}
+	s.warnMissing(d)
+	s.changed(scope, d.Name)
+	return d.configuration(false), nil
+}
+
+// Delete removes a function. Invocations that run go on to their end; event
+// source mappings stay.
+func (s *Service) Delete(scope schema.Scope, name, qualifier string) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.ctx.Err() != nil {
+		return errClosed
+	}
+	f, arn, err := s.resolve(scope, name, qualifier)
+	if err != nil {
+		return err
+	}
+	if strings.HasSuffix(arn, ":"+runner.Version) {
+		return awserr.DeleteLatest()
+	}
+	d := f.def.Load()
+	if d.run == nil {
+		if err := s.rows.remove(scope, d.Name); err != nil {
+			return err
+		}
+	}
+	s.forget(f)
+	s.code.release(d.CodeHash)
+	s.changed(scope, d.Name)
+	return nil
+}
+
+// unqualified refuses a qualifier, as the concurrency calls do.
+func unqualified(name string) error {
+	if d, ok := parseDesignator(name); ok && d.qualifier != "" {
+		return awserr.UnqualifiedOnly()
+	}
+	return nil
+}
+
+// PutConcurrency reserves concurrency for a function; 0 stops it.
+func (s *Service) PutConcurrency(scope schema.Scope, name string, reserved int) error {
+	if err := unqualified(name); err != nil {
+		return err
+	}
+	if reserved < 0 {
+		v := &constraints{}
+		v.between(&reserved, "reservedConcurrentExecutions", 0, AccountConcurrency)
+		return v.err()
+	}
+	return s.reserve(scope, name, &reserved)
+}
+
+// DeleteConcurrency gives a function's reservation back.
+func (s *Service) DeleteConcurrency(scope schema.Scope, name string) error {
+	if err := unqualified(name); err != nil {
+		return err
+	}
+	return s.reserve(scope, name, nil)
+}
+
+func (s *Service) reserve(scope schema.Scope, name string, reserved *int) error {
+	if _, _, err := s.resolveLatest(scope, name, ""); err != nil {
+		return err
+	}
+	d, err := s.update(scope, name, func(d *definition) error {
+		if reserved != nil && s.reservedByOthers(d)+*reserved > AccountConcurrency-minUnreserved {
+			return awserr.ReservedTooMuch(minUnreserved)
+		}
+		d.Reserved = reserved
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.changed(scope, d.Name)
+	return nil
+}
+
+func (s *Service) reservedByOthers(d *definition) int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sum := 0
+	for id, f := range s.functions {
+		if id.scope == d.Scope && id.name != d.Name {
+			if r := f.def.Load().Reserved; r != nil {
+				sum += *r
+			}
+		}
+	}
+	return sum
+}
+
+// GetConcurrency returns the reservation, nil when there is none.
+func (s *Service) GetConcurrency(scope schema.Scope, name string) (*int, error) {
+	if err := unqualified(name); err != nil {
+		return nil, err
+	}
+	f, _, err := s.resolveLatest(scope, name, "")
+	if err != nil {
+		return nil, err
+	}
+	return f.def.Load().Reserved, nil
+}
+
+// Tags returns a function's tags. They must not be changed.
+func (s *Service) Tags(scope schema.Scope, name string) (map[string]string, error) {
+	f, _, err := s.resolve(scope, name, "")
+	if err != nil {
+		return nil, err
+	}
+	return f.def.Load().Tags, nil
+}
+
+// Tag adds and replaces tags, Untag removes them.
+func (s *Service) Tag(scope schema.Scope, name string, tags map[string]string) error {
+	return s.retag(scope, name, func(now map[string]string) { maps.Copy(now, tags) })
+}
+
+func (s *Service) Untag(scope schema.Scope, name string, keys []string) error {
+	return s.retag(scope, name, func(now map[string]string) {
+		for _, k := range keys {
+			delete(now, k)
+		}
+	})
+}
+
+func (s *Service) retag(scope schema.Scope, name string, change func(map[string]string)) error {
+	d, err := s.update(scope, name, func(d *definition) error {
+		tags := maps.Clone(d.Tags)
+		if tags == nil {
+			tags = map[string]string{}
+		}
+		change(tags)
+		d.Tags = tags
+		if err := checkTags(tags); err != nil {
+			return err
+		}
+		return nil
+	})
+	if err == nil {
+		s.changed(scope, d.Name)
+	}
+	return err
+}
+
+// Account counts what GetAccountSettings tells.
+func (s *Service) Account(scope schema.Scope) (functions int, codeBytes int64, reserved int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for id, f := range s.functions {
+		if id.scope != scope {
+			continue
+		}
+		d := f.def.Load()
+		functions++
+		codeBytes += d.CodeSize
+		if d.Reserved != nil {
+			reserved += *d.Reserved
+		}
+	}
+	return functions, codeBytes, reserved
+}

@@ -1,0 +1,156 @@
+package function
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// definition is the stored form of a function. It never changes: an update makes
+// a new one. Fields are only ever added.
+type definition struct {
+	Scope        schema.Scope               `json:"scope"`
+	Name         string                     `json:"name"`
+	Role         string                     `json:"role"`
+	Runtime      string                     `json:"runtime,omitempty"`
+	Handler      string                     `json:"handler,omitempty"`
+	Description  string                     `json:"description,omitempty"`
+	Timeout      int                        `json:"timeout"`
+	MemorySize   int                        `json:"memorySize"`
+	PackageType  string                     `json:"packageType"`
+	Architecture string                     `json:"architecture"`
+	Ephemeral    int                        `json:"ephemeral"`
+	Tracing      string                     `json:"tracing"`
+	Logging      LoggingConfig              `json:"logging"`
+	Env          map[string]string          `json:"env,omitempty"`
+	HasEnv       bool                       `json:"hasEnv,omitempty"`
+	Tags         map[string]string          `json:"tags,omitempty"`
+	Kept         map[string]json.RawMessage `json:"kept,omitempty"` // members that are stored and echoed only
+	ImageURI     string                     `json:"imageUri,omitempty"`
+	CodeHash     string                     `json:"codeHash,omitempty"` // of the zip, hexadecimal
+	CodeSize     int64                      `json:"codeSize,omitempty"`
+	Revision     string                     `json:"revision"`
+	Modified     time.Time                  `json:"modified"`
+	Reserved     *int                       `json:"reserved,omitempty"` // concurrency; nil: none reserved
+	URL          *urlConfig                 `json:"url,omitempty"`
+
+	run GoFunc // of a Go function; never stored
+}
+
+func (d *definition) arn() string { return d.Scope.FunctionARN(d.Name) }
+
+func (d *definition) spec(codeDir string) runner.Spec {
+	return runner.Spec{
+		Scope: d.Scope, Name: d.Name, ARN: d.arn(), Revision: d.Revision,
+		Handler: d.Handler, Runtime: d.Runtime, URL: d.ImageURI, CodeDir: codeDir,
+		Timeout: time.Duration(d.Timeout) * time.Second, MemoryMB: d.MemorySize,
+		Env: d.Env, LogGroup: d.Logging.LogGroup, LogJSON: d.Logging.LogFormat == "JSON",
+	}
+}
+
+// Configuration is AWS's FunctionConfiguration.
+type Configuration struct {
+	FunctionName         string            `json:"FunctionName"`
+	FunctionArn          string            `json:"FunctionArn"`
+	Runtime              string            `json:"Runtime,omitempty"`
+	Role                 string            `json:"Role"`
+	Handler              string            `json:"Handler,omitempty"`
+	CodeSize             int64             `json:"CodeSize"`
+	Description          string            `json:"Description"`
+	Timeout              int               `json:"Timeout"`
+	MemorySize           int               `json:"MemorySize"`
+	LastModified         string            `json:"LastModified"`
+	CodeSha256           string            `json:"CodeSha256"`
+	Version              string            `json:"Version"`
+	Environment          *Environment      `json:"Environment,omitempty"`
+	TracingConfig        TracingConfig     `json:"TracingConfig"`
+	RevisionID           string            `json:"RevisionId"`
+	State                string            `json:"State,omitempty"`
+	LastUpdateStatus     string            `json:"LastUpdateStatus,omitempty"`
+	PackageType          string            `json:"PackageType"`
+	Architectures        []string          `json:"Architectures"`
+	EphemeralStorage     EphemeralStorage  `json:"EphemeralStorage"`
+	SnapStart            SnapStartResponse `json:"SnapStart"`
+	RuntimeVersionConfig *RuntimeVersion   `json:"RuntimeVersionConfig,omitempty"`
+	LoggingConfig        LoggingConfig     `json:"LoggingConfig"`
+
+	VpcConfig           json.RawMessage `json:"VpcConfig,omitempty"`
+	DeadLetterConfig    json.RawMessage `json:"DeadLetterConfig,omitempty"`
+	KMSKeyArn           json.RawMessage `json:"KMSKeyArn,omitempty"`
+	FileSystemConfigs   json.RawMessage `json:"FileSystemConfigs,omitempty"`
+	Layers              []Layer         `json:"Layers,omitempty"`
+	ImageConfigResponse *ImageConfig    `json:"ImageConfigResponse,omitempty"`
+}
+
+// Parts of Configuration and of the requests.
+type (
+	Environment struct {
+		Variables map[string]string `json:"Variables"`
+	}
+	TracingConfig struct {
+		Mode string `json:"Mode"`
+	}
+	EphemeralStorage struct {
+		Size int `json:"Size"`
+	}
+	SnapStartResponse struct {
+		ApplyOn            string `json:"ApplyOn"`
+		OptimizationStatus string `json:"OptimizationStatus"`
+	}
+	RuntimeVersion struct {
+		RuntimeVersionArn string `json:"RuntimeVersionArn"`
+	}
+	LoggingConfig struct {
+		LogFormat           string `json:"LogFormat"`
+		ApplicationLogLevel string `json:"ApplicationLogLevel,omitempty"`
+		SystemLogLevel      string `json:"SystemLogLevel,omitempty"`
+		LogGroup            string `json:"LogGroup"`
+	}
+	Layer struct {
+		Arn      string `json:"Arn"`
+		CodeSize int64  `json:"CodeSize"`
+	}
+	ImageConfig struct {
+		ImageConfig json.RawMessage `json:"ImageConfig"`
+	}
+)
+
+// configuration renders a definition. The answer of a list lacks the states.
+func (d *definition) configuration(listed bool) Configuration {
+	c := Configuration{
+		FunctionName: d.Name, FunctionArn: d.arn(), Runtime: d.Runtime, Role: d.Role, Handler: d.Handler,
+		CodeSize: d.CodeSize, Description: d.Description, Timeout: d.Timeout, MemorySize: d.MemorySize,
+		LastModified: d.Modified.UTC().Format("2006-01-02T15:04:05.000-0700"),
+		CodeSha256:   base64OfHex(d.CodeHash), Version: runner.Version,
+		TracingConfig: TracingConfig{d.Tracing}, RevisionID: d.Revision,
+		PackageType: d.PackageType, Architectures: []string{d.Architecture},
+		EphemeralStorage: EphemeralStorage{d.Ephemeral}, SnapStart: SnapStartResponse{"None", "Off"},
+		LoggingConfig: d.Logging,
+		VpcConfig:     d.Kept["VpcConfig"], DeadLetterConfig: d.Kept["DeadLetterConfig"],
+		KMSKeyArn: d.Kept["KMSKeyArn"], FileSystemConfigs: d.Kept["FileSystemConfigs"],
+	}
+	if d.HasEnv {
+		c.Environment = &Environment{Variables: d.Env}
+		if d.Env == nil {
+			c.Environment.Variables = map[string]string{}
+		}
+	}
+	var layers []string
+	if json.Unmarshal(d.Kept["Layers"], &layers) == nil {
+		for _, arn := range layers {
+			c.Layers = append(c.Layers, Layer{Arn: arn})
+		}
+	}
+	if image := d.Kept["ImageConfig"]; image != nil {
+		c.ImageConfigResponse = &ImageConfig{image}
+	}
+	if !listed {
+		c.State, c.LastUpdateStatus = "Active", "Successful"
+		if d.PackageType == packageZip {
+			c.RuntimeVersionConfig = &RuntimeVersion{"arn:aws:lambda:" + d.Scope.Region + "::runtime:" + d.Runtime}
+		}
+	}
+	return c
+}

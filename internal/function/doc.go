@@ -1,0 +1,12 @@
+// Package function holds functions: their definitions, their code by hash, and
+// Invoke, which runs them. How one runs is the business of its subpackages:
+// process (a local process on the Lambda Runtime API) and http (a service that is
+// posted to); a Go function of this program runs in place.
+//
+// Definitions are rows of the store, written before a control operation answers
+// and read from memory after that. Code lies in a folder named by the hash of its
+// zip, unpacked once, and is removed when nothing names or runs it any more.
+//
+// Invocations of type Event wait in memory: the queue is bounded, and what is in it
+// when the server ends is lost. (Records of a stream never pass through it.)
+package function

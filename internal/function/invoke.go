@@ -1,0 +1,202 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// Limits of an event in bytes.
+const (
+	MaxPayload      = 6291456
+	MaxEventPayload = 1 << 20
+)
+
+// Invocation is one call of a function.
+type Invocation struct {
+	Name          string // name, partial or full ARN, with or without qualifier
+	Qualifier     string // the Qualifier parameter; empty: not given
+	Payload       []byte // JSON; empty: {}
+	ClientContext string // JSON
+	RequestID     string // empty: a new one
+	// Trusted says that the payload is known to be JSON of an allowed size.
+	Trusted bool
+}
+
+// Outcome is what came of an invocation that reached the function.
+type Outcome struct {
+	// Payload is the function's answer, or with FunctionError its error document.
+	Payload []byte
+	// FunctionError is empty for success, else "Unhandled".
+	FunctionError string
+	// Error tells people why it failed.
+	Error           string
+	RequestID       string
+	ExecutedVersion string
+	LogTail         []byte // at most 4 KB
+	// Delivered is false when the function cannot have seen the event; Invoke
+	// then returns an error too. RetryAfter is the wait that its receiver asked for.
+	Delivered  bool
+	RetryAfter time.Duration
+}
+
+// IsNotFound reports whether an error of this package says that there is no such
+// function.
+func IsNotFound(err error) bool {
+	var e *awserr.Error
+	return errors.As(err, &e) && e.Code == "ResourceNotFoundException"
+}
+
+// Check does what an invocation of type DryRun does: it looks whether the
+// function exists.
+func (s *Service) Check(scope schema.Scope, name, qualifier string) error {
+	_, _, err := s.resolveLatest(scope, name, qualifier)
+	return err
+}
+
+// resolveLatest is resolve for the calls whose errors name $LATEST.
+func (s *Service) resolveLatest(scope schema.Scope, name, qualifier string) (*live, string, error) {
+	f, arn, err := s.resolve(scope, name, qualifier)
+	if IsNotFound(err) && qualifier == "" {
+		if d, ok := parseDesignator(name); ok && d.qualifier == "" && (d.region == "" || d.region == scope.Region) {
+			err = awserr.FunctionNotFound(scope.FunctionARN(d.name) + ":" + runner.Version)
+		}
+	}
+	return f, arn, err
+}
+
+// Invoke runs a function once and returns when its answer is known or ctx ends.
+// The error is an *awserr.Error when the function was not reached (unknown, no
+// room, a receiver that is away), or ctx's error when it is not known whether it was.
+// A function's own failure is no error: it is an Outcome with FunctionError.
+// The payload must not be changed before the function has ended.
+func (s *Service) Invoke(ctx context.Context, scope schema.Scope, inv Invocation) (Outcome, error) {
+	f, arn, err := s.resolveLatest(scope, inv.Name, inv.Qualifier)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := inv.check(MaxPayload); err != nil {
+		return Outcome{}, err
+	}
+	return s.call(ctx, f, arn, &inv, false)
+}
+
+// check looks at the payload and fills in what was left out.
+func (inv *Invocation) check(limit int) error {
+	if inv.RequestID == "" {
+		inv.RequestID = newID()
+	}
+	if len(inv.Payload) == 0 {
+		inv.Payload = []byte("{}")
+	}
+	if inv.Trusted {
+		return nil
+	}
+	if len(inv.Payload) > limit {
+		if limit == MaxEventPayload {
+			return awserr.InvokeEventTooLarge(len(inv.Payload), limit)
+		}
+		return awserr.InvokePayloadTooLarge(len(inv.Payload), limit)
+	}
+	if !json.Valid(inv.Payload) {
+		var v struct{}
+		text := "it is not a JSON value"
+		if err := json.Unmarshal(inv.Payload, &v); err != nil {
+			text = err.Error()
+		}
+		return awserr.InvalidRequestContent("Could not parse request body into json: Could not parse payload into json: " + text)
+	}
+	return nil
+}
+
+// call runs one invocation. A function without reserved concurrency lets calls
+// wait for room (on AWS they would run: its limit is far higher); one with, or
+// with none left to wait in, throttles. queued calls always wait.
+func (s *Service) call(ctx context.Context, f *live, arn string, inv *Invocation, queued bool) (Outcome, error) {
+	started := s.opts.Now()
+	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: runner.Version}
+	r, err := s.run(ctx, f, runner.Call{
+		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
+	}, queued)
+	result := "undelivered"
+	if err == nil {
+		out.Payload, out.LogTail, out.Error, out.RetryAfter = r.Payload, r.LogTail, r.Err, r.RetryAfter
+		switch r.Status {
+		case runner.OK:
+			out.Delivered, result = true, "ok"
+		case runner.Failed:
+			out.Delivered, out.FunctionError, result = true, "Unhandled", "error"
+			out.Error = errorText(r)
+		case runner.Unknown:
+			out.Delivered = true
+			if err = ctx.Err(); err == nil {
+				err = errClosed
+			}
+		case runner.NotDelivered:
+			if r.Throttled {
+				result = "throttled"
+				err = awserr.LambdaThrottled(awserr.ThrottleRate, int(math.Ceil(r.RetryAfter.Seconds())))
+			} else if err = ctx.Err(); err == nil {
+				err = awserr.LambdaNotReady(r.Err)
+			}
+		}
+	}
+	switch d := f.def.Load(); {
+	case errors.Is(err, errFull):
+		result, out.Error = "throttled", err.Error()
+		if d.Reserved != nil {
+			err = awserr.LambdaThrottled(awserr.ThrottleReserved, 0)
+		} else {
+			err = awserr.LambdaThrottled(awserr.ThrottleConcurrent, 0)
+		}
+	case errors.Is(err, errGone):
+		out.Error = err.Error()
+		err = awserr.FunctionNotFound(arn)
+	case errors.Is(err, errClosed):
+		out.Error = err.Error()
+		err = awserr.LambdaNotReady("the server is ending")
+	}
+	if s.opts.Observe != nil {
+		d := f.def.Load()
+		s.opts.Observe(Observation{Scope: d.Scope, Function: d.Name, Result: result, Took: s.opts.Now().Sub(started)})
+	}
+	return out, err
+}
+
+// run takes a place, finds the runner, and goes to its successor when it was
+// replaced before it took the call.
+func (s *Service) run(ctx context.Context, f *live, c runner.Call, queued bool) (runner.Result, error) {
+	for {
+		reserved := f.def.Load().Reserved
+		wait := reserved == nil || queued && *reserved > 0
+		if err := f.limit.enter(ctx, wait); err != nil {
+			return runner.Result{}, err
+		}
+		r, err := s.runner(f)
+		if err != nil {
+			f.limit.leave()
+			return runner.Result{}, err
+		}
+		if result := r.Invoke(ctx, c, f.limit.leave); !result.Replaced {
+			return result, nil
+		}
+	}
+}
+
+// errorText returns what an error document says, for people.
+func errorText(r runner.Result) string {
+	var d struct{ ErrorType, ErrorMessage string }
+	if json.Unmarshal(r.Payload, &d) != nil || d.ErrorMessage == "" {
+		return r.Err
+	}
+	if d.ErrorType == "" {
+		return d.ErrorMessage
+	}
+	return d.ErrorType + ": " + d.ErrorMessage
+}

@@ -1,0 +1,220 @@
+package logs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// timeFormat begins every line of a file.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// Log is the log of one function. It outlives the function, as a log group does.
+//
+// Locks: order, then mu or Sink.mu; Sink.mu, then mu. So mu is released before a
+// line is delivered.
+type Log struct {
+	sink *Sink
+	key  key
+	path string // "" without files
+
+	mu      sync.Mutex // guards what follows
+	ring    []Line     // newest last
+	ringLen int        // bytes of text in ring
+	tokens  int
+	last    time.Time // when tokens were last added
+	dropped int       // lines since the last kept one
+	buf     []byte    // lines that wait for the file
+	timer   *time.Timer
+	file    *os.File
+	size    int64
+	fileErr error // first failure: the file is given up, memory goes on
+	closed  bool
+	order   sync.Mutex // held from write's append to its deliver, so that followers see one order
+}
+
+// Write keeps one line, cut at MaxLine. text is not used after it returns. It
+// reports whether the line was kept.
+func (l *Log) Write(text []byte) bool {
+	l.order.Lock()
+	defer l.order.Unlock()
+	now := l.sink.now()
+	line, note, ok := l.add(now, text)
+	if !ok {
+		return false
+	}
+	if note.Text != "" {
+		l.show(note)
+	}
+	l.show(line)
+	return true
+}
+
+func (l *Log) show(line Line) {
+	if l.sink.print != nil {
+		l.sink.print(line)
+	}
+	l.sink.deliver(line)
+}
+
+func (l *Log) add(now time.Time, text []byte) (line, note Line, ok bool) {
+	if len(text) > MaxLine {
+		cut := append([]byte(nil), text[:MaxLine]...)
+		text = append(cut, " [line cut]"...)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if gone := now.Sub(l.last); gone > 0 {
+		l.tokens = min(burst, l.tokens+int(min(gone, time.Minute)*rate/time.Second))
+	}
+	l.last = now
+	cost := len(text) + 32
+	if l.closed || l.tokens < cost {
+		l.dropped++
+		return Line{}, Line{}, false
+	}
+	l.tokens -= cost
+	if l.dropped > 0 {
+		note = l.line(now, fmt.Appendf(nil, "[%d lines dropped: the function prints more than %d KB a second]", l.dropped, rate>>10))
+		l.dropped = 0
+	}
+	return l.line(now, text), note, true
+}
+
+// line puts a line into ring and buffer. mu is held.
+func (l *Log) line(now time.Time, text []byte) Line {
+	line := Line{Time: now, Scope: l.key.scope, Function: l.key.function, Text: string(text), seq: l.sink.seq.Add(1)}
+	l.remember(line)
+	if l.path == "" || l.fileErr != nil {
+		return line
+	}
+	l.buf = now.UTC().AppendFormat(l.buf, timeFormat)
+	l.buf = append(l.buf, ' ')
+	l.buf = append(l.buf, text...)
+	l.buf = append(l.buf, '\n')
+	if len(l.buf) >= 64<<10 {
+		l.flush()
+	} else if l.timer == nil {
+		l.timer = time.AfterFunc(flushAfter, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.timer = nil
+			l.flush()
+		})
+	}
+	return line
+}
+
+func (l *Log) remember(line Line) {
+	l.ring = append(l.ring, line)
+	l.ringLen += len(line.Text) + 64
+	drop := 0
+	for l.ringLen > maxRing && drop < len(l.ring)-1 {
+		l.ringLen -= len(l.ring[drop].Text) + 64
+		l.ring[drop] = Line{}
+		drop++
+	}
+	l.ring = l.ring[drop:]
+}
+
+// flush writes the buffer to the file, rotating it when it is full. mu is held.
+func (l *Log) flush() {
+	if len(l.buf) == 0 || l.fileErr != nil {
+		return
+	}
+	defer func() { l.buf = l.buf[:0] }()
+	if l.file != nil && l.size+int64(len(l.buf)) > maxFile {
+		err := errors.Join(l.file.Close(), os.Rename(l.path, l.path+".1"))
+		l.file = nil
+		if err != nil {
+			l.fileErr = err
+			return
+		}
+	}
+	if l.file == nil {
+		if l.fileErr = l.open(); l.fileErr != nil {
+			return
+		}
+	}
+	n, err := l.file.Write(l.buf)
+	l.size += int64(n)
+	l.fileErr = err
+}
+
+func (l *Log) open() error {
+	if err := os.MkdirAll(filepath.Dir(l.path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	l.file, l.size = f, st.Size()
+	return nil
+}
+
+// recall fills the ring with the end of the file that an earlier run left.
+func (l *Log) recall() {
+	f, err := os.Open(l.path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return
+	}
+	from := max(0, st.Size()-maxRing)
+	tail, err := io.ReadAll(io.NewSectionReader(f, from, st.Size()-from))
+	if err != nil {
+		return
+	}
+	lines := bytes.Split(tail, []byte("\n"))
+	if from > 0 {
+		lines = lines[1:] // a part of a line
+	}
+	for _, b := range lines {
+		if len(b) < len(timeFormat)+1 {
+			continue
+		}
+		at, err := time.Parse(timeFormat, string(b[:len(timeFormat)]))
+		if err != nil { // the second line of a message that holds line ends
+			continue
+		}
+		l.remember(Line{Time: at, Scope: l.key.scope, Function: l.key.function, Text: string(b[len(timeFormat)+1:])})
+	}
+}
+
+// Recent returns the newest lines, oldest first: at most n.
+func (l *Log) Recent(n int) []Line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := max(0, len(l.ring)-max(0, n))
+	return append([]Line(nil), l.ring[from:]...)
+}
+
+// close flushes and closes the file. A write after it is dropped.
+func (l *Log) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.flush()
+	if l.file == nil {
+		return l.fileErr
+	}
+	err := errors.Join(l.fileErr, l.file.Close())
+	l.file = nil
+	return err
+}

@@ -1,0 +1,43 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// bindToParent makes the kernel kill the child when this program dies.
+func bindToParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
+
+// awaitExit returns when the process has ended, and leaves it to be reaped, so that
+// its id, which is its group's, cannot be given to another in the meantime.
+func awaitExit(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// peakMemoryMB reads the process's high-water mark.
+func peakMemoryMB(pid int) int {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, ok := bytes.Cut(b, []byte("VmHWM:"))
+	if !ok {
+		return 0
+	}
+	kb, _, _ := bytes.Cut(bytes.TrimSpace(rest), []byte(" "))
+	n, err := strconv.Atoi(string(kb))
+	if err != nil {
+		return 0
+	}
+	return (n + 1023) / 1024
+}

@@ -1,0 +1,106 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/function/runner"
+)
+
+// command returns what to start for a function.
+func (h *Host) command(s runner.Spec) (command, error) {
+	if strings.HasPrefix(s.Runtime, "provided") {
+		path := filepath.Join(s.CodeDir, "bootstrap")
+		st, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return command{}, errors.New("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+		case err != nil:
+			return command{}, err
+		case st.IsDir() || st.Mode()&0o111 == 0:
+			return command{}, errors.New("fork/exec /var/task/bootstrap: permission denied")
+		}
+		return command{path: path, args: []string{path}}, nil
+	}
+	i, err := h.runtimes.find(s.Runtime)
+	if err != nil {
+		return command{}, err
+	}
+	return i.command(), nil
+}
+
+// inherited are the variables of this server's own environment that functions
+// get: what programs need to work at all on this machine, and no secret.
+var inherited = []string{
+	"PATH", "HOME", "USER", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
+	"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy",
+}
+
+// environ returns the variables of a function's process; the user's come last and
+// so win. Names that only Lambda may set were refused when the function was made.
+func (e *environment) environ() []string {
+	h, s := e.pool.host, &e.pool.spec
+	var env []string
+	for _, name := range inherited {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	noProxy := "127.0.0.1,localhost"
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		if v := os.Getenv(name); v != "" {
+			noProxy += "," + v
+			break
+		}
+	}
+	c := h.opts.Credentials(s.Scope)
+	env = append(env,
+		"NO_PROXY="+noProxy, "no_proxy="+noProxy,
+		"AWS_LAMBDA_RUNTIME_API="+e.addr,
+		"_HANDLER="+s.Handler,
+		"LAMBDA_TASK_ROOT="+s.CodeDir,
+		"LAMBDA_RUNTIME_DIR="+h.opts.ShimDir,
+		"AWS_LAMBDA_FUNCTION_NAME="+s.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION="+runner.Version,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE="+strconv.Itoa(s.MemoryMB),
+		"AWS_LAMBDA_LOG_GROUP_NAME="+s.LogGroup,
+		"AWS_LAMBDA_LOG_STREAM_NAME="+e.logStream,
+		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+		"AWS_REGION="+s.Scope.Region,
+		"AWS_DEFAULT_REGION="+s.Scope.Region,
+		"AWS_ACCESS_KEY_ID="+c.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY="+c.SecretAccessKey,
+		"AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
+		"LANG=en_US.UTF-8",
+		"TZ=:UTC",
+	)
+	if c.SessionToken != "" {
+		env = append(env, "AWS_SESSION_TOKEN="+c.SessionToken)
+	}
+	if s.LogJSON {
+		env = append(env, "AWS_LAMBDA_LOG_FORMAT=JSON")
+	}
+	if !strings.HasPrefix(s.Runtime, "provided") {
+		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+s.Runtime)
+	}
+	if url := h.opts.Endpoint(); url != "" {
+		// Only the services that are served here: calls to others go where they
+		// always went.
+		env = append(env, "AWS_ENDPOINT_URL_DYNAMODB="+url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS="+url, "AWS_ENDPOINT_URL_LAMBDA="+url)
+	}
+	names := make([]string, 0, len(s.Env))
+	for name := range s.Env {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		env = append(env, fmt.Sprintf("%s=%s", name, s.Env[name]))
+	}
+	return env
+}

@@ -1,0 +1,65 @@
+package process
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/logs"
+	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// Credentials are what a function's own AWS clients sign with.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey string
+	SessionToken                 string // may be empty
+}
+
+// Options of NewHost. All are needed unless said otherwise.
+type Options struct {
+	// ShimDir is a folder of the host's own; the shims are written into it.
+	ShimDir string
+	// Project is the folder whose node_modules or virtual environment supplies
+	// what a package lacks; empty: none.
+	Project string
+	// Endpoint returns the URL at which functions reach this server; an empty one
+	// sets no endpoint.
+	Endpoint    func() string
+	Credentials func(schema.Scope) Credentials
+	// InitLimit is how long a process may take before it first asks for work.
+	InitLimit time.Duration
+	// IdleTimeout is how long an environment may wait for work.
+	IdleTimeout time.Duration
+	Now         func() time.Time
+	Logger      *slog.Logger
+}
+
+// Host is what the pools of one server share: where interpreters are, the shims,
+// and the thread that starts processes.
+type Host struct {
+	opts     Options
+	spawner  *spawner
+	runtimes interpreters
+}
+
+// NewHost returns a host. Close it after its pools.
+func NewHost(o Options) *Host {
+	return &Host{opts: o, spawner: newSpawner(), runtimes: interpreters{dir: o.ShimDir, project: o.Project}}
+}
+
+// Close frees the host. Its pools must have been killed.
+func (h *Host) Close() { h.spawner.close() }
+
+// NewPool returns a pool for one revision of a function. It starts nothing until
+// the first call.
+func (h *Host) NewPool(spec runner.Spec, limit int, log *logs.Log) *Pool {
+	return &Pool{host: h, spec: spec, limit: limit, log: log, envs: map[*environment]struct{}{}}
+}
+
+// Missing says what must be installed to run functions of this runtime, or "".
+func (h *Host) Missing(runtime string) string {
+	if _, err := h.runtimes.find(runtime); err != nil {
+		return err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,103 @@
+package process
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/runner"
+)
+
+// The lines that Lambda itself writes into a function's log, as text or, with
+// LogFormat JSON, as objects.
+
+func (e *environment) initStart() []byte {
+	s := &e.pool.spec
+	if s.LogJSON {
+		return e.event("platform.initStart", fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","runtimeVersion":%q,"functionName":%q,"functionVersion":%q}`, s.Runtime, s.Name, runner.Version))
+	}
+	return []byte("INIT_START Runtime Version: " + s.Runtime)
+}
+
+func (e *environment) initReport(status string) []byte {
+	took := e.pool.host.opts.Now().Sub(e.spawned)
+	if e.pool.spec.LogJSON {
+		return e.event("platform.initReport", fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","status":%q,"metrics":{"durationMs":%s}}`, word(status), ms(took)))
+	}
+	return []byte("INIT_REPORT Init Duration: " + ms(took) + " ms\tPhase: init\tStatus: " + status)
+}
+
+func (e *environment) startLine(inv *invocation) []byte {
+	if e.pool.spec.LogJSON {
+		return e.event("platform.start", fmt.Sprintf(`{"requestId":%q,"version":%q}`, inv.RequestID, runner.Version))
+	}
+	return []byte("START RequestId: " + inv.RequestID + " Version: " + runner.Version)
+}
+
+// endLines returns the lines after an invocation; status is empty for success.
+func (e *environment) endLines(inv *invocation, status string) [][]byte {
+	e.mu.Lock()
+	initTime := e.initTime
+	e.initTime = 0
+	child := e.child
+	e.mu.Unlock()
+	took := e.pool.host.opts.Now().Sub(inv.started)
+	billed := int64(math.Ceil(float64(took) / float64(time.Millisecond)))
+	used := child.memoryMB()
+	if e.pool.spec.LogJSON {
+		initMs := ""
+		if initTime > 0 {
+			initMs = `,"initDurationMs":` + ms(initTime)
+		}
+		s := "success"
+		if status != "" {
+			s = word(status)
+		}
+		return [][]byte{
+			e.event("platform.runtimeDone", fmt.Sprintf(`{"requestId":%q,"status":%q,"metrics":{"durationMs":%s}}`, inv.RequestID, s, ms(took))),
+			e.event("platform.report", fmt.Sprintf(`{"requestId":%q,"status":%q,"metrics":{"durationMs":%s,"billedDurationMs":%d,"memorySizeMB":%d,"maxMemoryUsedMB":%d%s}}`,
+				inv.RequestID, s, ms(took), billed, e.pool.spec.MemoryMB, used, initMs)),
+		}
+	}
+	b := append(make([]byte, 0, 256), "REPORT RequestId: "...)
+	b = append(b, inv.RequestID...)
+	b = append(b, "\tDuration: "...)
+	b = append(b, ms(took)...)
+	b = append(b, " ms\tBilled Duration: "...)
+	b = strconv.AppendInt(b, billed, 10)
+	b = append(b, " ms\tMemory Size: "...)
+	b = strconv.AppendInt(b, int64(e.pool.spec.MemoryMB), 10)
+	b = append(b, " MB\tMax Memory Used: "...)
+	b = strconv.AppendInt(b, int64(used), 10)
+	b = append(b, " MB\t"...)
+	if initTime > 0 {
+		b = append(b, "Init Duration: "...)
+		b = append(b, ms(initTime)...)
+		b = append(b, " ms\t"...)
+	}
+	if status != "" {
+		b = append(b, "Status: "...)
+		b = append(b, status...)
+	}
+	return [][]byte{[]byte("END RequestId: " + inv.RequestID), b}
+}
+
+func (e *environment) event(kind, record string) []byte {
+	now := e.pool.host.opts.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	return []byte(`{"time":"` + now + `","type":"` + kind + `","record":` + record + `}`)
+}
+
+// word returns the status before the text form's further fields.
+func word(status string) string {
+	for i := range status {
+		if status[i] == '\t' {
+			return status[:i]
+		}
+	}
+	return status
+}
+
+func ms(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 2, 64)
+}

@@ -1,0 +1,107 @@
+package process
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/logs"
+	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// newPool returns a pool whose function is a shell script.
+func newPool(t *testing.T, script string, change func(*Options, *runner.Spec)) *Pool {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "bootstrap"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sink, err := logs.Open("", time.Now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		ShimDir: t.TempDir(), Endpoint: func() string { return "" }, Credentials: func(schema.Scope) Credentials { return Credentials{} },
+		InitLimit: 10 * time.Second, IdleTimeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	}
+	spec := runner.Spec{Name: "f", Runtime: "provided.al2023", CodeDir: dir, Timeout: time.Second, MemoryMB: 128}
+	if change != nil {
+		change(&o, &spec)
+	}
+	h := NewHost(o)
+	p := h.NewPool(spec, 2, sink.Log(schema.Scope{}, "f"))
+	t.Cleanup(func() {
+		p.Kill()
+		h.Close()
+	})
+	return p
+}
+
+func call(t *testing.T, p *Pool) runner.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	return p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte("{}")}, nil)
+}
+
+// An init that takes too long is repeated once, inside the time of the call.
+func TestInitThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, "echo started; sleep 600", func(o *Options, _ *runner.Spec) { o.InitLimit = 300 * time.Millisecond })
+	started := time.Now()
+	r := call(t, p)
+	took := time.Since(started)
+	if r.Status != runner.Failed || !strings.Contains(string(r.Payload), `"Sandbox.Timedout"`) || !strings.Contains(string(r.Payload), "Task timed out after 1.00 seconds") {
+		t.Errorf("%+v, payload %s", r, r.Payload)
+	}
+	if took < 1300*time.Millisecond {
+		t.Errorf("ended after %v: before init and timeout were over", took)
+	}
+	var starts, reports int
+	for _, l := range p.log.Recent(100) {
+		if l.Text == "started" {
+			starts++
+		}
+		if strings.HasPrefix(l.Text, "INIT_REPORT") && strings.HasSuffix(l.Text, "Phase: init\tStatus: timeout") {
+			reports++
+		}
+	}
+	if starts != 2 || reports != 2 {
+		t.Errorf("%d starts and %d reports, want 2 and 2", starts, reports)
+	}
+}
+
+func TestCallerThatGivesUp(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, "sleep 600", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	done := 0
+	if r := p.Invoke(ctx, runner.Call{RequestID: "id"}, func() { done++ }); r.Status != runner.NotDelivered || done != 1 {
+		t.Errorf("%+v, done %d times", r, done)
+	}
+}
+
+func TestKillEndsCalls(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, "sleep 600", nil)
+	results := make(chan runner.Result)
+	go func() { results <- p.Invoke(t.Context(), runner.Call{RequestID: "id"}, nil) }()
+	for all, _ := p.Environments(); all == 0; all, _ = p.Environments() {
+	}
+	p.Kill()
+	if r := <-results; r.Status != runner.NotDelivered || !r.Replaced {
+		t.Errorf("%+v", r)
+	}
+	if r := call(t, p); r.Status != runner.NotDelivered || !r.Replaced {
+		t.Errorf("after the end: %+v", r)
+	}
+	if all, _ := p.Environments(); all != 0 {
+		t.Errorf("%d processes are left", all)
+	}
+}

@@ -1,0 +1,380 @@
+package function
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	nethttp "net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/function/http"
+	"github.com/millstreamdb/millstream/internal/function/logs"
+	"github.com/millstreamdb/millstream/internal/function/process"
+	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+const (
+	defaultConcurrency = 10
+	defaultIdle        = 5 * time.Minute
+	// initLimit is AWS's time for what a function does before it takes events.
+	initLimit = 10 * time.Second
+	// shimDir is the folder of the language shims, beside the code.
+	shimDir = "runtime"
+)
+
+// Credentials are what functions sign their own AWS calls with.
+type Credentials = process.Credentials
+
+// Options of Open. The zero value of a field means what is said beside it.
+type Options struct {
+	Store *store.Store // nil: definitions are kept in memory only
+	// Dir is the data folder, which gets code/ and logs/. Empty: code lies in a
+	// temporary folder that Close removes, logs in memory.
+	Dir string
+	// Project is the folder in which modules that a package lacks are looked for.
+	// Empty: none.
+	Project string
+	// Endpoint returns the URL at which functions reach this server; nil or an
+	// empty answer: they are told none.
+	Endpoint func() string
+	// FrontDoor returns the address of a function URL's id; nil: they have none.
+	FrontDoor func(id string) string
+	// Credentials returns what functions of a scope sign with; nil: the account's
+	// number as access key id.
+	Credentials func(schema.Scope) Credentials
+	// Concurrency is how many invocations of a function without reserved
+	// concurrency run at once; more wait. 0: 10.
+	Concurrency int
+	// IdleTimeout is how long a process may be without work. 0: 5 minutes.
+	IdleTimeout time.Duration
+	Now         func() time.Time // nil: time.Now
+	Logger      *slog.Logger     // nil: none
+	// Print is called with every line that functions log; nil: none.
+	Print func(logs.Line)
+	// Observe is called after every invocation; nil: none.
+	Observe func(Observation)
+}
+
+// Observation is what one invocation looked like from outside.
+type Observation struct {
+	Scope    schema.Scope
+	Function string
+	Result   string // "ok", "error", "throttled" or "undelivered"
+	Took     time.Duration
+}
+
+// Service holds the functions of all scopes. Its methods may be called by many
+// goroutines at once.
+type Service struct {
+	opts      Options
+	rows      rows
+	code      *codeStore
+	logs      *logs.Sink
+	host      *process.Host
+	transport *nethttp.Transport
+	tempDir   string // removed by Close
+	async     *asyncQueue
+
+	ctx    context.Context // ended by Close
+	cancel context.CancelFunc
+
+	// control serialises changes of definitions: it is held over the write of a
+	// row and the change in memory, never over the unpacking of code. Taken before mu.
+	control sync.Mutex
+
+	mu        sync.RWMutex // guards what follows
+	functions map[id]*live
+	urls      map[string]*live           // functions with a URL, by its id
+	runners   map[runner.Runner]struct{} // those in use and those that still end
+	listeners map[int]func(schema.Scope, string)
+	nextID    int
+	closed    bool
+	retiring  sync.WaitGroup // runners that end
+}
+
+type id struct {
+	scope schema.Scope
+	name  string
+}
+
+// live is a function as long as it exists.
+type live struct {
+	def   atomic.Pointer[definition]
+	limit limiter
+
+	mu   sync.Mutex // guards what follows; taken before Service.mu
+	run  runner.Runner
+	code string // the hash that run holds a reference on
+	gone bool
+}
+
+// Open brings the functions up from the store.
+func Open(o Options) (*Service, error) {
+	o.Concurrency = cmp.Or(o.Concurrency, defaultConcurrency)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, defaultIdle)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Endpoint == nil {
+		o.Endpoint = func() string { return "" }
+	}
+	if o.Credentials == nil {
+		o.Credentials = func(s schema.Scope) Credentials {
+			return Credentials{AccessKeyID: s.Account, SecretAccessKey: "millstream"}
+		}
+	}
+	s := &Service{
+		opts: o, rows: rows{o.Store}, transport: http.NewTransport(),
+		functions: map[id]*live{}, urls: map[string]*live{}, runners: map[runner.Runner]struct{}{}, listeners: map[int]func(schema.Scope, string){},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.async = newAsyncQueue(s)
+	if err := s.open(); err != nil {
+		s.cancel()
+		if s.tempDir != "" {
+			err = errors.Join(err, os.RemoveAll(s.tempDir))
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Service) open() (err error) {
+	dir, logDir := filepath.Join(s.opts.Dir, "code"), filepath.Join(s.opts.Dir, "logs")
+	if s.opts.Dir == "" {
+		if s.tempDir, err = os.MkdirTemp("", "millstream-code-"); err != nil {
+			return fmt.Errorf("function: make the code folder: %w", err)
+		}
+		dir, logDir = s.tempDir, ""
+	}
+	if dir, err = filepath.Abs(dir); err != nil { // processes run elsewhere
+		return fmt.Errorf("function: %w", err)
+	}
+	if s.code, err = newCodeStore(dir, s.opts.Dir != ""); err != nil {
+		return err
+	}
+	if s.logs, err = logs.Open(logDir, s.opts.Now, s.opts.Print); err != nil {
+		return err
+	}
+	defs, err := s.rows.all()
+	if err != nil {
+		return err
+	}
+	for _, d := range defs {
+		s.code.acquire(d.CodeHash)
+		s.install(d)
+	}
+	if err := s.code.sweep(); err != nil {
+		return err
+	}
+	s.host = process.NewHost(process.Options{
+		ShimDir: filepath.Join(dir, shimDir), Project: s.opts.Project, Endpoint: s.opts.Endpoint,
+		Credentials: s.opts.Credentials, InitLimit: initLimit, IdleTimeout: s.opts.IdleTimeout, Now: s.opts.Now, Logger: s.opts.Logger,
+	})
+	return nil
+}
+
+// Close ends every process, and what the queue of Event invocations holds.
+// Invocations that run end as undelivered or failed.
+func (s *Service) Close() error {
+	s.control.Lock() // nothing is installed or retired after this
+	defer s.control.Unlock()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.cancel()
+	var all []runner.Runner
+	for r := range s.runners {
+		all = append(all, r)
+	}
+	s.mu.Unlock()
+	var g sync.WaitGroup
+	for _, r := range all {
+		g.Go(r.Kill)
+	}
+	g.Wait()
+	s.retiring.Wait()
+	s.async.wait()
+	s.host.Close()
+	s.transport.CloseIdleConnections()
+	err := s.logs.Close()
+	if s.tempDir != "" {
+		err = errors.Join(err, removeTree(s.tempDir))
+	}
+	return err
+}
+
+// Logs are the logs of all functions.
+func (s *Service) Logs() *logs.Sink { return s.logs }
+
+// OnChange calls f after a function was made, changed or deleted, until cancel. f
+// must not block and must not call the Service's control operations.
+func (s *Service) OnChange(f func(scope schema.Scope, name string)) (cancel func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.nextID
+	s.nextID++
+	s.listeners[n] = f
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.listeners, n)
+	}
+}
+
+func (s *Service) changed(scope schema.Scope, name string) {
+	s.mu.RLock()
+	calls := make([]func(schema.Scope, string), 0, len(s.listeners))
+	for _, f := range s.listeners {
+		calls = append(calls, f)
+	}
+	s.mu.RUnlock()
+	for _, f := range calls {
+		f(scope, name)
+	}
+}
+
+// Stats counts what the functions hold now.
+type Stats struct {
+	Functions    int
+	Environments int // processes
+	Idle         int // of them
+	Queued       int // Event invocations that wait
+}
+
+// Stats returns the present counts.
+func (s *Service) Stats() Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	st := Stats{Functions: len(s.functions), Queued: s.async.len()}
+	for r := range s.runners {
+		if p, ok := r.(*process.Pool); ok {
+			all, idle := p.Environments()
+			st.Environments += all
+			st.Idle += idle
+		}
+	}
+	return st
+}
+
+func (s *Service) lookup(scope schema.Scope, name string) *live {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.functions[id{scope, name}]
+}
+
+// install makes a definition the present one of its function.
+func (s *Service) install(d *definition) {
+	s.mu.Lock()
+	f := s.functions[id{d.Scope, d.Name}]
+	if f == nil {
+		f = &live{}
+		s.functions[id{d.Scope, d.Name}] = f
+	}
+	s.indexURL(f, d)
+	s.mu.Unlock()
+	f.limit.set(s.limitOf(d))
+	f.mu.Lock()
+	old := f.def.Swap(d)
+	run := f.run
+	if old == nil || old.Revision == d.Revision {
+		run = nil
+	} else {
+		f.run = nil
+	}
+	if f.run != nil {
+		f.run.SetLimit(s.limitOf(d))
+	}
+	code := f.code
+	f.mu.Unlock()
+	s.retire(run, code)
+}
+
+// forget removes a function from memory.
+func (s *Service) forget(f *live) {
+	d := f.def.Load()
+	s.mu.Lock()
+	delete(s.functions, id{d.Scope, d.Name})
+	delete(s.urls, urlID(d.Scope, d.Name))
+	s.mu.Unlock()
+	f.mu.Lock()
+	run, code := f.run, f.code
+	f.run, f.gone = nil, true
+	f.mu.Unlock()
+	f.limit.set(math.MaxInt) // calls that wait find out
+	s.retire(run, code)
+}
+
+// limitOf is how many invocations may run at once.
+func (s *Service) limitOf(d *definition) int {
+	if d.Reserved != nil {
+		return *d.Reserved
+	}
+	return s.opts.Concurrency
+}
+
+// retire lets a runner end by itself and gives its code back after that.
+func (s *Service) retire(r runner.Runner, code string) {
+	if r == nil {
+		return
+	}
+	s.retiring.Go(func() {
+		r.Close()
+		s.code.release(code)
+		s.mu.Lock()
+		delete(s.runners, r)
+		s.mu.Unlock()
+	})
+}
+
+var errClosed = errors.New("function: the server is ending")
+
+// runner returns the runner of the function's present definition.
+func (s *Service) runner(f *live) (runner.Runner, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.run != nil {
+		return f.run, nil
+	}
+	d := f.def.Load()
+	if f.gone {
+		return nil, errGone
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errClosed
+	}
+	switch log := s.logs.Log(d.Scope, d.Name); {
+	case d.run != nil:
+		f.run, f.code = newGoRunner(d), ""
+	case d.PackageType == packageImage:
+		f.run, f.code = http.New(d.spec(""), s.transport, log, s.opts.Now), ""
+	default:
+		s.code.acquire(d.CodeHash)
+		f.run, f.code = s.host.NewPool(d.spec(s.code.task(d.CodeHash)), s.limitOf(d), log), d.CodeHash
+	}
+	s.runners[f.run] = struct{}{}
+	return f.run, nil
+}
+
+var errGone = errors.New("function: it was deleted")
+
+func newID() string { return uuid.NewString() }

@@ -1,0 +1,216 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Functions are what the front door leads to.
+type Functions interface {
+	// Invoke runs a function. failed says that payload is an error document; err that
+	// the function was not reached.
+	Invoke(ctx context.Context, scope schema.Scope, function string, payload []byte) (answer []byte, failed bool, err error)
+	// URL returns the function URL of an id, Sole the only one that there is.
+	URL(id string) (FunctionURL, bool)
+	Sole() (FunctionURL, bool)
+}
+
+// FunctionURL is the part of a function that the front door needs.
+type FunctionURL struct {
+	ID       string
+	Scope    schema.Scope
+	Function string
+	Signed   bool // AuthType AWS_IAM: requests must carry a signature
+	CORS     *CORS
+}
+
+// Options of Open.
+type Options struct {
+	Store     *store.Store
+	Functions Functions
+	Endpoint  func() string // the front door's URL; empty while it is closed
+	Now       func() time.Time
+	Logger    *slog.Logger
+}
+
+// Service holds the APIs of all scopes and answers for them. Its methods may be
+// called by many goroutines at once.
+type Service struct {
+	opts Options
+
+	// control serialises changes: held over the write of a row and the change in
+	// memory. Taken before mu.
+	control sync.Mutex
+	mu      sync.RWMutex     // guards byID
+	byID    map[string]*live // values never change
+}
+
+// live is an API ready to answer.
+type live struct {
+	scope  schema.Scope
+	api    API
+	routes []*compiled
+}
+
+func newLive(scope schema.Scope, api API) (*live, error) {
+	l := &live{scope: scope, api: api}
+	for i := range l.api.Routes {
+		c, err := compile(&l.api.Routes[i])
+		if err != nil {
+			return nil, err
+		}
+		l.routes = append(l.routes, c)
+	}
+	return l, nil
+}
+
+// Open brings the APIs up from the store.
+func Open(o Options) (*Service, error) {
+	s := &Service{opts: o, byID: map[string]*live{}}
+	prefix := []byte{store.SpaceGateway}
+	it, err := o.Store.NewIter(prefix, store.PrefixEnd(prefix))
+	if err != nil {
+		return nil, err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var value []byte
+		if value, err = it.Value(); err == nil {
+			err = s.load(it.Key(), value)
+		}
+	}
+	if e := it.Close(); err == nil {
+		err = e
+	}
+	return s, err
+}
+
+// An API's row: SpaceGateway ‖ account ‖ 0 ‖ region ‖ 0 ‖ name, and as value a
+// version byte and the API as JSON.
+const rowVersion = 1
+
+func rowKey(scope schema.Scope, name string) []byte {
+	return append([]byte{store.SpaceGateway}, scope.Account+"\x00"+scope.Region+"\x00"+name...)
+}
+
+func (s *Service) load(key, value []byte) error {
+	parts := strings.SplitN(string(key[1:]), "\x00", 3)
+	if len(value) == 0 || value[0] != rowVersion || len(parts) != 3 {
+		return fmt.Errorf("gateway: an API has an unknown format: it was written by a newer release")
+	}
+	var api API
+	if err := json.Unmarshal(value[1:], &api); err != nil {
+		return fmt.Errorf("gateway: decode an API: %w", err)
+	}
+	l, err := newLive(schema.Scope{Account: parts[0], Region: parts[1]}, api)
+	if err != nil {
+		return fmt.Errorf("gateway: API %s: %w", parts[2], err)
+	}
+	s.byID[apiID(l.scope, api.Name)] = l
+	return nil
+}
+
+// Put makes an API, or replaces the one of its name. It is durable on return. The
+// error is an *Error when the API is refused.
+func (s *Service) Put(scope schema.Scope, api API) (API, error) {
+	if err := api.check(); err != nil {
+		return API{}, err
+	}
+	api.ID, api.URL = "", ""
+	l, err := newLive(scope, api)
+	if err != nil {
+		return API{}, err
+	}
+	body, err := json.Marshal(api)
+	if err != nil {
+		return API{}, err
+	}
+	s.control.Lock()
+	defer s.control.Unlock()
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	b.Set(rowKey(scope, api.Name), append([]byte{rowVersion}, body...))
+	if err := s.opts.Store.Write(b); err != nil {
+		return API{}, err
+	}
+	s.mu.Lock()
+	s.byID[apiID(scope, api.Name)] = l
+	s.mu.Unlock()
+	return s.shown(l), nil
+}
+
+// Delete removes an API.
+func (s *Service) Delete(scope schema.Scope, name string) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.get(apiID(scope, name)) == nil {
+		return &Error{Text: "there is no API " + name, NotFound: true}
+	}
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	b.Delete(rowKey(scope, name))
+	if err := s.opts.Store.Write(b); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.byID, apiID(scope, name))
+	s.mu.Unlock()
+	return nil
+}
+
+// List returns a scope's APIs by name.
+func (s *Service) List(scope schema.Scope) []API {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := []API{}
+	for _, l := range s.byID {
+		if l.scope == scope {
+			all = append(all, s.shown(l))
+		}
+	}
+	slices.SortFunc(all, func(a, b API) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (s *Service) shown(l *live) API {
+	api := l.api
+	api.ID = apiID(l.scope, api.Name)
+	api.URL = Address(s.opts.Endpoint(), api.ID)
+	return api
+}
+
+// Address is where an API or a function URL is reached; empty while the front door
+// is closed.
+func Address(endpoint, id string) string {
+	if endpoint == "" {
+		return ""
+	}
+	return endpoint + "/" + id + "/"
+}
+
+func (s *Service) get(id string) *live {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byID[id]
+}
+
+// sole returns the only API there is, nil when there are none or several.
+func (s *Service) sole() (only *live, several bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if len(s.byID) > 1 {
+		return nil, true
+	}
+	for _, l := range s.byID {
+		only = l
+	}
+	return only, false
+}

@@ -1,0 +1,465 @@
+package item
+
+import (
+	"bytes"
+	"encoding/base64"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+)
+
+// Attribute values from JSON straight into the binary form, in one pass: r.out
+// grows by what is read, and each map and set is put in order, in place, when
+// its end is met.
+//
+// After the first invalid value the request is lost. What follows is read for
+// the sake of errors that come before it in AWS's order (syntax, kinds), and
+// what it leaves in r.out is of no use; so containers are no longer put in
+// order, which also bounds the work on values nested beyond the limit.
+
+// span is an element or entry of a container being read: a range of r.out.
+type span struct{ start, end uint32 }
+
+// Value reads one AttributeValue that is an element of a list or a value of a
+// map. err is a SerializationException and final. invalid is the
+// ValidationException of a value that is well-formed JSON of the right shape
+// but not a legal value (bad number, empty set, two members ...); reading has
+// gone on past it, and the request reports it in its place in AWS's order of
+// checks. Nesting past 32 levels is an invalid value as well, and so is null.
+func (r *Reader) Value() (v Value, invalid *awserr.Error, err error) {
+	r.out, r.spans, r.invalid = r.out[:0], r.spans[:0], nil
+	if err := r.value(1); err != nil {
+		return nil, nil, err
+	}
+	if r.invalid != nil {
+		return nil, r.invalid, nil
+	}
+	return bytes.Clone(r.out), nil, nil
+}
+
+// ValueMember is Value for an AttributeValue that is a member of a structure,
+// where AWS's text for a scalar in its place differs.
+func (r *Reader) ValueMember() (v Value, invalid *awserr.Error, err error) {
+	switch r.Kind() {
+	case KindTrue, KindFalse, KindNumber, KindString:
+		return nil, nil, awserr.UnexpectedField()
+	}
+	return r.Value()
+}
+
+// Item reads a map of AttributeValues. invalid is the first invalid value's
+// error in document order. An empty attribute name or one over 65535 bytes is
+// invalid as well, at any depth. A null is an absent item.
+func (r *Reader) Item() (it Item, invalid *awserr.Error, err error) {
+	if r.Kind() == KindNull {
+		return nil, nil, r.literal("null")
+	}
+	r.out, r.spans, r.invalid = append(r.out[:0], ItemVersion), r.spans[:0], nil
+	if err := r.attributes(0); err != nil {
+		return nil, nil, err
+	}
+	if r.invalid != nil {
+		return nil, r.invalid, nil
+	}
+	return bytes.Clone(r.out), nil, nil
+}
+
+// fail notes an invalid value.
+func (r *Reader) fail(err *awserr.Error) {
+	if r.invalid == nil {
+		r.invalid = err
+	}
+}
+
+// value reads an AttributeValue at a nesting level onto r.out.
+func (r *Reader) value(level int) error {
+	switch r.Kind() {
+	case KindObject:
+	case KindNull:
+		r.fail(awserr.ValueEmpty())
+		return r.literal("null")
+	case KindArray:
+		return awserr.UnexpectedCollection("class " + shapePackage + "AttributeValue")
+	case KindInvalid:
+		return ErrSyntax
+	default:
+		return awserr.UnexpectedValue()
+	}
+	if level > MaxDepth {
+		r.fail(awserr.NestingTooDeep())
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	start := len(r.out)
+	seen := uint(0) // the types met, as bits
+	for first := true; ; first = false {
+		mark := len(r.names)
+		name, more, err := r.member(first)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		t := memberType(name)
+		r.names = r.names[:mark]
+		if t == None {
+			err = r.Skip()
+		} else if r.peek() == 'n' {
+			err = r.literal("null")
+		} else {
+			// A member named twice counts once, and its last value counts.
+			seen |= 1 << t
+			r.out = r.out[:start]
+			err = r.payload(t, level)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch bits.OnesCount(seen) {
+	case 0:
+		r.fail(awserr.ValueEmpty())
+	case 1:
+	default:
+		r.fail(awserr.ValueAmbiguous())
+	}
+	return nil
+}
+
+func memberType(name []byte) Type {
+	switch string(name) {
+	case "S":
+		return S
+	case "N":
+		return N
+	case "B":
+		return B
+	case "BOOL":
+		return BOOL
+	case "NULL":
+		return NULL
+	case "SS":
+		return SS
+	case "NS":
+		return NS
+	case "BS":
+		return BS
+	case "L":
+		return L
+	case "M":
+		return M
+	}
+	return None
+}
+
+// payload reads the content of member t, which is not null.
+func (r *Reader) payload(t Type, level int) error {
+	switch t {
+	case S, N, B:
+		return r.scalar(t)
+	case BOOL:
+		b, err := r.Bool()
+		r.out = AppendBool(r.out, b)
+		return err
+	case NULL:
+		b, err := r.Bool()
+		if err == nil && !b {
+			r.fail(awserr.NullFalse())
+		}
+		r.out = AppendNull(r.out)
+		return err
+	case SS, NS, BS:
+		return r.set(t)
+	case L:
+		return r.list(level)
+	default:
+		return r.attributes(level)
+	}
+}
+
+// scalar reads a JSON string as an S, N or B.
+func (r *Reader) scalar(t Type) error {
+	if r.peek() != '"' {
+		if t != B {
+			return r.mismatch("String")
+		}
+		switch r.Kind() {
+		case KindArray:
+			return awserr.UnexpectedCollection("class java.nio.ByteBuffer")
+		case KindObject:
+			return awserr.UnexpectedStructure()
+		case KindInvalid:
+			return ErrSyntax
+		}
+		return awserr.NotBase64Text()
+	}
+	mark := len(r.names)
+	text, err := r.str()
+	if err != nil {
+		return err
+	}
+	switch t {
+	case S:
+		r.out = AppendStringBytes(r.out, text)
+	case N:
+		var invalid *awserr.Error
+		if r.out, invalid = AppendNumber(r.out, text); invalid != nil {
+			r.fail(invalid)
+		}
+	default:
+		err = r.base64(text)
+	}
+	r.names = r.names[:mark]
+	return err
+}
+
+// strict refuses bits that belong to no byte, as AWS does.
+var strict = base64.StdEncoding.Strict()
+
+func (r *Reader) base64(text []byte) error {
+	if len(text)%4 != 0 {
+		return awserr.Base64Length(strconv.Itoa(len(text)))
+	}
+	// Go's decoder passes over line ends.
+	if bytes.IndexByte(text, '\n') >= 0 || bytes.IndexByte(text, '\r') >= 0 {
+		return awserr.Base64Malformed()
+	}
+	n := len(text) / 4 * 3
+	if bytes.HasSuffix(text, []byte("==")) {
+		n -= 2
+	} else if bytes.HasSuffix(text, []byte("=")) {
+		n--
+	}
+	r.out = appendUvarint(append(r.out, byte(B)), n)
+	start := len(r.out)
+	var err error
+	if r.out, err = strict.AppendDecode(r.out, text); err != nil || len(r.out) != start+n {
+		return awserr.Base64Malformed()
+	}
+	return nil
+}
+
+func (r *Reader) list(level int) error {
+	if err := r.wantArray(); err != nil {
+		return err
+	}
+	start := len(r.out)
+	r.out = openContainer(r.out, L)
+	count := 0
+	for ; ; count++ {
+		more, err := r.next(']', count == 0)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if err := r.value(level + 1); err != nil {
+			return err
+		}
+	}
+	if r.invalid != nil {
+		r.out = r.out[:start]
+		return nil
+	}
+	r.out = closeContainer(r.out, start, count)
+	return nil
+}
+
+// wantArray consumes the bracket of a list that is a member of an AttributeValue.
+func (r *Reader) wantArray() error {
+	switch r.Kind() {
+	case KindArray:
+		return r.open()
+	case KindObject:
+		return awserr.UnexpectedStructure()
+	case KindInvalid:
+		return ErrSyntax
+	}
+	return awserr.UnexpectedField()
+}
+
+func (r *Reader) set(t Type) error {
+	if err := r.wantArray(); err != nil {
+		return err
+	}
+	start := len(r.out)
+	base := len(r.spans)
+	r.out = openContainer(r.out, t)
+	element := t.Element()
+	inOrder := true
+	for first := true; ; first = false {
+		more, err := r.next(']', first)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if r.peek() == 'n' {
+			r.fail(awserr.NullInSet(t.String()))
+			if err := r.literal("null"); err != nil {
+				return err
+			}
+			continue
+		}
+		s := span{start: uint32(len(r.out))}
+		if err := r.scalar(element); err != nil {
+			return err
+		}
+		s.end = uint32(len(r.out))
+		if r.invalid != nil {
+			r.out = r.out[:start]
+			continue
+		}
+		if len(r.spans) > base && inOrder {
+			inOrder = Compare(r.spanValue(r.spans[len(r.spans)-1]), r.spanValue(s)) < 0
+		}
+		r.spans = append(r.spans, s)
+	}
+	spans := r.spans[base:]
+	r.spans = r.spans[:base]
+	if r.invalid == nil && len(spans) == 0 {
+		r.fail(awserr.EmptySet(t.String()))
+	}
+	if r.invalid == nil && !inOrder {
+		slices.SortFunc(spans, func(a, b span) int { return Compare(r.spanValue(a), r.spanValue(b)) })
+		for i := 1; i < len(spans); i++ {
+			if Equal(r.spanValue(spans[i-1]), r.spanValue(spans[i])) {
+				r.fail(awserr.DuplicatesInSet(t.String(), r.collection(spans)))
+				break
+			}
+		}
+		if r.invalid == nil {
+			r.permute(start+1+headerRoom, spans)
+		}
+	}
+	if r.invalid != nil {
+		r.out = r.out[:start]
+		return nil
+	}
+	r.out = closeContainer(r.out, start, len(spans))
+	return nil
+}
+
+func (r *Reader) spanValue(s span) Value { return r.out[s.start:s.end:s.end] }
+
+// collection renders the elements of an SS or BS as they came, as Java prints
+// a list.
+func (r *Reader) collection(spans []span) string {
+	slices.SortFunc(spans, func(a, b span) int { return int(a.start) - int(b.start) })
+	var text strings.Builder
+	text.WriteByte('[')
+	for i, s := range spans {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		v := r.spanValue(s)
+		if v.Type() == B {
+			text.WriteString(base64.StdEncoding.EncodeToString(v.Bytes()))
+		} else {
+			text.Write(v.Bytes())
+		}
+	}
+	text.WriteByte(']')
+	return text.String()
+}
+
+// permute replaces what r.out holds from start on by the ranges of spans.
+func (r *Reader) permute(start int, spans []span) {
+	r.spare = r.spare[:0]
+	for _, s := range spans {
+		r.spare = append(r.spare, r.out[s.start:s.end]...)
+	}
+	r.out = append(r.out[:start], r.spare...)
+}
+
+// attributes reads a map of AttributeValues, which is at a nesting level (0
+// for an item), as an M.
+func (r *Reader) attributes(level int) error {
+	switch r.Kind() {
+	case KindObject:
+	case KindArray:
+		return awserr.UnexpectedCollection("java.util.Map<java.lang.String, " + shapePackage + "AttributeValue>")
+	case KindInvalid:
+		return ErrSyntax
+	default:
+		return awserr.UnexpectedField()
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	start := len(r.out)
+	base := len(r.spans)
+	r.out = openContainer(r.out, M)
+	inOrder := true
+	for first := true; ; first = false {
+		mark := len(r.names)
+		name, more, err := r.member(first)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		if len(name) == 0 {
+			r.fail(awserr.AttributeNameEmpty())
+		} else if len(name) > maxNameLen {
+			r.fail(awserr.AttributeNameTooLong())
+		}
+		s := span{start: uint32(len(r.out))}
+		if inOrder && len(r.spans) > base {
+			inOrder = bytes.Compare(r.spanName(r.spans[len(r.spans)-1]), name) < 0
+		}
+		r.out = appendUvarint(r.out, len(name))
+		r.out = append(r.out, name...)
+		r.names = r.names[:mark]
+		if err := r.value(level + 1); err != nil {
+			return err
+		}
+		s.end = uint32(len(r.out))
+		if r.invalid != nil {
+			r.out = r.out[:start]
+			r.spans = r.spans[:base]
+			continue
+		}
+		r.spans = append(r.spans, s)
+	}
+	spans := r.spans[base:]
+	r.spans = r.spans[:base]
+	if r.invalid != nil {
+		r.out = r.out[:start]
+		return nil
+	}
+	if !inOrder {
+		slices.SortFunc(spans, func(a, b span) int {
+			if c := bytes.Compare(r.spanName(a), r.spanName(b)); c != 0 {
+				return c
+			}
+			return int(a.start) - int(b.start)
+		})
+		// Of entries with one name the last counts, as in a Java map.
+		kept := spans[:0]
+		for i, s := range spans {
+			if i+1 == len(spans) || !bytes.Equal(r.spanName(s), r.spanName(spans[i+1])) {
+				kept = append(kept, s)
+			}
+		}
+		spans = kept
+		r.permute(start+1+headerRoom, spans)
+	}
+	r.out = closeContainer(r.out, start, len(spans))
+	return nil
+}
+
+// spanName returns the name of the entry at s.
+func (r *Reader) spanName(s span) []byte {
+	n, k := uvarint(r.out[s.start:])
+	at := int(s.start) + k
+	return r.out[at : at+n]
+}

@@ -1,0 +1,44 @@
+package request
+
+import "testing"
+
+// TestUnusedRules: what AWS's model says of the members is checked first. The texts
+// are of recordings of AWS of 2026.
+func TestUnusedRules(t *testing.T) {
+	for name := range unusedRules {
+		decoders[name] = erased(DecodeUnused(name))
+	}
+	const named = `{"TableName":"abc"`
+	const null = "' failed to satisfy constraint: Member must not be null"
+	const short = " must be at least 3 characters long and at most 255 characters long"
+	checkRefusals(t, []refusal{
+		{"CreateBackup", `{}`, validation + "The parameter 'TableName' is required but was not present in the request"},
+		{"CreateBackup", `{"TableName":3}`, "SerializationException: NUMBER_VALUE cannot be converted to String"},
+		{"CreateBackup", named + `}`, one + "Value null at 'backupName" + null},
+		{"CreateBackup", named + `,"BackupName":""}`, two + "Value '' at 'backupName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value '' at 'backupName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
+		{"CreateBackup", named + `,"BackupName":"one"}`, ""},
+		{"UpdateContinuousBackups", named + `}`, one + "Value null at 'pointInTimeRecoverySpecification" + null},
+		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{}}`, one + "Value null at 'pointInTimeRecoverySpecification.pointInTimeRecoveryEnabled" + null},
+		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true,"RecoveryPeriodInDays":0}}`, one + "Value '0' at 'pointInTimeRecoverySpecification.recoveryPeriodInDays' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true,"RecoveryPeriodInDays":36}}`, one + "Value '36' at 'pointInTimeRecoverySpecification.recoveryPeriodInDays' failed to satisfy constraint: Member must have value less than or equal to 35"},
+		{"DescribeBackup", `{}`, one + "Value null at 'backupArn" + null},
+		{"DescribeBackup", `{"BackupArn":""}`, validation + "Invalid Backup ARN"},
+		{"ListBackups", `{"Limit":0}`, one + "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"ListBackups", `{"BackupType":"x"}`, one + "Value 'x' at 'backupType' failed to satisfy constraint: Member must satisfy enum value set: [USER, SYSTEM, AWS_BACKUP, ALL]"},
+		{"ListBackups", `{"TableName":"abc","TimeRangeLowerBound":1.5}`, ""},
+		{"RestoreTableFromBackup", `{"TargetTableName":"","BackupArn":"arn:aws:dynamodb:x"}`, validation + "TableName" + short},
+		{"RestoreTableFromBackup", `{"TargetTableName":"abc","BackupArn":"arn:aws:dynamodb:x","ProvisionedThroughputOverride":{}}`, two + "Value null at 'provisionedThroughputOverride.writeCapacityUnits" + null + "; Value null at 'provisionedThroughputOverride.readCapacityUnits" + null},
+		{"RestoreTableFromBackup", `{"TargetTableName":"abc","BackupArn":"arn:aws:dynamodb:x","SSESpecificationOverride":{"KMSMasterKeyId":""}}`, one + "Value '' at 'sSESpecificationOverride.kMSMasterKeyId' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"RestoreTableFromBackup", `{"TargetTableName":"abc","BackupArn":"arn:aws:dynamodb:x","BillingModeOverride":""}`, one + "Value '' at 'billingModeOverride' failed to satisfy constraint: Member must satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]"},
+		{"EnableKinesisStreamingDestination", named + `,"StreamArn":""}`, one + "Value '' at 'streamArn' failed to satisfy constraint: Member must have length greater than or equal to 37"},
+		{"UpdateContributorInsights", named + `,"ContributorInsightsAction":""}`, one + "Value '' at 'contributorInsightsAction' failed to satisfy constraint: Member must satisfy enum value set: [ENABLE, DISABLE]"},
+		{"UpdateContributorInsights", named + `,"ContributorInsightsAction":"ENABLE","IndexName":""}`, validation + "IndexName" + short},
+		{"DescribeContributorInsights", named + `,"IndexName":"idx"}`, ""},
+		{"DescribeGlobalTable", `{"GlobalTableName":""}`, validation + "TableName" + short},
+		{"UpdateGlobalTable", `{"GlobalTableName":"abc"}`, one + "Value null at 'replicaUpdates" + null},
+		{"ExportTableToPointInTime", `{"TableArn":"","S3Bucket":"b"}`, validation + "Invalid TableArn: Invalid Table ARN"},
+		{"ImportTable", `{}`, validation + "3 validation errors detected: Value null at 's3BucketSource" + null + "; Value null at 'inputFormat" + null + "; Value null at 'tableCreationParameters" + null},
+		{"ListImports", `[]`, serialization},
+		{"ListExports", `{"MaxResults":"x"}`, "SerializationException: STRING_VALUE cannot be converted to Integer"},
+	})
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Limits bound what callers can make the server hold at once. Zero fields take
+// the default.
+type Limits struct {
+	// Connections open at once; more wait in the kernel's queue. Default 8192.
+	Connections int
+	// Requests under way at once over all protocols; more are throttled.
+	// Default 4096.
+	Requests int
+	// BodyBytes is the room for request bodies above SmallBody at once: a request
+	// waits BodyWait for its share and is throttled then. Default 256 MiB.
+	BodyBytes int64
+	// BodyWait: default 2 s.
+	BodyWait time.Duration
+	// HeaderTime is how long a request's header may take to arrive, BodyTime the
+	// whole of a request. Defaults 10 s and 60 s; function uploads have ten times
+	// BodyTime.
+	HeaderTime, BodyTime time.Duration
+	// IdleTime closes connections that wait for a next request. Default 3 min.
+	IdleTime time.Duration
+	// WriteTime is how long one write to a caller that does not read may take.
+	// Default 30 s.
+	WriteTime time.Duration
+	// Grace is how long requests under way may go on when the server stops.
+	// Default 10 s.
+	Grace time.Duration
+}
+
+const (
+	// SmallBody is the size up to which bodies are not counted: the bound on
+	// requests bounds them.
+	SmallBody = 64 << 10
+	// maxDynamoDBBody and maxLambdaBody are what AWS takes at most; a body of
+	// unknown or compressed length counts as that much.
+	maxDynamoDBBody = 16 << 20
+	maxLambdaBody   = 70167211
+	// maxHeader is about what AWS takes for the request line and the headers. It
+	// answers 400 beyond, net/http 431.
+	maxHeader = 28 << 10 // and 4 KiB that net/http adds: 16 KiB each
+)
+
+func (l Limits) withDefaults() Limits {
+	if l.Connections == 0 {
+		l.Connections = 8192
+	}
+	if l.Requests == 0 {
+		l.Requests = 4096
+	}
+	if l.BodyBytes == 0 {
+		l.BodyBytes = 256 << 20
+	}
+	defaultTo := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	defaultTo(&l.BodyWait, 2*time.Second)
+	defaultTo(&l.HeaderTime, 10*time.Second)
+	defaultTo(&l.BodyTime, time.Minute)
+	defaultTo(&l.IdleTime, 3*time.Minute)
+	defaultTo(&l.WriteTime, 30*time.Second)
+	defaultTo(&l.Grace, 10*time.Second)
+	return l
+}
+
+// admission bounds the requests under way and the bytes of their bodies. It comes
+// before any lock and any read of a body.
+type admission struct {
+	requests chan struct{} // a token for each request under way
+	bytes    *semaphore.Weighted
+	limits   Limits
+}
+
+func newAdmission(l Limits) *admission {
+	return &admission{
+		requests: make(chan struct{}, l.Requests),
+		bytes:    semaphore.NewWeighted(l.BodyBytes),
+		limits:   l,
+	}
+}
+
+// enter takes a place for a request, and room for its body of at most max bytes.
+// ok is false when there is none; else leave must be called with held.
+func (a *admission) enter(r *http.Request, max int64) (held int64, ok bool) {
+	select {
+	case a.requests <- struct{}{}:
+	default:
+		return 0, false
+	}
+	n := bodySize(r, max)
+	if n <= SmallBody {
+		return 0, true
+	}
+	n = min(n, a.limits.BodyBytes)
+	if !a.bytes.TryAcquire(n) {
+		ctx, cancel := context.WithTimeout(r.Context(), a.limits.BodyWait)
+		defer cancel()
+		if a.bytes.Acquire(ctx, n) != nil {
+			<-a.requests
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+func (a *admission) leave(held int64) {
+	if held > 0 {
+		a.bytes.Release(held)
+	}
+	<-a.requests
+}
+
+// bodySize is how much of a body the server may come to hold. A body beyond max
+// is refused by its protocol before it is read.
+func bodySize(r *http.Request, max int64) int64 {
+	if r.ContentLength < 0 || r.ContentLength > max {
+		return max
+	}
+	if r.ContentLength > 0 && r.Header.Get("Content-Encoding") != "" {
+		return max
+	}
+	return r.ContentLength
+}

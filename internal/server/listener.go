@@ -1,0 +1,67 @@
+package server
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// limitedListener accepts at most so many connections at once; a further one
+// waits in the kernel's queue until one of them closes.
+type limitedListener struct {
+	net.Listener
+	places    chan struct{}
+	closed    chan struct{}
+	closeOnce sync.Once
+	writeTime time.Duration
+}
+
+func limitListener(ln net.Listener, connections int, writeTime time.Duration) *limitedListener {
+	return &limitedListener{
+		Listener:  ln,
+		places:    make(chan struct{}, connections),
+		closed:    make(chan struct{}),
+		writeTime: writeTime,
+	}
+}
+
+func (l *limitedListener) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.places
+		return nil, err
+	}
+	return &limitedConn{Conn: conn, listener: l}, nil
+}
+
+func (l *limitedListener) Close() error {
+	l.closeOnce.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// limitedConn gives its place back when it is closed, and gives up on a caller
+// who takes nothing for writeTime. The limit is on each write, not on the answer,
+// so that a stream of records may go on for days.
+type limitedConn struct {
+	net.Conn
+	listener *limitedListener
+	release  sync.Once
+}
+
+func (c *limitedConn) Write(b []byte) (int, error) {
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.listener.writeTime)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.release.Do(func() { <-c.listener.places })
+	return err
+}

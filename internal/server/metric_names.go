@@ -1,0 +1,101 @@
+package server
+
+// Metric is one row of the table of metrics.
+type Metric struct {
+	Name   string
+	Kind   string // counter, gauge or histogram
+	Labels []string
+	Help   string
+}
+
+// MetricTable is every metric under /metrics beside the go_ and process_ ones
+// that the Prometheus client adds. Names and labels are frozen: dashboards
+// depend on them. docs/metrics.md quotes this table; the order is the one to read
+// it in. Names that end in _events_total are those of AWS's metrics for event
+// source mappings (PolledEventCount, ...), and count records.
+var MetricTable = []Metric{
+	requestsTotal,
+	requestSeconds,
+	requestsInFlight,
+	requestsRefused,
+	commitsTotal,
+	streamRecordsTotal,
+	streamHeldBytes,
+	triggerLagRecords,
+	triggerLagSeconds,
+	triggerPolled,
+	triggerFilteredOut,
+	triggerInvoked,
+	triggerFailedInvoke,
+	triggerDropped,
+	triggerDelivered,
+	triggerExpired,
+	triggerUnread,
+	triggerBisected,
+	triggerDestinationFailures,
+	triggerSetAside, triggerHeld, triggerParked, triggerParkedExpired,
+	invocationsTotal,
+	invocationSeconds,
+	buildInfo,
+	healthy,
+}
+
+var (
+	requestsTotal = Metric{"millstream_requests_total", "counter", []string{"api", "operation", "code"},
+		"Requests answered. api is dynamodb, streams, sts, lambda, admin or http (the front door); code is OK, the AWS error, or the status."}
+	requestSeconds = Metric{"millstream_request_seconds", "histogram", []string{"api", "operation"},
+		"Time from a request's header to the end of its answer."}
+	requestsInFlight = Metric{"millstream_requests_in_flight", "gauge", nil,
+		"Requests under way."}
+	requestsRefused = Metric{"millstream_requests_refused_total", "counter", []string{"reason"},
+		"Requests refused at the door: host, origin, header or busy."}
+	commitsTotal = Metric{"millstream_commits_total", "counter", nil,
+		"Batches committed by the store."}
+	streamRecordsTotal = Metric{"millstream_stream_records_total", "counter", nil,
+		"Change records written to streams."}
+	streamHeldBytes = Metric{"millstream_stream_held_bytes", "gauge", nil,
+		"Bytes of records past their retention that are kept for mappings which have not read them."}
+
+	mappingLabels     = []string{"mapping", "table", "function"}
+	triggerLagRecords = Metric{"millstream_trigger_lag_records", "gauge", mappingLabels,
+		"Records of the stream that the mapping has not finished."}
+	triggerLagSeconds = Metric{"millstream_trigger_lag_seconds", "gauge", mappingLabels,
+		"Age of the oldest record that the mapping has not finished; 0 when there is none."}
+	triggerPolled = Metric{"millstream_trigger_polled_events_total", "counter", mappingLabels,
+		"Records read."}
+	triggerFilteredOut = Metric{"millstream_trigger_filtered_out_events_total", "counter", mappingLabels,
+		"Records that the filters refused."}
+	triggerInvoked = Metric{"millstream_trigger_invoked_events_total", "counter", mappingLabels,
+		"Records handed to the function; a retry counts again."}
+	triggerFailedInvoke = Metric{"millstream_trigger_failed_invoke_events_total", "counter", mappingLabels,
+		"Records in attempts that failed."}
+	triggerDropped = Metric{"millstream_trigger_dropped_events_total", "counter", mappingLabels,
+		"Records given up after their attempts or age, without a destination."}
+	triggerDelivered = Metric{"millstream_trigger_on_failure_destination_delivered_events_total", "counter", mappingLabels,
+		"Records given up whose document reached the on-failure destination."}
+	triggerExpired = Metric{"millstream_trigger_expired_events_total", "counter", mappingLabels,
+		"Records that left the stream before they were read."}
+	triggerUnread = Metric{"millstream_trigger_removed_unread_events", "gauge", mappingLabels,
+		"Records of the ranges on record that were removed before the mapping had read them."}
+	triggerBisected = Metric{"millstream_trigger_bisected_batches_total", "counter", mappingLabels,
+		"Failed batches that were cut in two."}
+	triggerSetAside = Metric{"millstream_trigger_set_aside_records", "gauge", append(append([]string(nil), mappingLabels...), "kind"),
+		"Records that are set aside. kind is held, telling or parked."}
+	triggerHeld = Metric{"millstream_trigger_held_events_total", "counter", mappingLabels,
+		"Records set aside to be retried on their own, or behind such a record of their key."}
+	triggerParked = Metric{"millstream_trigger_parked_events_total", "counter", mappingLabels,
+		"Records given up and kept for a person."}
+	triggerParkedExpired = Metric{"millstream_trigger_parked_expired_events_total", "counter", mappingLabels,
+		"Parked records removed because they were too old."}
+	triggerDestinationFailures = Metric{"millstream_trigger_destination_delivery_failures_total", "counter", mappingLabels,
+		"Documents that the on-failure destination did not take; each is tried again for an hour."}
+
+	invocationsTotal = Metric{"millstream_invocations_total", "counter", []string{"function", "outcome"},
+		"Invocations of functions. outcome is ok, error, throttled or undelivered."}
+	invocationSeconds = Metric{"millstream_invocation_seconds", "histogram", []string{"function"},
+		"Time from handing an event to the function to its answer."}
+	buildInfo = Metric{"millstream_build_info", "gauge", []string{"version", "go"},
+		"1, with the version of the program."}
+	healthy = Metric{"millstream_healthy", "gauge", nil,
+		"1 while /healthz is green."}
+)

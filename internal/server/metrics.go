@@ -1,0 +1,253 @@
+package server
+
+import (
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Sources are what the rooms behind the door count, asked at every scrape. Each
+// must be cheap and safe to call at any time; nil ones are left out.
+type Sources struct {
+	Version       string
+	Commits       func() uint64
+	StreamRecords func() uint64
+	HeldBytes     func() int64
+	Mappings      func() []MappingStats
+	Health        func() error
+}
+
+// MappingStats is one event source mapping. The counts never go down while the
+// process lives.
+type MappingStats struct {
+	Mapping, Table, Function string // UUID and names
+
+	LagRecords uint64
+	LagSeconds float64
+
+	Polled, FilteredOut, Invoked, FailedInvoke, Dropped, Delivered, Expired uint64
+	Unread                                                                  uint64 // removed before it had read them
+	Bisected, DestinationFailures                                           uint64
+	Held, Parked, ParkedExpired                                             uint64
+
+	HeldNow, TellingNow, ParkedNow int
+}
+
+// Metrics counts what passes the door and shows it with what its sources count.
+// All methods may be called by many goroutines at once.
+type Metrics struct {
+	registry *prometheus.Registry
+	sources  Sources
+
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	inFlight atomic.Int64
+	refused  *prometheus.CounterVec
+
+	invocations       *prometheus.CounterVec
+	invocationSeconds *prometheus.HistogramVec
+
+	// What is counted of each operation, so that a request costs one look-up of a
+	// string and no label is ever made from what a caller sent: by X-Amz-Target, by
+	// Lambda's name, by the path of the admin protocol; other is by api.
+	targets, lambda, admin, other map[string]*operation
+	sts, front                    *operation
+
+	functions sync.Map // function name → *functionChildren
+}
+
+// NewMetrics returns metrics over these sources.
+func NewMetrics(sources Sources) *Metrics {
+	m := &Metrics{
+		registry:    prometheus.NewPedanticRegistry(),
+		sources:     sources,
+		requests:    counterVec(requestsTotal),
+		seconds:     histogramVec(requestSeconds, requestBuckets),
+		refused:     counterVec(requestsRefused),
+		invocations: counterVec(invocationsTotal),
+		invocationSeconds: histogramVec(invocationSeconds,
+			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}),
+		targets: make(map[string]*operation),
+		lambda:  make(map[string]*operation),
+		admin:   make(map[string]*operation),
+		other:   make(map[string]*operation),
+	}
+	for _, op := range dynamodbOperations {
+		m.targets[dynamodbTarget+op] = &operation{metrics: m, api: "dynamodb", name: op}
+	}
+	for _, op := range streamsOperations {
+		m.targets[streamsTarget+op] = &operation{metrics: m, api: "streams", name: op}
+	}
+	for _, op := range lambdaOperations {
+		m.lambda[op] = &operation{metrics: m, api: "lambda", name: op}
+	}
+	for _, op := range adminOperations {
+		m.admin[adminPath+op] = &operation{metrics: m, api: "admin", name: op}
+	}
+	m.sts = &operation{metrics: m, api: "sts", name: "GetCallerIdentity"}
+	m.front = &operation{metrics: m, api: "http", name: "request"}
+	for _, api := range []string{"dynamodb", "streams", "lambda", "admin"} {
+		m.other[api] = &operation{metrics: m, api: api, name: "other"}
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.invocations, m.invocationSeconds,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), scrape{m})
+	return m
+}
+
+// Handler answers GET /metrics.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// ObserveInvocation counts one invocation of a function. outcome is one of those
+// in MetricTable; one that did not reach the function has no duration.
+func (m *Metrics) ObserveInvocation(function, outcome string, d time.Duration) {
+	v, ok := m.functions.Load(function)
+	if !ok {
+		v, _ = m.functions.LoadOrStore(function, &functionChildren{
+			ok:      m.invocations.WithLabelValues(function, "ok"),
+			seconds: m.invocationSeconds.WithLabelValues(function),
+		})
+	}
+	f := v.(*functionChildren)
+	if outcome == "ok" {
+		f.ok.Inc()
+	} else {
+		m.invocations.WithLabelValues(function, outcome).Inc()
+	}
+	if outcome == "ok" || outcome == "error" {
+		f.seconds.Observe(d.Seconds())
+	}
+}
+
+type functionChildren struct {
+	ok      prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// operation is what is counted of one operation; its children are made when it is
+// first called, so that /metrics shows only what is used.
+type operation struct {
+	metrics   *Metrics
+	api, name string
+
+	children atomic.Pointer[operationChildren]
+}
+
+type operationChildren struct {
+	ok      prometheus.Counter
+	seconds prometheus.Observer
+}
+
+// done counts a request; code is "OK" or an error of this server, never a
+// caller's text.
+func (o *operation) done(code string, d time.Duration) {
+	c := o.children.Load()
+	if c == nil { // two may make it at once: the vectors give both the same children
+		c = &operationChildren{
+			ok:      o.metrics.requests.WithLabelValues(o.api, o.name, "OK"),
+			seconds: o.metrics.seconds.WithLabelValues(o.api, o.name),
+		}
+		o.children.Store(c)
+	}
+	if code == "OK" {
+		c.ok.Inc()
+	} else {
+		o.metrics.requests.WithLabelValues(o.api, o.name, code).Inc()
+	}
+	c.seconds.Observe(d.Seconds())
+}
+
+// requestBuckets reach from a cached read to a long invocation.
+var requestBuckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+func counterVec(m Metric) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, m.Labels)
+}
+
+func histogramVec(m Metric, buckets []float64) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.Name, Help: m.Help, Buckets: buckets}, m.Labels)
+}
+
+// scrape is the collector of everything that is asked for rather than counted
+// here.
+type scrape struct{ m *Metrics }
+
+var scraped = func() map[string]*prometheus.Desc {
+	descs := make(map[string]*prometheus.Desc)
+	for _, row := range []Metric{
+		requestsInFlight, commitsTotal, streamRecordsTotal, triggerLagRecords, triggerLagSeconds, triggerPolled, triggerFilteredOut,
+		triggerInvoked, triggerFailedInvoke, triggerDropped, triggerDelivered, triggerExpired,
+		streamHeldBytes, triggerUnread,
+		triggerBisected, triggerDestinationFailures, triggerSetAside, triggerHeld, triggerParked, triggerParkedExpired, buildInfo, healthy,
+	} {
+		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
+	}
+	return descs
+}()
+
+func (s scrape) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range scraped {
+		ch <- d
+	}
+}
+
+func (s scrape) Collect(ch chan<- prometheus.Metric) {
+	send := func(row Metric, value float64, labels ...string) {
+		kind := prometheus.GaugeValue
+		if row.Kind == "counter" {
+			kind = prometheus.CounterValue
+		}
+		ch <- prometheus.MustNewConstMetric(scraped[row.Name], kind, value, labels...)
+	}
+	src := s.m.sources
+	send(requestsInFlight, float64(s.m.inFlight.Load()))
+	send(buildInfo, 1, src.Version, runtime.Version())
+	if src.Health != nil {
+		value := 1.0
+		if src.Health() != nil {
+			value = 0
+		}
+		send(healthy, value)
+	}
+	if src.Commits != nil {
+		send(commitsTotal, float64(src.Commits()))
+	}
+	if src.StreamRecords != nil {
+		send(streamRecordsTotal, float64(src.StreamRecords()))
+	}
+	if src.HeldBytes != nil {
+		send(streamHeldBytes, float64(src.HeldBytes()))
+	}
+	if src.Mappings == nil {
+		return
+	}
+	for _, t := range src.Mappings() {
+		labels := []string{t.Mapping, strings.ToValidUTF8(t.Table, "?"), strings.ToValidUTF8(t.Function, "?")}
+		send(triggerLagRecords, float64(t.LagRecords), labels...)
+		send(triggerLagSeconds, t.LagSeconds, labels...)
+		send(triggerPolled, float64(t.Polled), labels...)
+		send(triggerFilteredOut, float64(t.FilteredOut), labels...)
+		send(triggerInvoked, float64(t.Invoked), labels...)
+		send(triggerFailedInvoke, float64(t.FailedInvoke), labels...)
+		send(triggerDropped, float64(t.Dropped), labels...)
+		send(triggerDelivered, float64(t.Delivered), labels...)
+		send(triggerExpired, float64(t.Expired), labels...)
+		send(triggerUnread, float64(t.Unread), labels...)
+		send(triggerBisected, float64(t.Bisected), labels...)
+		send(triggerDestinationFailures, float64(t.DestinationFailures), labels...)
+		send(triggerHeld, float64(t.Held), labels...)
+		send(triggerParked, float64(t.Parked), labels...)
+		send(triggerParkedExpired, float64(t.ParkedExpired), labels...)
+		send(triggerSetAside, float64(t.HeldNow), append(labels, "held")...)
+		send(triggerSetAside, float64(t.TellingNow), append(labels, "telling")...)
+		send(triggerSetAside, float64(t.ParkedNow), append(labels, "parked")...)
+	}
+}

@@ -1,0 +1,325 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	// DynamoDB answers everything at "/": tables, streams and STS. Lambda answers
+	// the paths that begin with a date, Admin those under /_millstream/v1/. A nil
+	// handler's paths are not found.
+	DynamoDB, Lambda, Admin http.Handler
+	// Front answers everything on ServeFront's listener.
+	Front http.Handler
+
+	// AllowedHosts are further names by which the server is called, beside
+	// loopback's. "*.example.com" allows all names below example.com, "*" every
+	// name.
+	AllowedHosts []string
+	// BeyondLoopback allows Serve to listen where other machines reach it; hosts
+	// that are addresses are allowed then. Whoever reaches the server can run
+	// programs on the machine.
+	BeyondLoopback bool
+
+	// Health returns why the server is not well: a poisoned store, a worker that
+	// returned early. nil means well.
+	Health func() error
+	// OnPanic is called with a handler's panic and its stack, on the handler's
+	// goroutine, before anything else is answered. It should end the process: a
+	// lock may be held for ever. From then on /healthz is red and every request is
+	// refused. When it is nil the panic ends the process.
+	OnPanic func(value any, stack []byte)
+
+	Metrics *Metrics // nil: none are kept
+	Logger  *slog.Logger
+	Limits  Limits
+}
+
+// Server is the front door. Its methods may be called by many goroutines at once.
+type Server struct {
+	config  Config
+	hosts   hosts
+	limits  Limits
+	metrics *Metrics
+	scrapes http.Handler
+
+	// They are separate so that invocations, which may take a quarter of an hour,
+	// never keep a write out, and what comes through the front door keeps nobody out.
+	requests, invocations, fronts *admission
+
+	panicked atomic.Bool
+	// stopping ends when Serve begins to shut down: streams of records and logs
+	// would otherwise never end by themselves.
+	stopping context.Context
+	stop     context.CancelFunc
+}
+
+// New returns a server. It starts nothing.
+func New(c Config) *Server {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(Sources{})
+	}
+	limits := c.Limits.withDefaults()
+	s := &Server{
+		config:      c,
+		hosts:       newHosts(c.AllowedHosts, c.BeyondLoopback),
+		limits:      limits,
+		metrics:     c.Metrics,
+		scrapes:     c.Metrics.Handler(),
+		requests:    newAdmission(limits),
+		invocations: newAdmission(limits),
+		fronts:      newAdmission(limits),
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	return s
+}
+
+// Serve answers on ln until ctx is done, then lets requests under way end for
+// Limits.Grace and returns nil. It closes ln. It refuses a listener beyond loopback
+// unless Config.BeyondLoopback is set.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	return s.serve(ctx, ln, s, s.stop)
+}
+
+// serve is Serve for a handler; ending is called when ctx is done, before requests
+// under way are waited for.
+func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, ending func()) error {
+	if err := checkListener(ln.Addr(), s.config.BeyondLoopback); err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: s.limits.HeaderTime,
+		ReadTimeout:       s.limits.BodyTime,
+		IdleTimeout:       s.limits.IdleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(limitListener(ln, s.limits.Connections, s.limits.WriteTime)) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	ending()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Grace)
+	defer cancel()
+	err := srv.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.config.Logger.Warn("requests were still under way when the server stopped", "grace", s.limits.Grace)
+		err = srv.Close()
+	}
+	<-served
+	return err
+}
+
+// route is where a request goes.
+type route byte
+
+const (
+	routeDynamoDB route = iota
+	routeLambda
+	routeAdmin
+	routeMetrics
+	routeHealth
+	routeNone
+)
+
+func routeOf(path string) route {
+	switch {
+	case path == "/":
+		return routeDynamoDB
+	case isLambdaPath(path):
+		return routeLambda
+	case strings.HasPrefix(path, adminPath):
+		return routeAdmin
+	case path == "/metrics":
+		return routeMetrics
+	case path == "/healthz":
+		return routeHealth
+	}
+	return routeNone
+}
+
+// ServeHTTP takes a request through the checks of the door to its handler. It is
+// also how the server is embedded in another one.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer s.watchPanic()
+	if refused := s.hosts.refuse(r); refused != nil {
+		s.metrics.refused.WithLabelValues(refused.reason).Inc()
+		writeRefusal(w, refused.text)
+		return
+	}
+	kind := routeOf(r.URL.Path)
+	switch {
+	case kind == routeMetrics:
+		s.scrapes.ServeHTTP(w, r)
+		return
+	case kind == routeHealth:
+		s.serveHealth(w)
+		return
+	case s.panicked.Load():
+		writeError(w, kind, awserr.Internal())
+		return
+	}
+	handler, gate, maxBody := s.config.DynamoDB, s.requests, int64(maxDynamoDBBody)
+	switch kind {
+	case routeLambda:
+		handler, gate, maxBody = s.config.Lambda, s.invocations, maxLambdaBody
+		s.allowUpload(w, r)
+	case routeAdmin:
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("X-Millstream") == "" {
+			s.metrics.refused.WithLabelValues("header").Inc()
+			writeRefusal(w, "Requests to "+adminPath+" that change something need the header X-Millstream: 1, which a web page cannot send.")
+			return
+		}
+		handler, gate, maxBody = s.config.Admin, s.invocations, maxLambdaBody
+		var cancel context.CancelFunc
+		r, cancel = s.endWithServer(r)
+		defer cancel()
+	}
+	if handler == nil || kind == routeNone {
+		writeNotFound(w)
+		return
+	}
+	held, ok := gate.enter(r, maxBody)
+	if !ok {
+		s.metrics.refused.WithLabelValues("busy").Inc()
+		// What the caller is still sending will not be read.
+		w.Header().Set("Connection", "close")
+		writeError(w, kind, throttled(kind))
+		return
+	}
+	defer gate.leave(held)
+
+	op := s.metrics.operation(kind, r)
+	start := time.Now()
+	s.metrics.inFlight.Add(1)
+	defer s.metrics.inFlight.Add(-1)
+	ex := exchange{ResponseWriter: w}
+	handler.ServeHTTP(&ex, r)
+	op.done(ex.outcome(), time.Since(start))
+}
+
+// watchPanic is deferred around everything: see Config.OnPanic. It must be called
+// by defer itself.
+func (s *Server) watchPanic() {
+	value := recover()
+	if value == nil {
+		return
+	}
+	if value == http.ErrAbortHandler { // a handler's way to break the connection off
+		panic(value)
+	}
+	stack := debug.Stack()
+	s.panicked.Store(true)
+	if s.config.OnPanic == nil {
+		// On a goroutine of its own nothing can recover it.
+		go panic(fmt.Sprintf("request handler: %v\n\n%s", value, stack))
+		select {}
+	}
+	s.config.OnPanic(value, stack)
+	panic(http.ErrAbortHandler)
+}
+
+// allowUpload gives a request's body ten times the usual time to arrive: a
+// function's code is larger than anything else. (net/http lifts the deadline when
+// the body has arrived, so that the call may then take as long as it likes.)
+func (s *Server) allowUpload(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	// An error says that this is no connection of net/http, whose deadline it was.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * s.limits.BodyTime))
+}
+
+// endWithServer returns r with a context that also ends when the server stops.
+func (s *Server) endWithServer(r *http.Request) (*http.Request, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(r.Context())
+	unlink := context.AfterFunc(s.stopping, cancel)
+	return r.WithContext(ctx), func() { unlink(); cancel() }
+}
+
+// serveHealth answers 200 while all is well, else 503 with the reason.
+func (s *Server) serveHealth(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	var err error
+	switch {
+	case s.panicked.Load():
+		err = errors.New("a request handler panicked")
+	case s.config.Health != nil:
+		err = s.config.Health()
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "unhealthy: "+err.Error()+"\n") // the caller has gone
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+func throttled(kind route) *awserr.Error {
+	if kind == routeDynamoDB {
+		return awserr.Throttled()
+	}
+	return awserr.LambdaThrottled("CallerRateLimitExceeded", 1)
+}
+
+// writeRefusal answers a request that may not come in, in a form that SDKs show.
+func writeRefusal(w http.ResponseWriter, text string) {
+	writeError(w, routeDynamoDB, &awserr.Error{Code: "AccessDeniedException", Message: text, Status: http.StatusForbidden})
+}
+
+// writeNotFound is what DynamoDB answers on paths it does not know.
+func writeNotFound(w http.ResponseWriter) {
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, "<UnknownOperationException/>\n")
+}
+
+// writeError answers for the door itself, before a protocol has seen the request.
+func writeError(w http.ResponseWriter, kind route, e *awserr.Error) {
+	namespace := "com.amazon.coral.service#"
+	if e.Code == "ThrottlingException" {
+		namespace = "com.amazon.coral.availability#"
+	}
+	body, err := json.Marshal(struct {
+		Type    string `json:"__type"`
+		Lower   string `json:"message"`
+		Capital string `json:"Message"`
+		Reason  string `json:"Reason,omitempty"`
+	}{namespace + e.Code, e.Message, e.Message, e.Reason})
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	h := w.Header()
+	if kind == routeDynamoDB {
+		h.Set("Content-Type", "application/x-amz-json-1.0")
+	} else {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("X-Amzn-Errortype", e.Code)
+	if e.RetryAfterSeconds > 0 {
+		h.Set("Retry-After", strconv.Itoa(e.RetryAfterSeconds))
+	}
+	w.WriteHeader(e.HTTPStatus())
+	_, _ = w.Write(body)
+}

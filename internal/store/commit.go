@@ -1,0 +1,165 @@
+package store
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// A batch is committed in two steps, so that a writer holds its locks only over
+// the first: Apply appends the batch to the log and makes it visible; Sync waits
+// until the log is on disk up to there. They stand on a pair that Pebble marks
+// experimental (DB.ApplyNoSyncWait, Batch.SyncWait); what is relied on, and is
+// held by commit_test.go, is:
+//
+//   - when ApplyNoSyncWait returns, the batch is visible, and so is every batch
+//     before it in the log; a batch whose apply begins after that return is later
+//     in the log. So a writer that applies under a lock gives the log the order
+//     of that lock.
+//   - SyncWait returns nil only when the batch, and everything before it in the
+//     log, is on disk. After a crash the log is a prefix.
+//   - a sync that failed fails every later one.
+//
+// No other file calls the pair.
+
+// Commit is the fate of one batch: applied (visible), then durable or failed.
+// The writer makes it with Begin, publishes it where readers of the same keys
+// look, applies, releases its locks, and calls Sync once. Anyone may Wait.
+type Commit struct {
+	s *Store
+	// pb is the engine's batch between Apply and Sync; it belongs to the writer.
+	pb *pebble.Batch
+
+	done atomic.Bool // set last: err may then be read
+	err  error
+
+	mu sync.Mutex    // guards the making and closing of ch
+	ch chan struct{} // closed when done; nil until someone has to wait
+}
+
+// Begin makes the Commit of a batch to come. Every Commit that others may see
+// must end in Sync or Abandon.
+func (s *Store) Begin() *Commit { return &Commit{s: s} }
+
+// Apply appends the batch to the log and makes it visible, after every earlier
+// batch in the log; it is not yet durable. It empties b, which may be used again
+// or closed at once. Apply may stall for tens of milliseconds while memory is
+// flushed.
+//
+// After an error the batch counts as neither applied nor absent, and those who
+// wait for c have been told.
+func (s *Store) Apply(c *Commit, b *Batch) error {
+	if err := s.check(); err != nil {
+		c.finish(err)
+		return err
+	}
+	pb := b.take()
+	if pb == nil {
+		c.finish(nil)
+		return nil
+	}
+	size := uint64(pb.Len())
+	if s.durability != Sync || plantedSyncDoesNothing() {
+		return s.applyUnsynced(c, pb, size)
+	}
+
+	s.inflight.Add(1)
+	err := s.guard("apply", func() error { return s.db.ApplyNoSyncWait(pb, pebble.Sync) })
+	if err != nil {
+		// Counted in flight for ever: a barrier must not find it durable.
+		c.finish(err)
+		return err
+	}
+	c.pb = pb
+	s.commits.Add(1)
+	s.space.spend(size)
+	return nil
+}
+
+// applyUnsynced applies without waiting for the disk, now or later.
+func (s *Store) applyUnsynced(c *Commit, pb *pebble.Batch, size uint64) error {
+	err := s.guard("apply", func() error { return s.db.Apply(pb, pebble.NoSync) })
+	if err == nil {
+		_ = pb.Close() // returns it to the engine's pool; never fails
+		s.commits.Add(1)
+		s.space.spend(size)
+		s.syncSoon()
+	}
+	c.finish(err)
+	return err
+}
+
+// Sync waits until c is durable, then releases those who wait for it. It must be
+// called exactly once for each applied Commit, also when the client has gone; it
+// cannot be cancelled. In the durabilities Periodic and NoSync it returns at once.
+func (s *Store) Sync(c *Commit) error {
+	pb := c.pb
+	if pb == nil {
+		return c.Wait() // empty, unsynced or failed: done in Apply
+	}
+	c.pb = nil
+	err := s.guard("sync", pb.SyncWait)
+	if err == nil {
+		s.inflight.Add(-1)
+		_ = pb.Close() // returns it to the engine's pool; never fails
+		err = s.Err()
+	}
+	c.finish(err)
+	return err
+}
+
+// Abandon ends a Commit that was published but will not be applied: those who
+// wait for it are released without error.
+func (s *Store) Abandon(c *Commit) { c.finish(nil) }
+
+func (c *Commit) finish(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done.Load() {
+		return
+	}
+	c.err = err
+	c.done.Store(true)
+	if c.ch != nil {
+		close(c.ch)
+	}
+}
+
+// Wait returns once c is durable or abandoned, or with the store's error when it
+// is poisoned, even if c itself was well.
+func (c *Commit) Wait() error {
+	if !c.done.Load() {
+		c.mu.Lock()
+		if !c.done.Load() && c.ch == nil {
+			c.ch = make(chan struct{})
+		}
+		ch := c.ch
+		c.mu.Unlock()
+		if ch != nil {
+			select {
+			case <-ch:
+			case <-c.s.poisonedCh:
+			}
+		}
+	}
+	if err := c.s.Err(); err != nil {
+		return err
+	}
+	return c.err
+}
+
+// Done says that there is nothing to wait for, nor any error to be learnt from
+// Wait.
+func (c *Commit) Done() bool {
+	return c.done.Load() && c.err == nil && c.s.Err() == nil
+}
+
+// Write applies and syncs in one call, for control-plane rows. It empties b.
+func (s *Store) Write(b *Batch) error {
+	c := s.Begin()
+	if err := s.Apply(c, b); err != nil {
+		return err
+	}
+	return s.Sync(c)
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+var (
+	// ErrLocked says that another process (or another Store of this one) has the
+	// folder open.
+	ErrLocked = errors.New("store: the data folder is in use")
+	// ErrNewer says that a later release has written to the folder.
+	ErrNewer = errors.New("store: the data folder was written by a newer release")
+	// ErrDamaged says that the folder is not what a crash could have left.
+	ErrDamaged = errors.New("store: the data folder is damaged")
+)
+
+// layoutVersion is the version of the folder and of what the rooms write in it.
+// It is kept in VERSION, where a person and an older release can read it before
+// any database is opened, and again in the database, so that neither can be mixed
+// with the other's.
+const layoutVersion = 1
+
+const (
+	versionFile  = "VERSION"
+	lockFile     = "LOCK"
+	databasePath = "db"
+)
+
+// lockFolder makes the folder when it is absent and takes its lock. The lock ends
+// with the process at the latest.
+func lockFolder(f vfs.FS, dir string) (io.Closer, error) {
+	if err := makeFolder(f, dir); err != nil {
+		return nil, fmt.Errorf("store: make the data folder %s: %w", dir, err)
+	}
+	lock, err := f.Lock(f.PathJoin(dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is open in another process; stop that one, or give this one another folder with --data (%w)",
+			ErrLocked, dir, err)
+	}
+	return lock, nil
+}
+
+// makeFolder makes dir and its parents, each durable in the one above it.
+func makeFolder(f vfs.FS, dir string) error {
+	if _, err := f.Stat(dir); err == nil {
+		return nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := f.PathDir(dir)
+	if parent != dir && parent != "." {
+		if err := makeFolder(f, parent); err != nil {
+			return err
+		}
+	}
+	if err := f.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncFolder(f, parent)
+}
+
+func syncFolder(f vfs.FS, dir string) error {
+	d, err := f.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// checkVersion reads VERSION, or writes it into a new folder. It is durable before
+// there is a database, so a database without one is not ours.
+func checkVersion(f vfs.FS, dir string) error {
+	name := f.PathJoin(dir, versionFile)
+	switch text, err := readFile(f, name); {
+	case err == nil:
+		version, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil || version < 1 {
+			return fmt.Errorf("%w: %s holds %q, not a version number", ErrDamaged, name, text)
+		}
+		if version > layoutVersion {
+			return fmt.Errorf("%w: it has format %d and this program knows up to %d; use the release that wrote it, or a later one",
+				ErrNewer, version, layoutVersion)
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("store: read %s: %w", name, err)
+	}
+	if _, err := f.Stat(f.PathJoin(dir, databasePath)); err == nil {
+		return fmt.Errorf("%w: %s has a %s folder but no %s file; name an empty or new folder with --data",
+			ErrDamaged, dir, databasePath, versionFile)
+	}
+	if err := writeFile(f, dir, versionFile, strconv.AppendInt(nil, layoutVersion, 10)); err != nil {
+		return fmt.Errorf("store: write %s: %w", name, err)
+	}
+	return nil
+}
+
+func readFile(f vfs.FS, name string) ([]byte, error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(file)
+	return text, errors.Join(err, file.Close())
+}
+
+// writeFile makes a file whole or not at all, and durable.
+func writeFile(f vfs.FS, dir, name string, text []byte) error {
+	temporary := f.PathJoin(dir, name+".tmp")
+	file, err := f.Create(temporary, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(text, '\n'))
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := f.Rename(temporary, f.PathJoin(dir, name)); err != nil {
+		return err
+	}
+	return syncFolder(f, dir)
+}

@@ -1,0 +1,21 @@
+package store
+
+// The one list of key-space prefixes. A key is its prefix byte followed by what
+// the room that owns the space puts there; docs/formats.md writes it down. A
+// number is never used again for something else.
+const (
+	SpaceMeta       byte = 0x01 // store: database id, incarnation, format, token key
+	SpaceControl    byte = 0x02 // table, function, trigger: definitions by account, region, kind, name and by id
+	SpaceItem       byte = 0x03 // table: items
+	SpaceIndex      byte = 0x04 // table: index entries
+	SpaceTTL        byte = 0x05 // table: expiry entries
+	SpaceLog        byte = 0x06 // stream: records
+	SpaceHead       byte = 0x07 // stream: last number, end, cumulative count and bytes
+	SpaceCheckpoint byte = 0x08 // trigger (through its backend): positions
+	SpaceWindow     byte = 0x09 // trigger: tumbling state
+	SpaceAside      byte = 0x0a // trigger: held and parked records
+	SpaceToken      byte = 0x0b // table: client request tokens
+	SpaceFunction   byte = 0x0c // function: definitions and what belongs to them
+	SpaceUnread     byte = 0x0d // trigger (through its backend): ranges of records that were removed unread
+	SpaceGateway    byte = 0x0e // gateway: HTTP APIs and their routes
+)

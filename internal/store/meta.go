@@ -1,0 +1,117 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// The rows of SpaceMeta: SpaceMeta ‖ name → version byte ‖ content.
+const (
+	metaFormat      = "format"      // layoutVersion, 8 bytes big-endian
+	metaDatabase    = "database-id" // 16 random bytes
+	metaIncarnation = "incarnation" // 8 bytes big-endian
+	metaTokenKey    = "token-key"   // 32 random bytes
+
+	metaVersion = 1
+)
+
+type meta struct {
+	database    [16]byte
+	incarnation uint64
+	tokenKey    [32]byte
+}
+
+func metaKey(name string) []byte { return append([]byte{SpaceMeta}, name...) }
+
+func (s *Store) readMeta(name string, size int) (content []byte, found bool, err error) {
+	v, found, err := s.Get(nil, metaKey(name))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	if len(v) != 1+size || v[0] != metaVersion {
+		return nil, false, fmt.Errorf("%w: the row %s of its database cannot be read", ErrDamaged, name)
+	}
+	return v[1:], true, nil
+}
+
+// enter reads the meta rows, or makes them in a new database, and raises the
+// incarnation. All is durable when it returns, whatever the durability of commits:
+// sequence numbers are made from the incarnation, and no two runs may share one.
+func (s *Store) enter() error {
+	format, found, err := s.readMeta(metaFormat, 8)
+	if err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer func() { _ = b.Close() }()
+	set := func(name string, content []byte) {
+		_ = b.Set(metaKey(name), append([]byte{metaVersion}, content...), nil) // only an indexed batch can fail
+	}
+
+	if found {
+		if v := binary.BigEndian.Uint64(format); v > layoutVersion {
+			return fmt.Errorf("%w: its database has format %d and this program knows up to %d", ErrNewer, v, layoutVersion)
+		}
+		for _, row := range []struct {
+			name string
+			into func(content []byte)
+			size int
+		}{
+			{metaDatabase, func(c []byte) { copy(s.meta.database[:], c) }, len(s.meta.database)},
+			{metaTokenKey, func(c []byte) { copy(s.meta.tokenKey[:], c) }, len(s.meta.tokenKey)},
+			{metaIncarnation, func(c []byte) { s.meta.incarnation = binary.BigEndian.Uint64(c) }, 8},
+		} {
+			content, found, err := s.readMeta(row.name, row.size)
+			if err != nil {
+				return err
+			}
+			if !found {
+				return fmt.Errorf("%w: its database has no row %s", ErrDamaged, row.name)
+			}
+			row.into(content)
+		}
+	} else {
+		if err := s.mustBeEmpty(); err != nil {
+			return err
+		}
+		_, _ = rand.Read(s.meta.database[:]) // never fails
+		_, _ = rand.Read(s.meta.tokenKey[:])
+		set(metaFormat, binary.BigEndian.AppendUint64(nil, layoutVersion))
+		set(metaDatabase, s.meta.database[:])
+		set(metaTokenKey, s.meta.tokenKey[:])
+	}
+	s.meta.incarnation++
+	set(metaIncarnation, binary.BigEndian.AppendUint64(nil, s.meta.incarnation))
+	return s.guard("open", func() error { return s.db.Apply(b, pebble.Sync) })
+}
+
+// mustBeEmpty refuses a database that has data but lost its meta rows: they were
+// written first, so no crash leaves that behind.
+func (s *Store) mustBeEmpty() error {
+	it, err := s.NewIter(nil, nil)
+	if err != nil {
+		return err
+	}
+	any := it.First()
+	if err := it.Close(); err != nil {
+		return err
+	}
+	if any {
+		return fmt.Errorf("%w: its database has data but no row %s", ErrDamaged, metaFormat)
+	}
+	return nil
+}
+
+// Incarnation is raised and synced by every Open, so it is unique to this run of
+// this database. It is at least 1.
+func (s *Store) Incarnation() uint64 { return s.meta.incarnation }
+
+// DatabaseID is 16 random bytes made with the database.
+func (s *Store) DatabaseID() [16]byte { return s.meta.database }
+
+// TokenKey is a 32-byte secret for signing tokens handed to clients. It survives
+// restarts. The caller may keep the slice but not change it.
+func (s *Store) TokenKey() []byte { return s.meta.tokenKey[:] }

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Store is an open data folder. All its methods may be called at once, except
+// Close, which comes after all else.
+type Store struct {
+	db         *pebble.DB
+	lock       io.Closer // of the folder
+	log        *slog.Logger
+	durability Durability
+	meta       meta
+
+	refusal    atomic.Pointer[error] // why calls are refused: the poison or ErrClosed
+	poisoned   atomic.Pointer[error]
+	poisonedCh chan struct{}
+	closing    atomic.Bool
+
+	commits  atomic.Uint64 // applied since Open
+	inflight atomic.Int64  // begun to be applied, not yet known durable; only under Sync
+	barrier  barriers
+	periodic periodic
+	space    space
+	flushes  flushWatch
+
+	batches sync.Pool // of *Batch
+}
+
+// Open opens the data folder, or makes it. When it returns, the new incarnation
+// and everything found in the log are durable. The errors ErrLocked, ErrNewer and
+// ErrDamaged say what to do.
+func Open(o Options) (_ *Store, err error) {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = defaultCacheBytes
+	}
+	s := &Store{
+		log:        o.Logger,
+		durability: o.Durability,
+		poisonedCh: make(chan struct{}),
+		space:      space{fs: o.FS, dir: o.Dir, log: o.Logger, reserve: o.DiskReserve, start: time.Now()},
+	}
+	s.batches.New = func() any { return new(Batch) }
+	s.flushes.s = s
+	if o.Durability == Periodic {
+		s.periodic.interval = o.SyncInterval
+		if o.SyncInterval == 0 {
+			s.periodic.interval = defaultSyncInterval
+		}
+	}
+
+	if s.lock, err = lockFolder(o.FS, o.Dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		// After a poisoned open the engine may still be at work in the folder:
+		// then the lock stays until the process ends.
+		if err != nil && s.Err() == nil {
+			if s.db != nil {
+				err = errors.Join(err, s.db.Close())
+			}
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	if err := checkVersion(o.FS, o.Dir); err != nil {
+		return nil, err
+	}
+	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
+		return nil, err
+	}
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openEngine opens the database. A database is born in Pebble's oldest format and
+// upgraded at once; its first log, or the current one at an upgrade, stays in the
+// old format, in which damage can go unseen. So the log is changed before the
+// first write.
+func (s *Store) openEngine(o *Options, dir string) error {
+	if err := makeFolder(o.FS, dir); err != nil {
+		return fmt.Errorf("store: make %s: %w", dir, err)
+	}
+	before, err := pebble.Peek(dir, o.FS)
+	if err != nil {
+		return fmt.Errorf("store: look at %s: %w", dir, err)
+	}
+	var openErr error
+	err = s.guard("open", func() error {
+		s.db, openErr = pebble.Open(dir, engineOptions(o, engineLog{s}, s.flushes.events()))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if openErr != nil {
+		if pebble.IsCorruptionError(openErr) {
+			return fmt.Errorf("%w: %w (restore it from a backup)", ErrDamaged, openErr)
+		}
+		return fmt.Errorf("store: open the database %s: %w", dir, openErr)
+	}
+	if !before.Exists || before.FormatMajorVersion < formatVersion {
+		return s.guard("open", s.db.Flush)
+	}
+	return nil
+}
+
+// Close makes everything applied durable, whatever the durability of commits, and
+// releases the folder. Nothing else may run on the store: iterators are closed,
+// and the Sync of every applied Commit has been called.
+//
+// A poisoned store cannot be closed: its engine is left as it is, since it may hang
+// or write on, and the folder stays locked until the process ends. Close then
+// returns the poison.
+func (s *Store) Close() error {
+	if s.closing.Swap(true) {
+		return ErrClosed
+	}
+	s.periodic.stop()
+	if err := s.Err(); err != nil {
+		return err
+	}
+	closed := error(ErrClosed)
+	s.refusal.CompareAndSwap(nil, &closed)
+	s.barrier.idle.Wait()
+	if err := s.guard("close", s.db.Close); err != nil {
+		return err
+	}
+	return s.lock.Close()
+}

@@ -1,0 +1,207 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+)
+
+func open(t testing.TB, o store.Options) *store.Store {
+	t.Helper()
+	s, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func put(t testing.TB, s *store.Store, key, value string) {
+	t.Helper()
+	b := s.NewBatch()
+	defer b.Close()
+	b.Set([]byte(key), []byte(value))
+	if err := s.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t testing.TB, s *store.Store, key string) (string, bool) {
+	t.Helper()
+	v, found, err := s.Get(nil, []byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(v), found
+}
+
+func closeStore(t testing.TB, s *store.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIdentitySurvivesAndIncarnationRises(t *testing.T) {
+	for name, fs := range map[string]vfs.FS{"memory": vfs.NewMem(), "crashable": crashtest.New().FS(), "disk": nil} {
+		t.Run(name, func(t *testing.T) {
+			dir := "a/b"
+			if fs == nil {
+				dir = filepath.Join(t.TempDir(), dir)
+			}
+			s := open(t, store.Options{FS: fs, Dir: dir})
+			id, key := s.DatabaseID(), string(s.TokenKey())
+			if id == [16]byte{} || len(key) != 32 {
+				t.Fatalf("id %x, token key of %d bytes", id, len(key))
+			}
+			for want := uint64(1); want <= 3; want++ {
+				if got := s.Incarnation(); got != want {
+					t.Fatalf("incarnation %d, want %d", got, want)
+				}
+				put(t, s, "k", "v")
+				closeStore(t, s)
+				s = open(t, store.Options{FS: fs, Dir: dir})
+				if s.DatabaseID() != id || string(s.TokenKey()) != key {
+					t.Fatal("identity changed")
+				}
+				if v, _ := get(t, s, "k"); v != "v" {
+					t.Fatalf("read %q", v)
+				}
+			}
+			closeStore(t, s)
+		})
+	}
+}
+
+func TestWorksInsideABubble(t *testing.T) {
+	for range 2 { // twice: the engine's pools outlive a bubble
+		for _, d := range []store.Durability{store.Sync, store.Periodic, store.NoSync} {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t, store.Options{FS: vfs.NewMem(), Dir: "data", Durability: d})
+				for range 100 {
+					put(t, s, "k", "v")
+					if err := s.Barrier(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				closeStore(t, s)
+			})
+		}
+	}
+}
+
+func TestSecondOpenNamesTheCure(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, store.Options{Dir: dir})
+	defer closeStore(t, s)
+	_, err := store.Open(store.Options{Dir: dir})
+	if !errors.Is(err, store.ErrLocked) {
+		t.Fatalf("got %v", err)
+	}
+	t.Log(err)
+}
+
+func TestRefusesFoldersItDoesNotKnow(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(t *testing.T, dir string)
+		want    error
+	}{
+		"newer": {func(t *testing.T, dir string) {
+			closeStore(t, open(t, store.Options{Dir: dir}))
+			write(t, filepath.Join(dir, "VERSION"), "2\n")
+		}, store.ErrNewer},
+		"garbage": {func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "VERSION"), "PostgreSQL\n")
+		}, store.ErrDamaged},
+		"foreign": {func(t *testing.T, dir string) {
+			if err := os.Mkdir(filepath.Join(dir, "db"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}, store.ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.prepare(t, dir)
+			if _, err := store.Open(store.Options{Dir: dir}); !errors.Is(err, c.want) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			// The refusal has let go of the lock.
+			if _, err := store.Open(store.Options{Dir: dir}); !errors.Is(err, c.want) {
+				t.Fatalf("again: got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestIteratorClosedTwice: the engine pools its iterators, so that a second Close
+// must not reach one that somebody else has got by then.
+func TestIteratorClosedTwice(t *testing.T) {
+	s, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	b := s.NewBatch()
+	b.Set([]byte("k"), []byte("v"))
+	if err := s.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.NewIter(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.NewIter([]byte("k"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !second.First() || string(second.Key()) != "k" {
+		t.Fatal("closing another iterator again closed this one")
+	}
+}
+
+// TestBlocksAreCached: the engine takes its memtables out of the cache's room, and
+// a cache of their size holds nothing.
+func TestBlocksAreCached(t *testing.T) {
+	s, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data", Durability: store.NoSync})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	value := make([]byte, 64<<10)
+	for i := range 1500 { // 94 MB: the first of it has been flushed
+		b := s.NewBatch()
+		b.Set([]byte{store.SpaceItem, byte(i >> 8), byte(i)}, value)
+		if err := s.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+	}
+	for range 2 {
+		if _, found, err := s.Get(nil, []byte{store.SpaceItem, 0, 0}); err != nil || !found {
+			t.Fatal(found, err)
+		}
+	}
+	if got := s.Metrics().CacheBytes; got < uint64(len(value)) {
+		t.Fatalf("%d bytes in the cache after a block of %d was read", got, len(value))
+	}
+}

@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+func TestAdmitKeepsTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := vfs.NewMem()
+		s := open(t, store.Options{FS: mem, Dir: "data", DiskReserve: 1000})
+		defer closeStore(t, s)
+		admitted := func(want bool) {
+			t.Helper()
+			err := s.Admit()
+			if (err == nil) != want || err != nil && !errors.Is(err, store.ErrDiskFull) {
+				t.Fatalf("got %v, want admitted %v", err, want)
+			}
+		}
+		admitted(true) // a disk that cannot tell is not full
+		free := func(n uint64) { mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 1 << 40}) }
+		free(999)
+		admitted(true) // asked a moment ago
+		time.Sleep(time.Second)
+		admitted(false)
+		admitted(false)
+		free(1000)
+		time.Sleep(time.Second)
+		admitted(true)
+
+		// Much written is a reason to ask before the second is over.
+		free(0)
+		put(t, s, "k", string(make([]byte, 17<<20)))
+		admitted(false)
+	})
+}
+
+func TestDefaultReserveFitsSmallDisks(t *testing.T) {
+	for _, c := range []struct {
+		total, avail uint64
+		want         bool
+	}{
+		{1 << 40, 256 << 20, true}, {1 << 40, 256<<20 - 1, false},
+		{1 << 30, 60 << 20, true}, {1 << 30, 50 << 20, false},
+	} {
+		mem := vfs.NewMem()
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.avail, TotalBytes: c.total})
+		s := open(t, store.Options{FS: mem, Dir: "data"})
+		if err := s.Admit(); (err == nil) != c.want {
+			t.Errorf("%+v: %v", c, err)
+		}
+		closeStore(t, s)
+	}
+}
+
+// Periodic syncs within its interval, once, and not when there is nothing new.
+func TestPeriodicSyncsWithinItsInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, store.Options{FS: vfs.NewMem(), Dir: "data", Durability: store.Periodic, SyncInterval: time.Second})
+		defer closeStore(t, s)
+		synced := func() uint64 { return s.Metrics().Syncs }
+		before := synced()
+		time.Sleep(time.Hour)
+		if n := synced() - before; n != 0 {
+			t.Fatalf("%d syncs of nothing", n)
+		}
+		for range 2 {
+			for range 100 {
+				put(t, s, "k", "v")
+			}
+			if n := synced() - before; n != 0 {
+				t.Fatalf("%d syncs at once", n)
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if n := synced() - before; n != 1 {
+				t.Fatalf("%d syncs", n)
+			}
+			before = synced()
+		}
+	})
+}

@@ -1,0 +1,388 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/expr"
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// maxPageBytes is the size of evaluated items at which a page ends; the item
+// that crosses it is still in.
+const maxPageBytes = 1 << 20
+
+// bounds is a range of storage keys.
+type bounds struct{ lower, upper []byte }
+
+// Query reads the items of one partition key in order of the sort key.
+func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (*QueryResult, error) {
+	t, err := db.lookup(ctx, scope, r.TableName)
+	if err != nil {
+		return nil, err
+	}
+	s, e := db.source(t, r.IndexName)
+	if e != nil {
+		return nil, e
+	}
+	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead})
+	if e != nil {
+		return nil, e
+	}
+	hash, terms, e := s.keyTerms(r.KeyCondition)
+	if e != nil {
+		return nil, e
+	}
+	partition := s.appendPartition(bytes.Clone(s.prefix), hash)
+	b := termBounds(partition, terms)
+	if r.ExclusiveStartKey != nil {
+		if s.x == nil && r.ExclusiveStartKey.Len() != s.d.def.Keys.Len() {
+			return nil, awserr.InvalidStartKey()
+		}
+		start, e := s.startKey(r.ExclusiveStartKey)
+		if e != nil {
+			return nil, e
+		}
+		if e := s.checkQueryStart(r.ExclusiveStartKey, start, partition, len(terms) > 0, b); e != nil {
+			return nil, e
+		}
+		if r.Descending {
+			b.upper = start
+		} else {
+			b.lower = append(start, 0)
+		}
+	}
+	if e := checkCondition(s.d, r.Filter); e != nil {
+		return nil, e
+	}
+	if e := checkProjection(s.d, r.Projection); e != nil {
+		return nil, e
+	}
+	for _, a := range slices.Concat(s.hash, s.rng) {
+		if !r.FilterKeys && r.Filter.Reads(a.Name) != expr.Unused {
+			if r.Filter.FromComparisons() {
+				return nil, awserr.QueryFilterOnKey(a.Name)
+			}
+			return nil, awserr.FilterOnKey(a.Name)
+		}
+	}
+	return db.page(ctx, s, b, pageOptions{
+		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
+		limit: r.Limit, descending: r.Descending, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes,
+	})
+}
+
+// checkQueryStart checks that a starting key lies in the range b of a query: of
+// its partition, and where the sort key has a condition, of those that satisfy it.
+func (s *source) checkQueryStart(key item.Item, start, partition []byte, ranged bool, b bounds) *awserr.Error {
+	inPartition := bytes.HasPrefix(start, partition)
+	if !ranged {
+		if !inPartition {
+			return awserr.StartKeyOutsideQuery()
+		}
+		return nil
+	}
+	// AWS holds the sort key against the condition first, whatever the partition.
+	at := bytes.Clone(partition)
+	for _, a := range s.rng {
+		at = item.AppendKey(at, key.Get(a.Name))
+	}
+	if bytes.Compare(at, b.lower) < 0 || bytes.Compare(at, b.upper) >= 0 {
+		return awserr.StartKeyOutsideRange()
+	}
+	if !inPartition {
+		return awserr.QueryOfOneRow()
+	}
+	return nil
+}
+
+// keyTerms holds a key condition against the key: equality on every attribute of
+// the partition key, and conditions on the sort key's attributes from the left, of
+// which all but the last are equalities.
+func (s *source) keyTerms(kc *expr.KeyCondition) (hash []item.Value, rng []*expr.KeyTerm, e *awserr.Error) {
+	if len(kc.Conditions) > 2 && len(s.hash)+len(s.rng) <= 2 {
+		return nil, nil, awserr.KeyConditionCount()
+	}
+	if len(kc.Conditions) > 1 && len(s.hash) == 1 && len(s.rng) == 0 {
+		return nil, nil, awserr.KeyConditionNotSupported()
+	}
+	term := func(a schema.Attribute) *expr.KeyTerm {
+		for i := range kc.Conditions {
+			if kc.Conditions[i].Attribute == a.Name {
+				return &kc.Conditions[i]
+			}
+		}
+		return nil
+	}
+	var equal []*expr.KeyTerm
+	for _, a := range s.hash {
+		t := term(a)
+		if t == nil {
+			return nil, nil, awserr.MissedKeyElement(a.Name)
+		}
+		equal = append(equal, t)
+	}
+	for _, a := range s.rng {
+		t := term(a)
+		if t == nil {
+			break
+		}
+		rng = append(rng, t)
+	}
+	if len(equal)+len(rng) < len(kc.Conditions) {
+		// A condition on no key attribute, or past a gap in the sort key.
+		if len(s.rng) == 0 {
+			return nil, nil, awserr.KeyConditionNotSupported()
+		}
+		return nil, nil, awserr.MissedKeyElement(s.rng[min(len(rng), len(s.rng)-1)].Name)
+	}
+	for _, t := range slices.Concat(equal, rng) {
+		if t.Op == expr.KeyOther {
+			return nil, nil, awserr.KeyNotIndexable()
+		}
+	}
+	for _, t := range equal {
+		if t.Op != expr.KeyEQ {
+			return nil, nil, awserr.KeyConditionNotSupported()
+		}
+	}
+	for i, t := range equal {
+		if e := checkTerm(t, s.hash[i], schema.MaxHashKeySize, awserr.HashKeyTooLarge); e != nil {
+			return nil, nil, e
+		}
+		hash = append(hash, t.Values[0])
+	}
+	for i, t := range rng {
+		if t.Op != expr.KeyEQ && i < len(rng)-1 {
+			return nil, nil, awserr.KeyConditionNotSupported()
+		}
+		if e := checkTerm(t, s.rng[i], schema.MaxRangeKeySize, awserr.RangeKeyTooLarge); e != nil {
+			return nil, nil, e
+		}
+	}
+	return hash, rng, nil
+}
+
+func checkTerm(t *expr.KeyTerm, a schema.Attribute, limit int, tooLarge func() *awserr.Error) *awserr.Error {
+	for _, v := range t.Values {
+		switch {
+		case v.Type() != a.Type:
+			return awserr.ConditionTypeMismatch()
+		case a.Type == item.N:
+		case v.Len() == 0 && t.Op != expr.KeyBeginsWith:
+			return awserr.EmptyKeyValue(a.Name, a.Type == item.B)
+		case v.Len() > limit:
+			return tooLarge()
+		}
+	}
+	return nil
+}
+
+// termBounds returns the storage keys that conditions on the sort key admit. Encoded
+// attributes delimit themselves, so that none is a prefix of another; in an index,
+// further attributes and the item's key follow.
+func termBounds(prefix []byte, terms []*expr.KeyTerm) bounds {
+	if len(terms) == 0 {
+		return bounds{prefix, store.PrefixEnd(prefix)}
+	}
+	prefix = bytes.Clone(prefix)
+	last := len(terms) - 1
+	for _, t := range terms[:last] {
+		prefix = item.AppendKey(prefix, t.Values[0])
+	}
+	t := terms[last]
+	key := func(v item.Value) []byte { return item.AppendKey(bytes.Clone(prefix), v) }
+	after := func(v item.Value) []byte { return store.PrefixEnd(key(v)) }
+	end := store.PrefixEnd(prefix)
+	v := t.Values[0]
+	switch t.Op {
+	case expr.KeyLT:
+		return bounds{prefix, key(v)}
+	case expr.KeyLE:
+		return bounds{prefix, after(v)}
+	case expr.KeyGT:
+		return bounds{after(v), end}
+	case expr.KeyGE:
+		return bounds{key(v), end}
+	case expr.KeyBetween:
+		return bounds{key(v), after(t.Values[1])}
+	case expr.KeyBeginsWith:
+		begin := item.AppendKeyPrefix(bytes.Clone(prefix), v)
+		return bounds{begin, store.PrefixEnd(begin)}
+	}
+	return bounds{key(v), after(v)}
+}
+
+// Scan reads a table or an index, or a segment of it, in order of the key's hash.
+func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*QueryResult, error) {
+	t, err := db.lookup(ctx, scope, r.TableName)
+	if err != nil {
+		return nil, err
+	}
+	s, e := db.source(t, r.IndexName)
+	if e != nil {
+		return nil, e
+	}
+	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead})
+	if e != nil {
+		return nil, e
+	}
+	b := bounds{s.prefix, store.PrefixEnd(s.prefix)}
+	if r.TotalSegments > 0 {
+		b.lower = binary.BigEndian.AppendUint64(bytes.Clone(s.prefix), schema.PartitionStart(r.Segment, r.TotalSegments))
+		if r.Segment+1 < r.TotalSegments {
+			b.upper = binary.BigEndian.AppendUint64(bytes.Clone(s.prefix), schema.PartitionStart(r.Segment+1, r.TotalSegments))
+		}
+	}
+	if r.ExclusiveStartKey != nil {
+		start, e := s.startKey(r.ExclusiveStartKey)
+		if e != nil {
+			return nil, e
+		}
+		if bytes.Compare(start, b.lower) < 0 || bytes.Compare(start, b.upper) >= 0 {
+			return nil, awserr.StartKeyOfOtherSegment(r.TotalSegments, r.Segment)
+		}
+		b.lower = append(start, 0)
+	}
+	if e := checkCondition(s.d, r.Filter); e != nil {
+		return nil, e
+	}
+	if e := checkProjection(s.d, r.Projection); e != nil {
+		return nil, e
+	}
+	return db.page(ctx, s, b, pageOptions{
+		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
+		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes,
+	})
+}
+
+// itemBounds are the bounds of a table's items.
+func (t *Table) itemBounds() (lower, upper []byte) {
+	lower = t.itemPrefix()
+	return lower, store.PrefixEnd(lower)
+}
+
+func (t *Table) itemPrefix() []byte {
+	return binary.BigEndian.AppendUint64([]byte{store.SpaceItem}, t.id)
+}
+
+// pageOptions is what Query and Scan share.
+type pageOptions struct {
+	common     *request.Common
+	filter     *expr.Condition
+	projection *expr.Projection
+	countOnly  bool
+	limit      int // 0: none
+	descending bool
+	consistent bool
+	fetch      bool // the items of a local index's entries are looked at
+	whole      bool // and answered, not only what the entries hold
+}
+
+// page evaluates the items of a range until the limit, 1 MB or the end.
+func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*QueryResult, error) {
+	res := &QueryResult{CountOnly: o.countOnly}
+	var kept copies
+	size, fetched := 0, 0.0
+	if bytes.Compare(b.lower, b.upper) < 0 {
+		it, err := db.store.NewIter(b.lower, b.upper)
+		if err != nil {
+			return nil, err
+		}
+		defer it.Close()
+		var items *store.Iter
+		if o.fetch {
+			if items, err = it.Clone(s.t.itemBounds()); err != nil {
+				return nil, err
+			}
+			defer items.Close()
+		}
+		first, next := it.First, it.Next
+		if o.descending {
+			first, next = it.Last, it.Prev
+		}
+		for ok := first(); ok; ok = next() {
+			v, err := it.Value()
+			if err != nil {
+				return nil, err
+			}
+			entry := item.Item(v) // shared with the iterator
+			stored := entry
+			res.ScannedCount++
+			size += entry.Size()
+			if o.fetch {
+				if stored, err = s.item(items, entry); err != nil {
+					return nil, err
+				}
+				fetched += schema.ReadUnits(stored.Size(), o.consistent)
+			}
+			matches, e := o.filter.Eval(stored)
+			if e != nil {
+				return nil, e
+			}
+			if matches {
+				res.Count++
+				if !o.countOnly {
+					if o.projection != nil {
+						res.Items = append(res.Items, o.projection.Apply(stored)) // built anew
+					} else {
+						if !o.whole {
+							stored = entry
+						}
+						res.Items = append(res.Items, kept.add(stored))
+					}
+				}
+			}
+			if res.ScannedCount == o.limit || size >= maxPageBytes {
+				res.LastEvaluatedKey = s.lastKey(entry)
+				break
+			}
+		}
+		if err := it.Close(); err != nil {
+			return nil, err
+		}
+	}
+	if o.consistent && !planted("scan-early") {
+		if err := db.store.Barrier(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := db.checkThere(ctx, s.t); err != nil {
+		return nil, err
+	}
+	if s.dropped() {
+		return nil, db.whenDurable(ctx, awserr.NoSuchIndex(s.x.Name))
+	}
+	if o.common.ReturnConsumedCapacity != request.CapacityNone {
+		res.Capacity = s.capacity(&o, schema.ReadUnits(size, o.consistent), fetched)
+	}
+	return res, nil
+}
+
+// copies holds copies of the items of one page: many share an allocation, the
+// more of them there are.
+type copies struct {
+	free []byte
+	last int // size of the newest allocation
+}
+
+func (c *copies) add(it item.Item) item.Item {
+	n := len(it)
+	if n > len(c.free) {
+		c.last = min(max(2*c.last, 1<<10), 32<<10)
+		if n > c.last/2 {
+			return bytes.Clone(it)
+		}
+		c.free = make([]byte, c.last)
+	}
+	dst := c.free[:n:n]
+	c.free = c.free[n:]
+	copy(dst, it)
+	return dst
+}

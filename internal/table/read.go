@@ -1,0 +1,127 @@
+package table
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// maxBatchGetBytes is where BatchGetItem leaves the rest unprocessed.
+const maxBatchGetBytes = 16 << 20
+
+// GetItem reads one item.
+func (db *DB) GetItem(ctx context.Context, scope schema.Scope, r *request.GetItem) (*GetResult, error) {
+	t, err := db.lookup(ctx, scope, r.TableName)
+	if err != nil {
+		return nil, err
+	}
+	d := t.desc.Load()
+	if e := d.def.Keys.CheckKey(r.Key); e != nil {
+		return nil, e
+	}
+	if e := checkProjection(d, r.Projection); e != nil {
+		return nil, e
+	}
+	it, err := db.get(ctx, t, d, r.Key, r.ConsistentRead)
+	if err != nil {
+		return nil, err
+	}
+	res := &GetResult{Item: it, Found: it != nil}
+	if r.ReturnConsumedCapacity != request.CapacityNone {
+		res.Capacity = capacity(r.TableName, r.ReturnConsumedCapacity, schema.ReadUnits(sizeOf(it), r.ConsistentRead))
+	}
+	if it != nil && r.Projection != nil {
+		res.Item = r.Projection.Apply(it)
+	}
+	return res, nil
+}
+
+// get reads the item of a checked key. A consistent read waits until what it saw
+// is durable; the wait comes after the read (see the package comment).
+func (db *DB) get(ctx context.Context, t *Table, d *descriptor, key item.Item, consistent bool) (item.Item, error) {
+	var buf [128]byte
+	k := binary.BigEndian.AppendUint64(append(buf[:0], store.SpaceItem), t.id)
+	k = d.def.Keys.AppendKey(k, key)
+	v, found, err := db.store.Get(nil, k)
+	if err != nil {
+		return nil, err
+	}
+	if consistent {
+		if err := db.stripes[xxhash.Sum64(k)%stripeCount].wait(); err != nil {
+			return nil, err
+		}
+	}
+	if err := db.checkThere(ctx, t); err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, nil
+	}
+	return v, nil
+}
+
+// BatchGetItem reads up to 100 items of several tables. Each item is read on its
+// own.
+func (db *DB) BatchGetItem(ctx context.Context, scope schema.Scope, r *request.BatchGetItem) (*BatchGetResult, error) {
+	tables := make([]*Table, len(r.Tables))
+	for i := range r.Tables {
+		t, err := db.lookup(ctx, scope, r.Tables[i].TableName)
+		if err != nil {
+			return nil, err
+		}
+		tables[i] = t
+	}
+	for i := range r.Tables {
+		d := tables[i].desc.Load()
+		keys := &d.def.Keys
+		for _, key := range r.Tables[i].Keys {
+			if e := keys.CheckKey(key); e != nil {
+				return nil, e
+			}
+		}
+		if e := checkProjection(d, r.Tables[i].Projection); e != nil {
+			return nil, e
+		}
+	}
+	res := &BatchGetResult{}
+	total := 0
+	for i := range r.Tables {
+		q := &r.Tables[i]
+		d := tables[i].desc.Load()
+		out := BatchGetTable{Requested: q.Requested}
+		units := 0.0
+		for n, key := range q.Keys {
+			it, err := db.get(ctx, tables[i], d, key, q.ConsistentRead)
+			if err != nil {
+				return nil, err
+			}
+			if total+sizeOf(it) > maxBatchGetBytes {
+				total = maxBatchGetBytes // nothing more is tried, of this table or the next
+				rest := *q
+				rest.Keys = q.Keys[n:]
+				out.Unprocessed = &rest
+				break
+			}
+			units += schema.ReadUnits(sizeOf(it), q.ConsistentRead)
+			if it == nil {
+				continue
+			}
+			total += it.Size()
+			if q.Projection != nil {
+				it = q.Projection.Apply(it)
+			}
+			out.Items = append(out.Items, it)
+		}
+		res.Tables = append(res.Tables, out)
+		if r.ReturnConsumedCapacity != request.CapacityNone {
+			res.Capacity = append(res.Capacity, capacity(q.TableName, r.ReturnConsumedCapacity, units))
+		}
+	}
+	return res, nil
+}

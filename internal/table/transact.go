@@ -1,0 +1,358 @@
+package table
+
+import (
+	"context"
+	"slices"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// Transactions never conflict here: those that meet on an item wait for each
+// other at its stripe, which nobody holds over a sync, and stripes are taken in one
+// order, so that there is no deadlock.
+
+// Rider is what a caller commits in the same batch as a transaction.
+type Rider struct {
+	// Rows are set in key spaces that are not the tables'.
+	Rows []Row
+	// Removed are keys there whose rows are removed, after Rows were set.
+	Removed [][]byte
+	// Applied, unless nil, is called once the batch is visible, before the wait for
+	// its sync: locks under which the rows were built are released there. It is not
+	// called when the transaction ends before.
+	Applied func()
+	// Cause is the depth of function-made writes that led to this one.
+	Cause uint8
+}
+
+// TransactWriteItems does all of its writes, or none and says why in one reason
+// for each (TransactionCanceledException). With a client token it is done once.
+func (db *DB) TransactWriteItems(ctx context.Context, scope schema.Scope, r *request.TransactWriteItems) (*TransactWriteResult, error) {
+	return db.TransactWith(ctx, scope, r, nil)
+}
+
+// TransactWith is TransactWriteItems whose batch carries a rider. The rider's
+// rows are written also when no item changes, and not when a token's transaction
+// was done before.
+func (db *DB) TransactWith(ctx context.Context, scope schema.Scope, r *request.TransactWriteItems, rider *Rider) (*TransactWriteResult, error) {
+	if r.Token.Text == "" {
+		return db.transact(ctx, scope, r, rider, nil)
+	}
+	return db.once(ctx, scope, r, func(token *token) (*TransactWriteResult, error) {
+		return db.transact(ctx, scope, r, rider, token)
+	})
+}
+
+func (db *DB) transact(ctx context.Context, scope schema.Scope, r *request.TransactWriteItems, rider *Rider, token *token) (*TransactWriteResult, error) {
+	tables := make([]*Table, len(r.Writes))
+	for i := range r.Writes {
+		var err error
+		if tables[i], err = db.lookup(ctx, scope, r.Writes[i].TableName); err != nil {
+			return nil, err
+		}
+	}
+	if err := db.store.Admit(); err != nil {
+		return nil, awserr.StorageFull(err)
+	}
+	tx := db.begin()
+	descs := tx.joinAll(tables)
+	if descs == nil {
+		_ = tx.release()
+		return nil, db.whenDurable(ctx, awserr.ResourceNotFound())
+	}
+	if e := tx.addActions(r.Writes, tables, descs); e != nil {
+		_ = tx.release()
+		return nil, e
+	}
+	tx.lock()
+	use := usage{kind: "Write", asked: r.ReturnConsumedCapacity}
+	reads := usage{kind: "Read"}
+	e, err := tx.perform(r.Writes, &use, &reads)
+	if err != nil {
+		_ = tx.release()
+		return nil, err
+	}
+	if e != nil {
+		if err := tx.release(); err != nil {
+			return nil, err
+		}
+		return nil, e
+	}
+	if rider != nil {
+		tx.rows = append(tx.rows, rider.Rows...)
+		tx.removed, tx.applied, tx.cause = rider.Removed, rider.Applied, rider.Cause
+	}
+	if token != nil {
+		tx.rows = append(tx.rows, token.rows(db.now(), reads.tables)...)
+	}
+	if err := tx.commit(); err != nil {
+		return nil, err
+	}
+	res := &TransactWriteResult{Capacity: use.capacity()}
+	if r.ReturnItemCollectionMetrics {
+		res.Collections = collectionsOf(r.Writes, tables, descs)
+	}
+	return res, db.estimate(res.Collections)
+}
+
+// collectionsOf lists the item collections that a transaction wrote, by table.
+func collectionsOf(writes []request.TransactWrite, tables []*Table, descs []*descriptor) []TableCollections {
+	var list []TableCollections
+	for i := range writes {
+		w := &writes[i]
+		if w.Action == request.TransactCheck || !descs[i].def.hasLocal() {
+			continue
+		}
+		n := slices.IndexFunc(list, func(t TableCollections) bool { return t.Requested == w.TableName })
+		if n < 0 {
+			n = len(list)
+			list = append(list, TableCollections{Requested: w.TableName})
+		}
+		list[n].add(tables[i], descs[i], w.Attributes())
+	}
+	return list
+}
+
+// addActions checks what needs the schema, in AWS's order, and adds one item for
+// each action.
+func (tx *Tx) addActions(writes []request.TransactWrite, tables []*Table, descs []*descriptor) *awserr.Error {
+	for i := range writes {
+		if e := descs[i].def.Keys.CheckEmpty(writes[i].Attributes()); e != nil {
+			return e
+		}
+	}
+	var invalid *awserr.Error
+	for i := range writes {
+		w := &writes[i]
+		e := checkActionKey(&descs[i].def.Keys, w)
+		if e == nil {
+			tx.add(tables[i], descs[i], w.Attributes())
+			e = checkAction(descs[i], w)
+		}
+		if e != nil && invalid == nil {
+			invalid = invalidAction(len(writes), i, e)
+		}
+	}
+	if tx.hasDuplicates() {
+		return awserr.MultipleOperations()
+	}
+	return invalid
+}
+
+func checkActionKey(k *schema.Keys, w *request.TransactWrite) *awserr.Error {
+	if w.Action == request.TransactPut {
+		return k.CheckItem(w.Item)
+	}
+	return k.CheckKey(w.Key)
+}
+
+// checkAction checks an action's expressions against the schema.
+func checkAction(d *descriptor, w *request.TransactWrite) *awserr.Error {
+	switch w.Action {
+	case request.TransactPut:
+		if e := checkIndexKeys(d, w.Item); e != nil {
+			return e
+		}
+	case request.TransactUpdate:
+		if e := checkTargets(d, w.Update); e != nil {
+			return e
+		}
+	}
+	return checkCondition(d, w.Condition)
+}
+
+// invalidAction cancels for action i of n. AWS looks at no further action then, and
+// gives no reason for the others.
+func invalidAction(n, i int, e *awserr.Error) *awserr.Error {
+	reasons := noReasons(n)
+	reasons[i] = awserr.ValidationReason(e)
+	return awserr.TransactionCanceled(reasons)
+}
+
+func noReasons(n int) []awserr.Reason {
+	reasons := make([]awserr.Reason, n)
+	for i := range reasons {
+		reasons[i] = awserr.NoReason()
+	}
+	return reasons
+}
+
+// perform loads all items, tests all conditions and puts what the actions make of
+// the items. The error of AWS's is the cancellation.
+func (tx *Tx) perform(writes []request.TransactWrite, use, reads *usage) (*awserr.Error, error) {
+	var reasons []awserr.Reason
+	for i := range writes {
+		w := &writes[i]
+		old, err := tx.load(i, w.Action == request.TransactPut)
+		if err != nil {
+			return nil, err
+		}
+		reason, e := test(w, old)
+		if e == nil && reason.Code != "" {
+			if reasons == nil {
+				reasons = noReasons(len(writes))
+			}
+			reasons[i] = reason
+			continue
+		}
+		new := old
+		if e == nil {
+			new, e = outcome(tx.ops[i].desc, w, old)
+		}
+		if e != nil {
+			return invalidAction(len(writes), i, e), nil
+		}
+		tx.put(i, new)
+		if use.asked != request.CapacityNone {
+			use.of(w.TableName, tx.ops[i].desc).add(old, new, 2)
+		}
+		reads.of(w.TableName, tx.ops[i].desc).table += 2 * schema.ReadUnits(sizeOf(new), true)
+	}
+	if reasons != nil {
+		return awserr.TransactionCanceled(reasons), nil
+	}
+	return nil, nil
+}
+
+// test returns why an action fails on the stored item; without a code, it does not.
+func test(w *request.TransactWrite, old item.Item) (awserr.Reason, *awserr.Error) {
+	if w.Existence == request.NoItem && old != nil {
+		return awserr.DuplicateReason(), nil
+	}
+	holds, e := w.Condition.Eval(old)
+	if e != nil || holds && (w.Existence != request.SomeItem || old != nil) {
+		return awserr.Reason{}, e
+	}
+	if !w.ReturnOldOnConditionFailure {
+		old = nil
+	}
+	return awserr.ConditionReason(old), nil
+}
+
+// outcome computes what an action makes of the stored item.
+func outcome(d *descriptor, w *request.TransactWrite, old item.Item) (item.Item, *awserr.Error) {
+	switch w.Action {
+	case request.TransactPut:
+		return w.Item, nil
+	case request.TransactUpdate:
+		return updated(d, &request.UpdateItem{Key: w.Key, Update: w.Update}, old)
+	case request.TransactDelete:
+		return nil, nil
+	}
+	return old, nil
+}
+
+// TransactGetItems reads items of one moment: no write comes between two of them.
+func (db *DB) TransactGetItems(ctx context.Context, scope schema.Scope, r *request.TransactGetItems) (*TransactGetResult, error) {
+	tables := make([]*Table, len(r.Gets))
+	for i := range r.Gets {
+		var err error
+		if tables[i], err = db.lookup(ctx, scope, r.Gets[i].TableName); err != nil {
+			return nil, err
+		}
+	}
+	tx := db.begin()
+	descs := tx.joinAll(tables)
+	if descs == nil {
+		_ = tx.release()
+		return nil, db.whenDurable(ctx, awserr.ResourceNotFound())
+	}
+	if e := tx.addGets(r.Gets, tables, descs); e != nil {
+		_ = tx.release()
+		return nil, e
+	}
+	if !planted("read-unlocked") {
+		tx.lock()
+	}
+	res := &TransactGetResult{Items: make([]item.Item, len(r.Gets))}
+	use := usage{kind: "Read", asked: r.ReturnConsumedCapacity}
+	size := 0
+	for i := range r.Gets {
+		plantedPause("read-unlocked")
+		it, err := tx.load(i, false)
+		if err != nil {
+			_ = tx.release()
+			return nil, err
+		}
+		res.Items[i] = it
+		size += sizeOf(it)
+		use.of(r.Gets[i].TableName, descs[i]).table += 2 * schema.ReadUnits(sizeOf(it), true)
+	}
+	if err := tx.release(); err != nil {
+		return nil, err
+	}
+	if size > request.MaxTransactBytes {
+		return nil, awserr.TransactionTooLarge()
+	}
+	for i := range r.Gets {
+		if p := r.Gets[i].Projection; p != nil && res.Items[i] != nil {
+			if res.Items[i] = p.Apply(res.Items[i]); res.Items[i].Len() == 0 {
+				res.Items[i] = nil
+			}
+		}
+	}
+	res.Capacity = use.capacity()
+	return res, nil
+}
+
+func (tx *Tx) addGets(gets []request.TransactGet, tables []*Table, descs []*descriptor) *awserr.Error {
+	for i := range gets {
+		if e := descs[i].def.Keys.CheckEmpty(gets[i].Key); e != nil {
+			return e
+		}
+	}
+	var invalid *awserr.Error
+	for i := range gets {
+		e := descs[i].def.Keys.CheckKey(gets[i].Key)
+		if e == nil {
+			tx.add(tables[i], descs[i], gets[i].Key)
+			e = checkProjection(descs[i], gets[i].Projection)
+		}
+		if e != nil && invalid == nil {
+			invalid = invalidAction(len(gets), i, e)
+		}
+	}
+	if tx.hasDuplicates() {
+		return awserr.MultipleOperations()
+	}
+	return invalid
+}
+
+// usage adds up the capacity of a transaction by table.
+type usage struct {
+	kind   string
+	asked  request.ReturnConsumedCapacity
+	tables []tableUnits
+}
+
+type tableUnits struct {
+	name string
+	writeUnits
+}
+
+// of returns the units of one table, to be added to.
+func (u *usage) of(table string, d *descriptor) *writeUnits {
+	for i := range u.tables {
+		if u.tables[i].name == table {
+			return &u.tables[i].writeUnits
+		}
+	}
+	u.tables = append(u.tables, tableUnits{table, writeUnits{d: d}})
+	return &u.tables[len(u.tables)-1].writeUnits
+}
+
+// capacity is nil unless it was asked for.
+func (u *usage) capacity() []*Capacity {
+	if u.asked == request.CapacityNone {
+		return nil
+	}
+	list := make([]*Capacity, len(u.tables))
+	for i := range u.tables {
+		list[i] = u.tables[i].capacity(u.tables[i].name, u.asked)
+		list[i].Kind = u.kind
+	}
+	return list
+}

@@ -1,0 +1,96 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"time"
+)
+
+const (
+	sweepEvery = time.Second
+	sweepPiece = 100
+	// sweepBack is how long after its time an item is still deleted. AWS takes an
+	// older time for a mistake.
+	sweepBack = 5 * 365 * 24 * time.Hour
+)
+
+// SweepTimeToLive is the worker that deletes expired items, a second or two after
+// their time. While the clock is not to be relied on it deletes nothing. It returns
+// when ctx is done or the store has failed.
+func (db *DB) SweepTimeToLive(ctx context.Context, log *slog.Logger) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	suspended := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now, ageing := db.streams.Clock().Now()
+		if !ageing && !suspended {
+			log.Warn("the clock jumped forward; no item is deleted by its time to live for an hour, or until the clock is accepted", "now", now)
+		}
+		if suspended = !ageing; suspended {
+			continue
+		}
+		for _, t := range *db.tables.Load() {
+			if err := db.sweep(ctx, t, now); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// sweep deletes the items of a table that had expired before the second of now.
+func (db *DB) sweep(ctx context.Context, t *Table, now time.Time) error {
+	ttl := t.desc.Load().def.TTL
+	if ttl == nil || db.store.Admit() != nil && db.store.Err() == nil {
+		return nil // without room for more writes, time to live waits
+	}
+	bound := func(at time.Time) []byte {
+		return binary.BigEndian.AppendUint64(ttl.prefix(), uint64(max(0, at.Unix())))
+	}
+	lower, upper := bound(now.Add(-sweepBack)), bound(now)
+	for ctx.Err() == nil {
+		keys, err := db.rangeKeys(lower, upper, sweepPiece)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		if on, err := db.expire(t, ttl, keys); err != nil || !on {
+			return err
+		}
+		lower = append(keys[len(keys)-1], 0)
+	}
+	return nil
+}
+
+// expire deletes the items of entries, unless they ask for another second by
+// now. It reports false when time to live has been turned off.
+func (db *DB) expire(t *Table, ttl *timeToLive, entries [][]byte) (on bool, err error) {
+	tx := db.begin()
+	d := tx.join(t)
+	if d == nil || d.def.TTL == nil || d.def.TTL.ID != ttl.ID {
+		return false, tx.release()
+	}
+	tx.expired = true
+	for _, key := range entries {
+		tx.addStored(t, d, key[expiryPrefix:])
+	}
+	plantedPause("sweep-unchecked")
+	tx.lock()
+	for i, key := range entries {
+		old, err := tx.load(i, false)
+		if err != nil {
+			_ = tx.release()
+			return false, err
+		}
+		second, expires := ttl.expiry(old)
+		if planted("sweep-unchecked") && old != nil || expires && bytes.Equal(ttl.appendExpiryKey(nil, second, tx.key(i)), key) {
+			tx.put(i, nil)
+		}
+	}
+	return true, tx.commit()
+}

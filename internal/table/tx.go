@@ -1,0 +1,435 @@
+package table
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/stream"
+)
+
+const stripeCount = 4096
+
+// stripe guards the items whose key hashes to it.
+type stripe struct {
+	mu sync.Mutex
+	// last is the newest commit that wrote an item of the stripe, set before it is
+	// applied. Read without mu.
+	last atomic.Pointer[store.Commit]
+}
+
+// wait returns when what the last commit of the stripe wrote is durable.
+func (s *stripe) wait() error {
+	if planted("answer-early") {
+		return nil
+	}
+	if c := s.last.Load(); c != nil && !c.Done() {
+		return c.Wait()
+	}
+	return nil
+}
+
+// partition is a range of a table's hash space: the unit of counting and, with a
+// stream, of the log.
+type partition struct {
+	// mu is held while numbers are taken and the batch that carries them is
+	// applied, and nothing else.
+	mu    sync.Mutex
+	items int64 // as of what was applied
+	bytes int64
+	head  []byte // key of the head row
+	// indexes are the counts of the indexes' entries of these items.
+	indexes   []indexCount
+	indexHead []byte // key of their row
+}
+
+// Tx is the one write path: every write of an item, whatever its request, goes
+// through it. A Tx is used by one goroutine: join the tables, add the items, lock,
+// load, put, then commit or release. It comes from a pool and must not be used
+// after commit or release.
+type Tx struct {
+	db      *DB
+	ops     []op
+	tables  []*Table     // locked, ascending by id
+	stripes []uint16     // locked, ascending
+	keys    []byte       // storage keys of ops, back to back
+	parts   []opPart     // partitions to be written, in lock order; scratch of commit
+	deltas  []indexDelta // of the indexes' counts; scratch of commit
+	locked  bool
+
+	// What a caller commits in the same batch beside items (a client token, a
+	// position), and when it learns that the batch is visible.
+	rows    []Row
+	removed [][]byte
+	applied func()
+	// cause and expired are noted in the stream records.
+	cause   uint8
+	expired bool
+}
+
+// Row is a row of another key space.
+type Row struct{ Key, Value []byte }
+
+// op is one item of a Tx.
+type op struct {
+	desc     *descriptor
+	table    *Table
+	keyStart int // in Tx.keys
+	keyEnd   int
+	keyHash  uint64
+	part     int
+	old, new item.Item
+	oldSize  int
+	newSize  int
+	changed  bool
+	fill     uint64 // the index into which the item's entry is back-filled; 0: none
+}
+
+type opPart struct {
+	table *Table
+	no    int
+}
+
+var txPool = sync.Pool{New: func() any { return new(Tx) }}
+
+func (db *DB) begin() *Tx {
+	tx := txPool.Get().(*Tx)
+	tx.db = db
+	return tx
+}
+
+func (tx *Tx) recycle() {
+	clear(tx.ops)
+	clear(tx.tables)
+	clear(tx.parts)
+	clear(tx.rows)
+	clear(tx.deltas)
+	*tx = Tx{deltas: tx.deltas[:0], ops: tx.ops[:0], tables: tx.tables[:0], stripes: tx.stripes[:0], keys: tx.keys[:0], parts: tx.parts[:0], rows: tx.rows[:0]}
+	if cap(tx.keys) <= 64<<10 {
+		txPool.Put(tx)
+	}
+}
+
+// join takes the shared lock of a table and returns its descriptor, nil when
+// the table is not there. Tables must be joined in ascending order of id.
+func (tx *Tx) join(t *Table) *descriptor {
+	t.mu.RLock()
+	d := t.desc.Load()
+	if d.dropped {
+		t.mu.RUnlock()
+		return nil
+	}
+	tx.tables = append(tx.tables, t)
+	return d
+}
+
+// add names an item by a value that holds its key attributes (a key, or the item
+// itself), already checked against the schema. It returns the item's place.
+func (tx *Tx) add(t *Table, d *descriptor, attrs item.Item) int {
+	start := len(tx.keys)
+	tx.keys = append(tx.keys, store.SpaceItem)
+	tx.keys = binary.BigEndian.AppendUint64(tx.keys, t.id)
+	tx.keys = d.def.Keys.AppendKey(tx.keys, attrs)
+	return tx.addKey(t, d, start)
+}
+
+// addStored is add by the item's storage key after its table id.
+func (tx *Tx) addStored(t *Table, d *descriptor, key []byte) int {
+	start := len(tx.keys)
+	tx.keys = append(tx.keys, store.SpaceItem)
+	tx.keys = binary.BigEndian.AppendUint64(tx.keys, t.id)
+	tx.keys = append(tx.keys, key...)
+	return tx.addKey(t, d, start)
+}
+
+// addKey adds the item whose storage key is at the end of tx.keys, from start on.
+func (tx *Tx) addKey(t *Table, d *descriptor, start int) int {
+	key := tx.keys[start:]
+	tx.ops = append(tx.ops, op{
+		desc: d, table: t, keyStart: start, keyEnd: len(tx.keys),
+		keyHash: xxhash.Sum64(key),
+		part:    d.def.partition(binary.BigEndian.Uint64(key[itemPrefix:])),
+	})
+	return len(tx.ops) - 1
+}
+
+func (tx *Tx) key(i int) []byte { return tx.keys[tx.ops[i].keyStart:tx.ops[i].keyEnd] }
+
+// lock takes the stripes of all added items.
+func (tx *Tx) lock() {
+	for i := range tx.ops {
+		tx.stripes = append(tx.stripes, uint16(tx.ops[i].keyHash%stripeCount))
+	}
+	if len(tx.stripes) > 1 {
+		slices.Sort(tx.stripes)
+		tx.stripes = slices.Compact(tx.stripes)
+	}
+	for _, s := range tx.stripes {
+		tx.db.stripes[s].mu.Lock()
+	}
+	tx.locked = true
+}
+
+// load reads the stored item, nil when there is none. isNew says that there is
+// probably none, which makes its absence cheaper to see and its presence dearer.
+func (tx *Tx) load(i int, isNew bool) (item.Item, error) {
+	read := tx.db.store.Get
+	if isNew {
+		read = tx.db.store.Probe
+	}
+	v, found, err := read(nil, tx.key(i))
+	if err != nil || !found {
+		return nil, err
+	}
+	o := &tx.ops[i]
+	o.old = v
+	o.oldSize = o.old.Size()
+	return o.old, nil
+}
+
+// put sets what the item becomes, nil to delete it. It must have been loaded.
+func (tx *Tx) put(i int, new item.Item) {
+	o := &tx.ops[i]
+	o.new = new
+	// Equal bytes are equal items: the binary form is canonical.
+	o.changed = !item.Equal(item.Value(o.old), item.Value(new))
+	if o.changed && new != nil {
+		o.newSize = new.Size()
+	}
+}
+
+// unlock releases all locks.
+func (tx *Tx) unlock() {
+	if tx.locked {
+		for _, s := range tx.stripes {
+			tx.db.stripes[s].mu.Unlock()
+		}
+		tx.locked = false
+	}
+	for _, t := range tx.tables {
+		t.mu.RUnlock()
+	}
+}
+
+// release ends a Tx that writes nothing, and returns when everything that its
+// reads showed is durable.
+func (tx *Tx) release() error {
+	tx.unlock()
+	var err error
+	for _, s := range tx.stripes {
+		if e := tx.db.stripes[s].wait(); e != nil {
+			err = e
+		}
+	}
+	tx.recycle()
+	return err
+}
+
+// commit writes what was put: items, counters and stream records in one batch,
+// with the caller's rows. It returns once that, and everything that the reads
+// showed, is durable. What changes nothing is not written; a Tx in which nothing
+// changes, without rows, is released.
+func (tx *Tx) commit() error {
+	db := tx.db
+	b := db.store.NewBatch()
+	var recBuf [4]*stream.Record
+	recs := recBuf[:0]
+	changed := len(tx.rows)+len(tx.removed) > 0
+	for _, r := range tx.rows {
+		b.Set(r.Key, r.Value)
+	}
+	for _, key := range tx.removed {
+		b.Delete(key)
+	}
+	for i := range tx.ops {
+		o := &tx.ops[i]
+		var r *stream.Record
+		if o.changed {
+			changed = true
+			into := b
+			if i > 0 && planted("torn-transaction") {
+				into = db.store.NewBatch()
+				defer func() { _ = db.store.Write(into) }()
+			}
+			if o.new == nil {
+				into.Delete(tx.key(i))
+			} else {
+				into.Set(tx.key(i), o.new)
+			}
+			tx.putExpiry(b, i)
+			if st := o.desc.stream; st != nil {
+				attrs := o.new
+				if attrs == nil {
+					attrs = o.old
+				}
+				r = st.NewRecord(stream.Change{
+					Keys: o.desc.def.Keys.Extract(attrs), Old: o.old, New: o.new, KeyHash: o.keyHash, Expired: tx.expired, Cause: tx.cause,
+				})
+			}
+			tx.touch(o.table, o.part)
+			if len(o.desc.def.Indexes) > 0 {
+				if err := tx.index(b, o); err != nil {
+					b.Close()
+					_ = tx.release()
+					return err
+				}
+			}
+		}
+		if o.fill != 0 {
+			wrote, err := tx.fillEntry(b, o)
+			if err != nil {
+				b.Close()
+				_ = tx.release()
+				return err
+			}
+			if wrote {
+				tx.touch(o.table, o.part)
+			}
+		}
+		recs = append(recs, r)
+	}
+	if !changed {
+		b.Close()
+		return tx.release()
+	}
+
+	c := db.store.Begin()
+	for _, s := range tx.stripes {
+		db.stripes[s].last.Store(c)
+	}
+	for _, p := range tx.parts {
+		p.table.parts[p.no].mu.Lock()
+	}
+	nowMS := db.now().UnixMilli()
+	for i := range tx.ops {
+		o := &tx.ops[i]
+		if !o.changed {
+			continue
+		}
+		p := o.table.parts[o.part]
+		p.bytes += int64(o.newSize - o.oldSize)
+		if o.old == nil {
+			p.items++
+		}
+		if o.new == nil {
+			p.items--
+		}
+		if r := recs[i]; r != nil {
+			into := b
+			if planted("record-apart") {
+				into = db.store.NewBatch()
+			}
+			o.desc.open[o.part].Append(into, r, nowMS, p.items, p.bytes)
+			if into != b {
+				defer func() { _ = db.store.Write(into) }()
+			}
+		}
+	}
+	for i := range tx.deltas {
+		d := &tx.deltas[i]
+		d.table.parts[d.part].count(d)
+	}
+	for _, op := range tx.parts {
+		if tx.indexed(op) {
+			p := op.table.parts[op.no]
+			b.Set(p.indexHead, appendIndexHead(nil, p.indexes))
+		}
+		if op.table.desc.Load().stream == nil {
+			p := op.table.parts[op.no]
+			b.Set(p.head, appendHead(nil, p.items, p.bytes))
+		}
+	}
+	if planted("stamp-late") {
+		tx.unlockParts()
+		plantedPause("stamp-late")
+	}
+	err := db.store.Apply(c, b)
+	if !planted("stamp-late") {
+		tx.unlockParts()
+	}
+	if planted("show-early") {
+		tx.committed(recs)
+	}
+	tx.unlock()
+	if tx.applied != nil {
+		tx.applied()
+	}
+	if err == nil {
+		err = db.store.Sync(c)
+	}
+	b.Close()
+	if err == nil {
+		tx.committed(recs)
+	}
+	tx.recycle()
+	return err
+}
+
+func (tx *Tx) unlockParts() {
+	for _, p := range tx.parts {
+		p.table.parts[p.no].mu.Unlock()
+	}
+}
+
+// indexed reports whether counts of indexes change in a partition.
+func (tx *Tx) indexed(p opPart) bool {
+	for i := range tx.deltas {
+		if tx.deltas[i].table == p.table && tx.deltas[i].part == p.no {
+			return true
+		}
+	}
+	return false
+}
+
+// committed lets readers of the streams see the records.
+func (tx *Tx) committed(recs []*stream.Record) {
+	for i, r := range recs {
+		if r != nil {
+			o := &tx.ops[i]
+			o.desc.open[o.part].Committed(r)
+		}
+	}
+}
+
+// touch notes a partition to be locked, keeping the list in lock order.
+func (tx *Tx) touch(t *Table, no int) {
+	cmp := func(p opPart, _ struct{}) int {
+		switch {
+		case p.table.id != t.id:
+			if p.table.id < t.id {
+				return -1
+			}
+			return 1
+		default:
+			return p.no - no
+		}
+	}
+	at, found := slices.BinarySearchFunc(tx.parts, struct{}{}, cmp)
+	if !found {
+		tx.parts = slices.Insert(tx.parts, at, opPart{t, no})
+	}
+}
+
+const (
+	itemPrefix  = 1 + 8 // SpaceItem, table id
+	headTable   = 'p'   // SpaceHead, table id, 'p', partition number
+	headVersion = 1
+)
+
+func partitionHeadKey(table uint64, no int) []byte {
+	k := binary.BigEndian.AppendUint64([]byte{store.SpaceHead}, table)
+	k = append(k, headTable)
+	return binary.BigEndian.AppendUint32(k, uint32(no))
+}
+
+// appendHead appends a partition's head row: version, items (8), bytes (8).
+func appendHead(dst []byte, items, bytes int64) []byte {
+	dst = append(dst, headVersion)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(items))
+	return binary.BigEndian.AppendUint64(dst, uint64(bytes))
+}

@@ -1,0 +1,112 @@
+package template
+
+import (
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+// ignored is the type of a property that is accepted and makes no difference here.
+type ignored struct{}
+
+var ignoredType = reflect.TypeFor[ignored]()
+
+// decoder fills Go values from evaluated nodes. The fields of a struct are the
+// properties that are supported, under their own names; every other property is a
+// problem, named with its line. Numbers and booleans may be written as text, as
+// CloudFormation takes them.
+type decoder struct{ problems *Problems }
+
+// decode fills what into points to. path names the node for people.
+func (d decoder) decode(n *node, path string, into any) {
+	d.fill(n, path, reflect.ValueOf(into).Elem())
+}
+
+func (d decoder) fill(n *node, path string, to reflect.Value) {
+	if n == nil || n.kind == null || to.Type() == ignoredType {
+		return
+	}
+	switch to.Kind() {
+	case reflect.Pointer:
+		v := reflect.New(to.Type().Elem())
+		d.fill(n, path, v.Elem())
+		to.Set(v)
+	case reflect.Struct:
+		if n.kind != object {
+			d.problems.add(n.line, "%s must be an object", path)
+			return
+		}
+		for i, name := range n.keys {
+			field, ok := to.Type().FieldByName(name)
+			if !ok || !field.IsExported() {
+				d.problems.add(n.vals[i].line, "%s.%s is not supported", path, name)
+				continue
+			}
+			d.fill(n.vals[i], path+"."+name, to.FieldByIndex(field.Index))
+		}
+	case reflect.Slice:
+		if n.kind != list {
+			d.problems.add(n.line, "%s must be a list", path)
+			return
+		}
+		to.Set(reflect.MakeSlice(to.Type(), len(n.list), len(n.list)))
+		for i, item := range n.list {
+			d.fill(item, path+"["+strconv.Itoa(i)+"]", to.Index(i))
+		}
+	case reflect.Map: // of text to text
+		if n.kind != object {
+			d.problems.add(n.line, "%s must be an object", path)
+			return
+		}
+		to.Set(reflect.MakeMap(to.Type()))
+		for i, name := range n.keys {
+			v := reflect.New(to.Type().Elem()).Elem()
+			d.fill(n.vals[i], path+"."+name, v)
+			to.SetMapIndex(reflect.ValueOf(name), v)
+		}
+	default:
+		d.fillScalar(n, path, to)
+	}
+}
+
+func (d decoder) fillScalar(n *node, path string, to reflect.Value) {
+	if n.kind != scalar {
+		d.problems.add(n.line, "%s must be a single value", path)
+		return
+	}
+	switch to.Kind() {
+	case reflect.String:
+		to.SetString(n.text)
+	case reflect.Bool:
+		v, ok := parseBool(n.text)
+		if !ok {
+			d.problems.add(n.line, "%s must be true or false, not %q", path, n.text)
+		}
+		to.SetBool(v)
+	case reflect.Int, reflect.Int32, reflect.Int64:
+		v, err := strconv.ParseInt(strings.TrimSuffix(n.text, ".0"), 10, to.Type().Bits())
+		if err != nil {
+			d.problems.add(n.line, "%s must be a whole number, not %q", path, n.text)
+		}
+		to.SetInt(v)
+	case reflect.Float64:
+		v, err := strconv.ParseFloat(n.text, 64)
+		if err != nil {
+			d.problems.add(n.line, "%s must be a number, not %q", path, n.text)
+		}
+		to.SetFloat(v)
+	default:
+		d.problems.add(n.line, "%s is not supported", path)
+	}
+}
+
+// parseBool reads a boolean as YAML 1.1, and so CloudFormation, knows them.
+func parseBool(s string) (value, ok bool) {
+	switch strings.ToLower(s) {
+	case "true", "yes", "on":
+		return true, true
+	case "false", "no", "off":
+		return false, true
+	}
+	return false, false
+}

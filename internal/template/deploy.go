@@ -1,0 +1,157 @@
+package template
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+// Target is what a plan is deployed to. Queues, Topics and Front may be nil: then
+// there are none.
+type Target struct {
+	Tables    *dynamodb.Client
+	Functions *lambda.Client
+	Queues    *sqs.Client
+	Topics    *sns.Client
+	Front     *admin.Client // of a Millstream, for the routes of HTTP APIs
+	Region    string
+	identity  *sts.Client
+}
+
+// Endpoints of NewTarget. An empty one is the configuration's own; empty SQS and
+// SNS mean that there are none, unless Main is empty too.
+type Endpoints struct{ Main, SQS, SNS string }
+
+// NewTarget makes the clients of a configuration.
+func NewTarget(config aws.Config, at Endpoints) *Target {
+	own := func(url string) *string {
+		if url == "" {
+			return nil
+		}
+		return &url
+	}
+	t := &Target{
+		Region:    config.Region,
+		Tables:    dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = own(at.Main) }),
+		Functions: lambda.NewFromConfig(config, func(o *lambda.Options) { o.BaseEndpoint = own(at.Main) }),
+		identity:  sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = own(at.Main) }),
+	}
+	if at.SQS != "" || at.Main == "" {
+		t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(at.SQS) })
+	}
+	if at.SNS != "" || at.Main == "" {
+		t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(at.SNS) })
+	}
+	return t
+}
+
+// Fill puts into o what the target tells of itself. It changes nothing there.
+func (t *Target) Fill(ctx context.Context, o *Options) error {
+	id, err := t.identity.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return fmt.Errorf("template: ask the endpoint for its account: %w", err)
+	}
+	o.Account, o.Region = aws.ToString(id.Account), t.Region
+	o.Queues, o.Topics, o.HTTP = t.Queues != nil, t.Topics != nil, t.Front != nil
+	return nil
+}
+
+// Action is what became of a resource.
+type Action string
+
+const (
+	Created   Action = "created"
+	Updated   Action = "updated"
+	Unchanged Action = "unchanged"
+)
+
+// Change is what a deployment did with one resource.
+type Change struct {
+	ID, Type string // as the template names them
+	Name     string // the resource's own
+	Action   Action
+	Detail   string // what was updated
+}
+
+// Result is what a deployment has come to.
+type Result struct {
+	Changes []Change
+	Outputs []Output
+	APIs    []admin.API // with their addresses and routes
+	// Notes are things that a person may want to know, such as event source mappings
+	// that the template no longer has.
+	Notes []string
+}
+
+// step is one resource, ready to be deployed.
+type step interface {
+	// deploy makes what is there equal to the template.
+	deploy(ctx context.Context, d *deployment) (outcome, error)
+}
+
+// builder is a step that needs work on this machine first, such as a zip; all of
+// that is done before anything is touched.
+type builder interface {
+	build(ctx context.Context, d *deployment) error
+}
+
+// outcome is what a step has come to.
+type outcome struct {
+	name       string
+	action     Action
+	detail     string
+	attributes map[string]string // "" is what Ref stands for
+}
+
+// deployment is one run of a plan.
+type deployment struct {
+	*Target
+	plan   *Plan
+	code   map[string]*archive // by logical id
+	result *Result
+}
+
+// Deploy brings the target to what the template says. It ends at the first
+// failure; what was done until then stays, and the next run goes on from there.
+// progress, unless nil, is called after each resource.
+func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*Result, error) {
+	problems := &Problems{File: p.template.Path}
+	d := &deployment{Target: t, plan: p, code: map[string]*archive{}, result: &Result{}}
+	e := p.evaluator(problems)
+	for _, r := range p.steps {
+		if b, ok := p.prepare(r, e).(builder); ok {
+			if err := b.build(ctx, d); err != nil {
+				return nil, fmt.Errorf("%s:%d: %s: %w", p.template.Path, r.line, r.id, err)
+			}
+		}
+	}
+	for _, r := range p.steps {
+		s := p.prepare(r, e)
+		if err := problems.err(); err != nil { // what only the real values have shown
+			return d.result, err
+		}
+		out, err := s.deploy(ctx, d)
+		if err != nil {
+			return d.result, fmt.Errorf("%s:%d: %s (%s): %w", p.template.Path, r.line, r.id, r.typ, err)
+		}
+		p.deployed[r.id] = out.attributes
+		c := Change{ID: r.id, Type: r.typ, Name: out.name, Action: out.action, Detail: out.detail}
+		d.result.Changes = append(d.result.Changes, c)
+		if progress != nil {
+			progress(c)
+		}
+	}
+	d.result.Outputs = p.outputs(e)
+	if err := d.noteStrangers(ctx); err != nil {
+		return d.result, err
+	}
+	return d.result, problems.err()
+}

@@ -1,0 +1,344 @@
+package template
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+)
+
+// settings are the properties that SAM's functions and Lambda's own share.
+type settings struct {
+	FunctionName                 string
+	Runtime                      string
+	Handler                      string
+	Description                  string
+	Timeout, MemorySize          *int32
+	Role                         string
+	Environment                  *struct{ Variables map[string]string }
+	Architectures                []string
+	EphemeralStorage             *struct{ Size *int32 }
+	ReservedConcurrentExecutions *int32
+	LoggingConfig                *fn.LoggingConfig
+	PackageType                  string
+}
+
+// serverlessFunction are the properties of AWS::Serverless::Function.
+type serverlessFunction struct {
+	settings
+	CodeUri           string
+	InlineCode        string
+	ImageUri          string
+	Tags              map[string]string
+	Policies, Tracing ignored
+	VpcConfig         ignored
+	DeadLetterQueue   ignored // of asynchronous invocations
+	EventInvokeConfig ignored
+	AutoPublishAlias  ignored // there is one version, and it is the newest
+	KmsKeyArn         ignored
+	PropagateTags     ignored
+	SnapStart         ignored
+	PermissionsBoundary, AssumeRolePolicyDocument, RolePath, DeploymentPreference, ProvisionedConcurrencyConfig,
+	RuntimeManagementConfig, AutoPublishCodeSha256, AutoPublishAliasAllProperties, VersionDescription, CodeSigningConfigArn,
+	RecursiveLoop, VersionDeletionPolicy, SourceKMSKeyArn ignored
+}
+
+// lambdaFunction are the properties of AWS::Lambda::Function.
+type lambdaFunction struct {
+	settings
+	Code struct {
+		ZipFile, ImageUri string
+		S3Bucket, S3Key   *string
+		S3ObjectVersion   *string
+	}
+	Tags []tag
+	TracingConfig, VpcConfig, DeadLetterConfig, KmsKeyArn, SnapStart, CodeSigningConfigArn, RuntimeManagementConfig,
+	RecursiveLoop ignored
+}
+
+func prepareServerlessFunction(c *preparation) step {
+	var p serverlessFunction
+	c.into(&p)
+	f := &function{id: c.r.id, settings: p.settings, tags: p.Tags, inline: p.InlineCode, image: p.ImageUri}
+	switch {
+	case p.ImageUri != "" || p.PackageType == "Image":
+		f.checkImage(c)
+	case p.InlineCode == "" && p.CodeUri == "":
+		c.problems.add(c.r.line, "%s has neither CodeUri nor InlineCode", c.r.id)
+	case strings.Contains(p.CodeUri, "://"):
+		c.problems.add(c.props.get("CodeUri").line, "%s.CodeUri must be a folder or a zip file: %s is not supported", c.r.id, p.CodeUri)
+	case p.CodeUri != "":
+		f.source = filepath.Join(c.plan.template.Dir, filepath.FromSlash(p.CodeUri))
+	}
+	f.prepared(c)
+	return f
+}
+
+func prepareLambdaFunction(c *preparation) step {
+	var p lambdaFunction
+	if code := c.props.get("Code"); code != nil && code.kind == scalar { // a folder, as `aws cloudformation package` takes it
+		c.props = c.props.without("Code")
+		c.into(&p)
+		f := &function{id: c.r.id, settings: p.settings, tags: tagMap(p.Tags), source: filepath.Join(c.plan.template.Dir, filepath.FromSlash(code.text))}
+		f.prepared(c)
+		return f
+	}
+	c.into(&p)
+	f := &function{id: c.r.id, settings: p.settings, tags: tagMap(p.Tags), inline: p.Code.ZipFile, image: p.Code.ImageUri}
+	switch {
+	case p.Code.ImageUri != "" || p.PackageType == "Image":
+		f.checkImage(c)
+	case p.Code.S3Bucket != nil || p.Code.S3Key != nil:
+		c.problems.add(c.props.get("Code").line, "%s.Code: code in S3 is not supported: give a folder", c.r.id)
+	case p.Code.ZipFile == "":
+		c.problems.add(c.r.line, "%s has no Code", c.r.id)
+	}
+	f.prepared(c)
+	return f
+}
+
+// function is a function to deploy.
+type function struct {
+	settings
+	id     string
+	tags   map[string]string
+	source string // a folder, a zip file or a single file
+	inline string
+	image  string // the http(s) URL of a running service
+	method string // Metadata's BuildMethod
+}
+
+// checkImage accepts what runs as PackageType Image here.
+func (f *function) checkImage(c *preparation) {
+	if !strings.HasPrefix(f.image, "http://") && !strings.HasPrefix(f.image, "https://") {
+		c.problems.add(c.r.line, "%s: container images are not supported (an ImageUri may be the http(s) URL of a running service)", c.r.id)
+	}
+	f.PackageType = "Image"
+}
+
+func (f *function) prepared(c *preparation) {
+	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
+	if f.Role == "" || !strings.HasPrefix(f.Role, "arn:") { // roles are not looked at
+		f.Role = c.plan.role(c.r.id + "Role")
+	}
+	if m := c.r.metadata.get("BuildMethod"); m != nil {
+		f.method = m.text
+	}
+	if f.source != "" {
+		f.checkSource(c)
+	}
+	if len(f.Architectures) > 1 {
+		c.problems.add(c.r.line, "%s.Architectures must name one", c.r.id)
+	}
+}
+
+func (f *function) build(ctx context.Context, d *deployment) (err error) {
+	if f.image == "" {
+		d.code[f.id], err = f.archive(ctx)
+	}
+	return err
+}
+
+func (f *function) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	now, err := d.Functions.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: &f.FunctionName})
+	var missing *fn.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return f.create(ctx, d)
+	case err != nil:
+		return outcome{}, err
+	}
+	return f.update(ctx, d, now)
+}
+
+func (f *function) outcome(arn *string, action Action, changed []string) outcome {
+	return outcome{name: f.FunctionName, action: action, detail: strings.Join(changed, ", "), attributes: map[string]string{
+		"": f.FunctionName, "Arn": aws.ToString(arn),
+	}}
+}
+
+// input is the whole of the settings, with AWS's defaults where the template
+// leaves them out, so that a property that was taken away is taken back.
+func (f *function) input() *lambda.UpdateFunctionConfigurationInput {
+	in := &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: &f.FunctionName, Role: &f.Role, Description: &f.Description, Timeout: aws.Int32(3), MemorySize: aws.Int32(128),
+		Environment: &fn.Environment{Variables: map[string]string{}},
+	}
+	if f.image == "" {
+		in.Runtime, in.Handler = fn.Runtime(f.Runtime), &f.Handler
+	}
+	if f.Timeout != nil {
+		in.Timeout = f.Timeout
+	}
+	if f.MemorySize != nil {
+		in.MemorySize = f.MemorySize
+	}
+	if f.Environment != nil && f.Environment.Variables != nil {
+		in.Environment.Variables = f.Environment.Variables
+	}
+	if f.EphemeralStorage != nil {
+		in.EphemeralStorage = &fn.EphemeralStorage{Size: f.EphemeralStorage.Size}
+	}
+	if f.LoggingConfig != nil {
+		in.LoggingConfig = f.LoggingConfig
+	}
+	return in
+}
+
+func (f *function) architectures() []fn.Architecture {
+	var all []fn.Architecture
+	for _, a := range f.Architectures {
+		all = append(all, fn.Architecture(a))
+	}
+	return all
+}
+
+func (f *function) create(ctx context.Context, d *deployment) (outcome, error) {
+	c := f.input()
+	in := &lambda.CreateFunctionInput{
+		FunctionName: c.FunctionName, Role: c.Role, Description: c.Description, Timeout: c.Timeout, MemorySize: c.MemorySize, Runtime: c.Runtime, Handler: c.Handler,
+		EphemeralStorage: c.EphemeralStorage, LoggingConfig: c.LoggingConfig, Architectures: f.architectures(), Tags: f.tags, Code: &fn.FunctionCode{},
+	}
+	if len(c.Environment.Variables) > 0 {
+		in.Environment = c.Environment
+	}
+	if f.image != "" {
+		in.PackageType, in.Code.ImageUri = fn.PackageTypeImage, &f.image
+	} else {
+		in.Code.ZipFile = d.code[f.id].zip
+	}
+	out, err := d.Functions.CreateFunction(ctx, in)
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := d.settledFunction(ctx, f.FunctionName); err != nil {
+		return outcome{}, err
+	}
+	if f.ReservedConcurrentExecutions != nil {
+		if _, err := d.Functions.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: &f.FunctionName, ReservedConcurrentExecutions: f.ReservedConcurrentExecutions}); err != nil {
+			return outcome{}, err
+		}
+	}
+	return f.outcome(out.FunctionArn, Created, nil), nil
+}
+
+// settledFunction waits until a function can be called and changed again.
+func (d *deployment) settledFunction(ctx context.Context, name string) error {
+	for wait := minWait; ; wait = min(2*wait, maxWait) {
+		now, err := d.Functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+		switch {
+		case err != nil:
+			return err
+		case now.State == fn.StateFailed || now.LastUpdateStatus == fn.LastUpdateStatusFailed:
+			return fmt.Errorf("%s: %s%s", name, aws.ToString(now.StateReason), aws.ToString(now.LastUpdateStatusReason))
+		case now.State != fn.StatePending && now.LastUpdateStatus != fn.LastUpdateStatusInProgress:
+			return nil
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *function) update(ctx context.Context, d *deployment, now *lambda.GetFunctionOutput) (outcome, error) {
+	var changed []string
+	is := now.Configuration
+	code := &lambda.UpdateFunctionCodeInput{FunctionName: &f.FunctionName, Architectures: f.architectures()}
+	switch {
+	case (is.PackageType == fn.PackageTypeImage) != (f.image != ""):
+		return outcome{}, fmt.Errorf("the package type of a function cannot be changed: delete %s yourself, or give the resource another name", f.FunctionName)
+	case f.image != "":
+		code.ImageUri = &f.image
+	default:
+		code.ZipFile = d.code[f.id].zip
+	}
+	if f.image != "" && aws.ToString(now.Code.ImageUri) != f.image || f.image == "" && aws.ToString(is.CodeSha256) != d.code[f.id].sha256 ||
+		len(code.Architectures) == 1 && (len(is.Architectures) != 1 || is.Architectures[0] != code.Architectures[0]) {
+		changed = append(changed, "code")
+		if _, err := d.Functions.UpdateFunctionCode(ctx, code); err != nil {
+			return outcome{}, err
+		}
+		if err := d.settledFunction(ctx, f.FunctionName); err != nil {
+			return outcome{}, err
+		}
+	}
+	if in := f.input(); f.differs(in, is) {
+		changed = append(changed, "configuration")
+		if _, err := d.Functions.UpdateFunctionConfiguration(ctx, in); err != nil {
+			return outcome{}, err
+		}
+		if err := d.settledFunction(ctx, f.FunctionName); err != nil {
+			return outcome{}, err
+		}
+	}
+	reserved, err := f.reserve(ctx, d, now)
+	if err != nil {
+		return outcome{}, err
+	}
+	if reserved {
+		changed = append(changed, "concurrency")
+	}
+	set, unset := tagChanges(now.Tags, f.tags)
+	if len(set) > 0 {
+		if _, err := d.Functions.TagResource(ctx, &lambda.TagResourceInput{Resource: is.FunctionArn, Tags: set}); err != nil {
+			return outcome{}, err
+		}
+	}
+	if len(unset) > 0 {
+		if _, err := d.Functions.UntagResource(ctx, &lambda.UntagResourceInput{Resource: is.FunctionArn, TagKeys: unset}); err != nil {
+			return outcome{}, err
+		}
+	}
+	if len(set)+len(unset) > 0 {
+		changed = append(changed, "tags")
+	}
+	action := Unchanged
+	if len(changed) > 0 {
+		action = Updated
+	}
+	return f.outcome(is.FunctionArn, action, changed), nil
+}
+
+func (f *function) differs(in *lambda.UpdateFunctionConfigurationInput, is *fn.FunctionConfiguration) bool {
+	var env map[string]string
+	if is.Environment != nil {
+		env = is.Environment.Variables
+	}
+	size := int32(512)
+	if in.EphemeralStorage != nil {
+		size = aws.ToInt32(in.EphemeralStorage.Size)
+	} else if is.EphemeralStorage != nil && aws.ToInt32(is.EphemeralStorage.Size) != size {
+		in.EphemeralStorage = &fn.EphemeralStorage{Size: aws.Int32(size)}
+	}
+	logging := in.LoggingConfig != nil && is.LoggingConfig != nil && (in.LoggingConfig.LogFormat != "" && in.LoggingConfig.LogFormat != is.LoggingConfig.LogFormat ||
+		in.LoggingConfig.LogGroup != nil && *in.LoggingConfig.LogGroup != aws.ToString(is.LoggingConfig.LogGroup))
+	return aws.ToString(in.Role) != aws.ToString(is.Role) || aws.ToString(in.Description) != aws.ToString(is.Description) ||
+		*in.Timeout != aws.ToInt32(is.Timeout) || *in.MemorySize != aws.ToInt32(is.MemorySize) ||
+		in.Runtime != is.Runtime || aws.ToString(in.Handler) != aws.ToString(is.Handler) ||
+		!maps.Equal(in.Environment.Variables, env) || logging ||
+		is.EphemeralStorage != nil && aws.ToInt32(is.EphemeralStorage.Size) != size
+}
+
+// reserve sets the reserved concurrency, and tells whether it had to be changed.
+func (f *function) reserve(ctx context.Context, d *deployment, now *lambda.GetFunctionOutput) (bool, error) {
+	var is *int32
+	if now.Concurrency != nil {
+		is = now.Concurrency.ReservedConcurrentExecutions
+	}
+	want := f.ReservedConcurrentExecutions
+	switch {
+	case is == nil && want == nil || is != nil && want != nil && *is == *want:
+		return false, nil
+	case want == nil:
+		_, err := d.Functions.DeleteFunctionConcurrency(ctx, &lambda.DeleteFunctionConcurrencyInput{FunctionName: &f.FunctionName})
+		return true, err
+	}
+	_, err := d.Functions.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: &f.FunctionName, ReservedConcurrentExecutions: want})
+	return true, err
+}

@@ -1,0 +1,314 @@
+package template
+
+import (
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// evaluator gives intrinsic functions their values. It adds to problems what has
+// none, and goes on with an empty text, so that one pass finds everything.
+type evaluator struct {
+	names      map[string]*node // parameters and pseudo parameters
+	mappings   *node
+	conditions *conditions
+	// attribute is what Ref (name "") and GetAtt of a resource stand for.
+	attribute func(line int, id, name string) string
+	// rewrite, unless nil, is applied to text that was put together.
+	rewrite  func(string) string
+	problems *Problems
+}
+
+// eval returns a node without intrinsics; nil stands for AWS::NoValue.
+func (e *evaluator) eval(n *node) *node {
+	if n == nil {
+		return nil
+	}
+	if name, arg := n.call(); name != "" {
+		return e.apply(n.line, name, arg)
+	}
+	switch n.kind {
+	case list:
+		out := &node{kind: list, line: n.line}
+		for _, item := range n.list {
+			if v := e.eval(item); v != nil {
+				out.list = append(out.list, v)
+			}
+		}
+		return out
+	case object:
+		out := &node{kind: object, line: n.line}
+		for i, name := range n.keys {
+			if strings.HasPrefix(name, "Fn::") {
+				e.problems.add(n.line, "%s must stand alone in its object", name)
+				continue
+			}
+			if v := e.eval(n.vals[i]); v != nil {
+				out.keys, out.vals = append(out.keys, name), append(out.vals, v)
+			}
+		}
+		return out
+	}
+	return n
+}
+
+func (e *evaluator) apply(line int, name string, arg *node) *node {
+	switch name {
+	case "Ref":
+		return e.ref(line, arg)
+	case "Fn::GetAtt":
+		return text(line, e.getAtt(line, arg))
+	case "Fn::Sub":
+		return text(line, e.finish(e.sub(line, arg)))
+	case "Fn::Join":
+		return text(line, e.finish(e.join(line, arg)))
+	case "Fn::If":
+		args := e.args(line, name, arg, 3)
+		if args == nil {
+			return text(line, "")
+		}
+		if e.conditions.holds(args[0].line, args[0].text) {
+			return e.eval(args[1])
+		}
+		return e.eval(args[2])
+	case "Fn::Select":
+		return e.selected(line, arg)
+	case "Fn::Split":
+		args := e.args(line, name, arg, 2)
+		if args == nil {
+			return &node{kind: list, line: line}
+		}
+		out := &node{kind: list, line: line}
+		for _, part := range strings.Split(e.text(args[1], name), e.text(args[0], name)) {
+			out.list = append(out.list, text(line, part))
+		}
+		return out
+	case "Fn::FindInMap":
+		return e.findInMap(line, arg)
+	case "Fn::Base64":
+		return text(line, base64.StdEncoding.EncodeToString([]byte(e.text(arg, name))))
+	case "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not", "Condition":
+		return text(line, strconv.FormatBool(e.conditions.eval(&node{kind: object, line: line, keys: []string{name}, vals: []*node{arg}})))
+	case "Fn::ImportValue":
+		e.problems.add(line, "Fn::ImportValue is not supported: there are no other stacks to import from")
+	default:
+		e.problems.add(line, "the intrinsic function %s is not supported", name)
+	}
+	return text(line, "")
+}
+
+func (e *evaluator) finish(s string) string {
+	if e.rewrite != nil {
+		return e.rewrite(s)
+	}
+	return s
+}
+
+// args returns the arguments of a function that takes n of them, nil when they
+// are not that many.
+func (e *evaluator) args(line int, name string, arg *node, n int) []*node {
+	if arg == nil || arg.kind != list || len(arg.list) != n {
+		e.problems.add(line, "%s takes a list of %d", name, n)
+		return nil
+	}
+	return arg.list
+}
+
+// text evaluates n to a single value.
+func (e *evaluator) text(n *node, of string) string {
+	v := e.eval(n)
+	if v == nil || v.kind != scalar {
+		line := 0
+		if n != nil {
+			line = n.line
+		}
+		e.problems.add(line, "%s needs a single value here", of)
+		return ""
+	}
+	return v.text
+}
+
+// items evaluates n to a list.
+func (e *evaluator) items(n *node, of string) []*node {
+	v := e.eval(n)
+	if v == nil || v.kind != list {
+		e.problems.add(n.line, "%s needs a list here", of)
+		return nil
+	}
+	return v.list
+}
+
+func (e *evaluator) ref(line int, arg *node) *node {
+	if arg.kind != scalar {
+		e.problems.add(line, "Ref takes a name")
+		return text(line, "")
+	}
+	if arg.text == "AWS::NoValue" {
+		return nil
+	}
+	if v := e.names[arg.text]; v != nil {
+		return &node{kind: v.kind, line: line, text: v.text, list: v.list}
+	}
+	return text(line, e.attribute(line, arg.text, ""))
+}
+
+func (e *evaluator) getAtt(line int, arg *node) string {
+	var id, name string
+	switch {
+	case arg.kind == scalar:
+		id, name, _ = strings.Cut(arg.text, ".")
+	case arg.kind == list && len(arg.list) == 2 && arg.list[0].kind == scalar:
+		id, name = arg.list[0].text, e.text(arg.list[1], "Fn::GetAtt")
+	}
+	if id == "" || name == "" {
+		e.problems.add(line, "Fn::GetAtt takes a resource and the name of its attribute")
+		return ""
+	}
+	return e.attribute(line, id, name)
+}
+
+// sub fills in ${Name}, ${Resource.Attribute} and the names of a map of its own.
+// ${!Text} stands for ${Text}.
+func (e *evaluator) sub(line int, arg *node) string {
+	pattern, own := arg, (*node)(nil)
+	if arg.kind == list && len(arg.list) == 2 {
+		pattern, own = arg.list[0], arg.list[1]
+	}
+	if pattern.kind != scalar || own != nil && own.kind != object {
+		e.problems.add(line, "Fn::Sub takes a text, or a list of a text and an object")
+		return ""
+	}
+	var b strings.Builder
+	rest := pattern.text
+	for {
+		before, after, found := strings.Cut(rest, "${")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		name, behind, closed := strings.Cut(after, "}")
+		if !closed {
+			e.problems.add(line, "Fn::Sub: ${ is not closed")
+			return b.String()
+		}
+		rest = behind
+		name = strings.TrimSpace(name)
+		switch {
+		case strings.HasPrefix(name, "!"):
+			b.WriteString("${" + name[1:] + "}")
+		case own.get(name) != nil:
+			b.WriteString(e.text(own.get(name), "Fn::Sub"))
+		case e.names[name] != nil:
+			if v := e.names[name]; v.kind == scalar {
+				b.WriteString(v.text)
+			} else {
+				e.problems.add(line, "Fn::Sub: %s is a list", name)
+			}
+		default:
+			id, attribute, _ := strings.Cut(name, ".")
+			b.WriteString(e.attribute(line, id, attribute))
+		}
+	}
+}
+
+func (e *evaluator) join(line int, arg *node) string {
+	args := e.args(line, "Fn::Join", arg, 2)
+	if args == nil {
+		return ""
+	}
+	var parts []string
+	for _, item := range e.items(args[1], "Fn::Join") {
+		if item.kind != scalar {
+			e.problems.add(item.line, "Fn::Join joins single values")
+			continue
+		}
+		parts = append(parts, item.text)
+	}
+	return strings.Join(parts, e.text(args[0], "Fn::Join"))
+}
+
+func (e *evaluator) selected(line int, arg *node) *node {
+	args := e.args(line, "Fn::Select", arg, 2)
+	if args == nil {
+		return text(line, "")
+	}
+	items := e.items(args[1], "Fn::Select")
+	i, err := strconv.Atoi(e.text(args[0], "Fn::Select"))
+	if err != nil || i < 0 || i >= len(items) {
+		// What is cut out of an ARN that is not known yet may have fewer parts.
+		e.problems.add(line, "Fn::Select: there is no element %s of %d", e.text(args[0], "Fn::Select"), len(items))
+		return text(line, "")
+	}
+	return items[i]
+}
+
+func (e *evaluator) findInMap(line int, arg *node) *node {
+	if arg.kind != list || len(arg.list) != 3 && len(arg.list) != 4 {
+		e.problems.add(line, "Fn::FindInMap takes the name of a mapping and two keys")
+		return text(line, "")
+	}
+	name, first, second := e.text(arg.list[0], "Fn::FindInMap"), e.text(arg.list[1], "Fn::FindInMap"), e.text(arg.list[2], "Fn::FindInMap")
+	if v := e.mappings.get(name).get(first).get(second); v != nil {
+		return v
+	}
+	if len(arg.list) == 4 {
+		if v := e.eval(arg.list[3].get("DefaultValue")); v != nil {
+			return v
+		}
+	}
+	e.problems.add(line, "Fn::FindInMap: the mapping %s has no value at %s, %s", name, first, second)
+	return text(line, "")
+}
+
+// mentions calls each for every resource, parameter or condition's name that a
+// value names by Ref, GetAtt or Sub, whatever its conditions.
+func mentions(n *node, each func(line int, name string)) {
+	if n == nil {
+		return
+	}
+	switch name, arg := n.call(); name {
+	case "Ref":
+		if arg.kind == scalar {
+			each(n.line, arg.text)
+		}
+		return
+	case "Fn::GetAtt":
+		switch {
+		case arg.kind == scalar:
+			id, _, _ := strings.Cut(arg.text, ".")
+			each(n.line, id)
+		case arg.kind == list && len(arg.list) > 0:
+			each(n.line, arg.list[0].text)
+			for _, more := range arg.list[1:] {
+				mentions(more, each)
+			}
+		}
+		return
+	case "Fn::Sub":
+		pattern, own := arg, (*node)(nil)
+		if arg.kind == list && len(arg.list) == 2 {
+			pattern, own = arg.list[0], arg.list[1]
+			mentions(own, each)
+		}
+		rest := pattern.text
+		for {
+			_, after, found := strings.Cut(rest, "${")
+			if !found {
+				return
+			}
+			var whole string
+			whole, rest, _ = strings.Cut(after, "}")
+			name, _, _ := strings.Cut(strings.TrimSpace(whole), ".")
+			if !strings.HasPrefix(name, "!") && (own == nil || !slices.Contains(own.keys, strings.TrimSpace(whole))) {
+				each(n.line, name)
+			}
+		}
+	}
+	for _, item := range n.list {
+		mentions(item, each)
+	}
+	for _, item := range n.vals {
+		mentions(item, each)
+	}
+}

@@ -1,0 +1,285 @@
+package template
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Options say what a template leaves open.
+type Options struct {
+	// Stack begins the names that the template leaves open, and is AWS::StackName.
+	// Empty: made of the name of the template's folder.
+	Stack           string
+	Parameters      map[string]string
+	Account, Region string
+	// Queues, Topics and HTTP say that the target has SQS, SNS, and Millstream's front
+	// door; a template that needs what is not there cannot be deployed.
+	Queues, Topics, HTTP bool
+}
+
+// Plan is a template that was found to be deployable: its resources in the order
+// in which they are made.
+type Plan struct {
+	template  *Template
+	opts      Options
+	steps     []*resource
+	byID      map[string]*resource
+	left      []string // types that were accepted and need nothing, with their ids
+	values    map[string]*node
+	conds     *node
+	deployed  map[string]map[string]string // attributes of what is there, by logical id
+	endpoints map[string]string            // of APIs by their ids, see rewrite
+}
+
+// Plan checks the whole template. The error is a *Problems when something is not
+// supported.
+func (t *Template) Plan(o Options) (*Plan, error) {
+	problems := &Problems{File: t.Path}
+	if o.Stack == "" {
+		o.Stack = stackName(t.Dir)
+	}
+	if !stackPattern.MatchString(o.Stack) {
+		return nil, fmt.Errorf("stack name %q: want letters, digits and hyphens, at most 40, beginning with a letter", o.Stack)
+	}
+	t.checkSections(problems)
+	p := &Plan{template: t, opts: o, byID: map[string]*resource{}, deployed: map[string]map[string]string{}, endpoints: map[string]string{}, conds: t.root.get("Conditions")}
+	p.values = t.parameters(o.Parameters, problems)
+	for name, value := range map[string]string{
+		"AWS::AccountId": o.Account, "AWS::Region": o.Region, "AWS::StackName": o.Stack, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
+		"AWS::StackId": "arn:aws:cloudformation:" + o.Region + ":" + o.Account + ":stack/" + o.Stack + "/" + shortHash(o.Stack),
+	} {
+		p.values[name] = text(0, value)
+	}
+	p.values["AWS::NotificationARNs"] = &node{kind: list}
+	all := ordered(t.resources(problems), problems)
+	for _, r := range all {
+		p.byID[r.id] = r
+	}
+	e := p.evaluator(problems)
+	if p.conds != nil {
+		for i, name := range p.conds.keys {
+			e.conditions.holds(p.conds.vals[i].line, name)
+		}
+	}
+	for _, r := range all {
+		if !e.conditions.holds(r.line, r.condition) {
+			delete(p.byID, r.id)
+		}
+	}
+	for _, r := range all {
+		switch {
+		case p.byID[r.id] == nil:
+		case r.kind == nil:
+			p.left = append(p.left, r.id+" ("+r.typ+")")
+		default:
+			p.steps = append(p.steps, r)
+			p.prepare(r, e)
+		}
+	}
+	p.outputs(e)
+	if err := problems.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// LeftOut lists the resources that make no difference here, such as roles.
+func (p *Plan) LeftOut() []string { return slices.Clone(p.left) }
+
+// evaluator sees the attributes of what was deployed, and likely ones of the rest.
+func (p *Plan) evaluator(problems *Problems) *evaluator {
+	e := &evaluator{names: p.values, mappings: p.template.root.get("Mappings"), problems: problems, attribute: nil, rewrite: p.rewrite}
+	e.attribute = func(line int, id, name string) string { return p.attribute(problems, line, id, name) }
+	only := &evaluator{names: p.values, mappings: e.mappings, problems: problems, attribute: func(line int, id, _ string) string {
+		problems.add(line, "a condition may name parameters only, not %s", id)
+		return ""
+	}}
+	e.conditions = &conditions{section: p.conds, values: only, known: map[string]bool{}, open: map[string]bool{}}
+	only.conditions = e.conditions
+	return e
+}
+
+func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
+	r := p.byID[id]
+	if r == nil {
+		owner, isRole := strings.CutSuffix(id, "Role")
+		if f := p.byID[owner]; isRole && f != nil && f.typ == "AWS::Serverless::Function" {
+			return p.unmade("AWS::IAM::Role", id, name)
+		}
+		if p.template.root.get("Resources").get(id) != nil {
+			problems.add(line, "%s is named here, and left out by its condition", id)
+		} else {
+			problems.add(line, "there is no parameter and no resource %s", id)
+		}
+		return ""
+	}
+	if r.kind == nil {
+		return p.unmade(r.typ, id, name)
+	}
+	if name != "" && !slices.Contains(r.kind.attributes, name) {
+		problems.add(line, "the attribute %s of %s (%s) is not supported", name, id, r.typ)
+		return ""
+	}
+	if v, ok := p.deployed[id]; ok {
+		return v[name]
+	}
+	return p.likely(r, name)
+}
+
+// unmade is an attribute of a resource that is accepted and not made.
+func (p *Plan) unmade(typ, id, name string) string {
+	switch {
+	case name == "":
+		return p.name(id, "")
+	case strings.HasSuffix(name, "Arn") && typ == "AWS::IAM::Role":
+		return p.role(id)
+	}
+	service := strings.ToLower(strings.Split(typ, "::")[1])
+	return "arn:aws:" + service + ":" + p.opts.Region + ":" + p.opts.Account + ":" + p.name(id, "")
+}
+
+// likely has the form of an attribute that only the deployment will tell.
+func (p *Plan) likely(r *resource, name string) string {
+	physical := p.name(r.id, "")
+	arn := func(service, rest string) string {
+		return "arn:aws:" + service + ":" + p.opts.Region + ":" + p.opts.Account + ":" + rest
+	}
+	switch {
+	case name == "StreamArn":
+		return arn("dynamodb", "table/"+physical+"/stream/2000-01-01T00:00:00.000")
+	case name == "FunctionUrl" || name == "ApiEndpoint" || name == "QueueUrl":
+		return "http://127.0.0.1/" + physical
+	case r.typ == "AWS::SNS::Topic" && name != "TopicName":
+		return arn("sns", physical)
+	case name == "Arn" && r.typ == "AWS::SQS::Queue":
+		return arn("sqs", physical)
+	case name == "Arn" && strings.HasSuffix(r.typ, "Table"):
+		return arn("dynamodb", "table/"+physical)
+	case strings.HasSuffix(name, "Arn"):
+		return arn("lambda", "function:"+physical)
+	}
+	return physical
+}
+
+func (p *Plan) role(id string) string {
+	return "arn:aws:iam::" + p.opts.Account + ":role/" + p.name(id, "")
+}
+
+// maxName is the longest name that all the services take that are named here.
+const maxName = 64
+
+// name is a resource's own name: the template's, or one made of the stack's and
+// the logical id.
+func (p *Plan) name(id, given string) string {
+	if given != "" {
+		return given
+	}
+	name := p.opts.Stack + "-" + id
+	if len(name) > maxName {
+		name = name[:maxName-9] + "-" + shortHash(name)
+	}
+	return name
+}
+
+func shortHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:4])
+}
+
+var stackPattern = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,39}$`)
+
+// stackName makes a stack's name of a folder's.
+func stackName(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	name := strings.Trim(regexp.MustCompile(`[^a-zA-Z0-9]+`).ReplaceAllString(filepath.Base(dir), "-"), "-")
+	if name == "" || !stackPattern.MatchString(name[:1]) {
+		name = "app-" + name
+	}
+	return strings.TrimRight(name[:min(len(name), 40)], "-")
+}
+
+var gatewayURL = regexp.MustCompile(`https://([a-z0-9]+)\.execute-api\.[a-z0-9-]+\.amazonaws\.com(/?)`)
+
+// rewrite turns the address that an API would have on AWS, which templates put
+// together by themselves, into the one that it has.
+func (p *Plan) rewrite(s string) string {
+	if len(p.endpoints) == 0 || !strings.Contains(s, ".execute-api.") {
+		return s
+	}
+	return gatewayURL.ReplaceAllStringFunc(s, func(found string) string {
+		m := gatewayURL.FindStringSubmatch(found)
+		if url, ok := p.endpoints[m[1]]; ok {
+			return strings.TrimSuffix(url, "/") + m[2]
+		}
+		return found
+	})
+}
+
+// Output is one of a template's outputs.
+type Output struct {
+	Name, Value, Description string
+}
+
+func (p *Plan) outputs(e *evaluator) []Output {
+	section := p.template.root.get("Outputs")
+	if section == nil {
+		return nil
+	}
+	var all []Output
+	for i, name := range section.keys {
+		n := section.vals[i]
+		if c := n.get("Condition"); c != nil && !e.conditions.holds(c.line, c.text) {
+			continue
+		}
+		if n.get("Value") == nil {
+			e.problems.add(n.line, "the output %s has no Value", name)
+			continue
+		}
+		o := Output{Name: name, Value: e.text(n.get("Value"), "an output")}
+		if d := n.get("Description"); d != nil {
+			o.Description = d.text
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// preparation is what a type's prepare function works on.
+type preparation struct {
+	decoder
+	plan  *Plan
+	r     *resource
+	props *node // evaluated
+	eval  *evaluator
+}
+
+// into decodes the resource's properties.
+func (c *preparation) into(properties any) { c.decode(c.props, c.r.id, properties) }
+
+func (p *Plan) prepare(r *resource, e *evaluator) step {
+	return r.kind.prepare(&preparation{decoder: decoder{e.problems}, plan: p, r: r, props: e.eval(r.props), eval: e})
+}
+
+// tags are written as a list by most resources, and as an object by SAM's.
+type tag struct{ Key, Value string }
+
+func tagMap(tags []tag) map[string]string {
+	if tags == nil {
+		return nil
+	}
+	m := map[string]string{}
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,80 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Template is a template that was read; nothing of it has been evaluated.
+type Template struct {
+	Path string // as the caller named it
+	Dir  string // the folder that code is relative to
+	root *node
+}
+
+// Read reads a file of YAML or JSON.
+func Read(path string) (*Template, error) {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	return New(path, body)
+}
+
+// New reads a template from memory; path is where it would lie.
+func New(path string, body []byte) (*Template, error) {
+	root, err := parse(body)
+	var fault *atLine
+	switch {
+	case errors.As(err, &fault):
+		return nil, fmt.Errorf("%s:%d: %s", path, fault.line, fault.text)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Template{Path: path, Dir: filepath.Dir(path), root: root}, nil
+}
+
+// sections are the members of a template; those of false make no difference here.
+var sections = map[string]bool{
+	"AWSTemplateFormatVersion": false, "Description": false, "Metadata": false, "Rules": false, "Transform": true,
+	"Globals": true, "Parameters": true, "Mappings": true, "Conditions": true, "Resources": true, "Outputs": true,
+}
+
+const samTransform = "AWS::Serverless-2016-10-31"
+
+// checkSections finds what a template must not have, or must have.
+func (t *Template) checkSections(problems *Problems) {
+	for i, name := range t.root.keys {
+		if _, ok := sections[name]; !ok {
+			problems.add(t.root.vals[i].line, "the section %s is not supported", name)
+		}
+	}
+	if r := t.root.get("Resources"); r == nil || r.kind != object || len(r.keys) == 0 {
+		problems.add(1, "a template is an object with the member Resources")
+	}
+	transforms := []*node{t.root.get("Transform")}
+	if transforms[0] != nil && transforms[0].kind == list {
+		transforms = transforms[0].list
+	}
+	for _, tr := range transforms {
+		if tr != nil && tr.text != samTransform {
+			problems.add(tr.line, "the transform %s is not supported", tr.text)
+		}
+	}
+	for _, section := range []string{"Globals", "Parameters", "Mappings", "Conditions", "Resources", "Outputs"} {
+		if n := t.root.get(section); n != nil && n.kind != object {
+			problems.add(n.line, "%s must be an object", section)
+			t.root = t.root.without(section)
+		}
+	}
+	if g := t.root.get("Globals"); g != nil {
+		for i, name := range g.keys {
+			if !slices.Contains([]string{"Function", "Api", "HttpApi", "SimpleTable"}, name) {
+				problems.add(g.vals[i].line, "Globals.%s is not supported", name)
+			}
+		}
+	}
+}

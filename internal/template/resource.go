@@ -1,0 +1,114 @@
+package template
+
+import (
+	"slices"
+	"strings"
+)
+
+// resource is one of a template's resources, or one that SAM makes of an event.
+type resource struct {
+	id, typ   string
+	line      int
+	props     *node
+	metadata  *node
+	condition string
+	needs     []string // other resources that must be there first
+	kind      *support // nil: accepted, and nothing to do
+	routes    []route  // of an API: the events that name it
+}
+
+// route is an HTTP event of a function.
+type route struct {
+	name     string // of the event, with its function's id
+	function string // logical id
+	props    *node
+	line     int
+}
+
+// support tells what can be done with a type of resource.
+type support struct {
+	attributes []string // names that GetAtt knows
+	// prepare decodes the evaluated properties; what cannot be deployed becomes a
+	// problem. nil is returned with problems only.
+	prepare func(c *preparation) step
+}
+
+// supported are the types that are deployed.
+var supported map[string]*support
+
+func init() { // prepare functions look types up again
+	table := &support{[]string{"Arn", "StreamArn"}, nil}
+	function := &support{[]string{"Arn"}, nil}
+	*table = support{table.attributes, prepareTable}
+	supported = map[string]*support{
+		"AWS::DynamoDB::Table":            table,
+		"AWS::Serverless::SimpleTable":    {table.attributes, prepareSimpleTable},
+		"AWS::Lambda::Function":           {function.attributes, prepareLambdaFunction},
+		"AWS::Serverless::Function":       {function.attributes, prepareServerlessFunction},
+		"AWS::Lambda::EventSourceMapping": {[]string{"Id", "EventSourceMappingArn"}, prepareMapping},
+		dynamoEvent:                       {[]string{"Id", "EventSourceMappingArn"}, prepareDynamoEvent},
+		"AWS::Lambda::Url":                {[]string{"FunctionArn", "FunctionUrl"}, prepareURL},
+		"AWS::Serverless::HttpApi":        {[]string{"ApiEndpoint", "ApiId"}, prepareHTTPAPI},
+		"AWS::Serverless::Api":            {[]string{"RootResourceId", "RestApiId"}, prepareRESTAPI},
+		"AWS::SQS::Queue":                 {[]string{"Arn", "QueueName", "QueueUrl"}, prepareQueue},
+		"AWS::SNS::Topic":                 {[]string{"TopicArn", "TopicName"}, prepareTopic},
+	}
+}
+
+// accepted are types that make no difference here: permissions, which are not
+// looked at, and what only watches.
+func accepted(typ string) bool {
+	switch typ {
+	case "AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
+		"AWS::CDK::Metadata", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
+		return true
+	}
+	for _, service := range []string{"IAM", "Logs", "CloudWatch", "ApplicationAutoScaling", "XRay"} {
+		if strings.HasPrefix(typ, "AWS::"+service+"::") {
+			return true
+		}
+	}
+	return false
+}
+
+// resourceMembers are what may stand beside a resource's Type.
+var resourceMembers = []string{"Type", "Properties", "Condition", "DependsOn", "Metadata", "DeletionPolicy", "UpdateReplacePolicy",
+	"UpdatePolicy", "CreationPolicy", "Connectors"}
+
+// readResource takes one entry of Resources apart.
+func readResource(id string, n *node, problems *Problems) *resource {
+	typ := n.get("Type")
+	if n.kind != object || typ == nil || typ.kind != scalar {
+		problems.add(n.line, "%s has no Type", id)
+		return nil
+	}
+	r := &resource{id: id, typ: typ.text, line: typ.line, props: n.get("Properties"), metadata: n.get("Metadata"), kind: supported[typ.text]}
+	if r.props == nil {
+		r.props = &node{kind: object, line: n.line}
+	}
+	for i, name := range n.keys {
+		if !slices.Contains(resourceMembers, name) {
+			problems.add(n.vals[i].line, "%s: %s is not supported", id, name)
+		}
+	}
+	if r.props.kind != object {
+		problems.add(r.props.line, "%s: Properties must be an object", id)
+		return nil
+	}
+	if r.kind == nil && !accepted(r.typ) {
+		problems.add(r.line, "%s: %s is not supported", id, r.typ)
+		return nil
+	}
+	if c := n.get("Condition"); c != nil {
+		r.condition = c.text
+	}
+	if d := n.get("DependsOn"); d != nil {
+		if d.kind == scalar {
+			r.needs = append(r.needs, d.text)
+		}
+		for _, item := range d.list {
+			r.needs = append(r.needs, item.text)
+		}
+	}
+	return r
+}

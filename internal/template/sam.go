@@ -1,0 +1,137 @@
+package template
+
+import "slices"
+
+// dynamoEvent is the type of what SAM makes of a function's DynamoDB event.
+const dynamoEvent = "AWS::Serverless::Function DynamoDB"
+
+// The APIs that SAM makes for events that name none.
+const (
+	implicitREST = "ServerlessRestApi"
+	implicitHTTP = "ServerlessHttpApi"
+)
+
+// globals are the parts of Globals and the types that they are for.
+var globals = map[string]string{
+	"AWS::Serverless::Function": "Function", "AWS::Serverless::Api": "Api",
+	"AWS::Serverless::HttpApi": "HttpApi", "AWS::Serverless::SimpleTable": "SimpleTable",
+}
+
+// resources reads the section Resources and makes of SAM's resources what SAM
+// makes of them: events become event source mappings and routes.
+func (t *Template) resources(problems *Problems) []*resource {
+	section := t.root.get("Resources")
+	if section == nil {
+		return nil
+	}
+	var all []*resource
+	for i, id := range section.keys {
+		if r := readResource(id, section.vals[i], problems); r != nil {
+			if part, ok := globals[r.typ]; ok {
+				r.props = merge(t.root.get("Globals").get(part), r.props)
+			}
+			all = append(all, r)
+		}
+	}
+	x := &expansion{t: t, all: all, problems: problems}
+	for _, r := range all {
+		if r.typ == "AWS::Serverless::Function" {
+			x.function(r)
+		}
+	}
+	return x.all
+}
+
+type expansion struct {
+	t        *Template
+	all      []*resource
+	problems *Problems
+}
+
+func (x *expansion) find(id string) *resource {
+	if i := slices.IndexFunc(x.all, func(r *resource) bool { return r.id == id }); i >= 0 {
+		return x.all[i]
+	}
+	return nil
+}
+
+func (x *expansion) add(r *resource) {
+	if x.find(r.id) != nil {
+		x.problems.add(r.line, "%s: the template has a resource of the name that SAM gives this one", r.id)
+		return
+	}
+	r.kind = supported[r.typ]
+	x.all = append(x.all, r)
+}
+
+// function takes the events and the URL out of a function.
+func (x *expansion) function(r *resource) {
+	if u := r.props.get("FunctionUrlConfig"); u != nil {
+		r.props = r.props.without("FunctionUrlConfig")
+		x.add(&resource{id: r.id + "Url", typ: "AWS::Lambda::Url", line: u.line, condition: r.condition,
+			props: u.with("TargetFunctionArn", ref(u.line, r.id))})
+	}
+	events := r.props.get("Events")
+	if events == nil {
+		return
+	}
+	r.props = r.props.without("Events")
+	if events.kind != object {
+		x.problems.add(events.line, "%s.Events must be an object", r.id)
+		return
+	}
+	for i, name := range events.keys {
+		e := events.vals[i]
+		typ, props := e.get("Type"), e.get("Properties")
+		if typ == nil || typ.kind != scalar {
+			x.problems.add(e.line, "%s.Events.%s has no Type", r.id, name)
+			continue
+		}
+		if props == nil {
+			props = &node{kind: object, line: e.line}
+		}
+		switch typ.text {
+		case "DynamoDB":
+			x.add(&resource{id: r.id + name, typ: dynamoEvent, line: typ.line, condition: r.condition, props: props.with("FunctionName", ref(e.line, r.id))})
+		case "HttpApi":
+			x.route(r, name, typ.line, props, "ApiId", implicitHTTP, "AWS::Serverless::HttpApi")
+		case "Api":
+			x.route(r, name, typ.line, props, "RestApiId", implicitREST, "AWS::Serverless::Api")
+		default:
+			x.problems.add(typ.line, "%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
+		}
+	}
+}
+
+// route gives an HTTP event to its API, which is made when the event names none.
+func (x *expansion) route(r *resource, name string, line int, props *node, member, implicit, typ string) {
+	id := implicit
+	if named := props.get(member); named != nil {
+		if call, arg := named.call(); call == "Ref" && arg.kind == scalar {
+			id = arg.text
+		} else {
+			x.problems.add(named.line, "%s.Events.%s: %s must be a Ref to an API of this template", r.id, name, member)
+			return
+		}
+	}
+	api := x.find(id)
+	switch {
+	case api == nil && id == implicit:
+		api = &resource{id: id, typ: typ, line: line, props: &node{kind: object, line: line}}
+		if g := x.t.root.get("Globals").get(globals[typ]); g != nil {
+			api.props = g
+		}
+		if typ == "AWS::Serverless::Api" { // the stage's name that SAM gives
+			api.props = api.props.with("StageName", text(line, "Prod"))
+		}
+		x.add(api)
+	case api == nil || api.typ != typ:
+		x.problems.add(line, "%s.Events.%s: the template has no %s %s", r.id, name, typ, id)
+		return
+	}
+	api.routes = append(api.routes, route{name: r.id + "." + name, function: r.id, props: props.without(member), line: line})
+}
+
+func ref(line int, id string) *node {
+	return &node{kind: object, line: line, keys: []string{"Ref"}, vals: []*node{text(line, id)}}
+}

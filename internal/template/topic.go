@@ -1,0 +1,88 @@
+package template
+
+import (
+	"context"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sns/types"
+)
+
+// topic is an SNS topic to deploy, a destination of records that were given up.
+type topic struct {
+	TopicName, DisplayName    string
+	FifoTopic                 bool
+	ContentBasedDeduplication bool
+	Subscription              []struct{ Endpoint, Protocol string }
+	Tags                      []tag
+
+	KmsMasterKeyId, TracingConfig, SignatureVersion, DataProtectionPolicy, DeliveryStatusLogging, ArchivePolicy ignored
+}
+
+func prepareTopic(c *preparation) step {
+	t := &topic{}
+	c.into(t)
+	if t.TopicName == "" && t.FifoTopic {
+		t.TopicName = c.plan.name(c.r.id, "") + ".fifo"
+	}
+	t.TopicName = c.plan.name(c.r.id, t.TopicName)
+	if !c.plan.opts.Topics {
+		c.problems.add(c.r.line, "%s: %s needs a server of topics: set AWS_ENDPOINT_URL_SNS", c.r.id, c.r.typ)
+	}
+	return t
+}
+
+func (t *topic) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	before, err := d.topicARNs(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	in := &sns.CreateTopicInput{Name: &t.TopicName, Attributes: map[string]string{}}
+	if t.DisplayName != "" {
+		in.Attributes["DisplayName"] = t.DisplayName
+	}
+	if t.FifoTopic {
+		in.Attributes["FifoTopic"] = "true"
+	}
+	if t.ContentBasedDeduplication {
+		in.Attributes["ContentBasedDeduplication"] = "true"
+	}
+	for _, one := range t.Tags {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(one.Key), Value: aws.String(one.Value)})
+	}
+	action, arn := Unchanged, ""
+	for _, is := range before {
+		if strings.HasSuffix(is, ":"+t.TopicName) {
+			arn = is
+		}
+	}
+	if arn == "" {
+		made, err := d.Topics.CreateTopic(ctx, in)
+		if err != nil {
+			return outcome{}, err
+		}
+		action, arn = Created, aws.ToString(made.TopicArn)
+	}
+	for _, s := range t.Subscription { // subscribing again gives the same subscription
+		if _, err := d.Topics.Subscribe(ctx, &sns.SubscribeInput{TopicArn: &arn, Endpoint: aws.String(s.Endpoint), Protocol: aws.String(s.Protocol)}); err != nil {
+			return outcome{}, err
+		}
+	}
+	return outcome{name: arn, action: action, attributes: map[string]string{"": arn, "TopicArn": arn, "TopicName": t.TopicName}}, nil
+}
+
+func (d *deployment) topicARNs(ctx context.Context) (all []string, err error) {
+	for in := (&sns.ListTopicsInput{}); ; {
+		out, err := d.Topics.ListTopics(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range out.Topics {
+			all = append(all, aws.ToString(t.TopicArn))
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			return all, nil
+		}
+	}
+}

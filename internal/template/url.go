@@ -1,0 +1,76 @@
+package template
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+)
+
+// functionURL is an AWS::Lambda::Url, which SAM makes of FunctionUrlConfig.
+type functionURL struct {
+	TargetFunctionArn string
+	AuthType          fn.FunctionUrlAuthType
+	Cors              *fn.Cors
+	InvokeMode        string
+	Qualifier         ignored // there is one version
+}
+
+func prepareURL(c *preparation) step {
+	u := &functionURL{AuthType: fn.FunctionUrlAuthTypeNone}
+	c.into(u)
+	if u.InvokeMode != "" && u.InvokeMode != "BUFFERED" {
+		c.problems.add(c.props.get("InvokeMode").line, "%s.InvokeMode %s is not supported: answers are sent when they are whole", c.r.id, u.InvokeMode)
+	}
+	if !c.plan.opts.HTTP {
+		c.problems.add(c.r.line, "%s: function URLs are answered by a Millstream, and the endpoint is none", c.r.id)
+	}
+	u.TargetFunctionArn = u.TargetFunctionArn[strings.LastIndexByte(u.TargetFunctionArn, ':')+1:]
+	return u
+}
+
+func (u *functionURL) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	now, err := d.Functions.GetFunctionUrlConfig(ctx, &lambda.GetFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn})
+	var missing *fn.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		made, err := d.Functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors})
+		if err != nil {
+			return outcome{}, err
+		}
+		return u.outcome(Created, made.FunctionArn, made.FunctionUrl), nil
+	case err != nil:
+		return outcome{}, err
+	case now.AuthType == u.AuthType && corsEqual(now.Cors, u.Cors):
+		return u.outcome(Unchanged, now.FunctionArn, now.FunctionUrl), nil
+	}
+	in := &lambda.UpdateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors}
+	if in.Cors == nil {
+		in.Cors = &fn.Cors{}
+	}
+	is, err := d.Functions.UpdateFunctionUrlConfig(ctx, in)
+	if err != nil {
+		return outcome{}, err
+	}
+	return u.outcome(Updated, is.FunctionArn, is.FunctionUrl), nil
+}
+
+func corsEqual(a, b *fn.Cors) bool {
+	empty := func(c *fn.Cors) fn.Cors {
+		if c == nil {
+			return fn.Cors{}
+		}
+		return *c
+	}
+	return reflect.DeepEqual(empty(a), empty(b))
+}
+
+func (u *functionURL) outcome(action Action, arn, url *string) outcome {
+	return outcome{name: aws.ToString(url), action: action, attributes: map[string]string{
+		"": aws.ToString(arn), "FunctionArn": aws.ToString(arn), "FunctionUrl": aws.ToString(url),
+	}}
+}

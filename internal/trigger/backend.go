@@ -1,0 +1,224 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/pattern"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+)
+
+// Backend is all that the engine asks of the place where streams, definitions
+// and positions live. backend/local implements it over table, stream and store;
+// backend/remote will over any DynamoDB endpoint. All methods may be called by
+// several goroutines at once. Everything a method returns is durable: the engine
+// never acts on what a crash could take back.
+type Backend interface {
+	// ResolveStream checks that the stream of this ARN exists. ErrNoStream otherwise.
+	ResolveStream(ctx context.Context, arn string) (Stream, error)
+
+	// Shards lists the shards of a stream that are still inside retention, in
+	// creation order (a parent before its children). ErrNoStream when the stream
+	// is gone. It is cheap: it reads memory.
+	Shards(ctx context.Context, arn string) ([]Shard, error)
+
+	// Read returns durable records of one shard with numbers above after, in
+	// order: at most maxRecords and about maxBytes of rendered events (at least
+	// one record when there is one). Records are shared between mappings and
+	// must not be changed. It never waits for records to come. When the shard is
+	// closed and nothing is left above the last returned record, End is true. If
+	// records right above after were trimmed before they were read, Missed tells
+	// the range (P4: expired).
+	Read(ctx context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (Page, error)
+
+	// Watch calls wake (without blocking, from any goroutine, never under a lock
+	// that Read takes) after new records of the stream have become durable, after
+	// its shards changed, and after it disappeared. Wakes may be merged and may
+	// be spurious. stop ends it; after stop has returned wake is not called.
+	Watch(arn string, wake func()) (stop func())
+
+	// Mappings returns every stored mapping with its checkpoints, at start-up.
+	Mappings(ctx context.Context) ([]StoredMapping, error)
+
+	// CreateMapping stores a definition and its first checkpoints in one batch.
+	// For StartLatest mappings the backend itself fills in, under the locks that
+	// make it exact, one checkpoint for every present shard (the head of open
+	// ones, Done for closed ones), and returns them: a record of a write
+	// begun after CreateMapping has returned is above them.
+	CreateMapping(ctx context.Context, m Mapping) (map[string]Checkpoint, error)
+
+	// UpdateMapping replaces a definition; DeleteMapping removes it with its
+	// checkpoints and what it has set aside.
+	UpdateMapping(ctx context.Context, m Mapping) error
+	DeleteMapping(ctx context.Context, uuid string) error
+
+	// Commit makes progress durable: one batch for all rows, and for the changes of what is
+	// set aside, in their order. Rows are whole checkpoints; the engine builds each
+	// under its row's lock and never hands two rows of one key to calls that run at once.
+	Commit(ctx context.Context, rows []Row, aside []AsideRows) error
+
+	// Transact makes the writes of a function's answer durable in one batch with a commit as
+	// above, or makes none of both. applied is called once the batch is visible, before the wait for its sync,
+	// and only then. A *Refused says that the writes cannot be made as they are, and ErrConflict that
+	// others were in the way.
+	Transact(ctx context.Context, t Transaction, applied func()) error
+
+	// Aside returns records that a mapping has set aside, at from and after, in order of
+	// their keys: at most limit, and about maxBytes of events (at least one when there
+	// is one). heads: without the events.
+	Aside(ctx context.Context, uuid string, from AsideKey, limit, maxBytes int, heads bool) ([]SetAside, error)
+}
+
+// Stream is what ResolveStream knows.
+type Stream struct {
+	ARN   string
+	Table string
+	Scope schema.Scope
+}
+
+// Shard is one segment of a stream's log.
+type Shard struct {
+	ID     string
+	Parent string // empty for a root; may name a shard that is gone
+	Closed bool
+	// Head is the highest durable number, or the starting number's predecessor.
+	Head seqnum.Num
+	// Records is the cumulative count of records up to Head, for lag.
+	Records uint64
+}
+
+// Page is one Read.
+type Page struct {
+	Records []Record
+	End     bool
+	Missed  *Missed
+}
+
+// Missed is a range of records that were gone before they were read.
+type Missed struct {
+	First, Last seqnum.Num
+	Count       uint64
+}
+
+// Record is one durable stream record.
+type Record interface {
+	Seq() seqnum.Num
+	// Time is the record's time in milliseconds since 1970, never decreasing in a
+	// shard.
+	Time() int64
+	// KeyHash is a hash of the whole item key; equal keys have equal hashes. Its
+	// low 6 bits pick the virtual lane.
+	KeyHash() uint64
+	// Ordinal is the cumulative count of records in the shard up to and with this
+	// one, for lag.
+	Ordinal() uint64
+	// Event is the record's JSON as a Lambda event carries it, with
+	// eventSourceARN; rendered once and shared. EventSize is its length, known
+	// without rendering (an upper bound is fine).
+	Event() []byte
+	EventSize() int
+	// Cause is the depth of function-made writes that led to this one.
+	Cause() int
+	// The record as filters see it.
+	pattern.Record
+}
+
+// Row is one checkpoint to store.
+type Row struct {
+	UUID  string
+	Shard string
+	// WindowEnded: the window that was stored last is over, and Window is nil.
+	WindowEnded bool
+	Checkpoint
+}
+
+// Checkpoint is a mapping's position in one shard.
+type Checkpoint struct {
+	// Generation rises with every control operation.
+	Generation uint64
+	// Low: every record up to and with it has ended (P4).
+	Low seqnum.Num
+	// Ahead are virtual lanes that have got further than Low; at most 64.
+	Ahead []LanePosition
+	// Done: the shard was closed and every record of it has ended.
+	Done bool
+	// Ordinal and Time of the record at Low, for lag; zero when unknown.
+	Ordinal uint64
+	Time    int64
+	// Expired counts records that were gone before they were read.
+	Expired uint64
+	// Window is the tumbling window under way, after the records up to Low; nil
+	// when there is none. It is stored and read back with the position.
+	Window *Window
+}
+
+// LanePosition is how far one virtual lane has got.
+type LanePosition struct {
+	Lane uint8 // 0..63
+	Seq  seqnum.Num
+}
+
+// StoredMapping is a definition with its checkpoints by shard id.
+type StoredMapping struct {
+	Mapping
+	Checkpoints map[string]Checkpoint
+}
+
+// Transaction is a commit with writes of a function.
+type Transaction struct {
+	Scope schema.Scope
+	Items []byte // a list in the form of TransactItems
+	Cause int    // depth of function-made writes that these are
+	Rows  []Row
+	Aside []AsideRows
+}
+
+// Refused says why writes cannot be made; with cancellation reasons, if there are.
+type Refused struct{ Why string }
+
+func (r *Refused) Error() string { return r.Why }
+
+// Errors of a Backend.
+var (
+	ErrConflict  = errors.New("trigger: the writes of a function met others")
+	ErrNoStream  = errors.New("trigger: no such stream")
+	ErrNoMapping = errors.New("trigger: no such mapping")
+)
+
+// Invoker runs functions for the engine.
+type Invoker interface {
+	// Resolve turns what a caller wrote as FunctionName (name, partial or full
+	// ARN, with or without qualifier) into the function's ARN, which keeps a
+	// qualifier if one was given. ErrNoFunction when there is none.
+	Resolve(ctx context.Context, scope schema.Scope, name string) (arn string, err error)
+
+	// Invoke runs the function once with payload and returns when its answer is
+	// known or ctx is done. It may be called many times at once; the function's
+	// own concurrency limits it, answering NotDelivered when full.
+	Invoke(ctx context.Context, functionARN string, payload []byte) Result
+}
+
+// ErrNoFunction is Resolve's answer for an unknown function.
+var ErrNoFunction = errors.New("trigger: no such function")
+
+// Outcome classes of an invocation (reference event-source-mapping §4.2).
+type Outcome byte
+
+const (
+	Succeeded     Outcome = iota // the function returned
+	FunctionError                // counts as an attempt
+	NotDelivered                 // throttle, no function, service fault: no attempt
+)
+
+// Result is what came of one invocation.
+type Result struct {
+	Outcome Outcome
+	Payload []byte // the function's answer or error document
+	Error   string // for people: why it failed
+	// RetryAfter is the wait that the receiver asked for, with NotDelivered.
+	RetryAfter time.Duration
+	RequestID  string
+	Version    string // of the function that ran; empty: $LATEST
+}

@@ -1,0 +1,109 @@
+package trigger
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Destination tells somebody of records that were given up.
+type Destination interface {
+	// Deliver hands a document over to the SQS queue, the SNS topic or the S3 bucket
+	// of an ARN, where it is to be the object key, and returns when it has been taken, or
+	// with why it was not. It may be called by several goroutines at once and ends with ctx.
+	Deliver(ctx context.Context, arn, key string, document []byte) error
+}
+
+// notice is AWS's document (reference event-source-mapping.md §9); the order of its members is that of the recordings.
+type notice struct {
+	RequestContext struct {
+		RequestID              string     `json:"requestId"`
+		FunctionARN            string     `json:"functionArn"`
+		Condition              DropReason `json:"condition"`
+		ApproximateInvokeCount int        `json:"approximateInvokeCount"`
+	} `json:"requestContext"`
+	ResponseContext *responseContext `json:"responseContext,omitempty"`
+	Version         string           `json:"version"`
+	Timestamp       string           `json:"timestamp"`
+	Batch           batchInfo        `json:"DDBStreamBatchInfo"`
+	Payload         *string          `json:"payload,omitempty"`
+}
+
+type responseContext struct {
+	StatusCode      int     `json:"statusCode"`
+	ExecutedVersion string  `json:"executedVersion"`
+	FunctionError   *string `json:"functionError"`
+}
+
+type batchInfo struct {
+	ShardID      string `json:"shardId"`
+	Start        string `json:"startSequenceNumber"`
+	End          string `json:"endSequenceNumber"`
+	FirstArrival string `json:"approximateArrivalOfFirstRecord"`
+	LastArrival  string `json:"approximateArrivalOfLastRecord"`
+	BatchSize    int    `json:"batchSize"`
+	StreamARN    string `json:"streamArn"`
+}
+
+// newNotice is what a destination is told of a loss. For S3 it holds the event, too,
+// as text, and has a key.
+func newNotice(def Mapping, shard string, d Deliver, now time.Time) (document []byte, key string, err error) {
+	now = now.UTC()
+	first, last := d.Records[0], d.Records[len(d.Records)-1]
+	seconds := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }
+	n := notice{
+		Version: "1.0", Timestamp: now.Format("2006-01-02T15:04:05.000Z"),
+		Batch: batchInfo{
+			ShardID: shard, Start: first.Seq().String(), End: last.Seq().String(), FirstArrival: seconds(first.Time()),
+			LastArrival: seconds(last.Time()), BatchSize: len(d.Records), StreamARN: def.StreamARN,
+		},
+	}
+	n.RequestContext.RequestID = d.RequestID
+	if d.RequestID == "" {
+		n.RequestContext.RequestID = uuid.NewString() // AWS has one for what was never sent, too
+	}
+	n.RequestContext.FunctionARN = def.FunctionARN
+	n.RequestContext.Condition = d.Reason
+	n.RequestContext.ApproximateInvokeCount = max(1, d.Attempts)
+	if d.Reason != RecordAgeExceeded {
+		n.ResponseContext = &responseContext{StatusCode: 200, ExecutedVersion: cmp.Or(d.Version, "$LATEST")}
+		if d.Unhandled {
+			n.ResponseContext.FunctionError = new("Unhandled")
+		}
+	}
+	if destinationService(d.Destination) == "s3" {
+		n.Payload = new(string(payload(Invoke{Records: d.Records}, shard, def.StreamARN)))
+		key = "aws/lambda/" + def.UUID + "/" + shard + now.Format("/2006/01/02/2006-01-02T15.04.05-") + uuid.NewString()
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(n); err != nil {
+		return nil, "", err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), key, nil
+}
+
+// destinationService is the service in a destination's ARN, empty for what is no
+// destination of a stream's mapping: a standard queue, a standard topic, a bucket.
+func destinationService(arn string) string {
+	parts := strings.Split(arn, ":")
+	if len(parts) != 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[5] == "" {
+		return ""
+	}
+	switch s := parts[2]; s {
+	case "sqs", "sns":
+		if parts[3] == "" || len(parts[4]) != 12 || strings.HasSuffix(parts[5], ".fifo") {
+			return ""
+		}
+		return s
+	case "s3":
+		return s
+	}
+	return ""
+}

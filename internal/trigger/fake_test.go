@@ -1,0 +1,506 @@
+package trigger
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+)
+
+var testScope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
+
+const testLabel = "2026-01-01T00:00:00.000"
+
+// fakeBackend keeps streams and mappings in memory. What a method has stored
+// survives a crash; crash makes later calls of the old engine fail.
+type fakeBackend struct {
+	mu       sync.Mutex
+	epoch    int // raised by crash
+	streams  map[string]*fakeStream
+	mappings map[string]StoredMapping
+	aside    map[string]asideRows // by UUID
+	commits  int
+	fail     error // answer of everything that stores
+	readFail error // answer of Read
+	transact func(Transaction) error
+}
+
+// asideRows are what one mapping has set aside, on the disk.
+type asideRows map[AsideKey]SetAside
+
+func (r asideRows) apply(changes []AsideChange) {
+	for _, c := range changes {
+		old := r[c.Key]
+		switch {
+		case c.Put == nil:
+			delete(r, c.Key)
+			continue
+		case c.Put.Event == nil && old.Event == nil:
+			panic("the head of a row that is not there")
+		}
+		row := *c.Put
+		if row.Event == nil {
+			row.Event = old.Event
+		}
+		r[c.Key] = row
+	}
+}
+
+func (r asideRows) page(from AsideKey, limit int, heads bool) []SetAside {
+	keys := slices.SortedFunc(maps.Keys(r), AsideKey.Compare)
+	var out []SetAside
+	for _, k := range keys {
+		if k.Compare(from) >= 0 && len(out) < limit {
+			row := r[k]
+			if heads {
+				row.Event = nil
+			}
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+func (r asideRows) fetch(a Fetch) []SetAside {
+	if len(a.Keys) == 0 {
+		return r.page(a.From, a.Max, a.Heads)
+	}
+	var out []SetAside
+	for _, k := range a.Keys {
+		if row, ok := r[k]; ok {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+type fakeStream struct {
+	shards   []*fakeShard
+	watchers map[int]func()
+	watched  int
+	orders   map[int]int // records so far, by key
+}
+
+type fakeShard struct {
+	Shard
+	log     []*testRecord
+	trimmed uint64
+}
+
+func newFakeBackend(tables ...string) *fakeBackend {
+	b := &fakeBackend{streams: map[string]*fakeStream{}, mappings: map[string]StoredMapping{}, aside: map[string]asideRows{}}
+	for _, t := range tables {
+		b.streams[testScope.StreamARN(t, testLabel)] = &fakeStream{
+			shards: []*fakeShard{{Shard: Shard{ID: "shard-0", Head: num(0)}}}, watchers: map[int]func(){}, orders: map[int]int{},
+		}
+	}
+	return b
+}
+
+// incarnation is the backend as one engine sees it; after a crash it is dead.
+type incarnation struct {
+	*fakeBackend
+	epoch int
+}
+
+func (b *fakeBackend) open() Backend {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return incarnation{b, b.epoch}
+}
+
+func (b *fakeBackend) crash() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.epoch++
+	for _, s := range b.streams {
+		s.watchers = map[int]func(){}
+	}
+}
+
+// write appends records of these keys to a shard and wakes.
+func (b *fakeBackend) write(table string, shard int, keys ...int) {
+	b.writeSized(table, shard, 0, keys...)
+}
+
+func (b *fakeBackend) writeSized(table string, shard, size int, keys ...int) {
+	b.mu.Lock()
+	s := b.streams[testScope.StreamARN(table, testLabel)]
+	sh := s.shards[shard]
+	for _, k := range keys {
+		s.orders[k]++
+		sh.log = append(sh.log, newRecord(uint64(len(sh.log)+1), k, s.orders[k], time.Now().UnixMilli(), size))
+	}
+	sh.Head, sh.Records = num(uint64(len(sh.log))), uint64(len(sh.log))
+	b.wakeLocked(s)
+}
+
+// split closes a shard and opens two children.
+func (b *fakeBackend) split(table string, shard int) {
+	b.mu.Lock()
+	s := b.streams[testScope.StreamARN(table, testLabel)]
+	s.shards[shard].Closed = true
+	for range 2 {
+		s.shards = append(s.shards, &fakeShard{Shard: Shard{ID: fmt.Sprintf("shard-%d", len(s.shards)), Parent: s.shards[shard].ID, Head: num(0)}})
+	}
+	b.wakeLocked(s)
+}
+
+// wakeLocked lets go of the lock before it wakes.
+func (b *fakeBackend) wakeLocked(s *fakeStream) {
+	wakes := slices.Collect(maps.Values(s.watchers))
+	b.mu.Unlock()
+	for _, w := range wakes {
+		w()
+	}
+}
+
+func (b incarnation) alive() error {
+	if b.epoch != b.fakeBackend.epoch {
+		return fmt.Errorf("crashed")
+	}
+	return nil
+}
+
+func (b incarnation) ResolveStream(_ context.Context, arn string) (Stream, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	scope, table, _, _ := schema.ParseStreamARN(arn)
+	if b.streams[arn] == nil {
+		return Stream{}, ErrNoStream
+	}
+	return Stream{ARN: arn, Table: table, Scope: scope}, nil
+}
+
+func (b incarnation) Shards(_ context.Context, arn string) ([]Shard, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.streams[arn]
+	if s == nil {
+		return nil, ErrNoStream
+	}
+	out := make([]Shard, len(s.shards))
+	for i, sh := range s.shards {
+		out[i] = sh.Shard
+	}
+	return out, b.alive()
+}
+
+func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (Page, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.alive(); err != nil {
+		return Page{}, err
+	}
+	if b.readFail != nil {
+		return Page{}, b.readFail
+	}
+	for _, sh := range b.streams[arn].shards {
+		if sh.ID == shard {
+			return pageOf(sh.log, sh.trimmed, sh.Closed, after, maxRecords, maxBytes), nil
+		}
+	}
+	return Page{End: true}, nil
+}
+
+func (b incarnation) Watch(arn string, wake func()) func() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.streams[arn]
+	if s == nil {
+		return func() {}
+	}
+	s.watched++
+	n := s.watched
+	s.watchers[n] = wake
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(s.watchers, n)
+	}
+}
+
+func (b incarnation) Mappings(context.Context) ([]StoredMapping, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []StoredMapping
+	for _, m := range b.mappings {
+		m.Checkpoints = maps.Clone(m.Checkpoints)
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func (b incarnation) CreateMapping(_ context.Context, m Mapping) (map[string]Checkpoint, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.streams[m.StreamARN]
+	if s == nil {
+		return nil, ErrNoStream
+	}
+	if b.fail != nil {
+		return nil, b.fail
+	}
+	rows := map[string]Checkpoint{}
+	if m.Start == StartLatest {
+		for _, sh := range s.shards {
+			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: sh.Head, Ordinal: sh.Records, Done: sh.Closed}
+		}
+	}
+	b.mappings[m.UUID] = StoredMapping{Mapping: m, Checkpoints: maps.Clone(rows)}
+	return rows, b.alive()
+}
+
+func (b incarnation) UpdateMapping(_ context.Context, m Mapping) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	s := b.mappings[m.UUID]
+	s.Mapping = m
+	b.mappings[m.UUID] = s
+	return b.alive()
+}
+
+func (b incarnation) DeleteMapping(_ context.Context, uuid string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	delete(b.mappings, uuid)
+	delete(b.aside, uuid)
+	return b.alive()
+}
+
+func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit, _ int, heads bool) ([]SetAside, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.alive(); err != nil {
+		return nil, err
+	}
+	if b.readFail != nil {
+		return nil, b.readFail
+	}
+	return b.aside[uuid].page(from, limit, heads), nil
+}
+
+// Transact makes writes that the backend's transact allows.
+func (b incarnation) Transact(ctx context.Context, t Transaction, applied func()) error {
+	b.mu.Lock()
+	f := b.transact
+	b.mu.Unlock()
+	if err := f(t); err != nil {
+		return err
+	}
+	if err := b.Commit(ctx, t.Rows, t.Aside); err != nil {
+		return err
+	}
+	applied()
+	return nil
+}
+
+func (b incarnation) Commit(_ context.Context, rows []Row, aside []AsideRows) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.alive(); err != nil {
+		return err
+	}
+	if b.fail != nil {
+		return b.fail
+	}
+	b.commits++
+	for _, r := range rows {
+		m, ok := b.mappings[r.UUID]
+		if !ok {
+			return fmt.Errorf("a row of the deleted mapping %s", r.UUID)
+		}
+		old := m.Checkpoints[r.Shard]
+		if r.Low.Less(old.Low) || r.Generation < old.Generation {
+			return fmt.Errorf("position of %s went back", r.UUID)
+		}
+		m.Checkpoints[r.Shard] = r.Checkpoint
+	}
+	for _, a := range aside {
+		if b.aside[a.UUID] == nil {
+			b.aside[a.UUID] = asideRows{}
+		}
+		b.aside[a.UUID].apply(a.Changes)
+	}
+	return nil
+}
+
+// set changes the backend under its lock.
+func (b *fakeBackend) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
+
+func (b *fakeBackend) row(uuid, shard string) Checkpoint {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mappings[uuid].Checkpoints[shard]
+}
+
+func (b *fakeBackend) takeCommits() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.commits
+	b.commits = 0
+	return n
+}
+
+// delivery is one invocation as a function saw it.
+type delivery struct {
+	function string
+	at       time.Time
+	payload  string
+}
+
+// fakeInvoker runs Go funcs by function name.
+type fakeInvoker struct {
+	mu         sync.Mutex
+	functions  map[string]func(ctx context.Context, payload []byte) Result
+	deliveries []delivery
+}
+
+func newFakeInvoker() *fakeInvoker {
+	return &fakeInvoker{functions: map[string]func(context.Context, []byte) Result{}}
+}
+
+func ok(context.Context, []byte) Result { return Result{} }
+
+func fails(context.Context, []byte) Result { return Result{Outcome: FunctionError, Error: "boom"} }
+
+func (f *fakeInvoker) set(name string, fn func(context.Context, []byte) Result) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fn == nil {
+		delete(f.functions, name)
+		return
+	}
+	f.functions[name] = fn
+}
+
+func (f *fakeInvoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
+	arn := functionARN(scope, name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.functions[functionName(arn)] == nil {
+		return "", ErrNoFunction
+	}
+	return arn, nil
+}
+
+func (f *fakeInvoker) Invoke(ctx context.Context, arn string, payload []byte) Result {
+	name := functionName(arn)
+	f.mu.Lock()
+	fn := f.functions[name]
+	f.deliveries = append(f.deliveries, delivery{name, time.Now(), string(payload)})
+	f.mu.Unlock()
+	if fn == nil {
+		return Result{Outcome: NotDelivered, Error: "no such function"}
+	}
+	return fn(ctx, payload)
+}
+
+// take returns and forgets the deliveries of a function.
+func (f *fakeInvoker) take(name string) []delivery {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out, rest []delivery
+	for _, d := range f.deliveries {
+		if d.function == name {
+			out = append(out, d)
+		} else {
+			rest = append(rest, d)
+		}
+	}
+	f.deliveries = rest
+	return out
+}
+
+// harness is an engine over fakes.
+type harness struct {
+	t       testing.TB
+	backend *fakeBackend
+	invoker *fakeInvoker
+	opts    Options
+	*Engine
+	stop func()
+}
+
+func newHarness(t testing.TB, tables ...string) *harness {
+	h := &harness{t: t, backend: newFakeBackend(tables...), invoker: newFakeInvoker()}
+	h.opts = Options{Invoker: h.invoker, Jitter: func() float64 { return 1 }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	h.start()
+	return h
+}
+
+func (h *harness) start() {
+	h.opts.Backend = h.backend.open()
+	e, err := New(h.t.Context(), h.opts)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.Engine = e
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	<-e.Ready()
+	h.stop = func() {
+		cancel()
+		<-ended
+	}
+}
+
+// crash ends the engine without letting it store anything more, and starts another.
+func (h *harness) crash() {
+	h.backend.crash()
+	h.stop()
+	h.start()
+}
+
+func (h *harness) create(table, function string, change func(*CreateRequest)) View {
+	h.t.Helper()
+	r := CreateRequest{
+		EventSourceArn: new(testScope.StreamARN(table, testLabel)), StartingPosition: new("TRIM_HORIZON"),
+		Settings: Settings{FunctionName: new(function)},
+	}
+	if change != nil {
+		change(&r)
+	}
+	v, err := h.Create(h.t.Context(), testScope, r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return v
+}
+
+func (h *harness) update(uuid string, s Settings) View {
+	h.t.Helper()
+	v, err := h.Update(h.t.Context(), testScope, uuid, s)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return v
+}
+
+func (h *harness) status(uuid string) MappingStatus {
+	h.t.Helper()
+	s, err := h.Status(h.t.Context(), uuid)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}

@@ -1,0 +1,243 @@
+package trigger
+
+import (
+	"slices"
+	"time"
+)
+
+// OnFailure says what waits while records are tried again (tag millstream:on-failure).
+type OnFailure byte
+
+// The values. As the zero value AWS's.
+const (
+	BlockShard OnFailure = iota // whatever comes later in the lane
+	BlockKey                    // the record's key: it goes aside, and what follows it
+	Park                        // as BlockShard; what is given up is parked
+)
+
+// Records of a lane machine go aside from the head of a virtual lane only: every earlier record
+// of the lane has ended. So what has ended of a virtual lane stays a prefix of it,
+// and a checkpoint is a number for each.
+
+// sign marks an entry that is not to be sent by this machine.
+type sign byte
+
+const (
+	toSend sign = iota
+	toHold      // its key has held rows
+	toPark      // it is the work of functions that trigger each other
+)
+
+// sign tells what is to become of a record that was read.
+func (m *Machine) sign(rec Record) sign {
+	switch {
+	case rec.Cause() >= MaxCause:
+		return toPark
+	case m.p.Tumbling == 0 && m.aside.has(rec.KeyHash()):
+		return toHold
+	}
+	return toSend
+}
+
+// putAside sets the first records of a batch, or of their virtual lanes, aside. They have ended
+// then. It reports false when there is no room.
+func (s *step) putAside(entries []entry, kind AsideKind, l *Loss) bool {
+	if s.unsaved >= s.aside.limits.unsaved {
+		return false // what is there is stored first
+	}
+	changes, ok := s.aside.put(s.now, s.shard, entries, kind, l)
+	if !ok {
+		return false
+	}
+	for _, c := range changes {
+		s.unsaved += c.Put.Size
+	}
+	s.changes = append(s.changes, changes...)
+	s.moved = true
+	return true
+}
+
+// passSigned sets pending records aside that are not to be sent, once they are the first of their
+// virtual lanes. It reports whether there were any.
+func (s *step) passSigned() (some bool) {
+	if s.signed == 0 {
+		return false
+	}
+	stuck := s.busy()
+	kept := s.pending[:0]
+	for i := range s.pending {
+		e := s.pending[i]
+		bit := uint64(1) << e.lane
+		if e.sign != toSend && stuck&bit == 0 && s.passOne(&e) {
+			some = true
+			continue
+		}
+		stuck |= bit
+		kept = append(kept, e)
+	}
+	clear(s.pending[len(kept):])
+	s.pending = kept
+	return some
+}
+
+func (s *step) passOne(e *entry) bool {
+	one := []entry{*e}
+	if e.sign == toHold {
+		if !s.putAside(one, Held, nil) {
+			return false
+		}
+	} else {
+		l := Loss{Reason: RecursionLimit, Records: records(one), Error: "functions trigger each other without end"}
+		if !s.putAside(one, Parked, &l) {
+			return false
+		}
+		s.do(Put{Kind: Parked, Loss: l})
+	}
+	s.removed(e)
+	s.markEnded(one)
+	return true
+}
+
+// passHeld sets the head of a batch aside while its key has held rows, and cuts the batch before
+// the next such record.
+func (s *step) passHeld(b *batch) {
+	if s.aside.holds.Load() == 0 || b.window != nil || b.loss != nil {
+		return
+	}
+	for !b.gone && s.aside.has(b.entries[0].rec.KeyHash()) && planted != bugHeldOvertaken {
+		if !s.putAside(b.entries[:1], Held, nil) {
+			s.backOff(b, s.noRoom(""), maxThrottleBackoff, 0)
+			return
+		}
+		s.end(b, 1)
+	}
+	if b.gone {
+		return
+	}
+	for i := range b.entries {
+		if i > 0 && s.aside.has(b.entries[i].rec.KeyHash()) && planted != bugHeldOvertaken {
+			b.rest = append(b.rest, b.entries[i:])
+			b.entries = b.entries[:i:i]
+			return
+		}
+	}
+}
+
+// isolates reports whether a failing batch's keys are told from each other.
+func (s *step) isolates(b *batch) bool {
+	return s.p.OnFailure == BlockKey && b.window == nil && !b.closing
+}
+
+// A batch in which some record fails is cut in two until the record is found: while other
+// batches succeed, that takes few calls. When nothing succeeds, it is the function that fails, and
+// calls become rare.
+const maxStreak = 16
+
+func (s *step) streakGoesOn() {
+	if s.streak++; s.streak > maxStreak {
+		s.pauseUntil = s.now.Mono + backoff(s.streak-maxStreak, maxBackoff, s.jitter)
+	}
+}
+
+// failedKey takes in that a batch has failed, or that its first record has (named).
+func (s *step) failedKey(b *batch, why string, named bool) {
+	s.streakGoesOn()
+	if !named && len(b.entries) > 1 {
+		s.bisect(b)
+		b.retryAt = s.now.Mono
+		return
+	}
+	b.attempts++
+	b.err = why
+	if s.exhausted(b) {
+		s.giveUp(b, 1, RetryAttemptsExhausted)
+		return
+	}
+	l := s.lossOf(b, 1, "")
+	l.Attempts = b.attempts
+	if !s.putAside(b.entries[:1], Held, &l) {
+		s.backOff(b, s.noRoom(why), maxBackoff, 0)
+		return
+	}
+	hash := b.entries[0].rec.KeyHash()
+	b.renew()
+	b.retryAt = s.now.Mono
+	s.end(b, 1)
+	s.signKey(hash)
+}
+
+// noRoom is why a mapping is blocked that has set aside as much as it may.
+func (s *step) noRoom(why string) string {
+	text := "no more records can be set aside until some are redriven or dropped"
+	if s.unsaved >= s.aside.limits.unsaved {
+		text = "records that are set aside wait to be stored"
+	}
+	if why != "" {
+		text += "; " + why
+	}
+	return text
+}
+
+// signKey marks the pending records of a key that has held rows from now on.
+func (s *step) signKey(hash uint64) {
+	if s.p.Tumbling > 0 {
+		return
+	}
+	for i := range s.pending {
+		if e := &s.pending[i]; e.sign == toSend && e.rec.KeyHash() == hash {
+			e.sign = toHold
+			s.signed++
+		}
+	}
+}
+
+// grant tells the other machine of the keys that it wants: none of their records is with the
+// function, and none will be (see passHeld) before the held rows have ended.
+func (s *step) grant() {
+	s.asked = slices.DeleteFunc(s.asked, func(hash uint64) bool {
+		if s.sent(hash) {
+			return false
+		}
+		s.aside.granted(hash)
+		s.do(Poke{})
+		return true
+	})
+}
+
+// sent reports whether records of a key are with the function, or may be again.
+func (m *Machine) sent(hash uint64) bool {
+	has := func(e entry) bool { return e.rec.KeyHash() == hash }
+	within := func(b *batch) bool { // with a window, nothing of it goes aside before it is given up
+		return b.window != nil && slices.ContainsFunc(b.rest, func(part []entry) bool { return slices.ContainsFunc(part, has) })
+	}
+	return slices.ContainsFunc(m.batches, within) ||
+		slices.ContainsFunc(m.abandoned, func(b *batch) bool { return slices.ContainsFunc(b.entries, has) }) ||
+		slices.ContainsFunc(m.batches, func(b *batch) bool { return (b.inFlight || b.window != nil) && slices.ContainsFunc(b.entries, has) })
+}
+
+// takeChanges returns the rows that are to be stored with the checkpoint; they are back with
+// backChanges when that failed.
+func (m *Machine) takeChanges() []AsideChange {
+	c := m.changes
+	m.changes = nil
+	return c
+}
+
+func (m *Machine) backChanges(c []AsideChange) { m.changes = append(c, m.changes...) }
+
+func (m *Machine) storedChanges(c []AsideChange) {
+	for i := range c {
+		m.unsaved -= c[i].Put.Size
+	}
+}
+
+// lossOf is what is given up with the first n records of a batch.
+func (s *step) lossOf(b *batch, n int, why DropReason) Loss {
+	return Loss{
+		Reason: why, Records: records(b.entries[:n]), Window: b.window, Attempts: b.calls, Error: b.err,
+		RequestID: b.requestID, Version: b.version, Unhandled: b.unhandled,
+	}
+}
+
+// The waits of what cannot be parked for lack of room.
+const parkAgain = 10 * time.Second

@@ -1,0 +1,152 @@
+package trigger
+
+import (
+	"slices"
+	"time"
+)
+
+// DropReason is why records were given up, in AWS's words.
+type DropReason string
+
+// The reasons.
+const (
+	RetryAttemptsExhausted DropReason = "RetryAttemptsExhausted"
+	RecordAgeExceeded      DropReason = "RecordAgeExceeded"
+	RecursionLimit         DropReason = "RecursionLimit" // AWS has no word for it: it is parked, and no document is written
+)
+
+// Loss is what was given up of a batch, and why.
+type Loss struct {
+	Reason   DropReason
+	Records  []Record // none when it is the closing call of Window
+	Window   *Window
+	Attempts int    // invocations of these records as one batch
+	Error    string // of the last of them
+	// Of the last invocation; empty when there was none. Unhandled: the function failed,
+	// and did not just report failures.
+	RequestID, Version string
+	Unhandled          bool
+}
+
+// loss is a Loss that a destination is being told of.
+type loss struct {
+	Loss
+	inFlight bool
+	fails    int
+	retryAt  time.Duration
+}
+
+// A destination that fails at the first call is told again for deliverFor: the records are set
+// aside for it, and hold nobody up. Then they are parked. When there
+// is no room to set them aside, they stay where they are and hold back what follows them.
+const (
+	deliverFor         = time.Hour
+	maxDeliveryBackoff = 5 * time.Minute
+)
+
+// giveUp gives up the first n records of a batch, or a window's closing call. With a
+// destination they end when it has been told; what is left after them is a
+// new batch with a retry budget of its own.
+func (s *step) giveUp(b *batch, n int, why DropReason) {
+	l := s.lossOf(b, n, why)
+	if b.closing {
+		s.do(Drop{l})
+		s.windowClosed(b)
+		return
+	}
+	b.loss = &loss{Loss: l}
+	s.conclude(b)
+}
+
+// conclude tells a destination of what is given up of a batch, or parks it, or drops it, as the mapping has
+// it.
+func (s *step) conclude(b *batch) {
+	switch {
+	case s.p.Destination != "":
+		s.deliver(b)
+	case s.p.OnFailure == BlockShard && b.loss.fails == 0:
+		s.drop(b, b.loss.Loss)
+	case !s.shelve(b, Parked):
+		s.loseLater(b, s.noRoom(b.loss.Error), parkAgain)
+	}
+}
+
+// shelve sets what is given up of a batch aside, as much of it as there is room for; it reports
+// whether that was all.
+func (s *step) shelve(b *batch, kind AsideKind) bool {
+	l := b.loss.Loss
+	n, k := len(l.Records), 0
+	for k < n && s.putAside(b.entries[k:k+1], kind, &l) {
+		k++
+	}
+	if k > 0 {
+		put := l
+		put.Records = l.Records[:k]
+		s.do(Put{Kind: kind, Loss: put})
+	}
+	if k < n {
+		s.end(b, k)
+		b.loss.Records = l.Records[k:]
+		return false
+	}
+	s.lost(b, n)
+	return true
+}
+
+func (s *step) loseLater(b *batch, why string, wait time.Duration) {
+	if b.fails == 0 && b.loss.fails == 0 {
+		b.since = s.now.Wall
+	}
+	b.loss.fails++
+	b.err = why
+	b.loss.retryAt = s.now.Mono + wait
+}
+
+// drop ends the records of a loss at the head of their batch.
+func (s *step) drop(b *batch, l Loss) {
+	s.counters.Dropped += uint64(len(l.Records))
+	s.do(Drop{l})
+	s.lost(b, len(l.Records))
+}
+
+func (s *step) lost(b *batch, n int) {
+	b.loss = nil
+	b.renew()
+	b.requestID, b.version, b.unhandled = "", "", false
+	b.retryAt = s.now.Mono
+	s.end(b, n)
+}
+
+func (s *step) deliver(b *batch) {
+	b.loss.inFlight = true
+	s.do(Deliver{Batch: b.id, Destination: s.p.Destination, Loss: b.loss.Loss})
+}
+
+// deliverDue tells destinations again that have failed.
+func (s *step) deliverDue() {
+	for _, b := range slices.Clone(s.batches) {
+		if l := b.loss; l != nil && !l.inFlight && l.retryAt <= s.now.Mono {
+			s.conclude(b) // the destination may have been taken away meanwhile
+		}
+	}
+}
+
+func (s *step) delivered(ev Delivered) {
+	i := slices.IndexFunc(s.batches, func(b *batch) bool { return b.id == ev.Batch && b.loss != nil && b.loss.inFlight })
+	if i < 0 {
+		return // stopped meanwhile: the records will come again
+	}
+	b := s.batches[i]
+	l := b.loss
+	l.inFlight = false
+	if ev.Error == "" {
+		s.counters.Delivered += uint64(len(l.Records))
+		s.lost(b, len(l.Records))
+		return
+	}
+	s.counters.DestinationFailures++
+	l.Error = "the on-failure destination: " + ev.Error
+	if !s.shelve(b, Telling) {
+		s.loseLater(b, s.noRoom(l.Error), backoff(l.fails+1, maxDeliveryBackoff, s.jitter))
+	}
+}

@@ -1,0 +1,62 @@
+package trigger
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// pace keeps many busy mappings from taking the machine away from the writers
+// that feed them. Under load every mapping could invoke its function for one or
+// two records at a time, as fast as it returns; the processor then goes to
+// calls, and writers slow down. So when the engine makes more calls a second than
+// the machine has to spare, lanes that are not behind pause after each call, for a
+// few milliseconds at most, and send what has gathered. A lane that was quiet for that long,
+// a full batch and a backlog never wait; below the limit nothing does.
+//
+// The rate counts calls, not time spent in them: functions that hang or back off
+// make nobody else wait.
+type pace struct {
+	limit  float64      // calls a second
+	calls  atomic.Int64 // since
+	since  atomic.Int64 // monotonic nanoseconds
+	pause  atomic.Int64 // nanoseconds
+	period int64        // between adjustments
+}
+
+const (
+	// A call and what it takes to receive it on the same machine cost a few tenths
+	// of a millisecond of processor. One function that is called for each of 1,000
+	// writes a second is to stay below the limit.
+	quickCalls             = 1500 // a second, at least
+	quickCallsPerProcessor = 750
+	maxPause               = 10 * time.Millisecond
+	minPause               = 50 * time.Microsecond
+)
+
+func newPace() *pace {
+	return &pace{limit: float64(max(quickCalls, quickCallsPerProcessor*runtime.GOMAXPROCS(0))), period: int64(10 * time.Millisecond)}
+}
+
+// called counts a call, and now and then sets the pause anew: in proportion to how
+// far the rate is from the limit.
+func (p *pace) called(now time.Duration) {
+	n := p.calls.Add(1)
+	since := p.since.Load()
+	took := int64(now) - since
+	if took < p.period || !p.since.CompareAndSwap(since, int64(now)) {
+		return
+	}
+	p.calls.Store(0)
+	over := float64(n) / time.Duration(took).Seconds() / p.limit
+	pause := float64(p.pause.Load()) * over
+	if over > 1 {
+		pause += float64(200*time.Microsecond) * (over - 1)
+	}
+	if pause < float64(minPause) {
+		pause = 0
+	}
+	p.pause.Store(int64(min(pause, float64(maxPause))))
+}
+
+func (p *pace) gather() time.Duration { return time.Duration(p.pause.Load()) }

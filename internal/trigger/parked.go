@@ -1,0 +1,186 @@
+package trigger
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/seqnum"
+)
+
+// String is the key as people are shown it: hash, shard and number.
+func (k AsideKey) String() string {
+	return fmt.Sprintf("%016x/%s/%s", k.Hash, k.Shard, k.Seq)
+}
+
+// ParseAsideKey reads what String has made.
+func ParseAsideKey(s string) (k AsideKey, ok bool) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || len(parts[0]) != 16 {
+		return k, false
+	}
+	hash, err := hex.DecodeString(parts[0])
+	if err != nil {
+		return k, false
+	}
+	for _, b := range hash {
+		k.Hash = k.Hash<<8 | uint64(b)
+	}
+	k.Shard = parts[1]
+	k.Seq, err = seqnum.Parse(parts[2])
+	return k, err == nil
+}
+
+// AsideFilter chooses records that are set aside; zero members do not.
+type AsideFilter struct {
+	ID   AsideKey
+	Kind AsideKind
+	// Key is an item's key as JSON, or the text of one of its attributes.
+	Key string
+	// After and Before bound when it was set aside, in ms since 1970.
+	After, Before int64
+}
+
+func (f *AsideFilter) match(r *SetAside) bool {
+	return (f.ID == AsideKey{} || r.AsideKey == f.ID) && (f.Kind == 0 || r.Kind == f.Kind) &&
+		(f.After == 0 || r.Since >= f.After) && (f.Before == 0 || r.Since < f.Before) && (f.Key == "" || f.matchKey(r.Keys))
+}
+
+func (f *AsideFilter) matchKey(keys string) bool {
+	if keys == f.Key {
+		return true
+	}
+	var attributes map[string]map[string]string
+	if json.Unmarshal([]byte(keys), &attributes) != nil {
+		return false
+	}
+	for _, a := range attributes {
+		for _, v := range a {
+			if v == f.Key {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// asidePage is how many rows are looked at in one go.
+const asidePage = 1000
+
+// SetAside lists records that a mapping has set aside, without their events, from a
+// place on: at most limit. more is false when the last one was seen; next is where the next page begins.
+func (e *Engine) SetAside(ctx context.Context, uuid string, f AsideFilter, from AsideKey, limit int) (found []SetAside, next AsideKey, more bool, err error) {
+	if _, err := e.any(uuid); err != nil {
+		return nil, next, false, err
+	}
+	if from == (AsideKey{}) {
+		from = f.ID
+	}
+	for {
+		rows, err := e.opts.Backend.Aside(ctx, uuid, from, asidePage, 0, true)
+		if err != nil {
+			return nil, next, false, err
+		}
+		for i := range rows {
+			if f.match(&rows[i]) {
+				if len(found) == limit {
+					return found, rows[i].AsideKey, true, nil
+				}
+				found = append(found, rows[i])
+			}
+		}
+		if len(rows) < asidePage || f.ID != (AsideKey{}) {
+			return found, next, false, nil
+		}
+		from = rows[len(rows)-1].after()
+	}
+}
+
+// ErrNotAside: the record is not set aside (any more).
+var ErrNotAside = errors.New("trigger: no such record is set aside")
+
+// AsideRecord returns one record that is set aside, whole.
+func (e *Engine) AsideRecord(ctx context.Context, uuid string, id AsideKey) (SetAside, error) {
+	if _, err := e.any(uuid); err != nil {
+		return SetAside{}, err
+	}
+	rows, err := e.opts.Backend.Aside(ctx, uuid, id, 1, MaxPayload, false)
+	if err == nil && (len(rows) == 0 || rows[0].AsideKey != id) {
+		err = ErrNotAside
+	}
+	if err != nil {
+		return SetAside{}, err
+	}
+	return rows[0], nil
+}
+
+// Redrive is what is to become of parked records.
+type Redrive struct {
+	AsideFilter
+	// Discard: they are gone for good. Otherwise they are tried again, in the order of their
+	// keys, each through its key's lane: later records of the key that have not been sent wait behind it.
+	Discard bool
+	// Function is the name or ARN of another function that is to have them; empty: the
+	// mapping's.
+	Function string
+	// Rate is how many a second; 0: as many as the mapping's lanes take.
+	Rate float64
+	// Limit is how many at most; 0: all.
+	Limit int
+}
+
+// Redrive sends parked records again, or removes them, and returns when all have been given back, with how many
+// that were. When ctx ends before, they are those so far.
+func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, err error) {
+	m, err := e.any(uuid)
+	if err != nil {
+		return 0, err
+	}
+	if !e.active() {
+		return 0, ErrStopped
+	}
+	r := Recall{Discard: q.Discard, Match: q.match, From: q.ID}
+	if q.Function != "" {
+		if r.Function, err = e.resolve(ctx, m.definition().Scope, q.Function); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		r.Max = asidePage
+		if q.Rate > 0 {
+			r.Max = max(1, int(q.Rate/10))
+		}
+		if q.Limit > 0 {
+			r.Max = min(r.Max, q.Limit-n)
+		}
+		done, err := m.shelf.recall(ctx, r)
+		n += done.Count
+		if err != nil || !done.More || q.ID != (AsideKey{}) || n == q.Limit && q.Limit > 0 {
+			return n, err
+		}
+		r.From = done.Next
+		if q.Rate > 0 && done.Count > 0 {
+			wait := time.NewTimer(time.Duration(float64(done.Count) / q.Rate * float64(time.Second)))
+			select {
+			case <-wait.C:
+			case <-ctx.Done():
+				wait.Stop()
+				return n, ctx.Err()
+			}
+		}
+	}
+}
+
+// any finds a mapping of whatever account and region.
+func (e *Engine) any(uuid string) (*mapping, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m := e.mappings[uuid]; m != nil {
+		return m, nil
+	}
+	return nil, ErrNoMapping
+}

@@ -1,0 +1,172 @@
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// failsOn fails on batches with a record of these keys.
+func failsOn(keys ...string) func(context.Context, []byte) Result {
+	return func(_ context.Context, payload []byte) Result {
+		var doc struct{ Records []struct{ Key string } }
+		if err := json.Unmarshal(payload, &doc); err != nil {
+			return Result{Outcome: FunctionError, Error: err.Error()}
+		}
+		for _, r := range doc.Records {
+			for _, k := range keys {
+				if r.Key == k {
+					return Result{Outcome: FunctionError, Error: "boom"}
+				}
+			}
+		}
+		return Result{}
+	}
+}
+
+func tagged(value string) func(*CreateRequest) {
+	return func(r *CreateRequest) { r.Tags = map[string]string{"millstream:on-failure": value} }
+}
+
+// A poisoned key waits on its own, also across a crash, and is done when the function is mended.
+func TestBlockKey(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", failsOn("3"))
+		v := h.create("t", "f", tagged("block-key"))
+		h.backend.write("t", 0, 1, 2, 3, 4, 3)
+		if err := h.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		st := h.status(v.UUID)
+		if st.Held != 2 || st.LagRecords != 0 || st.Counters.Held != 2 || st.OnFailure != BlockKey || len(h.backend.aside[v.UUID]) != 2 {
+			t.Errorf("status %+v", st)
+		}
+		h.crash()
+		h.backend.write("t", 0, 3, 5)
+		if err := h.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		st = h.status(v.UUID)
+		if b := st.HeldBlocked; st.Held != 3 || b == nil || b.Error != "boom" || b.Records != 3 || b.SequenceNumber != num(3) || b.Attempts < 4 {
+			t.Errorf("status %+v, blocked %+v", st, b)
+		}
+		h.invoker.take("f")
+		h.invoker.set("f", ok)
+		h.FunctionChanged(v.FunctionARN)
+		synctest.Wait()
+		expect(t, batches(t, h.invoker.take("f")), "3 5,6")
+		time.Sleep(time.Second)
+		if st := h.status(v.UUID); st.Held != 0 || st.AsideBytes != 0 || len(h.backend.aside[v.UUID]) != 0 {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
+// The tag of a mapping counts before that of its function, and that before that of the table.
+func TestOnFailureTags(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHarness(t, "t")
+		h.stop()
+		function, table := map[string]string{}, map[string]string{}
+		h.opts.Tags = func(string, string) (map[string]string, map[string]string) { return function, table }
+		h.start()
+		defer h.stop()
+		for _, c := range []struct {
+			mapping, function, table string
+			want                     OnFailure
+		}{
+			{"", "", "", BlockShard}, {"", "", "park", Park}, {"", "block-key", "park", BlockKey}, {"park", "block-key", "", Park},
+			{"block-shard", "block-key", "park", BlockShard}, {"", "nonsense", "park", Park},
+		} {
+			function["millstream:on-failure"], table["millstream:on-failure"] = c.function, c.table
+			h.invoker.set("f", ok)
+			v := h.create("t", "f", func(r *CreateRequest) {
+				if c.mapping != "" {
+					tagged(c.mapping)(r)
+				}
+			})
+			if got := h.status(v.UUID).OnFailure; got != c.want {
+				t.Errorf("%+v: %s", c, got)
+			}
+			if _, err := h.Delete(t.Context(), testScope, v.UUID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := h.Create(t.Context(), testScope, CreateRequest{
+			EventSourceArn: new(testScope.StreamARN("t", testLabel)), StartingPosition: new("LATEST"),
+			Settings: Settings{FunctionName: new("f")}, Tags: map[string]string{"millstream:on-failure": "never"},
+		})
+		if err == nil || !strings.Contains(err.Error(), "takes block-shard, block-key or park, not: never") {
+			t.Error(err)
+		}
+	})
+}
+
+// Parked records are listed, redriven at a rate to another function, and dropped.
+func TestRedrive(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", fails)
+		h.invoker.set("g", ok)
+		v := h.create("t", "f", func(r *CreateRequest) {
+			tagged("park")(r)
+			r.MaximumRetryAttempts = new(0)
+		})
+		for k := range 20 {
+			h.backend.write("t", 0, k)
+		}
+		if err := h.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		list := func(f AsideFilter) []SetAside {
+			var all []SetAside
+			from, more := AsideKey{}, true
+			for more {
+				var page []SetAside
+				var err error
+				page, from, more, err = h.SetAside(t.Context(), v.UUID, f, from, 3)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, page...)
+			}
+			return all
+		}
+		all := list(AsideFilter{})
+		if len(all) != 20 || len(list(AsideFilter{Kind: Parked})) != 20 || len(list(AsideFilter{Kind: Held})) != 0 ||
+			len(list(AsideFilter{After: time.Now().UnixMilli() + 1})) != 0 || len(list(AsideFilter{ID: all[7].AsideKey})) != 1 {
+			t.Errorf("listed %+v", all)
+		}
+		if k, ok := ParseAsideKey(all[7].AsideKey.String()); !ok || k != all[7].AsideKey {
+			t.Errorf("%s is read as %+v", all[7].AsideKey, k)
+		}
+		if r, err := h.AsideRecord(t.Context(), v.UUID, all[7].AsideKey); err != nil || !strings.Contains(string(r.Event), `"key":"7"`) {
+			t.Error(r, err)
+		}
+		began := time.Now()
+		n, err := h.Redrive(t.Context(), v.UUID, Redrive{Function: "g", Rate: 5, Limit: 11})
+		if took := time.Since(began); err != nil || n != 11 || took < 2*time.Second || took > 3*time.Second {
+			t.Errorf("%d records in %v: %v", n, took, err)
+		}
+		time.Sleep(time.Second)
+		if got := h.invoker.take("g"); len(got) != 11 {
+			t.Errorf("%d calls", len(got))
+		}
+		if n, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true}); err != nil || n != 9 {
+			t.Error(n, err)
+		}
+		time.Sleep(time.Second)
+		if st := h.status(v.UUID); st.Held+st.Parked != 0 || len(h.backend.aside[v.UUID]) != 0 {
+			t.Errorf("status %+v", st)
+		}
+		if _, err := h.AsideRecord(t.Context(), v.UUID, all[7].AsideKey); err != ErrNotAside {
+			t.Error(err)
+		}
+		if _, err := h.Redrive(t.Context(), "nobody", Redrive{}); err != ErrNoMapping {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/millstreamdb/millstream/internal/seqnum"
+)
+
+// ErrStopped is Settle's answer when the engine ends, or has not begun.
+var ErrStopped = errors.New("trigger: the engine is not running")
+
+// Settle returns when every enabled mapping (or, if UUIDs are given, every one of
+// these that is enabled) has durably passed the heads that its stream's shards
+// had at the time of the call, and has tried what it has set aside to be held once. It waits for progress and does not poll. A mapping that
+// is disabled or deleted meanwhile is not waited for; ErrNoMapping for an unknown one.
+func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
+	if !e.active() {
+		return ErrStopped
+	}
+	var targets []target
+	found := 0
+	for _, m := range e.all() {
+		if len(uuids) > 0 && !slices.Contains(uuids, m.uuid) {
+			continue
+		}
+		found++
+		shards, err := e.opts.Backend.Shards(ctx, m.stream)
+		if errors.Is(err, ErrNoStream) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, s := range shards {
+			targets = append(targets, target{m: m, shard: s.ID, head: s.Head})
+		}
+	}
+	if found < len(slices.Compact(slices.Sorted(slices.Values(uuids)))) {
+		return ErrNoMapping
+	}
+	waiting := slices.Clone(targets)
+	for {
+		moved := e.progress.wait()
+		waiting = slices.DeleteFunc(waiting, target.passed)
+		if len(waiting) == 0 {
+			return e.store(targets)
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.ctx.Done():
+			return ErrStopped
+		}
+	}
+}
+
+// store makes the positions on the targets durable now. A machine may have passed
+// a target an instant before it asks for the commit itself, so it is asked for here.
+func (e *Engine) store(targets []target) error {
+	for _, t := range targets {
+		t.m.mu.Lock()
+		r := t.m.runners[t.shard]
+		t.m.mu.Unlock()
+		if r != nil {
+			e.commit.add(r)
+		}
+	}
+	return e.commit.write(true)
+}
+
+// target is a place that a mapping has to reach.
+type target struct {
+	m     *mapping
+	shard string
+	head  seqnum.Num
+}
+
+// fresh reports whether there are held rows that wait for nothing but their turn. Those that have failed
+// are not waited for.
+func (a *Aside) fresh() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.calls {
+		if c.key != nil && c.key.fails == 0 {
+			return true
+		}
+	}
+	return len(a.keys) > 0 && (len(a.unstored) > 0 || len(a.due) > 0 && a.due[0].fails == 0)
+}
+
+func (t target) passed() bool {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	if t.m.deleted || !t.m.def.Enabled {
+		return true
+	}
+	if t.m.shelf.aside.fresh() {
+		return false
+	}
+	if r := t.m.runners[t.shard]; r != nil {
+		return !r.checkpoint().Low.Less(t.head)
+	}
+	row := t.m.rows[t.shard]
+	return row.Done || !row.Low.Less(t.head)
+}

@@ -1,0 +1,89 @@
+package trigger
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// windowed counts the records of windows, and keeps what closed with how many.
+type windowed struct{ closed []string }
+
+func (w *windowed) call(_ context.Context, payload []byte) Result {
+	var in struct {
+		Records []json.RawMessage
+		Window  struct{ Start, End string }
+		State   struct{ N int }
+		Final   bool   `json:"isFinalInvokeForWindow"`
+		Shard   string `json:"shardId"`
+		ARN     string `json:"eventSourceARN"`
+	}
+	if err := json.Unmarshal(payload, &in); err != nil || in.Shard != "shard-0" || !strings.HasPrefix(in.ARN, "arn:aws:dynamodb:") {
+		return Result{Outcome: FunctionError, Error: "not the event of a window: " + string(payload)}
+	}
+	if in.Final {
+		w.closed = append(w.closed, fmt.Sprintf("%s-%s:%d", in.Window.Start[11:19], in.Window.End[11:19], in.State.N))
+	}
+	return Result{Payload: fmt.Appendf(nil, `{"state":{"n":%d}}`, in.State.N+len(in.Records))}
+}
+
+// A window counts right over crashes in the middle: what the stored position does not
+// cover comes again, and the stored state does not know of it.
+func TestTumblingOverCrashes(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		var w windowed
+		h.invoker.set("f", w.call)
+		v := h.create("t", "f", func(r *CreateRequest) { r.TumblingWindowInSeconds, r.BatchSize = new(600), new(7) })
+		for i := range 1100 {
+			h.backend.write("t", 0, i%5)
+			time.Sleep(time.Second)
+			switch i % 100 {
+			case 17:
+				h.crash()
+			case 57: // crash right after an invocation, before its position is stored
+				h.backend.write("t", 0, 1)
+				synctest.Wait()
+				h.crash()
+			case 77:
+				h.update(v.UUID, Settings{Enabled: new(false)})
+				h.update(v.UUID, Settings{Enabled: new(true)})
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait() // until the last call has returned
+		expect(t, strings.Join(w.closed, " "), "00:00:00-00:10:00:606 00:10:00-00:20:00:505")
+		if cp := h.backend.row(v.UUID, "shard-0"); cp.Window != nil {
+			t.Errorf("a window is left: %+v", cp.Window)
+		}
+	})
+}
+
+// A position with a window is stored at most every 100 ms, whatever the function does;
+// other mappings' positions do not wait for it.
+func TestWindowCommits(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		var w windowed
+		h.invoker.set("f", w.call)
+		h.invoker.set("g", ok)
+		h.create("t", "f", func(r *CreateRequest) { r.TumblingWindowInSeconds = new(900) })
+		time.Sleep(time.Second)
+		h.backend.takeCommits()
+		for range 1000 {
+			h.backend.write("t", 0, 1)
+			time.Sleep(time.Millisecond)
+		}
+		if n := h.backend.takeCommits(); n < 8 || n > 12 {
+			t.Errorf("%d commits in a second", n)
+		}
+		v := h.create("t", "g", func(r *CreateRequest) { r.StartingPosition = new("LATEST") })
+		h.backend.write("t", 0, 1)
+		time.Sleep(10 * time.Millisecond)
+		if cp := h.backend.row(v.UUID, "shard-0"); cp.Low != num(1001) {
+			t.Errorf("the other mapping's position is not stored: %+v", cp)
+		}
+	})
+}

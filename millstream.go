@@ -1,0 +1,319 @@
+// Package millstream runs a Millstream inside a Go program: DynamoDB tables, their
+// streams, and Lambda functions that the streams trigger, over the AWS protocols
+// on one http.Handler.
+//
+//	srv, err := millstream.Open(millstream.Options{Dir: "data"})
+//	...
+//	defer srv.Close()
+//	err = srv.Serve(ctx, listener)
+package millstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/backend/local"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/stream"
+	"github.com/millstreamdb/millstream/internal/table"
+	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// Defaults of Options.
+const (
+	DefaultAccount = "000000000000"
+	DefaultRegion  = "us-east-1"
+	DefaultLogCap  = 10 << 30
+)
+
+// Options of Open. The zero value is a server in memory.
+type Options struct {
+	// Dir is the folder that holds the data; it is made when it is missing. Empty:
+	// everything is kept in memory, and gone after Close.
+	Dir string
+	// Durability says when a write is answered: "sync" (the default) after an
+	// fsync; "periodic": ten times a second, so that a crash may lose the last
+	// moments; "none": whenever, for data that can be thrown away.
+	Durability string
+	// Account (12 digits) holds what is asked for with access keys that are not
+	// account numbers. Region is used where no request names one.
+	Account, Region string
+	// Endpoint is the URL at which functions reach this server, such as
+	// http://127.0.0.1:8000; the address of a listener on all interfaces
+	// (0.0.0.0) means this machine. Empty: Serve's listener, once there is one;
+	// functions that triggers start before that are told none.
+	Endpoint string
+	// FrontEndpoint is the URL at which function URLs and HTTP APIs are reached.
+	// Empty: ServeFront's listener, once there is one.
+	FrontEndpoint string
+	// Project is the folder in which modules are looked for that functions use
+	// without bringing them along (boto3, @aws-sdk/*). Empty: none.
+	Project string
+	// AllowedHosts are names by which the server may be called beside those of
+	// loopback; InsecureListen lets it listen beyond loopback. Whoever reaches it
+	// can run programs on this machine.
+	AllowedHosts   []string
+	InsecureListen bool
+	// ShardRoll is how long a shard of a stream is written to before it ends and a
+	// child goes on, as on AWS about every four hours; one without a record stays.
+	// 0: shards do not roll over.
+	ShardRoll time.Duration
+	// StatusDelay is for how long the states in between of tables and indexes
+	// (CREATING, UPDATING, DELETING) are seen; on AWS it is seconds to minutes. 0: in
+	// the answers to changes only.
+	StatusDelay time.Duration
+	// LogCap is how many bytes of stream records past their retention are kept, over
+	// all streams, for enabled triggers that have not read them; what passes it is
+	// removed, and recorded for each trigger. 0: DefaultLogCap; below 0: none are kept.
+	LogCap int64
+	// FunctionOutput gets each line that a function prints, behind its name. nil:
+	// it is only kept in the logs.
+	FunctionOutput io.Writer
+	// Version is shown by the server.
+	Version string
+	// Now is the wall clock; nil: time.Now. Logger: nil for none.
+	Now    func() time.Time
+	Logger *slog.Logger
+
+	fs vfs.FS // in place of memory, for tests of failing disks
+}
+
+// Server is a running Millstream. Its methods may be called by many goroutines at
+// once.
+type Server struct {
+	opts      Options
+	scope     schema.Scope
+	started   time.Time
+	store     *store.Store
+	streams   *stream.Streams
+	tables    *table.DB
+	functions *function.Service
+	backend   *local.Backend
+	gateway   *gateway.Service
+	engine    *trigger.Engine
+	workers   *worker.Group
+	door      *server.Server
+	endpoint  atomic.Pointer[string]
+	front     atomic.Pointer[string] // endpoint of the front door
+	panicked  chan struct{}          // closed when a handler panicked
+	cancel    context.CancelFunc
+}
+
+func (o *Options) fill() (store.Durability, error) {
+	if o.Account == "" {
+		o.Account = DefaultAccount
+	}
+	if o.Region == "" {
+		o.Region = DefaultRegion
+	}
+	if len(o.Account) != 12 || strings.Trim(o.Account, "0123456789") != "" {
+		return 0, fmt.Errorf("account %q: want 12 digits", o.Account)
+	}
+	if host, found := strings.CutPrefix(o.Endpoint, "http://"); found {
+		o.Endpoint = "http://" + reachable(host)
+	}
+	if o.ShardRoll < 0 {
+		return 0, fmt.Errorf("shard roll-over %s: want 0 or more", o.ShardRoll)
+	}
+	if o.StatusDelay < 0 {
+		return 0, fmt.Errorf("status delay %s: want 0 or more", o.StatusDelay)
+	}
+	if o.LogCap == 0 {
+		o.LogCap = DefaultLogCap
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch o.Durability {
+	case "":
+		o.Durability = "sync"
+		return store.Sync, nil
+	case "sync":
+		return store.Sync, nil
+	case "periodic":
+		return store.Periodic, nil
+	case "none":
+		return store.NoSync, nil
+	}
+	return 0, fmt.Errorf("durability %q: want sync, periodic or none", o.Durability)
+}
+
+// Open brings the data up and starts the triggers. Requests are answered by
+// Handler or Serve from then on.
+func Open(o Options) (_ *Server, err error) {
+	durability, err := o.fill()
+	if err != nil {
+		return nil, fmt.Errorf("millstream: %w", err)
+	}
+	s := &Server{opts: o, scope: schema.Scope{Account: o.Account, Region: o.Region}, started: o.Now(), panicked: make(chan struct{})}
+	s.endpoint.Store(&o.Endpoint)
+	s.front.Store(&o.FrontEndpoint)
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("millstream: %w", err), s.closeRooms())
+		}
+	}()
+
+	so := store.Options{Dir: o.Dir, Durability: durability, Logger: o.Logger}
+	if o.Dir == "" {
+		so.FS, so.Dir = o.fs, "data"
+		if so.FS == nil {
+			so.FS = vfs.NewMem()
+		}
+	}
+	if s.store, err = store.Open(so); err != nil {
+		return nil, err
+	}
+	if s.streams, err = stream.Open(s.store, o.Now); err != nil {
+		return nil, err
+	}
+	if s.tables, err = table.Open(s.store, s.streams, o.Now, o.Logger); err != nil {
+		return nil, err
+	}
+	s.tables.DelayStatus(o.StatusDelay)
+	metrics := s.newMetrics()
+	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
+		return nil, err
+	}
+	s.backend = local.New(s.store, s.streams, s.tables)
+	s.streams.Keep(s.backend, max(0, o.LogCap), o.Logger)
+	if s.gateway, err = s.openGateway(); err != nil {
+		return nil, err
+	}
+	if s.engine, err = s.newEngine(); err != nil {
+		return nil, err
+	}
+	s.functions.OnChange(func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) })
+
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.workers = worker.NewGroup(ctx)
+	s.workers.Start("triggers", s.engine.Run)
+	s.workers.Start("stream retention", func(ctx context.Context) error { return s.streams.Retain(ctx, o.Logger) })
+	if o.ShardRoll > 0 {
+		s.workers.Start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
+	}
+	s.workers.Start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, o.Logger) })
+	s.workers.Start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, o.Logger) })
+	s.workers.Start("back-fill", s.tables.Fill)
+	s.door = s.newDoor(metrics)
+	return s, nil
+}
+
+// Handler answers AWS's protocols and Millstream's own.
+func (s *Server) Handler() http.Handler { return s.door }
+
+// Endpoint is the URL at which functions are told to reach the server; empty
+// until Serve has begun, unless Options named one.
+func (s *Server) Endpoint() string { return *s.endpoint.Load() }
+
+// Serve answers on ln until ctx ends, and closes ln. It returns an error when the
+// server had to stop by itself: the disk failed, or a worker ended.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	if s.Endpoint() == "" {
+		url := "http://" + reachable(ln.Addr().String())
+		s.endpoint.Store(&url)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-s.store.Poisoned():
+			cancel(fmt.Errorf("millstream: the disk failed, so nothing more is answered; what was acknowledged before is safe: %w", s.store.Err()))
+		case <-s.workers.Failed():
+			cancel(fmt.Errorf("millstream: %w", s.workers.Err()))
+		case <-s.panicked:
+			cancel(errors.New("millstream: a request met a fault of the program; its log has the place"))
+		case <-ctx.Done():
+		}
+	}()
+	err := s.door.Serve(ctx, ln)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return errors.Join(cause, err)
+	}
+	return err
+}
+
+// reachable turns the address of a listener on all interfaces into one that
+// functions on this machine can call.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// RegisterFunction makes a Go function known as a Lambda function of the server's
+// own account and region, for triggers and Invoke. It gets the event, and what it
+// returns is the answer; an error, or a panic, is a function error. ctx ends with
+// its timeout. It is gone with the server: nothing of it is stored.
+func (s *Server) RegisterFunction(name string, run func(ctx context.Context, event []byte) ([]byte, error)) error {
+	return s.functions.RegisterGo(s.scope, name, run)
+}
+
+// Settle returns when every enabled trigger has passed the head that its stream
+// had at the call, or with ctx's error.
+func (s *Server) Settle(ctx context.Context) error {
+	select {
+	case <-s.engine.Ready():
+	case <-s.workers.Failed():
+		return fmt.Errorf("millstream: %w", s.workers.Err())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.engine.Settle(ctx)
+}
+
+// Close stops the triggers, ends the functions' processes and closes the data.
+// Requests must have ended, as they have when Serve returned.
+func (s *Server) Close() error {
+	if err := s.closeRooms(); err != nil {
+		return fmt.Errorf("millstream: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) closeRooms() error {
+	var errs []error
+	if s.workers != nil {
+		errs = append(errs, s.workers.Stop())
+		s.cancel()
+	}
+	if s.functions != nil {
+		errs = append(errs, s.functions.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// health tells why the server is not well.
+func (s *Server) health() error {
+	if err := s.store.Err(); err != nil {
+		return err
+	}
+	return s.workers.Err()
+}

@@ -1,0 +1,238 @@
+package millstream_test
+
+import (
+	"bufio"
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/millstreamdb/millstream"
+
+// rooms is the import table: every package of this module, and the packages of
+// this module that it may import directly. A package that is not listed, or an
+// import that is not allowed, fails the test: both are decisions about the
+// architecture (docs/architecture.md), to be made on purpose.
+var rooms = map[string][]string{
+	// ground
+	"internal/seqnum":          {},
+	"internal/awserr":          {},
+	"internal/worker":          {},
+	"internal/store":           {},
+	"internal/store/crashtest": {},
+
+	// languages: pure
+	"internal/item":    {"internal/awserr"},
+	"internal/expr":    {"internal/awserr", "internal/item"},
+	"internal/schema":  {"internal/awserr", "internal/item", "internal/expr"},
+	"internal/pattern": {"internal/item"},
+	"internal/request": {"internal/awserr", "internal/seqnum", "internal/item", "internal/expr", "internal/schema"},
+
+	"internal/partiql": {"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request"},
+
+	// engine
+	"internal/stream": {
+		"internal/awserr", "internal/item", "internal/schema", "internal/request", "internal/seqnum",
+		"internal/store", "internal/worker",
+	},
+	"internal/table": {
+		"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
+		"internal/seqnum", "internal/store", "internal/stream", "internal/worker",
+	},
+	"internal/function": {
+		"internal/awserr", "internal/schema", "internal/store", "internal/worker", "internal/function/archive",
+		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner",
+	},
+	"internal/function/archive": {},
+	"internal/function/logs":    {"internal/schema"},
+	"internal/function/runner":  {"internal/schema"},
+	"internal/function/http":    {"internal/schema", "internal/function/logs", "internal/function/runner"},
+	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
+	"internal/trigger":          {"internal/awserr", "internal/item", "internal/pattern", "internal/schema", "internal/seqnum", "internal/worker"},
+	"internal/backend/local": {
+		"internal/awserr", "internal/item", "internal/request", "internal/schema", "internal/seqnum", "internal/store",
+		"internal/stream", "internal/table", "internal/function", "internal/trigger", "internal/worker",
+	},
+
+	"internal/destination": {},
+
+	// the front door: HTTP requests to functions, which come in as an interface
+	"internal/gateway": {"internal/schema", "internal/store"},
+
+	// the whole loop under test: a room without code of the product
+	"internal/looptest": {
+		"internal/awserr", "internal/backend/local", "internal/request", "internal/schema", "internal/store",
+		"internal/store/crashtest", "internal/stream", "internal/table", "internal/trigger",
+	},
+
+	// doors
+	"internal/api/awsjson": {"internal/awserr", "internal/item", "internal/schema"},
+	"internal/api/sts":     {"internal/awserr", "internal/schema"},
+	"internal/api/dynamodb": {
+		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/table",
+	},
+	"internal/api/streams": {
+		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/schema", "internal/request", "internal/seqnum", "internal/stream",
+	},
+	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger"},
+	"internal/api/admin": {
+		"internal/awserr", "internal/item", "internal/schema", "internal/seqnum", "internal/store", "internal/stream",
+		"internal/table", "internal/function", "internal/trigger", "internal/gateway",
+	},
+	"internal/server": {"internal/awserr", "internal/schema", "internal/worker"},
+
+	// clients: they speak the wire and import no room below
+	"internal/admin":        {},
+	"internal/template":     {"internal/admin"},
+	"internal/bench":        {},
+	"internal/difftest":     {},
+	"internal/difftest/cmd": {"internal/difftest"},
+
+	// outside
+	"": {
+		"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/seqnum",
+		"internal/store", "internal/stream", "internal/table", "internal/function", "internal/function/logs", "internal/trigger",
+		"internal/backend/local", "internal/destination", "internal/gateway", "internal/api/awsjson", "internal/api/sts", "internal/api/dynamodb", "internal/api/streams", "internal/api/lambda",
+		"internal/api/admin", "internal/server", "internal/worker",
+	},
+	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/template"},
+	"sdktest":        {},
+	"docs":           {},
+}
+
+// pure rooms are functions of their arguments: no I/O, no clock, no goroutine.
+var pure = []string{"internal/item", "internal/expr", "internal/schema", "internal/pattern", "internal/request", "internal/partiql", "internal/seqnum", "internal/awserr"}
+
+// impure are the packages through which a pure room would reach the world.
+var impure = []string{
+	"context", "log", "log/slog", "math/rand", "math/rand/v2", "net", "os", "os/exec", "os/signal", "syscall", "time",
+	"github.com/cockroachdb/pebble/v2", "github.com/cockroachdb/pebble/v2/vfs",
+}
+
+func TestRoomsImportOnlyWhatTheTableAllows(t *testing.T) {
+	for _, p := range listPackages(t) {
+		room, ok := p.room()
+		if !ok {
+			continue
+		}
+		allowed, listed := rooms[room]
+		if !listed {
+			t.Errorf("package %q is in no line of the import table: give it one", room)
+			continue
+		}
+		for _, path := range p.imports {
+			dep, ours := inModule(path)
+			if ours && !slices.Contains(allowed, dep) {
+				t.Errorf("%q imports %q: the import table does not allow it", room, dep)
+			}
+		}
+	}
+}
+
+func TestPureRoomsReachNothingOutside(t *testing.T) {
+	for _, p := range listPackages(t) {
+		room, _ := p.room()
+		if !slices.Contains(pure, room) {
+			continue
+		}
+		for _, path := range p.imports {
+			if slices.Contains(impure, path) {
+				t.Errorf("%q is a pure room and imports %q", room, path)
+			}
+		}
+	}
+}
+
+// The trigger engine must run over any backend, so nothing of the local engine
+// may reach it, not even through another room.
+func TestTriggerKnowsNoLocalEngine(t *testing.T) {
+	forbidden := []string{"internal/table", "internal/store", "internal/function", "internal/stream"}
+	for _, p := range listPackages(t) {
+		if room, _ := p.room(); room != "internal/trigger" {
+			continue
+		}
+		for _, path := range p.deps {
+			if dep, ours := inModule(path); ours && slices.Contains(forbidden, dep) {
+				t.Errorf("internal/trigger depends on %q", dep)
+			}
+		}
+	}
+}
+
+// net/rpc asks for methods by names that the linker cannot know, which makes it keep
+// every exported method of every type: the program is then 17 MB larger, and takes
+// 9 MB more of memory when idle. aws-lambda-go/lambda brings it along.
+func TestProgramLetsTheLinkerDropMethods(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if p.path == module+"/cmd/millstream" && slices.Contains(p.deps, "net/rpc") {
+			t.Error("cmd/millstream depends on net/rpc")
+		}
+	}
+}
+
+func TestImportTableHasNoCycleAndNoStranger(t *testing.T) {
+	present := map[string]bool{}
+	for _, p := range listPackages(t) {
+		if room, ok := p.room(); ok {
+			present[room] = true
+		}
+	}
+	var visit func(room string, path []string)
+	visit = func(room string, path []string) {
+		if slices.Contains(path, room) {
+			t.Fatalf("the import table has a cycle: %v", append(path, room))
+		}
+		for _, dep := range rooms[room] {
+			visit(dep, append(path, room))
+		}
+	}
+	for room := range rooms {
+		if !present[room] {
+			t.Errorf("the import table names %q, which does not exist", room)
+		}
+		visit(room, nil)
+	}
+}
+
+type listed struct {
+	path    string
+	imports []string // direct, without those of tests
+	deps    []string // all, standard library included
+}
+
+// room is the package's path below the module's.
+func (l listed) room() (string, bool) { return inModule(l.path) }
+
+func inModule(path string) (string, bool) {
+	if path == module {
+		return "", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-f", `{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}`, "./...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+	}
+	var all []listed
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		f := strings.Split(lines.Text(), "|")
+		if len(f) != 3 {
+			t.Fatalf("go list printed %q", lines.Text())
+		}
+		all = append(all, listed{path: f[0], imports: strings.Fields(f[1]), deps: strings.Fields(f[2])})
+	}
+	if len(all) == 0 {
+		t.Fatal("go list found no package")
+	}
+	return all
+}
