@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -49,12 +50,21 @@ func TestOrderOverSplitsAndRollOvers(t *testing.T) {
 	wide.Map(t, table.StreamARN, batchSize(5), factor(10))
 	failing.Map(t, table.StreamARN, batchSize(20), factor(3))
 
+	// Two splits make seven shards of one, and the first writer goes on until one has rolled over besides.
+	const split = 7
 	var writing sync.WaitGroup
+	var written atomic.Int64
+	shards := func() int { return len(target.Describe(t, table.StreamARN).Shards) }
+	limit := time.Now().Add(2 * minute)
 	for w := range writers {
 		writing.Go(func() {
-			for n := range each {
-				if w == 0 && (n == each/3 || n == 2*each/3) {
+			for n := 0; n < each || w == 0 && shards() <= split && time.Now().Before(limit); n++ {
+				switch {
+				case w != 0:
+				case n == each/3:
 					target.SplitShards(t, table.Name, 2)
+				case n == 2*each/3:
+					target.SplitShards(t, table.Name, 4)
 				}
 				_, err := target.DB.UpdateItem(t.Context(), &dynamodb.UpdateItemInput{
 					TableName: &table.Name, Key: harness.Item{"pk": harness.S(fmt.Sprint((w + n) % items))}, UpdateExpression: aws.String("ADD n :one"),
@@ -62,13 +72,15 @@ func TestOrderOverSplitsAndRollOvers(t *testing.T) {
 				})
 				if err != nil {
 					t.Errorf("UpdateItem: %v", err)
+					return
 				}
+				written.Add(1)
 			}
 		})
 	}
 	writing.Wait()
-	if shards := len(target.Describe(t, table.StreamARN).Shards); shards < 7 {
-		t.Errorf("the stream has %d shards, after two splits", shards)
+	if n := shards(); n <= split {
+		t.Errorf("the stream has %d shards, after two splits and a roll-over", n)
 	}
 	for name, f := range map[string]*harness.Function{"factor 1": plain, "factor 10": wide, "failing": failing} {
 		seen := map[string]bool{} // event ids
@@ -79,7 +91,7 @@ func TestOrderOverSplitsAndRollOvers(t *testing.T) {
 					seen[r.EventID] = true
 				}
 			}
-			return len(seen) == writers*each
+			return len(seen) == int(written.Load())
 		})
 		clear(seen)
 		next := map[string]int{}
