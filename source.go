@@ -51,7 +51,7 @@ func (a source) Triggers(ctx context.Context) ([]admin.Trigger, error) {
 func (a source) Trigger(ctx context.Context, uuid string) (admin.Trigger, error) {
 	st, err := a.s.engine.Status(ctx, uuid)
 	if errors.Is(err, trigger.ErrNoMapping) {
-		return admin.Trigger{}, admin.NotFound("there is no event source mapping " + uuid + "; `millstream triggers ls` lists them")
+		return admin.Trigger{}, noTrigger(uuid)
 	}
 	if err != nil {
 		return admin.Trigger{}, err
@@ -76,13 +76,13 @@ func triggerOf(st *trigger.MappingStatus) admin.Trigger {
 	t := admin.Trigger{
 		UUID: st.UUID, Account: st.Scope.Account, Region: st.Scope.Region, Table: table,
 		Function: functionName(st.FunctionARN), StreamARN: st.StreamARN, FunctionARN: st.FunctionARN,
-		State: string(st.State), LastResult: st.LastProcessingResult, Modified: st.Modified,
+		State: string(st.State), Paused: st.Paused, LastResult: st.LastProcessingResult, Modified: st.Modified,
 		LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
 		BatchSize: st.BatchSize, BatchingWindowSeconds: st.BatchingWindowSeconds, ParallelizationFactor: st.ParallelizationFactor,
 		StartingPosition: string(st.Start), MaximumRetryAttempts: st.MaximumRetryAttempts, MaximumRecordAge: st.MaximumRecordAgeSeconds,
 		Counts: admin.Counts{
 			Polled: st.Counters.Polled, FilteredOut: st.Counters.FilteredOut, Invoked: st.Counters.Invoked,
-			FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired,
+			FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired, Skipped: st.Counters.Skipped,
 			Invocations: st.Counters.Invocations, Errors: st.Counters.Errors, NotDelivered: st.Counters.NotDelivered,
 			Bisected: st.Counters.Bisected, DestinationFailures: st.Counters.DestinationFailures,
 			Held: st.Counters.Held, Parked: st.Counters.Parked, ParkedExpired: st.Counters.ParkedExpired,

@@ -35,7 +35,7 @@ func (s *Server) newDoor(metrics *server.Metrics) *server.Server {
 		Authenticate: func(r *http.Request, _ []byte) (schema.Scope, *awserr.Error) { return auth.Authenticate(r) },
 		Logger:       s.opts.Logger,
 	})
-	own := admin.New(admin.Config{Source: source{s}, Version: s.opts.Version, Scope: s.scope, APIs: s.gateway, Logger: s.opts.Logger})
+	own := admin.New(admin.Config{Source: source{s}, Version: s.opts.Version, Scope: s.scope, APIs: s.gateway, Now: s.opts.Now, Logger: s.opts.Logger})
 	var once sync.Once
 	return server.New(server.Config{
 		DynamoDB: protocol, Lambda: functions, Front: s.gateway,

@@ -20,7 +20,7 @@ func newTriggers() *cobra.Command {
 Triggers are made with AWS's own API (aws lambda create-event-source-mapping); here
 is what AWS does not show of them.`,
 	}
-	cmd.AddCommand(newTriggersList(), newTriggersShow())
+	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume())
 	return cmd
 }
 
@@ -90,7 +90,7 @@ func printTriggers(out io.Writer, all []admin.Trigger) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "UUID\tTABLE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tLAST RESULT")
 	for _, t := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\n", t.UUID, t.Table, t.Function, t.State, t.LagRecords, age(t.LagSeconds),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\n", t.UUID, t.Table, t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
 			t.SetAside.Held, t.SetAside.Parked, t.LastResult)
 	}
 	return w.Flush()
@@ -104,7 +104,7 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("Trigger", "%s", t.UUID)
 	row("Stream", "%s", t.StreamARN)
 	row("Function", "%s", t.FunctionARN)
-	row("State", "%s, since %s", t.State, t.Modified.Local().Format(time.DateTime))
+	row("State", "%s, since %s", stateOf(t), t.Modified.Local().Format(time.DateTime))
 	row("Last result", "%s", t.LastResult)
 	row("Lag", "%d records, %s", t.LagRecords, age(t.LagSeconds))
 	row("Starts at", "%s", t.StartingPosition)
@@ -126,8 +126,8 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	c := t.Counts
 	row("Since start", "%d records read, %d filtered out, %d handed over in %d calls; %d calls failed, %d did not reach the function",
 		c.Polled, c.FilteredOut, c.Invoked, c.Invocations, c.Errors, c.NotDelivered)
-	row("Given up", "%d records without a destination being told, %d with, %d expired unread; %d batches cut in two, %d deliveries failed",
-		c.Dropped, c.Delivered, c.Expired, c.Bisected, c.DestinationFailures)
+	row("Given up", "%d records without a destination being told, %d with, %d expired unread, %d skipped; %d batches cut in two, %d deliveries failed",
+		c.Dropped, c.Delivered, c.Expired, c.Skipped, c.Bisected, c.DestinationFailures)
 	if a := t.SetAside; a.Held+a.Telling+a.Parked > 0 {
 		row("Set aside", "%d held, %d for the destination, %d parked, %d KiB%s", a.Held, a.Telling, a.Parked, a.Bytes/1024,
 			map[bool]string{true: "; there is no room for more, so it blocks"}[a.Full])
@@ -151,6 +151,14 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", s.Shard, s.Position, s.LagRecords, age(s.LagSeconds), shardState(s))
 	}
 	return w.Flush()
+}
+
+// stateOf is AWS's state of a trigger, or that it is paused.
+func stateOf(t admin.Trigger) string {
+	if t.Paused {
+		return t.State + ", paused"
+	}
+	return t.State
 }
 
 // shardState says in a few words what a trigger does on a shard.

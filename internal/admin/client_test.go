@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type source struct {
 	logs   func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error
 	settle func(ctx context.Context) ([]api.Trigger, error)
 	invoke func(scope schema.Scope, function string, event []byte) (api.Invocation, error)
+	places []string
 }
 
 var fullTrigger = fill[api.Trigger]()
@@ -126,6 +128,72 @@ func TestShards(t *testing.T) {
 	}
 	if _, err := c.SplitShards(t.Context(), "tab", 257); err == nil || !strings.Contains(err.Error(), "too many") {
 		t.Error(err)
+	}
+}
+
+func (s *source) Rewind(_ context.Context, uuid string, to api.Place) (api.Moved, error) {
+	return s.moved("rewind", uuid, to)
+}
+
+func (s *source) Skip(_ context.Context, uuid string, to api.Place) (api.Moved, error) {
+	return s.moved("skip", uuid, to)
+}
+
+func (s *source) moved(what, uuid string, to api.Place) (api.Moved, error) {
+	s.places = append(s.places, fmt.Sprint(what, " ", uuid, " ", to.Horizon, to.Latest, " ", to.Time.Unix(), " ", to.Record))
+	return fill[api.Moved](), nil
+}
+
+func (s *source) Pause(_ context.Context, uuid string) error {
+	s.places = append(s.places, "pause "+uuid)
+	return nil
+}
+
+func (s *source) Resume(_ context.Context, uuid string) error {
+	s.places = append(s.places, "resume "+uuid)
+	return nil
+}
+
+// TestMoves: the places that a person may write, and which call takes which.
+func TestMoves(t *testing.T) {
+	s := &source{}
+	c := connect(t, s, admin.Options{})
+	type move = func(context.Context, string, string) (admin.Moved, error)
+	for _, m := range []struct {
+		move move
+		to   string
+		want string // of the place, or of the error
+	}{
+		{c.Rewind, "HORIZON", "rewind u true false -62135596800 0"},
+		{c.Skip, "LATEST", "skip u false true -62135596800 0"},
+		{c.Rewind, "2026-01-02T03:04:05Z", "rewind u false false 1767323045 0"},
+		{c.Rewind, "2026-01-02T04:04:05+01:00", "rewind u false false 1767323045 0"},
+		{c.Skip, "1767323045", "skip u false false 1767323045 0"},
+		{c.Skip, "1767323045.5", "skip u false false 1767323045 0"},
+		{c.Rewind, "100000000000000000042", "rewind u false false -62135596800 100000000000000000042"},
+		{c.Rewind, "LATEST", "to go to LATEST, skip"},
+		{c.Skip, "HORIZON", "to go to HORIZON, rewind"},
+		{c.Skip, "", "want HORIZON"},
+		{c.Skip, "-2h", "want HORIZON"},
+		{c.Skip, "2026-01-02", "want HORIZON"},
+	} {
+		s.places = nil
+		got, err := m.move(t.Context(), "u", m.to)
+		if err != nil && strings.Contains(err.Error(), m.want) {
+			continue
+		}
+		if err != nil || len(s.places) != 1 || s.places[0] != m.want || got.Records != 8 || got.Shards != 7 {
+			t.Errorf("%s: %v, %+v, %v", m.to, s.places, got, err)
+		}
+	}
+	s.places = nil
+	for _, pause := range []func(context.Context, string) (admin.Trigger, error){c.Pause, c.Resume} {
+		if got, err := pause(t.Context(), "text"); err != nil || got.UUID == "" {
+			t.Error(got, err)
+		}
+	}
+	if want := []string{"pause text", "resume text"}; !slices.Equal(s.places, want) {
+		t.Error(s.places)
 	}
 }
 

@@ -38,6 +38,7 @@ type Trigger struct {
 	FunctionARN string `json:"functionArn"`
 
 	State      string    `json:"state"`
+	Paused     bool      `json:"paused,omitempty"` // enabled, and delivers nothing for now
 	LastResult string    `json:"lastResult"`
 	Modified   time.Time `json:"modified"`
 
@@ -73,7 +74,7 @@ type Unread struct {
 	First   string    `json:"first"`
 	Last    string    `json:"last"`
 	Records uint64    `json:"records"`
-	Reason  string    `json:"reason"` // retention, log cap or stream
+	Reason  string    `json:"reason"` // retention, log cap, stream or skipped
 	Removed time.Time `json:"removed"`
 }
 
@@ -87,6 +88,7 @@ type Counts struct {
 	Dropped      uint64 `json:"dropped"`   // given up, and no destination was told
 	Delivered    uint64 `json:"delivered"` // given up, and the on-failure destination was told
 	Expired      uint64 `json:"expired"`
+	Skipped      uint64 `json:"skipped"` // passed by `triggers skip`
 	Invocations  uint64 `json:"invocations"`
 	Errors       uint64 `json:"errors"`
 	NotDelivered uint64 `json:"notDelivered"` // calls that did not reach the function

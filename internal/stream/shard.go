@@ -278,6 +278,21 @@ func (sh *Shard) newest() (*Record, error) {
 	return r, nil
 }
 
+// Before returns the position before the first durable record whose time is at or after
+// ms, of those that are kept.
+func (sh *Shard) Before(ms int64) (seqnum.Num, error) { return sh.lastBefore(ms) }
+
+// BeforeRecord returns the position right before the durable record n; false when the shard
+// does not have it, or no longer.
+func (sh *Shard) BeforeRecord(n seqnum.Num) (seqnum.Num, bool, error) {
+	before, err := sh.lastWhere(func(at seqnum.Num, _ []byte) (bool, error) { return at.Less(n), nil })
+	if err != nil {
+		return seqnum.Num{}, false, err
+	}
+	page, err := sh.Read(before, 1, 0, (*Record).EventSize)
+	return before, err == nil && len(page.Records) > 0 && page.Records[0].seq == n, err
+}
+
 // lastBefore returns the number of the last durable record whose time is below
 // ms, or the position before the first that is kept when there is none. Times never
 // decrease along the log.

@@ -362,6 +362,13 @@ func (a *Aside) granted(hash uint64) {
 	}
 }
 
+// counts are the counters.
+func (a *Aside) counts() Counters {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counters
+}
+
 // take returns what is to be stored; back puts it back when that failed.
 func (a *Aside) take() []AsideChange {
 	a.mu.Lock()

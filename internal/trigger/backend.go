@@ -54,6 +54,13 @@ type Backend interface {
 	UpdateMapping(ctx context.Context, m Mapping) error
 	DeleteMapping(ctx context.Context, uuid string) error
 
+	// Locate finds a place in a shard; by a record that the shard does not have, Here is false and the rest
+	// means nothing. A shard that is gone has no place: the zero Located.
+	Locate(ctx context.Context, arn, shard string, at Place) (Located, error)
+
+	// Reposition stores a move in one batch; ErrNoMapping when the mapping is gone.
+	Reposition(ctx context.Context, r Repositioned) error
+
 	// Commit makes progress durable: one batch for all rows, and for the changes of what is
 	// set aside, in their order. Rows are whole checkpoints; the engine builds each
 	// under its row's lock and never hands two rows of one key to calls that run at once.

@@ -114,7 +114,7 @@ func (c *committer) write(all bool) error {
 				aside = append(aside, AsideRows{r.m.uuid, changes})
 				owners = append(owners, r)
 			}
-			if s := r.m.shelf; s.turn != c.turn {
+			if s := r.shelf; s.turn != c.turn {
 				s.turn = c.turn
 				shelves = append(shelves, s)
 			}
@@ -125,7 +125,7 @@ func (c *committer) write(all bool) error {
 	// Only now: a key that was free when a record behind these positions was sent is free by
 	// a removal that is in this batch, or an earlier one.
 	for _, s := range shelves {
-		if changes := s.aside.take(); len(changes) > 0 && !s.m.gone() {
+		if changes := s.aside.take(); len(changes) > 0 && !s.m.gone() && !s.m.over(s.epoch) {
 			aside = append(aside, AsideRows{s.m.uuid, changes})
 			owners = append(owners, s)
 		}
@@ -183,7 +183,7 @@ func (r *runner) storedChanges(c []AsideChange) {
 	r.mu.Lock()
 	r.machine.storedChanges(c)
 	r.mu.Unlock()
-	r.m.shelf.post(Stored{c})
+	r.shelf.post(Stored{c})
 	r.post(Timer{}) // it may have waited for room
 }
 
@@ -227,7 +227,7 @@ func (r *runner) row(due func(*Row) bool) (row Row, changes []AsideChange, ok bo
 	r.m.mu.Lock()
 	deleted := r.m.deleted
 	r.m.mu.Unlock()
-	if deleted {
+	if deleted || r.m.over(r.epoch) {
 		return Row{}, nil, false
 	}
 	r.mu.Lock()

@@ -263,7 +263,7 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	delete(e.pairs, pair{def.FunctionARN, def.StreamARN})
 	e.mu.Unlock()
 	e.unwatch(m)
-	m.shelf.stopTimer()
+	m.shelf.Load().stopTimer()
 	e.progress.notify()
 	return m.view(Deleting), nil
 }

@@ -10,6 +10,7 @@ type Counters struct {
 	Dropped      uint64 // DroppedEventCount: given up, no destination has been told, and not parked
 	Delivered    uint64 // OnFailureDestinationDeliveredEventCount: given up, and one has
 	Expired      uint64 // records gone before they were read
+	Skipped      uint64 // records that a person had the mapping skip
 
 	Held          uint64 // set aside for retries of their own, or behind such a record
 	Parked        uint64 // given up and kept for a person
@@ -31,6 +32,7 @@ func (c *Counters) Add(d Counters) {
 	c.Dropped += d.Dropped
 	c.Delivered += d.Delivered
 	c.Expired += d.Expired
+	c.Skipped += d.Skipped
 	c.Held += d.Held
 	c.Parked += d.Parked
 	c.ParkedExpired += d.ParkedExpired

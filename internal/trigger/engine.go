@@ -132,7 +132,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	for _, s := range stored {
 		m := newMapping(e, s.Mapping, s.Checkpoints)
-		if err := m.shelf.load(ctx); err != nil {
+		if err := m.shelf.Load().load(ctx); err != nil {
 			return nil, err
 		}
 		e.mappings[s.UUID] = m
@@ -199,7 +199,7 @@ func (e *Engine) shutdown() error {
 	e.life.Unlock()
 	e.work.Wait()
 	for _, m := range e.all() {
-		m.shelf.stopTimer()
+		m.shelf.Load().stopTimer()
 		for _, r := range m.all() {
 			r.stopTimer()
 		}

@@ -31,6 +31,7 @@ type fakeBackend struct {
 	fail     error // answer of everything that stores
 	readFail error // answer of Read
 	transact func(Transaction) error
+	skipped  []Skip
 }
 
 // asideRows are what one mapping has set aside, on the disk.
@@ -282,6 +283,58 @@ func (b incarnation) DeleteMapping(_ context.Context, uuid string) error {
 	return b.alive()
 }
 
+func (b incarnation) Locate(_ context.Context, arn, shard string, at Place) (l Located, _ error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.streams[arn]
+	i := slices.IndexFunc(s.shards, func(sh *fakeShard) bool { return sh.ID == shard })
+	if i < 0 {
+		return l, b.alive()
+	}
+	sh := s.shards[i]
+	n := sh.trimmed
+	switch {
+	case at.Latest:
+		n = uint64(len(sh.log))
+	case !at.Time.IsZero():
+		for n < uint64(len(sh.log)) && sh.log[n].Time() < at.Time.UnixMilli() {
+			n++
+		}
+	case !at.Record.IsZero():
+		for n < uint64(len(sh.log)) && sh.log[n].Seq().Less(at.Record) {
+			n++
+		}
+		l.Here = n < uint64(len(sh.log)) && sh.log[n].Seq() == at.Record
+	}
+	l.Low, l.Ordinal = num(n), n
+	return l, b.alive()
+}
+
+func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	if err := b.alive(); err != nil {
+		return err
+	}
+	m, ok := b.mappings[r.Mapping.UUID]
+	if !ok {
+		return ErrNoMapping
+	}
+	m.Mapping = r.Mapping
+	for _, row := range r.Rows {
+		m.Checkpoints[row.Shard] = row.Checkpoint
+	}
+	b.mappings[r.Mapping.UUID] = m
+	b.skipped = append(b.skipped, r.Skipped...)
+	if len(r.Aside) > 0 {
+		b.aside[r.Mapping.UUID].apply(r.Aside)
+	}
+	return nil
+}
+
 func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit, _ int, heads bool) ([]SetAside, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -325,7 +378,7 @@ func (b incarnation) Commit(_ context.Context, rows []Row, aside []AsideRows) er
 			return fmt.Errorf("a row of the deleted mapping %s", r.UUID)
 		}
 		old := m.Checkpoints[r.Shard]
-		if r.Low.Less(old.Low) || r.Generation < old.Generation {
+		if r.Generation == old.Generation && r.Low.Less(old.Low) || r.Generation < old.Generation {
 			return fmt.Errorf("position of %s went back", r.UUID)
 		}
 		m.Checkpoints[r.Shard] = r.Checkpoint

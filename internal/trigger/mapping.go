@@ -22,10 +22,13 @@ type Mapping struct {
 	StreamARN   string           `json:"streamArn"`
 	FunctionARN string           `json:"functionArn"`
 	Enabled     bool             `json:"enabled"`
-	Generation  uint64           `json:"generation"` // raised by every control operation
+	Paused      bool             `json:"paused,omitempty"` // enabled, and delivers nothing
+	Generation  uint64           `json:"generation"`       // raised by every control operation
 	Start       StartingPosition `json:"start"`
-	Created     time.Time        `json:"created"`
-	Modified    time.Time        `json:"modified"`
+	// StartAt, if not zero, stands in the place of Start: the first record is the first of this moment or later.
+	StartAt  time.Time `json:"startAt,omitzero"`
+	Created  time.Time `json:"created"`
+	Modified time.Time `json:"modified"`
 
 	BatchSize               int  `json:"batchSize"`
 	BatchingWindowSeconds   int  `json:"batchingWindow"`

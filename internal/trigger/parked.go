@@ -157,7 +157,7 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 		if q.Limit > 0 {
 			r.Max = min(r.Max, q.Limit-n)
 		}
-		done, err := m.shelf.recall(ctx, r)
+		done, err := m.shelf.Load().recall(ctx, r)
 		n += done.Count
 		if err != nil || !done.More || q.ID != (AsideKey{}) || n == q.Limit && q.Limit > 0 {
 			return n, err

@@ -12,5 +12,6 @@ const (
 	bugSharedLane       = "shared-lane"        // two batches of one virtual lane run at once
 	bugHeldLostInSplit  = "held-lost-in-split" // a shard that ends forgets to store what it set aside last
 	bugTransactApart    = "transact-apart"     // the position is not in the batch of an answer's writes
+	bugMovedLate        = "moved-late"         // machines of before a move go on
 	bugHeldOvertaken    = "held-overtaken"     // a batch sends records of a key that has held rows
 )

@@ -21,3 +21,16 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		}
 	}
 }
+
+// The test of moves must notice that machines of before a move go on.
+func TestPlantedMoveIsCaught(t *testing.T) {
+	planted = bugMovedLate
+	defer func() { planted = "" }()
+	for seed := range uint64(100) {
+		if err := runMoves(t, seed); err != nil {
+			t.Logf("caught by seed %d: %v", seed, err)
+			return
+		}
+	}
+	t.Error("it was not caught")
+}

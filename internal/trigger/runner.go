@@ -13,6 +13,8 @@ import (
 type runner struct {
 	e     *Engine
 	m     *mapping
+	epoch uint64
+	shelf *shelf // the mapping's, of this epoch
 	shard string
 
 	// qmu guards the queue; it is never held over anything that takes time.
@@ -34,7 +36,8 @@ type runner struct {
 }
 
 func newRunner(m *mapping, shard string, cp Checkpoint) *runner {
-	return &runner{e: m.e, m: m, shard: shard, machine: NewMachine(cp, shard, m.shelf.aside, m.e.opts.Jitter), committed: cp}
+	shelf := m.shelf.Load()
+	return &runner{e: m.e, m: m, epoch: m.epoch.Load(), shelf: shelf, shard: shard, machine: NewMachine(cp, shard, shelf.aside, m.e.opts.Jitter), committed: cp}
 }
 
 // post tells the machine of an event, soon.
@@ -147,7 +150,7 @@ func (r *runner) run() {
 func (r *runner) act(a Action) Event {
 	switch a := a.(type) {
 	case Invoke:
-		r.m.invoke(a, r.shard, r.finish)
+		r.m.invoke(a, r.shard, r.epoch, r.finish)
 	case Read:
 		page, err := r.e.opts.Backend.Read(r.e.ctx, r.m.stream, r.shard, a.After, a.MaxRecords, a.MaxBytes)
 		if errors.Is(err, ErrNoStream) {
@@ -167,9 +170,9 @@ func (r *runner) act(a Action) Event {
 	case Put:
 		r.m.logPut(a, r.shard)
 	case Transact:
-		r.m.transact(a, r, r.finish)
+		r.m.transact(a, r, r.shelf, r.finish)
 	case Poke:
-		r.m.shelf.post(Timer{})
+		r.shelf.post(Timer{})
 	case Deliver:
 		r.m.deliver(a, r.shard, r.finish)
 	case Expire:
@@ -183,12 +186,16 @@ func (r *runner) act(a Action) Event {
 
 // invoke runs the function on a batch of a shard, in a goroutine of its own, and tells of
 // the end.
-func (m *mapping) invoke(a Invoke, shard string, ended func(Event)) {
+func (m *mapping) invoke(a Invoke, shard string, epoch uint64, ended func(Event)) {
+	if !m.enter(epoch) {
+		return
+	}
 	m.e.calls.Add(1)
 	m.e.pace.called(m.e.clock.instant().Mono)
 	started := m.e.spawn(func() {
 		began := time.Now()
 		res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, payload(a, shard, m.stream))
+		m.leave()
 		if m.e.ctx.Err() != nil && res.Outcome != Succeeded {
 			// The engine cancelled the call: that is no failure of the function.
 			res = Result{Outcome: NotDelivered, Error: "cancelled at shutdown"}
@@ -212,6 +219,7 @@ func (m *mapping) invoke(a Invoke, shard string, ended func(Event)) {
 		ended(InvocationDone{Batch: a.Batch, Result: res})
 	})
 	if !started {
+		m.leave()
 		m.e.callEnded()
 	}
 }
@@ -261,6 +269,13 @@ func (r *runner) checkpoint() Checkpoint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.machine.Checkpoint()
+}
+
+// stored is the checkpoint that was last made durable.
+func (r *runner) stored() Checkpoint {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.committed
 }
 
 func (r *runner) counters() Counters {

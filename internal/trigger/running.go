@@ -18,7 +18,10 @@ type mapping struct {
 	// logged is the second (monotonic) in which a failure was last logged.
 	logged atomic.Int64
 
-	shelf *shelf // what is set aside
+	shelf atomic.Pointer[shelf] // what is set aside; replaced by a move
+	under atomic.Int64          // calls of the function under way
+	// epoch is raised by a move: what machines of an earlier one do changes nothing any more.
+	epoch atomic.Uint64
 
 	// op serialises control operations.
 	op sync.Mutex
@@ -28,9 +31,13 @@ type mapping struct {
 	def     Mapping
 	tags    extensions
 	deleted bool
+	moving  bool               // a move is under way
+	waiting bool               // after a move, for calls of before it
 	runners map[string]*runner // by shard; those that have begun and not ended
 	// rows are the checkpoints of shards without a runner: not begun, or done.
 	rows map[string]Checkpoint
+	// finished are runners that have ended; their last checkpoints may not be stored yet.
+	finished map[string]*runner
 	// past sums up the counters of runners that have ended.
 	past Counters
 }
@@ -38,9 +45,9 @@ type mapping struct {
 func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *mapping {
 	m := &mapping{
 		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, tags: e.extensions(def),
-		runners: map[string]*runner{}, rows: map[string]Checkpoint{},
+		runners: map[string]*runner{}, rows: map[string]Checkpoint{}, finished: map[string]*runner{},
 	}
-	m.shelf = newShelf(m)
+	m.shelf.Store(newShelf(m))
 	maps.Copy(m.rows, rows)
 	return m
 }
@@ -70,7 +77,7 @@ func (m *mapping) all() []*runner {
 func (m *mapping) see(shards []Shard) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.def.Enabled || m.deleted {
+	if !m.delivers() {
 		return
 	}
 	listed := func(id string) bool {
@@ -106,8 +113,8 @@ func (m *mapping) begin() {
 		return
 	}
 	m.mu.Lock()
-	if m.def.Enabled && !m.deleted {
-		m.shelf.post(Start{Params: m.params()})
+	if m.delivers() {
+		m.shelf.Load().post(Start{Params: m.params()})
 		for _, r := range m.runners {
 			r.post(Start{Params: m.params()})
 		}
@@ -118,7 +125,7 @@ func (m *mapping) begin() {
 
 // post tells all of the mapping's machines of an event. The caller holds mu.
 func (m *mapping) post(ev Event) {
-	m.shelf.post(ev)
+	m.shelf.Load().post(ev)
 	for _, r := range m.runners {
 		r.post(ev)
 	}
@@ -141,6 +148,8 @@ func (m *mapping) shardDone(r *runner) {
 	m.mu.Lock()
 	if m.runners[r.shard] == r {
 		delete(m.runners, r.shard)
+		maps.DeleteFunc(m.finished, func(_ string, o *runner) bool { return o.stored().Done })
+		m.finished[r.shard] = r
 		m.rows[r.shard] = r.checkpoint()
 		m.past.Add(r.counters())
 	}

@@ -94,10 +94,10 @@ func (a *Aside) fresh() bool {
 func (t target) passed() bool {
 	t.m.mu.Lock()
 	defer t.m.mu.Unlock()
-	if t.m.deleted || !t.m.def.Enabled {
+	if t.m.deleted || !t.m.def.Enabled || t.m.def.Paused {
 		return true
 	}
-	if t.m.shelf.aside.fresh() {
+	if t.m.shelf.Load().aside.fresh() {
 		return false
 	}
 	if r := t.m.runners[t.shard]; r != nil {

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -11,6 +12,7 @@ import (
 type shelf struct {
 	e     *Engine
 	m     *mapping
+	epoch uint64 // of the mapping
 	aside *Aside
 
 	// qmu guards the queue and what waits; it is never held over anything that takes time.
@@ -28,7 +30,7 @@ type shelf struct {
 }
 
 func newShelf(m *mapping) *shelf {
-	return &shelf{e: m.e, m: m, aside: newAside(defaultAsideLimits, m.e.opts.Jitter), recalls: map[uint64]chan Recalled{}}
+	return &shelf{e: m.e, m: m, epoch: m.epoch.Load(), aside: newAside(defaultAsideLimits, m.e.opts.Jitter), recalls: map[uint64]chan Recalled{}}
 }
 
 // post tells the machine of an event, soon.
@@ -92,9 +94,9 @@ func (s *shelf) act(a Action) Event {
 		}
 		return Fetched{Batch: a.Batch, Rows: rows, Err: err}
 	case Invoke:
-		s.m.invoke(a, a.Records[0].(asideRecord).Shard, s.post)
+		s.m.invoke(a, a.Records[0].(asideRecord).Shard, s.epoch, s.post)
 	case Transact:
-		s.m.transact(a, s, s.post)
+		s.m.transact(a, s, s, s.post)
 	case Deliver:
 		s.m.deliver(a, a.Records[0].(asideRecord).Shard, s.post)
 	case SetTimer:
@@ -152,6 +154,10 @@ func (s *shelf) recall(ctx context.Context, q Recall) (Recalled, error) {
 	s.qmu.Lock()
 	s.lastToken++
 	q.Token = s.lastToken
+	if s.m.over(s.epoch) {
+		s.qmu.Unlock()
+		return Recalled{}, ErrMoved
+	}
 	s.recalls[q.Token] = c
 	s.qmu.Unlock()
 	s.post(q)
@@ -162,6 +168,19 @@ func (s *shelf) recall(ctx context.Context, q Recall) (Recalled, error) {
 		return Recalled{}, ctx.Err()
 	case <-s.e.ctx.Done():
 		return Recalled{}, ErrStopped
+	}
+}
+
+// ErrMoved is the answer to who was at work on what is set aside when the mapping was moved.
+var ErrMoved = errors.New("the trigger has been moved meanwhile; try again")
+
+// abandonRecalls lets go of who waits for a machine that was retired.
+func (s *shelf) abandonRecalls() {
+	s.qmu.Lock()
+	defer s.qmu.Unlock()
+	for token, c := range s.recalls {
+		delete(s.recalls, token)
+		c <- Recalled{Err: ErrMoved}
 	}
 }
 

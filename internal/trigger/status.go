@@ -100,7 +100,7 @@ func (m *mapping) status(ctx context.Context) (MappingStatus, error) {
 	defer m.mu.Unlock()
 	st.Counters = m.past
 	st.OnFailure = m.tags.onFailure
-	m.shelf.aside.status(m.e.clock.instant(), &st)
+	m.shelf.Load().aside.status(m.e.clock.instant(), &st)
 	for _, r := range m.runners {
 		st.Counters.Add(r.counters())
 	}

@@ -32,11 +32,11 @@ type stager interface {
 }
 
 // transact commits the writes of an answer, in a goroutine of its own, and tells of the end.
-func (m *mapping) transact(t Transact, st stager, ended func(Event)) {
+func (m *mapping) transact(t Transact, st stager, shelf *shelf, ended func(Event)) {
 	m.e.calls.Add(1)
 	started := m.e.spawn(func() {
 		done := TransactDone{Batch: t.Batch}
-		err := m.e.commit.transact(m, t, st)
+		err := m.e.commit.transact(m, t, st, shelf)
 		if r, ok := errors.AsType[*Refused](err); ok {
 			done.Refused = r.Why
 		} else if err != nil {
@@ -52,7 +52,7 @@ func (m *mapping) transact(t Transact, st stager, ended func(Event)) {
 
 var errAbandoned = errors.New("the mapping was stopped")
 
-func (c *committer) transact(m *mapping, t Transact, st stager) error {
+func (c *committer) transact(m *mapping, t Transact, st stager, shelf *shelf) error {
 	c.writing.Lock()
 	unlock := sync.OnceFunc(c.writing.Unlock)
 	defer unlock()
@@ -60,17 +60,17 @@ func (c *committer) transact(m *mapping, t Transact, st stager) error {
 	if !ok {
 		return errAbandoned
 	}
-	if m.gone() {
+	if m.gone() || m.over(shelf.epoch) {
 		st.backChanges(own)
 		st.unstage(t.Batch)
 		return errAbandoned
 	}
-	shelf := m.shelf.aside.take()
+	others := shelf.aside.take()
 	x := Transaction{Scope: m.definition().Scope, Items: t.Items, Cause: t.Cause}
 	if row != nil {
 		x.Rows = []Row{*row}
 	}
-	for _, changes := range [][]AsideChange{own, shelf, removed} {
+	for _, changes := range [][]AsideChange{own, others, removed} {
 		if len(changes) > 0 {
 			x.Aside = append(x.Aside, AsideRows{m.uuid, changes})
 		}
@@ -87,8 +87,8 @@ func (c *committer) transact(m *mapping, t Transact, st stager) error {
 	if !applied {
 		st.unstage(t.Batch)
 		st.backChanges(own)
-		if len(shelf) > 0 {
-			m.shelf.backChanges(shelf)
+		if len(others) > 0 {
+			shelf.backChanges(others)
 		}
 		return err
 	}
@@ -96,8 +96,8 @@ func (c *committer) transact(m *mapping, t Transact, st stager) error {
 		if len(own) > 0 {
 			st.storedChanges(own)
 		}
-		if len(shelf) > 0 {
-			m.shelf.storedChanges(shelf)
+		if len(others) > 0 {
+			shelf.storedChanges(others)
 		}
 	}
 	return err

@@ -39,7 +39,9 @@ type Config struct {
 	// APIs are the HTTP APIs of the front door; nil: there are none.
 	APIs APISource
 	// Scope is used where a request names no account or region.
-	Scope  schema.Scope
+	Scope schema.Scope
+	// Now is the wall clock; nil: time.Now.
+	Now    func() time.Time
 	Logger *slog.Logger
 }
 
@@ -73,6 +75,7 @@ func New(c Config) http.Handler {
 	document("GET "+Prefix+"shards", h.shards)
 	document("POST "+Prefix+"shards/split", h.splitShards)
 	h.parkedOperations(document)
+	h.moves(document)
 	document("POST "+Prefix+"settle", h.settle)
 	document("POST "+Prefix+"invoke", h.invoke)
 	h.mux.HandleFunc("GET "+Prefix+"tail", h.tail)

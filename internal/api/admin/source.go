@@ -14,6 +14,7 @@ import (
 type Source interface {
 	ShardSource
 	ParkedSource
+	MoveSource
 
 	Status(ctx context.Context) (Status, error)
 
@@ -67,8 +68,9 @@ type Trigger struct {
 	StreamARN   string `json:"streamArn"`
 	FunctionARN string `json:"functionArn"`
 
-	State      string    `json:"state"`      // as AWS calls it: Enabled, Disabled, ...
-	LastResult string    `json:"lastResult"` // LastProcessingResult
+	State      string    `json:"state"`            // as AWS calls it: Enabled, Disabled, ...
+	Paused     bool      `json:"paused,omitempty"` // enabled, and delivers nothing for now
+	LastResult string    `json:"lastResult"`       // LastProcessingResult
 	Modified   time.Time `json:"modified"`
 
 	LagRecords uint64  `json:"lagRecords"` // durable records that have not ended
@@ -103,7 +105,7 @@ type Unread struct {
 	First   string    `json:"first"`
 	Last    string    `json:"last"`
 	Records uint64    `json:"records"`
-	Reason  string    `json:"reason"` // retention, log cap or stream
+	Reason  string    `json:"reason"` // retention, log cap, stream or skipped
 	Removed time.Time `json:"removed"`
 }
 
@@ -116,6 +118,7 @@ type Counts struct {
 	Dropped      uint64 `json:"dropped"`   // given up, and no destination was told
 	Delivered    uint64 `json:"delivered"` // given up, and the on-failure destination was told
 	Expired      uint64 `json:"expired"`
+	Skipped      uint64 `json:"skipped"` // passed by `triggers skip`
 	Invocations  uint64 `json:"invocations"`
 	Errors       uint64 `json:"errors"`
 	NotDelivered uint64 `json:"notDelivered"` // calls that did not reach the function

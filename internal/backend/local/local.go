@@ -232,9 +232,14 @@ func (b *Backend) CreateMapping(_ context.Context, m trigger.Mapping) (map[strin
 	rows := map[string]trigger.Checkpoint{}
 	for _, sh := range s.Shards() {
 		c := trigger.Checkpoint{Generation: m.Generation, Low: sh.Horizon()}
-		if m.Start == trigger.StartLatest {
+		if m.Start == trigger.StartLatest && m.StartAt.IsZero() {
 			_, c.Done = sh.End()
 			c.Low = sh.Head()
+		}
+		if !m.StartAt.IsZero() {
+			if c.Low, err = sh.Before(m.StartAt.UnixMilli()); err != nil {
+				return nil, err
+			}
 		}
 		c.Ordinal = c.Low.Lo
 		putCheckpoint(batch, uuid, sh.ID, &c)

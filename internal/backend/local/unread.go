@@ -30,7 +30,7 @@ const (
 	maxUnread     = 100
 )
 
-var unreadReasons = map[byte]stream.Why{'a': stream.AgeLoss, 'c': stream.CapLoss, 's': stream.StreamLoss}
+var unreadReasons = map[byte]stream.Why{'a': stream.AgeLoss, 'c': stream.CapLoss, 's': stream.StreamLoss, 'k': skippedBy}
 
 func unreadPrefix(uuid [16]byte) []byte {
 	return append([]byte{store.SpaceUnread}, uuid[:]...)

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+func newTriggersRewind() *cobra.Command {
+	return newMove("rewind", "Deliver records again, from a place on", `Deliver the records of a trigger again, from a place on:
+
+  HORIZON               the oldest record that is kept
+  2026-01-31T12:00:00Z  the first record of this moment or later; also seconds since 1970
+  2h                    the first record of the last two hours
+  SEQUENCE NUMBER       this record (and the shards that have come from its shard)
+
+Calls under way count for nothing; the trigger goes on when they have returned. Records that are
+held come again with the others; parked ones stay parked. A function that must not do things
+twice looks at eventID, which stays the same.`,
+		`  millstream triggers rewind 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --to 2h
+  millstream triggers rewind 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --to HORIZON`,
+		"where to go: HORIZON, a time, how long ago, or a sequence number", (*admin.Client).Rewind, "will come again")
+}
+
+func newTriggersSkip() *cobra.Command {
+	return newMove("skip", "Pass records unread, up to a place", `Have a trigger pass records unread:
+
+  LATEST                all that there are
+  2026-01-31T12:00:00Z  those before this moment; also seconds since 1970
+  2h                    those that are older than two hours
+  SEQUENCE NUMBER       up to and with this record (and its shard's parents)
+
+What was skipped is shown by 'triggers show', and comes back with 'rewind' as long as it is kept. A batch that
+blocks is in the way of its shard: 'triggers show' names its first record.`,
+		`  millstream triggers skip 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --to LATEST`,
+		"where to go: LATEST, a time, how long ago, or the sequence number of the last record to skip", (*admin.Client).Skip, "are skipped")
+}
+
+func newMove(name, short, long, example, usage string, move func(*admin.Client, context.Context, string, string) (admin.Moved, error), what string) *cobra.Command {
+	var flags clientFlags
+	var to string
+	cmd := &cobra.Command{
+		Use: name + " UUID --to PLACE", Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			m, err := move(client, cmd.Context(), args[0], to)
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), m)
+			}
+			if m.Shards == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "It was there already: nothing has changed.")
+				return nil
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Up to %d records of %d shards %s.\n", m.Records, m.Shards, what)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", usage)
+	_ = cmd.MarkFlagRequired("to")
+	flags.add(cmd)
+	return cmd
+}
+
+func newTriggersPause() *cobra.Command {
+	return newPause("pause", "Stop a trigger's deliveries for a while", `Stop a trigger's deliveries. Calls under way end and count; the trigger keeps its place and stays
+enabled for AWS's API, and records are kept for it (up to serve's --log-cap), until 'resume'.`, (*admin.Client).Pause,
+		"Paused. Go on with: millstream triggers resume %s\n")
+}
+
+func newTriggersResume() *cobra.Command {
+	return newPause("resume", "Go on with a paused trigger", "Go on with a trigger that 'pause' has stopped, from where it was.", (*admin.Client).Resume, "Trigger %s goes on.\n")
+}
+
+func newPause(name, short, long string, do func(*admin.Client, context.Context, string) (admin.Trigger, error), text string) *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use: name + " UUID", Short: short, Long: long, Args: cobra.ExactArgs(1),
+		Example: "  millstream triggers " + name + " 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			t, err := do(client, cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), t)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), text, t.UUID)
+			return nil
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}

@@ -1,0 +1,39 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Moved is what came of a move of a trigger: how many records come again or were skipped, at most, and
+// how many shards have a new position.
+type Moved struct {
+	Records uint64 `json:"records"`
+	Shards  int    `json:"shards"`
+}
+
+// Rewind sets a trigger back: to is HORIZON, a time (RFC 3339 or seconds since 1970), how long ago (2h), or a
+// sequence number, whose record is the first that comes again.
+func (c *Client) Rewind(ctx context.Context, uuid, to string) (m Moved, err error) {
+	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/rewind", url.Values{"to": {to}}, nil, &m)
+	return m, err
+}
+
+// Skip sets a trigger forward: to is LATEST, a time, how long ago, or the sequence number of the last record that is skipped.
+func (c *Client) Skip(ctx context.Context, uuid, to string) (m Moved, err error) {
+	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/skip", url.Values{"to": {to}}, nil, &m)
+	return m, err
+}
+
+// Pause stops a trigger's deliveries; what is under way ends and counts. Resume goes on.
+func (c *Client) Pause(ctx context.Context, uuid string) (t Trigger, err error) {
+	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/pause", nil, nil, &t)
+	return t, err
+}
+
+// Resume ends a Pause.
+func (c *Client) Resume(ctx context.Context, uuid string) (t Trigger, err error) {
+	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/resume", nil, nil, &t)
+	return t, err
+}

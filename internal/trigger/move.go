@@ -1,0 +1,432 @@
+package trigger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/seqnum"
+)
+
+// Place is where a mapping is moved to, or begins, in every shard. One of its members is set.
+type Place struct {
+	Horizon bool       // the oldest record that the API shows
+	Latest  bool       // behind the newest record
+	Time    time.Time  // the first record of this moment or later
+	Record  seqnum.Num // the record with this number
+}
+
+// Located is a place in one shard.
+type Located struct {
+	// Low is the position before the first record at the place, with its ordinal and, if known, its time.
+	Low     seqnum.Num
+	Ordinal uint64
+	Time    int64
+	// Here: the shard has the Record that was asked for; Low is right before it.
+	Here bool
+}
+
+// Skip is a range of records that a person had a mapping skip.
+type Skip struct {
+	Shard string
+	Missed
+}
+
+// Repositioned is what a move changes, stored in one batch: the definition with its new
+// generation, whole rows in place of earlier ones with their windows, what is set aside no longer, and
+// what was skipped.
+type Repositioned struct {
+	Mapping Mapping
+	Rows    []Row
+	Aside   []AsideChange
+	Skipped []Skip
+}
+
+// Moved tells what came of a move.
+type Moved struct {
+	// Records counts those that will be delivered again, or were skipped; an upper bound
+	// when lanes were ahead of others.
+	Records uint64
+	Shards  int // that have a new position
+}
+
+// Errors of moves, for people.
+var (
+	ErrNoRecord = errors.New("no shard of the stream keeps a record with this sequence number")
+	ErrAmbig    = errors.New("several shards have a record with this sequence number; give a time instead")
+)
+
+// Rewind sets a mapping back: its records from the place on are delivered again. A shard in which it has not
+// got so far stays as it is. Records of the place and later that are held are forgotten, because
+// they come again; parked ones stay. Calls under way count for nothing, and the
+// new ones begin when those have returned, so that no key has two.
+//
+// A move by record concerns the shard that has it, and the shards that have come from that one.
+func (e *Engine) Rewind(ctx context.Context, uuid string, to Place) (Moved, error) {
+	return e.move(ctx, uuid, to, false)
+}
+
+// Skip sets a mapping forward: its records before the place (by record: up to and with it) are passed
+// unread. The ranges are kept with the mapping, counted and logged. What is set aside stays. Otherwise as Rewind.
+func (e *Engine) Skip(ctx context.Context, uuid string, to Place) (Moved, error) {
+	return e.move(ctx, uuid, to, true)
+}
+
+func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) (Moved, error) {
+	e.mu.Lock()
+	m := e.mappings[uuid]
+	e.mu.Unlock()
+	if m == nil {
+		return Moved{}, ErrNoMapping
+	}
+	m.op.Lock()
+	defer m.op.Unlock()
+	if m.gone() {
+		return Moved{}, ErrNoMapping
+	}
+	shards, err := e.opts.Backend.Shards(ctx, m.stream)
+	if err != nil {
+		return Moved{}, err
+	}
+	places, err := e.locate(ctx, m.stream, shards, to, forward)
+	if err != nil {
+		return Moved{}, err
+	}
+
+	begins := map[string]Located{} // of the shards
+	for _, s := range shards {
+		if begins[s.ID], err = e.opts.Backend.Locate(ctx, m.stream, s.ID, Place{Horizon: true}); err != nil {
+			return Moved{}, err
+		}
+	}
+
+	m.retire()
+	r, moved := m.repositioned(shards, begins, places, forward)
+	if !forward {
+		r.Aside, err = m.heldAgain(ctx, r.Rows)
+	}
+	if err == nil {
+		err = e.opts.Backend.Reposition(ctx, r)
+	}
+	if err != nil {
+		return Moved{}, errors.Join(err, m.revive(ctx))
+	}
+	m.mu.Lock()
+	m.def = r.Mapping
+	for _, row := range r.Rows {
+		m.rows[row.Shard] = row.Checkpoint
+	}
+	for _, s := range r.Skipped {
+		m.past.Skipped += s.Count
+	}
+	m.mu.Unlock()
+	for _, s := range r.Skipped {
+		e.log.Warn("records were skipped", "mapping", uuid, "shard", s.Shard, "records", s.Count, "first", s.First.String(), "last", s.Last.String())
+	}
+	return moved, m.revive(ctx)
+}
+
+// locate finds the place in every shard that is concerned.
+func (e *Engine) locate(ctx context.Context, arn string, shards []Shard, to Place, forward bool) (map[string]Located, error) {
+	all := map[string]Located{}
+	var here []string
+	for _, s := range shards {
+		l, err := e.opts.Backend.Locate(ctx, arn, s.ID, to)
+		if err != nil {
+			return nil, err
+		}
+		if l.Here {
+			here = append(here, s.ID)
+		}
+		all[s.ID] = l
+	}
+	if to.Record.IsZero() {
+		return all, nil
+	}
+	switch len(here) {
+	case 0:
+		return nil, ErrNoRecord
+	case 1:
+	default:
+		return nil, ErrAmbig
+	}
+	// The shard itself, and what comes after it (rewinding: from their beginnings) or
+	// came before it (skipping: to their ends).
+	shard := here[0]
+	one := all[shard]
+	if forward {
+		one.Low, one.Ordinal, one.Time = to.Record, one.Ordinal+1, 0
+	}
+	concerned := map[string]Located{shard: one}
+	relatives := descendants(shards, shard)
+	edge := Place{Horizon: true}
+	if forward {
+		relatives, edge = ancestors(shards, shard), Place{Latest: true}
+	}
+	for _, id := range relatives {
+		l, err := e.opts.Backend.Locate(ctx, arn, id, edge)
+		if err != nil {
+			return nil, err
+		}
+		concerned[id] = l
+	}
+	return concerned, nil
+}
+
+// descendants lists the shards that have come from one; shards are parents first.
+func descendants(shards []Shard, of string) (ids []string) {
+	from := map[string]bool{of: true}
+	for _, s := range shards {
+		if from[s.Parent] {
+			from[s.ID] = true
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+func ancestors(shards []Shard, of string) (ids []string) {
+	for _, s := range slices.Backward(shards) {
+		if s.ID == of && s.Parent != "" {
+			ids, of = append(ids, s.Parent), s.Parent
+		}
+	}
+	return ids
+}
+
+// repositioned works out what a move changes. The mapping's machines are retired.
+func (m *mapping) repositioned(shards []Shard, begins, places map[string]Located, forward bool) (Repositioned, Moved) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := Repositioned{Mapping: m.def}
+	r.Mapping.Generation++
+	r.Mapping.Modified = m.e.opts.Now().UTC().Round(0)
+	var moved Moved
+	again := map[string]bool{} // shards that have not ended any more
+	for _, s := range shards {
+		at, concerned := places[s.ID]
+		row, known := m.rows[s.ID]
+		if !known {
+			row.Low, row.Ordinal = begins[s.ID].Low, begins[s.ID].Ordinal
+		}
+		var next Checkpoint
+		switch {
+		case !concerned:
+			continue
+		case forward:
+			if row.Done || !row.Low.Less(at.Low) {
+				continue
+			}
+			next = row.forward(at)
+			skip := Skip{s.ID, Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
+			moved.Records += skip.Count
+			r.Skipped = append(r.Skipped, skip)
+		default:
+			// It is not there yet; but no shard has ended before its parent.
+			if !known || !again[s.Parent] && (row.Done && !at.Low.Less(s.Head) || !row.Done && !at.Low.Less(row.Low) && !row.aheadOf(at.Low)) {
+				continue
+			}
+			again[s.ID] = true
+			next = row.back(at)
+			if at.Ordinal < row.Ordinal {
+				moved.Records += row.Ordinal - at.Ordinal
+			}
+		}
+		next.Generation, next.Expired = r.Mapping.Generation, row.Expired
+		moved.Shards++
+		r.Rows = append(r.Rows, Row{UUID: m.uuid, Shard: s.ID, Checkpoint: next, WindowEnded: true})
+	}
+	return r, moved
+}
+
+// forward is a checkpoint from which everything up to a place has been passed.
+func (cp Checkpoint) forward(at Located) Checkpoint {
+	next := at.checkpoint()
+	for _, a := range cp.Ahead {
+		if at.Low.Less(a.Seq) {
+			next.Ahead = append(next.Ahead, a)
+		}
+	}
+	return next
+}
+
+// back is a checkpoint from which nothing behind a place has ended.
+func (cp Checkpoint) back(at Located) Checkpoint {
+	if !cp.Low.Less(at.Low) {
+		return at.checkpoint()
+	}
+	next := Checkpoint{Low: cp.Low, Ordinal: cp.Ordinal, Time: cp.Time} // only lanes ahead have passed it
+	for _, a := range cp.Ahead {
+		if at.Low.Less(a.Seq) {
+			a.Seq = at.Low
+		}
+		next.Ahead = append(next.Ahead, a)
+	}
+	return next
+}
+
+func (l Located) checkpoint() Checkpoint {
+	return Checkpoint{Low: l.Low, Ordinal: l.Ordinal, Time: l.Time}
+}
+
+// aheadOf reports whether some virtual lane has got past a position.
+func (cp Checkpoint) aheadOf(at seqnum.Num) bool {
+	return slices.ContainsFunc(cp.Ahead, func(a LanePosition) bool { return at.Less(a.Seq) })
+}
+
+// heldAgain lists the held records that come again with new rows, to be removed.
+func (m *mapping) heldAgain(ctx context.Context, rows []Row) (removed []AsideChange, err error) {
+	at := map[string]Checkpoint{}
+	for _, r := range rows {
+		at[r.Shard] = r.Checkpoint
+	}
+	const page = 1000
+	for from := (AsideKey{}); ; {
+		held, err := m.e.opts.Backend.Aside(ctx, m.uuid, from, page, MaxPayload, true)
+		if err != nil || len(held) == 0 {
+			return removed, err
+		}
+		for i := range held {
+			k := held[i].AsideKey
+			if cp, ok := at[k.Shard]; ok && held[i].Kind == Held && !cp.covers(k) {
+				removed = append(removed, AsideChange{Key: k})
+			}
+		}
+		from = held[len(held)-1].after()
+	}
+}
+
+func (cp Checkpoint) covers(k AsideKey) bool {
+	return !cp.Low.Less(k.Seq) || slices.ContainsFunc(cp.Ahead, func(a LanePosition) bool {
+		return uint64(a.Lane) == k.Hash%VirtualLanes && !a.Seq.Less(k.Seq)
+	})
+}
+
+// retire ends all machines of a mapping for good, without waiting for calls under way: what becomes
+// of them changes nothing any more. When it has returned nothing of them is stored, and rows
+// are the positions on the disk. revive begins anew.
+func (m *mapping) retire() {
+	_ = m.e.commit.write(true) // what has ended by now need not come again; a failure is logged, and costs no more than that
+	m.mu.Lock()
+	m.moving, m.waiting = true, true
+	m.epoch.Add(1)
+	m.mu.Unlock()
+	m.e.commit.barrier()
+	shelf := m.shelf.Load()
+	shelf.stopTimer()
+	shelf.abandonRecalls()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.past.Add(shelf.aside.counts())
+	for id, r := range m.runners {
+		r.stopTimer()
+		m.rows[id] = r.stored()
+		m.past.Add(r.counters())
+	}
+	for id, r := range m.finished {
+		m.rows[id] = r.stored()
+	}
+	clear(m.runners)
+	clear(m.finished)
+}
+
+// over reports whether what a machine of an epoch does counts for nothing.
+func (m *mapping) over(epoch uint64) bool {
+	return epoch != m.epoch.Load() && planted != bugMovedLate
+}
+
+// revive makes what retire has ended anew, from what is stored; it runs once the calls that were
+// under way have returned.
+func (m *mapping) revive(ctx context.Context) error {
+	shelf := newShelf(m)
+	err := shelf.load(context.WithoutCancel(ctx))
+	if err != nil {
+		err = fmt.Errorf("what trigger %s has set aside cannot be read, and it stands still until the next start: %w", m.uuid, err)
+	}
+	m.shelf.Store(shelf)
+	m.mu.Lock()
+	m.moving = err != nil
+	m.mu.Unlock()
+	if err == nil {
+		m.resume()
+	}
+	m.e.progress.notify()
+	return err
+}
+
+// resume begins deliveries again after a move, unless calls of before it are under way: then the last of them does.
+func (m *mapping) resume() {
+	m.mu.Lock()
+	begins := m.waiting && !m.moving && m.under.Load() == 0
+	if begins {
+		m.waiting = false
+	}
+	m.mu.Unlock()
+	if begins {
+		m.begin()
+	}
+}
+
+// enter notes that a call of the function begins; false: its machine is of an earlier epoch.
+func (m *mapping) enter(epoch uint64) bool {
+	m.under.Add(1)
+	if m.over(epoch) {
+		m.leave()
+		return false
+	}
+	return true
+}
+
+func (m *mapping) leave() {
+	if m.under.Add(-1) == 0 {
+		m.resume()
+	}
+}
+
+// Pause stops deliveries without letting go of anything: what is under way ends and counts, the mapping
+// stays enabled for AWS's API, and the log is kept for it. Resume goes on.
+func (e *Engine) Pause(ctx context.Context, uuid string) error { return e.setPaused(ctx, uuid, true) }
+
+// Resume ends a Pause.
+func (e *Engine) Resume(ctx context.Context, uuid string) error { return e.setPaused(ctx, uuid, false) }
+
+func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error {
+	e.mu.Lock()
+	m := e.mappings[uuid]
+	e.mu.Unlock()
+	if m == nil {
+		return ErrNoMapping
+	}
+	m.op.Lock()
+	defer m.op.Unlock()
+	if m.gone() {
+		return ErrNoMapping
+	}
+	def := m.definition()
+	if def.Paused == paused {
+		return nil
+	}
+	def.Paused = paused
+	def.Modified = e.opts.Now().UTC().Round(0)
+	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.def = def
+	if paused {
+		m.post(Drain{})
+	}
+	m.mu.Unlock()
+	if !paused {
+		m.begin()
+	}
+	e.progress.notify()
+	return nil
+}
+
+// delivers reports whether a mapping is to deliver records. The caller holds mu.
+func (m *mapping) delivers() bool {
+	return m.def.Enabled && !m.def.Paused && !m.deleted && !m.waiting
+}

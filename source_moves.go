@@ -1,0 +1,43 @@
+package millstream
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+func (a source) Rewind(ctx context.Context, uuid string, to admin.Place) (admin.Moved, error) {
+	m, err := a.s.engine.Rewind(ctx, uuid, trigger.Place(to))
+	return admin.Moved(m), moveError(uuid, err)
+}
+
+func (a source) Skip(ctx context.Context, uuid string, to admin.Place) (admin.Moved, error) {
+	m, err := a.s.engine.Skip(ctx, uuid, trigger.Place(to))
+	return admin.Moved(m), moveError(uuid, err)
+}
+
+func (a source) Pause(ctx context.Context, uuid string) error {
+	return moveError(uuid, a.s.engine.Pause(ctx, uuid))
+}
+
+func (a source) Resume(ctx context.Context, uuid string) error {
+	return moveError(uuid, a.s.engine.Resume(ctx, uuid))
+}
+
+func moveError(uuid string, err error) error {
+	switch {
+	case errors.Is(err, trigger.ErrNoMapping):
+		return noTrigger(uuid)
+	case errors.Is(err, trigger.ErrNoRecord), errors.Is(err, trigger.ErrAmbig):
+		return admin.BadRequest(err.Error())
+	case errors.Is(err, trigger.ErrNoStream):
+		return admin.BadRequest("the stream of trigger " + uuid + " is gone, and its records with it")
+	}
+	return err
+}
+
+func noTrigger(uuid string) error {
+	return admin.NotFound("there is no event source mapping " + uuid + "; `millstream triggers ls` lists them")
+}
