@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"internal/function/runner":  {"internal/schema"},
 	"internal/function/http":    {"internal/schema", "internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
-	"internal/trigger":          {"internal/awserr", "internal/item", "internal/pattern", "internal/schema", "internal/seqnum", "internal/worker"},
+	"internal/trigger":          {"internal/awserr", "internal/expr", "internal/item", "internal/pattern", "internal/schema", "internal/seqnum", "internal/worker"},
 	"internal/backend/local": {
 		"internal/awserr", "internal/item", "internal/request", "internal/schema", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/function", "internal/trigger", "internal/worker",

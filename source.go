@@ -91,7 +91,7 @@ func triggerOf(st *trigger.MappingStatus) admin.Trigger {
 		SetAside: admin.SetAside{
 			Held: st.Held, Telling: st.Telling, Parked: st.Parked, Bytes: st.AsideBytes, Full: st.Full, Blocked: blockedOf(st.HeldBlocked),
 		},
-		Filters: st.Filters, ReportItemFailures: st.ReportItemFailures, BisectOnError: st.BisectOnError,
+		Filters: st.Filters, When: st.When, ReportItemFailures: st.ReportItemFailures, BisectOnError: st.BisectOnError,
 		TumblingWindowSeconds: st.TumblingWindowSeconds, Destination: st.Destination,
 	}
 	for i := range st.Shards {

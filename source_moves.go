@@ -26,6 +26,14 @@ func (a source) Resume(ctx context.Context, uuid string) error {
 	return moveError(uuid, a.s.engine.Resume(ctx, uuid))
 }
 
+func (a source) SetWhen(ctx context.Context, uuid, when string) error {
+	err := a.s.engine.SetWhen(ctx, uuid, when)
+	if bad, ok := errors.AsType[*trigger.BadCondition](err); ok {
+		return admin.BadRequest("the condition is not right: " + bad.Why)
+	}
+	return moveError(uuid, err)
+}
+
 func moveError(uuid string, err error) error {
 	switch {
 	case errors.Is(err, trigger.ErrNoMapping):

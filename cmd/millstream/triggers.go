@@ -20,7 +20,7 @@ func newTriggers() *cobra.Command {
 Triggers are made with AWS's own API (aws lambda create-event-source-mapping); here
 is what AWS does not show of them.`,
 	}
-	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume())
+	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume(), newTriggersSet())
 	return cmd
 }
 
@@ -122,6 +122,9 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("On failure", "%s", strings.TrimSuffix(t.OnFailure+", "+t.Destination, ", "))
 	for _, f := range t.Filters {
 		row("Filter", "%s", f)
+	}
+	if t.When != "" {
+		row("When", "%s", t.When)
 	}
 	c := t.Counts
 	row("Since start", "%d records read, %d filtered out, %d handed over in %d calls; %d calls failed, %d did not reach the function",

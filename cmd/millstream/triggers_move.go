@@ -104,3 +104,43 @@ func newPause(name, short, long string, do func(*admin.Client, context.Context, 
 	flags.add(cmd)
 	return cmd
 }
+
+func newTriggersSet() *cobra.Command {
+	var flags clientFlags
+	var when string
+	cmd := &cobra.Command{
+		Use:   "set UUID --when CONDITION",
+		Short: "Give a trigger a condition on what has changed",
+		Long: `Give a trigger a condition on what has changed, beside its filters. It is DynamoDB's condition language over
+OLD and NEW, the item before and after the change:
+
+  OLD.status <> NEW.status               whose status has changed, and new items
+  attribute_not_exists(OLD)              new items only
+  NEW.total > 100 AND NEW.kind = 'order'
+  NEW."odd name"[0] = true               names with other characters are in double quotes
+
+Text is in single quotes; numbers, true, false and null are written as they are. What is missing is equal to nothing,
+and <> of it holds. A stream that does not carry old images has no OLD. An empty condition takes it away.`,
+		Example: `  millstream triggers set 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --when 'OLD.status <> NEW.status'`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			t, err := client.SetWhen(cmd.Context(), args[0], when)
+			if err != nil {
+				return err
+			}
+			if flags.json {
+				return printJSON(cmd.OutOrStdout(), t)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "Set.")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&when, "when", "", "the condition")
+	_ = cmd.MarkFlagRequired("when")
+	flags.add(cmd)
+	return cmd
+}

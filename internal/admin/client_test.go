@@ -154,6 +154,11 @@ func (s *source) Resume(_ context.Context, uuid string) error {
 	return nil
 }
 
+func (s *source) SetWhen(_ context.Context, uuid, when string) error {
+	s.places = append(s.places, "when "+uuid+" "+when)
+	return nil
+}
+
 // TestMoves: the places that a person may write, and which call takes which.
 func TestMoves(t *testing.T) {
 	s := &source{}
@@ -185,6 +190,10 @@ func TestMoves(t *testing.T) {
 		if err != nil || len(s.places) != 1 || s.places[0] != m.want || got.Records != 8 || got.Shards != 7 {
 			t.Errorf("%s: %v, %+v, %v", m.to, s.places, got, err)
 		}
+	}
+	s.places = nil
+	if got, err := c.SetWhen(t.Context(), "text", "OLD.a <> NEW.a & b"); err != nil || got.UUID == "" || s.places[0] != "when text OLD.a <> NEW.a & b" {
+		t.Error(got, err, s.places)
 	}
 	s.places = nil
 	for _, pause := range []func(context.Context, string) (admin.Trigger, error){c.Pause, c.Resume} {

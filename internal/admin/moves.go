@@ -26,6 +26,12 @@ func (c *Client) Skip(ctx context.Context, uuid, to string) (m Moved, err error)
 	return m, err
 }
 
+// SetWhen gives a trigger a condition on changes, such as OLD.status <> NEW.status; the empty one takes it away.
+func (c *Client) SetWhen(ctx context.Context, uuid, condition string) (t Trigger, err error) {
+	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/when", url.Values{"condition": {condition}}, nil, &t)
+	return t, err
+}
+
 // Pause stops a trigger's deliveries; what is under way ends and counts. Resume goes on.
 func (c *Client) Pause(ctx context.Context, uuid string) (t Trigger, err error) {
 	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/pause", nil, nil, &t)

@@ -53,6 +53,7 @@ type Trigger struct {
 	MaximumRecordAge      int    `json:"maximumRecordAgeSeconds"` // -1: endless
 
 	Filters               []string `json:"filters,omitempty"`
+	When                  string   `json:"when,omitempty"` // a condition on the change that must hold besides
 	ReportItemFailures    bool     `json:"reportBatchItemFailures,omitempty"`
 	BisectOnError         bool     `json:"bisectBatchOnFunctionError,omitempty"`
 	TumblingWindowSeconds int      `json:"tumblingWindowSeconds,omitempty"`

@@ -9,6 +9,11 @@ func MappingNotFound() *Error {
 	return LambdaNotFound("The resource you requested does not exist.")
 }
 
+// MappingOfTagsNotFound is the answer of the tag operations for an unknown mapping.
+func MappingOfTagsNotFound(arn string) *Error {
+	return LambdaNotFound("Event source mapping not found: " + arn)
+}
+
 // MappingExists is the answer to a second mapping of a function on a stream (the
 // blanks within the quotes are AWS's).
 func MappingExists(streamARN, function, uuid string) *Error {

@@ -77,6 +77,7 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest
 	if err := e.checkDefinition(def); err != nil {
 		return View{}, err
 	}
+	def.StartAt, def.Snapshot = e.startOf(def)
 	key := pair{arn, stream.ARN}
 	if err := e.reserve(key, def.UUID); err != nil {
 		return View{}, err
@@ -209,6 +210,7 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 		return View{}, err
 	}
 	tags := e.extensions(def)
+	m.gate.limit(tags.inFlight, tags.rate)
 	m.mu.Lock()
 	m.def, m.tags = def, tags
 	switch {
@@ -250,6 +252,7 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	m.mu.Lock()
 	m.post(Stop{Generation: def.Generation + 1})
 	m.mu.Unlock()
+	m.gate.wake()
 	// From here on the committer makes no row of this mapping; one that it may be
 	// writing now must not come back after the delete.
 	e.commit.barrier()

@@ -97,8 +97,8 @@ func TestCreateErrors(t *testing.T) {
 			"ValidationException: 1 validation error detected: Value 'Everything' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy enum value set: [EventCount, ErrorCount, KafkaMetrics]"},
 		{"metrics of others", func(r *CreateRequest) { r.MetricsConfig = &MetricsConfig{Metrics: []string{"KafkaMetrics"}} },
 			"InvalidParameterValueException: Unsupported MetricsConfig parameter for given event source mapping type"},
-		{"tag", func(r *CreateRequest) { r.Tags = map[string]string{"millstream:rate": "5"} },
-			"InvalidParameterValueException: The tag millstream:rate is not supported by this version of Millstream: leave it out"},
+		{"tag", func(r *CreateRequest) { r.Tags = map[string]string{"millstream:speed": "5"} },
+			"InvalidParameterValueException: The tag millstream:speed is not supported by this version of Millstream: leave it out"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -256,6 +256,15 @@ func (b incarnation) CreateMapping(_ context.Context, m Mapping) (map[string]Che
 			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: sh.Head, Ordinal: sh.Records, Done: sh.Closed}
 		}
 	}
+	if !m.StartAt.IsZero() {
+		for _, sh := range s.shards {
+			n := slices.IndexFunc(sh.log, func(r *testRecord) bool { return r.Time() >= m.StartAt.UnixMilli() })
+			if n < 0 {
+				n = len(sh.log)
+			}
+			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: num(uint64(n)), Ordinal: uint64(n)}
+		}
+	}
 	b.mappings[m.UUID] = StoredMapping{Mapping: m, Checkpoints: maps.Clone(rows)}
 	return rows, b.alive()
 }

@@ -3,6 +3,7 @@ package trigger
 import (
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/expr"
 	"github.com/millstreamdb/millstream/internal/pattern"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 )
@@ -57,10 +58,11 @@ type Params struct {
 	MaxAge      time.Duration // below 0: endless
 
 	Filters        pattern.Filters // none: every record passes
-	ReportFailures bool            // the answer may name the items that failed
-	Bisect         bool            // a failed batch is cut in two
-	Tumbling       time.Duration   // length of the tumbling windows; 0: none. Asks for Factor 1
-	Destination    string          // ARN that is told of what is given up; may be empty
+	When           *expr.Transition
+	ReportFailures bool          // the answer may name the items that failed
+	Bisect         bool          // a failed batch is cut in two
+	Tumbling       time.Duration // length of the tumbling windows; 0: none. Asks for Factor 1
+	Destination    string        // ARN that is told of what is given up; may be empty
 	OnFailure      OnFailure
 	ExactlyOnce    bool // the answer's writes commit with the position
 }

@@ -163,9 +163,9 @@ func (s *step) pageRead(ev PageRead) {
 	}
 }
 
-// passes reports whether the filters want a record.
+// passes reports whether the filters and the condition want a record.
 func (m *Machine) passes(rec Record) bool {
-	return len(m.p.Filters) == 0 || m.p.Filters.Match(rec)
+	return (len(m.p.Filters) == 0 || m.p.Filters.Match(rec)) && (m.p.When == nil || m.p.When.Eval(rec.Image("OldImage"), rec.Image("NewImage")))
 }
 
 // readFailed puts the next read off.

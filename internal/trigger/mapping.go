@@ -26,6 +26,8 @@ type Mapping struct {
 	Generation  uint64           `json:"generation"`       // raised by every control operation
 	Start       StartingPosition `json:"start"`
 	// StartAt, if not zero, stands in the place of Start: the first record is the first of this moment or later.
+	// Snapshot: the items that there were when it was made come first, as inserts.
+	Snapshot bool      `json:"snapshot,omitempty"`
 	StartAt  time.Time `json:"startAt,omitzero"`
 	Created  time.Time `json:"created"`
 	Modified time.Time `json:"modified"`
@@ -40,6 +42,7 @@ type Mapping struct {
 	ReportItemFailures      bool `json:"reportItemFailures,omitempty"`
 
 	Filters     []string `json:"filters,omitempty"`     // patterns; a record passes when one matches
+	When        string   `json:"when,omitempty"`        // a condition on the change (expr.Transition) that must hold besides; empty: none
 	Destination string   `json:"destination,omitempty"` // ARN for what is given up
 	Metrics     []string `json:"metrics,omitempty"`     // groups of AWS's metrics that were asked for
 

@@ -313,6 +313,7 @@ func (m *mapping) retire() {
 	m.moving, m.waiting = true, true
 	m.epoch.Add(1)
 	m.mu.Unlock()
+	m.gate.wake()
 	m.e.commit.barrier()
 	shelf := m.shelf.Load()
 	shelf.stopTimer()
@@ -419,6 +420,7 @@ func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error 
 		m.post(Drain{})
 	}
 	m.mu.Unlock()
+	m.gate.wake()
 	if !paused {
 		m.begin()
 	}

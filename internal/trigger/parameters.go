@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/expr"
 	"github.com/millstreamdb/millstream/internal/pattern"
 )
 
@@ -214,7 +216,11 @@ func (d *DestinationConfig) onFailure() string {
 // checkTogether is about members that must fit each other, in the definition as
 // it will be.
 func (m *Mapping) checkTogether() error {
-	if m.TumblingWindowSeconds > 0 && m.ParallelizationFactor > 1 {
+	tumbling := m.TumblingWindowSeconds > 0
+	if n, ok := number(m.Tags[tagTumbling], maxWindow); ok {
+		tumbling = n > 0
+	}
+	if tumbling && m.ParallelizationFactor > 1 {
 		return awserr.TumblingWithFactor()
 	}
 	return nil
@@ -257,20 +263,28 @@ func params(m Mapping, x extensions) Params {
 		Generation:     m.Generation,
 		FunctionARN:    m.FunctionARN,
 		BatchSize:      m.BatchSize,
-		Window:         time.Duration(m.BatchingWindowSeconds) * time.Second,
+		Window:         time.Duration(cmp.Or(x.batching, m.BatchingWindowSeconds)) * time.Second,
 		Factor:         m.ParallelizationFactor,
 		MaxRetries:     m.MaximumRetryAttempts,
 		MaxAge:         time.Duration(m.MaximumRecordAgeSeconds) * time.Second,
 		ReportFailures: m.ReportItemFailures,
 		Bisect:         m.BisectOnError,
-		Tumbling:       time.Duration(m.TumblingWindowSeconds) * time.Second,
+		Tumbling:       time.Duration(cmp.Or(x.tumbling, m.TumblingWindowSeconds)) * time.Second,
 		Destination:    m.Destination,
 		OnFailure:      x.onFailure,
 		ExactlyOnce:    x.exactlyOnce,
 	}
+	if p.Tumbling > 0 {
+		p.Factor = 1 // checked when the mapping is made; but its function's tags may say so later
+	}
 	for _, text := range m.Filters {
 		if f, err := pattern.Parse(text); err == nil {
 			p.Filters = append(p.Filters, f)
+		}
+	}
+	if m.When != "" {
+		if when, err := expr.ParseTransition(m.When); err == nil {
+			p.When = when
 		}
 	}
 	return p

@@ -193,8 +193,15 @@ func (m *mapping) invoke(a Invoke, shard string, epoch uint64, ended func(Event)
 	m.e.calls.Add(1)
 	m.e.pace.called(m.e.clock.instant().Mono)
 	started := m.e.spawn(func() {
+		if !m.gate.enter(m.e.ctx, func() bool { return m.wants(epoch) }) {
+			m.leave()
+			m.e.callEnded()
+			ended(InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn"}})
+			return
+		}
 		began := time.Now()
 		res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, payload(a, shard, m.stream))
+		m.gate.leave()
 		m.leave()
 		if m.e.ctx.Err() != nil && res.Outcome != Succeeded {
 			// The engine cancelled the call: that is no failure of the function.
@@ -222,6 +229,13 @@ func (m *mapping) invoke(a Invoke, shard string, epoch uint64, ended func(Event)
 		m.leave()
 		m.e.callEnded()
 	}
+}
+
+// wants reports whether a call that waits for its turn is still to be made.
+func (m *mapping) wants(epoch uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.over(epoch) && m.delivers()
 }
 
 // newest is the time of the newest record, or of the newest that a closed window knows.

@@ -22,6 +22,7 @@ type mapping struct {
 	under atomic.Int64          // calls of the function under way
 	// epoch is raised by a move: what machines of an earlier one do changes nothing any more.
 	epoch atomic.Uint64
+	gate  gate
 
 	// op serialises control operations.
 	op sync.Mutex
@@ -47,6 +48,7 @@ func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *mapping {
 		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, tags: e.extensions(def),
 		runners: map[string]*runner{}, rows: map[string]Checkpoint{}, finished: map[string]*runner{},
 	}
+	m.gate.limit(m.tags.inFlight, m.tags.rate)
 	m.shelf.Store(newShelf(m))
 	maps.Copy(m.rows, rows)
 	return m

@@ -18,6 +18,8 @@ type MoveSource interface {
 	// Pause and Resume stop deliveries and go on.
 	Pause(ctx context.Context, uuid string) error
 	Resume(ctx context.Context, uuid string) error
+	// SetWhen gives a trigger a condition on changes; the empty one takes it away.
+	SetWhen(ctx context.Context, uuid, when string) error
 }
 
 // Place is where a trigger is moved to. One of the members is set.
@@ -83,6 +85,12 @@ func (h *handler) moves(document func(pattern string, answer func(*http.Request)
 			return "a trigger skips to LATEST, a time or a sequence number; to go to HORIZON, rewind"
 		}
 		return ""
+	})
+	document("POST "+Prefix+"triggers/{uuid}/when", func(r *http.Request) (any, error) {
+		if err := h.Source.SetWhen(r.Context(), r.PathValue("uuid"), r.URL.Query().Get("condition")); err != nil {
+			return nil, err
+		}
+		return h.Source.Trigger(r.Context(), r.PathValue("uuid"))
 	})
 	for name, f := range map[string]func(context.Context, string) error{"pause": h.Source.Pause, "resume": h.Source.Resume} {
 		document("POST "+Prefix+"triggers/{uuid}/"+name, func(r *http.Request) (any, error) {

@@ -2,11 +2,13 @@ package lambda
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,6 +32,9 @@ type mappingServer interface {
 	// Serve answers one call whose path begins with /2015-03-31/event-source-mappings.
 	// The body was read whole and the caller authenticated.
 	Serve(w http.ResponseWriter, r *http.Request, scope schema.Scope, body []byte)
+	// TagsOf and Retag are about the tags of one, by its ARN and UUID.
+	TagsOf(scope schema.Scope, arn, uuid string) (map[string]string, error)
+	Retag(ctx context.Context, scope schema.Scope, arn, uuid string, change func(tags map[string]string)) error
 }
 
 // Options of New.
@@ -161,9 +166,6 @@ func route(method string, p []string) (op operation, name string) {
 	case len(p) >= 3 && p[0] == "2017-03-31" && p[1] == "tags":
 		// An ARN whose slashes were not encoded is put together again.
 		arn := strings.Join(p[2:], "/")
-		if strings.Contains(arn, ":event-source-mapping:") {
-			return operation{}, "" // tags of mappings are set when they are made, and only then
-		}
 		return pick(method, "GET", operation{name: "ListTags", serve: listTags}, "POST", operation{name: "TagResource", serve: tagResource}, "DELETE", operation{name: "UntagResource", serve: untagResource}), arn
 	case is("2016-08-19", 2) && p[1] == "account-settings":
 		return pick(method, "GET", operation{name: "GetAccountSettings", serve: accountSettings}), ""
@@ -348,8 +350,20 @@ func getConcurrency(c *call, w http.ResponseWriter) error {
 	return nil
 }
 
+// mapping is the UUID of the event source mapping whose ARN a tag call has.
+func (c *call) mapping() (uuid string, ok bool) {
+	_, uuid, ok = strings.Cut(c.name, ":event-source-mapping:")
+	return uuid, ok
+}
+
 func listTags(c *call, w http.ResponseWriter) error {
-	tags, err := c.h.functions.Tags(c.scope, c.name)
+	var tags map[string]string
+	var err error
+	if uuid, ok := c.mapping(); ok {
+		tags, err = c.h.mappings.TagsOf(c.scope, c.name, uuid)
+	} else {
+		tags, err = c.h.functions.Tags(c.scope, c.name)
+	}
 	if err != nil {
 		return err
 	}
@@ -365,7 +379,13 @@ func tagResource(c *call, w http.ResponseWriter) error {
 	if err := c.decode(&r); err != nil {
 		return err
 	}
-	if err := c.h.functions.Tag(c.scope, c.name, r.Tags); err != nil {
+	var err error
+	if uuid, ok := c.mapping(); ok {
+		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name, uuid, func(tags map[string]string) { maps.Copy(tags, r.Tags) })
+	} else {
+		err = c.h.functions.Tag(c.scope, c.name, r.Tags)
+	}
+	if err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusNoContent, nil)
@@ -373,7 +393,17 @@ func tagResource(c *call, w http.ResponseWriter) error {
 }
 
 func untagResource(c *call, w http.ResponseWriter) error {
-	if err := c.h.functions.Untag(c.scope, c.name, c.query["tagKeys"]); err != nil {
+	var err error
+	if uuid, ok := c.mapping(); ok {
+		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name, uuid, func(tags map[string]string) {
+			for _, k := range c.query["tagKeys"] {
+				delete(tags, k)
+			}
+		})
+	} else {
+		err = c.h.functions.Untag(c.scope, c.name, c.query["tagKeys"])
+	}
+	if err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusNoContent, nil)

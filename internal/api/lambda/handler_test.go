@@ -31,7 +31,10 @@ import (
 var scope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
 
 // noMappings answers for the other half of the door.
-type noMappings struct{ asked []string }
+type noMappings struct {
+	mappingServer // whose tags nobody asks for
+	asked         []string
+}
 
 func (n *noMappings) Serve(w http.ResponseWriter, r *http.Request, _ schema.Scope, body []byte) {
 	n.asked = append(n.asked, r.Method+" "+r.URL.Path)

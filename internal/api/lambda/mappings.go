@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -201,4 +202,14 @@ type epoch time.Time
 func (t epoch) MarshalJSON() ([]byte, error) {
 	ms := time.Time(t).UnixMilli()
 	return strconv.AppendFloat(nil, float64(ms)/1000, 'f', 3, 64), nil
+}
+
+// TagsOf returns the tags of a mapping.
+func (d *Mappings) TagsOf(scope schema.Scope, arn, uuid string) (map[string]string, error) {
+	return d.engine.TagsOf(scope, arn, uuid)
+}
+
+// Retag changes them.
+func (d *Mappings) Retag(ctx context.Context, scope schema.Scope, arn, uuid string, change func(tags map[string]string)) error {
+	return d.engine.Retag(ctx, scope, arn, uuid, change)
 }

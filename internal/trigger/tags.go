@@ -1,0 +1,58 @@
+package trigger
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// maxTags is AWS's limit of tags of a resource.
+const maxTags = 50
+
+// TagsOf returns the tags of a mapping, which is known by its ARN also in errors. They must not be changed.
+func (e *Engine) TagsOf(scope schema.Scope, arn, uuid string) (map[string]string, error) {
+	m, err := e.find(scope, uuid)
+	if err != nil {
+		return nil, awserr.MappingOfTagsNotFound(arn)
+	}
+	return m.definition().Tags, nil
+}
+
+// Retag changes the tags of a mapping. Those that are Millstream's own take effect at once, but for where the mapping
+// begins: it has begun.
+func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string, change func(tags map[string]string)) error {
+	m, err := e.find(scope, uuid)
+	if err != nil {
+		return awserr.MappingOfTagsNotFound(arn)
+	}
+	m.op.Lock()
+	defer m.op.Unlock()
+	def := m.definition()
+	if def.Tags = maps.Clone(def.Tags); def.Tags == nil {
+		def.Tags = map[string]string{}
+	}
+	change(def.Tags)
+	if len(def.Tags) > maxTags {
+		return awserr.LambdaInvalidParameter(fmt.Sprintf("The number of tags exceeds the limit of %d.", maxTags))
+	}
+	if err := checkTags(def.Tags); err != nil {
+		return err
+	}
+	if err := e.checkDefinition(def); err != nil {
+		return err
+	}
+	if m.gone() {
+		return awserr.MappingOfTagsNotFound(arn)
+	}
+	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.def = def
+	m.mu.Unlock()
+	m.retag()
+	return nil
+}

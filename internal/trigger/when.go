@@ -1,0 +1,53 @@
+package trigger
+
+import (
+	"context"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/expr"
+)
+
+// SetWhen gives a mapping a condition on changes (see expr.Transition) beside its filters, or with an empty text
+// none. Records that were read before keep their place. The error is for people; ErrNoMapping for an unknown
+// mapping.
+func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
+	if when = strings.TrimSpace(when); when != "" {
+		t, err := expr.ParseTransition(when)
+		if err != nil {
+			return &BadCondition{err.Error()}
+		}
+		if old, new := t.Reads(); !old && !new {
+			return &BadCondition{"it looks at neither OLD nor NEW"}
+		}
+	}
+	e.mu.Lock()
+	m := e.mappings[uuid]
+	e.mu.Unlock()
+	if m == nil {
+		return ErrNoMapping
+	}
+	m.op.Lock()
+	defer m.op.Unlock()
+	if m.gone() {
+		return ErrNoMapping
+	}
+	def := m.definition()
+	def.When = when
+	def.Generation++
+	def.Modified = e.opts.Now().UTC().Round(0)
+	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.def = def
+	if def.Enabled {
+		m.post(Change{Params: m.params()})
+	}
+	return nil
+}
+
+// BadCondition says what is wrong with a condition.
+type BadCondition struct{ Why string }
+
+func (b *BadCondition) Error() string { return b.Why }
