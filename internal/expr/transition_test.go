@@ -51,7 +51,7 @@ func TestTransitions(t *testing.T) {
 		`NEW.status = 'paid`:                   "the quote is not closed",
 		`NEW.status = :s`:                      "placeholders are for requests",
 		`NEW.total = 1.2.3`:                    "no number",
-		`NEW.status == 'paid'`:                 "token: =",
+		`NEW.status == 'paid'`:                 `token: "="`,
 		`NEW.status = 'paid' OR`:               "<EOF>",
 		`size(NEW.status)`:                     "size",
 		`nothing(NEW.status)`:                  "nothing",
