@@ -194,6 +194,9 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.backend = local.New(s.store, s.streams, s.tables)
+	if err := s.backend.Sweep(o.Logger); err != nil {
+		return nil, err
+	}
 	s.streams.Keep(s.backend, max(0, o.LogCap), o.Logger)
 	if s.gateway, err = s.openGateway(); err != nil {
 		return nil, err
@@ -303,6 +306,9 @@ func (s *Server) closeRooms() error {
 	}
 	if s.functions != nil {
 		errs = append(errs, s.functions.Close())
+	}
+	if s.backend != nil {
+		errs = append(errs, s.backend.Close())
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -15,6 +15,7 @@ import (
 // delivered is what a function sees of one record.
 type delivered struct {
 	ID   string `json:"eventID"`
+	Name string `json:"eventName"`
 	Body struct {
 		Keys struct {
 			Pk struct{ S string } `json:"pk"`

@@ -53,6 +53,9 @@ func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker,
 		return nil, errors.Join(err, l.store.Close())
 	}
 	l.backend = local.New(l.store, l.streams, l.db)
+	if err := l.backend.Sweep(quiet); err != nil {
+		return nil, errors.Join(err, l.store.Close())
+	}
 	var backend trigger.Backend = l.backend
 	if wrap != nil {
 		backend = wrap(l.backend)
@@ -80,7 +83,7 @@ func (l *loop) close() error {
 		l.cancel()
 		err = <-l.ran
 	}
-	return errors.Join(err, l.store.Close())
+	return errors.Join(err, l.backend.Close(), l.store.Close())
 }
 
 // do runs one operation from its JSON, as the door would.

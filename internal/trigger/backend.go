@@ -46,7 +46,9 @@ type Backend interface {
 	// For StartLatest mappings the backend itself fills in, under the locks that
 	// make it exact, one checkpoint for every present shard (the head of open
 	// ones, Done for closed ones), and returns them: a record of a write
-	// begun after CreateMapping has returned is above them.
+	// begun after CreateMapping has returned is above them. With a Snapshot, which it fills in, it keeps the
+	// items of the table as they are at the moment of these positions, and Read reads them as the
+	// shard SnapshotShard: numbers rise from 1, all below those of the stream's shards.
 	CreateMapping(ctx context.Context, m Mapping) (map[string]Checkpoint, error)
 
 	// UpdateMapping replaces a definition; DeleteMapping removes it with its

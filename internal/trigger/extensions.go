@@ -157,18 +157,6 @@ func (e *Engine) tagsOf(def Mapping) []map[string]string {
 	return []map[string]string{table, function, def.Tags}
 }
 
-// startOf is where a new mapping is to begin by its tags; neither when they do not say.
-func (e *Engine) startOf(def Mapping) (at time.Time, snapshot bool) {
-	for _, tags := range e.tagsOf(def) {
-		if v, ok := tags[tagStart]; ok {
-			if t, ok := parseStart(v); ok {
-				at, snapshot = t, t.IsZero()
-			}
-		}
-	}
-	return at, snapshot
-}
-
 // retag looks a mapping's settings up again: the tags of its function may have changed.
 func (m *mapping) retag() {
 	tags := m.e.extensions(m.definition())

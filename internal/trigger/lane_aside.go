@@ -212,7 +212,13 @@ func (m *Machine) sent(hash uint64) bool {
 	}
 	return slices.ContainsFunc(m.batches, within) ||
 		slices.ContainsFunc(m.abandoned, func(b *batch) bool { return slices.ContainsFunc(b.entries, has) }) ||
-		slices.ContainsFunc(m.batches, func(b *batch) bool { return (b.inFlight || b.window != nil) && slices.ContainsFunc(b.entries, has) })
+		slices.ContainsFunc(m.batches, func(b *batch) bool {
+			entries := b.entries
+			if b.loss != nil {
+				entries = entries[len(b.loss.Records):] // those before are given up
+			}
+			return (b.inFlight || b.window != nil) && slices.ContainsFunc(entries, has)
+		})
 }
 
 // takeChanges returns the rows that are to be stored with the checkpoint; they are back with

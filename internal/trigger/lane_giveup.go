@@ -68,6 +68,33 @@ func (s *step) conclude(b *batch) {
 		s.drop(b, b.loss.Loss)
 	case !s.shelve(b, Parked):
 		s.loseLater(b, s.noRoom(b.loss.Error), parkAgain)
+		s.putBack(b)
+	}
+}
+
+// putBack lets go of what a batch with a window has behind the records that it waits to give up, to be read again: held
+// records of the same keys wait for it, and room for what is given up may have to come from them.
+func (s *step) putBack(b *batch) {
+	n := len(b.loss.Records)
+	if b.window == nil || b.closing || len(b.entries) == n && len(b.rest) == 0 {
+		return
+	}
+	back := b.entries[n:]
+	for _, part := range slices.Backward(b.rest) {
+		back = append(back[:len(back):len(back)], part...)
+	}
+	b.entries, b.rest, b.mask = b.entries[:n:n], nil, 0
+	b.cover(b.entries)
+	var lanes uint64
+	for i := range back {
+		lanes |= 1 << back[i].lane
+	}
+	s.letGo(lanes)
+	for _, e := range slices.Backward(back) {
+		s.have[e.lane] = e.before()
+	}
+	if s.p.Factor == 1 {
+		s.forgetPending() // what is pending now comes after them
 	}
 }
 
@@ -148,5 +175,6 @@ func (s *step) delivered(ev Delivered) {
 	l.Error = "the on-failure destination: " + ev.Error
 	if !s.shelve(b, Telling) {
 		s.loseLater(b, s.noRoom(l.Error), backoff(l.fails+1, maxDeliveryBackoff, s.jitter))
+		s.putBack(b)
 	}
 }

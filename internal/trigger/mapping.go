@@ -26,8 +26,8 @@ type Mapping struct {
 	Generation  uint64           `json:"generation"`       // raised by every control operation
 	Start       StartingPosition `json:"start"`
 	// StartAt, if not zero, stands in the place of Start: the first record is the first of this moment or later.
-	// Snapshot: the items that there were when it was made come first, as inserts.
-	Snapshot bool      `json:"snapshot,omitempty"`
+	// Snapshot, if not nil: the items that there were when it was made come first, as inserts.
+	Snapshot *Snapshot `json:"snapshot,omitempty"`
 	StartAt  time.Time `json:"startAt,omitzero"`
 	Created  time.Time `json:"created"`
 	Modified time.Time `json:"modified"`

@@ -82,13 +82,14 @@ func (m *mapping) see(shards []Shard) {
 	if !m.delivers() {
 		return
 	}
+	shards = m.def.withSnapshot(shards)
 	listed := func(id string) bool {
 		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
 	}
 	for _, s := range shards {
 		r := m.runners[s.ID]
 		if r == nil {
-			if m.rows[s.ID].Done || s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done {
+			if m.rows[s.ID].Done || m.afterSnapshot(s.ID) || s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done {
 				continue
 			}
 			r = newRunner(m, s.ID, m.rows[s.ID])

@@ -33,7 +33,8 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 		if err != nil {
 			return err
 		}
-		for _, s := range shards {
+		def := m.definition()
+		for _, s := range def.withSnapshot(shards) {
 			targets = append(targets, target{m: m, shard: s.ID, head: s.Head})
 		}
 	}

@@ -96,6 +96,7 @@ func (m *mapping) status(ctx context.Context) (MappingStatus, error) {
 	if err != nil {
 		return MappingStatus{}, err
 	}
+	shards = st.withSnapshot(shards)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st.Counters = m.past
@@ -115,7 +116,7 @@ func (m *mapping) status(ctx context.Context) (MappingStatus, error) {
 		} else {
 			row := m.rows[s.ID]
 			ss.Position, ss.Done, ss.Expired = row.Low, row.Done, row.Expired
-			ss.WaitsForParent = !row.Done && s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done
+			ss.WaitsForParent = !row.Done && m.afterSnapshot(s.ID) || !row.Done && s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done
 			ss.lag(now, s, mark{seq: row.Low, ordinal: row.Ordinal, time: row.Time})
 		}
 		st.LagRecords += ss.LagRecords

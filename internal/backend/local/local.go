@@ -36,6 +36,7 @@ type Backend struct {
 	known map[[16]byte][]byte
 
 	readers readers
+	frozen  frozen
 }
 
 var _ trigger.Backend = (*Backend)(nil)
@@ -85,6 +86,9 @@ func (b *Backend) Read(_ context.Context, arn, shard string, after seqnum.Num, m
 	s := b.streams.Get(arn)
 	if s == nil {
 		return trigger.Page{}, trigger.ErrNoStream
+	}
+	if uuid, ok := trigger.SnapshotOf(shard); ok {
+		return b.readSnapshot(s, uuid, after, maxRecords, maxBytes)
 	}
 	sh := s.Shard(shard)
 	if sh == nil {
@@ -214,7 +218,7 @@ func (b *Backend) each(prefix []byte, f func(k, v []byte) error) error {
 // CreateMapping implements trigger.Backend. A mapping gets a row for every
 // present shard, so that a missing row always means "from the first record": of
 // a shard that was born later.
-func (b *Backend) CreateMapping(_ context.Context, m trigger.Mapping) (map[string]trigger.Checkpoint, error) {
+func (b *Backend) CreateMapping(_ context.Context, m trigger.Mapping) (_ map[string]trigger.Checkpoint, err error) {
 	s := b.streams.Get(m.StreamARN)
 	if s == nil || s.Hidden() {
 		return nil, trigger.ErrNoStream
@@ -223,14 +227,30 @@ func (b *Backend) CreateMapping(_ context.Context, m trigger.Mapping) (map[strin
 	if err != nil {
 		return nil, err
 	}
+	rows := map[string]trigger.Checkpoint{}
+	if m.Snapshot != nil {
+		if rows, err = b.freeze(uuid, &m, s); err != nil {
+			return nil, errors.Join(err, b.thaw(uuid))
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, b.thaw(uuid))
+			}
+		}()
+	}
 	batch := b.store.NewBatch()
 	defer batch.Close()
 	key, err := putDefinition(batch, uuid, &m)
 	if err != nil {
 		return nil, err
 	}
-	rows := map[string]trigger.Checkpoint{}
 	for _, sh := range s.Shards() {
+		if m.Snapshot != nil {
+			if c, known := rows[sh.ID]; known { // one that was born since is read from its beginning
+				putCheckpoint(batch, uuid, sh.ID, &c)
+			}
+			continue
+		}
 		c := trigger.Checkpoint{Generation: m.Generation, Low: sh.Horizon()}
 		if m.Start == trigger.StartLatest && m.StartAt.IsZero() {
 			_, c.Done = sh.End()
@@ -339,7 +359,7 @@ func (b *Backend) UpdateMapping(_ context.Context, m trigger.Mapping) error {
 }
 
 // DeleteMapping implements trigger.Backend.
-func (b *Backend) DeleteMapping(_ context.Context, uuid string) error {
+func (b *Backend) DeleteMapping(_ context.Context, uuid string) (err error) {
 	raw, err := id(uuid)
 	if err != nil {
 		return err
@@ -348,6 +368,11 @@ func (b *Backend) DeleteMapping(_ context.Context, uuid string) error {
 	batch := b.store.NewBatch()
 	defer batch.Close()
 	defer b.readers.deleted(raw)
+	defer func() {
+		if err == nil {
+			err = b.thaw(raw)
+		}
+	}()
 	return b.change(batch, func() error {
 		key, found := b.known[raw]
 		if !found {
@@ -380,6 +405,7 @@ func (b *Backend) Commit(_ context.Context, rows []trigger.Row, aside []trigger.
 		return err
 	}
 	b.readers.advanced(rows)
+	b.thawRead(rows)
 	return nil
 }
 

@@ -272,6 +272,9 @@ func (b *Backend) Dropped(batch *store.Batch, s *stream.Stream, shards []*stream
 // dropped reports whether a row would stay for ever, its shard being gone. The caller
 // holds mu, at least shared.
 func (b *Backend) dropped(uuid [16]byte, shard string) bool {
+	if trigger.IsSnapshot(shard) {
+		return false
+	}
 	b.readers.mu.Lock()
 	defer b.readers.mu.Unlock()
 	rd := b.readers.byID[uuid]

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// frozenPath is the folder, beside the database, of stretches of it as they were at some moment. Their files are
+// links to the database's own, which take room of their own only once the database has no more use for them.
+const frozenPath = "frozen"
+
+// frozenCacheBytes is the block cache of an open Frozen, which is read once, in order.
+const frozenCacheBytes = 1 << 20
+
+// Frozen is a stretch of the database as it was when it was frozen. It outlives restarts until Thaw. Its methods may be
+// called at once, except Close, which comes after all else.
+type Frozen struct {
+	s     *Store
+	db    *pebble.DB
+	cache *pebble.Cache
+}
+
+func (s *Store) frozenDir(name string) string {
+	fs := s.space.fs
+	return fs.PathJoin(fs.PathJoin(s.space.dir, frozenPath), name)
+}
+
+// Flush writes what is in memory to tables, so that a Freeze that follows has little of the log to take along.
+func (s *Store) Flush() error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	return s.guard("flush", s.db.Flush)
+}
+
+// Freeze keeps the keys in [lower, upper) as they are now, under a name that is none yet, durably. All that has been applied
+// is in it, and is durable when Freeze has returned. (Keys beyond the bounds may be there too, and mean nothing.)
+func (s *Store) Freeze(name string, lower, upper []byte) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	err := s.guard("freeze", func() error {
+		return s.db.Checkpoint(s.frozenDir(name), pebble.WithFlushedWAL(), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: lower, End: upper}}))
+	})
+	if err != nil {
+		return fmt.Errorf("store: freeze: %w", err)
+	}
+	return nil
+}
+
+// OpenFrozen opens what was frozen under a name.
+func (s *Store) OpenFrozen(name string) (*Frozen, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	f := &Frozen{s: s, cache: pebble.NewCache(frozenCacheBytes)}
+	db, err := pebble.Open(s.frozenDir(name), &pebble.Options{
+		FS: s.space.fs, ReadOnly: true, Cache: f.cache, Logger: quiet{}, FormatMajorVersion: formatVersion, MaxOpenFiles: 64,
+	})
+	if err != nil {
+		f.cache.Unref()
+		return nil, fmt.Errorf("store: open what was frozen as %s: %w", name, err)
+	}
+	f.db = db
+	return f, nil
+}
+
+// NewIter makes an iterator, as Store.NewIter does. It may be kept: it holds nothing of the database.
+func (f *Frozen) NewIter(lower, upper []byte) (*Iter, error) {
+	it, err := f.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, fmt.Errorf("store: iterate: %w", err)
+	}
+	return &Iter{s: f.s, it: it}, nil
+}
+
+// Close lets go of the files. Iterators are closed before.
+func (f *Frozen) Close() error {
+	err := f.db.Close()
+	f.cache.Unref()
+	return err
+}
+
+// Thaw removes what was frozen under a name, which is not open; nothing happens when there is none.
+func (s *Store) Thaw(name string) error {
+	if err := s.space.fs.RemoveAll(s.frozenDir(name)); err != nil {
+		return fmt.Errorf("store: remove what was frozen: %w", err)
+	}
+	return nil
+}
+
+// FrozenNames lists what is frozen.
+func (s *Store) FrozenNames() ([]string, error) {
+	fs := s.space.fs
+	dir := fs.PathJoin(s.space.dir, frozenPath)
+	if _, err := fs.Stat(dir); err != nil {
+		return nil, nil // nothing ever was
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, fmt.Errorf("store: list what is frozen: %w", err)
+	}
+	return names, nil
+}
+
+// quiet is a logger of an engine that only reads: what fails is returned as an error, and a Fatalf,
+// of which such an engine has none, ends the goroutine.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf(format, args...))
+}
