@@ -107,6 +107,52 @@ func TestDestinations(t *testing.T) {
 			t.Errorf("the object is %s, want %s", key, want)
 		}
 	})
+	t.Run("throttled", func(t *testing.T) {
+		// A function without concurrency refuses every call: no attempt is counted, so with no retries allowed nothing is
+		// given up and nobody told.
+		url, arn := w.queue(t, "throttled")
+		stream := w.table(t, "throttled")
+		function, mapping := w.mapped(t, "throttled", "/ok", stream, arn, func(in *lambda.CreateEventSourceMappingInput) {
+			in.MaximumRetryAttempts, in.Enabled = aws.Int32(0), aws.Bool(false)
+		})
+		reserve := func(n *int32) {
+			if n == nil {
+				if _, err := w.lambda.DeleteFunctionConcurrency(t.Context(), &lambda.DeleteFunctionConcurrencyInput{FunctionName: &function}); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if _, err := w.lambda.PutFunctionConcurrency(t.Context(), &lambda.PutFunctionConcurrencyInput{FunctionName: &function, ReservedConcurrentExecutions: n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reserve(aws.Int32(0))
+		w.put(t, "throttled", "1", "2", "3")
+		if _, err := w.lambda.UpdateEventSourceMapping(t.Context(), &lambda.UpdateEventSourceMappingInput{UUID: &mapping, Enabled: aws.Bool(true)}); err != nil {
+			t.Fatal(err)
+		}
+		refused := regexp.MustCompile(`"notDelivered":([0-9]+)`)
+		await(t, "several refused calls", func() bool {
+			m := refused.FindStringSubmatch(fetch(t, endpoint+"/_millstream/v1/triggers/"+mapping))
+			return m != nil && len(m[1]) == 1 && m[1] >= "4" || m != nil && len(m[1]) > 1
+		})
+		reserve(nil)
+		await(t, "the records", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.calls[stream]) > 0
+		})
+		w.mu.Lock()
+		calls := w.calls[stream]
+		w.mu.Unlock()
+		if len(calls) != 1 || len(calls[0].records) != 3 {
+			t.Errorf("delivered in %d calls, %+v", len(calls), calls)
+		}
+		out, err := w.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url})
+		if err != nil || len(out.Messages) > 0 {
+			t.Errorf("the destination was told: %+v, %v", out, err)
+		}
+	})
 	t.Run("too old", func(t *testing.T) {
 		if os.Getenv("SDKTEST_SLOW") != "1" {
 			t.Skip("takes more than a minute, which is the smallest age: set SDKTEST_SLOW=1")
