@@ -86,6 +86,9 @@ type Options struct {
 	FunctionOutput io.Writer
 	// Version is shown by the server.
 	Version string
+	// ManualClock has time stand still, but for Advance, which then does at once what
+	// takes hours otherwise. It begins at Now. Only in memory.
+	ManualClock bool
 	// Now is the wall clock; nil: time.Now. Logger: nil for none.
 	Now    func() time.Time
 	Logger *slog.Logger
@@ -99,6 +102,8 @@ type Server struct {
 	opts      Options
 	scope     schema.Scope
 	started   time.Time
+	clock     *worker.Clock
+	realNow   func() time.Time
 	store     *store.Store
 	streams   *stream.Streams
 	tables    *table.DB
@@ -129,6 +134,9 @@ func (o *Options) fill() (store.Durability, error) {
 	}
 	if o.ShardRoll < 0 {
 		return 0, fmt.Errorf("shard roll-over %s: want 0 or more", o.ShardRoll)
+	}
+	if o.ManualClock && o.Dir != "" {
+		return 0, errors.New("a manual clock is for data in memory: with a folder, time would go back at the next start")
 	}
 	if o.StatusDelay < 0 {
 		return 0, fmt.Errorf("status delay %s: want 0 or more", o.StatusDelay)
@@ -164,6 +172,7 @@ func Open(o Options) (_ *Server, err error) {
 		return nil, fmt.Errorf("millstream: %w", err)
 	}
 	s := &Server{opts: o, scope: schema.Scope{Account: o.Account, Region: o.Region}, started: o.Now(), panicked: make(chan struct{})}
+	s.setClock()
 	s.endpoint.Store(&o.Endpoint)
 	s.front.Store(&o.FrontEndpoint)
 	defer func() {
@@ -182,10 +191,10 @@ func Open(o Options) (_ *Server, err error) {
 	if s.store, err = store.Open(so); err != nil {
 		return nil, err
 	}
-	if s.streams, err = stream.Open(s.store, o.Now); err != nil {
+	if s.streams, err = stream.OpenAt(s.store, s.clock); err != nil {
 		return nil, err
 	}
-	if s.tables, err = table.Open(s.store, s.streams, o.Now, o.Logger); err != nil {
+	if s.tables, err = table.Open(s.store, s.streams, s.clock.Wall, o.Logger); err != nil {
 		return nil, err
 	}
 	s.tables.DelayStatus(o.StatusDelay)
@@ -210,13 +219,13 @@ func Open(o Options) (_ *Server, err error) {
 	s.cancel = cancel
 	s.workers = worker.NewGroup(ctx)
 	s.workers.Start("triggers", s.engine.Run)
-	s.workers.Start("stream retention", func(ctx context.Context) error { return s.streams.Retain(ctx, o.Logger) })
+	s.start("stream retention", func(ctx context.Context) error { return s.streams.Retain(ctx, o.Logger) })
 	if o.ShardRoll > 0 {
-		s.workers.Start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
+		s.start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
 	}
-	s.workers.Start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, o.Logger) })
-	s.workers.Start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, o.Logger) })
-	s.workers.Start("back-fill", s.tables.Fill)
+	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, o.Logger) })
+	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, o.Logger) })
+	s.start("back-fill", s.tables.Fill)
 	s.door = s.newDoor(metrics)
 	return s, nil
 }
@@ -279,14 +288,22 @@ func (s *Server) RegisterFunction(name string, run func(ctx context.Context, eve
 // Settle returns when every enabled trigger has passed the head that its stream
 // had at the call, or with ctx's error.
 func (s *Server) Settle(ctx context.Context) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	return s.engine.Settle(ctx)
+}
+
+// ready waits until triggers deliver.
+func (s *Server) ready(ctx context.Context) error {
 	select {
 	case <-s.engine.Ready():
+		return nil
 	case <-s.workers.Failed():
 		return fmt.Errorf("millstream: %w", s.workers.Err())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return s.engine.Settle(ctx)
 }
 
 // Close stops the triggers, ends the functions' processes and closes the data.

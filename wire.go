@@ -101,7 +101,7 @@ func functionName(arn string) string {
 
 func (s *Server) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
-		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.opts.Now, Logger: s.opts.Logger,
+		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger,
 		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Observe:   func(ob function.Observation) { metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took) },
 	}
@@ -126,7 +126,7 @@ func (s *Server) newEngine() (*trigger.Engine, error) {
 		// Nothing is loaded, and no network asked, before the first delivery.
 		Destination: &destination.Clients{},
 		Now:         s.opts.Now,
-		Clock:       s.streams.Clock(),
+		Clock:       s.clock,
 		Tags:        s.tagsOf,
 		Log:         s.opts.Logger,
 	})

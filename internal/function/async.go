@@ -61,7 +61,9 @@ func (q *asyncQueue) add(f *live, arn string, inv Invocation) error {
 	}
 	q.events++
 	q.bytes += len(inv.Payload)
+	q.s.opts.Clock.Begin()
 	q.wg.Go(func() {
+		defer q.s.opts.Clock.End()
 		q.deliver(f, arn, inv)
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -78,8 +80,10 @@ func (q *asyncQueue) wait() { q.wg.Wait() }
 // deliver tries until the event has ended one way or the other.
 func (q *asyncQueue) deliver(f *live, arn string, inv Invocation) {
 	s := q.s
-	ctx, cancel := context.WithTimeout(s.ctx, asyncMaxAge)
+	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
+	tooOld := s.opts.Clock.AfterFunc(asyncMaxAge, cancel)
+	defer tooOld.Stop()
 	failures, backoff := 0, time.Second
 	for {
 		out, err := s.call(ctx, f, arn, &inv, true)
@@ -114,10 +118,5 @@ func (q *asyncQueue) deliver(f *live, arn string, inv Invocation) {
 }
 
 func (q *asyncQueue) sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	_ = q.s.opts.Clock.Wait(ctx, d, nil) // the caller looks at ctx
 }

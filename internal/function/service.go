@@ -22,6 +22,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 const (
@@ -59,7 +60,10 @@ type Options struct {
 	// IdleTimeout is how long a process may be without work. 0: 5 minutes.
 	IdleTimeout time.Duration
 	Now         func() time.Time // nil: time.Now
-	Logger      *slog.Logger     // nil: none
+	// Clock measures the waits between attempts of Event invocations; nil: one over
+	// Now. Timeouts and processes are in real time.
+	Clock  *worker.Clock
+	Logger *slog.Logger // nil: none
 	// Print is called with every line that functions log; nil: none.
 	Print func(logs.Line)
 	// Observe is called after every invocation; nil: none.
@@ -125,6 +129,9 @@ func Open(o Options) (*Service, error) {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, defaultIdle)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Clock == nil {
+		o.Clock = worker.NewClock(o.Now)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

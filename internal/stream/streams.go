@@ -143,7 +143,12 @@ func (sh *Shard) headKey() []byte {
 
 // Open loads the streams of a database.
 func Open(st *store.Store, now func() time.Time) (*Streams, error) {
-	ss := &Streams{store: st, now: now, clock: worker.NewClock(now), incarnation: incarnationBase + st.Incarnation(), byARN: map[string]*Stream{}}
+	return OpenAt(st, worker.NewClock(now))
+}
+
+// OpenAt is Open with a clock.
+func OpenAt(st *store.Store, clock *worker.Clock) (*Streams, error) {
+	ss := &Streams{store: st, now: clock.Wall, clock: clock, incarnation: incarnationBase + st.Incarnation(), byARN: map[string]*Stream{}}
 	lower := []byte{store.SpaceControl, controlStream}
 	it, err := st.NewIter(lower, store.PrefixEnd(lower))
 	if err != nil {

@@ -22,27 +22,18 @@ const (
 // needs (see Keep), and streams that were disabled or lost their table that long
 // ago. It returns when ctx is done or the store has failed.
 func (ss *Streams) Retain(ctx context.Context, log *slog.Logger) error {
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
 	suspended := false
 	last := map[*Shard]time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	return ss.clock.Every(ctx, trimEvery, nil, func() error {
 		now, trusted := ss.clock.Now()
 		if !trusted && !suspended {
 			log.Warn("the clock jumped forward; no stream record is removed by age for an hour, or until the clock is accepted", "now", now)
 		}
 		if suspended = !trusted; suspended {
-			continue
+			return nil
 		}
-		if err := ss.trim(now, last); err != nil {
-			return err
-		}
-	}
+		return ss.trim(now, last)
+	})
 }
 
 // trim hides what is past the retention as of now, and removes it unless it is still

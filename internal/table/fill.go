@@ -46,17 +46,20 @@ func (d *descriptor) unfilled() (ids []uint64) {
 	return ids
 }
 
-// fillSoon wakes the back-fill.
+// fillSoon wakes the back-fill, whose work begins here.
 func (db *DB) fillSoon() {
+	db.streams.Clock().Begin()
 	select {
 	case db.fill <- struct{}{}:
 	default:
+		db.streams.Clock().End()
 	}
 }
 
 // Fill is the worker that brings the items of a table into an index that was made
 // later, and into its time to live once that is turned on. It goes on after a
-// restart where it was. It returns when ctx is done or the store has failed.
+// restart where it was. It returns when ctx is done or the store has failed. The
+// caller's work (worker.Clock.Begin) does not count while there is nothing to fill.
 func (db *DB) Fill(ctx context.Context) error {
 	for {
 		var later <-chan time.Time
@@ -66,11 +69,14 @@ func (db *DB) Fill(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+		db.streams.Clock().End()
 		select {
 		case <-ctx.Done():
+			db.streams.Clock().Begin()
 			return nil
-		case <-db.fill:
+		case <-db.fill: // whoever filled it has begun
 		case <-later:
+			db.streams.Clock().Begin()
 		}
 	}
 }

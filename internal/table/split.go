@@ -217,21 +217,16 @@ func (t *Table) succeed(b *store.Batch, d *descriptor, of []stream.Succession) (
 // stays: nothing is gained by many empty ones. It returns when ctx is done or the
 // store has failed.
 func (db *DB) RollShards(ctx context.Context, every time.Duration, log *slog.Logger) error {
-	tick := time.NewTicker(min(max(every/10, 10*time.Millisecond), time.Minute))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	look := min(max(every/10, 10*time.Millisecond), time.Minute)
+	return db.streams.Clock().Every(ctx, look, nil, func() error {
 		if err := db.rollShards(ctx, db.now().Add(-every)); err != nil {
 			if db.store.Err() != nil {
 				return err
 			}
 			log.Warn("shards could not be rolled over; trying again", "error", err)
 		}
-	}
+		return nil
+	})
 }
 
 // rollShards rolls over the shards that were opened at or before a moment.

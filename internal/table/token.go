@@ -162,17 +162,10 @@ func decodeToken(v []byte) (digest [32]byte, expiryMS int64, reads []tableUnits,
 // TrimTokens is the worker that removes expired tokens. It returns when ctx is done
 // or the store has failed.
 func (db *DB) TrimTokens(ctx context.Context, log *slog.Logger) error {
-	tick := time.NewTicker(tokenTrimEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	return db.streams.Clock().Every(ctx, tokenTrimEvery, nil, func() error {
 		now, ageing := db.streams.Clock().Now()
 		if !ageing {
-			continue
+			return nil
 		}
 		n, err := db.trimTokens(now)
 		if err != nil {
@@ -181,7 +174,8 @@ func (db *DB) TrimTokens(ctx context.Context, log *slog.Logger) error {
 		if n > 0 {
 			log.Debug("removed expired client tokens", "tokens", n)
 		}
-	}
+		return nil
+	})
 }
 
 // trimTokens removes the tokens that have expired by now, in pieces.

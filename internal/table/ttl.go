@@ -3,6 +3,7 @@ package table
 import (
 	"context"
 	"encoding/binary"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
@@ -33,6 +34,16 @@ func (ttl *timeToLive) prefix() []byte {
 }
 
 const expiryPrefix = 1 + 8 + 8 // SpaceTTL, id, second
+
+// from is where the entries of a second and later begin.
+func (ttl *timeToLive) from(at time.Time) []byte {
+	return binary.BigEndian.AppendUint64(ttl.prefix(), uint64(max(0, at.Unix())))
+}
+
+// second is that of an entry's key.
+func (ttl *timeToLive) second(entry []byte) uint64 {
+	return binary.BigEndian.Uint64(entry[expiryPrefix-8:])
+}
 
 // appendExpiryKey appends the key of an entry; itemKey is the item's storage key.
 func (ttl *timeToLive) appendExpiryKey(dst []byte, second uint64, itemKey []byte) []byte {

@@ -3,9 +3,10 @@ package table
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"log/slog"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 const (
@@ -20,28 +21,46 @@ const (
 // their time. While the clock is not to be relied on it deletes nothing. It returns
 // when ctx is done or the store has failed.
 func (db *DB) SweepTimeToLive(ctx context.Context, log *slog.Logger) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
 	suspended := false
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	return db.streams.Clock().Every(ctx, sweepEvery, db.nextExpiry, func() error {
 		now, ageing := db.streams.Clock().Now()
 		if !ageing && !suspended {
 			log.Warn("the clock jumped forward; no item is deleted by its time to live for an hour, or until the clock is accepted", "now", now)
 		}
 		if suspended = !ageing; suspended {
-			continue
+			return nil
 		}
 		for _, t := range *db.tables.Load() {
 			if err := db.sweep(ctx, t, now); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+}
+
+// nextExpiry is the first moment at which some item will be found to have expired;
+// false when none will as the tables are, or when that cannot be read: then the next sweep meets it.
+func (db *DB) nextExpiry() (first time.Time, some bool) {
+	oldest := db.now().Add(-sweepBack)
+	for _, t := range *db.tables.Load() {
+		ttl := t.desc.Load().def.TTL
+		if ttl == nil {
+			continue
+		}
+		keys, err := db.rangeKeys(ttl.from(oldest), store.PrefixEnd(ttl.prefix()), 1)
+		if err != nil {
+			return db.now(), true
+		}
+		if len(keys) == 0 {
+			continue
+		}
+		at := time.Unix(int64(min(ttl.second(keys[0]), 1<<40))+1, 0)
+		if !some || at.Before(first) {
+			first, some = at, true
+		}
 	}
+	return first, some
 }
 
 // sweep deletes the items of a table that had expired before the second of now.
@@ -50,10 +69,7 @@ func (db *DB) sweep(ctx context.Context, t *Table, now time.Time) error {
 	if ttl == nil || db.store.Admit() != nil && db.store.Err() == nil {
 		return nil // without room for more writes, time to live waits
 	}
-	bound := func(at time.Time) []byte {
-		return binary.BigEndian.AppendUint64(ttl.prefix(), uint64(max(0, at.Unix())))
-	}
-	lower, upper := bound(now.Add(-sweepBack)), bound(now)
+	lower, upper := ttl.from(now.Add(-sweepBack)), ttl.from(now)
 	for ctx.Err() == nil {
 		keys, err := db.rangeKeys(lower, upper, sweepPiece)
 		if err != nil || len(keys) == 0 {

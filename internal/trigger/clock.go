@@ -9,3 +9,12 @@ func (c clock) instant() Instant {
 	mono, wall, ageing := c.Instant()
 	return Instant{Mono: mono, Wall: wall, NoAgeing: !ageing}
 }
+
+// Tidy stores the positions that wait to be, and reports whether there were any. A manual
+// clock asks for it when nothing else is under way.
+func (e *Engine) Tidy() (bool, error) {
+	if !e.commit.pending() {
+		return false, nil
+	}
+	return true, e.commit.write(true)
+}

@@ -80,6 +80,8 @@ const windowInterval = 100 * time.Millisecond
 // write commits what is dirty. After a failure it is dirty still, and tried again.
 // all: positions with a window, too, whose turn has not come.
 func (c *committer) write(all bool) error {
+	c.e.clock.Begin()
+	defer c.e.clock.End()
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.mu.Lock()
@@ -201,6 +203,13 @@ func (c *committer) again(runners []*runner, wait time.Duration) {
 		}
 	}
 	c.schedule(wait)
+}
+
+// pending reports whether something is to be written.
+func (c *committer) pending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.dirty)+len(c.shelves) > 0
 }
 
 // barrier waits for a commit under way.

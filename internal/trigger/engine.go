@@ -25,7 +25,8 @@ type Options struct {
 	// Now is the wall clock, for record ages and the times in definitions.
 	// Default time.Now.
 	Now func() time.Time
-	// Clock says whether record ages may be relied on. Default one over Now.
+	// Clock says whether record ages may be relied on, and measures windows, backoffs and
+	// rates. Default one over Now.
 	Clock *worker.Clock
 	// Jitter returns random numbers in [0, 1) for backoff; it may be called by
 	// several goroutines at once. Default rand.Float64.
@@ -120,7 +121,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 		opts.CommitInterval = 5 * time.Millisecond
 	}
 	e := &Engine{
-		opts: opts, log: opts.Log, clock: clock{opts.Clock}, pace: newPace(),
+		opts: opts, log: opts.Log, clock: clock{opts.Clock}, pace: newPace(opts.Clock.Manual()),
 		mappings: map[string]*mapping{}, pairs: map[pair]string{}, streams: map[string]*streamWatch{},
 		ready: make(chan struct{}),
 	}
@@ -214,7 +215,11 @@ func (e *Engine) spawn(f func()) bool {
 	if e.closed {
 		return false
 	}
-	e.work.Go(f)
+	e.clock.Begin()
+	e.work.Go(func() {
+		defer e.clock.End()
+		f()
+	})
 	return true
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // gate holds the calls of a mapping's function to its caps (tags millstream:max-in-flight and
@@ -14,7 +16,7 @@ type gate struct {
 	inFlight int     // at most; 0: no cap
 	rate     float64 // calls a second; 0: no cap
 	inside   int
-	next     time.Time     // no call before, by rate
+	next     time.Duration // no call before, by rate; monotonic
 	changed  chan struct{} // closed when a call that waits may have its turn; nil: nobody waits
 }
 
@@ -42,16 +44,19 @@ func (g *gate) wakeLocked() {
 
 // enter waits for a call's turn; false when wanted says that it is not to be made any more, or ctx has ended. After
 // true, leave ends it.
-func (g *gate) enter(ctx context.Context, wanted func() bool) bool {
+func (g *gate) enter(ctx context.Context, clock *worker.Clock, wanted func() bool) bool {
 	for {
 		g.mu.Lock()
-		now := time.Now()
+		var now time.Duration
+		if g.rate > 0 {
+			now, _, _ = clock.Instant()
+		}
 		free := g.inFlight == 0 || g.inside < g.inFlight
-		wait := g.next.Sub(now)
+		wait := g.next - now
 		if free && (g.rate == 0 || wait <= 0) {
 			g.inside++
 			if g.rate > 0 {
-				g.next = now.Add(time.Duration(float64(time.Second) / g.rate))
+				g.next = now + time.Duration(float64(time.Second)/g.rate)
 			}
 			g.mu.Unlock()
 			return true
@@ -64,17 +69,16 @@ func (g *gate) enter(ctx context.Context, wanted func() bool) bool {
 		if !wanted() {
 			return false
 		}
-		var due <-chan time.Time
 		if free {
-			timer := time.NewTimer(wait)
-			due = timer.C
-			defer timer.Stop()
-		}
-		select {
-		case <-changed:
-		case <-due:
-		case <-ctx.Done():
-			return false
+			if clock.Wait(ctx, wait, changed) != nil {
+				return false
+			}
+		} else {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return false
+			}
 		}
 		if !wanted() {
 			return false

@@ -8,7 +8,7 @@ import (
 // Below the limit nothing waits; above it the pause settles the rate near the limit,
 // and a quiet moment ends it.
 func TestPace(t *testing.T) {
-	p := newPace()
+	p := newPace(false)
 	p.limit = 3000
 	now := time.Duration(0)
 	calls := func(apart time.Duration, n int) {

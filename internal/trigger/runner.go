@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // runner drives one lane machine. It has a goroutine only while there are events
@@ -32,7 +34,7 @@ type runner struct {
 	dirty     bool       // in the committer's list; guarded by the committer
 	windowAt  time.Time  // of the last commit with a window; guarded by the committer
 
-	timer *time.Timer // made once; guarded by mu
+	timer *worker.Timer // made once; guarded by mu
 }
 
 func newRunner(m *mapping, shard string, cp Checkpoint) *runner {
@@ -193,7 +195,7 @@ func (m *mapping) invoke(a Invoke, shard string, epoch uint64, ended func(Event)
 	m.e.calls.Add(1)
 	m.e.pace.called(m.e.clock.instant().Mono)
 	started := m.e.spawn(func() {
-		if !m.gate.enter(m.e.ctx, func() bool { return m.wants(epoch) }) {
+		if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(epoch) }) {
 			m.leave()
 			m.e.callEnded()
 			ended(InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn"}})
@@ -265,7 +267,7 @@ func (r *runner) setTimer(at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.timer == nil {
-		r.timer = time.AfterFunc(wait, func() { r.post(Timer{}) })
+		r.timer = r.e.clock.AfterFunc(wait, func() { r.post(Timer{}) })
 		return
 	}
 	r.timer.Reset(wait)

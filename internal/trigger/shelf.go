@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // shelf drives a mapping's Aside, as a runner drives a lane machine. A row is read and
@@ -26,7 +28,7 @@ type shelf struct {
 	turn  int  // of the committer that has looked last; guarded by it
 
 	tmu   sync.Mutex // guards timer
-	timer *time.Timer
+	timer *worker.Timer
 }
 
 func newShelf(m *mapping) *shelf {
@@ -189,7 +191,7 @@ func (s *shelf) setTimer(at time.Duration) {
 	s.tmu.Lock()
 	defer s.tmu.Unlock()
 	if s.timer == nil {
-		s.timer = time.AfterFunc(wait, func() { s.post(Timer{}) })
+		s.timer = s.e.clock.AfterFunc(wait, func() { s.post(Timer{}) })
 		return
 	}
 	s.timer.Reset(wait)
