@@ -85,7 +85,7 @@ func TestCaps(t *testing.T) {
 		h.backend.write("t", 1, 1, 2, 3, 4)
 		h.backend.write("t", 2, 5, 6, 7, 8)
 		time.Sleep(9*time.Second + 500*time.Millisecond) // the fifth has ended
-		if n := len(h.invoker.take("f")); n != 5 { // at 0, 2, 4, 6 and 8 s
+		if n := len(h.invoker.take("f")); n != 5 {       // at 0, 2, 4, 6 and 8 s
 			t.Errorf("%d calls in nine seconds", n)
 		}
 		h.update(v.UUID, Settings{Enabled: new(false)})

@@ -1,0 +1,369 @@
+package millstream_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
+	streamstypes "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/millstreamdb/millstream"
+)
+
+// newYear is when the manual clocks of these tests begin.
+var newYear = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func openManual(t testing.TB) (*millstream.Server, *dynamodb.Client) {
+	t.Helper()
+	srv := open(t, millstream.Options{ManualClock: true, Now: func() time.Time { return newYear }})
+	t.Cleanup(func() {
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	db := dynamodb.NewFromConfig(srv.Config())
+	if _, err := db.CreateTable(t.Context(), ordersTable); err != nil {
+		t.Fatal(err)
+	}
+	return srv, db
+}
+
+// advance moves the clock. What it does by itself takes no time to speak of; the
+// deadline is for machines that stand still.
+func advance(t testing.TB, srv *millstream.Server, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := srv.Advance(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// since is the server's time as tests speak of it.
+func since(srv *millstream.Server) time.Duration { return srv.Now().Sub(newYear) }
+
+// attach makes a Go function and a mapping from the stream of orders to it.
+func attach(t testing.TB, srv *millstream.Server, db *dynamodb.Client, settings lambda.CreateEventSourceMappingInput, run func(context.Context, []byte) ([]byte, error)) {
+	t.Helper()
+	if err := srv.RegisterFunction("f", run); err != nil {
+		t.Fatal(err)
+	}
+	table, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("orders")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.FunctionName, settings.EventSourceArn = aws.String("f"), table.Table.LatestStreamArn
+	settings.StartingPosition = lambdatypes.EventSourcePositionTrimHorizon
+	if _, err := lambda.NewFromConfig(srv.Config()).CreateEventSourceMapping(t.Context(), &settings); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Trending topics: 5,000 tweets in 50 minutes, counted in tumbling windows of 20 minutes
+// to the tweet.
+func TestManualClockCountsInWindows(t *testing.T) {
+	srv, db := openManual(t)
+	type topics map[string]int
+	var mu sync.Mutex
+	counted := map[time.Duration]topics{}
+	attach(t, srv, db, lambda.CreateEventSourceMappingInput{
+		BatchSize: aws.Int32(1000), MaximumBatchingWindowInSeconds: aws.Int32(60), Tags: map[string]string{"millstream:tumbling-window": "1200"},
+	}, func(_ context.Context, event []byte) ([]byte, error) {
+		var batch struct {
+			Records []struct {
+				Dynamodb struct {
+					NewImage struct{ Topic struct{ S string } }
+				}
+			}
+			Window  struct{ Start, End time.Time }
+			State   topics
+			IsFinal bool `json:"isFinalInvokeForWindow"`
+		}
+		if err := json.Unmarshal(event, &batch); err != nil {
+			return nil, err
+		}
+		if batch.State == nil {
+			batch.State = topics{}
+		}
+		for i := range batch.Records {
+			batch.State[batch.Records[i].Dynamodb.NewImage.Topic.S]++
+		}
+		if start := batch.Window.Start.Sub(newYear); batch.IsFinal {
+			mu.Lock()
+			defer mu.Unlock()
+			if counted[start] != nil {
+				return nil, errors.New("the window was closed before")
+			}
+			counted[start] = batch.State
+		}
+		return json.Marshal(map[string]topics{"state": batch.State})
+	})
+
+	want := map[time.Duration]topics{}
+	const tweets, batch, step = 5000, 25, 15 * time.Second
+	for n := 0; n < tweets; n += batch {
+		var writes []types.WriteRequest
+		for i := range batch {
+			topic := fmt.Sprint("topic", (n+i)*(n+i)%17)
+			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: map[string]types.AttributeValue{"id": text(strconv.Itoa(n + i)), "Topic": text(topic)}}})
+			window := since(srv).Truncate(20 * time.Minute)
+			if want[window] == nil {
+				want[window] = topics{}
+			}
+			want[window][topic]++
+		}
+		if _, err := db.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{"orders": writes}}); err != nil {
+			t.Fatal(err)
+		}
+		advance(t, srv, step)
+	}
+	advance(t, srv, 20*time.Minute)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(want) != 3 || len(counted) != len(want) {
+		t.Fatalf("%d windows were closed, not %d", len(counted), len(want))
+	}
+	for start, topics := range want {
+		if !maps.Equal(counted[start], topics) {
+			t.Errorf("window after %v: counted %v, not %v", start, counted[start], topics)
+		}
+	}
+}
+
+// A function that fails is tried again with AWS's doubling pauses, all within one
+// advance, until it works.
+func TestManualClockFiresBackoffs(t *testing.T) {
+	srv, db := openManual(t)
+	var attempts []time.Duration
+	attach(t, srv, db, lambda.CreateEventSourceMappingInput{}, func(context.Context, []byte) ([]byte, error) {
+		attempts = append(attempts, since(srv))
+		if len(attempts) < 8 {
+			return nil, errors.New("not yet")
+		}
+		return nil, nil
+	})
+	put(t, db, map[string]types.AttributeValue{"id": text("a")})
+	advance(t, srv, 10*time.Minute)
+	if len(attempts) != 8 || attempts[0] != 0 {
+		t.Fatalf("attempts at %v", attempts)
+	}
+	pause := 500 * time.Millisecond // half of a pause is chance
+	for i := 1; i < len(attempts); i++ {
+		if wait := attempts[i] - attempts[i-1]; wait < pause/2 || wait > pause {
+			t.Errorf("attempt %d came %v after the one before, not %v to %v", i+1, wait, pause/2, pause)
+		}
+		pause = min(2*pause, time.Minute)
+	}
+	if err := srv.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+	advance(t, srv, time.Hour)
+	if len(attempts) != 8 {
+		t.Errorf("a batch that has ended came again: %v", attempts)
+	}
+}
+
+// Records older than MaximumRecordAgeInSeconds are given up, after whole minutes of
+// retries.
+func TestManualClockAgesRecords(t *testing.T) {
+	srv, db := openManual(t)
+	var attempts []time.Duration
+	attach(t, srv, db, lambda.CreateEventSourceMappingInput{
+		MaximumRecordAgeInSeconds: aws.Int32(3600), Tags: map[string]string{"millstream:on-failure": "park"},
+	}, func(context.Context, []byte) ([]byte, error) {
+		attempts = append(attempts, since(srv))
+		return nil, errors.New("never")
+	})
+	put(t, db, map[string]types.AttributeValue{"id": text("a")})
+	advance(t, srv, 59*time.Minute)
+	before := len(attempts)
+	if before < 60 {
+		t.Fatalf("%d attempts in 59 minutes", before)
+	}
+	advance(t, srv, 24*time.Hour)
+	if last := attempts[len(attempts)-1]; len(attempts) < before || last > time.Hour+time.Minute {
+		t.Errorf("%d attempts, the last after %v", len(attempts), last)
+	}
+	if err := srv.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// An item expires in its second, and its removal reaches the function at that time.
+func TestManualClockExpiresItems(t *testing.T) {
+	srv, db := openManual(t)
+	if _, err := db.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
+		TableName: aws.String("orders"), TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("until"), Enabled: aws.Bool(true)},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	type seen struct {
+		kind string
+		at   time.Duration
+		ttl  bool
+	}
+	var got []seen
+	if err := srv.OnChange("orders", millstream.Trigger{BatchSize: 1}, func(_ context.Context, changes []millstream.Change) error {
+		got = append(got, seen{changes[0].Kind, since(srv), changes[0].Expired})
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, days := range []int{1, 365} {
+		until := newYear.AddDate(0, 0, days).Unix()
+		put(t, db, map[string]types.AttributeValue{
+			"id": text(strconv.Itoa(days)), "until": &types.AttributeValueMemberN{Value: strconv.FormatInt(until, 10)},
+		})
+	}
+	const day = 24 * time.Hour
+	advance(t, srv, 23*time.Hour)
+	if len(got) != 2 {
+		t.Fatalf("seen %v", got)
+	}
+	advance(t, srv, 3*time.Hour)
+	if want := []seen{{"REMOVE", day + time.Second, true}}; !slices.Equal(got[2:], want) {
+		t.Errorf("after a day: %v", got[2:])
+	}
+}
+
+// Streams are cut at 24 hours, and iterators end after a quarter of one.
+func TestManualClockEndsStreamsAndIterators(t *testing.T) {
+	srv, db := openManual(t)
+	put(t, db, map[string]types.AttributeValue{"id": text("a")})
+	streams, table := streamsOf(t, srv, db)
+	fresh := func() *string { return iterator(t, streams, table) }
+	read := func(it *string) (int, error) { return records(t, streams, it) }
+	old := fresh()
+	advance(t, srv, 14*time.Minute)
+	if n, err := read(old); n != 1 || err != nil {
+		t.Errorf("an iterator of 14 minutes: %d records, %v", n, err)
+	}
+	advance(t, srv, 2*time.Minute)
+	if _, err := read(old); err == nil {
+		t.Error("an iterator of 16 minutes still reads")
+	}
+	if n, err := read(fresh()); n != 1 || err != nil {
+		t.Errorf("%d records, %v", n, err)
+	}
+	advance(t, srv, 24*time.Hour)
+	if n, err := read(fresh()); n != 0 || err != nil {
+		t.Errorf("after a day: %d records, %v", n, err)
+	}
+}
+
+// A call that hangs holds the clock at its moment; Advance says so and goes on when
+// it has ended.
+func TestManualClockWaitsForFunctions(t *testing.T) {
+	srv, db := openManual(t)
+	called, release := make(chan struct{}), make(chan struct{})
+	attach(t, srv, db, lambda.CreateEventSourceMappingInput{BatchSize: aws.Int32(10), MaximumBatchingWindowInSeconds: aws.Int32(5)}, func(context.Context, []byte) ([]byte, error) {
+		close(called)
+		<-release
+		return nil, nil
+	})
+	put(t, db, map[string]types.AttributeValue{"id": text("a")})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-called; cancel() }()
+	if err := srv.Advance(ctx, time.Hour); !errors.Is(err, context.Canceled) || since(srv) != 5*time.Second {
+		t.Errorf("%v after %v", err, since(srv))
+	}
+	close(release)
+	advance(t, srv, time.Hour)
+	if at := since(srv); at != time.Hour+5*time.Second {
+		t.Errorf("stands at %v", at)
+	}
+}
+
+// A manual clock is for memory, and only a manual clock is moved.
+func TestManualClockIsRefused(t *testing.T) {
+	if _, err := millstream.Open(millstream.Options{Dir: t.TempDir(), ManualClock: true}); err == nil {
+		t.Error("opened a folder with a manual clock")
+	}
+	srv := open(t, millstream.Options{})
+	defer srv.Close()
+	if err := srv.Advance(t.Context(), time.Second); !errors.Is(err, millstream.ErrNotManual) {
+		t.Errorf("%v", err)
+	}
+}
+
+func ExampleServer_Advance() {
+	srv, err := millstream.Open(millstream.Options{ManualClock: true})
+	if err != nil {
+		panic(err)
+	}
+	defer srv.Close()
+	ctx := context.Background()
+	db := dynamodb.NewFromConfig(srv.Config())
+	if _, err := db.CreateTable(ctx, ordersTable); err != nil {
+		panic(err)
+	}
+	start := srv.Now()
+	attempts := 0
+	err = srv.OnChange("orders", millstream.Trigger{BatchSize: 100, BatchingWindow: 5 * time.Minute}, func(_ context.Context, changes []millstream.Change) error {
+		if attempts++; attempts == 1 {
+			return errors.New("the partner's API is down")
+		}
+		fmt.Println(len(changes), "orders after", srv.Now().Sub(start).Truncate(time.Minute))
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	for _, id := range []string{"1001", "1002"} {
+		item := map[string]types.AttributeValue{"id": text(id)}
+		if _, err := db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("orders"), Item: item}); err != nil {
+			panic(err)
+		}
+	}
+	if err := srv.Advance(ctx, time.Hour); err != nil { // milliseconds
+		panic(err)
+	}
+	// Output: 2 orders after 5m0s
+}
+
+func streamsOf(t testing.TB, srv *millstream.Server, db *dynamodb.Client) (*dynamodbstreams.Client, string) {
+	t.Helper()
+	table, err := db.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("orders")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dynamodbstreams.NewFromConfig(srv.Config()), *table.Table.LatestStreamArn
+}
+
+// iterator begins at the oldest record of a stream's first shard.
+func iterator(t testing.TB, streams *dynamodbstreams.Client, arn string) *string {
+	t.Helper()
+	d, err := streams.DescribeStream(t.Context(), &dynamodbstreams.DescribeStreamInput{StreamArn: &arn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, err := streams.GetShardIterator(t.Context(), &dynamodbstreams.GetShardIteratorInput{
+		StreamArn: &arn, ShardId: d.StreamDescription.Shards[0].ShardId, ShardIteratorType: streamstypes.ShardIteratorTypeTrimHorizon,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return it.ShardIterator
+}
+
+func records(t testing.TB, streams *dynamodbstreams.Client, it *string) (int, error) {
+	t.Helper()
+	page, err := streams.GetRecords(t.Context(), &dynamodbstreams.GetRecordsInput{ShardIterator: it})
+	if err != nil {
+		return 0, err
+	}
+	return len(page.Records), nil
+}
