@@ -35,7 +35,7 @@ Write an item, answer the caller at once, and let the stream do the rest.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServe(), newDeploy(), newDemo(), newTail(), newTriggers(), newParked(), newShards(), newLogs(), newSettle(), newInvoke(), newBench(), newBenchServer(), newVersion())
+	root.AddCommand(newServe(), newDeploy(), newDemo(), newTail(), newTriggers(), newParked(), newShards(), newLogs(), newSettle(), newClock(), newInvoke(), newBench(), newBenchServer(), newVersion())
 	return root
 }
 

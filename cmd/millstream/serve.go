@@ -21,7 +21,7 @@ import (
 
 // serveFlags are the flags of serve; the names and defaults are frozen.
 type serveFlags struct {
-	listen, data, durability, region, account, logLevel string
+	listen, data, durability, region, account, logLevel, clock string
 
 	inMemory, insecureListen bool
 	allowedHosts             []string
@@ -67,6 +67,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.listen, "listen", "127.0.0.1:8000", "address to listen on; port 0 takes a free one")
 	f.StringVar(&flags.data, "data", "./millstream-data", "folder that holds the data; made when it is missing")
 	f.BoolVar(&flags.inMemory, "in-memory", false, "keep everything in memory, gone at the end")
+	f.StringVar(&flags.clock, "clock", "real", "the server's time: real, or with --in-memory manual: it stands still but for millstream clock advance")
 	f.StringVar(&flags.durability, "durability", "sync", "when a write is answered: sync, periodic or none")
 	f.StringVar(&flags.region, "region", "us-east-1", "region of what no request names one for")
 	f.StringVar(&flags.account, "account", "000000000000", "account of access keys that are not an account's 12 digits")
@@ -90,6 +91,10 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
 		return fmt.Errorf("--log-level %q: want debug, info, warn or error", flags.logLevel)
+	}
+	manual, err := flags.manualClock()
+	if err != nil {
+		return err
 	}
 	app, err := flags.application()
 	if err != nil {
@@ -123,6 +128,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		ShardRoll:      flags.shardRoll,
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
+		ManualClock:    manual,
 		FunctionOutput: out,
 		Version:        programVersion(),
 		Logger:         slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
@@ -159,6 +165,19 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(err, closeFailed(srv))
 	}
 	return srv.Close()
+}
+
+// manualClock reads --clock.
+func (f *serveFlags) manualClock() (bool, error) {
+	switch {
+	case f.clock == "" || f.clock == "real":
+		return false, nil
+	case f.clock != "manual":
+		return false, fmt.Errorf("--clock %q: want real or manual", f.clock)
+	case !f.inMemory:
+		return false, errors.New("--clock manual is for tests in memory: say --in-memory, too")
+	}
+	return true, nil
 }
 
 // application reads the template that serve is to deploy, nil for none.
@@ -198,6 +217,9 @@ func greet(out io.Writer, endpoint, front string, flags serveFlags) {
 	}
 	fmt.Fprintf(out, "Millstream %s serves %s (data: %s, durability: %s)\n", programVersion(), endpoint, data, flags.durability)
 	fmt.Fprintf(out, "Function URLs and HTTP APIs, also for web pages: %s\n", front)
+	if flags.clock == "manual" {
+		fmt.Fprintln(out, "The clock stands still until `millstream clock advance DURATION` moves it.")
+	}
 	switch {
 	case flags.data == "" || flags.durability == "sync":
 	case flags.durability == "periodic":

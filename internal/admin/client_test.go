@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,11 +21,12 @@ import (
 
 // source is a server that says what it is told to.
 type source struct {
-	tail   func(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error
-	logs   func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error
-	settle func(ctx context.Context) ([]api.Trigger, error)
-	invoke func(scope schema.Scope, function string, event []byte) (api.Invocation, error)
-	places []string
+	advanced atomic.Int64 // nanoseconds of Advance
+	tail     func(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error
+	logs     func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error
+	settle   func(ctx context.Context) ([]api.Trigger, error)
+	invoke   func(scope schema.Scope, function string, event []byte) (api.Invocation, error)
+	places   []string
 }
 
 var fullTrigger = fill[api.Trigger]()

@@ -215,6 +215,10 @@ func (e *Engine) spawn(f func()) bool {
 	if e.closed {
 		return false
 	}
+	if !e.clock.Manual() {
+		e.work.Go(f)
+		return true
+	}
 	e.clock.Begin()
 	e.work.Go(func() {
 		defer e.clock.End()

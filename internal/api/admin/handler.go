@@ -23,9 +23,9 @@ const (
 	maxEvent = 6 << 20
 	// maxLines bounds the lines= of logs.
 	maxLines = 10_000
-	// defaultSettle and maxSettle bound the timeout= of settle.
-	defaultSettle = 30 * time.Second
-	maxSettle     = time.Hour
+	// defaultTimeout and maxTimeout bound the timeout= of settle and of clock/advance.
+	defaultTimeout = 30 * time.Second
+	maxTimeout     = time.Hour
 	// heartbeat is how often a stream on which nothing happens sends an empty line.
 	heartbeat = 15 * time.Second
 )
@@ -77,6 +77,8 @@ func New(c Config) http.Handler {
 	h.parkedOperations(document)
 	h.moves(document)
 	document("POST "+Prefix+"settle", h.settle)
+	document("GET "+Prefix+"clock", h.clock)
+	document("POST "+Prefix+"clock/advance", h.advance)
 	document("POST "+Prefix+"invoke", h.invoke)
 	h.mux.HandleFunc("GET "+Prefix+"tail", h.tail)
 	h.mux.HandleFunc("GET "+Prefix+"logs", h.logs)
@@ -115,12 +117,9 @@ func (h *handler) triggers(r *http.Request) (any, error) {
 }
 
 func (h *handler) settle(r *http.Request) (any, error) {
-	timeout := defaultSettle
-	if text := r.URL.Query().Get("timeout"); text != "" {
-		var err error
-		if timeout, err = time.ParseDuration(text); err != nil || timeout <= 0 || timeout > maxSettle {
-			return nil, BadRequest("timeout " + strconv.Quote(text) + ": want a duration such as 30s, of at most an hour")
-		}
+	timeout, err := timeoutOf(r)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
@@ -130,6 +129,19 @@ func (h *handler) settle(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return Settled{Settled: len(behind) == 0, WaitedMS: time.Since(start).Milliseconds(), Behind: behind}, nil
+}
+
+// timeoutOf reads timeout=.
+func timeoutOf(r *http.Request) (time.Duration, error) {
+	text := r.URL.Query().Get("timeout")
+	if text == "" {
+		return defaultTimeout, nil
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil || timeout <= 0 || timeout > maxTimeout {
+		return 0, BadRequest("timeout " + strconv.Quote(text) + ": want a duration such as 30s, of at most an hour")
+	}
+	return timeout, nil
 }
 
 func (h *handler) invoke(r *http.Request) (any, error) {

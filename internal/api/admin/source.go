@@ -15,6 +15,7 @@ type Source interface {
 	ShardSource
 	ParkedSource
 	MoveSource
+	ClockSource
 
 	Status(ctx context.Context) (Status, error)
 

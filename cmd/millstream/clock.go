@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newClock() *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use:   "clock",
+		Short: "Show the server's time, or advance it in a test",
+		Long: `Show the server's time. A server that was started with --in-memory --clock manual has
+its time stand still; ` + "`clock advance`" + ` moves it on.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			clock, err := client.Clock(cmd.Context())
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if flags.json {
+				return printJSON(out, clock)
+			}
+			kind := "goes by itself"
+			if clock.Manual {
+				kind = "manual"
+			}
+			_, err = fmt.Fprintf(out, "%s (%s)\n", clock.Now.Format(clockForm), kind)
+			return err
+		},
+	}
+	flags.add(cmd)
+	cmd.AddCommand(newAdvance())
+	return cmd
+}
+
+// clockForm shows a time to the millisecond, in UTC.
+const clockForm = "2006-01-02T15:04:05.000Z"
+
+func newAdvance() *cobra.Command {
+	var flags clientFlags
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "advance DURATION",
+		Short: "Move the time of a server with a manual clock on",
+		Long: `Move the time of a server with a manual clock on, from one moment at which something is
+due to the next: ends of windows, retries, ages of records, items' time to live, retention. At
+each it waits until the triggers have done what there is to do. Functions run in real time;
+when they have not answered within --timeout, time stands where it is, and the command ends with
+code 1. A DURATION of 0s only waits.`,
+		Example: `  millstream serve --in-memory --clock manual
+  millstream clock advance 20m`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := time.ParseDuration(args[0])
+			if err != nil || d < 0 {
+				return fmt.Errorf("%q: want a duration such as 20m or 24h", args[0])
+			}
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			a, err := client.Advance(cmd.Context(), d, timeout)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			switch {
+			case flags.json:
+				err = printJSON(out, a)
+			case a.Quiet:
+				_, err = fmt.Fprintf(out, "It is %s.\n", a.Now.Format(clockForm))
+			default:
+				_, err = fmt.Fprintf(out, "It is %s: advanced by %s only, since functions have not answered within %s.\n",
+					a.Now.Format(clockForm), time.Duration(a.AdvancedMS)*time.Millisecond, timeout)
+			}
+			if err == nil && !a.Quiet {
+				err = exitError(1)
+			}
+			return err
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for functions, in real time")
+	return cmd
+}

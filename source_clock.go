@@ -1,0 +1,27 @@
+package millstream
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+func (a source) Clock() admin.Clock {
+	return admin.Clock{Now: a.s.Now().UTC(), Manual: a.s.clock.Manual()}
+}
+
+func (a source) Advance(ctx context.Context, d time.Duration) error {
+	switch {
+	case !a.s.clock.Manual():
+		return &admin.Error{
+			Code: "NotManual", Status: http.StatusConflict,
+			Message: "The clock of this server goes by itself. Start it with `millstream serve --in-memory --clock manual` to advance it.",
+		}
+	case d > worker.MaxAdvance:
+		return admin.BadRequest("the clock is advanced by " + worker.MaxAdvance.String() + " at most, ten years")
+	}
+	return a.s.Advance(ctx, d)
+}
