@@ -31,6 +31,7 @@ func (s *Server) frontEndpoint() string { return *s.front.Load() }
 func (s *Server) openGateway() (*gateway.Service, error) {
 	return gateway.Open(gateway.Options{
 		Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
+		Patient: s.opts.Debug != "",
 	})
 }
 

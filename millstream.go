@@ -22,6 +22,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/backend/local"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
@@ -84,6 +85,9 @@ type Options struct {
 	// FunctionOutput gets each line that a function prints, behind its name. nil:
 	// it is only kept in the logs.
 	FunctionOutput io.Writer
+	// Debug names a function that is run under its language's debugger (Node.js at 127.0.0.1:9229, Python at
+	// 127.0.0.1:5678), without timeouts, one call at a time. Empty: none.
+	Debug string
 	// Version is shown by the server.
 	Version string
 	// ManualClock has time stand still, but for Advance, which then does at once what
@@ -109,6 +113,7 @@ type Server struct {
 	tables    *table.DB
 	functions *function.Service
 	backend   *local.Backend
+	activity  activity.Hub
 	gateway   *gateway.Service
 	engine    *trigger.Engine
 	workers   *worker.Group

@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 	"internal/seqnum":          {},
 	"internal/awserr":          {},
 	"internal/worker":          {},
+	"internal/activity":        {},
 	"internal/store":           {},
 	"internal/store/crashtest": {},
 
@@ -78,13 +79,14 @@ var rooms = map[string][]string{
 	},
 	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger"},
 	"internal/api/admin": {
-		"internal/awserr", "internal/item", "internal/schema", "internal/seqnum", "internal/store", "internal/stream",
+		"internal/activity", "internal/awserr", "internal/item", "internal/schema", "internal/seqnum", "internal/store", "internal/stream",
 		"internal/table", "internal/function", "internal/trigger", "internal/gateway",
 	},
 	"internal/server": {"internal/awserr", "internal/schema", "internal/worker"},
 
 	// clients: they speak the wire and import no room below
 	"internal/admin":        {},
+	"internal/dev":          {"internal/admin"},
 	"internal/template":     {"internal/admin"},
 	"internal/bench":        {},
 	"internal/difftest":     {},
@@ -92,12 +94,12 @@ var rooms = map[string][]string{
 
 	// outside
 	"": {
-		"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/seqnum",
+		"internal/activity", "internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/seqnum",
 		"internal/store", "internal/stream", "internal/table", "internal/function", "internal/function/logs", "internal/trigger",
 		"internal/backend/local", "internal/destination", "internal/gateway", "internal/api/awsjson", "internal/api/sts", "internal/api/dynamodb", "internal/api/streams", "internal/api/lambda",
 		"internal/api/admin", "internal/server", "internal/worker",
 	},
-	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/template"},
+	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/dev", "internal/template"},
 	"sdktest":        {},
 	"docs":           {},
 }

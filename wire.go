@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
@@ -38,7 +39,7 @@ func (s *Server) newDoor(metrics *server.Metrics) *server.Server {
 	own := admin.New(admin.Config{Source: source{s}, Version: s.opts.Version, Scope: s.scope, APIs: s.gateway, Now: s.opts.Now, Logger: s.opts.Logger})
 	var once sync.Once
 	return server.New(server.Config{
-		DynamoDB: protocol, Lambda: functions, Front: s.gateway,
+		DynamoDB: s.watchedDoor(protocol), Lambda: s.watchedDoor(functions), Front: s.watchedFront(s.gateway),
 		Admin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.URL.Path, function.CodePath) {
 				s.functions.ServeCode(w, r)
@@ -101,9 +102,12 @@ func functionName(arn string) string {
 
 func (s *Server) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
-		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger,
+		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug,
 		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
-		Observe:   func(ob function.Observation) { metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took) },
+		Observe: func(ob function.Observation) {
+			metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took)
+			s.observeCall(ob)
+		},
 	}
 	if out := s.opts.FunctionOutput; out != nil {
 		var mu sync.Mutex // guards line; one line at a time
@@ -122,7 +126,7 @@ func (s *Server) functionOptions(metrics *server.Metrics) function.Options {
 func (s *Server) newEngine() (*trigger.Engine, error) {
 	return trigger.New(context.Background(), trigger.Options{
 		Backend: s.backend,
-		Invoker: invoker{s.functions},
+		Invoker: invoker{s},
 		// Nothing is loaded, and no network asked, before the first delivery.
 		Destination: &destination.Clients{},
 		Now:         s.opts.Now,
@@ -144,10 +148,10 @@ func (s *Server) tagsOf(functionARN, streamARN string) (function, table map[stri
 }
 
 // invoker lets the engine run functions.
-type invoker struct{ functions *function.Service }
+type invoker struct{ s *Server }
 
 func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
-	arn, err := i.functions.Resolve(scope, name)
+	arn, err := i.s.functions.Resolve(scope, name)
 	if function.IsNotFound(err) {
 		return "", trigger.ErrNoFunction
 	}
@@ -159,7 +163,10 @@ func (i invoker) Invoke(ctx context.Context, arn string, payload []byte) trigger
 	if !ok {
 		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + arn}
 	}
-	out, err := i.functions.Invoke(ctx, scope, function.Invocation{Name: arn, Payload: payload, Trusted: true})
+	if i.s.activity.Watched() {
+		ctx = activity.With(ctx, activity.Cause{Trigger: arn, Event: payload})
+	}
+	out, err := i.s.functions.Invoke(ctx, scope, function.Invocation{Name: arn, Payload: payload, Trusted: true})
 	r := trigger.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
 	switch {
 	case err != nil:

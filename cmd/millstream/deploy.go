@@ -74,7 +74,7 @@ no longer names stays. Roles and policies are accepted and not looked at.`,
 			if front, err = admin.New(admin.Options{Endpoint: client.endpoint, Account: account, Region: region}); err != nil {
 				return err
 			}
-			return deploy(cmd.Context(), cmd.OutOrStdout(), t, flags, front, account, region)
+			return deploy(cmd.Context(), cmd.OutOrStdout(), t, flags, front, account, region, false)
 		},
 	}
 	client.add(cmd)
@@ -83,8 +83,8 @@ no longer names stays. Roles and policies are accepted and not looked at.`,
 	return cmd
 }
 
-// deploy deploys a template to the server of a client and prints what came of it.
-func deploy(ctx context.Context, out io.Writer, t *template.Template, flags templateFlags, front *admin.Client, account, region string) error {
+// deploy deploys a template to the server of a client and prints what came of it; again: only what has changed.
+func deploy(ctx context.Context, out io.Writer, t *template.Template, flags templateFlags, front *admin.Client, account, region string, again bool) error {
 	o, err := flags.options()
 	if err != nil {
 		return err
@@ -102,11 +102,15 @@ func deploy(ctx context.Context, out io.Writer, t *template.Template, flags temp
 	if err != nil {
 		return err
 	}
-	if left := plan.LeftOut(); len(left) > 0 {
+	if left := plan.LeftOut(); len(left) > 0 && !again {
 		fmt.Fprintf(out, "Makes no difference here: %s\n", strings.Join(left, ", "))
 	}
-	result, err := plan.Deploy(ctx, target, func(c template.Change) { printDeployed(out, c) })
-	if err != nil {
+	result, err := plan.Deploy(ctx, target, func(c template.Change) {
+		if !again || c.Action != template.Unchanged {
+			printDeployed(out, c)
+		}
+	})
+	if err != nil || again {
 		return err
 	}
 	printResult(out, result)

@@ -23,6 +23,7 @@ on every change, on one port, for every AWS SDK and tool.
 Write an item, answer the caller at once, and let the stream do the rest.`,
 		Example: `  millstream demo                   see it work, from a write to a function call
   millstream serve                  serve http://127.0.0.1:8000 from ./millstream-data
+  millstream dev template.yaml      run an application, reloaded as you save, every call shown
   millstream deploy template.yaml   bring up an application from its SAM template
   millstream tail orders            watch the changes of a table
   millstream triggers ls            how far each trigger has got`,
@@ -35,7 +36,7 @@ Write an item, answer the caller at once, and let the stream do the rest.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServe(), newDeploy(), newDemo(), newTail(), newTriggers(), newParked(), newShards(), newLogs(), newSettle(), newClock(), newInvoke(), newBench(), newBenchServer(), newVersion())
+	root.AddCommand(newServe(), newDev(), newDeploy(), newDemo(), newTail(), newTriggers(), newParked(), newShards(), newLogs(), newSettle(), newClock(), newInvoke(), newBench(), newBenchServer(), newVersion())
 	return root
 }
 

@@ -30,6 +30,10 @@ type serveFlags struct {
 
 	httpListen, template string
 	deploy               templateFlags
+
+	// Of dev: a function to debug, and what is done once serving, in the place of deploying the template.
+	debug string
+	after func(ctx context.Context, endpoint string) error
 }
 
 func newServe() *cobra.Command {
@@ -129,7 +133,8 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
 		ManualClock:    manual,
-		FunctionOutput: out,
+		FunctionOutput: flags.output(out),
+		Debug:          flags.debug,
 		Version:        programVersion(),
 		Logger:         slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
@@ -151,7 +156,13 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		}
 	})
 	beside.Go(func() {
-		if app == nil {
+		switch {
+		case flags.after != nil:
+			if err := flags.after(ctx, "http://"+reachable(ln.Addr())); err != nil && ctx.Err() == nil {
+				stop(err)
+			}
+			return
+		case app == nil:
 			return
 		}
 		if err := flags.bringUp(ctx, app, "http://"+reachable(ln.Addr()), out); err != nil && ctx.Err() == nil {
@@ -180,6 +191,14 @@ func (f *serveFlags) manualClock() (bool, error) {
 	return true, nil
 }
 
+// output is where what functions print goes; dev shows it with their calls.
+func (f *serveFlags) output(out io.Writer) io.Writer {
+	if f.after != nil {
+		return nil
+	}
+	return out
+}
+
 // application reads the template that serve is to deploy, nil for none.
 func (f *serveFlags) application() (*template.Template, error) {
 	if f.template == "" {
@@ -198,7 +217,7 @@ func (f *serveFlags) bringUp(ctx context.Context, app *template.Template, endpoi
 		return err
 	}
 	fmt.Fprintf(out, "\nDeploying %s\n", app.Path)
-	return deploy(ctx, out, app, f.deploy, front, f.account, f.region)
+	return deploy(ctx, out, app, f.deploy, front, f.account, f.region, false)
 }
 
 // reachable is the address of a listener as this program calls it.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin"
 	api "github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -154,6 +155,21 @@ func (s *source) Pause(_ context.Context, uuid string) error {
 func (s *source) Resume(_ context.Context, uuid string) error {
 	s.places = append(s.places, "resume "+uuid)
 	return nil
+}
+
+func (s *source) Activity(_ context.Context, ready func(), emit func(activity.Event) error) error {
+	ready()
+	return emit(fill[activity.Event]())
+}
+
+// TestActivity: what the server does is told whole.
+func TestActivity(t *testing.T) {
+	c := connect(t, &source{}, admin.Options{})
+	var got []admin.Activity
+	if err := c.Activity(t.Context(), nil, func(a admin.Activity) error { got = append(got, a); return nil }); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	same(t, got[0], fill[activity.Event]())
 }
 
 func (s *source) SetWhen(_ context.Context, uuid, when string) error {

@@ -46,6 +46,10 @@ type Outcome struct {
 	RetryAfter time.Duration
 }
 
+// Running returns the request id of the call during which a client with this session token makes its calls, empty when
+// it is none of a function's.
+func (s *Service) Running(sessionToken string) string { return s.host.Running(sessionToken) }
+
 // IsNotFound reports whether an error of this package says that there is no such
 // function.
 func IsNotFound(err error) bool {
@@ -164,7 +168,7 @@ func (s *Service) call(ctx context.Context, f *live, arn string, inv *Invocation
 	}
 	if s.opts.Observe != nil {
 		d := f.def.Load()
-		s.opts.Observe(Observation{Scope: d.Scope, Function: d.Name, Result: result, Took: s.opts.Now().Sub(started)})
+		s.opts.Observe(Observation{Scope: d.Scope, Function: d.Name, Result: result, Began: started, Took: s.opts.Now().Sub(started), Context: ctx, Outcome: &out})
 	}
 	return out, err
 }

@@ -64,6 +64,8 @@ type Options struct {
 	// Now. Timeouts and processes are in real time.
 	Clock  *worker.Clock
 	Logger *slog.Logger // nil: none
+	// Debug names a function that is run under its language's debugger, without timeouts; empty: none.
+	Debug string
 	// Print is called with every line that functions log; nil: none.
 	Print func(logs.Line)
 	// Observe is called after every invocation; nil: none.
@@ -75,7 +77,11 @@ type Observation struct {
 	Scope    schema.Scope
 	Function string
 	Result   string // "ok", "error", "throttled" or "undelivered"
+	Began    time.Time
 	Took     time.Duration
+	// Context is the caller's; Outcome what came of it.
+	Context context.Context
+	Outcome *Outcome
 }
 
 // Service holds the functions of all scopes. Its methods may be called by many
@@ -191,6 +197,7 @@ func (s *Service) open() (err error) {
 	s.host = process.NewHost(process.Options{
 		ShimDir: filepath.Join(dir, shimDir), Project: s.opts.Project, Endpoint: s.opts.Endpoint,
 		Credentials: s.opts.Credentials, InitLimit: initLimit, IdleTimeout: s.opts.IdleTimeout, Now: s.opts.Now, Logger: s.opts.Logger,
+		Debug: s.opts.Debug,
 	})
 	return nil
 }

@@ -212,6 +212,9 @@ func (s *Service) serve(w http.ResponseWriter, q *request, c call, err error) {
 		fail(tooLarge)
 		return
 	}
+	if s.opts.Patient {
+		c.limit = 24 * time.Hour
+	}
 	// A caller who goes away does not end the call, as on AWS.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.http.Context()), c.limit)
 	defer cancel()

@@ -40,6 +40,8 @@ type Options struct {
 	Endpoint  func() string // the front door's URL; empty while it is closed
 	Now       func() time.Time
 	Logger    *slog.Logger
+	// Patient: answers are waited for as long as they take, for who debugs.
+	Patient bool
 }
 
 // Service holds the APIs of all scopes and answers for them. Its methods may be

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -82,6 +83,7 @@ func New(c Config) http.Handler {
 	document("POST "+Prefix+"invoke", h.invoke)
 	h.mux.HandleFunc("GET "+Prefix+"tail", h.tail)
 	h.mux.HandleFunc("GET "+Prefix+"logs", h.logs)
+	h.mux.HandleFunc("GET "+Prefix+"activity", h.activity)
 	if c.APIs != nil {
 		document("GET "+Prefix+"apis", h.apis)
 		document("PUT "+Prefix+"apis/{name}", h.putAPI)
@@ -180,6 +182,12 @@ func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
 		return h.Source.Tail(ctx, query, ready, func(c Change) error { return emit(c) })
+	})
+}
+
+func (h *handler) activity(w http.ResponseWriter, r *http.Request) {
+	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
+		return h.Source.Activity(ctx, ready, func(e activity.Event) error { return emit(e) })
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -16,6 +17,10 @@ type Source interface {
 	ParkedSource
 	MoveSource
 	ClockSource
+
+	// Activity calls emit for every request to the front door, call of a function and write that ends from ready on,
+	// until ctx ends or emit fails.
+	Activity(ctx context.Context, ready func(), emit func(activity.Event) error) error
 
 	Status(ctx context.Context) (Status, error)
 

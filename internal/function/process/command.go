@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +32,9 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	i, err := h.runtimes.find(s.Runtime)
 	if err != nil {
 		return command{}, err
+	}
+	if h.debugs(&s) {
+		return underDebugger(i.command(), &s)
 	}
 	return i.command(), nil
 }
@@ -80,9 +84,7 @@ func (e *environment) environ() []string {
 		"LANG=en_US.UTF-8",
 		"TZ=:UTC",
 	)
-	if c.SessionToken != "" {
-		env = append(env, "AWS_SESSION_TOKEN="+c.SessionToken)
-	}
+	env = append(env, "AWS_SESSION_TOKEN="+cmp.Or(c.SessionToken, e.token))
 	if s.LogJSON {
 		env = append(env, "AWS_LAMBDA_LOG_FORMAT=JSON")
 	}

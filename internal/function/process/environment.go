@@ -36,6 +36,7 @@ type environment struct {
 	pool       *Pool
 	suppressed bool
 	logStream  string
+	token      string           // what its process's AWS clients send, see Host.Running
 	assigned   chan *invocation // one slot: filled under Pool.mu, for the /next that waits
 	ended      chan struct{}    // closed when the process is gone or was told to go
 
@@ -64,6 +65,7 @@ func newEnvironment(p *Pool, suppressed bool) *environment {
 	_, _ = rand.Read(id[:]) // never fails
 	return &environment{
 		pool: p, suppressed: suppressed,
+		token:     tokenPrefix + hex.EncodeToString(id[:]),
 		logStream: p.host.opts.Now().UTC().Format("2006/01/02") + "/[" + runner.Version + "]" + hex.EncodeToString(id[:]),
 		assigned:  make(chan *invocation, 1),
 		ended:     make(chan struct{}),
@@ -73,6 +75,8 @@ func newEnvironment(p *Pool, suppressed bool) *environment {
 // run starts the process, waits for its end and clears up.
 func (e *environment) run() {
 	defer e.pool.remove(e)
+	e.pool.host.running.Store(e.token, e)
+	defer e.pool.host.running.Delete(e.token)
 	server, err := e.start()
 	if err != nil {
 		e.startFailed(err)
@@ -125,7 +129,7 @@ func (e *environment) start() (*http.Server, error) {
 	go out.run()
 	go func() { _ = server.Serve(ln) }() // ends with server.Close
 	limit := h.opts.InitLimit
-	if e.suppressed {
+	if e.suppressed || h.debugs(&e.pool.spec) {
 		limit = e.pool.spec.Timeout
 	}
 	e.timer = time.AfterFunc(limit, e.initOverran)

@@ -2,6 +2,8 @@ package process
 
 import (
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/function/logs"
@@ -32,6 +34,8 @@ type Options struct {
 	IdleTimeout time.Duration
 	Now         func() time.Time
 	Logger      *slog.Logger
+	// Debug names a function that is run under its language's debugger, without timeouts, one call at a time; empty: none.
+	Debug string
 }
 
 // Host is what the pools of one server share: where interpreters are, the shims,
@@ -40,6 +44,29 @@ type Host struct {
 	opts     Options
 	spawner  *spawner
 	runtimes interpreters
+	running  sync.Map // *environment by token
+}
+
+// tokenPrefix begins the session tokens that processes are given.
+const tokenPrefix = "millstream-"
+
+// Running returns the request id of the call that is under way in the process whose AWS clients send this session token;
+// empty when there is none.
+func (h *Host) Running(token string) string {
+	if !strings.HasPrefix(token, tokenPrefix) {
+		return ""
+	}
+	e, ok := h.running.Load(token)
+	if !ok {
+		return ""
+	}
+	env := e.(*environment)
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	if env.current == nil {
+		return ""
+	}
+	return env.current.RequestID
 }
 
 // NewHost returns a host. Close it after its pools.
@@ -53,6 +80,9 @@ func (h *Host) Close() { h.spawner.close() }
 // NewPool returns a pool for one revision of a function. It starts nothing until
 // the first call.
 func (h *Host) NewPool(spec runner.Spec, limit int, log *logs.Log) *Pool {
+	if h.debugs(&spec) {
+		spec.Timeout, limit = patience, 1
+	}
 	return &Pool{host: h, spec: spec, limit: limit, log: log, envs: map[*environment]struct{}{}}
 }
 

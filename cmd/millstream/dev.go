@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/dev"
+	"github.com/millstreamdb/millstream/internal/template"
+)
+
+func newDev() *cobra.Command {
+	var flags serveFlags
+	cmd := &cobra.Command{
+		Use:   "dev [TEMPLATE]",
+		Short: "Run an application from its template, reloaded as you save, and show every call",
+		Long: `Run an application from its AWS SAM or CloudFormation template (template.yaml unless named) and reload it as
+you save: functions in Node.js and Python at once, those in Go when they are built. Triggers keep their
+places, and what is blocked by a fault is tried again at once when the code has changed.
+
+What happens is shown as one tree for each request: the call, what it printed, the writes it made, and each trigger
+that they fired:
+
+  14:03:07.120  POST /orders -> 201  14 ms
+  └─ shop-Create  ok  12 ms
+     │  | placing o-1
+     └─ PutItem shop-Orders {"id":{"S":"o-1"}}  1.2 ms
+        └─ shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-1"}}  ok  3.4 ms
+
+An error in the template or the code is shown, and the last version that worked stays. Data is kept in memory unless
+--data names a folder.
+
+--debug FUNCTION runs a function under its debugger, with all timeouts off: attach to 127.0.0.1:9229 for
+Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
+		Example: `  millstream dev
+  millstream dev template.yaml --parameter Stage=dev --data ./data
+  millstream dev --debug Create`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			flags.template = "template.yaml"
+			if len(args) == 1 {
+				flags.template = args[0]
+			}
+			if _, err := os.Stat(flags.template); err != nil {
+				return fmt.Errorf("%w: name the template of the application, as in millstream dev path/to/template.yaml", err)
+			}
+			if _, err := flags.deploy.options(); err != nil {
+				return err
+			}
+			flags.inMemory = flags.data == ""
+			out := &oneAtATime{w: cmd.OutOrStdout()}
+			loop := &devLoop{flags: flags, out: out}
+			flags.after = loop.run
+			path := flags.template
+			flags.template = "" // the loop deploys it, again and again
+			loop.path = path
+			return serve(cmd.Context(), flags, out, cmd.ErrOrStderr(), nil)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.listen, "listen", "127.0.0.1:8000", "address to listen on; port 0 takes a free one")
+	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs (default: the port after --listen's)")
+	f.StringVar(&flags.data, "data", "", "folder that holds the data (default: in memory, gone at the end)")
+	f.StringVar(&flags.durability, "durability", "sync", "when a write is answered: sync, periodic or none")
+	f.StringVar(&flags.region, "region", "us-east-1", "region of what no request names one for")
+	f.StringVar(&flags.account, "account", "000000000000", "account of access keys that are not an account's 12 digits")
+	f.StringVar(&flags.logLevel, "log-level", "error", "what to log on stderr: debug, info, warn or error")
+	f.StringVar(&flags.debug, "debug", "", "function to run under its debugger, without timeouts")
+	flags.logCap = 1 << 30
+	flags.deploy.add(cmd)
+	return cmd
+}
+
+// oneAtATime is a writer for several goroutines.
+type oneAtATime struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (o *oneAtATime) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.w.Write(p)
+}
+
+// devLoop deploys a template when it or its code has changed, and shows what the server does.
+type devLoop struct {
+	flags serveFlags
+	path  string
+	out   io.Writer
+}
+
+// run is called once the server serves; it returns when ctx ends.
+func (d *devLoop) run(ctx context.Context, endpoint string) error {
+	client, err := admin.New(admin.Options{Endpoint: endpoint, Account: d.flags.account, Region: d.flags.region})
+	if err != nil {
+		return err
+	}
+	folder, err := filepath.Abs(filepath.Dir(d.path))
+	if err != nil {
+		return err
+	}
+	watcher := dev.NewWatcher(folder)
+	up := d.deploy(ctx, client, false)
+	tree := dev.NewTree(d.out)
+	tree.Source = sourceOf
+	var showing sync.WaitGroup
+	seen := make(chan struct{}) // nothing that is done from now on is missed, or nothing can be shown
+	ready := sync.OnceFunc(func() { close(seen) })
+	showing.Go(func() {
+		defer ready()
+		if err := client.Activity(ctx, ready, func(a admin.Activity) error { tree.Add(a); return nil }); err != nil && ctx.Err() == nil {
+			fmt.Fprintf(d.out, "What the server does can not be shown: %v\n", err)
+		}
+		tree.Flush()
+	})
+	defer showing.Wait()
+	<-seen
+	fmt.Fprintf(d.out, "\nWatching what is in %s (Ctrl-C ends it)\n\n", folder)
+	for {
+		changed := watcher.Wait(ctx)
+		if changed == nil {
+			return nil
+		}
+		slices.Sort(changed)
+		fmt.Fprintf(d.out, "%s  changed: %s\n", time.Now().Format("15:04:05.000"), names(folder, changed))
+		up = d.deploy(ctx, client, up) || up
+	}
+}
+
+// names lists some files of a folder.
+func names(folder string, files []string) string {
+	const shown = 3
+	for i, f := range files {
+		if rel, err := filepath.Rel(folder, f); err == nil {
+			files[i] = rel
+		}
+	}
+	text := strings.Join(files[:min(len(files), shown)], ", ")
+	if more := len(files) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// deploy deploys the template as it is now, and reports whether it did. What is wrong with it is shown, and the version before stays.
+func (d *devLoop) deploy(ctx context.Context, client *admin.Client, again bool) bool {
+	began := time.Now()
+	app, err := template.Read(d.path)
+	if err == nil {
+		err = deploy(ctx, d.out, app, d.flags.deploy, client, d.flags.account, d.flags.region, again)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%v\n\n", err)
+	default:
+		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
+	}
+	return err == nil
+}
+
+// packaged begins the name of a file of a function's package, as the function knows it.
+var packaged = regexp.MustCompile(`(?:file://)?[^\s("']*/[0-9a-f]{64}/task/`)
+
+// sourceOf names files of a function's package in a line as its source does.
+func sourceOf(place string) string { return packaged.ReplaceAllString(place, "") }

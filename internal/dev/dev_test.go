@@ -1,0 +1,106 @@
+package dev
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+// TestTree: what causes what, whatever the order in which it is told, and what comes late.
+func TestTree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		tree := NewTree(&out)
+		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+		key := func(id string) json.RawMessage { return json.RawMessage(`{"id":{"S":"` + id + `"}}`) }
+		put := func(id, by string) admin.Activity {
+			return admin.Activity{
+				Kind: "write", By: by, Name: "PutItem", Began: at.Add(3 * time.Millisecond), Millis: 1.25, Status: 200,
+				Body: json.RawMessage(`{"TableName":"t", "Item":{"id": {"S":"` + id + `"},"n":{"N":"1"}}}`),
+			}
+		}
+		called := func(id, changed string, err string) admin.Activity {
+			return admin.Activity{
+				Kind: "call", ID: id, Name: "confirm", Trigger: "m", Began: at.Add(5 * time.Millisecond), Millis: 12, Error: err,
+				Log:     "START RequestId: x\nhello\nEND RequestId: x\n",
+				Changes: []admin.CalledFor{{Table: "t", Event: "INSERT", Keys: key(changed)}},
+			}
+		}
+		tree.Add(put("a", "call-1"))        // its call has not ended
+		tree.Add(called("call-2", "a", "")) // by that write
+		tree.Add(put("b", ""))              // from outside
+		refused := put("c", "call-1")
+		refused.Status, refused.Error = 400, "ValidationException: no"
+		tree.Add(refused)
+		tree.Add(admin.Activity{Kind: "call", ID: "call-1", By: "req-1", Name: "create", Began: at.Add(time.Millisecond), Millis: 8})
+		tree.Add(admin.Activity{Kind: "request", ID: "req-1", Name: "POST /x", Began: at, Millis: 9.5, Status: 201})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		failed := called("call-3", "b", "boom")
+		failed.Answer = json.RawMessage(`{"errorMessage":"boom","trace":["Error: boom","    at f (/var/task/app.js:3:9)","    at node:internal/x"]}`)
+		tree.Add(failed) // late: its write has been printed
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := `03:04:05.003  PutItem t {"id":{"S":"b"},"n":{"N":"1"}}  1.2 ms
+03:04:05.000  POST /x -> 201  9.5 ms
+└─ create  ok  8.0 ms
+   ├─ PutItem t {"id":{"S":"a"},"n":{"N":"1"}}  1.2 ms
+   │  └─ confirm <- INSERT t {"id":{"S":"a"}}  ok  12 ms
+   │        | hello
+   └─ PutItem t {"id":{"S":"c"},"n":{"N":"1"}}  REFUSED (400)
+         ! ValidationException: no
+03:04:05.005  confirm <- INSERT t {"id":{"S":"b"}}  FAILED after 12 ms
+   | hello
+   ! boom
+   !   at f (/var/task/app.js:3:9)
+`
+		if got := out.String(); got != want {
+			t.Errorf("printed\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// TestWatcher: what was changed, made or removed is told once it is at rest; what is not source is not looked at.
+func TestWatcher(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a/app.js", "1")
+	write("a/gone.js", "1")
+	write("node_modules/x/index.js", "1")
+	w := NewWatcher(dir)
+	write("node_modules/x/index.js", "22")
+	write(".git/index", "1")
+	write("a/app.js", "22")
+	write("a/new.py", "1")
+	if err := os.Remove(filepath.Join(dir, "a/gone.js")); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range w.Wait(t.Context()) {
+		rel, err := filepath.Rel(dir, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, filepath.ToSlash(rel))
+	}
+	slices.Sort(got)
+	if want := []string{"a/app.js", "a/gone.js", "a/new.py"}; !slices.Equal(got, want) {
+		t.Errorf("changed: %v", got)
+	}
+}

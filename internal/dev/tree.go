@@ -1,0 +1,376 @@
+// Package dev is the development loop: it shows what a server does as one tree for each request (Tree), and tells
+// when files have changed (Watcher). It is a client of the server.
+package dev
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+)
+
+// A tree is printed when nothing has been added for quiet after its root has ended; what comes later is printed on
+// its own.
+const quiet = 250 * time.Millisecond
+
+// remember is for how long writes are remembered, to find what a trigger was called for.
+const remember = 10 * time.Minute
+
+// Tree puts events together and prints them. Its methods may be called at once.
+type Tree struct {
+	out io.Writer
+	// Source names the files in a line of a function's as their source does; nil: as they are.
+	Source func(line string) string
+
+	mu     sync.Mutex
+	roots  []*node          // not printed
+	byID   map[string]*node // requests and calls
+	writes []*node          // newest last
+	orphan map[string][]*node
+	timer  *time.Timer
+}
+
+// node is an event in its tree.
+type node struct {
+	admin.Activity
+	kids    []*node
+	parent  *node
+	root    bool
+	touched time.Time
+	printed bool
+}
+
+// NewTree returns a tree that prints to out.
+func NewTree(out io.Writer) *Tree {
+	return &Tree{out: out, byID: map[string]*node{}, orphan: map[string][]*node{}}
+}
+
+// Add takes an event in.
+func (t *Tree) Add(a admin.Activity) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	n := &node{Activity: a, touched: now}
+	if a.ID != "" {
+		t.byID[a.ID] = n
+		// What a call did ends before the call does.
+		for _, kid := range t.orphan[a.ID] {
+			n.adopt(kid)
+		}
+		delete(t.orphan, a.ID)
+	}
+	if a.Kind == "write" {
+		t.writes = append(t.writes, n)
+		for len(t.writes) > 0 && now.Sub(t.writes[0].Began) > remember {
+			t.writes = t.writes[1:]
+		}
+	}
+	switch parent := t.parentOf(n); {
+	case parent != nil:
+		parent.adopt(n)
+		for p := parent; p != nil; p = p.parent {
+			p.touched = now
+		}
+	case a.By != "" && t.byID[a.By] == nil:
+		t.orphan[a.By] = append(t.orphan[a.By], n) // what made it has not ended
+	default:
+		n.root = true
+		t.roots = append(t.roots, n)
+	}
+	t.schedule()
+}
+
+func (n *node) adopt(kid *node) {
+	kid.parent = n
+	n.kids = append(n.kids, kid)
+}
+
+// top is the root of a node's tree.
+func (n *node) top() *node {
+	for n.parent != nil {
+		n = n.parent
+	}
+	return n
+}
+
+// parentOf finds what an event belongs under, if that is not printed yet.
+func (t *Tree) parentOf(n *node) *node {
+	parent := t.byID[n.By]
+	if n.By == "" && len(n.Changes) > 0 {
+		parent = t.writeOf(n.Changes[0], n.Began)
+	}
+	if parent == nil || parent.top().printed {
+		return nil
+	}
+	return parent
+}
+
+// writeOf finds the newest write before a moment that made a change.
+func (t *Tree) writeOf(c admin.CalledFor, before time.Time) *node {
+	for _, w := range slices.Backward(t.writes) {
+		if w.Status == 200 && !w.Began.After(before) && touches(w.Body, c) {
+			return w
+		}
+	}
+	return nil
+}
+
+type attributes = map[string]json.RawMessage
+
+// touches reports whether a write's request names the item of a change.
+func touches(body json.RawMessage, c admin.CalledFor) bool {
+	var keys attributes
+	if json.Unmarshal(c.Keys, &keys) != nil {
+		return false
+	}
+	for _, i := range itemsOf(body) {
+		if i.table == c.Table && matches(i.attributes, keys) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(it, keys attributes) bool {
+	for name, v := range keys {
+		var a, b bytes.Buffer
+		if json.Compact(&a, it[name]) != nil || json.Compact(&b, v) != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
+			return false
+		}
+	}
+	return len(keys) > 0
+}
+
+// written is an item, or its key, that a request names.
+type written struct {
+	table      string
+	attributes attributes
+}
+
+// itemsOf lists what a write's request names.
+func itemsOf(body json.RawMessage) (items []written) {
+	type one struct {
+		TableName string
+		Item, Key attributes
+	}
+	var request struct {
+		one
+		RequestItems map[string][]struct {
+			PutRequest    struct{ Item attributes }
+			DeleteRequest struct{ Key attributes }
+		}
+		TransactItems []struct{ Put, Update, Delete one }
+	}
+	if json.Unmarshal(body, &request) != nil {
+		return nil
+	}
+	add := func(table string, it attributes) {
+		if len(it) > 0 {
+			items = append(items, written{table, it})
+		}
+	}
+	both := func(o one) {
+		add(o.TableName, o.Item)
+		add(o.TableName, o.Key)
+	}
+	both(request.one)
+	for _, table := range slices.Sorted(maps.Keys(request.RequestItems)) {
+		for _, r := range request.RequestItems[table] {
+			add(table, r.PutRequest.Item)
+			add(table, r.DeleteRequest.Key)
+		}
+	}
+	for _, i := range request.TransactItems {
+		both(i.Put)
+		both(i.Update)
+		both(i.Delete)
+	}
+	return items
+}
+
+// schedule has what is due printed. The caller holds mu.
+func (t *Tree) schedule() {
+	if len(t.roots) == 0 {
+		return
+	}
+	if t.timer == nil {
+		t.timer = time.AfterFunc(quiet, t.due)
+		return
+	}
+	t.timer.Reset(quiet)
+}
+
+func (t *Tree) due() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	t.roots = slices.DeleteFunc(t.roots, func(n *node) bool {
+		if now.Sub(n.touched) < quiet {
+			return false
+		}
+		t.print(n)
+		return true
+	})
+	for id, n := range t.byID {
+		if n.top().printed && now.Sub(n.touched) > remember {
+			delete(t.byID, id)
+		}
+	}
+	t.schedule()
+}
+
+// Flush prints what has not been printed.
+func (t *Tree) Flush() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range t.roots {
+		t.print(n)
+	}
+	t.roots = nil
+}
+
+func (t *Tree) print(n *node) {
+	n.printed = true
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s\n", n.Began.Local().Format("15:04:05.000"), n.title())
+	t.printBelow(&b, n, "")
+	_, _ = io.WriteString(t.out, b.String()) // a terminal that has gone must not stop the server
+}
+
+// printBelow prints what is below a node: its log, its error, and what it caused in the order of time.
+func (t *Tree) printBelow(b *strings.Builder, n *node, indent string) {
+	slices.SortStableFunc(n.kids, func(x, y *node) int { return x.Began.Compare(y.Began) })
+	bar := "   "
+	if len(n.kids) > 0 {
+		bar = "│  "
+	}
+	for _, line := range n.details(t.Source) {
+		fmt.Fprintf(b, "%s%s%s\n", indent, bar, line)
+	}
+	for i, kid := range n.kids {
+		branch, below := "├─ ", "│  "
+		if i == len(n.kids)-1 {
+			branch, below = "└─ ", "   "
+		}
+		fmt.Fprintf(b, "%s%s%s\n", indent, branch, kid.title())
+		t.printBelow(b, kid, indent+below)
+	}
+}
+
+// title says in a line what happened.
+func (n *node) title() string {
+	took := fmt.Sprintf("%.0f ms", n.Millis)
+	if n.Millis < 10 {
+		took = fmt.Sprintf("%.1f ms", n.Millis)
+	}
+	switch n.Kind {
+	case "request":
+		return fmt.Sprintf("%s -> %d  %s", n.Name, n.Status, took)
+	case "write":
+		what := n.Name
+		if items := itemsOf(n.Body); len(items) == 1 {
+			what += " " + items[0].table + " " + brief(items[0].attributes)
+		} else if len(items) > 1 {
+			what += fmt.Sprintf(" %s and %d more", items[0].table, len(items)-1)
+		}
+		if n.Status != 200 {
+			return fmt.Sprintf("%s  REFUSED (%d)", what, n.Status)
+		}
+		return what + "  " + took
+	}
+	what := n.Name
+	if c := n.Changes; len(c) == 1 {
+		what += " <- " + c[0].Event + " " + c[0].Table + " " + compact(c[0].Keys)
+	} else if len(c) > 1 {
+		what += fmt.Sprintf(" <- %d changes of %s", len(c), c[0].Table)
+	}
+	if n.Error != "" {
+		return what + "  FAILED after " + took
+	}
+	return what + "  ok  " + took
+}
+
+const maxBrief = 80
+
+func brief(it attributes) string {
+	text, err := json.Marshal(it)
+	if err != nil {
+		return ""
+	}
+	return compact(text)
+}
+
+func compact(text json.RawMessage) string {
+	if s := []rune(string(text)); len(s) > maxBrief {
+		return string(s[:maxBrief]) + "..."
+	}
+	return string(text)
+}
+
+// details are a call's log lines, without those of the platform, and where its error points to.
+func (n *node) details(source func(string) string) (lines []string) {
+	if source == nil {
+		source = func(line string) string { return line }
+	}
+	for line := range strings.Lines(n.Log) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" || platform(line) {
+			continue
+		}
+		lines = append(lines, "| "+source(line))
+	}
+	if n.Error == "" {
+		return lines
+	}
+	if n.Kind != "call" {
+		return append(lines, "! "+n.Error)
+	}
+	lines = append(lines, "! "+source(n.Error))
+	for _, place := range places(n.Answer) {
+		lines = append(lines, "!   at "+source(place))
+	}
+	return lines
+}
+
+func platform(line string) bool {
+	for _, p := range []string{"START RequestId:", "END RequestId:", "REPORT RequestId:", "INIT_START ", "INIT_REPORT "} {
+		if strings.HasPrefix(line, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxPlaces is how much of a stack is shown.
+const maxPlaces = 5
+
+// places are the lines of the stack in an error document, of Node.js (trace, stackTrace) and Python (stackTrace), from the innermost on.
+func places(document json.RawMessage) (out []string) {
+	var d struct {
+		Trace      []string          `json:"trace"`
+		StackTrace []json.RawMessage `json:"stackTrace"`
+	}
+	if json.Unmarshal(document, &d) != nil {
+		return nil
+	}
+	for _, line := range d.Trace {
+		if at, ok := strings.CutPrefix(strings.TrimSpace(line), "at "); ok && !strings.Contains(at, "node:") {
+			out = append(out, at)
+		}
+	}
+	for _, raw := range slices.Backward(d.StackTrace) {
+		var line string
+		if json.Unmarshal(raw, &line) == nil {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), "\n")
+			out = append(out, line)
+		}
+	}
+	return out[:min(len(out), maxPlaces)]
+}

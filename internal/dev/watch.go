@@ -1,0 +1,106 @@
+package dev
+
+import (
+	"context"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// poll is how often files are looked at. Looking costs a system call a file; a notification by the
+	// system would cost none, but differs from system to system, misses what editors do behind it, and is bound to
+	// limits of watched folders.
+	poll = 200 * time.Millisecond
+	// maxFiles bounds what is looked at.
+	maxFiles = 20_000
+)
+
+// ignored are folders that hold no source.
+var ignored = map[string]bool{
+	".git": true, "node_modules": true, "__pycache__": true, ".venv": true, "venv": true, ".aws-sam": true, ".pytest_cache": true, "millstream-data": true,
+}
+
+// Watcher tells when files have changed, by looking at them.
+type Watcher struct {
+	roots []string
+	seen  map[string]stamp
+}
+
+type stamp struct {
+	size int64
+	time time.Time
+}
+
+// NewWatcher watches files, and folders with what is in them, from now on.
+func NewWatcher(roots ...string) *Watcher {
+	w := &Watcher{roots: roots}
+	w.seen = w.look()
+	return w
+}
+
+// Wait returns the files that were changed, made or removed, once nothing has changed from one look to the next; nil when
+// ctx ends.
+func (w *Watcher) Wait(ctx context.Context) []string {
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	before := w.seen
+	var changed []string
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now := w.look()
+		more := differences(w.seen, now)
+		w.seen = now
+		if len(more) == 0 && len(changed) > 0 {
+			if changed = differences(before, now); len(changed) > 0 {
+				return changed
+			}
+		}
+		if len(more) > 0 {
+			changed = more
+		}
+	}
+}
+
+func differences(a, b map[string]stamp) (files []string) {
+	for name, s := range b {
+		if a[name] != s {
+			files = append(files, name)
+		}
+	}
+	for name := range a {
+		if _, ok := b[name]; !ok {
+			files = append(files, name)
+		}
+	}
+	return files
+}
+
+func (w *Watcher) look() map[string]stamp {
+	found := make(map[string]stamp, len(w.seen))
+	for _, root := range w.roots {
+		_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return nil // it has just gone
+			case len(found) >= maxFiles:
+				return filepath.SkipAll
+			case d.IsDir():
+				if path != root && (ignored[d.Name()] || strings.HasPrefix(d.Name(), ".")) {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			if info, err := d.Info(); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(path, "~") {
+				found[path] = stamp{info.Size(), info.ModTime()}
+			}
+			return nil
+		})
+	}
+	return found
+}
