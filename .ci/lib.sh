@@ -79,6 +79,25 @@ sdks() {
 	done
 }
 
+# test_helpers installs the helpers for tests in Node.js and Python as their users do, and
+# runs their tests. They must be seen to have run.
+test_helpers() {
+	cp -R helpers "$work/helpers" && mkdir -p "$work/helpers-js" &&
+		npm install --no-audit --no-fund --silent --install-links --prefix "$work/helpers-js" "$work/helpers/npm" &&
+		(cd "$work/helpers-js" && node --input-type=module -e "import { start } from '@millstreamdb/testing'; await (await start()).stop()") &&
+		(cd "$work/helpers/npm" && node --test --test-reporter=tap) >"$work/helpers.out" 2>&1
+	local status=$?
+	cat "$work/helpers.out"
+	[ $status -eq 0 ] && grep -q '^# pass [1-9]' "$work/helpers.out" && grep -q '^# skipped 0' "$work/helpers.out" || return 1
+	python3 -m venv "$work/helpers-py" &&
+		"$work/helpers-py/bin/pip" install --quiet --disable-pip-version-check pytest "$work/helpers/pytest" &&
+		mkdir -p "$work/helpers-test" && cp -R helpers/pytest/test_*.py helpers/pytest/testdata "$work/helpers-test" &&
+		(cd "$work/helpers-test" && "$work/helpers-py/bin/python" -m pytest -q) >"$work/helpers.out" 2>&1
+	status=$?
+	cat "$work/helpers.out"
+	[ $status -eq 0 ] && ! grep -q skipped "$work/helpers.out"
+}
+
 # kcl runs a consumer of the Kinesis Client Library with its adapter for DynamoDB
 # Streams. It needs Java and Maven.
 kcl() {
