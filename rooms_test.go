@@ -101,7 +101,14 @@ var rooms = map[string][]string{
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/dev", "internal/template"},
 	"sdktest":        {},
-	"docs":           {},
+
+	// applications, and the test that drives them from outside
+	"examples":                         {},
+	"examples/tweet-fanout/api":        {},
+	"examples/tweet-fanout/fanout":     {},
+	"examples/order-metrics/aggregate": {},
+
+	"docs": {},
 }
 
 // pure rooms are functions of their arguments: no I/O, no clock, no goroutine.
