@@ -63,7 +63,7 @@ func python(t *testing.T, modules ...string) (path, env string) {
 		absent(t, "python3 is not installed")
 	}
 	for _, m := range modules {
-		if err := exec.Command(path, "-c", "import "+m).Run(); err != nil {
+		if err := exec.Command(path, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('"+m+"') is None)").Run(); err != nil {
 			absent(t, "it takes a python with "+m+": pip install it, or set EXAMPLES_PYTHON to a python that has it")
 		}
 	}
@@ -283,6 +283,9 @@ type process struct {
 	moved chan struct{} // closed and replaced with each piece of output
 }
 
+// platformLines are those that Lambda prints for each call.
+var platformLines = regexp.MustCompile(`(?m)^\S+ \| (START|END|REPORT|INIT_START) .*\n`)
+
 // run starts a program in a folder, with further variables.
 func run(t *testing.T, name, dir string, env []string, program string, args ...string) *process {
 	t.Helper()
@@ -300,7 +303,7 @@ func run(t *testing.T, name, dir string, env []string, program string, args ...s
 	t.Cleanup(func() {
 		p.stop()
 		if t.Failed() {
-			out := p.printed()
+			out := platformLines.ReplaceAllString(p.printed(), "")
 			t.Logf("%s printed:\n%s", name, out[max(0, len(out)-16<<10):])
 		}
 	})
