@@ -289,9 +289,15 @@ var platformLines = regexp.MustCompile(`(?m)^\S+ \| (START|END|REPORT|INIT_START
 // run starts a program in a folder, with further variables.
 func run(t *testing.T, name, dir string, env []string, program string, args ...string) *process {
 	t.Helper()
+	return runAs(t, name, dir, env, nil, program, args...)
+}
+
+// runAs is run as another user.
+func runAs(t *testing.T, name, dir string, env []string, as *syscall.SysProcAttr, program string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(program, args...), ended: make(chan struct{}), moved: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = p, p, as
 	p.cmd.WaitDelay = 10 * time.Second // of its children that hold its output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -357,8 +363,11 @@ func (p *process) kill() {
 }
 
 // stop asks the process to end, and kills it when it does not.
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+func (p *process) stop() { p.signal(syscall.SIGTERM) }
+
+// signal sends the signal that ends the process, and waits for its end.
+func (p *process) signal(s syscall.Signal) {
+	_ = p.cmd.Process.Signal(s) // it may be gone already
 	limit := time.NewTimer(20 * time.Second)
 	defer limit.Stop()
 	select {
