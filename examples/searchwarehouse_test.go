@@ -24,6 +24,7 @@ import (
 // A search engine follows a table, and later a warehouse, too, from the items that are
 // there. What one of them refuses, or that one is down, does not concern the other.
 func TestSearchAndWarehouse(t *testing.T) {
+	t.Parallel()
 	c := newCatalogue(t)
 	const made, repriced, removed = 300, 100, 20
 	for n := range made {
@@ -85,6 +86,7 @@ func TestSearchAndWarehouse(t *testing.T) {
 
 // The server is killed when the warehouse has just been added, while products change.
 func TestSearchAndWarehouseKilled(t *testing.T) {
+	t.Parallel()
 	c := newCatalogue(t)
 	const made = 1000
 	for n := range made {

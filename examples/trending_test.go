@@ -19,18 +19,33 @@ import (
 
 const trendingTweets = 5000
 
-// 5,000 tweets are counted by hashtag in windows, exactly.
+// 5,000 tweets in 20 minutes are counted by hashtag in windows of five, exactly. The
+// minutes are those of a clock that the test advances.
 func TestTrending(t *testing.T) {
-	tr := newTrending(t)
-	tr.post(trendingTweets)
+	t.Parallel()
+	tr := &trending{length: 5 * time.Minute}
+	listen, front := freeAddr(t), freeAddr(t)
+	tr.app = serveWith(t, "trending", "template.yaml", []string{"--listen", listen, "--http-listen", front, "--in-memory", "--clock", "manual"}, trendingNeeds(t))
+	const steps = 100
+	for step := range steps {
+		tr.post(step*trendingTweets/steps, (step+1)*trendingTweets/steps)
+		tr.command("clock", "advance", (20 * time.Minute / steps).String())
+	}
+	if now := tr.trends(); len(now) < 3 { // at most the first and the last are cut
+		t.Errorf("%d windows have closed within 20 minutes", len(now))
+	}
+	tr.command("clock", "advance", "10m")
 	tr.check(trendingTweets)
 }
 
 // The server is killed among the tweets; no window counts one twice, or forgets one.
+// These windows are of two seconds.
 func TestTrendingKilled(t *testing.T) {
-	tr := newTrending(t)
+	t.Parallel()
+	tr := &trending{length: 2 * time.Second}
+	tr.app = serve(t, "trending", "template.yaml", trendingNeeds(t), fmt.Sprintf("Window=%d", tr.length/time.Second))
 	var posting sync.WaitGroup
-	posting.Go(func() { tr.post(trendingTweets) })
+	posting.Go(func() { tr.post(0, trendingTweets) })
 	await(t, "a third of the tweets", func() bool { return tr.posted.Load() > trendingTweets/3 })
 	tr.kill()
 	tr.start()
@@ -38,17 +53,16 @@ func TestTrendingKilled(t *testing.T) {
 	tr.check(trendingTweets)
 }
 
-const trendingWindow = 2 // seconds
-
 type trending struct {
 	*app
+	length time.Duration // of a window
 	posted atomic.Int64
 }
 
-func newTrending(t *testing.T) *trending {
+func trendingNeeds(t *testing.T) (env []string) {
+	t.Helper()
 	_, path := python(t, "boto3")
-	env := []string{nodeModules(t, "@aws-sdk/client-dynamodb"), path}
-	return &trending{app: serve(t, "trending", "template.yaml", env, fmt.Sprintf("Window=%d", trendingWindow))}
+	return []string{nodeModules(t, "@aws-sdk/client-dynamodb"), path}
 }
 
 // tweetOf is the n-th tweet: tag 0 is in every second one, tag 1 in every third.
@@ -62,13 +76,13 @@ func tweetOf(n int) string {
 	return s
 }
 
-// post posts tweets from several clients at once, each again until it is taken. Every
+// post posts the tweets of these numbers from several clients at once, each again until it is taken. Every
 // tenth goes through the API, the others straight into the table, for speed.
-func (tr *trending) post(n int) {
+func (tr *trending) post(from, to int) {
 	var all sync.WaitGroup
 	for client := range 8 {
 		all.Go(func() {
-			for i := client; i < n; i += 8 {
+			for i := from + client; i < to; i += 8 {
 				await(tr.t, "a tweet is taken", func() bool {
 					if i/8%10 == 0 {
 						status, _, err := tr.try(http.MethodPost, "/tweets", map[string]string{"text": tweetOf(i)})
@@ -94,6 +108,12 @@ type window struct {
 	Tags   map[string]int
 }
 
+func (tr *trending) trends() (windows []window) {
+	tr.t.Helper()
+	tr.call(http.MethodGet, "/trends", nil, http.StatusOK, &windows)
+	return windows
+}
+
 // check compares the trends with the stream itself. A tweet that was posted again may
 // be there twice: then it counts twice.
 func (tr *trending) check(atLeast int) {
@@ -104,8 +124,7 @@ func (tr *trending) check(atLeast int) {
 	}
 	var got []window
 	await(tr.t, "the windows have all tweets", func() bool {
-		got = nil
-		tr.call(http.MethodGet, "/trends", nil, http.StatusOK, &got)
+		got = tr.trends()
 		n := 0
 		for _, w := range got {
 			n += w.Tweets
@@ -123,7 +142,7 @@ func (tr *trending) check(atLeast int) {
 	if len(got) != len(want) {
 		tr.t.Errorf("%d windows, want %d", len(got), len(want))
 	}
-	tr.t.Logf("%d tweets in %d windows of %d s, counted by %d calls", all, len(got), trendingWindow, calls)
+	tr.t.Logf("%d tweets in %d windows of %s, counted by %d calls", all, len(got), tr.length, calls)
 }
 
 // counted counts what the stream holds, as the function should.
@@ -131,7 +150,7 @@ func (tr *trending) counted() (windows map[string]*window, all int) {
 	tr.t.Helper()
 	windows = map[string]*window{}
 	for _, r := range streamRecords(tr.app, "Tweets") {
-		start := r.Dynamodb.ApproximateCreationDateTime.Truncate(trendingWindow * time.Second).UTC().Format("2006-01-02T15:04:05Z")
+		start := r.Dynamodb.ApproximateCreationDateTime.Truncate(tr.length).UTC().Format("2006-01-02T15:04:05Z")
 		w := windows[start]
 		if w == nil {
 			w = &window{Start: start, Tags: map[string]int{}}
