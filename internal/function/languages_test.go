@@ -46,6 +46,40 @@ func (c languageCase) run(t *testing.T, s *Service, runtime, name string) {
 
 func js(name, body string) entry { return entry{name, 0o644, body} }
 
+// A function in Python runs on the python of the project's virtual environment, whatever
+// its runtime is called, and finds what is installed there.
+func TestPythonOfTheProject(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("python3 is not in PATH")
+	}
+	project, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	venv := filepath.Join(project, ".venv")
+	if out, err := exec.Command(python, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
+		t.Skipf("python3 has no module venv: %s", out)
+	}
+	packages, err := filepath.Glob(filepath.Join(venv, "lib", "python3*", "site-packages"))
+	if err != nil || len(packages) != 1 {
+		t.Fatalf("the packages are in %v, %v", packages, err)
+	}
+	if err := os.WriteFile(filepath.Join(packages[0], "installed.py"), []byte("where = 'project'\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := languageCase{
+		handler: "app.handler", event: `{}`,
+		files: []entry{{"app.py", 0o644, `
+import sys, installed
+def handler(event, context):
+    return [installed.where, sys.prefix]
+`}},
+		payload: []string{`["project", "` + venv + `"]`},
+	}
+	c.run(t, open(t, Options{Project: project}), "python3.14", "project")
+}
+
 func TestNode(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("node is not in PATH")

@@ -106,9 +106,25 @@ func (s *interpreters) node() (interpreter, error) {
 }
 
 func (s *interpreters) python(runtime string) (interpreter, error) {
+	roots := []string{os.Getenv("VIRTUAL_ENV")}
+	if s.project != "" {
+		roots = append(roots, filepath.Join(s.project, ".venv"), filepath.Join(s.project, "venv"))
+	}
+	// The packages of a virtual environment are for its own python, which is another
+	// than the runtime's where several are installed.
+	var names []string
+	for _, r := range roots {
+		if r == "" {
+			continue
+		}
+		own := filepath.Join(r, "bin", "python")
+		if _, err := os.Stat(own); err == nil {
+			names = append(names, own)
+		}
+	}
 	var out []string
 	var err error
-	for _, name := range []string{runtime, "python3", "python"} {
+	for _, name := range append(names, runtime, "python3", "python") {
 		out, err = probe(name, "-c", "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3]); assert sys.version_info >= (3, 8)")
 		if err == nil {
 			break
@@ -123,10 +139,6 @@ func (s *interpreters) python(runtime string) (interpreter, error) {
 	}
 	i := interpreter{path: out[0], version: out[1], shim: shim, flags: []string{"-u"}}
 	minor := strings.Join(strings.Split(i.version, ".")[:2], ".")
-	roots := []string{os.Getenv("VIRTUAL_ENV")}
-	if s.project != "" {
-		roots = append(roots, filepath.Join(s.project, ".venv"), filepath.Join(s.project, "venv"))
-	}
 	for _, r := range roots {
 		if r != "" {
 			i.modules = append(i.modules, filepath.Join(r, "lib", "python"+minor, "site-packages"))
