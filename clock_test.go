@@ -2,10 +2,8 @@ package millstream_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -72,77 +70,6 @@ func attach(t testing.TB, srv *millstream.Server, db *dynamodb.Client, settings 
 	}
 }
 
-// Trending topics: 5,000 tweets in 50 minutes, counted in tumbling windows of 20 minutes
-// to the tweet.
-func TestManualClockCountsInWindows(t *testing.T) {
-	srv, db := openManual(t)
-	type topics map[string]int
-	var mu sync.Mutex
-	counted := map[time.Duration]topics{}
-	attach(t, srv, db, lambda.CreateEventSourceMappingInput{
-		BatchSize: aws.Int32(1000), MaximumBatchingWindowInSeconds: aws.Int32(60), Tags: map[string]string{"millstream:tumbling-window": "1200"},
-	}, func(_ context.Context, event []byte) ([]byte, error) {
-		var batch struct {
-			Records []struct {
-				Dynamodb struct {
-					NewImage struct{ Topic struct{ S string } }
-				}
-			}
-			Window  struct{ Start, End time.Time }
-			State   topics
-			IsFinal bool `json:"isFinalInvokeForWindow"`
-		}
-		if err := json.Unmarshal(event, &batch); err != nil {
-			return nil, err
-		}
-		if batch.State == nil {
-			batch.State = topics{}
-		}
-		for i := range batch.Records {
-			batch.State[batch.Records[i].Dynamodb.NewImage.Topic.S]++
-		}
-		if start := batch.Window.Start.Sub(newYear); batch.IsFinal {
-			mu.Lock()
-			defer mu.Unlock()
-			if counted[start] != nil {
-				return nil, errors.New("the window was closed before")
-			}
-			counted[start] = batch.State
-		}
-		return json.Marshal(map[string]topics{"state": batch.State})
-	})
-
-	want := map[time.Duration]topics{}
-	const tweets, batch, step = 5000, 25, 15 * time.Second
-	for n := 0; n < tweets; n += batch {
-		var writes []types.WriteRequest
-		for i := range batch {
-			topic := fmt.Sprint("topic", (n+i)*(n+i)%17)
-			writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: map[string]types.AttributeValue{"id": text(strconv.Itoa(n + i)), "Topic": text(topic)}}})
-			window := since(srv).Truncate(20 * time.Minute)
-			if want[window] == nil {
-				want[window] = topics{}
-			}
-			want[window][topic]++
-		}
-		if _, err := db.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: map[string][]types.WriteRequest{"orders": writes}}); err != nil {
-			t.Fatal(err)
-		}
-		advance(t, srv, step)
-	}
-	advance(t, srv, 20*time.Minute)
-	mu.Lock()
-	defer mu.Unlock()
-	if len(want) != 3 || len(counted) != len(want) {
-		t.Fatalf("%d windows were closed, not %d", len(counted), len(want))
-	}
-	for start, topics := range want {
-		if !maps.Equal(counted[start], topics) {
-			t.Errorf("window after %v: counted %v, not %v", start, counted[start], topics)
-		}
-	}
-}
-
 // A function that fails is tried again with AWS's doubling pauses, all within one
 // advance, until it works.
 func TestManualClockFiresBackoffs(t *testing.T) {
@@ -173,6 +100,49 @@ func TestManualClockFiresBackoffs(t *testing.T) {
 	advance(t, srv, time.Hour)
 	if len(attempts) != 8 {
 		t.Errorf("a batch that has ended came again: %v", attempts)
+	}
+}
+
+// An Event invocation that fails is tried twice more, after one and two minutes.
+func TestManualClockRetriesEvents(t *testing.T) {
+	srv, _ := openManual(t)
+	var mu sync.Mutex
+	var attempts []time.Duration
+	if err := srv.RegisterFunction("f", func(context.Context, []byte) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		attempts = append(attempts, since(srv))
+		return nil, errors.New("never")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lambda.NewFromConfig(srv.Config()).Invoke(t.Context(), &lambda.InvokeInput{
+		FunctionName: aws.String("f"), InvocationType: lambdatypes.InvocationTypeEvent, Payload: []byte("{}"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	advance(t, srv, time.Hour)
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []time.Duration{0, time.Minute, 3 * time.Minute}; !slices.Equal(attempts, want) {
+		t.Errorf("attempts at %v, not %v", attempts, want)
+	}
+}
+
+// A mapping's rate of calls is one by the clock.
+func TestManualClockPacesCalls(t *testing.T) {
+	srv, db := openManual(t)
+	var calls []time.Duration
+	attach(t, srv, db, lambda.CreateEventSourceMappingInput{BatchSize: aws.Int32(1), Tags: map[string]string{"millstream:rate": "0.1"}}, func(context.Context, []byte) ([]byte, error) {
+		calls = append(calls, since(srv))
+		return nil, nil
+	})
+	for _, id := range []string{"a", "b", "c"} {
+		put(t, db, map[string]types.AttributeValue{"id": text(id)})
+	}
+	advance(t, srv, time.Minute)
+	if want := []time.Duration{0, 10 * time.Second, 20 * time.Second}; !slices.Equal(calls, want) {
+		t.Errorf("calls at %v, not %v", calls, want)
 	}
 }
 
