@@ -99,31 +99,36 @@ test_helpers() {
 }
 
 # examples runs the applications of examples/ with the servers around them, which it
-# installs: packages of npm, PyPI and Maven, and of Debian where the machine lacks them.
-# OpenSearch takes java and mvn; without them its test is left out, and that is said.
-# None may be skipped. Arguments go to go test.
+# installs from npm and PyPI; `examples all`, also those tests that kill the server in the
+# middle and those that take packages of Debian (a metrics store, PostgreSQL) and of
+# Maven (OpenSearch, which takes java and mvn; without them its test is left out, and that is said).
+# None may be skipped. Further arguments go to go test.
 examples() {
-	local jars="$work/opensearch" out="$work/examples.out" program="" without=""
+	local jars="$work/opensearch" out="$work/examples.out" program="" without='Killed$|^TestOrderMetrics|^TestSearchAndWarehouse'
 	mkdir -p "$work/js" &&
 		(cd "$work/js" && npm install --no-audit --no-fund --silent --prefix . @aws-sdk/client-dynamodb pg@8) &&
 		{ [ -e "$work/py" ] || python3 -m venv "$work/py"; } &&
-		"$work/py/bin/pip" install --quiet --disable-pip-version-check boto3 'moto[server]' || return 1
-	program="$(command -v victoria-metrics)" || {
-		(mkdir -p "$work/debian" && cd "$work/debian" && apt-get update -qq && apt-get download -qq victoria-metrics &&
-			dpkg -x victoria-metrics_*.deb .) >"$out" 2>&1 || { cat "$out"; return 1; }
-		program="$work/debian/usr/bin/victoria-metrics"
-	}
-	command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
-		apt-get install -y -qq --no-install-recommends postgresql >"$out" 2>&1 || { cat "$out"; return 1; }
-	if command -v java >/dev/null && command -v mvn >/dev/null; then
-		mvn -q -B -f examples/search-and-warehouse/opensearch/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$jars" || return 1
-	else
-		echo "the search engine: NOT RUN, it takes java and mvn"
-		without='^TestSearchAndWarehouse'
+		"$work/py/bin/pip" install --quiet --disable-pip-version-check boto3 'moto[server]' aiosmtpd || return 1
+	if [ "${1:-}" = all ]; then
+		shift
+		without='^$'
+		program="$(command -v victoria-metrics)" || {
+			(mkdir -p "$work/debian" && cd "$work/debian" && apt-get update -qq && apt-get download -qq victoria-metrics &&
+				dpkg -x victoria-metrics_*.deb .) >"$out" 2>&1 || { cat "$out"; return 1; }
+			program="$work/debian/usr/bin/victoria-metrics"
+		}
+		command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ||
+			apt-get install -y -qq --no-install-recommends postgresql >"$out" 2>&1 || { cat "$out"; return 1; }
+		if command -v java >/dev/null && command -v mvn >/dev/null; then
+			mvn -q -B -f examples/search-and-warehouse/opensearch/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$jars" || return 1
+		else
+			echo "the search engine: NOT RUN, it takes java and mvn"
+			without='^TestSearchAndWarehouse'
+		fi
 	fi
 	EXAMPLES_REQUIRE=1 EXAMPLES_NODE_PATH="$work/js/node_modules" EXAMPLES_PYTHON="$work/py/bin/python3" \
 		EXAMPLES_VICTORIAMETRICS="$program" EXAMPLES_OPENSEARCH="$jars" \
-		go test -count=1 -v -skip "${without:-^$}" "$@" ./examples/ >"$out" 2>&1
+		go test -count=1 -v -skip "$without" "$@" ./examples/ >"$out" 2>&1
 	local status=$?
 	grep -vE '^=== (RUN|PAUSE|CONT|NAME)' "$out"
 	[ $status -eq 0 ] || return 1
