@@ -104,6 +104,7 @@ var rooms = map[string][]string{
 
 	// applications, and the test that drives them from outside
 	"examples":                         {},
+	"examples/ci-webhook/job":          {},
 	"examples/tweet-fanout/api":        {},
 	"examples/tweet-fanout/fanout":     {},
 	"examples/order-metrics/aggregate": {},
