@@ -195,7 +195,9 @@ func snapshotRound(seed uint64) (crashes, existing int, err error) {
 			if err != nil {
 				return crashes, existing, err
 			}
+			f.mu.Lock()
 			got := f.keys[key]
+			f.mu.Unlock()
 			if value == 0 && len(got) == 0 {
 				continue
 			}
