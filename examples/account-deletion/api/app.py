@@ -14,8 +14,12 @@ accounts, audit = db.Table(os.environ["ACCOUNTS"]), db.Table(os.environ["AUDIT"]
 def handler(event, context):
     account = event["pathParameters"]["account"]
     if event["routeKey"].startswith("GET"):
-        steps = audit.query(KeyConditionExpression=Key("account").eq(account), ConsistentRead=True)["Items"]
-        return answer(200, [{**s, "count": int(s.get("count", 0))} for s in steps])
+        things, query = [], {"KeyConditionExpression": Key("account").eq(account), "ConsistentRead": True}
+        while query:
+            page = audit.query(**query)
+            things += [{"thing": it["thing"], "time": it["time"]} for it in page["Items"]]
+            query = {**query, "ExclusiveStartKey": page["LastEvaluatedKey"]} if "LastEvaluatedKey" in page else None
+        return answer(200, things)
     try:
         accounts.update_item(
             Key={"account": account}, UpdateExpression="SET #s = :leaving", ConditionExpression="#s = :active",

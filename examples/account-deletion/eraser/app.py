@@ -1,15 +1,19 @@
 """Deletes what belongs to a leaver: records, then files, then the account itself. Every step can be done again: it deletes
-what is still there. What was done is added up in the audit table."""
+what is still there.
+
+The audit has an item for each thing that was deleted: its name and when, not what was in it. A record is deleted and told of in
+one transaction. A file is told of before it is deleted, which can be done twice, so that no crash leaves one deleted and
+not told of."""
 
 import datetime
 import os
 
 import boto3
-from boto3.dynamodb.conditions import Key
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-db = boto3.resource("dynamodb")
-accounts, records, audit = (db.Table(os.environ[name]) for name in ("ACCOUNTS", "RECORDS", "AUDIT"))
+db = boto3.client("dynamodb")
+ACCOUNTS, RECORDS, AUDIT = (os.environ[name] for name in ("ACCOUNTS", "RECORDS", "AUDIT"))
 files = boto3.resource(
     "s3", endpoint_url=os.environ["FILES"] or None,
     config=Config(connect_timeout=2, retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
@@ -19,40 +23,49 @@ files = boto3.resource(
 def handler(event, context):
     for record in event["Records"]:
         account = record["dynamodb"]["Keys"]["account"]["S"]
-        note(account, "1 records", erase_records(account))
-        note(account, "2 files", erase_files(account))
-        accounts.delete_item(Key={"account": account})
-        note(account, "3 account", 1)
+        erase_records(account)
+        erase_files(account)
+        erase_account(account)
         print(account, "is gone")
 
 
 def erase_records(account):
-    gone = 0
-    while True:
-        page = records.query(
-            KeyConditionExpression=Key("account").eq(account), ProjectionExpression="#a, #r", Limit=100, ConsistentRead=True,
-            ExpressionAttributeNames={"#a": "account", "#r": "record"},
-        )["Items"]
-        if not page:
-            return gone
-        with records.batch_writer() as batch:
-            for key in page:
-                batch.delete_item(Key=key)
-        gone += len(page)
+    query = {
+        "TableName": RECORDS, "KeyConditionExpression": "#a = :account", "ProjectionExpression": "#a, #r", "ConsistentRead": True,
+        "ExpressionAttributeNames": {"#a": "account", "#r": "record"}, "ExpressionAttributeValues": {":account": {"S": account}},
+        "Limit": 50,  # a transaction may have a hundred writes
+    }
+    while keys := db.query(**query)["Items"]:
+        writes = []
+        for key in keys:
+            writes.append({"Delete": {"TableName": RECORDS, "Key": key}})
+            writes.append({"Put": {"TableName": AUDIT, "Item": deleted(account, "record " + key["record"]["S"])}})
+        db.transact_write_items(TransactItems=writes)
 
 
 def erase_files(account):
-    gone = 0
-    for answer in files.objects.filter(Prefix=account + "/").delete():
+    names = [f.key for f in files.objects.filter(Prefix=account + "/")]
+    for first in range(0, len(names), 25):  # as many as a batch may have
+        some = names[first : first + 25]
+        unwritten = {AUDIT: [{"PutRequest": {"Item": deleted(account, "file " + name)}} for name in some]}
+        while unwritten:
+            unwritten = db.batch_write_item(RequestItems=unwritten)["UnprocessedItems"]
+        answer = files.delete_objects(Delete={"Objects": [{"Key": name} for name in some], "Quiet": True})
         if answer.get("Errors"):
             raise RuntimeError(f"files are left: {answer['Errors'][0]}")
-        gone += len(answer.get("Deleted", []))
-    return gone
 
 
-def note(account, step, count):
-    audit.update_item(
-        Key={"account": account, "step": step}, UpdateExpression="SET #t = :now ADD #c :n",
-        ExpressionAttributeNames={"#t": "time", "#c": "count"},
-        ExpressionAttributeValues={":now": datetime.datetime.now(datetime.timezone.utc).isoformat(), ":n": count},
-    )
+def erase_account(account):
+    try:
+        db.transact_write_items(TransactItems=[
+            {"Delete": {"TableName": ACCOUNTS, "Key": {"account": {"S": account}}, "ConditionExpression": "attribute_exists(account)"}},
+            {"Put": {"TableName": AUDIT, "Item": deleted(account, "the account")}},
+        ])
+    except ClientError as err:
+        if "ConditionalCheckFailed" not in [r["Code"] for r in err.response.get("CancellationReasons", [])]:
+            raise
+        # It went with an earlier delivery of the record.
+
+
+def deleted(account, thing):
+    return {"account": {"S": account}, "thing": {"S": thing}, "time": {"S": datetime.datetime.now(datetime.timezone.utc).isoformat()}}
