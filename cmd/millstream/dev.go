@@ -37,7 +37,7 @@ that they fired:
      └─ PutItem shop-Orders {"id":{"S":"o-1"}}  1.2 ms
         └─ shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-1"}}  ok  3.4 ms
 
-An error in the template or the code is shown, and the last version that worked stays. Data is kept in memory unless
+An error in the template, or in the syntax of the code, is shown, and the last version that worked stays. Data is kept in memory unless
 --data names a folder.
 
 --debug FUNCTION runs a function under its debugger, with all timeouts off: attach to 127.0.0.1:9229 for
@@ -133,7 +133,12 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 			return nil
 		}
 		slices.Sort(changed)
+		problems := dev.SyntaxErrors(ctx, changed)
 		fmt.Fprintf(d.out, "%s  changed: %s\n", time.Now().Format("15:04:05.000"), names(folder, changed))
+		if len(problems) > 0 && up {
+			fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%s\n\n", strings.Join(problems, "\n"))
+			continue
+		}
 		up = d.deploy(ctx, client, up) || up
 	}
 }

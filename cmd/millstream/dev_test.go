@@ -127,15 +127,22 @@ func TestDev(t *testing.T) {
 		t.Errorf("after the change: %s", got)
 	}
 
+	// A syntax error is shown, and the version before goes on.
 	edit("confirm/app.py", "context):", "context)")
-	_, at = out.await(t, at, `changed: confirm/app.py\n(.*\n)*?In effect`)
+	_, at = out.await(t, at, `changed: confirm/app.py\nNot deployed, what was there before goes on:\n.*app.py:1: `)
 	post("o-3")
-	_, at = out.await(t, at, `shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-3"}}  FAILED`)
-	_, at = out.await(t, at, `! +at .*"app.py"`)
+	_, at = out.await(t, at, `shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-3"}}  ok  `)
+	// Another error is shown where it is, and the record waits for the code to be mended.
+	edit("confirm/app.py", "context)", "context):\n    nothing()")
+	_, at = out.await(t, at, `updated +Confirm .*\(code\)\n`)
+	_, at = out.await(t, at, `In effect`)
+	post("o-4")
+	_, at = out.await(t, at, `shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-4"}}  FAILED`)
+	_, at = out.await(t, at, `! +at .*"?app.py"?, line 2`)
 	edit("template.yaml", "Runtime: python3.12", "Runtime: cobol")
 	_, at = out.await(t, at, `Not deployed, what was there before goes on:\n.*\n?.*cobol`)
 	edit("template.yaml", "Runtime: cobol", "Runtime: python3.12")
 	_, at = out.await(t, at, `In effect`)
-	edit("confirm/app.py", "context)", "context):")
-	_, _ = out.await(t, at, `shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-3"}}  ok  .*\n *\| confirming o-3\n`)
+	edit("confirm/app.py", "    nothing()\n", "")
+	_, _ = out.await(t, at, `shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-4"}}  ok  .*\n *\| confirming o-4\n`)
 }

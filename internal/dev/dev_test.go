@@ -2,6 +2,7 @@ package dev
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -63,6 +64,24 @@ func TestTree(t *testing.T) {
 `
 		if got := out.String(); got != want {
 			t.Errorf("printed\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// Under traffic without a pause trees are printed all the same.
+func TestTreeUnderTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		tree := NewTree(&out)
+		for range 100 {
+			tree.Add(admin.Activity{Kind: "request", ID: rand.Text(), Name: "GET /", Began: time.Now(), Status: 200})
+			time.Sleep(100 * time.Millisecond)
+		}
+		synctest.Wait()
+		tree.mu.Lock()
+		defer tree.mu.Unlock()
+		if n := len(tree.roots); n > 10 {
+			t.Errorf("%d trees wait", n)
 		}
 	})
 }

@@ -20,6 +20,9 @@ import (
 // its own.
 const quiet = 250 * time.Millisecond
 
+// patience is the longest that a tree waits for more of it.
+const patience = 5 * time.Second
+
 // remember is for how long writes are remembered, to find what a trigger was called for.
 const remember = 10 * time.Minute
 
@@ -35,6 +38,7 @@ type Tree struct {
 	writes []*node          // newest last
 	orphan map[string][]*node
 	timer  *time.Timer
+	set    bool // the timer is
 }
 
 // node is an event in its tree.
@@ -43,6 +47,7 @@ type node struct {
 	kids    []*node
 	parent  *node
 	root    bool
+	made    time.Time
 	touched time.Time
 	printed bool
 }
@@ -57,7 +62,7 @@ func (t *Tree) Add(a admin.Activity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	n := &node{Activity: a, touched: now}
+	n := &node{Activity: a, made: now, touched: now}
 	if a.ID != "" {
 		t.byID[a.ID] = n
 		// What a call did ends before the call does.
@@ -197,9 +202,10 @@ func itemsOf(body json.RawMessage) (items []written) {
 
 // schedule has what is due printed. The caller holds mu.
 func (t *Tree) schedule() {
-	if len(t.roots) == 0 {
-		return
+	if len(t.roots) == 0 || t.set {
+		return // what comes without end must not put off what is due
 	}
+	t.set = true
 	if t.timer == nil {
 		t.timer = time.AfterFunc(quiet, t.due)
 		return
@@ -210,9 +216,10 @@ func (t *Tree) schedule() {
 func (t *Tree) due() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.set = false
 	now := time.Now()
 	t.roots = slices.DeleteFunc(t.roots, func(n *node) bool {
-		if now.Sub(n.touched) < quiet {
+		if now.Sub(n.touched) < quiet && now.Sub(n.made) < patience {
 			return false
 		}
 		t.print(n)
@@ -221,6 +228,11 @@ func (t *Tree) due() {
 	for id, n := range t.byID {
 		if n.top().printed && now.Sub(n.touched) > remember {
 			delete(t.byID, id)
+		}
+	}
+	for id, kids := range t.orphan {
+		if now.Sub(kids[0].made) > remember {
+			delete(t.orphan, id)
 		}
 	}
 	t.schedule()

@@ -205,8 +205,16 @@ func (d *deployment) settledMapping(ctx context.Context, uuid string) error {
 func (m *mapping) update(ctx context.Context, d *deployment, is *fn.EventSourceMappingConfiguration) (outcome, error) {
 	in := m.whole()
 	changed := m.differences(in, is)
-	if len(changed) == 0 {
+	tagged, err := m.retag(ctx, d, is)
+	switch {
+	case err != nil:
+		return outcome{}, err
+	case len(changed) == 0 && !tagged:
 		return m.outcome(is.UUID, is.EventSourceMappingArn, Unchanged, nil), nil
+	case len(changed) == 0:
+		return m.outcome(is.UUID, is.EventSourceMappingArn, Updated, []string{"tags"}), nil
+	case tagged:
+		changed = append(changed, "tags")
 	}
 	if err := d.settledMapping(ctx, aws.ToString(is.UUID)); err != nil {
 		return outcome{}, err
@@ -219,6 +227,27 @@ func (m *mapping) update(ctx context.Context, d *deployment, is *fn.EventSourceM
 		return outcome{}, err
 	}
 	return m.outcome(is.UUID, is.EventSourceMappingArn, Updated, changed), nil
+}
+
+// retag sets the tags that the template names, and reports whether any was not so.
+func (m *mapping) retag(ctx context.Context, d *deployment, is *fn.EventSourceMappingConfiguration) (bool, error) {
+	arn := is.EventSourceMappingArn
+	now, err := d.Functions.ListTags(ctx, &lambda.ListTagsInput{Resource: arn})
+	if err != nil {
+		return false, err
+	}
+	set, unset := tagChanges(now.Tags, m.tags)
+	if len(set) > 0 {
+		if _, err := d.Functions.TagResource(ctx, &lambda.TagResourceInput{Resource: arn, Tags: set}); err != nil {
+			return false, err
+		}
+	}
+	if len(unset) > 0 {
+		if _, err := d.Functions.UntagResource(ctx, &lambda.UntagResourceInput{Resource: arn, TagKeys: unset}); err != nil {
+			return false, err
+		}
+	}
+	return len(set)+len(unset) > 0, nil
 }
 
 // differences names what an update would change. Where reading starts is decided

@@ -145,8 +145,7 @@ func TestDestinationFails(t *testing.T) {
 		}
 		v := h.create("t", "bad", failTo(testQueue, 0))
 		h.create("t", "good", nil)
-		h.backend.write("t", 0, 1)
-		h.backend.write("t", 0, 2)
+		h.backend.write("t", 0, 1, 2)
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("good")), "1,2")
 		expect(t, batches(t, h.invoker.take("bad")), "1,2")
