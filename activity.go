@@ -26,7 +26,7 @@ func (s *Server) observeCall(ob function.Observation) {
 	}
 	c := activity.Of(ob.Context)
 	e := activity.Event{
-		Kind: activity.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function, Trigger: c.Trigger,
+		Kind: activity.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function,
 		Began: ob.Began, Millis: float64(ob.Took.Microseconds()) / 1000, Log: string(ob.Outcome.LogTail), Changes: changesOf(c.Event),
 	}
 	if ob.Result != "ok" {
@@ -63,7 +63,7 @@ func changesOf(event []byte) (changes []activity.Change) {
 	return changes
 }
 
-// watched wraps the front door: requests are told of, and are the cause of what they call.
+// watchedFront wraps the front door: requests are told of, and are the cause of what they call.
 func (s *Server) watchedFront(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.activity.Watched() {

@@ -164,7 +164,7 @@ func (i invoker) Invoke(ctx context.Context, arn string, payload []byte) trigger
 		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + arn}
 	}
 	if i.s.activity.Watched() {
-		ctx = activity.With(ctx, activity.Cause{Trigger: arn, Event: payload})
+		ctx = activity.With(ctx, activity.Cause{Event: payload})
 	}
 	out, err := i.s.functions.Invoke(ctx, scope, function.Invocation{Name: arn, Payload: payload, Trusted: true})
 	r := trigger.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}

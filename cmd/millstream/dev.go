@@ -47,11 +47,11 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
   millstream dev --debug Create`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			flags.template = "template.yaml"
+			path := "template.yaml"
 			if len(args) == 1 {
-				flags.template = args[0]
+				path = args[0]
 			}
-			if _, err := os.Stat(flags.template); err != nil {
+			if _, err := os.Stat(path); err != nil {
 				return fmt.Errorf("%w: name the template of the application, as in millstream dev path/to/template.yaml", err)
 			}
 			if _, err := flags.deploy.options(); err != nil {
@@ -59,11 +59,8 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 			}
 			flags.inMemory = flags.data == ""
 			out := &oneAtATime{w: cmd.OutOrStdout()}
-			loop := &devLoop{flags: flags, out: out}
+			loop := &devLoop{flags: flags, path: path, out: out}
 			flags.after = loop.run
-			path := flags.template
-			flags.template = "" // the loop deploys it, again and again
-			loop.path = path
 			return serve(cmd.Context(), flags, out, cmd.ErrOrStderr(), nil)
 		},
 	}

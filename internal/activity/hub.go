@@ -35,8 +35,7 @@ type Event struct {
 	Log string `json:"log,omitempty"`
 	// Answer is a call's error document.
 	Answer json.RawMessage `json:"answer,omitempty"`
-	// Trigger is the event source mapping of a call, Changes what it was given.
-	Trigger string   `json:"trigger,omitempty"`
+	// Changes are the records that a trigger's call was given.
 	Changes []Change `json:"changes,omitempty"`
 	// Body is a write's request, when it is not too long.
 	Body json.RawMessage `json:"body,omitempty"`
@@ -109,9 +108,8 @@ type cause struct{}
 
 // Cause is what causes things that happen in a context.
 type Cause struct {
-	By      string // ID of a request or a call
-	Trigger string
-	Event   []byte // payload of a trigger's call
+	By    string // ID of a request or a call
+	Event []byte // payload of a trigger's call
 }
 
 // With returns a context of a cause.

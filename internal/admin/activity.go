@@ -17,12 +17,10 @@ type Activity struct {
 	Status int       `json:"status"` // of a request or a write
 	Error  string    `json:"error"`
 	// Log is what the function printed in the call, at most the last 4 KB; Answer its error document.
-	Log    string          `json:"log"`
-	Answer json.RawMessage `json:"answer"`
-	// Trigger is set for the calls of triggers, and Changes are their records.
-	Trigger string          `json:"trigger"`
-	Changes []CalledFor     `json:"changes"`
-	Body    json.RawMessage `json:"body"` // of a write's request
+	Log     string          `json:"log"`
+	Answer  json.RawMessage `json:"answer"`
+	Changes []CalledFor     `json:"changes"` // records that a trigger's call was given
+	Body    json.RawMessage `json:"body"`    // of a write's request
 }
 
 // CalledFor is a stream record that a function was called for.

@@ -1,5 +1,7 @@
 package awserr
 
+import "strconv"
+
 import "strings"
 
 // The errors of Lambda's event source mapping operations.
@@ -68,6 +70,19 @@ func MappingParameterUnsupported(name string) *Error {
 func MappingTagUnsupported(key string) *Error {
 	return LambdaInvalidParameter("The tag " + key + " is not supported by this version of Millstream: leave it out")
 }
+
+// MappingSnapshot is the answer to a start by snapshot on a stream that is not its table's enabled one.
+func MappingSnapshot(arn string) *Error {
+	return LambdaInvalidParameter("The tag millstream:start takes snapshot for the stream that is enabled on a table only: " + arn + " is not")
+}
+
+// LambdaTooManyTags is the answer to more tags of a resource than AWS allows.
+func LambdaTooManyTags() *Error {
+	return LambdaInvalidParameter("The number of tags exceeds the limit of " + strconv.Itoa(MaxTags) + ".")
+}
+
+// MaxTags is how many tags a function or a mapping has at most.
+const MaxTags = 50
 
 // RecordAgeRange is the answer to a MaximumRecordAgeInSeconds from 0 to 59.
 func RecordAgeRange() *Error {

@@ -29,7 +29,7 @@ func TestTree(t *testing.T) {
 		}
 		called := func(id, changed string, err string) admin.Activity {
 			return admin.Activity{
-				Kind: "call", ID: id, Name: "confirm", Trigger: "m", Began: at.Add(5 * time.Millisecond), Millis: 12, Error: err,
+				Kind: "call", ID: id, Name: "confirm", Began: at.Add(5 * time.Millisecond), Millis: 12, Error: err,
 				Log:     "START RequestId: x\nhello\nEND RequestId: x\n",
 				Changes: []admin.CalledFor{{Table: "t", Event: "INSERT", Keys: key(changed)}},
 			}

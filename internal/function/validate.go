@@ -17,7 +17,6 @@ const (
 	packageImage = "Image"
 	// maxEnvironment is how long the variables may be as JSON.
 	maxEnvironment = 4096
-	maxTags        = 50
 )
 
 // runtimes are those that run here; known are AWS's others, which do not; retired
@@ -247,8 +246,8 @@ func checkVariables(env map[string]string) *awserr.Error {
 }
 
 func checkTags(tags map[string]string) *awserr.Error {
-	if len(tags) > maxTags {
-		return awserr.LambdaInvalidParameter(fmt.Sprintf("The number of tags exceeds the limit of %d.", maxTags))
+	if len(tags) > awserr.MaxTags {
+		return awserr.LambdaTooManyTags()
 	}
 	for k, v := range tags {
 		switch {

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 
+	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
 )
 
@@ -35,18 +36,24 @@ func (s *Store) Flush() error {
 }
 
 // Freeze keeps the keys in [lower, upper) as they are now, under a name that is none yet, durably. All that has been applied
-// is in it, and is durable when Freeze has returned. (Keys beyond the bounds may be there too, and mean nothing.)
+// is in it, and is durable when Freeze has returned. After an error Thaw removes what there is of it. (Keys beyond the bounds may be there too, and mean nothing.)
 func (s *Store) Freeze(name string, lower, upper []byte) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	err := s.guard("freeze", func() error {
-		return s.db.Checkpoint(s.frozenDir(name), pebble.WithFlushedWAL(), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: lower, End: upper}}))
-	})
-	if err != nil {
-		return fmt.Errorf("store: freeze: %w", err)
+	// Of the log's sync an error poisons; of the rest it does no harm to what is there, such as for want of room.
+	if err := s.syncLog(); err != nil {
+		return err
 	}
-	return nil
+	var failed error
+	err := s.guard("freeze", func() error {
+		failed = s.db.Checkpoint(s.frozenDir(name), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: lower, End: upper}}))
+		return nil
+	})
+	if err == nil && failed != nil {
+		err = fmt.Errorf("store: freeze: %w", failed)
+	}
+	return err
 }
 
 // OpenFrozen opens what was frozen under a name.
@@ -94,10 +101,10 @@ func (s *Store) Thaw(name string) error {
 func (s *Store) FrozenNames() ([]string, error) {
 	fs := s.space.fs
 	dir := fs.PathJoin(s.space.dir, frozenPath)
-	if _, err := fs.Stat(dir); err != nil {
+	names, err := fs.List(dir)
+	if oserror.IsNotExist(err) {
 		return nil, nil // nothing ever was
 	}
-	names, err := fs.List(dir)
 	if err != nil {
 		return nil, fmt.Errorf("store: list what is frozen: %w", err)
 	}

@@ -103,7 +103,7 @@ func (ss *Streams) GetShardIterator(ctx context.Context, scope schema.Scope, r *
 		if r.TimestampMillis > now.UnixMilli() {
 			return "", awserr.TimestampInFuture()
 		}
-		if it.after, err = sh.lastBefore(r.TimestampMillis); err != nil {
+		if it.after, err = sh.Before(r.TimestampMillis); err != nil {
 			return "", err
 		}
 		it.horizon = it.after.Less(sh.Past())

@@ -56,7 +56,7 @@ func TestLastBefore(t *testing.T) {
 					want = r.seq
 				}
 			}
-			if got, err := sh.lastBefore(ms); err != nil || got != want {
+			if got, err := sh.Before(ms); err != nil || got != want {
 				rt.Fatalf("before %d: got %s, want %s (%v), log %v", ms-base, got, want, err, log)
 			}
 		}
@@ -96,8 +96,8 @@ func TestClosedStoreIsNoEnd(t *testing.T) {
 	w.write(root(s), 5)
 	w.advance(time.Hour)
 	w.check(w.store.Close())
-	if _, err := root(s).lastBefore(w.ms.Load()); err == nil {
-		t.Error("lastBefore answers")
+	if _, err := root(s).Before(w.ms.Load()); err == nil {
+		t.Error("Before answers")
 	}
 	if _, err := root(s).newest(); err == nil {
 		t.Error("newest answers")

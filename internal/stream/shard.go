@@ -278,10 +278,6 @@ func (sh *Shard) newest() (*Record, error) {
 	return r, nil
 }
 
-// Before returns the position before the first durable record whose time is at or after
-// ms, of those that are kept.
-func (sh *Shard) Before(ms int64) (seqnum.Num, error) { return sh.lastBefore(ms) }
-
 // BeforeRecord returns the position right before the durable record n; false when the shard
 // does not have it, or no longer.
 func (sh *Shard) BeforeRecord(n seqnum.Num) (seqnum.Num, bool, error) {
@@ -293,10 +289,10 @@ func (sh *Shard) BeforeRecord(n seqnum.Num) (seqnum.Num, bool, error) {
 	return before, err == nil && len(page.Records) > 0 && page.Records[0].seq == n, err
 }
 
-// lastBefore returns the number of the last durable record whose time is below
+// Before returns the number of the last durable record whose time is below
 // ms, or the position before the first that is kept when there is none. Times never
 // decrease along the log.
-func (sh *Shard) lastBefore(ms int64) (seqnum.Num, error) {
+func (sh *Shard) Before(ms int64) (seqnum.Num, error) {
 	return sh.lastWhere(func(_ seqnum.Num, v []byte) (bool, error) {
 		if len(v) < headerSize {
 			return false, errRecord

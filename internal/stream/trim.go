@@ -49,7 +49,7 @@ func (ss *Streams) trim(now time.Time, last map[*Shard]time.Time) error {
 		}
 		needed := false // of a stream that is over
 		for _, sh := range s.Shards() {
-			old, err := sh.lastBefore(now.Add(-s.Retention).UnixMilli())
+			old, err := sh.Before(now.Add(-s.Retention).UnixMilli())
 			if err != nil {
 				return err
 			}

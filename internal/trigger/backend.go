@@ -194,6 +194,8 @@ var (
 	ErrConflict  = errors.New("trigger: the writes of a function met others")
 	ErrNoStream  = errors.New("trigger: no such stream")
 	ErrNoMapping = errors.New("trigger: no such mapping")
+	// ErrNoSnapshot: the stream is not the enabled one of a table, so its items are not those of its head.
+	ErrNoSnapshot = errors.New("trigger: no snapshot of this stream can be had")
 )
 
 // Invoker runs functions for the engine.

@@ -87,8 +87,11 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest
 		e.mu.Lock()
 		delete(e.pairs, key)
 		e.mu.Unlock()
-		if errors.Is(err, ErrNoStream) {
+		switch {
+		case errors.Is(err, ErrNoStream):
 			err = awserr.MappingStreamMissing(stream.ARN)
+		case errors.Is(err, ErrNoSnapshot):
+			err = awserr.MappingSnapshot(stream.ARN)
 		}
 		return View{}, err
 	}

@@ -75,17 +75,11 @@ func (e *Engine) Skip(ctx context.Context, uuid string, to Place) (Moved, error)
 }
 
 func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) (Moved, error) {
-	e.mu.Lock()
-	m := e.mappings[uuid]
-	e.mu.Unlock()
-	if m == nil {
-		return Moved{}, ErrNoMapping
+	m, err := e.hold(uuid)
+	if err != nil {
+		return Moved{}, err
 	}
-	m.op.Lock()
 	defer m.op.Unlock()
-	if m.gone() {
-		return Moved{}, ErrNoMapping
-	}
 	shards, err := e.opts.Backend.Shards(ctx, m.stream)
 	if err != nil {
 		return Moved{}, err
@@ -95,8 +89,11 @@ func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) 
 		return Moved{}, err
 	}
 
-	begins := map[string]Located{} // of the shards
+	begins := map[string]Located{} // of the shards, for those that have not been begun
 	for _, s := range shards {
+		if !forward {
+			break // who has not begun is not set back
+		}
 		if begins[s.ID], err = e.opts.Backend.Locate(ctx, m.stream, s.ID, Place{Horizon: true}); err != nil {
 			return Moved{}, err
 		}
@@ -126,6 +123,22 @@ func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) 
 		e.log.Warn("records were skipped", "mapping", uuid, "shard", s.Shard, "records", s.Count, "first", s.First.String(), "last", s.Last.String())
 	}
 	return moved, m.revive(ctx)
+}
+
+// hold finds a mapping and takes its op, which the caller releases; ErrNoMapping when it is not there, or not any more.
+func (e *Engine) hold(uuid string) (*mapping, error) {
+	e.mu.Lock()
+	m := e.mappings[uuid]
+	e.mu.Unlock()
+	if m == nil {
+		return nil, ErrNoMapping
+	}
+	m.op.Lock()
+	if m.gone() {
+		m.op.Unlock()
+		return nil, ErrNoMapping
+	}
+	return m, nil
 }
 
 // locate finds the place in every shard that is concerned.
@@ -394,17 +407,11 @@ func (e *Engine) Pause(ctx context.Context, uuid string) error { return e.setPau
 func (e *Engine) Resume(ctx context.Context, uuid string) error { return e.setPaused(ctx, uuid, false) }
 
 func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error {
-	e.mu.Lock()
-	m := e.mappings[uuid]
-	e.mu.Unlock()
-	if m == nil {
-		return ErrNoMapping
+	m, err := e.hold(uuid)
+	if err != nil {
+		return err
 	}
-	m.op.Lock()
 	defer m.op.Unlock()
-	if m.gone() {
-		return ErrNoMapping
-	}
 	def := m.definition()
 	if def.Paused == paused {
 		return nil

@@ -2,15 +2,11 @@ package trigger
 
 import (
 	"context"
-	"fmt"
 	"maps"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
-
-// maxTags is AWS's limit of tags of a resource.
-const maxTags = 50
 
 // TagsOf returns the tags of a mapping, which is known by its ARN also in errors. They must not be changed.
 func (e *Engine) TagsOf(scope schema.Scope, arn, uuid string) (map[string]string, error) {
@@ -35,8 +31,8 @@ func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string
 		def.Tags = map[string]string{}
 	}
 	change(def.Tags)
-	if len(def.Tags) > maxTags {
-		return awserr.LambdaInvalidParameter(fmt.Sprintf("The number of tags exceeds the limit of %d.", maxTags))
+	if len(def.Tags) > awserr.MaxTags {
+		return awserr.LambdaTooManyTags()
 	}
 	if err := checkTags(def.Tags); err != nil {
 		return err

@@ -20,17 +20,11 @@ func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 			return &BadCondition{"it looks at neither OLD nor NEW"}
 		}
 	}
-	e.mu.Lock()
-	m := e.mappings[uuid]
-	e.mu.Unlock()
-	if m == nil {
-		return ErrNoMapping
+	m, err := e.hold(uuid)
+	if err != nil {
+		return err
 	}
-	m.op.Lock()
 	defer m.op.Unlock()
-	if m.gone() {
-		return ErrNoMapping
-	}
 	def := m.definition()
 	def.When = when
 	def.Generation++

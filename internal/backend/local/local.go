@@ -370,7 +370,7 @@ func (b *Backend) DeleteMapping(_ context.Context, uuid string) (err error) {
 	defer b.readers.deleted(raw)
 	defer func() {
 		if err == nil {
-			err = b.thaw(raw)
+			_ = b.thaw(raw) // the mapping is gone; what is left of its files the next Sweep removes
 		}
 	}()
 	return b.change(batch, func() error {

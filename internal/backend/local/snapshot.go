@@ -68,6 +68,9 @@ func (b *Backend) freeze(uuid [16]byte, m *trigger.Mapping, s *stream.Stream) (m
 		}
 		return b.store.Freeze(frozenName(uuid), now.Lower, now.Upper)
 	})
+	if errors.Is(err, table.ErrNotEnabled) {
+		err = trigger.ErrNoSnapshot
+	}
 	return rows, err
 }
 
@@ -93,9 +96,9 @@ func (b *Backend) snapshot(uuid [16]byte, s *stream.Stream) (*snapshot, error) {
 	if sn := b.frozen.open[uuid]; sn != nil {
 		return sn, nil
 	}
-	of := b.snapshotOf(uuid)
+	of, err := b.snapshotOf(uuid)
 	if of == nil {
-		return nil, nil
+		return nil, err // an error must not look like the end of the items
 	}
 	f, err := b.store.OpenFrozen(frozenName(uuid))
 	if err != nil {
@@ -109,18 +112,18 @@ func (b *Backend) snapshot(uuid [16]byte, s *stream.Stream) (*snapshot, error) {
 	return sn, nil
 }
 
-// snapshotOf is what a stored mapping knows of its snapshot.
-func (b *Backend) snapshotOf(uuid [16]byte) *trigger.Snapshot {
+// snapshotOf is what a stored mapping knows of its snapshot; nil when there is no such mapping, or it has none.
+func (b *Backend) snapshotOf(uuid [16]byte) (*trigger.Snapshot, error) {
 	stored, err := b.Mappings(context.Background())
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for i := range stored {
 		if raw, err := id(stored[i].UUID); err == nil && raw == uuid {
-			return stored[i].Snapshot
+			return stored[i].Snapshot, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 func (sn *snapshot) read(after uint64, maxRecords, maxBytes int) (p trigger.Page, err error) {

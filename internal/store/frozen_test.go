@@ -1,0 +1,90 @@
+package store_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+)
+
+// What is frozen stays as it was, over later writes and a restart; and a Freeze that fails, for want of room say, takes
+// nothing else down.
+func TestFreeze(t *testing.T) {
+	disk := crashtest.New()
+	open := func() *store.Store {
+		t.Helper()
+		s, err := store.Open(store.Options{FS: disk.FS(), Dir: "data"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	set := func(value string) {
+		t.Helper()
+		b := s.NewBatch()
+		defer b.Close()
+		b.Set([]byte("k"), []byte(value))
+		if err := s.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("one")
+	disk.Fail(func(_, file string) error {
+		if strings.Contains(file, "frozen") {
+			return errors.New("no room")
+		}
+		return nil
+	})
+	if err := s.Freeze("a", []byte("k"), []byte("l")); err == nil {
+		t.Fatal("frozen on a disk that fails")
+	}
+	disk.Fail(nil)
+	if err := s.Err(); err != nil {
+		t.Fatalf("the store is poisoned: %v", err)
+	}
+	if err := s.Thaw("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Freeze("a", []byte("k"), []byte("l")); err != nil {
+		t.Fatal(err)
+	}
+	set("two")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	f, err := s.OpenFrozen("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, err := f.NewIter([]byte("k"), []byte("l"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !it.First() {
+		t.Fatal("nothing is frozen")
+	}
+	if v, err := it.Value(); err != nil || string(v) != "one" {
+		t.Errorf("%s, %v", v, err)
+	}
+	if err := errors.Join(it.Close(), f.Close()); err != nil {
+		t.Error(err)
+	}
+	if names, err := s.FrozenNames(); err != nil || len(names) != 1 || names[0] != "a" {
+		t.Error(names, err)
+	}
+	if err := s.Thaw("a"); err != nil {
+		t.Error(err)
+	}
+	if names, err := s.FrozenNames(); err != nil || len(names) != 0 {
+		t.Error(names, err)
+	}
+}
