@@ -118,19 +118,9 @@ func ledgerRound(seed uint64) (crashes, records, held int, err error) {
 				return crashes, records, held, err
 			}
 		}
-		var crashed *crashtest.Disk
-		stop := make(chan struct{})
+		var end *doom
 		if !last {
-			var countdown atomic.Int64
-			countdown.Store(1 + rng.Int64N([]int64{30, 200, 600}[rng.IntN(3)]))
-			copied := rng.Uint64()
-			disk.Fail(func(_, file string) error {
-				if strings.HasSuffix(file, ".log") && countdown.Add(-1) == 0 {
-					crashed = disk.Clone(copied)
-					close(stop)
-				}
-				return nil
-			})
+			end = doomed(disk, rng, [3]int64{30, 200, 600}, nil)
 		}
 		var work sync.WaitGroup
 		for w := range 3 {
@@ -158,14 +148,7 @@ func ledgerRound(seed uint64) (crashes, records, held int, err error) {
 		}
 		work.Wait()
 		if !last {
-			select {
-			case <-stop:
-			case <-time.After(2 * time.Second):
-			}
-			disk.Fail(nil)
-			if crashed == nil {
-				crashed = disk.Clone(rng.Uint64())
-			}
+			crashed := end.left(rng)
 			open = nil
 			if err := l.close(); err != nil {
 				return crashes, records, held, err

@@ -101,20 +101,9 @@ func snapshotRound(seed uint64) (crashes, existing int, err error) {
 				return crashes, existing, err
 			}
 		}
-		var crashed *crashtest.Disk
-		stop := make(chan struct{})
+		var end *doom
 		if !last {
-			var countdown atomic.Int64
-			countdown.Store(1 + rng.Int64N([]int64{60, 200, 500}[rng.IntN(3)]))
-			copied := rng.Uint64()
-			disk.Fail(func(_, file string) error {
-				if strings.HasSuffix(file, ".log") && countdown.Add(-1) == 0 {
-					f.dead.Store(true)
-					crashed = disk.Clone(copied)
-					close(stop)
-				}
-				return nil
-			})
+			end = doomed(disk, rng, [3]int64{60, 200, 500}, func() { f.dead.Store(true) })
 		}
 		var work sync.WaitGroup
 		for w := range writers {
@@ -155,15 +144,7 @@ func snapshotRound(seed uint64) (crashes, existing int, err error) {
 		}
 		work.Wait()
 		if !last {
-			select {
-			case <-stop:
-			case <-time.After(2 * time.Second):
-			}
-			disk.Fail(nil)
-			if crashed == nil {
-				f.dead.Store(true)
-				crashed = disk.Clone(rng.Uint64())
-			}
+			crashed := end.left(rng)
 			open = nil
 			if err := l.close(); err != nil {
 				return crashes, existing, err

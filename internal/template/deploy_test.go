@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"github.com/millstreamdb/millstream"
 	"github.com/millstreamdb/millstream/internal/admin"
@@ -273,6 +275,11 @@ func TestDeploy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
+	for _, tool := range []string{"node", "python3"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(tool + " is not installed; functions of the application run on it")
+		}
+	}
 	b := newBed(t)
 	r, actions := b.deploy(nil)
 	for id, action := range actions {
@@ -417,6 +424,50 @@ func TestDeployTables(t *testing.T) {
 	}
 	if _, err = plan.Deploy(t.Context(), b.target, nil); err == nil || !strings.Contains(err.Error(), "template.yaml:3: T (AWS::DynamoDB::Table): the key of a table cannot be changed") {
 		t.Fatal(err)
+	}
+}
+
+// Tags of an event source mapping follow the template: Millstream's own also when they are taken away.
+func TestDeployMappingTags(t *testing.T) {
+	b := newBed(t)
+	const body = `Resources:
+  T:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      KeySchema: [{AttributeName: a, KeyType: HASH}]
+      AttributeDefinitions: [{AttributeName: a, AttributeType: S}]
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+  F:
+    Type: AWS::Lambda::Function
+    Properties: {Runtime: python3.12, Handler: index.handler, Role: 'arn:aws:iam::000000000000:role/r', Code: {ZipFile: 'def handler(e, c): pass'}}
+  M:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref F
+      EventSourceArn: !GetAtt T.StreamArn
+      StartingPosition: LATEST
+`
+	for i, s := range []struct{ more, action, tags string }{
+		{"      Tags: [{Key: team, Value: a}, {Key: 'millstream:on-failure', Value: park}]\n", "created", "map[millstream:on-failure:park team:a]"},
+		{"      Tags: [{Key: team, Value: b}, {Key: 'millstream:on-failure', Value: block-key}]\n", "updated tags", "map[millstream:on-failure:block-key team:b]"},
+		{"      BatchSize: 5\n      Tags: [{Key: more, Value: c}]\n", "updated BatchSize, tags", "map[more:c team:b]"},
+		{"      BatchSize: 5\n", "unchanged", "map[more:c team:b]"},
+	} {
+		if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(body+s.more), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, actions := b.deploy(nil); actions["M"] != s.action {
+			t.Errorf("step %d: %q, want %q", i, actions["M"], s.action)
+		}
+		all, err := b.target.Functions.ListEventSourceMappings(t.Context(), &lambda.ListEventSourceMappingsInput{})
+		if err != nil || len(all.EventSourceMappings) != 1 {
+			t.Fatal(all, err)
+		}
+		tags, err := b.target.Functions.ListTags(t.Context(), &lambda.ListTagsInput{Resource: all.EventSourceMappings[0].EventSourceMappingArn})
+		if err != nil || fmt.Sprint(tags.Tags) != s.tags {
+			t.Errorf("step %d: tags %v, %v", i, tags, err)
+		}
 	}
 }
 
