@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/admin"
@@ -88,7 +89,9 @@ func asideError(uuid string, err error) error {
 	var e *awserr.Error
 	switch {
 	case errors.Is(err, trigger.ErrNoMapping):
-		return admin.NotFound("there is no event source mapping " + uuid + "; `millstream triggers ls` lists them")
+		return noTrigger(uuid)
+	case errors.Is(err, trigger.ErrMoved):
+		return &admin.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
 	case errors.Is(err, trigger.ErrNotAside):
 		return admin.NotFound("that record is not set aside (any more); `millstream parked ls` shows those that are")
 	case errors.As(err, &e):

@@ -1,0 +1,28 @@
+package millstream
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+// What a person can do something about is no internal error.
+func TestAsideErrors(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{trigger.ErrNoMapping, http.StatusNotFound, "NotFound"},
+		{trigger.ErrNotAside, http.StatusNotFound, "NotFound"},
+		{trigger.ErrMoved, http.StatusConflict, "Moved"},
+	} {
+		e, ok := errors.AsType[*admin.Error](asideError("uuid", c.err))
+		if !ok || e.Status != c.status || e.Code != c.code {
+			t.Errorf("%v: %+v", c.err, e)
+		}
+	}
+}
