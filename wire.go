@@ -110,14 +110,17 @@ func (s *Server) functionOptions(metrics *server.Metrics) function.Options {
 		},
 	}
 	if out := s.opts.FunctionOutput; out != nil {
-		var mu sync.Mutex // guards line; one line at a time
-		var line []byte
-		o.Print = func(l logs.Line) {
+		var mu sync.Mutex // guards text; the lines of one function at a time
+		var text []byte
+		o.Print = func(lines []logs.Line) {
 			mu.Lock()
 			defer mu.Unlock()
-			line = append(append(line[:0], l.Function...), " | "...)
-			line = append(append(line, l.Text...), '\n')
-			_, _ = out.Write(line) // a terminal that has gone must not stop the function
+			text = text[:0]
+			for _, l := range lines {
+				text = append(append(text, l.Function...), " | "...)
+				text = append(append(text, l.Text...), '\n')
+			}
+			_, _ = out.Write(text) // a terminal that has gone must not stop the function
 		}
 	}
 	return o

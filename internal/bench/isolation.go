@@ -11,14 +11,24 @@ import (
 	"time"
 )
 
+const (
+	// isolationPairs is how often both sides are measured.
+	isolationPairs = 7
+	// isolationSlices is how many pieces a side of a pair is cut into, which take
+	// turns with those of the other side: the speed of a disk that others use drifts
+	// within seconds by more than what is to be seen.
+	isolationSlices = 2
+	// brokenTimeout is the timeout of the broken functions, in seconds. A call goes on
+	// when its mapping has gone, so this long is waited after every slice.
+	brokenTimeout = 1
+)
+
 // measureIsolation tells what three broken mappings cost nine healthy ones on the
 // same stream: one whose function always fails, one whose function never answers,
-// and one whose function is a process that prints without end. Seven pairs of
-// runs, without and with the three in turn; the figures are the medians of the
-// pairs' ratios, so that a machine whose speed drifts changes both sides.
+// and one whose function is a process that prints without end. The figures are the
+// medians of the ratios of pairs of runs, without and with the three.
 func measureIsolation(ctx context.Context, o Options, r *report) error {
-	const pairs = 7
-	length := max(o.duration()/3, 2*time.Second)
+	slice := max(o.duration()/3, 2*time.Second) / isolationSlices
 	inGo := o
 	inGo.command = ServerCommand
 	return onServer(ctx, inGo, func(c *child, _ string) error {
@@ -57,29 +67,30 @@ func measureIsolation(ctx context.Context, o Options, r *report) error {
 		}
 
 		offset := 0
-		turn := func(broken bool) (t isolated, err error) {
+		turn := func(broken bool, to *isolated) error {
 			var ids []string
 			if broken {
 				for _, name := range []string{"failing", "hanging", "printing"} {
 					id, err := attach(ctx, c.endpoint, stream, name, 100, true, "LATEST")
 					if err != nil {
-						return t, err
+						return err
 					}
 					ids = append(ids, id)
 				}
 			}
-			p := newPaced(length, offset)
+			p := newPaced(slice, offset)
 			offset += pacedClients
 			current.Store(p)
 			if err := p.run(ctx, c); err != nil {
-				return t, err
+				return err
 			}
 			current.Store(nil)
-			_, all := p.latencies()
+			_, latencies := p.latencies()
+			to.latencies = append(to.latencies, latencies...)
 			before := delivered.Load()
-			_, n, err := writeFor(ctx, c.endpoint, table, o.connections(), offset, length)
+			_, n, err := writeFor(ctx, c.endpoint, table, o.connections(), offset, slice)
 			if err != nil {
-				return t, err
+				return err
 			}
 			offset += o.connections()
 			// The rate of the healthy function: all that was written, over the time
@@ -87,35 +98,40 @@ func measureIsolation(ctx context.Context, o Options, r *report) error {
 			start := time.Now()
 			for delivered.Load()-before < n {
 				if err := pause(ctx, time.Millisecond); err != nil {
-					return t, err
+					return err
 				}
 				if time.Since(start) > time.Minute {
-					return t, fmt.Errorf("the healthy function saw %d of %d writes", delivered.Load()-before, n)
+					return fmt.Errorf("the healthy function saw %d of %d writes", delivered.Load()-before, n)
 				}
 			}
-			t = isolated{
-				median: float64(quantile(all, 0.5)), p99: float64(quantile(all, 0.99)),
-				rate: float64(n) / (length + time.Since(start)).Seconds(),
+			to.delivered += n
+			to.took += slice + time.Since(start)
+			if err := detach(ctx, c.endpoint, ids); err != nil {
+				return err
 			}
-			return t, detach(ctx, c.endpoint, ids)
+			return pause(ctx, brokenTimeout*time.Second+100*time.Millisecond)
 		}
 		var median, p99, rate []float64
-		for pair := range pairs {
-			// The side that comes first changes from pair to pair: the table grows.
-			var t [2]isolated // without the broken ones, with them
-			for i := range 2 {
-				side := (pair + i) % 2
-				if t[side], err = turn(side == 1); err != nil {
+		for pair := range isolationPairs {
+			var without, with isolated
+			for i := range 2 * isolationSlices {
+				// ABBA: the table grows, and neither side shall always come first.
+				if side := (pair + (i+1)/2) % 2; side == 0 {
+					err = turn(false, &without)
+				} else {
+					err = turn(true, &with)
+				}
+				if err != nil {
 					return err
 				}
 			}
-			median = append(median, t[1].median/t[0].median)
-			p99 = append(p99, t[1].p99/t[0].p99)
-			rate = append(rate, t[1].rate/t[0].rate)
+			median = append(median, with.quantile(0.5)/without.quantile(0.5))
+			p99 = append(p99, with.quantile(0.99)/without.quantile(0.99))
+			rate = append(rate, with.rate()/without.rate())
 		}
 		middle := func(v []float64) float64 { slices.Sort(v); return v[len(v)/2] }
 		spread := func(v []float64) string {
-			return fmt.Sprintf("from %s to %s in %d pairs", percent(v[0]), percent(v[len(v)-1]), len(v))
+			return fmt.Sprintf("from %s to %s in %d pairs of %d slices each", percent(v[0]), percent(v[len(v)-1]), len(v), isolationSlices)
 		}
 		m, q, t := middle(median), middle(p99), middle(rate)
 		r.add(result{
@@ -131,8 +147,19 @@ func measureIsolation(ctx context.Context, o Options, r *report) error {
 	})
 }
 
-// isolated is what one run showed of the healthy mappings.
-type isolated struct{ median, p99, rate float64 }
+// isolated is what one side of a pair showed of the healthy mappings.
+type isolated struct {
+	latencies []time.Duration
+	delivered int64
+	took      time.Duration
+}
+
+func (i *isolated) quantile(q float64) float64 {
+	slices.Sort(i.latencies)
+	return float64(quantile(i.latencies, q))
+}
+
+func (i *isolated) rate() float64 { return float64(i.delivered) / i.took.Seconds() }
 
 // deployBroken makes the three functions that nobody should have.
 func deployBroken(ctx context.Context, endpoint string) (*listener, error) {
@@ -152,7 +179,7 @@ func deployBroken(ctx context.Context, endpoint string) (*listener, error) {
 	}
 	l.gone = gone
 	for _, name := range []string{"failing", "hanging"} {
-		if err := deploy(ctx, endpoint, name, l.url+name); err != nil {
+		if err := deployTimed(ctx, endpoint, name, l.url+name, brokenTimeout); err != nil {
 			l.close()
 			return nil, err
 		}
@@ -171,7 +198,7 @@ func deployBroken(ctx context.Context, endpoint string) (*listener, error) {
 	if err == nil {
 		err = callLambda(ctx, http.MethodPost, endpoint, "/2015-03-31/functions", map[string]any{
 			"FunctionName": "printing", "Runtime": "provided.al2023", "Handler": "x", "Role": "arn:aws:iam::000000000000:role/bench",
-			"Timeout": 60, "Code": map[string]any{"ZipFile": code.Bytes()},
+			"Timeout": brokenTimeout, "Code": map[string]any{"ZipFile": code.Bytes()},
 		}, nil)
 	}
 	if err != nil {

@@ -55,8 +55,13 @@ func (l *listener) close() {
 
 // deploy creates a function of this URL.
 func deploy(ctx context.Context, endpoint, name, url string) error {
+	return deployTimed(ctx, endpoint, name, url, 60)
+}
+
+// deployTimed creates a function of this URL with a timeout in seconds.
+func deployTimed(ctx context.Context, endpoint, name, url string, timeout int) error {
 	return callLambda(ctx, http.MethodPost, endpoint, "/2015-03-31/functions", map[string]any{
-		"FunctionName": name, "PackageType": "Image", "Role": "arn:aws:iam::000000000000:role/bench", "Timeout": 60,
+		"FunctionName": name, "PackageType": "Image", "Role": "arn:aws:iam::000000000000:role/bench", "Timeout": timeout,
 		"Code": map[string]string{"ImageUri": url},
 	}, nil)
 }

@@ -344,9 +344,11 @@ func TestFunctionThatDiesInItsInit(t *testing.T) {
 func TestSigtermExtension(t *testing.T) {
 	t.Parallel()
 	terminated := make(chan struct{}, 1)
-	s := open(t, Options{Print: func(l logs.Line) {
-		if l.Text == "terminated" {
-			terminated <- struct{}{}
+	s := open(t, Options{Print: func(lines []logs.Line) {
+		for _, l := range lines {
+			if l.Text == "terminated" {
+				terminated <- struct{}{}
+			}
 		}
 	}})
 	createGo(t, s, "f", env("SIGTERM", "1"))

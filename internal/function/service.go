@@ -66,8 +66,9 @@ type Options struct {
 	Logger *slog.Logger // nil: none
 	// Debug names a function that is run under its language's debugger, without timeouts; empty: none.
 	Debug string
-	// Print is called with every line that functions log; nil: none.
-	Print func(logs.Line)
+	// Print is called with the lines that functions log, as they come, those of one
+	// function at a time; it may not keep the slice. nil: none.
+	Print func([]logs.Line)
 	// Observe is called after every invocation; nil: none.
 	Observe func(Observation)
 }

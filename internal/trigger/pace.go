@@ -33,12 +33,16 @@ const (
 	quickCallsPerProcessor = 750
 	maxPause               = 10 * time.Millisecond
 	minPause               = 50 * time.Microsecond
+	// paceTime is the time in which the pause follows the rate. A quicker one chases
+	// the chance of a few calls more or less, and lanes then wait twice as long as
+	// others for no reason.
+	paceTime = 100 * time.Millisecond
 )
 
 // newPace returns one that makes nobody pause yet; with a manual clock it never will, since a pause would last
 // until a person moves the clock.
 func newPace(manual bool) *pace {
-	p := &pace{limit: float64(max(quickCalls, quickCallsPerProcessor*runtime.GOMAXPROCS(0))), period: int64(10 * time.Millisecond)}
+	p := &pace{limit: float64(max(quickCalls, quickCallsPerProcessor*runtime.GOMAXPROCS(0))), period: int64(20 * time.Millisecond)}
 	if manual {
 		p.limit = math.Inf(1)
 	}
@@ -55,10 +59,11 @@ func (p *pace) called(now time.Duration) {
 		return
 	}
 	p.calls.Store(0)
+	follow := 1 - math.Exp(-float64(took)/float64(paceTime))
 	over := float64(n) / time.Duration(took).Seconds() / p.limit
-	pause := float64(p.pause.Load()) * over
+	pause := float64(p.pause.Load()) * math.Pow(over, follow)
 	if over > 1 {
-		pause += float64(200*time.Microsecond) * (over - 1)
+		pause += float64(200*time.Microsecond) * (over - 1) * follow
 	}
 	if pause < float64(minPause) {
 		pause = 0

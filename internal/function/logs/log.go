@@ -35,55 +35,83 @@ type Log struct {
 	size    int64
 	fileErr error // first failure: the file is given up, memory goes on
 	closed  bool
-	order   sync.Mutex // held from write's append to its deliver, so that followers see one order
+
+	order sync.Mutex // held from Write's append to its deliver, so that followers see one order
+	fresh []Line     // lines of the Write under way; order guards it
 }
 
-// Write keeps one line, cut at MaxLine. text is not used after it returns. It
-// reports whether the line was kept.
-func (l *Log) Write(text []byte) bool {
+// Write keeps lines, each cut at MaxLine, and returns how many there was room for.
+// The texts are not used after it returns.
+func (l *Log) Write(texts ...[]byte) (kept int) {
+	if len(texts) == 0 {
+		return 0
+	}
 	l.order.Lock()
 	defer l.order.Unlock()
 	now := l.sink.now()
-	line, note, ok := l.add(now, text)
-	if !ok {
-		return false
+	l.fresh = l.fresh[:0]
+	l.mu.Lock()
+	for _, text := range texts {
+		if l.add(now, text) {
+			kept++
+		}
 	}
-	if note.Text != "" {
-		l.show(note)
+	l.mu.Unlock()
+	if len(l.fresh) == 0 {
+		return 0
 	}
-	l.show(line)
-	return true
-}
-
-func (l *Log) show(line Line) {
 	if l.sink.print != nil {
-		l.sink.print(line)
+		l.sink.print(l.fresh)
 	}
-	l.sink.deliver(line)
+	l.sink.deliver(l.fresh)
+	clear(l.fresh)
+	return kept
 }
 
-func (l *Log) add(now time.Time, text []byte) (line, note Line, ok bool) {
-	if len(text) > MaxLine {
-		cut := append([]byte(nil), text[:MaxLine]...)
-		text = append(cut, " [line cut]"...)
-	}
+// Room reports whether so many more bytes of lines may be logged now.
+func (l *Log) Room(n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.refill(l.sink.now())
+	return l.tokens >= n
+}
+
+// Drop counts lines that nobody tried to write because there was no room.
+func (l *Log) Drop(lines int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped += lines
+}
+
+// refill adds the tokens that have come due. mu is held.
+func (l *Log) refill(now time.Time) {
 	if gone := now.Sub(l.last); gone > 0 {
 		l.tokens = min(burst, l.tokens+int(min(gone, time.Minute)*rate/time.Second))
 	}
 	l.last = now
+}
+
+// add puts a line, and before it a note of those dropped, into fresh. order and mu
+// are held.
+func (l *Log) add(now time.Time, text []byte) bool {
+	if len(text) > MaxLine {
+		cut := append([]byte(nil), text[:MaxLine]...)
+		text = append(cut, " [line cut]"...)
+	}
+	l.refill(now)
 	cost := len(text) + 32
 	if l.closed || l.tokens < cost {
 		l.dropped++
-		return Line{}, Line{}, false
+		return false
 	}
 	l.tokens -= cost
 	if l.dropped > 0 {
-		note = l.line(now, fmt.Appendf(nil, "[%d lines dropped: the function prints more than %d KB a second]", l.dropped, rate>>10))
+		note := fmt.Appendf(nil, "[%d lines dropped: the function prints more than %d KB a second]", l.dropped, rate>>10)
+		l.fresh = append(l.fresh, l.line(now, note))
 		l.dropped = 0
 	}
-	return l.line(now, text), note, true
+	l.fresh = append(l.fresh, l.line(now, text))
+	return true
 }
 
 // line puts a line into ring and buffer. mu is held.

@@ -17,7 +17,15 @@ var scope = schema.Scope{Account: "123456789012", Region: "eu-west-1"}
 
 func openSink(t *testing.T, dir string, print func(Line)) *Sink {
 	t.Helper()
-	s, err := Open(dir, time.Now, print)
+	var each func([]Line)
+	if print != nil {
+		each = func(lines []Line) {
+			for _, l := range lines {
+				print(l)
+			}
+		}
+	}
+	s, err := Open(dir, time.Now, each)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +84,7 @@ func TestAFunctionThatPrintsForEverIsBounded(t *testing.T) {
 		line := []byte(strings.Repeat("x", 1000))
 		kept, second := 0, 0
 		for range 100_000 {
-			if l.Write(line) {
+			if l.Write(line) == 1 {
 				kept++
 			}
 		}
@@ -85,7 +93,7 @@ func TestAFunctionThatPrintsForEverIsBounded(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		for range 100_000 {
-			if l.Write(line) {
+			if l.Write(line) == 1 {
 				second++
 			}
 		}

@@ -49,7 +49,7 @@ type Line struct {
 type Sink struct {
 	dir   string // "" keeps lines in memory only
 	now   func() time.Time
-	print func(Line)
+	print func([]Line)
 
 	seq atomic.Uint64 // of the newest line
 
@@ -64,8 +64,9 @@ type key struct {
 }
 
 // Open returns a sink that keeps its files below dir, or none when dir is empty.
-// print, unless nil, is called for every kept line, one at a time per function.
-func Open(dir string, now func() time.Time, print func(Line)) (*Sink, error) {
+// print, unless nil, is called with the lines that are kept, as they come, once at a
+// time per function; it may not keep the slice.
+func Open(dir string, now func() time.Time, print func([]Line)) (*Sink, error) {
 	if dir != "" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("logs: %w", err)
@@ -191,13 +192,15 @@ func (s *Sink) Close() error {
 	return errors.Join(errs...)
 }
 
-// deliver hands a line to the followers that want it.
-func (s *Sink) deliver(l Line) {
+// deliver hands lines of one function to the followers that want them.
+func (s *Sink) deliver(lines []Line) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f := range s.fols {
-		if f.scope == l.Scope && (f.function == "" || f.function == l.Function) {
-			f.offer(l)
+		if f.scope == lines[0].Scope && (f.function == "" || f.function == lines[0].Function) {
+			for _, l := range lines {
+				f.offer(l)
+			}
 		}
 	}
 }

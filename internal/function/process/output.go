@@ -32,9 +32,10 @@ type output struct {
 
 	mu      sync.Mutex // guards what follows, and is held over each read of the pipe
 	buf     []byte
-	partial []byte // a line whose end has not come
-	cut     bool   // partial was longer than a line may be; skip to its end
-	tail    []byte // lines since the last invocation ended, at least the last tailLimit bytes
+	lines   [][]byte // of one piece of buf
+	partial []byte   // a line whose end has not come
+	cut     bool     // partial was longer than a line may be; skip to its end
+	tail    []byte   // lines since the last invocation ended, at least the last tailLimit bytes
 	eof     bool
 	stop    chan struct{}
 	closed  bool
@@ -120,22 +121,23 @@ func (o *output) drain() {
 	})
 }
 
-// take splits b into lines. mu is held.
+// take splits b into lines and logs them together. A piece for which the log has
+// no room left is only counted, which costs a process that prints without end, and
+// everybody beside it, next to nothing. mu is held.
 func (o *output) take(b []byte) {
+	if !o.log.Room(len(b)) {
+		o.skip(b)
+		return
+	}
+	o.lines = o.lines[:0]
 	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		piece, whole := b, false
-		if i >= 0 {
-			piece, whole = b[:i], true
-			b = b[i+1:]
-		} else {
-			b = nil
+		piece, rest, whole := bytes.Cut(b, []byte{'\n'})
+		b = rest
+		if whole && len(o.partial) == 0 && !o.cut {
+			o.lines = append(o.lines, bytes.TrimSuffix(piece, []byte{'\r'}))
+			continue
 		}
 		if !o.cut {
-			if len(o.partial) == 0 && whole {
-				o.line(bytes.TrimSuffix(piece, []byte("\r")))
-				continue
-			}
 			o.partial = append(o.partial, piece...)
 			if len(o.partial) > logs.MaxLine {
 				o.line(o.partial)
@@ -144,10 +146,30 @@ func (o *output) take(b []byte) {
 		}
 		if whole {
 			if !o.cut {
-				o.line(bytes.TrimSuffix(o.partial, []byte("\r")))
+				o.line(bytes.TrimSuffix(o.partial, []byte{'\r'}))
 			}
 			o.partial, o.cut = o.partial[:0], false
 		}
+	}
+	o.log.Write(o.lines...)
+	for _, l := range o.lines {
+		o.remember(l)
+	}
+}
+
+// skip drops the lines that end in b. mu is held.
+func (o *output) skip(b []byte) {
+	last := bytes.LastIndexByte(b, '\n') + 1
+	if last > 0 {
+		o.log.Drop(bytes.Count(b[:last], []byte{'\n'}))
+		o.partial = append(o.partial, b[:last-1]...)
+		o.remember(o.partial)
+		o.partial, o.cut = o.partial[:0], false
+	}
+	if rest := b[last:]; !o.cut && len(o.partial)+len(rest) <= logs.MaxLine {
+		o.partial = append(o.partial, rest...)
+	} else {
+		o.partial, o.cut = o.partial[:0], true
 	}
 }
 
@@ -162,6 +184,11 @@ func (o *output) flush() {
 // line logs one line. mu is held.
 func (o *output) line(b []byte) {
 	o.log.Write(b)
+	o.remember(b)
+}
+
+// remember adds what was printed to the tail. mu is held.
+func (o *output) remember(b []byte) {
 	if len(b) > tailLimit {
 		b = b[len(b)-tailLimit:]
 	}

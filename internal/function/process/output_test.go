@@ -1,0 +1,79 @@
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/logs"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// TestEveryLineIsKeptOrCounted prints more than a log takes, cut into pieces
+// anywhere: what is kept are whole lines in order, what is not is counted, and the
+// tail is the end of all that was printed.
+func TestEveryLineIsKeptOrCounted(t *testing.T) {
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		now := time.Unix(0, 0)
+		var kept []string
+		dropped := 0
+		sink, err := logs.Open("", func() time.Time { return now }, func(lines []logs.Line) {
+			for _, l := range lines {
+				var n int
+				if _, err := fmt.Sscanf(l.Text, "[%d lines dropped", &n); err == nil {
+					dropped += n
+				} else {
+					kept = append(kept, l.Text)
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, w, err := newOutput(sink.Log(schema.Scope{Account: "000000000000", Region: "us-east-1"}, "f"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		var all bytes.Buffer
+		total := 0
+		for all.Len() < 3<<20 {
+			fmt.Fprintf(&all, "%d %s\n", total, strings.Repeat("x", random.IntN(200)))
+			total++
+		}
+		for rest := all.Bytes(); len(rest) > 0; {
+			n := min(len(rest), 1+random.IntN(len(o.buf)))
+			o.take(rest[:n])
+			rest = rest[n:]
+			now = now.Add(time.Duration(random.IntN(30)) * time.Millisecond)
+		}
+		now = now.Add(time.Minute)
+		o.take([]byte("end\n"))
+		all.WriteString("end\n")
+		if len(kept)+dropped != total+1 {
+			t.Errorf("seed %d: %d lines kept and %d dropped of %d", seed, len(kept), dropped, total+1)
+		}
+		if dropped == 0 || len(kept) < 1000 {
+			t.Errorf("seed %d: %d lines kept and %d dropped: this shows nothing", seed, len(kept), dropped)
+		}
+		from := all.Bytes()
+		for _, l := range kept {
+			i := bytes.Index(from, []byte(l+"\n"))
+			if i < 0 || i > 0 && from[i-1] != '\n' {
+				t.Fatalf("seed %d: %.40q is no line, or out of order", seed, l)
+			}
+			from = from[i+len(l):]
+		}
+		if want := all.Bytes()[all.Len()-tailLimit:]; !bytes.Equal(o.end(nil), want) {
+			t.Errorf("seed %d: the tail is not the end of what was printed", seed)
+		}
+		o.close()
+		if err := sink.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
