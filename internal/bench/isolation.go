@@ -28,7 +28,7 @@ const (
 // and one whose function is a process that prints without end. The figures are the
 // medians of the ratios of pairs of runs, without and with the three.
 func measureIsolation(ctx context.Context, o Options, r *report) error {
-	slice := max(o.duration()/3, 2*time.Second) / isolationSlices
+	slice := max(o.duration()*2/3, 2*time.Second) / isolationSlices
 	inGo := o
 	inGo.command = ServerCommand
 	return onServer(ctx, inGo, func(c *child, _ string) error {

@@ -159,6 +159,26 @@ func (c *child) processorTime(ctx context.Context) (time.Duration, error) {
 	return 0, errors.New("/metrics shows no process_cpu_seconds_total")
 }
 
+// awaitQuiet returns when the server has used next to no processor time for a
+// second: flushes and compactions are over.
+func (c *child) awaitQuiet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	for {
+		before, err := c.processorTime(ctx)
+		if err != nil {
+			return err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return fmt.Errorf("the server did not become quiet: %w", err)
+		}
+		after, err := c.processorTime(ctx)
+		if err != nil || after-before <= 2*clockTick {
+			return err
+		}
+	}
+}
+
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -127,7 +127,8 @@ func (r *SetAside) cost() int64 { return int64(r.Size) + asideOverhead }
 
 // Aside is what one mapping has set aside.
 type Aside struct {
-	holds atomic.Int64 // len(keys), to be looked at without the lock
+	holds atomic.Int64  // len(keys), to be looked at without the lock
+	gains atomic.Uint32 // how often a key was added to keys
 
 	// mu guards what follows. It is taken inside a lane machine's step, and held for
 	// moments only.
@@ -245,6 +246,7 @@ func (a *Aside) key(k AsideKey) *heldKey {
 	if h == nil {
 		h = &heldKey{hash: k.Hash, next: k, batch: 1, place: -1}
 		a.keys[k.Hash] = h
+		a.gains.Add(1)
 		a.holds.Store(int64(len(a.keys)))
 	}
 	if k.Compare(h.next) < 0 {

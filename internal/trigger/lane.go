@@ -278,6 +278,9 @@ type entry struct {
 	size int
 	lane uint8
 	sign sign
+	// gains is Aside.gains from before sign was found: while it is the same, no other
+	// key has come to be held.
+	gains uint32
 }
 
 // before is the mark of the record before e.

@@ -63,9 +63,10 @@ func (s *step) passSigned() (some bool) {
 	if s.signed == 0 {
 		return false
 	}
+	const all = 1<<VirtualLanes - 1
 	stuck := s.busy()
-	kept := s.pending[:0]
-	for i := range s.pending {
+	i, kept := 0, 0
+	for ; i < len(s.pending) && stuck != all; i++ {
 		e := s.pending[i]
 		bit := uint64(1) << e.lane
 		if e.sign != toSend && stuck&bit == 0 && s.passOne(&e) {
@@ -73,10 +74,16 @@ func (s *step) passSigned() (some bool) {
 			continue
 		}
 		stuck |= bit
-		kept = append(kept, e)
+		if kept != i {
+			s.pending[kept] = e
+		}
+		kept++
 	}
-	clear(s.pending[len(kept):])
-	s.pending = kept
+	if some {
+		kept += copy(s.pending[kept:], s.pending[i:])
+		clear(s.pending[kept:])
+		s.pending = s.pending[:kept]
+	}
 	return some
 }
 
@@ -114,8 +121,9 @@ func (s *step) passHeld(b *batch) {
 	if b.gone {
 		return
 	}
+	gains := s.aside.gains.Load()
 	for i := range b.entries {
-		if i > 0 && s.aside.has(b.entries[i].rec.KeyHash()) && planted != bugHeldOvertaken {
+		if i > 0 && b.entries[i].gains != gains && s.aside.has(b.entries[i].rec.KeyHash()) && planted != bugHeldOvertaken {
 			b.rest = append(b.rest, b.entries[i:])
 			b.entries = b.entries[:i:i]
 			return

@@ -105,7 +105,10 @@ func (s *step) pageRead(ev PageRead) {
 			take &^= 1 << v
 		}
 	}
-	old := len(s.pending)
+	old, gains := len(s.pending), s.aside.gains.Load()
+	if s.p.Tumbling > 0 {
+		gains-- // sign does not ask for held keys
+	}
 	for _, rec := range ev.Page.Records {
 		seq, lane := rec.Seq(), uint8(rec.KeyHash()%VirtualLanes)
 		if at.seq.IsZero() {
@@ -117,7 +120,7 @@ func (s *step) pageRead(ev PageRead) {
 		if take&(1<<lane) != 0 && s.have[lane].seq.Less(seq) {
 			s.counters.Polled++
 			if s.passes(rec) {
-				s.addPending(entry{rec: rec, seq: seq, prev: at.seq, size: rec.EventSize(), lane: lane, sign: s.sign(rec)})
+				s.addPending(entry{rec: rec, seq: seq, prev: at.seq, size: rec.EventSize(), lane: lane, gains: gains, sign: s.sign(rec)})
 			} else {
 				// It has ended: the marks pass it, and nothing else knows of it.
 				s.counters.FilteredOut++
