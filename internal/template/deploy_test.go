@@ -471,6 +471,47 @@ func TestDeployMappingTags(t *testing.T) {
 	}
 }
 
+// A runtime that AWS no longer takes is replaced, each time with a note; and packages that are
+// not installed are named.
+func TestDeployNotes(t *testing.T) {
+	b := newBed(t)
+	const body = `Resources:
+  Old:
+    Type: AWS::Lambda::Function
+    Properties: {Runtime: nodejs14.x, Handler: index.handler, Role: 'arn:aws:iam::000000000000:role/r', Code: {ZipFile: 'exports.handler = async () => 1'}}
+  Older:
+    Type: AWS::Serverless::Function
+    Properties: {Runtime: python3.6, Handler: index.handler, InlineCode: 'def handler(e, c): pass'}
+  Needy:
+    Type: AWS::Serverless::Function
+    Properties: {Runtime: python3.12, Handler: index.handler, CodeUri: needy/}
+`
+	needy := filepath.Join(b.dir, "needy")
+	if err := errors.Join(os.Mkdir(needy, 0o755), os.WriteFile(filepath.Join(needy, "index.py"), []byte("import some"), 0o644),
+		os.WriteFile(filepath.Join(needy, "requirements.txt"), []byte("some"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(body), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range []string{"created", "unchanged"} {
+		r, actions := b.deploy(nil)
+		if actions["Old"] != action || actions["Older"] != action {
+			t.Errorf("%v, want %s", actions, action)
+		}
+		notes := strings.Join(r.Notes, "\n")
+		for _, want := range []string{"Old has Runtime nodejs14.x, which AWS no longer takes: it runs as nodejs22.x here", "Older has Runtime python3.6", "Needy needs what its requirements.txt names"} {
+			if !strings.Contains(notes, want) {
+				t.Errorf("notes %q", notes)
+			}
+		}
+	}
+	all, err := b.target.Functions.ListFunctions(t.Context(), &lambda.ListFunctionsInput{})
+	if err != nil || len(all.Functions) != 3 || all.Functions[1].Runtime != "nodejs22.x" || all.Functions[2].Runtime != "python3.13" {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
 // What is not supported is told before anything is touched.
 func TestNothingIsTouchedBeforeItIsChecked(t *testing.T) {
 	b := newBed(t)

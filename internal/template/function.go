@@ -112,6 +112,47 @@ type function struct {
 	inline string
 	image  string // the http(s) URL of a running service
 	method string // Metadata's BuildMethod
+	old    string // the Runtime in the template, when AWS takes it no longer
+}
+
+// The runtimes that stand in for those of their languages that AWS takes for new
+// functions no longer. Public templates are full of them, and the code runs as
+// well on what the machine has.
+const (
+	currentNode   = "nodejs22.x"
+	currentPython = "python3.13"
+)
+
+// renewRuntime replaces a runtime that is past its time.
+func (f *function) renewRuntime() {
+	current := ""
+	switch f.Runtime {
+	case "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x":
+		current = currentNode
+	case "python3.6", "python3.7", "python3.8":
+		current = currentPython
+	default:
+		return
+	}
+	f.old, f.Runtime = f.Runtime, current
+}
+
+// uninstalled tells of packages that the code's folder asks for and does not hold,
+// as before `sam build`.
+func (f *function) uninstalled() string {
+	there := func(pattern string) bool {
+		found, _ := filepath.Glob(filepath.Join(f.source, pattern)) // the patterns are well-formed, the folder's name may not be
+		return len(found) > 0
+	}
+	switch {
+	case f.source == "":
+	case strings.HasPrefix(f.Runtime, "python") && there("requirements.txt") && !there("*.dist-info"):
+		return fmt.Sprintf("%s needs what its requirements.txt names: install it for the python3 of this machine (pip install -r %s), or run `sam build` and deploy .aws-sam/build/template.yaml",
+			f.id, filepath.Join(f.source, "requirements.txt"))
+	case strings.HasPrefix(f.Runtime, "nodejs") && there("package-lock.json") && !there("node_modules"):
+		return fmt.Sprintf("%s needs what its package.json names: run npm install in %s, or `sam build` and deploy .aws-sam/build/template.yaml", f.id, f.source)
+	}
+	return ""
 }
 
 // checkImage accepts what runs as PackageType Image here.
@@ -124,6 +165,7 @@ func (f *function) checkImage(c *preparation) {
 
 func (f *function) prepared(c *preparation) {
 	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
+	f.renewRuntime()
 	if f.Role == "" || !strings.HasPrefix(f.Role, "arn:") { // roles are not looked at
 		f.Role = c.plan.role(c.r.id + "Role")
 	}
@@ -146,6 +188,12 @@ func (f *function) build(ctx context.Context, d *deployment) (err error) {
 }
 
 func (f *function) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	if note := f.uninstalled(); note != "" {
+		d.result.Notes = append(d.result.Notes, note)
+	}
+	if f.old != "" {
+		d.result.Notes = append(d.result.Notes, fmt.Sprintf("%s has Runtime %s, which AWS no longer takes: it runs as %s here; change it before you deploy to AWS", f.id, f.old, f.Runtime))
+	}
 	now, err := d.Functions.GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: &f.FunctionName})
 	var missing *fn.ResourceNotFoundException
 	switch {
