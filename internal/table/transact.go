@@ -16,13 +16,13 @@ import (
 
 // Rider is what a caller commits in the same batch as a transaction.
 type Rider struct {
-	// Rows are set in key spaces that are not the tables'.
-	Rows []Row
-	// Removed are keys there whose rows are removed, after Rows were set.
-	Removed [][]byte
-	// Applied, unless nil, is called once the batch is visible, before the wait for
-	// its sync: locks under which the rows were built are released there. It is not
-	// called when the transaction ends before.
+	// Build returns rows to set in key spaces that are not the tables', and keys there
+	// whose rows are removed after that. It is called once, when only the commit is left:
+	// the items are locked and read, and every condition holds. So what it locks is not
+	// held while others are waited for or the disk is read. Its error ends the transaction.
+	Build func() (rows []Row, removed [][]byte, err error)
+	// Applied is called once the batch is visible, before the wait for its sync: what
+	// Build has locked is unlocked there. It is not called when the transaction ends before.
 	Applied func()
 	// Cause is the depth of function-made writes that led to this one.
 	Cause uint8
@@ -82,8 +82,13 @@ func (db *DB) transact(ctx context.Context, scope schema.Scope, r *request.Trans
 		return nil, e
 	}
 	if rider != nil {
-		tx.rows = append(tx.rows, rider.Rows...)
-		tx.removed, tx.applied, tx.cause = rider.Removed, rider.Applied, rider.Cause
+		rows, removed, err := rider.Build()
+		if err != nil {
+			_ = tx.release()
+			return nil, err
+		}
+		tx.rows = append(tx.rows, rows...)
+		tx.removed, tx.applied, tx.cause = removed, rider.Applied, rider.Cause
 	}
 	if token != nil {
 		tx.rows = append(tx.rows, token.rows(db.now(), reads.tables)...)

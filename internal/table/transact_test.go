@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -173,13 +174,14 @@ func TestRider(t *testing.T) {
 		return string(v)
 	}
 	applied := 0
+	var refuse error
 	try := func(value, body string) error {
 		t.Helper()
 		r, err := request.DecodeTransactWriteItems([]byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.db.TransactWith(t.Context(), scope, r, &Rider{Rows: []Row{{key, []byte(value)}}, Cause: 3, Applied: func() {
+		_, err = w.db.TransactWith(t.Context(), scope, r, &Rider{Build: func() ([]Row, [][]byte, error) { return []Row{{key, []byte(value)}}, nil, refuse }, Cause: 3, Applied: func() {
 			if there() != value {
 				t.Error("the rows cannot be seen when they should have been applied")
 			}
@@ -197,6 +199,10 @@ func TestRider(t *testing.T) {
 	w.must(t, "UpdateItem", `{"TableName":"tab","Key":{"pk":{"S":"a"}},"UpdateExpression":"SET n = pk"}`)
 	if err := try("3", put); !isCode(err, "TransactionCanceledException") || applied != 2 || there() != "2" {
 		t.Errorf("a cancelled transaction: %v, applied %d times, the row is %q", err, applied, there())
+	}
+	refuse = errors.New("not now")
+	if err := try("4", strings.Replace(put, `"a"`, `"b"`, 1)); !errors.Is(err, refuse) || applied != 2 || there() != "2" {
+		t.Errorf("without rows: %v, applied %d times, the row is %q", err, applied, there())
 	}
 	all, err := w.records("tab")
 	if err != nil {

@@ -69,10 +69,9 @@ type Backend interface {
 	Commit(ctx context.Context, rows []Row, aside []AsideRows) error
 
 	// Transact makes the writes of a function's answer durable in one batch with a commit as
-	// above, or makes none of both. applied is called once the batch is visible, before the wait for its sync,
-	// and only then. A *Refused says that the writes cannot be made as they are, and ErrConflict that
-	// others were in the way.
-	Transact(ctx context.Context, t Transaction, applied func()) error
+	// above, or makes none of both. A *Refused says that the writes cannot be made as they are, and
+	// ErrConflict that others were in the way.
+	Transact(ctx context.Context, t Transaction) error
 
 	// Aside returns records that a mapping has set aside, at from and after, in order of
 	// their keys: at most limit, and about maxBytes of events (at least one when there
@@ -180,8 +179,11 @@ type Transaction struct {
 	Scope schema.Scope
 	Items []byte // a list in the form of TransactItems
 	Cause int    // depth of function-made writes that these are
-	Rows  []Row
-	Aside []AsideRows
+	// Build returns what is committed with the writes. It is called once, when only the commit is left:
+	// nobody is waited for after it, and nothing read. Its error ends the transaction and is returned.
+	Build func() ([]Row, []AsideRows, error)
+	// Applied is called once the batch is visible, before the wait for its sync, and only then.
+	Applied func()
 }
 
 // Refused says why writes cannot be made; with cancellation reasons, if there are.

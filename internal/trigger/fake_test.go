@@ -30,7 +30,7 @@ type fakeBackend struct {
 	commits  int
 	fail     error // answer of everything that stores
 	readFail error // answer of Read
-	transact func(Transaction) error
+	transact func(made) error
 	skipped  []Skip
 }
 
@@ -356,18 +356,28 @@ func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit,
 	return b.aside[uuid].page(from, limit, heads), nil
 }
 
+// made is a transaction with its rows.
+type made struct {
+	Transaction
+	Rows []Row
+}
+
 // Transact makes writes that the backend's transact allows.
-func (b incarnation) Transact(ctx context.Context, t Transaction, applied func()) error {
+func (b incarnation) Transact(ctx context.Context, t Transaction) error {
 	b.mu.Lock()
 	f := b.transact
 	b.mu.Unlock()
-	if err := f(t); err != nil {
+	rows, aside, err := t.Build()
+	if err != nil {
 		return err
 	}
-	if err := b.Commit(ctx, t.Rows, t.Aside); err != nil {
+	if err := f(made{t, rows}); err != nil {
 		return err
 	}
-	applied()
+	if err := b.Commit(ctx, rows, aside); err != nil {
+		return err
+	}
+	t.Applied()
 	return nil
 }
 

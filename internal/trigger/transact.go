@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 )
 
 // Exactly-once writes. An answer's writes, the position behind its records (or the removal
 // of the held rows that they are) and a window's state become durable in one batch.
 //
 //  1. The machine has the answer and asks for a Transact; the records are still under way.
-//  2. Under the committer's lock the position is built as it will be (stage) and handed to the backend with the
-//     writes. So no position that was built before is written after it.
+//  2. When the backend has the items' locks and the conditions hold, the position is built as it will be (stage) under
+//     the committer's lock and put into the batch. So no position that was built before is written after it, and
+//     other mappings' positions wait for no item.
 //  3. Once the batch is visible, and before that lock is released, the machine takes the end
 //     of the records in (apply): every position that is built from then on is behind them.
 //  4. When it is durable the machine goes on (TransactDone).
@@ -53,42 +53,49 @@ func (m *mapping) transact(t Transact, st stager, shelf *shelf, ended func(Event
 var errAbandoned = errors.New("the mapping was stopped")
 
 func (c *committer) transact(m *mapping, t Transact, st stager, shelf *shelf) error {
-	c.writing.Lock()
-	unlock := sync.OnceFunc(c.writing.Unlock)
-	defer unlock()
-	row, own, removed, ok := st.stage(t.Batch)
-	if !ok {
-		return errAbandoned
-	}
-	if m.gone() || m.over(shelf.epoch) {
-		st.backChanges(own)
-		st.unstage(t.Batch)
-		return errAbandoned
-	}
-	others := shelf.aside.take()
-	x := Transaction{Scope: m.definition().Scope, Items: t.Items, Cause: t.Cause}
-	if row != nil {
-		x.Rows = []Row{*row}
-	}
-	for _, changes := range [][]AsideChange{own, others, removed} {
-		if len(changes) > 0 {
-			x.Aside = append(x.Aside, AsideRows{m.uuid, changes})
-		}
-	}
-	if planted == bugTransactApart {
-		x.Rows, x.Aside = nil, nil
-	}
-	applied := false
-	err := c.e.opts.Backend.Transact(context.WithoutCancel(c.e.ctx), x, func() {
-		applied = true
-		st.apply(t.Batch, row)
-		unlock()
+	var row *Row
+	var own, others []AsideChange
+	locked, staged, applied := false, false, false
+	err := c.e.opts.Backend.Transact(context.WithoutCancel(c.e.ctx), Transaction{
+		Scope: m.definition().Scope, Items: t.Items, Cause: t.Cause,
+		Build: func() (rows []Row, aside []AsideRows, err error) {
+			c.writing.Lock()
+			locked = true
+			var removed []AsideChange
+			if row, own, removed, staged = st.stage(t.Batch); !staged || m.gone() || m.over(shelf.epoch) {
+				return nil, nil, errAbandoned
+			}
+			others = shelf.aside.take()
+			if planted == bugTransactApart {
+				return nil, nil, nil
+			}
+			if row != nil {
+				rows = []Row{*row}
+			}
+			for _, changes := range [][]AsideChange{own, others, removed} {
+				if len(changes) > 0 {
+					aside = append(aside, AsideRows{m.uuid, changes})
+				}
+			}
+			return rows, aside, nil
+		},
+		Applied: func() {
+			applied = true
+			st.apply(t.Batch, row)
+			locked = false
+			c.writing.Unlock()
+		},
 	})
 	if !applied {
-		st.unstage(t.Batch)
-		st.backChanges(own)
-		if len(others) > 0 {
-			shelf.backChanges(others)
+		if staged {
+			st.unstage(t.Batch)
+			st.backChanges(own)
+			if len(others) > 0 {
+				shelf.backChanges(others)
+			}
+		}
+		if locked {
+			c.writing.Unlock()
 		}
 		return err
 	}

@@ -37,9 +37,9 @@ func TestExactlyOnce(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *harness) {
 				h.invoker.set("f", func(context.Context, []byte) Result { return Result{Payload: []byte(c.answer)} })
-				var got []Transaction
+				var got []made
 				h.backend.set(func() {
-					h.backend.transact = func(x Transaction) error {
+					h.backend.transact = func(x made) error {
 						got = append(got, x)
 						return c.err
 					}
@@ -81,9 +81,9 @@ func TestExactlyOnceWithWindows(t *testing.T) {
 			n++
 			return Result{Payload: fmt.Appendf(nil, `{"state":{"n":%d},"transactItems":[%d]}`, n, n)}
 		})
-		var got []Transaction
+		var got []made
 		h.backend.set(func() {
-			h.backend.transact = func(x Transaction) error {
+			h.backend.transact = func(x made) error {
 				got = append(got, x)
 				return nil
 			}
@@ -110,7 +110,7 @@ func TestDisabledWhileWritesAreMade(t *testing.T) {
 		h.invoker.set("f", func(context.Context, []byte) Result { return Result{Payload: []byte(`{"transactItems":[1]}`)} })
 		goOn := make(chan struct{})
 		h.backend.set(func() {
-			h.backend.transact = func(Transaction) error {
+			h.backend.transact = func(made) error {
 				<-goOn
 				return nil
 			}

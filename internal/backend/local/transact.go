@@ -11,17 +11,20 @@ import (
 )
 
 // rider collects rows that are committed with a transaction. A row is set or removed once.
-type rider struct{ table.Rider }
+type rider struct {
+	rows    []table.Row
+	removed [][]byte
+}
 
-func (r *rider) Set(key, value []byte) { r.Rows = append(r.Rows, table.Row{Key: key, Value: value}) }
-func (r *rider) Delete(key []byte)     { r.Removed = append(r.Removed, key) }
+func (r *rider) Set(key, value []byte) { r.rows = append(r.rows, table.Row{Key: key, Value: value}) }
+func (r *rider) Delete(key []byte)     { r.removed = append(r.removed, key) }
 
 // maxDepth is what the log has room for.
 const maxDepth = 255
 
 // Transact implements trigger.Backend. Nothing comes after a deletion of the mapping,
-// because mu is held until the batch has been applied.
-func (b *Backend) Transact(ctx context.Context, t trigger.Transaction, applied func()) error {
+// because mu is held from the building of the rows until the batch has been applied.
+func (b *Backend) Transact(ctx context.Context, t trigger.Transaction) error {
 	if b.tables == nil {
 		return &trigger.Refused{Why: "the writes of functions are not to be had here"}
 	}
@@ -33,8 +36,7 @@ func (b *Backend) Transact(ctx context.Context, t trigger.Transaction, applied f
 	if err := b.ensureLoaded(); err != nil {
 		return err
 	}
-	b.mu.RLock()
-	held := true
+	held := false
 	unlock := func() {
 		if held {
 			held = false
@@ -42,16 +44,24 @@ func (b *Backend) Transact(ctx context.Context, t trigger.Transaction, applied f
 		}
 	}
 	defer unlock()
-	var r rider
-	r.Cause = uint8(min(t.Cause, maxDepth))
-	if err := b.putRows(&r, t.Rows, t.Aside); err != nil {
-		return err
-	}
-	r.Applied = func() {
-		unlock()
-		applied()
-	}
-	_, err = b.tables.TransactWith(ctx, t.Scope, op, &r.Rider)
+	_, err = b.tables.TransactWith(ctx, t.Scope, op, &table.Rider{
+		Cause: uint8(min(t.Cause, maxDepth)),
+		Build: func() ([]table.Row, [][]byte, error) {
+			rows, aside, err := t.Build()
+			if err != nil {
+				return nil, nil, err
+			}
+			b.mu.RLock()
+			held = true
+			var r rider
+			err = b.putRows(&r, rows, aside)
+			return r.rows, r.removed, err
+		},
+		Applied: func() {
+			unlock()
+			t.Applied()
+		},
+	})
 	return refused(err)
 }
 
