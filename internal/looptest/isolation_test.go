@@ -58,7 +58,7 @@ func TestBadFunctionsDelayNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range f {
-			if _, err := l.create(arn, name, trigger.StartTrimHorizon, trigger.Settings{}); err != nil {
+			if _, err := l.create(arn, name, trigger.StartTrimHorizon, trigger.Settings{}, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -18,12 +18,36 @@ var errLost = errors.New("a crash took back what was told")
 // cause (P2, P4).
 var errDelivery = errors.New("a mapping was served wrongly")
 
-// position is where a mapping stands in all shards of its stream.
-type position map[string]trigger.Checkpoint
+// position is where a mapping stands in all shards of its stream, and which records
+// it has set aside and not yet done with.
+type position struct {
+	shards map[string]trigger.Checkpoint
+	held   map[trigger.AsideKey]bool // false: removed
+}
+
+func newPosition() position {
+	return position{map[string]trigger.Checkpoint{}, map[trigger.AsideKey]bool{}}
+}
+
+func (p position) clone() position { return position{maps.Clone(p.shards), maps.Clone(p.held)} }
+
+func (p position) set(row trigger.Row) {
+	row.Ahead = slices.Clone(row.Ahead)
+	p.shards[row.Shard] = row.Checkpoint
+}
+
+func (p position) setAside(changes []trigger.AsideChange) {
+	for _, c := range changes {
+		p.held[c.Key] = c.Put != nil
+	}
+}
 
 // covers reports that the position is past a record.
 func (p position) covers(r *logged) bool {
-	c, ok := p[r.shard]
+	if p.held[trigger.AsideKey{Hash: r.rec.KeyHash(), Shard: r.shard, Seq: r.rec.Seq()}] {
+		return false
+	}
+	c, ok := p.shards[r.shard]
 	if !ok {
 		return false // no row: from the first record
 	}
@@ -121,9 +145,9 @@ func (l *life) base(function string) (p position, ok bool) {
 		return p, true
 	}
 	if c := l.creates[function]; c != nil && c.rows != nil {
-		return c.rows, true
+		return position{shards: c.rows}, true
 	}
-	return nil, false
+	return position{}, false
 }
 
 // progress is what became of one record for one mapping in one life.
@@ -206,8 +230,11 @@ func (l *life) committed(function string, base position) position {
 	if l.crashed != nil {
 		rows = l.before.rows
 	}
-	p := maps.Clone(base)
-	maps.Copy(p, rows[function])
+	p := newPosition()
+	for _, from := range []position{base, rows[function]} {
+		maps.Copy(p.shards, from.shards)
+		maps.Copy(p.held, from.held)
+	}
 	return p
 }
 
@@ -334,8 +361,10 @@ func (j *judgement) startsRight(s subscriber, written, removed map[string][]*log
 		if !ok {
 			continue
 		}
-		if n < len(j.r.lives)-1 && j.r.lives[n+1].opened[s.function] == nil {
-			continue // the crash took it back
+		if n < len(j.r.lives)-1 {
+			if _, there := j.r.lives[n+1].opened[s.function]; !there {
+				continue // the crash took it back
+			}
 		}
 		c := l.creates[s.function]
 		if c == nil || c.rows == nil {

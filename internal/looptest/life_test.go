@@ -110,12 +110,14 @@ func (l *loop) put(table, key, value string) error {
 	return err
 }
 
-// create makes a mapping.
-func (l *loop) create(arn, function string, start trigger.StartingPosition, s trigger.Settings) (trigger.View, error) {
+// create makes a mapping. onFailure is the tag millstream:on-failure; empty for none.
+func (l *loop) create(arn, function string, start trigger.StartingPosition, s trigger.Settings, onFailure string) (trigger.View, error) {
 	s.FunctionName = &function
-	return l.engine.Create(context.Background(), scope, trigger.CreateRequest{
-		Settings: s, EventSourceArn: &arn, StartingPosition: new(string(start)),
-	})
+	r := trigger.CreateRequest{Settings: s, EventSourceArn: &arn, StartingPosition: new(string(start))}
+	if onFailure != "" {
+		r.Tags = map[string]string{"millstream:on-failure": onFailure}
+	}
+	return l.engine.Create(context.Background(), scope, r)
 }
 
 // logged is one record of the log.

@@ -51,7 +51,7 @@ func withHeld(t *testing.T, test func(h *held)) {
 		h.run()
 		arn, err := h.createTable("orders", 1)
 		if err == nil {
-			_, err = h.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{})
+			_, err = h.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{}, "")
 		}
 		if err == nil {
 			err = h.put("orders", "old", "1")
@@ -219,7 +219,7 @@ func TestFailedSyncReachesNobody(t *testing.T) {
 	l.run()
 	arn, err := l.createTable("orders", 1)
 	if err == nil {
-		_, err = l.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{})
+		_, err = l.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{}, "")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,16 +25,20 @@ type subscriber struct {
 	table    string
 	start    trigger.StartingPosition
 	retries  int // -1: endless
+	// onFailure is the tag millstream:on-failure; empty for none.
+	onFailure string
 }
 
 var subscribers = []subscriber{
-	{"f0", "orders", trigger.StartTrimHorizon, -1},
-	{"f1", "orders", trigger.StartLatest, -1},
-	{"f2", "orders", trigger.StartTrimHorizon, 1},
-	{"f3", "orders", trigger.StartLatest, 0},
-	{"f4", "orders", trigger.StartTrimHorizon, -1},
-	{"f5", "events", trigger.StartTrimHorizon, -1},
-	{"f6", "events", trigger.StartLatest, 2},
+	{"f0", "orders", trigger.StartTrimHorizon, -1, ""},
+	{"f1", "orders", trigger.StartLatest, -1, ""},
+	{"f2", "orders", trigger.StartTrimHorizon, 1, ""},
+	{"f3", "orders", trigger.StartLatest, 0, ""},
+	{"f4", "orders", trigger.StartTrimHorizon, -1, ""},
+	{"f5", "events", trigger.StartTrimHorizon, -1, ""},
+	{"f6", "events", trigger.StartLatest, 2, ""},
+	{"f7", "orders", trigger.StartTrimHorizon, -1, "block-key"},
+	{"f8", "events", trigger.StartLatest, -1, "block-key"},
 }
 
 // plan is what a seed does not decide.
@@ -58,7 +61,7 @@ type round struct {
 
 // stats are what rounds saw, to judge the test by.
 type stats struct {
-	crashes, records, invocations, deliveries, redelivered, dropped, closed, splits int
+	crashes, records, invocations, deliveries, redelivered, dropped, closed, splits, held int
 }
 
 func (s *stats) add(o stats) {
@@ -68,6 +71,7 @@ func (s *stats) add(o stats) {
 	s.deliveries += o.deliveries
 	s.redelivered += o.redelivered
 	s.dropped += o.dropped
+	s.held += o.held
 	s.closed += o.closed
 	s.splits += o.splits
 }
@@ -125,9 +129,19 @@ type standing struct {
 func (s standing) clone() standing {
 	c := standing{rows: map[string]position{}, gens: maps.Clone(s.gens), ended: s.ended, shards: maps.Clone(s.shards)}
 	for f, p := range s.rows {
-		c.rows[f] = maps.Clone(p)
+		c.rows[f] = p.clone()
 	}
 	return c
+}
+
+// of returns the position of a function's mapping, made when there is none.
+func (s standing) of(function string) position {
+	p, ok := s.rows[function]
+	if !ok {
+		p = newPosition()
+		s.rows[function] = p
+	}
+	return p
 }
 
 // call is one invocation.
@@ -151,7 +165,7 @@ type ack struct {
 // created is an acknowledged creation of a mapping.
 type created struct {
 	begin, end int // orders; end is 0 until it was answered
-	rows       position
+	rows       map[string]trigger.Checkpoint
 }
 
 // change is one control operation that abandons what is under way.
@@ -255,12 +269,10 @@ func (b backend) Commit(ctx context.Context, rows []trigger.Row, aside []trigger
 	if err == nil {
 		b.l.note(func(int) {
 			for _, r := range rows {
-				f := b.l.uuids[r.UUID]
-				if b.l.rows[f] == nil {
-					b.l.rows[f] = position{}
-				}
-				r.Ahead = slices.Clone(r.Ahead)
-				b.l.rows[f][r.Shard] = r.Checkpoint
+				b.l.standing.of(b.l.uuids[r.UUID]).set(r)
+			}
+			for _, a := range aside {
+				b.l.standing.of(b.l.uuids[a.UUID]).setAside(a.Changes)
 			}
 		})
 		b.l.point()
@@ -291,7 +303,16 @@ func (r *round) live(disk *crashtest.Disk) (*life, error) {
 	}
 	for _, m := range stored {
 		f := nameOf(m.FunctionARN)
-		l.opened[f] = m.Checkpoints
+		p := position{shards: m.Checkpoints, held: map[trigger.AsideKey]bool{}}
+		aside, err := l.backend.Aside(context.Background(), m.UUID, trigger.AsideKey{}, 1<<20, 1<<30, true)
+		if err != nil {
+			return l, err
+		}
+		for i := range aside {
+			p.held[aside[i].AsideKey] = true
+		}
+		r.stats.held += len(aside)
+		l.opened[f] = p
 		l.uuids[m.UUID] = f
 		l.gens[f] = m.Generation
 	}
@@ -418,7 +439,7 @@ func (l *life) createMapping(rng *rand.Rand, s subscriber) {
 		c.begin = order
 		l.creates[s.function] = c
 	})
-	v, err := l.loop.create(l.r.arns[s.table], s.function, s.start, settings(rng, s))
+	v, err := l.loop.create(l.r.arns[s.table], s.function, s.start, settings(rng, s), s.onFailure)
 	if err != nil {
 		l.fail(err)
 		return
@@ -571,6 +592,23 @@ func (l *life) play(last bool) error {
 	}
 	if err := l.engine.Settle(context.Background()); err != nil {
 		return err
+	}
+	// What is held has been passed, and ends at its own time.
+	for _, s := range subscribers {
+		uuid, _ := l.has(s.function)
+		for tries := 0; s.onFailure != ""; tries++ {
+			rows, err := l.backend.Aside(context.Background(), uuid, trigger.AsideKey{}, 1, 0, true)
+			if err != nil {
+				return err
+			}
+			if len(rows) == 0 {
+				break
+			}
+			if tries > 3600 {
+				return fmt.Errorf("%w: %s has held record %s for an hour", errDelivery, s.function, rows[0].AsideKey.Seq)
+			}
+			time.Sleep(time.Second)
+		}
 	}
 	return l.firstFailure()
 }

@@ -128,7 +128,8 @@ func (r *SetAside) cost() int64 { return int64(r.Size) + asideOverhead }
 // Aside is what one mapping has set aside.
 type Aside struct {
 	holds atomic.Int64  // len(keys), to be looked at without the lock
-	gains atomic.Uint32 // how often a key was added to keys
+	slows atomic.Int64  // len(slow), likewise
+	gains atomic.Uint32 // how often a key was added to keys or to slow
 
 	// mu guards what follows. It is taken inside a lane machine's step, and held for
 	// moments only.
@@ -140,6 +141,8 @@ type Aside struct {
 	drain   bool
 
 	keys  map[uint64]*heldKey
+	slow  map[uint64]bool // items whose records go aside, by hash
+	tempo tempo
 	due   keyQueue // those that wait for their next attempt, and may have one
 	turn  uint64
 	pause time.Duration // no attempt before, after one has failed
@@ -208,7 +211,7 @@ func (a *Aside) addTold(r *SetAside) {
 
 func newAside(limits asideLimits, jitter func() float64) *Aside {
 	return &Aside{
-		jitter: jitter, limits: limits, keys: map[uint64]*heldKey{}, calls: map[uint64]*asideCall{},
+		jitter: jitter, limits: limits, keys: map[uint64]*heldKey{}, slow: map[uint64]bool{}, calls: map[uint64]*asideCall{},
 		unstored: map[AsideKey]int{}, loading: map[AsideKey]*told{}, timerAt: never, sweepAt: never,
 	}
 }
@@ -257,13 +260,16 @@ func (a *Aside) key(k AsideKey) *heldKey {
 
 // has reports whether the records of a key are to go aside.
 func (a *Aside) has(hash uint64) bool {
-	if a.holds.Load() == 0 {
+	if !a.any() {
 		return false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.keys[hash] != nil
+	return a.keys[hash] != nil || a.slow[hash]
 }
+
+// any reports whether records of some key are to go aside.
+func (a *Aside) any() bool { return a.holds.Load() > 0 || a.slows.Load() > 0 }
 
 // put sets records of a shard aside; it is refused when the limits do not allow it. The changes
 // are the caller's to store, with its position.
@@ -300,6 +306,8 @@ func (a *Aside) put(now Instant, shard string, entries []entry, kind AsideKind, 
 			if h.rows == 0 && r.Attempts > 0 {
 				h.attempts, h.fails, h.since, h.err = r.Attempts, 1, now.Wall, r.Error
 				h.at = now.Mono + backoff(1, maxBackoff, a.jitter)
+			} else if h.rows == 0 {
+				h.since, h.err = now.Wall, "calls with this item take much longer than others"
 			}
 			h.rows++
 		case Parked:

@@ -81,8 +81,9 @@ type asideCall struct {
 	rows      []SetAside
 	from      AsideKey // where a fetch began
 	attempt   int
-	applied   bool // its writes, and the removal of its rows, are made
-	abandoned bool // stopped meanwhile: its end counts for nothing
+	began     time.Duration // of an invocation
+	applied   bool          // its writes, and the removal of its rows, are made
+	abandoned bool          // stopped meanwhile: its end counts for nothing
 }
 
 type asideTask byte
@@ -117,7 +118,7 @@ func (a *Aside) Step(now Instant, ev Event, actions []Action) []Action {
 		s.start(ev.Params)
 	case Change:
 		if s.running {
-			s.p = ev.Params
+			s.params(ev.Params)
 		}
 	case Stop:
 		s.stop()
@@ -153,8 +154,16 @@ type asideStep struct {
 
 func (s *asideStep) do(a Action) { s.actions = append(s.actions, a) }
 
-func (s *asideStep) start(p Params) {
+func (s *asideStep) params(p Params) {
 	s.p = p
+	if p.OnFailure != BlockKey {
+		clear(s.slow)
+		s.slows.Store(0)
+	}
+}
+
+func (s *asideStep) start(p Params) {
+	s.params(p)
 	s.running, s.drain, s.loading = true, false, nil
 	s.tellAt, s.tellFails, s.pause, s.timerAt = 0, 0, 0, never
 	s.sweepAt = s.now.Mono + sweepEvery
@@ -367,7 +376,7 @@ func (s *asideStep) invoke(h *heldKey, rows []SetAside) {
 			break
 		}
 	}
-	n := s.begin(&asideCall{task: invokeHeld, key: h, rows: rows, attempt: h.fails + 1})
+	n := s.begin(&asideCall{task: invokeHeld, key: h, rows: rows, attempt: h.fails + 1, began: s.now.Mono})
 	s.do(Invoke{Batch: n, Attempt: h.fails + 1, FunctionARN: cmp.Or(rows[0].Function, s.p.FunctionARN), Records: asideRecords(rows)})
 }
 
@@ -409,6 +418,9 @@ func (s *asideStep) invocationDone(ev InvocationDone) {
 	} else {
 		s.counters.Errors++
 		v.err = cmp.Or(r.Error, "the function failed")
+	}
+	if v.err == "" && !s.tempo.timed(n, s.now.Mono-c.began) {
+		s.quick(h.hash)
 	}
 	if v.err == "" && v.transact != nil {
 		c.task = transacting

@@ -250,6 +250,7 @@ type Machine struct {
 	changes    []AsideChange
 	unsaved    int           // bytes of changes that are not stored
 	signed     int           // pending records that are not to be sent
+	suspects   []uint64      // hashes, ascending, of keys one of which may be slow
 	asked      []uint64      // keys that somebody wants
 	streak     int           // calls that have failed in a row, with BlockKey
 	pauseUntil time.Duration // no call before
@@ -364,7 +365,7 @@ func (s *step) do(a Action) { s.actions = append(s.actions, a) }
 
 func (s *step) start(p Params) {
 	s.p = p
-	s.running, s.drain, s.headKnown = true, false, false
+	s.running, s.drain, s.headKnown, s.suspects = true, false, false, nil
 	s.readFails, s.readAt, s.readErr = 0, 0, ""
 	s.resetLanes()
 }
@@ -389,6 +390,9 @@ func (s *step) change(p Params) {
 	}
 	old := s.p.Factor
 	s.p = p
+	if p.OnFailure != BlockKey {
+		s.suspects = nil
+	}
 	if old != p.Factor {
 		s.resetLanes()
 		if p.Factor == 1 && s.behind(^uint64(0)) != 0 {

@@ -108,7 +108,7 @@ func (s *step) passOne(e *entry) bool {
 // passHeld sets the head of a batch aside while its key has held rows, and cuts the batch before
 // the next such record.
 func (s *step) passHeld(b *batch) {
-	if s.aside.holds.Load() == 0 || b.window != nil || b.loss != nil {
+	if !s.aside.any() || b.window != nil || b.loss != nil {
 		return
 	}
 	for !b.gone && s.aside.has(b.entries[0].rec.KeyHash()) && planted != bugHeldOvertaken {

@@ -23,9 +23,10 @@ type batch struct {
 	closing bool    // the closing call of window; no records
 
 	inFlight bool
-	attempts int // deliveries of this part that counted, for MaximumRetryAttempts
-	calls    int // deliveries of this part made
-	fails    int // in a row, for the backoff
+	sent     time.Duration // the newest time
+	attempts int           // deliveries of this part that counted, for MaximumRetryAttempts
+	calls    int           // deliveries of this part made
+	fails    int           // in a row, for the backoff
 	retryAt  time.Duration
 	since    int64 // wall time of the first failure
 	err      string
@@ -175,6 +176,7 @@ func (s *step) begin(g int, lanes uint64) bool {
 		b.window = s.currentWindow()
 		size += windowFrame + len(b.window.State)
 	}
+	probe, probing := s.probe(), false
 	kept, i := 0, 0
 	for ; i < len(s.pending) && len(b.entries) < s.p.BatchSize; i++ {
 		e := &s.pending[i]
@@ -188,6 +190,16 @@ func (s *step) begin(g int, lanes uint64) bool {
 		}
 		if len(b.entries) > 0 && size+1+e.size > MaxPayload {
 			break
+		}
+		if len(probe) > 0 && b.window == nil {
+			if _, of := slices.BinarySearch(probe, e.rec.KeyHash()); len(b.entries) == 0 {
+				probing = of
+			} else if of != probing {
+				lanes &^= 1 << e.lane
+				s.pending[kept] = *e
+				kept++
+				continue
+			}
 		}
 		if b.window != nil && !b.window.holds(e.rec.Time()) && planted != bugWindowMixed {
 			break
@@ -249,7 +261,7 @@ func (s *step) retry(b *batch) {
 
 // attempt sends a batch.
 func (s *step) attempt(b *batch) {
-	b.inFlight = true
+	b.inFlight, b.sent = true, s.now.Mono
 	b.calls++
 	if b.window != nil && !b.closing && s.window != nil {
 		b.window = s.window // with the newest state

@@ -42,6 +42,9 @@ func (s *step) invocationDone(ev InvocationDone) {
 		s.counters.Errors++
 		v.err = cmp.Or(r.Error, "the function failed")
 	}
+	if v.err == "" && s.isolates(b) {
+		s.timed(b, s.now.Mono-b.sent)
+	}
 	if v.err == "" && v.transact != nil {
 		s.transact(b, v)
 		return

@@ -1,0 +1,104 @@
+package trigger
+
+import (
+	"slices"
+	"time"
+)
+
+// Slow keys. Under block-key an item whose calls take much longer than others' is to hold back
+// itself only, as one whose calls fail is. Which of a batch's items it was, nobody tells. So the
+// items of a slow call become suspects; while there are some, batches have either records of half of them,
+// the probe, or none of those; and what a call shows thins them out, until one item was slow alone twice.
+// From then on its records go aside, where its calls are its own, until one of them is quick.
+//
+// What is slow, earlier calls of the mapping say: a function that takes seconds for every batch is
+// not slow, and neither is one that takes longer for more records.
+
+const (
+	// slowCall is how long a call takes at least that is slow.
+	slowCall = time.Second
+	// slowTimes is how many times as long as usual it takes.
+	slowTimes = 8
+	// maxSlow bounds the items that are remembered as slow, and maxSuspects those of a shard
+	// that may be.
+	maxSlow     = 10_000
+	maxSuspects = 10_000
+)
+
+// tempo is how long a mapping's calls usually take, in nanoseconds: means that newer calls count
+// more in. Zero: nothing is known yet.
+type tempo struct{ call, record float64 }
+
+// timed takes in how long a call with n records took, and reports whether it was slow.
+func (t *tempo) timed(n int, took time.Duration) bool {
+	usual := max(t.call, t.record*float64(n))
+	sample, slow := float64(took), false
+	if usual == 0 {
+		t.call, t.record = sample, sample/float64(n)
+		return false
+	}
+	if sample > 2*usual {
+		slow = took >= slowCall && sample >= slowTimes*usual
+		sample = 2 * usual // when all calls have become slower, that is the new usual before long
+	}
+	const weight = 0.2
+	t.call += (sample - t.call) * weight
+	t.record += (sample/float64(n) - t.record) * weight
+	return slow
+}
+
+// timed takes in how long a call of a lane machine took, and reports whether it was slow.
+func (a *Aside) timed(n int, took time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tempo.timed(n, took)
+}
+
+// setSlow remembers an item as slow. It reports whether there was room.
+func (a *Aside) setSlow(hash uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.slow) >= maxSlow {
+		return false
+	}
+	a.slow[hash] = true
+	a.slows.Store(int64(len(a.slow)))
+	a.gains.Add(1)
+	return true
+}
+
+// quick forgets that an item was slow. The caller holds mu.
+func (a *Aside) quick(hash uint64) {
+	delete(a.slow, hash)
+	a.slows.Store(int64(len(a.slow)))
+}
+
+// probe are the suspects that batches have apart from all other items.
+func (m *Machine) probe() []uint64 { return m.suspects[:(len(m.suspects)+1)/2] }
+
+// timed takes in how long a call took that has succeeded with the whole part of a batch.
+func (s *step) timed(b *batch, took time.Duration) {
+	hashes := make([]uint64, len(b.entries))
+	for i := range b.entries {
+		hashes[i] = b.entries[i].rec.KeyHash()
+	}
+	slices.Sort(hashes)
+	hashes = slices.Compact(hashes)
+	both := func(hash uint64) bool { _, found := slices.BinarySearch(hashes, hash); return found }
+	if !s.aside.timed(len(b.entries), took) {
+		s.suspects = slices.DeleteFunc(s.suspects, both)
+		return
+	}
+	if len(hashes) == 1 && len(s.suspects) == 1 && s.suspects[0] == hashes[0] {
+		s.suspects = nil
+		if s.aside.setSlow(hashes[0]) {
+			s.signKey(hashes[0])
+		}
+		return
+	}
+	known := slices.DeleteFunc(slices.Clone(s.suspects), func(hash uint64) bool { return !both(hash) })
+	if len(known) == 0 && len(hashes) <= maxSuspects {
+		known = hashes
+	}
+	s.suspects = known
+}
