@@ -119,9 +119,11 @@ func measurePoison(ctx context.Context, o Options, r *report) error {
 	if err := c.stop(); err != nil {
 		return err
 	}
-	if c, _, err = serve(ctx, o, data); err != nil {
+	again, _, err := serve(ctx, o, data)
+	if err != nil {
 		return err
 	}
+	c = again
 	function := poisonFunction{}
 	f, err := listenHTTP(&function)
 	if err != nil {

@@ -19,10 +19,8 @@ const (
 	slowCall = time.Second
 	// slowTimes is how many times as long as usual it takes.
 	slowTimes = 8
-	// maxSlow bounds the items that are remembered as slow, and maxSuspects those of a shard
-	// that may be.
-	maxSlow     = 10_000
-	maxSuspects = 10_000
+	// maxSlow bounds the items that are remembered as slow.
+	maxSlow = 10_000
 )
 
 // tempo is how long a mapping's calls usually take, in nanoseconds: means that newer calls count
@@ -78,15 +76,19 @@ func (m *Machine) probe() []uint64 { return m.suspects[:(len(m.suspects)+1)/2] }
 
 // timed takes in how long a call took that has succeeded with the whole part of a batch.
 func (s *step) timed(b *batch, took time.Duration) {
+	slow := s.aside.timed(len(b.entries), took)
+	if !slow && len(s.suspects) == 0 {
+		return
+	}
 	hashes := make([]uint64, len(b.entries))
 	for i := range b.entries {
 		hashes[i] = b.entries[i].rec.KeyHash()
 	}
 	slices.Sort(hashes)
 	hashes = slices.Compact(hashes)
-	both := func(hash uint64) bool { _, found := slices.BinarySearch(hashes, hash); return found }
-	if !s.aside.timed(len(b.entries), took) {
-		s.suspects = slices.DeleteFunc(s.suspects, both)
+	was := func(hash uint64) bool { _, found := slices.BinarySearch(hashes, hash); return found }
+	if !slow {
+		s.suspects = slices.DeleteFunc(s.suspects, was)
 		return
 	}
 	if len(hashes) == 1 && len(s.suspects) == 1 && s.suspects[0] == hashes[0] {
@@ -96,9 +98,7 @@ func (s *step) timed(b *batch, took time.Duration) {
 		}
 		return
 	}
-	known := slices.DeleteFunc(slices.Clone(s.suspects), func(hash uint64) bool { return !both(hash) })
-	if len(known) == 0 && len(hashes) <= maxSuspects {
-		known = hashes
+	if s.suspects = slices.DeleteFunc(s.suspects, func(hash uint64) bool { return !was(hash) }); len(s.suspects) == 0 {
+		s.suspects = hashes // it was another one
 	}
-	s.suspects = known
 }

@@ -37,7 +37,6 @@ type Log struct {
 	closed  bool
 
 	order sync.Mutex // held from Write's append to its deliver, so that followers see one order
-	fresh []Line     // lines of the Write under way; order guards it
 }
 
 // Write keeps lines, each cut at MaxLine, and returns how many there was room for.
@@ -49,22 +48,22 @@ func (l *Log) Write(texts ...[]byte) (kept int) {
 	l.order.Lock()
 	defer l.order.Unlock()
 	now := l.sink.now()
-	l.fresh = l.fresh[:0]
+	var lines []Line
 	l.mu.Lock()
 	for _, text := range texts {
-		if l.add(now, text) {
+		before := len(lines)
+		if lines = l.add(lines, now, text); len(lines) > before {
 			kept++
 		}
 	}
 	l.mu.Unlock()
-	if len(l.fresh) == 0 {
+	if len(lines) == 0 {
 		return 0
 	}
 	if l.sink.print != nil {
-		l.sink.print(l.fresh)
+		l.sink.print(lines)
 	}
-	l.sink.deliver(l.fresh)
-	clear(l.fresh)
+	l.sink.deliver(lines)
 	return kept
 }
 
@@ -91,9 +90,9 @@ func (l *Log) refill(now time.Time) {
 	l.last = now
 }
 
-// add puts a line, and before it a note of those dropped, into fresh. order and mu
-// are held.
-func (l *Log) add(now time.Time, text []byte) bool {
+// add keeps a line, and before it a note of those dropped, if there is room, and
+// appends them to lines. mu is held.
+func (l *Log) add(lines []Line, now time.Time, text []byte) []Line {
 	if len(text) > MaxLine {
 		cut := append([]byte(nil), text[:MaxLine]...)
 		text = append(cut, " [line cut]"...)
@@ -102,16 +101,15 @@ func (l *Log) add(now time.Time, text []byte) bool {
 	cost := len(text) + 32
 	if l.closed || l.tokens < cost {
 		l.dropped++
-		return false
+		return lines
 	}
 	l.tokens -= cost
 	if l.dropped > 0 {
 		note := fmt.Appendf(nil, "[%d lines dropped: the function prints more than %d KB a second]", l.dropped, rate>>10)
-		l.fresh = append(l.fresh, l.line(now, note))
+		lines = append(lines, l.line(now, note))
 		l.dropped = 0
 	}
-	l.fresh = append(l.fresh, l.line(now, text))
-	return true
+	return append(lines, l.line(now, text))
 }
 
 // line puts a line into ring and buffer. mu is held.

@@ -161,14 +161,20 @@ func (o *output) take(b []byte) {
 func (o *output) skip(b []byte) {
 	last := bytes.LastIndexByte(b, '\n') + 1
 	if last > 0 {
-		o.log.Drop(bytes.Count(b[:last], []byte{'\n'}))
+		n := bytes.Count(b[:last], []byte{'\n'})
+		if o.cut {
+			n-- // it was logged, or counted, when it was cut
+		}
+		o.log.Drop(n)
 		o.partial = append(o.partial, b[:last-1]...)
 		o.remember(o.partial)
 		o.partial, o.cut = o.partial[:0], false
 	}
-	if rest := b[last:]; !o.cut && len(o.partial)+len(rest) <= logs.MaxLine {
-		o.partial = append(o.partial, rest...)
-	} else {
+	if o.cut {
+		return
+	}
+	if o.partial = append(o.partial, b[last:]...); len(o.partial) > logs.MaxLine {
+		o.log.Drop(1)
 		o.partial, o.cut = o.partial[:0], true
 	}
 }
