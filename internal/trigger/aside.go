@@ -127,9 +127,9 @@ func (r *SetAside) cost() int64 { return int64(r.Size) + asideOverhead }
 
 // Aside is what one mapping has set aside.
 type Aside struct {
-	holds atomic.Int64  // len(keys), to be looked at without the lock
-	slows atomic.Int64  // len(slow), likewise
-	gains atomic.Uint32 // how often a key was added to keys or to slow
+	holds atomic.Int64          // len(keys), to be looked at without the lock
+	gains atomic.Uint32         // how often a key was added to keys or to slow
+	sieve atomic.Pointer[sieve] // of both, likewise; nil while both are empty
 
 	// mu guards what follows. It is taken inside a lane machine's step, and held for
 	// moments only.
@@ -249,8 +249,8 @@ func (a *Aside) key(k AsideKey) *heldKey {
 	if h == nil {
 		h = &heldKey{hash: k.Hash, next: k, batch: 1, place: -1}
 		a.keys[k.Hash] = h
-		a.gains.Add(1)
 		a.holds.Store(int64(len(a.keys)))
+		a.gained(k.Hash)
 	}
 	if k.Compare(h.next) < 0 {
 		h.next, h.lowered = k, h.busy
@@ -258,9 +258,41 @@ func (a *Aside) key(k AsideKey) *heldKey {
 	return h
 }
 
+// sieve tells most keys that are neither held nor slow, without the lock: bits are set for those that are, and
+// not cleared before there are none. Every record that is read is asked for.
+type sieve [1 << 10]atomic.Uint64
+
+func (v *sieve) place(hash uint64) (word *atomic.Uint64, bit uint64) {
+	return &v[hash>>54], 1 << (hash >> 48 & 63)
+}
+
+// gained notes that a key was added to keys or to slow. The caller holds mu.
+func (a *Aside) gained(hash uint64) {
+	v := a.sieve.Load()
+	if v == nil {
+		v = new(sieve)
+		a.sieve.Store(v)
+	}
+	word, bit := v.place(hash)
+	word.Or(bit)
+	a.gains.Add(1) // last: who knows the new number sees the bit
+}
+
+// lost notes that a key was removed from keys or from slow. The caller holds mu.
+func (a *Aside) lost() {
+	a.holds.Store(int64(len(a.keys)))
+	if len(a.keys) == 0 && len(a.slow) == 0 {
+		a.sieve.Store(nil)
+	}
+}
+
 // has reports whether the records of a key are to go aside.
 func (a *Aside) has(hash uint64) bool {
-	if !a.any() {
+	v := a.sieve.Load()
+	if v == nil {
+		return false
+	}
+	if word, bit := v.place(hash); word.Load()&bit == 0 {
 		return false
 	}
 	a.mu.Lock()
@@ -269,7 +301,7 @@ func (a *Aside) has(hash uint64) bool {
 }
 
 // any reports whether records of some key are to go aside.
-func (a *Aside) any() bool { return a.holds.Load() > 0 || a.slows.Load() > 0 }
+func (a *Aside) any() bool { return a.sieve.Load() != nil }
 
 // put sets records of a shard aside; it is refused when the limits do not allow it. The changes
 // are the caller's to store, with its position.

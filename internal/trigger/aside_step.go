@@ -158,7 +158,7 @@ func (s *asideStep) params(p Params) {
 	s.p = p
 	if p.OnFailure != BlockKey {
 		clear(s.slow)
-		s.slows.Store(0)
+		s.lost()
 	}
 }
 
@@ -306,7 +306,7 @@ func (s *asideStep) release(h *heldKey) {
 	h.busy, h.lowered = false, false
 	if h.rows == 0 {
 		delete(s.keys, h.hash)
-		s.holds.Store(int64(len(s.keys)))
+		s.lost()
 		if len(s.keys) == 0 {
 			s.do(Room{})
 		}

@@ -116,6 +116,7 @@ func (s *step) passHeld(b *batch) {
 			s.backOff(b, s.noRoom(""), maxThrottleBackoff, 0)
 			return
 		}
+		b.search.bad = false // it may have been this one
 		s.end(b, 1)
 	}
 	if b.gone {
@@ -136,7 +137,7 @@ func (s *step) isolates(b *batch) bool {
 	return s.p.OnFailure == BlockKey && b.window == nil && !b.closing
 }
 
-// A batch in which some record fails is cut in two until the record is found: while other
+// A batch in which some record fails is cut until the record is found: while other
 // batches succeed, that takes few calls. When nothing succeeds, it is the function that fails, and
 // calls become rare.
 const maxStreak = 16
@@ -152,6 +153,7 @@ func (s *step) failedKey(b *batch, why string, named bool) {
 	s.streakGoesOn()
 	if !named && len(b.entries) > 1 {
 		s.bisect(b)
+		b.search.on, b.search.bad = true, true
 		b.retryAt = s.now.Mono
 		return
 	}
@@ -170,6 +172,7 @@ func (s *step) failedKey(b *batch, why string, named bool) {
 	hash := b.entries[0].rec.KeyHash()
 	b.renew()
 	b.retryAt = s.now.Mono
+	b.search.found()
 	s.end(b, 1)
 	s.signKey(hash)
 }

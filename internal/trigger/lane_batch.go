@@ -19,6 +19,8 @@ type batch struct {
 	mask uint64 // virtual lanes of its records
 	gone bool   // it has ended
 
+	search search
+
 	window  *Window // the tumbling window of its records; nil without
 	closing bool    // the closing call of window; no records
 
@@ -285,8 +287,9 @@ func records(entries []entry) []Record {
 func (s *step) end(b *batch, n int) {
 	s.markEnded(b.entries[:n])
 	b.entries = b.entries[n:]
-	if k := len(b.rest); len(b.entries) == 0 && k > 0 {
-		b.entries, b.rest = b.rest[k-1], b.rest[:k-1]
+	b.search.good += n
+	if len(b.entries) == 0 && len(b.rest) > 0 {
+		s.nextPart(b)
 		b.renew()
 		b.retryAt = s.now.Mono
 	}
@@ -299,6 +302,16 @@ func (s *step) end(b *batch, n int) {
 	for _, part := range b.rest {
 		b.cover(part)
 	}
+}
+
+// nextPart has the next part of a batch take the place of the one that has ended.
+func (s *step) nextPart(b *batch) {
+	if b.search.on && s.isolates(b) {
+		s.searchOn(b)
+		return
+	}
+	k := len(b.rest)
+	b.entries, b.rest = b.rest[k-1], b.rest[:k-1]
 }
 
 func (b *batch) cover(entries []entry) {

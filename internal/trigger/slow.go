@@ -60,15 +60,14 @@ func (a *Aside) setSlow(hash uint64) bool {
 		return false
 	}
 	a.slow[hash] = true
-	a.slows.Store(int64(len(a.slow)))
-	a.gains.Add(1)
+	a.gained(hash)
 	return true
 }
 
 // quick forgets that an item was slow. The caller holds mu.
 func (a *Aside) quick(hash uint64) {
 	delete(a.slow, hash)
-	a.slows.Store(int64(len(a.slow)))
+	a.lost()
 }
 
 // probe are the suspects that batches have apart from all other items.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/trigger"
@@ -17,12 +18,18 @@ import (
 //
 // and holds: version, kind (1), cause (1), since in ms (8), the record's time in ms (8), its
 // ordinal (8), the length of its event (4), attempts (4), then the rest as JSON. Its event, which
-// does not, is under the same key with 'r' in place of 'h': version, JSON as a function gets it.
+// does not, is under
+//
+//	SpaceAside, mapping id (16), 'e', shard id, 00, sequence number (16)
+//
+// (events come in the order of a shard, and so are cheap to add): version, JSON as a function gets it.
 const (
 	asideVersion  = 1
 	asideHeadSize = 3 + 3*8 + 2*4
 	asideHead     = 'h'
-	asideEvent    = 'r'
+	asideEvent    = 'e'
+	// asideOldEvent is where events were once, under the key of the head with this in place of its letter.
+	asideOldEvent = 'r'
 )
 
 // asideTexts is what of a head is JSON; fields are only ever added.
@@ -44,8 +51,11 @@ func asidePrefix(uuid [16]byte) []byte {
 }
 
 func asideKey(uuid [16]byte, row byte, k trigger.AsideKey) []byte {
-	key := append(asidePrefix(uuid), row)
-	key = binary.BigEndian.AppendUint64(key, k.Hash)
+	key := make([]byte, 0, 1+16+1+8+len(k.Shard)+1+seqnum.Size)
+	key = append(append(append(key, store.SpaceAside), uuid[:]...), row)
+	if row != asideEvent {
+		key = binary.BigEndian.AppendUint64(key, k.Hash)
+	}
 	key = append(append(key, k.Shard...), 0)
 	return k.Seq.Append(key)
 }
@@ -61,28 +71,25 @@ func parseAsideKey(b []byte) (k trigger.AsideKey, err error) {
 	return k, nil
 }
 
-func putAside(batch writer, uuid [16]byte, changes []trigger.AsideChange) error {
+func putAside(batch writer, uuid [16]byte, changes []trigger.AsideChange) {
 	for i := range changes {
-		c := &changes[i]
-		head, event := asideKey(uuid, asideHead, c.Key), asideKey(uuid, asideEvent, c.Key)
-		if c.Put == nil {
-			batch.Delete(head)
-			batch.Delete(event)
-			continue
-		}
-		v, err := appendAsideHead(make([]byte, 0, asideHeadSize+64), c.Put)
-		if err != nil {
-			return err
-		}
-		batch.Set(head, v)
-		if c.Put.Event != nil {
-			batch.Set(event, append([]byte{asideVersion}, c.Put.Event...))
+		if c := &changes[i]; c.Put == nil {
+			batch.Delete(asideKey(uuid, asideHead, c.Key))
+		} else {
+			batch.Set(asideKey(uuid, asideHead, c.Key), appendAsideHead(make([]byte, 0, asideHeadSize+64), c.Put))
 		}
 	}
-	return nil
+	for i := range changes { // apart from the heads, one after the other
+		switch c := &changes[i]; {
+		case c.Put == nil:
+			batch.Delete(asideKey(uuid, asideEvent, c.Key))
+		case c.Put.Event != nil:
+			batch.Set(asideKey(uuid, asideEvent, c.Key), append([]byte{asideVersion}, c.Put.Event...))
+		}
+	}
 }
 
-func appendAsideHead(dst []byte, r *trigger.SetAside) ([]byte, error) {
+func appendAsideHead(dst []byte, r *trigger.SetAside) []byte {
 	dst = append(dst, asideVersion, byte(r.Kind), byte(min(r.Cause, 255)))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Since))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
@@ -93,8 +100,14 @@ func appendAsideHead(dst []byte, r *trigger.SetAside) ([]byte, error) {
 	if !r.Group.IsZero() {
 		t.Group = r.Group.String()
 	}
+	if t == (asideTexts{Keys: t.Keys}) { // most are, and no reflection is due to them
+		return append(item.AppendJSONString(append(dst, `{"keys":`...), []byte(t.Keys)), '}')
+	}
 	texts, err := json.Marshal(t)
-	return append(dst, texts...), err
+	if err != nil {
+		panic(err) // texts and a bool
+	}
+	return append(dst, texts...)
 }
 
 func decodeAsideHead(v []byte, r *trigger.SetAside) error {
@@ -163,6 +176,9 @@ func (b *Backend) Aside(ctx context.Context, uuid string, from trigger.AsideKey,
 	whole := out[:0]
 	for _, r := range out {
 		v, found, err := b.store.Get(nil, asideKey(raw, asideEvent, r.AsideKey))
+		if err == nil && !found {
+			v, found, err = b.store.Get(nil, asideKey(raw, asideOldEvent, r.AsideKey))
+		}
 		switch {
 		case err != nil:
 			return nil, err

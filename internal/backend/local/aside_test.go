@@ -69,6 +69,18 @@ func TestAside(t *testing.T) {
 		}
 	}
 
+	// Events were once kept beside their heads.
+	raw, err := id(m.UUID)
+	w.check(err)
+	old := w.store.NewBatch()
+	old.Set(asideKey(raw, asideOldEvent, rows[4].AsideKey), append([]byte{asideVersion}, rows[4].Event...))
+	old.Delete(asideKey(raw, asideEvent, rows[4].AsideKey))
+	c := w.store.Begin()
+	w.check(w.store.Apply(c, old))
+	w.check(w.store.Sync(c))
+	old.Close()
+	same("as it once was", all(100, false))
+
 	head := rows[2]
 	head.Event, head.Attempts, head.Kind = nil, 77, trigger.Parked
 	w.check(w.b.Commit(t.Context(), nil, []trigger.AsideRows{{UUID: m.UUID, Changes: []trigger.AsideChange{

@@ -47,7 +47,7 @@ func New(st *store.Store, streams *stream.Streams, tables *table.DB) *Backend {
 	return &Backend{store: st, streams: streams, tables: tables}
 }
 
-// writer takes rows in: a batch, or what rides with a transaction.
+// writer takes rows in: a batch, or what rides with a transaction, which keeps the slices.
 type writer interface {
 	Set(key, value []byte)
 	Delete(key []byte)
@@ -439,9 +439,7 @@ func (b *Backend) putRows(batch writer, rows []trigger.Row, aside []trigger.Asid
 			return err
 		}
 		if _, found := b.known[uuid]; found {
-			if err := putAside(batch, uuid, aside[i].Changes); err != nil {
-				return err
-			}
+			putAside(batch, uuid, aside[i].Changes)
 		}
 	}
 	return nil

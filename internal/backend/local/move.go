@@ -47,9 +47,7 @@ func (b *Backend) Reposition(_ context.Context, r trigger.Repositioned) error {
 	if _, err := putDefinition(batch, uuid, &r.Mapping); err != nil {
 		return err
 	}
-	if err := putAside(batch, uuid, r.Aside); err != nil {
-		return err
-	}
+	putAside(batch, uuid, r.Aside)
 	err = b.change(batch, func() error {
 		if _, found := b.known[uuid]; !found {
 			return trigger.ErrNoMapping

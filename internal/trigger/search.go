@@ -1,0 +1,50 @@
+package trigger
+
+import "slices"
+
+// search is how a batch is cut to find the records that fail (BlockKey), by what calls have shown: of
+// two halves of what fails, the second one fails when the first has not, without a call; and when a
+// record is found, of what is behind it nothing is known, so that is one part again, of which as
+// many records go first as came before the one that was found, then twice as many, and so on.
+// That is binary splitting with groups that fail about every other time: some
+// log2(records/failing)+2 calls for each record that fails, where cutting every part in two
+// takes nearly twice as many.
+//
+// What it assumes may be wrong, if the function fails now and then, or for a size: then parts are
+// smaller than they might be. A record goes aside only after a call with it alone, or first and named.
+type search struct {
+	on    bool
+	bad   bool // some record of the sent part or of the next one fails
+	good  int  // records that have ended since one was found, or since the beginning
+	piece int  // how many go next that nothing is known of; 0: all
+}
+
+// found begins anew with a record that fails, which is about to end: with it counted, two go next at
+// least, so that a function that fails whatever it is given has fewer records moved aside.
+func (c *search) found() {
+	c.piece, c.good, c.bad = c.good+1, 0, false
+}
+
+// searchOn takes the next part of a batch whose sent part has ended.
+func (s *step) searchOn(b *batch) {
+	c, k := &b.search, len(b.rest)
+	if c.bad {
+		b.entries, b.rest = b.rest[k-1], b.rest[:k-1]
+		if c.bad = len(b.entries) > 1; c.bad {
+			s.bisect(b)
+		}
+		return
+	}
+	b.entries = b.rest[0]
+	if k > 1 {
+		slices.Reverse(b.rest)
+		b.entries = slices.Concat(b.rest...)
+	}
+	clear(b.rest)
+	b.rest = b.rest[:0]
+	if n := c.piece; n > 0 && n < len(b.entries) {
+		b.rest = append(b.rest, b.entries[n:])
+		b.entries = b.entries[:n:n]
+		c.piece = 2 * n
+	}
+}
