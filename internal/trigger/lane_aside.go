@@ -160,6 +160,7 @@ func (s *step) failedKey(b *batch, why string, named bool) {
 	b.attempts++
 	b.err = why
 	if s.exhausted(b) {
+		b.search.found()
 		s.giveUp(b, 1, RetryAttemptsExhausted)
 		return
 	}
