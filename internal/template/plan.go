@@ -72,6 +72,8 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 			delete(p.byID, r.id)
 		}
 	}
+	type source struct{ function, stream string }
+	sources := map[source]string{}
 	for _, r := range all {
 		switch {
 		case p.byID[r.id] == nil:
@@ -79,7 +81,14 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 			p.left = append(p.left, r.id+" ("+r.typ+")")
 		default:
 			p.steps = append(p.steps, r)
-			p.prepare(r, e)
+			if m, ok := p.prepare(r, e).(*mapping); ok && m.stream != "" {
+				of := source{m.FunctionName, m.stream}
+				if first, found := sources[of]; found {
+					problems.add(r.line, "%s and %s give one function the same stream, and Lambda refuses the second: put the filters of both into one FilterCriteria", first, r.id)
+				} else {
+					sources[of] = r.id
+				}
+			}
 		}
 	}
 	p.outputs(e)
