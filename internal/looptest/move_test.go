@@ -124,6 +124,9 @@ func moveRound(seed uint64) (crashes, moves int, err error) {
 		if _, err := l.engine.Update(context.Background(), scope, uuid, trigger.Settings{Enabled: new(true)}); err != nil {
 			return crashes, moves, err
 		}
+		if err := l.engine.Resume(context.Background(), uuid); err != nil { // a crash may have come before it
+			return crashes, moves, err
+		}
 		for _, whole := range []bool{false, true} {
 			if whole { // all of it once more, from now on
 				f.mu.Lock()
