@@ -116,7 +116,7 @@ func (s *step) passHeld(b *batch) {
 			s.backOff(b, s.noRoom(""), maxThrottleBackoff, 0)
 			return
 		}
-		b.search.bad = false // it may have been this one
+		b.search.bad, b.search.taken = false, false // it may have been this one
 		s.end(b, 1)
 	}
 	if b.gone {
@@ -152,6 +152,7 @@ func (s *step) streakGoesOn() {
 func (s *step) failedKey(b *batch, why string, named bool) {
 	s.streakGoesOn()
 	if !named && len(b.entries) > 1 {
+		b.search.last = len(b.entries)
 		s.bisect(b)
 		b.search.on, b.search.bad = true, true
 		b.retryAt = s.now.Mono

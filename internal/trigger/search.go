@@ -10,19 +10,22 @@ import "slices"
 // log2(records/failing)+2 calls for each record that fails, where cutting every part in two
 // takes nearly twice as many.
 //
-// What it assumes may be wrong, if the function fails now and then, or for a size: then parts are
-// smaller than they might be. A record goes aside only after a call with it alone, or first and named.
+// What it assumes may be wrong, if the function fails now and then, or for a size (a timeout). Then the search ends
+// in vain, and half as many as have failed last go next. A record goes aside only after a call with it
+// alone, or first and named.
 type search struct {
 	on    bool
 	bad   bool // some record of the sent part or of the next one fails
 	good  int  // records that have ended since one was found, or since the beginning
 	piece int  // how many go next that nothing is known of; 0: all
+	last  int  // records in the last call that failed, of more than one
+	taken bool // the sent part is one record that is taken for failing
 }
 
 // found begins anew with a record that fails, which is about to end: with it counted, two go next at
 // least, so that a function that fails whatever it is given has fewer records moved aside.
 func (c *search) found() {
-	c.piece, c.good, c.bad = c.good+1, 0, false
+	c.piece, c.good, c.bad, c.taken = c.good+1, 0, false, false
 }
 
 // searchOn takes the next part of a batch whose sent part has ended.
@@ -33,7 +36,11 @@ func (s *step) searchOn(b *batch) {
 		if c.bad = len(b.entries) > 1; c.bad {
 			s.bisect(b)
 		}
+		c.taken = !c.bad
 		return
+	}
+	if c.taken { // in vain
+		c.taken, c.piece = false, max(1, c.last/2)
 	}
 	b.entries = b.rest[0]
 	if k > 1 {

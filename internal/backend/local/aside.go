@@ -83,6 +83,7 @@ func putAside(batch writer, uuid [16]byte, changes []trigger.AsideChange) {
 		switch c := &changes[i]; {
 		case c.Put == nil:
 			batch.Delete(asideKey(uuid, asideEvent, c.Key))
+			batch.Delete(asideKey(uuid, asideOldEvent, c.Key))
 		case c.Put.Event != nil:
 			batch.Set(asideKey(uuid, asideEvent, c.Key), append([]byte{asideVersion}, c.Put.Event...))
 		}
