@@ -81,7 +81,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 			p.left = append(p.left, r.id+" ("+r.typ+")")
 		default:
 			p.steps = append(p.steps, r)
-			if m, ok := p.prepare(r, e).(*mapping); ok && m.stream != "" {
+			if m, ok := p.prepare(r, e).(*mapping); ok && m.stream != "" && m.FunctionName != "" {
 				of := source{m.FunctionName, m.stream}
 				if first, found := sources[of]; found {
 					problems.add(r.line, "%s and %s give one function the same stream, and Lambda refuses the second: put the filters of both into one FilterCriteria", first, r.id)

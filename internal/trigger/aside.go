@@ -31,7 +31,7 @@ import (
 //   - The removal of a row is stored no later than a position behind a record that was
 //     delivered because the key was free (see committer).
 //
-// Memory: a few words for each held key and each row that is to be told, no record.
+// Memory: a few words for each held key and each row that is to be told, no record; while a key is held, 8 KB.
 
 // AsideKey names a record that is set aside, in the order in which they are kept: the records of
 // a key together, by the age of their shards, then in their order.

@@ -116,7 +116,7 @@ func (s *step) passHeld(b *batch) {
 			s.backOff(b, s.noRoom(""), maxThrottleBackoff, 0)
 			return
 		}
-		b.search.bad, b.search.taken = false, false // it may have been this one
+		b.search.unsure()
 		s.end(b, 1)
 	}
 	if b.gone {

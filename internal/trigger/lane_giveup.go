@@ -54,7 +54,7 @@ func (s *step) giveUp(b *batch, n int, why DropReason) {
 		s.windowClosed(b)
 		return
 	}
-	b.search.bad, b.search.taken = false, false // it may have been one of these
+	b.search.unsure()
 	b.loss = &loss{Loss: l}
 	s.conclude(b)
 }

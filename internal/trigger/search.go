@@ -25,8 +25,12 @@ type search struct {
 // found begins anew with a record that fails, which is about to end: with it counted, two go next at
 // least, so that a function that fails whatever it is given has fewer records moved aside.
 func (c *search) found() {
-	c.piece, c.good, c.bad, c.taken = c.good+1, 0, false, false
+	c.piece, c.good = c.good+1, 0
+	c.unsure()
 }
+
+// unsure forgets which part is taken for failing: records have ended unsent, and it may have been one of these.
+func (c *search) unsure() { c.bad, c.taken = false, false }
 
 // searchOn takes the next part of a batch whose sent part has ended.
 func (s *step) searchOn(b *batch) {

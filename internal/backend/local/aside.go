@@ -52,7 +52,7 @@ func asidePrefix(uuid [16]byte) []byte {
 
 func asideKey(uuid [16]byte, row byte, k trigger.AsideKey) []byte {
 	key := make([]byte, 0, 1+16+1+8+len(k.Shard)+1+seqnum.Size)
-	key = append(append(append(key, store.SpaceAside), uuid[:]...), row)
+	key = append(append(key, asidePrefix(uuid)...), row)
 	if row != asideEvent {
 		key = binary.BigEndian.AppendUint64(key, k.Hash)
 	}
