@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
@@ -26,7 +27,7 @@ func (s *Server) observeCall(ob function.Observation) {
 	}
 	c := activity.Of(ob.Context)
 	e := activity.Event{
-		Kind: activity.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function,
+		Kind: wire.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function,
 		Began: ob.Began, Millis: float64(ob.Took.Microseconds()) / 1000, Log: string(ob.Outcome.LogTail), Changes: changesOf(c.Event),
 	}
 	if ob.Result != "ok" {
@@ -44,7 +45,7 @@ func (s *Server) observeCall(ob function.Observation) {
 const maxChanges = 100
 
 // changesOf reads what is told of a batch of stream records.
-func changesOf(event []byte) (changes []activity.Change) {
+func changesOf(event []byte) (changes []wire.CalledFor) {
 	var batch struct {
 		Records []struct {
 			EventName      string                         `json:"eventName"`
@@ -58,7 +59,7 @@ func changesOf(event []byte) (changes []activity.Change) {
 	for i := range batch.Records[:min(len(batch.Records), maxChanges)] {
 		r := &batch.Records[i]
 		_, table, _, _ := schema.ParseStreamARN(r.EventSourceARN)
-		changes = append(changes, activity.Change{Table: table, Event: r.EventName, Keys: r.Change.Keys})
+		changes = append(changes, wire.CalledFor{Table: table, Event: r.EventName, Keys: r.Change.Keys})
 	}
 	return changes
 }
@@ -70,7 +71,7 @@ func (s *Server) watchedFront(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		e := activity.Event{Kind: activity.Request, ID: uuid.NewString(), Name: r.Method + " " + r.URL.Path, Began: time.Now()}
+		e := activity.Event{Kind: wire.Request, ID: uuid.NewString(), Name: r.Method + " " + r.URL.Path, Began: time.Now()}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r.WithContext(activity.With(r.Context(), activity.Cause{By: e.ID})))
 		e.Status, e.Millis = status.status, float64(time.Since(e.Began).Microseconds())/1000
@@ -141,7 +142,7 @@ func (s *Server) watchedDoor(next http.Handler) http.Handler {
 		}
 		body := &firstBytes{ReadCloser: r.Body}
 		r.Body = body
-		e := activity.Event{Kind: activity.Write, By: by, Name: operation, Began: time.Now()}
+		e := activity.Event{Kind: wire.Write, By: by, Name: operation, Began: time.Now()}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r)
 		e.Status, e.Millis = status.status, float64(time.Since(e.Began).Microseconds())/1000

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
@@ -20,7 +20,7 @@ func TestAsideErrors(t *testing.T) {
 		{trigger.ErrNotAside, http.StatusNotFound, "NotFound"},
 		{trigger.ErrMoved, http.StatusConflict, "Moved"},
 	} {
-		e, ok := errors.AsType[*admin.Error](asideError("uuid", c.err))
+		e, ok := errors.AsType[*wire.Error](asideError("uuid", c.err))
 		if !ok || e.Status != c.status || e.Code != c.code {
 			t.Errorf("%v: %+v", c.err, e)
 		}

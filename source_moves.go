@@ -4,18 +4,19 @@ import (
 	"context"
 	"errors"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
-func (a source) Rewind(ctx context.Context, uuid string, to admin.Place) (admin.Moved, error) {
+func (a source) Rewind(ctx context.Context, uuid string, to admin.Place) (wire.Moved, error) {
 	m, err := a.s.engine.Rewind(ctx, uuid, trigger.Place(to))
-	return admin.Moved(m), moveError(uuid, err)
+	return wire.Moved(m), moveError(uuid, err)
 }
 
-func (a source) Skip(ctx context.Context, uuid string, to admin.Place) (admin.Moved, error) {
+func (a source) Skip(ctx context.Context, uuid string, to admin.Place) (wire.Moved, error) {
 	m, err := a.s.engine.Skip(ctx, uuid, trigger.Place(to))
-	return admin.Moved(m), moveError(uuid, err)
+	return wire.Moved(m), moveError(uuid, err)
 }
 
 func (a source) Pause(ctx context.Context, uuid string) error {
@@ -29,7 +30,7 @@ func (a source) Resume(ctx context.Context, uuid string) error {
 func (a source) SetWhen(ctx context.Context, uuid, when string) error {
 	err := a.s.engine.SetWhen(ctx, uuid, when)
 	if bad, ok := errors.AsType[*trigger.BadCondition](err); ok {
-		return admin.BadRequest("the condition is not right: " + bad.Why)
+		return wire.BadRequest("the condition is not right: " + bad.Why)
 	}
 	return moveError(uuid, err)
 }
@@ -39,13 +40,13 @@ func moveError(uuid string, err error) error {
 	case errors.Is(err, trigger.ErrNoMapping):
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrNoRecord), errors.Is(err, trigger.ErrAmbig):
-		return admin.BadRequest(err.Error())
+		return wire.BadRequest(err.Error())
 	case errors.Is(err, trigger.ErrNoStream):
-		return admin.BadRequest("the stream of trigger " + uuid + " is gone, and its records with it")
+		return wire.BadRequest("the stream of trigger " + uuid + " is gone, and its records with it")
 	}
 	return err
 }
 
 func noTrigger(uuid string) error {
-	return admin.NotFound("there is no event source mapping " + uuid + "; `millstream triggers ls` lists them")
+	return wire.NotFound("there is no event source mapping " + uuid + "; `millstream triggers ls` lists them")
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/trigger"
@@ -14,23 +15,23 @@ import (
 
 var asideKinds = map[trigger.AsideKind]string{trigger.Held: "held", trigger.Telling: "telling", trigger.Parked: "parked"}
 
-func (a source) AsideRecords(ctx context.Context, uuid string, f admin.AsideFilter, from string, limit int) (admin.AsideRecords, error) {
+func (a source) AsideRecords(ctx context.Context, uuid string, f wire.AsideFilter, from string, limit int) (wire.AsideRecords, error) {
 	filter, err := asideFilter(f)
 	if err != nil {
-		return admin.AsideRecords{}, err
+		return wire.AsideRecords{}, err
 	}
 	var at trigger.AsideKey
 	if from != "" {
 		var ok bool
 		if at, ok = trigger.ParseAsideKey(from); !ok {
-			return admin.AsideRecords{}, admin.BadRequest("from=" + from + " is no place of a page")
+			return wire.AsideRecords{}, wire.BadRequest("from=" + from + " is no place of a page")
 		}
 	}
 	rows, next, more, err := a.s.engine.SetAside(ctx, uuid, filter, at, limit)
 	if err != nil {
-		return admin.AsideRecords{}, asideError(uuid, err)
+		return wire.AsideRecords{}, asideError(uuid, err)
 	}
-	var page admin.AsideRecords
+	var page wire.AsideRecords
 	for i := range rows {
 		page.Records = append(page.Records, asideRecord(&rows[i]))
 	}
@@ -40,35 +41,35 @@ func (a source) AsideRecords(ctx context.Context, uuid string, f admin.AsideFilt
 	return page, nil
 }
 
-func (a source) AsideRecord(ctx context.Context, uuid, id string) (admin.AsideRecord, error) {
+func (a source) AsideRecord(ctx context.Context, uuid, id string) (wire.AsideRecord, error) {
 	key, ok := trigger.ParseAsideKey(id)
 	if !ok {
-		return admin.AsideRecord{}, admin.BadRequest("id " + id + " is none; `millstream parked ls` shows them")
+		return wire.AsideRecord{}, wire.BadRequest("id " + id + " is none; `millstream parked ls` shows them")
 	}
 	r, err := a.s.engine.AsideRecord(ctx, uuid, key)
 	if err != nil {
-		return admin.AsideRecord{}, asideError(uuid, err)
+		return wire.AsideRecord{}, asideError(uuid, err)
 	}
 	return asideRecord(&r), nil
 }
 
-func (a source) Redrive(ctx context.Context, uuid string, q admin.RedriveQuery) (admin.Redriven, error) {
+func (a source) Redrive(ctx context.Context, uuid string, q admin.RedriveQuery) (wire.Redriven, error) {
 	filter, err := asideFilter(q.AsideFilter)
 	if err != nil {
-		return admin.Redriven{}, err
+		return wire.Redriven{}, err
 	}
 	n, err := a.s.engine.Redrive(ctx, uuid, trigger.Redrive{
 		AsideFilter: filter, Discard: q.Drop, Function: q.Function, Rate: q.Rate, Limit: q.Limit,
 	})
-	return admin.Redriven{Records: n}, asideError(uuid, err)
+	return wire.Redriven{Records: n}, asideError(uuid, err)
 }
 
-func asideFilter(f admin.AsideFilter) (trigger.AsideFilter, error) {
+func asideFilter(f wire.AsideFilter) (trigger.AsideFilter, error) {
 	out := trigger.AsideFilter{Key: f.Key}
 	if f.ID != "" {
 		var ok bool
 		if out.ID, ok = trigger.ParseAsideKey(f.ID); !ok {
-			return out, admin.BadRequest("id " + f.ID + " is none; `millstream parked ls` shows them")
+			return out, wire.BadRequest("id " + f.ID + " is none; `millstream parked ls` shows them")
 		}
 	}
 	for kind, name := range asideKinds {
@@ -91,17 +92,17 @@ func asideError(uuid string, err error) error {
 	case errors.Is(err, trigger.ErrNoMapping):
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrMoved):
-		return &admin.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
+		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
 	case errors.Is(err, trigger.ErrNotAside):
-		return admin.NotFound("that record is not set aside (any more); `millstream parked ls` shows those that are")
+		return wire.NotFound("that record is not set aside (any more); `millstream parked ls` shows those that are")
 	case errors.As(err, &e):
-		return admin.BadRequest(e.Message)
+		return wire.BadRequest(e.Message)
 	}
 	return err
 }
 
-func asideRecord(r *trigger.SetAside) admin.AsideRecord {
-	return admin.AsideRecord{
+func asideRecord(r *trigger.SetAside) wire.AsideRecord {
+	return wire.AsideRecord{
 		ID: r.AsideKey.String(), Kind: asideKinds[r.Kind], Shard: r.Shard, SequenceNumber: r.Seq.String(), Keys: json.RawMessage(r.Keys),
 		Written: time.UnixMilli(r.Time).UTC(), Since: time.UnixMilli(r.Since).UTC(), Attempts: r.Attempts,
 		Reason: string(r.Reason), Error: r.Error, Function: r.Function, Bytes: r.Size, Record: r.Event,

@@ -4,49 +4,14 @@ package activity
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
-// Kind says what happened.
-type Kind string
-
-// The kinds.
-const (
-	Request Kind = "request" // to the front door; Name is "METHOD /path"
-	Call    Kind = "call"    // of a function; Name is the function's
-	Write   Kind = "write"   // to a table; Name is the operation
-)
-
-// Event is something that has ended.
-type Event struct {
-	Kind   Kind      `json:"kind"`
-	ID     string    `json:"id,omitempty"` // of a request, or a call's request id
-	By     string    `json:"by,omitempty"` // ID of what caused it; empty: somebody outside
-	Name   string    `json:"name"`
-	Began  time.Time `json:"began"`
-	Millis float64   `json:"millis"`
-	// Status is the HTTP status of a request or a write, 0 for a call.
-	Status int    `json:"status,omitempty"`
-	Error  string `json:"error,omitempty"`
-	// Log is what the function printed in the call, at most the last 4 KB.
-	Log string `json:"log,omitempty"`
-	// Answer is a call's error document.
-	Answer json.RawMessage `json:"answer,omitempty"`
-	// Changes are the records that a trigger's call was given.
-	Changes []Change `json:"changes,omitempty"`
-	// Body is a write's request, when it is not too long.
-	Body json.RawMessage `json:"body,omitempty"`
-}
-
-// Change is a stream record of a call.
-type Change struct {
-	Table string          `json:"table"`
-	Event string          `json:"event"` // INSERT, MODIFY or REMOVE
-	Keys  json.RawMessage `json:"keys"`
-}
+// Event is something that has ended, as the protocol shows it.
+type Event = wire.Activity
 
 // room is how many events wait for a slow watcher; those beyond are left out.
 const room = 4096

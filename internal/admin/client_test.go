@@ -16,6 +16,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	api "github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
@@ -23,63 +24,63 @@ import (
 // source is a server that says what it is told to.
 type source struct {
 	advanced atomic.Int64 // nanoseconds of Advance
-	tail     func(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error
-	logs     func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error
-	settle   func(ctx context.Context) ([]api.Trigger, error)
-	invoke   func(scope schema.Scope, function string, event []byte) (api.Invocation, error)
+	tail     func(ctx context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error
+	logs     func(ctx context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error
+	settle   func(ctx context.Context) ([]wire.Trigger, error)
+	invoke   func(scope schema.Scope, function string, event []byte) (wire.Invocation, error)
 	places   []string
 }
 
-var fullTrigger = fill[api.Trigger]()
+var fullTrigger = fill[wire.Trigger]()
 
-func (s *source) Status(context.Context) (api.Status, error) { return fill[api.Status](), nil }
-func (s *source) Triggers(context.Context) ([]api.Trigger, error) {
-	return []api.Trigger{fullTrigger}, nil
+func (s *source) Status(context.Context) (wire.Status, error) { return fill[wire.Status](), nil }
+func (s *source) Triggers(context.Context) ([]wire.Trigger, error) {
+	return []wire.Trigger{fullTrigger}, nil
 }
-func (s *source) Trigger(_ context.Context, uuid string) (api.Trigger, error) {
+func (s *source) Trigger(_ context.Context, uuid string) (wire.Trigger, error) {
 	if uuid != fullTrigger.UUID {
-		return api.Trigger{}, api.NotFound("There is no trigger " + uuid + ".")
+		return wire.Trigger{}, wire.NotFound("There is no trigger " + uuid + ".")
 	}
 	return fullTrigger, nil
 }
-func (s *source) Tail(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error {
+func (s *source) Tail(ctx context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error {
 	return s.tail(ctx, q, ready, emit)
 }
-func (s *source) Logs(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error {
+func (s *source) Logs(ctx context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error {
 	return s.logs(ctx, q, ready, emit)
 }
-func (s *source) Shards(_ context.Context, q api.ShardsQuery) (api.Shards, error) {
-	return api.Shards{Stream: q.Scope.Region, Table: q.Table, Shards: []api.Shard{{ID: "root", Closed: true, End: "7"}, {ID: "child", Parent: "root"}}}, nil
+func (s *source) Shards(_ context.Context, q api.ShardsQuery) (wire.Shards, error) {
+	return wire.Shards{Stream: q.Scope.Region, Table: q.Table, Shards: []wire.Shard{{ID: "root", Closed: true, End: "7"}, {ID: "child", Parent: "root"}}}, nil
 }
 
-func (s *source) SplitShards(_ context.Context, _ schema.Scope, table, shard string, into int) (api.Shards, error) {
+func (s *source) SplitShards(_ context.Context, _ schema.Scope, table, shard string, into int) (wire.Shards, error) {
 	if into > 256 {
-		return api.Shards{}, api.BadRequest("too many")
+		return wire.Shards{}, wire.BadRequest("too many")
 	}
-	return api.Shards{Table: table, Shards: []api.Shard{{ID: fmt.Sprint(shard, into)}}}, nil
+	return wire.Shards{Table: table, Shards: []wire.Shard{{ID: fmt.Sprint(shard, into)}}}, nil
 }
 
-func (s *source) AsideRecords(_ context.Context, uuid string, f api.AsideFilter, from string, limit int) (api.AsideRecords, error) {
+func (s *source) AsideRecords(_ context.Context, uuid string, f wire.AsideFilter, from string, limit int) (wire.AsideRecords, error) {
 	if from == "" {
-		return api.AsideRecords{Records: []api.AsideRecord{{ID: "1", Error: fmt.Sprintf("%s %s %s %d", uuid, f.Kind, f.Key, limit), Since: f.After}}, Next: "2"}, nil
+		return wire.AsideRecords{Records: []wire.AsideRecord{{ID: "1", Error: fmt.Sprintf("%s %s %s %d", uuid, f.Kind, f.Key, limit), Since: f.After}}, Next: "2"}, nil
 	}
-	return api.AsideRecords{Records: []api.AsideRecord{{ID: from, Since: f.Before}}}, nil
+	return wire.AsideRecords{Records: []wire.AsideRecord{{ID: from, Since: f.Before}}}, nil
 }
 
-func (s *source) AsideRecord(_ context.Context, uuid, id string) (api.AsideRecord, error) {
-	r := fill[api.AsideRecord]()
+func (s *source) AsideRecord(_ context.Context, uuid, id string) (wire.AsideRecord, error) {
+	r := fill[wire.AsideRecord]()
 	r.ID = uuid + id
 	return r, nil
 }
 
-func (s *source) Redrive(_ context.Context, uuid string, q api.RedriveQuery) (api.Redriven, error) {
+func (s *source) Redrive(_ context.Context, uuid string, q api.RedriveQuery) (wire.Redriven, error) {
 	if q.Drop {
-		return api.Redriven{Records: 1000}, nil
+		return wire.Redriven{Records: 1000}, nil
 	}
 	if uuid != "u" || q.Function != "g" || q.Rate != 2.5 || q.ID != "i" {
-		return api.Redriven{}, api.BadRequest(fmt.Sprintf("got %s, %+v", uuid, q))
+		return wire.Redriven{}, wire.BadRequest(fmt.Sprintf("got %s, %+v", uuid, q))
 	}
-	return api.Redriven{Records: q.Limit}, nil
+	return wire.Redriven{Records: q.Limit}, nil
 }
 
 // TestParked: records that are set aside are listed page by page, shown, redriven and dropped by the client's calls.
@@ -134,17 +135,17 @@ func TestShards(t *testing.T) {
 	}
 }
 
-func (s *source) Rewind(_ context.Context, uuid string, to api.Place) (api.Moved, error) {
+func (s *source) Rewind(_ context.Context, uuid string, to api.Place) (wire.Moved, error) {
 	return s.moved("rewind", uuid, to)
 }
 
-func (s *source) Skip(_ context.Context, uuid string, to api.Place) (api.Moved, error) {
+func (s *source) Skip(_ context.Context, uuid string, to api.Place) (wire.Moved, error) {
 	return s.moved("skip", uuid, to)
 }
 
-func (s *source) moved(what, uuid string, to api.Place) (api.Moved, error) {
+func (s *source) moved(what, uuid string, to api.Place) (wire.Moved, error) {
 	s.places = append(s.places, fmt.Sprint(what, " ", uuid, " ", to.Horizon, to.Latest, " ", to.Time.Unix(), " ", to.Record))
-	return fill[api.Moved](), nil
+	return fill[wire.Moved](), nil
 }
 
 func (s *source) Pause(_ context.Context, uuid string) error {
@@ -224,8 +225,8 @@ func TestMoves(t *testing.T) {
 	}
 }
 
-func (s *source) Settle(ctx context.Context) ([]api.Trigger, error) { return s.settle(ctx) }
-func (s *source) Invoke(_ context.Context, scope schema.Scope, function string, event []byte) (api.Invocation, error) {
+func (s *source) Settle(ctx context.Context) ([]wire.Trigger, error) { return s.settle(ctx) }
+func (s *source) Invoke(_ context.Context, scope schema.Scope, function string, event []byte) (wire.Invocation, error) {
 	return s.invoke(scope, function, event)
 }
 
@@ -304,12 +305,12 @@ func same(t *testing.T, got, want any) {
 func TestDocumentsArriveWhole(t *testing.T) {
 	ctx := t.Context()
 	s := &source{
-		settle: func(context.Context) ([]api.Trigger, error) { return []api.Trigger{fullTrigger}, nil },
-		invoke: func(scope schema.Scope, function string, event []byte) (api.Invocation, error) {
+		settle: func(context.Context) ([]wire.Trigger, error) { return []wire.Trigger{fullTrigger}, nil },
+		invoke: func(scope schema.Scope, function string, event []byte) (wire.Invocation, error) {
 			if scope != home || function != "f" || string(event) != `{"x":1}` {
-				return api.Invocation{}, fmt.Errorf("got %v, %s, %s", scope, function, event)
+				return wire.Invocation{}, fmt.Errorf("got %v, %s, %s", scope, function, event)
 			}
-			return fill[api.Invocation](), nil
+			return fill[wire.Invocation](), nil
 		},
 	}
 	c := connect(t, s, admin.Options{})
@@ -320,12 +321,12 @@ func TestDocumentsArriveWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, status, fill[api.Status]())
+	same(t, status, fill[wire.Status]())
 	triggers, err := c.Triggers(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, triggers, []api.Trigger{fullTrigger})
+	same(t, triggers, []wire.Trigger{fullTrigger})
 	trigger, err := c.Trigger(ctx, fullTrigger.UUID)
 	if err != nil {
 		t.Fatal(err)
@@ -336,18 +337,18 @@ func TestDocumentsArriveWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled.WaitedMS = 0
-	same(t, settled, api.Settled{Behind: []api.Trigger{fullTrigger}})
+	same(t, settled, wire.Settled{Behind: []wire.Trigger{fullTrigger}})
 	inv, err := c.Invoke(ctx, "f", []byte(`{"x":1}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, inv, fill[api.Invocation]())
+	same(t, inv, fill[wire.Invocation]())
 }
 
 func TestSettleIsBoundedByItsTimeout(t *testing.T) {
-	s := &source{settle: func(ctx context.Context) ([]api.Trigger, error) {
+	s := &source{settle: func(ctx context.Context) ([]wire.Trigger, error) {
 		<-ctx.Done()
-		return []api.Trigger{fullTrigger}, ctx.Err()
+		return []wire.Trigger{fullTrigger}, ctx.Err()
 	}}
 	settled, err := connect(t, s, admin.Options{}).Settle(t.Context(), 10*time.Millisecond)
 	if err != nil || settled.Settled || len(settled.Behind) != 1 {
@@ -356,8 +357,8 @@ func TestSettleIsBoundedByItsTimeout(t *testing.T) {
 }
 
 func TestAnswerOfAFunctionThatIsNoJSON(t *testing.T) {
-	s := &source{invoke: func(schema.Scope, string, []byte) (api.Invocation, error) {
-		return api.Invocation{Payload: []byte("not \xff JSON")}, nil
+	s := &source{invoke: func(schema.Scope, string, []byte) (wire.Invocation, error) {
+		return wire.Invocation{Payload: []byte("not \xff JSON")}, nil
 	}}
 	inv, err := connect(t, s, admin.Options{}).Invoke(t.Context(), "f", nil)
 	if err != nil || string(inv.Payload) != `"not \ufffd JSON"` {
@@ -367,11 +368,11 @@ func TestAnswerOfAFunctionThatIsNoJSON(t *testing.T) {
 
 func TestTail(t *testing.T) {
 	var got api.TailQuery
-	s := &source{tail: func(ctx context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error {
+	s := &source{tail: func(ctx context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error {
 		got = q
 		ready()
 		for i := range 3 {
-			if err := emit(api.Change{Shard: "s", Record: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))}); err != nil {
+			if err := emit(wire.Change{Shard: "s", Record: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))}); err != nil {
 				return err
 			}
 		}
@@ -401,10 +402,10 @@ func TestTail(t *testing.T) {
 // first document.
 func TestStreamIsReadyBeforeItsFirstDocument(t *testing.T) {
 	print := make(chan struct{})
-	s := &source{logs: func(ctx context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error {
+	s := &source{logs: func(ctx context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error {
 		ready()
 		<-print
-		return emit(api.LogLine{Text: "hello"})
+		return emit(wire.LogLine{Text: "hello"})
 	}}
 	var text string
 	err := connect(t, s, admin.Options{}).Logs(t.Context(), admin.LogsOptions{Follow: true, Ready: func() { close(print) }}, func(l admin.LogLine) error {
@@ -418,9 +419,9 @@ func TestStreamIsReadyBeforeItsFirstDocument(t *testing.T) {
 
 func TestLogsQuery(t *testing.T) {
 	var got api.LogsQuery
-	s := &source{logs: func(_ context.Context, q api.LogsQuery, ready func(), emit func(api.LogLine) error) error {
+	s := &source{logs: func(_ context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error {
 		got = q
-		return emit(fill[api.LogLine]())
+		return emit(fill[wire.LogLine]())
 	}}
 	var lines []admin.LogLine
 	err := connect(t, s, admin.Options{}).Logs(t.Context(), admin.LogsOptions{Function: "f", Lines: 5, Follow: true}, func(l admin.LogLine) error {
@@ -430,7 +431,7 @@ func TestLogsQuery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, lines, []api.LogLine{fill[api.LogLine]()})
+	same(t, lines, []wire.LogLine{fill[wire.LogLine]()})
 	if want := (api.LogsQuery{Scope: home, Function: "f", Lines: 5, Follow: true}); got != want {
 		t.Fatalf("got %+v", got)
 	}
@@ -439,15 +440,15 @@ func TestLogsQuery(t *testing.T) {
 func TestErrors(t *testing.T) {
 	ctx := t.Context()
 	s := &source{
-		tail: func(_ context.Context, q api.TailQuery, ready func(), emit func(api.Change) error) error {
+		tail: func(_ context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error {
 			if q.Table == "late" {
 				ready()
-				return api.NotFound("The table was deleted.")
+				return wire.NotFound("The table was deleted.")
 			}
-			return api.NotFound("There is no table " + q.Table + ".")
+			return wire.NotFound("There is no table " + q.Table + ".")
 		},
-		invoke: func(schema.Scope, string, []byte) (api.Invocation, error) {
-			return api.Invocation{}, errors.New("disk on fire")
+		invoke: func(schema.Scope, string, []byte) (wire.Invocation, error) {
+			return wire.Invocation{}, errors.New("disk on fire")
 		},
 	}
 	c := connect(t, s, admin.Options{})

@@ -8,20 +8,20 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin"
-	api "github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 
-func (s *source) Clock() api.Clock {
-	return api.Clock{Now: noon.Add(time.Duration(s.advanced.Load())), Manual: true}
+func (s *source) Clock() wire.Clock {
+	return wire.Clock{Now: noon.Add(time.Duration(s.advanced.Load())), Manual: true}
 }
 
 // Advance comes as far as an hour.
 func (s *source) Advance(ctx context.Context, d time.Duration) error {
 	switch {
 	case d > 24*time.Hour:
-		return api.BadRequest(fmt.Sprintf("%s is too far", d))
+		return wire.BadRequest(fmt.Sprintf("%s is too far", d))
 	case d > time.Hour:
 		s.advanced.Add(int64(time.Hour))
 		<-ctx.Done()

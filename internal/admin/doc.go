@@ -2,6 +2,6 @@
 // protocol, for the command line and for test helpers. The protocol is described
 // in package api/admin.
 //
-// It speaks the wire and imports nothing of the project: a client of one release
-// talks to a server of another.
+// It speaks the wire and imports of the project only package wire, which has the
+// protocol's documents: a client of one release talks to a server of another.
 package admin

@@ -6,13 +6,6 @@ import (
 	"net/url"
 )
 
-// Moved is what came of a move of a trigger: how many records come again or were skipped, at most, and
-// how many shards have a new position.
-type Moved struct {
-	Records uint64 `json:"records"`
-	Shards  int    `json:"shards"`
-}
-
 // Rewind sets a trigger back: to is HORIZON, a time (RFC 3339 or seconds since 1970), how long ago (2h), or a
 // sequence number, whose record is the first that comes again.
 func (c *Client) Rewind(ctx context.Context, uuid, to string) (m Moved, err error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -17,40 +18,13 @@ const (
 	kindREST = "rest"
 )
 
-// API is an HTTP API: what a caller puts, and with ID and URL what it gets back.
-// Fields are only ever added: this is also the stored form.
-type API struct {
-	Name           string            `json:"name"` // unique in its scope
-	Kind           string            `json:"kind"` // "http" or "rest"
-	Stage          string            `json:"stage"`
-	StageVariables map[string]string `json:"stageVariables,omitempty"`
-	CORS           *CORS             `json:"cors,omitempty"`
-	BinaryTypes    []string          `json:"binaryTypes,omitempty"` // of a REST API
-	Routes         []Route           `json:"routes"`
-
-	ID  string `json:"id,omitempty"`
-	URL string `json:"url,omitempty"`
-}
-
-// Route leads from a method and a path to a function.
-type Route struct {
-	Method   string `json:"method"` // "ANY" for all
-	Path     string `json:"path"`   // "/items/{id}", "/files/{path+}", "$default"
-	Function string `json:"function"`
-	Payload  string `json:"payload"` // "1.0" or "2.0"
-	// TimeoutMS is how long the function may take; 0: as long as on AWS.
-	TimeoutMS int `json:"timeoutMs,omitempty"`
-}
-
-// CORS is what pages of other origins may do.
-type CORS struct {
-	AllowOrigins     []string `json:"allowOrigins,omitempty"`
-	AllowMethods     []string `json:"allowMethods,omitempty"`
-	AllowHeaders     []string `json:"allowHeaders,omitempty"`
-	ExposeHeaders    []string `json:"exposeHeaders,omitempty"`
-	MaxAge           *int     `json:"maxAge,omitempty"` // seconds
-	AllowCredentials bool     `json:"allowCredentials,omitempty"`
-}
+// API, Route and CORS are described in package wire. Fields are only ever added: an
+// API's document is also its stored form.
+type (
+	API   = wire.API
+	Route = wire.Route
+	CORS  = wire.CORS
+)
 
 // Error is a refusal, with what to do about it.
 type Error struct {
@@ -74,7 +48,7 @@ const (
 var methods = []string{anyMethod, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 // check fills in what was left out and refuses what makes no sense.
-func (a *API) check() error {
+func check(a *API) error {
 	a.Kind = cmp.Or(a.Kind, kindHTTP)
 	a.Stage = cmp.Or(a.Stage, defaultPath)
 	switch {

@@ -12,9 +12,9 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// allows returns what Access-Control-Allow-Origin says to an origin, empty when it
-// may not come.
-func (c *CORS) allows(origin string) string {
+// allowedOrigin returns what Access-Control-Allow-Origin says to an origin, empty when
+// it may not come.
+func allowedOrigin(c *CORS, origin string) string {
 	for _, o := range c.AllowOrigins {
 		switch {
 		case o == "*" && !c.AllowCredentials:
@@ -28,15 +28,15 @@ func (c *CORS) allows(origin string) string {
 	return ""
 }
 
-// apply puts the headers of an HTTP API or a function URL into an answer, in place
+// applyCORS puts the headers of an HTTP API or a function URL into an answer, in place
 // of any that the function has set.
-func (c *CORS) apply(h http.Header, r *http.Request) {
+func applyCORS(c *CORS, h http.Header, r *http.Request) {
 	for name := range h {
 		if strings.HasPrefix(name, "Access-Control-") {
 			h.Del(name)
 		}
 	}
-	allowed := c.allows(r.Header.Get("Origin"))
+	allowed := allowedOrigin(c, r.Header.Get("Origin"))
 	if allowed == "" {
 		return
 	}
@@ -58,9 +58,9 @@ func (c *CORS) apply(h http.Header, r *http.Request) {
 	}
 }
 
-// applyFixed puts the headers into the answer that SAM gives a REST API's OPTIONS:
+// applyFixedCORS puts the headers into the answer that SAM gives a REST API's OPTIONS:
 // they are the same for every origin, and allow what the path has.
-func (c *CORS) applyFixed(h http.Header, methods []string) {
+func applyFixedCORS(c *CORS, h http.Header, methods []string) {
 	allow := c.AllowMethods
 	if allow == nil {
 		allow = append(slices.Clone(methods), http.MethodOptions)

@@ -99,19 +99,19 @@ func (s *Service) serveAPI(w http.ResponseWriter, r *http.Request, l *live, path
 			parts = parts[:n-1]
 		}
 	} else if cors != nil && isPreflight(r) {
-		cors.apply(w.Header(), r)
+		applyCORS(cors, w.Header(), r)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	route, params := l.find(r.Method, parts)
 	if route == nil {
 		if methods := l.methodsOf(parts); l.api.Kind == kindREST && cors != nil && r.Method == http.MethodOptions && methods != nil {
-			cors.applyFixed(w.Header(), methods)
+			applyFixedCORS(cors, w.Header(), methods)
 			w.WriteHeader(http.StatusOK)
 			return
 		}
 		if f == formHTTP && cors != nil {
-			cors.apply(w.Header(), r)
+			applyCORS(cors, w.Header(), r)
 		}
 		f.fail(w, noRoute, q.id)
 		return
@@ -150,7 +150,7 @@ func (s *Service) serveURL(w http.ResponseWriter, r *http.Request, u FunctionURL
 	q := s.newRequest(r, path)
 	q.scope, q.apiID, q.stage, q.route = u.Scope, u.ID, defaultPath, defaultPath
 	if u.CORS != nil && isPreflight(r) {
-		u.CORS.apply(w.Header(), r)
+		applyCORS(u.CORS, w.Header(), r)
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -204,7 +204,7 @@ func (s *Service) serve(w http.ResponseWriter, q *request, c call, err error) {
 	}
 	fail := func(t trouble) {
 		if c.cors != nil {
-			c.cors.apply(w.Header(), q.http)
+			applyCORS(c.cors, w.Header(), q.http)
 		}
 		c.form.fail(w, t, q.id)
 	}
@@ -243,7 +243,7 @@ func (s *Service) serve(w http.ResponseWriter, q *request, c call, err error) {
 	if c.form == formREST {
 		r.header.Set("x-amzn-RequestId", q.id)
 	} else if c.cors != nil {
-		c.cors.apply(r.header, q.http)
+		applyCORS(c.cors, r.header, q.http)
 	}
 	r.write(w, q.http.Method)
 }

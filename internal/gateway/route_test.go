@@ -28,7 +28,7 @@ func TestRoutes(t *testing.T) {
 					method, path, _ := strings.Cut(line, " ")
 					a.Routes = append(a.Routes, Route{Method: method, Path: path, Function: "f"})
 				}
-				if err := a.check(); err != nil {
+				if err := check(&a); err != nil {
 					return err.Error() + "\n"
 				}
 				var err error
@@ -91,7 +91,7 @@ func TestRefusedAPIs(t *testing.T) {
 		"timeout":        {Name: "a", Routes: []Route{{Path: "/", Function: "f", TimeoutMS: -1}}},
 	} {
 		var e *Error
-		if err := a.check(); !errors.As(err, &e) {
+		if err := check(&a); !errors.As(err, &e) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -123,7 +123,7 @@ func (s *Service) load(key, value []byte) error {
 // Put makes an API, or replaces the one of its name. It is durable on return. The
 // error is an *Error when the API is refused.
 func (s *Service) Put(scope schema.Scope, api API) (API, error) {
-	if err := api.check(); err != nil {
+	if err := check(&api); err != nil {
 		return API{}, err
 	}
 	api.ID, api.URL = "", ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
@@ -30,10 +31,10 @@ func (h *handler) putAPI(r *http.Request) (any, error) {
 	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxAPI))
 	decoder.DisallowUnknownFields() // a route that is not understood must not be lost
 	if err := decoder.Decode(&api); err != nil {
-		return nil, BadRequest("the API could not be read: " + err.Error())
+		return nil, wire.BadRequest("the API could not be read: " + err.Error())
 	}
 	if name := r.PathValue("name"); api.Name != name {
-		return nil, BadRequest("the name in the path is " + name + ", in the document " + api.Name)
+		return nil, wire.BadRequest("the name in the path is " + name + ", in the document " + api.Name)
 	}
 	kept, err := h.APIs.Put(h.scope(r), api)
 	return kept, refusal(err)
@@ -50,7 +51,7 @@ func refusal(err error) error {
 	case !errors.As(err, &e):
 		return err
 	case e.NotFound:
-		return NotFound(e.Text)
+		return wire.NotFound(e.Text)
 	}
-	return BadRequest(e.Text)
+	return wire.BadRequest(e.Text)
 }

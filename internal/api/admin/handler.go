@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -93,7 +94,7 @@ func New(c Config) http.Handler {
 		h.mux.Handle("GET "+Prefix+"code/", c.Code)
 	}
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, NotFound("Nothing answers "+r.Method+" "+r.URL.Path+". The client and the server may be of different versions."))
+		h.fail(w, wire.NotFound("Nothing answers "+r.Method+" "+r.URL.Path+". The client and the server may be of different versions."))
 	})
 	return h
 }
@@ -111,10 +112,10 @@ func (h *handler) version(*http.Request) (any, error) {
 func (h *handler) triggers(r *http.Request) (any, error) {
 	all, err := h.Source.Triggers(r.Context())
 	if all == nil {
-		all = []Trigger{}
+		all = []wire.Trigger{}
 	}
 	return struct {
-		Triggers []Trigger `json:"triggers"`
+		Triggers []wire.Trigger `json:"triggers"`
 	}{all}, err
 }
 
@@ -130,7 +131,7 @@ func (h *handler) settle(r *http.Request) (any, error) {
 	if err != nil && !(errors.Is(err, context.DeadlineExceeded) && len(behind) > 0) {
 		return nil, err
 	}
-	return Settled{Settled: len(behind) == 0, WaitedMS: time.Since(start).Milliseconds(), Behind: behind}, nil
+	return wire.Settled{Settled: len(behind) == 0, WaitedMS: time.Since(start).Milliseconds(), Behind: behind}, nil
 }
 
 // timeoutOf reads timeout=.
@@ -141,7 +142,7 @@ func timeoutOf(r *http.Request) (time.Duration, error) {
 	}
 	timeout, err := time.ParseDuration(text)
 	if err != nil || timeout <= 0 || timeout > maxTimeout {
-		return 0, BadRequest("timeout " + strconv.Quote(text) + ": want a duration such as 30s, of at most an hour")
+		return 0, wire.BadRequest("timeout " + strconv.Quote(text) + ": want a duration such as 30s, of at most an hour")
 	}
 	return timeout, nil
 }
@@ -149,14 +150,14 @@ func timeoutOf(r *http.Request) (time.Duration, error) {
 func (h *handler) invoke(r *http.Request) (any, error) {
 	function := r.URL.Query().Get("function")
 	if function == "" {
-		return nil, BadRequest("function= is missing")
+		return nil, wire.BadRequest("function= is missing")
 	}
 	event, err := io.ReadAll(io.LimitReader(r.Body, maxEvent+1))
 	if err != nil {
-		return nil, BadRequest("the event could not be read: " + err.Error())
+		return nil, wire.BadRequest("the event could not be read: " + err.Error())
 	}
 	if len(event) > maxEvent {
-		return nil, BadRequest("the event is larger than 6 MB")
+		return nil, wire.BadRequest("the event is larger than 6 MB")
 	}
 	inv, err := h.Source.Invoke(r.Context(), h.scope(r), function, event)
 	if err == nil && !json.Valid(inv.Payload) {
@@ -169,7 +170,7 @@ func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	query := TailQuery{Scope: h.scope(r), Table: q.Get("table"), Stream: q.Get("stream")}
 	if (query.Table == "") == (query.Stream == "") {
-		h.fail(w, BadRequest("say either table= or stream="))
+		h.fail(w, wire.BadRequest("say either table= or stream="))
 		return
 	}
 	switch from := q.Get("from"); from {
@@ -177,11 +178,11 @@ func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	case "horizon":
 		query.Horizon = true
 	default:
-		h.fail(w, BadRequest("from="+from+": want latest or horizon"))
+		h.fail(w, wire.BadRequest("from="+from+": want latest or horizon"))
 		return
 	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
-		return h.Source.Tail(ctx, query, ready, func(c Change) error { return emit(c) })
+		return h.Source.Tail(ctx, query, ready, func(c wire.Change) error { return emit(c) })
 	})
 }
 
@@ -197,7 +198,7 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 	if text := q.Get("lines"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > maxLines {
-			h.fail(w, BadRequest("lines="+text+": want a number from 0 to "+strconv.Itoa(maxLines)))
+			h.fail(w, wire.BadRequest("lines="+text+": want a number from 0 to "+strconv.Itoa(maxLines)))
 			return
 		}
 		query.Lines = n
@@ -205,13 +206,13 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 	if text := q.Get("follow"); text != "" {
 		follow, err := strconv.ParseBool(text)
 		if err != nil {
-			h.fail(w, BadRequest("follow="+text+": want 1 or 0"))
+			h.fail(w, wire.BadRequest("follow="+text+": want 1 or 0"))
 			return
 		}
 		query.Follow = follow
 	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
-		return h.Source.Logs(ctx, query, ready, func(l LogLine) error { return emit(l) })
+		return h.Source.Logs(ctx, query, ready, func(l wire.LogLine) error { return emit(l) })
 	})
 }
 
@@ -320,16 +321,16 @@ func (h *handler) scope(r *http.Request) schema.Scope {
 }
 
 type errorDocument struct {
-	Error *Error `json:"error"`
+	Error *wire.Error `json:"error"`
 }
 
-func (h *handler) asError(err error) *Error {
-	var e *Error
+func (h *handler) asError(err error) *wire.Error {
+	var e *wire.Error
 	if errors.As(err, &e) {
 		return e
 	}
 	h.Logger.Error("a request of the admin protocol failed", "error", err)
-	return &Error{Code: "Internal", Message: err.Error(), Status: http.StatusInternalServerError}
+	return &wire.Error{Code: "Internal", Message: err.Error(), Status: http.StatusInternalServerError}
 }
 
 func (h *handler) fail(w http.ResponseWriter, err error) {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
@@ -13,8 +14,8 @@ import (
 type MoveSource interface {
 	// Rewind and Skip set a trigger back to a place, or forward; an *Error with code NotFound when there is no such
 	// trigger.
-	Rewind(ctx context.Context, uuid string, to Place) (Moved, error)
-	Skip(ctx context.Context, uuid string, to Place) (Moved, error)
+	Rewind(ctx context.Context, uuid string, to Place) (wire.Moved, error)
+	Skip(ctx context.Context, uuid string, to Place) (wire.Moved, error)
 	// Pause and Resume stop deliveries and go on.
 	Pause(ctx context.Context, uuid string) error
 	Resume(ctx context.Context, uuid string) error
@@ -27,13 +28,6 @@ type Place struct {
 	Horizon, Latest bool
 	Time            time.Time
 	Record          seqnum.Num
-}
-
-// Moved is what came of a move: how many records come again or were skipped, at most, and how
-// many shards have a new position.
-type Moved struct {
-	Records uint64 `json:"records"`
-	Shards  int    `json:"shards"`
 }
 
 // parsePlace reads HORIZON, LATEST, a time (RFC 3339, seconds since 1970, or a duration before now) or a sequence
@@ -58,18 +52,18 @@ func parsePlace(text string, now time.Time) (Place, error) {
 	if n, err := seqnum.Parse(text); err == nil && len(text) > maxSeconds {
 		return Place{Record: n}, nil
 	}
-	return Place{}, BadRequest("to=" + strconv.Quote(text) + ": want HORIZON, LATEST, a time such as 2026-01-31T12:00:00Z, how long ago such as 2h, or a sequence number")
+	return Place{}, wire.BadRequest("to=" + strconv.Quote(text) + ": want HORIZON, LATEST, a time such as 2026-01-31T12:00:00Z, how long ago such as 2h, or a sequence number")
 }
 
 func (h *handler) moves(document func(pattern string, answer func(*http.Request) (any, error))) {
-	move := func(name string, f func(context.Context, string, Place) (Moved, error), refused func(Place) string) {
+	move := func(name string, f func(context.Context, string, Place) (wire.Moved, error), refused func(Place) string) {
 		document("POST "+Prefix+"triggers/{uuid}/"+name, func(r *http.Request) (any, error) {
 			to, err := parsePlace(r.URL.Query().Get("to"), h.now())
 			if err != nil {
 				return nil, err
 			}
 			if why := refused(to); why != "" {
-				return nil, BadRequest(why)
+				return nil, wire.BadRequest(why)
 			}
 			return f(r.Context(), r.PathValue("uuid"), to)
 		})

@@ -1,0 +1,44 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// ActivityKind says what happened.
+type ActivityKind string
+
+// The kinds.
+const (
+	Request ActivityKind = "request" // to the front door; Name is "METHOD /path"
+	Call    ActivityKind = "call"    // of a function; Name is the function's
+	Write   ActivityKind = "write"   // to a table; Name is the operation
+)
+
+// Activity is something that the server did: it has ended.
+type Activity struct {
+	Kind   ActivityKind `json:"kind"`
+	ID     string       `json:"id,omitempty"` // of a request, or a call's request id
+	By     string       `json:"by,omitempty"` // ID of what caused it; empty: somebody outside
+	Name   string       `json:"name"`
+	Began  time.Time    `json:"began"`
+	Millis float64      `json:"millis"`
+	// Status is the HTTP status of a request or a write, 0 for a call.
+	Status int    `json:"status,omitempty"`
+	Error  string `json:"error,omitempty"`
+	// Log is what the function printed in the call, at most the last 4 KB.
+	Log string `json:"log,omitempty"`
+	// Answer is a call's error document.
+	Answer json.RawMessage `json:"answer,omitempty"`
+	// Changes are the records that a trigger's call was given.
+	Changes []CalledFor `json:"changes,omitempty"`
+	// Body is a write's request, when it is not too long.
+	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// CalledFor is a stream record that a function was called for.
+type CalledFor struct {
+	Table string          `json:"table"`
+	Event string          `json:"event"` // INSERT, MODIFY or REMOVE
+	Keys  json.RawMessage `json:"keys"`
+}

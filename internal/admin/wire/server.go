@@ -1,0 +1,25 @@
+package wire
+
+import "time"
+
+// Version is the answer of the server about itself.
+type Version struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Protocol int    `json:"protocol"`
+}
+
+// Status is the state of the server.
+type Status struct {
+	Version    string    `json:"version"`
+	Started    time.Time `json:"started"`
+	Account    string    `json:"account"`
+	Region     string    `json:"region"`
+	Durability string    `json:"durability"`
+	Data       string    `json:"data"` // the folder; "" when in memory
+	Healthy    bool      `json:"healthy"`
+	Problem    string    `json:"problem,omitempty"` // why it is not healthy
+	Tables     int       `json:"tables"`
+	Functions  int       `json:"functions"`
+	Triggers   int       `json:"triggers"`
+}

@@ -1,0 +1,39 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Change is one stream record.
+type Change struct {
+	Shard  string          `json:"shard"`
+	Record json.RawMessage `json:"record"` // as a Lambda event carries it
+}
+
+// LogLine is a line that a function printed.
+type LogLine struct {
+	Time     time.Time `json:"time"`
+	Function string    `json:"function"`
+	Text     string    `json:"text"`
+}
+
+// Invocation is the answer of a function.
+type Invocation struct {
+	// Error is AWS's kind of a function error ("Unhandled"), "" for success.
+	Error string `json:"error,omitempty"`
+	// Payload is the function's answer or its error document, as text when it is
+	// not JSON.
+	Payload json.RawMessage `json:"payload"`
+	// Log is the end of what it printed, at most 4 KB.
+	Log       string  `json:"log"`
+	RequestID string  `json:"requestId"`
+	Millis    float64 `json:"millis"`
+}
+
+// Settled is the answer of settle.
+type Settled struct {
+	Settled  bool      `json:"settled"`
+	WaitedMS int64     `json:"waitedMs"`
+	Behind   []Trigger `json:"behind,omitempty"`
+}

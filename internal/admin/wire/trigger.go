@@ -1,0 +1,103 @@
+package wire
+
+import "time"
+
+// Trigger is an event source mapping and how far it has got.
+type Trigger struct {
+	UUID        string `json:"uuid"`
+	Account     string `json:"account"`
+	Region      string `json:"region"`
+	Table       string `json:"table"`
+	Function    string `json:"function"` // its name
+	StreamARN   string `json:"streamArn"`
+	FunctionARN string `json:"functionArn"`
+
+	State      string    `json:"state"`            // as AWS calls it: Enabled, Disabled, ...
+	Paused     bool      `json:"paused,omitempty"` // enabled, and delivers nothing for now
+	LastResult string    `json:"lastResult"`       // LastProcessingResult
+	Modified   time.Time `json:"modified"`
+
+	LagRecords uint64  `json:"lagRecords"` // durable records that have not ended
+	LagSeconds float64 `json:"lagSeconds"` // age of the oldest of them, else 0
+
+	BatchSize             int    `json:"batchSize"`
+	BatchingWindowSeconds int    `json:"batchingWindowSeconds"`
+	ParallelizationFactor int    `json:"parallelizationFactor"`
+	StartingPosition      string `json:"startingPosition"`
+	MaximumRetryAttempts  int    `json:"maximumRetryAttempts"`    // -1: endless
+	MaximumRecordAge      int    `json:"maximumRecordAgeSeconds"` // -1: endless
+
+	Filters               []string `json:"filters,omitempty"`
+	When                  string   `json:"when,omitempty"` // a condition on the change that must hold besides
+	ReportItemFailures    bool     `json:"reportBatchItemFailures,omitempty"`
+	BisectOnError         bool     `json:"bisectBatchOnFunctionError,omitempty"`
+	TumblingWindowSeconds int      `json:"tumblingWindowSeconds,omitempty"`
+	Destination           string   `json:"onFailureDestination,omitempty"`
+	OnFailure             string   `json:"onFailure"` // block-shard, block-key or park
+
+	SetAside SetAside `json:"setAside"`
+
+	Counts Counts         `json:"counts"` // since the server started
+	Shards []TriggerShard `json:"shards,omitempty"`
+	// Unread are the newest losses, oldest first.
+	Unread []Unread `json:"unread,omitempty"`
+}
+
+// Unread is a range of records of a shard that were removed before the trigger had
+// read them. Those that it held in memory then may have been handed over after all.
+type Unread struct {
+	Shard   string    `json:"shard"`
+	First   string    `json:"first"`
+	Last    string    `json:"last"`
+	Records uint64    `json:"records"`
+	Reason  string    `json:"reason"` // retention, log cap, stream or skipped
+	Removed time.Time `json:"removed"`
+}
+
+// Counts count records, by AWS's names of a mapping's metrics, and invocations.
+type Counts struct {
+	Polled       uint64 `json:"polled"`
+	FilteredOut  uint64 `json:"filteredOut"`
+	Invoked      uint64 `json:"invoked"`
+	FailedInvoke uint64 `json:"failedInvoke"`
+	Dropped      uint64 `json:"dropped"`   // given up, and no destination was told
+	Delivered    uint64 `json:"delivered"` // given up, and the on-failure destination was told
+	Expired      uint64 `json:"expired"`
+	Skipped      uint64 `json:"skipped"` // passed by `triggers skip`
+	Invocations  uint64 `json:"invocations"`
+	Errors       uint64 `json:"errors"`
+	NotDelivered uint64 `json:"notDelivered"` // calls that did not reach the function
+	Bisected     uint64 `json:"bisected"`     // batches cut in two
+	// DestinationFailures counts documents that the destination did not take.
+	DestinationFailures uint64 `json:"destinationFailures"`
+
+	Held          uint64 `json:"held"`   // set aside to be retried, or behind such a record of their key
+	Parked        uint64 `json:"parked"` // given up and kept for a person
+	ParkedExpired uint64 `json:"parkedExpired"`
+}
+
+// TriggerShard is a mapping's place in one shard.
+type TriggerShard struct {
+	Shard      string  `json:"shard"`
+	Position   string  `json:"position"` // every record up to this number has ended
+	LagRecords uint64  `json:"lagRecords"`
+	LagSeconds float64 `json:"lagSeconds"`
+	Done       bool    `json:"done"` // the shard was closed and all of it has ended
+	// WaitsForParent: the records of the shard that it came from are first.
+	WaitsForParent bool `json:"waitsForParent"`
+	InFlight       int  `json:"inFlight"` // calls of the function under way
+	// Error is why the last attempt failed, while it is being retried; Blocked tells
+	// more of it.
+	Error   string   `json:"error,omitempty"`
+	Blocked *Blocked `json:"blocked,omitempty"`
+}
+
+// Blocked tells what holds a shard up.
+type Blocked struct {
+	Since          time.Time `json:"since"`
+	SequenceNumber string    `json:"sequenceNumber"` // of the first record of the failing batch
+	Records        int       `json:"records"`
+	Attempts       int       `json:"attempts"`
+	Error          string    `json:"error"`
+	RetryAt        time.Time `json:"retryAt"` // zero while an attempt is under way
+}
