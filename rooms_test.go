@@ -62,12 +62,6 @@ var rooms = map[string][]string{
 	// the front door: HTTP requests to functions, which come in as an interface
 	"internal/gateway": {"internal/admin/wire", "internal/schema", "internal/store"},
 
-	// the whole loop under test: a room without code of the product
-	"internal/looptest": {
-		"internal/awserr", "internal/backend/local", "internal/request", "internal/schema", "internal/store",
-		"internal/store/crashtest", "internal/stream", "internal/table", "internal/trigger",
-	},
-
 	// doors
 	"internal/api/awsjson": {"internal/awserr", "internal/item", "internal/schema"},
 	"internal/api/sts":     {"internal/awserr", "internal/schema"},
@@ -82,13 +76,11 @@ var rooms = map[string][]string{
 	"internal/server":     {"internal/awserr", "internal/schema", "internal/worker"},
 
 	// clients: they speak the wire and import no room below
-	"internal/admin":        {"internal/admin/wire"},
-	"internal/admin/wire":   {},
-	"internal/dev":          {"internal/admin"},
-	"internal/template":     {"internal/admin"},
-	"internal/bench":        {},
-	"internal/difftest":     {},
-	"internal/difftest/cmd": {"internal/difftest"},
+	"internal/admin":      {"internal/admin/wire"},
+	"internal/admin/wire": {},
+	"internal/dev":        {"internal/admin"},
+	"internal/template":   {"internal/admin"},
+	"internal/bench":      {},
 
 	// outside
 	"": {
@@ -98,10 +90,18 @@ var rooms = map[string][]string{
 		"internal/api/admin", "internal/server", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/dev", "internal/template"},
-	"sdktest":        {},
 
-	// applications, and the test that drives them from outside
-	"examples":                         {},
+	// tests from outside (test/README.md), and the loop in one process; no code of the product
+	"test/differences":     {},
+	"test/differences/cmd": {"test/differences"},
+	"test/examples":        {},
+	"test/loop": {
+		"internal/awserr", "internal/backend/local", "internal/request", "internal/schema", "internal/store",
+		"internal/store/crashtest", "internal/stream", "internal/table", "internal/trigger",
+	},
+	"test/sdk": {},
+
+	// applications
 	"examples/ci-webhook/job":          {},
 	"examples/tweet-fanout/api":        {},
 	"examples/tweet-fanout/fanout":     {},

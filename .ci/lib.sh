@@ -45,7 +45,7 @@ finish() {
 build() {
 	go build ./... &&
 		go build -trimpath -o "$work/millstream" ./cmd/millstream &&
-		(cd conformance && go build ./...) &&
+		(cd test/conformance && go build ./...) &&
 		export MILLSTREAM_BIN="$work/millstream"
 }
 
@@ -54,7 +54,7 @@ build() {
 conformance() {
 	local report="$work/conformance-report"
 	: >"$report"
-	(cd conformance && CONFORMANCE_REPORT="$report" CONFORMANCE_STRICT=1 go test -count=1 "$@")
+	(cd test/conformance && CONFORMANCE_REPORT="$report" CONFORMANCE_STRICT=1 go test -count=1 "$@")
 	local status=$?
 	cat "$report"
 	return $status
@@ -67,9 +67,9 @@ sdks() {
 		(cd "$work/js" && npm install --no-audit --no-fund --silent --prefix . @aws-sdk/client-dynamodb @aws-sdk/client-lambda @aws-sdk/client-dynamodb-streams dynamodb-streams-readable@3.0.0) &&
 		python3 -m venv "$work/py" &&
 		"$work/py/bin/pip" install --quiet --disable-pip-version-check boto3 'moto[server]' || return 1
-	local out="$work/sdktest.out"
+	local out="$work/sdk.out"
 	SDKTEST_REQUIRE=1 SDKTEST_NODE_PATH="$work/js/node_modules" SDKTEST_PYTHON="$work/py/bin/python3" \
-		go test -count=1 -v -skip '^TestKinesisClientLibrary$' ./sdktest/ >"$out" 2>&1
+		go test -count=1 -v -skip '^TestKinesisClientLibrary$' ./test/sdk/ >"$out" 2>&1
 	local status=$?
 	cat "$out"
 	[ $status -eq 0 ] || return 1
@@ -128,7 +128,7 @@ examples() {
 	fi
 	EXAMPLES_REQUIRE=1 EXAMPLES_NODE_PATH="$work/js/node_modules" EXAMPLES_PYTHON="$work/py/bin/python3" \
 		EXAMPLES_VICTORIAMETRICS="$program" EXAMPLES_OPENSEARCH="$jars" \
-		go test -count=1 -v -skip "$without" "$@" ./examples/ >"$out" 2>&1
+		go test -count=1 -v -skip "$without" "$@" ./test/examples/ >"$out" 2>&1
 	local status=$?
 	grep -vE '^=== (RUN|PAUSE|CONT|NAME)' "$out"
 	[ $status -eq 0 ] || return 1
@@ -149,7 +149,7 @@ kcl() {
 		</project>
 	EOF
 	mvn -q -B -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$work/kcl" || return 1
-	SDKTEST_REQUIRE=1 SDKTEST_KCL="$work/kcl" go test -count=1 -v -run '^TestKinesisClientLibrary$' ./sdktest/ >"$out" 2>&1
+	SDKTEST_REQUIRE=1 SDKTEST_KCL="$work/kcl" go test -count=1 -v -run '^TestKinesisClientLibrary$' ./test/sdk/ >"$out" 2>&1
 	local status=$?
 	cat "$out"
 	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestKinesisClientLibrary' "$out"
@@ -180,9 +180,9 @@ dynamodb_local() {
 	mkdir -p "$(dirname "$DYNAMODB_LOCAL")" && rm -rf "$DYNAMODB_LOCAL" && cp -R "$fresh" "$DYNAMODB_LOCAL"
 }
 
-# difftest compares Millstream's answers with those of DynamoDB Local; arguments go
+# differences compares Millstream's answers with those of DynamoDB Local; arguments go
 # to the tester.
-difftest() { dynamodb_local && go run ./internal/difftest/cmd "$@"; }
+differences() { dynamodb_local && go run ./test/differences/cmd "$@"; }
 
 # with_peers runs a command with the arguments that name DynamoDB Local and dynalite,
 # both in memory, to `millstream bench`; it starts them before and ends them behind.

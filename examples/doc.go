@@ -1,9 +1,0 @@
-// Package examples tests the applications in its folders. Each test starts the real
-// server as a process, with the servers that the application needs around it, drives it
-// over HTTP and with the AWS SDK, and looks at what has come of it.
-//
-// EXAMPLES_NODE_PATH names a node_modules folder and EXAMPLES_PYTHON a python with what
-// the applications need; further variables, named in the tests, say where servers are. What
-// is absent skips a test with the reason, unless EXAMPLES_REQUIRE=1. The step "the ten
-// uses" of .ci/run (function examples of .ci/lib.sh) installs all of it.
-package examples
