@@ -218,8 +218,7 @@ func (m Placeholders) KeyTooLong(size int) *Error {
 	return Validation(string(m) + " contains invalid key: The expression attribute map contains a key that is too long; size of key: " + strconv.Itoa(size))
 }
 
-// NullName: a #name stands for null. AWS's answer has no recording; the text is that
-// of DynamoDB Local, whose expressions are AWS's own.
+// NullName: a #name stands for null. The text is not on record of AWS.
 func (m Placeholders) NullName(key string) *Error {
 	return Validation(string(m) + " contains invalid value: null for key " + key)
 }

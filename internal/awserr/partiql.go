@@ -2,8 +2,7 @@ package awserr
 
 import "strconv"
 
-// Texts of PartiQL. Those without a remark were recorded from AWS; the others are
-// of AWS's own local emulator.
+// Texts of PartiQL. Those without a remark were recorded from AWS.
 
 // Malformed is for a statement that cannot be read.
 func Malformed(detail string) *Error {
@@ -47,7 +46,7 @@ func NoReturning() *Error {
 	return Validation("RETURNING clause is not supported in ExecuteTransaction.")
 }
 
-// NoReturningInsert is for RETURNING behind INSERT. (The emulator's.)
+// NoReturningInsert is for RETURNING behind INSERT. (Not on record of AWS.)
 func NoReturningInsert() *Error { return Validation("RETURNING is not supported in INSERT") }
 
 // ReturningDelete is for another form than ALL OLD *; clause is such as
@@ -56,7 +55,7 @@ func ReturningDelete(clause string) *Error {
 	return Validation("Invalid returning clause: RETURNING " + clause + ". Only RETURNING ALL OLD * is allowed in DELETE statements.")
 }
 
-// ReturningSyntax is for a RETURNING that is none. (The emulator's.)
+// ReturningSyntax is for a RETURNING that is none. (Not on record of AWS.)
 func ReturningSyntax() *Error {
 	return Validation("Expected '*' after ( MODIFIED | ALL ) ( NEW | OLD ) in RETURNING clause")
 }
@@ -81,12 +80,12 @@ func ExistsOfOne() *Error {
 	return Validation("EXISTS() must contain a single item read with additional condition")
 }
 
-// IndexInTransaction is for a read of an index there. (The emulator's.)
+// IndexInTransaction is for a read of an index there. (Not on record of AWS.)
 func IndexInTransaction() *Error {
 	return Validation("Reads on indices are not supported within transactions.")
 }
 
-// IndexWrite is for a write to an index. (The emulator's.)
+// IndexWrite is for a write to an index. (Not on record of AWS.)
 func IndexWrite() *Error { return Validation("This operation is not supported on an index") }
 
 // Aliasing is for a table, or an attribute selected, with another name.
@@ -138,25 +137,25 @@ func DuplicateNumbers(collection, under string) *Error {
 	return InvalidParameter("Input collection " + collection + " contains duplicates! under " + under)
 }
 
-// DuplicateKeyInTuple is for a map that names a key twice. (The emulator's.)
+// DuplicateKeyInTuple is for a map that names a key twice. (Not on record of AWS.)
 func DuplicateKeyInTuple(key, under string) *Error {
 	return Validation("Duplicate keys in tuple. Key: " + key + " under " + under)
 }
 
-// TupleRequired is for an INSERT of something that is no map. (The emulator's.)
+// TupleRequired is for an INSERT of something that is no map. (Not on record of AWS.)
 func TupleRequired() *Error {
 	return Validation("Unsupported format in item expression. Please use struct format {...} to express item values for insert statement.")
 }
 
-// NotBoolean is for a WHERE that is no condition. (The emulator's.)
+// NotBoolean is for a WHERE that is no condition. (Not on record of AWS.)
 func NotBoolean() *Error {
 	return Validation("WHERE clause must contain an expression that resolves to a boolean")
 }
 
-// MissingCompared is for MISSING as an operand. (The emulator's.)
+// MissingCompared is for MISSING as an operand. (Not on record of AWS.)
 func MissingCompared() *Error { return Validation("MISSING must be compared using IS operator") }
 
-// BadIn is for IN with something else than a list. (The emulator's.)
+// BadIn is for IN with something else than a list. (Not on record of AWS.)
 func BadIn() *Error {
 	return Validation("IN operator must have a left hand argument of type Variable Reference and right hand argument of type Seq with at least one member")
 }
@@ -181,12 +180,12 @@ func OrderOfSeveral() *Error {
 	return Validation("Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause.")
 }
 
-// TooManyReads is for IN with more than 50 partition keys. (The emulator's.)
+// TooManyReads is for IN with more than 50 partition keys. (Not on record of AWS.)
 func TooManyReads() *Error {
 	return Validation("Too many decomposed read operations for a given query.")
 }
 
-// SelectTwice is for two of one name in a SELECT. (The emulator's.)
+// SelectTwice is for two of one name in a SELECT. (Not on record of AWS.)
 func SelectTwice(name string) *Error {
 	return Validation("Duplicate identifiers in select clause: " + name)
 }
