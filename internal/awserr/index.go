@@ -71,6 +71,13 @@ func IndexExists() *Error {
 	return Validation("Attempting to create an index which already exists")
 }
 
+// AttributeRedefined: UpdateTable makes an index whose key gives an attribute another
+// type than a key that is there. Both are shown as Schema:[SchemaElement: key{a:S:HASH}].
+func AttributeRedefined(existing, new string) *Error {
+	return InvalidParameter("Attributes cannot be redefined. Please check that your attribute has the same type as previously defined. " +
+		"Existing schema: " + existing + " New schema: " + new)
+}
+
 // IndexNotFound: UpdateTable names an index that is not there.
 func IndexNotFound(index, table string) *Error {
 	return &Error{Code: "ResourceNotFoundException", Message: "Requested resource not found: Index " + index + " for table " + table}

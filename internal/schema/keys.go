@@ -115,6 +115,14 @@ func (k *Keys) At(i int) Attribute {
 	return k.Range
 }
 
+// Attributes returns the key attributes, the partition key first.
+func (k *Keys) Attributes() []Attribute {
+	if k.HasRange() {
+		return []Attribute{k.Hash, k.Range}
+	}
+	return []Attribute{k.Hash}
+}
+
 // Extract returns the key attributes of it as an item of their own.
 func (k *Keys) Extract(it item.Item) item.Item {
 	entries := make([]item.Entry, 0, 2)

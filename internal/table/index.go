@@ -384,7 +384,7 @@ func (x *index) describe(d *descriptor, desc *Description, v view) IndexDescript
 	for n := range x.Len() {
 		a := x.At(n)
 		shown.Keys = append(shown.Keys, request.KeyElement{Attribute: a.Name, Range: n >= len(x.Hash)})
-		if !slices.Contains(desc.Attributes, a) {
+		if !slices.ContainsFunc(desc.Attributes, func(b schema.Attribute) bool { return b.Name == a.Name }) {
 			desc.Attributes = append(desc.Attributes, a)
 		}
 	}

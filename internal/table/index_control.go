@@ -2,9 +2,11 @@ package table
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -84,6 +86,10 @@ func (db *DB) createIndex(b *store.Batch, def *definition, create *request.Index
 		filling = filling || x.Backfilling
 		projected += len(x.NonKey)
 	}
+	x := newIndex(0, create, false, r.Attributes)
+	if e := def.checkRedefined(&x); e != nil {
+		return index{}, e
+	}
 	switch {
 	case filling:
 		return index{}, awserr.OneIndexAtOnce()
@@ -96,9 +102,50 @@ func (db *DB) createIndex(b *store.Batch, def *definition, create *request.Index
 	case !def.Settings.PayPerRequest && create.Throughput == nil:
 		return index{}, awserr.IndexThroughputRequired(create.Name)
 	}
-	x := newIndex(db.takeID(b), create, false, r.Attributes)
-	x.Backfilling = true
+	x.ID, x.Backfilling = db.takeID(b), true
 	return x, nil
+}
+
+// checkRedefined refuses an index whose key gives an attribute another type than the
+// table's key or an index that is there, or still shown, gives it. An item could not
+// satisfy both. What a request defines without using it is no concern: the type that
+// is in use stays.
+func (d *definition) checkRedefined(x *index) *awserr.Error {
+	schemas := [][]schema.Attribute{d.Keys.Attributes()}
+	ranges := []int{1}
+	add := func(x *index) {
+		schemas, ranges = append(schemas, slices.Concat(x.Hash, x.Range)), append(ranges, len(x.Hash))
+	}
+	for i := range d.Indexes {
+		add(&d.Indexes[i])
+	}
+	for i := range d.Leaving {
+		add(&d.Leaving[i].Index)
+	}
+	for i, attributes := range schemas {
+		for _, a := range attributes {
+			for n := range x.Len() {
+				if b := x.At(n); b.Name == a.Name && b.Type != a.Type {
+					return awserr.AttributeRedefined(showSchema(attributes, ranges[i]), showSchema(slices.Concat(x.Hash, x.Range), len(x.Hash)))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// showSchema shows a key, whose attributes from the given one are of the sort key, as
+// AWS does in one error.
+func showSchema(attributes []schema.Attribute, firstRange int) string {
+	shown := make([]string, len(attributes))
+	for i, a := range attributes {
+		kind := "HASH"
+		if i >= firstRange {
+			kind = "RANGE"
+		}
+		shown[i] = "SchemaElement: key{" + a.Name + ":" + a.Type.String() + ":" + kind + "}"
+	}
+	return "Schema:[" + strings.Join(shown, ", ") + "]"
 }
 
 // maxProjected is the number of non-key attributes that all indexes of a table

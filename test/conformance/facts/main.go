@@ -1,0 +1,126 @@
+// Command facts lists the facts of facts.md that no case of the suite names, and
+// fails when one of them is sure (confidence H or M). With -all it lists every fact with
+// the files that name it.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+func main() {
+	all := flag.Bool("all", false, "list every fact with the files that name it")
+	root := flag.String("suite", ".", "folder of the suite")
+	flag.Parse()
+	missing, err := list(*root, *all)
+	if err == nil && missing > 0 {
+		err = fmt.Errorf("%d sure facts have no case", missing)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "facts:", err)
+		os.Exit(1)
+	}
+}
+
+// fact is one line of facts.md.
+type fact struct {
+	id, text string
+	sure     bool   // H or M
+	chosen   string // what a server should do, where the evidence is weak
+	cases    []string
+}
+
+func list(root string, all bool) (missing int, err error) {
+	facts, err := read(filepath.Join(root, "facts.md"))
+	if err != nil {
+		return 0, err
+	}
+	cases, err := named(root)
+	if err != nil {
+		return 0, err
+	}
+	known := map[string]bool{}
+	for _, f := range facts {
+		known[f.id] = true
+		f.cases = cases[f.id]
+		switch {
+		case all:
+			fmt.Println(f.id, strings.Join(f.cases, " "))
+		case len(f.cases) > 0:
+		case f.sure:
+			missing++
+			fmt.Println(f.id, "no case:", f.text)
+		case f.chosen == "":
+			missing++
+			fmt.Println(f.id, "not sure, and nothing was chosen:", f.text)
+		default:
+			fmt.Println(f.id, "not sure. Chosen:", f.chosen)
+		}
+	}
+	for id, files := range cases {
+		if !known[id] {
+			err = errors.Join(err, fmt.Errorf("%s: there is no fact %s", strings.Join(files, ", "), id))
+		}
+	}
+	return missing, err
+}
+
+var (
+	factLine   = regexp.MustCompile(`^(?:- |\| )(\d{1,2}\.\d\d) (?:\| )?(.*)$`)
+	tag        = regexp.MustCompile(`\[([^\[\]]*)\](?: Chosen: (.*?))?[ |]*$`)
+	confidence = regexp.MustCompile(`\b[HML]\b`)
+	citation   = regexp.MustCompile(`\[((?:\d{1,2}\.\d\d(?:, )?)+) [DTCO?]`)
+)
+
+// read reads the facts. Each is one line, and ends with its tag and, where the
+// evidence is weak, with what was chosen.
+func read(path string) ([]*fact, error) {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var facts []*fact
+	for line := range strings.SplitSeq(string(body), "\n") {
+		m := factLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		t := tag.FindStringSubmatch(line)
+		if t == nil {
+			return nil, fmt.Errorf("%s: the fact %s does not end with its tag", path, m[1])
+		}
+		found := confidence.FindString(t[1])
+		facts = append(facts, &fact{id: m[1], text: m[2], sure: found == "H" || found == "M", chosen: t[2]})
+	}
+	return facts, nil
+}
+
+// named finds the facts that the Go files of the suite name.
+func named(root string) (map[string][]string, error) {
+	cases := map[string][]string{}
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range citation.FindAllSubmatch(body, -1) {
+			for id := range strings.SplitSeq(string(m[1]), ", ") {
+				if !slices.Contains(cases[id], path) {
+					cases[id] = append(cases[id], path)
+				}
+			}
+		}
+		return nil
+	})
+	return cases, err
+}
