@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 // languageCase is one call of a function in a language with a shim.
 type languageCase struct {
 	name    string
+	runtime string // other than the usual one
 	handler string
 	files   []entry
 	event   string
@@ -23,7 +25,7 @@ type languageCase struct {
 
 func (c languageCase) run(t *testing.T, s *Service, runtime, name string) {
 	t.Parallel()
-	create(t, s, createRequest(name, runtime, c.handler, makeZip(t, c.files...)))
+	create(t, s, createRequest(name, cmp.Or(c.runtime, runtime), c.handler, makeZip(t, c.files...)))
 	out := do(t, s, name, json.RawMessage(c.event))
 	if (out.FunctionError != "") != c.failure {
 		t.Fatalf("FunctionError %q: %s\n%s", out.FunctionError, out.Payload, out.LogTail)
@@ -112,8 +114,14 @@ func TestNode(t *testing.T) {
 			files: []entry{js("index.js", `setInterval(() => {}, 1000); exports.handler = (event, context, callback) => { context.callbackWaitsForEmptyEventLoop = false; callback(null, 'x') }`)}, payload: []string{`"x"`}},
 		{name: "sync", handler: "index.handler", event: `{}`,
 			files: []entry{js("index.js", `exports.handler = () => 'sync'`)}, payload: []string{`"sync"`}},
-		{name: "never settles", handler: "index.handler", event: `{}`,
-			files: []entry{js("index.js", `exports.handler = () => new Promise(() => {})`)}, payload: []string{`null`}},
+		{name: "never settles", handler: "index.handler", event: `{}`, failure: true,
+			files: []entry{js("index.js", `exports.handler = async () => { await new Promise(() => {}) }`)}, payload: []string{`"errorType":"Runtime.NodeJsExit","errorMessage":"The Lambda runtime client detected an unexpected Node.js exit code.`}},
+		{name: "returns a promise that never settles", handler: "index.handler", event: `{}`, failure: true,
+			files: []entry{js("index.js", `exports.handler = () => new Promise(() => {})`)}, payload: []string{`"errorType":"Runtime.NodeJsExit"`}},
+		{name: "never settles on Node.js 24", runtime: "nodejs24.x", handler: "index.handler", event: `{}`, failure: true,
+			files: []entry{js("index.js", `exports.handler = async () => { await new Promise(() => {}) }`)}, payload: []string{`"errorType":"Runtime.ExitError"`, `Runtime exited without providing a reason`}},
+		{name: "never calls back", handler: "index.handler", event: `{}`,
+			files: []entry{js("index.js", `exports.handler = (event, context, callback) => {}`)}, payload: []string{`null`}},
 		{name: "no value", handler: "index.handler", event: `{}`,
 			files: []entry{js("index.js", `exports.handler = async () => {}`)}, payload: []string{`null`}},
 		{name: "mjs", handler: "index.handler", event: `{}`,

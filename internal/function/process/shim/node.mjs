@@ -191,6 +191,15 @@ process.on('beforeExit', () => {
   if (run) run();
 });
 
+// From Node.js 24 on, AWS's client lets the process end where an older one reports an error.
+const endsUnsettled = Number(/^AWS_Lambda_nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV)?.[1]) >= 24;
+
+function neverSettled() {
+  const error = new Error('The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes');
+  error.name = 'Runtime.NodeJsExit';
+  return error;
+}
+
 function run(handler, event, context) {
   return new Promise((resolve, reject) => {
     let settled = false;
@@ -213,13 +222,18 @@ function run(handler, event, context) {
     context.done = settle;
     context.succeed = (result) => immediately(null, result);
     context.fail = (error) => immediately(error === undefined || error === null ? new Error('handled') : error);
-    // A handler that leaves nothing running and never answers has answered nothing.
+    // A handler that leaves nothing running and never answers has answered nothing, unless it
+    // promised an answer: then its work was never done.
+    let promised = handler.constructor.name === 'AsyncFunction';
     onEmpty = () => {
       settled = true;
-      resolve(null);
+      if (!promised) resolve(null);
+      else if (endsUnsettled) process.exit(0);
+      else reject(neverSettled());
     };
     const result = handler(event, context, settle);
     if (result && typeof result.then === 'function') {
+      promised = true;
       result.then((value) => {
         if (settled) return;
         settled = true;
