@@ -10,36 +10,22 @@ package millstream
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/millstreamdb/millstream/internal/activity"
-	"github.com/millstreamdb/millstream/internal/backend/local"
-	"github.com/millstreamdb/millstream/internal/function"
-	"github.com/millstreamdb/millstream/internal/gateway"
-	"github.com/millstreamdb/millstream/internal/schema"
-	"github.com/millstreamdb/millstream/internal/server"
-	"github.com/millstreamdb/millstream/internal/store"
-	"github.com/millstreamdb/millstream/internal/stream"
-	"github.com/millstreamdb/millstream/internal/table"
-	"github.com/millstreamdb/millstream/internal/trigger"
-	"github.com/millstreamdb/millstream/internal/worker"
+	"github.com/millstreamdb/millstream/internal/app"
 )
 
 // Defaults of Options.
 const (
-	DefaultAccount = "000000000000"
-	DefaultRegion  = "us-east-1"
-	DefaultLogCap  = 10 << 30
+	DefaultAccount = app.DefaultAccount
+	DefaultRegion  = app.DefaultRegion
+	DefaultLogCap  = app.DefaultLogCap
 )
 
 // Options of Open. The zero value is a server in memory.
@@ -96,252 +82,63 @@ type Options struct {
 	// Now is the wall clock; nil: time.Now. Logger: nil for none.
 	Now    func() time.Time
 	Logger *slog.Logger
-
-	fs vfs.FS // in place of memory, for tests of failing disks
 }
 
 // Server is a running Millstream. Its methods may be called by many goroutines at
 // once.
-type Server struct {
-	opts      Options
-	scope     schema.Scope
-	started   time.Time
-	clock     *worker.Clock
-	realNow   func() time.Time
-	store     *store.Store
-	streams   *stream.Streams
-	tables    *table.DB
-	functions *function.Service
-	backend   *local.Backend
-	activity  activity.Hub
-	gateway   *gateway.Service
-	engine    *trigger.Engine
-	workers   *worker.Group
-	door      *server.Server
-	endpoint  atomic.Pointer[string]
-	front     atomic.Pointer[string] // endpoint of the front door
-	panicked  chan struct{}          // closed when a handler panicked
-	cancel    context.CancelFunc
-}
-
-func (o *Options) fill() (store.Durability, error) {
-	if o.Account == "" {
-		o.Account = DefaultAccount
-	}
-	if o.Region == "" {
-		o.Region = DefaultRegion
-	}
-	if len(o.Account) != 12 || strings.Trim(o.Account, "0123456789") != "" {
-		return 0, fmt.Errorf("account %q: want 12 digits", o.Account)
-	}
-	if host, found := strings.CutPrefix(o.Endpoint, "http://"); found {
-		o.Endpoint = "http://" + reachable(host)
-	}
-	if o.ShardRoll < 0 {
-		return 0, fmt.Errorf("shard roll-over %s: want 0 or more", o.ShardRoll)
-	}
-	if o.ManualClock && o.Dir != "" {
-		return 0, errors.New("a manual clock is for data in memory: with a folder, time would go back at the next start")
-	}
-	if o.StatusDelay < 0 {
-		return 0, fmt.Errorf("status delay %s: want 0 or more", o.StatusDelay)
-	}
-	if o.LogCap == 0 {
-		o.LogCap = DefaultLogCap
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	switch o.Durability {
-	case "":
-		o.Durability = "sync"
-		return store.Sync, nil
-	case "sync":
-		return store.Sync, nil
-	case "periodic":
-		return store.Periodic, nil
-	case "none":
-		return store.NoSync, nil
-	}
-	return 0, fmt.Errorf("durability %q: want sync, periodic or none", o.Durability)
-}
+type Server struct{ app *app.App }
 
 // Open brings the data up and starts the triggers. Requests are answered by
 // Handler or Serve from then on.
-func Open(o Options) (_ *Server, err error) {
-	durability, err := o.fill()
+func Open(o Options) (*Server, error) {
+	a, err := app.Open(app.Options(o), nil)
 	if err != nil {
-		return nil, fmt.Errorf("millstream: %w", err)
-	}
-	s := &Server{opts: o, scope: schema.Scope{Account: o.Account, Region: o.Region}, started: o.Now(), panicked: make(chan struct{})}
-	s.setClock()
-	s.endpoint.Store(&o.Endpoint)
-	s.front.Store(&o.FrontEndpoint)
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("millstream: %w", err), s.closeRooms())
-		}
-	}()
-
-	so := store.Options{Dir: o.Dir, Durability: durability, Logger: o.Logger}
-	if o.Dir == "" {
-		so.FS, so.Dir = o.fs, "data"
-		if so.FS == nil {
-			so.FS = vfs.NewMem()
-		}
-	}
-	if s.store, err = store.Open(so); err != nil {
 		return nil, err
 	}
-	if s.streams, err = stream.OpenAt(s.store, s.clock); err != nil {
-		return nil, err
-	}
-	if s.tables, err = table.Open(s.store, s.streams, s.clock.Wall, o.Logger); err != nil {
-		return nil, err
-	}
-	s.tables.DelayStatus(o.StatusDelay)
-	metrics := s.newMetrics()
-	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
-		return nil, err
-	}
-	s.backend = local.New(s.store, s.streams, s.tables)
-	if err := s.backend.Sweep(o.Logger); err != nil {
-		return nil, err
-	}
-	s.streams.Keep(s.backend, max(0, o.LogCap), o.Logger)
-	if s.gateway, err = s.openGateway(); err != nil {
-		return nil, err
-	}
-	if s.engine, err = s.newEngine(); err != nil {
-		return nil, err
-	}
-	s.functions.OnChange(func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) })
-
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	s.workers = worker.NewGroup(ctx)
-	s.workers.Start("triggers", s.engine.Run)
-	s.start("stream retention", func(ctx context.Context) error { return s.streams.Retain(ctx, o.Logger) })
-	if o.ShardRoll > 0 {
-		s.start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
-	}
-	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, o.Logger) })
-	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, o.Logger) })
-	s.start("back-fill", s.tables.Fill)
-	s.door = s.newDoor(metrics)
-	return s, nil
+	return &Server{a}, nil
 }
 
 // Handler answers AWS's protocols and Millstream's own.
-func (s *Server) Handler() http.Handler { return s.door }
+func (s *Server) Handler() http.Handler { return s.app.Handler() }
 
 // Endpoint is the URL at which functions are told to reach the server; empty
 // until Serve has begun, unless Options named one.
-func (s *Server) Endpoint() string { return *s.endpoint.Load() }
+func (s *Server) Endpoint() string { return s.app.Endpoint() }
 
 // Serve answers on ln until ctx ends, and closes ln. It returns an error when the
 // server had to stop by itself: the disk failed, or a worker ended.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if s.Endpoint() == "" {
-		url := "http://" + reachable(ln.Addr().String())
-		s.endpoint.Store(&url)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-s.store.Poisoned():
-			cancel(fmt.Errorf("millstream: the disk failed, so nothing more is answered; what was acknowledged before is safe: %w", s.store.Err()))
-		case <-s.workers.Failed():
-			cancel(fmt.Errorf("millstream: %w", s.workers.Err()))
-		case <-s.panicked:
-			cancel(errors.New("millstream: a request met a fault of the program; its log has the place"))
-		case <-ctx.Done():
-		}
-	}()
-	err := s.door.Serve(ctx, ln)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return errors.Join(cause, err)
-	}
-	return err
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error { return s.app.Serve(ctx, ln) }
+
+// ServeFront answers on ln for function URLs and HTTP APIs until ctx ends, and
+// closes ln. It is a listener of its own since web pages may come here, and must not
+// reach the AWS protocols.
+func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
+	return s.app.ServeFront(ctx, ln)
 }
 
-// reachable turns the address of a listener on all interfaces into one that
-// functions on this machine can call.
-func reachable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
-}
+// FrontHandler is what ServeFront serves.
+func (s *Server) FrontHandler() http.Handler { return s.app.FrontHandler() }
+
+// Config returns a configuration with which the AWS SDK's clients of DynamoDB,
+// DynamoDB Streams and Lambda reach this server without a network:
+//
+//	db := dynamodb.NewFromConfig(srv.Config())
+//
+// It is good until Close.
+func (s *Server) Config() aws.Config { return s.app.Config() }
 
 // RegisterFunction makes a Go function known as a Lambda function of the server's
 // own account and region, for triggers and Invoke. It gets the event, and what it
 // returns is the answer; an error, or a panic, is a function error. ctx ends with
 // its timeout. It is gone with the server: nothing of it is stored.
 func (s *Server) RegisterFunction(name string, run func(ctx context.Context, event []byte) ([]byte, error)) error {
-	return s.functions.RegisterGo(s.scope, name, run)
+	return s.app.RegisterFunction(name, run)
 }
 
 // Settle returns when every enabled trigger has passed the head that its stream
 // had at the call, or with ctx's error.
-func (s *Server) Settle(ctx context.Context) error {
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	return s.engine.Settle(ctx)
-}
-
-// ready waits until triggers deliver.
-func (s *Server) ready(ctx context.Context) error {
-	select {
-	case <-s.engine.Ready():
-		return nil
-	case <-s.workers.Failed():
-		return fmt.Errorf("millstream: %w", s.workers.Err())
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (s *Server) Settle(ctx context.Context) error { return s.app.Settle(ctx) }
 
 // Close stops the triggers, ends the functions' processes and closes the data.
 // Requests must have ended, as they have when Serve returned.
-func (s *Server) Close() error {
-	if err := s.closeRooms(); err != nil {
-		return fmt.Errorf("millstream: %w", err)
-	}
-	return nil
-}
-
-func (s *Server) closeRooms() error {
-	var errs []error
-	if s.workers != nil {
-		errs = append(errs, s.workers.Stop())
-		s.cancel()
-	}
-	if s.functions != nil {
-		errs = append(errs, s.functions.Close())
-	}
-	if s.backend != nil {
-		errs = append(errs, s.backend.Close())
-	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// health tells why the server is not well.
-func (s *Server) health() error {
-	if err := s.store.Err(); err != nil {
-		return err
-	}
-	return s.workers.Err()
-}
+func (s *Server) Close() error { return s.app.Close() }

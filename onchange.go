@@ -61,7 +61,7 @@ func (e *FailedFrom) Unwrap() error { return e.Err }
 // before handle has returned makes it come again too. ctx ends after a minute, which
 // counts as an error.
 func (s *Server) OnChange(table string, t Trigger, handle func(ctx context.Context, changes []Change) error) error {
-	arn := s.tables.LatestStream(s.scope, table)
+	arn := s.app.LatestStream(table)
 	if arn == "" {
 		return fmt.Errorf("millstream: table %s is not there or has no stream; create it with a StreamSpecification", table)
 	}
@@ -81,13 +81,13 @@ func (s *Server) OnChange(table string, t Trigger, handle func(ctx context.Conte
 // trigger's settings.
 func (s *Server) attach(arn string, t Trigger) error {
 	ctx := context.Background()
-	found, _, err := s.engine.List(ctx, s.scope, trigger.ListRequest{EventSourceArn: arn, FunctionName: t.Name})
+	found, _, err := s.app.Engine().List(ctx, s.app.Scope(), trigger.ListRequest{EventSourceArn: arn, FunctionName: t.Name})
 	if err != nil {
 		return err
 	}
 	settings := t.settings()
 	if len(found) > 0 {
-		_, err := s.engine.Update(ctx, s.scope, found[0].UUID, settings)
+		_, err := s.app.Engine().Update(ctx, s.app.Scope(), found[0].UUID, settings)
 		return err
 	}
 	start := "TRIM_HORIZON"
@@ -95,7 +95,7 @@ func (s *Server) attach(arn string, t Trigger) error {
 		start = "LATEST"
 	}
 	settings.FunctionName = &t.Name
-	_, err = s.engine.Create(ctx, s.scope, trigger.CreateRequest{Settings: settings, EventSourceArn: &arn, StartingPosition: &start, Tags: t.Tags})
+	_, err = s.app.Engine().Create(ctx, s.app.Scope(), trigger.CreateRequest{Settings: settings, EventSourceArn: &arn, StartingPosition: &start, Tags: t.Tags})
 	return err
 }
 

@@ -2,476 +2,325 @@ package admin_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/millstreamdb/millstream"
 	"github.com/millstreamdb/millstream/internal/admin"
-	"github.com/millstreamdb/millstream/internal/admin/wire"
-	api "github.com/millstreamdb/millstream/internal/api/admin"
-	"github.com/millstreamdb/millstream/internal/schema"
 )
 
-// source is a server that says what it is told to.
-type source struct {
-	advanced atomic.Int64 // nanoseconds of Advance
-	tail     func(ctx context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error
-	logs     func(ctx context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error
-	settle   func(ctx context.Context) ([]wire.Trigger, error)
-	invoke   func(scope schema.Scope, function string, event []byte) (wire.Invocation, error)
-	places   []string
+// world is a server in memory with a table that has a stream.
+type world struct {
+	*admin.Client
+	t   *testing.T
+	srv *millstream.Server
+	db  *dynamodb.Client
 }
 
-var fullTrigger = fill[wire.Trigger]()
-
-func (s *source) Status(context.Context) (wire.Status, error) { return fill[wire.Status](), nil }
-func (s *source) Triggers(context.Context) ([]wire.Trigger, error) {
-	return []wire.Trigger{fullTrigger}, nil
-}
-func (s *source) Trigger(_ context.Context, uuid string) (wire.Trigger, error) {
-	if uuid != fullTrigger.UUID {
-		return wire.Trigger{}, wire.NotFound("There is no trigger " + uuid + ".")
+func start(t *testing.T, o millstream.Options) *world {
+	t.Helper()
+	o.Version = "v1.2.3"
+	srv, err := millstream.Open(o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return fullTrigger, nil
-}
-func (s *source) Tail(ctx context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error {
-	return s.tail(ctx, q, ready, emit)
-}
-func (s *source) Logs(ctx context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error {
-	return s.logs(ctx, q, ready, emit)
-}
-func (s *source) Shards(_ context.Context, q api.ShardsQuery) (wire.Shards, error) {
-	return wire.Shards{Stream: q.Scope.Region, Table: q.Table, Shards: []wire.Shard{{ID: "root", Closed: true, End: "7"}, {ID: "child", Parent: "root"}}}, nil
-}
-
-func (s *source) SplitShards(_ context.Context, _ schema.Scope, table, shard string, into int) (wire.Shards, error) {
-	if into > 256 {
-		return wire.Shards{}, wire.BadRequest("too many")
-	}
-	return wire.Shards{Table: table, Shards: []wire.Shard{{ID: fmt.Sprint(shard, into)}}}, nil
-}
-
-func (s *source) AsideRecords(_ context.Context, uuid string, f wire.AsideFilter, from string, limit int) (wire.AsideRecords, error) {
-	if from == "" {
-		return wire.AsideRecords{Records: []wire.AsideRecord{{ID: "1", Error: fmt.Sprintf("%s %s %s %d", uuid, f.Kind, f.Key, limit), Since: f.After}}, Next: "2"}, nil
-	}
-	return wire.AsideRecords{Records: []wire.AsideRecord{{ID: from, Since: f.Before}}}, nil
-}
-
-func (s *source) AsideRecord(_ context.Context, uuid, id string) (wire.AsideRecord, error) {
-	r := fill[wire.AsideRecord]()
-	r.ID = uuid + id
-	return r, nil
-}
-
-func (s *source) Redrive(_ context.Context, uuid string, q api.RedriveQuery) (wire.Redriven, error) {
-	if q.Drop {
-		return wire.Redriven{Records: 1000}, nil
-	}
-	if uuid != "u" || q.Function != "g" || q.Rate != 2.5 || q.ID != "i" {
-		return wire.Redriven{}, wire.BadRequest(fmt.Sprintf("got %s, %+v", uuid, q))
-	}
-	return wire.Redriven{Records: q.Limit}, nil
-}
-
-// TestParked: records that are set aside are listed page by page, shown, redriven and dropped by the client's calls.
-func TestParked(t *testing.T) {
-	c := connect(t, &source{}, admin.Options{})
-	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
-	var got []admin.AsideRecord
-	err := c.AsideRecords(t.Context(), "u", admin.AsideFilter{Kind: "held", Key: "k", After: at, Before: at.Add(1)}, func(r admin.AsideRecord) error {
-		got = append(got, r)
-		return nil
+	server := httptest.NewServer(srv.Handler())
+	t.Cleanup(func() {
+		server.CloseClientConnections() // the streams that tests have left
+		server.Close()
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
 	})
-	if err != nil || len(got) != 2 || got[0].Error != "u held k 1000" || !got[0].Since.Equal(at) || got[1].ID != "2" || !got[1].Since.Equal(at.Add(1)) {
-		t.Errorf("listed %+v: %v", got, err)
+	w := &world{t: t, srv: srv, db: dynamodb.NewFromConfig(srv.Config())}
+	if w.Client, err = admin.New(admin.Options{Endpoint: server.URL}); err != nil {
+		t.Fatal(err)
 	}
-	r, err := c.AsideRecord(t.Context(), "u", "i")
-	if want, _ := (&source{}).AsideRecord(t.Context(), "u", "i"); err != nil {
-		t.Error(err)
-	} else {
-		same(t, r, want)
+	_, err = w.db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName: aws.String("tab"), BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("k"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("k"), KeyType: types.KeyTypeHash}},
+		StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if n, err := c.Redrive(t.Context(), "u", admin.RedriveOptions{AsideFilter: admin.AsideFilter{ID: "i"}, Function: "g", Rate: 2.5, Limit: 7}); err != nil || n.Records != 7 {
-		t.Error(n, err)
-	}
-	if n, err := c.DropParked(t.Context(), "u", admin.AsideFilter{}); err != nil || n.Records != 1000 {
-		t.Error(n, err)
-	}
-	for what, err := range map[string]error{
-		"want held":           c.AsideRecords(t.Context(), "u", admin.AsideFilter{Kind: "lost"}, nil),
-		"trigger= is missing": c.AsideRecords(t.Context(), "", admin.AsideFilter{}, nil),
-	} {
-		if err == nil || !strings.Contains(err.Error(), what) {
-			t.Errorf("%v, want %q", err, what)
+	return w
+}
+
+func (w *world) put(keys ...string) {
+	w.t.Helper()
+	for _, k := range keys {
+		item := map[string]types.AttributeValue{"k": &types.AttributeValueMemberS{Value: k}}
+		if _, err := w.db.PutItem(w.t.Context(), &dynamodb.PutItemInput{TableName: aws.String("tab"), Item: item}); err != nil {
+			w.t.Fatal(err)
 		}
 	}
 }
 
-// TestShards: shards are listed and split by the client's calls.
-func TestShards(t *testing.T) {
-	c := connect(t, &source{}, admin.Options{})
-	s, err := c.Shards(t.Context(), "tab")
-	if err != nil || s.Table != "tab" || len(s.Shards) != 2 || s.Shards[0].End != "7" || s.Shards[1].Parent != "root" {
-		t.Error(s, err)
+// attach has a Go function called for the table's changes, and returns the trigger.
+func (w *world) attach(o millstream.Trigger, handle func(ctx context.Context, changes []millstream.Change) error) admin.Trigger {
+	w.t.Helper()
+	if err := w.srv.OnChange("tab", o, handle); err != nil {
+		w.t.Fatal(err)
 	}
-	if s, err := c.SplitShards(t.Context(), "tab", 4); err != nil || s.Shards[0].ID != "4" {
-		t.Error(s, err)
+	all, err := w.Triggers(w.t.Context())
+	if err != nil || len(all) != 1 {
+		w.t.Fatal(all, err)
 	}
-	if s, err := c.SplitShard(t.Context(), "tab", "x"); err != nil || s.Shards[0].ID != "x0" {
-		t.Error(s, err)
-	}
-	if _, err := c.SplitShards(t.Context(), "tab", 257); err == nil || !strings.Contains(err.Error(), "too many") {
-		t.Error(err)
-	}
+	return all[0]
 }
 
-func (s *source) Rewind(_ context.Context, uuid string, to api.Place) (wire.Moved, error) {
-	return s.moved("rewind", uuid, to)
-}
+func failing(context.Context, []millstream.Change) error { return errors.New("out of order") }
+func working(context.Context, []millstream.Change) error { return nil }
 
-func (s *source) Skip(_ context.Context, uuid string, to api.Place) (wire.Moved, error) {
-	return s.moved("skip", uuid, to)
-}
-
-func (s *source) moved(what, uuid string, to api.Place) (wire.Moved, error) {
-	s.places = append(s.places, fmt.Sprint(what, " ", uuid, " ", to.Horizon, to.Latest, " ", to.Time.Unix(), " ", to.Record))
-	return fill[wire.Moved](), nil
-}
-
-func (s *source) Pause(_ context.Context, uuid string) error {
-	s.places = append(s.places, "pause "+uuid)
-	return nil
-}
-
-func (s *source) Resume(_ context.Context, uuid string) error {
-	s.places = append(s.places, "resume "+uuid)
-	return nil
-}
-
-func (s *source) Activity(_ context.Context, ready func(), emit func(activity.Event) error) error {
-	ready()
-	return emit(fill[activity.Event]())
-}
-
-// TestActivity: what the server does is told whole.
-func TestActivity(t *testing.T) {
-	c := connect(t, &source{}, admin.Options{})
-	var got []admin.Activity
-	if err := c.Activity(t.Context(), nil, func(a admin.Activity) error { got = append(got, a); return nil }); err != nil || len(got) != 1 {
-		t.Fatal(got, err)
-	}
-	same(t, got[0], fill[activity.Event]())
-}
-
-func (s *source) SetWhen(_ context.Context, uuid, when string) error {
-	s.places = append(s.places, "when "+uuid+" "+when)
-	return nil
-}
-
-// TestMoves: the places that a person may write, and which call takes which.
-func TestMoves(t *testing.T) {
-	s := &source{}
-	c := connect(t, s, admin.Options{})
-	type move = func(context.Context, string, string) (admin.Moved, error)
-	for _, m := range []struct {
-		move move
-		to   string
-		want string // of the place, or of the error
-	}{
-		{c.Rewind, "HORIZON", "rewind u true false -62135596800 0"},
-		{c.Skip, "LATEST", "skip u false true -62135596800 0"},
-		{c.Rewind, "2026-01-02T03:04:05Z", "rewind u false false 1767323045 0"},
-		{c.Rewind, "2026-01-02T04:04:05+01:00", "rewind u false false 1767323045 0"},
-		{c.Skip, "1767323045", "skip u false false 1767323045 0"},
-		{c.Skip, "1767323045.5", "skip u false false 1767323045 0"},
-		{c.Rewind, "100000000000000000042", "rewind u false false -62135596800 100000000000000000042"},
-		{c.Rewind, "LATEST", "to go to LATEST, skip"},
-		{c.Skip, "HORIZON", "to go to HORIZON, rewind"},
-		{c.Skip, "", "want HORIZON"},
-		{c.Skip, "-2h", "want HORIZON"},
-		{c.Skip, "2026-01-02", "want HORIZON"},
-	} {
-		s.places = nil
-		got, err := m.move(t.Context(), "u", m.to)
-		if err != nil && strings.Contains(err.Error(), m.want) {
-			continue
-		}
-		if err != nil || len(s.places) != 1 || s.places[0] != m.want || got.Records != 8 || got.Shards != 7 {
-			t.Errorf("%s: %v, %+v, %v", m.to, s.places, got, err)
-		}
-	}
-	s.places = nil
-	if got, err := c.SetWhen(t.Context(), "text", "OLD.a <> NEW.a & b"); err != nil || got.UUID == "" || s.places[0] != "when text OLD.a <> NEW.a & b" {
-		t.Error(got, err, s.places)
-	}
-	s.places = nil
-	for _, pause := range []func(context.Context, string) (admin.Trigger, error){c.Pause, c.Resume} {
-		if got, err := pause(t.Context(), "text"); err != nil || got.UUID == "" {
-			t.Error(got, err)
-		}
-	}
-	if want := []string{"pause text", "resume text"}; !slices.Equal(s.places, want) {
-		t.Error(s.places)
-	}
-}
-
-func (s *source) Settle(ctx context.Context) ([]wire.Trigger, error) { return s.settle(ctx) }
-func (s *source) Invoke(_ context.Context, scope schema.Scope, function string, event []byte) (wire.Invocation, error) {
-	return s.invoke(scope, function, event)
-}
-
-// fill returns a T in which no field has its zero value, so that a field that one
-// side of the wire does not know is missed.
-func fill[T any]() (v T) {
-	fillValue(reflect.ValueOf(&v).Elem())
-	return v
-}
-
-func fillValue(v reflect.Value) {
-	switch v.Interface().(type) {
-	case time.Time:
-		v.Set(reflect.ValueOf(time.UnixMilli(1700000000123).UTC()))
-		return
-	case json.RawMessage:
-		v.SetBytes([]byte(`{"a":1}`))
-		return
-	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString("text")
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(7)
-	case reflect.Uint64:
-		v.SetUint(8)
-	case reflect.Float64:
-		v.SetFloat(1.5)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fillValue(v.Field(i))
-		}
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fillValue(v.Elem())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fillValue(v.Index(0))
-	default:
-		panic("cannot fill " + v.Type().String())
-	}
-}
-
-var home = schema.Scope{Account: "000000000000", Region: "us-east-1"}
-
-func connect(t *testing.T, s *source, o admin.Options) *admin.Client {
+// wantError looks for a code and a text in an error of the protocol.
+func wantError(t *testing.T, err error, code, text string) {
 	t.Helper()
-	server := httptest.NewServer(api.New(api.Config{Source: s, Version: "v1.2.3", Scope: home}))
-	t.Cleanup(server.Close)
-	o.Endpoint = server.URL
-	c, err := admin.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// same compares two values by their JSON.
-func same(t *testing.T, got, want any) {
-	t.Helper()
-	g, err := json.Marshal(got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(g) != string(w) {
-		t.Errorf("got  %s\nwant %s", g, w)
+	var e *admin.Error
+	if !errors.As(err, &e) || e.Code != code || !strings.Contains(e.Message, text) {
+		t.Errorf("got %#v, want %s: %s", err, code, text)
 	}
 }
 
-func TestDocumentsArriveWhole(t *testing.T) {
-	ctx := t.Context()
-	s := &source{
-		settle: func(context.Context) ([]wire.Trigger, error) { return []wire.Trigger{fullTrigger}, nil },
-		invoke: func(scope schema.Scope, function string, event []byte) (wire.Invocation, error) {
-			if scope != home || function != "f" || string(event) != `{"x":1}` {
-				return wire.Invocation{}, fmt.Errorf("got %v, %s, %s", scope, function, event)
-			}
-			return fill[wire.Invocation](), nil
-		},
-	}
-	c := connect(t, s, admin.Options{})
-	if v, err := c.Version(ctx); err != nil || v.Version != "v1.2.3" || v.Protocol != 1 || !strings.HasPrefix(v.Go, "go") {
+func TestVersionAndStatus(t *testing.T) {
+	w := start(t, millstream.Options{})
+	if v, err := w.Version(t.Context()); err != nil || v.Version != "v1.2.3" || v.Protocol != 1 || !strings.HasPrefix(v.Go, "go") {
 		t.Errorf("version: %+v, %v", v, err)
 	}
-	status, err := c.Status(ctx)
-	if err != nil {
-		t.Fatal(err)
+	w.attach(millstream.Trigger{}, working)
+	s, err := w.Status(t.Context())
+	if err != nil || s.Version != "v1.2.3" || s.Account != millstream.DefaultAccount || s.Region != millstream.DefaultRegion ||
+		s.Durability != "sync" || s.Data != "" || !s.Healthy || s.Tables != 1 || s.Functions != 1 || s.Triggers != 1 || s.Started.IsZero() {
+		t.Errorf("%+v, %v", s, err)
 	}
-	same(t, status, fill[wire.Status]())
-	triggers, err := c.Triggers(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, triggers, []wire.Trigger{fullTrigger})
-	trigger, err := c.Trigger(ctx, fullTrigger.UUID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, trigger, fullTrigger)
-	settled, err := c.Settle(ctx, time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	settled.WaitedMS = 0
-	same(t, settled, wire.Settled{Behind: []wire.Trigger{fullTrigger}})
-	inv, err := c.Invoke(ctx, "f", []byte(`{"x":1}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, inv, fill[wire.Invocation]())
 }
 
-func TestSettleIsBoundedByItsTimeout(t *testing.T) {
-	s := &source{settle: func(ctx context.Context) ([]wire.Trigger, error) {
-		<-ctx.Done()
-		return []wire.Trigger{fullTrigger}, ctx.Err()
-	}}
-	settled, err := connect(t, s, admin.Options{}).Settle(t.Context(), 10*time.Millisecond)
-	if err != nil || settled.Settled || len(settled.Behind) != 1 {
+// TestTriggers: a trigger is shown with its settings, place and counts; one that is behind is named by settle, with why.
+func TestTriggers(t *testing.T) {
+	w := start(t, millstream.Options{})
+	made := w.attach(millstream.Trigger{Name: "count", BatchSize: 7}, failing)
+	if made.Function != "count" || made.Table != "tab" || made.BatchSize != 7 || made.State != "Enabled" || made.OnFailure != "block-shard" {
+		t.Errorf("%+v", made)
+	}
+	w.put("a", "b")
+	// The timeout is what bounds a wait for a trigger that does not come on.
+	settled, err := w.Settle(t.Context(), 100*time.Millisecond)
+	if err != nil || settled.Settled || len(settled.Behind) != 1 || settled.Behind[0].UUID != made.UUID || settled.Behind[0].LagRecords != 2 {
 		t.Fatalf("%+v, %v", settled, err)
 	}
-}
+	shown, err := w.Trigger(t.Context(), made.UUID)
+	if err != nil || len(shown.Shards) != 1 || shown.Shards[0].Blocked == nil || !strings.Contains(shown.Shards[0].Error, "out of order") || shown.Counts.Errors == 0 {
+		t.Errorf("%+v, %v", shown, err)
+	}
+	_, err = w.Trigger(t.Context(), "nobody")
+	wantError(t, err, "NotFound", "there is no event source mapping nobody; `millstream triggers ls`")
+	_, err = w.Settle(t.Context(), 2*time.Hour)
+	wantError(t, err, "BadRequest", `timeout "2h0m0s": want a duration such as 30s, of at most an hour`)
 
-func TestAnswerOfAFunctionThatIsNoJSON(t *testing.T) {
-	s := &source{invoke: func(schema.Scope, string, []byte) (wire.Invocation, error) {
-		return wire.Invocation{Payload: []byte("not \xff JSON")}, nil
-	}}
-	inv, err := connect(t, s, admin.Options{}).Invoke(t.Context(), "f", nil)
-	if err != nil || string(inv.Payload) != `"not \ufffd JSON"` {
-		t.Fatalf("%s, %v", inv.Payload, err)
+	moved, err := w.Skip(t.Context(), made.UUID, "LATEST")
+	if err != nil || moved.Records != 2 || moved.Shards != 1 {
+		t.Errorf("skipped %+v, %v", moved, err)
+	}
+	if settled, err = w.Settle(t.Context(), time.Minute); err != nil || !settled.Settled || len(settled.Behind) != 0 {
+		t.Errorf("%+v, %v", settled, err)
+	}
+	if moved, err = w.Rewind(t.Context(), made.UUID, "HORIZON"); err != nil || moved.Records != 2 {
+		t.Errorf("rewound %+v, %v", moved, err)
+	}
+	if got, err := w.Pause(t.Context(), made.UUID); err != nil || !got.Paused {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := w.Resume(t.Context(), made.UUID); err != nil || got.Paused {
+		t.Errorf("%+v, %v", got, err)
+	}
+	const condition = "attribute_exists(NEW.a) & b"
+	_, err = w.SetWhen(t.Context(), made.UUID, condition)
+	wantError(t, err, "BadRequest", "the condition is not right: ")
+	if got, err := w.SetWhen(t.Context(), made.UUID, "NEW.k <> OLD.k"); err != nil || got.When != "NEW.k <> OLD.k" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, err := range []error{
+		second(w.Rewind(t.Context(), made.UUID, "LATEST")), second(w.Skip(t.Context(), made.UUID, "HORIZON")), second(w.Skip(t.Context(), made.UUID, "soon")),
+	} {
+		wantError(t, err, "BadRequest", "HORIZON")
+	}
+	for _, err := range []error{
+		second(w.Rewind(t.Context(), "nobody", "HORIZON")), second(w.Skip(t.Context(), "nobody", "LATEST")),
+		second(w.Pause(t.Context(), "nobody")), second(w.Resume(t.Context(), "nobody")), second(w.SetWhen(t.Context(), "nobody", "")),
+	} {
+		wantError(t, err, "NotFound", "nobody")
 	}
 }
 
-func TestTail(t *testing.T) {
-	var got api.TailQuery
-	s := &source{tail: func(ctx context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error {
-		got = q
-		ready()
-		for i := range 3 {
-			if err := emit(wire.Change{Shard: "s", Record: json.RawMessage(fmt.Sprintf(`{"n":%d}`, i))}); err != nil {
-				return err
-			}
+func second[T any](_ T, err error) error { return err }
+
+// TestParked: records that are set aside are listed page by page, shown, redriven and dropped.
+func TestParked(t *testing.T) {
+	w := start(t, millstream.Options{})
+	never := 0
+	made := w.attach(millstream.Trigger{BatchSize: 1, MaxRetries: &never, Tags: map[string]string{"millstream:on-failure": "park"}}, failing)
+	w.put("a", "b", "c")
+	if s, err := w.Settle(t.Context(), time.Minute); err != nil || !s.Settled {
+		t.Fatal(s, err)
+	}
+	list := func(f admin.AsideFilter) (all []admin.AsideRecord) {
+		t.Helper()
+		if err := w.AsideRecords(t.Context(), made.UUID, f, func(r admin.AsideRecord) error { all = append(all, r); return nil }); err != nil {
+			t.Fatal(err)
 		}
-		<-ctx.Done() // a table on which nothing happens any more
-		return ctx.Err()
-	}}
-	c := connect(t, s, admin.Options{Account: "111111111111", Region: "eu-west-1"})
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var seen []string
-	ready := false
-	err := c.Tail(ctx, admin.TailOptions{Table: "orders", Horizon: true, Ready: func() { ready = true }}, func(c admin.Change) error {
-		if seen = append(seen, c.Shard+string(c.Record)); len(seen) == 3 {
-			cancel()
+		return all
+	}
+	all := list(admin.AsideFilter{Kind: "parked"})
+	if len(all) != 3 || all[0].Attempts != 1 || !strings.Contains(all[0].Error, "out of order") || all[0].Record != nil {
+		t.Fatalf("%+v", all)
+	}
+	since := all[0].Since
+	for _, c := range []struct {
+		filter admin.AsideFilter
+		want   int
+	}{
+		{admin.AsideFilter{Kind: "held"}, 0}, {admin.AsideFilter{Key: "b"}, 1}, {admin.AsideFilter{ID: all[2].ID}, 1},
+		{admin.AsideFilter{After: since.Add(time.Hour)}, 0}, {admin.AsideFilter{Before: since.Add(time.Hour)}, 3},
+	} {
+		if got := list(c.filter); len(got) != c.want {
+			t.Errorf("%+v chose %d records, want %d", c.filter, len(got), c.want)
 		}
-		return nil
-	})
-	if err != nil || !ready || strings.Join(seen, "") != `s{"n":0}s{"n":1}s{"n":2}` {
-		t.Fatalf("ready %v, %q, %v", ready, seen, err)
 	}
-	if want := (api.TailQuery{Scope: schema.Scope{Account: "111111111111", Region: "eu-west-1"}, Table: "orders", Horizon: true}); got != want {
-		t.Fatalf("got %+v", got)
+	whole, err := w.AsideRecord(t.Context(), made.UUID, all[1].ID)
+	if err != nil || whole.ID != all[1].ID || !strings.Contains(string(whole.Record), `"eventName":"INSERT"`) {
+		t.Errorf("%+v, %v", whole, err)
 	}
-}
-
-// The header of a stream says that nothing will be missed: it comes before the
-// first document.
-func TestStreamIsReadyBeforeItsFirstDocument(t *testing.T) {
-	print := make(chan struct{})
-	s := &source{logs: func(ctx context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error {
-		ready()
-		<-print
-		return emit(wire.LogLine{Text: "hello"})
-	}}
-	var text string
-	err := connect(t, s, admin.Options{}).Logs(t.Context(), admin.LogsOptions{Follow: true, Ready: func() { close(print) }}, func(l admin.LogLine) error {
-		text = l.Text
-		return nil
-	})
-	if err != nil || text != "hello" {
-		t.Fatalf("%q, %v", text, err)
-	}
-}
-
-func TestLogsQuery(t *testing.T) {
-	var got api.LogsQuery
-	s := &source{logs: func(_ context.Context, q api.LogsQuery, ready func(), emit func(wire.LogLine) error) error {
-		got = q
-		return emit(fill[wire.LogLine]())
-	}}
-	var lines []admin.LogLine
-	err := connect(t, s, admin.Options{}).Logs(t.Context(), admin.LogsOptions{Function: "f", Lines: 5, Follow: true}, func(l admin.LogLine) error {
-		lines = append(lines, l)
-		return nil
-	})
-	if err != nil {
+	if err := w.srv.RegisterFunction("repair", func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
 		t.Fatal(err)
 	}
-	same(t, lines, []wire.LogLine{fill[wire.LogLine]()})
-	if want := (api.LogsQuery{Scope: home, Function: "f", Lines: 5, Follow: true}); got != want {
-		t.Fatalf("got %+v", got)
+	if n, err := w.Redrive(t.Context(), made.UUID, admin.RedriveOptions{AsideFilter: admin.AsideFilter{Key: "a"}, Function: "repair", Rate: 1000, Limit: 7}); err != nil || n.Records != 1 {
+		t.Error(n, err)
+	}
+	if n, err := w.DropParked(t.Context(), made.UUID, admin.AsideFilter{Key: "c"}); err != nil || n.Records != 1 {
+		t.Error(n, err)
+	}
+	none := func(admin.AsideRecord) error { return nil }
+	wantError(t, w.AsideRecords(t.Context(), made.UUID, admin.AsideFilter{Kind: "lost"}, none), "BadRequest", "want held, telling or parked")
+	wantError(t, w.AsideRecords(t.Context(), "", admin.AsideFilter{}, none), "BadRequest", "trigger= is missing")
+	wantError(t, w.AsideRecords(t.Context(), "nobody", admin.AsideFilter{}, none), "NotFound", "nobody")
+	wantError(t, second(w.AsideRecord(t.Context(), made.UUID, "x")), "BadRequest", "`millstream parked ls` shows them")
+	_, place, _ := strings.Cut(all[0].ID, "/")
+	wantError(t, second(w.AsideRecord(t.Context(), made.UUID, strings.Repeat("0", 16)+"/"+place)), "NotFound", "not set aside")
+	wantError(t, second(w.Redrive(t.Context(), made.UUID, admin.RedriveOptions{Function: "nothing"})), "BadRequest", "does not exist")
+}
+
+// TestShards: shards are listed and split.
+func TestShards(t *testing.T) {
+	w := start(t, millstream.Options{})
+	s, err := w.Shards(t.Context(), "tab")
+	if err != nil || s.Table != "tab" || len(s.Shards) != 1 || s.Shards[0].Closed {
+		t.Fatal(s, err)
+	}
+	root := s.Shards[0].ID
+	if s, err = w.SplitShard(t.Context(), "tab", root); err != nil || len(s.Shards) != 3 || !s.Shards[0].Closed || s.Shards[1].Parent != root {
+		t.Error(s, err)
+	}
+	if s, err = w.SplitShards(t.Context(), "tab", 4); err != nil || len(s.Shards) != 7 {
+		t.Error(s, err)
+	}
+	wantError(t, second(w.SplitShards(t.Context(), "tab", 257)), "BadRequest", "256")
+	wantError(t, second(w.Shards(t.Context(), "none")), "NotFound", "table none is not there or has no stream")
+}
+
+// TestInvoke: a function is run once; what is no JSON arrives as text.
+func TestInvoke(t *testing.T) {
+	w := start(t, millstream.Options{})
+	answers := map[string]string{"good": `{"a":1}`, "text": "not \xff JSON"}
+	for name, answer := range answers {
+		if err := w.srv.RegisterFunction(name, func(_ context.Context, event []byte) ([]byte, error) { return []byte(answer), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := w.Invoke(t.Context(), "good", []byte(`{"x":1}`)); err != nil || string(got.Payload) != `{"a":1}` || got.RequestID == "" || got.Error != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := w.Invoke(t.Context(), "text", []byte(`{}`)); err != nil || string(got.Payload) != `"not \ufffd JSON"` {
+		t.Errorf("%s, %v", got.Payload, err)
+	}
+	wantError(t, second(w.Invoke(t.Context(), "nobody", nil)), "NotFound", "there is no function nobody")
+}
+
+// TestTail: the records of a stream come whole, and nothing is missed from ready on.
+func TestTail(t *testing.T) {
+	w := start(t, millstream.Options{})
+	w.put("a")
+	for _, horizon := range []bool{true, false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []string
+		first := "bc"
+		if horizon {
+			first = "abc"
+		}
+		err := w.Tail(ctx, admin.TailOptions{Table: "tab", Horizon: horizon, Ready: func() { w.put("b", "c") }}, func(c admin.Change) error {
+			seen = append(seen, string(c.Record))
+			if len(seen) == len(first) {
+				cancel()
+			}
+			return nil
+		})
+		cancel()
+		if err != nil || len(seen) != len(first) {
+			t.Fatalf("%v, %v", seen, err)
+		}
+		for i, k := range first {
+			if want := fmt.Sprintf(`"Keys":{"k":{"S":"%c"}}`, k); !strings.Contains(seen[i], want) {
+				t.Errorf("record %d is %s, want %s", i, seen[i], want)
+			}
+		}
+		w.drop("b", "c")
+	}
+	none := func(admin.Change) error { return nil }
+	wantError(t, w.Tail(t.Context(), admin.TailOptions{Table: "none"}, none), "NotFound", "table none is not there")
+	wantError(t, w.Tail(t.Context(), admin.TailOptions{}, none), "BadRequest", "say either table= or stream=")
+}
+
+func (w *world) drop(keys ...string) {
+	w.t.Helper()
+	for _, k := range keys {
+		if _, err := w.db.DeleteItem(w.t.Context(), &dynamodb.DeleteItemInput{
+			TableName: aws.String("tab"), Key: map[string]types.AttributeValue{"k": &types.AttributeValueMemberS{Value: k}},
+		}); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
-func TestErrors(t *testing.T) {
-	ctx := t.Context()
-	s := &source{
-		tail: func(_ context.Context, q api.TailQuery, ready func(), emit func(wire.Change) error) error {
-			if q.Table == "late" {
-				ready()
-				return wire.NotFound("The table was deleted.")
-			}
-			return wire.NotFound("There is no table " + q.Table + ".")
-		},
-		invoke: func(schema.Scope, string, []byte) (wire.Invocation, error) {
-			return wire.Invocation{}, errors.New("disk on fire")
-		},
-	}
-	c := connect(t, s, admin.Options{})
-	each := func(admin.Change) error { return nil }
-	_, triggerErr := c.Trigger(ctx, "nobody")
-	_, invokeErr := c.Invoke(ctx, "f", nil)
-	_, settleErr := c.Settle(ctx, 2*time.Hour)
-	for name, want := range map[string]struct {
-		err     error
-		code    string
-		message string
-	}{
-		"no trigger":      {triggerErr, "NotFound", "There is no trigger nobody."},
-		"no table":        {c.Tail(ctx, admin.TailOptions{Table: "t"}, each), "NotFound", "There is no table t."},
-		"table goes":      {c.Tail(ctx, admin.TailOptions{Table: "late"}, each), "NotFound", "The table was deleted."},
-		"neither":         {c.Tail(ctx, admin.TailOptions{}, each), "BadRequest", "say either table= or stream="},
-		"internal":        {invokeErr, "Internal", "disk on fire"},
-		"settle too long": {settleErr, "BadRequest", `timeout "2h0m0s": want a duration such as 30s, of at most an hour`},
-	} {
-		var e *admin.Error
-		if !errors.As(want.err, &e) || e.Code != want.code || e.Message != want.message {
-			t.Errorf("%s: %#v", name, want.err)
+// TestActivity: what the server does is told with what caused it.
+func TestActivity(t *testing.T) {
+	w := start(t, millstream.Options{})
+	w.attach(millstream.Trigger{Name: "count"}, failing)
+	stop := errors.New("enough")
+	var write, call admin.Activity
+	err := w.Activity(t.Context(), func() { w.put("a") }, func(a admin.Activity) error {
+		switch a.Kind {
+		case "write":
+			write = a
+		case "call":
+			call = a
+			return stop
 		}
+		return nil
+	})
+	if !errors.Is(err, stop) || write.Name != "PutItem" || write.Status != http.StatusOK || !strings.Contains(string(write.Body), `"tab"`) {
+		t.Errorf("%v, %+v", err, write)
+	}
+	if call.Name != "count" || !strings.Contains(call.Error, "out of order") || len(call.Changes) != 1 || call.Changes[0].Table != "tab" || call.Changes[0].Event != "INSERT" {
+		t.Errorf("%+v", call)
 	}
 }
 

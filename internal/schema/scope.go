@@ -41,3 +41,13 @@ func ParseStreamARN(arn string) (scope Scope, table, label string, ok bool) {
 	}
 	return Scope{Account: parts[4], Region: parts[3]}, rest[1], rest[3], true
 }
+
+// ParseFunctionARN takes the ARN of a function apart. qualified is its name, with a colon and the qualifier behind it
+// when there is one; ok is false for any other text.
+func ParseFunctionARN(arn string) (scope Scope, qualified string, ok bool) {
+	parts := strings.SplitN(arn, ":", 7)
+	if len(parts) != 7 || parts[0] != "arn" || parts[2] != "lambda" || parts[5] != "function" {
+		return Scope{}, "", false
+	}
+	return Scope{Account: parts[4], Region: parts[3]}, parts[6], true
+}

@@ -7,27 +7,19 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/gateway"
-	"github.com/millstreamdb/millstream/internal/schema"
 )
-
-// APISource is what the protocol needs of the front door: *gateway.Service is one.
-type APISource interface {
-	List(scope schema.Scope) []gateway.API
-	Put(scope schema.Scope, api gateway.API) (gateway.API, error)
-	Delete(scope schema.Scope, name string) error
-}
 
 // maxAPI is how long an API's document may be in bytes.
 const maxAPI = 1 << 20
 
 func (h *handler) apis(r *http.Request) (any, error) {
 	return struct {
-		APIs []gateway.API `json:"apis"`
-	}{h.APIs.List(h.scope(r))}, nil
+		APIs []wire.API `json:"apis"`
+	}{h.Gateway.List(h.scope(r))}, nil
 }
 
 func (h *handler) putAPI(r *http.Request) (any, error) {
-	var api gateway.API
+	var api wire.API
 	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxAPI))
 	decoder.DisallowUnknownFields() // a route that is not understood must not be lost
 	if err := decoder.Decode(&api); err != nil {
@@ -36,12 +28,12 @@ func (h *handler) putAPI(r *http.Request) (any, error) {
 	if name := r.PathValue("name"); api.Name != name {
 		return nil, wire.BadRequest("the name in the path is " + name + ", in the document " + api.Name)
 	}
-	kept, err := h.APIs.Put(h.scope(r), api)
+	kept, err := h.Gateway.Put(h.scope(r), api)
 	return kept, refusal(err)
 }
 
 func (h *handler) deleteAPI(r *http.Request) (any, error) {
-	return struct{}{}, refusal(h.APIs.Delete(h.scope(r), r.PathValue("name")))
+	return struct{}{}, refusal(h.Gateway.Delete(h.scope(r), r.PathValue("name")))
 }
 
 // refusal turns an error of the front door into one of the protocol.

@@ -8,19 +8,16 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
-// ClockSource is what the protocol needs of the server's time.
-type ClockSource interface {
-	// Clock returns the server's time, and whether it stands still but for Advance.
-	Clock() wire.Clock
-	// Advance moves a manual clock on by d and returns when what was due has been done; with
-	// ctx's error when that ends before. An *Error when the clock goes by itself.
-	Advance(ctx context.Context, d time.Duration) error
+func (h *handler) now() wire.Clock {
+	return wire.Clock{Now: h.Clock.Wall().UTC(), Manual: h.Clock.Manual()}
 }
 
-func (h *handler) clock(*http.Request) (any, error) { return h.Source.Clock(), nil }
+func (h *handler) clock(*http.Request) (any, error) { return h.now(), nil }
 
+// advance moves a manual clock on. A timeout is no failure: the answer says how far the clock has come.
 func (h *handler) advance(r *http.Request) (any, error) {
 	timeout, err := timeoutOf(r)
 	if err != nil {
@@ -28,17 +25,25 @@ func (h *handler) advance(r *http.Request) (any, error) {
 	}
 	text := r.URL.Query().Get("by")
 	by, err := time.ParseDuration(text)
-	if err != nil || by < 0 {
+	switch {
+	case err != nil || by < 0:
 		return nil, wire.BadRequest("by=" + strconv.Quote(text) + ": want a duration such as 20m")
+	case !h.Clock.Manual():
+		return nil, &wire.Error{
+			Code: "NotManual", Status: http.StatusConflict,
+			Message: "The clock of this server goes by itself. Start it with `millstream serve --in-memory --clock manual` to advance it.",
+		}
+	case by > worker.MaxAdvance:
+		return nil, wire.BadRequest("the clock is advanced by " + worker.MaxAdvance.String() + " at most, ten years")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
-	began, before := time.Now(), h.Source.Clock().Now
-	err = h.Source.Advance(ctx, by)
+	began, before := time.Now(), h.now().Now
+	err = h.Advance(ctx, by)
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, err
 	}
-	a := wire.Advanced{Clock: h.Source.Clock(), Quiet: err == nil, WaitedMS: time.Since(began).Milliseconds()}
+	a := wire.Advanced{Clock: h.now(), Quiet: err == nil, WaitedMS: time.Since(began).Milliseconds()}
 	a.AdvancedMS = a.Now.Sub(before).Milliseconds()
 	return a, nil
 }

@@ -1,7 +1,7 @@
 // Package admin answers /_millstream/v1, Millstream's own protocol: what its
 // command line, console and test helpers need and AWS's protocols do not show.
 //
-// It decodes, makes one call of a Source and encodes; it has no rule of its own.
+// It decodes, asks the rooms and encodes; it has no rule of its own.
 // The door in front of it (package server) keeps web pages out, which is why every
 // request that is not a GET carries the header X-Millstream: 1.
 //

@@ -1,58 +1,39 @@
 package admin
 
 import (
-	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
-// ParkedSource is what the protocol needs of records that are set aside. An unknown
-// trigger or record is an *Error with code NotFound.
-type ParkedSource interface {
-	// AsideRecords lists records that a trigger has set aside, from the place of an earlier
-	// page's Next on, at most limit.
-	AsideRecords(ctx context.Context, uuid string, f wire.AsideFilter, from string, limit int) (wire.AsideRecords, error)
-	// AsideRecord returns one whole.
-	AsideRecord(ctx context.Context, uuid, id string) (wire.AsideRecord, error)
-	// Redrive gives parked records back to a function, or drops them.
-	Redrive(ctx context.Context, uuid string, q RedriveQuery) (wire.Redriven, error)
-}
-
-// RedriveQuery says what becomes of which parked records.
-type RedriveQuery struct {
-	wire.AsideFilter
-	Drop     bool
-	Function string  // name or ARN of another function
-	Rate     float64 // records a second; 0: as fast as it goes
-	Limit    int     // 0: all
-}
-
+// maxAsidePage is how many records a page has at most.
 const maxAsidePage = 1000
 
-func (h *handler) parkedOperations(document func(string, func(*http.Request) (any, error))) {
-	document("GET "+Prefix+"parked", h.parked)
-	document("GET "+Prefix+"parked/record", func(r *http.Request) (any, error) {
-		q := r.URL.Query()
-		return h.Source.AsideRecord(r.Context(), q.Get("trigger"), q.Get("id"))
-	})
-	document("POST "+Prefix+"parked/redrive", func(r *http.Request) (any, error) { return h.redrive(r, false) })
-	document("POST "+Prefix+"parked/drop", func(r *http.Request) (any, error) { return h.redrive(r, true) })
-}
+var asideKinds = map[trigger.AsideKind]string{trigger.Held: "held", trigger.Telling: "telling", trigger.Parked: "parked"}
 
+// parked lists records that a trigger has set aside, a page at a time.
 func (h *handler) parked(r *http.Request) (any, error) {
-	f, err := asideFilter(r)
+	q := r.URL.Query()
+	uuid := q.Get("trigger")
+	filter, err := asideFilter(r)
 	if err != nil {
 		return nil, err
 	}
-	q := r.URL.Query()
-	f.Kind = q.Get("kind")
-	switch f.Kind {
-	case "", "held", "telling", "parked":
-	default:
-		return nil, wire.BadRequest("kind=" + f.Kind + ": want held, telling or parked")
+	if kind := q.Get("kind"); kind != "" {
+		for k, name := range asideKinds {
+			if name == kind {
+				filter.Kind = k
+			}
+		}
+		if asideKinds[filter.Kind] != kind {
+			return nil, wire.BadRequest("kind=" + kind + ": want held, telling or parked")
+		}
 	}
 	limit := maxAsidePage
 	if text := q.Get("limit"); text != "" {
@@ -60,45 +41,121 @@ func (h *handler) parked(r *http.Request) (any, error) {
 			return nil, wire.BadRequest("limit=" + text + ": want a number from 1 to " + strconv.Itoa(maxAsidePage))
 		}
 	}
-	page, err := h.Source.AsideRecords(r.Context(), q.Get("trigger"), f, q.Get("from"), limit)
-	if page.Records == nil {
-		page.Records = []wire.AsideRecord{}
+	var at trigger.AsideKey
+	if from := q.Get("from"); from != "" {
+		var ok bool
+		if at, ok = trigger.ParseAsideKey(from); !ok {
+			return nil, wire.BadRequest("from=" + from + " is no place of a page")
+		}
 	}
-	return page, err
+	rows, next, more, err := h.Engine.SetAside(r.Context(), uuid, filter, at, limit)
+	if err != nil {
+		return nil, asideError(uuid, err)
+	}
+	page := wire.AsideRecords{Records: []wire.AsideRecord{}}
+	for i := range rows {
+		page.Records = append(page.Records, asideRecord(&rows[i]))
+	}
+	if more {
+		page.Next = next.String()
+	}
+	return page, nil
 }
 
-func asideFilter(r *http.Request) (f wire.AsideFilter, err error) {
+// parkedRecord shows one record whole.
+func (h *handler) parkedRecord(r *http.Request) (any, error) {
+	uuid, id := r.URL.Query().Get("trigger"), r.URL.Query().Get("id")
+	key, ok := trigger.ParseAsideKey(id)
+	if !ok {
+		return nil, wire.BadRequest("id " + id + " is none; `millstream parked ls` shows them")
+	}
+	record, err := h.Engine.AsideRecord(r.Context(), uuid, key)
+	if err != nil {
+		return nil, asideError(uuid, err)
+	}
+	return asideRecord(&record), nil
+}
+
+// redrive gives parked records back to a function, and answers when all have been handed over.
+func (h *handler) redrive(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	to := trigger.Redrive{Function: q.Get("function")}
+	if text := q.Get("rate"); text != "" {
+		var err error
+		if to.Rate, err = strconv.ParseFloat(text, 64); err != nil || !(to.Rate > 0 && to.Rate <= 1e6) {
+			return nil, wire.BadRequest("rate=" + text + ": want records a second, above 0")
+		}
+	}
+	if text := q.Get("limit"); text != "" {
+		var err error
+		if to.Limit, err = strconv.Atoi(text); err != nil || to.Limit < 1 {
+			return nil, wire.BadRequest("limit=" + text + ": want a number above 0")
+		}
+	}
+	return h.redriven(r, to)
+}
+
+// drop removes parked records for good.
+func (h *handler) drop(r *http.Request) (any, error) {
+	return h.redriven(r, trigger.Redrive{Discard: true})
+}
+
+func (h *handler) redriven(r *http.Request, to trigger.Redrive) (any, error) {
+	var err error
+	if to.AsideFilter, err = asideFilter(r); err != nil {
+		return nil, err
+	}
+	uuid := r.URL.Query().Get("trigger")
+	n, err := h.Engine.Redrive(r.Context(), uuid, to)
+	return wire.Redriven{Records: n}, asideError(uuid, err)
+}
+
+// asideFilter reads which records are meant.
+func asideFilter(r *http.Request) (f trigger.AsideFilter, err error) {
 	q := r.URL.Query()
 	if q.Get("trigger") == "" {
 		return f, wire.BadRequest("trigger= is missing")
 	}
-	f = wire.AsideFilter{ID: q.Get("id"), Key: q.Get("key")}
-	for name, to := range map[string]*time.Time{"after": &f.After, "before": &f.Before} {
+	f.Key = q.Get("key")
+	if id := q.Get("id"); id != "" {
+		var ok bool
+		if f.ID, ok = trigger.ParseAsideKey(id); !ok {
+			return f, wire.BadRequest("id " + id + " is none; `millstream parked ls` shows them")
+		}
+	}
+	for name, to := range map[string]*int64{"after": &f.After, "before": &f.Before} {
 		if text := q.Get(name); text != "" {
-			if *to, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			t, err := time.Parse(time.RFC3339Nano, text)
+			if err != nil {
 				return f, wire.BadRequest(name + "=" + text + ": want a time such as 2026-01-02T15:04:05Z")
 			}
+			*to = t.UnixMilli()
 		}
 	}
 	return f, nil
 }
 
-func (h *handler) redrive(r *http.Request, drop bool) (any, error) {
-	f, err := asideFilter(r)
-	if err != nil {
-		return nil, err
+// asideError turns an error of the engine into one of the protocol: what a person can do something about is no internal
+// error.
+func asideError(uuid string, err error) error {
+	var e *awserr.Error
+	switch {
+	case errors.Is(err, trigger.ErrNoMapping):
+		return noTrigger(uuid)
+	case errors.Is(err, trigger.ErrMoved):
+		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
+	case errors.Is(err, trigger.ErrNotAside):
+		return wire.NotFound("that record is not set aside (any more); `millstream parked ls` shows those that are")
+	case errors.As(err, &e):
+		return wire.BadRequest(e.Message)
 	}
-	q := r.URL.Query()
-	query := RedriveQuery{AsideFilter: f, Drop: drop, Function: q.Get("function")}
-	if text := q.Get("rate"); text != "" {
-		if query.Rate, err = strconv.ParseFloat(text, 64); err != nil || !(query.Rate > 0 && query.Rate <= 1e6) {
-			return nil, wire.BadRequest("rate=" + text + ": want records a second, above 0")
-		}
+	return err
+}
+
+func asideRecord(r *trigger.SetAside) wire.AsideRecord {
+	return wire.AsideRecord{
+		ID: r.AsideKey.String(), Kind: asideKinds[r.Kind], Shard: r.Shard, SequenceNumber: r.Seq.String(), Keys: json.RawMessage(r.Keys),
+		Written: time.UnixMilli(r.Time).UTC(), Since: time.UnixMilli(r.Since).UTC(), Attempts: r.Attempts,
+		Reason: string(r.Reason), Error: r.Error, Function: r.Function, Bytes: r.Size, Record: r.Event,
 	}
-	if text := q.Get("limit"); text != "" {
-		if query.Limit, err = strconv.Atoi(text); err != nil || query.Limit < 1 {
-			return nil, wire.BadRequest("limit=" + text + ": want a number above 0")
-		}
-	}
-	return h.Source.Redrive(r.Context(), q.Get("trigger"), query)
 }

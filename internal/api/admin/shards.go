@@ -2,40 +2,54 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
-	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/awserr"
 )
 
-// ShardSource is what the protocol needs of tables' shards.
-type ShardSource interface {
-	// Shards lists the shards of a stream that are kept, parents first.
-	Shards(ctx context.Context, q ShardsQuery) (wire.Shards, error)
-
-	// SplitShards splits one open shard of a table in two, or its widest ones until
-	// there are into, and returns what Shards then does.
-	SplitShards(ctx context.Context, scope schema.Scope, table, shard string, into int) (wire.Shards, error)
-}
-
-// ShardsQuery says of which stream: the newest of a table, or the one of an ARN.
-type ShardsQuery struct {
-	Scope         schema.Scope
-	Table, Stream string
-}
-
+// shards lists the shards of a stream that are kept, parents first. The stream is named by its ARN, or is the newest of a
+// table.
 func (h *handler) shards(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	query := ShardsQuery{Scope: h.scope(r), Table: q.Get("table"), Stream: q.Get("stream")}
-	if (query.Table == "") == (query.Stream == "") {
+	table, arn := q.Get("table"), q.Get("stream")
+	if (table == "") == (arn == "") {
 		return nil, wire.BadRequest("say either table= or stream=")
 	}
-	return h.Source.Shards(r.Context(), query)
+	if arn == "" {
+		if arn = h.Tables.LatestStream(h.scope(r), table); arn == "" {
+			return nil, wire.NotFound("table " + table + " is not there or has no stream")
+		}
+	}
+	return h.shardsOf(r.Context(), arn)
 }
 
+func (h *handler) shardsOf(ctx context.Context, arn string) (any, error) {
+	st := h.Streams.Get(arn)
+	if st == nil {
+		return nil, wire.NotFound("there is no stream " + arn)
+	}
+	out := wire.Shards{Stream: arn, Table: st.Table, Shards: []wire.Shard{}}
+	for _, sh := range st.Shards() {
+		end, closed := sh.End()
+		shown := wire.Shard{
+			ID: sh.ID, Parent: sh.Parent, Partition: sh.Partition, Opened: time.UnixMilli(sh.Opened()).UTC(), Closed: closed,
+			Start: sh.Start.String(), Records: sh.Head().Lo - sh.Horizon().Lo,
+		}
+		if closed {
+			shown.End = end.String()
+		}
+		out.Shards = append(out.Shards, shown)
+	}
+	return out, h.Store.Barrier(ctx)
+}
+
+// splitShards splits one open shard of a table in two, or its widest ones until there are into=.
 func (h *handler) splitShards(r *http.Request) (any, error) {
-	q := r.URL.Query()
+	q, scope := r.URL.Query(), h.scope(r)
 	table, shard, into := q.Get("table"), q.Get("shard"), 0
 	if table == "" {
 		return nil, wire.BadRequest("table= is missing")
@@ -49,5 +63,15 @@ func (h *handler) splitShards(r *http.Request) (any, error) {
 			return nil, wire.BadRequest("into=" + q.Get("into") + ": want a number")
 		}
 	}
-	return h.Source.SplitShards(r.Context(), h.scope(r), table, shard, into)
+	if _, err := h.Tables.SplitShards(r.Context(), scope, table, shard, into); err != nil {
+		if e, ok := errors.AsType[*awserr.Error](err); ok {
+			return nil, wire.BadRequest(e.Message)
+		}
+		return nil, err
+	}
+	arn := h.Tables.LatestStream(scope, table)
+	if arn == "" {
+		return wire.Shards{Table: table, Shards: []wire.Shard{}}, nil // they count for the stream that it may get
+	}
+	return h.shardsOf(r.Context(), arn)
 }

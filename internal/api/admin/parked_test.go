@@ -1,4 +1,4 @@
-package millstream
+package admin
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package millstream
+package app
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // ServeFront answers on ln for function URLs and HTTP APIs until ctx ends, and
 // closes ln. It is a listener of its own since web pages may come here, and must not
 // reach the AWS protocols.
-func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
+func (s *App) ServeFront(ctx context.Context, ln net.Listener) error {
 	if s.frontEndpoint() == "" {
 		url := "http://" + reachable(ln.Addr().String())
 		s.front.Store(&url)
@@ -24,11 +24,11 @@ func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
 }
 
 // FrontHandler is what ServeFront serves.
-func (s *Server) FrontHandler() http.Handler { return s.door.FrontHandler() }
+func (s *App) FrontHandler() http.Handler { return s.door.FrontHandler() }
 
-func (s *Server) frontEndpoint() string { return *s.front.Load() }
+func (s *App) frontEndpoint() string { return *s.front.Load() }
 
-func (s *Server) openGateway() (*gateway.Service, error) {
+func (s *App) openGateway() (*gateway.Service, error) {
 	return gateway.Open(gateway.Options{
 		Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
 		Patient: s.opts.Debug != "",

@@ -1,4 +1,4 @@
-package millstream
+package app
 
 import (
 	"bytes"
@@ -29,12 +29,12 @@ import (
 
 var update = flag.Bool("update", false, "write docs/operations.md anew")
 
-const operationsPage = "docs/operations.md"
+const operationsPage = "../../docs/operations.md"
 
 // TestOperationsPage holds docs/operations.md against what the doors answer and what
 // the SDKs for Go can ask: "go test -run TestOperationsPage -update ." writes it.
 func TestOperationsPage(t *testing.T) {
-	s, err := Open(Options{})
+	s, err := Open(Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func (t *taking) Do(r *http.Request) (*http.Response, error) {
 
 // knownToLambda sends the request that the SDK makes of an operation to the server,
 // without a body, and reports whether the server knows it.
-func knownToLambda(t *testing.T, s *Server, name string) bool {
+func knownToLambda(t *testing.T, s *App, name string) bool {
 	t.Helper()
 	sent := &taking{}
 	client := lambda.New(lambda.Options{

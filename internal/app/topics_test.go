@@ -1,4 +1,4 @@
-package millstream
+package app
 
 import (
 	"context"
@@ -87,7 +87,7 @@ type topicsWorld struct {
 	t      *testing.T
 	window time.Duration
 	disk   *crashtest.Disk
-	srv    *Server
+	srv    *App
 	lives  int
 
 	mu      sync.Mutex // guards what the function writes
@@ -107,7 +107,7 @@ func (w *topicsWorld) must(err error) {
 // open begins a life at a time.
 func (w *topicsWorld) open(now time.Time) {
 	var err error
-	w.srv, err = Open(Options{ManualClock: true, Now: func() time.Time { return now }, fs: w.disk.FS()})
+	w.srv, err = Open(Options{ManualClock: true, Now: func() time.Time { return now }}, w.disk.FS())
 	w.must(err)
 	w.must(w.srv.RegisterFunction("count", w.count))
 	w.lives++

@@ -1,4 +1,4 @@
-package millstream
+package app
 
 import (
 	"context"
@@ -46,7 +46,7 @@ const makeTable = `{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","Attribute
 // is answered with data, health is red, and Serve returns an error by itself.
 func TestFailedSyncEndsServe(t *testing.T) {
 	disk := crashtest.New()
-	s, err := Open(Options{fs: disk.FS()})
+	s, err := Open(Options{}, disk.FS())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestFailedSyncEndsServe(t *testing.T) {
 func TestRestartKeepsTablesAndStreams(t *testing.T) {
 	dir := t.TempDir()
 	for life := range 2 {
-		s, err := Open(Options{Dir: dir})
+		s, err := Open(Options{Dir: dir}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

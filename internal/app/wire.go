@@ -1,13 +1,13 @@
-package millstream
+package app
 
 import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
@@ -25,7 +25,7 @@ import (
 )
 
 // newDoor puts the protocols behind one listener.
-func (s *Server) newDoor(metrics *server.Metrics) *server.Server {
+func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	auth := &server.Authenticator{Account: s.opts.Account}
 	protocol := awsjson.New(awsjson.Options{
 		Authenticate: auth.Authenticate, Form: sts.New(auth.Authenticate), Region: s.opts.Region, Logger: s.opts.Logger,
@@ -36,17 +36,22 @@ func (s *Server) newDoor(metrics *server.Metrics) *server.Server {
 		Authenticate: func(r *http.Request, _ []byte) (schema.Scope, *awserr.Error) { return auth.Authenticate(r) },
 		Logger:       s.opts.Logger,
 	})
-	own := admin.New(admin.Config{Source: source{s}, Version: s.opts.Version, Scope: s.scope, APIs: s.gateway, Now: s.opts.Now, Logger: s.opts.Logger})
+	own := http.NewServeMux()
+	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
+	own.Handle("/", admin.New(admin.Config{
+		Store: s.store, Streams: s.streams, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine,
+		Gateway: s.gateway, Activity: &s.activity, Clock: s.clock,
+		Settle: s.Settle, Advance: s.Advance, Health: s.health,
+		About: wire.Status{
+			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
+			Durability: s.opts.Durability, Data: s.opts.Dir,
+		},
+		Logger: s.opts.Logger,
+	}))
 	var once sync.Once
 	return server.New(server.Config{
 		DynamoDB: s.watchedDoor(protocol), Lambda: s.watchedDoor(functions), Front: s.watchedFront(s.gateway),
-		Admin: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasPrefix(r.URL.Path, function.CodePath) {
-				s.functions.ServeCode(w, r)
-				return
-			}
-			own.ServeHTTP(w, r)
-		}),
+		Admin:        own,
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {
@@ -56,7 +61,7 @@ func (s *Server) newDoor(metrics *server.Metrics) *server.Server {
 	})
 }
 
-func (s *Server) newMetrics() *server.Metrics {
+func (s *App) newMetrics() *server.Metrics {
 	return server.NewMetrics(server.Sources{
 		Version:       s.opts.Version,
 		Commits:       func() uint64 { return s.store.Metrics().Commits },
@@ -72,8 +77,9 @@ func (s *Server) newMetrics() *server.Metrics {
 			stats := make([]server.MappingStats, len(statuses))
 			for i, st := range statuses {
 				_, tableName, _, _ := schema.ParseStreamARN(st.StreamARN)
+				_, functionName, _ := schema.ParseFunctionARN(st.FunctionARN)
 				stats[i] = server.MappingStats{
-					Mapping: st.UUID, Table: tableName, Function: functionName(st.FunctionARN),
+					Mapping: st.UUID, Table: tableName, Function: functionName,
 					LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
 					Polled: st.Counters.Polled, FilteredOut: st.Counters.FilteredOut, Invoked: st.Counters.Invoked,
 					FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired,
@@ -94,13 +100,7 @@ func (s *Server) newMetrics() *server.Metrics {
 	})
 }
 
-// functionName is what stands behind "function:" in an ARN, with its qualifier.
-func functionName(arn string) string {
-	_, name, _ := strings.Cut(arn, ":function:")
-	return name
-}
-
-func (s *Server) functionOptions(metrics *server.Metrics) function.Options {
+func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
 		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug,
 		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
@@ -126,7 +126,7 @@ func (s *Server) functionOptions(metrics *server.Metrics) function.Options {
 	return o
 }
 
-func (s *Server) newEngine() (*trigger.Engine, error) {
+func (s *App) newEngine() (*trigger.Engine, error) {
 	return trigger.New(context.Background(), trigger.Options{
 		Backend: s.backend,
 		Invoker: invoker{s},
@@ -140,8 +140,8 @@ func (s *Server) newEngine() (*trigger.Engine, error) {
 }
 
 // tagsOf looks the tags of a function and of a stream's table up.
-func (s *Server) tagsOf(functionARN, streamARN string) (function, table map[string]string) {
-	if scope, ok := functionScope(functionARN); ok {
+func (s *App) tagsOf(functionARN, streamARN string) (function, table map[string]string) {
+	if scope, _, ok := schema.ParseFunctionARN(functionARN); ok {
 		function, _ = s.functions.Tags(scope, functionARN) // none when it is not there
 	}
 	if scope, name, _, ok := schema.ParseStreamARN(streamARN); ok {
@@ -151,7 +151,7 @@ func (s *Server) tagsOf(functionARN, streamARN string) (function, table map[stri
 }
 
 // invoker lets the engine run functions.
-type invoker struct{ s *Server }
+type invoker struct{ s *App }
 
 func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
 	arn, err := i.s.functions.Resolve(scope, name)
@@ -162,7 +162,7 @@ func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (st
 }
 
 func (i invoker) Invoke(ctx context.Context, arn string, payload []byte) trigger.Result {
-	scope, ok := functionScope(arn)
+	scope, _, ok := schema.ParseFunctionARN(arn)
 	if !ok {
 		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + arn}
 	}
@@ -184,13 +184,4 @@ func (i invoker) Invoke(ctx context.Context, arn string, payload []byte) trigger
 		r.Outcome = trigger.FunctionError
 	}
 	return r
-}
-
-// functionScope reads account and region from arn:aws:lambda:<region>:<account>:...
-func functionScope(arn string) (schema.Scope, bool) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 {
-		return schema.Scope{}, false
-	}
-	return schema.Scope{Account: parts[4], Region: parts[3]}, true
 }

@@ -1,8 +1,7 @@
-package millstream
+package app
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -21,7 +20,7 @@ import (
 // does.
 
 // observeCall tells of a function's call that has ended.
-func (s *Server) observeCall(ob function.Observation) {
+func (s *App) observeCall(ob function.Observation) {
 	if !s.activity.Watched() {
 		return
 	}
@@ -65,7 +64,7 @@ func changesOf(event []byte) (changes []wire.CalledFor) {
 }
 
 // watchedFront wraps the front door: requests are told of, and are the cause of what they call.
-func (s *Server) watchedFront(next http.Handler) http.Handler {
+func (s *App) watchedFront(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.activity.Watched() {
 			next.ServeHTTP(w, r)
@@ -127,7 +126,7 @@ const maxToldBody = 64 << 10
 
 // watchedDoor wraps the door of AWS's protocols: writes are told of with the call that made them, which is also the cause
 // of the calls that a function makes of others.
-func (s *Server) watchedDoor(next http.Handler) http.Handler {
+func (s *App) watchedDoor(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.activity.Watched() {
 			next.ServeHTTP(w, r)
@@ -166,9 +165,4 @@ func (b *firstBytes) Read(p []byte) (int, error) {
 		b.kept.Write(p[:min(n, room)])
 	}
 	return n, err
-}
-
-// Activity implements the admin protocol's source.
-func (a source) Activity(ctx context.Context, ready func(), emit func(activity.Event) error) error {
-	return a.s.activity.Watch(ctx, ready, emit)
 }

@@ -1,4 +1,4 @@
-package millstream
+package app
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 //	db := dynamodb.NewFromConfig(srv.Config())
 //
 // It is good until Close.
-func (s *Server) Config() aws.Config {
+func (s *App) Config() aws.Config {
 	return aws.Config{
 		Region:       s.opts.Region,
 		BaseEndpoint: aws.String("http://localhost"),

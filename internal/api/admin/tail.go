@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/stream"
+)
+
+// tailQuery names a stream by its table or its ARN.
+type tailQuery struct {
+	scope         schema.Scope
+	table, stream string
+	horizon       bool // from the oldest record on, not the next
+}
+
+func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	query := tailQuery{scope: h.scope(r), table: q.Get("table"), stream: q.Get("stream")}
+	if (query.table == "") == (query.stream == "") {
+		h.fail(w, wire.BadRequest("say either table= or stream="))
+		return
+	}
+	switch from := q.Get("from"); from {
+	case "", "latest":
+	case "horizon":
+		query.horizon = true
+	default:
+		h.fail(w, wire.BadRequest("from="+from+": want latest or horizon"))
+		return
+	}
+	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
+		return h.follow(ctx, query, ready, emit)
+	})
+}
+
+// tailPage is how many records Tail reads of a shard at a time.
+const tailPage = 100
+
+// follow calls emit for every durable record of a stream, in order within each shard, as it comes, until ctx ends,
+// emit fails or the stream is gone. ready is called once when every record that becomes durable from then on will be
+// seen.
+func (h *handler) follow(ctx context.Context, q tailQuery, ready func(), emit func(any) error) error {
+	arn := q.stream
+	if arn == "" {
+		if arn = h.Tables.LatestStream(q.scope, q.table); arn == "" {
+			return wire.NotFound("table " + q.table + " is not there or has no stream; turn one on with `aws dynamodb update-table --stream-specification`")
+		}
+	}
+	st := h.Streams.Get(arn)
+	if st == nil {
+		return wire.NotFound("there is no stream " + arn)
+	}
+	wake := make(chan struct{}, 1)
+	stop := st.Watch(func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
+	defer stop()
+	at := map[*stream.Shard]seqnum.Num{}
+	for _, sh := range st.Shards() {
+		at[sh] = sh.Head()
+		if q.horizon {
+			at[sh] = sh.Horizon()
+		}
+	}
+	ready()
+	for {
+		open, err := tailOnce(st, at, emit)
+		if err != nil {
+			return err
+		}
+		if !open || h.Streams.Get(arn) == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
+		}
+	}
+}
+
+// tailOnce emits what is new in every shard; open reports whether more can come.
+func tailOnce(st *stream.Stream, at map[*stream.Shard]seqnum.Num, emit func(any) error) (open bool, err error) {
+	for _, sh := range st.Shards() {
+		if _, known := at[sh]; !known {
+			at[sh] = sh.Horizon() // born since: all of it is new
+		}
+		for {
+			page, err := sh.Read(at[sh], tailPage, 1<<20, (*stream.Record).EventSize)
+			if err != nil {
+				return false, err
+			}
+			for _, r := range page.Records {
+				if err := emit(wire.Change{Shard: sh.ID, Record: r.Event()}); err != nil {
+					return false, err
+				}
+				at[sh] = r.Seq()
+			}
+			if page.End || len(page.Records) == 0 {
+				open = open || !page.End
+				break
+			}
+		}
+	}
+	return open, nil
+}

@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+// all lists the triggers of all accounts and regions, without their shards.
+func (h *handler) all(ctx context.Context) ([]wire.Trigger, error) {
+	statuses, err := h.Engine.Statuses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]wire.Trigger, len(statuses))
+	for i := range statuses {
+		if out[i], err = h.shown(&statuses[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (h *handler) triggers(r *http.Request) (any, error) {
+	all, err := h.all(r.Context())
+	return struct {
+		Triggers []wire.Trigger `json:"triggers"`
+	}{all}, err
+}
+
+func (h *handler) trigger(r *http.Request) (any, error) {
+	uuid := r.PathValue("uuid")
+	st, err := h.Engine.Status(r.Context(), uuid)
+	if errors.Is(err, trigger.ErrNoMapping) {
+		return nil, noTrigger(uuid)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h.shown(&st)
+}
+
+func noTrigger(uuid string) error {
+	return wire.NotFound("there is no event source mapping " + uuid + "; `millstream triggers ls` lists them")
+}
+
+// settle waits until every enabled trigger has passed the head that its stream has, or tells which have not.
+func (h *handler) settle(r *http.Request) (any, error) {
+	timeout, err := timeoutOf(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	start := time.Now()
+	err = h.Settle(ctx)
+	answer := wire.Settled{Settled: err == nil, WaitedMS: time.Since(start).Milliseconds()}
+	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return answer, err
+	}
+	all, err := h.all(r.Context())
+	for _, t := range all {
+		if t.LagRecords > 0 {
+			answer.Behind = append(answer.Behind, t)
+		}
+	}
+	answer.Settled = len(answer.Behind) == 0 // they caught up in the last moment
+	return answer, err
+}
+
+// shown is a mapping with what the backend alone knows of it.
+func (h *handler) shown(st *trigger.MappingStatus) (wire.Trigger, error) {
+	t := triggerOf(st)
+	unread, err := h.Backend.UnreadOf(st.UUID)
+	for _, u := range unread {
+		t.Unread = append(t.Unread, wire.Unread{
+			Shard: u.Shard, First: u.First.String(), Last: u.Last.String(), Records: u.Count, Reason: string(u.Why), Removed: u.At.UTC(),
+		})
+	}
+	return t, err
+}
+
+func triggerOf(st *trigger.MappingStatus) wire.Trigger {
+	_, table, _, _ := schema.ParseStreamARN(st.StreamARN)
+	_, name, _ := schema.ParseFunctionARN(st.FunctionARN)
+	t := wire.Trigger{
+		UUID: st.UUID, Account: st.Scope.Account, Region: st.Scope.Region, Table: table,
+		Function: name, StreamARN: st.StreamARN, FunctionARN: st.FunctionARN,
+		State: string(st.State), Paused: st.Paused, LastResult: st.LastProcessingResult, Modified: st.Modified,
+		LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
+		BatchSize: st.BatchSize, BatchingWindowSeconds: st.BatchingWindowSeconds, ParallelizationFactor: st.ParallelizationFactor,
+		StartingPosition: string(st.Start), MaximumRetryAttempts: st.MaximumRetryAttempts, MaximumRecordAge: st.MaximumRecordAgeSeconds,
+		Counts: wire.Counts{
+			Polled: st.Counters.Polled, FilteredOut: st.Counters.FilteredOut, Invoked: st.Counters.Invoked,
+			FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired, Skipped: st.Counters.Skipped,
+			Invocations: st.Counters.Invocations, Errors: st.Counters.Errors, NotDelivered: st.Counters.NotDelivered,
+			Bisected: st.Counters.Bisected, DestinationFailures: st.Counters.DestinationFailures,
+			Held: st.Counters.Held, Parked: st.Counters.Parked, ParkedExpired: st.Counters.ParkedExpired,
+		},
+		OnFailure: st.OnFailure.String(),
+		SetAside: wire.SetAside{
+			Held: st.Held, Telling: st.Telling, Parked: st.Parked, Bytes: st.AsideBytes, Full: st.Full, Blocked: blockedOf(st.HeldBlocked),
+		},
+		Filters: st.Filters, When: st.When, ReportItemFailures: st.ReportItemFailures, BisectOnError: st.BisectOnError,
+		TumblingWindowSeconds: st.TumblingWindowSeconds, Destination: st.Destination,
+	}
+	for i := range st.Shards {
+		sh := &st.Shards[i]
+		ts := wire.TriggerShard{
+			Shard: sh.Shard, Position: sh.Position.String(), LagRecords: sh.LagRecords, LagSeconds: sh.LagSeconds, Done: sh.Done,
+			WaitsForParent: sh.WaitsForParent, InFlight: sh.InFlight,
+		}
+		if b := sh.Blocked; b != nil {
+			ts.Error = b.Error
+			ts.Blocked = blockedOf(b)
+		}
+		t.Shards = append(t.Shards, ts)
+	}
+	return t
+}
+
+func blockedOf(b *trigger.Blocked) *wire.Blocked {
+	if b == nil {
+		return nil
+	}
+	return &wire.Blocked{
+		Since: b.Since, SequenceNumber: b.SequenceNumber.String(), Records: b.Records, Attempts: b.Attempts, Error: b.Error, RetryAt: b.RetryAt,
+	}
+}
