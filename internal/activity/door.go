@@ -1,4 +1,4 @@
-package app
+package activity
 
 import (
 	"bytes"
@@ -10,71 +10,21 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin/wire"
-	"github.com/millstreamdb/millstream/internal/function"
-	"github.com/millstreamdb/millstream/internal/schema"
 )
 
-// What the server does is told to those who watch (millstream dev). Nothing here costs more than a look while nobody
-// does.
-
-// observeCall tells of a function's call that has ended.
-func (s *App) observeCall(ob function.Observation) {
-	if !s.activity.Watched() {
-		return
-	}
-	c := activity.Of(ob.Context)
-	e := activity.Event{
-		Kind: wire.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function,
-		Began: ob.Began, Millis: float64(ob.Took.Microseconds()) / 1000, Log: string(ob.Outcome.LogTail), Changes: changesOf(c.Event),
-	}
-	if ob.Result != "ok" {
-		if e.Error = ob.Outcome.Error; e.Error == "" {
-			e.Error = ob.Result
-		}
-		if json.Valid(ob.Outcome.Payload) {
-			e.Answer = ob.Outcome.Payload
-		}
-	}
-	s.activity.Emit(e)
-}
-
-// maxChanges is how many of a batch's records are told of.
-const maxChanges = 100
-
-// changesOf reads what is told of a batch of stream records.
-func changesOf(event []byte) (changes []wire.CalledFor) {
-	var batch struct {
-		Records []struct {
-			EventName      string                         `json:"eventName"`
-			EventSourceARN string                         `json:"eventSourceARN"`
-			Change         struct{ Keys json.RawMessage } `json:"dynamodb"`
-		}
-	}
-	if len(event) == 0 || json.Unmarshal(event, &batch) != nil {
-		return nil
-	}
-	for i := range batch.Records[:min(len(batch.Records), maxChanges)] {
-		r := &batch.Records[i]
-		_, table, _, _ := schema.ParseStreamARN(r.EventSourceARN)
-		changes = append(changes, wire.CalledFor{Table: table, Event: r.EventName, Keys: r.Change.Keys})
-	}
-	return changes
-}
-
-// watchedFront wraps the front door: requests are told of, and are the cause of what they call.
-func (s *App) watchedFront(next http.Handler) http.Handler {
+// Front wraps the front door: requests are told of, and are the cause of what they call.
+func (h *Hub) Front(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.activity.Watched() {
+		if !h.Watched() {
 			next.ServeHTTP(w, r)
 			return
 		}
-		e := activity.Event{Kind: wire.Request, ID: uuid.NewString(), Name: r.Method + " " + r.URL.Path, Began: time.Now()}
+		e := Event{Kind: wire.Request, ID: uuid.NewString(), Name: r.Method + " " + r.URL.Path, Began: time.Now()}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		next.ServeHTTP(status, r.WithContext(activity.With(r.Context(), activity.Cause{By: e.ID})))
+		next.ServeHTTP(status, r.WithContext(With(r.Context(), Cause{By: e.ID})))
 		e.Status, e.Millis = status.status, float64(time.Since(e.Began).Microseconds())/1000
-		s.activity.Emit(e)
+		h.Emit(e)
 	})
 }
 
@@ -124,16 +74,17 @@ var writes = map[string]bool{
 // maxToldBody bounds the request of a write that is told of.
 const maxToldBody = 64 << 10
 
-// watchedDoor wraps the door of AWS's protocols: writes are told of with the call that made them, which is also the cause
-// of the calls that a function makes of others.
-func (s *App) watchedDoor(next http.Handler) http.Handler {
+// Door wraps the door of AWS's protocols: writes are told of with the call that made them, which is also the cause of the
+// calls that a function makes of others. running returns the id of the call that a function's session token is running;
+// empty for any other token.
+func (h *Hub) Door(next http.Handler, running func(token string) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.activity.Watched() {
+		if !h.Watched() {
 			next.ServeHTTP(w, r)
 			return
 		}
-		by := s.functions.Running(r.Header.Get("X-Amz-Security-Token"))
-		r = r.WithContext(activity.With(r.Context(), activity.Cause{By: by}))
+		by := running(r.Header.Get("X-Amz-Security-Token"))
+		r = r.WithContext(With(r.Context(), Cause{By: by}))
 		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 		if !writes[operation] || r.Body == nil {
 			next.ServeHTTP(w, r)
@@ -141,7 +92,7 @@ func (s *App) watchedDoor(next http.Handler) http.Handler {
 		}
 		body := &firstBytes{ReadCloser: r.Body}
 		r.Body = body
-		e := activity.Event{Kind: wire.Write, By: by, Name: operation, Began: time.Now()}
+		e := Event{Kind: wire.Write, By: by, Name: operation, Began: time.Now()}
 		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(status, r)
 		e.Status, e.Millis = status.status, float64(time.Since(e.Began).Microseconds())/1000
@@ -149,7 +100,7 @@ func (s *App) watchedDoor(next http.Handler) http.Handler {
 		if json.Valid(body.kept.Bytes()) {
 			e.Body = body.kept.Bytes()
 		}
-		s.activity.Emit(e)
+		h.Emit(e)
 	})
 }
 

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"encoding/json"
+	"sync"
+
+	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/function/logs"
+	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/server"
+)
+
+// functionOptions says where functions' output and outcomes go.
+func (s *App) functionOptions(metrics *server.Metrics) function.Options {
+	o := function.Options{
+		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug,
+		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
+		Observe: func(ob function.Observation) {
+			metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took)
+			s.observeCall(ob)
+		},
+	}
+	if out := s.opts.FunctionOutput; out != nil {
+		var mu sync.Mutex // guards text; the lines of one function at a time
+		var text []byte
+		o.Print = func(lines []logs.Line) {
+			mu.Lock()
+			defer mu.Unlock()
+			text = text[:0]
+			for _, l := range lines {
+				text = append(append(text, l.Function...), " | "...)
+				text = append(append(text, l.Text...), '\n')
+			}
+			_, _ = out.Write(text) // a terminal that has gone must not stop the function
+		}
+	}
+	return o
+}
+
+// observeCall tells of a function's call that has ended.
+func (s *App) observeCall(ob function.Observation) {
+	if !s.activity.Watched() {
+		return
+	}
+	c := activity.Of(ob.Context)
+	e := activity.Event{
+		Kind: wire.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function,
+		Began: ob.Began, Millis: float64(ob.Took.Microseconds()) / 1000, Log: string(ob.Outcome.LogTail), Changes: changesOf(c.Event),
+	}
+	if ob.Result != "ok" {
+		if e.Error = ob.Outcome.Error; e.Error == "" {
+			e.Error = ob.Result
+		}
+		if json.Valid(ob.Outcome.Payload) {
+			e.Answer = ob.Outcome.Payload
+		}
+	}
+	s.activity.Emit(e)
+}
+
+// maxChanges is how many of a batch's records are told of.
+const maxChanges = 100
+
+// changesOf reads what is told of a batch of stream records.
+func changesOf(event []byte) (changes []wire.CalledFor) {
+	var batch struct {
+		Records []struct {
+			EventName      string                         `json:"eventName"`
+			EventSourceARN string                         `json:"eventSourceARN"`
+			Change         struct{ Keys json.RawMessage } `json:"dynamodb"`
+		}
+	}
+	if len(event) == 0 || json.Unmarshal(event, &batch) != nil {
+		return nil
+	}
+	for i := range batch.Records[:min(len(batch.Records), maxChanges)] {
+		r := &batch.Records[i]
+		_, table, _, _ := schema.ParseStreamARN(r.EventSourceARN)
+		changes = append(changes, wire.CalledFor{Table: table, Event: r.EventName, Keys: r.Change.Keys})
+	}
+	return changes
+}

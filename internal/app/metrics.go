@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/server"
+)
+
+// newMetrics shows what the rooms count.
+func (s *App) newMetrics() *server.Metrics {
+	return server.NewMetrics(server.Sources{
+		Version:       s.opts.Version,
+		Commits:       func() uint64 { return s.store.Metrics().Commits },
+		StreamRecords: s.streams.Records,
+		HeldBytes:     s.streams.Held,
+		Health:        s.health,
+		Mappings: func() []server.MappingStats {
+			statuses, err := s.engine.Statuses(context.Background())
+			if err != nil {
+				s.opts.Logger.Warn("metrics of triggers are not to be had", "error", err)
+				return nil
+			}
+			stats := make([]server.MappingStats, len(statuses))
+			for i, st := range statuses {
+				_, tableName, _, _ := schema.ParseStreamARN(st.StreamARN)
+				_, functionName, _ := schema.ParseFunctionARN(st.FunctionARN)
+				stats[i] = server.MappingStats{
+					Mapping: st.UUID, Table: tableName, Function: functionName,
+					LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
+					Polled: st.Counters.Polled, FilteredOut: st.Counters.FilteredOut, Invoked: st.Counters.Invoked,
+					FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired,
+					Bisected: st.Counters.Bisected, DestinationFailures: st.Counters.DestinationFailures,
+					Held: st.Counters.Held, Parked: st.Counters.Parked, ParkedExpired: st.Counters.ParkedExpired,
+					HeldNow: st.Held, TellingNow: st.Telling, ParkedNow: st.Parked,
+				}
+				unread, err := s.backend.UnreadOf(st.UUID)
+				if err != nil {
+					s.opts.Logger.Warn("metrics of what was removed unread are not to be had", "mapping", st.UUID, "error", err)
+				}
+				for _, u := range unread {
+					stats[i].Unread += u.Count
+				}
+			}
+			return stats
+		},
+	})
+}

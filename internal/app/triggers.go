@@ -1,0 +1,73 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/destination"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+func (s *App) newEngine() (*trigger.Engine, error) {
+	return trigger.New(context.Background(), trigger.Options{
+		Backend: s.backend,
+		Invoker: invoker{s},
+		// Nothing is loaded, and no network asked, before the first delivery.
+		Destination: &destination.Clients{},
+		Now:         s.opts.Now,
+		Clock:       s.clock,
+		Tags:        s.tagsOf,
+		Log:         s.opts.Logger,
+	})
+}
+
+// tagsOf looks the tags of a function and of a stream's table up.
+func (s *App) tagsOf(functionARN, streamARN string) (function, table map[string]string) {
+	if scope, _, ok := schema.ParseFunctionARN(functionARN); ok {
+		function, _ = s.functions.Tags(scope, functionARN) // none when it is not there
+	}
+	if scope, name, _, ok := schema.ParseStreamARN(streamARN); ok {
+		table = s.tables.TagsOf(scope, name)
+	}
+	return function, table
+}
+
+// invoker lets the engine run functions.
+type invoker struct{ s *App }
+
+func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
+	arn, err := i.s.functions.Resolve(scope, name)
+	if function.IsNotFound(err) {
+		return "", trigger.ErrNoFunction
+	}
+	return arn, err
+}
+
+func (i invoker) Invoke(ctx context.Context, arn string, payload []byte) trigger.Result {
+	scope, _, ok := schema.ParseFunctionARN(arn)
+	if !ok {
+		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + arn}
+	}
+	if i.s.activity.Watched() {
+		ctx = activity.With(ctx, activity.Cause{Event: payload})
+	}
+	out, err := i.s.functions.Invoke(ctx, scope, function.Invocation{Name: arn, Payload: payload, Trusted: true})
+	r := trigger.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
+	switch {
+	case err != nil:
+		r.Outcome = trigger.NotDelivered
+		var e *awserr.Error
+		if errors.As(err, &e) {
+			r.Error = e.Message
+		} else {
+			r.Error = err.Error()
+		}
+	case out.FunctionError != "":
+		r.Outcome = trigger.FunctionError
+	}
+	return r
+}
