@@ -42,7 +42,7 @@ type codeStore struct {
 }
 
 func newCodeStore(dir string, sync bool) (*codeStore, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("function: make the code folder: %w", err)
 	}
 	return &codeStore{dir: dir, sync: sync, refs: map[string]int{}}, nil
@@ -92,7 +92,7 @@ func (c *codeStore) unpack(hash string, zip []byte) (err error) {
 		}
 	}()
 	task := filepath.Join(tmp, taskDir)
-	if err := os.Mkdir(task, 0o755); err != nil {
+	if err := os.Mkdir(task, 0o700); err != nil {
 		return fmt.Errorf("function: unpack: %w", err)
 	}
 	if err := archive.Unpack(zip, task, c.sync); err != nil {
@@ -100,9 +100,6 @@ func (c *codeStore) unpack(hash string, zip []byte) (err error) {
 	}
 	if err := c.writeFile(filepath.Join(tmp, zipFile), zip); err != nil {
 		return fmt.Errorf("function: keep the zip: %w", err)
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return fmt.Errorf("function: unpack: %w", err)
 	}
 	if err := c.syncDir(tmp); err != nil {
 		return err
@@ -117,7 +114,7 @@ func (c *codeStore) unpack(hash string, zip []byte) (err error) {
 }
 
 func (c *codeStore) writeFile(name string, b []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -200,7 +197,7 @@ func (c *codeStore) sweep() error {
 func removeTree(dir string) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			return os.Chmod(path, 0o755)
+			return os.Chmod(path, 0o700)
 		}
 		return err
 	})

@@ -17,6 +17,8 @@ var (
 	ErrLocked = errors.New("store: the data folder is in use")
 	// ErrNewer says that a later release has written to the folder.
 	ErrNewer = errors.New("store: the data folder was written by a newer release")
+	// ErrNotOurs says that the folder is in use for something else.
+	ErrNotOurs = errors.New("store: not a data folder")
 	// ErrDamaged says that the folder is not what a crash could have left.
 	ErrDamaged = errors.New("store: the data folder is damaged")
 )
@@ -31,6 +33,8 @@ const (
 	versionFile  = "VERSION"
 	lockFile     = "LOCK"
 	databasePath = "db"
+
+	temporarySuffix = ".tmp" // of a file that is not whole yet
 )
 
 // lockFolder makes the folder when it is absent and takes its lock. The lock ends
@@ -92,9 +96,18 @@ func checkVersion(f vfs.FS, dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("store: read %s: %w", name, err)
 	}
-	if _, err := f.Stat(f.PathJoin(dir, databasePath)); err == nil {
-		return fmt.Errorf("%w: %s has a %s folder but no %s file; name an empty or new folder with --data",
-			ErrDamaged, dir, databasePath, versionFile)
+	names, err := f.List(dir)
+	if err != nil {
+		return fmt.Errorf("store: list %s: %w", dir, err)
+	}
+	for _, other := range names {
+		switch {
+		case other == databasePath:
+			return fmt.Errorf("%w: %s has a %s folder but no %s file; name an empty or new folder with --data",
+				ErrDamaged, dir, databasePath, versionFile)
+		case other != lockFile && other != versionFile+temporarySuffix && other != "lost+found" && !strings.HasPrefix(other, "."):
+			return fmt.Errorf("%w: %s holds other things (such as %s); name an empty or new folder with --data", ErrNotOurs, dir, other)
+		}
 	}
 	if err := writeFile(f, dir, versionFile, strconv.AppendInt(nil, layoutVersion, 10)); err != nil {
 		return fmt.Errorf("store: write %s: %w", name, err)
@@ -113,7 +126,7 @@ func readFile(f vfs.FS, name string) ([]byte, error) {
 
 // writeFile makes a file whole or not at all, and durable.
 func writeFile(f vfs.FS, dir, name string, text []byte) error {
-	temporary := f.PathJoin(dir, name+".tmp")
+	temporary := f.PathJoin(dir, name+temporarySuffix)
 	file, err := f.Create(temporary, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err

@@ -41,11 +41,11 @@ type Store struct {
 // and everything found in the log are durable. The errors ErrLocked, ErrNewer and
 // ErrDamaged say what to do.
 func Open(o Options) (_ *Store, err error) {
-	if o.FS == nil {
-		o.FS = vfs.Default
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.FS == nil {
+		o.FS = privateFS{vfs.Default, o.Dir}
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
@@ -80,6 +80,9 @@ func Open(o Options) (_ *Store, err error) {
 	}()
 	if err := checkVersion(o.FS, o.Dir); err != nil {
 		return nil, err
+	}
+	if _, disk := o.FS.(privateFS); disk {
+		tightenFolder(o.Dir, o.Logger)
 	}
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err

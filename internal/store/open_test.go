@@ -124,6 +124,9 @@ func TestRefusesFoldersItDoesNotKnow(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, store.ErrDamaged},
+		"a home folder": {func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "letters.txt"), "")
+		}, store.ErrNotOurs},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

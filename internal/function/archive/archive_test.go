@@ -75,7 +75,7 @@ func TestUnpack(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	for name, want := range map[string]fs.FileMode{"a": fs.ModeDir | 0o555, "a/b/run": 0o555, "a/data": 0o444} {
+	for name, want := range map[string]fs.FileMode{"a": fs.ModeDir | 0o500, "a/b/run": 0o500, "a/data": 0o400} {
 		if st, err := os.Lstat(filepath.Join(dir, name)); err != nil || st.Mode() != want {
 			t.Errorf("%s: %v, %v", name, st.Mode(), err)
 		}

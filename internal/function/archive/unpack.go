@@ -37,8 +37,9 @@ var (
 // With sync every file and folder is synced to disk before it returns. After an
 // error dir may hold a part of the package; the caller removes it.
 //
-// Files get mode 0444, or 0555 when the zip marks them executable, and folders
-// 0555: a function must not change the code that other invocations run.
+// Files get mode 0400, or 0500 when the zip marks them executable, and folders
+// 0500: a function must not change the code that other invocations run, and no other
+// user of the machine has anything to look for in it.
 func Unpack(data []byte, dir string, sync bool) error {
 	// The reader makes a struct for every header it finds, whatever the count at
 	// the end says, so headers are counted before it sees them.
@@ -126,7 +127,7 @@ func (u *unpacker) mkdir(name string) error {
 	if len(u.kinds) > maxEntries {
 		return fmt.Errorf("%w: more than %d entries", ErrNotZip, maxEntries)
 	}
-	if err := u.root.Mkdir(name, 0o755); err != nil {
+	if err := u.root.Mkdir(name, 0o700); err != nil {
 		return entryError(err)
 	}
 	u.kinds[name] = folder
@@ -163,9 +164,9 @@ func (u *unpacker) file(f *zip.File, name string, mode fs.FileMode) error {
 	if err != nil {
 		return entryError(err)
 	}
-	perm := fs.FileMode(0o444)
+	perm := fs.FileMode(0o400)
 	if mode&0o111 != 0 {
-		perm = 0o555
+		perm = 0o500
 	}
 	if err := dst.Chmod(perm); err != nil {
 		return entryError(err)
@@ -233,7 +234,7 @@ func (u *unpacker) finish(sync bool) error {
 		}
 	}
 	for i := len(u.dirs) - 1; i >= 0; i-- {
-		if err := u.root.Chmod(u.dirs[i], 0o555); err != nil {
+		if err := u.root.Chmod(u.dirs[i], 0o500); err != nil {
 			return entryError(err)
 		}
 	}

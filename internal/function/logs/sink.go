@@ -68,7 +68,7 @@ type key struct {
 // time per function; it may not keep the slice.
 func Open(dir string, now func() time.Time, print func([]Line)) (*Sink, error) {
 	if dir != "" {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("logs: %w", err)
 		}
 	}

@@ -174,9 +174,9 @@ func (s *interpreters) write(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return "", err
 	}
 	path := filepath.Join(s.dir, name)
-	return path, os.WriteFile(path, body, 0o644)
+	return path, os.WriteFile(path, body, 0o600)
 }
