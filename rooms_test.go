@@ -23,6 +23,8 @@ var rooms = map[string][]string{
 	"internal/activity":        {"internal/admin/wire"},
 	"internal/store":           {},
 	"internal/store/crashtest": {},
+	"internal/nearest":         {},
+	"internal/setting":         {"internal/nearest"},
 
 	// languages: pure
 	"internal/item":    {"internal/awserr"},
@@ -40,10 +42,10 @@ var rooms = map[string][]string{
 	},
 	"internal/table": {
 		"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
-		"internal/seqnum", "internal/store", "internal/stream",
+		"internal/seqnum", "internal/setting", "internal/store", "internal/stream",
 	},
 	"internal/function": {
-		"internal/awserr", "internal/schema", "internal/store", "internal/worker", "internal/function/archive",
+		"internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
 		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner",
 	},
 	"internal/function/archive": {},
@@ -51,7 +53,7 @@ var rooms = map[string][]string{
 	"internal/function/runner":  {"internal/schema"},
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
-	"internal/trigger":          {"internal/awserr", "internal/expr", "internal/item", "internal/pattern", "internal/schema", "internal/seqnum", "internal/worker"},
+	"internal/trigger":          {"internal/awserr", "internal/expr", "internal/item", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/worker"},
 	"internal/backend/local": {
 		"internal/awserr", "internal/item", "internal/request", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger",
@@ -83,7 +85,7 @@ var rooms = map[string][]string{
 	"internal/admin":      {"internal/admin/wire"},
 	"internal/admin/wire": {},
 	"internal/dev":        {"internal/admin"},
-	"internal/template":   {"internal/admin"},
+	"internal/template":   {"internal/admin", "internal/setting"},
 	"internal/bench":      {},
 
 	// outside

@@ -171,6 +171,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.engine, err = s.newEngine(); err != nil {
 		return nil, err
 	}
+	s.tables.OnTagsChanged(s.engine.TagsChanged)
 	s.functions.OnChange(func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) })
 
 	ctx, cancel := context.WithCancel(context.Background())

@@ -66,11 +66,6 @@ func MappingParameterUnsupported(name string) *Error {
 	return LambdaInvalidParameter("The parameter " + name + " is not supported yet by this version of Millstream: leave it out")
 }
 
-// MappingTagUnsupported is the same for a tag of Millstream's own.
-func MappingTagUnsupported(key string) *Error {
-	return LambdaInvalidParameter("The tag " + key + " is not supported by this version of Millstream: leave it out")
-}
-
 // MappingSnapshot is the answer to a start by snapshot on a stream that is not its table's enabled one.
 func MappingSnapshot(arn string) *Error {
 	return LambdaInvalidParameter("The tag millstream:start takes snapshot for the stream that is enabled on a table only: " + arn + " is not")

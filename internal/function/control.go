@@ -87,7 +87,7 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 	if r.PackageType != nil {
 		d.PackageType = *r.PackageType
 	}
-	if err := checkTags(r.Tags); err != nil {
+	if err := checkTags(r.Tags, r.Tags); err != nil {
 		return nil, err
 	}
 	if d.PackageType == packageZip && (r.Runtime == nil || r.Handler == nil || *r.Runtime == "" || *r.Handler == "") {
@@ -480,18 +480,19 @@ func (s *Service) Tags(scope schema.Scope, name string) (map[string]string, erro
 
 // Tag adds and replaces tags, Untag removes them.
 func (s *Service) Tag(scope schema.Scope, name string, tags map[string]string) error {
-	return s.retag(scope, name, func(now map[string]string) { maps.Copy(now, tags) })
+	return s.retag(scope, name, tags, func(now map[string]string) { maps.Copy(now, tags) })
 }
 
 func (s *Service) Untag(scope schema.Scope, name string, keys []string) error {
-	return s.retag(scope, name, func(now map[string]string) {
+	return s.retag(scope, name, nil, func(now map[string]string) {
 		for _, k := range keys {
 			delete(now, k)
 		}
 	})
 }
 
-func (s *Service) retag(scope schema.Scope, name string, change func(map[string]string)) error {
+// retag changes a function's tags; added are those that are new.
+func (s *Service) retag(scope schema.Scope, name string, added map[string]string, change func(map[string]string)) error {
 	d, err := s.update(scope, name, func(d *definition) error {
 		tags := maps.Clone(d.Tags)
 		if tags == nil {
@@ -499,7 +500,7 @@ func (s *Service) retag(scope schema.Scope, name string, change func(map[string]
 		}
 		change(tags)
 		d.Tags = tags
-		if err := checkTags(tags); err != nil {
+		if err := checkTags(tags, added); err != nil {
 			return err
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/setting"
 )
 
 const (
@@ -245,7 +246,9 @@ func checkVariables(env map[string]string) *awserr.Error {
 	return nil
 }
 
-func checkTags(tags map[string]string) *awserr.Error {
+// checkTags checks a function's tags. Among those that are added, Millstream's own settings
+// must be ones, with their values; what an earlier version has stored does not matter.
+func checkTags(tags, added map[string]string) *awserr.Error {
 	if len(tags) > awserr.MaxTags {
 		return awserr.LambdaTooManyTags()
 	}
@@ -256,6 +259,9 @@ func checkTags(tags map[string]string) *awserr.Error {
 		case len(v) > 256:
 			return constraint(v, "tags", "Map value must satisfy constraint: [Member must have length less than or equal to 256]")
 		}
+	}
+	if f := setting.CheckAll(setting.Function, added); f != nil {
+		return awserr.LambdaInvalidParameter(f.Error())
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,23 +19,16 @@ import (
 	"github.com/millstreamdb/millstream/internal/stream"
 )
 
-// Extension tags of tables.
-const (
-	tagPrefix     = "millstream:"
-	tagShards     = "millstream:shards"
-	tagRetention  = "millstream:retention"
-	maxPartitions = 256
-)
+const maxPartitions = 256
 
 // CreateTable makes a table, with its stream when asked for.
 func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.CreateTable) (*Description, error) {
-	partitions, _, e := extensions(r.Tags)
-	if e != nil {
+	if e := checkSettings(r.Tags); e != nil {
 		return nil, e
 	}
 	now := db.now()
 	d := &descriptor{def: definition{
-		Scope: scope, Name: r.TableName, UUID: uuid.NewString(), CreatedMS: now.UnixMilli(), Partitions: partitions, Keys: r.Keys,
+		Scope: scope, Name: r.TableName, UUID: uuid.NewString(), CreatedMS: now.UnixMilli(), Partitions: settingsOf(r.Tags).Shards, Keys: r.Keys,
 		Settings: settings{
 			PayPerRequest: r.PayPerRequest, Throughput: r.Throughput, OnDemand: withoutRemoved(r.OnDemand), Warm: newWarm(r.Warm, r.PayPerRequest, r.Throughput),
 			DeletionProtection: r.DeletionProtection, TableClass: r.TableClass, Encryption: r.Encryption, Tags: r.Tags,
@@ -107,42 +99,6 @@ func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.Cr
 	return desc, nil
 }
 
-// maxRetention bounds the retention of a stream, in hours: ten years.
-const maxRetention = 87_600
-
-// extensions reads the extension tags of a table: its partitions, and for how many
-// hours a stream that is made of it keeps its records.
-func extensions(tags []request.Tag) (partitions, hours int, _ *awserr.Error) {
-	partitions, hours = 1, 24
-	for _, t := range tags {
-		if !strings.HasPrefix(t.Key, tagPrefix) {
-			continue
-		}
-		var err error
-		switch t.Key {
-		case tagShards:
-			if partitions, err = strconv.Atoi(t.Value); err != nil || partitions < 1 || partitions > maxPartitions {
-				return 0, 0, awserr.InvalidParameter("The tag " + tagShards + " takes a number from 1 to 256, not: " + t.Value)
-			}
-		case tagRetention:
-			if hours, err = strconv.Atoi(t.Value); err != nil || hours < 24 || hours > maxRetention {
-				return 0, 0, awserr.InvalidParameter("The tag " + tagRetention + " takes a number of hours from 24 to 87600, not: " + t.Value)
-			}
-		case tagOnFailure:
-			if !slices.Contains(onFailures, t.Value) {
-				return 0, 0, awserr.InvalidParameter("The tag " + tagOnFailure + " takes block-shard, block-key or park, not: " + t.Value)
-			}
-		case tagExactlyOnce:
-			if t.Value != "true" && t.Value != "false" {
-				return 0, 0, awserr.InvalidParameter("The tag " + tagExactlyOnce + " takes true or false, not: " + t.Value)
-			}
-		default:
-			return 0, 0, awserr.NotYet("The table tag " + t.Key + " is")
-		}
-	}
-	return partitions, hours, nil
-}
-
 // change makes one batch of definitions and applies it under DB.control, then
 // runs done, which learns whether it was applied and swaps what is in memory,
 // before the lock is released. It returns after the sync. An error of AWS's that
@@ -209,10 +165,7 @@ func (db *DB) addStream(b *store.Batch, d *descriptor, view string) error {
 	if !ok {
 		return awserr.EnabledStreamNeedsView()
 	}
-	_, hours, e := extensions(d.def.Settings.Tags)
-	if e != nil {
-		return e
-	}
+	hours := settingsOf(d.def.Settings.Tags).Retention
 	s, err := db.streams.Create(b, db.takeID(b), d.def.Scope, d.def.Name, d.def.Keys, v, d.def.Partitions, hours)
 	if err != nil {
 		return err

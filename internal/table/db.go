@@ -32,6 +32,8 @@ type DB struct {
 	tokens  runningTokens
 	fill    chan struct{} // wakes the back-fill; holds one
 
+	tagsChanged func(streamARN string) // see OnTagsChanged; nil: nobody asked
+
 	control sync.Mutex                           // see the package comment
 	nextID  uint64                               // guarded by control
 	tables  atomic.Pointer[map[tableName]*Table] // replaced as a whole under control

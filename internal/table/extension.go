@@ -1,14 +1,33 @@
 package table
 
-import "github.com/millstreamdb/millstream/internal/schema"
-
-// Tags of a table that are for the event source mappings of its stream.
-const (
-	tagOnFailure   = tagPrefix + "on-failure"
-	tagExactlyOnce = tagPrefix + "exactly-once"
+import (
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/setting"
 )
 
-var onFailures = []string{"block-shard", "block-key", "park"}
+// checkSettings refuses tags that look like Millstream's own settings and are not, or
+// have no value of theirs.
+func checkSettings(tags []request.Tag) *awserr.Error {
+	for _, t := range tags {
+		if f := setting.Check(setting.Table, t.Key, t.Value); f != nil {
+			return awserr.InvalidParameter(f.Error())
+		}
+	}
+	return nil
+}
+
+// settingsOf reads the settings among a table's tags.
+func settingsOf(tags []request.Tag) setting.Values { return setting.Read(tagMap(tags)) }
+
+func tagMap(tags []request.Tag) map[string]string {
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
 
 // TagsOf returns the tags of a table, nil when it is not there. It reads memory.
 func (db *DB) TagsOf(scope schema.Scope, name string) map[string]string {
@@ -16,9 +35,10 @@ func (db *DB) TagsOf(scope schema.Scope, name string) map[string]string {
 	if t == nil {
 		return nil
 	}
-	tags := map[string]string{}
-	for _, tag := range t.desc.Load().def.Settings.Tags {
-		tags[tag.Key] = tag.Value
-	}
-	return tags
+	return tagMap(t.desc.Load().def.Settings.Tags)
 }
+
+// OnTagsChanged registers what is called when the tags of a table that has a stream
+// were changed, with the stream's ARN, after the change is durable. It is called
+// before the first request.
+func (db *DB) OnTagsChanged(call func(streamARN string)) { db.tagsChanged = call }

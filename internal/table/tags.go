@@ -24,11 +24,11 @@ type TagsResult struct {
 	Next string // NextToken; empty: absent
 }
 
-// TagResource adds tags to a table, or changes their values. Extension tags are
-// checked: that of retention counts for the next stream that the table is given, that
-// of shards only when a table is made.
+// TagResource adds tags to a table, or changes their values. Millstream's own settings
+// are checked. They take effect at once, but for two: retention counts for the next
+// stream that the table is given, shards only when a table is made.
 func (db *DB) TagResource(ctx context.Context, scope schema.Scope, r *request.TagResource) (*Tagged, error) {
-	if _, _, e := extensions(r.Tags); e != nil {
+	if e := checkSettings(r.Tags); e != nil {
 		return nil, e
 	}
 	return db.changeTags(ctx, scope, &r.Resource, func(tags []request.Tag) ([]request.Tag, *awserr.Error) {
@@ -57,6 +57,7 @@ func (db *DB) changeTags(ctx context.Context, scope schema.Scope, r *request.Res
 	if r.Scope != scope {
 		return nil, awserr.ResourceOfOther(r.ARN)
 	}
+	var streamARN string
 	err := db.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		t, e := db.forChange(scope, r.Table, db.now().UnixMilli())
 		if e != nil {
@@ -71,6 +72,9 @@ func (db *DB) changeTags(ctx context.Context, scope schema.Scope, r *request.Res
 			return nil, e
 		}
 		next.def.Settings.Tags = tags
+		if next.stream != nil {
+			streamARN = next.stream.ARN
+		}
 		if err := putDefinition(b, &next.def); err != nil {
 			return nil, err
 		}
@@ -82,6 +86,9 @@ func (db *DB) changeTags(ctx context.Context, scope schema.Scope, r *request.Res
 	})
 	if err != nil {
 		return nil, err
+	}
+	if streamARN != "" && db.tagsChanged != nil {
+		db.tagsChanged(streamARN)
 	}
 	return &Tagged{}, nil
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/millstreamdb/millstream/internal/setting"
 )
 
 // settings are the properties that SAM's functions and Lambda's own share.
@@ -164,6 +166,7 @@ func (f *function) checkImage(c *preparation) {
 }
 
 func (f *function) prepared(c *preparation) {
+	c.checkTags(setting.Function)
 	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
 	f.renewRuntime()
 	if f.Role == "" || !strings.HasPrefix(f.Role, "arn:") { // roles are not looked at

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/millstreamdb/millstream/internal/setting"
 )
 
 // mappingProperties are those that AWS::Lambda::EventSourceMapping and SAM's
@@ -42,6 +44,7 @@ func prepareMapping(c *preparation) step {
 		Tags              []tag
 	}
 	c.into(&p)
+	c.checkTags(setting.Mapping)
 	m := &mapping{mappingProperties: p.mappingProperties, stream: p.EventSourceArn, tags: tagMap(p.Tags)}
 	if p.DestinationConfig != nil && p.DestinationConfig.OnFailure != nil {
 		m.destination = aws.ToString(p.DestinationConfig.OnFailure.Destination)

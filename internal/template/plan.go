@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/setting"
 )
 
 // Options say what a template leaves open.
@@ -289,6 +291,29 @@ func tagMap(tags []tag) map[string]string {
 		m[t.Key] = t.Value
 	}
 	return m
+}
+
+// checkTags refuses tags that look like Millstream's own settings and are not, or have no
+// value of theirs.
+func (c *preparation) checkTags(level setting.Level) {
+	tags := c.props.get("Tags")
+	if tags == nil {
+		return
+	}
+	check := func(line int, key, value *node) {
+		if key == nil || value == nil || value.kind != scalar {
+			return // told of when the properties are decoded
+		}
+		if f := setting.Check(level, key.text, value.text); f != nil {
+			c.problems.add(line, "%s: %s", c.r.id, f.Error())
+		}
+	}
+	for _, one := range tags.list {
+		check(one.line, one.get("Key"), one.get("Value"))
+	}
+	for i, key := range tags.keys {
+		check(tags.vals[i].line, text(tags.vals[i].line, key), tags.vals[i])
+	}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

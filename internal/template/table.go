@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/millstreamdb/millstream/internal/setting"
 )
 
 // tableProperties are those of AWS::DynamoDB::Table.
@@ -49,6 +51,7 @@ type globalIndex struct {
 func prepareTable(c *preparation) step {
 	t := &table{}
 	c.into(&t.props)
+	c.checkTags(setting.Table)
 	t.props.TableName = c.plan.name(c.r.id, t.props.TableName)
 	return t
 }
@@ -65,6 +68,7 @@ func prepareSimpleTable(c *preparation) step {
 		SSESpecification, PointInTimeRecoverySpecification ignored
 	}
 	c.into(&p)
+	c.checkTags(setting.Table)
 	name, typ := "id", ddb.ScalarAttributeTypeS
 	if p.PrimaryKey != nil {
 		name = p.PrimaryKey.Name
@@ -405,7 +409,7 @@ func tagChanges(is, want map[string]string) (set map[string]string, unset []stri
 		}
 	}
 	for _, k := range sortedKeys(is) {
-		if _, wanted := want[k]; !wanted && strings.HasPrefix(k, "millstream:") {
+		if _, wanted := want[k]; !wanted && setting.Ours(k) {
 			unset = append(unset, k)
 		}
 	}

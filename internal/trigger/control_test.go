@@ -98,7 +98,8 @@ func TestCreateErrors(t *testing.T) {
 		{"metrics of others", func(r *CreateRequest) { r.MetricsConfig = &MetricsConfig{Metrics: []string{"KafkaMetrics"}} },
 			"InvalidParameterValueException: Unsupported MetricsConfig parameter for given event source mapping type"},
 		{"tag", func(r *CreateRequest) { r.Tags = map[string]string{"millstream:speed": "5"} },
-			"InvalidParameterValueException: The tag millstream:speed is not supported by this version of Millstream: leave it out"},
+			"InvalidParameterValueException: The tag millstream:speed is none of Millstream's settings; a mapping takes millstream:on-failure, millstream:exactly-once, " +
+				"millstream:start, millstream:batching-window, millstream:tumbling-window, millstream:max-in-flight, millstream:rate"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -30,7 +30,7 @@ func TestTags(t *testing.T) {
 			"millstream:rate=NaN":                  "calls a second",
 			"millstream:start=yesterday":           "snapshot, or a time",
 			"millstream:exactly-once=yes":          "true or false",
-			"millstream:nothing=1":                 "not supported by this version",
+			"millstream:nothing=1":                 "is none of Millstream's settings",
 			"millstream:tumbling-window=60 factor": "ParallelizationFactor",
 		} {
 			key, value, _ := strings.Cut(tag, "=")
