@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -405,5 +404,3 @@ func isStream(arn string) bool {
 	_, _, _, ok := schema.ParseStreamARN(arn)
 	return ok
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
