@@ -206,13 +206,15 @@ with_peers() {
 	return $status
 }
 
-# planted switches each bug on that is kept in the tree; its detector must fire.
+# planted switches each bug on that is kept in test/planted; its detector must fire.
 planted() {
 	local out="$work/planted.out" packages
 	packages="$(grep -rl --include='*_test.go' '^//go:build plantedbugs' . | xargs -n1 dirname | sort -u)"
 	[ -n "$packages" ] || { echo "no planted bug is in the tree"; return 1; }
 	# shellcheck disable=SC2086 # one word a package
-	go test -count=1 -v -tags plantedbugs -run 'Planted' $packages >"$out" 2>&1
+	test/planted/overlay "$work/planted" || return 1
+	go vet -overlay "$work/planted/overlay.json" -tags plantedbugs ./... || return 1
+	go test -count=1 -v -overlay "$work/planted/overlay.json" -tags plantedbugs -run 'Planted' $packages >"$out" 2>&1
 	local status=$?
 	grep -E '^(=== RUN|--- |ok|FAIL|PASS)' "$out" | grep -v '=== RUN' || true
 	[ $status -eq 0 ] || { cat "$out"; return 1; }

@@ -60,7 +60,7 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 		return nil
 	}
 	size := uint64(pb.Len())
-	if s.durability != Sync || plantedSyncDoesNothing() {
+	if s.durability != Sync {
 		return s.applyUnsynced(c, pb, size)
 	}
 

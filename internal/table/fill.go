@@ -166,9 +166,7 @@ func (db *DB) fillItems(t *Table, id uint64, items []item.Item) (last []byte, er
 	for _, it := range items {
 		tx.add(t, d, it)
 	}
-	if !planted("fill-unlocked") {
-		tx.lock()
-	}
+	tx.lock()
 	for i := range items {
 		it, err := tx.load(i, false)
 		if err != nil {

@@ -130,12 +130,7 @@ func (tx *Tx) index(b *store.Batch, o *op) error {
 		if has {
 			d.items++
 			d.bytes += int64(new.Size())
-			into := b
-			if planted("entry-apart") {
-				into = tx.db.store.NewBatch()
-				defer func() { _ = tx.db.store.Write(into) }()
-			}
-			into.Set(newKey, new)
+			b.Set(newKey, new)
 		}
 		if d.items != 0 || d.bytes != 0 {
 			tx.deltas = append(tx.deltas, d)

@@ -348,7 +348,7 @@ func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*Qu
 			return nil, err
 		}
 	}
-	if o.consistent && !planted("scan-early") {
+	if o.consistent {
 		if err := db.store.Barrier(ctx); err != nil {
 			return nil, err
 		}

@@ -144,9 +144,7 @@ func (db *DB) SplitShards(ctx context.Context, scope schema.Scope, name, shard s
 		if err := putDefinition(b, &next.def); err != nil {
 			return nil, err
 		}
-		if !planted("split-unlocked") {
-			t.lockExclusive()
-		}
+		t.lockExclusive()
 		var of []stream.Succession
 		for no, into := range pieces {
 			if into != nil && old.stream != nil {
@@ -155,12 +153,11 @@ func (db *DB) SplitShards(ctx context.Context, scope schema.Scope, name, shard s
 		}
 		var err error
 		if shown, err = t.succeed(b, &next, of); err != nil {
-			unlockUnlessPlanted(t)
+			t.mu.Unlock()
 			return nil, err
 		}
-		plantedPause("split-unlocked")
 		return func(applied bool) {
-			defer unlockUnlessPlanted(t)
+			defer t.mu.Unlock()
 			if !applied {
 				return
 			}
@@ -183,12 +180,6 @@ func (db *DB) SplitShards(ctx context.Context, scope schema.Scope, name, shard s
 		shown.Durable()
 	}
 	return ids, nil
-}
-
-func unlockUnlessPlanted(t *Table) {
-	if !planted("split-unlocked") {
-		t.mu.Unlock()
-	}
 }
 
 // succeed ends shards and puts their children into d. The totals that their log

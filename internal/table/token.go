@@ -50,9 +50,6 @@ type runningTokens struct {
 
 // begin reports false when the token is in use already.
 func (r *runningTokens) begin(suffix []byte) bool {
-	if planted("replay-early") {
-		return true
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, running := r.set[string(suffix)]; running {
@@ -130,10 +127,8 @@ func (db *DB) once(ctx context.Context, scope schema.Scope, r *request.TransactW
 	if now, ageing := db.streams.Clock().Now(); ageing && now.UnixMilli() >= expiry {
 		return run(t)
 	}
-	if !planted("replay-early") {
-		if err := db.store.Barrier(ctx); err != nil {
-			return nil, err
-		}
+	if err := db.store.Barrier(ctx); err != nil {
+		return nil, err
 	}
 	if digest != t.digest {
 		return nil, awserr.TokenMismatch()

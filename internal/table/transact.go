@@ -269,14 +269,11 @@ func (db *DB) TransactGetItems(ctx context.Context, scope schema.Scope, r *reque
 		_ = tx.release()
 		return nil, e
 	}
-	if !planted("read-unlocked") {
-		tx.lock()
-	}
+	tx.lock()
 	res := &TransactGetResult{Items: make([]item.Item, len(r.Gets))}
 	use := usage{kind: "Read", asked: r.ReturnConsumedCapacity}
 	size := 0
 	for i := range r.Gets {
-		plantedPause("read-unlocked")
 		it, err := tx.load(i, false)
 		if err != nil {
 			_ = tx.release()

@@ -95,7 +95,6 @@ func (db *DB) expire(t *Table, ttl *timeToLive, entries [][]byte) (on bool, err 
 	for _, key := range entries {
 		tx.addStored(t, d, key[expiryPrefix:])
 	}
-	plantedPause("sweep-unchecked")
 	tx.lock()
 	for i, key := range entries {
 		old, err := tx.load(i, false)
@@ -104,7 +103,7 @@ func (db *DB) expire(t *Table, ttl *timeToLive, entries [][]byte) (on bool, err 
 			return false, err
 		}
 		second, expires := ttl.expiry(old)
-		if planted("sweep-unchecked") && old != nil || expires && bytes.Equal(ttl.appendExpiryKey(nil, second, tx.key(i)), key) {
+		if expires && bytes.Equal(ttl.appendExpiryKey(nil, second, tx.key(i)), key) {
 			tx.put(i, nil)
 		}
 	}

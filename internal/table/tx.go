@@ -25,9 +25,6 @@ type stripe struct {
 
 // wait returns when what the last commit of the stripe wrote is durable.
 func (s *stripe) wait() error {
-	if planted("answer-early") {
-		return nil
-	}
 	if c := s.last.Load(); c != nil && !c.Done() {
 		return c.Wait()
 	}
@@ -55,11 +52,12 @@ type partition struct {
 type Tx struct {
 	db      *DB
 	ops     []op
-	tables  []*Table     // locked, ascending by id
-	stripes []uint16     // locked, ascending
-	keys    []byte       // storage keys of ops, back to back
-	parts   []opPart     // partitions to be written, in lock order; scratch of commit
-	deltas  []indexDelta // of the indexes' counts; scratch of commit
+	tables  []*Table         // locked, ascending by id
+	stripes []uint16         // locked, ascending
+	keys    []byte           // storage keys of ops, back to back
+	parts   []opPart         // partitions to be written, in lock order; scratch of commit
+	deltas  []indexDelta     // of the indexes' counts; scratch of commit
+	recs    []*stream.Record // one an op, nil for none; scratch of commit
 	locked  bool
 
 	// What a caller commits in the same batch beside items (a client token, a
@@ -109,7 +107,8 @@ func (tx *Tx) recycle() {
 	clear(tx.parts)
 	clear(tx.rows)
 	clear(tx.deltas)
-	*tx = Tx{deltas: tx.deltas[:0], ops: tx.ops[:0], tables: tx.tables[:0], stripes: tx.stripes[:0], keys: tx.keys[:0], parts: tx.parts[:0], rows: tx.rows[:0]}
+	clear(tx.recs)
+	*tx = Tx{deltas: tx.deltas[:0], recs: tx.recs[:0], ops: tx.ops[:0], tables: tx.tables[:0], stripes: tx.stripes[:0], keys: tx.keys[:0], parts: tx.parts[:0], rows: tx.rows[:0]}
 	if cap(tx.keys) <= 64<<10 {
 		txPool.Put(tx)
 	}
@@ -234,12 +233,48 @@ func (tx *Tx) release() error {
 // with the caller's rows. It returns once that, and everything that the reads
 // showed, is durable. What changes nothing is not written; a Tx in which nothing
 // changes, without rows, is released.
+//
+// The order is what P1 to P3 stand on: the commit is noted in the stripes before it
+// is applied, so that whoever sees it can wait for it; numbers are taken and applied
+// under one lock, so that their order is the log's; locks go before the sync.
 func (tx *Tx) commit() error {
-	db := tx.db
-	b := db.store.NewBatch()
-	var recBuf [4]*stream.Record
-	recs := recBuf[:0]
-	changed := len(tx.rows)+len(tx.removed) > 0
+	b := tx.db.store.NewBatch()
+	changed, err := tx.derive(b)
+	if err != nil || !changed {
+		b.Close()
+		if e := tx.release(); err == nil {
+			err = e
+		}
+		return err
+	}
+
+	c := tx.announce()
+	tx.lockParts()
+	tx.stamp(b)
+	err = tx.db.store.Apply(c, b)
+	tx.unlockParts()
+	tx.unlock()
+	if tx.applied != nil {
+		tx.applied()
+	}
+
+	if err == nil {
+		err = tx.db.store.Sync(c)
+	}
+	b.Close()
+	if err == nil {
+		tx.show()
+	}
+	tx.recycle()
+	return err
+}
+
+// derive puts all that follows from the items into the batch but what needs the
+// partitions' locks: the caller's rows, the items, their entries in indexes. The
+// stream records are built, and wait for their numbers in tx.recs, one an op.
+// changed reports whether there is anything to write.
+func (tx *Tx) derive(b *store.Batch) (changed bool, err error) {
+	changed = len(tx.rows)+len(tx.removed) > 0
 	for _, r := range tx.rows {
 		b.Set(r.Key, r.Value)
 	}
@@ -251,61 +286,63 @@ func (tx *Tx) commit() error {
 		var r *stream.Record
 		if o.changed {
 			changed = true
-			into := b
-			if i > 0 && planted("torn-transaction") {
-				into = db.store.NewBatch()
-				defer func() { _ = db.store.Write(into) }()
-			}
-			if o.new == nil {
-				into.Delete(tx.key(i))
-			} else {
-				into.Set(tx.key(i), o.new)
-			}
-			tx.putExpiry(b, i)
-			if st := o.desc.stream; st != nil {
-				attrs := o.new
-				if attrs == nil {
-					attrs = o.old
-				}
-				r = st.NewRecord(stream.Change{
-					Keys: o.desc.def.Keys.Extract(attrs), Old: o.old, New: o.new, KeyHash: o.keyHash, Expired: tx.expired, Cause: tx.cause,
-				})
-			}
-			tx.touch(o.table, o.part)
-			if len(o.desc.def.Indexes) > 0 {
-				if err := tx.index(b, o); err != nil {
-					b.Close()
-					_ = tx.release()
-					return err
-				}
+			if r, err = tx.deriveItem(b, i); err != nil {
+				return changed, err
 			}
 		}
 		if o.fill != 0 {
 			wrote, err := tx.fillEntry(b, o)
 			if err != nil {
-				b.Close()
-				_ = tx.release()
-				return err
+				return changed, err
 			}
 			if wrote {
 				tx.touch(o.table, o.part)
 			}
 		}
-		recs = append(recs, r)
+		tx.recs = append(tx.recs, r)
 	}
-	if !changed {
-		b.Close()
-		return tx.release()
-	}
+	return changed, nil
+}
 
-	c := db.store.Begin()
+// deriveItem puts an item that changes into the batch, with its entries, and builds
+// its record; nil when its table has no stream.
+func (tx *Tx) deriveItem(b *store.Batch, i int) (r *stream.Record, err error) {
+	o := &tx.ops[i]
+	if o.new == nil {
+		b.Delete(tx.key(i))
+	} else {
+		b.Set(tx.key(i), o.new)
+	}
+	tx.putExpiry(b, i)
+	if st := o.desc.stream; st != nil {
+		attrs := o.new
+		if attrs == nil {
+			attrs = o.old
+		}
+		r = st.NewRecord(stream.Change{
+			Keys: o.desc.def.Keys.Extract(attrs), Old: o.old, New: o.new, KeyHash: o.keyHash, Expired: tx.expired, Cause: tx.cause,
+		})
+	}
+	tx.touch(o.table, o.part)
+	if len(o.desc.def.Indexes) > 0 {
+		err = tx.index(b, o)
+	}
+	return r, err
+}
+
+// announce notes a new commit in the stripes, before it can be seen.
+func (tx *Tx) announce() *store.Commit {
+	c := tx.db.store.Begin()
 	for _, s := range tx.stripes {
-		db.stripes[s].last.Store(c)
+		tx.db.stripes[s].last.Store(c)
 	}
-	for _, p := range tx.parts {
-		p.table.parts[p.no].mu.Lock()
-	}
-	nowMS := db.now().UnixMilli()
+	return c
+}
+
+// stamp gives the records their numbers, and puts them and the new counts into the
+// batch. The partitions' locks are held until it is applied.
+func (tx *Tx) stamp(b *store.Batch) {
+	nowMS := tx.db.now().UnixMilli()
 	for i := range tx.ops {
 		o := &tx.ops[i]
 		if !o.changed {
@@ -319,15 +356,8 @@ func (tx *Tx) commit() error {
 		if o.new == nil {
 			p.items--
 		}
-		if r := recs[i]; r != nil {
-			into := b
-			if planted("record-apart") {
-				into = db.store.NewBatch()
-			}
-			o.desc.open[o.part].Append(into, r, nowMS, p.items, p.bytes)
-			if into != b {
-				defer func() { _ = db.store.Write(into) }()
-			}
+		if r := tx.recs[i]; r != nil {
+			o.desc.open[o.part].Append(b, r, nowMS, p.items, p.bytes)
 		}
 	}
 	for i := range tx.deltas {
@@ -335,39 +365,30 @@ func (tx *Tx) commit() error {
 		d.table.parts[d.part].count(d)
 	}
 	for _, op := range tx.parts {
+		p := op.table.parts[op.no]
 		if tx.indexed(op) {
-			p := op.table.parts[op.no]
 			b.Set(p.indexHead, appendIndexHead(nil, p.indexes))
 		}
 		if op.table.desc.Load().stream == nil {
-			p := op.table.parts[op.no]
 			b.Set(p.head, appendHead(nil, p.items, p.bytes))
 		}
 	}
-	if planted("stamp-late") {
-		tx.unlockParts()
-		plantedPause("stamp-late")
+}
+
+// show lets readers of the streams see the records.
+func (tx *Tx) show() {
+	for i, r := range tx.recs {
+		if r != nil {
+			o := &tx.ops[i]
+			o.desc.open[o.part].Committed(r)
+		}
 	}
-	err := db.store.Apply(c, b)
-	if !planted("stamp-late") {
-		tx.unlockParts()
+}
+
+func (tx *Tx) lockParts() {
+	for _, p := range tx.parts {
+		p.table.parts[p.no].mu.Lock()
 	}
-	if planted("show-early") {
-		tx.committed(recs)
-	}
-	tx.unlock()
-	if tx.applied != nil {
-		tx.applied()
-	}
-	if err == nil {
-		err = db.store.Sync(c)
-	}
-	b.Close()
-	if err == nil {
-		tx.committed(recs)
-	}
-	tx.recycle()
-	return err
 }
 
 func (tx *Tx) unlockParts() {
@@ -384,16 +405,6 @@ func (tx *Tx) indexed(p opPart) bool {
 		}
 	}
 	return false
-}
-
-// committed lets readers of the streams see the records.
-func (tx *Tx) committed(recs []*stream.Record) {
-	for i, r := range recs {
-		if r != nil {
-			o := &tx.ops[i]
-			o.desc.open[o.part].Committed(r)
-		}
-	}
 }
 
 // touch notes a partition to be locked, keeping the list in lock order.
