@@ -80,13 +80,63 @@ func ExistsOfOne() *Error {
 	return Validation("EXISTS() must contain a single item read with additional condition")
 }
 
-// IndexInTransaction is for a read of an index there. (Not on record of AWS.)
+// IndexInTransaction is for a read of an index there.
 func IndexInTransaction() *Error {
 	return Validation("Reads on indices are not supported within transactions.")
 }
 
-// IndexWrite is for a write to an index. (Not on record of AWS.)
+// IndexWrite is for an UPDATE or DELETE of an index.
 func IndexWrite() *Error { return Validation("This operation is not supported on an index") }
+
+// InsertIntoPath is for an INSERT INTO an index; at is the place of the table's name.
+func InsertIntoPath(at string) *Error {
+	return Validation("FROM clause may only contain a single table name in data manipulation statements at " + at)
+}
+
+// PathTooLong and EmptyPathComponent are for what FROM names; the second for any name.
+func PathTooLong() *Error {
+	return Validation("A path may contain at most 2 components in the FROM clause")
+}
+
+// EmptyPathComponent: see PathTooLong.
+func EmptyPathComponent() *Error { return Validation("Path component cannot be an empty string") }
+
+// StatementIndexNotFound is NoSuchIndex in a statement.
+func StatementIndexNotFound() *Error {
+	return Validation("The table does not have the specified index")
+}
+
+// StatementConsistentIndex is ConsistentGlobalIndex in a statement.
+func StatementConsistentIndex() *Error {
+	return Validation("Strongly consistent read is not supported on Global Secondary Indexes")
+}
+
+// StatementMultiKeys is for a SELECT from an index with several attributes in one of
+// its keys.
+func StatementMultiKeys() *Error {
+	return Validation("PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE keys.")
+}
+
+// OverlappingKeys is for branches of OR, or members of IN, that reach one item.
+func OverlappingKeys() *Error {
+	return Validation("Overlapping conditions with range keys are not supported in where clause")
+}
+
+// KeyTwice is for a write that names two values of one key attribute.
+func KeyTwice(name string) *Error {
+	return Validation("Multiple conditions on same key " + name + ". Only single item Update/Insert/Delete are supported")
+}
+
+// KeyValueType is for a key condition with a value that no key has; kind is such as
+// "M".
+func KeyValueType(name, kind string) *Error {
+	return Validation("Key value must be of type S, N, or B. Key name: " + name + ", Key type: " + kind)
+}
+
+// KeyValueMismatch is for one of another type than the key's.
+func KeyValueMismatch(name string) *Error {
+	return Validation("Key attribute's data type should match its data type in table's schema: Key " + name)
+}
 
 // Aliasing is for a table, or an attribute selected, with another name.
 func Aliasing() *Error { return Validation("Aliasing is not supported") }
@@ -127,9 +177,12 @@ func LiteralUnder(e *Error, under string) *Error { return Validation(e.Message +
 // EmptyBag and MixedBag are for sets that DynamoDB does not have.
 func EmptyBag() *Error { return Validation("Empty bags are not supported") }
 
-// MixedBag: see EmptyBag.
-func MixedBag() *Error {
-	return Validation("Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags")
+// MixedBag: see EmptyBag. at is the place of the member, empty in a set of numbers.
+func MixedBag(at string) *Error {
+	if at != "" {
+		at = " at " + at
+	}
+	return Validation("Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags" + at)
 }
 
 // DuplicateNumbers is for a set of numbers that names one twice.
@@ -150,6 +203,18 @@ func TupleRequired() *Error {
 // NotBoolean is for a WHERE that is no condition. (Not on record of AWS.)
 func NotBoolean() *Error {
 	return Validation("WHERE clause must contain an expression that resolves to a boolean")
+}
+
+// TypeUnsupported is for IS with a type that attributes do not have; name is the
+// parser's for it.
+func TypeUnsupported(name, at string) *Error {
+	return Validation("Unsupported data type for IS operator: " + name +
+		". Supported data types are [MISSING, NULL, BOOLEAN, BLOB, STRING, NUMERIC, STRUCT, TUPLE, LIST] at " + at)
+}
+
+// IsOfFunction is for IS behind a function.
+func IsOfFunction() *Error {
+	return Validation("The left hand side argument to IS must be a Variable Reference, Literal, or Path")
 }
 
 // MissingCompared is for MISSING as an operand. (Not on record of AWS.)
@@ -173,6 +238,12 @@ func OrderWithoutHash() *Error {
 // OrderByOther is for ORDER BY another attribute than of the key.
 func OrderByOther(attribute string) *Error {
 	return Validation("Attribute " + attribute + " in ORDER BY clause must be part of the primary key")
+}
+
+// OrderByValue is for ORDER BY something that is no attribute; what is "PATH", or the
+// text of a string.
+func OrderByValue(what, at string) *Error {
+	return Validation("Argument to ORDER BY must be of type VariableReference. Type: " + what + " at " + at)
 }
 
 // OrderOfSeveral is for several partition keys in the order of the sort key.

@@ -92,6 +92,7 @@ func (b *Builder) Compare(operator string, left, right Operand) Term {
 func (b *Builder) Between(what, lower, upper Operand) Term {
 	n := &node{op: opBetween, args: operands([]Operand{what, lower, upper})}
 	b.p.operators++
+	b.p.checkDistinct(faultCondition, n.name(), n.args)
 	b.p.checkOrdered(n)
 	b.p.checkBounds(&n.args[1], &n.args[2])
 	return Term{n}
@@ -100,7 +101,9 @@ func (b *Builder) Between(what, lower, upper Operand) Term {
 // In holds when what equals one of list.
 func (b *Builder) In(what Operand, list []Operand) Term {
 	b.p.operators++
-	return Term{&node{op: opIn, args: operands(append([]Operand{what}, list...))}}
+	n := &node{op: opIn, args: operands(append([]Operand{what}, list...))}
+	b.p.checkDistinct(faultCondition, n.name(), n.args)
+	return Term{n}
 }
 
 // Test is a function that is a condition, such as begins_with.

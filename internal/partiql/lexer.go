@@ -47,7 +47,7 @@ func scan(src string, pos int) token {
 	switch c := src[pos]; {
 	case c == '\'' || c == '"':
 		s, to, ok := scanQuoted(src, pos)
-		if !ok || c == '"' && s == "" {
+		if !ok {
 			return token{kind: illegal, pos: pos}
 		}
 		k := text

@@ -81,7 +81,11 @@ func (p *parser) constant(under string, depth int) (item.Value, *awserr.Error) {
 	case t.is("missing"):
 		return nil, awserr.UnsupportedInLiteral("Missing", under, at(p.src, t))
 	case t.kind == word && p.peek.sym("("):
-		return nil, awserr.UnsupportedInLiteral(strings.ToLower(t.s), under, at(p.src, t))
+		name := strings.ToLower(t.s)
+		if under != "root" {
+			name = "Call"
+		}
+		return nil, awserr.UnsupportedInLiteral(name, under, at(p.src, t))
 	}
 	return nil, p.unexpected()
 }
@@ -126,7 +130,7 @@ func (p *parser) tuple(under string, value func(name string) (item.Value, *awser
 		}
 		switch {
 		case name.s == "":
-			return nil, awserr.AttributeNameEmpty()
+			p.refuse(awserr.EmptyPathComponent())
 		case !utf8.ValidString(name.s):
 			return nil, awserr.Malformed("")
 		case seen[name.s]:
@@ -162,14 +166,33 @@ func (p *parser) number(under string) (item.Value, *awserr.Error) {
 		return nil, awserr.Malformed("")
 	}
 	p.next()
+	if wraps(s) {
+		p.refuse(awserr.LiteralUnder(awserr.NumberUnderflow(), under))
+		return item.Number("0"), nil
+	}
 	if negative {
 		s = "-" + s
 	}
 	v, e := item.ParseNumber([]byte(s))
 	if e != nil {
-		return nil, awserr.LiteralUnder(e, under)
+		p.refuse(awserr.LiteralUnder(e, under))
+		return item.Number("0"), nil
 	}
 	return v, nil
+}
+
+// wraps reports whether the exponent of a number, written as one digit before the
+// point, does not fit 32 bits though its scale does: AWS's parser then takes it for a
+// negative one.
+func wraps(s string) bool {
+	mantissa, e, found := strings.Cut(strings.ToLower(s), "e")
+	if !found {
+		return false
+	}
+	exponent, err := strconv.ParseInt(e, 10, 64)
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	return err == nil && digits != "" && int64(len(digits))-int64(len(fraction))+exponent >= math.MaxInt32
 }
 
 // readable reports whether exponent and scale fit 32 bits, beyond which AWS's
@@ -194,8 +217,10 @@ func readable(s string) bool {
 func (p *parser) bag(under string) (item.Value, *awserr.Error) {
 	p.next() // <<
 	var shown []string
+	var starts []token
 	elems, e := p.sequence(">>", func(i int) (item.Value, *awserr.Error) {
 		start := p.tok
+		starts = append(starts, start)
 		v, e := p.constant(under, item.MaxDepth)
 		if e == nil {
 			shown = append(shown, strings.Trim(p.src[start.pos:p.last], "'"))
@@ -206,24 +231,32 @@ func (p *parser) bag(under string) (item.Value, *awserr.Error) {
 		return nil, e
 	}
 	if len(elems) == 0 {
-		return nil, awserr.EmptyBag()
+		p.refuse(awserr.EmptyBag())
+		return item.Set(item.SS, item.String("")), nil
 	}
 	set := item.SS
 	if elems[0].Type() == item.N {
 		set = item.NS
 	}
-	for _, v := range elems {
-		if v.Type() != set.Element() {
-			return nil, awserr.MixedBag()
+	for i, v := range elems {
+		if v.Type() == set.Element() {
+			continue
 		}
+		where := ""
+		if set == item.SS {
+			where = at(p.src, starts[i])
+		}
+		p.refuse(awserr.MixedBag(where))
+		return item.Set(item.SS, item.String("")), nil
 	}
 	v := item.Set(set, elems...)
 	if v.Len() < len(elems) {
 		list := "[" + strings.Join(shown, ", ") + "]"
 		if set == item.NS {
-			return nil, awserr.DuplicateNumbers(list, under)
+			p.refuse(awserr.DuplicateNumbers(list, under))
+		} else {
+			p.refuse(awserr.DuplicatesInSet("SS", list))
 		}
-		return nil, awserr.DuplicatesInSet("SS", list)
 	}
 	return v, nil
 }

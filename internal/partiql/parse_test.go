@@ -19,7 +19,7 @@ func plan(src string, params ...item.Value) error {
 	if s.Verb == Select {
 		_, e = s.Plan(&keys)
 	} else {
-		_, e = s.Action(&keys)
+		_, e = s.Action(&keys, true)
 	}
 	if e != nil {
 		return e
@@ -164,7 +164,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		w, e := s.Action(&keys)
+		w, e := s.Action(&keys, true)
 		if e != nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package partiql
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -47,14 +48,17 @@ type Column struct {
 type ordering struct {
 	attribute  string
 	descending bool
+	refused    *awserr.Error // it is no attribute
 }
 
 // condition is a conjunct of WHERE. What it says of one top-level attribute, by
 // which items may be found, is in key.
 type condition struct {
 	term expr.Term
-	key  expr.KeyTerm // Attribute is empty when it is none
-	in   bool         // key is attribute IN Values
+	key  expr.KeyTerm  // Attribute is empty when it is none
+	in   bool          // key is attribute IN Values
+	any  [][]condition // of an OR: the branches, each joined by AND
+	not  bool          // it is what NOT or <> makes of another
 }
 
 type parser struct {
@@ -64,6 +68,7 @@ type parser struct {
 	params    []item.Value
 	used      int
 	b         *expr.Builder
+	refused   *awserr.Error // the first fault that is reported once the whole statement can be read
 }
 
 // Parse reads a statement. Its parameters have been checked as values.
@@ -73,14 +78,16 @@ func Parse(src string, params []item.Value) (*Statement, *awserr.Error) {
 	p.peek = p.scanBehind(p.tok)
 	s, e := p.statement()
 	if e == nil {
-		p.accept(";")
+		another := p.accept(";") && p.tok.kind != end
 		switch {
 		case p.tok.kind == illegal:
 			e = awserr.Malformed("")
+		case another:
+			e = awserr.Malformed("Unexpected token after semicolon. (Only one query is allowed.)")
 		case p.tok.kind != end:
 			e = awserr.Malformed("Unexpected token after expression")
-		case p.used != len(params):
-			e = awserr.ParameterCount()
+		case p.refused != nil:
+			e = p.refused
 		default:
 			e = p.b.Err()
 		}
@@ -155,7 +162,7 @@ func (p *parser) statement() (*Statement, *awserr.Error) {
 		return p.deletion()
 	case t.is("exists") && p.accept("("):
 		if !p.acceptWord("select") {
-			return nil, p.unexpected()
+			return nil, awserr.ExistsOutside()
 		}
 		s, e := p.selection()
 		if e == nil && !p.accept(")") {
@@ -172,7 +179,14 @@ func (p *parser) statement() (*Statement, *awserr.Error) {
 	return nil, awserr.Malformed("Expected data manipulation")
 }
 
-// table parses "table" or "table"."index".
+// refuse notes a fault that comes after those of the grammar.
+func (p *parser) refuse(e *awserr.Error) {
+	if p.refused == nil {
+		p.refused = e
+	}
+}
+
+// table parses "table", or "table"."index" in a SELECT.
 func (p *parser) table(s *Statement, absent string) *awserr.Error {
 	if !p.tok.name() {
 		if absent != "" && p.tok.kind != illegal {
@@ -180,14 +194,29 @@ func (p *parser) table(s *Statement, absent string) *awserr.Error {
 		}
 		return p.unexpected()
 	}
-	s.Table = p.tok.s
+	components, where := []string{p.tok.s}, at(p.src, p.tok)
 	p.next()
-	if p.accept(".") {
+	for p.accept(".") {
 		if !p.tok.name() {
 			return awserr.Malformed("Invalid path dot component")
 		}
-		s.Index = p.tok.s
+		components = append(components, p.tok.s)
 		p.next()
+	}
+	s.Table = components[0]
+	if len(components) > 1 {
+		s.Index = components[1]
+	}
+	switch {
+	case slices.Contains(components, ""):
+		p.refuse(awserr.EmptyPathComponent())
+	case len(components) > 2:
+		p.refuse(awserr.PathTooLong())
+	case len(components) == 1:
+	case s.Verb == Insert:
+		p.refuse(awserr.InsertIntoPath(where))
+	case s.Verb != Select:
+		p.refuse(awserr.IndexWrite())
 	}
 	return nil
 }
@@ -202,6 +231,9 @@ func (p *parser) noAlias() *awserr.Error {
 
 func (p *parser) selection() (*Statement, *awserr.Error) {
 	s := &Statement{Verb: Select}
+	if p.tok.is("from") {
+		return nil, awserr.Malformed("Expected identifier or an expression but found unexpected keyword 'from' in a select list.")
+	}
 	if !p.accept("*") {
 		seen := map[string]bool{}
 		for {
@@ -242,11 +274,23 @@ func (p *parser) selection() (*Statement, *awserr.Error) {
 		p.next()
 		p.next()
 		for {
-			if !p.tok.name() {
+			start := p.tok
+			if !start.name() && start.kind != text {
 				return nil, p.unexpected()
 			}
-			o := ordering{attribute: p.tok.s}
-			p.next()
+			o := ordering{attribute: start.s}
+			switch {
+			case start.kind == text:
+				p.next()
+				o.refused = awserr.OrderByValue(start.s, at(p.src, start))
+			case p.peek.sym("."), p.peek.sym("["):
+				if _, _, e := p.path(); e != nil {
+					return nil, e
+				}
+				o.refused = awserr.OrderByValue("PATH", at(p.src, start))
+			default:
+				p.next()
+			}
 			if !p.acceptWord("asc") {
 				o.descending = p.acceptWord("desc")
 			}
@@ -314,6 +358,9 @@ func (p *parser) update(whereFirst bool) (*Statement, *awserr.Error) {
 			return nil, e
 		}
 	}
+	// What is wrong with a value of WHERE is reported before what is wrong with those of
+	// SET.
+	before := p.refused
 	var steps []expr.Step
 	for {
 		set := p.tok.is("set")
@@ -337,8 +384,13 @@ func (p *parser) update(whereFirst bool) (*Statement, *awserr.Error) {
 	}
 	s.update = p.b.Update(steps)
 	if !whereFirst {
+		inSet := p.refused
+		p.refused = before
 		if e := p.where(s); e != nil {
 			return nil, e
+		}
+		if p.refused == nil {
+			p.refused = inSet
 		}
 	}
 	return s, p.returning(s)
@@ -347,7 +399,7 @@ func (p *parser) update(whereFirst bool) (*Statement, *awserr.Error) {
 func (p *parser) deletion() (*Statement, *awserr.Error) {
 	s := &Statement{Verb: Delete}
 	if !p.acceptWord("from") {
-		return nil, p.unexpected()
+		return nil, awserr.Malformed("Expected FROM after DELETE")
 	}
 	if e := p.table(s, "Expected identifier for simple path"); e != nil {
 		return nil, e
@@ -399,6 +451,9 @@ func (p *parser) path() (path expr.Path, last string, e *awserr.Error) {
 	if !utf8.ValidString(p.tok.s) {
 		return path, "", awserr.Malformed("")
 	}
+	if p.tok.s == "" {
+		return path, "", awserr.EmptyPathComponent()
+	}
 	last = p.tok.s
 	path = expr.NewPath(last)
 	p.next()
@@ -413,6 +468,9 @@ func (p *parser) path() (path expr.Path, last string, e *awserr.Error) {
 			}
 			if !utf8.ValidString(p.tok.s) {
 				return path, "", awserr.Malformed("")
+			}
+			if p.tok.s == "" {
+				return path, "", awserr.EmptyPathComponent()
 			}
 			last = p.tok.s
 			path = path.Field(last)

@@ -127,6 +127,7 @@ type Query struct {
 	ConsistentRead    bool
 	ExclusiveStartKey item.Item // nil: none
 	FilterKeys        bool      // the filter may read key attributes, as that of PartiQL may
+	EntryFilter       bool      // the filter sees what the entries of an index hold, as that of PartiQL does
 }
 
 type Scan struct {
@@ -139,5 +140,6 @@ type Scan struct {
 	ConsistentRead    bool
 	ExclusiveStartKey item.Item
 	Segment           int
-	TotalSegments     int // 0: not parallel
+	TotalSegments     int  // 0: not parallel
+	EntryFilter       bool // as in Query
 }

@@ -31,7 +31,7 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 	if e != nil {
 		return nil, e
 	}
-	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead})
+	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead, r.EntryFilter})
 	if e != nil {
 		return nil, e
 	}
@@ -74,7 +74,7 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 	}
 	return db.page(ctx, s, b, pageOptions{
 		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
-		limit: r.Limit, descending: r.Descending, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes,
+		limit: r.Limit, descending: r.Descending, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: r.EntryFilter,
 	})
 }
 
@@ -229,7 +229,7 @@ func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*Q
 	if e != nil {
 		return nil, e
 	}
-	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead})
+	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead, r.EntryFilter})
 	if e != nil {
 		return nil, e
 	}
@@ -258,7 +258,7 @@ func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*Q
 	}
 	return db.page(ctx, s, b, pageOptions{
 		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
-		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes,
+		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: r.EntryFilter,
 	})
 }
 
@@ -283,6 +283,8 @@ type pageOptions struct {
 	consistent bool
 	fetch      bool // the items of a local index's entries are looked at
 	whole      bool // and answered, not only what the entries hold
+
+	entryFilter bool // the filter sees the entries all the same
 }
 
 // page evaluates the items of a range until the limit, 1 MB or the end.
@@ -322,7 +324,11 @@ func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*Qu
 				}
 				fetched += schema.ReadUnits(stored.Size(), o.consistent)
 			}
-			matches, e := o.filter.Eval(stored)
+			filtered := stored
+			if o.entryFilter {
+				filtered = entry
+			}
+			matches, e := o.filter.Eval(filtered)
 			if e != nil {
 				return nil, e
 			}

@@ -23,7 +23,8 @@ type source struct {
 	rng    []schema.Attribute
 }
 
-// source finds what a request reads. An index cannot be read before it is whole.
+// source finds what a request reads; nil when there is no such index. One cannot be
+// read before it is whole, which is an error too.
 func (db *DB) source(t *Table, indexName string) (*source, *awserr.Error) {
 	s := &source{t: t, d: t.desc.Load()}
 	if indexName == "" {
@@ -39,7 +40,7 @@ func (db *DB) source(t *Table, indexName string) (*source, *awserr.Error) {
 		return nil, awserr.NoSuchIndex(indexName)
 	}
 	if x := s.x; x.Backfilling || x.Passing != nil && x.Passing.Status == statusCreating && x.Passing.on(db.now().UnixMilli()) {
-		return nil, awserr.IndexBackfilling(indexName)
+		return s, awserr.IndexBackfilling(indexName)
 	}
 	s.prefix = indexPrefix(nil, t.id, s.x.ID)
 	s.hash, s.rng = s.x.Hash, s.x.Range
@@ -99,6 +100,7 @@ type reading struct {
 	filter     *expr.Condition
 	projection *expr.Projection
 	consistent bool
+	entries    bool // the filter sees the entries of an index only
 }
 
 // check holds what is asked for against the source. fetch says that entries of a
@@ -113,14 +115,14 @@ func (s *source) check(r *reading) (fetch bool, e *awserr.Error) {
 		return false, nil
 	case s.x.Local:
 		return r.sel == request.SelectAllAttributes || len(s.missing(r.projection.Attributes())) > 0 ||
-			len(s.missing(r.filter.Attributes())) > 0, nil
+			!r.entries && len(s.missing(r.filter.Attributes())) > 0, nil
 	case r.sel == request.SelectAllAttributes:
 		return false, awserr.AllAttributesOfPartialIndex(s.x.Name)
 	}
 	if list := s.missing(r.projection.Attributes()); len(list) > 0 {
 		return false, awserr.NotProjected(s.x.Name, list)
 	}
-	if list := s.missing(r.filter.Attributes()); len(list) > 0 {
+	if list := s.missing(r.filter.Attributes()); len(list) > 0 && !r.entries {
 		return false, awserr.FilterNotProjected(s.x.Name, list)
 	}
 	return false, nil

@@ -46,10 +46,11 @@ type TransactionResult struct {
 
 // plan is a statement with what its table says of it.
 type plan struct {
-	text *request.StatementText
-	s    *partiql.Statement
-	keys *schema.Keys
-	read *schema.Keys // of the index, where a SELECT names one
+	text   *request.StatementText
+	s      *partiql.Statement
+	keys   *schema.Keys
+	read   *schema.Keys // of the index, where a SELECT names one
+	source *source      // the index, where a SELECT names one
 }
 
 func (p *plan) common(c request.ReturnConsumedCapacity) request.Common {
@@ -76,23 +77,53 @@ func (db *DB) locate(ctx context.Context, scope schema.Scope, text *request.Stat
 	}
 	p.keys = &t.desc.Load().def.Keys
 	p.read = p.keys
-	if s.Index == "" || s.Verb != partiql.Select {
+	if s.Index == "" {
 		return p, nil
 	}
-	src, e := db.source(t, s.Index)
-	if e != nil {
+	var e *awserr.Error
+	if p.source, e = db.source(t, s.Index); e != nil {
+		if p.source == nil {
+			e = awserr.StatementIndexNotFound()
+		}
 		return p, e
 	}
-	// An index with several partition key attributes is read whole, with the
-	// conditions as a filter.
-	p.read = &schema.Keys{}
-	if len(src.hash) == 1 {
-		p.read.Hash = src.hash[0]
-		if len(src.rng) > 0 {
-			p.read.Range = src.rng[0]
-		}
-	}
 	return p, nil
+}
+
+// readIndex holds a SELECT against the index that it names, if any.
+func (p *plan) readIndex() *awserr.Error {
+	src := p.source
+	if src == nil {
+		return nil
+	}
+	if len(src.hash) > 1 || len(src.rng) > 1 {
+		return awserr.StatementMultiKeys()
+	}
+	p.read = &schema.Keys{Hash: src.hash[0]}
+	if len(src.rng) > 0 {
+		p.read.Range = src.rng[0]
+	}
+	return nil
+}
+
+// checkIndex checks what a SELECT asks of the index that it names: a global one has
+// only what it projects. A filter sees only that of either kind, and where the
+// partition key is given, AWS refuses one that reads more.
+func (p *plan) checkIndex(read *partiql.Read) *awserr.Error {
+	src := p.source
+	switch {
+	case src == nil:
+		return nil
+	case !src.x.Local && p.text.ConsistentRead:
+		return awserr.StatementConsistentIndex()
+	}
+	if list := src.missing(read.Projection.Attributes()); len(list) > 0 && !src.x.Local {
+		return awserr.NotProjected(src.x.Name, list)
+	}
+	if list := src.missing(read.Filter.Attributes()); len(list) > 0 && read.Keyed {
+		return awserr.FilterNotProjected(src.x.Name, list)
+	}
+	return nil
 }
 
 // ExecuteStatement does one statement.
@@ -111,7 +142,7 @@ func (db *DB) ExecuteStatement(ctx context.Context, scope schema.Scope, r *reque
 	if err != nil {
 		return nil, err
 	}
-	out := &StatementResult{Capacity: res.Capacity}
+	out := &StatementResult{Capacity: res.Capacity, Items: []item.Item{}}
 	if res.Attributes != nil {
 		out.Items = []item.Item{res.Attributes}
 	}
@@ -120,7 +151,7 @@ func (db *DB) ExecuteStatement(ctx context.Context, scope schema.Scope, r *reque
 
 // write does an INSERT, UPDATE or DELETE.
 func (db *DB) write(ctx context.Context, scope schema.Scope, p *plan, c request.ReturnConsumedCapacity) (*WriteResult, error) {
-	w, e := p.s.Action(p.keys)
+	w, e := p.s.Action(p.keys, true)
 	if e != nil {
 		return nil, e
 	}
@@ -150,8 +181,14 @@ func isConditionFailure(err error) bool {
 
 // selectItems reads one page of a SELECT.
 func (db *DB) selectItems(ctx context.Context, scope schema.Scope, p *plan, r *request.ExecuteStatement) (*StatementResult, error) {
+	if e := p.readIndex(); e != nil {
+		return nil, e
+	}
 	read, e := p.s.Plan(p.read)
 	if e != nil {
+		return nil, e
+	}
+	if e := p.checkIndex(read); e != nil {
 		return nil, e
 	}
 	digest := r.Digest()
@@ -193,12 +230,12 @@ func (db *DB) selectPage(ctx context.Context, scope schema.Scope, p *plan, read 
 	if len(read.Queries) == 0 {
 		return db.Scan(ctx, scope, &request.Scan{
 			Common: common, IndexName: p.s.Index, Filter: read.Filter, Projection: read.Projection,
-			Limit: limit, ConsistentRead: r.ConsistentRead, ExclusiveStartKey: start,
+			Limit: limit, ConsistentRead: r.ConsistentRead, ExclusiveStartKey: start, EntryFilter: true,
 		})
 	}
 	return db.Query(ctx, scope, &request.Query{
 		Common: common, IndexName: p.s.Index, KeyCondition: read.Queries[at], Filter: read.Filter, Projection: read.Projection,
-		Limit: limit, ConsistentRead: r.ConsistentRead, ExclusiveStartKey: start, Descending: read.Descending, FilterKeys: true,
+		Limit: limit, ConsistentRead: r.ConsistentRead, ExclusiveStartKey: start, Descending: read.Descending, FilterKeys: true, EntryFilter: true,
 	})
 }
 
@@ -318,11 +355,14 @@ func (p *plan) checkBatched(named map[string]bool) error {
 		return awserr.ExistsOutside()
 	case partiql.Select:
 		var e *awserr.Error
-		if key, e = p.only("BatchExecuteStatement"); e != nil {
+		if key, e = p.only("BatchExecuteStatement"); e == nil {
+			e = partiql.CheckKey(p.keys, key)
+		}
+		if e != nil {
 			return e
 		}
 	default:
-		w, e := p.s.Action(p.keys)
+		w, e := p.s.Action(p.keys, true)
 		if e != nil {
 			return e
 		}
@@ -344,11 +384,17 @@ func (p *plan) checkBatched(named map[string]bool) error {
 
 // only returns the key by which a SELECT reads one item, and nothing else.
 func (p *plan) only(api string) (item.Item, *awserr.Error) {
-	key, rest, ok := p.s.Key(p.keys)
-	if !ok || len(rest) > 0 || p.s.Index != "" {
+	if p.source != nil {
+		if e := p.readIndex(); e != nil {
+			return nil, e
+		}
 		return nil, awserr.SelectOfOne(api)
 	}
-	return key, nil
+	key, ok, e := p.s.Single(p.keys)
+	if e == nil && !ok {
+		e = awserr.SelectOfOne(api)
+	}
+	return key, e
 }
 
 func (db *DB) executeBatched(ctx context.Context, scope schema.Scope, p *plan, c request.ReturnConsumedCapacity) (item.Item, *Capacity, error) {
@@ -430,7 +476,7 @@ func (db *DB) ExecuteTransaction(ctx context.Context, scope schema.Scope, r *req
 	}
 	q := &request.TransactWriteItems{ReturnConsumedCapacity: r.ReturnConsumedCapacity, Token: r.Token, Writes: make([]request.TransactWrite, len(plans))}
 	for i, p := range plans {
-		w, e := p.s.Action(p.keys)
+		w, e := p.s.Action(p.keys, false)
 		if e != nil {
 			return nil, awserr.InStatement(i, e)
 		}
