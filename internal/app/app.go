@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/backend/local"
+	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -68,13 +69,15 @@ type App struct {
 	backend   *local.Backend
 	activity  activity.Hub
 	gateway   *gateway.Service
-	engine    *trigger.Engine
-	workers   *worker.Group
-	door      *server.Server
-	endpoint  atomic.Pointer[string]
-	front     atomic.Pointer[string] // endpoint of the front door
-	panicked  chan struct{}          // closed when a handler panicked
-	cancel    context.CancelFunc
+	// Nothing is loaded, and no network asked, before the first delivery.
+	destinations destination.Clients
+	engine       *trigger.Engine
+	workers      *worker.Group
+	door         *server.Server
+	endpoint     atomic.Pointer[string]
+	front        atomic.Pointer[string] // endpoint of the front door
+	panicked     chan struct{}          // closed when a handler panicked
+	cancel       context.CancelFunc
 }
 
 func (o *Options) fill() (store.Durability, error) {

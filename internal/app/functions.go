@@ -17,7 +17,8 @@ import (
 func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
 		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug,
-		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
+		Destination: &s.destinations,
+		FrontDoor:   func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Observe: func(ob function.Observation) {
 			metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took)
 			s.observeCall(ob)

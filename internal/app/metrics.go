@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 )
@@ -10,11 +11,12 @@ import (
 // newMetrics shows what the rooms count.
 func (s *App) newMetrics() *server.Metrics {
 	return server.NewMetrics(server.Sources{
-		Version:       s.opts.Version,
-		Commits:       func() uint64 { return s.store.Metrics().Commits },
-		StreamRecords: s.streams.Records,
-		HeldBytes:     s.streams.Held,
-		Health:        s.health,
+		Version:          s.opts.Version,
+		Commits:          func() uint64 { return s.store.Metrics().Commits },
+		StreamRecords:    s.streams.Records,
+		HeldBytes:        s.streams.Held,
+		Health:           s.health,
+		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,
 		Mappings: func() []server.MappingStats {
 			statuses, err := s.engine.Statuses(context.Background())
 			if err != nil {

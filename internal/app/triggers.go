@@ -6,7 +6,6 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/awserr"
-	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger"
@@ -14,10 +13,9 @@ import (
 
 func (s *App) newEngine() (*trigger.Engine, error) {
 	return trigger.New(context.Background(), trigger.Options{
-		Backend: s.backend,
-		Invoker: invoker{s},
-		// Nothing is loaded, and no network asked, before the first delivery.
-		Destination: &destination.Clients{},
+		Backend:     s.backend,
+		Invoker:     invoker{s},
+		Destination: &s.destinations,
 		Now:         s.opts.Now,
 		Clock:       s.clock,
 		Tags:        s.tagsOf,

@@ -143,3 +143,9 @@ func LambdaThrottled(reason string, retryAfterSeconds int) *Error {
 func LambdaNotReady(text string) *Error {
 	return &Error{Code: "ResourceNotReadyException", Message: text, Status: http.StatusBadGateway}
 }
+
+// NoEventConfig is the answer for a function, version or alias without settings for Event
+// invocations.
+func NoEventConfig(arn string) *Error {
+	return LambdaNotFound("The function " + arn + " doesn't have an EventInvokeConfig")
+}

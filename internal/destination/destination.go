@@ -1,5 +1,5 @@
-// Package destination hands the documents of records that were given up to SQS
-// queues, SNS topics and S3 buckets: AWS's own, or those of any compatible service.
+// Package destination hands the documents of records that were given up, and of Event
+// invocations that have ended, to SQS queues, SNS topics and S3 buckets: AWS's own, or those of any compatible service.
 // It follows the SDK's standard environment: AWS_ENDPOINT_URL_SQS, _SNS and _S3 (or
 // AWS_ENDPOINT_URL), the credentials, and the shared files. The region is the ARN's.
 package destination
@@ -16,7 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
+	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
 // Clients deliver to all destinations. The zero value is ready; it may be used by
@@ -44,7 +46,7 @@ func (c *Clients) Deliver(ctx context.Context, arn, key string, document []byte)
 	}
 	switch service {
 	case "sqs":
-		return c.send(ctx, cfg, arn, account, name, document)
+		return c.send(ctx, cfg, arn, account, name, &sqs.SendMessageInput{MessageBody: aws.String(string(document))})
 	case "sns":
 		_, err := sns.NewFromConfig(cfg).Publish(ctx, &sns.PublishInput{TopicArn: &arn, Message: aws.String(string(document))})
 		return err
@@ -59,6 +61,43 @@ func (c *Clients) Deliver(ctx context.Context, arn, key string, document []byte)
 		return err
 	}
 	return fmt.Errorf("%s is no queue, topic or bucket", arn)
+}
+
+// DeadLetter sends an event as it came to the queue or topic of an ARN, with attributes of
+// type String; that of ErrorCode is a Number, as Lambda sends it.
+func (c *Clients) DeadLetter(ctx context.Context, arn string, event []byte, attributes map[string]string) error {
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) != 6 {
+		return fmt.Errorf("%s is no ARN", arn)
+	}
+	service, region, account, name := parts[2], parts[3], parts[4], parts[5]
+	cfg, err := c.load(ctx)
+	if err != nil {
+		return err
+	}
+	cfg.Region = region
+	kind := func(attribute string) *string {
+		if attribute == "ErrorCode" {
+			return aws.String("Number")
+		}
+		return aws.String("String")
+	}
+	switch service {
+	case "sqs":
+		in := &sqs.SendMessageInput{MessageBody: aws.String(string(event)), MessageAttributes: map[string]sqstypes.MessageAttributeValue{}}
+		for k, v := range attributes {
+			in.MessageAttributes[k] = sqstypes.MessageAttributeValue{DataType: kind(k), StringValue: &v}
+		}
+		return c.send(ctx, cfg, arn, account, name, in)
+	case "sns":
+		in := &sns.PublishInput{TopicArn: &arn, Message: aws.String(string(event)), MessageAttributes: map[string]snstypes.MessageAttributeValue{}}
+		for k, v := range attributes {
+			in.MessageAttributes[k] = snstypes.MessageAttributeValue{DataType: kind(k), StringValue: &v}
+		}
+		_, err := sns.NewFromConfig(cfg).Publish(ctx, in)
+		return err
+	}
+	return fmt.Errorf("%s is no queue or topic", arn)
 }
 
 // load reads the environment once, and again until it has succeeded.
@@ -79,7 +118,7 @@ func (c *Clients) load(ctx context.Context) (aws.Config, error) {
 	return c.config.Copy(), nil
 }
 
-func (c *Clients) send(ctx context.Context, cfg aws.Config, arn, account, name string, document []byte) error {
+func (c *Clients) send(ctx context.Context, cfg aws.Config, arn, account, name string, message *sqs.SendMessageInput) error {
 	client := sqs.NewFromConfig(cfg)
 	c.mu.Lock()
 	url := c.queues[arn]
@@ -91,7 +130,8 @@ func (c *Clients) send(ctx context.Context, cfg aws.Config, arn, account, name s
 		}
 		url = aws.ToString(out.QueueUrl)
 	}
-	_, err := client.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &url, MessageBody: aws.String(string(document))})
+	message.QueueUrl = &url
+	_, err := client.SendMessage(ctx, message)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {

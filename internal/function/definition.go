@@ -35,6 +35,7 @@ type definition struct {
 	Modified     time.Time                  `json:"modified"`
 	Reserved     *int                       `json:"reserved,omitempty"` // concurrency; nil: none reserved
 	URL          *urlConfig                 `json:"url,omitempty"`
+	Events       map[string]EventConfig     `json:"events,omitempty"` // how Event invocations are tried again, by qualifier
 
 	run GoFunc // of a Go function; never stored
 }

@@ -136,3 +136,14 @@ func (s *Service) Resolve(scope schema.Scope, name string) (arn string, err erro
 	_, arn, err = s.resolve(scope, name, "")
 	return arn, err
 }
+
+// qualifierOf is resolve for those who need the qualifier only; empty when none was given.
+func (s *Service) qualifierOf(scope schema.Scope, name, qualifier string) (string, error) {
+	if _, _, err := s.resolve(scope, name, qualifier); err != nil {
+		return "", err
+	}
+	if d, _ := parseDesignator(name); d.qualifier != "" {
+		return d.qualifier, nil
+	}
+	return qualifier, nil
+}

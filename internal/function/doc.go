@@ -7,6 +7,7 @@
 // and read from memory after that. Code lies in a folder named by the hash of its
 // zip, unpacked once, and is removed when nothing names or runs it any more.
 //
-// Invocations of type Event wait in memory: the queue is bounded, and what is in it
-// when the server ends is lost. (Records of a stream never pass through it.)
+// Invocations of type Event wait on the disk, in rows of the store, until they have
+// succeeded or failed for good and whoever has to be told of it was told. (Records of a
+// stream never pass through that queue.)
 package function

@@ -183,6 +183,9 @@ func (s *Service) run(ctx context.Context, f *live, c runner.Call, queued bool) 
 			return runner.Result{}, err
 		}
 		r, err := s.runner(f)
+		if err == nil && s.ctx.Err() != nil {
+			err = errClosed // every runner is closed for good
+		}
 		if err != nil {
 			f.limit.leave()
 			return runner.Result{}, err

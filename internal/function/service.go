@@ -60,7 +60,7 @@ type Options struct {
 	// IdleTimeout is how long a process may be without work. 0: 5 minutes.
 	IdleTimeout time.Duration
 	Now         func() time.Time // nil: time.Now
-	// Clock measures the waits between attempts of Event invocations; nil: one over
+	// Clock measures the ages of Event invocations and the waits between their attempts; nil: one over
 	// Now. Timeouts and processes are in real time.
 	Clock  *worker.Clock
 	Logger *slog.Logger // nil: none
@@ -71,6 +71,11 @@ type Options struct {
 	Print func([]logs.Line)
 	// Observe is called after every invocation; nil: none.
 	Observe func(Observation)
+	// Destination takes what is told about Event invocations that have ended; nil:
+	// nobody can be told but functions.
+	Destination Destination
+
+	inPlace map[string]GoFunc // what runs in place of stored functions' code, for tests
 }
 
 // Observation is what one invocation looked like from outside.
@@ -95,7 +100,7 @@ type Service struct {
 	host      *process.Host
 	transport *nethttp.Transport
 	tempDir   string // removed by Close
-	async     *asyncQueue
+	events    *eventQueue
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -143,6 +148,9 @@ func Open(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Destination == nil {
+		o.Destination = noDestination{}
+	}
 	if o.Endpoint == nil {
 		o.Endpoint = func() string { return "" }
 	}
@@ -156,7 +164,7 @@ func Open(o Options) (*Service, error) {
 		functions: map[id]*live{}, urls: map[string]*live{}, runners: map[runner.Runner]struct{}{}, listeners: map[int]func(schema.Scope, string){},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.async = newAsyncQueue(s)
+	s.events = newEventQueue(s)
 	if err := s.open(); err != nil {
 		s.cancel()
 		if s.tempDir != "" {
@@ -190,6 +198,7 @@ func (s *Service) open() (err error) {
 	}
 	for _, d := range defs {
 		s.code.acquire(d.CodeHash)
+		d.run = s.opts.inPlace[d.Name]
 		s.install(d)
 	}
 	if err := s.code.sweep(); err != nil {
@@ -200,11 +209,11 @@ func (s *Service) open() (err error) {
 		Credentials: s.opts.Credentials, InitLimit: initLimit, IdleTimeout: s.opts.IdleTimeout, Now: s.opts.Now, Logger: s.opts.Logger,
 		Debug: s.opts.Debug,
 	})
-	return nil
+	return s.events.open()
 }
 
-// Close ends every process, and what the queue of Event invocations holds.
-// Invocations that run end as undelivered or failed.
+// Close ends every process. Invocations that run end as undelivered or failed; those
+// of type Event are tried again by the next Service of the store.
 func (s *Service) Close() error {
 	s.control.Lock() // nothing is installed or retired after this
 	defer s.control.Unlock()
@@ -226,7 +235,7 @@ func (s *Service) Close() error {
 	}
 	g.Wait()
 	s.retiring.Wait()
-	s.async.wait()
+	s.events.close()
 	s.host.Close()
 	s.transport.CloseIdleConnections()
 	err := s.logs.Close()
@@ -255,6 +264,7 @@ func (s *Service) OnChange(f func(scope schema.Scope, name string)) (cancel func
 }
 
 func (s *Service) changed(scope schema.Scope, name string) {
+	s.events.functionChanged(scope, name)
 	s.mu.RLock()
 	calls := make([]func(schema.Scope, string), 0, len(s.listeners))
 	for _, f := range s.listeners {
@@ -276,9 +286,10 @@ type Stats struct {
 
 // Stats returns the present counts.
 func (s *Service) Stats() Stats {
+	queued := s.events.len() // takes its own lock, under which mu may be taken
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	st := Stats{Functions: len(s.functions), Queued: s.async.len()}
+	st := Stats{Functions: len(s.functions), Queued: queued}
 	for r := range s.runners {
 		if p, ok := r.(*process.Pool); ok {
 			all, idle := p.Environments()

@@ -47,8 +47,9 @@ var reservedVariables = []string{
 }
 
 var (
-	rolePattern    = regexp.MustCompile(`^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)
-	envNamePattern = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
+	rolePattern       = regexp.MustCompile(`^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$`)
+	deadLetterPattern = regexp.MustCompile(`^(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*|)$`)
+	envNamePattern    = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
 )
 
 // constraint is AWS's error for one value outside its model.
@@ -102,6 +103,12 @@ func (v *constraints) err() *awserr.Error {
 	}
 }
 
+// deadLetter is the ARN that DeadLetterConfig gives.
+func (s *Settings) deadLetter() string {
+	d := definition{Kept: map[string]json.RawMessage{"DeadLetterConfig": s.DeadLetterConfig}}
+	return d.deadLetter()
+}
+
 // check holds settings against the API's model.
 func (s *Settings) check(v *constraints) {
 	if s.Role != nil && !rolePattern.MatchString(*s.Role) {
@@ -115,6 +122,9 @@ func (s *Settings) check(v *constraints) {
 	v.between(s.MemorySize, "memorySize", 128, 10240)
 	if s.EphemeralStorage != nil {
 		v.between(&s.EphemeralStorage.Size, "ephemeralStorage.size", 512, 10240)
+	}
+	if arn := s.deadLetter(); !deadLetterPattern.MatchString(arn) {
+		v.fail(arn, "deadLetterConfig.targetArn", "Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()")
 	}
 	if s.TracingConfig != nil {
 		v.oneOf(s.TracingConfig.Mode, "tracingConfig.mode", "PassThrough", "Active")
@@ -182,6 +192,11 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 			return err
 		}
 		d.Runtime = *s.Runtime
+	}
+	if arn := s.deadLetter(); arn != "" {
+		if service := strings.SplitN(arn, ":", 4)[2]; service != "sqs" && service != "sns" {
+			return awserr.LambdaInvalidParameter("The dead-letter queue of a function is an SQS queue or an SNS topic, not " + arn + ".")
+		}
 	}
 	kept := map[string]json.RawMessage{}
 	for name, old := range d.Kept {

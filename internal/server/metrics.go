@@ -22,6 +22,10 @@ type Sources struct {
 	HeldBytes     func() int64
 	Mappings      func() []MappingStats
 	Health        func() error
+	// LambdaOperations are the names that LambdaOperation returns; it is empty for
+	// requests that ask for none of them. nil: all are counted as "other".
+	LambdaOperations []string
+	LambdaOperation  func(*http.Request) string
 }
 
 // MappingStats is one event source mapping. The counts never go down while the
@@ -85,7 +89,7 @@ func NewMetrics(sources Sources) *Metrics {
 	for _, op := range streamsOperations {
 		m.targets[streamsTarget+op] = &operation{metrics: m, api: "streams", name: op}
 	}
-	for _, op := range lambdaOperations {
+	for _, op := range sources.LambdaOperations {
 		m.lambda[op] = &operation{metrics: m, api: "lambda", name: op}
 	}
 	for _, op := range adminOperations {

@@ -2,8 +2,10 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,15 @@ func wantLines(t *testing.T, metrics string, lines ...string) {
 }
 
 func TestRequestMetrics(t *testing.T) {
+	names := map[string]string{
+		"POST /2015-03-31/functions/a%3Ab/invocations": "Invoke", "GET /2015-03-31/functions/": "ListFunctions",
+		"DELETE /2015-03-31/event-source-mappings/1234": "DeleteEventSourceMapping",
+	}
 	s := New(Config{
+		Metrics: NewMetrics(Sources{
+			LambdaOperations: slices.Collect(maps.Values(names)),
+			LambdaOperation:  func(r *http.Request) string { return names[r.Method+" "+r.URL.EscapedPath()] },
+		}),
 		DynamoDB: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.Header.Get("X-Test") {
 			case "fail":

@@ -28,52 +28,8 @@ var (
 		UpdateGlobalTableSettings UpdateItem UpdateKinesisStreamingDestination UpdateTable UpdateTableReplicaAutoScaling
 		UpdateTimeToLive`)
 	streamsOperations = strings.Fields(`DescribeStream GetRecords GetShardIterator ListStreams`)
-	lambdaOperations  = strings.Fields(`
-		CreateFunction ListFunctions GetFunction DeleteFunction GetFunctionConfiguration UpdateFunctionConfiguration
-		UpdateFunctionCode Invoke PublishVersion ListVersionsByFunction CreateAlias ListAliases GetAlias UpdateAlias DeleteAlias
-		PutFunctionConcurrency GetFunctionConcurrency DeleteFunctionConcurrency ListTags TagResource UntagResource
-		GetAccountSettings CreateEventSourceMapping ListEventSourceMappings GetEventSourceMapping UpdateEventSourceMapping
-		DeleteEventSourceMapping CreateFunctionUrlConfig GetFunctionUrlConfig UpdateFunctionUrlConfig DeleteFunctionUrlConfig
-		ListFunctionUrlConfigs`)
-	adminOperations = strings.Fields(`version status tail triggers logs settle invoke code shards parked apis`)
+	adminOperations   = strings.Fields(`version status tail triggers logs settle invoke code shards parked apis`)
 )
-
-// lambdaRoutes gives the operation of a method and a path after its date, where
-// {} stands for one part.
-var lambdaRoutes = map[string]string{
-	"POST functions":                  "CreateFunction",
-	"GET functions":                   "ListFunctions",
-	"GET functions/{}":                "GetFunction",
-	"DELETE functions/{}":             "DeleteFunction",
-	"GET functions/{}/configuration":  "GetFunctionConfiguration",
-	"PUT functions/{}/configuration":  "UpdateFunctionConfiguration",
-	"PUT functions/{}/code":           "UpdateFunctionCode",
-	"POST functions/{}/invocations":   "Invoke",
-	"POST functions/{}/versions":      "PublishVersion",
-	"GET functions/{}/versions":       "ListVersionsByFunction",
-	"POST functions/{}/aliases":       "CreateAlias",
-	"GET functions/{}/aliases":        "ListAliases",
-	"GET functions/{}/aliases/{}":     "GetAlias",
-	"PUT functions/{}/aliases/{}":     "UpdateAlias",
-	"DELETE functions/{}/aliases/{}":  "DeleteAlias",
-	"PUT functions/{}/concurrency":    "PutFunctionConcurrency",
-	"GET functions/{}/concurrency":    "GetFunctionConcurrency",
-	"DELETE functions/{}/concurrency": "DeleteFunctionConcurrency",
-	"POST functions/{}/url":           "CreateFunctionUrlConfig",
-	"GET functions/{}/url":            "GetFunctionUrlConfig",
-	"PUT functions/{}/url":            "UpdateFunctionUrlConfig",
-	"DELETE functions/{}/url":         "DeleteFunctionUrlConfig",
-	"GET functions/{}/urls":           "ListFunctionUrlConfigs",
-	"GET tags/{}":                     "ListTags",
-	"POST tags/{}":                    "TagResource",
-	"DELETE tags/{}":                  "UntagResource",
-	"GET account-settings":            "GetAccountSettings",
-	"POST event-source-mappings":      "CreateEventSourceMapping",
-	"GET event-source-mappings":       "ListEventSourceMappings",
-	"GET event-source-mappings/{}":    "GetEventSourceMapping",
-	"PUT event-source-mappings/{}":    "UpdateEventSourceMapping",
-	"DELETE event-source-mappings/{}": "DeleteEventSourceMapping",
-}
 
 // isLambdaPath reports whether path begins with a date, as all of Lambda's do.
 func isLambdaPath(path string) bool {
@@ -100,8 +56,10 @@ func isLambdaPath(path string) bool {
 func (m *Metrics) operation(kind route, r *http.Request) *operation {
 	switch kind {
 	case routeLambda:
-		if op := m.lambda[lambdaOperation(r)]; op != nil {
-			return op
+		if m.sources.LambdaOperation != nil {
+			if op := m.lambda[m.sources.LambdaOperation(r)]; op != nil {
+				return op
+			}
 		}
 		return m.other["lambda"]
 	case routeAdmin:
@@ -125,13 +83,4 @@ func (m *Metrics) operation(kind route, r *http.Request) *operation {
 		return m.sts
 	}
 	return m.other["dynamodb"]
-}
-
-func lambdaOperation(r *http.Request) string {
-	path := strings.Trim(r.URL.EscapedPath()[len("/2015-03-31/"):], "/")
-	parts := strings.SplitN(path, "/", 5)
-	for i := 1; i < len(parts); i += 2 {
-		parts[i] = "{}"
-	}
-	return lambdaRoutes[r.Method+" "+strings.Join(parts, "/")]
 }

@@ -18,4 +18,5 @@ const (
 	SpaceFunction   byte = 0x0c // function: definitions and what belongs to them
 	SpaceUnread     byte = 0x0d // trigger (through its backend): ranges of records that were removed unread
 	SpaceGateway    byte = 0x0e // gateway: HTTP APIs and their routes
+	SpaceEvent      byte = 0x0f // function: Event invocations that have not ended
 )

@@ -59,19 +59,6 @@ func New(functions *function.Service, mappings mappingServer, o Options) *Handle
 	return &Handler{functions: functions, mappings: mappings, opts: o}
 }
 
-// Owns reports whether a path belongs to the Lambda API: it begins with a version
-// that is a date.
-func Owns(path string) bool {
-	if len(path) < 12 || path[0] != '/' || path[11] != '/' {
-		return false
-	}
-	switch path[1:11] {
-	case "2015-03-31", "2014-11-13", "2016-08-19", "2017-03-31", "2017-10-31", "2019-09-30", "2021-10-31":
-		return true
-	}
-	return false
-}
-
 // call is one request, taken apart.
 type call struct {
 	h     *Handler
@@ -79,23 +66,16 @@ type call struct {
 	scope schema.Scope
 	body  []byte
 	query url.Values
-	name  string // the function designator, or the ARN of a tag call
+	parts []string // those of the path that the caller chose
 }
+
+// name is the function designator, or the ARN of a tag call.
+func (c *call) name() string { return c.parts[0] }
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("x-amzn-RequestId", uuid.NewString())
-	// Split the path as it came: an encoded slash belongs to a name.
-	parts := strings.Split(strings.Trim(r.URL.EscapedPath(), "/"), "/")
-	for i := range parts {
-		p, err := url.PathUnescape(parts[i])
-		if err != nil {
-			writeError(w, unknownOperation())
-			return
-		}
-		parts[i] = p
-	}
-	op, name := route(r.Method, parts)
+	op, parts := route(r.Method, split(r.URL.EscapedPath()))
 	body, err := readBody(w, r, op.name)
 	if err != nil {
 		writeError(w, err)
@@ -106,7 +86,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, denied)
 		return
 	}
-	c := &call{h: h, r: r, scope: scope, body: body, query: r.URL.Query(), name: name}
+	c := &call{h: h, r: r, scope: scope, body: body, query: r.URL.Query(), parts: parts}
 	switch {
 	case op.mappings:
 		h.mappings.Serve(w, r, scope, body)
@@ -150,63 +130,6 @@ func readBody(w http.ResponseWriter, r *http.Request, operation string) ([]byte,
 	return body.Bytes(), nil
 }
 
-// operation is one line of the routing table.
-type operation struct {
-	name     string
-	serve    func(c *call, w http.ResponseWriter) error
-	mappings bool
-}
-
-// route finds the operation of a path, and the function that it names.
-func route(method string, p []string) (op operation, name string) {
-	is := func(version string, n int) bool { return len(p) == n && p[0] == version }
-	switch {
-	case len(p) >= 2 && p[0] == "2015-03-31" && p[1] == "event-source-mappings":
-		return operation{name: "EventSourceMapping", mappings: true}, ""
-	case len(p) >= 3 && p[0] == "2017-03-31" && p[1] == "tags":
-		// An ARN whose slashes were not encoded is put together again.
-		arn := strings.Join(p[2:], "/")
-		return pick(method, "GET", operation{name: "ListTags", serve: listTags}, "POST", operation{name: "TagResource", serve: tagResource}, "DELETE", operation{name: "UntagResource", serve: untagResource}), arn
-	case is("2016-08-19", 2) && p[1] == "account-settings":
-		return pick(method, "GET", operation{name: "GetAccountSettings", serve: accountSettings}), ""
-	case len(p) > 0 && p[0] == "2021-10-31":
-		return urlRoute(method, p)
-	case len(p) < 2 || p[1] != "functions":
-		return operation{}, ""
-	case is("2015-03-31", 2):
-		return pick(method, "GET", operation{name: "ListFunctions", serve: listFunctions}, "POST", operation{name: "CreateFunction", serve: createFunction}), ""
-	case is("2015-03-31", 3):
-		return pick(method, "GET", operation{name: "GetFunction", serve: getFunction}, "DELETE", operation{name: "DeleteFunction", serve: deleteFunction}), p[2]
-	case is("2017-10-31", 4) && p[3] == "concurrency":
-		return pick(method, "PUT", operation{name: "PutFunctionConcurrency", serve: putConcurrency}, "DELETE", operation{name: "DeleteFunctionConcurrency", serve: deleteConcurrency}), p[2]
-	case is("2019-09-30", 4) && p[3] == "concurrency":
-		return pick(method, "GET", operation{name: "GetFunctionConcurrency", serve: getConcurrency}), p[2]
-	case is("2014-11-13", 4) && p[3] == "invoke-async":
-		return operation{}, ""
-	case !is("2015-03-31", 4):
-		return operation{}, ""
-	}
-	switch p[3] {
-	case "configuration":
-		return pick(method, "GET", operation{name: "GetFunctionConfiguration", serve: getConfiguration}, "PUT", operation{name: "UpdateFunctionConfiguration", serve: updateConfiguration}), p[2]
-	case "code":
-		return pick(method, "PUT", operation{name: "UpdateFunctionCode", serve: updateCode}), p[2]
-	case "invocations":
-		return pick(method, "POST", operation{name: "Invoke", serve: invoke}), p[2]
-	}
-	return operation{}, ""
-}
-
-// pick returns the operation that stands after its method.
-func pick(method string, pairs ...any) operation {
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i] == method {
-			return pairs[i+1].(operation)
-		}
-	}
-	return operation{}
-}
-
 // decode reads the body as JSON. Members that AWS does not know are ignored.
 func (c *call) decode(into any) error {
 	if len(c.body) == 0 {
@@ -228,6 +151,27 @@ func (c *call) decode(into any) error {
 
 func (c *call) qualifier() string { return c.query.Get("Qualifier") }
 
+// maxItems is how long a page may be, 0 when it was not said.
+func (c *call) maxItems() int {
+	text := c.query.Get("MaxItems")
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n == 0 {
+		return -1 // out of range: the service says so in AWS's words
+	}
+	return n
+}
+
+// answer sends what a call of the service has returned; a nil document is no body.
+func answer(w http.ResponseWriter, status int, document any, err error) error {
+	if err == nil {
+		writeJSON(w, status, document)
+	}
+	return err
+}
+
 // ---- functions
 
 func createFunction(c *call, w http.ResponseWriter) error {
@@ -236,46 +180,22 @@ func createFunction(c *call, w http.ResponseWriter) error {
 		return err
 	}
 	conf, err := c.h.functions.Create(c.scope, r)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusCreated, conf)
-	return nil
+	return answer(w, http.StatusCreated, conf, err)
 }
 
 func listFunctions(c *call, w http.ResponseWriter) error {
-	items := 0
-	if text := c.query.Get("MaxItems"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n == 0 {
-			n = -1 // out of range: List says so in AWS's words
-		}
-		items = n
-	}
-	page, err := c.h.functions.List(c.scope, c.query.Get("Marker"), items, c.query.Get("FunctionVersion") == "ALL")
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, page)
-	return nil
+	page, err := c.h.functions.List(c.scope, c.query.Get("Marker"), c.maxItems(), c.query.Get("FunctionVersion") == "ALL")
+	return answer(w, http.StatusOK, page, err)
 }
 
 func getFunction(c *call, w http.ResponseWriter) error {
-	doc, err := c.h.functions.Get(c.scope, c.name, c.qualifier())
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, doc)
-	return nil
+	doc, err := c.h.functions.Get(c.scope, c.name(), c.qualifier())
+	return answer(w, http.StatusOK, doc, err)
 }
 
 func getConfiguration(c *call, w http.ResponseWriter) error {
-	conf, err := c.h.functions.Configuration(c.scope, c.name, c.qualifier())
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, conf)
-	return nil
+	conf, err := c.h.functions.Configuration(c.scope, c.name(), c.qualifier())
+	return answer(w, http.StatusOK, conf, err)
 }
 
 func updateCode(c *call, w http.ResponseWriter) error {
@@ -283,12 +203,8 @@ func updateCode(c *call, w http.ResponseWriter) error {
 	if err := c.decode(&r); err != nil {
 		return err
 	}
-	conf, err := c.h.functions.UpdateCode(c.scope, c.name, r)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, conf)
-	return nil
+	conf, err := c.h.functions.UpdateCode(c.scope, c.name(), r)
+	return answer(w, http.StatusOK, conf, err)
 }
 
 func updateConfiguration(c *call, w http.ResponseWriter) error {
@@ -296,20 +212,12 @@ func updateConfiguration(c *call, w http.ResponseWriter) error {
 	if err := c.decode(&r); err != nil {
 		return err
 	}
-	conf, err := c.h.functions.UpdateConfiguration(c.scope, c.name, r)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, conf)
-	return nil
+	conf, err := c.h.functions.UpdateConfiguration(c.scope, c.name(), r)
+	return answer(w, http.StatusOK, conf, err)
 }
 
 func deleteFunction(c *call, w http.ResponseWriter) error {
-	if err := c.h.functions.Delete(c.scope, c.name, c.qualifier()); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusNoContent, nil)
-	return nil
+	return answer(w, http.StatusNoContent, nil, c.h.functions.Delete(c.scope, c.name(), c.qualifier()))
 }
 
 // ---- concurrency, tags, account
@@ -322,7 +230,7 @@ func putConcurrency(c *call, w http.ResponseWriter) error {
 	if r.ReservedConcurrentExecutions == nil {
 		return awserr.Validation("1 validation error detected: Value null at 'reservedConcurrentExecutions' failed to satisfy constraint: Member must not be null")
 	}
-	if err := c.h.functions.PutConcurrency(c.scope, c.name, *r.ReservedConcurrentExecutions); err != nil {
+	if err := c.h.functions.PutConcurrency(c.scope, c.name(), *r.ReservedConcurrentExecutions); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, function.Concurrency{ReservedConcurrentExecutions: *r.ReservedConcurrentExecutions})
@@ -330,15 +238,11 @@ func putConcurrency(c *call, w http.ResponseWriter) error {
 }
 
 func deleteConcurrency(c *call, w http.ResponseWriter) error {
-	if err := c.h.functions.DeleteConcurrency(c.scope, c.name); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusNoContent, nil)
-	return nil
+	return answer(w, http.StatusNoContent, nil, c.h.functions.DeleteConcurrency(c.scope, c.name()))
 }
 
 func getConcurrency(c *call, w http.ResponseWriter) error {
-	reserved, err := c.h.functions.GetConcurrency(c.scope, c.name)
+	reserved, err := c.h.functions.GetConcurrency(c.scope, c.name())
 	if err != nil {
 		return err
 	}
@@ -352,7 +256,7 @@ func getConcurrency(c *call, w http.ResponseWriter) error {
 
 // mapping is the UUID of the event source mapping whose ARN a tag call has.
 func (c *call) mapping() (uuid string, ok bool) {
-	_, uuid, ok = strings.Cut(c.name, ":event-source-mapping:")
+	_, uuid, ok = strings.Cut(c.name(), ":event-source-mapping:")
 	return uuid, ok
 }
 
@@ -360,9 +264,9 @@ func listTags(c *call, w http.ResponseWriter) error {
 	var tags map[string]string
 	var err error
 	if uuid, ok := c.mapping(); ok {
-		tags, err = c.h.mappings.TagsOf(c.scope, c.name, uuid)
+		tags, err = c.h.mappings.TagsOf(c.scope, c.name(), uuid)
 	} else {
-		tags, err = c.h.functions.Tags(c.scope, c.name)
+		tags, err = c.h.functions.Tags(c.scope, c.name())
 	}
 	if err != nil {
 		return err
@@ -381,9 +285,9 @@ func tagResource(c *call, w http.ResponseWriter) error {
 	}
 	var err error
 	if uuid, ok := c.mapping(); ok {
-		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name, uuid, func(tags map[string]string) { maps.Copy(tags, r.Tags) })
+		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name(), uuid, func(tags map[string]string) { maps.Copy(tags, r.Tags) })
 	} else {
-		err = c.h.functions.Tag(c.scope, c.name, r.Tags)
+		err = c.h.functions.Tag(c.scope, c.name(), r.Tags)
 	}
 	if err != nil {
 		return err
@@ -395,13 +299,13 @@ func tagResource(c *call, w http.ResponseWriter) error {
 func untagResource(c *call, w http.ResponseWriter) error {
 	var err error
 	if uuid, ok := c.mapping(); ok {
-		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name, uuid, func(tags map[string]string) {
+		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name(), uuid, func(tags map[string]string) {
 			for _, k := range c.query["tagKeys"] {
 				delete(tags, k)
 			}
 		})
 	} else {
-		err = c.h.functions.Untag(c.scope, c.name, c.query["tagKeys"])
+		err = c.h.functions.Untag(c.scope, c.name(), c.query["tagKeys"])
 	}
 	if err != nil {
 		return err

@@ -400,14 +400,3 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
-
-func TestOwns(t *testing.T) {
-	for path, want := range map[string]bool{
-		"/2015-03-31/functions": true, "/2017-03-31/tags/x": true, "/2015-03-31/event-source-mappings/": true,
-		"/": false, "/2015-03-31": false, "/9999-99-99/x": false, "/_millstream/v1/x": false, "": false,
-	} {
-		if Owns(path) != want {
-			t.Errorf("%q: %v", path, !want)
-		}
-	}
-}

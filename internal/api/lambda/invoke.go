@@ -12,7 +12,7 @@ import (
 
 func invoke(c *call, w http.ResponseWriter) error {
 	inv := function.Invocation{
-		Name: c.name, Qualifier: c.qualifier(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"),
+		Name: c.name(), Qualifier: c.qualifier(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"),
 	}
 	switch kind := c.r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", "RequestResponse":

@@ -6,27 +6,12 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 )
 
-// urlRoute finds the operation of a path of function URLs.
-func urlRoute(method string, p []string) (op operation, name string) {
-	if len(p) != 4 || p[1] != "functions" {
-		return operation{}, ""
-	}
-	switch p[3] {
-	case "url":
-		return pick(method, "POST", operation{name: "CreateFunctionUrlConfig", serve: createURL}, "GET", operation{name: "GetFunctionUrlConfig", serve: getURL},
-			"PUT", operation{name: "UpdateFunctionUrlConfig", serve: updateURL}, "DELETE", operation{name: "DeleteFunctionUrlConfig", serve: deleteURL}), p[2]
-	case "urls":
-		return pick(method, "GET", operation{name: "ListFunctionUrlConfigs", serve: listURLs}), p[2]
-	}
-	return operation{}, ""
-}
-
 func createURL(c *call, w http.ResponseWriter) error {
 	var r function.URLRequest
 	if err := c.decode(&r); err != nil {
 		return err
 	}
-	doc, err := c.h.functions.CreateURL(c.scope, c.name, c.qualifier(), r)
+	doc, err := c.h.functions.CreateURL(c.scope, c.name(), c.qualifier(), r)
 	if err != nil {
 		return err
 	}
@@ -36,12 +21,8 @@ func createURL(c *call, w http.ResponseWriter) error {
 }
 
 func getURL(c *call, w http.ResponseWriter) error {
-	doc, err := c.h.functions.GetURL(c.scope, c.name, c.qualifier())
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, doc)
-	return nil
+	doc, err := c.h.functions.GetURL(c.scope, c.name(), c.qualifier())
+	return answer(w, http.StatusOK, doc, err)
 }
 
 func updateURL(c *call, w http.ResponseWriter) error {
@@ -49,24 +30,16 @@ func updateURL(c *call, w http.ResponseWriter) error {
 	if err := c.decode(&r); err != nil {
 		return err
 	}
-	doc, err := c.h.functions.UpdateURL(c.scope, c.name, c.qualifier(), r)
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, doc)
-	return nil
+	doc, err := c.h.functions.UpdateURL(c.scope, c.name(), c.qualifier(), r)
+	return answer(w, http.StatusOK, doc, err)
 }
 
 func deleteURL(c *call, w http.ResponseWriter) error {
-	if err := c.h.functions.DeleteURL(c.scope, c.name, c.qualifier()); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusNoContent, nil)
-	return nil
+	return answer(w, http.StatusNoContent, nil, c.h.functions.DeleteURL(c.scope, c.name(), c.qualifier()))
 }
 
 func listURLs(c *call, w http.ResponseWriter) error {
-	docs, err := c.h.functions.ListURLs(c.scope, c.name)
+	docs, err := c.h.functions.ListURLs(c.scope, c.name())
 	if err != nil {
 		return err
 	}

@@ -111,6 +111,7 @@ func TestEventsWaitForRoom(t *testing.T) {
 func TestEventQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, Options{})
+		s.events.maxBytes = 64 << 20
 		if err := s.RegisterGo(scope, "g", func(ctx context.Context, _ []byte) ([]byte, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()

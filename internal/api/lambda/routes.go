@@ -1,0 +1,105 @@
+package lambda
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// operation is one of the Lambda API.
+type operation struct {
+	name     string
+	serve    func(c *call, w http.ResponseWriter) error
+	mappings bool // Mappings serves it
+}
+
+// routes are the operations by method and path, where {} stands for a part that a
+// caller chooses. It is the one table of the door: metrics and docs/operations.md read it too.
+var routes = map[string]operation{
+	"POST 2015-03-31/functions":                  {name: "CreateFunction", serve: createFunction},
+	"GET 2015-03-31/functions":                   {name: "ListFunctions", serve: listFunctions},
+	"GET 2015-03-31/functions/{}":                {name: "GetFunction", serve: getFunction},
+	"DELETE 2015-03-31/functions/{}":             {name: "DeleteFunction", serve: deleteFunction},
+	"GET 2015-03-31/functions/{}/configuration":  {name: "GetFunctionConfiguration", serve: getConfiguration},
+	"PUT 2015-03-31/functions/{}/configuration":  {name: "UpdateFunctionConfiguration", serve: updateConfiguration},
+	"PUT 2015-03-31/functions/{}/code":           {name: "UpdateFunctionCode", serve: updateCode},
+	"POST 2015-03-31/functions/{}/invocations":   {name: "Invoke", serve: invoke},
+	"PUT 2017-10-31/functions/{}/concurrency":    {name: "PutFunctionConcurrency", serve: putConcurrency},
+	"GET 2019-09-30/functions/{}/concurrency":    {name: "GetFunctionConcurrency", serve: getConcurrency},
+	"DELETE 2017-10-31/functions/{}/concurrency": {name: "DeleteFunctionConcurrency", serve: deleteConcurrency},
+
+	"PUT 2019-09-25/functions/{}/event-invoke-config":      {name: "PutFunctionEventInvokeConfig", serve: putEventConfig},
+	"POST 2019-09-25/functions/{}/event-invoke-config":     {name: "UpdateFunctionEventInvokeConfig", serve: updateEventConfig},
+	"GET 2019-09-25/functions/{}/event-invoke-config":      {name: "GetFunctionEventInvokeConfig", serve: getEventConfig},
+	"DELETE 2019-09-25/functions/{}/event-invoke-config":   {name: "DeleteFunctionEventInvokeConfig", serve: deleteEventConfig},
+	"GET 2019-09-25/functions/{}/event-invoke-config/list": {name: "ListFunctionEventInvokeConfigs", serve: listEventConfigs},
+
+	"POST 2021-10-31/functions/{}/url":   {name: "CreateFunctionUrlConfig", serve: createURL},
+	"GET 2021-10-31/functions/{}/url":    {name: "GetFunctionUrlConfig", serve: getURL},
+	"PUT 2021-10-31/functions/{}/url":    {name: "UpdateFunctionUrlConfig", serve: updateURL},
+	"DELETE 2021-10-31/functions/{}/url": {name: "DeleteFunctionUrlConfig", serve: deleteURL},
+	"GET 2021-10-31/functions/{}/urls":   {name: "ListFunctionUrlConfigs", serve: listURLs},
+
+	"GET 2017-03-31/tags/{}":          {name: "ListTags", serve: listTags},
+	"POST 2017-03-31/tags/{}":         {name: "TagResource", serve: tagResource},
+	"DELETE 2017-03-31/tags/{}":       {name: "UntagResource", serve: untagResource},
+	"GET 2016-08-19/account-settings": {name: "GetAccountSettings", serve: accountSettings},
+
+	"POST 2015-03-31/event-source-mappings":      {name: "CreateEventSourceMapping", mappings: true},
+	"GET 2015-03-31/event-source-mappings":       {name: "ListEventSourceMappings", mappings: true},
+	"GET 2015-03-31/event-source-mappings/{}":    {name: "GetEventSourceMapping", mappings: true},
+	"PUT 2015-03-31/event-source-mappings/{}":    {name: "UpdateEventSourceMapping", mappings: true},
+	"DELETE 2015-03-31/event-source-mappings/{}": {name: "DeleteEventSourceMapping", mappings: true},
+}
+
+// Operations returns the names of all operations that are there.
+func Operations() (names []string) {
+	for _, op := range routes {
+		names = append(names, op.name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// OperationOf returns the name of the operation that a request asks for, empty when it
+// is none.
+func OperationOf(r *http.Request) string {
+	op, _ := route(r.Method, split(r.URL.EscapedPath()))
+	return op.name
+}
+
+// split takes a path apart as it came, so that an encoded slash belongs to a name; nil
+// for one that is not well-formed.
+func split(escaped string) []string {
+	parts := strings.Split(strings.Trim(escaped, "/"), "/")
+	for i := range parts {
+		p, err := url.PathUnescape(parts[i])
+		if err != nil {
+			return nil
+		}
+		parts[i] = p
+	}
+	return parts
+}
+
+// route finds the operation of a path, and the parts that the caller chose.
+func route(method string, parts []string) (op operation, chosen []string) {
+	if len(parts) > 3 && (parts[1] == "tags" || parts[1] == "resource-policy") {
+		// An ARN whose slashes were not encoded is put together again.
+		parts = append(parts[:2:2], strings.Join(parts[2:], "/"))
+	}
+	key := method + " "
+	for i, p := range parts {
+		switch {
+		case i == 0:
+			key += p
+		case i%2 == 1 || i == 4 && p == "list" && parts[3] == "event-invoke-config":
+			key += "/" + p
+		default:
+			key += "/{}"
+			chosen = append(chosen, p)
+		}
+	}
+	return routes[key], chosen
+}

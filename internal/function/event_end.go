@@ -1,0 +1,254 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/millstreamdb/millstream/internal/function/runner"
+)
+
+// Destination takes what is told about events that have ended.
+type Destination interface {
+	// Deliver sends a document to the queue, topic or bucket of an ARN; key names the
+	// object in a bucket.
+	Deliver(ctx context.Context, arn, key string, document []byte) error
+	// DeadLetter sends an event to the queue or topic of an ARN, with text attributes,
+	// and with ErrorCode as a number.
+	DeadLetter(ctx context.Context, arn string, event []byte, attributes map[string]string) error
+}
+
+// noDestination is used by servers that were given none.
+type noDestination struct{}
+
+var errNoDestination = errors.New("this server reaches no queues, topics or buckets")
+
+func (noDestination) Deliver(context.Context, string, string, []byte) error { return errNoDestination }
+
+func (noDestination) DeadLetter(context.Context, string, []byte, map[string]string) error {
+	return errNoDestination
+}
+
+// Why an event has ended, in AWS's words.
+const (
+	conditionSuccess = "Success"
+	conditionRetries = "RetriesExhausted"
+	conditionAge     = "EventAgeExceeded"
+	conditionZero    = "ZeroReservedConcurrency"
+)
+
+// ending is how an event has ended; outcome is nil when its last attempt did not reach the function.
+type ending struct {
+	condition string
+	outcome   *Outcome
+}
+
+// end tells of the end of an event, or drops it when nobody is to be told. The event
+// belongs to the caller.
+func (q *eventQueue) end(e *event, config EventConfig, how ending) {
+	s := q.s
+	e.head.Tell = nil
+	destination := config.DestinationConfig.OnSuccess.Destination
+	if how.condition != conditionSuccess {
+		destination = config.DestinationConfig.OnFailure.Destination
+		if arn := q.deadLetterOf(e); arn != "" {
+			e.head.Tell = append(e.head.Tell, teller{ARN: arn, DeadLetter: true})
+		}
+	}
+	if destination != "" {
+		e.head.Tell = append(e.head.Tell, teller{ARN: destination})
+	}
+	if len(e.head.Tell) == 0 {
+		if how.condition != conditionSuccess {
+			s.opts.Logger.Warn("an Event invocation was given up, and nobody is to be told", "function", e.head.Name, "requestId", e.head.RequestID,
+				"condition", how.condition, "failures", e.head.Failures, "error", how.text())
+		}
+		q.drop(e)
+		return
+	}
+	e.head.EndedMS = s.opts.Clock.Wall().UnixMilli()
+	e.head.ErrorCode, e.head.ErrorMessage = how.error()
+	e.backoff = 0
+	var err error
+	if destination != "" {
+		if e.payload == nil {
+			e.payload, err = q.rows.payload(e)
+		}
+		if err == nil {
+			e.document, err = e.render(how)
+		}
+	}
+	if err == nil {
+		err = q.rows.ended(e)
+	}
+	if err != nil {
+		q.stuck(e, err)
+		return
+	}
+	q.ready(e)
+}
+
+// deadLetterOf is the ARN of the function's dead-letter queue, empty without one.
+func (q *eventQueue) deadLetterOf(e *event) string {
+	target, _, err := q.s.resolve(e.head.Scope, e.head.Name, e.head.Qualifier)
+	if err != nil {
+		return ""
+	}
+	return target.def.Load().deadLetter()
+}
+
+func (d *definition) deadLetter() string {
+	var c struct{ TargetArn string }
+	_ = json.Unmarshal(d.Kept["DeadLetterConfig"], &c) // checked when it was set; absent: empty
+	return c.TargetArn
+}
+
+// drop removes an event that has ended.
+func (q *eventQueue) drop(e *event) {
+	if err := q.rows.remove(e); err != nil {
+		q.stuck(e, err)
+		return
+	}
+	q.forget(e)
+}
+
+// tell tells the first of those who have to be told, and the next after that.
+func (q *eventQueue) tell(e *event) {
+	s := q.s
+	to := e.head.Tell[0]
+	err := q.send(e, to)
+	switch {
+	case err == nil:
+	case s.ctx.Err() != nil:
+		return // the next server tells it
+	case s.opts.Clock.Wall().After(time.UnixMilli(e.head.EndedMS).Add(eventMaxAge)):
+		s.opts.Logger.Error("how an Event invocation ended could not be told, and is dropped", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "error", err)
+	default:
+		e.backoff = min(max(2*e.backoff, time.Second), eventMaxBackoff)
+		s.opts.Logger.Warn("how an Event invocation ended could not be told yet", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "again", e.backoff, "error", err)
+		q.later(e, e.backoff)
+		return
+	}
+	if len(e.head.Tell) == 1 {
+		q.drop(e)
+		return
+	}
+	e.head.Tell, e.backoff = e.head.Tell[1:], 0
+	if err := q.rows.update(e); err != nil {
+		q.stuck(e, err)
+		return
+	}
+	q.ready(e)
+}
+
+func (q *eventQueue) send(e *event, to teller) (err error) {
+	s := q.s
+	if to.DeadLetter {
+		if e.payload == nil {
+			if e.payload, err = q.rows.payload(e); err != nil {
+				return err
+			}
+		}
+		return s.opts.Destination.DeadLetter(s.ctx, to.ARN, e.payload, map[string]string{
+			"RequestID": e.head.RequestID, "ErrorCode": strconv.Itoa(e.head.ErrorCode), "ErrorMessage": e.head.ErrorMessage,
+		})
+	}
+	if e.document == nil {
+		if e.document, err = q.rows.document(e); err != nil {
+			return err
+		}
+	}
+	if isFunctionARN(to.ARN) {
+		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: e.document, Trusted: true})
+		return err
+	}
+	at := time.UnixMilli(e.head.EndedMS).UTC()
+	key := "aws/lambda/async/" + e.head.Name + at.Format("/2006/01/02/2006-01-02T15.04.05-") + e.head.RequestID
+	return s.opts.Destination.Deliver(s.ctx, to.ARN, key, e.document)
+}
+
+func isFunctionARN(arn string) bool {
+	p := strings.SplitN(arn, ":", 4)
+	return len(p) == 4 && p[2] == "lambda"
+}
+
+// render makes AWS's invocation record.
+func (e *event) render(how ending) ([]byte, error) {
+	type requestContext struct {
+		RequestID              string `json:"requestId"`
+		FunctionArn            string `json:"functionArn"`
+		Condition              string `json:"condition"`
+		ApproximateInvokeCount int    `json:"approximateInvokeCount"`
+	}
+	type responseContext struct {
+		StatusCode      int    `json:"statusCode"`
+		ExecutedVersion string `json:"executedVersion"`
+		FunctionError   string `json:"functionError,omitempty"`
+	}
+	doc := struct {
+		Version         string           `json:"version"`
+		Timestamp       string           `json:"timestamp"`
+		RequestContext  requestContext   `json:"requestContext"`
+		RequestPayload  json.RawMessage  `json:"requestPayload"`
+		ResponseContext *responseContext `json:"responseContext,omitempty"`
+		ResponsePayload json.RawMessage  `json:"responsePayload,omitempty"`
+	}{
+		Version:        "1.0",
+		Timestamp:      time.UnixMilli(e.head.EndedMS).UTC().Format("2006-01-02T15:04:05.000Z"),
+		RequestPayload: e.payload,
+	}
+	qualifier := e.head.Qualifier
+	if qualifier == "" {
+		qualifier = runner.Version
+	}
+	doc.RequestContext = requestContext{
+		RequestID: e.head.RequestID, FunctionArn: e.head.Scope.FunctionARN(e.head.Name) + ":" + qualifier,
+		Condition: how.condition, ApproximateInvokeCount: e.head.Failures,
+	}
+	if how.condition == conditionSuccess {
+		doc.RequestContext.ApproximateInvokeCount++
+	}
+	if o := how.outcome; o != nil {
+		doc.ResponseContext = &responseContext{StatusCode: 200, ExecutedVersion: o.ExecutedVersion, FunctionError: o.FunctionError}
+		if doc.ResponsePayload = o.Payload; !json.Valid(o.Payload) {
+			doc.ResponsePayload = runner.AppendJSONString(nil, string(o.Payload))
+		}
+	}
+	return json.Marshal(doc)
+}
+
+// maxDeadLetterError is how much of an error's text a dead-letter queue is told, in bytes.
+const maxDeadLetterError = 1024
+
+// error is what a dead-letter queue is told of an ending.
+func (how ending) error() (code int, message string) {
+	code = 200
+	if how.outcome == nil {
+		code = 429
+	}
+	if message = how.text(); len(message) > maxDeadLetterError {
+		message = message[:maxDeadLetterError]
+		for !utf8.ValidString(message) {
+			message = message[:len(message)-1]
+		}
+	}
+	return code, message
+}
+
+func (how ending) text() string {
+	if how.outcome == nil {
+		return how.condition
+	}
+	var d struct{ ErrorMessage string }
+	if json.Unmarshal(how.outcome.Payload, &d) == nil && d.ErrorMessage != "" {
+		return d.ErrorMessage
+	}
+	if how.outcome.Error != "" {
+		return how.outcome.Error
+	}
+	return how.condition
+}

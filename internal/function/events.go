@@ -1,0 +1,394 @@
+package function
+
+import (
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// How Event invocations are tried again. The numbers are AWS's.
+const (
+	eventRetries    = 2             // MaximumRetryAttempts when nobody set it
+	eventMaxAge     = 6 * time.Hour // MaximumEventAgeInSeconds likewise
+	eventRetryDelay = time.Minute   // after the first failure; twice that after the second
+	eventMaxBackoff = 5 * time.Minute
+)
+
+// Bounds of the queue. What is beyond them is refused with 429.
+const (
+	eventMaxCount = 100_000
+	eventMaxBytes = 1 << 30 // of payloads
+)
+
+// tellWidth is how many documents about one function's events are on their way to
+// destinations at once.
+const tellWidth = 4
+
+// eventQueue holds the Event invocations that were accepted and have not ended. Each has
+// its rows on the disk before it is accepted, and they go when it has ended; the memory
+// holds a few words of each, and the payloads of those that run.
+//
+// An event is in one of three states: ready (in a line, in the order of arrival),
+// being worked on, or waiting for its timer.
+type eventQueue struct {
+	s                  *Service
+	rows               eventRows
+	maxCount, maxBytes int
+
+	workers sync.WaitGroup
+
+	mu     sync.Mutex // guards what follows
+	closed bool
+	nextID uint64
+	events map[*event]struct{} // all of them
+	bytes  int                 // of their payloads
+	lines  map[lineKey]*eventLine
+}
+
+// event is one invocation. While it is ready or waits, mu of the queue guards it;
+// otherwise it belongs to who works on it.
+type event struct {
+	id   uint64
+	head eventHead
+	// payload and document are nil when they are on the disk only.
+	payload, document []byte
+	backoff           time.Duration // the next one, of waits that are no retries
+	timer             *worker.Timer // nil: it is not waiting
+	missing           bool          // it waits for its function to be there
+}
+
+// lineKey names a line: events of one function that are to be invoked, or those that
+// have ended and whose destinations have to be told.
+type lineKey struct {
+	id
+	telling bool
+}
+
+type eventLine struct {
+	ready   []*event
+	working int
+}
+
+func newEventQueue(s *Service) *eventQueue {
+	return &eventQueue{
+		s: s, rows: eventRows{s.opts.Store}, maxCount: eventMaxCount, maxBytes: eventMaxBytes,
+		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{},
+	}
+}
+
+// InvokeEvent accepts an invocation of type Event and returns its request id. On
+// return the event is durable: it will be tried, also after a restart, until it has
+// succeeded or its function's settings for events (EventConfig) say that it has failed.
+func (s *Service) InvokeEvent(scope schema.Scope, inv Invocation) (requestID string, err error) {
+	if _, _, err := s.resolveLatest(scope, inv.Name, inv.Qualifier); err != nil {
+		return "", err
+	}
+	if err := inv.check(MaxEventPayload); err != nil {
+		return "", err
+	}
+	name, _ := parseDesignator(inv.Name) // it was resolved
+	e := &event{payload: inv.Payload, head: eventHead{
+		Scope: scope, Name: name.name, Qualifier: name.qualifier, RequestID: inv.RequestID,
+		AcceptedMS: s.opts.Clock.Wall().UnixMilli(), Size: len(inv.Payload),
+	}}
+	if e.head.Qualifier == "" {
+		e.head.Qualifier = inv.Qualifier
+	}
+	return inv.RequestID, s.events.accept(e)
+}
+
+// open brings the events of an earlier run back.
+func (q *eventQueue) open() error {
+	found, err := q.rows.all()
+	if err != nil {
+		return err
+	}
+	for _, e := range found {
+		q.nextID = max(q.nextID, e.id+1)
+		q.events[e] = struct{}{}
+		q.bytes += e.head.Size
+	}
+	now := q.s.opts.Clock.Wall()
+	for _, e := range found {
+		// A clock that was set back must not make an event wait for longer than ever.
+		wait := min(time.UnixMilli(e.head.DueMS).Sub(now), q.longestWait())
+		if e.head.DueMS == 0 || wait <= 0 {
+			q.ready(e)
+		} else {
+			q.later(e, wait)
+		}
+	}
+	return nil
+}
+
+func (q *eventQueue) longestWait() time.Duration {
+	return max(eventMaxBackoff, eventRetries*eventRetryDelay)
+}
+
+func (q *eventQueue) accept(e *event) error {
+	q.mu.Lock()
+	if q.closed || len(q.events) >= q.maxCount || q.bytes+e.head.Size > q.maxBytes {
+		q.mu.Unlock()
+		return awserr.LambdaThrottled(awserr.ThrottleRate, 1)
+	}
+	e.id = q.nextID
+	q.nextID++
+	q.events[e] = struct{}{}
+	q.bytes += e.head.Size
+	q.mu.Unlock()
+	// The clock of a test waits for the event from here on.
+	q.s.opts.Clock.Begin()
+	defer q.s.opts.Clock.End()
+	if err := q.rows.add(e); err != nil {
+		q.forget(e)
+		return err
+	}
+	q.ready(e)
+	return nil
+}
+
+// forget drops an event from memory.
+func (q *eventQueue) forget(e *event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if _, there := q.events[e]; there {
+		delete(q.events, e)
+		q.bytes -= e.head.Size
+	}
+}
+
+func (q *eventQueue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.events)
+}
+
+// close returns when nobody works on an event any more. The service's context has
+// ended. Events stay on the disk.
+func (q *eventQueue) close() {
+	q.mu.Lock()
+	q.closed = true
+	for e := range q.events {
+		if e.timer != nil {
+			e.timer.Stop()
+		}
+	}
+	q.mu.Unlock()
+	q.workers.Wait()
+}
+
+func (e *event) line() lineKey {
+	return lineKey{id{e.head.Scope, e.head.Name}, len(e.head.Tell) > 0}
+}
+
+// ready puts an event into its line.
+func (q *eventQueue) ready(e *event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.readyLocked(e)
+}
+
+func (q *eventQueue) readyLocked(e *event) {
+	if q.closed {
+		return
+	}
+	e.timer, e.missing = nil, false
+	q.s.opts.Clock.Begin() // until it was worked on
+	k := e.line()
+	l := q.lines[k]
+	if l == nil {
+		l = &eventLine{}
+		q.lines[k] = l
+	}
+	if l.working < q.width(k) {
+		l.working++
+		q.workers.Go(func() { q.work(k, l, e) })
+		return
+	}
+	if q.rows.store != nil {
+		e.payload, e.document = nil, nil
+	}
+	l.ready = append(l.ready, e)
+}
+
+// width is how many of a line may be worked on at once.
+func (q *eventQueue) width(k lineKey) int {
+	if k.telling {
+		return tellWidth
+	}
+	if f := q.s.lookup(k.scope, k.name); f != nil {
+		return max(1, q.s.limitOf(f.def.Load()))
+	}
+	return 1
+}
+
+// work deals with e and then with what is ready in its line.
+func (q *eventQueue) work(k lineKey, l *eventLine, e *event) {
+	for e != nil {
+		if k.telling {
+			q.tell(e)
+		} else {
+			q.attempt(e)
+		}
+		q.s.opts.Clock.End()
+		e = q.next(k, l)
+	}
+}
+
+// next takes the first of a line; nil ends the worker that asks.
+func (q *eventQueue) next(k lineKey, l *eventLine) *event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(l.ready) == 0 || l.working > q.width(k) {
+		if l.working--; l.working == 0 && len(l.ready) == 0 {
+			delete(q.lines, k)
+		}
+		return nil
+	}
+	return l.pop()
+}
+
+func (l *eventLine) pop() *event {
+	e := l.ready[0]
+	l.ready[0] = nil
+	l.ready = l.ready[1:]
+	return e
+}
+
+// later puts an event into its line after a while.
+func (q *eventQueue) later(e *event, wait time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.laterLocked(e, wait)
+}
+
+func (q *eventQueue) laterLocked(e *event, wait time.Duration) {
+	if q.closed {
+		return
+	}
+	if q.rows.store != nil {
+		e.payload, e.document = nil, nil
+	}
+	e.timer = q.s.opts.Clock.AfterFunc(wait, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if e.timer != nil { // otherwise functionChanged was first
+			q.readyLocked(e)
+		}
+	})
+}
+
+// functionChanged has the events that wait for a function to be there look again, and
+// uses room that there may be now.
+func (q *eventQueue) functionChanged(scope schema.Scope, name string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for e := range q.events {
+		if e.missing && e.timer != nil && e.head.Scope == scope && e.head.Name == name {
+			e.timer.Stop()
+			q.readyLocked(e)
+		}
+	}
+	k := lineKey{id{scope, name}, false}
+	if l := q.lines[k]; l != nil && !q.closed {
+		for l.working < q.width(k) && len(l.ready) > 0 {
+			l.working++
+			e := l.pop()
+			q.workers.Go(func() { q.work(k, l, e) })
+		}
+	}
+}
+
+// attempt invokes the function once and decides what follows.
+func (q *eventQueue) attempt(e *event) {
+	s := q.s
+	target, arn, err := s.resolveLatest(e.head.Scope, e.head.Name, e.head.Qualifier)
+	config := EventConfig{}
+	if err == nil {
+		config = target.def.Load().eventConfig(e.head.Qualifier)
+	}
+	if !s.opts.Clock.Wall().Before(e.deadline(config)) {
+		q.end(e, config, ending{condition: conditionAge})
+		return
+	}
+	if err != nil {
+		q.backOff(e, config, 0, err)
+		return
+	}
+	payload := e.payload
+	if payload == nil {
+		if payload, err = q.rows.payload(e); err != nil {
+			// It stays where it is: a damaged disk is no reason to forget an event.
+			s.opts.Logger.Error("an Event invocation cannot be read and waits for the next start", "function", arn, "requestId", e.head.RequestID, "error", err)
+			return
+		}
+	}
+	out, err := s.call(s.ctx, target, arn, &Invocation{Payload: payload, RequestID: e.head.RequestID, Trusted: true}, true)
+	switch {
+	case err == nil && out.FunctionError == "":
+		e.payload = payload
+		q.end(e, config, ending{condition: conditionSuccess, outcome: &out})
+	case err == nil:
+		e.payload = payload
+		q.failed(e, config, &out)
+	case s.ctx.Err() != nil: // the server is ending: the next one goes on
+	case stopped(target):
+		e.payload = payload
+		q.end(e, config, ending{condition: conditionZero})
+	default:
+		q.backOff(e, config, out.RetryAfter, err)
+	}
+}
+
+func stopped(f *live) bool {
+	d := f.def.Load()
+	return d.Reserved != nil && *d.Reserved == 0
+}
+
+// deadline is when an event is too old to be tried.
+func (e *event) deadline(c EventConfig) time.Time {
+	return time.UnixMilli(e.head.AcceptedMS).Add(c.maxAge())
+}
+
+// failed counts an error of the function.
+func (q *eventQueue) failed(e *event, config EventConfig, out *Outcome) {
+	e.head.Failures++
+	e.backoff = 0
+	delay := time.Duration(e.head.Failures) * eventRetryDelay
+	due := q.s.opts.Clock.Wall().Add(delay)
+	switch {
+	case e.head.Failures > config.retries():
+		q.end(e, config, ending{condition: conditionRetries, outcome: out})
+	case !due.Before(e.deadline(config)):
+		q.end(e, config, ending{condition: conditionAge, outcome: out})
+	default:
+		e.head.DueMS = due.UnixMilli()
+		if err := q.rows.update(e); err != nil {
+			q.stuck(e, err)
+			return
+		}
+		q.later(e, delay)
+	}
+}
+
+// backOff has an event wait that its function cannot have seen. Such waits are not
+// counted, and known in memory only.
+func (q *eventQueue) backOff(e *event, config EventConfig, asked time.Duration, cause error) {
+	e.backoff = min(max(2*e.backoff, time.Second), eventMaxBackoff)
+	wait := max(e.backoff, asked)
+	left := e.deadline(config).Sub(q.s.opts.Clock.Wall())
+	q.s.opts.Logger.Debug("an Event invocation waits", "function", e.head.Name, "requestId", e.head.RequestID, "wait", wait, "error", cause)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e.missing = IsNotFound(cause)
+	q.laterLocked(e, min(wait, left))
+}
+
+// stuck is for a store that has failed: nothing more can be said of an event, and the
+// server ends. The next one finds the event as it was last stored.
+func (q *eventQueue) stuck(e *event, err error) {
+	q.s.opts.Logger.Error("the state of an Event invocation could not be stored", "function", e.head.Name, "requestId", e.head.RequestID, "error", err)
+}
