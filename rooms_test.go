@@ -3,7 +3,11 @@ package millstream_test
 import (
 	"bufio"
 	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -53,7 +57,10 @@ var rooms = map[string][]string{
 	"internal/function/runner":  {"internal/schema"},
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
-	"internal/trigger":          {"internal/awserr", "internal/expr", "internal/item", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/worker"},
+	"internal/trigger/lane":     {"internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
+	"internal/trigger": {
+		"internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane", "internal/worker",
+	},
 	"internal/backend/local": {
 		"internal/awserr", "internal/item", "internal/request", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger",
@@ -117,11 +124,15 @@ var rooms = map[string][]string{
 }
 
 // pure rooms are functions of their arguments: no I/O, no clock, no goroutine.
-var pure = []string{"internal/item", "internal/expr", "internal/schema", "internal/pattern", "internal/request", "internal/partiql", "internal/seqnum", "internal/awserr"}
+var pure = []string{
+	"internal/item", "internal/expr", "internal/schema", "internal/pattern", "internal/request", "internal/partiql", "internal/seqnum", "internal/awserr",
+	"internal/nearest", "internal/setting", "internal/trigger/lane",
+}
 
-// impure are the packages through which a pure room would reach the world.
+// impure are the packages through which a pure room would reach the world. Of package time it may
+// use what is a function of its arguments, such as durations.
 var impure = []string{
-	"context", "log", "log/slog", "math/rand", "math/rand/v2", "net", "os", "os/exec", "os/signal", "syscall", "time",
+	"context", "log", "log/slog", "math/rand", "math/rand/v2", "net", "os", "os/exec", "os/signal", "runtime", "syscall",
 	"github.com/cockroachdb/pebble/v2", "github.com/cockroachdb/pebble/v2/vfs",
 }
 
@@ -161,6 +172,82 @@ func TestPureRoomsReachNothingOutside(t *testing.T) {
 				t.Errorf("%q is a pure room and imports %q", room, path)
 			}
 		}
+	}
+}
+
+// The source of a pure room starts no goroutine, has no channel and asks no clock.
+func TestPureRoomsStandStill(t *testing.T) {
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation"}
+	for _, room := range pure {
+		eachFile(t, room, func(f *ast.File, pos func(ast.Node) token.Position) {
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					t.Errorf("%s: a goroutine in a pure room", pos(n))
+				case *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+					t.Errorf("%s: a channel in a pure room", pos(n))
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, n.Sel.Name) {
+						t.Errorf("%s: time.%s in a pure room", pos(n), n.Sel.Name)
+					}
+				}
+				return true
+			})
+		})
+	}
+}
+
+// Arrows run from the trigger engine to its machines only: they know nothing of who runs them, and
+// nobody reaches past their methods, since their fields are not exported.
+func TestMachinesKnowNoRuntime(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if room, _ := p.room(); room != "internal/trigger/lane" {
+			continue
+		}
+		for _, path := range p.deps {
+			if dep, ours := inModule(path); ours && (dep == "internal/trigger" || dep == "internal/worker" || strings.HasPrefix(dep, "internal/backend")) {
+				t.Errorf("internal/trigger/lane depends on %q", dep)
+			}
+		}
+	}
+	eachFile(t, "internal/trigger/lane", func(f *ast.File, pos func(ast.Node) token.Position) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || spec.Name.Name != "Machine" && spec.Name.Name != "Aside" {
+				return true
+			}
+			for _, field := range spec.Type.(*ast.StructType).Fields.List {
+				if len(field.Names) == 0 {
+					t.Errorf("%s: %s embeds something, whose fields and methods would be its own", pos(field), spec.Name.Name)
+				}
+				for _, n := range field.Names {
+					if n.IsExported() {
+						t.Errorf("%s: %s.%s can be reached from outside", pos(field), spec.Name.Name, n.Name)
+					}
+				}
+			}
+			return false
+		})
+	})
+}
+
+// eachFile parses the files of a room, without its tests.
+func eachFile(t *testing.T, room string, f func(file *ast.File, pos func(ast.Node) token.Position)) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(room, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no file in %s: %v", room, err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(file, func(n ast.Node) token.Position { return set.Position(n.Pos()) })
 	}
 }
 

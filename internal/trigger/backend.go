@@ -3,9 +3,7 @@ package trigger
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/millstreamdb/millstream/internal/pattern"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 )
@@ -97,42 +95,6 @@ type Shard struct {
 	Records uint64
 }
 
-// Page is one Read.
-type Page struct {
-	Records []Record
-	End     bool
-	Missed  *Missed
-}
-
-// Missed is a range of records that were gone before they were read.
-type Missed struct {
-	First, Last seqnum.Num
-	Count       uint64
-}
-
-// Record is one durable stream record.
-type Record interface {
-	Seq() seqnum.Num
-	// Time is the record's time in milliseconds since 1970, never decreasing in a
-	// shard.
-	Time() int64
-	// KeyHash is a hash of the whole item key; equal keys have equal hashes. Its
-	// low 6 bits pick the virtual lane.
-	KeyHash() uint64
-	// Ordinal is the cumulative count of records in the shard up to and with this
-	// one, for lag.
-	Ordinal() uint64
-	// Event is the record's JSON as a Lambda event carries it, with
-	// eventSourceARN; rendered once and shared. EventSize is its length, known
-	// without rendering (an upper bound is fine).
-	Event() []byte
-	EventSize() int
-	// Cause is the depth of function-made writes that led to this one.
-	Cause() int
-	// The record as filters see it.
-	pattern.Record
-}
-
 // Row is one checkpoint to store.
 type Row struct {
 	UUID  string
@@ -142,30 +104,10 @@ type Row struct {
 	Checkpoint
 }
 
-// Checkpoint is a mapping's position in one shard.
-type Checkpoint struct {
-	// Generation rises with every control operation.
-	Generation uint64
-	// Low: every record up to and with it has ended (P4).
-	Low seqnum.Num
-	// Ahead are virtual lanes that have got further than Low; at most 64.
-	Ahead []LanePosition
-	// Done: the shard was closed and every record of it has ended.
-	Done bool
-	// Ordinal and Time of the record at Low, for lag; zero when unknown.
-	Ordinal uint64
-	Time    int64
-	// Expired counts records that were gone before they were read.
-	Expired uint64
-	// Window is the tumbling window under way, after the records up to Low; nil
-	// when there is none. It is stored and read back with the position.
-	Window *Window
-}
-
-// LanePosition is how far one virtual lane has got.
-type LanePosition struct {
-	Lane uint8 // 0..63
-	Seq  seqnum.Num
+// AsideRows are changes of what one mapping has set aside, in their order.
+type AsideRows struct {
+	UUID    string
+	Changes []AsideChange
 }
 
 // StoredMapping is a definition with its checkpoints by shard id.
@@ -215,23 +157,3 @@ type Invoker interface {
 
 // ErrNoFunction is Resolve's answer for an unknown function.
 var ErrNoFunction = errors.New("trigger: no such function")
-
-// Outcome classes of an invocation (reference event-source-mapping §4.2).
-type Outcome byte
-
-const (
-	Succeeded     Outcome = iota // the function returned
-	FunctionError                // counts as an attempt
-	NotDelivered                 // throttle, no function, service fault: no attempt
-)
-
-// Result is what came of one invocation.
-type Result struct {
-	Outcome Outcome
-	Payload []byte // the function's answer or error document
-	Error   string // for people: why it failed
-	// RetryAfter is the wait that the receiver asked for, with NotDelivered.
-	RetryAfter time.Duration
-	RequestID  string
-	Version    string // of the function that ran; empty: $LATEST
-}

@@ -1,13 +1,16 @@
 package trigger
 
-import "github.com/millstreamdb/millstream/internal/worker"
+import (
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
 
 // clock gives the instants of steps.
 type clock struct{ *worker.Clock }
 
-func (c clock) instant() Instant {
+func (c clock) instant() lane.Instant {
 	mono, wall, ageing := c.Instant()
-	return Instant{Mono: mono, Wall: wall, NoAgeing: !ageing}
+	return lane.Instant{Mono: mono, Wall: wall, NoAgeing: !ageing}
 }
 
 // Tidy stores the positions that wait to be, and reports whether there were any. A manual

@@ -2,9 +2,10 @@ package trigger
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // committer makes progress durable: one batch for the dirty checkpoints of all
@@ -19,8 +20,8 @@ type committer struct {
 	turn    int // counts writes; guarded by writing
 
 	mu        sync.Mutex
-	dirty     []*runner
-	shelves   []*shelf // dirty ones
+	shards    []*shardWork // dirty ones
+	asides    []*asideWork // dirty ones
 	scheduled bool
 	at        time.Time // of the next commit, when scheduled
 	notBefore time.Time // after a failure
@@ -30,24 +31,31 @@ type committer struct {
 
 func newCommitter(e *Engine) *committer { return &committer{e: e} }
 
-// add asks for a runner's checkpoint to be committed.
-func (c *committer) add(r *runner) {
+// add asks for the checkpoint of a shard to be committed.
+func (c *committer) add(w *shardWork) { c.addShards([]*shardWork{w}, c.e.opts.CommitInterval) }
+
+func (c *committer) addShards(shards []*shardWork, wait time.Duration) {
+	if len(shards) == 0 {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !r.dirty {
-		r.dirty = true
-		c.dirty = append(c.dirty, r)
+	for _, w := range shards {
+		if !w.dirty {
+			w.dirty = true
+			c.shards = append(c.shards, w)
+		}
 	}
-	c.schedule(c.e.opts.CommitInterval)
+	c.schedule(wait)
 }
 
-// addShelf asks for a mapping's changes of what is set aside to be committed.
-func (c *committer) addShelf(s *shelf) {
+// addAside asks for the changes of what a mapping has set aside to be committed.
+func (c *committer) addAside(w *asideWork) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !s.dirty {
-		s.dirty = true
-		c.shelves = append(c.shelves, s)
+	if !w.dirty {
+		w.dirty = true
+		c.asides = append(c.asides, w)
 	}
 	c.schedule(c.e.opts.CommitInterval)
 }
@@ -73,8 +81,8 @@ func (c *committer) schedule(wait time.Duration) {
 	c.timer.Reset(at.Sub(now))
 }
 
-// windowInterval is how long a position with the state of a tumbling window, which
-// may be a megabyte, is put off after the one before.
+// windowInterval is the time between two positions with the state of a tumbling window, which
+// may be a megabyte.
 const windowInterval = 100 * time.Millisecond
 
 // write commits what is dirty. After a failure it is dirty still, and tried again.
@@ -84,132 +92,116 @@ func (c *committer) write(all bool) error {
 	defer c.e.clock.End()
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	c.mu.Lock()
-	c.scheduled = false
-	runners := c.dirty
-	c.dirty = nil
-	for _, r := range runners {
-		r.dirty = false
-	}
-	shelves := c.shelves
-	c.shelves = nil
-	c.turn++
-	for _, s := range shelves {
-		s.dirty, s.turn = false, c.turn
-	}
-	c.mu.Unlock()
-
-	rows := make([]Row, 0, len(runners))
-	written := runners[:0]
-	var early []*runner
-	var aside []AsideRows
-	var owners []asideOwner
-	for _, r := range runners {
-		row, changes, ok := r.row(func(row *Row) bool {
-			return all || row.Window == nil && !row.WindowEnded || time.Since(r.windowAt) >= windowInterval
-		})
-		switch {
-		case ok:
-			rows = append(rows, row)
-			written = append(written, r)
-			if len(changes) > 0 {
-				aside = append(aside, AsideRows{r.m.uuid, changes})
-				owners = append(owners, r)
-			}
-			if s := r.shelf; s.turn != c.turn {
-				s.turn = c.turn
-				shelves = append(shelves, s)
-			}
-		case row.UUID != "":
-			early = append(early, r)
-		}
-	}
-	// Only now: a key that was free when a record behind these positions was sent is free by
-	// a removal that is in this batch, or an earlier one.
-	for _, s := range shelves {
-		if changes := s.aside.take(); len(changes) > 0 && !s.m.gone() && !s.m.over(s.epoch) {
-			aside = append(aside, AsideRows{s.m.uuid, changes})
-			owners = append(owners, s)
-		}
-	}
-	c.again(early, windowInterval)
-	if len(rows) == 0 && len(aside) == 0 {
+	p := c.take(all)
+	if len(p.rows) == 0 && len(p.aside) == 0 {
 		return nil
 	}
-	if err := c.e.opts.Backend.Commit(context.WithoutCancel(c.e.ctx), rows, aside); err != nil {
-		c.fails++
-		c.e.log.Error("cannot store the positions of mappings; trying again", "mappings", len(rows), "error", err)
-		wait := backoff(c.fails, maxReadBackoff, c.e.opts.Jitter)
-		c.mu.Lock()
-		c.notBefore = time.Now().Add(wait)
-		c.mu.Unlock()
-		for i, o := range owners {
-			o.backChanges(aside[i].Changes)
-		}
-		c.again(written, wait)
+	if err := c.e.opts.Backend.Commit(context.WithoutCancel(c.e.ctx), p.rows, p.aside); err != nil {
+		c.failed(p, err)
 		return err
 	}
 	c.fails = 0
-	for i, o := range owners {
-		o.storedChanges(aside[i].Changes)
+	for i, o := range p.owners {
+		o.changesStored(p.aside[i].Changes)
 	}
-	for i, r := range written {
-		r.setCommitted(rows[i].Checkpoint)
-		if rows[i].Window != nil || rows[i].WindowEnded {
-			r.windowAt = time.Now()
+	for i, w := range p.shards {
+		w.setStored(p.rows[i].Checkpoint)
+		if p.rows[i].Window != nil || p.rows[i].WindowEnded {
+			w.windowAt = time.Now()
 		}
 	}
 	return nil
 }
 
-// asideOwner is where changes of what is set aside come from.
-type asideOwner interface {
-	backChanges([]AsideChange)
-	storedChanges([]AsideChange)
+// progress is what one commit stores.
+type progress struct {
+	rows   []Row
+	shards []*shardWork // of the rows
+	aside  []AsideRows
+	owners []changeOwner // of the changes in aside
 }
 
-func (s *shelf) backChanges(c []AsideChange) {
-	s.aside.back(c)
-	s.e.commit.addShelf(s)
+// changeOwner is where changes of what is set aside come from. They are told what became of them.
+type changeOwner interface {
+	putBack([]lane.AsideChange)
+	changesStored([]lane.AsideChange)
 }
 
-func (s *shelf) storedChanges(c []AsideChange) { s.post(Stored{c}) }
-
-func (r *runner) backChanges(c []AsideChange) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.machine.backChanges(c)
-}
-
-func (r *runner) storedChanges(c []AsideChange) {
-	r.mu.Lock()
-	r.machine.storedChanges(c)
-	r.mu.Unlock()
-	r.shelf.post(Stored{c})
-	r.post(Timer{}) // it may have waited for room
-}
-
-// again puts runners back that were not written.
-func (c *committer) again(runners []*runner, wait time.Duration) {
-	if len(runners) == 0 {
-		return
+func (p *progress) add(uuid string, changes []lane.AsideChange, o changeOwner) {
+	if len(changes) > 0 {
+		p.aside = append(p.aside, AsideRows{uuid, changes})
+		p.owners = append(p.owners, o)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range runners {
-		if !r.dirty {
-			r.dirty = true
-			c.dirty = append(c.dirty, r)
+}
+
+// take collects what is to be stored: first all positions, then what is set aside. So a key that was free when
+// a record behind these positions was sent is free by a removal that is in this batch, or an earlier one.
+func (c *committer) take(all bool) (p progress) {
+	shards, asides := c.takeDirty()
+	p.rows, p.shards = make([]Row, 0, len(shards)), shards[:0]
+	var early []*shardWork
+	for _, w := range shards {
+		row, changes, ok := w.row(func(row *Row) bool {
+			return all || row.Window == nil && !row.WindowEnded || time.Since(w.windowAt) >= windowInterval
+		})
+		switch {
+		case ok:
+			p.rows = append(p.rows, row)
+			p.shards = append(p.shards, w)
+			p.add(w.m.uuid, changes, w)
+			if a := w.aside; a.turn != c.turn {
+				a.turn = c.turn
+				asides = append(asides, a)
+			}
+		case row.UUID != "":
+			early = append(early, w)
 		}
 	}
-	c.schedule(wait)
+	for _, a := range asides {
+		if changes := a.rows.TakeChanges(); len(changes) > 0 && !a.m.gone() && !a.m.over(a.epoch) {
+			p.add(a.m.uuid, changes, a)
+		}
+	}
+	c.addShards(early, windowInterval)
+	return p
+}
+
+// takeDirty empties the lists of what is dirty.
+func (c *committer) takeDirty() ([]*shardWork, []*asideWork) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scheduled = false
+	shards, asides := c.shards, c.asides
+	c.shards, c.asides = nil, nil
+	for _, w := range shards {
+		w.dirty = false
+	}
+	c.turn++
+	for _, a := range asides {
+		a.dirty, a.turn = false, c.turn
+	}
+	return shards, asides
+}
+
+// failed puts everything back, to be stored a while later.
+func (c *committer) failed(p progress, err error) {
+	c.fails++
+	c.e.log.Error("cannot store the positions of mappings; trying again", "mappings", len(p.rows), "error", err)
+	wait := lane.ReadBackoff(c.fails, c.e.opts.Jitter)
+	c.mu.Lock()
+	c.notBefore = time.Now().Add(wait)
+	c.mu.Unlock()
+	for i, o := range p.owners {
+		o.putBack(p.aside[i].Changes)
+	}
+	c.addShards(p.shards, wait)
 }
 
 // pending reports whether something is to be written.
 func (c *committer) pending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.dirty)+len(c.shelves) > 0
+	return len(c.shards)+len(c.asides) > 0
 }
 
 // barrier waits for a commit under way.
@@ -227,44 +219,4 @@ func (c *committer) close() error {
 	}
 	c.mu.Unlock()
 	return c.write(true)
-}
-
-// row builds the row of a runner's checkpoint, with the records that were set aside behind it,
-// which are the caller's now; ok is false when there is nothing to write, or due is: then
-// there is a row, but it is not to be written yet.
-func (r *runner) row(due func(*Row) bool) (row Row, changes []AsideChange, ok bool) {
-	r.m.mu.Lock()
-	deleted := r.m.deleted
-	r.m.mu.Unlock()
-	if deleted || r.m.over(r.epoch) {
-		return Row{}, nil, false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	cp := r.machine.Checkpoint()
-	if cp.equal(r.committed) && len(r.machine.changes) == 0 {
-		return Row{}, nil, false
-	}
-	if cp.Generation == r.committed.Generation && cp.Low.Less(r.committed.Low) {
-		// It cannot happen; if it did, writing it would deliver records twice.
-		r.e.log.Error("a position would go back; not stored", "mapping", r.m.uuid, "shard", r.shard,
-			"position", cp.Low.String(), "stored", r.committed.Low.String())
-		return Row{}, nil, false
-	}
-	row = Row{UUID: r.m.uuid, Shard: r.shard, Checkpoint: cp, WindowEnded: cp.Window == nil && r.committed.Window != nil}
-	if !due(&row) {
-		return row, nil, false
-	}
-	return row, r.machine.takeChanges(), true
-}
-
-func (cp Checkpoint) equal(o Checkpoint) bool {
-	return cp.Generation == o.Generation && cp.Low == o.Low && cp.Done == o.Done && cp.Expired == o.Expired &&
-		cp.Window.equal(o.Window) && slices.Equal(cp.Ahead, o.Ahead)
-}
-
-func (r *runner) setCommitted(cp Checkpoint) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.committed = cp
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // State is a mapping's state as AWS spells it. Changes take effect before they
@@ -217,9 +218,9 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	m.def, m.tags = def, tags
 	switch {
 	case !def.Enabled:
-		m.post(Stop{Generation: def.Generation})
+		m.post(lane.Stop{Generation: def.Generation})
 	case old.Enabled:
-		m.post(Change{Params: m.params()})
+		m.post(lane.Change{Params: m.params()})
 	}
 	m.mu.Unlock()
 	if def.Enabled && !old.Enabled {
@@ -252,7 +253,7 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	def := m.definition()
 	m.setDeleted(true)
 	m.mu.Lock()
-	m.post(Stop{Generation: def.Generation + 1})
+	m.post(lane.Stop{Generation: def.Generation + 1})
 	m.mu.Unlock()
 	m.gate.wake()
 	// From here on the committer makes no row of this mapping; one that it may be
@@ -268,7 +269,7 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	delete(e.pairs, pair{def.FunctionARN, def.StreamARN})
 	e.mu.Unlock()
 	e.unwatch(m)
-	m.shelf.Load().stopTimer()
+	m.aside.Load().stopTimer()
 	e.progress.notify()
 	return m.view(Deleting), nil
 }
@@ -280,19 +281,19 @@ func (e *Engine) checkDefinition(def Mapping) error {
 	return def.checkTogether()
 }
 
-func (m *mapping) gone() bool {
+func (m *running) gone() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.deleted
 }
 
-func (m *mapping) setDeleted(v bool) {
+func (m *running) setDeleted(v bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.deleted = v
 }
 
-func (e *Engine) find(scope schema.Scope, uuid string) (*mapping, error) {
+func (e *Engine) find(scope schema.Scope, uuid string) (*running, error) {
 	e.mu.Lock()
 	m := e.mappings[uuid]
 	e.mu.Unlock()
@@ -322,7 +323,7 @@ func (e *Engine) resolve(ctx context.Context, scope schema.Scope, name string) (
 }
 
 // view is the mapping as shown; the empty state stands for the stable one.
-func (m *mapping) view(state State) View {
+func (m *running) view(state State) View {
 	v := View{Mapping: m.definition(), State: state, LastProcessingResult: lastResult(m.last.Load()).text()}
 	if state == "" {
 		v.State = Disabled

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 const (
@@ -192,7 +194,7 @@ func TestDestinationGivenUp(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		for _, r := range h.backend.aside[v.UUID] {
-			if r.Kind != Parked || !strings.Contains(r.Error, "no such queue") || r.Reason != RetryAttemptsExhausted || len(r.Event) == 0 {
+			if r.Kind != Parked || !strings.Contains(r.Error, "no such queue") || r.Reason != lane.RetryAttemptsExhausted || len(r.Event) == 0 {
 				t.Errorf("stored %+v", r)
 			}
 		}

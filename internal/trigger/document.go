@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // Destination tells somebody of records that were given up.
@@ -22,10 +24,10 @@ type Destination interface {
 // notice is AWS's document (reference event-source-mapping.md §9); the order of its members is that of the recordings.
 type notice struct {
 	RequestContext struct {
-		RequestID              string     `json:"requestId"`
-		FunctionARN            string     `json:"functionArn"`
-		Condition              DropReason `json:"condition"`
-		ApproximateInvokeCount int        `json:"approximateInvokeCount"`
+		RequestID              string          `json:"requestId"`
+		FunctionARN            string          `json:"functionArn"`
+		Condition              lane.DropReason `json:"condition"`
+		ApproximateInvokeCount int             `json:"approximateInvokeCount"`
 	} `json:"requestContext"`
 	ResponseContext *responseContext `json:"responseContext,omitempty"`
 	Version         string           `json:"version"`
@@ -52,14 +54,14 @@ type batchInfo struct {
 
 // newNotice is what a destination is told of a loss. For S3 it holds the event, too,
 // as text, and has a key.
-func newNotice(def Mapping, shard string, d Deliver, now time.Time) (document []byte, key string, err error) {
+func newNotice(def Mapping, d lane.Deliver, now time.Time) (document []byte, key string, err error) {
 	now = now.UTC()
 	first, last := d.Records[0], d.Records[len(d.Records)-1]
 	seconds := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }
 	n := notice{
 		Version: "1.0", Timestamp: now.Format("2006-01-02T15:04:05.000Z"),
 		Batch: batchInfo{
-			ShardID: shard, Start: first.Seq().String(), End: last.Seq().String(), FirstArrival: seconds(first.Time()),
+			ShardID: d.Shard, Start: first.Seq().String(), End: last.Seq().String(), FirstArrival: seconds(first.Time()),
 			LastArrival: seconds(last.Time()), BatchSize: len(d.Records), StreamARN: def.StreamARN,
 		},
 	}
@@ -70,15 +72,15 @@ func newNotice(def Mapping, shard string, d Deliver, now time.Time) (document []
 	n.RequestContext.FunctionARN = def.FunctionARN
 	n.RequestContext.Condition = d.Reason
 	n.RequestContext.ApproximateInvokeCount = max(1, d.Attempts)
-	if d.Reason != RecordAgeExceeded {
+	if d.Reason != lane.RecordAgeExceeded {
 		n.ResponseContext = &responseContext{StatusCode: 200, ExecutedVersion: cmp.Or(d.Version, "$LATEST")}
 		if d.Unhandled {
 			n.ResponseContext.FunctionError = new("Unhandled")
 		}
 	}
 	if destinationService(d.Destination) == "s3" {
-		n.Payload = new(string(payload(Invoke{Records: d.Records}, shard, def.StreamARN)))
-		key = "aws/lambda/" + def.UUID + "/" + shard + now.Format("/2006/01/02/2006-01-02T15.04.05-") + uuid.NewString()
+		n.Payload = new(string((&lane.Invoke{Records: d.Records}).Payload(def.StreamARN)))
+		key = "aws/lambda/" + def.UUID + "/" + d.Shard + now.Format("/2006/01/02/2006-01-02T15.04.05-") + uuid.NewString()
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

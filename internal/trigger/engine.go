@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -66,7 +67,7 @@ type Invocation struct {
 // Engine runs event source mappings. Its methods may be called at once.
 //
 // Locks, in the order in which they are taken: a mapping's op, Engine.mu,
-// mapping.mu, runner.mu, Aside.mu, runner.qmu, shelf.qmu. None is held over a call of the Invoker;
+// running.mu, driver.mu, the lock of a lane.Aside, driver.qmu. None is held over a call of the Invoker;
 // only
 // op is held over a call of the Backend, but for Watch, which does not wait.
 type Engine struct {
@@ -77,7 +78,7 @@ type Engine struct {
 	commit *committer
 
 	mu       sync.Mutex
-	mappings map[string]*mapping // by UUID
+	mappings map[string]*running // by UUID
 	pairs    map[pair]string     // UUID by function and stream, also of mappings being made
 	streams  map[string]*streamWatch
 	newest   time.Time // creation time of the newest mapping
@@ -122,7 +123,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, log: opts.Log, clock: clock{opts.Clock}, pace: newPace(opts.Clock.Manual()),
-		mappings: map[string]*mapping{}, pairs: map[pair]string{}, streams: map[string]*streamWatch{},
+		mappings: map[string]*running{}, pairs: map[pair]string{}, streams: map[string]*streamWatch{},
 		ready: make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -133,7 +134,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	for _, s := range stored {
 		m := newMapping(e, s.Mapping, s.Checkpoints)
-		if err := m.shelf.Load().load(ctx); err != nil {
+		if err := m.aside.Load().load(ctx); err != nil {
 			return nil, err
 		}
 		e.mappings[s.UUID] = m
@@ -178,7 +179,7 @@ func (e *Engine) shutdown() error {
 	}
 	for _, m := range e.all() {
 		m.mu.Lock()
-		m.post(Drain{})
+		m.post(lane.Drain{})
 		m.mu.Unlock()
 	}
 	timer := time.NewTimer(e.opts.DrainTimeout)
@@ -200,7 +201,7 @@ func (e *Engine) shutdown() error {
 	e.life.Unlock()
 	e.work.Wait()
 	for _, m := range e.all() {
-		m.shelf.Load().stopTimer()
+		m.aside.Load().stopTimer()
 		for _, r := range m.all() {
 			r.stopTimer()
 		}
@@ -235,14 +236,14 @@ func (e *Engine) active() bool {
 }
 
 // all returns the mappings in the order of their creation.
-func (e *Engine) all() []*mapping {
+func (e *Engine) all() []*running {
 	e.mu.Lock()
-	ms := make([]*mapping, 0, len(e.mappings))
+	ms := make([]*running, 0, len(e.mappings))
 	for _, m := range e.mappings {
 		ms = append(ms, m)
 	}
 	e.mu.Unlock()
-	slices.SortFunc(ms, func(a, b *mapping) int { return byCreation(a.definition(), b.definition()) })
+	slices.SortFunc(ms, func(a, b *running) int { return byCreation(a.definition(), b.definition()) })
 	return ms
 }
 
@@ -253,14 +254,14 @@ func (e *Engine) FunctionChanged(arn string) {
 		if f := m.definition().FunctionARN; f == arn || len(f) > len(arn) && f[:len(arn)] == arn && f[len(arn)] == ':' {
 			m.retag()
 			m.mu.Lock()
-			m.post(Nudge{})
+			m.post(lane.Nudge{})
 			m.mu.Unlock()
 		}
 	}
 }
 
 // instant is now, as machines are told it.
-func (e *Engine) instant() Instant {
+func (e *Engine) instant() lane.Instant {
 	i := e.clock.instant()
 	i.Gather = e.pace.gather()
 	return i
@@ -272,7 +273,7 @@ func (e *Engine) AcceptClock() {
 	e.clock.Accept()
 	for _, m := range e.all() {
 		m.mu.Lock()
-		m.post(Timer{})
+		m.post(lane.Timer{})
 		m.mu.Unlock()
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // bubble runs a test with fake time and an engine over fakes.
@@ -492,7 +494,7 @@ func TestPayloadLimit(t *testing.T) {
 		synctest.Wait()
 		n := 0
 		for _, d := range h.invoker.take("f") {
-			if len(d.payload) > MaxPayload || len(ids(t, d.payload)) > 15 {
+			if len(d.payload) > lane.MaxPayload || len(ids(t, d.payload)) > 15 {
 				t.Errorf("a payload of %d bytes", len(d.payload))
 			}
 			n += len(ids(t, d.payload))
@@ -505,8 +507,9 @@ func TestPayloadLimit(t *testing.T) {
 	for _, extra := range []int{0, 1} {
 		bubble(t, func(t *testing.T, h *harness) {
 			h.invoker.set("f", ok)
-			size := (MaxPayload - payloadFrame - 3) / 4
-			rest := MaxPayload - payloadFrame - 3 - 3*size + extra
+			frame := len((&lane.Invoke{}).Payload(""))
+			size := (lane.MaxPayload - frame - 3) / 4
+			rest := lane.MaxPayload - frame - 3 - 3*size + extra
 			h.backend.writeSized("t", 0, size, 1, 1, 1)
 			h.backend.writeSized("t", 0, rest, 1)
 			h.create("t", "f", nil)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/setting"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // Names and bounds of Millstream's own settings, which are tags of the mapping, else of its
@@ -18,23 +19,14 @@ const (
 
 // extensions are the settings that tags make. Zero values stand for what AWS does.
 type extensions struct {
-	onFailure          OnFailure
+	onFailure          lane.OnFailure
 	exactlyOnce        bool
 	batching, tumbling int // seconds
 	inFlight           int
 	rate               float64
 }
 
-var onFailureNames = map[string]OnFailure{setting.BlockShard: BlockShard, setting.BlockKey: BlockKey, setting.Park: Park}
-
-func (o OnFailure) String() string {
-	for name, v := range onFailureNames {
-		if v == o {
-			return name
-		}
-	}
-	return ""
-}
+var onFailureNames = map[string]lane.OnFailure{setting.BlockShard: lane.BlockShard, setting.BlockKey: lane.BlockKey, setting.Park: lane.Park}
 
 // number reads a whole number from 0 to highest.
 func number(text string, highest int) (int, bool) {
@@ -86,7 +78,7 @@ func (e *Engine) TagsChanged(streamARN string) {
 }
 
 // retag looks a mapping's settings up again: the tags of its function or table may have changed.
-func (m *mapping) retag() {
+func (m *running) retag() {
 	tags := m.e.extensions(m.definition())
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -94,7 +86,7 @@ func (m *mapping) retag() {
 		m.tags = tags
 		m.gate.limit(tags.inFlight, tags.rate)
 		if m.def.Enabled && !m.deleted {
-			m.post(Change{Params: m.params()})
+			m.post(lane.Change{Params: m.params()})
 		}
 	}
 }

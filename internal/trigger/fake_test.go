@@ -70,19 +70,6 @@ func (r asideRows) page(from AsideKey, limit int, heads bool) []SetAside {
 	return out
 }
 
-func (r asideRows) fetch(a Fetch) []SetAside {
-	if len(a.Keys) == 0 {
-		return r.page(a.From, a.Max, a.Heads)
-	}
-	var out []SetAside
-	for _, k := range a.Keys {
-		if row, ok := r[k]; ok {
-			out = append(out, row)
-		}
-	}
-	return out
-}
-
 type fakeStream struct {
 	shards   []*fakeShard
 	watchers map[int]func()

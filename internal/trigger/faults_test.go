@@ -81,7 +81,7 @@ func TestParentPastRetention(t *testing.T) {
 		}
 		h.mappings[v.UUID].mu.Lock()
 		defer h.mappings[v.UUID].mu.Unlock()
-		if n := len(h.mappings[v.UUID].runners); n != 2 {
+		if n := len(h.mappings[v.UUID].shards); n != 2 {
 			t.Errorf("%d machines for two shards", n)
 		}
 	})

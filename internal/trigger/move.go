@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // Place is where a mapping is moved to, or begins, in every shard. One of its members is set.
@@ -126,7 +127,7 @@ func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) 
 }
 
 // hold finds a mapping and takes its op, which the caller releases; ErrNoMapping when it is not there, or not any more.
-func (e *Engine) hold(uuid string) (*mapping, error) {
+func (e *Engine) hold(uuid string) (*running, error) {
 	e.mu.Lock()
 	m := e.mappings[uuid]
 	e.mu.Unlock()
@@ -210,7 +211,7 @@ func ancestors(shards []Shard, of string) (ids []string) {
 }
 
 // repositioned works out what a move changes. The mapping's machines are retired.
-func (m *mapping) repositioned(shards []Shard, begins, places map[string]Located, forward bool) (Repositioned, Moved) {
+func (m *running) repositioned(shards []Shard, begins, places map[string]Located, forward bool) (Repositioned, Moved) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := Repositioned{Mapping: m.def}
@@ -232,17 +233,17 @@ func (m *mapping) repositioned(shards []Shard, begins, places map[string]Located
 			if row.Done || !row.Low.Less(at.Low) {
 				continue
 			}
-			next = row.forward(at)
+			next = row.Forward(at.checkpoint())
 			skip := Skip{s.ID, Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
 			moved.Records += skip.Count
 			r.Skipped = append(r.Skipped, skip)
 		default:
 			// It is not there yet; but no shard has ended before its parent.
-			if !known || !again[s.Parent] && (row.Done && !at.Low.Less(s.Head) || !row.Done && !at.Low.Less(row.Low) && !row.aheadOf(at.Low)) {
+			if !known || !again[s.Parent] && (row.Done && !at.Low.Less(s.Head) || !row.Done && !at.Low.Less(row.Low) && !row.AheadOf(at.Low)) {
 				continue
 			}
 			again[s.ID] = true
-			next = row.back(at)
+			next = row.Back(at.checkpoint())
 			if at.Ordinal < row.Ordinal {
 				moved.Records += row.Ordinal - at.Ordinal
 			}
@@ -254,73 +255,36 @@ func (m *mapping) repositioned(shards []Shard, begins, places map[string]Located
 	return r, moved
 }
 
-// forward is a checkpoint from which everything up to a place has been passed.
-func (cp Checkpoint) forward(at Located) Checkpoint {
-	next := at.checkpoint()
-	for _, a := range cp.Ahead {
-		if at.Low.Less(a.Seq) {
-			next.Ahead = append(next.Ahead, a)
-		}
-	}
-	return next
-}
-
-// back is a checkpoint from which nothing behind a place has ended.
-func (cp Checkpoint) back(at Located) Checkpoint {
-	if !cp.Low.Less(at.Low) {
-		return at.checkpoint()
-	}
-	next := Checkpoint{Low: cp.Low, Ordinal: cp.Ordinal, Time: cp.Time} // only lanes ahead have passed it
-	for _, a := range cp.Ahead {
-		if at.Low.Less(a.Seq) {
-			a.Seq = at.Low
-		}
-		next.Ahead = append(next.Ahead, a)
-	}
-	return next
-}
-
 func (l Located) checkpoint() Checkpoint {
 	return Checkpoint{Low: l.Low, Ordinal: l.Ordinal, Time: l.Time}
 }
 
-// aheadOf reports whether some virtual lane has got past a position.
-func (cp Checkpoint) aheadOf(at seqnum.Num) bool {
-	return slices.ContainsFunc(cp.Ahead, func(a LanePosition) bool { return at.Less(a.Seq) })
-}
-
 // heldAgain lists the held records that come again with new rows, to be removed.
-func (m *mapping) heldAgain(ctx context.Context, rows []Row) (removed []AsideChange, err error) {
+func (m *running) heldAgain(ctx context.Context, rows []Row) (removed []AsideChange, err error) {
 	at := map[string]Checkpoint{}
 	for _, r := range rows {
 		at[r.Shard] = r.Checkpoint
 	}
 	const page = 1000
 	for from := (AsideKey{}); ; {
-		held, err := m.e.opts.Backend.Aside(ctx, m.uuid, from, page, MaxPayload, true)
+		held, err := m.e.opts.Backend.Aside(ctx, m.uuid, from, page, lane.MaxPayload, true)
 		if err != nil || len(held) == 0 {
 			return removed, err
 		}
 		for i := range held {
 			k := held[i].AsideKey
-			if cp, ok := at[k.Shard]; ok && held[i].Kind == Held && !cp.covers(k) {
+			if cp, ok := at[k.Shard]; ok && held[i].Kind == Held && !cp.Covers(k.Hash, k.Seq) {
 				removed = append(removed, AsideChange{Key: k})
 			}
 		}
-		from = held[len(held)-1].after()
+		from = held[len(held)-1].After()
 	}
-}
-
-func (cp Checkpoint) covers(k AsideKey) bool {
-	return !cp.Low.Less(k.Seq) || slices.ContainsFunc(cp.Ahead, func(a LanePosition) bool {
-		return uint64(a.Lane) == k.Hash%VirtualLanes && !a.Seq.Less(k.Seq)
-	})
 }
 
 // retire ends all machines of a mapping for good, without waiting for calls under way: what becomes
 // of them changes nothing any more. When it has returned nothing of them is stored, and rows
 // are the positions on the disk. revive begins anew.
-func (m *mapping) retire() {
+func (m *running) retire() {
 	_ = m.e.commit.write(true) // what has ended by now need not come again; a failure is logged, and costs no more than that
 	m.mu.Lock()
 	m.moving, m.waiting = true, true
@@ -328,13 +292,13 @@ func (m *mapping) retire() {
 	m.mu.Unlock()
 	m.gate.wake()
 	m.e.commit.barrier()
-	shelf := m.shelf.Load()
-	shelf.stopTimer()
-	shelf.abandonRecalls()
+	aside := m.aside.Load()
+	aside.stopTimer()
+	aside.abandonRecalls()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.past.Add(shelf.aside.counts())
-	for id, r := range m.runners {
+	m.past.Add(aside.rows.Counters())
+	for id, r := range m.shards {
 		r.stopTimer()
 		m.rows[id] = r.stored()
 		m.past.Add(r.counters())
@@ -342,24 +306,24 @@ func (m *mapping) retire() {
 	for id, r := range m.finished {
 		m.rows[id] = r.stored()
 	}
-	clear(m.runners)
+	clear(m.shards)
 	clear(m.finished)
 }
 
 // over reports whether what a machine of an epoch does counts for nothing.
-func (m *mapping) over(epoch uint64) bool {
+func (m *running) over(epoch uint64) bool {
 	return epoch != m.epoch.Load() && planted != bugMovedLate
 }
 
 // revive makes what retire has ended anew, from what is stored; it runs once the calls that were
 // under way have returned.
-func (m *mapping) revive(ctx context.Context) error {
-	shelf := newShelf(m)
-	err := shelf.load(context.WithoutCancel(ctx))
+func (m *running) revive(ctx context.Context) error {
+	aside := newAsideWork(m)
+	err := aside.load(context.WithoutCancel(ctx))
 	if err != nil {
 		err = fmt.Errorf("what trigger %s has set aside cannot be read, and it stands still until the next start: %w", m.uuid, err)
 	}
-	m.shelf.Store(shelf)
+	m.aside.Store(aside)
 	m.mu.Lock()
 	m.moving = err != nil
 	m.mu.Unlock()
@@ -371,7 +335,7 @@ func (m *mapping) revive(ctx context.Context) error {
 }
 
 // resume begins deliveries again after a move, unless calls of before it are under way: then the last of them does.
-func (m *mapping) resume() {
+func (m *running) resume() {
 	m.mu.Lock()
 	begins := m.waiting && !m.moving && m.under.Load() == 0
 	if begins {
@@ -384,7 +348,7 @@ func (m *mapping) resume() {
 }
 
 // enter notes that a call of the function begins; false: its machine is of an earlier epoch.
-func (m *mapping) enter(epoch uint64) bool {
+func (m *running) enter(epoch uint64) bool {
 	m.under.Add(1)
 	if m.over(epoch) {
 		m.leave()
@@ -393,7 +357,7 @@ func (m *mapping) enter(epoch uint64) bool {
 	return true
 }
 
-func (m *mapping) leave() {
+func (m *running) leave() {
 	if m.under.Add(-1) == 0 {
 		m.resume()
 	}
@@ -424,7 +388,7 @@ func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error 
 	m.mu.Lock()
 	m.def = def
 	if paused {
-		m.post(Drain{})
+		m.post(lane.Drain{})
 	}
 	m.mu.Unlock()
 	m.gate.wake()
@@ -436,6 +400,6 @@ func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error 
 }
 
 // delivers reports whether a mapping is to deliver records. The caller holds mu.
-func (m *mapping) delivers() bool {
+func (m *running) delivers() bool {
 	return m.def.Enabled && !m.def.Paused && !m.deleted && !m.waiting
 }

@@ -211,7 +211,7 @@ type owing struct {
 	err    error
 	// mapping is the one that delivers. A call that begins while it waits for those of before a move is one of them: it had
 	// been sent, and counts for nothing.
-	mapping *mapping
+	mapping *running
 }
 
 // deliverer notes the mapping of an engine that has just begun.

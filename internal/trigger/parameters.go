@@ -11,6 +11,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/expr"
 	"github.com/millstreamdb/millstream/internal/pattern"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // Settings are what Create and Update have in common; nil means absent. The fields
@@ -109,7 +110,7 @@ func (s *Settings) constraints() []string {
 	}
 	within("batchSize", s.BatchSize, 1, 10000)
 	within("maximumBatchingWindowInSeconds", s.MaximumBatchingWindowInSeconds, 0, 300)
-	within("parallelizationFactor", s.ParallelizationFactor, 1, maxFactor)
+	within("parallelizationFactor", s.ParallelizationFactor, 1, lane.MaxFactor)
 	within("maximumRetryAttempts", s.MaximumRetryAttempts, endless, 10000)
 	within("maximumRecordAgeInSeconds", s.MaximumRecordAgeInSeconds, endless, 604800)
 	within("tumblingWindowInSeconds", s.TumblingWindowInSeconds, 0, 900)
@@ -258,8 +259,8 @@ func set[T any](to *T, v *T) {
 
 // params are the machines' view of a definition. Its filters have been checked
 // when it was made.
-func params(m Mapping, x extensions) Params {
-	p := Params{
+func params(m Mapping, x extensions) lane.Params {
+	p := lane.Params{
 		Generation:     m.Generation,
 		FunctionARN:    m.FunctionARN,
 		BatchSize:      m.BatchSize,

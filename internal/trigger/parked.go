@@ -2,38 +2,12 @@ package trigger
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
-	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
-
-// String is the key as people are shown it: hash, shard and number.
-func (k AsideKey) String() string {
-	return fmt.Sprintf("%016x/%s/%s", k.Hash, k.Shard, k.Seq)
-}
-
-// ParseAsideKey reads what String has made.
-func ParseAsideKey(s string) (k AsideKey, ok bool) {
-	parts := strings.Split(s, "/")
-	if len(parts) != 3 || len(parts[0]) != 16 {
-		return k, false
-	}
-	hash, err := hex.DecodeString(parts[0])
-	if err != nil {
-		return k, false
-	}
-	for _, b := range hash {
-		k.Hash = k.Hash<<8 | uint64(b)
-	}
-	k.Shard = parts[1]
-	k.Seq, err = seqnum.Parse(parts[2])
-	return k, err == nil
-}
 
 // AsideFilter chooses records that are set aside; zero members do not.
 type AsideFilter struct {
@@ -45,7 +19,7 @@ type AsideFilter struct {
 	After, Before int64
 }
 
-func (f *AsideFilter) match(r *SetAside) bool {
+func (f *AsideFilter) match(r *lane.SetAside) bool {
 	return (f.ID == AsideKey{} || r.AsideKey == f.ID) && (f.Kind == 0 || r.Kind == f.Kind) &&
 		(f.After == 0 || r.Since >= f.After) && (f.Before == 0 || r.Since < f.Before) && (f.Key == "" || f.matchKey(r.Keys))
 }
@@ -68,9 +42,6 @@ func (f *AsideFilter) matchKey(keys string) bool {
 	return false
 }
 
-// asidePage is how many rows are looked at in one go.
-const asidePage = 1000
-
 // SetAside lists records that a mapping has set aside, without their events, from a
 // place on: at most limit. more is false when the last one was seen; next is where the next page begins.
 func (e *Engine) SetAside(ctx context.Context, uuid string, f AsideFilter, from AsideKey, limit int) (found []SetAside, next AsideKey, more bool, err error) {
@@ -81,7 +52,7 @@ func (e *Engine) SetAside(ctx context.Context, uuid string, f AsideFilter, from 
 		from = f.ID
 	}
 	for {
-		rows, err := e.opts.Backend.Aside(ctx, uuid, from, asidePage, 0, true)
+		rows, err := e.opts.Backend.Aside(ctx, uuid, from, lane.AsidePage, 0, true)
 		if err != nil {
 			return nil, next, false, err
 		}
@@ -93,10 +64,10 @@ func (e *Engine) SetAside(ctx context.Context, uuid string, f AsideFilter, from 
 				found = append(found, rows[i])
 			}
 		}
-		if len(rows) < asidePage || f.ID != (AsideKey{}) {
+		if len(rows) < lane.AsidePage || f.ID != (AsideKey{}) {
 			return found, next, false, nil
 		}
-		from = rows[len(rows)-1].after()
+		from = rows[len(rows)-1].After()
 	}
 }
 
@@ -108,7 +79,7 @@ func (e *Engine) AsideRecord(ctx context.Context, uuid string, id AsideKey) (Set
 	if _, err := e.any(uuid); err != nil {
 		return SetAside{}, err
 	}
-	rows, err := e.opts.Backend.Aside(ctx, uuid, id, 1, MaxPayload, false)
+	rows, err := e.opts.Backend.Aside(ctx, uuid, id, 1, lane.MaxPayload, false)
 	if err == nil && (len(rows) == 0 || rows[0].AsideKey != id) {
 		err = ErrNotAside
 	}
@@ -143,21 +114,21 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 	if !e.active() {
 		return 0, ErrStopped
 	}
-	r := Recall{Discard: q.Discard, Match: q.match, From: q.ID}
+	r := lane.Recall{Discard: q.Discard, Match: q.match, From: q.ID}
 	if q.Function != "" {
 		if r.Function, err = e.resolve(ctx, m.definition().Scope, q.Function); err != nil {
 			return 0, err
 		}
 	}
 	for {
-		r.Max = asidePage
+		r.Max = lane.AsidePage
 		if q.Rate > 0 {
 			r.Max = max(1, int(q.Rate/10))
 		}
 		if q.Limit > 0 {
 			r.Max = min(r.Max, q.Limit-n)
 		}
-		done, err := m.shelf.Load().recall(ctx, r)
+		done, err := m.aside.Load().recall(ctx, r)
 		n += done.Count
 		if err != nil || !done.More || q.ID != (AsideKey{}) || n == q.Limit && q.Limit > 0 {
 			return n, err
@@ -176,7 +147,7 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 }
 
 // any finds a mapping of whatever account and region.
-func (e *Engine) any(uuid string) (*mapping, error) {
+func (e *Engine) any(uuid string) (*running, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if m := e.mappings[uuid]; m != nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // failsOn fails on batches with a record of these keys.
@@ -41,7 +43,7 @@ func TestBlockKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		st := h.status(v.UUID)
-		if st.Held != 2 || st.LagRecords != 0 || st.Counters.Held != 2 || st.OnFailure != BlockKey || len(h.backend.aside[v.UUID]) != 2 {
+		if st.Held != 2 || st.LagRecords != 0 || st.Counters.Held != 2 || st.OnFailure != lane.BlockKey || len(h.backend.aside[v.UUID]) != 2 {
 			t.Errorf("status %+v", st)
 		}
 		h.crash()
@@ -77,10 +79,10 @@ func TestOnFailureTags(t *testing.T) {
 		defer h.stop()
 		for _, c := range []struct {
 			mapping, function, table string
-			want                     OnFailure
+			want                     lane.OnFailure
 		}{
-			{"", "", "", BlockShard}, {"", "", "park", Park}, {"", "block-key", "park", BlockKey}, {"park", "block-key", "", Park},
-			{"block-shard", "block-key", "park", BlockShard}, {"", "nonsense", "park", Park},
+			{"", "", "", lane.BlockShard}, {"", "", "park", lane.Park}, {"", "block-key", "park", lane.BlockKey}, {"park", "block-key", "", lane.Park},
+			{"block-shard", "block-key", "park", lane.BlockShard}, {"", "nonsense", "park", lane.Park},
 		} {
 			function["millstream:on-failure"], table["millstream:on-failure"] = c.function, c.table
 			h.invoker.set("f", ok)

@@ -6,10 +6,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
-// mapping is one event source mapping with its running machines.
-type mapping struct {
+// running is one event source mapping with its machines.
+type running struct {
 	e      *Engine
 	uuid   string
 	stream string // its ARN
@@ -18,8 +20,8 @@ type mapping struct {
 	// logged is the second (monotonic) in which a failure was last logged.
 	logged atomic.Int64
 
-	shelf atomic.Pointer[shelf] // what is set aside; replaced by a move
-	under atomic.Int64          // calls of the function under way
+	aside atomic.Pointer[asideWork] // replaced by a move
+	under atomic.Int64              // calls of the function under way
 	// epoch is raised by a move: what machines of an earlier one do changes nothing any more.
 	epoch atomic.Uint64
 	gate  gate
@@ -32,29 +34,29 @@ type mapping struct {
 	def     Mapping
 	tags    extensions
 	deleted bool
-	moving  bool               // a move is under way
-	waiting bool               // after a move, for calls of before it
-	runners map[string]*runner // by shard; those that have begun and not ended
-	// rows are the checkpoints of shards without a runner: not begun, or done.
+	moving  bool                  // a move is under way
+	waiting bool                  // after a move, for calls of before it
+	shards  map[string]*shardWork // those that have begun and not ended
+	// rows are the checkpoints of shards without work: not begun, or done.
 	rows map[string]Checkpoint
-	// finished are runners that have ended; their last checkpoints may not be stored yet.
-	finished map[string]*runner
-	// past sums up the counters of runners that have ended.
+	// finished are shards that have ended; their last checkpoints may not be stored yet.
+	finished map[string]*shardWork
+	// past sums up the counters of shards that have ended.
 	past Counters
 }
 
-func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *mapping {
-	m := &mapping{
+func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *running {
+	m := &running{
 		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, tags: e.extensions(def),
-		runners: map[string]*runner{}, rows: map[string]Checkpoint{}, finished: map[string]*runner{},
+		shards: map[string]*shardWork{}, rows: map[string]Checkpoint{}, finished: map[string]*shardWork{},
 	}
 	m.gate.limit(m.tags.inFlight, m.tags.rate)
-	m.shelf.Store(newShelf(m))
+	m.aside.Store(newAsideWork(m))
 	maps.Copy(m.rows, rows)
 	return m
 }
 
-func (m *mapping) definition() Mapping {
+func (m *running) definition() Mapping {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.def
@@ -62,21 +64,21 @@ func (m *mapping) definition() Mapping {
 
 // mayLog limits the log to one failure of a function a second: a function that
 // always fails must not slow the others down by what is written about it.
-func (m *mapping) mayLog() bool {
+func (m *running) mayLog() bool {
 	now := int64(m.e.clock.instant().Mono/time.Second) + 1
 	return m.logged.Swap(now) != now
 }
 
-// all returns the running machines.
-func (m *mapping) all() []*runner {
+// all returns the work on shards.
+func (m *running) all() []*shardWork {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Collect(maps.Values(m.runners))
+	return slices.Collect(maps.Values(m.shards))
 }
 
 // see brings the machines into line with the stream's shards, oldest first: one
 // for every shard that is not done and whose parent is, each told its head.
-func (m *mapping) see(shards []Shard) {
+func (m *running) see(shards []Shard) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.delivers() {
@@ -87,19 +89,19 @@ func (m *mapping) see(shards []Shard) {
 		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
 	}
 	for _, s := range shards {
-		r := m.runners[s.ID]
+		r := m.shards[s.ID]
 		if r == nil {
 			if m.rows[s.ID].Done || m.afterSnapshot(s.ID) || s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done {
 				continue
 			}
-			r = newRunner(m, s.ID, m.rows[s.ID])
-			m.runners[s.ID] = r
-			r.post(Start{Params: m.params()})
+			r = newShardWork(m, s.ID, m.rows[s.ID])
+			m.shards[s.ID] = r
+			r.post(lane.Start{Params: m.params()})
 		}
-		r.wake(Wake{Head: s.Head, Records: s.Records, Closed: s.Closed})
+		r.wake(lane.Wake{Head: s.Head, Records: s.Records, Closed: s.Closed})
 	}
 	// A shard past retention has ended, wherever its machine is.
-	for id, r := range m.runners {
+	for id, r := range m.shards {
 		if !listed(id) {
 			r.wakeClosed()
 		}
@@ -111,15 +113,15 @@ func (m *mapping) see(shards []Shard) {
 
 // begin runs an enabled mapping, if the engine runs: machines that exist resume,
 // and the shards are looked at.
-func (m *mapping) begin() {
+func (m *running) begin() {
 	if !m.e.active() {
 		return
 	}
 	m.mu.Lock()
 	if m.delivers() {
-		m.shelf.Load().post(Start{Params: m.params()})
-		for _, r := range m.runners {
-			r.post(Start{Params: m.params()})
+		m.aside.Load().post(lane.Start{Params: m.params()})
+		for _, r := range m.shards {
+			r.post(lane.Start{Params: m.params()})
 		}
 	}
 	m.mu.Unlock()
@@ -127,15 +129,15 @@ func (m *mapping) begin() {
 }
 
 // post tells all of the mapping's machines of an event. The caller holds mu.
-func (m *mapping) post(ev Event) {
-	m.shelf.Load().post(ev)
-	for _, r := range m.runners {
+func (m *running) post(ev lane.Event) {
+	m.aside.Load().post(ev)
+	for _, r := range m.shards {
 		r.post(ev)
 	}
 }
 
 // look asks the stream's watch to look at the shards.
-func (m *mapping) look() {
+func (m *running) look() {
 	m.e.mu.Lock()
 	w := m.e.streams[m.stream]
 	m.e.mu.Unlock()
@@ -147,11 +149,11 @@ func (m *mapping) look() {
 // shardDone keeps the last checkpoint of a shard that has ended, and lets its
 // children begin. The row is dirty already, and children's rows become dirty
 // later, so no child is ever durably ahead of its parent's end.
-func (m *mapping) shardDone(r *runner) {
+func (m *running) shardDone(r *shardWork) {
 	m.mu.Lock()
-	if m.runners[r.shard] == r {
-		delete(m.runners, r.shard)
-		maps.DeleteFunc(m.finished, func(_ string, o *runner) bool { return o.stored().Done })
+	if m.shards[r.shard] == r {
+		delete(m.shards, r.shard)
+		maps.DeleteFunc(m.finished, func(_ string, o *shardWork) bool { return o.stored().Done })
 		m.finished[r.shard] = r
 		m.rows[r.shard] = r.checkpoint()
 		m.past.Add(r.counters())
@@ -161,4 +163,4 @@ func (m *mapping) shardDone(r *runner) {
 }
 
 // params is called with mu held.
-func (m *mapping) params() Params { return params(m.def, m.tags) }
+func (m *running) params() lane.Params { return params(m.def, m.tags) }

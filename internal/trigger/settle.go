@@ -63,7 +63,7 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 func (e *Engine) store(targets []target) error {
 	for _, t := range targets {
 		t.m.mu.Lock()
-		r := t.m.runners[t.shard]
+		r := t.m.shards[t.shard]
 		t.m.mu.Unlock()
 		if r != nil {
 			e.commit.add(r)
@@ -74,22 +74,9 @@ func (e *Engine) store(targets []target) error {
 
 // target is a place that a mapping has to reach.
 type target struct {
-	m     *mapping
+	m     *running
 	shard string
 	head  seqnum.Num
-}
-
-// fresh reports whether there are held rows that wait for nothing but their turn. Those that have failed
-// are not waited for.
-func (a *Aside) fresh() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, c := range a.calls {
-		if c.key != nil && c.key.fails == 0 {
-			return true
-		}
-	}
-	return len(a.keys) > 0 && (len(a.unstored) > 0 || len(a.due) > 0 && a.due[0].fails == 0)
 }
 
 func (t target) passed() bool {
@@ -98,10 +85,10 @@ func (t target) passed() bool {
 	if t.m.deleted || !t.m.def.Enabled || t.m.def.Paused {
 		return true
 	}
-	if t.m.shelf.Load().aside.fresh() {
+	if t.m.aside.Load().rows.Untried() {
 		return false
 	}
-	if r := t.m.runners[t.shard]; r != nil {
+	if r := t.m.shards[t.shard]; r != nil {
 		return !r.checkpoint().Low.Less(t.head)
 	}
 	row := t.m.rows[t.shard]

@@ -42,7 +42,7 @@ func (m *Mapping) withSnapshot(shards []Shard) []Shard {
 }
 
 // afterSnapshot reports whether a shard waits for the existing items. The caller holds mu.
-func (m *mapping) afterSnapshot(shard string) bool {
+func (m *running) afterSnapshot(shard string) bool {
 	return m.def.Snapshot != nil && !IsSnapshot(shard) && !m.rows[SnapshotShard(m.uuid)].Done
 }
 

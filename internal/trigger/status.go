@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // MappingStatus is what AWS does not show of a mapping.
@@ -20,7 +21,7 @@ type MappingStatus struct {
 	LagRecords uint64
 	LagSeconds float64
 	// OnFailure is the mapping's, by its tags.
-	OnFailure OnFailure
+	OnFailure lane.OnFailure
 	// Records that are set aside now: Held wait for retries of their own, or behind such a
 	// record, Telling for the on-failure destination, Parked for a person. AsideBytes are theirs;
 	// Full: there is room for no more.
@@ -87,7 +88,7 @@ func (e *Engine) Statuses(ctx context.Context) ([]MappingStatus, error) {
 	return all, nil
 }
 
-func (m *mapping) status(ctx context.Context) (MappingStatus, error) {
+func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	st := MappingStatus{View: m.view("")}
 	shards, err := m.e.opts.Backend.Shards(ctx, st.StreamARN)
 	if errors.Is(err, ErrNoStream) {
@@ -101,23 +102,27 @@ func (m *mapping) status(ctx context.Context) (MappingStatus, error) {
 	defer m.mu.Unlock()
 	st.Counters = m.past
 	st.OnFailure = m.tags.onFailure
-	m.shelf.Load().aside.status(m.e.clock.instant(), &st)
-	for _, r := range m.runners {
+	for _, r := range m.shards {
 		st.Counters.Add(r.counters())
 	}
 	now := m.e.clock.instant()
+	aside := m.aside.Load().rows
+	st.Counters.Add(aside.Counters())
+	set := aside.Status()
+	st.Held, st.Telling, st.Parked, st.AsideBytes, st.Full = set.Held, set.Telling, set.Parked, set.Bytes, set.Full
+	st.HeldBlocked = blocked(set.Blocked, now)
 	listed := func(id string) bool {
 		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
 	}
 	for _, s := range shards {
 		ss := ShardStatus{Shard: s.ID, Parent: s.Parent}
-		if r := m.runners[s.ID]; r != nil {
-			r.status(now, &ss, s)
+		if r := m.shards[s.ID]; r != nil {
+			ss.of(r.status(), now, s)
 		} else {
 			row := m.rows[s.ID]
 			ss.Position, ss.Done, ss.Expired = row.Low, row.Done, row.Expired
 			ss.WaitsForParent = !row.Done && m.afterSnapshot(s.ID) || !row.Done && s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done
-			ss.lag(now, s, mark{seq: row.Low, ordinal: row.Ordinal, time: row.Time})
+			ss.lag(now, s, row)
 		}
 		st.LagRecords += ss.LagRecords
 		st.LagSeconds = max(st.LagSeconds, ss.LagSeconds)
@@ -126,70 +131,32 @@ func (m *mapping) status(ctx context.Context) (MappingStatus, error) {
 	return st, nil
 }
 
-func (a *Aside) status(now Instant, st *MappingStatus) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	st.Counters.Add(a.counters)
-	st.Held, st.Telling, st.Parked = a.count[Held], a.count[Telling], a.count[Parked]
-	st.AsideBytes, st.Full = a.bytes, a.full
-	var oldest *heldKey
-	for _, h := range a.keys {
-		if h.fails > 0 && (oldest == nil || h.since < oldest.since) {
-			oldest = h
-		}
-	}
-	if h := oldest; h != nil {
-		st.HeldBlocked = &Blocked{
-			Since: time.UnixMilli(h.since).UTC(), SequenceNumber: h.next.Seq, Records: h.rows, Attempts: h.attempts, Error: h.err,
-			RetryAt: time.UnixMilli(now.Wall).Add(h.at - now.Mono).UTC(),
-		}
-		if h.busy {
-			st.HeldBlocked.RetryAt = time.Time{}
-		}
-	}
-}
-
 // lag fills in the distance from a low-water mark to the shard's head.
-func (ss *ShardStatus) lag(now Instant, s Shard, low mark) {
-	if ss.Done || !low.seq.Less(s.Head) || s.Records <= low.ordinal {
+func (ss *ShardStatus) lag(now lane.Instant, s Shard, low lane.Checkpoint) {
+	if ss.Done || !low.Low.Less(s.Head) || s.Records <= low.Ordinal {
 		return
 	}
-	ss.LagRecords = s.Records - low.ordinal
-	if low.time > 0 {
-		ss.LagSeconds = max(0, float64(now.Wall-low.time)/1000)
+	ss.LagRecords = s.Records - low.Ordinal
+	if low.Time > 0 {
+		ss.LagSeconds = max(0, float64(now.Wall-low.Time)/1000)
 	}
 }
 
-func (r *runner) status(now Instant, ss *ShardStatus, s Shard) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := r.machine
-	low := m.low()
-	ss.Position, ss.Done, ss.Expired = low.seq, m.done, m.expired
-	ss.lag(now, s, low)
-	ss.Buffered = len(m.pending)
-	ss.InFlight = m.calls()
-	moment := func(mono time.Duration) time.Time {
-		return time.UnixMilli(now.Wall).Add(mono - now.Mono).UTC()
+// of fills in what a shard's machine tells.
+func (ss *ShardStatus) of(st lane.Status, now lane.Instant, s Shard) {
+	ss.Position, ss.Done, ss.Expired = st.Low, st.Done, st.Expired
+	ss.Buffered, ss.InFlight, ss.Blocked = st.Buffered, st.InFlight, blocked(st.Blocked, now)
+	ss.lag(now, s, lane.Checkpoint{Low: st.Low, Ordinal: st.Ordinal, Time: st.Time})
+}
+
+// blocked has moments that people can read.
+func blocked(b *lane.Blocked, now lane.Instant) *Blocked {
+	if b == nil {
+		return nil
 	}
-	for _, b := range m.batches {
-		ss.Buffered += len(b.entries)
-		for _, part := range b.rest {
-			ss.Buffered += len(part)
-		}
-		since := time.UnixMilli(b.since).UTC()
-		if b.fails == 0 && (b.loss == nil || b.loss.fails == 0) || ss.Blocked != nil && !since.Before(ss.Blocked.Since) {
-			continue
-		}
-		ss.Blocked = &Blocked{Since: since, SequenceNumber: b.first(), Records: len(b.entries), Attempts: b.calls, Error: b.err}
-		if at, waits := b.next(); waits {
-			ss.Blocked.RetryAt = moment(at)
-		}
+	out := &Blocked{Since: time.UnixMilli(b.Since).UTC(), SequenceNumber: b.Seq, Records: b.Records, Attempts: b.Attempts, Error: b.Error}
+	if b.Waits {
+		out.RetryAt = time.UnixMilli(now.Wall).Add(b.RetryAt - now.Mono).UTC()
 	}
-	if ss.Blocked == nil && m.readFails > 0 {
-		ss.Blocked = &Blocked{
-			Since: time.UnixMilli(m.readSince).UTC(), SequenceNumber: m.frontier.seq, Attempts: m.readFails,
-			Error: "reading the stream: " + m.readErr, RetryAt: moment(m.readAt),
-		}
-	}
+	return out
 }

@@ -18,11 +18,11 @@ type streamWatch struct {
 	state atomic.Int32
 
 	mu       sync.Mutex
-	mappings []*mapping // replaced, never changed
+	mappings []*running // replaced, never changed
 }
 
 // watch begins to wake a mapping when its stream moves.
-func (e *Engine) watch(m *mapping) {
+func (e *Engine) watch(m *running) {
 	arn := m.stream
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -40,7 +40,7 @@ func (e *Engine) watch(m *mapping) {
 }
 
 // unwatch ends it, and the watch of the stream with its last mapping.
-func (e *Engine) unwatch(m *mapping) {
+func (e *Engine) unwatch(m *running) {
 	arn := m.stream
 	e.mu.Lock()
 	w := e.streams[arn]
@@ -49,7 +49,7 @@ func (e *Engine) unwatch(m *mapping) {
 		return
 	}
 	w.mu.Lock()
-	w.mappings = slices.DeleteFunc(slices.Clone(w.mappings), func(o *mapping) bool { return o == m })
+	w.mappings = slices.DeleteFunc(slices.Clone(w.mappings), func(o *running) bool { return o == m })
 	last := len(w.mappings) == 0
 	w.mu.Unlock()
 	if last {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/expr"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // SetWhen gives a mapping a condition on changes (see expr.Transition) beside its filters, or with an empty text
@@ -36,7 +37,7 @@ func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 	defer m.mu.Unlock()
 	m.def = def
 	if def.Enabled {
-		m.post(Change{Params: m.params()})
+		m.post(lane.Change{Params: m.params()})
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // What is set aside comes back as it was stored, in the order of its keys, page by page; heads
@@ -27,7 +28,7 @@ func TestAside(t *testing.T) {
 		rows = append(rows, trigger.SetAside{
 			AsideKey: trigger.AsideKey{Hash: uint64(i / 6), Shard: fmt.Sprint("shard-", i/3), Seq: seqnum.Num{Hi: 1 << 60, Lo: uint64(i)}},
 			Kind:     trigger.AsideKind(1 + i%3), Since: 1_700_000_000_000 + int64(i), Attempts: i, Error: "boom",
-			Reason: trigger.RecordAgeExceeded, RequestID: "id", Version: "3", Unhandled: i%2 == 0, Function: "arn", Time: 5, Ordinal: uint64(i),
+			Reason: lane.RecordAgeExceeded, RequestID: "id", Version: "3", Unhandled: i%2 == 0, Function: "arn", Time: 5, Ordinal: uint64(i),
 			Cause: i, Group: seqnum.Num{Hi: 7, Lo: uint64(i)}, Keys: `{"pk":{"S":"a"}}`, Size: len(event), Event: []byte(event),
 		})
 	}

@@ -1,0 +1,115 @@
+package lane
+
+import (
+	"bytes"
+	"encoding/json"
+	"sort"
+
+	"github.com/millstreamdb/millstream/internal/seqnum"
+)
+
+// verdict is what a function's answer says of a batch.
+type verdict struct {
+	// done is how many records at the head of the batch have ended: all for
+	// success, none for failure of the whole, else the rest is tried again.
+	done int
+	// named counts the records that the answer names as failed.
+	named int
+	state []byte // of a tumbling window
+	// transact is a list in the form of TransactItems, to be written when the records end;
+	// nil for none.
+	transact []byte
+	err      string // why not all is done
+}
+
+// judge reads the answer to n records, whose numbers seq tells (reference event-source-mapping §6.1).
+// report: ReportBatchItemFailures is on. windowed: the answer is to carry a window's state.
+// exact: it may carry writes. When none of them holds, the answer is not looked at.
+func judge(n int, seq func(int) seqnum.Num, answer []byte, report, windowed, exact bool) verdict {
+	v := verdict{done: n}
+	if !report && !windowed && !exact {
+		return v
+	}
+	answer = bytes.TrimSpace(answer)
+	var members map[string]json.RawMessage
+	switch {
+	case len(answer) == 0:
+	case !json.Valid(answer):
+		return verdict{err: "the answer is not JSON"}
+	case answer[0] == '{':
+		_ = json.Unmarshal(answer, &members) // it is a valid object
+	}
+	if windowed {
+		v.state = members["state"]
+		if len(v.state) == 0 || v.state[0] != '{' {
+			return verdict{err: "the answer has no state, which the calls of a tumbling window must return"}
+		}
+	}
+	failures := bytes.TrimSpace(members["batchItemFailures"])
+	if exact {
+		v.transact = writesOf(members["transactItems"])
+		switch {
+		case len(v.transact) == 0:
+		case len(v.transact) > maxTransact:
+			return verdict{err: "transactItems of the answer is too large: a transaction is of at most 100 writes and 4 MB"}
+		case len(writesOf(failures)) > 0:
+			return verdict{err: "the answer has both transactItems and batchItemFailures"}
+		}
+	}
+	if !report || len(failures) == 0 || string(failures) == "null" {
+		return v
+	}
+	var items []map[string]json.RawMessage // and not a struct: the case of names counts
+	if err := json.Unmarshal(failures, &items); err != nil {
+		return verdict{err: "batchItemFailures of the answer is not a list of objects"}
+	}
+	if len(items) == 0 {
+		return v
+	}
+	failed := map[int]bool{}
+	for _, it := range items {
+		var id *string
+		if err := json.Unmarshal(it["itemIdentifier"], &id); err != nil || id == nil {
+			return verdict{err: "batchItemFailures of the answer has an item without a text as itemIdentifier"}
+		}
+		i, ok := indexOf(n, seq, *id)
+		if !ok {
+			return verdict{err: "batchItemFailures of the answer names " + clip(*id) + ", which is no sequence number of the batch"}
+		}
+		failed[i] = true
+		v.done = min(v.done, i)
+	}
+	v.named = len(failed)
+	v.err = "the function reported " + seq(v.done).String() + " as failed"
+	return v
+}
+
+// maxTransact bounds the text of transactItems: 4 MB of items may be of twice the text, not more.
+const maxTransact = 16 << 20
+
+// writesOf is a member's text, empty when it is absent, null or an empty list.
+func writesOf(member []byte) []byte {
+	member = bytes.TrimSpace(member)
+	if string(member) == "null" || len(member) >= 2 && member[0] == '[' && len(bytes.TrimSpace(member[1:len(member)-1])) == 0 {
+		return nil
+	}
+	return member
+}
+
+// indexOf finds the record with a sequence number.
+func indexOf(n int, seq func(int) seqnum.Num, text string) (int, bool) {
+	want, err := seqnum.Parse(text)
+	if err != nil {
+		return 0, false
+	}
+	i := sort.Search(n, func(i int) bool { return !seq(i).Less(want) })
+	return i, i < n && seq(i) == want
+}
+
+// clip bounds what of an answer goes to the log.
+func clip(s string) string {
+	if len(s) > 60 {
+		return s[:60] + "..."
+	}
+	return s
+}

@@ -1,0 +1,84 @@
+package lane
+
+import "time"
+
+// sweepEvery is how often parked records are looked at for their age.
+const sweepEvery = time.Hour
+
+// sweepDue looks, now and then, for parked rows that are too old to be kept.
+func (s *asideStep) sweepDue() {
+	if s.sweepAt > s.now.Mono {
+		return
+	}
+	s.sweepAt = s.now.Mono + sweepEvery
+	if s.count[Parked] == 0 || s.now.NoAgeing {
+		return
+	}
+	s.sweepFrom(AsideKey{})
+}
+
+func (s *asideStep) sweepFrom(from AsideKey) {
+	n := s.begin(&asideCall{task: sweeping})
+	s.do(Fetch{Batch: n, From: from, Max: AsidePage, MaxBytes: MaxPayload, Heads: true})
+}
+
+func (s *asideStep) swept(rows []SetAside) {
+	var old []SetAside
+	for i := range rows {
+		if r := &rows[i]; s.parked(r) && s.now.Wall-r.Since > s.limits.age.Milliseconds() {
+			old = append(old, *r)
+			s.discard(r)
+			s.counters.ParkedExpired++
+		}
+	}
+	if len(old) > 0 {
+		s.do(Discarded{Rows: old})
+	}
+	if len(rows) == AsidePage {
+		s.sweepFrom(rows[len(rows)-1].After())
+	}
+}
+
+// parked reports that a row that was read is parked, and that nothing else is on its way to
+// the disk. (No Stored comes between reading and looking, so what has been stored was read.)
+func (s *asideStep) parked(r *SetAside) bool {
+	return r.Kind == Parked && s.unstored[r.AsideKey] == 0
+}
+
+func (s *asideStep) recallFrom(q Recall) {
+	n := s.begin(&asideCall{task: recalling, recall: q})
+	s.do(Fetch{Batch: n, From: q.From, Max: AsidePage, MaxBytes: MaxPayload, Heads: true})
+}
+
+// recalled has parked rows tried again, or removes them.
+func (s *asideStep) recalled(q Recall, ev Fetched) {
+	done := Recalled{Token: q.Token, Err: ev.Err}
+	for i := range ev.Rows {
+		r := &ev.Rows[i]
+		if done.Count == q.Max {
+			done.Next, done.More = r.AsideKey, true
+			break
+		}
+		if !s.parked(r) || !q.Match(r) {
+			continue
+		}
+		done.Count++
+		if q.Discard {
+			s.discard(r)
+			continue
+		}
+		r.Attempts, r.Function = 0, q.Function
+		s.become(r, Held)
+		h := s.keys[r.Hash]
+		if h == nil {
+			h = s.key(r.AsideKey)
+			h.at = s.now.Mono
+			s.do(Ask{Hash: r.Hash})
+		}
+		h.rows++ // it is seen once the change is stored
+	}
+	if n := len(ev.Rows); !done.More && n == AsidePage {
+		done.Next, done.More = ev.Rows[n-1].After(), true
+	}
+	s.do(done)
+}

@@ -1,0 +1,56 @@
+package lane
+
+import (
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/expr"
+	"github.com/millstreamdb/millstream/internal/pattern"
+	"github.com/millstreamdb/millstream/internal/setting"
+)
+
+// Instant is the moment of a step. Mono drives windows and backoff and never
+// jumps; Wall is compared with record times.
+type Instant struct {
+	Mono time.Duration
+	Wall int64 // milliseconds since 1970
+	// Gather is how long a lane that keeps up pauses after each invocation, without a
+	// batching window, for a fuller batch (see pace).
+	Gather time.Duration
+	// NoAgeing suspends MaximumRecordAgeInSeconds: the wall clock is not trusted.
+	NoAgeing bool
+}
+
+// Params are the settings of a mapping that its machines act on.
+type Params struct {
+	Generation  uint64
+	FunctionARN string
+	BatchSize   int
+	Window      time.Duration
+	Factor      int
+	MaxRetries  int           // below 0: endless
+	MaxAge      time.Duration // below 0: endless
+
+	Filters        pattern.Filters // none: every record passes
+	When           *expr.Transition
+	ReportFailures bool          // the answer may name the items that failed
+	Bisect         bool          // a failed batch is cut in two
+	Tumbling       time.Duration // length of the tumbling windows; 0: none. Asks for Factor 1
+	Destination    string        // ARN that is told of what is given up; may be empty
+	OnFailure      OnFailure
+	ExactlyOnce    bool // the answer's writes commit with the position
+}
+
+// OnFailure says what waits while records are tried again (tag millstream:on-failure).
+type OnFailure byte
+
+// The values. As the zero value AWS's.
+const (
+	BlockShard OnFailure = iota // whatever comes later in the lane
+	BlockKey                    // the record's key: it goes aside, and what follows it
+	Park                        // as BlockShard; what is given up is parked
+)
+
+// String is the value of the setting.
+func (o OnFailure) String() string {
+	return [...]string{BlockShard: setting.BlockShard, BlockKey: setting.BlockKey, Park: setting.Park}[o]
+}

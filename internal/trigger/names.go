@@ -1,0 +1,39 @@
+package trigger
+
+import "github.com/millstreamdb/millstream/internal/trigger/lane"
+
+// Names of package lane that belong to the engine's face: a Backend stores them, an Invoker answers
+// with them, and people are shown them.
+type (
+	Record       = lane.Record
+	Page         = lane.Page
+	Missed       = lane.Missed
+	Checkpoint   = lane.Checkpoint
+	LanePosition = lane.LanePosition
+	Window       = lane.Window
+
+	SetAside    = lane.SetAside
+	AsideKey    = lane.AsideKey
+	AsideKind   = lane.AsideKind
+	AsideChange = lane.AsideChange
+	DropReason  = lane.DropReason
+
+	Result   = lane.Result
+	Outcome  = lane.Outcome
+	Counters = lane.Counters
+)
+
+const (
+	VirtualLanes = lane.VirtualLanes
+
+	Held    = lane.Held
+	Telling = lane.Telling
+	Parked  = lane.Parked
+
+	Succeeded     = lane.Succeeded
+	FunctionError = lane.FunctionError
+	NotDelivered  = lane.NotDelivered
+)
+
+// ParseAsideKey reads the name of a record that is set aside.
+func ParseAsideKey(s string) (AsideKey, bool) { return lane.ParseAsideKey(s) }
