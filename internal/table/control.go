@@ -104,8 +104,8 @@ func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.Cr
 // before the lock is released. It returns after the sync. An error of AWS's that
 // make returns tells of the tables that are; it is answered when they are durable.
 func (db *DB) change(ctx context.Context, make func(b *store.Batch, c *store.Commit) (done func(applied bool), err error)) error {
-	if err := db.store.Admit(); err != nil {
-		return awserr.StorageFull(err)
+	if err := db.admit(); err != nil {
+		return err
 	}
 	b := db.store.NewBatch()
 	defer b.Close()

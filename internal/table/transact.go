@@ -47,45 +47,27 @@ func (db *DB) TransactWith(ctx context.Context, scope schema.Scope, r *request.T
 }
 
 func (db *DB) transact(ctx context.Context, scope schema.Scope, r *request.TransactWriteItems, rider *Rider, token *token) (*TransactWriteResult, error) {
-	tables := make([]*Table, len(r.Writes))
-	for i := range r.Writes {
-		var err error
-		if tables[i], err = db.lookup(ctx, scope, r.Writes[i].TableName); err != nil {
-			return nil, err
-		}
-	}
-	if err := db.store.Admit(); err != nil {
-		return nil, awserr.StorageFull(err)
-	}
-	tx := db.begin()
-	descs := tx.joinAll(tables)
-	if descs == nil {
-		_ = tx.release()
-		return nil, db.whenDurable(ctx, awserr.ResourceNotFound())
+	tx, tables, descs, err := db.enterAll(ctx, scope, true, len(r.Writes), func(i int) string { return r.Writes[i].TableName })
+	if err != nil {
+		return nil, err
 	}
 	if e := tx.addActions(r.Writes, tables, descs); e != nil {
-		_ = tx.release()
-		return nil, e
+		return nil, tx.fail(e)
 	}
 	tx.lock()
 	use := usage{kind: "Write", asked: r.ReturnConsumedCapacity}
 	reads := usage{kind: "Read"}
 	e, err := tx.perform(r.Writes, &use, &reads)
 	if err != nil {
-		_ = tx.release()
-		return nil, err
+		return nil, tx.fail(err)
 	}
 	if e != nil {
-		if err := tx.release(); err != nil {
-			return nil, err
-		}
-		return nil, e
+		return nil, tx.refuse(e)
 	}
 	if rider != nil {
 		rows, removed, err := rider.Build()
 		if err != nil {
-			_ = tx.release()
-			return nil, err
+			return nil, tx.fail(err)
 		}
 		tx.rows = append(tx.rows, rows...)
 		tx.removed, tx.applied, tx.cause = removed, rider.Applied, rider.Cause
@@ -252,22 +234,12 @@ func outcome(d *descriptor, w *request.TransactWrite, old item.Item) (item.Item,
 
 // TransactGetItems reads items of one moment: no write comes between two of them.
 func (db *DB) TransactGetItems(ctx context.Context, scope schema.Scope, r *request.TransactGetItems) (*TransactGetResult, error) {
-	tables := make([]*Table, len(r.Gets))
-	for i := range r.Gets {
-		var err error
-		if tables[i], err = db.lookup(ctx, scope, r.Gets[i].TableName); err != nil {
-			return nil, err
-		}
-	}
-	tx := db.begin()
-	descs := tx.joinAll(tables)
-	if descs == nil {
-		_ = tx.release()
-		return nil, db.whenDurable(ctx, awserr.ResourceNotFound())
+	tx, tables, descs, err := db.enterAll(ctx, scope, false, len(r.Gets), func(i int) string { return r.Gets[i].TableName })
+	if err != nil {
+		return nil, err
 	}
 	if e := tx.addGets(r.Gets, tables, descs); e != nil {
-		_ = tx.release()
-		return nil, e
+		return nil, tx.fail(e)
 	}
 	tx.lock()
 	res := &TransactGetResult{Items: make([]item.Item, len(r.Gets))}
@@ -276,8 +248,7 @@ func (db *DB) TransactGetItems(ctx context.Context, scope schema.Scope, r *reque
 	for i := range r.Gets {
 		it, err := tx.load(i, false)
 		if err != nil {
-			_ = tx.release()
-			return nil, err
+			return nil, tx.fail(err)
 		}
 		res.Items[i] = it
 		size += sizeOf(it)

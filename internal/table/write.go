@@ -2,7 +2,6 @@ package table
 
 import (
 	"context"
-	"slices"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/expr"
@@ -27,32 +26,21 @@ type single struct {
 // computes the new item and commits. An error that tells of the stored item is
 // answered only when that is durable.
 func (db *DB) writeSingle(ctx context.Context, scope schema.Scope, w single) (res *WriteResult, old, new item.Item, err error) {
-	t, err := db.lookup(ctx, scope, w.common.TableName)
+	tx, t, d, err := db.enter(ctx, scope, w.common.TableName)
 	if err != nil {
 		return nil, nil, nil, err
-	}
-	if err := db.store.Admit(); err != nil {
-		return nil, nil, nil, awserr.StorageFull(err)
-	}
-	tx := db.begin()
-	d := tx.join(t)
-	if d == nil {
-		_ = tx.release()
-		return nil, nil, nil, db.whenDurable(ctx, awserr.ResourceNotFound())
 	}
 	e := w.check(d)
 	if e == nil {
 		e = checkCondition(d, w.condition)
 	}
 	if e != nil {
-		_ = tx.release()
-		return nil, nil, nil, e
+		return nil, nil, nil, tx.fail(e)
 	}
 	i := tx.add(t, d, w.attrs)
 	tx.lock()
 	if old, err = tx.load(i, w.isNew); err != nil {
-		_ = tx.release()
-		return nil, nil, nil, err
+		return nil, nil, nil, tx.fail(err)
 	}
 	holds, e := w.condition.Eval(old)
 	if e == nil && !holds {
@@ -65,10 +53,7 @@ func (db *DB) writeSingle(ctx context.Context, scope schema.Scope, w single) (re
 		new, e = w.compute(d, old)
 	}
 	if e != nil {
-		if err := tx.release(); err != nil {
-			return nil, nil, nil, err
-		}
-		return nil, nil, nil, e
+		return nil, nil, nil, tx.refuse(e)
 	}
 	tx.put(i, new)
 	if err := tx.commit(); err != nil {
@@ -250,28 +235,14 @@ func updated(d *descriptor, r *request.UpdateItem, old item.Item) (item.Item, *a
 // BatchWriteItem makes all its writes in one transaction. AWS promises less
 // (each item on its own), which a client cannot tell.
 func (db *DB) BatchWriteItem(ctx context.Context, scope schema.Scope, r *request.BatchWriteItem) (*BatchWriteResult, error) {
-	tables := make([]*Table, len(r.Tables))
-	for i := range r.Tables {
-		t, err := db.lookup(ctx, scope, r.Tables[i].TableName)
-		if err != nil {
-			return nil, err
-		}
-		tables[i] = t
-	}
-	if err := db.store.Admit(); err != nil {
-		return nil, awserr.StorageFull(err)
-	}
-	tx := db.begin()
-	descs := tx.joinAll(tables)
-	if descs == nil {
-		_ = tx.release()
-		return nil, db.whenDurable(ctx, awserr.ResourceNotFound())
+	tx, tables, descs, err := db.enterAll(ctx, scope, true, len(r.Tables), func(i int) string { return r.Tables[i].TableName })
+	if err != nil {
+		return nil, err
 	}
 	for i := range r.Tables {
 		for _, w := range r.Tables[i].Writes {
 			if e := checkWrite(descs[i], w); e != nil {
-				_ = tx.release()
-				return nil, e
+				return nil, tx.fail(e)
 			}
 			attrs := w.Item
 			if attrs == nil {
@@ -281,8 +252,7 @@ func (db *DB) BatchWriteItem(ctx context.Context, scope schema.Scope, r *request
 		}
 	}
 	if tx.hasDuplicates() {
-		_ = tx.release()
-		return nil, awserr.DuplicateKeys()
+		return nil, tx.fail(awserr.DuplicateKeys())
 	}
 	tx.lock()
 	res := &BatchWriteResult{}
@@ -293,8 +263,7 @@ func (db *DB) BatchWriteItem(ctx context.Context, scope schema.Scope, r *request
 		for _, w := range r.Tables[i].Writes {
 			old, err := tx.load(n, w.Item != nil)
 			if err != nil {
-				_ = tx.release()
-				return nil, err
+				return nil, tx.fail(err)
 			}
 			tx.put(n, w.Item)
 			if r.ReturnConsumedCapacity != request.CapacityNone {
@@ -337,41 +306,6 @@ func checkWrite(d *descriptor, w request.WriteRequest) *awserr.Error {
 		e = checkIndexKeys(d, w.Item)
 	}
 	return e
-}
-
-// joinAll joins tables, among which there may be equal ones, and returns their
-// descriptors; nil when one is not there any more.
-func (tx *Tx) joinAll(tables []*Table) []*descriptor {
-	order := joinOrder(tables)
-	descs := make([]*descriptor, len(tables))
-	for n, i := range order {
-		if n > 0 && tables[order[n-1]] == tables[i] {
-			descs[i] = descs[order[n-1]]
-			continue
-		}
-		if descs[i] = tx.join(tables[i]); descs[i] == nil {
-			return nil
-		}
-	}
-	return descs
-}
-
-// joinOrder returns the places of tables in ascending order of id.
-func joinOrder(tables []*Table) []int {
-	order := make([]int, len(tables))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch {
-		case tables[a].id < tables[b].id:
-			return -1
-		case tables[a].id > tables[b].id:
-			return 1
-		}
-		return 0
-	})
-	return order
 }
 
 func (tx *Tx) hasDuplicates() bool {
