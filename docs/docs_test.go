@@ -76,7 +76,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	link := regexp.MustCompile(`\]\(([^)#]+)`)
-	for _, p := range append(pages, "../README.md", "../CHANGELOG.md", "../test/README.md", "../test/conformance/README.md", "../test/suites/README.md", "../examples/README.md") {
+	for _, p := range append(pages, "../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md", "../test/README.md", "../test/conformance/README.md", "../test/suites/README.md", "../examples/README.md") {
 		for _, m := range link.FindAllStringSubmatch(page(t, p), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
