@@ -11,7 +11,7 @@ import (
 // measureStart takes the time from the start of the process to its first answer,
 // on an empty folder and on the same folder again.
 func measureStart(ctx context.Context, o Options, r *report) error {
-	const runs = 5
+	const runs = 20
 	var firsts []time.Duration
 	for range runs {
 		dir, remove, err := o.folder()
@@ -29,10 +29,14 @@ func measureStart(ctx context.Context, o Options, r *report) error {
 		firsts = append(firsts, took)
 	}
 	slices.Sort(firsts)
+	measured, which := firsts[runs/2], "median"
+	if o.Quick { // other work on the machine only adds
+		measured, which = firsts[0], "fastest"
+	}
 	r.add(result{
 		name:     "first answer after start, empty data",
-		measured: float64(firsts[runs/2]), budget: float64(50 * time.Millisecond), atMost: true, format: milliseconds,
-		why: fmt.Sprintf("median of %d starts, of %s to %s, making the database included.", runs, milliseconds(float64(firsts[0])), milliseconds(float64(firsts[runs-1]))),
+		measured: float64(measured), budget: float64(20 * time.Millisecond), atMost: true, format: milliseconds,
+		why: fmt.Sprintf("%s of %d starts, of %s to %s, making the database included.", which, runs, milliseconds(float64(firsts[0])), milliseconds(float64(firsts[runs-1]))),
 	})
 	return nil
 }

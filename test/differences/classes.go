@@ -1,7 +1,7 @@
 package differences
 
 // class is a difference that is known: Millstream answers as AWS does, and DynamoDB
-// Local does not, or AWS leaves it open. section names the place in the description
+// Other does not, or AWS leaves it open. section names the place in the description
 // of AWS's behaviour and quote its words.
 //
 // apply changes the answers so that what it explains is gone, and reports whether it
@@ -14,15 +14,15 @@ type class struct {
 // explain returns the classes that together make the answers equal, none if they
 // do not.
 func explain(d *Difference) []string {
-	mine, local := *d.Mine, *d.Local
-	mine.Body, local.Body = copyTree(mine.Body), copyTree(local.Body)
+	mine, other := *d.Mine, *d.Other
+	mine.Body, other.Body = copyTree(mine.Body), copyTree(other.Body)
 	copied := *d
-	copied.Mine, copied.Local = &mine, &local
+	copied.Mine, copied.Other = &mine, &other
 	var used []string
 	for _, c := range classes {
 		if c.apply(&copied) {
 			used = append(used, c.name)
-			if mine.equal(&local) {
+			if mine.equal(&other) {
 				return used
 			}
 		}

@@ -1,5 +1,5 @@
 // Package differences is a differential tester: it sends the same requests, valid
-// ones and deliberately broken ones, to Millstream and to AWS's DynamoDB Local, and
+// ones and deliberately broken ones, to Millstream and to dynoxide, an open implementation that is checked against AWS, and
 // compares the answers.
 //
 // A run is a row of episodes. An episode has tables of its own and depends on

@@ -106,7 +106,7 @@ type Difference struct {
 	Index   int
 	Request *Request
 	Mine    *Answer
-	Local   *Answer
+	Other   *Answer
 	// Remade tells that its table was made again, to make the endpoints equal, or that
 	// its token was taken by one of them alone.
 	Remade bool
@@ -128,13 +128,13 @@ func (d *Difference) String() string {
 	if d.Request.Mangle != nil {
 		fmt.Fprintf(&b, "\n  mangled: %+v", *d.Request.Mangle)
 	}
-	fmt.Fprintf(&b, "\n  millstream: %s\n  local:      %s\n", d.Mine, d.Local)
+	fmt.Fprintf(&b, "\n  millstream: %s\n  other:      %s\n", d.Mine, d.Other)
 	return b.String()
 }
 
 // player runs episodes against both endpoints.
 type player struct {
-	mine, local *endpoint
+	mine, other *endpoint
 	report      *Report
 	made        map[string]*Request // the CreateTable of each table that there may be
 	remade      map[string]bool
@@ -143,15 +143,15 @@ type player struct {
 	payloads    map[string]string // of transactions that Millstream carried out, by their tokens
 }
 
-func newPlayer(mineURL, localURL string, account int, client *http.Client, report *Report) *player {
-	return &player{mine: newEndpoint(mineURL, account, client), local: newEndpoint(localURL, account, client), report: report}
+func newPlayer(mineURL, otherURL string, account int, client *http.Client, report *Report) *player {
+	return &player{mine: newEndpoint(mineURL, account, client), other: newEndpoint(otherURL, account, client), report: report}
 }
 
 // play sends requests and returns the differences, explained and not. Where the
 // endpoints have come to hold different data, it makes them equal again.
 func (p *player) play(ctx context.Context, requests []*Request) ([]*Difference, error) {
 	p.mine.forget()
-	p.local.forget()
+	p.other.forget()
 	p.made, p.remade, p.streamed, p.tokens = map[string]*Request{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	p.payloads = map[string]string{}
 	var out []*Difference
@@ -167,10 +167,10 @@ func (p *player) play(ctx context.Context, requests []*Request) ([]*Difference, 
 				p.streamed[r.table()] = true
 			}
 			if d != nil && (d.diverges() || r.Op == "BatchExecuteStatement" && d.Mine.failed()) {
-				err = p.heal(ctx, r) // DynamoDB Local carries statements out that it refuses
+				err = p.heal(ctx, r) // dynoxide carries statements out that it refuses
 			} else {
 				for _, update := range updatesOf(r) {
-					if err == nil && (r.Mangle != nil || removesOnly(update) || defaultAction(update)) {
+					if err == nil && (r.Mangle != nil || removesOnly(update)) {
 						err = p.healItem(ctx, update, update["Key"])
 					}
 				}
@@ -203,18 +203,18 @@ func (p *player) compare(ctx context.Context, r *Request) (*Difference, error) {
 	}
 	theirs := make(chan result, 1)
 	go func() {
-		answer, err := p.local.do(ctx, r)
+		answer, err := p.other.do(ctx, r)
 		theirs <- result{answer, err}
 	}()
 	mine, err := p.mine.do(ctx, r)
-	local := <-theirs
+	other := <-theirs
 	if err != nil {
 		return nil, fmt.Errorf("millstream: %w: %s", err, encode(r.Body))
 	}
-	if local.err != nil {
-		return nil, fmt.Errorf("DynamoDB Local: %w: %s", local.err, encode(r.Body))
+	if other.err != nil {
+		return nil, fmt.Errorf("dynoxide: %w: %s", other.err, encode(r.Body))
 	}
-	if mine == nil || local.answer == nil {
+	if mine == nil || other.answer == nil {
 		return nil, nil // one has not answered what the request refers to
 	}
 	p.report.count(r, mine)
@@ -226,10 +226,10 @@ func (p *player) compare(ctx context.Context, r *Request) (*Difference, error) {
 	if token != "" && payload == "" && !mine.failed() {
 		p.payloads[token] = r.String()
 	}
-	if mine.equal(local.answer) {
+	if mine.equal(other.answer) {
 		return nil, nil
 	}
-	d := &Difference{Request: r, Mine: mine, Local: local.answer, Remade: p.remade[r.table()] || p.tokens[token],
+	d := &Difference{Request: r, Mine: mine, Other: other.answer, Remade: p.remade[r.table()] || p.tokens[token],
 		OtherPayload: payload != "" && payload != r.String()}
 	d.Indexed = p.indexed(r.table())
 	tables, _ := r.Body["RequestItems"].(object)
@@ -255,7 +255,7 @@ func (d *Difference) diverges() bool {
 	if slices.Contains(reads, d.Request.Op) {
 		return false
 	}
-	return d.Mine.failed() != d.Local.failed() || !d.Mine.failed() && len(d.Classes) == 0 && !strings.HasSuffix(d.Request.Op, "Table")
+	return d.Mine.failed() != d.Other.failed() || !d.Mine.failed() && len(d.Classes) == 0 && !strings.HasSuffix(d.Request.Op, "Table")
 }
 
 // heal makes the endpoints hold the same data after a request that only one of them
@@ -291,7 +291,7 @@ func (p *player) heal(ctx context.Context, r *Request) error {
 	return nil
 }
 
-// healItem gives an item to DynamoDB Local as Millstream has it. Where a stream
+// healItem gives an item to dynoxide as Millstream has it. Where a stream
 // would tell of that, the table is made again instead.
 func (p *player) healItem(ctx context.Context, of object, key any) error {
 	get := &Request{Op: "GetItem", Body: object{"TableName": of["TableName"], "Key": key, "ConsistentRead": true}}
@@ -300,15 +300,15 @@ func (p *player) healItem(ctx context.Context, of object, key any) error {
 	if err != nil || mine == nil {
 		return err
 	}
-	local, err := p.local.do(ctx, get)
-	if err != nil || local == nil {
+	other, err := p.other.do(ctx, get)
+	if err != nil || other == nil {
 		return err
 	}
-	if mine.failed() || local.failed() {
+	if mine.failed() || other.failed() {
 		return p.remake(ctx, name)
 	}
-	local.Body = plainNumbers(local.Body)
-	if mine.equal(local) {
+	other.Body = plainNumbers(other.Body)
+	if mine.equal(other) {
 		return nil
 	}
 	if made := p.made[name]; made == nil || made.Body["StreamSpecification"] != nil || p.streamed[name] {
@@ -318,7 +318,7 @@ func (p *player) healItem(ctx context.Context, of object, key any) error {
 	if it, there := mine.Body.(object)["Item"]; there {
 		put = &Request{Op: "PutItem", Body: object{"TableName": of["TableName"], "Item": it}}
 	}
-	_, err = p.local.do(ctx, put)
+	_, err = p.other.do(ctx, put)
 	return err
 }
 
@@ -332,7 +332,7 @@ func (p *player) remake(ctx context.Context, name string) error {
 	if err := p.drop(ctx, name); err != nil {
 		return err
 	}
-	for _, e := range []*endpoint{p.mine, p.local} {
+	for _, e := range []*endpoint{p.mine, p.other} {
 		if _, err := e.do(ctx, made); err != nil {
 			return err
 		}
@@ -342,7 +342,7 @@ func (p *player) remake(ctx context.Context, name string) error {
 
 // drop deletes a table on both, protected or not.
 func (p *player) drop(ctx context.Context, name string) error {
-	for _, e := range []*endpoint{p.mine, p.local} {
+	for _, e := range []*endpoint{p.mine, p.other} {
 		for _, r := range []*Request{
 			{Op: "UpdateTable", Body: object{"TableName": name, "DeletionProtectionEnabled": false}},
 			{Op: "DeleteTable", Body: object{"TableName": name}},

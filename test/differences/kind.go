@@ -13,12 +13,12 @@ var particular = regexp.MustCompile("'[^']*'|\"[^\"]*\"|\\{[^{}]*\\}|\\[[^\\[\\]
 
 // kind tells differences apart without what is particular to one request.
 func (d *Difference) kind() string {
-	if !d.Mine.failed() && !d.Local.failed() {
-		paths := differing("", d.Mine.Body, d.Local.Body)
+	if !d.Mine.failed() && !d.Other.failed() {
+		paths := differing("", d.Mine.Body, d.Other.Body)
 		slices.Sort(paths)
 		return d.Request.Op + " " + strings.Join(slices.Compact(paths), " ")
 	}
-	return d.Request.Op + " | " + d.Mine.kind() + " | " + d.Local.kind()
+	return d.Request.Op + " | " + d.Mine.kind() + " | " + d.Other.kind()
 }
 
 func (a *Answer) kind() string {
@@ -43,7 +43,7 @@ func differing(at string, one, two any) []string {
 				place := at + "." + name
 				switch {
 				case !inLeft:
-					out = append(out, place+" of local alone")
+					out = append(out, place+" of the other alone")
 				case !inRight:
 					out = append(out, place+" of millstream alone")
 				default:

@@ -1,6 +1,7 @@
 package differences
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -111,7 +112,10 @@ func (r *Report) Print(w io.Writer, every bool) {
 		}
 	}
 	fmt.Fprintf(w, "unexplained: %d, of %d kinds\n", r.unexplained, len(r.kinds))
-	for _, d := range r.Unexplained {
-		fmt.Fprintf(w, "%8d  %s\n", r.kinds[d.kind()], d.kind())
+	kinds := slices.SortedFunc(maps.Keys(r.kinds), func(a, b string) int {
+		return cmp.Or(cmp.Compare(r.kinds[b], r.kinds[a]), cmp.Compare(a, b))
+	})
+	for _, kind := range kinds {
+		fmt.Fprintf(w, "%8d  %s\n", r.kinds[kind], kind)
 	}
 }

@@ -29,7 +29,7 @@ type Request struct {
 	Aim     string // the recipe it comes from, "" for the grammar
 	// Headers replace those of the request ("" drops one) and Query is added to its
 	// address. Such a request goes to Millstream alone, to count its error: DynamoDB
-	// Local looks at neither.
+	// Other looks at neither.
 	Headers map[string]string
 	Query   string
 }

@@ -11,11 +11,14 @@ import (
 
 // Options say what to run.
 type Options struct {
-	Millstream, Local string // the endpoints, as URLs
-	Seed              uint64
-	Requests          int // to send at least
-	Workers           int // episodes at once
-	Features          Features
+	Millstream string // its endpoint, as a URL
+	// Others are the endpoints of the other implementation, at least one. It knows no
+	// accounts, so each worker should have one of its own.
+	Others   []string
+	Seed     uint64
+	Requests int // to send at least
+	Workers  int // episodes at once
+	Features Features
 	// Stop ends the run after so many unexplained differences; 0: never.
 	Stop int
 }
@@ -34,7 +37,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	var workers sync.WaitGroup
 	for w := range max(o.Workers, 1) {
 		workers.Go(func() {
-			p := newPlayer(o.Millstream, o.Local, 100+w, client, report)
+			p := newPlayer(o.Millstream, o.Others[w%len(o.Others)], 100+w, client, report)
 			for ctx.Err() == nil && report.Counts().Requests < o.Requests {
 				episode := int(next.Add(1)) - 1
 				if err := playEpisode(ctx, p, o, episode); err != nil {
@@ -78,7 +81,7 @@ func newClient() *http.Client {
 // Replay plays one episode again, up to a request and with nothing else: all its
 // differences are returned.
 func Replay(ctx context.Context, o Options, episode, last int) ([]*Difference, error) {
-	p := newPlayer(o.Millstream, o.Local, 900, newClient(), newReport(o.Features))
+	p := newPlayer(o.Millstream, o.Others[0], 900, newClient(), newReport(o.Features))
 	all := requests(o.Seed, episode, o.Features)
 	if last >= 0 && last < len(all) {
 		all = all[:last+1]

@@ -10,23 +10,16 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 )
 
-// StartLocal starts DynamoDB Local, in memory, from a folder with its jars and its
-// native library. stop ends it. What it prints goes to log.
-func StartLocal(ctx context.Context, folder string, log io.Writer) (url string, stop func(), err error) {
-	jars, err := filepath.Glob(filepath.Join(folder, "*.jar"))
-	if err != nil || len(jars) == 0 {
-		return "", nil, fmt.Errorf("no DynamoDB Local in %s: the function dynamodb_local of .ci/lib.sh installs it", folder)
-	}
+// StartOther starts dynoxide, in memory. stop ends it. What it prints goes to log.
+func StartOther(ctx context.Context, binary string, log io.Writer) (url string, stop func(), err error) {
 	port, err := freePort()
 	if err != nil {
 		return "", nil, err
 	}
-	return start(ctx, port, log, "java", "-Xmx1g", "-Djava.library.path="+folder, "-Dsqlite4java.library.path="+folder, "-cp", filepath.Join(folder, "*"),
-		"software.amazon.dynamodb.services.local.main.ServerRunner", "-inMemory", "-disableTelemetry", "-port", port)
+	return start(ctx, port, log, binary, "--log", "quiet", "--host", "127.0.0.1", "--port", port)
 }
 
 // StartMillstream starts the server of a binary, in memory.

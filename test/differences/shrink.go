@@ -2,6 +2,7 @@ package differences
 
 import (
 	"context"
+	"fmt"
 	"slices"
 )
 
@@ -12,8 +13,10 @@ func Shrink(ctx context.Context, o Options, d *Difference) ([]*Request, *Differe
 	client, account := newClient(), 900
 	left := requests(o.Seed, d.Episode, o.Features)[:d.Index+1]
 	fails := func(requests []*Request) (*Difference, error) {
-		account++ // each time another, in which no table and no token was seen
-		found, err := newPlayer(o.Millstream, o.Local, account, client, newReport(o.Features)).play(ctx, requests)
+		account++ // each time another, in which no table was seen
+		p := newPlayer(o.Millstream, o.Others[0], account, client, newReport(o.Features))
+		p.mine.salt, p.other.salt = fmt.Sprint(account), fmt.Sprint(account)
+		found, err := p.play(ctx, requests)
 		if err != nil {
 			return nil, err
 		}

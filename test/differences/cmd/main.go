@@ -1,8 +1,9 @@
-// Command cmd compares Millstream with DynamoDB Local, answer by answer; see
+// Command cmd compares Millstream with dynoxide, answer by answer; see
 // package differences.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -29,9 +30,9 @@ func run(ctx context.Context) error {
 	var o differences.Options
 	features := flag.String("features", "landed", "what to ask for: a comma-separated list of streams, indexes, transactions, legacy, partiql, ttl, tags, landed, all")
 	binary := flag.String("millstream", os.Getenv("MILLSTREAM_BIN"), "the program of Millstream, to be started in memory")
-	folder := flag.String("local", os.Getenv("DYNAMODB_LOCAL"), "the folder of DynamoDB Local, to be started in memory")
+	other := flag.String("other", cmp.Or(os.Getenv("DYNOXIDE_BIN"), "dynoxide"), "the program dynoxide, to be started in memory")
 	flag.StringVar(&o.Millstream, "millstream-url", "", "a Millstream that runs already")
-	flag.StringVar(&o.Local, "local-url", "", "a DynamoDB Local that runs already")
+	otherURL := flag.String("other-url", "", "a dynoxide that runs already; takes -workers 1")
 	flag.Uint64Var(&o.Seed, "seed", 1, "decides every request")
 	flag.IntVar(&o.Requests, "requests", 200_000, "how many to send")
 	flag.IntVar(&o.Workers, "workers", 4, "episodes at once")
@@ -51,13 +52,19 @@ func run(ctx context.Context) error {
 	if *verbose {
 		log = os.Stderr
 	}
-	if o.Local == "" {
-		url, stop, err := differences.StartLocal(ctx, *folder, log)
+	if *otherURL != "" {
+		if o.Workers != 1 {
+			return errors.New("-other-url takes -workers 1: dynoxide knows no accounts")
+		}
+		o.Others = []string{*otherURL}
+	}
+	for range o.Workers - len(o.Others) {
+		url, stop, err := differences.StartOther(ctx, *other, log)
 		if err != nil {
 			return err
 		}
 		defer stop()
-		o.Local = url
+		o.Others = append(o.Others, url)
 	}
 	if o.Millstream == "" {
 		url, stop, err := differences.StartMillstream(ctx, *binary, log)

@@ -71,8 +71,8 @@ func TestAnswersAreCompared(t *testing.T) {
 		{"form of a number", "GetItem", 200, `{"Item":{"a":{"N":"1"}}}`, `{"Item":{"a":{"N":"1.0"}}}`, false},
 		{"times", "DescribeTable", 200, `{"Table":{"CreationDateTime":1.5}}`, `{"Table":{"CreationDateTime":2}}`, true},
 		{"a time that is missing", "DescribeTable", 200, `{"Table":{"CreationDateTime":1.5}}`, `{"Table":{}}`, false},
-		{"accounts", "DescribeTable", 200, `{"Table":{"TableArn":"arn:aws:dynamodb:us-east-1:000000000001:table/t"}}`, `{"Table":{"TableArn":"arn:aws:dynamodb:ddblocal:000000000000:table/t"}}`, true},
-		{"tables", "DescribeTable", 200, `{"Table":{"TableArn":"arn:aws:dynamodb:us-east-1:000000000001:table/t"}}`, `{"Table":{"TableArn":"arn:aws:dynamodb:ddblocal:000000000000:table/u"}}`, false},
+		{"accounts", "DescribeTable", 200, `{"Table":{"TableArn":"arn:aws:dynamodb:us-east-1:000000000001:table/t"}}`, `{"Table":{"TableArn":"arn:aws:dynamodb:other:000000000000:table/t"}}`, true},
+		{"tables", "DescribeTable", 200, `{"Table":{"TableArn":"arn:aws:dynamodb:us-east-1:000000000001:table/t"}}`, `{"Table":{"TableArn":"arn:aws:dynamodb:other:000000000000:table/u"}}`, false},
 		{"texts", "GetItem", 400, `{"__type":"x#E","message":"a"}`, `{"__type":"x#E","message":"b"}`, false},
 		{"keys in braces", "GetItem", 400, `{"__type":"x#E","message":"keys: {#a, #b}"}`, `{"__type":"x#E","message":"keys: {#b, #a}"}`, true},
 		{"order of violations", "GetItem", 400, `{"__type":"x#E","message":"2 validation errors detected: Value 'a'; Value 'b'"}`, `{"__type":"x#E","message":"2 validation errors detected: Value 'b'; Value 'a'"}`, true},
@@ -88,13 +88,13 @@ func TestClassesLeaveAnswersAlone(t *testing.T) {
 	d := &Difference{
 		Request: &Request{Op: "GetItem", Body: object{}},
 		Mine:    &Answer{Status: 400, Type: "x#E", Member: "message", Message: "one"},
-		Local:   &Answer{Status: 400, Type: "y#E", Member: "Message", Message: "another"},
+		Other:   &Answer{Status: 400, Type: "y#E", Member: "Message", Message: "another"},
 	}
-	mine, local := *d.Mine, *d.Local
+	mine, other := *d.Mine, *d.Other
 	if got := explain(d); got != nil {
 		t.Errorf("explained by %v", got)
 	}
-	if !d.Mine.equal(&mine) || !d.Local.equal(&local) {
+	if !d.Mine.equal(&mine) || !d.Other.equal(&other) {
 		t.Error("explaining has changed the answers")
 	}
 }
@@ -111,7 +111,7 @@ func TestChangedAnswersAreSeen(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		request     *Request
-		mine, local *Answer
+		mine, other *Answer
 	}{
 		{"another value", &Request{Op: "GetItem"}, success(item("1")), success(item("2"))},
 		{"no item", &Request{Op: "GetItem"}, success(object{}), success(item("2"))},
@@ -134,7 +134,7 @@ func TestChangedAnswersAreSeen(t *testing.T) {
 		if c.request.Body == nil {
 			c.request.Body = object{}
 		}
-		if got := explain(&Difference{Request: c.request, Mine: c.mine, Local: c.local}); got != nil {
+		if got := explain(&Difference{Request: c.request, Mine: c.mine, Other: c.other}); got != nil {
 			t.Errorf("%s: explained by %v", c.name, got)
 		}
 	}

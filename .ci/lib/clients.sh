@@ -1,0 +1,83 @@
+# Steps that look at the program through clients that others wrote.
+
+# conformance runs the acceptance suite strictly: what the target lacks fails.
+# Arguments go to go test.
+conformance() {
+	local report="$work/conformance-report"
+	: >"$report"
+	(cd test/conformance && CONFORMANCE_REPORT="$report" CONFORMANCE_STRICT=1 go test -count=1 "$@")
+	local status=$?
+	cat "$report"
+	return $status
+}
+
+# race_server runs it against a server under the race detector.
+race_server() {
+	go build -race -o "$work/millstream-race" ./cmd/millstream &&
+		MILLSTREAM_BIN="$work/millstream-race" conformance ./tables ./streams ./triggers
+}
+
+# sdks runs the tests of the JavaScript and Python SDKs, a stream reader of Node.js and
+# moto's server of SQS, SNS and S3. They must be seen to have run.
+sdks() {
+	node_packages javascript && python_packages python || return 1
+	local out="$work/sdk.out"
+	SDKTEST_REQUIRE=1 SDKTEST_NODE_PATH="$work/javascript/node_modules" SDKTEST_PYTHON="$work/python/bin/python3" \
+		go test -count=1 -v -skip '^TestKinesisClientLibrary$' ./test/sdk/ >"$out" 2>&1
+	local status=$?
+	cat "$out"
+	[ $status -eq 0 ] || return 1
+	local test
+	for test in TestJavaScript TestPython TestDestinations TestNodeReader; do
+		grep -q -- "^--- PASS: $test" "$out" || { echo "$test did not run"; return 1; }
+	done
+}
+
+# test_helpers installs the helpers for tests in Node.js and Python as their users do, and
+# runs their tests. They must be seen to have run.
+test_helpers() {
+	cp -R helpers "$work/helpers" && mkdir -p "$work/helpers-js" &&
+		npm install --no-audit --no-fund --silent --install-links --prefix "$work/helpers-js" "$work/helpers/npm" &&
+		(cd "$work/helpers-js" && node --input-type=module -e "import { start } from '@millstreamdb/testing'; await (await start()).stop()") &&
+		(cd "$work/helpers/npm" && node --test --test-reporter=tap) >"$work/helpers.out" 2>&1
+	local status=$?
+	cat "$work/helpers.out"
+	[ $status -eq 0 ] && grep -q '^# pass [1-9]' "$work/helpers.out" && grep -q '^# skipped 0' "$work/helpers.out" || return 1
+	python_packages pytest &&
+		"$work/pytest/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$work/helpers/pytest" &&
+		mkdir -p "$work/helpers-test" && cp -R helpers/pytest/test_*.py helpers/pytest/testdata "$work/helpers-test" &&
+		(cd "$work/helpers-test" && "$work/pytest/bin/python" -m pytest -q) >"$work/helpers.out" 2>&1
+	status=$?
+	cat "$work/helpers.out"
+	[ $status -eq 0 ] && ! grep -q skipped "$work/helpers.out"
+}
+
+# kcl runs a consumer of the Kinesis Client Library with its adapter for DynamoDB
+# Streams. It needs Java and Maven.
+kcl() {
+	local out="$work/kcl.out"
+	jars .ci/packages/kcl.xml "$work/kcl" || return 1
+	SDKTEST_REQUIRE=1 SDKTEST_KCL="$work/kcl" go test -count=1 -v -run '^TestKinesisClientLibrary$' ./test/sdk/ >"$out" 2>&1
+	local status=$?
+	cat "$out"
+	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestKinesisClientLibrary' "$out"
+}
+
+# examples TESTS... runs tests of the applications of examples/, by go test's flags, with
+# what they need. None may be skipped.
+examples() {
+	local out="$work/examples.out"
+	node_packages javascript && python_packages python || return 1
+	EXAMPLES_REQUIRE=1 EXAMPLES_NODE_PATH="$work/javascript/node_modules" EXAMPLES_PYTHON="$work/python/bin/python3" \
+		EXAMPLES_OPENSEARCH="$work/opensearch" go test -count=1 -v "$@" ./test/examples/ >"$out" 2>&1
+	local status=$?
+	grep -vE '^=== (RUN|PAUSE|CONT|NAME)' "$out"
+	[ $status -eq 0 ] && grep -q '^--- PASS' "$out" || return 1
+	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
+}
+
+# installed_examples is examples for those that take a metrics store, PostgreSQL and
+# OpenSearch. It needs Java and Maven.
+installed_examples() {
+	victoria_metrics && postgres && jars examples/search-and-warehouse/opensearch/pom.xml "$work/opensearch" && examples "$@"
+}

@@ -1,0 +1,111 @@
+# Steps that need Go alone.
+
+build() {
+	go build ./... &&
+		go build -trimpath -o "$work/millstream" ./cmd/millstream &&
+		(cd test/conformance && go build ./...) &&
+		export MILLSTREAM_BIN="$work/millstream"
+}
+
+format() {
+	local files
+	# shellcheck disable=SC2046 # one word a file
+	files="$(gofmt -l $(git ls-files '*.go'))" && [ -z "$files" ] || { echo "gofmt: $files"; return 1; }
+}
+
+# tidy refuses a go.mod or go.sum that names too much or too little.
+tidy() {
+	local module
+	for module in . test/conformance test/suites/gosdk; do
+		(cd "$module" && go mod tidy -diff) || { echo "go mod tidy in $module changes this"; return 1; }
+	done
+}
+
+vet() {
+	go vet ./... && (cd test/conformance && go vet ./...) &&
+		GOOS=darwin GOARCH=arm64 go vet ./...
+}
+
+lint() {
+	GOBIN="$work/bin" go install honnef.co/go/tools/cmd/staticcheck@v0.8.2 &&
+		"$work/bin/staticcheck" ./... && (cd test/conformance && "$work/bin/staticcheck" ./...)
+}
+
+# races runs all tests but those of test/sdk and test/examples, which have steps of their own,
+# under the race detector. A skipped test is a failed one here.
+#
+# The detector of Go 1.26 itself crashes now and then in a synctest bubble (Go's
+# issue 78156). When that is all that went wrong - no race was reported and no test
+# failed - the packages that it took down are run once more.
+races() {
+	local out="$work/race.out" packages
+	packages="$(go list ./... | grep -vE '/test/(sdk|examples)$')"
+	# shellcheck disable=SC2086 # one word a package
+	go test -race -v $packages >"$out" 2>&1
+	local status=$?
+	grep -E '^(ok|FAIL|panic|---? FAIL)' "$out"
+	if [ $status -ne 0 ] && grep -qE '^SIGSEGV: segmentation violation|ThreadSanitizer: CHECK failed' "$out" &&
+		! grep -qE 'DATA RACE|^ *--- FAIL|^panic: ' "$out"; then
+		echo "the race detector crashed; running what it took down once more"
+		packages="$(awk -F '\t' '$1 == "FAIL" && $2 != "" { print $2 }' "$out" | sort -u)"
+		# shellcheck disable=SC2086
+		go test -race -v $packages >"$out" 2>&1
+		status=$?
+		grep -E '^(ok|FAIL|panic|---? FAIL)' "$out"
+	fi
+	[ $status -eq 0 ] || { grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|\s*--- PASS)' "$out" | head -n 200; return 1; }
+	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
+}
+
+# planted switches each bug on that is kept in test/planted; its detector must fire.
+planted() {
+	local out="$work/planted.out" packages
+	packages="$(grep -rl --include='*_test.go' '^//go:build plantedbugs' . | xargs -n1 dirname | sort -u)"
+	[ -n "$packages" ] || { echo "no planted bug is in the tree"; return 1; }
+	# shellcheck disable=SC2086 # one word a package
+	test/planted/overlay "$work/planted" || return 1
+	go vet -overlay "$work/planted/overlay.json" -tags plantedbugs ./... || return 1
+	go test -count=1 -v -overlay "$work/planted/overlay.json" -tags plantedbugs -run 'Planted' $packages >"$out" 2>&1
+	local status=$?
+	grep -E '^(=== RUN|--- |ok|FAIL|PASS)' "$out" | grep -v '=== RUN' || true
+	[ $status -eq 0 ] || { cat "$out"; return 1; }
+	for p in $packages; do
+		(cd "$p" && go list -f '{{.ImportPath}}' .)
+	done | while read -r p; do
+		grep -q "^ok.*$p" "$out" || { echo "no planted bug ran in $p"; return 1; }
+	done
+	! grep -q 'no tests to run' "$out"
+}
+
+# fuzzers TIME [PART PARTS] runs each fuzz target for the given time, or every PARTS-th
+# of them.
+fuzzers() {
+	local file name count=0 index=0 part="${2:-0}" parts="${3:-1}"
+	while IFS=: read -r file name; do
+		index=$((index + 1))
+		[ $((index % parts)) -eq "$part" ] || continue
+		name="${name#func }"
+		name="${name%%(*}"
+		echo "$name in $(dirname "$file")"
+		go test -run '^$' -fuzz "^$name\$" -fuzztime "$1" "$(dirname "$file")" >"$work/fuzz.out" 2>&1 || { cat "$work/fuzz.out"; return 1; }
+		count=$((count + 1))
+	done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*(' . | sort)
+	echo "$count fuzzers, $1 each"
+	[ "$count" -gt 0 ]
+}
+
+demo() {
+	local left="$work/demo"
+	mkdir -p "$left" && TMPDIR="$left" "$work/millstream" demo || return 1
+	[ -z "$(ls -A "$left")" ] || { echo "demo left files behind:"; ls -A "$left"; return 1; }
+}
+
+# budgets holds the program to its size, its start and its memory.
+budgets() {
+	local size out="$work/budgets.out"
+	size="$(wc -c <"$work/millstream")" &&
+		echo "the program has $((size >> 20)) MB, of 60" && [ "$size" -le $((60 << 20)) ] || return 1
+	"$work/millstream" bench --quick --only start,idle >"$out" 2>&1 || { cat "$out"; return 1; }
+	cat "$out"
+	! grep -q 'NOT MET' "$out"
+}
