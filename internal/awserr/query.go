@@ -1,6 +1,9 @@
 package awserr
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // NoSuchIndex: Query or Scan names an index that the table does not have.
 func NoSuchIndex(index string) *Error {
@@ -15,6 +18,28 @@ func MissedKeyElement(attr string) *Error {
 // KeyConditionNotSupported: no equality on the partition key, or one condition
 // too many.
 func KeyConditionNotSupported() *Error { return Validation("Query key condition not supported") }
+
+// TooManyKeyConditions: a key condition says more than the key has attributes.
+func TooManyKeyConditions(given, defined int) *Error {
+	return Validation("The number of query conditions (" + strconv.Itoa(given) + ") exceeds the number of key attributes defined in the schema (" +
+		strconv.Itoa(defined) + ")")
+}
+
+// HashKeysNeedEquality: a key with several attributes, of whose partition key some have
+// no equality.
+func HashKeysNeedEquality(missing []string) *Error {
+	return Validation("HASH key attributes " + strings.Join(missing, ", ") + " must have equality conditions specified in the query")
+}
+
+// RangeKeysNeedEquality: some attributes of a sort key have no equality, and one behind
+// them has a condition.
+func RangeKeysNeedEquality(missing []string, behind string) *Error {
+	return Validation("RANGE key attributes " + strings.Join(missing, ", ") +
+		" must have equality conditions specified in the query because a condition is present on key attribute " + behind)
+}
+
+// StartKeyOfOneItem: a query of a table without a sort key is given a starting key.
+func StartKeyOfOneItem() *Error { return Validation("The provided exclusive start key is invalid") }
 
 // ConditionTypeMismatch: a literal of a key condition has another type than the key.
 func ConditionTypeMismatch() *Error {

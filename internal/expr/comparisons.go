@@ -115,7 +115,7 @@ var keyOps = [...]KeyOp{
 
 // NewKeyCondition takes the comparisons of KeyConditions.
 func NewKeyCondition(list []Comparison) (*KeyCondition, *awserr.Error) {
-	if len(list) == 0 || len(list) > 2 {
+	if len(list) == 0 || len(list) > MaxIndexKeyConditions {
 		return nil, awserr.KeyConditionCount()
 	}
 	kc := &KeyCondition{Conditions: make([]KeyTerm, len(list))}

@@ -106,11 +106,7 @@ func (m *members) parse() (p parsed, failure *awserr.Error) {
 		}
 	}
 	if m.given(mKeyConditionExpression) {
-		most := expr.MaxKeyConditions
-		if m.given(mIndexName) {
-			most = expr.MaxIndexKeyConditions
-		}
-		if p.keyCondition, failure = expr.ParseKeyCondition(m.keyCondition, params, most); failure != nil {
+		if p.keyCondition, failure = expr.ParseKeyCondition(m.keyCondition, params, expr.MaxIndexKeyConditions); failure != nil {
 			return p, failure
 		}
 	}

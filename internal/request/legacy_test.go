@@ -68,7 +68,6 @@ func TestOlderParameters(t *testing.T) {
 		// KeyConditions.
 		{"Query", keys(``), validation + "Conditions can be of length 1 or 2 only"},
 		{"Query", keys(`"a":` + eq), ""},
-		{"Query", keys(`"a":` + eq + `,"b":` + eq + `,"c":` + eq), validation + "Conditions can be of length 1 or 2 only"},
 		{"Query", scan + `"KeyConditions":{"a":` + eq + `},"FilterExpression":"attribute_exists(b)"}`, ""},
 		{"Query", scan + `"KeyConditions":{"a":{"ComparisonOperator":"NULL"}},"AttributesToGet":["a","a"]}`, invalid + "Duplicate value in attribute name: a"},
 	})

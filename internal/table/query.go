@@ -42,14 +42,11 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 	partition := s.appendPartition(bytes.Clone(s.prefix), hash)
 	b := termBounds(partition, terms)
 	if r.ExclusiveStartKey != nil {
-		if s.x == nil && r.ExclusiveStartKey.Len() != s.d.def.Keys.Len() {
-			return nil, awserr.InvalidStartKey()
-		}
 		start, e := s.startKey(r.ExclusiveStartKey)
 		if e != nil {
-			return nil, e
+			return nil, awserr.InvalidStartKey()
 		}
-		if e := s.checkQueryStart(r.ExclusiveStartKey, start, partition, len(terms) > 0, b); e != nil {
+		if e := s.checkQueryStart(r.ExclusiveStartKey, hash, partition, len(terms) > 0, b); e != nil {
 			return nil, e
 		}
 		if r.Descending {
@@ -74,43 +71,53 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 	}
 	return db.page(ctx, s, b, pageOptions{
 		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
-		limit: r.Limit, descending: r.Descending, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: r.EntryFilter,
+		limit: r.Limit, one: s.one(), descending: r.Descending, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: r.EntryFilter,
 	})
 }
 
-// checkQueryStart checks that a starting key lies in the range b of a query: of
-// its partition, and where the sort key has a condition, of those that satisfy it.
-func (s *source) checkQueryStart(key item.Item, start, partition []byte, ranged bool, b bounds) *awserr.Error {
-	inPartition := bytes.HasPrefix(start, partition)
-	if !ranged {
-		if !inPartition {
-			return awserr.StartKeyOutsideQuery()
+// checkQueryStart checks that a starting key lies in the range b of a query, in AWS's
+// order: the attributes of the partition key but the last, the conditions on the sort
+// key, the last attribute of the partition key. A table without a sort key has one item
+// at most for a query, so that none begins behind it.
+func (s *source) checkQueryStart(key item.Item, hash []item.Value, partition []byte, ranged bool, b bounds) *awserr.Error {
+	if s.one() {
+		return awserr.StartKeyOfOneItem()
+	}
+	differs := func(i int) bool { return !item.Equal(key.Get(s.hash[i].Name), hash[i]) }
+	last := len(s.hash) - 1
+	for i := range last {
+		if differs(i) {
+			return awserr.QueryOfOneRow()
 		}
+	}
+	if ranged {
+		at := bytes.Clone(partition)
+		for _, a := range s.rng {
+			at = item.AppendKey(at, key.Get(a.Name))
+		}
+		if bytes.Compare(at, b.lower) < 0 || bytes.Compare(at, b.upper) >= 0 {
+			return awserr.StartKeyOutsideRange()
+		}
+	}
+	switch {
+	case !differs(last):
 		return nil
-	}
-	// AWS holds the sort key against the condition first, whatever the partition.
-	at := bytes.Clone(partition)
-	for _, a := range s.rng {
-		at = item.AppendKey(at, key.Get(a.Name))
-	}
-	if bytes.Compare(at, b.lower) < 0 || bytes.Compare(at, b.upper) >= 0 {
-		return awserr.StartKeyOutsideRange()
-	}
-	if !inPartition {
+	case ranged:
 		return awserr.QueryOfOneRow()
 	}
-	return nil
+	return awserr.StartKeyOutsideQuery()
 }
+
+// one reports whether a query finds one item at most.
+func (s *source) one() bool { return s.x == nil && len(s.rng) == 0 }
 
 // keyTerms holds a key condition against the key: equality on every attribute of
 // the partition key, and conditions on the sort key's attributes from the left, of
-// which all but the last are equalities.
+// which all but the last are equalities. AWS's texts are others as soon as the partition
+// or the sort key has several attributes.
 func (s *source) keyTerms(kc *expr.KeyCondition) (hash []item.Value, rng []*expr.KeyTerm, e *awserr.Error) {
-	if len(kc.Conditions) > 2 && len(s.hash)+len(s.rng) <= 2 {
-		return nil, nil, awserr.KeyConditionCount()
-	}
-	if len(kc.Conditions) > 1 && len(s.hash) == 1 && len(s.rng) == 0 {
-		return nil, nil, awserr.KeyConditionNotSupported()
+	if given, defined := len(kc.Conditions), len(s.hash)+len(s.rng); given > defined {
+		return nil, nil, awserr.TooManyKeyConditions(given, defined)
 	}
 	term := func(a schema.Attribute) *expr.KeyTerm {
 		for i := range kc.Conditions {
@@ -120,53 +127,71 @@ func (s *source) keyTerms(kc *expr.KeyCondition) (hash []item.Value, rng []*expr
 		}
 		return nil
 	}
-	var equal []*expr.KeyTerm
-	for _, a := range s.hash {
-		t := term(a)
-		if t == nil {
-			return nil, nil, awserr.MissedKeyElement(a.Name)
-		}
-		equal = append(equal, t)
+	if e := s.checkHashTerms(term); e != nil {
+		return nil, nil, e
 	}
-	for _, a := range s.rng {
-		t := term(a)
-		if t == nil {
-			break
+	found, last := len(s.hash), -1
+	for i, a := range s.rng {
+		if term(a) != nil {
+			found, last = found+1, i
 		}
-		rng = append(rng, t)
 	}
-	if len(equal)+len(rng) < len(kc.Conditions) {
-		// A condition on no key attribute, or past a gap in the sort key.
-		if len(s.rng) == 0 {
-			return nil, nil, awserr.KeyConditionNotSupported()
-		}
-		return nil, nil, awserr.MissedKeyElement(s.rng[min(len(rng), len(s.rng)-1)].Name)
+	if found < len(kc.Conditions) { // a condition on another attribute takes one's place
+		i := slices.IndexFunc(s.rng, func(a schema.Attribute) bool { return term(a) == nil })
+		return nil, nil, awserr.MissedKeyElement(s.rng[i].Name)
 	}
-	for _, t := range slices.Concat(equal, rng) {
-		if t.Op == expr.KeyOther {
+	for i := range kc.Conditions {
+		if kc.Conditions[i].Op == expr.KeyOther {
 			return nil, nil, awserr.KeyNotIndexable()
 		}
 	}
-	for _, t := range equal {
-		if t.Op != expr.KeyEQ {
-			return nil, nil, awserr.KeyConditionNotSupported()
+	var gaps []string
+	for i := range last + 1 {
+		t := term(s.rng[i])
+		if i < last && (t == nil || t.Op != expr.KeyEQ) {
+			gaps = append(gaps, s.rng[i].Name)
 		}
+		rng = append(rng, t)
 	}
-	for i, t := range equal {
-		if e := checkTerm(t, s.hash[i], schema.MaxHashKeySize, awserr.HashKeyTooLarge); e != nil {
+	if gaps != nil {
+		return nil, nil, awserr.RangeKeysNeedEquality(gaps, s.rng[last].Name)
+	}
+	for _, a := range s.hash {
+		t := term(a)
+		if e := checkTerm(t, a, schema.MaxHashKeySize, awserr.HashKeyTooLarge); e != nil {
 			return nil, nil, e
 		}
 		hash = append(hash, t.Values[0])
 	}
 	for i, t := range rng {
-		if t.Op != expr.KeyEQ && i < len(rng)-1 {
-			return nil, nil, awserr.KeyConditionNotSupported()
-		}
 		if e := checkTerm(t, s.rng[i], schema.MaxRangeKeySize, awserr.RangeKeyTooLarge); e != nil {
 			return nil, nil, e
 		}
 	}
 	return hash, rng, nil
+}
+
+// checkHashTerms asks for an equality on every attribute of the partition key.
+func (s *source) checkHashTerms(term func(schema.Attribute) *expr.KeyTerm) *awserr.Error {
+	var missing []string
+	for _, a := range s.hash {
+		if t := term(a); t == nil || t.Op != expr.KeyEQ {
+			missing = append(missing, a.Name)
+		}
+	}
+	switch {
+	case missing == nil:
+		return nil
+	case len(s.hash) > 1 || len(s.rng) > 1:
+		return awserr.HashKeysNeedEquality(missing)
+	}
+	switch t := term(s.hash[0]); {
+	case t == nil:
+		return awserr.MissedKeyElement(missing[0])
+	case t.Op == expr.KeyOther:
+		return awserr.KeyNotIndexable()
+	}
+	return awserr.KeyConditionNotSupported()
 }
 
 func checkTerm(t *expr.KeyTerm, a schema.Attribute, limit int, tooLarge func() *awserr.Error) *awserr.Error {
@@ -278,7 +303,8 @@ type pageOptions struct {
 	filter     *expr.Condition
 	projection *expr.Projection
 	countOnly  bool
-	limit      int // 0: none
+	limit      int  // 0: none
+	one        bool // there is one item at most, behind which nothing can begin
 	descending bool
 	consistent bool
 	fetch      bool // the items of a local index's entries are looked at
@@ -346,7 +372,9 @@ func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*Qu
 				}
 			}
 			if res.ScannedCount == o.limit || size >= maxPageBytes {
-				res.LastEvaluatedKey = s.lastKey(entry)
+				if !o.one {
+					res.LastEvaluatedKey = s.lastKey(entry)
+				}
 				break
 			}
 		}
