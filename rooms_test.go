@@ -58,8 +58,12 @@ var rooms = map[string][]string{
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
 	"internal/trigger/lane":     {"internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
+	"internal/trigger/mapping": {
+		"internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
+	},
 	"internal/trigger": {
-		"internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane", "internal/worker",
+		"internal/awserr", "internal/expr", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane", "internal/trigger/mapping",
+		"internal/worker",
 	},
 	"internal/backend/local": {
 		"internal/awserr", "internal/item", "internal/request", "internal/seqnum", "internal/store",
@@ -80,7 +84,7 @@ var rooms = map[string][]string{
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
 	},
-	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger"},
+	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger", "internal/trigger/mapping"},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/awserr", "internal/backend/local", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table", "internal/trigger",
@@ -126,7 +130,7 @@ var rooms = map[string][]string{
 // pure rooms are functions of their arguments: no I/O, no clock, no goroutine.
 var pure = []string{
 	"internal/item", "internal/expr", "internal/schema", "internal/pattern", "internal/request", "internal/partiql", "internal/seqnum", "internal/awserr",
-	"internal/nearest", "internal/setting", "internal/trigger/lane",
+	"internal/nearest", "internal/setting", "internal/trigger/lane", "internal/trigger/mapping",
 }
 
 // impure are the packages through which a pure room would reach the world. Of package time it may

@@ -1,58 +1,20 @@
 package trigger
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
-	"maps"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
-
-// State is a mapping's state as AWS spells it. Changes take effect before they
-// are answered, so the transitional states occur in the answers of changes only.
-type State string
-
-// The states.
-const (
-	Creating  State = "Creating"
-	Enabling  State = "Enabling"
-	Enabled   State = "Enabled"
-	Disabling State = "Disabling"
-	Disabled  State = "Disabled"
-	Updating  State = "Updating"
-	Deleting  State = "Deleting"
-)
-
-// View is a mapping as the API shows it.
-type View struct {
-	Mapping
-	State State
-	// LastProcessingResult is one of AWS's texts.
-	LastProcessingResult string
-}
-
-// maxPage is the most mappings in one page of List.
-const maxPage = 100
-
-// ListRequest is ListEventSourceMappings; empty members do not filter.
-type ListRequest struct {
-	EventSourceArn string
-	FunctionName   string
-	Marker         string
-	MaxItems       *int
-}
 
 // Create makes a mapping. When it has returned, a LATEST mapping will get every
 // record acknowledged from then on.
 func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest) (View, error) {
-	if err := r.check(); err != nil {
+	if err := r.Check(); err != nil {
 		return View{}, err
 	}
 	arn, err := e.resolve(ctx, scope, *r.FunctionName)
@@ -66,18 +28,14 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest
 	if err != nil {
 		return View{}, err
 	}
-	now := e.stamp()
-	def := Mapping{
-		UUID: e.opts.NewUUID(), Scope: scope, StreamARN: stream.ARN, FunctionARN: arn,
-		Enabled: true, Generation: 1, Start: StartingPosition(*r.StartingPosition), Created: now, Modified: now,
-		BatchSize: defaultBatchSize, ParallelizationFactor: 1, MaximumRetryAttempts: endless, MaximumRecordAgeSeconds: endless,
-		Tags: maps.Clone(r.Tags),
-	}
-	r.apply(&def)
+	def := mapping.New(r)
+	def.UUID, def.Scope, def.StreamARN, def.FunctionARN = e.opts.NewUUID(), scope, stream.ARN, arn
+	def.Created = e.stamp()
+	def.Modified = def.Created
 	if err := e.checkDefinition(def); err != nil {
 		return View{}, err
 	}
-	def.StartAt, def.Snapshot = e.startOf(def)
+	def.Begin(e.values(def))
 	key := pair{arn, stream.ARN}
 	if err := e.reserve(key, def.UUID); err != nil {
 		return View{}, err
@@ -104,7 +62,7 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest
 		e.watch(m)
 		m.begin()
 	}
-	return m.view(Creating), nil
+	return m.view(mapping.Creating), nil
 }
 
 // stamp is the creation time of a new mapping: now, but after every earlier one's.
@@ -121,7 +79,7 @@ func (e *Engine) stamp() time.Time {
 
 // Get returns a mapping.
 func (e *Engine) Get(_ context.Context, scope schema.Scope, uuid string) (View, error) {
-	m, err := e.find(scope, uuid)
+	m, err := e.findIn(scope, uuid)
 	if err != nil {
 		return View{}, err
 	}
@@ -131,50 +89,28 @@ func (e *Engine) Get(_ context.Context, scope schema.Scope, uuid string) (View, 
 // List returns a page of mappings in the order of their creation, and the marker
 // of the next page, empty on the last.
 func (e *Engine) List(_ context.Context, scope schema.Scope, r ListRequest) ([]View, string, error) {
-	size := maxPage
-	if n := r.MaxItems; n != nil {
-		switch {
-		case *n < 1:
-			return nil, "", awserr.Constraints([]string{awserr.AtLeast(strconv.Itoa(*n), "maxItems", "1")})
-		case *n > 10000:
-			return nil, "", awserr.Constraints([]string{awserr.AtMost(strconv.Itoa(*n), "maxItems", "10000")})
-		}
-		size = min(size, *n)
-	}
-	after, err := parseMarker(r.Marker)
-	if err != nil {
+	if err := r.Check(); err != nil {
 		return nil, "", err
 	}
-	function := ""
-	if r.FunctionName != "" {
-		function = functionARN(scope, r.FunctionName)
-	}
-	views := []View{}
+	var all []View
 	for _, m := range e.all() {
-		v := m.view("")
-		if v.Scope != scope || r.EventSourceArn != "" && v.StreamARN != r.EventSourceArn ||
-			function != "" && v.FunctionARN != function || r.Marker != "" && byCreation(v.Mapping, after) <= 0 {
-			continue
-		}
-		if len(views) == size {
-			return views, marker(views[size-1].Mapping), nil
-		}
-		views = append(views, v)
+		all = append(all, m.view(""))
 	}
-	return views, "", nil
+	views, next := r.Page(scope, all)
+	return views, next, nil
 }
 
 // Update changes a mapping. Its position stays, and what is under way goes on,
 // unless the mapping is disabled.
 func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s Settings) (View, error) {
-	if bad := s.constraints(); len(bad) > 0 {
+	if bad := s.Constraints(); len(bad) > 0 {
 		return View{}, awserr.Constraints(bad)
 	}
-	m, err := e.find(scope, uuid)
+	m, err := e.findIn(scope, uuid)
 	if err != nil {
 		return View{}, err
 	}
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return View{}, err
 	}
 	m.op.Lock()
@@ -186,7 +122,7 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 			return View{}, err
 		}
 	}
-	s.apply(&def)
+	s.Apply(&def)
 	if err := e.checkDefinition(def); err != nil {
 		return View{}, err
 	}
@@ -212,10 +148,10 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	if err != nil {
 		return View{}, err
 	}
-	tags := e.extensions(def)
-	m.gate.limit(tags.inFlight, tags.rate)
+	values := e.values(def)
+	m.gate.limit(values.MaxInFlight, values.Rate)
 	m.mu.Lock()
-	m.def, m.tags = def, tags
+	m.def, m.values = def, values
 	switch {
 	case !def.Enabled:
 		m.post(lane.Stop{Generation: def.Generation})
@@ -232,16 +168,16 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	}
 	switch {
 	case def.Enabled && !old.Enabled:
-		return m.view(Enabling), nil
+		return m.view(mapping.Enabling), nil
 	case !def.Enabled && old.Enabled:
-		return m.view(Disabling), nil
+		return m.view(mapping.Disabling), nil
 	}
-	return m.view(Updating), nil
+	return m.view(mapping.Updating), nil
 }
 
 // Delete removes a mapping. What is under way ends on its own.
 func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (View, error) {
-	m, err := e.find(scope, uuid)
+	m, err := e.findIn(scope, uuid)
 	if err != nil {
 		return View{}, err
 	}
@@ -271,14 +207,14 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	e.unwatch(m)
 	m.aside.Load().stopTimer()
 	e.progress.notify()
-	return m.view(Deleting), nil
+	return m.view(mapping.Deleting), nil
 }
 
 func (e *Engine) checkDefinition(def Mapping) error {
 	if def.Destination != "" && e.opts.Destination == nil {
 		return awserr.MappingParameterUnsupported("DestinationConfig")
 	}
-	return def.checkTogether()
+	return def.CheckTogether()
 }
 
 func (m *running) gone() bool {
@@ -293,22 +229,12 @@ func (m *running) setDeleted(v bool) {
 	m.deleted = v
 }
 
-func (e *Engine) find(scope schema.Scope, uuid string) (*running, error) {
-	e.mu.Lock()
-	m := e.mappings[uuid]
-	e.mu.Unlock()
-	if m == nil || m.definition().Scope != scope {
-		return nil, awserr.MappingNotFound()
-	}
-	return m, nil
-}
-
 // reserve takes a function and a stream for one mapping.
 func (e *Engine) reserve(key pair, uuid string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if other, ok := e.pairs[key]; ok {
-		return awserr.MappingExists(key.stream, functionName(key.function), other)
+		return awserr.MappingExists(key.stream, mapping.FunctionName(key.function), other)
 	}
 	e.pairs[key] = uuid
 	return nil
@@ -323,85 +249,20 @@ func (e *Engine) resolve(ctx context.Context, scope schema.Scope, name string) (
 }
 
 // view is the mapping as shown; the empty state stands for the stable one.
-func (m *running) view(state State) View {
-	v := View{Mapping: m.definition(), State: state, LastProcessingResult: lastResult(m.last.Load()).text()}
+func (m *running) view(state mapping.State) View {
+	v := View{Definition: m.definition(), State: state, LastProcessingResult: mapping.LastResult(m.last.Load()).Text()}
 	if state == "" {
-		v.State = Disabled
+		v.State = mapping.Disabled
 		if v.Enabled {
-			v.State = Enabled
+			v.State = mapping.Enabled
 		}
 	}
 	return v
 }
 
-// lastResult tells how a mapping's newest invocation ended.
-type lastResult int32
-
-const (
-	noResult lastResult = iota
-	resultOK
-	resultFailed
-)
-
-func (r lastResult) text() string {
-	switch r {
-	case resultOK:
-		return "OK"
-	case resultFailed:
-		return "PROBLEM: Function call failed"
-	}
-	return "No records processed"
-}
-
-func byCreation(a, b Mapping) int {
-	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.UUID, b.UUID))
-}
-
-// A marker is the creation time and UUID of the last mapping of the page before,
-// so that it holds when that one is deleted.
-func marker(m Mapping) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(m.Created.UnixNano(), 10) + "/" + m.UUID))
-}
-
-func parseMarker(s string) (Mapping, error) {
-	if s == "" {
-		return Mapping{}, nil
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	at, uuid, ok := strings.Cut(string(raw), "/")
-	ns, err2 := strconv.ParseInt(at, 10, 64)
-	if err != nil || err2 != nil || !ok {
-		return Mapping{}, awserr.BadMarker()
-	}
-	return Mapping{Created: time.Unix(0, ns), UUID: uuid}, nil
-}
-
-// functionARN is the ARN that a function name, partial ARN or full ARN stands for,
-// whether the function exists or not.
-func functionARN(scope schema.Scope, name string) string {
-	parts := strings.Split(name, ":")
-	switch {
-	case parts[0] == "arn":
-		return name
-	case len(parts) >= 3 && parts[1] == "function":
-		scope.Account = parts[0]
-		return scope.FunctionARN(strings.Join(parts[2:], ":"))
-	case len(parts) >= 2 && parts[0] == "function":
-		return scope.FunctionARN(strings.Join(parts[1:], ":"))
-	}
-	return scope.FunctionARN(name)
-}
-
-// functionName is the name within a function's ARN.
-func functionName(arn string) string {
-	parts := strings.Split(arn, ":")
-	if len(parts) < 7 {
-		return arn
-	}
-	return parts[6]
-}
-
-func isStream(arn string) bool {
-	_, _, _, ok := schema.ParseStreamARN(arn)
-	return ok
+// warnOfFilters logs which filters can never match.
+func (e *Engine) warnOfFilters(def Mapping) {
+	def.FilterWarnings(func(filter, why string) {
+		e.log.Warn("a filter of a mapping may not mean what it seems to", "mapping", def.UUID, "filter", filter, "why", why)
+	})
 }

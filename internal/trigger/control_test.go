@@ -9,14 +9,15 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 func destination(arn string) *struct{ Destination *string } {
 	return &struct{ Destination *string }{Destination: &arn}
 }
 
-func filters(patterns ...string) *FilterCriteria {
-	var f FilterCriteria
+func filters(patterns ...string) *mapping.FilterCriteria {
+	var f mapping.FilterCriteria
 	for _, p := range patterns {
 		f.Filters = append(f.Filters, struct{ Pattern *string }{&p})
 	}
@@ -55,12 +56,12 @@ func TestCreateErrors(t *testing.T) {
 		{"age 59", func(r *CreateRequest) { r.MaximumRecordAgeInSeconds = new(59) },
 			"InvalidParameterValueException: MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 (inclusive)"},
 		{"on success", func(r *CreateRequest) {
-			r.DestinationConfig = &DestinationConfig{OnSuccess: destination("arn:aws:sqs:us-east-1:000000000000:q")}
+			r.DestinationConfig = &mapping.DestinationConfig{OnSuccess: destination("arn:aws:sqs:us-east-1:000000000000:q")}
 		}, "InvalidParameterValueException: Unsupported DestinationConfig parameter for given event source mapping type."},
 		{"topics", func(r *CreateRequest) { r.Foreign = []string{"Topics"} },
 			"InvalidParameterValueException: Unsupported Topics parameter for given event source mapping type"},
 		{"on failure", func(r *CreateRequest) {
-			r.DestinationConfig = &DestinationConfig{OnFailure: destination("arn:aws:sqs:us-east-1:000000000000:q")}
+			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("arn:aws:sqs:us-east-1:000000000000:q")}
 		}, "InvalidParameterValueException: The parameter DestinationConfig is not supported yet by this version of Millstream: leave it out"},
 		{"key", func(r *CreateRequest) { r.KMSKeyArn = new("arn:aws:kms:us-east-1:000000000000:key/1") },
 			"InvalidParameterValueException: The parameter KMSKeyArn is not supported yet by this version of Millstream: leave it out"},
@@ -69,7 +70,7 @@ func TestCreateErrors(t *testing.T) {
 		},
 			"InvalidParameterValueException: Invalid filter pattern definition."},
 		{"no pattern", func(r *CreateRequest) {
-			r.FilterCriteria = &FilterCriteria{Filters: make([]struct{ Pattern *string }, 1)}
+			r.FilterCriteria = &mapping.FilterCriteria{Filters: make([]struct{ Pattern *string }, 1)}
 		},
 			"InvalidParameterValueException: Invalid filter pattern definition."},
 		{"long filter", func(r *CreateRequest) { r.FilterCriteria = filters("{}", strings.Repeat("é", 4097)) },
@@ -88,14 +89,14 @@ func TestCreateErrors(t *testing.T) {
 		{"tumbling lanes", func(r *CreateRequest) { r.TumblingWindowInSeconds, r.ParallelizationFactor = new(60), new(2) },
 			"InvalidParameterValueException: TumblingWindowInSeconds requires a ParallelizationFactor of 1."},
 		{"fifo", func(r *CreateRequest) {
-			r.DestinationConfig = &DestinationConfig{OnFailure: destination("arn:aws:sqs:us-east-1:000000000000:q.fifo")}
+			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("arn:aws:sqs:us-east-1:000000000000:q.fifo")}
 		}, "InvalidParameterValueException: The destination ARN arn:aws:sqs:us-east-1:000000000000:q.fifo is invalid."},
 		{"no arn", func(r *CreateRequest) {
-			r.DestinationConfig = &DestinationConfig{OnFailure: destination("kafka://topic")}
+			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("kafka://topic")}
 		}, "InvalidParameterValueException: The destination ARN kafka://topic is invalid."},
-		{"metrics", func(r *CreateRequest) { r.MetricsConfig = &MetricsConfig{Metrics: []string{"Everything"}} },
+		{"metrics", func(r *CreateRequest) { r.MetricsConfig = &mapping.MetricsConfig{Metrics: []string{"Everything"}} },
 			"ValidationException: 1 validation error detected: Value 'Everything' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy enum value set: [EventCount, ErrorCount, KafkaMetrics]"},
-		{"metrics of others", func(r *CreateRequest) { r.MetricsConfig = &MetricsConfig{Metrics: []string{"KafkaMetrics"}} },
+		{"metrics of others", func(r *CreateRequest) { r.MetricsConfig = &mapping.MetricsConfig{Metrics: []string{"KafkaMetrics"}} },
 			"InvalidParameterValueException: Unsupported MetricsConfig parameter for given event source mapping type"},
 		{"tag", func(r *CreateRequest) { r.Tags = map[string]string{"millstream:speed": "5"} },
 			"InvalidParameterValueException: The tag millstream:speed is none of Millstream's settings; a mapping takes millstream:on-failure, millstream:exactly-once, " +
@@ -126,16 +127,16 @@ func TestCreateAcceptsWhatIsOff(t *testing.T) {
 		h.invoker.set("f", ok)
 		v := h.create("t", "f", func(r *CreateRequest) {
 			r.BisectBatchOnFunctionError, r.TumblingWindowInSeconds = new(false), new(0)
-			r.FunctionResponseTypes, r.FilterCriteria = []string{}, &FilterCriteria{}
-			r.DestinationConfig = &DestinationConfig{OnFailure: destination("")}
+			r.FunctionResponseTypes, r.FilterCriteria = []string{}, &mapping.FilterCriteria{}
+			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("")}
 			r.MaximumRecordAgeInSeconds, r.BatchSize = new(-1), new(10000) // window 0 with a large batch is fine on streams
 			r.Tags = map[string]string{"team": "a"}
 		})
-		if v.State != Creating || v.Tags["team"] != "a" || v.FunctionARN != testScope.FunctionARN("f") {
+		if v.State != mapping.Creating || v.Tags["team"] != "a" || v.FunctionARN != testScope.FunctionARN("f") {
 			t.Errorf("%+v", v)
 		}
 		g, err := h.Get(t.Context(), testScope, v.UUID)
-		if err != nil || g.State != Enabled {
+		if err != nil || g.State != mapping.Enabled {
 			t.Error(g, err)
 		}
 	})
@@ -280,7 +281,7 @@ func TestStates(t *testing.T) {
 			t.Error("a bad update was accepted")
 		}
 		d, err := h.Delete(t.Context(), testScope, v.UUID)
-		if err != nil || d.State != Deleting {
+		if err != nil || d.State != mapping.Deleting {
 			t.Error(d, err)
 		}
 		if _, err := h.Get(t.Context(), testScope, v.UUID); err == nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 const (
@@ -64,7 +65,7 @@ func toldBubble(t *testing.T, f func(t *testing.T, h *harness, d *fakeDestinatio
 func failTo(arn string, retries int) func(*CreateRequest) {
 	return func(r *CreateRequest) {
 		r.MaximumRetryAttempts = &retries
-		r.DestinationConfig = &DestinationConfig{OnFailure: destination(arn)}
+		r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination(arn)}
 	}
 }
 

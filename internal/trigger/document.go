@@ -5,12 +5,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // Destination tells somebody of records that were given up.
@@ -78,7 +78,7 @@ func newNotice(def Mapping, d lane.Deliver, now time.Time) (document []byte, key
 			n.ResponseContext.FunctionError = new("Unhandled")
 		}
 	}
-	if destinationService(d.Destination) == "s3" {
+	if mapping.DestinationService(d.Destination) == "s3" {
 		n.Payload = new(string((&lane.Invoke{Records: d.Records}).Payload(def.StreamARN)))
 		key = "aws/lambda/" + def.UUID + "/" + d.Shard + now.Format("/2006/01/02/2006-01-02T15.04.05-") + uuid.NewString()
 	}
@@ -89,23 +89,4 @@ func newNotice(def Mapping, d lane.Deliver, now time.Time) (document []byte, key
 		return nil, "", err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), key, nil
-}
-
-// destinationService is the service in a destination's ARN, empty for what is no
-// destination of a stream's mapping: a standard queue, a standard topic, a bucket.
-func destinationService(arn string) string {
-	parts := strings.Split(arn, ":")
-	if len(parts) != 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[5] == "" {
-		return ""
-	}
-	switch s := parts[2]; s {
-	case "sqs", "sns":
-		if parts[3] == "" || len(parts[4]) != 12 || strings.HasSuffix(parts[5], ".fifo") {
-			return ""
-		}
-		return s
-	case "s3":
-		return s
-	}
-	return ""
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -243,7 +244,7 @@ func (e *Engine) all() []*running {
 		ms = append(ms, m)
 	}
 	e.mu.Unlock()
-	slices.SortFunc(ms, func(a, b *running) int { return byCreation(a.definition(), b.definition()) })
+	slices.SortFunc(ms, func(a, b *running) int { return mapping.ByCreation(a.definition(), b.definition()) })
 	return ms
 }
 

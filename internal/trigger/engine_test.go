@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // bubble runs a test with fake time and an engine over fakes.
@@ -99,7 +100,7 @@ func TestDisableWriteEnable(t *testing.T) {
 		h.backend.write("t", 0, 2, 3)
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "1")
-		if st := h.status(v.UUID); st.State != Disabled || st.LagRecords != 2 {
+		if st := h.status(v.UUID); st.State != mapping.Disabled || st.LagRecords != 2 {
 			t.Errorf("status %+v", st)
 		}
 		expect(t, string(h.update(v.UUID, Settings{Enabled: new(true)}).State), "Enabling")
@@ -222,7 +223,7 @@ func TestFunctionDeletedAndMadeAgain(t *testing.T) {
 		h.backend.write("t", 0, 1)
 		time.Sleep(10 * time.Minute)
 		st := h.status(v.UUID)
-		if st.State != Enabled || st.Counters.Dropped != 0 || st.Counters.NotDelivered < 50 || st.Counters.Invoked != 0 {
+		if st.State != mapping.Enabled || st.Counters.Dropped != 0 || st.Counters.NotDelivered < 50 || st.Counters.Invoked != 0 {
 			t.Errorf("status %+v", st)
 		}
 		h.invoker.take("f")
@@ -548,7 +549,7 @@ func TestDeleteLeavesNothingBehind(t *testing.T) {
 		h.backend.write("t", 0, 1, 2, 3)
 		time.Sleep(1500 * time.Millisecond)
 		d, err := h.Delete(t.Context(), testScope, v.UUID)
-		if err != nil || d.State != Deleting {
+		if err != nil || d.State != mapping.Deleting {
 			t.Fatal(d, err)
 		}
 		time.Sleep(time.Minute)

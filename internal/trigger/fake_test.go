@@ -13,6 +13,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 var testScope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
@@ -452,17 +453,17 @@ func (f *fakeInvoker) set(name string, fn func(context.Context, []byte) Result) 
 }
 
 func (f *fakeInvoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
-	arn := functionARN(scope, name)
+	arn := mapping.FunctionARN(scope, name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.functions[functionName(arn)] == nil {
+	if f.functions[mapping.FunctionName(arn)] == nil {
 		return "", ErrNoFunction
 	}
 	return arn, nil
 }
 
 func (f *fakeInvoker) Invoke(ctx context.Context, arn string, payload []byte) Result {
-	name := functionName(arn)
+	name := mapping.FunctionName(arn)
 	f.mu.Lock()
 	fn := f.functions[name]
 	f.deliveries = append(f.deliveries, delivery{name, time.Now(), string(payload)})

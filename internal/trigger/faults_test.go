@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 var errDisk = errors.New("disk")
@@ -97,7 +99,7 @@ func TestStreamGone(t *testing.T) {
 		h.backend.wakeLocked(s)
 		synctest.Wait()
 		st := h.status(v.UUID)
-		if !st.StreamGone || st.State != Enabled {
+		if !st.StreamGone || st.State != mapping.Enabled {
 			t.Errorf("status %+v", st)
 		}
 		if err := h.Settle(t.Context()); err != nil {
@@ -130,7 +132,7 @@ func TestControlFails(t *testing.T) {
 		}
 		h.backend.set(func() { h.backend.fail = nil })
 		got, err := h.Get(t.Context(), testScope, v.UUID)
-		if err != nil || got.State != Enabled || got.FunctionARN != v.FunctionARN {
+		if err != nil || got.State != mapping.Enabled || got.FunctionARN != v.FunctionARN {
 			t.Error(got, err)
 		}
 		h.backend.write("t", 0, 1)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // invoke runs the function on a batch, in a goroutine of its own, and tells of
@@ -48,10 +49,10 @@ func (m *running) invoked(a lane.Invoke, began time.Time, res Result) {
 		})
 	}
 	if res.Outcome == Succeeded {
-		m.last.Store(int32(resultOK))
+		m.last.Store(int32(mapping.ResultOK))
 		return
 	}
-	m.last.Store(int32(resultFailed))
+	m.last.Store(int32(mapping.ResultFailed))
 	if a.Attempt == 1 && m.mayLog() {
 		m.e.log.Warn("a function failed on a batch", "mapping", m.uuid, "shard", a.Shard, "function", a.FunctionARN,
 			"records", len(a.Records), "first", first(a.Records), "error", res.Error)

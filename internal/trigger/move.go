@@ -76,7 +76,7 @@ func (e *Engine) Skip(ctx context.Context, uuid string, to Place) (Moved, error)
 }
 
 func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) (Moved, error) {
-	m, err := e.hold(uuid)
+	m, err := e.lock(uuid)
 	if err != nil {
 		return Moved{}, err
 	}
@@ -124,22 +124,6 @@ func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) 
 		e.log.Warn("records were skipped", "mapping", uuid, "shard", s.Shard, "records", s.Count, "first", s.First.String(), "last", s.Last.String())
 	}
 	return moved, m.revive(ctx)
-}
-
-// hold finds a mapping and takes its op, which the caller releases; ErrNoMapping when it is not there, or not any more.
-func (e *Engine) hold(uuid string) (*running, error) {
-	e.mu.Lock()
-	m := e.mappings[uuid]
-	e.mu.Unlock()
-	if m == nil {
-		return nil, ErrNoMapping
-	}
-	m.op.Lock()
-	if m.gone() {
-		m.op.Unlock()
-		return nil, ErrNoMapping
-	}
-	return m, nil
 }
 
 // locate finds the place in every shard that is concerned.
@@ -371,7 +355,7 @@ func (e *Engine) Pause(ctx context.Context, uuid string) error { return e.setPau
 func (e *Engine) Resume(ctx context.Context, uuid string) error { return e.setPaused(ctx, uuid, false) }
 
 func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error {
-	m, err := e.hold(uuid)
+	m, err := e.lock(uuid)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 func (h *harness) rewind(uuid string, to Place) Moved {
@@ -158,7 +160,7 @@ func TestPause(t *testing.T) {
 		h.backend.write("t", 0, 2)
 		time.Sleep(time.Minute)
 		expect(t, batches(t, h.invoker.take("f")), "1")
-		if st := h.status(v.UUID); st.State != Enabled || !st.Paused || st.LagRecords != 1 {
+		if st := h.status(v.UUID); st.State != mapping.Enabled || !st.Paused || st.LagRecords != 1 {
 			t.Errorf("%+v", st)
 		}
 		if err := h.Settle(t.Context()); err != nil { // it waits for no paused mapping

@@ -1,6 +1,9 @@
 package trigger
 
-import "github.com/millstreamdb/millstream/internal/trigger/lane"
+import (
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
 
 // Names of package lane that belong to the engine's face: a Backend stores them, an Invoker answers
 // with them, and people are shown them.
@@ -23,7 +26,22 @@ type (
 	Counters = lane.Counters
 )
 
+// Names of package mapping that do.
+type (
+	Mapping          = mapping.Definition
+	StartingPosition = mapping.StartingPosition
+	Snapshot         = mapping.Snapshot
+	View             = mapping.View
+	Settings         = mapping.Settings
+	CreateRequest    = mapping.CreateRequest
+	ListRequest      = mapping.ListRequest
+	FilterCriteria   = mapping.FilterCriteria
+)
+
 const (
+	StartTrimHorizon = mapping.StartTrimHorizon
+	StartLatest      = mapping.StartLatest
+
 	VirtualLanes = lane.VirtualLanes
 
 	Held    = lane.Held

@@ -42,10 +42,10 @@ func (f *AsideFilter) matchKey(keys string) bool {
 	return false
 }
 
-// SetAside lists records that a mapping has set aside, without their events, from a
+// ListAside lists records that a mapping has set aside, without their events, from a
 // place on: at most limit. more is false when the last one was seen; next is where the next page begins.
-func (e *Engine) SetAside(ctx context.Context, uuid string, f AsideFilter, from AsideKey, limit int) (found []SetAside, next AsideKey, more bool, err error) {
-	if _, err := e.any(uuid); err != nil {
+func (e *Engine) ListAside(ctx context.Context, uuid string, f AsideFilter, from AsideKey, limit int) (found []SetAside, next AsideKey, more bool, err error) {
+	if _, err := e.find(uuid); err != nil {
 		return nil, next, false, err
 	}
 	if from == (AsideKey{}) {
@@ -76,7 +76,7 @@ var ErrNotAside = errors.New("trigger: no such record is set aside")
 
 // AsideRecord returns one record that is set aside, whole.
 func (e *Engine) AsideRecord(ctx context.Context, uuid string, id AsideKey) (SetAside, error) {
-	if _, err := e.any(uuid); err != nil {
+	if _, err := e.find(uuid); err != nil {
 		return SetAside{}, err
 	}
 	rows, err := e.opts.Backend.Aside(ctx, uuid, id, 1, lane.MaxPayload, false)
@@ -107,7 +107,7 @@ type Redrive struct {
 // Redrive sends parked records again, or removes them, and returns when all have been given back, with how many
 // that were. When ctx ends before, they are those so far.
 func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, err error) {
-	m, err := e.any(uuid)
+	m, err := e.find(uuid)
 	if err != nil {
 		return 0, err
 	}
@@ -144,14 +144,4 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 			}
 		}
 	}
-}
-
-// any finds a mapping of whatever account and region.
-func (e *Engine) any(uuid string) (*running, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if m := e.mappings[uuid]; m != nil {
-		return m, nil
-	}
-	return nil, ErrNoMapping
 }

@@ -129,7 +129,7 @@ func TestRedrive(t *testing.T) {
 			for more {
 				var page []SetAside
 				var err error
-				page, from, more, err = h.SetAside(t.Context(), v.UUID, f, from, 3)
+				page, from, more, err = h.ListAside(t.Context(), v.UUID, f, from, 3)
 				if err != nil {
 					t.Fatal(err)
 				}

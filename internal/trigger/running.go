@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/setting"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -32,7 +33,7 @@ type running struct {
 	// mu guards what follows; it is held for moments only.
 	mu      sync.Mutex
 	def     Mapping
-	tags    extensions
+	values  setting.Values
 	deleted bool
 	moving  bool                  // a move is under way
 	waiting bool                  // after a move, for calls of before it
@@ -47,10 +48,10 @@ type running struct {
 
 func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *running {
 	m := &running{
-		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, tags: e.extensions(def),
+		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, values: e.values(def),
 		shards: map[string]*shardWork{}, rows: map[string]Checkpoint{}, finished: map[string]*shardWork{},
 	}
-	m.gate.limit(m.tags.inFlight, m.tags.rate)
+	m.gate.limit(m.values.MaxInFlight, m.values.Rate)
 	m.aside.Store(newAsideWork(m))
 	maps.Copy(m.rows, rows)
 	return m
@@ -84,7 +85,7 @@ func (m *running) see(shards []Shard) {
 	if !m.delivers() {
 		return
 	}
-	shards = m.def.withSnapshot(shards)
+	shards = withSnapshot(&m.def, shards)
 	listed := func(id string) bool {
 		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
 	}
@@ -163,4 +164,4 @@ func (m *running) shardDone(r *shardWork) {
 }
 
 // params is called with mu held.
-func (m *running) params() lane.Params { return params(m.def, m.tags) }
+func (m *running) params() lane.Params { return m.def.Params(m.values) }

@@ -34,7 +34,7 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 			return err
 		}
 		def := m.definition()
-		for _, s := range def.withSnapshot(shards) {
+		for _, s := range withSnapshot(&def, shards) {
 			targets = append(targets, target{m: m, shard: s.ID, head: s.Head})
 		}
 	}

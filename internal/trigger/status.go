@@ -65,11 +65,9 @@ type Blocked struct {
 
 // Status tells a mapping's state; ErrNoMapping for an unknown UUID.
 func (e *Engine) Status(ctx context.Context, uuid string) (MappingStatus, error) {
-	e.mu.Lock()
-	m := e.mappings[uuid]
-	e.mu.Unlock()
-	if m == nil {
-		return MappingStatus{}, ErrNoMapping
+	m, err := e.find(uuid)
+	if err != nil {
+		return MappingStatus{}, err
 	}
 	return m.status(ctx)
 }
@@ -97,11 +95,11 @@ func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	if err != nil {
 		return MappingStatus{}, err
 	}
-	shards = st.withSnapshot(shards)
+	shards = withSnapshot(&st.Definition, shards)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st.Counters = m.past
-	st.OnFailure = m.tags.onFailure
+	st.OnFailure = lane.ParseOnFailure(m.values.OnFailure)
 	for _, r := range m.shards {
 		st.Counters.Add(r.counters())
 	}

@@ -6,11 +6,14 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/setting"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // TagsOf returns the tags of a mapping, which is known by its ARN also in errors. They must not be changed.
 func (e *Engine) TagsOf(scope schema.Scope, arn, uuid string) (map[string]string, error) {
-	m, err := e.find(scope, uuid)
+	m, err := e.findIn(scope, uuid)
 	if err != nil {
 		return nil, awserr.MappingOfTagsNotFound(arn)
 	}
@@ -20,7 +23,7 @@ func (e *Engine) TagsOf(scope schema.Scope, arn, uuid string) (map[string]string
 // Retag changes the tags of a mapping. Those that are Millstream's own take effect at once, but for where the mapping
 // begins: it has begun.
 func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string, change func(tags map[string]string)) error {
-	m, err := e.find(scope, uuid)
+	m, err := e.findIn(scope, uuid)
 	if err != nil {
 		return awserr.MappingOfTagsNotFound(arn)
 	}
@@ -34,7 +37,7 @@ func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string
 	if len(def.Tags) > awserr.MaxTags {
 		return awserr.LambdaTooManyTags()
 	}
-	if err := checkTags(def.Tags); err != nil {
+	if err := mapping.CheckTags(def.Tags); err != nil {
 		return err
 	}
 	if err := e.checkDefinition(def); err != nil {
@@ -51,4 +54,37 @@ func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string
 	m.mu.Unlock()
 	m.retag()
 	return nil
+}
+
+// values are a mapping's settings: those of its own tags, else of its function's, else of its table's. A value that
+// is none counts as absent: functions and tables may have had any tag.
+func (e *Engine) values(def Mapping) setting.Values {
+	var function, table map[string]string
+	if e.opts.Tags != nil {
+		function, table = e.opts.Tags(def.FunctionARN, def.StreamARN)
+	}
+	return setting.Read(table, function, def.Tags)
+}
+
+// TagsChanged tells that the tags of a stream's table were changed: they take effect at once.
+func (e *Engine) TagsChanged(streamARN string) {
+	for _, m := range e.all() {
+		if m.definition().StreamARN == streamARN {
+			m.retag()
+		}
+	}
+}
+
+// retag looks a mapping's settings up again: the tags of its function or table may have changed.
+func (m *running) retag() {
+	values := m.e.values(m.definition())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values != values {
+		m.values = values
+		m.gate.limit(values.MaxInFlight, values.Rate)
+		if m.def.Enabled && !m.deleted {
+			m.post(lane.Change{Params: m.params()})
+		}
+	}
 }

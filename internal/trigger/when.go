@@ -21,7 +21,7 @@ func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 			return &BadCondition{"it looks at neither OLD nor NEW"}
 		}
 	}
-	m, err := e.hold(uuid)
+	m, err := e.lock(uuid)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (h *handler) parked(r *http.Request) (any, error) {
 			return nil, wire.BadRequest("from=" + from + " is no place of a page")
 		}
 	}
-	rows, next, more, err := h.Engine.SetAside(r.Context(), uuid, filter, at, limit)
+	rows, next, more, err := h.Engine.ListAside(r.Context(), uuid, filter, at, limit)
 	if err != nil {
 		return nil, asideError(uuid, err)
 	}

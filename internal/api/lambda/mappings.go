@@ -11,6 +11,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // Mappings is the door of the event source mapping operations.
@@ -79,7 +80,7 @@ func decode(body []byte, v any) (members map[string]json.RawMessage, foreign []s
 }
 
 func (d *Mappings) create(r *http.Request, scope schema.Scope, body []byte) (any, error) {
-	var req trigger.CreateRequest
+	var req mapping.CreateRequest
 	members, foreign, err := decode(body, &req)
 	if err != nil {
 		return nil, err
@@ -90,7 +91,7 @@ func (d *Mappings) create(r *http.Request, scope schema.Scope, body []byte) (any
 }
 
 func (d *Mappings) update(r *http.Request, scope schema.Scope, uuid string, body []byte) (any, error) {
-	var req trigger.Settings
+	var req mapping.Settings
 	_, foreign, err := decode(body, &req)
 	if err != nil {
 		return nil, err
@@ -107,7 +108,7 @@ type mappingList struct {
 
 func (d *Mappings) list(r *http.Request, scope schema.Scope) (any, error) {
 	q := r.URL.Query()
-	req := trigger.ListRequest{EventSourceArn: q.Get("EventSourceArn"), FunctionName: q.Get("FunctionName"), Marker: q.Get("Marker")}
+	req := mapping.ListRequest{EventSourceArn: q.Get("EventSourceArn"), FunctionName: q.Get("FunctionName"), Marker: q.Get("Marker")}
 	if s := q.Get("MaxItems"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
@@ -138,9 +139,9 @@ type mappingDocument struct {
 	FunctionArn                    string
 	LastModified                   epoch
 	LastProcessingResult           string
-	State                          trigger.State
+	State                          mapping.State
 	StateTransitionReason          string
-	StartingPosition               trigger.StartingPosition
+	StartingPosition               mapping.StartingPosition
 	FilterCriteria                 *filterDocument `json:",omitempty"`
 	DestinationConfig              destinationDocument
 	MaximumRecordAgeInSeconds      int
@@ -162,14 +163,14 @@ type (
 	metricsDocument struct{ Metrics []string }
 )
 
-func document(v trigger.View, err error) (any, error) {
+func document(v mapping.View, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
 	return newDocument(v), nil
 }
 
-func newDocument(v trigger.View) *mappingDocument {
+func newDocument(v mapping.View) *mappingDocument {
 	d := &mappingDocument{
 		UUID: v.UUID, BatchSize: v.BatchSize, MaximumBatchingWindowInSeconds: v.BatchingWindowSeconds,
 		ParallelizationFactor: v.ParallelizationFactor, EventSourceArn: v.StreamARN,

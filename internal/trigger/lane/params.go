@@ -54,3 +54,13 @@ const (
 func (o OnFailure) String() string {
 	return [...]string{BlockShard: setting.BlockShard, BlockKey: setting.BlockKey, Park: setting.Park}[o]
 }
+
+// ParseOnFailure reads a value of the setting; what is none of its values, also the empty text, is BlockShard.
+func ParseOnFailure(value string) OnFailure {
+	for o := range Park + 1 {
+		if o.String() == value {
+			return o
+		}
+	}
+	return BlockShard
+}

@@ -215,11 +215,7 @@ func (s *scenario) params(t *testing.T, d *datadriven.TestData) {
 	d.MaybeScanArgs(t, "retries", &s.p.MaxRetries)
 	var onFailure string
 	if d.MaybeScanArgs(t, "on-failure", &onFailure); onFailure != "" {
-		for o := range Park + 1 {
-			if o.String() == onFailure {
-				s.p.OnFailure = o
-			}
-		}
+		s.p.OnFailure = ParseOnFailure(onFailure)
 	}
 	s.p.ReportFailures = s.p.ReportFailures || d.HasArg("report")
 	s.p.Bisect = s.p.Bisect || d.HasArg("bisect")

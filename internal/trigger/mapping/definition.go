@@ -1,22 +1,25 @@
-package trigger
+package mapping
 
 import (
+	"maps"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
 // StartingPosition of a mapping.
 type StartingPosition string
 
+// The starting positions of streams. A mapping may begin at another place by its tags.
 const (
 	StartTrimHorizon StartingPosition = "TRIM_HORIZON"
 	StartLatest      StartingPosition = "LATEST"
 )
 
-// Mapping is the definition of an event source mapping. JSON tags are the stored
+// Definition is what is stored of an event source mapping. JSON tags are the stored
 // form; fields are only ever added.
-type Mapping struct {
+type Definition struct {
 	UUID        string           `json:"uuid"`
 	Scope       schema.Scope     `json:"scope"`
 	StreamARN   string           `json:"streamArn"`
@@ -25,9 +28,9 @@ type Mapping struct {
 	Paused      bool             `json:"paused,omitempty"` // enabled, and delivers nothing
 	Generation  uint64           `json:"generation"`       // raised by every control operation
 	Start       StartingPosition `json:"start"`
-	// StartAt, if not zero, stands in the place of Start: the first record is the first of this moment or later.
-	// Snapshot, if not nil: the items that there were when it was made come first, as inserts.
+	// Snapshot, if not nil: the items that there were when the mapping was made come first, as inserts.
 	Snapshot *Snapshot `json:"snapshot,omitempty"`
+	// StartAt, if not zero, counts instead of Start: the first record is the first of this moment or later.
 	StartAt  time.Time `json:"startAt,omitzero"`
 	Created  time.Time `json:"created"`
 	Modified time.Time `json:"modified"`
@@ -47,4 +50,27 @@ type Mapping struct {
 	Metrics     []string `json:"metrics,omitempty"`     // groups of AWS's metrics that were asked for
 
 	Tags map[string]string `json:"tags,omitempty"`
+}
+
+// Snapshot is what the backend knows of the items that a mapping begins with: those of its table
+// between two writes. The mapping's positions in the stream are those of the same moment.
+type Snapshot struct {
+	Items uint64 `json:"items"`
+	// Last is the number of the last of them.
+	Last seqnum.Num `json:"last"`
+	AtMS int64      `json:"atMs"`
+	// Lower and Upper are the backend's own.
+	Lower []byte `json:"lower"`
+	Upper []byte `json:"upper"`
+}
+
+// New is the definition that a CreateRequest asks for: AWS's defaults, and what is given. The request has been checked.
+func New(r CreateRequest) Definition {
+	m := Definition{
+		Enabled: true, Generation: 1, Start: StartingPosition(*r.StartingPosition),
+		BatchSize: defaultBatchSize, ParallelizationFactor: 1, MaximumRetryAttempts: endless, MaximumRecordAgeSeconds: endless,
+		Tags: maps.Clone(r.Tags),
+	}
+	r.Apply(&m)
+	return m
 }
