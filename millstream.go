@@ -68,6 +68,10 @@ type Options struct {
 	// all streams, for enabled triggers that have not read them; what passes it is
 	// removed, and recorded for each trigger. 0: DefaultLogCap; below 0: none are kept.
 	LogCap int64
+	// AcceptLoss opens a folder whose log has lost acknowledged writes, which Open otherwise
+	// refuses: without them, as of the moment before the first. What cannot be read is moved to
+	// the folder damaged in Dir. For one start, by a person.
+	AcceptLoss bool
 	// FunctionOutput gets each line that a function prints, behind its name. nil:
 	// it is only kept in the logs.
 	FunctionOutput io.Writer

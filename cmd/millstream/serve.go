@@ -23,10 +23,10 @@ import (
 type serveFlags struct {
 	listen, data, durability, region, account, logLevel, clock string
 
-	inMemory, insecureListen bool
-	allowedHosts             []string
-	shardRoll, statusDelay   time.Duration
-	logCap                   byteSize
+	inMemory, insecureListen, acceptLoss bool
+	allowedHosts                         []string
+	shardRoll, statusDelay               time.Duration
+	logCap                               byteSize
 
 	httpListen, template string
 	deploy               templateFlags
@@ -82,6 +82,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.DurationVar(&flags.shardRoll, "shard-roll", 0, "end each shard of a stream after this time and go on in a child, such as 4h; 0: never")
 	flags.logCap = millstream.DefaultLogCap
 	f.Var(&flags.logCap, "log-cap", "how much of the streams past their retention is kept on disk for triggers that are behind, such as 500MB; 0: nothing")
+	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
 	flags.deploy.add(cmd)
@@ -132,6 +133,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		ShardRoll:      flags.shardRoll,
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
+		AcceptLoss:     flags.acceptLoss,
 		ManualClock:    manual,
 		FunctionOutput: flags.output(out),
 		Debug:          flags.debug,

@@ -46,6 +46,7 @@ type Options struct {
 	InsecureListen          bool
 	ShardRoll, StatusDelay  time.Duration
 	LogCap                  int64
+	AcceptLoss              bool
 	FunctionOutput          io.Writer
 	Debug                   string
 	Version                 string
@@ -142,7 +143,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		}
 	}()
 
-	so := store.Options{Dir: o.Dir, Durability: durability, Logger: o.Logger}
+	so := store.Options{Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
 	if o.Dir == "" {
 		so.FS, so.Dir = fs, "data"
 		if so.FS == nil {

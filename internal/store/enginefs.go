@@ -1,12 +1,14 @@
 package store
 
 import (
+	"errors"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// engineFS is what Pebble sees of the file system. It closes two gaps.
+// engineFS is what Pebble sees of the file system. It closes three gaps.
 //
 // Pebble's marker files (marker.manifest.*) name other files; a marker is made
 // after the file that it names has been synced, but the folder is synced only
@@ -19,26 +21,62 @@ import (
 // unlocks a mutex that is not locked, which ends the process at once. No promise is
 // broken, but the reason would be hard to tell; so the store is poisoned, and the
 // cause logged, before Pebble learns of it.
+//
+// And it tells the witness of each log and manifest that is synced or goes.
 type engineFS struct {
 	vfs.FS
-	s *Store
+	s   *Store
+	dir string // of the database; what is copied elsewhere (a freeze) has no witness
 }
 
 func (f engineFS) Unwrap() vfs.FS { return f.FS }
 
 func (f engineFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasPrefix(f.PathBase(name), "marker.manifest.") {
-		if err := syncFolder(f.FS, f.PathDir(name)); err != nil {
+	base := f.PathBase(name)
+	if strings.HasPrefix(base, "marker.manifest.") {
+		if err := errors.Join(syncFolder(f.FS, f.PathDir(name)), f.s.witness.sync()); err != nil {
 			return nil, err
 		}
 	}
+	if err := f.forget(name); err != nil {
+		return nil, f.made(name, err)
+	}
 	file, err := f.FS.Create(name, c)
-	return file, f.made(name, err)
+	return f.witnessed(name, file), f.made(name, err)
 }
 
 func (f engineFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := errors.Join(f.forget(from), f.forget(to)); err != nil {
+		return nil, f.made(to, err)
+	}
 	file, err := f.FS.ReuseForWrite(from, to, c)
-	return file, f.made(to, err)
+	return f.witnessed(to, file), f.made(to, err)
+}
+
+func (f engineFS) Remove(name string) error {
+	if err := f.forget(name); err != nil {
+		return err
+	}
+	return f.FS.Remove(name)
+}
+
+// isWitnessed says whether a path is that of a file whose extent the witness keeps.
+func (f engineFS) isWitnessed(name string) bool {
+	return isWitnessed(f.PathBase(name)) && f.PathDir(name) == f.dir
+}
+
+func (f engineFS) forget(name string) error {
+	if !f.isWitnessed(name) {
+		return nil
+	}
+	return f.s.witness.forget(f.PathBase(name))
+}
+
+func (f engineFS) witnessed(name string, file vfs.File) vfs.File {
+	if file == nil || !f.isWitnessed(name) {
+		return file
+	}
+	return &witnessedFile{File: file, w: f.s.witness, base: f.PathBase(name), digest: xxhash.New()}
 }
 
 func (f engineFS) made(name string, err error) error {

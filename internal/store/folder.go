@@ -89,8 +89,7 @@ func checkVersion(f vfs.FS, dir string) error {
 			return fmt.Errorf("%w: %s holds %q, not a version number", ErrDamaged, name, text)
 		}
 		if version > layoutVersion {
-			return fmt.Errorf("%w: it has format %d and this program knows up to %d; use the release that wrote it, or a later one",
-				ErrNewer, version, layoutVersion)
+			return newerError("layout", version, layoutVersion)
 		}
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -109,10 +108,16 @@ func checkVersion(f vfs.FS, dir string) error {
 			return fmt.Errorf("%w: %s holds other things (such as %s); name an empty or new folder with --data", ErrNotOurs, dir, other)
 		}
 	}
-	if err := writeFile(f, dir, versionFile, strconv.AppendInt(nil, layoutVersion, 10)); err != nil {
+	if err := writeFile(f, dir, versionFile, fmt.Appendln(nil, layoutVersion)); err != nil {
 		return fmt.Errorf("store: write %s: %w", name, err)
 	}
 	return nil
+}
+
+// newerError is what a folder of a later release is refused with.
+func newerError[N ~int | ~uint64](what string, has, known N) error {
+	return fmt.Errorf("%w of Millstream: its %s is %d, and this one knows up to %d; start the release that wrote it, or a later one",
+		ErrNewer, what, has, known)
 }
 
 func readFile(f vfs.FS, name string) ([]byte, error) {
@@ -131,7 +136,7 @@ func writeFile(f vfs.FS, dir, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(append(text, '\n'))
+	_, err = file.Write(text)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (s *Store) enter() error {
 
 	if found {
 		if v := binary.BigEndian.Uint64(format); v > layoutVersion {
-			return fmt.Errorf("%w: its database has format %d and this program knows up to %d", ErrNewer, v, layoutVersion)
+			return newerError("layout", v, layoutVersion)
 		}
 		for _, row := range []struct {
 			name string
@@ -84,6 +84,9 @@ func (s *Store) enter() error {
 		set(metaTokenKey, s.meta.tokenKey[:])
 	}
 	s.meta.incarnation++
+	if err := s.witness.enter(s.meta.incarnation); err != nil {
+		return err
+	}
 	set(metaIncarnation, binary.BigEndian.AppendUint64(nil, s.meta.incarnation))
 	return s.guard("open", func() error { return s.db.Apply(b, pebble.Sync) })
 }

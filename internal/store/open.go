@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -33,6 +32,7 @@ type Store struct {
 	periodic periodic
 	space    space
 	flushes  flushWatch
+	witness  *witness
 
 	batches sync.Pool // of *Batch
 }
@@ -75,6 +75,9 @@ func Open(o Options) (_ *Store, err error) {
 			if s.db != nil {
 				err = errors.Join(err, s.db.Close())
 			}
+			if s.witness != nil {
+				err = errors.Join(err, s.witness.stop())
+			}
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
@@ -84,6 +87,9 @@ func Open(o Options) (_ *Store, err error) {
 	if _, disk := o.FS.(privateFS); disk {
 		tightenFolder(o.Dir, o.Logger)
 	}
+	if s.witness, err = openWitness(o.FS, o.Dir, o.Logger); err != nil {
+		return nil, err
+	}
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err
 	}
@@ -91,38 +97,6 @@ func Open(o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// openEngine opens the database. A database is born in Pebble's oldest format and
-// upgraded at once; its first log, or the current one at an upgrade, stays in the
-// old format, in which damage can go unseen. So the log is changed before the
-// first write.
-func (s *Store) openEngine(o *Options, dir string) error {
-	if err := makeFolder(o.FS, dir); err != nil {
-		return fmt.Errorf("store: make %s: %w", dir, err)
-	}
-	before, err := pebble.Peek(dir, o.FS)
-	if err != nil {
-		return fmt.Errorf("store: look at %s: %w", dir, err)
-	}
-	var openErr error
-	err = s.guard("open", func() error {
-		s.db, openErr = pebble.Open(dir, engineOptions(o, engineLog{s}, s.flushes.events()))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if openErr != nil {
-		if pebble.IsCorruptionError(openErr) {
-			return fmt.Errorf("%w: %w (restore it from a backup)", ErrDamaged, openErr)
-		}
-		return fmt.Errorf("store: open the database %s: %w", dir, openErr)
-	}
-	if !before.Exists || before.FormatMajorVersion < formatVersion {
-		return s.guard("open", s.db.Flush)
-	}
-	return nil
 }
 
 // Close makes everything applied durable, whatever the durability of commits, and
@@ -138,7 +112,7 @@ func (s *Store) Close() error {
 	}
 	s.periodic.stop()
 	if err := s.Err(); err != nil {
-		return err
+		return errors.Join(err, s.witness.stop())
 	}
 	closed := error(ErrClosed)
 	s.refusal.CompareAndSwap(nil, &closed)
@@ -146,5 +120,5 @@ func (s *Store) Close() error {
 	if err := s.guard("close", s.db.Close); err != nil {
 		return err
 	}
-	return s.lock.Close()
+	return errors.Join(s.witness.stop(), s.lock.Close())
 }

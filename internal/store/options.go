@@ -44,6 +44,9 @@ type Options struct {
 	// DiskReserve is the free space in bytes below which Admit refuses; 0 means
 	// 256 MiB, or a twentieth of a disk smaller than 5 GiB.
 	DiskReserve uint64
+	// AcceptLoss opens a folder that has lost acknowledged writes at the end of its
+	// log, without them, and sets the files aside from which they cannot be read.
+	AcceptLoss bool
 }
 
 const (
@@ -61,9 +64,9 @@ const (
 const formatVersion = pebble.FormatValueSeparation
 
 // engineOptions are Pebble's options, each set on purpose.
-func engineOptions(o *Options, logger engineLog, events *pebble.EventListener) *pebble.Options {
+func engineOptions(o *Options, dir string, logger engineLog, events *pebble.EventListener) *pebble.Options {
 	po := &pebble.Options{
-		FS:                 engineFS{o.FS, logger.s},
+		FS:                 engineFS{o.FS, logger.s, dir},
 		Logger:             logger,
 		EventListener:      events,
 		FormatMajorVersion: formatVersion,

@@ -24,3 +24,33 @@ func TestPlantedSyncThatDoesNothingIsSeen(t *testing.T) {
 	}
 	t.Fatal("no loss was seen although Sync does nothing")
 }
+
+// A witness that nobody asks lets damage of the log pass in silence.
+func TestPlantedBlindWitnessIsSeen(t *testing.T) {
+	store.PlantedBug = "blind-witness"
+	defer func() { store.PlantedBug = "" }()
+	for _, name := range []string{"the log cut", "the log missing", "the manifest cut", "a byte of the log"} {
+		folder, seen := killed(t, 1, 60_000, 40), false
+		for seed := range uint64(20) { // the engine sees some damage of the log by itself
+			seen = seen || damageOnce(t, folder, name, 60_000, 40, seed) != nil
+		}
+		if !seen {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+}
+
+// A witness that is ahead of the disk cries out after crashes that lost nothing.
+func TestPlantedEarlyWitnessIsSeen(t *testing.T) {
+	store.PlantedBug = "note-before-sync"
+	defer func() { store.PlantedBug = "" }()
+	for seed := range 200 {
+		if err := crashes(t, uint64(seed), 8, store.Sync); err != nil {
+			if !errors.Is(err, store.ErrDamaged) {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("no false alarm was seen although the witness runs ahead")
+}

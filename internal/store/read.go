@@ -7,6 +7,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
+// readError is the error of a read; of damaged data it is over ErrDamaged.
+func readError(op string, err error) error {
+	if pebble.IsCorruptionError(err) {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, op, err)
+	}
+	return fmt.Errorf("store: %s: %w", op, err)
+}
+
 // Get appends the value under key to dst; found reports whether there is one.
 // It sees everything that has been applied, durable or not.
 func (s *Store) Get(dst, key []byte) (value []byte, found bool, err error) {
@@ -18,11 +26,11 @@ func (s *Store) Get(dst, key []byte) (value []byte, found bool, err error) {
 		if errors.Is(err, pebble.ErrNotFound) {
 			return dst, false, s.Err()
 		}
-		return dst, false, fmt.Errorf("store: get: %w", err)
+		return dst, false, readError("get", err)
 	}
 	dst = append(dst, v...)
 	if err := closer.Close(); err != nil {
-		return dst[:len(dst)-len(v)], false, fmt.Errorf("store: get: %w", err)
+		return dst[:len(dst)-len(v)], false, readError("get", err)
 	}
 	return dst, true, s.Err()
 }
@@ -53,7 +61,7 @@ func (s *Store) Has(key []byte) (bool, error) {
 		err = closer.Close()
 	}
 	if err != nil {
-		return false, fmt.Errorf("store: get: %w", err)
+		return false, readError("get", err)
 	}
 	return true, s.Err()
 }
@@ -71,7 +79,7 @@ func (s *Store) Probe(dst, key []byte) (value []byte, found bool, err error) {
 	}
 	it, err := s.db.NewIter(&probing)
 	if err != nil {
-		return dst, false, fmt.Errorf("store: get: %w", err)
+		return dst, false, readError("get", err)
 	}
 	before := len(dst)
 	if found = it.SeekPrefixGE(key); found {
@@ -81,7 +89,7 @@ func (s *Store) Probe(dst, key []byte) (value []byte, found bool, err error) {
 		}
 	}
 	if err = errors.Join(err, it.Close()); err != nil {
-		return dst[:before], false, fmt.Errorf("store: get: %w", err)
+		return dst[:before], false, readError("get", err)
 	}
 	return dst, found, s.Err()
 }
@@ -103,7 +111,7 @@ func (s *Store) NewIter(lower, upper []byte) (*Iter, error) {
 	}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
-		return nil, fmt.Errorf("store: iterate: %w", err)
+		return nil, readError("iterate", err)
 	}
 	return &Iter{s: s, it: it}, nil
 }
@@ -112,7 +120,7 @@ func (s *Store) NewIter(lower, upper []byte) (*Iter, error) {
 func (it *Iter) Clone(lower, upper []byte) (*Iter, error) {
 	inner, err := it.it.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{LowerBound: lower, UpperBound: upper}})
 	if err != nil {
-		return nil, fmt.Errorf("store: iterate: %w", err)
+		return nil, readError("iterate", err)
 	}
 	return &Iter{s: it.s, it: inner}, nil
 }
@@ -135,7 +143,7 @@ func (it *Iter) Key() []byte { return it.it.Key() }
 func (it *Iter) Value() ([]byte, error) {
 	v, err := it.it.ValueAndErr()
 	if err != nil {
-		return nil, fmt.Errorf("store: iterate: %w", err)
+		return nil, readError("iterate", err)
 	}
 	return v, nil
 }
@@ -150,7 +158,7 @@ func (it *Iter) Close() error {
 	}
 	it.it = nil
 	if err := inner.Close(); err != nil {
-		return fmt.Errorf("store: iterate: %w", err)
+		return readError("iterate", err)
 	}
 	return it.s.Err()
 }
