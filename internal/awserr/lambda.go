@@ -149,3 +149,6 @@ func LambdaNotReady(text string) *Error {
 func NoEventConfig(arn string) *Error {
 	return LambdaNotFound("The function " + arn + " doesn't have an EventInvokeConfig")
 }
+
+// NoAlias is the answer for an alias that is not there.
+func NoAlias(arn string) *Error { return LambdaNotFound("Cannot find alias arn: " + arn) }

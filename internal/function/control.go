@@ -1,8 +1,8 @@
 package function
 
 import (
-	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -41,7 +41,12 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 	}
 	s.warnMissing(d)
 	s.changed(scope, d.Name)
-	return d.configuration(false), nil
+	if !r.Publish {
+		return d.configuration(false), nil
+	}
+	c, err := s.publish(scope, d.Name, PublishRequest{})
+	c.FunctionArn = d.arn() // so AWS answers
+	return c, err
 }
 
 func (s *Service) create(d *definition) error {
@@ -82,8 +87,10 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 	}
 	d := &definition{
 		Scope: scope, Name: name.name, Timeout: 3, MemorySize: 128, PackageType: packageZip, Architecture: "x86_64",
-		Ephemeral: 512, Tracing: "PassThrough", Revision: newID(), Modified: s.opts.Now(), Tags: r.Tags,
+		Ephemeral: 512, Tracing: "PassThrough", Modified: s.opts.Now(),
 	}
+	d.Tags = r.Tags
+	s.touch(d)
 	if r.PackageType != nil {
 		d.PackageType = *r.PackageType
 	}
@@ -93,21 +100,10 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 	if d.PackageType == packageZip && (r.Runtime == nil || r.Handler == nil || *r.Runtime == "" || *r.Handler == "") {
 		return nil, awserr.LambdaInvalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
-	if err := checkPublish(r.Publish); err != nil {
-		return nil, err
-	}
 	if err := r.apply(d); err != nil {
 		return nil, err
 	}
 	return d, nil
-}
-
-// checkPublish refuses what would silently not be done.
-func checkPublish(publish bool) error {
-	if publish {
-		return awserr.LambdaInvalidParameter("Publish is not supported: functions have the version " + runner.Version + " only.")
-	}
-	return nil
 }
 
 // takeCode puts a request's code into a definition. For a zip, d holds a reference
@@ -176,73 +172,72 @@ func (s *Service) warnMissing(d *definition) {
 
 // Configuration returns GetFunctionConfiguration's answer.
 func (s *Service) Configuration(scope schema.Scope, name, qualifier string) (Configuration, error) {
-	f, arn, err := s.resolve(scope, name, qualifier)
+	t, arn, err := s.resolve(scope, name, qualifier)
 	if err != nil {
 		return Configuration{}, err
 	}
-	c := f.def.Load().configuration(false)
+	c := t.named.def.Load().configuration(false)
 	c.FunctionArn = arn
 	return c, nil
 }
 
 // Get returns GetFunction's answer.
 func (s *Service) Get(scope schema.Scope, name, qualifier string) (FunctionDocument, error) {
-	f, arn, err := s.resolve(scope, name, qualifier)
+	t, arn, err := s.resolve(scope, name, qualifier)
 	if err != nil {
 		return FunctionDocument{}, err
 	}
-	d := f.def.Load()
-	doc := FunctionDocument{Configuration: d.configuration(false), Tags: d.Tags}
+	d, whole := t.named.def.Load(), t.live.def.Load()
+	doc := FunctionDocument{Configuration: d.configuration(false), Tags: whole.Tags}
 	doc.Configuration.FunctionArn = arn
 	if d.PackageType == packageImage {
 		doc.Code = CodeLocation{RepositoryType: "ECR", ImageURI: d.ImageURI, ResolvedImageURI: d.ImageURI}
 	} else {
 		doc.Code = CodeLocation{RepositoryType: "S3", Location: s.opts.Endpoint() + CodePath + d.CodeHash}
 	}
-	if d.Reserved != nil {
-		doc.Concurrency = &Concurrency{*d.Reserved}
+	if whole.Reserved != nil {
+		doc.Concurrency = &Concurrency{*whole.Reserved}
 	}
 	return doc, nil
 }
 
 // List returns a page of ListFunctions' answer, by name. maxItems 0 means AWS's
-// default. allVersions is FunctionVersion=ALL.
+// default. allVersions is FunctionVersion=ALL: published versions too.
 func (s *Service) List(scope schema.Scope, marker string, maxItems int, allVersions bool) (Page, error) {
-	if maxItems < 0 || maxItems > maxPage {
-		v := &constraints{}
-		v.between(&maxItems, "maxItems", 1, maxPage)
-		return Page{}, v.err()
-	}
-	after, err := base64.RawURLEncoding.DecodeString(marker)
-	if err != nil {
-		return Page{}, awserr.LambdaInvalidParameter("Invalid Marker")
-	}
-	if maxItems == 0 || maxItems > defaultPage {
-		maxItems = defaultPage
-	}
-	var defs []*definition
+	found := map[string]*definition{}
 	s.mu.RLock()
 	for id, f := range s.functions {
-		if id.scope == scope && id.name > string(after) {
-			defs = append(defs, f.def.Load())
+		if id.scope != scope {
+			continue
+		}
+		d := f.def.Load()
+		found[d.listKey()] = d
+		if allVersions {
+			for _, e := range f.published() {
+				d := e.def.Load()
+				found[d.listKey()] = d
+			}
 		}
 	}
 	s.mu.RUnlock()
-	slices.SortFunc(defs, func(a, b *definition) int { return strings.Compare(a.Name, b.Name) })
-	page := Page{Functions: []Configuration{}}
-	for i, d := range defs {
-		if i == maxItems {
-			page.NextMarker = base64.RawURLEncoding.EncodeToString([]byte(defs[i-1].Name))
-			break
-		}
-		c := d.configuration(true)
+	keys, next, err := pageOf(slices.Sorted(maps.Keys(found)), marker, maxItems, defaultPage)
+	if err != nil {
+		return Page{}, err
+	}
+	page := Page{Functions: []Configuration{}, NextMarker: next}
+	for _, k := range keys {
+		c := found[k].configuration(true)
 		if allVersions {
-			c.FunctionArn += ":" + runner.Version
+			c.FunctionArn = found[k].qualifiedARN()
 		}
 		page.Functions = append(page.Functions, c)
 	}
 	return page, nil
 }
+
+// listKey orders functions by their names, and their versions by their numbers, $LATEST
+// first.
+func (d *definition) listKey() string { return fmt.Sprintf("%s\x00%010d", d.Name, d.Version) }
 
 // update replaces a function's definition by what change makes of a copy of it.
 // change may return a definition without a new revision; running processes then
@@ -257,7 +252,7 @@ func (s *Service) update(scope schema.Scope, name string, change func(d *definit
 	if err != nil {
 		return nil, err
 	}
-	old := f.def.Load()
+	old := f.live.def.Load()
 	d := *old
 	if err := change(&d); err != nil {
 		return nil, err
@@ -271,8 +266,10 @@ func (s *Service) update(scope schema.Scope, name string, change func(d *definit
 	return &d, nil
 }
 
+// touch marks a definition as changed in what runs.
 func (s *Service) touch(d *definition) {
 	d.Revision, d.Modified = newID(), s.opts.Now()
+	d.Runs = d.Revision
 }
 
 func checkRevision(d *definition, wanted *string) error {
@@ -289,14 +286,14 @@ func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeReques
 	if err := v.err(); err != nil {
 		return Configuration{}, err
 	}
-	if err := checkPublish(r.Publish); err != nil {
+	if err := unqualified(name); err != nil {
 		return Configuration{}, err
 	}
 	f, _, err := s.resolve(scope, name, "")
 	if err != nil {
 		return Configuration{}, err
 	}
-	now := f.def.Load()
+	now := f.live.def.Load()
 	if now.run != nil {
 		return Configuration{}, awserr.LambdaInvalidParameter("The function " + now.Name + " is part of the server's program: it has no code to update.")
 	}
@@ -337,6 +334,9 @@ func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeReques
 	}
 	s.code.release(replaced)
 	s.changed(scope, d.Name)
+	if r.Publish {
+		return s.publish(scope, d.Name, PublishRequest{})
+	}
 	return d.configuration(false), nil
 }
 
@@ -346,6 +346,9 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	r.Architectures = nil
 	r.check(v)
 	if err := v.err(); err != nil {
+		return Configuration{}, err
+	}
+	if err := unqualified(name); err != nil {
 		return Configuration{}, err
 	}
 	d, err := s.update(scope, name, func(d *definition) error {
@@ -369,36 +372,55 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	return d.configuration(false), nil
 }
 
-// Delete removes a function. Invocations that run go on to their end; event
-// source mappings stay.
+// Delete removes a function, or the version that is named. Invocations that run go on to
+// their end; event source mappings stay.
 func (s *Service) Delete(scope schema.Scope, name, qualifier string) error {
 	s.control.Lock()
 	defer s.control.Unlock()
 	if s.ctx.Err() != nil {
 		return errClosed
 	}
-	f, arn, err := s.resolve(scope, name, qualifier)
+	t, _, err := s.resolve(scope, name, qualifier)
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(arn, ":"+runner.Version) {
+	switch {
+	case t.qualifier == runner.Latest:
 		return awserr.DeleteLatest()
+	case isNumber(t.qualifier):
+		err = s.deleteVersion(t)
+	case t.qualifier != "":
+		return awserr.LambdaInvalidParameter("Deletion of aliases is not currently supported.")
+	default:
+		err = s.deleteFunction(t.live)
 	}
+	if err == nil {
+		s.changed(scope, t.live.def.Load().Name)
+	}
+	return err
+}
+
+func (s *Service) deleteFunction(f *live) error {
 	d := f.def.Load()
+	all := []*definition{d}
+	for _, e := range f.published() {
+		all = append(all, e.def.Load())
+	}
 	if d.run == nil {
-		if err := s.rows.remove(scope, d.Name); err != nil {
+		if err := s.rows.remove(all...); err != nil {
 			return err
 		}
 	}
 	s.forget(f)
-	s.code.release(d.CodeHash)
-	s.changed(scope, d.Name)
+	for _, d := range all {
+		s.code.release(d.CodeHash)
+	}
 	return nil
 }
 
 // unqualified refuses a qualifier, as the concurrency calls do.
 func unqualified(name string) error {
-	if d, ok := parseDesignator(name); ok && d.qualifier != "" {
+	if d, ok := parseDesignator(name); ok && d.qualifier != "" && d.qualifier != runner.Latest {
 		return awserr.UnqualifiedOnly()
 	}
 	return nil
@@ -522,6 +544,9 @@ func (s *Service) Account(scope schema.Scope) (functions int, codeBytes int64, r
 		d := f.def.Load()
 		functions++
 		codeBytes += d.CodeSize
+		for _, e := range f.published() {
+			codeBytes += e.def.Load().CodeSize
+		}
 		if d.Reserved != nil {
 			reserved += *d.Reserved
 		}

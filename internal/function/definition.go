@@ -2,6 +2,7 @@ package function
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/function/runner"
@@ -13,6 +14,7 @@ import (
 type definition struct {
 	Scope        schema.Scope               `json:"scope"`
 	Name         string                     `json:"name"`
+	Version      int                        `json:"version,omitempty"` // 0: $LATEST
 	Role         string                     `json:"role"`
 	Runtime      string                     `json:"runtime,omitempty"`
 	Handler      string                     `json:"handler,omitempty"`
@@ -26,29 +28,50 @@ type definition struct {
 	Logging      LoggingConfig              `json:"logging"`
 	Env          map[string]string          `json:"env,omitempty"`
 	HasEnv       bool                       `json:"hasEnv,omitempty"`
-	Tags         map[string]string          `json:"tags,omitempty"`
 	Kept         map[string]json.RawMessage `json:"kept,omitempty"` // members that are stored and echoed only
 	ImageURI     string                     `json:"imageUri,omitempty"`
 	CodeHash     string                     `json:"codeHash,omitempty"` // of the zip, hexadecimal
 	CodeSize     int64                      `json:"codeSize,omitempty"`
 	Revision     string                     `json:"revision"`
 	Modified     time.Time                  `json:"modified"`
-	Reserved     *int                       `json:"reserved,omitempty"` // concurrency; nil: none reserved
-	URL          *urlConfig                 `json:"url,omitempty"`
-	Events       map[string]EventConfig     `json:"events,omitempty"` // how Event invocations are tried again, by qualifier
+	// Runs changes with whatever a running process would have to be started anew for.
+	Runs string `json:"runs,omitempty"`
+	shared
 
 	run GoFunc // of a Go function; never stored
 }
 
 func (d *definition) arn() string { return d.Scope.FunctionARN(d.Name) }
 
+// version is the number of a published version, or $LATEST.
+func (d *definition) version() string {
+	if d.Version == 0 {
+		return runner.Latest
+	}
+	return strconv.Itoa(d.Version)
+}
+
+func (d *definition) qualifiedARN() string { return d.arn() + ":" + d.version() }
+
 func (d *definition) spec(codeDir string) runner.Spec {
 	return runner.Spec{
-		Scope: d.Scope, Name: d.Name, ARN: d.arn(), Revision: d.Revision,
+		Scope: d.Scope, Name: d.Name, ARN: d.arn(), Version: d.version(), Revision: d.Revision,
 		Handler: d.Handler, Runtime: d.Runtime, URL: d.ImageURI, CodeDir: codeDir,
 		Timeout: time.Duration(d.Timeout) * time.Second, MemoryMB: d.MemorySize,
 		Env: d.Env, LogGroup: d.Logging.LogGroup, LogJSON: d.Logging.LogFormat == "JSON",
 	}
+}
+
+// shared is what all versions of a function have in common. It stands in $LATEST's
+// definition; those of published versions have none of it.
+type shared struct {
+	Tags        map[string]string      `json:"tags,omitempty"`
+	Reserved    *int                   `json:"reserved,omitempty"`    // concurrency; nil: none reserved
+	LastVersion int                    `json:"lastVersion,omitempty"` // the number of the newest version that was ever published
+	Aliases     map[string]alias       `json:"aliases,omitempty"`
+	URL         *urlConfig             `json:"url,omitempty"`
+	URLs        map[string]*urlConfig  `json:"urls,omitempty"`   // by alias
+	Events      map[string]EventConfig `json:"events,omitempty"` // how Event invocations are tried again, by qualifier
 }
 
 // Configuration is AWS's FunctionConfiguration.
@@ -124,7 +147,7 @@ func (d *definition) configuration(listed bool) Configuration {
 		FunctionName: d.Name, FunctionArn: d.arn(), Runtime: d.Runtime, Role: d.Role, Handler: d.Handler,
 		CodeSize: d.CodeSize, Description: d.Description, Timeout: d.Timeout, MemorySize: d.MemorySize,
 		LastModified: d.Modified.UTC().Format("2006-01-02T15:04:05.000-0700"),
-		CodeSha256:   base64OfHex(d.CodeHash), Version: runner.Version,
+		CodeSha256:   base64OfHex(d.CodeHash), Version: d.version(),
 		TracingConfig: TracingConfig{d.Tracing}, RevisionID: d.Revision,
 		PackageType: d.PackageType, Architectures: []string{d.Architecture},
 		EphemeralStorage: EphemeralStorage{d.Ephemeral}, SnapStart: SnapStartResponse{"None", "Off"},

@@ -1,6 +1,8 @@
 package function
 
 import (
+	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -50,7 +52,7 @@ func parseDesignator(s string) (d designator, ok bool) {
 	case 1:
 	case 2:
 		d.qualifier = p[1]
-		if d.qualifier != runner.Version && !isName(d.qualifier, 128) {
+		if d.qualifier != runner.Latest && !isName(d.qualifier, 128) {
 			return d, false
 		}
 	default:
@@ -95,21 +97,38 @@ func isRegion(s string) bool {
 	return len(last) == 1 && last[0] >= '0' && last[0] <= '9' && isName(strings.Join(p, ""), 64)
 }
 
+// target is what a caller named.
+type target struct {
+	*live
+	qualifier string   // as given; empty: none
+	named     *edition // the version that it names; of an alias its main one
+	other     *edition // of an alias with weights, that which gets a share of the calls
+	share     float64
+}
+
+// pick chooses the version for one call.
+func (t target) pick() *edition {
+	if t.other != nil && rand.Float64() < t.share {
+		return t.other
+	}
+	return t.named
+}
+
 // resolve finds what a caller named. qualifier is the Qualifier parameter, empty
 // when it was not given. arn keeps a qualifier that was given in either place.
-func (s *Service) resolve(scope schema.Scope, name, qualifier string) (f *live, arn string, err error) {
+func (s *Service) resolve(scope schema.Scope, name, qualifier string) (t target, arn string, err error) {
 	d, ok := parseDesignator(name)
 	if !ok {
-		return nil, "", constraint(name, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
+		return t, "", constraint(name, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
 	}
 	if d.region != "" && d.region != scope.Region {
-		return nil, "", awserr.FunctionOtherRegion(d.region, scope.Region)
+		return t, "", awserr.FunctionOtherRegion(d.region, scope.Region)
 	}
 	switch {
 	case d.qualifier == "":
 		d.qualifier = qualifier
 	case qualifier != "" && qualifier != d.qualifier:
-		return nil, "", awserr.QualifierMismatch()
+		return t, "", awserr.QualifierMismatch()
 	}
 	owner := scope
 	if d.account != "" {
@@ -119,14 +138,50 @@ func (s *Service) resolve(scope schema.Scope, name, qualifier string) (f *live, 
 	if d.qualifier != "" {
 		arn += ":" + d.qualifier
 	}
-	f = s.lookup(scope, d.name)
-	// Scopes share nothing, so another account's function does not exist here; and
-	// the one version that a function has is $LATEST.
-	if f == nil || owner != scope || (d.qualifier != "" && d.qualifier != runner.Version) {
-		return nil, "", awserr.FunctionNotFound(arn)
+	// Scopes share nothing, so another account's function does not exist here.
+	if f := s.lookup(scope, d.name); f != nil && owner == scope {
+		t = f.target(d.qualifier)
 	}
-	return f, arn, nil
+	if t.named == nil {
+		return t, "", awserr.FunctionNotFound(arn)
+	}
+	return t, arn, nil
 }
+
+// target finds the version or versions of a qualifier; named is nil when there is none.
+func (f *live) target(qualifier string) target {
+	t := target{live: f, qualifier: qualifier}
+	switch {
+	case qualifier == "" || qualifier == runner.Latest:
+		t.named = &f.edition
+	case isNumber(qualifier):
+		t.named = f.versionOf(qualifier)
+	default:
+		a, there := f.def.Load().Aliases[qualifier]
+		if !there {
+			break
+		}
+		t.named = f.versionOf(a.Version)
+		for version, share := range a.Weights {
+			t.other, t.share = f.versionOf(version), share
+		}
+	}
+	return t
+}
+
+// versionOf returns the version of a text, nil when it is not there.
+func (f *live) versionOf(version string) *edition {
+	if version == runner.Latest {
+		return &f.edition
+	}
+	n, err := strconv.Atoi(version)
+	if err != nil {
+		return nil
+	}
+	return f.version(n)
+}
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // Resolve turns what a caller wrote as FunctionName (a name, a partial or a full
 // ARN, with or without qualifier) into the function's ARN, which keeps a
@@ -139,11 +194,6 @@ func (s *Service) Resolve(scope schema.Scope, name string) (arn string, err erro
 
 // qualifierOf is resolve for those who need the qualifier only; empty when none was given.
 func (s *Service) qualifierOf(scope schema.Scope, name, qualifier string) (string, error) {
-	if _, _, err := s.resolve(scope, name, qualifier); err != nil {
-		return "", err
-	}
-	if d, _ := parseDesignator(name); d.qualifier != "" {
-		return d.qualifier, nil
-	}
-	return qualifier, nil
+	t, _, err := s.resolve(scope, name, qualifier)
+	return t.qualifier, err
 }

@@ -79,7 +79,7 @@ func (d *definition) eventConfig(qualifier string) EventConfig {
 
 func orLatest(qualifier string) string {
 	if qualifier == "" {
-		return runner.Version
+		return runner.Latest
 	}
 	return qualifier
 }
@@ -227,14 +227,14 @@ func (s *Service) eventConfigOf(scope schema.Scope, name, qualifier string) (d *
 		if errors.As(err, &e) && strings.HasPrefix(e.Message, "Function not found: ") {
 			arn = strings.TrimPrefix(e.Message, "Function not found: ")
 			if n, ok := parseDesignator(name); ok && n.qualifier == "" && qualifier == "" {
-				arn += ":" + runner.Version
+				arn += ":" + runner.Latest
 			}
 			err = awserr.NoEventConfig(arn)
 		}
 		return nil, "", err
 	}
 	d = f.def.Load()
-	q = orLatest(strings.TrimPrefix(strings.TrimPrefix(arn, d.arn()), ":"))
+	q = orLatest(f.qualifier)
 	if _, there := d.Events[q]; !there {
 		return nil, "", awserr.NoEventConfig(d.arn() + ":" + q)
 	}

@@ -98,7 +98,7 @@ func (q *eventQueue) deadLetterOf(e *event) string {
 	if err != nil {
 		return ""
 	}
-	return target.def.Load().deadLetter()
+	return target.named.def.Load().deadLetter()
 }
 
 func (d *definition) deadLetter() string {
@@ -201,12 +201,8 @@ func (e *event) render(how ending) ([]byte, error) {
 		Timestamp:      time.UnixMilli(e.head.EndedMS).UTC().Format("2006-01-02T15:04:05.000Z"),
 		RequestPayload: e.payload,
 	}
-	qualifier := e.head.Qualifier
-	if qualifier == "" {
-		qualifier = runner.Version
-	}
 	doc.RequestContext = requestContext{
-		RequestID: e.head.RequestID, FunctionArn: e.head.Scope.FunctionARN(e.head.Name) + ":" + qualifier,
+		RequestID: e.head.RequestID, FunctionArn: e.head.Scope.FunctionARN(e.head.Name) + ":" + orLatest(e.head.Qualifier),
 		Condition: how.condition, ApproximateInvokeCount: e.head.Failures,
 	}
 	if how.condition == conditionSuccess {

@@ -326,7 +326,7 @@ func (q *eventQueue) attempt(e *event) {
 			return
 		}
 	}
-	out, err := s.call(s.ctx, target, arn, &Invocation{Payload: payload, RequestID: e.head.RequestID, Trusted: true}, true)
+	out, err := s.call(s.ctx, target.pick(), arn, &Invocation{Payload: payload, RequestID: e.head.RequestID, Trusted: true}, true)
 	switch {
 	case err == nil && out.FunctionError == "":
 		e.payload = payload
@@ -335,7 +335,7 @@ func (q *eventQueue) attempt(e *event) {
 		e.payload = payload
 		q.failed(e, config, &out)
 	case s.ctx.Err() != nil: // the server is ending: the next one goes on
-	case stopped(target):
+	case stopped(target.live):
 		e.payload = payload
 		q.end(e, config, ending{condition: conditionZero})
 	default:

@@ -36,9 +36,10 @@ func (s *Service) RegisterGo(scope schema.Scope, name string, run GoFunc) error 
 	d := &definition{
 		Scope: scope, Name: name, Runtime: "provided.al2023", Handler: "go", Timeout: goTimeout, MemorySize: 128,
 		PackageType: packageZip, Architecture: "x86_64", Ephemeral: 512, Tracing: "PassThrough",
-		Logging:  LoggingConfig{LogFormat: "Text", LogGroup: "/aws/lambda/" + name},
-		Revision: newID(), Modified: s.opts.Now(), run: run,
+		Logging: LoggingConfig{LogFormat: "Text", LogGroup: "/aws/lambda/" + name},
+		run:     run,
 	}
+	s.touch(d)
 	s.install(d)
 	s.changed(scope, name)
 	return nil

@@ -65,14 +65,14 @@ func (s *Service) Check(scope schema.Scope, name, qualifier string) error {
 }
 
 // resolveLatest is resolve for the calls whose errors name $LATEST.
-func (s *Service) resolveLatest(scope schema.Scope, name, qualifier string) (*live, string, error) {
-	f, arn, err := s.resolve(scope, name, qualifier)
+func (s *Service) resolveLatest(scope schema.Scope, name, qualifier string) (target, string, error) {
+	t, arn, err := s.resolve(scope, name, qualifier)
 	if IsNotFound(err) && qualifier == "" {
 		if d, ok := parseDesignator(name); ok && d.qualifier == "" && (d.region == "" || d.region == scope.Region) {
-			err = awserr.FunctionNotFound(scope.FunctionARN(d.name) + ":" + runner.Version)
+			err = awserr.FunctionNotFound(scope.FunctionARN(d.name) + ":" + runner.Latest)
 		}
 	}
-	return f, arn, err
+	return t, arn, err
 }
 
 // Invoke runs a function once and returns when its answer is known or ctx ends.
@@ -81,14 +81,14 @@ func (s *Service) resolveLatest(scope schema.Scope, name, qualifier string) (*li
 // A function's own failure is no error: it is an Outcome with FunctionError.
 // The payload must not be changed before the function has ended.
 func (s *Service) Invoke(ctx context.Context, scope schema.Scope, inv Invocation) (Outcome, error) {
-	f, arn, err := s.resolveLatest(scope, inv.Name, inv.Qualifier)
+	t, arn, err := s.resolveLatest(scope, inv.Name, inv.Qualifier)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if err := inv.check(MaxPayload); err != nil {
 		return Outcome{}, err
 	}
-	return s.call(ctx, f, arn, &inv, false)
+	return s.call(ctx, t.pick(), arn, &inv, false)
 }
 
 // check looks at the payload and fills in what was left out.
@@ -122,10 +122,10 @@ func (inv *Invocation) check(limit int) error {
 // call runs one invocation. A function without reserved concurrency lets calls
 // wait for room (on AWS they would run: its limit is far higher); one with, or
 // with none left to wait in, throttles. queued calls always wait.
-func (s *Service) call(ctx context.Context, f *live, arn string, inv *Invocation, queued bool) (Outcome, error) {
+func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocation, queued bool) (Outcome, error) {
 	started := s.opts.Now()
-	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: runner.Version}
-	r, err := s.run(ctx, f, runner.Call{
+	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
+	r, err := s.run(ctx, e, runner.Call{
 		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
 	}, queued)
 	result := "undelivered"
@@ -151,7 +151,7 @@ func (s *Service) call(ctx context.Context, f *live, arn string, inv *Invocation
 			}
 		}
 	}
-	switch d := f.def.Load(); {
+	switch d := e.f.def.Load(); {
 	case errors.Is(err, errFull):
 		result, out.Error = "throttled", err.Error()
 		if d.Reserved != nil {
@@ -167,7 +167,7 @@ func (s *Service) call(ctx context.Context, f *live, arn string, inv *Invocation
 		err = awserr.LambdaNotReady("the server is ending")
 	}
 	if s.opts.Observe != nil {
-		d := f.def.Load()
+		d := e.def.Load()
 		s.opts.Observe(Observation{Scope: d.Scope, Function: d.Name, Result: result, Began: started, Took: s.opts.Now().Sub(started), Context: ctx, Outcome: &out})
 	}
 	return out, err
@@ -175,14 +175,15 @@ func (s *Service) call(ctx context.Context, f *live, arn string, inv *Invocation
 
 // run takes a place, finds the runner, and goes to its successor when it was
 // replaced before it took the call.
-func (s *Service) run(ctx context.Context, f *live, c runner.Call, queued bool) (runner.Result, error) {
+func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued bool) (runner.Result, error) {
+	f := e.f
 	for {
 		reserved := f.def.Load().Reserved
 		wait := reserved == nil || queued && *reserved > 0
 		if err := f.limit.enter(ctx, wait); err != nil {
 			return runner.Result{}, err
 		}
-		r, err := s.runner(f)
+		r, err := s.runner(e)
 		if err == nil && s.ctx.Err() != nil {
 			err = errClosed // every runner is closed for good
 		}

@@ -92,3 +92,46 @@ type Page struct {
 	Functions  []Configuration
 	NextMarker string `json:",omitempty"`
 }
+
+// PublishRequest is PublishVersion's body.
+type PublishRequest struct {
+	CodeSha256  string
+	Description *string
+	RevisionID  *string `json:"RevisionId"`
+}
+
+// VersionsPage is ListVersionsByFunction's answer.
+type VersionsPage struct {
+	Versions   []Configuration
+	NextMarker string `json:",omitempty"`
+}
+
+// AliasRequest is the body of CreateAlias and UpdateAlias.
+type AliasRequest struct {
+	Name            string // not of UpdateAlias
+	FunctionVersion *string
+	Description     *string
+	RoutingConfig   *RoutingConfig
+	RevisionID      *string `json:"RevisionId"` // of UpdateAlias only
+}
+
+// RoutingConfig gives a second version a share of an alias's calls, 0 to 1.
+type RoutingConfig struct {
+	AdditionalVersionWeights map[string]float64 `json:",omitempty"`
+}
+
+// AliasDocument is AWS's AliasConfiguration.
+type AliasDocument struct {
+	AliasArn        string
+	Name            string
+	FunctionVersion string
+	Description     string
+	RoutingConfig   *RoutingConfig `json:",omitempty"`
+	RevisionID      string         `json:"RevisionId"`
+}
+
+// AliasesPage is ListAliases' answer.
+type AliasesPage struct {
+	Aliases    []AliasDocument
+	NextMarker string `json:",omitempty"`
+}

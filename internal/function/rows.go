@@ -1,6 +1,7 @@
 package function
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 
@@ -9,7 +10,8 @@ import (
 )
 
 // A function's row: SpaceFunction ‖ account ‖ 0 ‖ region ‖ 0 ‖ name, and as value
-// a version byte and the definition as JSON.
+// a version byte and the definition as JSON. A published version's key goes on with
+// 0 ‖ number (8).
 const rowVersion = 1
 
 func rowKey(scope schema.Scope, name string) []byte {
@@ -17,6 +19,14 @@ func rowKey(scope schema.Scope, name string) []byte {
 	k = append(append(k, scope.Account...), 0)
 	k = append(append(k, scope.Region...), 0)
 	return append(k, name...)
+}
+
+func (d *definition) key() []byte {
+	k := rowKey(d.Scope, d.Name)
+	if d.Version != 0 {
+		k = binary.BigEndian.AppendUint64(append(k, 0), uint64(d.Version))
+	}
+	return k
 }
 
 func (d *definition) encode() ([]byte, error) {
@@ -41,27 +51,29 @@ func decode(value []byte) (*definition, error) {
 // rows is the table of definitions on disk. A nil store keeps nothing.
 type rows struct{ store *store.Store }
 
-func (r rows) put(d *definition) error {
-	if r.store == nil {
-		return nil
-	}
-	value, err := d.encode()
-	if err != nil {
-		return err
-	}
-	b := r.store.NewBatch()
-	defer b.Close()
-	b.Set(rowKey(d.Scope, d.Name), value)
-	return r.store.Write(b)
-}
+// put stores definitions together, synced.
+func (r rows) put(defs ...*definition) error { return r.replace(nil, defs...) }
 
-func (r rows) remove(scope schema.Scope, name string) error {
+// remove removes definitions together, synced.
+func (r rows) remove(defs ...*definition) error { return r.replace(defs) }
+
+// replace does both at once.
+func (r rows) replace(gone []*definition, defs ...*definition) error {
 	if r.store == nil {
 		return nil
 	}
 	b := r.store.NewBatch()
 	defer b.Close()
-	b.Delete(rowKey(scope, name))
+	for _, d := range gone {
+		b.Delete(d.key())
+	}
+	for _, d := range defs {
+		value, err := d.encode()
+		if err != nil {
+			return err
+		}
+		b.Set(d.key(), value)
+	}
 	return r.store.Write(b)
 }
 

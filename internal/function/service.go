@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	nethttp "net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -111,7 +113,7 @@ type Service struct {
 
 	mu        sync.RWMutex // guards what follows
 	functions map[id]*live
-	urls      map[string]*live           // functions with a URL, by its id
+	urls      map[string]urlRef          // by its id
 	runners   map[runner.Runner]struct{} // those in use and those that still end
 	listeners map[int]func(schema.Scope, string)
 	nextID    int
@@ -126,13 +128,47 @@ type id struct {
 
 // live is a function as long as it exists.
 type live struct {
-	def   atomic.Pointer[definition]
-	limit limiter
+	edition // $LATEST
+	limit   limiter
+
+	vmu      sync.RWMutex // guards versions
+	versions map[int]*edition
+}
+
+// edition is one version of a function, as it runs. A published one's definition never
+// changes.
+type edition struct {
+	f   *live
+	def atomic.Pointer[definition]
 
 	mu   sync.Mutex // guards what follows; taken before Service.mu
 	run  runner.Runner
 	code string // the hash that run holds a reference on
 	gone bool
+}
+
+func newLive() *live {
+	f := &live{versions: map[int]*edition{}}
+	f.f = f
+	return f
+}
+
+// version returns a published version, nil when it is not there.
+func (f *live) version(n int) *edition {
+	f.vmu.RLock()
+	defer f.vmu.RUnlock()
+	return f.versions[n]
+}
+
+// published returns the published versions in their order.
+func (f *live) published() []*edition {
+	f.vmu.RLock()
+	defer f.vmu.RUnlock()
+	all := make([]*edition, 0, len(f.versions))
+	for _, n := range slices.Sorted(maps.Keys(f.versions)) {
+		all = append(all, f.versions[n])
+	}
+	return all
 }
 
 // Open brings the functions up from the store.
@@ -161,7 +197,7 @@ func Open(o Options) (*Service, error) {
 	}
 	s := &Service{
 		opts: o, rows: rows{o.Store}, transport: http.NewTransport(),
-		functions: map[id]*live{}, urls: map[string]*live{}, runners: map[runner.Runner]struct{}{}, listeners: map[int]func(schema.Scope, string){},
+		functions: map[id]*live{}, urls: map[string]urlRef{}, runners: map[runner.Runner]struct{}{}, listeners: map[int]func(schema.Scope, string){},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.events = newEventQueue(s)
@@ -197,6 +233,9 @@ func (s *Service) open() (err error) {
 		return err
 	}
 	for _, d := range defs {
+		if d.Version != 0 && s.lookup(d.Scope, d.Name) == nil {
+			return fmt.Errorf("function: version %d of %s has no function: the data is damaged", d.Version, d.arn())
+		}
 		s.code.acquire(d.CodeHash)
 		d.run = s.opts.inPlace[d.Name]
 		s.install(d)
@@ -306,31 +345,48 @@ func (s *Service) lookup(scope schema.Scope, name string) *live {
 	return s.functions[id{scope, name}]
 }
 
-// install makes a definition the present one of its function.
+// install makes a definition the present one of its function or version.
 func (s *Service) install(d *definition) {
+	if d.Version != 0 {
+		f := s.lookup(d.Scope, d.Name)
+		e := &edition{f: f}
+		e.def.Store(d)
+		f.vmu.Lock()
+		defer f.vmu.Unlock()
+		f.versions[d.Version] = e
+		return
+	}
 	s.mu.Lock()
 	f := s.functions[id{d.Scope, d.Name}]
 	if f == nil {
-		f = &live{}
+		f = newLive()
 		s.functions[id{d.Scope, d.Name}] = f
 	}
-	s.indexURL(f, d)
+	s.indexURLs(f, f.def.Load(), d)
 	s.mu.Unlock()
-	f.limit.set(s.limitOf(d))
+	limit := s.limitOf(d)
+	f.limit.set(limit)
 	f.mu.Lock()
 	old := f.def.Swap(d)
 	run := f.run
-	if old == nil || old.Revision == d.Revision {
+	if old == nil || old.Runs == d.Runs {
 		run = nil
 	} else {
 		f.run = nil
 	}
 	if f.run != nil {
-		f.run.SetLimit(s.limitOf(d))
+		f.run.SetLimit(limit)
 	}
 	code := f.code
 	f.mu.Unlock()
 	s.retire(run, code)
+	for _, e := range f.published() {
+		e.mu.Lock()
+		if e.run != nil {
+			e.run.SetLimit(limit)
+		}
+		e.mu.Unlock()
+	}
 }
 
 // forget removes a function from memory.
@@ -338,13 +394,20 @@ func (s *Service) forget(f *live) {
 	d := f.def.Load()
 	s.mu.Lock()
 	delete(s.functions, id{d.Scope, d.Name})
-	delete(s.urls, urlID(d.Scope, d.Name))
+	s.indexURLs(f, d, &definition{Scope: d.Scope, Name: d.Name})
 	s.mu.Unlock()
-	f.mu.Lock()
-	run, code := f.run, f.code
-	f.run, f.gone = nil, true
-	f.mu.Unlock()
+	for _, e := range append(f.published(), &f.edition) {
+		s.end(e)
+	}
 	f.limit.set(math.MaxInt) // calls that wait find out
+}
+
+// end has a version take no more calls.
+func (s *Service) end(e *edition) {
+	e.mu.Lock()
+	run, code := e.run, e.code
+	e.run, e.gone = nil, true
+	e.mu.Unlock()
 	s.retire(run, code)
 }
 
@@ -372,15 +435,15 @@ func (s *Service) retire(r runner.Runner, code string) {
 
 var errClosed = errors.New("function: the server is ending")
 
-// runner returns the runner of the function's present definition.
-func (s *Service) runner(f *live) (runner.Runner, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.run != nil {
-		return f.run, nil
+// runner returns the runner of a version's present definition.
+func (s *Service) runner(e *edition) (runner.Runner, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.run != nil {
+		return e.run, nil
 	}
-	d := f.def.Load()
-	if f.gone {
+	d := e.def.Load()
+	if e.gone {
 		return nil, errGone
 	}
 	s.mu.Lock()
@@ -390,15 +453,15 @@ func (s *Service) runner(f *live) (runner.Runner, error) {
 	}
 	switch log := s.logs.Log(d.Scope, d.Name); {
 	case d.run != nil:
-		f.run, f.code = newGoRunner(d), ""
+		e.run, e.code = newGoRunner(d), ""
 	case d.PackageType == packageImage:
-		f.run, f.code = http.New(d.spec(""), s.transport, log, s.opts.Now), ""
+		e.run, e.code = http.New(d.spec(""), s.transport, log, s.opts.Now), ""
 	default:
 		s.code.acquire(d.CodeHash)
-		f.run, f.code = s.host.NewPool(d.spec(s.code.task(d.CodeHash)), s.limitOf(d), log), d.CodeHash
+		e.run, e.code = s.host.NewPool(d.spec(s.code.task(d.CodeHash)), s.limitOf(e.f.def.Load()), log), d.CodeHash
 	}
-	s.runners[f.run] = struct{}{}
-	return f.run, nil
+	s.runners[e.run] = struct{}{}
+	return e.run, nil
 }
 
 var errGone = errors.New("function: it was deleted")

@@ -3,10 +3,13 @@ package function
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -76,16 +79,45 @@ func (r *URLRequest) checkMode() error {
 	return nil
 }
 
-// urlOf finds the function of a URL call, whose errors are its own.
-func (s *Service) urlOf(scope schema.Scope, name, qualifier string) (*live, error) {
-	if qualifier != "" {
-		return nil, awserr.NoFunctionURL() // there are no aliases
+// urlOf finds the function of a URL call, whose errors are its own, and the alias that
+// it names; $LATEST is none.
+func (s *Service) urlOf(scope schema.Scope, name, qualifier string) (f *live, alias string, err error) {
+	if isNumber(qualifier) {
+		return nil, "", constraint(qualifier, "qualifier", `Member must satisfy regular expression pattern: ((?!^\d+$)^[0-9a-zA-Z-_]+$)`)
 	}
-	f, _, err := s.resolve(scope, name, "")
+	t, _, err := s.resolve(scope, name, qualifier)
 	if IsNotFound(err) {
-		return nil, awserr.NoFunctionForURL()
+		return nil, "", awserr.NoFunctionForURL()
 	}
-	return f, err
+	if t.qualifier == runner.Latest {
+		t.qualifier = ""
+	}
+	return t.live, t.qualifier, err
+}
+
+// url is the URL of an alias; empty: the function's own.
+func (d *definition) url(alias string) *urlConfig {
+	if alias == "" {
+		return d.URL
+	}
+	return d.URLs[alias]
+}
+
+// setURL changes it; nil takes it away.
+func (d *definition) setURL(alias string, u *urlConfig) {
+	if alias == "" {
+		d.URL = u
+		return
+	}
+	d.URLs = maps.Clone(d.URLs)
+	switch {
+	case u == nil:
+		delete(d.URLs, alias)
+	case d.URLs == nil:
+		d.URLs = map[string]*urlConfig{alias: u}
+	default:
+		d.URLs[alias] = u
+	}
 }
 
 // CreateURL gives a function a URL. It is durable on return.
@@ -101,12 +133,12 @@ func (s *Service) CreateURL(scope schema.Scope, name, qualifier string, r URLReq
 	if err := r.checkMode(); err != nil {
 		return URLDocument{}, err
 	}
-	return s.changeURL(scope, name, qualifier, func(d *definition) error {
-		if d.URL != nil {
-			return awserr.FunctionURLExists(d.arn())
+	return s.changeURL(scope, name, qualifier, func(d *definition, alias string) error {
+		if d.url(alias) != nil {
+			return awserr.FunctionURLExists(urlARN(d, alias))
 		}
 		now := s.opts.Now()
-		d.URL = &urlConfig{AuthType: *r.AuthType, Cors: r.Cors, Created: now, Modified: now}
+		d.setURL(alias, &urlConfig{AuthType: *r.AuthType, Cors: r.Cors, Created: now, Modified: now})
 		return nil
 	})
 }
@@ -122,11 +154,12 @@ func (s *Service) UpdateURL(scope schema.Scope, name, qualifier string, r URLReq
 	if err := r.checkMode(); err != nil {
 		return URLDocument{}, err
 	}
-	return s.changeURL(scope, name, qualifier, func(d *definition) error {
-		if d.URL == nil {
+	return s.changeURL(scope, name, qualifier, func(d *definition, alias string) error {
+		now := d.url(alias)
+		if now == nil {
 			return awserr.NoFunctionURL()
 		}
-		u := *d.URL
+		u := *now
 		set(&u.AuthType, r.AuthType)
 		if r.Cors != nil {
 			if u.Cors = r.Cors; r.Cors.empty() {
@@ -134,7 +167,7 @@ func (s *Service) UpdateURL(scope schema.Scope, name, qualifier string, r URLReq
 			}
 		}
 		u.Modified = s.opts.Now()
-		d.URL = &u
+		d.setURL(alias, &u)
 		return nil
 	})
 }
@@ -143,27 +176,29 @@ func (c *Cors) empty() bool {
 	return c.AllowCredentials == nil && c.AllowHeaders == nil && c.AllowMethods == nil && c.AllowOrigins == nil && c.ExposeHeaders == nil && c.MaxAge == nil
 }
 
-func (s *Service) changeURL(scope schema.Scope, name, qualifier string, change func(d *definition) error) (URLDocument, error) {
-	if _, err := s.urlOf(scope, name, qualifier); err != nil {
-		return URLDocument{}, err
-	}
-	d, err := s.update(scope, name, change)
+func (s *Service) changeURL(scope schema.Scope, name, qualifier string, change func(d *definition, alias string) error) (URLDocument, error) {
+	_, alias, err := s.urlOf(scope, name, qualifier)
 	if err != nil {
 		return URLDocument{}, err
 	}
-	return s.urlDocument(d), nil
+	d, err := s.update(scope, name, func(d *definition) error { return change(d, alias) })
+	if err != nil {
+		return URLDocument{}, err
+	}
+	return s.urlDocument(d, alias), nil
 }
 
 // DeleteURL takes a function's URL away.
 func (s *Service) DeleteURL(scope schema.Scope, name, qualifier string) error {
-	if _, err := s.urlOf(scope, name, qualifier); err != nil {
+	_, alias, err := s.urlOf(scope, name, qualifier)
+	if err != nil {
 		return err
 	}
-	_, err := s.update(scope, name, func(d *definition) error {
-		if d.URL == nil {
+	_, err = s.update(scope, name, func(d *definition) error {
+		if d.url(alias) == nil {
 			return awserr.NoFunctionURL()
 		}
-		d.URL = nil
+		d.setURL(alias, nil)
 		return nil
 	})
 	return err
@@ -171,47 +206,63 @@ func (s *Service) DeleteURL(scope schema.Scope, name, qualifier string) error {
 
 // GetURL returns a function's URL.
 func (s *Service) GetURL(scope schema.Scope, name, qualifier string) (URLDocument, error) {
-	f, err := s.urlOf(scope, name, qualifier)
+	f, alias, err := s.urlOf(scope, name, qualifier)
 	if err != nil {
 		return URLDocument{}, err
 	}
 	d := f.def.Load()
-	if d.URL == nil {
+	if d.url(alias) == nil {
 		return URLDocument{}, awserr.NoFunctionURL()
 	}
-	return s.urlDocument(d), nil
+	return s.urlDocument(d, alias), nil
 }
 
-// ListURLs returns a function's URLs: one or none, since there are no aliases.
+// ListURLs returns a function's URLs: its own, and those of aliases by their names.
 func (s *Service) ListURLs(scope schema.Scope, name string) ([]URLDocument, error) {
-	f, err := s.urlOf(scope, name, "")
+	f, _, err := s.urlOf(scope, name, "")
 	if err != nil {
 		return nil, err
 	}
-	if d := f.def.Load(); d.URL != nil {
-		return []URLDocument{s.urlDocument(d)}, nil
+	d, docs := f.def.Load(), []URLDocument{}
+	if d.URL != nil {
+		docs = append(docs, s.urlDocument(d, ""))
 	}
-	return []URLDocument{}, nil
+	for _, alias := range slices.Sorted(maps.Keys(d.URLs)) {
+		docs = append(docs, s.urlDocument(d, alias))
+	}
+	return docs, nil
 }
 
 // urlTime is how AWS writes the times of a function's URL.
 const urlTime = "2006-01-02T15:04:05.000000Z"
 
-func (s *Service) urlDocument(d *definition) URLDocument {
+func (s *Service) urlDocument(d *definition, alias string) URLDocument {
+	u := d.url(alias)
 	doc := URLDocument{
-		FunctionArn: d.arn(), AuthType: d.URL.AuthType, Cors: d.URL.Cors, InvokeMode: "BUFFERED",
-		CreationTime: d.URL.Created.UTC().Format(urlTime), LastModifiedTime: d.URL.Modified.UTC().Format(urlTime),
+		FunctionArn: urlARN(d, alias), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: "BUFFERED",
+		CreationTime: u.Created.UTC().Format(urlTime), LastModifiedTime: u.Modified.UTC().Format(urlTime),
 	}
 	if s.opts.FrontDoor != nil {
-		doc.FunctionURL = s.opts.FrontDoor(urlID(d.Scope, d.Name))
+		doc.FunctionURL = s.opts.FrontDoor(urlID(d.Scope, d.Name, alias))
 	}
 	return doc
 }
 
-// urlID is what a function's URL is called: 32 characters, the same for the same
-// function at all times.
-func urlID(scope schema.Scope, name string) string {
-	sum := sha256.Sum256([]byte("url\x00" + scope.Account + "\x00" + scope.Region + "\x00" + name))
+func urlARN(d *definition, alias string) string {
+	if alias == "" {
+		return d.arn()
+	}
+	return d.arn() + ":" + alias
+}
+
+// urlID is what the URL of a function or an alias is called: 32 characters, the same at
+// all times.
+func urlID(scope schema.Scope, name, alias string) string {
+	text := "url\x00" + scope.Account + "\x00" + scope.Region + "\x00" + name
+	if alias != "" {
+		text += "\x00" + alias
+	}
+	sum := sha256.Sum256([]byte(text))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:32]
 }
 
@@ -219,24 +270,35 @@ func urlID(scope schema.Scope, name string) string {
 type URL struct {
 	ID       string
 	Scope    schema.Scope
-	Function string
-	Signed   bool // requests must carry a signature
+	Function string // with the alias behind it, if it is one's
+	Signed   bool   // requests must carry a signature
 	Cors     *Cors
+}
+
+// urlRef is whose URL one is.
+type urlRef struct {
+	f     *live
+	alias string
 }
 
 // FindURL returns the URL of an id.
 func (s *Service) FindURL(id string) (URL, bool) {
 	s.mu.RLock()
-	f := s.urls[id]
+	ref, there := s.urls[id]
 	s.mu.RUnlock()
-	if f == nil {
+	if !there {
 		return URL{}, false
 	}
-	d := f.def.Load()
-	if d.URL == nil {
+	d := ref.f.def.Load()
+	u := d.url(ref.alias)
+	if u == nil {
 		return URL{}, false
 	}
-	return URL{ID: id, Scope: d.Scope, Function: d.Name, Signed: d.URL.AuthType == authIAM, Cors: d.URL.Cors}, true
+	name := d.Name
+	if ref.alias != "" {
+		name += ":" + ref.alias
+	}
+	return URL{ID: id, Scope: d.Scope, Function: name, Signed: u.AuthType == authIAM, Cors: u.Cors}, true
 }
 
 // SoleURL returns the only URL of all functions; ok is false when there are none or
@@ -255,11 +317,19 @@ func (s *Service) SoleURL() (_ URL, ok bool) {
 	return s.FindURL(only)
 }
 
-// indexURL keeps urls right for a definition that is put in place. mu is held.
-func (s *Service) indexURL(f *live, d *definition) {
+// indexURLs keeps urls right for a definition that takes the place of old, which may be
+// nil. mu is held.
+func (s *Service) indexURLs(f *live, old, d *definition) {
+	if old != nil {
+		for alias := range old.URLs {
+			delete(s.urls, urlID(d.Scope, d.Name, alias))
+		}
+		delete(s.urls, urlID(d.Scope, d.Name, ""))
+	}
 	if d.URL != nil {
-		s.urls[urlID(d.Scope, d.Name)] = f
-	} else {
-		delete(s.urls, urlID(d.Scope, d.Name))
+		s.urls[urlID(d.Scope, d.Name, "")] = urlRef{f, ""}
+	}
+	for alias := range d.URLs {
+		s.urls[urlID(d.Scope, d.Name, alias)] = urlRef{f, alias}
 	}
 }

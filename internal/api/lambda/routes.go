@@ -29,6 +29,14 @@ var routes = map[string]operation{
 	"GET 2019-09-30/functions/{}/concurrency":    {name: "GetFunctionConcurrency", serve: getConcurrency},
 	"DELETE 2017-10-31/functions/{}/concurrency": {name: "DeleteFunctionConcurrency", serve: deleteConcurrency},
 
+	"POST 2015-03-31/functions/{}/versions":     {name: "PublishVersion", serve: publishVersion},
+	"GET 2015-03-31/functions/{}/versions":      {name: "ListVersionsByFunction", serve: listVersions},
+	"POST 2015-03-31/functions/{}/aliases":      {name: "CreateAlias", serve: createAlias},
+	"GET 2015-03-31/functions/{}/aliases":       {name: "ListAliases", serve: listAliases},
+	"GET 2015-03-31/functions/{}/aliases/{}":    {name: "GetAlias", serve: getAlias},
+	"PUT 2015-03-31/functions/{}/aliases/{}":    {name: "UpdateAlias", serve: updateAlias},
+	"DELETE 2015-03-31/functions/{}/aliases/{}": {name: "DeleteAlias", serve: deleteAlias},
+
 	"PUT 2019-09-25/functions/{}/event-invoke-config":      {name: "PutFunctionEventInvokeConfig", serve: putEventConfig},
 	"POST 2019-09-25/functions/{}/event-invoke-config":     {name: "UpdateFunctionEventInvokeConfig", serve: updateEventConfig},
 	"GET 2019-09-25/functions/{}/event-invoke-config":      {name: "GetFunctionEventInvokeConfig", serve: getEventConfig},

@@ -85,7 +85,7 @@ func (r *Runner) Invoke(ctx context.Context, c runner.Call, done func()) runner.
 		defer done()
 	}
 	started := r.now()
-	r.log.Write([]byte("START RequestId: " + c.RequestID + " Version: " + runner.Version))
+	r.log.Write([]byte("START RequestId: " + c.RequestID + " Version: " + r.spec.Version))
 	result := r.post(ctx, c, started)
 	took := strconv.FormatFloat(float64(r.now().Sub(started))/float64(time.Millisecond), 'f', 2, 64)
 	end := "REPORT RequestId: " + c.RequestID + "\tDuration: " + took + " ms\t"

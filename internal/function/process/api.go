@@ -199,7 +199,7 @@ func (e *environment) extensionCall(w http.ResponseWriter, r *http.Request, verb
 		e.mu.Unlock()
 		s := &e.pool.spec
 		body := append([]byte(`{"functionName":`), runner.AppendJSONString(nil, s.Name)...)
-		body = append(body, `,"functionVersion":"`+runner.Version+`","handler":`...)
+		body = append(body, `,"functionVersion":"`+s.Version+`","handler":`...)
 		body = append(runner.AppendJSONString(body, s.Handler), '}')
 		w.Header().Set("Lambda-Extension-Identifier", uuid.NewString())
 		w.Header().Set("Content-Type", "application/json")

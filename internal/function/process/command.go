@@ -71,7 +71,7 @@ func (e *environment) environ() []string {
 		"LAMBDA_TASK_ROOT="+s.CodeDir,
 		"LAMBDA_RUNTIME_DIR="+h.opts.ShimDir,
 		"AWS_LAMBDA_FUNCTION_NAME="+s.Name,
-		"AWS_LAMBDA_FUNCTION_VERSION="+runner.Version,
+		"AWS_LAMBDA_FUNCTION_VERSION="+s.Version,
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE="+strconv.Itoa(s.MemoryMB),
 		"AWS_LAMBDA_LOG_GROUP_NAME="+s.LogGroup,
 		"AWS_LAMBDA_LOG_STREAM_NAME="+e.logStream,

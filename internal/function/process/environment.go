@@ -66,7 +66,7 @@ func newEnvironment(p *Pool, suppressed bool) *environment {
 	return &environment{
 		pool: p, suppressed: suppressed,
 		token:     tokenPrefix + hex.EncodeToString(id[:]),
-		logStream: p.host.opts.Now().UTC().Format("2006/01/02") + "/[" + runner.Version + "]" + hex.EncodeToString(id[:]),
+		logStream: p.host.opts.Now().UTC().Format("2006/01/02") + "/[" + p.spec.Version + "]" + hex.EncodeToString(id[:]),
 		assigned:  make(chan *invocation, 1),
 		ended:     make(chan struct{}),
 	}

@@ -5,8 +5,6 @@ import (
 	"math"
 	"strconv"
 	"time"
-
-	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
 // The lines that Lambda itself writes into a function's log, as text or, with
@@ -15,7 +13,7 @@ import (
 func (e *environment) initStart() []byte {
 	s := &e.pool.spec
 	if s.LogJSON {
-		return e.event("platform.initStart", fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","runtimeVersion":%q,"functionName":%q,"functionVersion":%q}`, s.Runtime, s.Name, runner.Version))
+		return e.event("platform.initStart", fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","runtimeVersion":%q,"functionName":%q,"functionVersion":%q}`, s.Runtime, s.Name, s.Version))
 	}
 	return []byte("INIT_START Runtime Version: " + s.Runtime)
 }
@@ -30,9 +28,9 @@ func (e *environment) initReport(status string) []byte {
 
 func (e *environment) startLine(inv *invocation) []byte {
 	if e.pool.spec.LogJSON {
-		return e.event("platform.start", fmt.Sprintf(`{"requestId":%q,"version":%q}`, inv.RequestID, runner.Version))
+		return e.event("platform.start", fmt.Sprintf(`{"requestId":%q,"version":%q}`, inv.RequestID, e.pool.spec.Version))
 	}
-	return []byte("START RequestId: " + inv.RequestID + " Version: " + runner.Version)
+	return []byte("START RequestId: " + inv.RequestID + " Version: " + e.pool.spec.Version)
 }
 
 // endLines returns the lines after an invocation; status is empty for success.

@@ -14,14 +14,15 @@ import (
 // MaxResponse is the longest answer of a function in bytes.
 const MaxResponse = 6291556
 
-// Version is the only version that functions have here.
-const Version = "$LATEST"
+// Latest is the version that a function's changes go to.
+const Latest = "$LATEST"
 
 // Spec is one revision of a function, as a runner needs it. It never changes.
 type Spec struct {
 	Scope    schema.Scope
 	Name     string
 	ARN      string // unqualified
+	Version  string // a number, or Latest
 	Revision string
 	Handler  string
 	Runtime  string // of AWS's names; "" for HTTP functions
