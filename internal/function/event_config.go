@@ -221,11 +221,11 @@ func (d *definition) eventDocument(qualifier string) EventConfigDocument {
 
 // eventConfigOf finds the configuration that a call names.
 func (s *Service) eventConfigOf(scope schema.Scope, name, qualifier string) (d *definition, q string, err error) {
-	f, arn, err := s.resolve(scope, name, qualifier)
+	f, _, err := s.resolve(scope, name, qualifier)
 	if err != nil {
 		var e *awserr.Error
 		if errors.As(err, &e) && strings.HasPrefix(e.Message, "Function not found: ") {
-			arn = strings.TrimPrefix(e.Message, "Function not found: ")
+			arn := strings.TrimPrefix(e.Message, "Function not found: ")
 			if n, ok := parseDesignator(name); ok && n.qualifier == "" && qualifier == "" {
 				arn += ":" + runner.Latest
 			}
