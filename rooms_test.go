@@ -22,6 +22,7 @@ const module = "github.com/millstreamdb/millstream"
 var rooms = map[string][]string{
 	// ground
 	"internal/seqnum":          {},
+	"internal/counter":         {},
 	"internal/awserr":          {},
 	"internal/worker":          {},
 	"internal/activity":        {"internal/admin/wire"},
@@ -57,7 +58,7 @@ var rooms = map[string][]string{
 	"internal/function/runner":  {"internal/schema"},
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
-	"internal/trigger/lane":     {"internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
+	"internal/trigger/lane":     {"internal/counter", "internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
 	"internal/trigger/mapping": {
 		"internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
 	},
@@ -90,11 +91,11 @@ var rooms = map[string][]string{
 		"internal/gateway", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table", "internal/trigger",
 		"internal/worker",
 	},
-	"internal/server": {"internal/awserr", "internal/schema"},
+	"internal/server": {"internal/counter", "internal/awserr", "internal/schema"},
 
 	// clients: they speak the wire and import no room below
 	"internal/admin":      {"internal/admin/wire"},
-	"internal/admin/wire": {},
+	"internal/admin/wire": {"internal/counter"},
 	"internal/dev":        {"internal/admin"},
 	"internal/template":   {"internal/admin", "internal/setting"},
 	"internal/bench":      {},

@@ -30,10 +30,7 @@ func (s *App) newMetrics() *server.Metrics {
 				stats[i] = server.MappingStats{
 					Mapping: st.UUID, Table: tableName, Function: functionName,
 					LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
-					Polled: st.Counters.Polled, FilteredOut: st.Counters.FilteredOut, Invoked: st.Counters.Invoked,
-					FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired,
-					Bisected: st.Counters.Bisected, DestinationFailures: st.Counters.DestinationFailures,
-					Held: st.Counters.Held, Parked: st.Counters.Parked, ParkedExpired: st.Counters.ParkedExpired,
+					Counts: st.Counters, Blocked: st.Blocked(),
 					HeldNow: st.Held, TellingNow: st.Telling, ParkedNow: st.Parked,
 				}
 				unread, err := s.backend.UnreadOf(st.UUID)

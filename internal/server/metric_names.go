@@ -1,5 +1,11 @@
 package server
 
+import (
+	"slices"
+
+	"github.com/millstreamdb/millstream/internal/counter"
+)
+
 // Metric is one row of the table of metrics.
 type Metric struct {
 	Name   string
@@ -13,7 +19,7 @@ type Metric struct {
 // depend on them. docs/metrics.md quotes this table; the order is the one to read
 // it in. Names that end in _events_total are those of AWS's metrics for event
 // source mappings (PolledEventCount, ...), and count records.
-var MetricTable = []Metric{
+var MetricTable = slices.Concat([]Metric{
 	requestsTotal,
 	requestSeconds,
 	requestsInFlight,
@@ -23,22 +29,23 @@ var MetricTable = []Metric{
 	streamHeldBytes,
 	triggerLagRecords,
 	triggerLagSeconds,
-	triggerPolled,
-	triggerFilteredOut,
-	triggerInvoked,
-	triggerFailedInvoke,
-	triggerDropped,
-	triggerDelivered,
-	triggerExpired,
+	triggerBlocked,
 	triggerUnread,
-	triggerBisected,
-	triggerDestinationFailures,
-	triggerSetAside, triggerHeld, triggerParked, triggerParkedExpired,
+	triggerSetAside,
+}, triggerCounters, []Metric{
 	invocationsTotal,
 	invocationSeconds,
 	buildInfo,
 	healthy,
-}
+})
+
+// triggerCounters are the counters of package counter, in its order.
+var triggerCounters = func() (all []Metric) {
+	for _, row := range counter.Rows {
+		all = append(all, Metric{row.Metric, "counter", mappingLabels, row.Help})
+	}
+	return all
+}()
 
 var (
 	requestsTotal = Metric{"millstream_requests_total", "counter", []string{"api", "operation", "code"},
@@ -61,34 +68,12 @@ var (
 		"Records of the stream that the mapping has not finished."}
 	triggerLagSeconds = Metric{"millstream_trigger_lag_seconds", "gauge", mappingLabels,
 		"Age of the oldest record that the mapping has not finished; 0 when there is none."}
-	triggerPolled = Metric{"millstream_trigger_polled_events_total", "counter", mappingLabels,
-		"Records read."}
-	triggerFilteredOut = Metric{"millstream_trigger_filtered_out_events_total", "counter", mappingLabels,
-		"Records that the filters refused."}
-	triggerInvoked = Metric{"millstream_trigger_invoked_events_total", "counter", mappingLabels,
-		"Records handed to the function; a retry counts again."}
-	triggerFailedInvoke = Metric{"millstream_trigger_failed_invoke_events_total", "counter", mappingLabels,
-		"Records in attempts that failed."}
-	triggerDropped = Metric{"millstream_trigger_dropped_events_total", "counter", mappingLabels,
-		"Records given up after their attempts or age, without a destination."}
-	triggerDelivered = Metric{"millstream_trigger_on_failure_destination_delivered_events_total", "counter", mappingLabels,
-		"Records given up whose document reached the on-failure destination."}
-	triggerExpired = Metric{"millstream_trigger_expired_events_total", "counter", mappingLabels,
-		"Records that left the stream before they were read."}
+	triggerBlocked = Metric{"millstream_trigger_blocked", "gauge", mappingLabels,
+		"1 while a batch or a held record fails and is tried again."}
 	triggerUnread = Metric{"millstream_trigger_removed_unread_events", "gauge", mappingLabels,
 		"Records of the ranges on record that were removed before the mapping had read them."}
-	triggerBisected = Metric{"millstream_trigger_bisected_batches_total", "counter", mappingLabels,
-		"Failed batches that were cut in two."}
 	triggerSetAside = Metric{"millstream_trigger_set_aside_records", "gauge", append(append([]string(nil), mappingLabels...), "kind"),
 		"Records that are set aside. kind is held, telling or parked."}
-	triggerHeld = Metric{"millstream_trigger_held_events_total", "counter", mappingLabels,
-		"Records set aside to be retried on their own, or behind such a record of their key."}
-	triggerParked = Metric{"millstream_trigger_parked_events_total", "counter", mappingLabels,
-		"Records given up and kept for a person."}
-	triggerParkedExpired = Metric{"millstream_trigger_parked_expired_events_total", "counter", mappingLabels,
-		"Parked records removed because they were too old."}
-	triggerDestinationFailures = Metric{"millstream_trigger_destination_delivery_failures_total", "counter", mappingLabels,
-		"Documents that the on-failure destination did not take; each is tried again for an hour."}
 
 	invocationsTotal = Metric{"millstream_invocations_total", "counter", []string{"function", "outcome"},
 		"Invocations of functions. outcome is ok, error, throttled or undelivered."}

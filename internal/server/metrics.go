@@ -3,11 +3,13 @@ package server
 import (
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/counter"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -28,18 +30,16 @@ type Sources struct {
 	LambdaOperation  func(*http.Request) string
 }
 
-// MappingStats is one event source mapping. The counts never go down while the
-// process lives.
+// MappingStats is one event source mapping.
 type MappingStats struct {
 	Mapping, Table, Function string // UUID and names
 
 	LagRecords uint64
 	LagSeconds float64
+	Blocked    bool   // a batch or a held record fails, and is tried again
+	Unread     uint64 // records removed before it had read them
 
-	Polled, FilteredOut, Invoked, FailedInvoke, Dropped, Delivered, Expired uint64
-	Unread                                                                  uint64 // removed before it had read them
-	Bisected, DestinationFailures                                           uint64
-	Held, Parked, ParkedExpired                                             uint64
+	Counts counter.Mapping
 
 	HeldNow, TellingNow, ParkedNow int
 }
@@ -186,12 +186,10 @@ type scrape struct{ m *Metrics }
 
 var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
-	for _, row := range []Metric{
-		requestsInFlight, commitsTotal, streamRecordsTotal, triggerLagRecords, triggerLagSeconds, triggerPolled, triggerFilteredOut,
-		triggerInvoked, triggerFailedInvoke, triggerDropped, triggerDelivered, triggerExpired,
-		streamHeldBytes, triggerUnread,
-		triggerBisected, triggerDestinationFailures, triggerSetAside, triggerHeld, triggerParked, triggerParkedExpired, buildInfo, healthy,
-	} {
+	for _, row := range slices.Concat(triggerCounters, []Metric{
+		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy,
+	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
 	return descs
@@ -237,19 +235,15 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 		labels := []string{t.Mapping, strings.ToValidUTF8(t.Table, "?"), strings.ToValidUTF8(t.Function, "?")}
 		send(triggerLagRecords, float64(t.LagRecords), labels...)
 		send(triggerLagSeconds, t.LagSeconds, labels...)
-		send(triggerPolled, float64(t.Polled), labels...)
-		send(triggerFilteredOut, float64(t.FilteredOut), labels...)
-		send(triggerInvoked, float64(t.Invoked), labels...)
-		send(triggerFailedInvoke, float64(t.FailedInvoke), labels...)
-		send(triggerDropped, float64(t.Dropped), labels...)
-		send(triggerDelivered, float64(t.Delivered), labels...)
-		send(triggerExpired, float64(t.Expired), labels...)
+		blocked := 0.0
+		if t.Blocked {
+			blocked = 1
+		}
+		send(triggerBlocked, blocked, labels...)
 		send(triggerUnread, float64(t.Unread), labels...)
-		send(triggerBisected, float64(t.Bisected), labels...)
-		send(triggerDestinationFailures, float64(t.DestinationFailures), labels...)
-		send(triggerHeld, float64(t.Held), labels...)
-		send(triggerParked, float64(t.Parked), labels...)
-		send(triggerParkedExpired, float64(t.ParkedExpired), labels...)
+		for i, row := range counter.Rows {
+			send(triggerCounters[i], float64(row.Of(&t.Counts)), labels...)
+		}
 		send(triggerSetAside, float64(t.HeldNow), append(labels, "held")...)
 		send(triggerSetAside, float64(t.TellingNow), append(labels, "telling")...)
 		send(triggerSetAside, float64(t.ParkedNow), append(labels, "parked")...)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/counter"
 )
 
 // scrapeOf returns /metrics of s.
@@ -114,8 +116,11 @@ func TestSourceMetrics(t *testing.T) {
 		Health:        func() error { return nil },
 		Mappings: func() []MappingStats {
 			return []MappingStats{{Mapping: "u-1", Table: "orders", Function: "f", LagRecords: 3, LagSeconds: 1.5,
-				Polled: 10, FilteredOut: 1, Invoked: 9, FailedInvoke: 2, Dropped: 4, Delivered: 5, Expired: 6, Unread: 9, Bisected: 7, DestinationFailures: 8,
-				Held: 20, Parked: 21, ParkedExpired: 22, HeldNow: 23, TellingNow: 24, ParkedNow: 25}}
+				Counts: counter.Mapping{
+					Polled: 10, FilteredOut: 1, Invoked: 9, FailedInvoke: 2, Dropped: 4, Delivered: 5, Expired: 6, Bisected: 7, DestinationFailures: 8,
+					Held: 20, Parked: 21, ParkedExpired: 22,
+				},
+				Blocked: true, Unread: 9, HeldNow: 23, TellingNow: 24, ParkedNow: 25}}
 		},
 	})
 	m.ObserveInvocation("f", "ok", 2*time.Millisecond)
@@ -130,6 +135,7 @@ func TestSourceMetrics(t *testing.T) {
 		`millstream_healthy 1`,
 		`millstream_trigger_lag_records`+labels+` 3`,
 		`millstream_trigger_lag_seconds`+labels+` 1.5`,
+		`millstream_trigger_blocked`+labels+` 1`,
 		`millstream_trigger_polled_events_total`+labels+` 10`,
 		`millstream_trigger_filtered_out_events_total`+labels+` 1`,
 		`millstream_trigger_invoked_events_total`+labels+` 9`,

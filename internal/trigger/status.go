@@ -32,6 +32,11 @@ type MappingStatus struct {
 	HeldBlocked *Blocked
 }
 
+// Blocked reports whether a batch or a held record fails, and is tried again.
+func (st *MappingStatus) Blocked() bool {
+	return st.HeldBlocked != nil || slices.ContainsFunc(st.Shards, func(s ShardStatus) bool { return s.Blocked != nil })
+}
+
 // ShardStatus is a mapping's state on one shard.
 type ShardStatus struct {
 	Shard, Parent string

@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/counter"
+)
 
 // Trigger is an event source mapping and how far it has got.
 type Trigger struct {
@@ -54,27 +58,8 @@ type Unread struct {
 	Removed time.Time `json:"removed"`
 }
 
-// Counts count records, by AWS's names of a mapping's metrics, and invocations.
-type Counts struct {
-	Polled       uint64 `json:"polled"`
-	FilteredOut  uint64 `json:"filteredOut"`
-	Invoked      uint64 `json:"invoked"`
-	FailedInvoke uint64 `json:"failedInvoke"`
-	Dropped      uint64 `json:"dropped"`   // given up, and no destination was told
-	Delivered    uint64 `json:"delivered"` // given up, and the on-failure destination was told
-	Expired      uint64 `json:"expired"`
-	Skipped      uint64 `json:"skipped"` // passed by `triggers skip`
-	Invocations  uint64 `json:"invocations"`
-	Errors       uint64 `json:"errors"`
-	NotDelivered uint64 `json:"notDelivered"` // calls that did not reach the function
-	Bisected     uint64 `json:"bisected"`     // batches cut in two
-	// DestinationFailures counts documents that the destination did not take.
-	DestinationFailures uint64 `json:"destinationFailures"`
-
-	Held          uint64 `json:"held"`   // set aside to be retried, or behind such a record of their key
-	Parked        uint64 `json:"parked"` // given up and kept for a person
-	ParkedExpired uint64 `json:"parkedExpired"`
-}
+// Counts count records and calls; package counter lists them.
+type Counts = counter.Mapping
 
 // TriggerShard is a mapping's place in one shard.
 type TriggerShard struct {

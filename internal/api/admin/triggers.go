@@ -95,13 +95,7 @@ func triggerOf(st *trigger.MappingStatus) wire.Trigger {
 		LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
 		BatchSize: st.BatchSize, BatchingWindowSeconds: st.BatchingWindowSeconds, ParallelizationFactor: st.ParallelizationFactor,
 		StartingPosition: string(st.Start), MaximumRetryAttempts: st.MaximumRetryAttempts, MaximumRecordAge: st.MaximumRecordAgeSeconds,
-		Counts: wire.Counts{
-			Polled: st.Counters.Polled, FilteredOut: st.Counters.FilteredOut, Invoked: st.Counters.Invoked,
-			FailedInvoke: st.Counters.FailedInvoke, Dropped: st.Counters.Dropped, Delivered: st.Counters.Delivered, Expired: st.Counters.Expired, Skipped: st.Counters.Skipped,
-			Invocations: st.Counters.Invocations, Errors: st.Counters.Errors, NotDelivered: st.Counters.NotDelivered,
-			Bisected: st.Counters.Bisected, DestinationFailures: st.Counters.DestinationFailures,
-			Held: st.Counters.Held, Parked: st.Counters.Parked, ParkedExpired: st.Counters.ParkedExpired,
-		},
+		Counts:    st.Counters,
 		OnFailure: st.OnFailure.String(),
 		SetAside: wire.SetAside{
 			Held: st.Held, Telling: st.Telling, Parked: st.Parked, Bytes: st.AsideBytes, Full: st.Full, Blocked: blockedOf(st.HeldBlocked),
