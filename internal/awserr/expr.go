@@ -161,7 +161,17 @@ func (x Expression) NestedKeyPath() *Error {
 	return x.invalid("KeyConditionExpressions cannot have conditions on nested attributes")
 }
 
-// Texts of key conditions that AWS does not prefix.
+// RepeatedKey is for two conditions on one key.
+func (x Expression) RepeatedKey() *Error {
+	return x.invalid("KeyConditionExpressions must only contain one condition per key")
+}
+
+// SeveralKeyNames is for a condition that holds an attribute against another.
+func (x Expression) SeveralKeyNames() *Error {
+	return x.invalid("Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
+}
+
+// Texts of key conditions that AWS does not prefix, as far as is known.
 
 // KeyOperator is for an operator or function that keys are not searched by.
 func KeyOperator(operator string) *Error {
@@ -171,16 +181,6 @@ func KeyOperator(operator string) *Error {
 // NestedKeyOperation is for a function as an operand.
 func NestedKeyOperation() *Error {
 	return Validation("KeyConditionExpressions cannot contain nested operations")
-}
-
-// RepeatedKey is for two conditions on one key.
-func RepeatedKey() *Error {
-	return Validation("KeyConditionExpressions must only contain one condition per key")
-}
-
-// SeveralKeyNames is for a condition that holds an attribute against another.
-func SeveralKeyNames() *Error {
-	return Validation("Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition")
 }
 
 // NoKeyName is for a condition that names no attribute.

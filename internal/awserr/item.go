@@ -2,10 +2,11 @@ package awserr
 
 // The errors of attribute values.
 
-// ValueEmpty is for an AttributeValue without a member that DynamoDB knows.
-func ValueEmpty() *Error {
-	return Validation("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
-}
+var valueEmpty = Validation("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes")
+
+// ValueEmpty is for an AttributeValue without a member that DynamoDB knows. It is one
+// value, which can be told by ==.
+func ValueEmpty() *Error { return valueEmpty }
 
 // ValueAmbiguous is for an AttributeValue with several members.
 func ValueAmbiguous() *Error {
@@ -30,32 +31,19 @@ func EmptySet(set string) *Error {
 }
 
 // NullInSet is for a JSON null among a set's elements.
-func NullInSet(set string) *Error {
+func (l Layer) NullInSet(set string) *Error {
 	switch set {
 	case "SS":
 		return InvalidParameter("An string set may not have a null string as a member")
 	case "NS":
-		return NumberEmpty()
+		return l.NumberEmpty()
 	default:
 		return InvalidParameter("Binary sets may not contain null or empty values")
 	}
 }
 
-// DuplicatesInSet is for a set that names an element twice; collection shows
-// its elements as they came, such as "[a, a]" (not used for NS).
-func DuplicatesInSet(set, collection string) *Error {
-	switch set {
-	case "SS":
-		return InvalidParameter("Input collection " + collection + " contains duplicates.")
-	case "NS":
-		return Validation("Input collection contains duplicates")
-	default:
-		return InvalidParameter("Input collection " + collection + "of type BS contains duplicates.")
-	}
-}
-
 // AttributeNameEmpty is for an empty attribute name.
-func AttributeNameEmpty() *Error { return InvalidParameter("Empty attribute name") }
+func AttributeNameEmpty() *Error { return Validation("Empty attribute name") }
 
 // AttributeNameTooLong is for an attribute name over 65535 bytes.
 func AttributeNameTooLong() *Error {
@@ -67,9 +55,9 @@ func NestingTooDeep() *Error {
 	return Validation("Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit")
 }
 
-// NumberEmpty is for the empty text as a number.
-func NumberEmpty() *Error {
-	return Validation("The parameter cannot be converted to a numeric value")
+// ResultTooDeep is for an item that would nest too deep after an update.
+func ResultTooDeep() *Error {
+	return Validation("Nesting Levels have exceeded supported limits")
 }
 
 // NumberMalformed is for a text that is not a number.

@@ -12,6 +12,14 @@ func ConditionalOperatorOfOne() *Error {
 	return Validation("ConditionalOperator can only be used when Filter or Expected has two or more elements")
 }
 
+// ConditionalOperatorUnknown has AWS's slip: what is accepted is AND, and OR.
+func ConditionalOperatorUnknown() *Error {
+	return Validation("Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]")
+}
+
+// ComparatorUnknown is for a ComparisonOperator that does not exist.
+func ComparatorUnknown() *Error { return InvalidParameter("Invalid comparison operator") }
+
 // ExpectedTwoForms is for a condition with Value and with AttributeValueList.
 func ExpectedTwoForms(attribute string) *Error {
 	return InvalidParameter("Value and AttributeValueList cannot be used together for Attribute: " + attribute)

@@ -39,13 +39,17 @@ func NamesWithoutExpression() *Error {
 }
 
 // ValuesWithoutExpression refuses ExpressionAttributeValues that nothing can use;
-// expressions are the operation's parameters that could.
-func ValuesWithoutExpression(expressions []string) *Error {
+// expressions are the operation's parameters that could, which the older layer names.
+func (l Layer) ValuesWithoutExpression(expressions []string) *Error {
+	const text = "ExpressionAttributeValues can only be specified when using expressions"
+	if l == Current {
+		return Validation(text)
+	}
 	verb := " is null"
 	if len(expressions) > 1 {
 		verb = " are null"
 	}
-	return Validation("ExpressionAttributeValues can only be specified when using expressions: " + strings.Join(expressions, " and ") + verb)
+	return Validation(text + ": " + strings.Join(expressions, " and ") + verb)
 }
 
 // InvalidExpressionValue wraps what is wrong with a value of
@@ -95,25 +99,23 @@ func KeyConditionRequired() *Error {
 	return Validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 }
 
-// ProjectionRequired is for Select=SPECIFIC_ATTRIBUTES without a projection. AWS
-// counts it as a violated constraint in Query and not in Scan.
-func ProjectionRequired(query bool) *Error {
-	const text = "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
-	if query {
-		return Constraints([]string{text})
-	}
-	return Validation(text)
+// ProjectionRequired is for Select=SPECIFIC_ATTRIBUTES without a projection.
+func ProjectionRequired() *Error {
+	return Validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
 }
 
 // ProjectionNotAllowed is for a projection beside a Select that excludes it.
 func ProjectionNotAllowed(parameter, selected string) *Error {
+	if selected == "COUNT" {
+		selected = "only the Count"
+	}
 	return Validation("Cannot specify the " + parameter + " when choosing to get " + selected)
 }
 
-// ProjectedNeedsIndex is for Select=ALL_PROJECTED_ATTRIBUTES on a table. verb is
-// "Querying" or "Scanning".
-func ProjectedNeedsIndex(verb string) *Error {
-	return Validation("ALL_PROJECTED_ATTRIBUTES can be used only when " + verb + " using an IndexName")
+// ProjectedNeedsIndex is for Select=ALL_PROJECTED_ATTRIBUTES on a table; Scan says
+// "Querying" too.
+func ProjectedNeedsIndex() *Error {
+	return Validation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 }
 
 // SegmentNeedsTotal and TotalNeedsSegment are for half of a parallel scan.
@@ -126,9 +128,13 @@ func TotalNeedsSegment() *Error {
 }
 
 // SegmentBeyondTotal is for a segment that does not exist.
-func SegmentBeyondTotal(segment, total int64) *Error {
-	return Validation("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: " +
-		strconv.FormatInt(segment, 10) + " is not less than TotalSegments: " + strconv.FormatInt(total, 10))
+func (l Layer) SegmentBeyondTotal(segment, total int64) *Error {
+	const text = "The Segment parameter is zero-based and must be less than parameter TotalSegments"
+	if l == Current {
+		return Validation(text)
+	}
+	return Validation(text + ": Segment: " + strconv.FormatInt(segment, 10) +
+		" is not less than TotalSegments: " + strconv.FormatInt(total, 10))
 }
 
 // Texts of CreateTable and UpdateTable.

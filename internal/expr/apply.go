@@ -41,7 +41,7 @@ func (u *Update) Apply(old, key item.Item) (item.Item, *awserr.Error) {
 			return nil, err
 		}
 		if depth := len(u.paths.paths[i]) - 1; depth > 0 && depth+v.Depth() > item.MaxDepth {
-			return nil, awserr.NestingTooDeep()
+			return nil, awserr.ResultTooDeep()
 		}
 		a.values[i] = v
 	}

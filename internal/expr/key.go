@@ -78,7 +78,7 @@ func (kc *KeyCondition) add(n *node) *awserr.Error {
 	}
 	for i := range kc.Conditions {
 		if kc.Conditions[i].Attribute == t.Attribute {
-			return awserr.RepeatedKey()
+			return awserr.KeyConditionExpression.RepeatedKey()
 		}
 	}
 	kc.Conditions = append(kc.Conditions, t)
@@ -129,7 +129,7 @@ func (n *node) keyTerm(op KeyOp) (KeyTerm, *awserr.Error) {
 	case op >= KeyBetween && !first:
 		return t, awserr.KeyNotFirst(n.name())
 	case names > 1:
-		return t, awserr.SeveralKeyNames()
+		return t, awserr.KeyConditionExpression.SeveralKeyNames()
 	case names == 0:
 		return t, awserr.NoKeyName()
 	case !first:

@@ -82,7 +82,7 @@ func TestUpdateNesting(t *testing.T) {
 	old := item.NewItem([]item.Entry{{Name: "m", Value: item.Map(item.Entry{Name: "x", Value: item.String("y")})}})
 	for levels, want := range map[int]string{
 		31: "",
-		32: "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit",
+		32: "Nesting Levels have exceeded supported limits",
 	} {
 		p, err := NewParams(nil, []item.Entry{{Name: ":v", Value: nested(levels)}})
 		if err != nil {

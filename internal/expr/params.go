@@ -23,6 +23,7 @@ type Name struct {
 // Parsing records which were used, for the "unused in expressions" checks. A nil
 // Params has no placeholders.
 type Params struct {
+	Layer  awserr.Layer // whose texts are given
 	names  placeholders[string]
 	values placeholders[item.Value]
 }

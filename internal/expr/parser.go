@@ -61,7 +61,11 @@ func (p *parser) start(x awserr.Expression, src string, params *Params) *awserr.
 	case src == "":
 		return x.Empty()
 	case len(src) > maxExpression:
-		return x.TooLong(len(src))
+		layer := awserr.Older
+		if params != nil {
+			layer = params.Layer
+		}
+		return layer.ExpressionTooLong(x, len(src))
 	}
 	p.tok = scan(src, 0)
 	p.next = scan(src, p.tok.end)

@@ -2,11 +2,12 @@ package item
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 )
@@ -30,7 +31,7 @@ type span struct{ start, end uint32 }
 // gone on past it, and the request reports it in its place in AWS's order of
 // checks. Nesting past 32 levels is an invalid value as well, and so is null.
 func (r *Reader) Value() (v Value, invalid *awserr.Error, err error) {
-	r.out, r.spans, r.invalid = r.out[:0], r.spans[:0], nil
+	r.out, r.spans, r.invalid, r.deepest = r.out[:0], r.spans[:0], nil, 0
 	if err := r.value(1); err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +58,7 @@ func (r *Reader) Item() (it Item, invalid *awserr.Error, err error) {
 	if r.Kind() == KindNull {
 		return nil, nil, r.literal("null")
 	}
-	r.out, r.spans, r.invalid = append(r.out[:0], ItemVersion), r.spans[:0], nil
+	r.out, r.spans, r.invalid, r.deepest = append(r.out[:0], ItemVersion), r.spans[:0], nil, 0
 	if err := r.attributes(0); err != nil {
 		return nil, nil, err
 	}
@@ -90,12 +91,17 @@ func (r *Reader) value(level int) error {
 	}
 	if level > MaxDepth {
 		r.fail(awserr.NestingTooDeep())
+		r.deepest = max(r.deepest, level)
+		r.strange = r.strange || level > StrangeDepth
 	}
 	if err := r.open(); err != nil {
 		return err
 	}
 	start := len(r.out)
 	seen := uint(0) // the types met, as bits
+	sound := r.invalid == nil
+	var worst *awserr.Error // of the members' errors the one that AWS tells
+	worstRank := 0
 	for first := true; ; first = false {
 		mark := len(r.names)
 		name, more, err := r.member(first)
@@ -116,10 +122,19 @@ func (r *Reader) value(level int) error {
 			seen |= 1 << t
 			r.out = r.out[:start]
 			err = r.payload(t, level)
+			if sound && r.invalid != nil {
+				if rank := errorRank[t]; worst == nil || rank < worstRank {
+					worst, worstRank = r.invalid, rank
+				}
+				r.invalid = nil
+			}
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if sound {
+		r.invalid = worst
 	}
 	switch bits.OnesCount(seen) {
 	case 0:
@@ -127,9 +142,17 @@ func (r *Reader) value(level int) error {
 	case 1:
 	default:
 		r.fail(awserr.ValueAmbiguous())
+		r.strange = true
 	}
 	return nil
 }
+
+// StrangeDepth is the deepest level that AWS's current layer reads.
+const StrangeDepth = 63
+
+// errorRank orders the errors of one value with several members: sets, then numbers,
+// then NULL. That there are several is told last.
+var errorRank = [M + 1]int{N: 1, NULL: 2, L: 3, M: 3}
 
 func memberType(name []byte) Type {
 	switch string(name) {
@@ -163,10 +186,12 @@ func (r *Reader) payload(t Type, level int) error {
 	case S, N, B:
 		return r.scalar(t)
 	case BOOL:
+		r.strange = r.strange || r.peek() == '"'
 		b, err := r.Bool()
 		r.out = AppendBool(r.out, b)
 		return err
 	case NULL:
+		r.strange = r.strange || r.peek() == '"'
 		b, err := r.Bool()
 		if err == nil && !b {
 			r.fail(awserr.NullFalse())
@@ -208,7 +233,7 @@ func (r *Reader) scalar(t Type) error {
 		r.out = AppendStringBytes(r.out, text)
 	case N:
 		var invalid *awserr.Error
-		if r.out, invalid = AppendNumber(r.out, text); invalid != nil {
+		if r.out, invalid = appendNumber(r.out, text, r.layer); invalid != nil {
 			r.fail(invalid)
 		}
 	default:
@@ -302,7 +327,7 @@ func (r *Reader) set(t Type) error {
 			break
 		}
 		if r.peek() == 'n' {
-			r.fail(awserr.NullInSet(t.String()))
+			r.fail(r.layer.NullInSet(t.String()))
 			if err := r.literal("null"); err != nil {
 				return err
 			}
@@ -331,7 +356,7 @@ func (r *Reader) set(t Type) error {
 		slices.SortFunc(spans, func(a, b span) int { return Compare(r.spanValue(a), r.spanValue(b)) })
 		for i := 1; i < len(spans); i++ {
 			if Equal(r.spanValue(spans[i-1]), r.spanValue(spans[i])) {
-				r.fail(awserr.DuplicatesInSet(t.String(), r.collection(spans)))
+				r.fail(r.layer.DuplicatesInSet(t.String(), r.collection(spans)))
 				break
 			}
 		}
@@ -349,25 +374,50 @@ func (r *Reader) set(t Type) error {
 
 func (r *Reader) spanValue(s span) Value { return r.out[s.start:s.end:s.end] }
 
-// collection renders the elements of an SS or BS as they came, as Java prints
-// a list.
+// collection renders the elements of an SS or BS as the layer prints them: the
+// older one as they came, the current one in JSON, with the elements before the first
+// that repeats in order, then that one, then the rest as they came.
 func (r *Reader) collection(spans []span) string {
-	slices.SortFunc(spans, func(a, b span) int { return int(a.start) - int(b.start) })
-	var text strings.Builder
-	text.WriteByte('[')
+	byValue := func(a, b span) int { return Compare(r.spanValue(a), r.spanValue(b)) }
+	asCame := func(a, b span) int { return cmp.Compare(a.start, b.start) }
+	if r.spanValue(spans[0]).Type() == N {
+		return ""
+	}
+	comma := ", "
+	if r.layer == awserr.Current {
+		if r.spanValue(spans[0]).Type() == B {
+			comma = ","
+		}
+		slices.SortFunc(spans, func(a, b span) int { return cmp.Or(byValue(a, b), asCame(a, b)) })
+		repeat := span{start: math.MaxUint32}
+		for i := 1; i < len(spans); i++ {
+			if byValue(spans[i-1], spans[i]) == 0 && spans[i].start < repeat.start {
+				repeat = spans[i]
+			}
+		}
+		slices.SortFunc(spans, asCame)
+		at, _ := slices.BinarySearchFunc(spans, repeat, asCame)
+		slices.SortFunc(spans[:at], byValue)
+	} else {
+		slices.SortFunc(spans, asCame)
+	}
+	text := []byte{'['}
 	for i, s := range spans {
 		if i > 0 {
-			text.WriteString(", ")
+			text = append(text, comma...)
 		}
 		v := r.spanValue(s)
+		shown := v.Bytes()
 		if v.Type() == B {
-			text.WriteString(base64.StdEncoding.EncodeToString(v.Bytes()))
+			shown = []byte(base64.StdEncoding.EncodeToString(shown))
+		}
+		if r.layer == awserr.Current {
+			text = AppendJSONString(text, shown)
 		} else {
-			text.Write(v.Bytes())
+			text = append(text, shown...)
 		}
 	}
-	text.WriteByte(']')
-	return text.String()
+	return string(append(text, ']'))
 }
 
 // permute replaces what r.out holds from start on by the ranges of spans.

@@ -57,13 +57,17 @@ func TestInvalidValues(t *testing.T) {
 		{nestedList(33), textNesting},
 		{nestedMap(33), textNesting},
 		{nestedList(100), textNesting},
-		{`{"M":{"":{"S":"a"}}}`, textParameter + "Empty attribute name"},
+		{`{"M":{"":{"S":"a"}}}`, "Empty attribute name"},
 		{`{"M":{"` + strings.Repeat("n", 65536) + `":{"S":"a"}}}`, textParameter + "Attribute name is too large, must be less than 65536 bytes"},
 		// The first in document order.
 		{`{"L":[{"N":"x"},{"SS":[]}]}`, textEmpty + ": x"},
 		{`{"L":[{"SS":[]},{"N":"x"}]}`, textParameter + "An string set  may not be empty"},
 		{`{"M":{"b":{"N":"x"},"a":{}}}`, textEmpty + ": x"},
 		{`{"SS":["b","a"],"L":[{}]}`, textNone},
+		// Of one value's members.
+		{`{"NULL":false,"N":"x","SS":[]}`, textParameter + "An string set  may not be empty"},
+		{`{"NULL":false,"N":"x"}`, textEmpty + ": x"},
+		{`{"S":"a","NULL":false}`, textParameter + "Null attribute value types must have the value of true"},
 	} {
 		r := reader(c.text)
 		v, invalid, err := r.Value()

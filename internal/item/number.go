@@ -2,6 +2,7 @@ package item
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -30,8 +31,13 @@ func ParseNumber(text []byte) (Value, *awserr.Error) {
 // AppendNumber is ParseNumber into a buffer; dst is returned unchanged with an
 // error.
 func AppendNumber(dst []byte, text []byte) ([]byte, *awserr.Error) {
+	return appendNumber(dst, text, awserr.Older)
+}
+
+// appendNumber is AppendNumber with the errors of a layer.
+func appendNumber(dst []byte, text []byte, layer awserr.Layer) ([]byte, *awserr.Error) {
 	if len(text) == 0 {
-		return dst, awserr.NumberEmpty()
+		return dst, layer.NumberEmpty()
 	}
 	i := 0
 	negative := text[0] == '-'
@@ -75,7 +81,7 @@ func AppendNumber(dst []byte, text []byte) ([]byte, *awserr.Error) {
 	exponent := 0
 	if i < len(text) {
 		var ok bool
-		if exponent, ok = parseExponent(text[i:]); !ok {
+		if exponent, ok = parseExponent(text[i:]); !ok || layer == awserr.Older && !fitsScale(exponent, after) {
 			return dst, awserr.NumberMalformed(text)
 		}
 	}
@@ -86,6 +92,9 @@ func AppendNumber(dst []byte, text []byte) ([]byte, *awserr.Error) {
 	scientific := exponent - after
 	if kept > 0 {
 		scientific += kept - 1
+	}
+	if layer == awserr.Older && scientific >= math.MaxInt32 {
+		scientific = math.MinInt32 // the older layer counts in 32 bits, and passes their end
 	}
 	switch {
 	case scientific > maxExponent:
@@ -120,33 +129,26 @@ func AppendNumber(dst []byte, text []byte) ([]byte, *awserr.Error) {
 	return append(dst, flip), nil
 }
 
-// parseExponent reads e or E, a sign and digits to the end of text.
+// parseExponent reads e or E, a sign and digits to the end of text. ok is false for
+// other text, and for a number that does not fit 64 bits. An exponent past any length
+// of text that could bring the number back into range is cut short.
 func parseExponent(text []byte) (exponent int, ok bool) {
+	const far = 1 << 40
 	if text[0] != 'e' && text[0] != 'E' {
 		return 0, false
 	}
-	text = text[1:]
-	negative := false
-	if len(text) > 0 && (text[0] == '+' || text[0] == '-') {
-		negative = text[0] == '-'
-		text = text[1:]
-	}
-	if len(text) == 0 {
+	e, err := strconv.ParseInt(string(text[1:]), 10, 64)
+	if err != nil {
 		return 0, false
 	}
-	for _, c := range text {
-		if c -= '0'; c > 9 {
-			return 0, false
-		}
-		// Past any length of text that could bring the number back into range.
-		if exponent < 1<<40 {
-			exponent = exponent*10 + int(c)
-		}
-	}
-	if negative {
-		exponent = -exponent
-	}
-	return exponent, true
+	return int(min(max(e, -far), far)), true
+}
+
+// fitsScale reports whether the older layer can hold an exponent, and the scale that
+// it makes of it and of the digits after the point, in 32 bits each.
+func fitsScale(exponent, after int) bool {
+	scale := after - exponent
+	return exponent == int(int32(exponent)) && scale == int(int32(scale))
 }
 
 // numberLen returns the length of the number form at the front of b.

@@ -63,24 +63,41 @@ func TestNumberText(t *testing.T) {
 
 func TestNumberErrors(t *testing.T) {
 	digits39 := strings.Repeat("1", 39)
-	for in, want := range map[string]string{
-		"":                                  textEmpty,
-		"0e126":                             textOverflow,
-		"0e-131":                            textUnderflow,
-		"1e126":                             textOverflow,
-		"-1e126":                            textOverflow,
-		"10e125":                            textOverflow,
-		"1e-131":                            textUnderflow,
-		"0.1e-130":                          textUnderflow,
-		"1e99999999999999999999":            textOverflow,
-		"-1e-9999999999999999999":           textUnderflow,
-		digits39:                            textPrecision,
-		"1" + strings.Repeat("0", 37) + "1": textPrecision,
-		"0." + digits39:                     textPrecision,
-		digits39 + "e100":                   textOverflow,
+	const malformed = ""
+	for _, row := range []struct{ in, older, current string }{
+		{"", textEmpty, textEmpty + ": "},
+		{"0e126", textOverflow, textOverflow},
+		{"0e-131", textUnderflow, textUnderflow},
+		{"1e126", textOverflow, textOverflow},
+		{"-1e126", textOverflow, textOverflow},
+		{"10e125", textOverflow, textOverflow},
+		{"1e-131", textUnderflow, textUnderflow},
+		{"0.1e-130", textUnderflow, textUnderflow},
+		{"1e2147483646", textOverflow, textOverflow},
+		{"1e2147483647", textUnderflow, textOverflow},
+		{"-1e2147483647", textUnderflow, textOverflow},
+		{"1e2147483648", malformed, textOverflow},
+		{"0.1e2147483648", malformed, textOverflow},
+		{"1e-2147483647", textUnderflow, textUnderflow},
+		{"1e-2147483648", malformed, textUnderflow},
+		{"-1e99999999999", malformed, textOverflow},
+		{"1e-99999999999", malformed, textUnderflow},
+		{"1e9223372036854775807", malformed, textOverflow},
+		{"1e-9223372036854775808", malformed, textUnderflow},
+		{"1e9223372036854775808", malformed, malformed},
+		{"1e-9223372036854775809", malformed, malformed},
+		{digits39, textPrecision, textPrecision},
+		{"1" + strings.Repeat("0", 37) + "1", textPrecision, textPrecision},
+		{"0." + digits39, textPrecision, textPrecision},
+		{digits39 + "e100", textOverflow, textOverflow},
 	} {
-		if _, err := ParseNumber([]byte(in)); message(err) != want {
-			t.Errorf("%q: %v, want %s", in, err, want)
+		for layer, want := range map[awserr.Layer]string{awserr.Older: row.older, awserr.Current: row.current} {
+			if want == malformed {
+				want = textEmpty + ": " + row.in
+			}
+			if _, err := appendNumber(nil, []byte(row.in), layer); message(err) != want {
+				t.Errorf("%q in layer %d: %v, want %s", row.in, layer, err, want)
+			}
 		}
 	}
 	for _, in := range []string{" ", " 1", "1 ", "a", "+", "-", ".", "-.", "e1", ".e1", "1e", "1e+", "1e1.0", "1..2", "1.2.3", "1+2", "--1", "+-1",

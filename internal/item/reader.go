@@ -58,6 +58,10 @@ type Reader struct {
 	spans   []span
 	spare   []byte
 	invalid *awserr.Error
+
+	layer   awserr.Layer // whose texts are given
+	strange bool         // see Strange
+	deepest int          // see Deepest
 }
 
 // ErrSyntax is AWS's SerializationException without a message.
@@ -65,21 +69,33 @@ var ErrSyntax = awserr.Serialization("")
 
 // Reset makes r read text from its start.
 func (r *Reader) Reset(text []byte) {
-	keep := *r
-	*r = Reader{text: text}
-	if cap(keep.out) <= keepScratch {
-		r.out = keep.out[:0]
-	}
-	if cap(keep.spare) <= keepScratch {
-		r.spare = keep.spare[:0]
-	}
-	if cap(keep.names) <= keepScratch {
-		r.names = keep.names[:0]
-	}
-	if cap(keep.spans) <= keepScratch/8 {
-		r.spans = keep.spans[:0]
+	r.text, r.pos, r.depth, r.invalid = text, 0, 0, nil
+	r.layer, r.strange, r.deepest = awserr.Older, false, 0
+	r.out, r.spare, r.names = kept(r.out), kept(r.spare), kept(r.names)
+	if r.spans = r.spans[:0]; cap(r.spans) > keepScratch/8 {
+		r.spans = nil
 	}
 }
+
+func kept(scratch []byte) []byte {
+	if cap(scratch) > keepScratch {
+		return nil
+	}
+	return scratch[:0]
+}
+
+// SetLayer says in which layer's texts invalid values are told, until Reset.
+func (r *Reader) SetLayer(l awserr.Layer) { r.layer = l }
+
+// Strange reports whether anything read since Reset is what AWS's current layer
+// cannot read, and leaves to the older one with the whole request: a BOOL or NULL
+// that is a string, a value with several members or more than 62 levels deep, a
+// number outside 32 bits or with a fraction.
+func (r *Reader) Strange() bool { return r.strange }
+
+// Deepest returns the deepest level, above MaxDepth, of the Item or Value read last; 0
+// when it was not as deep.
+func (r *Reader) Deepest() int { return r.deepest }
 
 // Kind returns the kind of the next value without consuming it. It looks at
 // the first byte only.
@@ -240,9 +256,9 @@ func (r *Reader) Bool() (bool, error) {
 			return false, err
 		}
 		switch strings.ToLower(s) {
-		case "true", "yes", "1":
+		case "true", "t", "yes", "y", "1":
 			return true, nil
-		case "false", "no", "0":
+		case "false", "f", "no", "n", "0":
 			return false, nil
 		}
 		return false, awserr.UnexpectedToken()
@@ -250,8 +266,19 @@ func (r *Reader) Bool() (bool, error) {
 	return false, r.mismatch("Boolean")
 }
 
-// Integer reads a 32-bit number ("Integer" in the texts); a fraction is floored.
+// Integer reads a 32-bit number ("Integer" in the texts). A fraction is dropped, and
+// what does not fit becomes the nearest number that does; both are strange.
 func (r *Reader) Integer() (int64, error) {
+	if r.Kind() == KindNumber {
+		text, decimal, err := r.number()
+		if err != nil {
+			return 0, err
+		}
+		f, _ := strconv.ParseFloat(string(text), 64) // out of range: ±Inf
+		i := int64(math.Trunc(min(max(f, math.MinInt32), math.MaxInt32)))
+		r.strange = r.strange || decimal || float64(i) != f
+		return i, nil
+	}
 	return r.integer("Integer", math.MinInt32, math.MaxInt32)
 }
 

@@ -67,8 +67,6 @@ func TestTypedReadersNameWhatCame(t *testing.T) {
 		{"Integer", "false", "FALSE_VALUE cannot be converted to Integer"},
 		{"Integer", "[]", "Unrecognized collection type class java.lang.Integer"},
 		{"Integer", "{}", structure},
-		{"Integer", "2147483648", "NUMBER_VALUE cannot be converted to Integer"},
-		{"Integer", "2147483648.0", "DECIMAL_VALUE cannot be converted to Integer"},
 		{"Long", `"1"`, "STRING_VALUE cannot be converted to Long"},
 		{"Long", "true", "TRUE_VALUE cannot be converted to Long"},
 		{"Long", "[]", "Unrecognized collection type class java.lang.Long"},
@@ -120,12 +118,14 @@ func TestTypedReadersRead(t *testing.T) {
 			t.Errorf("%s is %q, %v; want %q", text, got, err, want)
 		}
 	}
-	for text, want := range map[string]bool{"true": true, "false": false, `"TRUE"`: true, `"yes"`: true, `"1"`: true, `"False"`: false, `"NO"`: false, `"0"`: false} {
+	for text, want := range map[string]bool{"true": true, "false": false, `"TRUE"`: true, `"yes"`: true, `"1"`: true, `"T"`: true, `"y"`: true,
+		`"False"`: false, `"NO"`: false, `"0"`: false, `"f"`: false, `"N"`: false} {
 		if got, err := reader(text).Bool(); got != want || err != nil {
 			t.Errorf("%s is %v, %v", text, got, err)
 		}
 	}
-	for text, want := range map[string]int64{"0": 0, "-7": -7, "2147483647": math.MaxInt32, "2.9": 2, "-2.1": -3, "1e3": 1000, "2147483647.5": math.MaxInt32} {
+	for text, want := range map[string]int64{"0": 0, "-7": -7, "2147483647": math.MaxInt32, "2.9": 2, "-2.1": -2, "1e3": 1000, "2147483647.5": math.MaxInt32,
+		"2147483648": math.MaxInt32, "-1e99": math.MinInt32, "1e999": math.MaxInt32} {
 		if got, err := reader(text).Integer(); got != want || err != nil {
 			t.Errorf("Integer %s is %d, %v", text, got, err)
 		}

@@ -255,7 +255,7 @@ func (p *parser) bag(under string) (item.Value, *awserr.Error) {
 		if set == item.NS {
 			p.refuse(awserr.DuplicateNumbers(list, under))
 		} else {
-			p.refuse(awserr.DuplicatesInSet("SS", list))
+			p.refuse(awserr.Older.DuplicatesInSet("SS", list))
 		}
 	}
 	return v, nil

@@ -1,6 +1,8 @@
 package request
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,7 +10,6 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
-	"github.com/millstreamdb/millstream/internal/schema"
 )
 
 const (
@@ -35,10 +36,11 @@ type batch[T any] struct {
 }
 
 // decode walks the request; part reads one table's entry. Of two entries of one
-// name the last counts, as in every JSON parser.
-func (b *batch[T]) decode(body []byte, class string, part func(r *item.Reader, dst *T) error) error {
+// name the last counts, as in every JSON parser. strange is as of decodeFor.
+func (b *batch[T]) decode(l layer, body []byte, class string, part func(r *item.Reader, dst *T) error) (strange bool, err error) {
 	var read, zero T
-	return decode(body, func(r *item.Reader, name []byte) error {
+	*b = batch[T]{}
+	return decodeFor(l, body, func(r *item.Reader, name []byte) error {
 		switch string(name) {
 		case "ReturnConsumedCapacity":
 			if b.hasCapacity = !r.Null(); b.hasCapacity {
@@ -79,70 +81,103 @@ func (b *batch[T]) decode(body []byte, class string, part func(r *item.Reader, d
 	})
 }
 
-// checkName checks a table name that is a key of RequestItems.
-func checkName(v *violations, c *Common, table string) {
-	const constraint = "Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 1, " + namePattern + "]"
+// checkName takes over a table name that is a key of RequestItems, and reports whether
+// it can be one.
+func checkName(c *Common, table string) bool {
 	c.Requested, c.TableName = table, table
 	if isName(table) && len(table) <= 255 {
-		return
+		return true
 	}
-	if _, name, ok := parseTableARN(table); ok && len(table) <= maxARN {
+	_, name, ok := parseTableARN(table)
+	if ok = ok && len(table) <= maxARN; ok {
 		c.TableName = name
-		return
 	}
-	v.add("{"+table+"=...}", "requestItems", constraint)
+	return ok
+}
+
+const (
+	mapKeys = "Map keys must satisfy constraint: [Member must have length less than or equal to 255, " +
+		"Member must have length greater than or equal to 1, " + namePattern + "]"
+	mapValue = "Map value must satisfy constraint: [Member must have length less than or equal to 25, " +
+		"Member must have length greater than or equal to 1]"
+)
+
+// requestItems shows RequestItems as the current layer does: in JSON.
+func requestItems(body []byte) string {
+	var request map[string]json.RawMessage
+	var shown bytes.Buffer
+	// The request was decoded before, so that there are no errors to meet.
+	_ = json.Unmarshal(body, &request)
+	_ = json.Compact(&shown, request["RequestItems"])
+	return shown.String()
 }
 
 // DecodeBatchGetItem decodes and checks a BatchGetItem request.
 func DecodeBatchGetItem(body []byte) (*BatchGetItem, error) {
 	var b batch[members]
-	err := b.decode(body, "KeysAndAttributes", func(r *item.Reader, m *members) error {
+	readPart := func(r *item.Reader, m *members) error {
 		m.takes = keysMembers
 		if r.Null() {
 			return nil
 		}
 		return r.StructureIn("KeysAndAttributes", func(name []byte) error { return m.read(r, name) })
-	})
+	}
+	l := layers[opBatchGetItem]
+	strange, err := b.decode(l, body, "KeysAndAttributes", readPart)
+	if err == nil && strange && l.texts == awserr.Current {
+		l = older
+		_, err = b.decode(l, body, "KeysAndAttributes", readPart)
+	}
 	if err != nil {
 		return nil, err
 	}
 	op := new(BatchGetItem)
-	if failure := op.check(&b, body); failure != nil {
+	if failure := op.check(&b, body, l); failure != nil {
 		return nil, failure
 	}
 	return op, nil
 }
 
-func (op *BatchGetItem) check(b *batch[members], body []byte) *awserr.Error {
-	var v violations
-	if b.hasCapacity {
-		op.ReturnConsumedCapacity = capacityNamed(&v, b.capacity)
-	}
+// checkShape checks what needs no value. What has the form of the current layer is told
+// before the rest.
+func (op *BatchGetItem) checkShape(b *batch[members], body []byte) *awserr.Error {
+	var newer, rest violations
 	if !b.hasItems {
-		v.null("requestItems")
+		rest.null("requestItems")
+	} else if len(b.parts) == 0 {
+		newer.unvalued("RequestItems", notEmpty)
 	}
 	op.Tables = make([]KeysAndAttributes, len(b.parts))
+	named := true
 	for i := range b.parts {
-		t, m := &op.Tables[i], &b.parts[i].part
 		name := b.parts[i].table
-		checkName(&v, &t.Common, name)
-		t.ReturnConsumedCapacity = op.ReturnConsumedCapacity
-		path := "requestItems." + name + ".member."
-		switch {
-		case !m.given(mKeys):
-			v.null(path + "keys")
-		case len(m.keys) == 0:
-			v.add("[]", path+"keys", "Member must have length greater than or equal to 1")
-		case len(m.keys) > maxBatchGet:
-			v.unvalued("RequestItems."+name+".member.Keys", "Member must have length less than or equal to 100")
+		if ok := checkName(&op.Tables[i].Common, name); !ok && named {
+			named = false
+			rest.add(requestItems(body), "requestItems", mapKeys)
 		}
-		m.checkAttributesToGet(&v, path+"attributesToGet")
+		m := &b.parts[i].part
+		switch n := len(m.keys); {
+		case !m.given(mKeys):
+			rest.null("requestItems." + name + ".member.keys")
+		case n == 0:
+			newer.unvalued("RequestItems."+name+".member.Keys", notEmpty)
+		case n > maxBatchGet:
+			newer.unvalued("RequestItems."+name+".member.Keys", "Member must have length less than or equal to 100")
+		}
+		m.checkAttributesToGet(&rest, "requestItems."+name+".member.attributesToGet")
 	}
-	if failure := v.err(); failure != nil {
+	if b.hasCapacity {
+		op.ReturnConsumedCapacity = capacityOf(&rest, b.capacity)
+	}
+	for i := range op.Tables {
+		op.Tables[i].ReturnConsumedCapacity = op.ReturnConsumedCapacity
+	}
+	return firstOf(newer.err(), rest.err())
+}
+
+func (op *BatchGetItem) check(b *batch[members], body []byte, l layer) *awserr.Error {
+	if failure := op.checkShape(b, body); failure != nil {
 		return failure
-	}
-	if len(b.parts) == 0 {
-		return awserr.RequestItemsRequired("BatchGetItem")
 	}
 	if failure := mixedTables(b.parts); failure != nil {
 		return failure
@@ -154,7 +189,7 @@ func (op *BatchGetItem) check(b *batch[members], body []byte) *awserr.Error {
 	repeated := sync.OnceValue(func() map[string]bool { return writtenTwice(body) })
 	for i := range b.parts {
 		m := &b.parts[i].part
-		if failure := m.mixing(&getGrammar); failure != nil {
+		if failure := m.mixing(&getGrammar, l); failure != nil {
 			return failure
 		}
 		if failure := op.Tables[i].checkKeys(m, repeated); failure != nil {
@@ -166,7 +201,7 @@ func (op *BatchGetItem) check(b *batch[members], body []byte) *awserr.Error {
 		if failure := m.checkToGet(); failure != nil {
 			return failure
 		}
-		p, failure := m.parse()
+		p, failure := m.parse(l)
 		if failure != nil {
 			return failure
 		}
@@ -185,7 +220,8 @@ func mixedTables(parts []tablePart[members]) *awserr.Error {
 		has |= parts[i].part.has
 	}
 	if has&mAttributesToGet != 0 && has&mProjectionExpression != 0 {
-		return awserr.MixedParameters([]string{mAttributesToGet.String()}, []string{mProjectionExpression.String()})
+		toGet, projection := []string{mAttributesToGet.String()}, []string{mProjectionExpression.String()}
+		return awserr.MixedParameters(toGet, projection)
 	}
 	return nil
 }
@@ -345,7 +381,8 @@ func readWrite(r *item.Reader, w *writePart) error {
 func DecodeBatchWriteItem(body []byte) (*BatchWriteItem, error) {
 	var b batch[[]writePart]
 	var w writePart
-	err := b.decode(body, "java.util.List<com.amazonaws.dynamodb.v20120810.WriteRequest>", func(r *item.Reader, list *[]writePart) error {
+	const class = "java.util.List<com.amazonaws.dynamodb.v20120810.WriteRequest>"
+	_, err := b.decode(layers[opBatchWriteItem], body, class, func(r *item.Reader, list *[]writePart) error {
 		if r.Null() {
 			return nil
 		}
@@ -376,26 +413,21 @@ func DecodeBatchWriteItem(body []byte) (*BatchWriteItem, error) {
 
 func (op *BatchWriteItem) check(b *batch[[]writePart]) *awserr.Error {
 	var v violations
-	if b.hasCapacity {
-		op.ReturnConsumedCapacity = capacityNamed(&v, b.capacity)
-	}
-	if b.hasMetrics {
-		op.ReturnItemCollectionMetrics = metricsNamed(&v, b.metrics)
-	}
 	if !b.hasItems {
 		v.null("requestItems")
 	}
 	op.Tables = make([]TableWrites, len(b.parts))
 	for i := range b.parts {
 		t, list, name := &op.Tables[i], b.parts[i].part, b.parts[i].table
-		checkName(&v, &t.Common, name)
-		t.ReturnConsumedCapacity = op.ReturnConsumedCapacity
+		if !checkName(&t.Common, name) {
+			v.add("{"+name+"=...}", "requestItems", mapKeys)
+		}
 		if len(list) == 0 || len(list) > maxBatchWrite {
 			shown := "{" + name + "=[...]}"
 			if len(list) == 0 {
 				shown = "{" + name + "=[]}"
 			}
-			v.add(shown, "requestItems", "Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater than or equal to 1]")
+			v.add(shown, "requestItems", mapValue)
 			continue
 		}
 		for n := range list {
@@ -407,6 +439,15 @@ func (op *BatchWriteItem) check(b *batch[[]writePart]) *awserr.Error {
 				v.null(path + "deleteRequest.key")
 			}
 		}
+	}
+	if b.hasCapacity {
+		op.ReturnConsumedCapacity = capacityOf(&v, b.capacity)
+	}
+	if b.hasMetrics {
+		op.ReturnItemCollectionMetrics = metricsOf(&v, b.metrics)
+	}
+	for i := range op.Tables {
+		op.Tables[i].ReturnConsumedCapacity = op.ReturnConsumedCapacity
 	}
 	if failure := v.err(); failure != nil {
 		return failure
@@ -433,8 +474,8 @@ func (op *BatchWriteItem) check(b *batch[[]writePart]) *awserr.Error {
 				writes[n].Key = w.del.item
 				continue
 			}
-			if w.put.item.Size() > schema.MaxItemSize {
-				return awserr.ItemTooLarge()
+			if failure := tooLarge(&w.put); failure != nil {
+				return failure
 			}
 			writes[n].Item = w.put.item
 		}

@@ -11,14 +11,9 @@ import (
 const maxViolations = 10
 
 // violations gathers what the constraints of a request's shape find, in the
-// order of the calls; AWS reports them together, in a fixed order per operation.
+// order of the calls; AWS reports them together, in a fixed order for each operation.
 type violations struct {
 	list []string
-	// alone, when set, is reported without the others: AWS resolves the table's
-	// name of an item operation before it looks at the rest.
-	alone []string
-	// oneEnum keeps only the first bad enum, which is what UpdateItem reports.
-	oneEnum, sawEnum bool
 }
 
 func violation(value, path, constraint string) string {
@@ -47,22 +42,33 @@ func (v *violations) null(path string) {
 
 // enum adds a violation unless valid; set is the set as AWS prints it.
 func (v *violations) enum(valid bool, value, path, set string) {
-	if valid || v.oneEnum && v.sawEnum {
-		return
+	if !valid {
+		v.add(value, path, "Member must satisfy enum value set: "+set)
 	}
-	v.sawEnum = true
-	v.add(value, path, "Member must satisfy enum value set: "+set)
+}
+
+// between checks a number in the form of the current layer, without value. max 0 means
+// none.
+func (v *violations) between(path string, value, min, max int64) {
+	if value < min {
+		v.unvalued(path, "Member must have value greater than or equal to "+strconv.FormatInt(min, 10))
+	}
+	if max > 0 && value > max {
+		v.unvalued(path, "Member must have value less than or equal to "+strconv.FormatInt(max, 10))
+	}
 }
 
 func (v *violations) atLeast(value, min int64, path string) {
 	if value < min {
-		v.add(strconv.FormatInt(value, 10), path, "Member must have value greater than or equal to "+strconv.FormatInt(min, 10))
+		constraint := "Member must have value greater than or equal to " + strconv.FormatInt(min, 10)
+		v.add(strconv.FormatInt(value, 10), path, constraint)
 	}
 }
 
 func (v *violations) atMost(value, max int64, path string) {
 	if value > max {
-		v.add(strconv.FormatInt(value, 10), path, "Member must have value less than or equal to "+strconv.FormatInt(max, 10))
+		constraint := "Member must have value less than or equal to " + strconv.FormatInt(max, 10)
+		v.add(strconv.FormatInt(value, 10), path, constraint)
 	}
 }
 
@@ -94,9 +100,6 @@ func (v *violations) name(s string, min int, path string) {
 
 // err returns the aggregated ValidationException, nil when nothing was found.
 func (v *violations) err() *awserr.Error {
-	if len(v.alone) > 0 {
-		return awserr.Constraints(v.alone)
-	}
 	if len(v.list) == 0 {
 		return nil
 	}
@@ -107,7 +110,8 @@ func (v *violations) err() *awserr.Error {
 func isName(s string) bool {
 	for i := range len(s) {
 		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '.' && c != '-' {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (c < '0' || c > '9') && c != '_' && c != '.' && c != '-' {
 			return false
 		}
 	}

@@ -40,7 +40,7 @@ func (m *members) named(list []member, except member) []string {
 
 // mixing makes the checks that AWS makes before it looks at any value: no
 // expressions beside older parameters, no placeholders without expressions.
-func (m *members) mixing(g *grammar) *awserr.Error {
+func (m *members) mixing(g *grammar, l layer) *awserr.Error {
 	var expressions, valued member
 	for _, id := range g.expressions {
 		expressions |= id
@@ -65,7 +65,7 @@ func (m *members) mixing(g *grammar) *awserr.Error {
 				names = append(names, id.String())
 			}
 		}
-		return awserr.ValuesWithoutExpression(names)
+		return l.texts.ValuesWithoutExpression(names)
 	}
 	return nil
 }
@@ -79,10 +79,12 @@ type parsed struct {
 	projection   *expr.Projection
 }
 
+const anyExpression = mUpdateExpression | mConditionExpression | mKeyConditionExpression |
+	mFilterExpression | mProjectionExpression
+
 // parse reads the placeholders and then the expressions, in AWS's order.
-func (m *members) parse() (p parsed, failure *awserr.Error) {
-	const expressions = mUpdateExpression | mConditionExpression | mKeyConditionExpression | mFilterExpression | mProjectionExpression
-	if !m.given(expressions) {
+func (m *members) parse(l layer) (p parsed, failure *awserr.Error) {
+	if !m.given(anyExpression) {
 		if m.given(mAttributesToGet) {
 			p.projection = expr.NewProjection(m.attributesToGet)
 		}
@@ -93,7 +95,13 @@ func (m *members) parse() (p parsed, failure *awserr.Error) {
 		return p, failure
 	}
 	if m.given(mExpressionAttributeValues) && m.badValue != nil {
-		return p, awserr.InvalidExpressionValue(m.badValue, m.badValueKey)
+		return p, l.placeholder(m.badValue, m.badValueKey)
+	}
+	params.Layer = l.texts
+	if l.texts == awserr.Current {
+		if failure := m.emptyExpression(); failure != nil {
+			return p, failure
+		}
 	}
 	if m.given(mUpdateExpression) {
 		if p.update, failure = expr.ParseUpdate(m.update, params); failure != nil {
@@ -121,6 +129,26 @@ func (m *members) parse() (p parsed, failure *awserr.Error) {
 		}
 	}
 	return p, params.Unused()
+}
+
+// emptyExpression finds the first empty expression: the current layer tells it before
+// anything of the others.
+func (m *members) emptyExpression() *awserr.Error {
+	for _, x := range []struct {
+		member member
+		text   string
+	}{
+		{mConditionExpression, m.condition},
+		{mUpdateExpression, m.update},
+		{mKeyConditionExpression, m.keyCondition},
+		{mFilterExpression, m.filter},
+		{mProjectionExpression, m.projection},
+	} {
+		if m.given(x.member) && x.text == "" {
+			return awserr.Expression(x.member.String()).Empty()
+		}
+	}
+	return nil
 }
 
 // givenNames and givenValues return the maps of placeholders, nil when the last

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -48,7 +49,8 @@ func (l *legacyMap) read(r *item.Reader, shape string) error {
 	return r.Map(shape, func(name []byte) error {
 		e := legacyEntry{attribute: string(name)}
 		if !r.Null() {
-			if err := r.StructureIn(shape, func(member []byte) error { return e.read(r, shape, member) }); err != nil {
+			err := r.StructureIn(shape, func(member []byte) error { return e.read(r, shape, member) })
+			if err != nil {
 				return err
 			}
 		}
@@ -175,10 +177,16 @@ func (l *legacyMap) checkNames() *awserr.Error {
 
 const maxAttributeName = 65535
 
-// comparisons checks KeyConditions, QueryFilter or ScanFilter.
+// lacksOperator reports whether a comparison has no operator.
+func (l *legacyMap) lacksOperator() bool {
+	return slices.ContainsFunc(l.entries, func(e legacyEntry) bool { return !e.hasOperator })
+}
+
+// comparisons checks KeyConditions, QueryFilter or ScanFilter. An empty name is none
+// that a filter minds.
 func (l *legacyMap) comparisons() ([]expr.Comparison, *awserr.Error) {
-	if failure := l.checkNames(); failure != nil {
-		return nil, failure
+	if l.tooMany {
+		return nil, awserr.TooManyConditions()
 	}
 	list := make([]expr.Comparison, len(l.entries))
 	for i := range l.entries {
@@ -186,7 +194,10 @@ func (l *legacyMap) comparisons() ([]expr.Comparison, *awserr.Error) {
 		if e.invalid != nil {
 			return nil, e.invalid
 		}
-		op, _ := expr.ComparatorNamed(e.operator)
+		op, known := expr.ComparatorNamed(e.operator)
+		if !known {
+			return nil, awserr.ComparatorUnknown()
+		}
 		list[i] = expr.Comparison{Attribute: e.attribute, Op: op, Values: e.list}
 		if failure := checkArguments(op, e.list); failure != nil {
 			return nil, failure
@@ -262,7 +273,10 @@ func (e *legacyEntry) expectation() (c expr.Comparison, failure *awserr.Error) {
 	case e.hasList && e.hasValue:
 		return c, awserr.ExpectedTwoForms(e.attribute)
 	case e.hasOperator:
-		c.Op, _ = expr.ComparatorNamed(e.operator)
+		var known bool
+		if c.Op, known = expr.ComparatorNamed(e.operator); !known {
+			return c, awserr.ComparatorUnknown()
+		}
 		c.Values = e.list
 		if e.hasValue {
 			c.Values = []item.Value{e.value}
@@ -322,78 +336,36 @@ func (l *legacyMap) updates() (*expr.Update, *awserr.Error) {
 	return expr.NewUpdate(list), nil
 }
 
-// older are the trees of the parameters that expressions replaced.
-type older struct {
-	condition *expr.Condition // Expected, QueryFilter or ScanFilter
-	update    *expr.Update
-	keys      *expr.KeyCondition
-}
-
-// checkConditionalOperator refuses ConditionalOperator where there is nothing to
-// join: of is Expected, QueryFilter or ScanFilter. That one comparison has nothing
-// beside it is said only after the comparison itself was checked.
-func (m *members) checkConditionalOperator(of member) *awserr.Error {
-	if m.given(mConditionalOperator) && (!m.given(of) || len(m.comparisons.entries) == 0) {
+// older checks and builds Expected, QueryFilter or ScanFilter, which is member. The older
+// layer looks at ConditionalOperator here: before the comparisons when there is nothing to
+// join, after them when there is one.
+func (c *checking) older(of member, comparisons func(*legacyMap) ([]expr.Comparison, *awserr.Error)) *awserr.Error {
+	joined := len(c.comparisons.entries)
+	old := c.layer.texts == awserr.Older
+	if old && c.given(mConditionalOperator) && (!c.given(of) || joined == 0) {
 		return awserr.ConditionalOperatorAlone()
 	}
-	return nil
-}
-
-// join makes a condition of checked comparisons.
-func (m *members) join(list []expr.Comparison, failure *awserr.Error) (*expr.Condition, *awserr.Error) {
-	if failure == nil && m.given(mConditionalOperator) && len(m.comparisons.entries) == 1 {
+	if !c.given(of) {
+		return nil
+	}
+	list, failure := comparisons(&c.comparisons)
+	if failure == nil && old && c.given(mConditionalOperator) && joined == 1 {
 		failure = awserr.ConditionalOperatorOfOne()
 	}
-	return expr.NewCondition(list, m.any()), failure
-}
-
-// any reports that comparisons are joined by OR.
-func (m *members) any() bool { return m.given(mConditionalOperator) && m.conditionalOperator == "OR" }
-
-// olderCondition checks and builds Expected.
-func (m *members) olderCondition(o *older) *awserr.Error {
-	if failure := m.checkConditionalOperator(mExpected); failure != nil {
-		return failure
-	}
-	if !m.given(mExpected) {
-		return nil
-	}
-	condition, failure := m.join(m.comparisons.expected())
-	o.condition = condition
-	return failure
-}
-
-// olderFilter checks and builds QueryFilter or ScanFilter.
-func (m *members) olderFilter(o *older, of member) *awserr.Error {
-	if failure := m.checkConditionalOperator(of); failure != nil {
-		return failure
-	}
-	if !m.given(of) {
-		return nil
-	}
-	condition, failure := m.join(m.comparisons.comparisons())
-	o.condition = condition
-	return failure
-}
-
-// olderUpdate checks and builds AttributeUpdates.
-func (m *members) olderUpdate(o *older) (failure *awserr.Error) {
-	if m.given(mAttributeUpdates) {
-		o.update, failure = m.attributeUpdates.updates()
-	}
+	c.comparison = expr.NewCondition(list, c.given(mConditionalOperator) && c.conditionalOperator == "OR")
 	return failure
 }
 
 // olderKeys checks and builds KeyConditions.
-func (m *members) olderKeys(o *older) *awserr.Error {
-	if !m.given(mKeyConditions) {
-		return nil
+func (m *members) olderKeys() (*expr.KeyCondition, *awserr.Error) {
+	if failure := m.keyConditions.checkNames(); failure != nil {
+		return nil, failure
 	}
 	list, failure := m.keyConditions.comparisons()
-	if failure == nil {
-		o.keys, failure = expr.NewKeyCondition(list)
+	if failure != nil {
+		return nil, failure
 	}
-	return failure
+	return expr.NewKeyCondition(list)
 }
 
 // checkToGet checks AttributesToGet, whose names must differ.

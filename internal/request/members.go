@@ -56,19 +56,37 @@ var memberNames = [...]string{
 
 func (m member) String() string { return memberNames[bits.TrailingZeros32(uint32(m))] }
 
-var memberByName = func() map[string]member {
-	byName := make(map[string]member, len(memberNames))
+// membersByLength has the members by the length of their names, which leaves few to
+// compare: this is faster than a map.
+var membersByLength = func() (byLength [longestMember + 1][]member) {
 	for i, name := range memberNames {
-		byName[name] = 1 << i
+		byLength[len(name)] = append(byLength[len(name)], 1<<i)
 	}
-	return byName
+	return byLength
 }()
+
+const longestMember = len("ReturnValuesOnConditionCheckFailure")
+
+// memberNamed returns 0 for a name that is none.
+func memberNamed(name []byte) member {
+	if len(name) > longestMember {
+		return 0
+	}
+	for _, id := range membersByLength[len(name)] {
+		if id.String() == string(name) {
+			return id
+		}
+	}
+	return 0
+}
 
 // members are the parameters of one item operation (or of one table's part of
 // BatchGetItem) as they came, before any check but that of their types.
 type members struct {
 	takes member // what the operation knows; AWS ignores everything else
 	has   member // what was there and not null
+	// touched is what was there at all.
+	touched member
 
 	tableName, indexName                                string
 	returnValues, capacity, metrics, onFailure          string
@@ -97,10 +115,11 @@ func (m *members) decode(body []byte) error { return decode(body, m.read) }
 // read consumes one member. As with every JSON parser, the last of two members
 // of one name counts.
 func (m *members) read(r *item.Reader, name []byte) error {
-	id := memberByName[string(name)]
+	id := memberNamed(name)
 	if id&m.takes == 0 {
 		return r.Skip()
 	}
+	m.touched |= id
 	if r.Null() {
 		m.has &^= id
 		switch id {

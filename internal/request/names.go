@@ -10,30 +10,23 @@ import (
 
 const maxARN = 1024
 
-// itemTable checks TableName of an item operation, which may be a table's ARN.
-// AWS asks a length of 1 here, and reports an empty or badly written name alone.
-func (c *Common) itemTable(v *violations, present bool, name string) *awserr.Error {
+// itemTable takes over TableName of an item operation, which may be a table's ARN;
+// plain checks a name that is none.
+func (c *Common) itemTable(v *violations, name string, plain func(v *violations, name string)) *awserr.Error {
 	c.Requested, c.TableName = name, name
-	switch {
-	case !present:
-		v.null("tableName")
-	case strings.HasPrefix(name, "arn:"):
-		if len(name) > maxARN {
-			v.text(name, 1, maxARN, "tableName")
-			return nil
-		}
-		_, table, ok := parseTableARN(name)
-		if !ok {
-			return awserr.InvalidTableARN(name)
-		}
-		c.TableName = table
-	case name == "":
-		v.alone = append(v.alone, violation("", "tableName", "Member must have length greater than or equal to 1"))
-	case !isName(name):
-		v.alone = append(v.alone, violation(name, "tableName", namePattern))
-	default:
-		v.text(name, 1, 255, "tableName")
+	if !strings.HasPrefix(name, "arn:") {
+		plain(v, name)
+		return nil
 	}
+	if len(name) > maxARN {
+		v.text(name, 1, maxARN, "tableName")
+		return nil
+	}
+	_, table, ok := parseTableARN(name)
+	if !ok {
+		return awserr.InvalidTableARN(name)
+	}
+	c.TableName = table
 	return nil
 }
 

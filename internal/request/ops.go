@@ -1,8 +1,7 @@
-// Package request holds the operations of the DynamoDB API as values: decoding
-// from the wire and every check that needs no state, in AWS's order.
 package request
 
 import (
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/expr"
 	"github.com/millstreamdb/millstream/internal/item"
 )
@@ -33,6 +32,9 @@ type Common struct {
 	TableName              string
 	Requested              string
 	ReturnConsumedCapacity ReturnConsumedCapacity
+	// Late is an error of the request that AWS finds only when it has found the table: an
+	// attribute value without a member. nil: none.
+	Late *awserr.Error
 }
 
 type PutItem struct {

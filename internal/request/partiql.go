@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
@@ -12,7 +13,7 @@ import (
 // PartiQL: the statements are texts here, and values for their parameters.
 
 const (
-	maxStatement         = 8192
+	maxStatement         = 8192 // characters
 	maxNextToken         = 32768
 	MaxBatchStatements   = 25
 	maxStatementElements = 16384 // parameters: more than a statement can have marks
@@ -89,6 +90,9 @@ func (w *wireStatement) read(r *item.Reader, member string) (ok bool, err error)
 		}
 		err = r.Array(func(int) error {
 			v, invalid, err := r.Value()
+			if invalid != nil && r.Deepest() == item.MaxDepth+1 && invalid.Message == awserr.NestingTooDeep().Message {
+				invalid = awserr.ResultTooDeep() // one level too many is found when the item is made
+			}
 			if w.Invalid == nil {
 				w.Invalid = invalid
 			}
@@ -114,17 +118,16 @@ func (w *wireStatement) read(r *item.Reader, member string) (ok bool, err error)
 }
 
 func (w *wireStatement) check(v *violations, path string) {
+	if w.hasOnFailure {
+		w.ReturnOldOnConditionFailure = onFailureOf(v, w.onFailure, path)
+	}
 	if !w.given {
 		v.null(path + "statement")
 	} else {
-		v.text(w.Text, 1, maxStatement, path+"statement")
+		v.length(utf8.RuneCountInString(w.Text), 1, maxStatement, path+"statement", func() string { return w.Text })
 	}
 	if w.hasParameters && w.parameterCount == 0 {
-		v.add("[]", path+"parameters", "Member must have length greater than or equal to 1")
-	}
-	if w.hasOnFailure {
-		v.enum(w.onFailure == "ALL_OLD" || w.onFailure == "NONE", w.onFailure, path+"returnValuesOnConditionCheckFailure", onFailureSet)
-		w.ReturnOldOnConditionFailure = w.onFailure == "ALL_OLD"
+		v.add("[]", path+"parameters", notEmpty)
 	}
 }
 
@@ -134,7 +137,7 @@ func DecodeExecuteStatement(body []byte) (*ExecuteStatement, error) {
 	var capacity, token optionalText
 	var limit int64
 	hasLimit := false
-	err := decode(body, func(r *item.Reader, name []byte) error {
+	_, err := decodeFor(layers[opPartiQL], body, func(r *item.Reader, name []byte) error {
 		switch string(name) {
 		case "ReturnConsumedCapacity":
 			return capacity.read(r)
@@ -159,7 +162,7 @@ func DecodeExecuteStatement(body []byte) (*ExecuteStatement, error) {
 	op := new(ExecuteStatement)
 	w.check(&v, "")
 	if capacity.given {
-		op.ReturnConsumedCapacity = capacityNamed(&v, capacity.s)
+		op.ReturnConsumedCapacity = capacityOf(&v, capacity.s)
 	}
 	if token.given {
 		v.text(token.s, 1, maxNextToken, "nextToken")
@@ -196,7 +199,7 @@ type statementList struct {
 }
 
 func (l *statementList) decode(body []byte, member, shape string) error {
-	return decode(body, func(r *item.Reader, name []byte) error {
+	_, err := decodeFor(layers[opPartiQL], body, func(r *item.Reader, name []byte) error {
 		switch string(name) {
 		case "ReturnConsumedCapacity":
 			return l.capacity.read(r)
@@ -229,6 +232,7 @@ func (l *statementList) decode(body []byte, member, shape string) error {
 		}
 		return r.Skip()
 	})
+	return err
 }
 
 func (l *statementList) check(v *violations, member string, most int) {
@@ -264,7 +268,7 @@ func DecodeBatchExecuteStatement(body []byte) (*BatchExecuteStatement, error) {
 	var v violations
 	op := new(BatchExecuteStatement)
 	if l.capacity.given {
-		op.ReturnConsumedCapacity = capacityNamed(&v, l.capacity.s)
+		op.ReturnConsumedCapacity = capacityOf(&v, l.capacity.s)
 	}
 	l.check(&v, "statements", MaxBatchStatements)
 	if failure := v.err(); failure != nil {
@@ -285,10 +289,10 @@ func DecodeExecuteTransaction(body []byte) (*ExecuteTransaction, error) {
 	if l.token.given {
 		v.text(l.token.s, 1, maxToken, "clientRequestToken")
 	}
-	if l.capacity.given {
-		op.ReturnConsumedCapacity = capacityNamed(&v, l.capacity.s)
-	}
 	l.check(&v, "transactStatements", MaxTransactItems)
+	if l.capacity.given {
+		op.ReturnConsumedCapacity = capacityOf(&v, l.capacity.s)
+	}
 	if failure := v.err(); failure != nil {
 		return nil, failure
 	}

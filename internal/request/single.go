@@ -4,169 +4,96 @@ import (
 	"cmp"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
-	"github.com/millstreamdb/millstream/internal/schema"
-)
-
-const (
-	writeMembers = mTableName | mReturnValues | mReturnConsumedCapacity | mReturnItemCollectionMetrics |
-		mReturnValuesOnConditionCheckFailure | mExpressionAttributeNames | mExpressionAttributeValues |
-		mConditionExpression | mExpected | mConditionalOperator
-	putMembers    = writeMembers | mItem
-	deleteMembers = writeMembers | mKey
-	updateMembers = writeMembers | mKey | mUpdateExpression | mAttributeUpdates
-	getMembers    = mTableName | mKey | mReturnConsumedCapacity | mConsistentRead |
-		mExpressionAttributeNames | mProjectionExpression | mAttributesToGet
 )
 
 // DecodePutItem decodes and checks a PutItem request.
 func DecodePutItem(body []byte) (*PutItem, error) {
-	m := members{takes: putMembers}
-	if err := m.decode(body); err != nil {
+	c, err := checked(opPutItem, body)
+	if err != nil {
 		return nil, err
 	}
-	op := new(PutItem)
-	if failure := op.check(&m); failure != nil {
-		return nil, failure
-	}
-	return op, nil
-}
-
-func (op *PutItem) check(m *members) *awserr.Error {
-	var v violations
-	op.ReturnConsumedCapacity = m.checkCapacity(&v)
-	badName := op.itemTable(&v, m.given(mTableName), m.tableName)
-	if !m.given(mItem) {
-		v.null("item")
-	}
-	m.checkOperator(&v)
-	m.comparisons.checkComparators(&v, "expected", false)
-	op.ReturnValues = m.checkReturnValues(&v)
-	op.ReturnItemCollectionMetrics = m.checkMetrics(&v)
-	op.ReturnOldOnConditionFailure = m.checkOnFailure(&v)
-	if failure := firstOf(v.err(), badName, m.mixing(&putGrammar), m.item.invalid); failure != nil {
-		return failure
-	}
-	if op.ReturnValues > ReturnAllOld {
-		return awserr.ReturnValuesNotAllowed()
-	}
-	if m.item.item.Size() > schema.MaxItemSize {
-		return awserr.ItemTooLarge()
-	}
-	var o older
-	if failure := m.olderCondition(&o); failure != nil {
-		return failure
-	}
-	p, failure := m.parse()
-	op.Item, op.Condition = m.item.item, cmp.Or(p.condition, o.condition)
-	return failure
+	defer c.release()
+	return &PutItem{
+		Common:                      c.common(),
+		Item:                        c.item.item,
+		Condition:                   cmp.Or(c.parsed.condition, c.comparison),
+		ReturnValues:                c.returned(),
+		ReturnItemCollectionMetrics: c.wantsMetrics(),
+		ReturnOldOnConditionFailure: c.wantsOld(),
+	}, nil
 }
 
 // DecodeDeleteItem decodes and checks a DeleteItem request.
 func DecodeDeleteItem(body []byte) (*DeleteItem, error) {
-	m := members{takes: deleteMembers}
-	if err := m.decode(body); err != nil {
+	c, err := checked(opDeleteItem, body)
+	if err != nil {
 		return nil, err
 	}
-	op := new(DeleteItem)
-	if failure := op.check(&m); failure != nil {
-		return nil, failure
-	}
-	return op, nil
-}
-
-func (op *DeleteItem) check(m *members) *awserr.Error {
-	var v violations
-	op.ReturnConsumedCapacity = m.checkCapacity(&v)
-	badName := op.itemTable(&v, m.given(mTableName), m.tableName)
-	m.checkOperator(&v)
-	m.comparisons.checkComparators(&v, "expected", false)
-	op.ReturnValues = m.checkReturnValues(&v)
-	op.ReturnItemCollectionMetrics = m.checkMetrics(&v)
-	op.ReturnOldOnConditionFailure = m.checkOnFailure(&v)
-	if !m.given(mKey) {
-		v.null("key")
-	}
-	if failure := firstOf(v.err(), badName, m.mixing(&putGrammar), m.key.invalid); failure != nil {
-		return failure
-	}
-	if op.ReturnValues > ReturnAllOld {
-		return awserr.ReturnValuesNotAllowed()
-	}
-	var o older
-	if failure := m.olderCondition(&o); failure != nil {
-		return failure
-	}
-	p, failure := m.parse()
-	op.Key, op.Condition = m.key.item, cmp.Or(p.condition, o.condition)
-	return failure
+	defer c.release()
+	return &DeleteItem{
+		Common:                      c.common(),
+		Key:                         c.key.item,
+		Condition:                   cmp.Or(c.parsed.condition, c.comparison),
+		ReturnValues:                c.returned(),
+		ReturnItemCollectionMetrics: c.wantsMetrics(),
+		ReturnOldOnConditionFailure: c.wantsOld(),
+	}, nil
 }
 
 // DecodeUpdateItem decodes and checks an UpdateItem request.
 func DecodeUpdateItem(body []byte) (*UpdateItem, error) {
-	m := members{takes: updateMembers}
-	if err := m.decode(body); err != nil {
+	c, err := checked(opUpdateItem, body)
+	if err != nil {
 		return nil, err
 	}
-	op := new(UpdateItem)
-	if failure := op.check(&m); failure != nil {
-		return nil, failure
-	}
-	return op, nil
-}
-
-func (op *UpdateItem) check(m *members) *awserr.Error {
-	v := violations{oneEnum: true}
-	op.ReturnConsumedCapacity = m.checkCapacity(&v)
-	badName := op.itemTable(&v, m.given(mTableName), m.tableName)
-	op.ReturnItemCollectionMetrics = m.checkMetrics(&v)
-	op.ReturnValues = m.checkReturnValues(&v)
-	op.ReturnOldOnConditionFailure = m.checkOnFailure(&v)
-	if !m.given(mKey) {
-		v.null("key")
-	}
-	m.checkOperator(&v)
-	m.comparisons.checkComparators(&v, "expected", false)
-	m.attributeUpdates.checkActions(&v, "attributeUpdates")
-	if failure := firstOf(v.err(), badName, m.mixing(&updateGrammar), m.key.invalid); failure != nil {
-		return failure
-	}
-	var o older
-	if failure := firstOf(m.olderUpdate(&o), m.olderCondition(&o)); failure != nil {
-		return failure
-	}
-	p, failure := m.parse()
-	op.Key, op.Update, op.Condition = m.key.item, cmp.Or(p.update, o.update), cmp.Or(p.condition, o.condition)
-	return failure
+	defer c.release()
+	return &UpdateItem{
+		Common:                      c.common(),
+		Key:                         c.key.item,
+		Update:                      cmp.Or(c.parsed.update, c.changes),
+		Condition:                   cmp.Or(c.parsed.condition, c.comparison),
+		ReturnValues:                c.returned(),
+		ReturnItemCollectionMetrics: c.wantsMetrics(),
+		ReturnOldOnConditionFailure: c.wantsOld(),
+	}, nil
 }
 
 // DecodeGetItem decodes and checks a GetItem request.
 func DecodeGetItem(body []byte) (*GetItem, error) {
-	m := members{takes: getMembers}
-	if err := m.decode(body); err != nil {
+	c, err := checked(opGetItem, body)
+	if err != nil {
 		return nil, err
 	}
-	op := new(GetItem)
-	if failure := op.check(&m); failure != nil {
-		return nil, failure
-	}
-	return op, nil
+	defer c.release()
+	return &GetItem{
+		Common:         c.common(),
+		Key:            c.key.item,
+		Projection:     c.parsed.projection,
+		ConsistentRead: c.given(mConsistentRead) && c.consistentRead,
+	}, nil
 }
 
-func (op *GetItem) check(m *members) *awserr.Error {
-	var v violations
-	op.ReturnConsumedCapacity = m.checkCapacity(&v)
-	m.checkAttributesToGet(&v, "attributesToGet")
-	badName := op.itemTable(&v, m.given(mTableName), m.tableName)
-	if !m.given(mKey) {
-		v.null("key")
+// What the checks have found to be right.
+
+func (c *checking) common() Common {
+	c.Late = c.late
+	return c.Common
+}
+
+func (c *checking) returned() ReturnValues {
+	if !c.given(mReturnValues) {
+		return ReturnNone
 	}
-	if failure := firstOf(v.err(), badName, m.mixing(&getGrammar), m.key.invalid, m.checkToGet()); failure != nil {
-		return failure
-	}
-	p, failure := m.parse()
-	op.Key, op.Projection = m.key.item, p.projection
-	op.ConsistentRead = m.given(mConsistentRead) && m.consistentRead
-	return failure
+	rv, _ := returnValuesNamed(c.returnValues)
+	return rv
+}
+
+func (c *checking) wantsMetrics() bool {
+	return c.given(mReturnItemCollectionMetrics) && c.metrics == "SIZE"
+}
+
+func (c *checking) wantsOld() bool {
+	return c.given(mReturnValuesOnConditionCheckFailure) && c.onFailure == "ALL_OLD"
 }
 
 // firstOf returns the first error that is one.

@@ -79,8 +79,8 @@ type transaction[T any] struct {
 	parts []T
 }
 
-func (t *transaction[T]) decode(body []byte, part func(r *item.Reader, dst *T) error) error {
-	return decode(body, func(r *item.Reader, name []byte) error {
+func (t *transaction[T]) decode(op operation, body []byte, part func(r *item.Reader, dst *T) error) error {
+	_, err := decodeFor(layers[op], body, func(r *item.Reader, name []byte) error {
 		switch string(name) {
 		case "ReturnConsumedCapacity":
 			return t.capacity.read(r)
@@ -106,6 +106,7 @@ func (t *transaction[T]) decode(body []byte, part func(r *item.Reader, dst *T) e
 		}
 		return r.Skip()
 	})
+	return err
 }
 
 func (t *transaction[T]) checkLength(v *violations) {
@@ -121,22 +122,21 @@ func (t *transaction[T]) checkLength(v *violations) {
 	})
 }
 
-// transactTable checks TableName of an action, whose violations stand beside the
-// others of the request.
-func (c *Common) transactTable(v *violations, m *members, path string) *awserr.Error {
-	name := m.tableName
+// transactTable checks TableName of an action, whose violations stand beside those of
+// the other actions: lengths, then the pattern.
+func (c *Common) transactTable(v *violations, name, path string) *awserr.Error {
 	c.Requested, c.TableName = name, name
-	switch {
-	case !m.given(mTableName):
-		v.null(path)
-	case strings.HasPrefix(name, "arn:") && len(name) <= maxARN:
+	if strings.HasPrefix(name, "arn:") && len(name) <= maxARN {
 		_, table, ok := parseTableARN(name)
 		if !ok {
 			return awserr.InvalidTableARN(name)
 		}
 		c.TableName = table
-	default:
-		v.name(name, 1, path)
+		return nil
+	}
+	v.text(name, 3, 255, path)
+	if !isName(name) {
+		v.add(name, path, namePattern)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func lowerFirst(name string) string { return strings.ToLower(name[:1]) + name[1:
 // them.
 func DecodeTransactWriteItems(body []byte) (*TransactWriteItems, error) {
 	var t transaction[transactPart]
-	err := t.decode(body, func(r *item.Reader, part *transactPart) error { return part.read(r) })
+	err := t.decode(opTransactWriteItems, body, func(r *item.Reader, part *transactPart) error { return part.read(r) })
 	if err != nil {
 		return nil, err
 	}
@@ -163,37 +163,47 @@ func DecodeTransactWriteItems(body []byte) (*TransactWriteItems, error) {
 }
 
 func (op *TransactWriteItems) check(t *transaction[transactPart]) *awserr.Error {
-	var v violations
-	if t.token.given {
-		v.text(t.token.s, 1, maxToken, "clientRequestToken")
-	}
-	if t.capacity.given {
-		op.ReturnConsumedCapacity = capacityNamed(&v, t.capacity.s)
-	}
-	if t.metrics.given {
-		op.ReturnItemCollectionMetrics = metricsNamed(&v, t.metrics.s)
-	}
-	t.checkLength(&v)
+	l := layers[opTransactWriteItems]
 	op.Writes = make([]TransactWrite, len(t.parts))
-	var badName *awserr.Error
+	var shape violations
+	t.checkLength(&shape)
 	for i := range t.parts {
 		for action, m := range t.parts[i] {
 			if m != nil {
-				badName = firstOf(badName, op.Writes[i].checkMembers(&v, TransactAction(action), m, elementPath(i)))
+				op.Writes[i].checkMembers(&shape, TransactAction(action), m, elementPath(i))
 			}
 		}
 	}
-	if failure := firstOf(v.err(), badName); failure != nil {
+	if t.token.given {
+		shape.text(t.token.s, 1, maxToken, "clientRequestToken")
+	}
+	if t.capacity.given {
+		op.ReturnConsumedCapacity = capacityOf(&shape, t.capacity.s)
+	}
+	if t.metrics.given {
+		op.ReturnItemCollectionMetrics = metricsOf(&shape, t.metrics.s)
+	}
+	if failure := shape.err(); failure != nil {
+		return failure
+	}
+	var names violations
+	var badARN *awserr.Error
+	for i := range t.parts {
+		m, failure := t.parts[i].action()
+		if failure != nil {
+			return failure
+		}
+		path := elementPath(i) + transactActions[op.Writes[i].Action].path + ".tableName"
+		badARN = firstOf(badARN, op.Writes[i].transactTable(&names, m.tableName, path))
+	}
+	if failure := firstOf(names.err(), badARN); failure != nil {
 		return failure
 	}
 	size := 0
 	digest := sha256.New()
 	for i := range t.parts {
-		m, failure := t.parts[i].action()
-		if failure == nil {
-			failure = op.Writes[i].take(m)
-		}
-		if failure != nil {
+		m, _ := t.parts[i].action()
+		if failure := op.Writes[i].take(m, l); failure != nil {
 			return failure
 		}
 		size += m.payload()
@@ -212,20 +222,20 @@ func (op *TransactWriteItems) check(t *transaction[transactPart]) *awserr.Error 
 }
 
 // checkMembers checks the constraints of an action's shape.
-func (w *TransactWrite) checkMembers(v *violations, action TransactAction, m *members, path string) *awserr.Error {
+func (w *TransactWrite) checkMembers(v *violations, action TransactAction, m *members, path string) {
 	path += transactActions[action].path + "."
 	w.Action = action
-	badName := w.transactTable(v, m, path+"tableName")
+	if !m.given(mTableName) {
+		v.null(path + "tableName")
+	}
 	for _, id := range transactActions[action].required {
 		if !m.given(id) {
 			v.null(path + lowerFirst(id.String()))
 		}
 	}
 	if m.given(mReturnValuesOnConditionCheckFailure) {
-		w.ReturnOldOnConditionFailure = m.onFailure == "ALL_OLD"
-		v.enum(w.ReturnOldOnConditionFailure || m.onFailure == "NONE", m.onFailure, path+"returnValuesOnConditionCheckFailure", onFailureSet)
+		w.ReturnOldOnConditionFailure = onFailureOf(v, m.onFailure, path)
 	}
-	return badName
 }
 
 // action returns the one action of an element.
@@ -247,18 +257,24 @@ func (part *transactPart) action() (*members, *awserr.Error) {
 }
 
 // take takes over an action's values and expressions. Unlike single writes,
-// actions may have placeholders without an expression.
-func (w *TransactWrite) take(m *members) *awserr.Error {
-	if failure := firstOf(m.item.invalid, m.key.invalid); failure != nil {
+// actions may have placeholders without an expression. A key that nests very deep is
+// told after what is wrong with the expressions.
+func (w *TransactWrite) take(m *members, l layer) *awserr.Error {
+	if failure := m.item.invalid; failure != nil {
+		return failure
+	}
+	if failure := m.key.invalid; failure != nil && !m.key.abyss {
 		return failure
 	}
 	w.Item, w.Key = m.item.item, m.key.item
-	if w.Action == TransactPut && w.Item.Size() > schema.MaxItemSize {
-		return awserr.ItemTooLarge()
+	if w.Action == TransactPut {
+		if failure := tooLarge(&m.item); failure != nil {
+			return failure
+		}
 	}
-	p, failure := m.parse()
+	p, failure := m.parse(l)
 	w.Update, w.Condition = p.update, p.condition
-	return failure
+	return firstOf(failure, m.key.invalid)
 }
 
 // payload is what an action counts against the limit of a transaction: what it
@@ -314,7 +330,7 @@ func (m *members) digest(h hash.Hash, w *TransactWrite) {
 // DecodeTransactGetItems decodes and checks a TransactGetItems request.
 func DecodeTransactGetItems(body []byte) (*TransactGetItems, error) {
 	var t transaction[*members]
-	err := t.decode(body, func(r *item.Reader, get **members) error {
+	err := t.decode(opTransactGetItems, body, func(r *item.Reader, get **members) error {
 		if r.Null() {
 			return nil
 		}
@@ -336,32 +352,37 @@ func DecodeTransactGetItems(body []byte) (*TransactGetItems, error) {
 }
 
 func (op *TransactGetItems) check(t *transaction[*members]) *awserr.Error {
-	var v violations
-	if t.capacity.given {
-		op.ReturnConsumedCapacity = capacityNamed(&v, t.capacity.s)
-	}
-	t.checkLength(&v)
+	l := layers[opTransactGetItems]
 	op.Gets = make([]TransactGet, len(t.parts))
-	var badName *awserr.Error
+	var shape, names violations
+	var badARN *awserr.Error
+	t.checkLength(&shape)
 	for i, m := range t.parts {
 		path := elementPath(i) + "get"
 		if m == nil {
-			v.null(path)
+			shape.null(path)
 			continue
 		}
-		badName = firstOf(badName, op.Gets[i].transactTable(&v, m, path+".tableName"))
+		if !m.given(mTableName) {
+			shape.null(path + ".tableName")
+		} else {
+			badARN = firstOf(badARN, op.Gets[i].transactTable(&names, m.tableName, path+".tableName"))
+		}
 		if !m.given(mKey) {
-			v.null(path + ".key")
+			shape.null(path + ".key")
 		}
 	}
-	if failure := firstOf(v.err(), badName); failure != nil {
+	if t.capacity.given {
+		op.ReturnConsumedCapacity = capacityOf(&shape, t.capacity.s)
+	}
+	if failure := firstOf(shape.err(), names.err(), badARN); failure != nil {
 		return failure
 	}
 	for i, m := range t.parts {
 		if m.key.invalid != nil {
 			return m.key.invalid
 		}
-		p, failure := m.parse()
+		p, failure := m.parse(l)
 		if failure != nil {
 			return failure
 		}

@@ -66,7 +66,7 @@ func TestTransactConstraints(t *testing.T) {
 		{"TransactWriteItems", transactWrite(`{"Delete":{"TableName":"abc","Key":{},"ReturnValuesOnConditionCheckFailure":"none"}}`),
 			one + "Value 'none' at 'transactItems.1.member.delete.returnValuesOnConditionCheckFailure' failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]"},
 		{"TransactGetItems", `{"TransactItems":[{}]}`, one + "Value null at 'transactItems.1.member.get'" + null},
-		{"TransactGetItems", `{"TransactItems":[{"Get":{}}],"ReturnConsumedCapacity":"x"}`, validation + "3 validation errors detected: " + capacity + "; Value null at 'transactItems.1.member.get.tableName'" + null + "; Value null at 'transactItems.1.member.get.key'" + null},
+		{"TransactGetItems", `{"TransactItems":[{"Get":{}}],"ReturnConsumedCapacity":"x"}`, validation + "3 validation errors detected: Value null at 'transactItems.1.member.get.tableName'" + null + "; Value null at 'transactItems.1.member.get.key'" + null + "; " + capacity},
 		{"TransactGetItems", `{"TransactItems":[]}`, one + "Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1"},
 	})
 }

@@ -40,17 +40,17 @@ func TestPutItemValue(t *testing.T) {
 }
 
 func TestLastOfRepeatedMembersCounts(t *testing.T) {
-	op, err := DecodeGetItem([]byte(`{"TableName":"a","TableName":"b","Key":null,"Key":{"id":{"S":"x"}},"ConsistentRead":true,"ConsistentRead":null}`))
+	op, err := DecodeGetItem([]byte(`{"TableName":"abc","TableName":"bcd","Key":null,"Key":{"id":{"S":"x"}},"ConsistentRead":true,"ConsistentRead":null}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if op.TableName != "b" || op.ConsistentRead || op.Key.Len() != 1 {
+	if op.TableName != "bcd" || op.ConsistentRead || op.Key.Len() != 1 {
 		t.Errorf("got %+v", op)
 	}
 }
 
 func TestQueryValue(t *testing.T) {
-	op, err := DecodeQuery([]byte(`{"TableName":"a","IndexName":"byX","KeyConditionExpression":"id = :a","ExpressionAttributeValues":{":a":{"S":"x"}},
+	op, err := DecodeQuery([]byte(`{"TableName":"abc","IndexName":"byX","KeyConditionExpression":"id = :a","ExpressionAttributeValues":{":a":{"S":"x"}},
 		"Limit":7,"ScanIndexForward":false,"ConsistentRead":true,"ExclusiveStartKey":{"id":{"S":"y"}},"Select":"COUNT"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -59,17 +59,17 @@ func TestQueryValue(t *testing.T) {
 		op.ExclusiveStartKey.Len() != 1 || len(op.KeyCondition.Conditions) != 1 {
 		t.Errorf("got %+v", op)
 	}
-	if op, err = DecodeQuery([]byte(`{"TableName":"a","KeyConditionExpression":"id = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`)); err != nil || op.Descending || op.ExclusiveStartKey != nil {
+	if op, err = DecodeQuery([]byte(`{"TableName":"abc","KeyConditionExpression":"id = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`)); err != nil || op.Descending || op.ExclusiveStartKey != nil {
 		t.Errorf("got %+v, %v", op, err)
 	}
 }
 
 func TestAttributesToGetNamesAreLiteral(t *testing.T) {
-	op, err := DecodeGetItem([]byte(`{"TableName":"a","Key":{"id":{"S":"x"}},"AttributesToGet":["a.b","size"]}`))
+	op, err := DecodeGetItem([]byte(`{"TableName":"abc","Key":{"id":{"S":"x"}},"AttributesToGet":["a.b","size"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	put, err := DecodePutItem([]byte(`{"TableName":"a","Item":{"a.b":{"S":"1"},"a":{"M":{"b":{"S":"2"}}},"size":{"N":"3"}}}`))
+	put, err := DecodePutItem([]byte(`{"TableName":"abc","Item":{"a.b":{"S":"1"},"a":{"M":{"b":{"S":"2"}}},"size":{"N":"3"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

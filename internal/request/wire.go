@@ -15,23 +15,31 @@ var readers = sync.Pool{New: func() any { return new(item.Reader) }}
 // JSON anywhere wins over a member of the wrong type, as AWS parses before it
 // looks.
 func decode(body []byte, field func(r *item.Reader, name []byte) error) error {
+	_, err := decodeFor(older, body, field)
+	return err
+}
+
+// decodeFor is decode with the texts of a layer; strange reports that the current
+// layer could not read the body (see item.Reader.Strange).
+func decodeFor(l layer, body []byte, field func(r *item.Reader, name []byte) error) (strange bool, err error) {
 	r := readers.Get().(*item.Reader)
 	defer func() {
 		r.Reset(nil)
 		readers.Put(r)
 	}()
 	r.Reset(body)
+	r.SetLayer(l.texts)
 	if r.Kind() != item.KindObject {
-		return item.ErrSyntax
+		return false, item.ErrSyntax
 	}
-	err := r.Object(func(name []byte) error { return field(r, name) })
+	err = r.Object(func(name []byte) error { return field(r, name) })
 	if err == nil {
 		err = r.End()
 	}
 	if err != nil && !item.Valid(body) {
-		return item.ErrSyntax
+		return false, item.ErrSyntax
 	}
-	return err
+	return r.Strange(), err
 }
 
 func readString(r *item.Reader, dst *string) error {
@@ -65,7 +73,9 @@ func readParameterized(r *item.Reader, read func() error) error {
 	case item.KindArray, item.KindObject, item.KindInvalid:
 		return read()
 	}
-	return awserr.Serialization("class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class (sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader 'bootstrap')")
+	const class = "sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl"
+	return awserr.Serialization("class " + class + " cannot be cast to class java.lang.Class (" + class +
+		" and java.lang.Class are in module java.base of loader 'bootstrap')")
 }
 
 // Elements of a list or map past these numbers are checked for their type and
@@ -98,9 +108,11 @@ func readStrings(r *item.Reader, dst *[]string) error {
 type attributes struct {
 	item    item.Item
 	invalid *awserr.Error
+	abyss   bool // it nests deeper than the current layer reads
 }
 
 func (a *attributes) read(r *item.Reader) (err error) {
 	a.item, a.invalid, err = r.Item()
+	a.abyss = r.Deepest() > item.StrangeDepth
 	return err
 }

@@ -30,7 +30,10 @@ func (db *DB) writeSingle(ctx context.Context, scope schema.Scope, w single) (re
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	e := w.check(d)
+	e := w.common.Late
+	if e == nil {
+		e = w.check(d)
+	}
 	if e == nil {
 		e = checkCondition(d, w.condition)
 	}

@@ -1,0 +1,299 @@
+package request
+
+import (
+	"sync"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/expr"
+)
+
+// The checks of each operation in AWS's order. What stands in one stage is told
+// together, in the stage's order; a stage is reached when those before it found nothing.
+// An operation of the current layer has the older layer's table as well, for the
+// requests that the current one cannot read and hands over whole.
+
+// A check notes what it finds in c.
+type check func(c *checking)
+
+type stage struct {
+	form   form
+	checks []check
+}
+
+func together(checks ...check) stage { return stage{checks: checks} }
+func alone(c check) stage            { return together(c) }
+func uncounted(c check) stage        { return stage{bare, []check{c}} }
+func counting(checks ...check) stage { return stage{counted, checks} }
+
+// An itemOperation is an operation with the members of one request, checked by tables.
+type itemOperation struct {
+	takes   member
+	grammar *grammar
+	// comparing is the member with comparisons, which ConditionalOperator joins: Expected,
+	// QueryFilter or ScanFilter.
+	comparing member
+	// unreadable reports what the current layer hands to the older one beside values.
+	unreadable func(c *checking) bool
+	current    []stage
+	older      []stage
+}
+
+var itemOperations = [...]itemOperation{
+	opPutItem: {
+		takes: writeMembers | mItem, grammar: &putGrammar, comparing: mExpected,
+		current: []stage{
+			alone(emptyTable),
+			together(tableLength, capacity, returnValues, metrics, onFailure, itemGiven, onlyOld),
+			alone(mixing),
+			alone(conditionalOperator),
+			alone(values),
+			alone(expected),
+			alone(expressions),
+		},
+		older: []stage{
+			together(capacity, tableOlder, itemGiven, operatorOlder, expectedOperators, returnValuesOlder, metrics, onFailure),
+			alone(mixing),
+			alone(ownValues),
+			alone(onlyOld),
+			alone(expected),
+			alone(expressions),
+		},
+	},
+	opDeleteItem: {
+		takes: writeMembers | mKey, grammar: &putGrammar, comparing: mExpected,
+		current: []stage{
+			alone(keyGiven),
+			alone(emptyTable),
+			together(tableLength, capacity, returnValues, metrics, onFailure, onlyOld),
+			alone(mixing),
+			alone(conditionalOperator),
+			alone(values),
+			alone(expected),
+			alone(expressions),
+		},
+		older: []stage{
+			together(capacity, tableOlder, operatorOlder, expectedOperators, returnValuesOlder, metrics, onFailure, keyGiven),
+			alone(mixing),
+			alone(ownValues),
+			alone(onlyOld),
+			alone(expected),
+			alone(expressions),
+		},
+	},
+	opUpdateItem: {
+		takes: writeMembers | mKey | mUpdateExpression | mAttributeUpdates, grammar: &updateGrammar, comparing: mExpected,
+		unreadable: func(c *checking) bool { return !c.given(mKey) },
+		current: []stage{
+			alone(emptyTable),
+			alone(tablePattern),
+			alone(returnValues),
+			uncounted(onFailure),
+			alone(metrics),
+			uncounted(capacity),
+			alone(actions),
+			alone(mixing),
+			alone(conditionalOperator),
+			alone(values),
+			alone(attributeUpdates),
+			alone(expected),
+			alone(expressions),
+		},
+		older: []stage{
+			together(capacity, tableOlder, onFailure, metrics, returnValuesOlder, operatorOlder, expectedOperators, actions, keyGiven),
+			alone(mixing),
+			alone(ownValues),
+			alone(attributeUpdates),
+			alone(expected),
+			alone(expressions),
+		},
+	},
+	opGetItem: {
+		takes: mTableName | mKey | mReturnConsumedCapacity | mConsistentRead |
+			mExpressionAttributeNames | mProjectionExpression | mAttributesToGet,
+		grammar: &getGrammar,
+		current: []stage{
+			alone(emptyTable),
+			together(tableLength, capacity, attributesToGetLength, keyGiven),
+			alone(mixing),
+			alone(values),
+			alone(attributesToGet),
+			alone(expressions),
+		},
+		older: []stage{
+			together(capacity, attributesToGetLength, tableOlder, keyGiven),
+			alone(mixing),
+			alone(ownValues),
+			alone(attributesToGet),
+			alone(expressions),
+		},
+	},
+	opQuery: {
+		takes:   readMembers | mKeyConditionExpression | mScanIndexForward | mKeyConditions | mQueryFilter,
+		grammar: &queryGrammar, comparing: mQueryFilter,
+		unreadable: func(c *checking) bool {
+			return !c.given(mTableName) || c.comparisons.lacksOperator() || c.keyConditions.lacksOperator()
+		},
+		current: []stage{
+			together(limit, emptyTable),
+			together(tableLength, capacity, indexName, attributesToGetLength),
+			alone(mixing),
+			alone(conditionalOperator),
+			alone(placeholderValues),
+			alone(filter),
+			alone(startKey),
+			alone(attributesToGet),
+			alone(keyConditions),
+			alone(expressions),
+			counting(selectNamed),
+			counting(selection),
+			alone(keyConditionGiven),
+		},
+		older: []stage{
+			together(selectNamed, indexName, capacity, filterOperators, tableOlder, operatorOlder, attributesToGetLength,
+				limitOlder, keyOperators),
+			alone(mixing),
+			alone(filter),
+			alone(startKey),
+			counting(selection),
+			alone(attributesToGet),
+			alone(keyConditions),
+			alone(expressions),
+			alone(keyConditionGiven),
+		},
+	},
+	opScan: {
+		takes: readMembers | mSegment | mTotalSegments | mScanFilter, grammar: &scanGrammar, comparing: mScanFilter,
+		unreadable: func(c *checking) bool { return !c.given(mTableName) || c.comparisons.lacksOperator() },
+		current: []stage{
+			together(limit, segment, totalSegments, emptyTable),
+			together(tableLength, capacity, indexName, attributesToGetLength),
+			alone(attributesToGet),
+			alone(mixing),
+			alone(conditionalOperator),
+			alone(placeholderValues),
+			alone(filter),
+			alone(expressions),
+			counting(selectNamed),
+			counting(selection),
+			alone(segments),
+			alone(startKey),
+		},
+		older: []stage{
+			together(selectNamed, indexName, totalSegmentsOlder, capacity, tableOlder, operatorOlder, filterOperators,
+				segmentOlder, limitOlder, attributesToGetLength),
+			alone(mixing),
+			alone(filter),
+			alone(segments),
+			alone(startKey),
+			alone(selection),
+			alone(attributesToGet),
+			alone(expressions),
+		},
+	},
+}
+
+const (
+	writeMembers = mTableName | mReturnValues | mReturnConsumedCapacity | mReturnItemCollectionMetrics |
+		mReturnValuesOnConditionCheckFailure | mExpressionAttributeNames | mExpressionAttributeValues |
+		mConditionExpression | mExpected | mConditionalOperator
+	readMembers = mTableName | mIndexName | mReturnConsumedCapacity | mConsistentRead | mExclusiveStartKey |
+		mSelect | mLimit | mExpressionAttributeNames | mExpressionAttributeValues |
+		mFilterExpression | mProjectionExpression | mAttributesToGet | mConditionalOperator
+)
+
+// checking is one request on its way through the checks.
+type checking struct {
+	members
+	Common    // the table and the capacity, as the checks found them
+	operation *itemOperation
+	layer     layer
+
+	// What the current stage has found. A bare error is told as it is, whatever the stage.
+	found   violations
+	own     *awserr.Error
+	ownBare bool
+
+	// What the checks have made.
+	selected   Select
+	parsed     parsed
+	comparison *expr.Condition
+	changes    *expr.Update
+	keys       *expr.KeyCondition
+	late       *awserr.Error
+}
+
+// refuse notes an error that has a text of its own; the first one counts.
+func (c *checking) refuse(e *awserr.Error) {
+	if c.own == nil {
+		c.own = e
+	}
+}
+
+// checkings keeps the room of requests between them: it is large, and what the checks
+// are called through would put it on the heap each time.
+var checkings = sync.Pool{New: func() any { return new(checking) }}
+
+// release gives the room back, empty. To empty all of it costs as much as to read a
+// small request, so after the members that most requests have and no others, only theirs
+// is.
+func (c *checking) release() {
+	const plain = mTableName | mItem | mKey | mConsistentRead | mReturnConsumedCapacity
+	if c.touched&^plain != 0 || c.own != nil || c.found.list != nil {
+		*c = checking{}
+	} else {
+		c.touched, c.has, c.tableName, c.members.capacity, c.consistentRead = 0, 0, "", "", false
+		c.item, c.key, c.Common, c.late = attributes{}, attributes{}, Common{}, nil
+	}
+	checkings.Put(c)
+}
+
+// checked decodes and checks the body of a request. The caller releases what it
+// returns when the operation is made of it.
+func checked(op operation, body []byte) (*checking, error) {
+	c := checkings.Get().(*checking)
+	if err := c.check(op, body); err != nil {
+		c.release()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *checking) check(op operation, body []byte) error {
+	if err := c.read(op, layers[op], body); err != nil {
+		return err
+	}
+	stages := c.operation.older
+	if c.layer.texts == awserr.Current {
+		stages = c.operation.current
+	}
+	for i := range stages {
+		for _, check := range stages[i].checks {
+			check(c)
+		}
+		if c.own == nil && len(c.found.list) == 0 {
+			continue
+		}
+		form := stages[i].form
+		if c.ownBare {
+			form = bare
+		}
+		return c.layer.refusal(form, c.found.list, c.own)
+	}
+	return nil
+}
+
+// read decodes the body for a layer, or for the older one when the current one cannot
+// read it.
+func (c *checking) read(op operation, l layer, body []byte) error {
+	c.operation, c.layer = &itemOperations[op], l
+	c.takes = c.operation.takes
+	strange, err := decodeFor(l, body, c.members.read)
+	if err != nil || l.texts == awserr.Older {
+		return err
+	}
+	if strange || c.operation.unreadable != nil && c.operation.unreadable(c) {
+		*c = checking{}
+		return c.read(op, older, body)
+	}
+	return nil
+}
