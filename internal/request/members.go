@@ -110,8 +110,6 @@ type members struct {
 // given reports whether any of these members was given.
 func (m *members) given(of member) bool { return m.has&of != 0 }
 
-func (m *members) decode(body []byte) error { return decode(body, m.read) }
-
 // read consumes one member. As with every JSON parser, the last of two members
 // of one name counts.
 func (m *members) read(r *item.Reader, name []byte) error {
