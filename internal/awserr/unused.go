@@ -1,5 +1,7 @@
 package awserr
 
+import "strconv"
+
 // TableNotThere is how the operations of backups name a table that is not there.
 func TableNotThere(table string) *Error {
 	return &Error{Code: "TableNotFoundException", Message: "Table not found: " + table}
@@ -43,4 +45,10 @@ func MalformedARN(of string) *Error {
 // OldGlobalTables is how AWS refuses to make global tables of the version of 2017.
 func OldGlobalTables() *Error {
 	return InvalidParameter("DynamoDB global tables version 2017.11.29 is not supported. We recommend using DynamoDB global tables version 2019.11.21, instead of version 2017.11.29 (Legacy)")
+}
+
+// TopKOutOfRange is for a vector search that asks for too many.
+func TopKOutOfRange(asked, most int64) *Error {
+	return Validation("Provided TopK value '" + strconv.FormatInt(asked, 10) + "' is out of valid range. The value must be between 1 and " +
+		strconv.FormatInt(most, 10) + " inclusive")
 }

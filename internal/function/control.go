@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -79,7 +80,7 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 		v.oneOf(*r.PackageType, "packageType", packageZip, packageImage)
 	}
 	r.check(v)
-	if err := v.err(); err != nil {
+	if err := cmp.Or(v.err(), r.refuse(), r.Code.refuse(), refusePublishTo(r.PublishTo)); err != nil {
 		return nil, err
 	}
 	if name.region != "" && name.region != scope.Region {
@@ -283,7 +284,7 @@ func checkRevision(d *definition, wanted *string) error {
 func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeRequest) (Configuration, error) {
 	v := &constraints{}
 	checkArchitectures(r.Architectures, v)
-	if err := v.err(); err != nil {
+	if err := cmp.Or(v.err(), r.refuse(), refusePublishTo(r.PublishTo)); err != nil {
 		return Configuration{}, err
 	}
 	if err := unqualified(name); err != nil {
@@ -345,7 +346,7 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	v := &constraints{}
 	r.Architectures = nil
 	r.check(v)
-	if err := v.err(); err != nil {
+	if err := cmp.Or(v.err(), r.refuse()); err != nil {
 		return Configuration{}, err
 	}
 	if err := unqualified(name); err != nil {

@@ -12,6 +12,7 @@ type CreateRequest struct {
 	FunctionName string
 	Code         CodeRequest
 	Publish      bool
+	PublishTo    json.RawMessage
 	PackageType  *string
 	Tags         map[string]string
 	Settings
@@ -24,6 +25,7 @@ type CodeRequest struct {
 	S3Key           string
 	S3ObjectVersion string
 	ImageURI        string `json:"ImageUri"`
+	unsupportedCode
 }
 
 // Settings are the members that CreateFunction and UpdateFunctionConfiguration share.
@@ -49,6 +51,8 @@ type Settings struct {
 	ImageConfig          json.RawMessage
 	SnapStart            json.RawMessage
 	CodeSigningConfigArn json.RawMessage
+
+	unsupportedSettings
 }
 
 // UpdateCodeRequest is UpdateFunctionCode's body.
@@ -56,6 +60,7 @@ type UpdateCodeRequest struct {
 	CodeRequest
 	Architectures []string
 	Publish       bool
+	PublishTo     json.RawMessage
 	DryRun        bool
 	RevisionID    *string `json:"RevisionId"`
 }
@@ -96,6 +101,7 @@ type Page struct {
 // PublishRequest is PublishVersion's body.
 type PublishRequest struct {
 	CodeSha256  string
+	PublishTo   json.RawMessage
 	Description *string
 	RevisionID  *string `json:"RevisionId"`
 }

@@ -2,6 +2,7 @@ package function
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 func (s *Service) Publish(scope schema.Scope, name string, r PublishRequest) (Configuration, error) {
 	v := &constraints{}
 	v.atMost(r.Description, "description", 256)
-	if err := v.err(); err != nil {
+	if err := cmp.Or(v.err(), refusePublishTo(r.PublishTo)); err != nil {
 		return Configuration{}, err
 	}
 	if err := unqualified(name); err != nil {

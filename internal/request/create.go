@@ -70,6 +70,9 @@ func (op *CreateTable) check(d *declaration) *awserr.Error {
 	if op.Tags, failure = tagValues(d.tags); failure != nil {
 		return failure
 	}
+	if failure := d.refuse(); failure != nil {
+		return failure
+	}
 
 	op.Attributes = attributes
 	op.Keys = schema.Keys{Hash: attributeNamed(attributes, d.keys[0].name.s)}

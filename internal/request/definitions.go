@@ -52,8 +52,50 @@ type declaration struct {
 	policy        text
 	tags          []wireTag
 	updates       []wireUpdate
-	// replica names a parameter of global tables, which are not offered.
-	replica string
+	// refused are the parameters of global tables and vector indexes, which are not
+	// offered: checked, and then refused by name.
+	refused given
+}
+
+// refusedRules are those parameters, as AWS's model has them.
+var refusedRules = func() map[bool][]rule {
+	projection := rule{name: "Projection", kind: aStructure, required: true, members: []rule{
+		{name: "ProjectionType", enum: []string{"ALL", "INCLUDE", "KEYS_ONLY"}}, {name: "NonKeyAttributes", kind: aList, min: 1, max: maxProjected},
+	}}
+	index := []rule{
+		{name: "IndexName", kind: aName, required: true}, {name: "Dimensions", kind: aNumber, required: true, min: 1},
+		{name: "DistanceFunction", required: true, enum: []string{"COSINE", "EUCLIDEAN", "DOT_PRODUCT"}}, projection,
+		{name: "VectorAttribute", kind: aStructure, required: true, members: []rule{{name: "AttributeName", required: true, min: 1, max: 255}}},
+		{name: "SearchSchema", kind: aList, members: []rule{
+			{name: "AttributeName", required: true, min: 1, max: 255}, {name: "SearchSchemaElementType", required: true, enum: []string{"HASH", "INLINE_FILTER"}},
+		}},
+	}
+	mode := rule{name: "GlobalTableSettingsReplicationMode", enum: []string{"ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"}}
+	return map[bool][]rule{
+		false: {{name: "VectorIndexes", kind: aList, members: index}, {name: "GlobalTableSourceArn", min: 1, max: 1024}, mode},
+		true: {
+			{name: "VectorIndexUpdates", kind: aList, members: []rule{
+				{name: "Create", kind: aStructure, members: index},
+				{name: "Delete", kind: aStructure, members: []rule{{name: "IndexName", kind: aName, required: true}}},
+			}},
+			{name: "ReplicaUpdates", kind: aList, min: 1}, {name: "GlobalTableWitnessUpdates", kind: aList, min: 1, max: 1},
+			{name: "MultiRegionConsistency", enum: []string{"EVENTUAL", "STRONG"}}, {name: "DisassociationProtectionEnabled", kind: aBoolean}, mode,
+		},
+	}
+}()
+
+// refuse refuses the parameters of what is not offered.
+func (d *declaration) refuse() *awserr.Error {
+	for i, value := range d.refused.values {
+		switch name := d.refused.rules[i].name; {
+		case value == nil:
+		case strings.HasPrefix(name, "Vector"):
+			return awserr.NotYet("The parameter " + name + " is")
+		default:
+			return awserr.NoGlobalTables(name)
+		}
+	}
+	return nil
 }
 
 type wireAttribute struct{ name, kind text }
@@ -159,6 +201,14 @@ func (d *declaration) read(r *item.Reader, member []byte, update bool) error {
 	return d.readCreate(r, member)
 }
 
+// readRefused consumes a member of what is not offered, or one that AWS does not have.
+func (d *declaration) readRefused(r *item.Reader, member []byte, update bool) error {
+	if d.refused.rules == nil {
+		d.refused = newGiven(refusedRules[update])
+	}
+	return d.refused.read(r, member)
+}
+
 func (d *declaration) readCreate(r *item.Reader, member []byte) error {
 	switch string(member) {
 	case "KeySchema":
@@ -179,7 +229,7 @@ func (d *declaration) readCreate(r *item.Reader, member []byte) error {
 	case "ResourcePolicy":
 		return d.policy.read(r)
 	}
-	return r.Skip()
+	return d.readRefused(r, member, false)
 }
 
 func (d *declaration) readUpdate(r *item.Reader, member []byte) error {
@@ -210,13 +260,8 @@ func (d *declaration) readUpdate(r *item.Reader, member []byte) error {
 				return r.Structure(shape, func(name []byte) error { return x.read(r, name) })
 			})
 		})
-	case "ReplicaUpdates", "GlobalTableWitnessUpdates", "MultiRegionConsistency":
-		if r.Null() {
-			return nil
-		}
-		d.replica = string(member)
 	}
-	return r.Skip()
+	return d.readRefused(r, member, true)
 }
 
 // readMaybe reads a member unless it is null.
@@ -405,6 +450,7 @@ func (d *declaration) checkRest(v *violations) {
 		v.length(characters(d.encryption.key.s), 1, 0, "sSESpecification.kMSMasterKeyId", func() string { return d.encryption.key.s })
 	}
 	checkTags(v, d.tags)
+	d.refused.check(v, nil, "")
 }
 
 func checkTags(v *violations, tags []wireTag) {

@@ -27,7 +27,7 @@ type rule struct {
 	required bool
 	min, max int // characters, value or elements; max 0: none
 	enum     []string
-	members  []rule // of a structure
+	members  []rule // of a structure, or of each element of a list
 }
 
 type ruleKind byte
@@ -131,22 +131,35 @@ var unusedRules = map[string][]rule{
 		{name: "ContributorInsightsMode", enum: []string{"THROTTLED_KEYS", "ACCESSED_AND_THROTTLED_KEYS"}},
 	},
 	"StartBulkPutItems": {
-		tableRule, {name: "InputS3Configuration", kind: aStructure, required: true}, {name: "OutputS3Configuration", kind: aStructure, required: true},
+		tableRule,
+		{name: "InputS3Configuration", kind: aStructure, required: true, members: []rule{
+			{name: "S3Bucket", required: true, max: 255}, {name: "InputFormat", required: true, enum: []string{"DYNAMODB_JSON", "ION"}},
+			{name: "InputCompressionType", enum: []string{"GZIP", "ZSTD", "NONE"}}, {name: "S3KeyPrefix", max: 1024}, {name: "S3BucketOwner"},
+		}},
+		{name: "OutputS3Configuration", kind: aStructure, required: true, members: []rule{
+			{name: "S3Bucket", required: true, max: 255}, {name: "OutputType", kind: aList, required: true, min: 1}, {name: "S3KeyPrefix", max: 1024},
+			{name: "S3BucketOwner"}, {name: "S3SseAlgorithm", enum: []string{"AES256", "KMS"}}, {name: "S3SseKmsKeyId", min: 1, max: 2048},
+		}},
+		{name: "ClientToken"}, {name: "MaxWriteRequestUnits", kind: aNumber, min: 1024}, {name: "PerformanceTier", enum: []string{"STANDARD", "ACCELERATED"}},
 	},
-	"DescribeBulkOperation": {{name: "BulkOperationArn", required: true}},
-	"ListBulkOperations":    {},
-	"CancelBulkOperation":   {{name: "BulkOperationArn", required: true}},
+	"DescribeBulkOperation": {{name: "BulkOperationArn", required: true, min: 37, max: 1024}},
+	"ListBulkOperations":    {page("MaxResults", 0), {name: "NextToken"}},
+	"CancelBulkOperation":   {{name: "BulkOperationArn", required: true, min: 37, max: 1024}},
 	"SearchVectors": {
-		tableRule, {name: "IndexName", kind: aName, required: true}, {name: "SearchVector", kind: aList, required: true}, {name: "TopK", kind: aNumber, required: true},
+		tableRule, {name: "IndexName", kind: aName, required: true}, {name: "SearchVector", kind: aList, required: true, min: 1},
+		{name: "TopK", kind: aNumber, required: true, min: 1}, {name: "SearchConditionExpression"}, {name: "ProjectionExpression"},
 	},
 }
+
+// maxTopK is how many vectors a search may ask for.
+const maxTopK = 100
 
 // DecodeUnused returns the decoder of an operation that nobody uses here.
 func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 	rules := unusedRules[operation]
 	return func(body []byte) (*Unused, error) {
 		op := &Unused{members: map[string]string{}}
-		s := given{rules: rules, values: make([]any, len(rules))}
+		s := newGiven(rules)
 		if err := decode(body, s.read); err != nil {
 			return nil, err
 		}
@@ -159,11 +172,13 @@ func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 }
 
 // given is a structure as it came: nil, string, int64, bool, the number of a list's
-// elements, or *given, by rule.
+// elements, []*given or *given, by rule.
 type given struct {
 	rules  []rule
 	values []any
 }
+
+func newGiven(rules []rule) given { return given{rules, make([]any, len(rules))} }
 
 func (g *given) read(r *item.Reader, member []byte) error {
 	i := slices.IndexFunc(g.rules, func(x rule) bool { return x.name == string(member) })
@@ -188,13 +203,25 @@ func (g *given) read(r *item.Reader, member []byte) error {
 		g.values[i] = true
 		return r.Skip()
 	case aList:
+		if x.members != nil {
+			var list []*given
+			err := readStructs(r, x.name, &list, func(element **given, name []byte) error {
+				if *element == nil {
+					inner := newGiven(x.members)
+					*element = &inner
+				}
+				return (*element).read(r, name)
+			})
+			g.values[i] = list
+			return err
+		}
 		n := 0
 		err := r.Array(func(int) error { n++; return r.Skip() })
 		g.values[i] = n
 		return err
 	case aStructure:
-		inner := &given{rules: x.members, values: make([]any, len(x.members))}
-		g.values[i] = inner
+		inner := newGiven(x.members)
+		g.values[i] = &inner
 		return r.Structure(x.name, func(name []byte) error { return inner.read(r, name) })
 	}
 	var s string
@@ -224,13 +251,16 @@ func (g *given) check(v *violations, op *Unused, prefix string) *awserr.Error {
 		}
 		switch value := g.values[i].(type) {
 		case string:
-			if prefix == "" {
+			if prefix == "" && op != nil {
 				op.members[x.name] = value
 			}
 			if failure := x.checkText(v, value, path); own == nil {
 				own = failure
 			}
 		case int64:
+			if x.name == "TopK" && value > maxTopK && own == nil {
+				own = awserr.TopKOutOfRange(value, maxTopK)
+			}
 			if x.min != 0 {
 				v.atLeast(value, int64(x.min), path)
 			}
@@ -239,6 +269,17 @@ func (g *given) check(v *violations, op *Unused, prefix string) *awserr.Error {
 			}
 		case int:
 			v.length(value, x.min, x.max, path, func() string { return "[" + strconv.Itoa(value) + " elements]" })
+		case []*given:
+			v.length(len(value), x.min, x.max, path, func() string { return "[" + strconv.Itoa(len(value)) + " elements]" })
+			for n, element := range value {
+				if element == nil { // of no members
+					empty := newGiven(x.members)
+					element = &empty
+				}
+				if failure := element.check(v, op, path+"."+strconv.Itoa(n+1)+".member."); own == nil {
+					own = failure
+				}
+			}
 		case *given:
 			if failure := value.check(v, op, path+"."); own == nil {
 				own = failure

@@ -38,8 +38,8 @@ func (op *UpdateTable) check(d *declaration) *awserr.Error {
 	if failure := v.err(); failure != nil {
 		return failure
 	}
-	if d.replica != "" {
-		return awserr.NoGlobalTables(d.replica)
+	if failure := d.refuse(); failure != nil {
+		return failure
 	}
 	if failure := d.checkOneChange(); failure != nil {
 		return failure

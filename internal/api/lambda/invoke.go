@@ -14,6 +14,11 @@ func invoke(c *call, w http.ResponseWriter) error {
 	inv := function.Invocation{
 		Name: c.name(), Qualifier: c.qualifier(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"),
 	}
+	for header, member := range map[string]string{"X-Amz-Tenant-Id": "TenantId", "X-Amz-Durable-Execution-Name": "DurableExecutionName"} {
+		if c.r.Header.Get(header) != "" {
+			return awserr.LambdaInvalidParameter(member + " is not supported by this version of Millstream: functions have no tenants and no durable executions.")
+		}
+	}
 	switch kind := c.r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", "RequestResponse":
 		return c.invokeAndAnswer(w, inv)
