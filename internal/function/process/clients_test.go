@@ -88,6 +88,7 @@ func TestNodeClientRows(t *testing.T) {
 		t.Skip("node is not in PATH")
 	}
 	t.Parallel()
+	clientCommand := clientCommands(t)
 	for i, row := range clientRows(t, "node.yaml") {
 		for _, v := range []struct {
 			runtime, client string
@@ -121,6 +122,7 @@ func TestPythonClientRows(t *testing.T) {
 		t.Skip("python3 is not in PATH")
 	}
 	t.Parallel()
+	clientCommand := clientCommands(t)
 	for i, row := range clientRows(t, "python.yaml") {
 		for runtime, want := range map[string]outcome{"python3.11": row.Py11, "python3.13": orElse(row.Py12, row.Both)} {
 			if want == nil {
@@ -143,14 +145,17 @@ func TestPythonClientRows(t *testing.T) {
 	}
 }
 
-// clientCommand is how the shim of a runtime is started.
-func clientCommand(t *testing.T, runtime string) command {
-	t.Helper()
-	i, err := (&interpreters{dir: t.TempDir()}).find(runtime)
-	if err != nil {
-		t.Fatal(err)
+// clientCommands returns how the shim of a runtime is started. Interpreters are looked for once.
+func clientCommands(t *testing.T) func(t *testing.T, runtime string) command {
+	known := &interpreters{dir: t.TempDir()}
+	return func(t *testing.T, runtime string) command {
+		t.Helper()
+		i, err := known.find(runtime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i.command()
 	}
-	return i.command()
 }
 
 // run starts the client with the row's function, hands it two events, and compares what it does.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -87,7 +89,7 @@ func (s *interpreters) node() (interpreter, error) {
 	if err != nil {
 		return interpreter{}, err
 	}
-	shim, err := s.write("node.mjs")
+	shim, err := s.write("node/main.mjs")
 	if err != nil {
 		return interpreter{}, err
 	}
@@ -168,15 +170,32 @@ func probe(name string, args ...string) ([]string, error) {
 	return lines, nil
 }
 
-// write puts a shim where interpreters can read it.
+// write puts a shim, and the files that stand beside it in a folder of its own, where
+// interpreters can read them, and returns its path.
 func (s *interpreters) write(name string) (string, error) {
-	body, err := shims.ReadFile("shim/" + name)
-	if err != nil {
-		return "", err
+	files := []string{name}
+	if folder := path.Dir(name); folder != "." {
+		all, err := fs.Glob(shims, path.Join("shim", folder, "*"))
+		if err != nil {
+			return "", err
+		}
+		files = files[:0]
+		for _, f := range all {
+			files = append(files, strings.TrimPrefix(f, "shim/"))
+		}
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return "", err
+	for _, f := range files {
+		body, err := shims.ReadFile("shim/" + f)
+		if err != nil {
+			return "", err
+		}
+		to := filepath.Join(s.dir, f)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(to, body, 0o600); err != nil {
+			return "", err
+		}
 	}
-	path := filepath.Join(s.dir, name)
-	return path, os.WriteFile(path, body, 0o600)
+	return filepath.Join(s.dir, name), nil
 }
