@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"strings"
 	"sync"
 
 	"github.com/millstreamdb/millstream/internal/activity"
@@ -19,6 +20,7 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug,
 		Destination: &s.destinations,
 		FrontDoor:   func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
+		Watched:     s.activity.Watched,
 		Observe: func(ob function.Observation) {
 			metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took)
 			s.observeCall(ob)
@@ -32,8 +34,10 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 			defer mu.Unlock()
 			text = text[:0]
 			for _, l := range lines {
-				text = append(append(text, l.Function...), " | "...)
-				text = append(append(text, l.Text...), '\n')
+				for line := range strings.SplitSeq(l.Text, "\n") { // an event may have several
+					text = append(append(text, l.Function...), " | "...)
+					text = append(append(text, line...), '\n')
+				}
 			}
 			_, _ = out.Write(text) // a terminal that has gone must not stop the function
 		}

@@ -137,7 +137,7 @@ func do(t testing.TB, s *Service, name string, event any) Outcome {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, err := s.Invoke(ctx, scope, Invocation{Name: name, Payload: payload})
+	out, err := s.Invoke(ctx, scope, Invocation{Name: name, Payload: payload, Tail: true})
 	if err != nil {
 		t.Fatalf("Invoke: %v (%s)", err, out.Error)
 	}

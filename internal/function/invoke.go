@@ -25,6 +25,8 @@ type Invocation struct {
 	Payload       []byte // JSON; empty: {}
 	ClientContext string // JSON
 	RequestID     string // empty: a new one
+	TraceID       string // X-Ray's trace header, as the caller gave it; empty: a new trace
+	Tail          bool   // the outcome is to have the end of the call's log
 	// Trusted says that the payload is known to be JSON of an allowed size.
 	Trusted bool
 }
@@ -39,7 +41,7 @@ type Outcome struct {
 	Error           string
 	RequestID       string
 	ExecutedVersion string
-	LogTail         []byte // at most 4 KB
+	LogTail         []byte // at most 4 KB, if it was asked for
 	// Delivered is false when the function cannot have seen the event; Invoke
 	// then returns an error too. RetryAfter is the wait that its receiver asked for.
 	Delivered  bool
@@ -127,6 +129,8 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
 	r, err := s.run(ctx, e, runner.Call{
 		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
+		TraceID: traceHeader(inv.TraceID, f.def.Load().Tracing == tracingActive, started),
+		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
 	}, queued)
 	result := "undelivered"
 	if err == nil {

@@ -73,6 +73,8 @@ type Options struct {
 	Print func([]logs.Line)
 	// Observe is called after every invocation; nil: none.
 	Observe func(Observation)
+	// Watched reports whether Observe wants the log of a call that begins now; nil: never.
+	Watched func() bool
 	// Destination takes what is told about Event invocations that have ended; nil:
 	// nobody can be told but functions.
 	Destination Destination

@@ -27,7 +27,7 @@ func (h *handler) invoke(r *http.Request) (any, error) {
 		return nil, wire.BadRequest("the event is larger than 6 MB")
 	}
 	started := time.Now()
-	out, err := h.Functions.Invoke(r.Context(), h.scope(r), function.Invocation{Name: name, Payload: event})
+	out, err := h.Functions.Invoke(r.Context(), h.scope(r), function.Invocation{Name: name, Payload: event, Tail: true})
 	if function.IsNotFound(err) {
 		return nil, wire.NotFound("there is no function " + name)
 	}

@@ -13,6 +13,7 @@ import (
 func invoke(c *call, w http.ResponseWriter) error {
 	inv := function.Invocation{
 		Name: c.name(), Qualifier: c.qualifier(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"),
+		TraceID: c.r.Header.Get("X-Amzn-Trace-Id"),
 	}
 	for header, member := range map[string]string{"X-Amz-Tenant-Id": "TenantId", "X-Amz-Durable-Execution-Name": "DurableExecutionName"} {
 		if c.r.Header.Get(header) != "" {
@@ -40,11 +41,10 @@ func invoke(c *call, w http.ResponseWriter) error {
 }
 
 func (c *call) invokeAndAnswer(w http.ResponseWriter, inv function.Invocation) error {
-	tail := false
 	switch kind := c.r.Header.Get("X-Amz-Log-Type"); kind {
 	case "", "None":
 	case "Tail":
-		tail = true
+		inv.Tail = true
 	default:
 		return awserr.Validation("1 validation error detected: Value '" + kind + "' at 'logType' failed to satisfy constraint: Member must satisfy enum value set: [None, Tail]")
 	}
@@ -64,7 +64,7 @@ func (c *call) invokeAndAnswer(w http.ResponseWriter, inv function.Invocation) e
 	if out.FunctionError != "" {
 		h.Set("X-Amz-Function-Error", out.FunctionError)
 	}
-	if tail {
+	if inv.Tail {
 		h.Set("X-Amz-Log-Result", base64.StdEncoding.EncodeToString(out.LogTail))
 	}
 	h.Set("Content-Type", "application/json")

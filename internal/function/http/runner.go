@@ -125,6 +125,9 @@ func (r *Runner) post(ctx context.Context, c runner.Call, started time.Time) run
 	h.Set("Lambda-Runtime-Aws-Request-Id", c.RequestID)
 	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(started.Add(r.spec.Timeout).UnixMilli(), 10))
 	h.Set("Lambda-Runtime-Invoked-Function-Arn", c.ARN)
+	if c.TraceID != "" {
+		h.Set("Lambda-Runtime-Trace-Id", c.TraceID)
+	}
 	if c.ClientContext != "" {
 		h.Set("Lambda-Runtime-Client-Context", c.ClientContext)
 	}

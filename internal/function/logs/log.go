@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -208,16 +209,32 @@ func (l *Log) recall() {
 	if from > 0 {
 		lines = lines[1:] // a part of a line
 	}
+	last := Line{Scope: l.key.scope, Function: l.key.function}
 	for _, b := range lines {
-		if len(b) < len(timeFormat)+1 {
-			continue
+		at, text, ok := cutTime(b)
+		switch {
+		case ok:
+			if !last.Time.IsZero() {
+				l.remember(last)
+			}
+			last.Time, last.Text = at, text
+		case !last.Time.IsZero(): // the next line of an event that holds line ends
+			last.Text += "\n" + string(b)
 		}
-		at, err := time.Parse(timeFormat, string(b[:len(timeFormat)]))
-		if err != nil { // the second line of a message that holds line ends
-			continue
-		}
-		l.remember(Line{Time: at, Scope: l.key.scope, Function: l.key.function, Text: string(b[len(timeFormat)+1:])})
 	}
+	if !last.Time.IsZero() {
+		last.Text = strings.TrimSuffix(last.Text, "\n") // of the file's end
+		l.remember(last)
+	}
+}
+
+// cutTime takes a line of a file apart.
+func cutTime(b []byte) (at time.Time, text string, ok bool) {
+	if len(b) < len(timeFormat)+1 || b[len(timeFormat)] != ' ' {
+		return time.Time{}, "", false
+	}
+	at, err := time.Parse(timeFormat, string(b[:len(timeFormat)]))
+	return at, string(b[len(timeFormat)+1:]), err == nil
 }
 
 // Recent returns the newest lines, oldest first: at most n.

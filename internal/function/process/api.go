@@ -120,6 +120,9 @@ func (e *environment) nextCall(w http.ResponseWriter, r *http.Request) {
 	h["Lambda-Runtime-Aws-Request-Id"] = []string{inv.RequestID}
 	h["Lambda-Runtime-Deadline-Ms"] = []string{strconv.FormatInt(inv.deadline.UnixMilli(), 10)}
 	h["Lambda-Runtime-Invoked-Function-Arn"] = []string{inv.ARN}
+	if inv.TraceID != "" {
+		h["Lambda-Runtime-Trace-Id"] = []string{inv.TraceID}
+	}
 	if inv.ClientContext != "" {
 		h["Lambda-Runtime-Client-Context"] = []string{inv.ClientContext}
 	}

@@ -43,11 +43,15 @@ func newSpawner() *spawner {
 // close ends the thread, and with it every child that is still there.
 func (s *spawner) close() { close(s.quit) }
 
-// start starts a process in a group of its own, its output going to out.
-func (s *spawner) start(c command, env []string, dir string, out *os.File) (*child, error) {
+// framesFD is the descriptor at which a process finds the end of the pipe for its frames.
+const framesFD = 3
+
+// start starts a process in a group of its own, its output going to out, its frames to
+// frames.
+func (s *spawner) start(c command, env []string, dir string, out, frames *os.File) (*child, error) {
 	cmd := &exec.Cmd{
 		Path: c.path, Args: c.args, Env: env, Dir: dir,
-		Stdout: out, Stderr: out, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		Stdout: out, Stderr: out, ExtraFiles: []*os.File{frames}, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 	}
 	bindToParent(cmd.SysProcAttr)
 	done := make(chan error, 1)

@@ -34,7 +34,7 @@ const awsClients = "MILLSTREAM_AWS_CLIENTS"
 
 // clientRow is one handler of testdata/clients, whose head says what the members mean.
 type clientRow struct {
-	Row           int
+	Row           string
 	Code, Handler string
 	Files, Env    map[string]string
 	Event         *string
@@ -102,7 +102,7 @@ func TestNodeClientRows(t *testing.T) {
 				r.Both = v.want
 			}
 			r.Log = slices.Concat(r.Log, v.log)
-			t.Run(fmt.Sprintf("%d-%d-%s", row.Row, i, v.runtime), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s-%d-%s", row.Row, i, v.runtime), func(t *testing.T) {
 				t.Parallel()
 				c := clientCommand(t, v.runtime)
 				if dir := os.Getenv(awsClients); dir != "" {
@@ -130,7 +130,7 @@ func TestPythonClientRows(t *testing.T) {
 			}
 			r := row
 			r.Both = want
-			t.Run(fmt.Sprintf("%d-%d-%s", row.Row, i, runtime), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s-%d-%s", row.Row, i, runtime), func(t *testing.T) {
 				t.Parallel()
 				c := clientCommand(t, runtime)
 				if dir := os.Getenv(awsClients); dir != "" {

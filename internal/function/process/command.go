@@ -81,6 +81,7 @@ func (e *environment) environ() []string {
 		"AWS_ACCESS_KEY_ID="+c.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY="+c.SecretAccessKey,
 		"AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
+		"_LAMBDA_TELEMETRY_LOG_FD="+strconv.Itoa(framesFD),
 		"LANG=en_US.UTF-8",
 		"TZ=:UTC",
 	)

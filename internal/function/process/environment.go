@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -16,6 +17,9 @@ const (
 	// initErrorGrace is how long a process may live after it has reported that
 	// its init failed.
 	initErrorGrace = 500 * time.Millisecond
+	// closeGrace is how long END and REPORT wait for the process to ask for its next event: what it
+	// prints until then belongs to the call.
+	closeGrace = 250 * time.Millisecond
 	// extensionGrace is the time between SIGTERM and SIGKILL for a process that
 	// has registered an extension; others are killed at once.
 	extensionGrace = 500 * time.Millisecond
@@ -48,8 +52,11 @@ type environment struct {
 	child     *child
 	addr      string
 	output    *output
-	current   *invocation // handed over and not ended
-	timer     *time.Timer // of the init, then of the current invocation
+	current   *invocation // handed over and not answered
+	answered  *invocation // answered, and the process has not asked for the next
+	unclosed  bool        // answered has no END and REPORT yet
+	timer     *time.Timer // of the init, then of the invocation until the next is asked for
+	closing   *time.Timer // closes what was answered
 	inited    bool
 	nexting   bool // a /next is being served
 	extension bool // an extension was registered
@@ -58,6 +65,8 @@ type environment struct {
 	initError []byte // what the process posted to init/error
 	spawned   time.Time
 	initTime  time.Duration // told by the first REPORT, then 0
+
+	closeMu sync.Mutex // held while a call is closed, so that what comes next comes after; taken before mu
 }
 
 func newEnvironment(p *Pool, suppressed bool) *environment {
@@ -103,10 +112,18 @@ func (e *environment) start() (*http.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the runtime API: %w", err)
 	}
-	server := &http.Server{Handler: e, ErrorLog: silent, ReadHeaderTimeout: time.Minute}
+	// Runtimes tell what caused an error in a header of up to 1 MiB.
+	server := &http.Server{Handler: e, ErrorLog: silent, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 2 << 20}
 	out, w, err := newOutput(e.pool.log)
 	if err != nil {
 		ln.Close()
+		return nil, err
+	}
+	frames, err := again(w)
+	if err != nil {
+		ln.Close()
+		w.Close()
+		out.close()
 		return nil, err
 	}
 	e.mu.Lock()
@@ -118,9 +135,10 @@ func (e *environment) start() (*http.Server, error) {
 		e.output = out
 		e.spawned = h.opts.Now()
 		out.platform(e.initStart())
-		e.child, err = h.spawner.start(cmd, append(e.environ(), cmd.env...), e.pool.spec.CodeDir, w)
+		e.child, err = h.spawner.start(cmd, append(e.environ(), cmd.env...), e.pool.spec.CodeDir, w, frames)
 	}
 	w.Close()
+	frames.Close()
 	if err != nil {
 		ln.Close()
 		out.close()
@@ -167,15 +185,17 @@ func (e *environment) initOverran() {
 // asked takes note of the process's first or next request for work. It reports
 // whether that is in order.
 func (e *environment) asked() bool {
+	e.close("")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ending || e.nexting || e.current != nil {
 		return false
 	}
 	e.nexting = true
+	e.answered = nil
+	e.timer.Stop()
 	if !e.inited {
 		e.inited = true
-		e.timer.Stop()
 		e.initTime = e.pool.host.opts.Now().Sub(e.spawned)
 	}
 	return true
@@ -227,41 +247,83 @@ func (e *environment) take(inv *invocation) bool {
 		return false
 	}
 	e.current = nil
-	e.timer.Stop()
 	return true
 }
 
-// finish ends inv with what the process posted.
+// finish ends inv with what the process posted. status is empty for success.
 func (e *environment) finish(inv *invocation, r runner.Result, status string) bool {
-	if !e.take(inv) {
+	e.mu.Lock()
+	if e.current != inv {
+		e.mu.Unlock()
 		return false
 	}
-	e.output.drain()
-	r.LogTail = e.output.end(e.endLines(inv, status))
+	inv.status, inv.outcome = status, r
+	e.current, e.answered, e.unclosed = nil, inv, true
+	if e.closing == nil {
+		e.closing = time.AfterFunc(closeGrace, func() { e.close("") })
+	} else {
+		e.closing.Reset(closeGrace)
+	}
+	e.mu.Unlock()
 	e.pool.settling(e)
-	inv.end(r)
+	if !inv.Tail {
+		inv.end(r)
+	}
 	return true
 }
 
-// timedOut ends inv and its whole process group.
+// close writes the last lines of the call that was answered, if that is still to be done. status,
+// unless empty, replaces how it ended.
+func (e *environment) close(status string) {
+	e.closeMu.Lock()
+	defer e.closeMu.Unlock()
+	e.mu.Lock()
+	inv, unclosed := e.answered, e.unclosed
+	e.unclosed = false
+	if unclosed {
+		e.closing.Stop()
+	}
+	e.mu.Unlock()
+	if !unclosed {
+		return
+	}
+	e.output.drain()
+	inv.outcome.LogTail = e.output.end(e.endLines(inv, cmp.Or(status, inv.status)), inv.Tail)
+	if inv.Tail {
+		inv.end(inv.outcome)
+	}
+}
+
+// timedOut ends inv and its whole process group. A process that has answered, and works on without
+// asking for more, has no more time than one that has not.
 func (e *environment) timedOut(inv *invocation) {
-	if !e.take(inv) {
+	e.mu.Lock()
+	answered := e.answered == inv
+	e.mu.Unlock()
+	if !answered && !e.take(inv) {
 		return
 	}
 	e.kill()
-	e.output.drain()
 	text := runner.TimeoutText(e.pool.spec.Timeout)
 	now := e.pool.host.opts.Now().UTC().Format("2006-01-02T15:04:05.000Z")
-	e.output.platform([]byte(now + " " + inv.RequestID + " " + text))
+	line := []byte(now + " " + inv.RequestID + " " + text)
+	if answered {
+		e.close("timeout")
+		e.output.platform(line)
+		return
+	}
+	e.output.drain()
+	e.output.platform(line)
 	inv.end(runner.Result{
 		Status: runner.Failed, Err: text,
 		Payload: runner.TimeoutPayload(inv.RequestID, e.pool.spec.Timeout),
-		LogTail: e.output.end(e.endLines(inv, "timeout")),
+		LogTail: e.output.end(e.endLines(inv, "timeout"), true),
 	})
 }
 
 // exited is called when the process has ended and its output was read.
 func (e *environment) exited(status string) {
+	e.close("")
 	e.mu.Lock()
 	inv := e.current
 	e.current = nil
@@ -285,7 +347,7 @@ func (e *environment) exited(status string) {
 		e.output.platform([]byte(message))
 		inv.end(runner.Result{
 			Status: runner.Failed, Err: text, Payload: runner.ErrorPayload(kind, message),
-			LogTail: e.output.end(e.endLines(inv, "error\tError Type: "+kind)),
+			LogTail: e.output.end(e.endLines(inv, "error\tError Type: "+kind), true),
 		})
 	case inited:
 		if !wanted {
@@ -318,7 +380,7 @@ func (e *environment) initFailed(status string, document func(*invocation) (text
 		text, payload := document(inv)
 		e.output.platform(e.startLine(inv))
 		return runner.Result{
-			Status: runner.Failed, Err: text, Payload: payload, LogTail: e.output.end(e.endLines(inv, status)),
+			Status: runner.Failed, Err: text, Payload: payload, LogTail: e.output.end(e.endLines(inv, status), true),
 		}
 	})
 }

@@ -2,11 +2,14 @@ package process
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/millstreamdb/millstream/internal/function/logs"
 )
@@ -21,18 +24,26 @@ const (
 	readBurst = 8 << 20
 	// drainLimit bounds what one drain reads of a process that keeps on printing.
 	drainLimit = 256 << 10
+	// maxFrame bounds the text of one frame; what says more is no frame.
+	maxFrame = 64 << 20
 )
 
 // output reads what one process prints, stdout and stderr through one pipe so that
-// their order is kept, and makes lines of it.
+// their order is kept, and makes lines of it. Through the same pipe come the frames of
+// runtimes that write log events to the descriptor of _LAMBDA_TELEMETRY_LOG_FD: each is
+// one event, line ends and all.
 type output struct {
-	log *logs.Log
-	r   *os.File
-	raw syscall.RawConn
+	log  *logs.Log
+	keep func(line []byte) bool // whether a printed line is logged; nil: all are
+	r    *os.File
+	raw  syscall.RawConn
 
 	mu      sync.Mutex // guards what follows, and is held over each read of the pipe
 	buf     []byte
 	lines   [][]byte // of one piece of buf
+	head    []byte   // of a frame, as far as it has come
+	frame   []byte   // the text of a frame, at most a line's bytes
+	missing int      // bytes of a frame that have not come
 	partial []byte   // a line whose end has not come
 	cut     bool     // partial was longer than a line may be; skip to its end
 	tail    []byte   // lines since the last invocation ended, at least the last tailLimit bytes
@@ -54,6 +65,15 @@ func newOutput(log *logs.Log) (*output, *os.File, error) {
 		return nil, nil, fmt.Errorf("make the output pipe: %w", err)
 	}
 	return &output{log: log, r: r, raw: raw, buf: make([]byte, 16<<10), stop: make(chan struct{})}, w, nil
+}
+
+// dup is a second descriptor of w.
+func dup(w *os.File) (*os.File, error) {
+	fd, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make the frames' pipe: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "frames"), nil
 }
 
 // run reads until the pipe ends or close is called.
@@ -121,40 +141,122 @@ func (o *output) drain() {
 	})
 }
 
-// take splits b into lines and logs them together. A piece for which the log has
-// no room left is only counted, which costs a process that prints without end, and
-// everybody beside it, next to nothing. mu is held.
+// take takes a piece of what was printed: text, and frames within it. A piece for which
+// the log has no room left is only counted, which costs a process that prints without
+// end, and everybody beside it, next to nothing. mu is held.
 func (o *output) take(b []byte) {
-	if !o.log.Room(len(b)) {
+	room := o.log.Room(len(b))
+	if len(o.head) > 0 { // the begin of a frame's head, or of something that looks like it
+		b = append(o.head, b...)
+		o.head = nil
+	}
+	for len(b) > 0 {
+		if o.missing > 0 {
+			n := min(len(b), o.missing)
+			o.missing -= n
+			o.frame = append(o.frame, b[:min(n, max(0, logs.MaxLine+1-len(o.frame)))]...)
+			b = b[n:]
+			if o.missing == 0 {
+				o.event(room)
+			}
+			continue
+		}
+		i := frameStart(b)
+		if i > 0 {
+			o.text(b[:i], room)
+			b = b[i:]
+		}
+		if len(b) == 0 {
+			break
+		}
+		if len(b) < frameHead {
+			o.head = append([]byte(nil), b...)
+			break
+		}
+		o.missing, o.frame = int(binary.BigEndian.Uint32(b[4:])), o.frame[:0]
+		b = b[frameHead:]
+	}
+	o.commit()
+}
+
+// frameHead is how long a frame's head is: four bytes of type, four of length, eight of
+// time.
+const frameHead = 16
+
+// frameStart returns where in b a frame's head begins, or may begin if more came; len(b)
+// when there is none. Its first byte cannot begin a character in UTF-8, and the third is NUL.
+func frameStart(b []byte) int {
+	for from := 0; ; {
+		i := bytes.IndexByte(b[from:], 0xa5)
+		if i < 0 {
+			return len(b)
+		}
+		from += i
+		if isFrame(b[from:]) {
+			return from
+		}
+		from++
+	}
+}
+
+// isFrame reports whether b begins with a frame's head, as far as it goes.
+func isFrame(b []byte) bool {
+	return (len(b) < 2 || b[1] == 0x5a) && (len(b) < 3 || b[2] == 0) &&
+		(len(b) < 4 || b[3]&^0x1c == 2 || b[3]&^0x1c == 3) && (len(b) < 8 || binary.BigEndian.Uint32(b[4:]) <= maxFrame)
+}
+
+// event logs a frame that has come whole. mu is held.
+func (o *output) event(room bool) {
+	event := bytes.TrimRight(o.frame, "\r\n")
+	if !room {
+		o.log.Drop(1)
+		o.remember(event)
+		return
+	}
+	o.commit()
+	o.line(event)
+}
+
+// text splits b into lines. mu is held.
+func (o *output) text(b []byte, room bool) {
+	if !room {
 		o.skip(b)
 		return
 	}
-	o.lines = o.lines[:0]
 	for len(b) > 0 {
 		piece, rest, whole := bytes.Cut(b, []byte{'\n'})
 		b = rest
 		if whole && len(o.partial) == 0 && !o.cut {
-			o.lines = append(o.lines, bytes.TrimSuffix(piece, []byte{'\r'}))
+			if piece = bytes.TrimSuffix(piece, []byte{'\r'}); o.keep == nil || o.keep(piece) {
+				o.lines = append(o.lines, piece)
+			}
 			continue
 		}
 		if !o.cut {
 			o.partial = append(o.partial, piece...)
 			if len(o.partial) > logs.MaxLine {
+				o.commit()
 				o.line(o.partial)
 				o.partial, o.cut = o.partial[:0], true
 			}
 		}
 		if whole {
-			if !o.cut {
-				o.line(bytes.TrimSuffix(o.partial, []byte{'\r'}))
+			if line := bytes.TrimSuffix(o.partial, []byte{'\r'}); !o.cut && (o.keep == nil || o.keep(line)) {
+				o.commit()
+				o.line(line)
 			}
 			o.partial, o.cut = o.partial[:0], false
 		}
 	}
+}
+
+// commit logs the lines that were gathered, together. mu is held.
+func (o *output) commit() {
 	o.log.Write(o.lines...)
 	for _, l := range o.lines {
 		o.remember(l)
 	}
+	o.lines = o.lines[:0]
 }
 
 // skip drops the lines that end in b. mu is held.
@@ -179,8 +281,16 @@ func (o *output) skip(b []byte) {
 	}
 }
 
-// flush takes an unfinished line as a whole one. mu is held.
+// flush takes an unfinished line, and an unfinished frame, as a whole one. mu is held.
 func (o *output) flush() {
+	if o.missing > 0 && len(o.frame) > 0 {
+		o.line(o.frame)
+	}
+	o.missing, o.frame = 0, o.frame[:0]
+	if len(o.head) > 0 {
+		o.partial = append(o.partial, o.head...)
+		o.head = nil
+	}
 	if len(o.partial) > 0 {
 		o.line(o.partial)
 		o.partial = o.partial[:0]
@@ -212,15 +322,18 @@ func (o *output) platform(line []byte) {
 	o.line(line)
 }
 
-// end closes the log of an invocation and returns its tail.
-func (o *output) end(lines [][]byte) []byte {
+// end closes the log of an invocation and returns its tail, if it is wanted.
+func (o *output) end(lines [][]byte, wanted bool) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flush()
 	for _, l := range lines {
 		o.line(l)
 	}
-	tail := append([]byte(nil), o.tail[max(0, len(o.tail)-tailLimit):]...)
+	var tail []byte
+	if wanted {
+		tail = append(tail, o.tail[max(0, len(o.tail)-tailLimit):]...)
+	}
 	o.tail = o.tail[:0]
 	return tail
 }

@@ -2,8 +2,10 @@ package process
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,8 +80,68 @@ func TestEveryLineIsKeptOrCounted(t *testing.T) {
 			}
 			from = from[i+len(l)-1:]
 		}
-		if want := all.Bytes()[all.Len()-tailLimit:]; !bytes.Equal(o.end(nil), want) {
+		if want := all.Bytes()[all.Len()-tailLimit:]; !bytes.Equal(o.end(nil, true), want) {
 			t.Errorf("seed %d: the tail is not the end of what was printed", seed)
+		}
+		o.close()
+		if err := sink.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// frame is a log event as a runtime client writes it.
+func frame(kind uint32, text string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, kind)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+	b = binary.BigEndian.AppendUint64(b, 1)
+	return append(b, text...)
+}
+
+// TestFramesAmongLines prints lines and frames in turns, cut into pieces anywhere: each frame is one
+// event, and all stand in the order in which they were printed. Text that only looks like a frame stays
+// text.
+func TestFramesAmongLines(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		var got, want []string
+		sink, err := logs.Open("", time.Now, func(lines []logs.Line) {
+			for _, l := range lines {
+				got = append(got, l.Text)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, w, err := newOutput(sink.Log(schema.Scope{Account: "000000000000", Region: "us-east-1"}, "f"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		var all []byte
+		for i := range 200 {
+			text := fmt.Sprintf("%d %s", i, strings.Repeat("å¥\xa5\x5a ", random.IntN(4)))
+			switch random.IntN(4) {
+			case 0:
+				text += "\n  second line"
+				all = append(all, frame(0xa55a0003|uint32(random.IntN(7))<<2, text+"\n")...)
+			case 1:
+				all = append(all, frame(0xa55a0002, text)...)
+			case 2:
+				text += "\xa5\x5a\x00\x04"
+				fallthrough
+			default:
+				all = append(append(all, text...), '\n')
+			}
+			want = append(want, text)
+		}
+		for rest := all; len(rest) > 0; {
+			n := min(len(rest), 1+random.IntN(60))
+			o.take(rest[:n])
+			rest = rest[n:]
+		}
+		if tail := o.end(nil, true); !slices.Equal(got, want) || !bytes.HasSuffix(tail, []byte(want[len(want)-1]+"\n")) {
+			t.Fatalf("seed %d: %q\nwant %q\ntail %q", seed, got, want, tail)
 		}
 		o.close()
 		if err := sink.Close(); err != nil {

@@ -48,6 +48,9 @@ type invocation struct {
 	result            chan runner.Result // one slot: whoever ends the call never blocks
 	done              func()
 	started, deadline time.Time // set when handed over
+
+	status  string        // how it ended, for its REPORT; set when it was answered
+	outcome runner.Result // what the process answered, until it is given to the caller
 }
 
 func (inv *invocation) end(r runner.Result) {

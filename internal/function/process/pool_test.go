@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,5 +104,44 @@ func TestKillEndsCalls(t *testing.T) {
 	}
 	if all, _ := p.Environments(); all != 0 {
 		t.Errorf("%d processes are left", all)
+	}
+}
+
+// What a process prints between its answer and its next question belongs to the call, and so does the
+// time that it takes.
+func TestWorkAfterTheAnswer(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not in PATH")
+	}
+	t.Parallel()
+	p := newPool(t, `exec python3 -u - <<'E'
+import http.client, os, time
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+for n in range(9):
+    api.request("GET", "/2018-06-01/runtime/invocation/next")
+    response = api.getresponse()
+    response.read()
+    print("before", n)
+    api.request("POST", "/2018-06-01/runtime/invocation/" + response.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", "%d" % n)
+    api.getresponse().read()
+    print("after", n)
+    if n == 1:
+        time.sleep(60)
+E
+`, func(_ *Options, s *runner.Spec) { s.Timeout = 2 * time.Second })
+	for _, n := range []string{"0", "1", "0"} { // the second process begins where the time of the first ran out
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		r := p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte("{}"), Tail: true}, nil)
+		cancel()
+		if r.Status != runner.OK || string(r.Payload) != n {
+			t.Fatalf("%+v, payload %s, want %s", r, r.Payload, n)
+		}
+		tail := string(r.LogTail)
+		if want := "before " + n + "\nafter " + n + "\nEND RequestId: id\nREPORT RequestId: id"; !strings.Contains(tail, want) {
+			t.Errorf("log\n%s\nlacks\n%s", tail, want)
+		}
+		if n == "1" {
+			p.gone.Wait() // the process is ended, although it has answered
+		}
 	}
 }

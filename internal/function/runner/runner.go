@@ -11,8 +11,12 @@ import (
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
-// MaxResponse is the longest answer of a function in bytes.
-const MaxResponse = 6291556
+const (
+	// MaxResponse is the longest answer of a function in bytes.
+	MaxResponse = 6291556
+	// MaxStreamed is the longest streamed answer.
+	MaxStreamed = 200 << 20
+)
 
 // Latest is the version that a function's changes go to.
 const Latest = "$LATEST"
@@ -41,6 +45,20 @@ type Call struct {
 	ARN           string // as invoked, with a qualifier if one was given
 	Payload       []byte
 	ClientContext string // decoded JSON, may be empty
+	TraceID       string // X-Ray's trace header
+	// Tail says that the result is to have the end of the log; it then waits until the function
+	// asks for its next event, or a moment.
+	Tail bool
+	// Stream takes an answer that the function streams; nil: it is gathered in Payload.
+	Stream Stream
+}
+
+// Stream takes an answer piece by piece, from one goroutine. A Write that fails says that nobody
+// reads any more: what the function still writes is then dropped.
+type Stream interface {
+	// Begin is called once, before anything is written, with the answer's content type.
+	Begin(contentType string)
+	Write(piece []byte) (int, error)
 }
 
 // Status says what came of a call.
@@ -69,8 +87,10 @@ type Result struct {
 	RetryAfter time.Duration // what a busy receiver asked for
 	// Err tells people why, for every status but OK.
 	Err string
-	// LogTail is the end of this call's log, at most 4 KB.
+	// LogTail is the end of this call's log, at most 4 KB, if it was asked for.
 	LogTail []byte
+	// Streamed: the answer went to the call's Stream, up to a failure if there was one.
+	Streamed bool
 }
 
 // Runner runs one revision of a function. Its methods may be called by many

@@ -31,7 +31,7 @@ function write(fd, data) {
   }
 }
 
-// say writes a line of the client's own, as its native part does.
+// say writes a line to stdout, past whatever the function made of process.stdout.
 export function say(text) {
   write(1, Buffer.from(`${text}\n`));
 }
@@ -76,7 +76,7 @@ export function patchConsole(ids) {
       ? json(now, level, requestId, tenantId, params)
       : `${now.toISOString()}\t${requestId}\t${level.name}\t${format(...(params.length ? params : [undefined]))}`;
     if (!(fd > 0)) {
-      process.stdout.write(`${text.replaceAll('\n', '\r')}\n`);
+      say(text.replaceAll('\n', '\r'));
       return;
     }
     const frame = Buffer.allocUnsafe(16 + Buffer.byteLength(text));
