@@ -129,7 +129,7 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
 	r, err := s.run(ctx, e, runner.Call{
 		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
-		TraceID: traceHeader(inv.TraceID, f.def.Load().Tracing == tracingActive, started),
+		TraceID: traceHeader(inv.TraceID, e.def.Load().Tracing == tracingActive, started),
 		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
 	}, queued)
 	result := "undelivered"
