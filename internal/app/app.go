@@ -159,6 +159,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.tables, err = table.Open(s.store, s.streams, s.clock.Wall, o.Logger); err != nil {
 		return nil, err
 	}
+	s.store.NameRanges(func(_ byte, id uint64) string { return s.tables.NameOf(id) })
 	s.tables.DelayStatus(o.StatusDelay)
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
@@ -302,6 +303,17 @@ func (s *App) health() error {
 		return err
 	}
 	return s.workers.Err()
+}
+
+// degraded tells what does not work while the server is well.
+func (s *App) degraded() (reasons []string) {
+	for _, d := range s.store.Damages() {
+		reasons = append(reasons, fmt.Sprintf("damaged: %s (%s)", d.File, d.Holds))
+	}
+	if err := s.store.Admit(); err != nil && s.store.Err() == nil {
+		reasons = append(reasons, err.Error())
+	}
+	return reasons
 }
 
 // Engine returns the event source mappings, Scope the account and region in which an embedding program's names are.

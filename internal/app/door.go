@@ -34,7 +34,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own.Handle("/", admin.New(admin.Config{
 		Store: s.store, Streams: s.streams, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine,
 		Gateway: s.gateway, Activity: &s.activity, Clock: s.clock,
-		Settle: s.Settle, Advance: s.Advance, Health: s.health,
+		Settle: s.Settle, Advance: s.Advance, Health: s.health, Degraded: s.degraded,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
 			Durability: s.opts.Durability, Data: s.opts.Dir,
@@ -46,7 +46,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		DynamoDB: s.activity.Door(protocol, s.functions.Running), Lambda: s.activity.Door(functions, s.functions.Running), Front: s.activity.Front(s.gateway),
 		Admin:        own,
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
-		Health: s.health, Metrics: metrics, Logger: s.opts.Logger,
+		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {
 			s.opts.Logger.Error("a request met a fault of the program", "panic", value, "stack", string(stack))
 			once.Do(func() { close(s.panicked) })

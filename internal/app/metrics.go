@@ -16,6 +16,7 @@ func (s *App) newMetrics() *server.Metrics {
 		StreamRecords:    s.streams.Records,
 		HeldBytes:        s.streams.Held,
 		Health:           s.health,
+		DamagedFiles:     func() int { return len(s.store.Damages()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,
 		Mappings: func() []server.MappingStats {
 			statuses, err := s.engine.Statuses(context.Background())

@@ -37,6 +37,7 @@ var MetricTable = slices.Concat([]Metric{
 	invocationSeconds,
 	buildInfo,
 	healthy,
+	damagedFiles,
 })
 
 // triggerCounters are the counters of package counter, in its order.
@@ -83,4 +84,6 @@ var (
 		"1, with the version of the program."}
 	healthy = Metric{"millstream_healthy", "gauge", nil,
 		"1 while /healthz is green."}
+	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
+		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

@@ -24,6 +24,7 @@ type Sources struct {
 	HeldBytes     func() int64
 	Mappings      func() []MappingStats
 	Health        func() error
+	DamagedFiles  func() int
 	// LambdaOperations are the names that LambdaOperation returns; it is empty for
 	// requests that ask for none of them. nil: all are counted as "other".
 	LambdaOperations []string
@@ -188,7 +189,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -218,6 +219,9 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 			value = 0
 		}
 		send(healthy, value)
+	}
+	if src.DamagedFiles != nil {
+		send(damagedFiles, float64(src.DamagedFiles()))
 	}
 	if src.Commits != nil {
 		send(commitsTotal, float64(src.Commits()))

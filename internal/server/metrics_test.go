@@ -163,9 +163,10 @@ func TestSourceMetrics(t *testing.T) {
 func TestMetricTableIsTrue(t *testing.T) {
 	m := NewMetrics(Sources{
 		Commits: func() uint64 { return 0 }, StreamRecords: func() uint64 { return 0 },
-		HeldBytes: func() int64 { return 0 },
-		Health:    func() error { return nil },
-		Mappings:  func() []MappingStats { return make([]MappingStats, 1) },
+		HeldBytes:    func() int64 { return 0 },
+		Health:       func() error { return nil },
+		DamagedFiles: func() int { return 1 },
+		Mappings:     func() []MappingStats { return make([]MappingStats, 1) },
 	})
 	m.ObserveInvocation("f", "ok", 0)
 	m.refused.WithLabelValues("host")

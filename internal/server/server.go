@@ -39,6 +39,9 @@ type Config struct {
 	// Health returns why the server is not well: a poisoned store, a worker that
 	// returned early. nil means well.
 	Health func() error
+	// Degraded returns what does not work although the server is well, such as files
+	// that are damaged: /healthz is green and says so. nil: nothing ever.
+	Degraded func() []string
 	// OnPanic is called with a handler's panic and its stack, on the handler's
 	// goroutine, before anything else is answered. It should end the process: a
 	// lock may be held for ever. From then on /healthz is red and every request is
@@ -259,7 +262,8 @@ func (s *Server) endWithServer(r *http.Request) (*http.Request, context.CancelFu
 	return r.WithContext(ctx), func() { unlink(); cancel() }
 }
 
-// serveHealth answers 200 while all is well, else 503 with the reason.
+// serveHealth answers 200 while the server is well, with what does not work all the
+// same, else 503 with the reason.
 func (s *Server) serveHealth(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	var err error
@@ -273,6 +277,12 @@ func (s *Server) serveHealth(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "unhealthy: "+err.Error()+"\n") // the caller has gone
 		return
+	}
+	if s.config.Degraded != nil {
+		if reasons := s.config.Degraded(); len(reasons) > 0 {
+			_, _ = io.WriteString(w, "degraded: "+strings.Join(reasons, "; ")+"\n")
+			return
+		}
 	}
 	_, _ = io.WriteString(w, "ok\n")
 }

@@ -2,9 +2,11 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -12,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -44,6 +48,9 @@ func killed(t testing.TB, seed uint64, size, rows int) *crashtest.Disk {
 	t.Helper()
 	disk := crashtest.New()
 	s := open(t, store.Options{FS: disk.FS(), Dir: damagedDir})
+	if err := s.Flush(); err != nil { // the store's own rows in a table of their own
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	for writer := range 2 {
 		wg.Go(func() {
@@ -363,5 +370,71 @@ func TestProgramWithoutWitness(t *testing.T) {
 	overwrite(t, disk, damagedDir+"/WITNESS", before)
 	if verdict, err := judge(t, disk, 500, 100, ""); verdict != "whole" {
 		t.Fatal(verdict, err)
+	}
+}
+
+// lines counts the lines of a log, by message.
+type lines struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (l *lines) Enabled(context.Context, slog.Level) bool { return true }
+func (l *lines) Handle(_ context.Context, r slog.Record) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.Level >= slog.LevelError {
+		l.seen[r.Message]++
+	}
+	return nil
+}
+func (l *lines) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l *lines) WithGroup(string) slog.Handler      { return l }
+
+// TestDamagedTableMakesNoNoise: a table whose footer is damaged fails every read of
+// its keys and every background job that meets it. That is told once a file, and once
+// a minute for each kind of background error, and the jobs rest in between.
+func TestDamagedTableMakesNoNoise(t *testing.T) {
+	disk := killed(t, 1, 500, 400)
+	name := largest(t, disk, files(t, disk, ".sst"))
+	data := content(t, disk, name)
+	data[len(data)-1] ^= 1 // the magic number at the end of the footer
+	log := &lines{seen: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, store.Options{FS: disk.FS(), Dir: damagedDir, Logger: slog.New(log)})
+		defer closeStore(t, s)
+		s.NameRanges(func(space byte, id uint64) string { return "" })
+		failed := 0
+		for n := range uint64(400) {
+			_, found, err := s.Get(nil, rowKey(n))
+			if err != nil && !errors.Is(err, store.ErrDamaged) || err == nil && !found {
+				t.Fatalf("row %d: %v, %v", n, found, err)
+			}
+			if err != nil {
+				failed++
+			}
+		}
+		if failed == 0 {
+			t.Error("no read failed")
+		}
+		for range 12 { // a minute of faked time, in which rows are written and flushed
+			put(t, s, string(rowKey(1000)), "v")
+			if err := s.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		found := s.Damages()
+		if len(found) != 1 || found[0].File != strings.TrimPrefix(name, damagedDir+"/") || found[0].Met == 0 {
+			t.Errorf("%+v", found)
+		}
+		t.Logf("%d reads failed; %+v; log %v", failed, found, log.seen)
+	})
+	total := 0
+	for _, n := range log.seen {
+		total += n
+	}
+	if total > 6 {
+		t.Errorf("%d lines in a minute: %v", total, log.seen)
 	}
 }

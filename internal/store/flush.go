@@ -25,11 +25,9 @@ type flushWatch struct {
 
 func (w *flushWatch) events() *pebble.EventListener {
 	return &pebble.EventListener{
-		BackgroundError: func(err error) { w.s.log.Error("engine: background work failed", "error", err) },
-		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			w.s.log.Error("engine: damaged data on disk", "file", i.Path, "error", i.Details)
-		},
-		FlushEnd: func(i pebble.FlushInfo) { w.ended(i.Err) },
+		BackgroundError: w.s.failed,
+		DataCorruption:  func(i pebble.DataCorruptionInfo) { w.s.met(i); w.s.pause() },
+		FlushEnd:        func(i pebble.FlushInfo) { w.ended(i.Err) },
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -28,6 +29,9 @@ func metaKey(name string) []byte { return append([]byte{SpaceMeta}, name...) }
 
 func (s *Store) readMeta(name string, size int) (content []byte, found bool, err error) {
 	v, found, err := s.Get(nil, metaKey(name))
+	if errors.Is(err, ErrDamaged) {
+		return nil, false, fmt.Errorf("%w. The store's own rows cannot be read: restore the folder from a backup", err)
+	}
 	if err != nil || !found {
 		return nil, false, err
 	}

@@ -25,6 +25,7 @@ type Store struct {
 	poisoned   atomic.Pointer[error]
 	poisonedCh chan struct{}
 	closing    atomic.Bool
+	closingCh  chan struct{} // closed when the engine is about to be closed
 
 	commits  atomic.Uint64 // applied since Open
 	inflight atomic.Int64  // begun to be applied, not yet known durable; only under Sync
@@ -33,6 +34,9 @@ type Store struct {
 	space    space
 	flushes  flushWatch
 	witness  *witness
+	damages  damages
+	pauses   atomic.Int64          // see pause
+	stalled  atomic.Pointer[error] // see checkStall
 
 	batches sync.Pool // of *Batch
 }
@@ -54,6 +58,7 @@ func Open(o Options) (_ *Store, err error) {
 		log:        o.Logger,
 		durability: o.Durability,
 		poisonedCh: make(chan struct{}),
+		closingCh:  make(chan struct{}),
 		space:      space{fs: o.FS, dir: o.Dir, log: o.Logger, reserve: o.DiskReserve, start: time.Now()},
 	}
 	s.batches.New = func() any { return new(Batch) }
@@ -72,6 +77,7 @@ func Open(o Options) (_ *Store, err error) {
 		// After a poisoned open the engine may still be at work in the folder:
 		// then the lock stays until the process ends.
 		if err != nil && s.Err() == nil {
+			close(s.closingCh)
 			if s.db != nil {
 				err = errors.Join(err, s.db.Close())
 			}
@@ -117,6 +123,7 @@ func (s *Store) Close() error {
 	closed := error(ErrClosed)
 	s.refusal.CompareAndSwap(nil, &closed)
 	s.barrier.idle.Wait()
+	close(s.closingCh)
 	if err := s.guard("close", s.db.Close); err != nil {
 		return err
 	}

@@ -55,6 +55,8 @@ const (
 
 	memTableSize = 32 << 20
 	memTables    = 2
+
+	l0Stop = 48 // parts of the upper level at which the engine has every write wait
 )
 
 // formatVersion is Pebble's format of this release. It is named and not left to
@@ -88,7 +90,7 @@ func engineOptions(o *Options, dir string, logger engineLog, events *pebble.Even
 		// Writes stop only when compaction is hopelessly behind: read
 		// amplification grows before that, and the memtables bound memory.
 		L0CompactionThreshold: 4,
-		L0StopWritesThreshold: 48,
+		L0StopWritesThreshold: l0Stop,
 		LBaseMaxBytes:         128 << 20,
 
 		// On two cores a second compaction would take the core that serves.

@@ -40,6 +40,19 @@ func TestPlantedBlindWitnessIsSeen(t *testing.T) {
 	}
 }
 
+// A read that takes damage for absence.
+func TestPlantedDamageAsAbsenceIsSeen(t *testing.T) {
+	store.PlantedBug = "damage-is-absence"
+	defer func() { store.PlantedBug = "" }()
+	folder := killed(t, 1, 500, 600)
+	for seed := range uint64(20) {
+		if err := damageOnce(t, folder, "a byte of a table", 500, 600, seed); err != nil {
+			return
+		}
+	}
+	t.Fatal("not seen")
+}
+
 // A witness that is ahead of the disk cries out after crashes that lost nothing.
 func TestPlantedEarlyWitnessIsSeen(t *testing.T) {
 	store.PlantedBug = "note-before-sync"

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"strings"
 )
 
 var (
@@ -103,16 +101,4 @@ func (l engineLog) Fatalf(format string, args ...any) {
 }
 
 // underGuard says whether the calling goroutine is inside Store.guard.
-func underGuard() bool {
-	var pcs [128]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, "store.(*Store).guard") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
-}
+func underGuard() bool { return called("store.(*Store).guard") }

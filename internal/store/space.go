@@ -40,7 +40,7 @@ type space struct {
 func (d *space) spend(n uint64) { d.spent.Add(n) }
 
 // Admit refuses writes while disk space is under the reserve, with an error over
-// ErrDiskFull for the log. It is cheap enough for every write, takes no lock, and
+// ErrDiskFull for the log, and while damage would soon have them wait for ever. It is cheap enough for every write, takes no lock, and
 // is called before any.
 func (s *Store) Admit() error {
 	if err := s.check(); err != nil {
@@ -51,9 +51,13 @@ func (s *Store) Admit() error {
 	if now := int64(time.Since(d.start)); now >= next || d.spent.Load() >= spaceCheckBytes {
 		if d.next.CompareAndSwap(next, now+int64(spaceCheckEvery)) {
 			d.measure()
+			s.checkStall()
 		}
 	}
 	if err := d.full.Load(); err != nil {
+		return *err
+	}
+	if err := s.stalled.Load(); err != nil {
 		return *err
 	}
 	return nil

@@ -283,6 +283,18 @@ func (t *Table) lockExclusive() {
 // Count returns how many tables there are in all scopes.
 func (db *DB) Count() int { return len(*db.tables.Load()) }
 
+// NameOf returns the name of the table that an internal id belongs to: its own, or
+// that of its stream or time to live. Empty: no table has it. It is for texts.
+func (db *DB) NameOf(id uint64) string {
+	for name, t := range *db.tables.Load() {
+		d := t.desc.Load().def
+		if d.ID == id || d.StreamID == id || d.TTL != nil && d.TTL.ID == id {
+			return name.name
+		}
+	}
+	return ""
+}
+
 // LatestStream returns the ARN of a table's newest stream, enabled or not; empty
 // when there is no such table or it never had one.
 func (db *DB) LatestStream(scope schema.Scope, table string) string {

@@ -18,7 +18,8 @@ type Status struct {
 	Durability string    `json:"durability"`
 	Data       string    `json:"data"` // the folder; "" when in memory
 	Healthy    bool      `json:"healthy"`
-	Problem    string    `json:"problem,omitempty"` // why it is not healthy
+	Problem    string    `json:"problem,omitempty"`  // why it is not healthy
+	Degraded   []string  `json:"degraded,omitempty"` // what does not work although it is, such as damaged files
 	Tables     int       `json:"tables"`
 	Functions  int       `json:"functions"`
 	Triggers   int       `json:"triggers"`

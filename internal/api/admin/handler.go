@@ -50,6 +50,8 @@ type Config struct {
 	Advance func(ctx context.Context, d time.Duration) error
 	// Health tells why the server is not well; nil when it is.
 	Health func() error
+	// Degraded tells what does not work although the server is well.
+	Degraded func() []string
 
 	// About is what a status says that does not change: version, start, scope, durability and folder. Its account and
 	// region are used where a request names none.
@@ -125,6 +127,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 	if err := h.Health(); err != nil {
 		st.Healthy, st.Problem = false, err.Error()
 	}
+	st.Degraded = h.Degraded()
 	return st, nil
 }
 
