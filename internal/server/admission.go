@@ -43,9 +43,14 @@ const (
 	// unknown or compressed length counts as that much.
 	maxDynamoDBBody = 16 << 20
 	maxLambdaBody   = 70167211
-	// maxHeader is about what AWS takes for the request line and the headers. It
-	// answers 400 beyond, net/http 431.
-	maxHeader = 28 << 10 // and 4 KiB that net/http adds: 16 KiB each
+	// maxHeader is what AWS takes for the request line and for the headers, each. net/http
+	// knows their sum only, of which the line is next to nothing in AWS's protocols, and
+	// lets up to 4 KiB more pass on a connection that is used again.
+	maxHeader = 16 << 10
+	// maxFrontHeader is the sum at the front door, where addresses are long.
+	maxFrontHeader = 32 << 10
+	// headerSlack is what net/http adds to Server.MaxHeaderBytes.
+	headerSlack = 4 << 10
 )
 
 func (l Limits) withDefaults() Limits {

@@ -53,7 +53,23 @@ type limitedConn struct {
 	release  sync.Once
 }
 
+// How net/http refuses a header that is too large, all of it in one write, and how AWS
+// does. No handler's answer is the former: it would have a date.
+const (
+	headerTooLarge = "HTTP/1.1 431 Request Header Fields Too Large" + plainClosing + "431 Request Header Fields Too Large"
+	badRequest     = "HTTP/1.1 400 Bad Request" + plainClosing + "400 Bad Request"
+	plainClosing   = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+)
+
 func (c *limitedConn) Write(b []byte) (int, error) {
+	if len(b) == len(headerTooLarge) && string(b) == headerTooLarge {
+		_, err := c.write([]byte(badRequest))
+		return len(b), err
+	}
+	return c.write(b)
+}
+
+func (c *limitedConn) write(b []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(c.listener.writeTime)); err != nil {
 		return 0, err
 	}

@@ -99,12 +99,12 @@ func New(c Config) *Server {
 // Limits.Grace and returns nil. It closes ln. It refuses a listener beyond loopback
 // unless Config.BeyondLoopback is set.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	return s.serve(ctx, ln, s, s.stop)
+	return s.serve(ctx, ln, s, maxHeader, s.stop)
 }
 
-// serve is Serve for a handler; ending is called when ctx is done, before requests
+// serve is Serve for a handler; header bounds the request line and the headers, ending is called when ctx is done, before requests
 // under way are waited for.
-func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, ending func()) error {
+func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, header int, ending func()) error {
 	if err := checkListener(ln.Addr(), s.config.BeyondLoopback); err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -113,7 +113,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, end
 		ReadHeaderTimeout: s.limits.HeaderTime,
 		ReadTimeout:       s.limits.BodyTime,
 		IdleTimeout:       s.limits.IdleTime,
-		MaxHeaderBytes:    maxHeader,
+		MaxHeaderBytes:    header - headerSlack,
 		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)

@@ -133,15 +133,22 @@ func TestHalfSentRequests(t *testing.T) {
 
 func TestLargeHeadersAreRefused(t *testing.T) {
 	addr := start(t, New(Config{DynamoDB: answer(200, "")}))
-	req, _ := http.NewRequest("POST", "http://"+addr+"/", nil)
-	req.Header.Set("X-Large", strings.Repeat("x", 40<<10))
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode/100 != 4 {
-		t.Fatalf("status %d", res.StatusCode)
+	for _, row := range []struct{ path, header, status int }{
+		{0, 15 << 10, 200},
+		{0, 21 << 10, 400},
+		{21 << 10, 0, 400},
+		{0, 40 << 10, 400},
+	} {
+		req, _ := http.NewRequest("POST", "http://"+addr+"/?"+strings.Repeat("x", row.path), nil)
+		req.Header.Set("X-Large", strings.Repeat("x", row.header))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != row.status {
+			t.Errorf("a path of %d and a header of %d bytes: status %d, want %d", row.path, row.header, res.StatusCode, row.status)
+		}
 	}
 }
 

@@ -52,7 +52,7 @@ func (b *buffers) read(r *http.Request) ([]byte, error) {
 		}
 		return body, err
 	default:
-		return nil, &awserr.Error{Code: "UnsupportedMediaTypeException", Message: "Unsupported Content-Encoding: " + encoding, Status: http.StatusUnsupportedMediaType}
+		return nil, awserr.Internal() // as AWS answers a coding that it does not know
 	}
 }
 

@@ -51,8 +51,7 @@ func namespace(code string) string {
 	case "ValidationException":
 		return "com.amazon.coral.validate#"
 	case "SerializationException", "UnknownOperationException", "AccessDeniedException", "MissingAuthenticationTokenException",
-		"IncompleteSignatureException", "InvalidSignatureException", "UnrecognizedClientException", "ExpiredTokenException", "InternalFailure",
-		"UnsupportedMediaTypeException":
+		"IncompleteSignatureException", "InvalidSignatureException", "UnrecognizedClientException", "ExpiredTokenException", "InternalFailure":
 		return "com.amazon.coral.service#"
 	case "ThrottlingException":
 		return "com.amazon.coral.availability#"

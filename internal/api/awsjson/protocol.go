@@ -3,14 +3,12 @@ package awsjson
 import (
 	"context"
 	"errors"
-	"hash/crc32"
 	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -117,6 +115,12 @@ func (p *Protocol) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		out = AppendError(buffers.out[:0], e)
 	}
 	buffers.out = out
+	if status == http.StatusOK && len(out) > codedFrom {
+		if coding := accepted(r.Header["Accept-Encoding"]); coding != "" {
+			p.writeCoded(w, contentType, coding, out)
+			return
+		}
+	}
 	p.write(w, contentType, status, out)
 }
 
@@ -156,21 +160,6 @@ func (p *Protocol) clientError(r *http.Request, err error) *awserr.Error {
 		p.options.Logger.Error("a request failed", "target", r.Header.Get("X-Amz-Target"), "error", err)
 	}
 	return awserr.Internal()
-}
-
-func (p *Protocol) write(w http.ResponseWriter, contentType string, status int, body []byte) {
-	// One array backs the values of all headers.
-	values := [...]string{"Server", p.options.RequestID(), strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10), strconv.Itoa(len(body)), contentType}
-	h := w.Header()
-	h["Server"] = values[0:1:1]
-	h["X-Amzn-Requestid"] = values[1:2:2]
-	h["X-Amz-Crc32"] = values[2:3:3]
-	h["Content-Length"] = values[3:4:4]
-	if contentType != "" {
-		h["Content-Type"] = values[4:5:5]
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller has gone
 }
 
 // mediaType returns a Content-Type without parameters and blanks.

@@ -122,7 +122,10 @@ func (t *Target) connect(attempts int) {
 		os.Getenv("AWS_SESSION_TOKEN"))
 	t.http = &http.Client{
 		Timeout:   2 * time.Minute,
-		Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: time.Minute},
+		Transport: &http.Transport{
+			MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: time.Minute,
+			DisableCompression: true, // who wants coded answers asks for them
+		},
 	}
 	config := aws.Config{
 		Region:           t.Region,
