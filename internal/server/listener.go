@@ -57,7 +57,7 @@ type limitedConn struct {
 // does. No handler's answer is the former: it would have a date.
 const (
 	headerTooLarge = "HTTP/1.1 431 Request Header Fields Too Large" + plainClosing + "431 Request Header Fields Too Large"
-	badRequest     = "HTTP/1.1 400 Bad Request" + plainClosing + "400 Bad Request"
+	badRequest     = "HTTP/1.1 400 Bad Request\r\nContent-Length: 15" + plainClosing + "400 Bad Request"
 	plainClosing   = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 )
 
@@ -74,6 +74,15 @@ func (c *limitedConn) write(b []byte) (int, error) {
 		return 0, err
 	}
 	return c.Conn.Write(b)
+}
+
+// CloseWrite lets net/http end an answer before it closes on a caller who is still
+// sending, who else might lose the answer to a reset.
+func (c *limitedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 func (c *limitedConn) Close() error {
