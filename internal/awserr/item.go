@@ -50,10 +50,12 @@ func AttributeNameTooLong() *Error {
 	return InvalidParameter("Attribute name is too large, must be less than 65536 bytes")
 }
 
-// NestingTooDeep is for a value that nests more than 32 levels.
-func NestingTooDeep() *Error {
-	return Validation("Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit")
-}
+var nestingTooDeep = Validation("Nesting Levels have exceeded supported limits: " +
+	"Attributes in the item have nested levels beyond supported limit")
+
+// NestingTooDeep is for a value that nests more than 32 levels. It is one value, which
+// can be told by ==.
+func NestingTooDeep() *Error { return nestingTooDeep }
 
 // ResultTooDeep is for an item that would nest too deep after an update.
 func ResultTooDeep() *Error {

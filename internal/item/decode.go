@@ -458,6 +458,9 @@ func (r *Reader) attributes(level int) error {
 			break
 		}
 		if len(name) == 0 {
+			if level == 0 && r.deepest > StrangeDepth && r.invalid == awserr.NestingTooDeep() {
+				r.invalid = nil // AWS looks at the names of an item before values that deep
+			}
 			r.fail(awserr.AttributeNameEmpty())
 		} else if len(name) > maxNameLen {
 			r.fail(awserr.AttributeNameTooLong())

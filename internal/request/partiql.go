@@ -90,7 +90,7 @@ func (w *wireStatement) read(r *item.Reader, member string) (ok bool, err error)
 		}
 		err = r.Array(func(int) error {
 			v, invalid, err := r.Value()
-			if invalid != nil && r.Deepest() == item.MaxDepth+1 && invalid.Message == awserr.NestingTooDeep().Message {
+			if r.Deepest() == item.MaxDepth+1 && invalid == awserr.NestingTooDeep() {
 				invalid = awserr.ResultTooDeep() // one level too many is found when the item is made
 			}
 			if w.Invalid == nil {

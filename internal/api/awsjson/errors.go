@@ -13,7 +13,8 @@ func AppendError(dst []byte, e *awserr.Error) []byte {
 	dst = append(dst, '"')
 	if e.Message != "" {
 		name := "message"
-		if capitalMessage(e.Code) {
+		// A failed condition has the capital only beside its item.
+		if capitalMessage(e.Code) || e.Item != nil {
 			name = "Message"
 		}
 		dst = AppendString(dst, name, e.Message)

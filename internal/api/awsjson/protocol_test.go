@@ -149,7 +149,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{"no gzip", call{encoding: "gzip", body: text(`{}`)}, 500, internal},
 		{"half a gzip", call{encoding: "gzip", body: io.LimitReader(zipped(t, `{"a":"`+strings.Repeat("x", 1000)+`"}`), 20)}, 500, internal},
 		{"other encoding", call{encoding: "br", body: text(`{}`)}, 500, internal},
-		{"a condition's item", call{body: text(`{"fail":"condition"}`)}, 400, `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"The conditional request failed","Item":{"id":{"S":"a"}}}`},
+		{"a condition's item", call{body: text(`{"fail":"condition"}`)}, 400, `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Message":"The conditional request failed","Item":{"id":{"S":"a"}}}`},
 		{"a fault", call{body: text(`{"fail":"disk"}`)}, 500, internal},
 	} {
 		w := row.call.do(p)

@@ -267,7 +267,7 @@ func TestTableAnswers(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	f := &fake{t: t, err: awserr.ConditionFailed(anItem("stored"))}
 	w := f.call("PutItem", put)
-	if want := `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"The conditional request failed","Item":{"id":{"S":"stored"}}}`; w.Code != 400 || w.Body.String() != want {
+	if want := `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Message":"The conditional request failed","Item":{"id":{"S":"stored"}}}`; w.Code != 400 || w.Body.String() != want {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	// A request that is refused, and one for another account's table, make no call.

@@ -47,7 +47,7 @@ func appendDescription(dst []byte, d *table.Description) []byte {
 	}
 	dst = appendThroughput(dst, units, &d.Changes)
 	if d.Deleted {
-		return append(dst, '}')
+		return append(appendBilling(dst, d), '}')
 	}
 	dst = awsjson.AppendTime(dst, "CreationDateTime", d.Created)
 	dst = appendAttributes(dst, d.Attributes)

@@ -121,7 +121,7 @@ func (t *Target) connect(attempts int) {
 		cmp.Or(os.Getenv("AWS_SECRET_ACCESS_KEY"), "conformance"),
 		os.Getenv("AWS_SESSION_TOKEN"))
 	t.http = &http.Client{
-		Timeout:   2 * time.Minute,
+		Timeout: 2 * time.Minute,
 		Transport: &http.Transport{
 			MaxIdleConns: 512, MaxIdleConnsPerHost: 512, IdleConnTimeout: time.Minute,
 			DisableCompression: true, // who wants coded answers asks for them

@@ -120,7 +120,7 @@ func TestConditions(t *testing.T) {
 		{op: "PutItem", body: `"Item":{$pk,"v":{"N":"2"}},"ConditionExpression":"attribute_not_exists(pk)"`, err: failed},
 		{op: "GetItem", body: `"ConsistentRead":true`, want: `{"Item":{$pk,"v":{"N":"1"}}}`},
 		{op: "PutItem", body: `"Item":{$pk},"ConditionExpression":"attribute_not_exists(pk)","ReturnValuesOnConditionCheckFailure":"ALL_OLD"`, err: failed,
-			want: `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"The conditional request failed","Item":{$pk,"v":{"N":"1"}}}`},
+			want: `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","Message":"The conditional request failed","Item":{$pk,"v":{"N":"1"}}}`},
 		{op: "DeleteItem", body: `"ConditionExpression":"v = :v","ExpressionAttributeValues":{":v":{"N":"1.0"}}`},
 	})
 
