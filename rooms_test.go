@@ -116,6 +116,8 @@ var rooms = map[string][]string{
 	"test/differences":     {},
 	"test/differences/cmd": {"test/differences"},
 	"test/examples":        {},
+	"test/folders":         {},
+	"test/folders/make":    {"test/folders"},
 	"test/loop":            {},
 	"test/sdk":             {},
 

@@ -116,6 +116,16 @@ func TestRefusesFoldersItDoesNotKnow(t *testing.T) {
 			closeStore(t, open(t, store.Options{Dir: dir}))
 			write(t, filepath.Join(dir, "VERSION"), "2\n")
 		}, store.ErrNewer},
+		"newer engine": {func(t *testing.T, dir string) {
+			closeStore(t, open(t, store.Options{Dir: dir}))
+			marker, err := filepath.Glob(filepath.Join(dir, "db", "marker.format-version.*"))
+			if err == nil {
+				err = os.Rename(marker[0], filepath.Join(dir, "db", "marker.format-version.000099.099"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, store.ErrNewer},
 		"garbage": {func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "VERSION"), "PostgreSQL\n")
 		}, store.ErrDamaged},

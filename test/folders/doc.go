@@ -1,0 +1,12 @@
+// Package folders holds data folders that earlier releases have left, and the test
+// that this release opens them.
+//
+// testdata/NAME.tar.zst is a folder as a kill has left it, of the release or commit
+// NAME, with a live log, tables, an index, a time to live, streams with a split,
+// records that are held, parked and waiting, a window under way and functions.
+// testdata/NAME.json.zst is what that release answered when it was asked for all of it,
+// just before. Neither is ever changed. One more is made with every release:
+//
+//	go build -o /tmp/millstream ./cmd/millstream
+//	go run ./test/folders/make -program /tmp/millstream -name v1.2.0
+package folders
