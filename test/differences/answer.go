@@ -77,7 +77,7 @@ var masked = map[string]bool{
 	"CreationDateTime": true, "TableId": true, "LatestStreamLabel": true, "StreamLabel": true, "CreationRequestDateTime": true,
 	"LastUpdateToPayPerRequestDateTime": true, "LastIncreaseDateTime": true, "LastDecreaseDateTime": true,
 	"ShardId": true, "StartingSequenceNumber": true, "EndingSequenceNumber": true, "SequenceNumber": true, "eventID": true, "ShardIterator": true, "NextShardIterator": true,
-	"ApproximateCreationDateTime": true, "NextToken": true, "awsRegion": true,
+	"ApproximateCreationDateTime": true, "NextToken": true, "awsRegion": true, "KMSMasterKeyArn": true,
 }
 
 var (

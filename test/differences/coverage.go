@@ -43,7 +43,7 @@ func rowsOf(a *Answer) []int {
 	var out []int
 	find := func(code, text string) {
 		for i, r := range rows() {
-			if r.code == code && r.text.MatchString(text) {
+			if r.code == code && (r.text.MatchString(text) || r.text.MatchString(bare(text))) {
 				out = append(out, i)
 			}
 		}

@@ -1,6 +1,6 @@
 // Package differences is a differential tester: it sends the same requests, valid
-// ones and deliberately broken ones, to Millstream and to dynoxide, an open implementation that is checked against AWS, and
-// compares the answers.
+// ones and deliberately broken ones, to Millstream and to dynoxide, an open
+// implementation that is checked against AWS, and compares the answers.
 //
 // A run is a row of episodes. An episode has tables of its own and depends on
 // nothing but the seed and its own number, so that each can be replayed alone, and

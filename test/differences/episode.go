@@ -112,10 +112,13 @@ type Difference struct {
 	Remade bool
 	// Indexed tells that its table was made with indexes.
 	Indexed bool
+	// Streamed tells that its table was given a stream, or lost it, later.
+	Streamed bool
 	// OtherPayload tells that its token was used before, for another payload.
 	OtherPayload bool
 	// Classes explain it, empty: nothing does.
 	Classes []string
+	rest    *Difference // what the classes leave of it, when they do not explain it
 }
 
 func (d *Difference) String() string {
@@ -231,6 +234,7 @@ func (p *player) compare(ctx context.Context, r *Request) (*Difference, error) {
 	}
 	d := &Difference{Request: r, Mine: mine, Other: other.answer, Remade: p.remade[r.table()] || p.tokens[token],
 		OtherPayload: payload != "" && payload != r.String()}
+	d.Streamed = p.streamed[r.table()]
 	d.Indexed = p.indexed(r.table())
 	tables, _ := r.Body["RequestItems"].(object)
 	for name := range tables {

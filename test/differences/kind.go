@@ -13,6 +13,9 @@ var particular = regexp.MustCompile("'[^']*'|\"[^\"]*\"|\\{[^{}]*\\}|\\[[^\\[\\]
 
 // kind tells differences apart without what is particular to one request.
 func (d *Difference) kind() string {
+	if d.rest != nil {
+		return d.rest.kind()
+	}
 	if !d.Mine.failed() && !d.Other.failed() {
 		paths := differing("", d.Mine.Body, d.Other.Body)
 		slices.Sort(paths)

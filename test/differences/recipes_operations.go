@@ -140,6 +140,9 @@ var operationRecipes = []recipe{
 	{"D.7 one condition per key", 0, keyConditions("pk = :p AND pk = :q", "sk = :r AND sk = :u", "pk = :p AND pk > :q")},
 	{"D.7 names in a condition", 0, keyConditions("pk = sk", "pk = a AND sk = :r", ":p = :q", "pk = :p AND :r = :u", ":p BETWEEN pk AND :q", "begins_with(:s, pk)", "pk = :p AND :r BETWEEN sk AND :u", "pk = :p AND begins_with(:s, sk)", "pk = :p AND sk BETWEEN a AND :r", "begins_with(:s, :t)", ":p BETWEEN :p AND :q", "pk = :p AND begins_with(sk, a)", "pk = :p AND sk > a")},
 	{"D.7 three conditions", 0, keyConditions("pk = :p AND sk = :r AND a = :s", "pk = :p AND sk > :r AND sk < :u", "pk = :p AND a = :s AND b = :t")},
+	{"D.7 three conditions", Legacy, func(g *gen) *Request { // or none
+		return &Request{Op: "Query", Body: object{"TableName": g.table().name, "KeyConditions": object{}}}
+	}},
 	{"D.7 missed key", 0, keyConditions("a = :s", "sk = :r", "pk = :p AND a = :s", "a = :s AND b = :t", "sk > :r")},
 	{"D.7 not supported", 0, keyConditions("pk > :p", "pk BETWEEN :p AND :q", "begins_with(pk, :p)", "pk < :p AND sk = :r", "pk = :p AND a = :s")},
 	{"D.7 key type", 0, keyConditions("pk = :bool", "pk = :ss", "pk = :n", "pk = :s", "pk = :p AND sk = :s", "pk = :p AND sk > :n", "pk = :p AND begins_with(sk, :n)", "pk = :p AND begins_with(sk, :s)", "pk = :p AND sk BETWEEN :n AND :s", "pk = :p AND sk = :ss")},
@@ -186,6 +189,11 @@ var operationRecipes = []recipe{
 		r.Body["Limit"] = 1 // where a valid one starts is the server's own
 		r.Body["Select"] = "COUNT"
 		r.Body["FilterExpression"] = "attribute_exists(missing)"
+		return r
+	}},
+	{"D.7 start key value", 0, func(g *gen) *Request {
+		r := g.plainQuery()
+		r.Body["ExclusiveStartKey"] = object{"pk": pick(g, object{}, object{"S": "a", "N": "1"}), "sk": object{"S": "a"}}
 		return r
 	}},
 	{"D.8 segments", 0, func(g *gen) *Request {

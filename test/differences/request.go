@@ -28,8 +28,8 @@ type Request struct {
 	Whole   whole
 	Aim     string // the recipe it comes from, "" for the grammar
 	// Headers replace those of the request ("" drops one) and Query is added to its
-	// address. Such a request goes to Millstream alone, to count its error: DynamoDB
-	// Other looks at neither.
+	// address. Such a request goes to Millstream alone, to count its error: dynoxide
+	// looks at neither.
 	Headers map[string]string
 	Query   string
 }
