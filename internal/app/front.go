@@ -38,8 +38,8 @@ func (s *App) openGateway() (*gateway.Service, error) {
 // frontFunctions lets the front door run functions.
 type frontFunctions struct{ functions *function.Service }
 
-func (f frontFunctions) Invoke(ctx context.Context, scope schema.Scope, name string, payload []byte) (answer []byte, failed bool, err error) {
-	out, err := f.functions.Invoke(ctx, scope, function.Invocation{Name: name, Payload: payload, Trusted: true})
+func (f frontFunctions) Invoke(ctx context.Context, scope schema.Scope, c gateway.Call) (answer []byte, failed bool, err error) {
+	out, err := f.functions.Invoke(ctx, scope, function.Invocation{Name: c.Function, Payload: c.Event, TraceID: c.Trace, Stream: c.Stream, Trusted: true})
 	var e *awserr.Error
 	if errors.As(err, &e) && e.Code == "TooManyRequestsException" {
 		err = gateway.ErrBusy
@@ -56,7 +56,7 @@ func frontURL(u function.URL, ok bool) (gateway.FunctionURL, bool) {
 	if !ok {
 		return gateway.FunctionURL{}, false
 	}
-	out := gateway.FunctionURL{ID: u.ID, Scope: u.Scope, Function: u.Function, Signed: u.Signed}
+	out := gateway.FunctionURL{ID: u.ID, Scope: u.Scope, Function: u.Function, Signed: u.Signed, Streams: u.Streams}
 	if c := u.Cors; c != nil {
 		out.CORS = &gateway.CORS{
 			AllowOrigins: c.AllowOrigins, AllowMethods: c.AllowMethods, AllowHeaders: c.AllowHeaders, ExposeHeaders: c.ExposeHeaders, MaxAge: c.MaxAge,

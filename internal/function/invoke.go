@@ -27,8 +27,34 @@ type Invocation struct {
 	RequestID     string // empty: a new one
 	TraceID       string // X-Ray's trace header, as the caller gave it; empty: a new trace
 	Tail          bool   // the outcome is to have the end of the call's log
+	// Stream takes the answer of a function that streams it; nil: it is gathered.
+	Stream Stream
 	// Trusted says that the payload is known to be JSON of an allowed size.
 	Trusted bool
+}
+
+// Stream takes an answer piece by piece, from one goroutine and not after the call has returned. A
+// Write that fails says that nobody reads any more: what the function still writes is dropped.
+type Stream interface {
+	// Begin is called once, before anything is written, with the version that runs and the answer's
+	// content type.
+	Begin(version, contentType string)
+	Write(piece []byte) (int, error)
+}
+
+// versionedStream is a Stream as runners know it.
+type versionedStream struct {
+	Stream
+	version string
+}
+
+func (s versionedStream) Begin(contentType string) { s.Stream.Begin(s.version, contentType) }
+
+func versioned(s Stream, version string) runner.Stream {
+	if s == nil {
+		return nil
+	}
+	return versionedStream{s, version}
 }
 
 // Outcome is what came of an invocation that reached the function.
@@ -42,6 +68,9 @@ type Outcome struct {
 	RequestID       string
 	ExecutedVersion string
 	LogTail         []byte // at most 4 KB, if it was asked for
+	// Streamed: the answer, as far as it came, went to the invocation's Stream. Payload is then
+	// empty, or with FunctionError the document of what broke it off.
+	Streamed bool
 	// Delivered is false when the function cannot have seen the event; Invoke
 	// then returns an error too. RetryAfter is the wait that its receiver asked for.
 	Delivered  bool
@@ -130,11 +159,12 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	r, err := s.run(ctx, e, runner.Call{
 		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
 		TraceID: traceHeader(inv.TraceID, e.def.Load().Tracing == tracingActive, started),
+		Stream:  versioned(inv.Stream, out.ExecutedVersion),
 		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
 	}, queued)
 	result := "undelivered"
 	if err == nil {
-		out.Payload, out.LogTail, out.Error, out.RetryAfter = r.Payload, r.LogTail, r.Err, r.RetryAfter
+		out.Payload, out.LogTail, out.Error, out.RetryAfter, out.Streamed = r.Payload, r.LogTail, r.Err, r.RetryAfter, r.Streamed
 		switch r.Status {
 		case runner.OK:
 			out.Delivered, result = true, "ok"

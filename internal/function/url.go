@@ -16,6 +16,7 @@ import (
 // urlConfig is the stored form of a function's URL. Fields are only ever added.
 type urlConfig struct {
 	AuthType string    `json:"authType"`
+	Streams  bool      `json:"streams,omitempty"` // InvokeMode RESPONSE_STREAM
 	Cors     *Cors     `json:"cors,omitempty"`
 	Created  time.Time `json:"created"`
 	Modified time.Time `json:"modified"`
@@ -56,6 +57,12 @@ const (
 	authIAM  = "AWS_IAM"
 )
 
+// Kinds of InvokeMode.
+const (
+	modeBuffered = "BUFFERED"
+	modeStream   = "RESPONSE_STREAM"
+)
+
 // maxCorsAge is AWS's bound of MaxAge.
 const maxCorsAge = 86400
 
@@ -64,19 +71,11 @@ func (r *URLRequest) check(v *constraints) {
 		v.oneOf(*r.AuthType, "authType", authNone, authIAM)
 	}
 	if r.InvokeMode != nil {
-		v.oneOf(*r.InvokeMode, "invokeMode", "BUFFERED", "RESPONSE_STREAM")
+		v.oneOf(*r.InvokeMode, "invokeMode", modeBuffered, modeStream)
 	}
 	if r.Cors != nil {
 		v.between(r.Cors.MaxAge, "cors.maxAge", 0, maxCorsAge)
 	}
-}
-
-// checkMode refuses what would silently be done otherwise.
-func (r *URLRequest) checkMode() error {
-	if r.InvokeMode != nil && *r.InvokeMode != "BUFFERED" {
-		return awserr.LambdaInvalidParameter("InvokeMode RESPONSE_STREAM is not supported: answers are sent when they are whole.")
-	}
-	return nil
 }
 
 // urlOf finds the function of a URL call, whose errors are its own, and the alias that
@@ -130,15 +129,12 @@ func (s *Service) CreateURL(scope schema.Scope, name, qualifier string, r URLReq
 	if err := v.err(); err != nil {
 		return URLDocument{}, err
 	}
-	if err := r.checkMode(); err != nil {
-		return URLDocument{}, err
-	}
 	return s.changeURL(scope, name, qualifier, func(d *definition, alias string) error {
 		if d.url(alias) != nil {
 			return awserr.FunctionURLExists(urlARN(d, alias))
 		}
 		now := s.opts.Now()
-		d.setURL(alias, &urlConfig{AuthType: *r.AuthType, Cors: r.Cors, Created: now, Modified: now})
+		d.setURL(alias, &urlConfig{AuthType: *r.AuthType, Streams: r.InvokeMode != nil && *r.InvokeMode == modeStream, Cors: r.Cors, Created: now, Modified: now})
 		return nil
 	})
 }
@@ -149,9 +145,6 @@ func (s *Service) UpdateURL(scope schema.Scope, name, qualifier string, r URLReq
 	v := &constraints{}
 	r.check(v)
 	if err := v.err(); err != nil {
-		return URLDocument{}, err
-	}
-	if err := r.checkMode(); err != nil {
 		return URLDocument{}, err
 	}
 	return s.changeURL(scope, name, qualifier, func(d *definition, alias string) error {
@@ -165,6 +158,9 @@ func (s *Service) UpdateURL(scope schema.Scope, name, qualifier string, r URLReq
 			if u.Cors = r.Cors; r.Cors.empty() {
 				u.Cors = nil
 			}
+		}
+		if r.InvokeMode != nil {
+			u.Streams = *r.InvokeMode == modeStream
 		}
 		u.Modified = s.opts.Now()
 		d.setURL(alias, &u)
@@ -239,8 +235,11 @@ const urlTime = "2006-01-02T15:04:05.000000Z"
 func (s *Service) urlDocument(d *definition, alias string) URLDocument {
 	u := d.url(alias)
 	doc := URLDocument{
-		FunctionArn: urlARN(d, alias), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: "BUFFERED",
+		FunctionArn: urlARN(d, alias), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: modeBuffered,
 		CreationTime: u.Created.UTC().Format(urlTime), LastModifiedTime: u.Modified.UTC().Format(urlTime),
+	}
+	if u.Streams {
+		doc.InvokeMode = modeStream
 	}
 	if s.opts.FrontDoor != nil {
 		doc.FunctionURL = s.opts.FrontDoor(urlID(d.Scope, d.Name, alias))
@@ -272,6 +271,7 @@ type URL struct {
 	Scope    schema.Scope
 	Function string // with the alias behind it, if it is one's
 	Signed   bool   // requests must carry a signature
+	Streams  bool   // answers are passed on as they come
 	Cors     *Cors
 }
 
@@ -298,7 +298,7 @@ func (s *Service) FindURL(id string) (URL, bool) {
 	if ref.alias != "" {
 		name += ":" + ref.alias
 	}
-	return URL{ID: id, Scope: d.Scope, Function: name, Signed: u.AuthType == authIAM, Cors: u.Cors}, true
+	return URL{ID: id, Scope: d.Scope, Function: name, Signed: u.AuthType == authIAM, Streams: u.Streams, Cors: u.Cors}, true
 }
 
 // SoleURL returns the only URL of all functions; ok is false when there are none or

@@ -56,7 +56,6 @@ type failure struct {
 func (f form) fail(w http.ResponseWriter, t trouble, requestID string) {
 	answer := failures[f][t]
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
 	if f == formREST {
 		h.Set("x-amzn-RequestId", requestID)
 		switch t {
@@ -66,9 +65,7 @@ func (f form) fail(w http.ResponseWriter, t trouble, requestID string) {
 			h.Set("x-amzn-ErrorType", "InternalServerErrorException")
 		}
 	}
-	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
-	w.WriteHeader(answer.status)
-	_, _ = w.Write([]byte(answer.body)) // the caller has gone
+	answer.send(w)
 }
 
 // reply is a function's answer, read.
@@ -201,8 +198,16 @@ func inferred(answer []byte) reply {
 // hop are the headers that belong to the connection, which is not the function's.
 var hop = []string{"Connection", "Content-Length", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// write sends an answer.
-func (r *reply) write(w http.ResponseWriter, method string) {
+// send answers with a failure.
+func (f failure) send(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(f.body)))
+	w.WriteHeader(f.status)
+	_, _ = w.Write([]byte(f.body)) // the caller has gone
+}
+
+// head sets the headers of an answer.
+func (r *reply) head(w http.ResponseWriter) {
 	h := w.Header()
 	for name, values := range r.header {
 		h[http.CanonicalHeaderKey(name)] = values
@@ -213,6 +218,12 @@ func (r *reply) write(w http.ResponseWriter, method string) {
 	for _, c := range r.cookies {
 		h.Add("Set-Cookie", c)
 	}
+}
+
+// write sends an answer.
+func (r *reply) write(w http.ResponseWriter, method string) {
+	r.head(w)
+	h := w.Header()
 	if r.status == http.StatusNoContent || r.status == http.StatusNotModified {
 		h.Del("Content-Type")
 		w.WriteHeader(r.status)

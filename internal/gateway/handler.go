@@ -169,7 +169,7 @@ func (s *Service) serveURL(w http.ResponseWriter, r *http.Request, u FunctionURL
 	}
 	q.binary = len(q.body) > 0 && !isText(r.Header.Get("Content-Type"), q.body)
 	event, err := q.event20(account)
-	s.serve(w, q, call{form: formURL, payload: "2.0", function: u.Function, event: event, limit: urlTimeout, cors: u.CORS}, err)
+	s.serve(w, q, call{form: formURL, payload: "2.0", function: u.Function, event: event, limit: urlTimeout, cors: u.CORS, streams: u.Streams}, err)
 }
 
 // readBody reads the request's body; ok is false when it is longer than limit.
@@ -193,6 +193,7 @@ type call struct {
 	event    []byte
 	limit    time.Duration
 	cors     *CORS
+	streams  bool
 }
 
 // serve calls the function and answers with what it says.
@@ -218,7 +219,16 @@ func (s *Service) serve(w http.ResponseWriter, q *request, c call, err error) {
 	// A caller who goes away does not end the call, as on AWS.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(q.http.Context()), c.limit)
 	defer cancel()
-	answer, broken, err := s.opts.Functions.Invoke(ctx, q.scope, c.function, c.event)
+	ask := Call{Function: c.function, Event: c.event, Trace: q.http.Header.Get("X-Amzn-Trace-Id")}
+	var streamed *streamedReply
+	if c.streams {
+		streamed = &streamedReply{w: w, q: q, cors: c.cors}
+		ask.Stream = streamed
+	}
+	answer, broken, err := s.opts.Functions.Invoke(ctx, q.scope, ask)
+	if streamed != nil && streamed.finish(answer, broken || err != nil) {
+		return
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		fail(timedOut)

@@ -36,8 +36,8 @@ type fake struct {
 	url    *FunctionURL
 }
 
-func (f *fake) Invoke(ctx context.Context, _ schema.Scope, function string, event []byte) ([]byte, bool, error) {
-	f.events = append(f.events, function+" "+string(event))
+func (f *fake) Invoke(ctx context.Context, _ schema.Scope, c Call) ([]byte, bool, error) {
+	f.events = append(f.events, c.Function+" "+string(c.Event))
 	if f.hang {
 		<-ctx.Done()
 		return nil, false, ctx.Err()

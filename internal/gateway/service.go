@@ -16,12 +16,29 @@ import (
 
 // Functions are what the front door leads to.
 type Functions interface {
-	// Invoke runs a function. failed says that payload is an error document; err that
+	// Invoke runs a function. failed says that answer is an error document; err that
 	// the function was not reached.
-	Invoke(ctx context.Context, scope schema.Scope, function string, payload []byte) (answer []byte, failed bool, err error)
+	Invoke(ctx context.Context, scope schema.Scope, c Call) (answer []byte, failed bool, err error)
 	// URL returns the function URL of an id, Sole the only one that there is.
 	URL(id string) (FunctionURL, bool)
 	Sole() (FunctionURL, bool)
+}
+
+// Call is one call of a function.
+type Call struct {
+	Function string
+	Event    []byte
+	Trace    string // X-Ray's header of the request; may be empty
+	// Stream takes the answer of a function that streams it, from one goroutine and not after Invoke
+	// has returned; nil: it is gathered. A Write that fails says that nobody reads any more.
+	Stream Stream
+}
+
+// Stream takes an answer piece by piece.
+type Stream interface {
+	// Begin is called once, before anything is written.
+	Begin(version, contentType string)
+	Write(piece []byte) (int, error)
 }
 
 // FunctionURL is the part of a function that the front door needs.
@@ -30,6 +47,7 @@ type FunctionURL struct {
 	Scope    schema.Scope
 	Function string
 	Signed   bool // AuthType AWS_IAM: requests must carry a signature
+	Streams  bool // InvokeMode RESPONSE_STREAM: answers are passed on as they come
 	CORS     *CORS
 }
 

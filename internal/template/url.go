@@ -16,16 +16,13 @@ type functionURL struct {
 	TargetFunctionArn string
 	AuthType          fn.FunctionUrlAuthType
 	Cors              *fn.Cors
-	InvokeMode        string
+	InvokeMode        fn.InvokeMode
 	Qualifier         ignored // there is one version
 }
 
 func prepareURL(c *preparation) step {
-	u := &functionURL{AuthType: fn.FunctionUrlAuthTypeNone}
+	u := &functionURL{AuthType: fn.FunctionUrlAuthTypeNone, InvokeMode: fn.InvokeModeBuffered}
 	c.into(u)
-	if u.InvokeMode != "" && u.InvokeMode != "BUFFERED" {
-		c.problems.add(c.props.get("InvokeMode").line, "%s.InvokeMode %s is not supported: answers are sent when they are whole", c.r.id, u.InvokeMode)
-	}
 	if !c.plan.opts.HTTP {
 		c.problems.add(c.r.line, "%s: function URLs are answered by a Millstream, and the endpoint is none", c.r.id)
 	}
@@ -38,17 +35,17 @@ func (u *functionURL) deploy(ctx context.Context, d *deployment) (outcome, error
 	var missing *fn.ResourceNotFoundException
 	switch {
 	case errors.As(err, &missing):
-		made, err := d.Functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors})
+		made, err := d.Functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors, InvokeMode: u.InvokeMode})
 		if err != nil {
 			return outcome{}, err
 		}
 		return u.outcome(Created, made.FunctionArn, made.FunctionUrl), nil
 	case err != nil:
 		return outcome{}, err
-	case now.AuthType == u.AuthType && corsEqual(now.Cors, u.Cors):
+	case now.AuthType == u.AuthType && now.InvokeMode == u.InvokeMode && corsEqual(now.Cors, u.Cors):
 		return u.outcome(Unchanged, now.FunctionArn, now.FunctionUrl), nil
 	}
-	in := &lambda.UpdateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors}
+	in := &lambda.UpdateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors, InvokeMode: u.InvokeMode}
 	if in.Cors == nil {
 		in.Cors = &fn.Cors{}
 	}

@@ -10,16 +10,29 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 )
 
-func invoke(c *call, w http.ResponseWriter) error {
-	inv := function.Invocation{
+// invocation is what a call's path and headers say of it.
+func (c *call) invocation(w http.ResponseWriter) function.Invocation {
+	return function.Invocation{
 		Name: c.name(), Qualifier: c.qualifier(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"),
 		TraceID: c.r.Header.Get("X-Amzn-Trace-Id"),
 	}
+}
+
+// unsupported refuses what functions here do not have.
+func (c *call) unsupported() error {
 	for header, member := range map[string]string{"X-Amz-Tenant-Id": "TenantId", "X-Amz-Durable-Execution-Name": "DurableExecutionName"} {
 		if c.r.Header.Get(header) != "" {
 			return awserr.LambdaInvalidParameter(member + " is not supported by this version of Millstream: functions have no tenants and no durable executions.")
 		}
 	}
+	return nil
+}
+
+func invoke(c *call, w http.ResponseWriter) error {
+	if err := c.unsupported(); err != nil {
+		return err
+	}
+	inv := c.invocation(w)
 	switch kind := c.r.Header.Get("X-Amz-Invocation-Type"); kind {
 	case "", "RequestResponse":
 		return c.invokeAndAnswer(w, inv)
@@ -40,7 +53,8 @@ func invoke(c *call, w http.ResponseWriter) error {
 	}
 }
 
-func (c *call) invokeAndAnswer(w http.ResponseWriter, inv function.Invocation) error {
+// options reads the headers of a call whose answer is waited for.
+func (c *call) options(inv *function.Invocation) error {
 	switch kind := c.r.Header.Get("X-Amz-Log-Type"); kind {
 	case "", "None":
 	case "Tail":
@@ -54,6 +68,13 @@ func (c *call) invokeAndAnswer(w http.ResponseWriter, inv function.Invocation) e
 			return awserr.InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.")
 		}
 		inv.ClientContext = string(compact(decoded))
+	}
+	return nil
+}
+
+func (c *call) invokeAndAnswer(w http.ResponseWriter, inv function.Invocation) error {
+	if err := c.options(&inv); err != nil {
+		return err
 	}
 	out, err := c.h.functions.Invoke(c.r.Context(), c.scope, inv)
 	if err != nil {

@@ -37,9 +37,6 @@ func TestFunctionURLs(t *testing.T) {
 	want(err, "ResourceNotFoundException", "Function does not exist")
 	_, err = d.client.CreateFunctionUrlConfig(ctx, &sdk.CreateFunctionUrlConfigInput{FunctionName: name, AuthType: "SOME"})
 	want(err, "ValidationException", "1 validation error detected: Value 'SOME' at 'authType' failed to satisfy constraint: Member must satisfy enum value set: [NONE, AWS_IAM]")
-	_, err = d.client.CreateFunctionUrlConfig(ctx, &sdk.CreateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeNone, InvokeMode: types.InvokeModeResponseStream})
-	want(err, "InvalidParameterValueException", "InvokeMode RESPONSE_STREAM is not supported: answers are sent when they are whole.")
-
 	made, err := d.client.CreateFunctionUrlConfig(ctx, &sdk.CreateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeNone,
 		Cors: &types.Cors{AllowOrigins: []string{"*"}, MaxAge: aws.Int32(60)}})
 	if err != nil || made.AuthType != types.FunctionUrlAuthTypeNone || aws.ToString(made.CreationTime) == "" || made.InvokeMode != types.InvokeModeBuffered {
@@ -47,11 +44,11 @@ func TestFunctionURLs(t *testing.T) {
 	}
 	_, err = d.client.CreateFunctionUrlConfig(ctx, &sdk.CreateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeNone})
 	want(err, "ResourceConflictException", "Failed to create function url config for [functionArn = arn:aws:lambda:us-east-1:000000000000:function:hello]. Error message:  FunctionUrlConfig exists for this Lambda function")
-	if _, err := d.client.UpdateFunctionUrlConfig(ctx, &sdk.UpdateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeAwsIam, Cors: &types.Cors{}}); err != nil {
+	if _, err := d.client.UpdateFunctionUrlConfig(ctx, &sdk.UpdateFunctionUrlConfigInput{FunctionName: name, AuthType: types.FunctionUrlAuthTypeAwsIam, Cors: &types.Cors{}, InvokeMode: types.InvokeModeResponseStream}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := d.client.GetFunctionUrlConfig(ctx, &sdk.GetFunctionUrlConfigInput{FunctionName: name})
-	if err != nil || got.AuthType != types.FunctionUrlAuthTypeAwsIam || got.Cors != nil || aws.ToString(got.LastModifiedTime) == "" {
+	if err != nil || got.AuthType != types.FunctionUrlAuthTypeAwsIam || got.Cors != nil || got.InvokeMode != types.InvokeModeResponseStream || aws.ToString(got.LastModifiedTime) == "" {
 		t.Fatal(got, err)
 	}
 	if l, err := d.client.ListFunctionUrlConfigs(ctx, &sdk.ListFunctionUrlConfigsInput{FunctionName: name}); err != nil || len(l.FunctionUrlConfigs) != 1 {

@@ -132,27 +132,41 @@ func (e *environment) nextCall(w http.ResponseWriter, r *http.Request) {
 
 // responseCall takes the function's answer, to its end and with its trailers.
 func (e *environment) responseCall(w http.ResponseWriter, r *http.Request, inv *invocation) {
-	body, err := readAll(r, runner.MaxResponse)
+	streams := r.Header.Get("Lambda-Runtime-Function-Response-Mode") == "streaming"
+	result := runner.Result{Status: runner.OK}
+	var err error
+	if streams && inv.Stream != nil {
+		result.Streamed = true
+		err = inv.pass(r)
+	} else {
+		result.Payload, err = readAll(r, runner.MaxResponse)
+	}
 	switch {
 	case errors.Is(err, errTooLong):
-		result := runner.Result{Status: runner.Failed, Payload: runner.TooLargePayload(), Err: "the answer is too large"}
+		result.Status, result.Payload, result.Err = runner.Failed, runner.TooLargePayload(), "the answer is too large"
 		if e.finish(inv, result, "error\tError Type: Function.ResponseSizeTooLarge") {
 			_, _ = io.CopyN(io.Discard, r.Body, maxDiscard)
 			apiError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 				"Exceeded maximum allowed payload size ("+strconv.Itoa(runner.MaxResponse)+" bytes).")
 			return
 		}
+	case err != nil && streams: // what was written is all that comes
+		const kind = "Runtime.TruncatedResponse"
+		result.Status, result.Err = runner.Failed, "the function's answer broke off"
+		result.Payload = runner.ErrorPayload(kind, "RequestId: "+inv.RequestID+" Error: "+result.Err)
+		e.finish(inv, result, "error\tError Type: "+kind)
+		return
 	case err != nil: // the process broke off; its exit or the timeout ends the call
 		apiError(w, http.StatusBadRequest, "InvalidRequest", "the body broke off")
 		return
 	default:
-		result, status := runner.Result{Status: runner.OK, Payload: body}, ""
+		status := ""
 		if kind := r.Trailer.Get(trailerErrorType); kind != "" {
 			document, err := base64.StdEncoding.DecodeString(r.Trailer.Get(trailerErrorBody))
 			if err != nil || len(document) == 0 {
 				document = runner.ErrorPayload(kind, "the function's answer broke off")
 			}
-			result = runner.Result{Status: runner.Failed, Payload: document, Err: kind}
+			result.Status, result.Payload, result.Err = runner.Failed, document, kind
 			status = "error\tError Type: " + kind
 		}
 		if e.finish(inv, result, status) {

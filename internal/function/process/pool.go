@@ -63,6 +63,11 @@ func (inv *invocation) end(r runner.Result) {
 // Invoke implements runner.Runner.
 func (p *Pool) Invoke(ctx context.Context, c runner.Call, done func()) runner.Result {
 	inv := &invocation{Call: c, result: make(chan runner.Result, 1), done: done}
+	if c.Stream != nil {
+		g := &gate{to: c.Stream}
+		inv.Stream = g
+		defer g.close()
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
