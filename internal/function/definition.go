@@ -59,6 +59,7 @@ func (d *definition) spec(codeDir string) runner.Spec {
 		Handler: d.Handler, Runtime: d.Runtime, URL: d.ImageURI, CodeDir: codeDir,
 		Timeout: time.Duration(d.Timeout) * time.Second, MemoryMB: d.MemorySize,
 		Env: d.Env, LogGroup: d.Logging.LogGroup, LogJSON: d.Logging.LogFormat == "JSON",
+		AppLevel: d.Logging.ApplicationLogLevel, SystemLevel: d.Logging.SystemLogLevel,
 	}
 }
 

@@ -1,7 +1,6 @@
 package function
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -15,7 +14,9 @@ const tracingActive = "Active"
 // form; what it does not know in a header is left out.
 func traceHeader(given string, active bool, now time.Time) string {
 	var root, parent, sampled, lineage string
-	for field := range strings.SplitSeq(given, ";") {
+	for given != "" {
+		var field string
+		field, given, _ = strings.Cut(given, ";")
 		name, value, _ := strings.Cut(strings.TrimSpace(field), "=")
 		switch name {
 		case "Root":
@@ -36,11 +37,21 @@ func traceHeader(given string, active bool, now time.Time) string {
 			}
 		}
 	}
-	if root == "" {
-		root, parent = fmt.Sprintf("1-%08x-%016x%08x", uint32(now.Unix()), rand.Uint64(), rand.Uint32()), ""
+	b := make([]byte, 0, 96+len(lineage))
+	b = append(b, "Root="...)
+	if root != "" {
+		b = append(b, root...)
+	} else {
+		b = appendHex(append(b, "1-"...), uint64(now.Unix()), 8)
+		b = appendHex(append(b, '-'), rand.Uint64(), 16)
+		b = appendHex(b, rand.Uint64(), 8)
+		parent = ""
 	}
-	if parent == "" || active { // the service's own segment stands between
-		parent = fmt.Sprintf("%016x", rand.Uint64())
+	b = append(b, ";Parent="...)
+	if parent != "" && !active {
+		b = append(b, parent...)
+	} else { // the service's own segment stands between
+		b = appendHex(b, rand.Uint64(), 16)
 	}
 	if sampled == "" {
 		sampled = "0"
@@ -48,11 +59,19 @@ func traceHeader(given string, active bool, now time.Time) string {
 			sampled = "1"
 		}
 	}
-	header := "Root=" + root + ";Parent=" + parent + ";Sampled=" + sampled
+	b = append(append(b, ";Sampled="...), sampled...)
 	if lineage != "" {
-		header += ";Lineage=" + lineage
+		b = append(append(b, ";Lineage="...), lineage...)
 	}
-	return header
+	return string(b)
+}
+
+// appendHex appends the lowest digits of v.
+func appendHex(b []byte, v uint64, digits int) []byte {
+	for i := digits - 1; i >= 0; i-- {
+		b = append(b, "0123456789abcdef"[v>>(4*i)&15])
+	}
+	return b
 }
 
 // isTraceRoot tells the id of a trace: a version, seconds, and 96 bits.

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -134,6 +135,12 @@ func (s *Settings) check(v *constraints) {
 		if l.LogFormat != "" {
 			v.oneOf(l.LogFormat, "loggingConfig.logFormat", "JSON", "Text")
 		}
+		if l.ApplicationLogLevel != "" {
+			v.oneOf(l.ApplicationLogLevel, "loggingConfig.applicationLogLevel", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+		}
+		if l.SystemLogLevel != "" {
+			v.oneOf(l.SystemLogLevel, "loggingConfig.systemLogLevel", "DEBUG", "INFO", "WARN")
+		}
 		v.atMost(&l.LogGroup, "loggingConfig.logGroup", 512)
 	}
 	checkArchitectures(s.Architectures, v)
@@ -175,6 +182,13 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 	}
 	if d.Logging.LogFormat == "" {
 		d.Logging.LogFormat = "Text"
+	}
+	switch l := &d.Logging; {
+	case l.LogFormat == "JSON":
+		l.ApplicationLogLevel = cmp.Or(l.ApplicationLogLevel, "INFO")
+		l.SystemLogLevel = cmp.Or(l.SystemLogLevel, "INFO")
+	case l.ApplicationLogLevel != "" || l.SystemLogLevel != "":
+		return awserr.LambdaInvalidParameter("ApplicationLogLevel and SystemLogLevel can only be set when LogFormat is JSON: Text logs are not filtered.")
 	}
 	if d.Logging.LogGroup == "" {
 		d.Logging.LogGroup = "/aws/lambda/" + d.Name

@@ -87,7 +87,7 @@ func (e *environment) environ() []string {
 	)
 	env = append(env, "AWS_SESSION_TOKEN="+cmp.Or(c.SessionToken, e.token))
 	if s.LogJSON {
-		env = append(env, "AWS_LAMBDA_LOG_FORMAT=JSON")
+		env = append(env, "AWS_LAMBDA_LOG_FORMAT=JSON", "AWS_LAMBDA_LOG_LEVEL="+cmp.Or(s.AppLevel, "INFO"))
 	}
 	if !strings.HasPrefix(s.Runtime, "provided") {
 		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+s.Runtime)

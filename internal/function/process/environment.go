@@ -119,6 +119,9 @@ func (e *environment) start() (*http.Server, error) {
 		ln.Close()
 		return nil, err
 	}
+	if s := &e.pool.spec; s.LogJSON {
+		out.keep = levelFilter(levelOf(s.AppLevel))
+	}
 	frames, err := again(w)
 	if err != nil {
 		ln.Close()

@@ -314,8 +314,11 @@ func (o *output) remember(b []byte) {
 	}
 }
 
-// platform logs a line of Lambda's own.
+// platform logs a line of Lambda's own; nil is none.
 func (o *output) platform(line []byte) {
+	if line == nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flush()
@@ -328,7 +331,9 @@ func (o *output) end(lines [][]byte, wanted bool) []byte {
 	defer o.mu.Unlock()
 	o.flush()
 	for _, l := range lines {
-		o.line(l)
+		if l != nil {
+			o.line(l)
+		}
 	}
 	var tail []byte
 	if wanted {

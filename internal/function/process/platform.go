@@ -13,7 +13,7 @@ import (
 func (e *environment) initStart() []byte {
 	s := &e.pool.spec
 	if s.LogJSON {
-		return e.event("platform.initStart", fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","runtimeVersion":%q,"functionName":%q,"functionVersion":%q}`, s.Runtime, s.Name, s.Version))
+		return e.event("platform.initStart", levelInfo, fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","runtimeVersion":%q,"functionName":%q,"functionVersion":%q}`, s.Runtime, s.Name, s.Version))
 	}
 	return []byte("INIT_START Runtime Version: " + s.Runtime)
 }
@@ -21,14 +21,14 @@ func (e *environment) initStart() []byte {
 func (e *environment) initReport(status string) []byte {
 	took := e.pool.host.opts.Now().Sub(e.spawned)
 	if e.pool.spec.LogJSON {
-		return e.event("platform.initReport", fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","status":%q,"metrics":{"durationMs":%s}}`, word(status), ms(took)))
+		return e.event("platform.initReport", levelWarn, fmt.Sprintf(`{"initializationType":"on-demand","phase":"init","status":%q,"metrics":{"durationMs":%s}}`, word(status), ms(took)))
 	}
 	return []byte("INIT_REPORT Init Duration: " + ms(took) + " ms\tPhase: init\tStatus: " + status)
 }
 
 func (e *environment) startLine(inv *invocation) []byte {
 	if e.pool.spec.LogJSON {
-		return e.event("platform.start", fmt.Sprintf(`{"requestId":%q,"version":%q}`, inv.RequestID, e.pool.spec.Version))
+		return e.event("platform.start", levelInfo, fmt.Sprintf(`{"requestId":%q,"version":%q}`, inv.RequestID, e.pool.spec.Version))
 	}
 	return []byte("START RequestId: " + inv.RequestID + " Version: " + e.pool.spec.Version)
 }
@@ -48,13 +48,13 @@ func (e *environment) endLines(inv *invocation, status string) [][]byte {
 		if initTime > 0 {
 			initMs = `,"initDurationMs":` + ms(initTime)
 		}
-		s := "success"
+		s, done, report := "success", levelDebug, levelInfo
 		if status != "" {
-			s = word(status)
+			s, done, report = word(status), levelWarn, levelWarn
 		}
 		return [][]byte{
-			e.event("platform.runtimeDone", fmt.Sprintf(`{"requestId":%q,"status":%q,"metrics":{"durationMs":%s}}`, inv.RequestID, s, ms(took))),
-			e.event("platform.report", fmt.Sprintf(`{"requestId":%q,"status":%q,"metrics":{"durationMs":%s,"billedDurationMs":%d,"memorySizeMB":%d,"maxMemoryUsedMB":%d%s}}`,
+			e.event("platform.runtimeDone", done, fmt.Sprintf(`{"requestId":%q,"status":%q,"metrics":{"durationMs":%s}}`, inv.RequestID, s, ms(took))),
+			e.event("platform.report", report, fmt.Sprintf(`{"requestId":%q,"status":%q,"metrics":{"durationMs":%s,"billedDurationMs":%d,"memorySizeMB":%d,"maxMemoryUsedMB":%d%s}}`,
 				inv.RequestID, s, ms(took), billed, e.pool.spec.MemoryMB, used, initMs)),
 		}
 	}
@@ -81,7 +81,11 @@ func (e *environment) endLines(inv *invocation, status string) [][]byte {
 	return [][]byte{[]byte("END RequestId: " + inv.RequestID), b}
 }
 
-func (e *environment) event(kind, record string) []byte {
+// event makes an object of a line, or nothing of one below the function's SystemLogLevel.
+func (e *environment) event(kind string, l level, record string) []byte {
+	if l < levelOf(e.pool.spec.SystemLevel) {
+		return nil
+	}
 	now := e.pool.host.opts.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	return []byte(`{"time":"` + now + `","type":"` + kind + `","record":` + record + `}`)
 }

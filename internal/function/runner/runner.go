@@ -37,6 +37,8 @@ type Spec struct {
 	Env      map[string]string // the user's variables
 	LogGroup string
 	LogJSON  bool
+	// AppLevel and SystemLevel are the lowest levels that are logged, with LogJSON; empty: INFO.
+	AppLevel, SystemLevel string
 }
 
 // Call is one invocation.
