@@ -33,6 +33,9 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 	if s.lookup(scope, d.Name) != nil {
 		return Configuration{}, awserr.FunctionExists(d.Name)
 	}
+	if err := s.checkInterpreter(d); err != nil {
+		return Configuration{}, err
+	}
 	if err := s.takeCode(d, &r.Code); err != nil {
 		return Configuration{}, err
 	}
@@ -40,7 +43,6 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 		s.code.release(d.CodeHash)
 		return Configuration{}, err
 	}
-	s.warnMissing(d)
 	s.changed(scope, d.Name)
 	if !r.Publish {
 		return d.configuration(false), nil
@@ -161,14 +163,15 @@ func (s *Service) checkBootstrap(d *definition) error {
 	return err
 }
 
-// warnMissing says early what the first invocation would fail for.
-func (s *Service) warnMissing(d *definition) {
+// checkInterpreter refuses a runtime whose program is not on this machine, and says what to install.
+func (s *Service) checkInterpreter(d *definition) error {
 	if d.PackageType != packageZip || strings.HasPrefix(d.Runtime, "provided") {
-		return
+		return nil
 	}
 	if missing := s.host.Missing(d.Runtime); missing != "" {
-		s.opts.Logger.Warn("a function cannot run yet", "function", d.arn(), "error", missing)
+		return awserr.LambdaInvalidParameter(missing)
 	}
+	return nil
 }
 
 // Configuration returns GetFunctionConfiguration's answer.
@@ -362,13 +365,17 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 		if err := s.checkBootstrap(d); err != nil {
 			return err
 		}
+		if r.Runtime != nil {
+			if err := s.checkInterpreter(d); err != nil {
+				return err
+			}
+		}
 		s.touch(d)
 		return nil
 	})
 	if err != nil {
 		return Configuration{}, err
 	}
-	s.warnMissing(d)
 	s.changed(scope, d.Name)
 	return d.configuration(false), nil
 }

@@ -217,14 +217,27 @@ func TestPython(t *testing.T) {
 	}
 }
 
+// A runtime whose program is not there is refused before anything is touched, with what to install;
+// languages that have none here, with the client by which they run.
 func TestMissingInterpreterIsNamed(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
 	s := open(t, Options{})
-	for runtime, text := range map[string]string{"nodejs22.x": "install it from https://nodejs.org", "python3.13": "install it from https://www.python.org"} {
-		name := strings.ReplaceAll(runtime, ".", "-")
-		create(t, s, createRequest(name, runtime, "index.handler", makeZip(t, js("index.js", ""))))
-		out := do(t, s, name, m{})
-		want(t, out, "Unhandled", text)
-		want(t, out, "Unhandled", `"errorType":"Runtime.InvalidEntrypoint"`)
+	createGo(t, s, "g") // built while there is a PATH
+	t.Setenv("PATH", t.TempDir())
+	for runtime, text := range map[string]string{
+		"nodejs22.x": "install it from https://nodejs.org", "nodejs26.x": "install it from https://nodejs.org",
+		"python3.13": "install it from https://www.python.org", "python3.15": "install it from https://www.python.org",
+		"java21": "com.amazonaws:aws-lambda-java-runtime-interface-client", "java8.al2": "AWS's client for Java",
+		"ruby3.4": "aws_lambda_ric", "dotnet10": "Amazon.Lambda.RuntimeSupport",
+	} {
+		_, err := s.Create(scope, createRequest("f", runtime, "index.handler", makeZip(t, js("index.js", ""))))
+		if err == nil || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), runtime) {
+			t.Errorf("%s: %v, want %s", runtime, err, text)
+		}
+	}
+	if n, _, _ := s.Account(scope); n != 1 {
+		t.Errorf("%d functions are there", n)
+	}
+	if _, err := s.UpdateConfiguration(scope, "g", UpdateConfigurationRequest{Settings: Settings{Runtime: ptr("nodejs22.x")}}); err == nil || !strings.Contains(err.Error(), "https://nodejs.org") {
+		t.Errorf("changed to a runtime that is not there: %v", err)
 	}
 }

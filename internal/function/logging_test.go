@@ -61,7 +61,7 @@ func TestJSONLogs(t *testing.T) {
 // Levels that cannot be kept are refused, and those left out are AWS's.
 func TestLogLevels(t *testing.T) {
 	s := open(t, Options{})
-	r := createRequest("f", "nodejs22.x", "index.handler", makeZip(t, js("index.js", "")))
+	r := createRequest("f", "provided.al2023", "x", goZip(t))
 	for text, l := range map[string]LoggingConfig{
 		"Value 'LOUD' at 'loggingConfig.applicationLogLevel' failed to satisfy constraint: Member must satisfy enum value set: [TRACE, DEBUG, INFO, WARN, ERROR, FATAL]": {LogFormat: "JSON", ApplicationLogLevel: "LOUD"},
 		"Value 'ERROR' at 'loggingConfig.systemLogLevel' failed to satisfy constraint: Member must satisfy enum value set: [DEBUG, INFO, WARN]":                          {LogFormat: "JSON", SystemLogLevel: "ERROR"},

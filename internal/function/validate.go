@@ -25,12 +25,12 @@ const (
 // are those that AWS no longer takes.
 var (
 	runtimes = []string{
-		"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x",
-		"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14",
+		"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "nodejs26.x",
+		"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "python3.15",
 		"provided.al2", "provided.al2023",
 	}
 	known = []string{
-		"java8.al2", "java11", "java17", "java21", "java25", "dotnet8", "dotnet9", "dotnet10", "ruby3.2", "ruby3.3", "ruby3.4",
+		"java8.al2", "java8.al2023", "java11", "java11.al2023", "java17", "java17.al2023", "java21", "java25", "dotnet8", "dotnet9", "dotnet10", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0",
 		"nodejs26.x", "python3.15", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023", "custom",
 	}
 	retired = []string{
@@ -39,6 +39,14 @@ var (
 		"dotnetcore3.1", "dotnet6", "dotnet7", "go1.x", "ruby2.5", "ruby2.7", "provided",
 	}
 )
+
+// clients are AWS's runtime interface clients, by which languages without a runtime of their
+// own here run.
+var clients = map[string]string{
+	"java":   "AWS's client for Java (com.amazonaws:aws-lambda-java-runtime-interface-client, from Maven)",
+	"ruby":   "AWS's client for Ruby (the gem aws_lambda_ric)",
+	"dotnet": "your program, which brings AWS's client for .NET (the package Amazon.Lambda.RuntimeSupport)",
+}
 
 // reservedVariables may be set by Lambda only.
 var reservedVariables = []string{
@@ -246,8 +254,9 @@ func checkRuntime(name string) *awserr.Error {
 	case slices.Contains(retired, name):
 		return awserr.RuntimeRetired(name)
 	case slices.Contains(known, name):
-		return awserr.LambdaInvalidParameter("The runtime " + name + " does not run here. Runtimes that do: " + strings.Join(runtimes, ", ") +
-			"; any other language can run with PackageType Image and an ImageUri that is the http(s) URL of your service.")
+		client := clients[name[:strings.IndexAny(name, "0123456789")]]
+		return awserr.LambdaInvalidParameter("The runtime " + name + " does not run here. Give provided.al2023, and in the package a bootstrap that starts " + client +
+			"; or PackageType Image and an ImageUri that is the http(s) URL of your service. Runtimes that do run: " + strings.Join(runtimes, ", ") + ".")
 	}
 	return awserr.RuntimeUnknown(name, slices.Concat(runtimes, known))
 }
