@@ -111,6 +111,14 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 	up := d.deploy(ctx, client, false)
 	tree := dev.NewTree(d.out)
 	tree.Source = sourceOf
+	tree.Triggers = func() []admin.Trigger {
+		all, err := client.Triggers(ctx)
+		if err != nil {
+			return nil // the server is ending, or will say so itself
+		}
+		return all
+	}
+	tree.Look()
 	var showing sync.WaitGroup
 	seen := make(chan struct{}) // nothing that is done from now on is missed, or nothing can be shown
 	ready := sync.OnceFunc(func() { close(seen) })
@@ -137,6 +145,7 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 			continue
 		}
 		up = d.deploy(ctx, client, up) || up
+		tree.Look()
 	}
 }
 

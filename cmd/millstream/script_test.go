@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 //	http METHOD URL [BODY]      a request; the answer is the output, a status of 400 and more a failure
 //	stop                        end it with SIGTERM and want code 0; its stderr becomes the file serve.log
 //	aws OPERATION JSON          an operation of DynamoDB or, with "METHOD /path", of Lambda; the answer is the output
-//	function                    an HTTP function that keeps its events; FUNCTION_URL names it
+//	function [ANSWER]           an HTTP function that keeps its events; FUNCTION_URL names it. An ANSWER with
+//	                            SEQUENCE in it has the number of the first record there
 //	capture NAME PATTERN        set a variable to the group of PATTERN in the last output
 //	wantevents TEXT...          what the function was called with holds these texts
 func TestScripts(t *testing.T) {
@@ -191,8 +192,14 @@ func captureCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], found[1])
 }
 
+var sequenceNumber = regexp.MustCompile(`"SequenceNumber": ?"([0-9]+)"`)
+
 func functionCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s := of(ts)
+	answer := `{"handled":true}`
+	if len(args) == 1 {
+		answer = args[0]
+	}
 	s.function = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		event, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -202,7 +209,11 @@ func functionCommand(ts *testscript.TestScript, neg bool, args []string) {
 		s.mu.Lock()
 		s.events = append(s.events, string(event))
 		s.mu.Unlock()
-		fmt.Fprint(w, `{"handled":true}`)
+		number := ""
+		if found := sequenceNumber.FindSubmatch(event); found != nil {
+			number = string(found[1])
+		}
+		fmt.Fprint(w, strings.ReplaceAll(answer, "SEQUENCE", number))
 	}))
 	ts.Setenv("FUNCTION_URL", s.function.URL)
 }

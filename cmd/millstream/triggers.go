@@ -88,10 +88,10 @@ func newTriggersShow() *cobra.Command {
 
 func printTriggers(out io.Writer, all []admin.Trigger) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "UUID\tTABLE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tLAST RESULT")
+	fmt.Fprintln(w, "UUID\tTABLE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tDROPPED\tLAST RESULT")
 	for _, t := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%s\n", t.UUID, t.Table, t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
-			t.SetAside.Held, t.SetAside.Parked, t.LastResult)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", t.UUID, t.Table, t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
+			t.SetAside.Held, t.SetAside.Parked, t.Counts.Dropped, resultOf(t))
 	}
 	return w.Flush()
 }
@@ -104,8 +104,8 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("Trigger", "%s", t.UUID)
 	row("Stream", "%s", t.StreamARN)
 	row("Function", "%s", t.FunctionARN)
-	row("State", "%s, since %s", stateOf(t), t.Modified.Local().Format(time.DateTime))
-	row("Last result", "%s", t.LastResult)
+	row("State", "%s; changed at %s", stateOf(t), t.Modified.Local().Format(time.DateTime))
+	row("Last result", "%s", resultOf(t))
 	row("Lag", "%d records, %s", t.LagRecords, age(t.LagSeconds))
 	row("Starts at", "%s", t.StartingPosition)
 	row("Batches", "of up to %d records, window %ds, %d at once per shard", t.BatchSize, t.BatchingWindowSeconds, t.ParallelizationFactor)
@@ -127,16 +127,17 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 		row("When", "%s", t.When)
 	}
 	c := t.Counts
-	row("Since start", "%d records read, %d filtered out, %d handed over in %d calls; %d calls failed, %d did not reach the function",
-		c.Polled, c.FilteredOut, c.Invoked, c.Invocations, c.Errors, c.NotDelivered)
-	row("Given up", "%d records without a destination being told, %d with, %d expired unread, %d skipped; %d batches cut in two, %d deliveries failed",
-		c.Dropped, c.Delivered, c.Expired, c.Skipped, c.Bisected, c.DestinationFailures)
+	row("Calls", "%d since the server started; %d failed as a whole, %d more did not reach the function; %d batches cut in two",
+		c.Invocations, c.Errors, c.NotDelivered, c.Bisected)
+	row("Records", "%d read, %d filtered out; %d handed over and %d of these failed, each attempt counted", c.Polled, c.FilteredOut, c.Invoked, c.FailedInvoke)
+	row("Given up", "%d records DROPPED without a destination being told, %d with; %d parked, %d expired unread, %d skipped; %d deliveries failed",
+		c.Dropped, c.Delivered, c.Parked, c.Expired, c.Skipped, c.DestinationFailures)
 	if a := t.SetAside; a.Held+a.Telling+a.Parked > 0 {
 		row("Set aside", "%d held, %d for the destination, %d parked, %d KiB%s", a.Held, a.Telling, a.Parked, a.Bytes/1024,
 			map[bool]string{true: "; there is no room for more, so it blocks"}[a.Full])
 		if b := a.Blocked; b != nil {
 			row("Oldest held", "since %s at %s (%d records of its key, %d attempts): %s",
-				b.Since.Local().Format(time.DateTime), b.SequenceNumber, b.Records, b.Attempts, b.Error)
+				b.Since.Local().Format(time.DateTime), blocker(b), b.Records, b.Attempts, b.Error)
 		}
 	}
 	const shown = 5
@@ -156,12 +157,44 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	return w.Flush()
 }
 
-// stateOf is AWS's state of a trigger, or that it is paused.
+// stateOf is AWS's state of a trigger, or what AWS does not tell: that it is blocked, or paused.
 func stateOf(t admin.Trigger) string {
-	if t.Paused {
+	switch {
+	case t.Paused:
 		return t.State + ", paused"
+	case t.State == "Enabled" && blockedBy(t) != nil:
+		return "blocked"
 	}
 	return t.State
+}
+
+// blockedBy is the oldest trouble that holds up a shard of a trigger; nil when none does.
+func blockedBy(t admin.Trigger) (oldest *admin.Blocked) {
+	for _, s := range t.Shards {
+		if b := s.Blocked; b != nil && (oldest == nil || b.Since.Before(oldest.Since)) {
+			oldest = b
+		}
+	}
+	return oldest
+}
+
+// resultOf is the last result, and where something fails now, why: a call that succeeded may have named records that failed.
+func resultOf(t admin.Trigger) string {
+	if b := blockedBy(t); b != nil {
+		return oneLine("FAILED on "+blocker(b)+": "+b.Error, 100)
+	}
+	if b := t.SetAside.Blocked; b != nil {
+		return oneLine("FAILED on "+blocker(b)+", held: "+b.Error, 100)
+	}
+	return t.LastResult
+}
+
+// blocker names the record that is in the way: by its item's key, and by its number where that is all that is known.
+func blocker(b *admin.Blocked) string {
+	if len(b.Keys) == 0 {
+		return b.SequenceNumber
+	}
+	return plain(b.Keys)
 }
 
 // shardState says in a few words what a trigger does on a shard.
@@ -176,8 +209,12 @@ func shardState(s admin.TriggerShard) string {
 		if !b.RetryAt.IsZero() {
 			next = "next attempt at " + b.RetryAt.Local().Format(time.TimeOnly)
 		}
+		at := blocker(b)
+		if len(b.Keys) > 0 {
+			at += ", number " + b.SequenceNumber
+		}
 		return fmt.Sprintf("blocked since %s at %s (%d records, %d attempts, %s): %s",
-			b.Since.Local().Format(time.DateTime), b.SequenceNumber, b.Records, b.Attempts, next, b.Error)
+			b.Since.Local().Format(time.DateTime), at, b.Records, b.Attempts, next, b.Error)
 	case s.Error != "":
 		return "blocked: " + s.Error
 	case s.InFlight > 0:

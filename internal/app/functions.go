@@ -51,9 +51,13 @@ func (s *App) observeCall(ob function.Observation) {
 		return
 	}
 	c := activity.Of(ob.Context)
+	changes, records := changesOf(c.Event)
 	e := activity.Event{
 		Kind: wire.Call, ID: ob.Outcome.RequestID, By: c.By, Name: ob.Function,
-		Began: ob.Began, Millis: float64(ob.Took.Microseconds()) / 1000, Log: string(ob.Outcome.LogTail), Changes: changesOf(c.Event),
+		Began: ob.Began, Millis: float64(ob.Took.Microseconds()) / 1000, Log: string(ob.Outcome.LogTail), Changes: changes, Records: records,
+	}
+	if len(changes) > 0 && ob.Result == "ok" {
+		e.Failed = failedOf(ob.Outcome.Payload)
 	}
 	if ob.Result != "ok" {
 		if e.Error = ob.Outcome.Error; e.Error == "" {
@@ -69,22 +73,50 @@ func (s *App) observeCall(ob function.Observation) {
 // maxChanges is how many of a batch's records are told of.
 const maxChanges = 100
 
-// changesOf reads what is told of a batch of stream records.
-func changesOf(event []byte) (changes []wire.CalledFor) {
+// changesOf reads what is told of a batch of stream records, and counts them.
+func changesOf(event []byte) (changes []wire.CalledFor, records int) {
 	var batch struct {
 		Records []struct {
-			EventName      string                         `json:"eventName"`
-			EventSourceARN string                         `json:"eventSourceARN"`
-			Change         struct{ Keys json.RawMessage } `json:"dynamodb"`
+			EventName      string `json:"eventName"`
+			EventSourceARN string `json:"eventSourceARN"`
+			Change         struct {
+				Keys           json.RawMessage
+				SequenceNumber string
+			} `json:"dynamodb"`
 		}
 	}
 	if len(event) == 0 || json.Unmarshal(event, &batch) != nil {
-		return nil
+		return nil, 0
 	}
 	for i := range batch.Records[:min(len(batch.Records), maxChanges)] {
 		r := &batch.Records[i]
 		_, table, _, _ := schema.ParseStreamARN(r.EventSourceARN)
-		changes = append(changes, wire.CalledFor{Table: table, Event: r.EventName, Keys: r.Change.Keys})
+		changes = append(changes, wire.CalledFor{Table: table, Event: r.EventName, Keys: r.Change.Keys, SequenceNumber: r.Change.SequenceNumber})
 	}
-	return changes
+	return changes, len(batch.Records)
+}
+
+// failedOf are the records that an answer names as failed. What it names in another form
+// than as a text is told of as it stands: the trigger takes that as a failure of all.
+func failedOf(answer []byte) (numbers []string) {
+	var named struct {
+		Items json.RawMessage `json:"batchItemFailures"`
+	}
+	if json.Unmarshal(answer, &named) != nil || len(named.Items) == 0 || string(named.Items) == "null" {
+		return nil
+	}
+	var items []struct {
+		Number json.RawMessage `json:"itemIdentifier"`
+	}
+	if json.Unmarshal(named.Items, &items) != nil {
+		return []string{string(named.Items[:min(len(named.Items), maxChanges)])}
+	}
+	for _, it := range items[:min(len(items), maxChanges)] {
+		var number string
+		if json.Unmarshal(it.Number, &number) != nil || number == "" {
+			number = string(it.Number)
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers
 }

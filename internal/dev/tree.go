@@ -23,6 +23,10 @@ const quiet = 250 * time.Millisecond
 // patience is the longest that a tree waits for more of it.
 const patience = 5 * time.Second
 
+// lookAgain is how often the triggers are asked while one has a failing batch and nothing else happens: records may be
+// given up without a call, when they are too old.
+const lookAgain = time.Second
+
 // remember is for how long writes are remembered, to find what a trigger was called for.
 const remember = 10 * time.Minute
 
@@ -31,6 +35,8 @@ type Tree struct {
 	out io.Writer
 	// Source names the files in a line of a function's as their source does; nil: as they are.
 	Source func(line string) string
+	// Triggers lists the server's triggers; nil: nothing is known of them.
+	Triggers func() []admin.Trigger
 
 	mu     sync.Mutex
 	roots  []*node          // not printed
@@ -39,6 +45,7 @@ type Tree struct {
 	orphan map[string][]*node
 	timer  *time.Timer
 	set    bool // the timer is
+	trials trials
 }
 
 // node is an event in its tree.
@@ -50,19 +57,21 @@ type node struct {
 	made    time.Time
 	touched time.Time
 	printed bool
+	trial   *trial // of a trigger's call
 }
 
 // NewTree returns a tree that prints to out.
 func NewTree(out io.Writer) *Tree {
-	return &Tree{out: out, byID: map[string]*node{}, orphan: map[string][]*node{}}
+	return &Tree{out: out, byID: map[string]*node{}, orphan: map[string][]*node{}, trials: trials{failing: map[batchName]*failing{}}}
 }
 
-// Add takes an event in.
+// Add has an event shown.
 func (t *Tree) Add(a admin.Activity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	n := &node{Activity: a, made: now, touched: now}
+	n.trial = t.trials.add(&n.Activity)
 	if a.ID != "" {
 		t.byID[a.ID] = n
 		// What a call did ends before the call does.
@@ -202,18 +211,28 @@ func itemsOf(body json.RawMessage) (items []written) {
 
 // schedule has what is due printed. The caller holds mu.
 func (t *Tree) schedule() {
-	if len(t.roots) == 0 || t.set {
+	if len(t.roots) == 0 && !t.trials.open() || t.set {
 		return // what comes without end must not put off what is due
 	}
 	t.set = true
+	wait := quiet
+	if len(t.roots) == 0 {
+		wait = lookAgain
+	}
 	if t.timer == nil {
-		t.timer = time.AfterFunc(quiet, t.due)
+		t.timer = time.AfterFunc(wait, t.due)
 		return
 	}
-	t.timer.Reset(quiet)
+	t.timer.Reset(wait)
 }
 
 func (t *Tree) due() {
+	t.mu.Lock()
+	failing := t.trials.open()
+	t.mu.Unlock()
+	if failing {
+		t.Look()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.set = false
@@ -225,6 +244,9 @@ func (t *Tree) due() {
 		t.print(n)
 		return true
 	})
+	for _, line := range t.trials.takeLosses() {
+		fmt.Fprintf(t.out, "%s  %s\n", now.Local().Format("15:04:05.000"), line)
+	}
 	for id, n := range t.byID {
 		if n.top().printed && now.Sub(n.touched) > remember {
 			delete(t.byID, id)
@@ -236,6 +258,17 @@ func (t *Tree) due() {
 		}
 	}
 	t.schedule()
+}
+
+// Look asks for the state of the triggers: when they may have changed, and while calls of theirs fail.
+func (t *Tree) Look() {
+	if t.Triggers == nil {
+		return
+	}
+	all := t.Triggers() // without the lock: it is a call of the server
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.trials.know(all)
 }
 
 // Flush prints what has not been printed.
@@ -263,7 +296,11 @@ func (t *Tree) printBelow(b *strings.Builder, n *node, indent string) {
 	if len(n.kids) > 0 {
 		bar = "│  "
 	}
-	for _, line := range n.details(t.Source) {
+	details := n.details(t.Source)
+	if n.trial != nil && n.trial.again {
+		details = nil // the same as before
+	}
+	for _, line := range details {
 		fmt.Fprintf(b, "%s%s%s\n", indent, bar, line)
 	}
 	for i, kid := range n.kids {
@@ -301,9 +338,12 @@ func (n *node) title() string {
 	if c := n.Changes; len(c) == 1 {
 		what += " <- " + c[0].Event + " " + c[0].Table + " " + compact(c[0].Keys)
 	} else if len(c) > 1 {
-		what += fmt.Sprintf(" <- %d changes of %s", len(c), c[0].Table)
+		what += fmt.Sprintf(" <- %d changes of %s", max(n.Records, len(c)), c[0].Table)
 	}
-	if n.Error != "" {
+	switch {
+	case n.trial != nil && n.trial.failed > 0:
+		return what + "  " + n.trial.text(took)
+	case n.Error != "":
 		return what + "  FAILED after " + took
 	}
 	return what + "  ok  " + took
@@ -337,6 +377,9 @@ func (n *node) details(source func(string) string) (lines []string) {
 			continue
 		}
 		lines = append(lines, "| "+source(line))
+	}
+	if n.trial != nil && n.trial.note != "" {
+		lines = append(lines, "! "+n.trial.note)
 	}
 	if n.Error == "" {
 		return lines

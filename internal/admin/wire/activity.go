@@ -30,15 +30,21 @@ type Activity struct {
 	Log string `json:"log,omitempty"`
 	// Answer is a call's error document.
 	Answer json.RawMessage `json:"answer,omitempty"`
-	// Changes are the records that a trigger's call was given.
+	// Changes are the records that a trigger's call was given, at most the first 100;
+	// Records counts all.
 	Changes []CalledFor `json:"changes,omitempty"`
+	Records int         `json:"records,omitempty"`
+	// Failed are the sequence numbers that the answer to a trigger's call names as failed
+	// (batchItemFailures), at most 100. They count only for a mapping that reports item failures.
+	Failed []string `json:"failed,omitempty"`
 	// Body is a write's request, when it is not too long.
 	Body json.RawMessage `json:"body,omitempty"`
 }
 
 // CalledFor is a stream record that a function was called for.
 type CalledFor struct {
-	Table string          `json:"table"`
-	Event string          `json:"event"` // INSERT, MODIFY or REMOVE
-	Keys  json.RawMessage `json:"keys"`
+	Table          string          `json:"table"`
+	Event          string          `json:"event"` // INSERT, MODIFY or REMOVE
+	Keys           json.RawMessage `json:"keys"`
+	SequenceNumber string          `json:"sequenceNumber,omitempty"`
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/counter"
@@ -81,8 +82,10 @@ type TriggerShard struct {
 type Blocked struct {
 	Since          time.Time `json:"since"`
 	SequenceNumber string    `json:"sequenceNumber"` // of the first record of the failing batch
-	Records        int       `json:"records"`
-	Attempts       int       `json:"attempts"`
-	Error          string    `json:"error"`
-	RetryAt        time.Time `json:"retryAt"` // zero while an attempt is under way
+	// Keys are that record's item's, in DynamoDB's JSON; absent when it is no longer kept.
+	Keys     json.RawMessage `json:"keys,omitempty"`
+	Records  int             `json:"records"`
+	Attempts int             `json:"attempts"`
+	Error    string          `json:"error"`
+	RetryAt  time.Time       `json:"retryAt"` // zero while an attempt is under way
 }

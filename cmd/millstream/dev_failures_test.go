@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+)
+
+// runDev runs `dev` on a template, and returns what it prints, with the address of the server. It ends with the test.
+func runDev(t *testing.T, template string, args ...string) (out *watchedOutput, endpoint string, at int) {
+	t.Helper()
+	out = &watchedOutput{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	root := newRoot()
+	root.SetArgs(append([]string{"dev", template, "--listen", "127.0.0.1:0", "--stack", "shop"}, args...))
+	root.SetOut(out)
+	root.SetErr(out)
+	go func() { ended <- root.ExecuteContext(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("dev ended with %v", err)
+		}
+	})
+	m, at := out.await(t, 0, `AWS_ENDPOINT_URL=(http://\S+)`)
+	_, at = out.await(t, at, `Watching`)
+	return out, m[1], at
+}
+
+func putTo(t *testing.T, endpoint, table, id string) {
+	t.Helper()
+	db := dynamodb.New(dynamodb.Options{
+		BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("k", "s", ""),
+	})
+	if _, err := db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String(table), Item: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const failingTemplate = `
+Resources:
+  Stock:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+      BillingMode: PAY_PER_REQUEST
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+  Alert:
+    Type: AWS::Lambda::Function
+    Properties: {PackageType: Image, Code: {ImageUri: %s}}
+  Feed:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties:
+      FunctionName: !Ref Alert
+      EventSourceArn: !GetAtt Stock.StreamArn
+      StartingPosition: LATEST
+      MaximumRetryAttempts: 2
+%s`
+
+// A record that its function names as failed is shown as failed, with its attempts, and its end as one that was given up; a
+// failure of the whole call is told once, and its repetitions in a line.
+func TestDevShowsFailures(t *testing.T) {
+	whole := false
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		event, err := io.ReadAll(r.Body)
+		switch {
+		case err != nil || whole:
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			fmt.Fprintf(w, `{"batchItemFailures":[{"itemIdentifier":"%s"}]}`, sequenceNumber.FindSubmatch(event)[1])
+		}
+	}))
+	defer function.Close()
+	path := filepath.Join(t.TempDir(), "template.yaml")
+	write := func(more string) {
+		t.Helper()
+		if err := os.WriteFile(path, fmt.Appendf(nil, failingTemplate, function.URL, more), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("      FunctionResponseTypes: [ReportBatchItemFailures]\n")
+	out, endpoint, at := runDev(t, path)
+	putTo(t, endpoint, "shop-Stock", "hat")
+	_, at = out.await(t, at, `shop-Alert <- INSERT shop-Stock {"id":{"S":"hat"}}  1 of 1 failed, attempt 1 of 3, next at \d\d:\d\d:\d\d  `)
+	_, at = out.await(t, at, `  1 of 1 failed, attempt 3 of 3, GIVEN UP \(dropped\)  `)
+
+	// A call that fails as a whole. Its text is there once.
+	whole = true
+	putTo(t, endpoint, "shop-Stock", "coat")
+	from := at
+	_, at = out.await(t, at, `{"S":"coat"}}  FAILED after .*, attempt 1 of 3, next at .*\n +! `)
+	_, at = out.await(t, at, `  FAILED, attempt 3 of 3, same error, GIVEN UP \(dropped\)  `)
+	out.mu.Lock()
+	shown := out.text.String()[from:at]
+	out.mu.Unlock()
+	if n := strings.Count(shown, "! Function"); n != 1 {
+		t.Errorf("the error is shown %d times in\n%s", n, shown)
+	}
+
+	// Without FunctionResponseTypes naming items does nothing, on AWS as here: that is said.
+	whole = false
+	write("")
+	_, at = out.await(t, at, `In effect`)
+	putTo(t, endpoint, "shop-Stock", "shoe")
+	_, _ = out.await(t, at, `{"S":"shoe"}}  ok  .*\n +! the answer names 1 failed items, which counts for nothing: .*ReportBatchItemFailures`)
+}
