@@ -88,8 +88,8 @@ var rooms = map[string][]string{
 	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger", "internal/trigger/mapping"},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/awserr", "internal/backend/local", "internal/function", "internal/function/logs",
-		"internal/gateway", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table", "internal/trigger",
-		"internal/worker",
+		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
+		"internal/trigger", "internal/worker",
 	},
 	"internal/server": {"internal/counter", "internal/awserr", "internal/schema"},
 
@@ -97,7 +97,7 @@ var rooms = map[string][]string{
 	"internal/admin":      {"internal/admin/wire"},
 	"internal/admin/wire": {"internal/counter"},
 	"internal/dev":        {"internal/admin"},
-	"internal/template":   {"internal/admin", "internal/setting"},
+	"internal/template":   {"internal/admin", "internal/nearest", "internal/setting"},
 	"internal/bench":      {},
 
 	// outside
@@ -110,7 +110,7 @@ var rooms = map[string][]string{
 		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/worker",
 	},
-	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/dev", "internal/template"},
+	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/dev", "internal/nearest", "internal/template"},
 
 	// tests from outside (test/README.md), and the loop in one process; no code of the product
 	"test/differences":     {},

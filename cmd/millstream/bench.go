@@ -33,7 +33,7 @@ Measurements: ` + strings.Join(bench.Names(), ", ") + `.`,
   millstream bench --only put,get,latency
   millstream bench --only operations --peer dynalite=http://127.0.0.1:4567
   millstream bench --endpoint http://127.0.0.1:4567`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.LoadedBytes = loadedMB << 20
 			for _, name := range slices.Sorted(maps.Keys(peers)) {

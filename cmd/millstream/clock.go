@@ -14,7 +14,7 @@ func newClock() *cobra.Command {
 		Short: "Show the server's time, or advance it in a test",
 		Long: `Show the server's time. A server that was started with --in-memory --clock manual has
 its time stand still; ` + "`clock advance`" + ` moves it on.`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := flags.client()
 			if err != nil {
@@ -57,7 +57,7 @@ when they have not answered within --timeout, time stands where it is, and the c
 code 1. A DURATION of 0s only waits.`,
 		Example: `  millstream serve --in-memory --clock manual
   millstream clock advance 20m`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("DURATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := time.ParseDuration(args[0])
 			if err != nil || d < 0 {

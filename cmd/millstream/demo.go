@@ -34,7 +34,7 @@ a table with a stream, a function whose zip holds this very program as its
 bootstrap, and an event source mapping between the two. Then write items and show
 each write with the function call that it causes. Ends by itself and leaves nothing.`,
 		Example: `  millstream demo`,
-		Args:    cobra.NoArgs,
+		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Minute)
 			defer cancel()

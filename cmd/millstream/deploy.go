@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -56,7 +55,7 @@ anything is touched. Deployed again, only what differs is changed; what the temp
 no longer names stays. Roles and policies are accepted and not looked at.`,
 		Example: `  millstream deploy template.yaml
   millstream deploy template.yaml --parameter Stage=dev --endpoint http://127.0.0.1:9000`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("TEMPLATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := template.Read(args[0])
 			if err != nil {
@@ -70,7 +69,7 @@ no longer names stays. Roles and policies are accepted and not looked at.`,
 			if err != nil {
 				return err
 			}
-			account, region := cmp.Or(client.account, status.Account), cmp.Or(client.region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), status.Region)
+			account, region := client.scope(status)
 			if front, err = admin.New(admin.Options{Endpoint: client.endpoint, Account: account, Region: region}); err != nil {
 				return err
 			}

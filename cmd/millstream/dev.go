@@ -45,7 +45,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 		Example: `  millstream dev
   millstream dev template.yaml --parameter Stage=dev --data ./data
   millstream dev --debug Create`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes("[TEMPLATE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "template.yaml"
 			if len(args) == 1 {
@@ -57,6 +57,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 			if _, err := flags.deploy.options(); err != nil {
 				return err
 			}
+			warnOfVariables(cmd.Root(), environ(), cmd.ErrOrStderr())
 			flags.inMemory = flags.data == ""
 			out := &oneAtATime{w: cmd.OutOrStdout()}
 			loop := &devLoop{flags: flags, path: path, out: out}

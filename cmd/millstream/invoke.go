@@ -20,8 +20,11 @@ Ends with code 1 when the function failed.`,
 		Example: `  millstream invoke on-order --event '{"id":"o-1"}'
   millstream invoke on-order --event-file event.json
   millstream tail orders --json --limit 1 | millstream invoke on-order --event-file -`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("FUNCTION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("event") && cmd.Flags().Changed("event-file") {
+				return usagef("say either --event or --event-file, not both")
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
@@ -55,10 +58,10 @@ Ends with code 1 when the function failed.`,
 			return err
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, functionWords)
 	flags.add(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().StringVar(&event, "event", "{}", "the event, JSON")
 	cmd.Flags().StringVar(&file, "event-file", "", "file that holds the event; - is the standard input")
-	cmd.MarkFlagsMutuallyExclusive("event", "event-file")
 	return cmd
 }

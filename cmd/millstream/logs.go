@@ -19,7 +19,7 @@ func newLogs() *cobra.Command {
 		Example: `  millstream logs on-order
   millstream logs -f                  follow all functions
   millstream logs on-order -n 1000`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes("[FUNCTION]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := flags.client()
 			if err != nil {
@@ -31,7 +31,7 @@ func newLogs() *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			return client.Logs(cmd.Context(), o, func(l admin.LogLine) error {
-				if flags.json {
+				if flags.json || flags.jsonl { // it has no end: a line for each
 					return printJSON(out, l)
 				}
 				name := ""
@@ -43,7 +43,9 @@ func newLogs() *cobra.Command {
 			})
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, functionWords)
 	flags.add(cmd)
+	flags.addLines(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new lines as they are printed")
 	cmd.Flags().IntVarP(&lines, "lines", "n", 100, "how many lines of the past to print")

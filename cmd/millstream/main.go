@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -30,14 +31,33 @@ func run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var quiet exitError
+	var usage *usageError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &quiet):
 		return int(quiet)
 	}
-	fmt.Fprintln(os.Stderr, "millstream:", err)
+	fmt.Fprintln(os.Stderr, "millstream:", message(err))
+	if errors.As(err, &usage) {
+		return 2
+	}
 	return 1
+}
+
+// message is an error's text without the names of rooms that it begins with.
+func message(err error) string {
+	text := err.Error()
+	for {
+		rest := text
+		for _, room := range []string{"millstream: ", "store: ", "template: "} {
+			rest = strings.TrimPrefix(rest, room)
+		}
+		if rest == text {
+			return text
+		}
+		text = rest
+	}
 }
 
 // exitError ends the program with this code; what there is to say has been said.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -26,7 +25,7 @@ Records are held while their item waits for retries of its own (block-key), and 
 while the on-failure destination is to be told of them again.`,
 	}
 	cmd.AddCommand(newParkedList(), newParkedShow(), newParkedRedrive(), newParkedDrop())
-	return cmd
+	return group(cmd)
 }
 
 // asideFlags choose records that are set aside.
@@ -37,7 +36,10 @@ type asideFlags struct {
 
 func (f *asideFlags) add(cmd *cobra.Command) {
 	f.clientFlags.add(cmd)
-	cmd.Flags().StringVar(&f.trigger, "trigger", "", "of this trigger, by UUID (default of all)")
+	cmd.Flags().StringVar(&f.trigger, "trigger", "", "of this trigger, by its function's name, TABLE/FUNCTION or UUID (default of all)")
+	_ = cmd.RegisterFlagCompletionFunc("trigger", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return complete(cmd, &f.clientFlags, triggerWords, typed)
+	}) // it fails for a flag that is not there
 	cmd.Flags().StringVar(&f.id, "id", "", "this record")
 	cmd.Flags().StringVar(&f.key, "key", "", "of this item: an attribute of its key, or the whole key as JSON")
 	cmd.Flags().StringVar(&f.after, "after", "", "set aside after a time (2026-01-02T15:04:05Z), or less than a duration ago (2h)")
@@ -72,7 +74,7 @@ func moment(now time.Time, flag, text string) (time.Time, error) {
 // triggers are those that the flags name.
 func (f *asideFlags) triggers(ctx context.Context, client *admin.Client) ([]admin.Trigger, error) {
 	if f.trigger != "" {
-		t, err := client.Trigger(ctx, f.trigger)
+		t, err := findTrigger(ctx, client, f.trigger)
 		return []admin.Trigger{t}, err
 	}
 	return client.Triggers(ctx)
@@ -86,8 +88,8 @@ func newParkedList() *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List records that are set aside",
 		Example: `  millstream parked ls
-  millstream parked ls --trigger UUID --key order-17 --kind held`,
-		Args: cobra.NoArgs,
+  millstream parked ls --trigger on-order --key order-17 --kind held`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := flags.filter(time.Now())
 			if err != nil {
@@ -108,10 +110,11 @@ func newParkedList() *cobra.Command {
 			out := cmd.OutOrStdout()
 			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 			n := 0
+			list := &listPrinter{w: out, lines: flags.jsonl}
 			for _, t := range triggers {
 				err := client.AsideRecords(cmd.Context(), t.UUID, filter, func(r admin.AsideRecord) error {
-					if n++; flags.json {
-						return printJSON(out, struct {
+					if n++; flags.json || flags.jsonl {
+						return list.print(struct {
 							Trigger string `json:"trigger"`
 							admin.AsideRecord
 						}{t.UUID, r})
@@ -127,13 +130,17 @@ func newParkedList() *cobra.Command {
 					return err
 				}
 			}
-			if n == 0 && !flags.json {
+			switch {
+			case flags.json || flags.jsonl:
+				return list.end()
+			case n == 0:
 				fmt.Fprintln(out, "No records.")
 			}
 			return w.Flush()
 		},
 	}
 	flags.add(cmd)
+	flags.addLines(cmd)
 	cmd.Flags().StringVar(&kind, "kind", "parked", "parked, held, telling or all")
 	return cmd
 }
@@ -155,14 +162,26 @@ func newParkedShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "show TRIGGER ID",
 		Short:   "Show one record that is set aside, whole",
-		Example: `  millstream parked show UUID ID --json | jq .record`,
-		Args:    cobra.ExactArgs(2),
+		Long:    "Show one record that is set aside, whole. `parked ls` shows the IDs; a beginning that no other has will do.\n\n" + triggerHelp,
+		Example: `  millstream parked show on-order ID --json | jq .record`,
+		Args:    takes("[TRIGGER]", "[ID]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
-			r, err := client.AsideRecord(cmd.Context(), args[0], args[1])
+			if len(args) < 2 {
+				return whichRecord(cmd.Context(), client, args)
+			}
+			uuid, err := triggerID(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			id, err := recordID(cmd.Context(), client, uuid, args[1])
+			if err != nil {
+				return err
+			}
+			r, err := client.AsideRecord(cmd.Context(), uuid, id)
 			if err != nil {
 				return err
 			}
@@ -182,22 +201,75 @@ func newParkedShow() *cobra.Command {
 			return w.Flush()
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
 	flags.add(cmd)
 	return cmd
+}
+
+// whichRecord asks which record is meant, and lists a few that are set aside.
+func whichRecord(ctx context.Context, client *admin.Client, args []string) error {
+	all, err := client.Triggers(ctx)
+	if err == nil && len(args) > 0 {
+		var t admin.Trigger
+		t, err = chooseTrigger(all, args[0])
+		all = []admin.Trigger{t}
+	}
+	if err != nil {
+		return err
+	}
+	const shown = 10
+	var rows []string
+	for _, t := range all {
+		err := client.AsideRecords(ctx, t.UUID, admin.AsideFilter{}, func(r admin.AsideRecord) error {
+			if len(rows) < shown {
+				rows = append(rows, fmt.Sprintf("\n  millstream parked show %s/%s %s   %s %s", t.Table, t.Function, r.ID, r.Kind, plain(r.Keys)))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(rows) == 0 {
+		return usagef("say which record, as in millstream parked show TRIGGER ID; none is set aside now")
+	}
+	return usagef("say which record, such as:%s", strings.Join(rows, ""))
+}
+
+// recordID finds the record that a person means by its ID or a beginning of it.
+func recordID(ctx context.Context, client *admin.Client, uuid, word string) (string, error) {
+	var found []string
+	exact := false
+	err := client.AsideRecords(ctx, uuid, admin.AsideFilter{}, func(r admin.AsideRecord) error {
+		exact = exact || r.ID == word
+		if strings.HasPrefix(r.ID, word) {
+			found = append(found, r.ID)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case exact || len(found) == 0:
+		return word, nil // the server says that there is none
+	case len(found) > 1:
+		return "", fmt.Errorf("%s may be one of %d records, say which: `millstream parked ls` shows them", word, len(found))
+	}
+	return found[0], nil
 }
 
 func newParkedRedrive() *cobra.Command {
 	var flags asideFlags
 	var o admin.RedriveOptions
 	cmd := &cobra.Command{
-		Use:   "redrive {--trigger UUID | --all}",
+		Use:   "redrive {--trigger TRIGGER | --all}",
 		Short: "Send parked records again, to their function or to another one",
 		Long: `Send parked records again, each through its item's lane: later records of the item
 that have not been sent wait until it has ended. Records of the item that were sent
 since it was parked were sent before it; the function must be able to take that.`,
-		Example: `  millstream parked redrive --trigger UUID --key order-17
-  millstream parked redrive --trigger UUID --function repair --rate 10`,
-		Args: cobra.NoArgs,
+		Example: `  millstream parked redrive --trigger on-order --key order-17
+  millstream parked redrive --trigger on-order --function repair --rate 10`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.each(cmd, "handed over", func(client *admin.Client, trigger string, f admin.AsideFilter) (int, error) {
 				o.AsideFilter = f
@@ -217,10 +289,10 @@ since it was parked were sent before it; the function must be able to take that.
 func newParkedDrop() *cobra.Command {
 	var flags asideFlags
 	cmd := &cobra.Command{
-		Use:     "drop {--trigger UUID | --all}",
+		Use:     "drop {--trigger TRIGGER | --all}",
 		Short:   "Remove parked records for good",
-		Example: `  millstream parked drop --trigger UUID --before 72h`,
-		Args:    cobra.NoArgs,
+		Example: `  millstream parked drop --trigger on-order --before 72h`,
+		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.each(cmd, "dropped", func(client *admin.Client, trigger string, f admin.AsideFilter) (int, error) {
 				r, err := client.DropParked(cmd.Context(), trigger, f)
@@ -238,7 +310,7 @@ func all(cmd *cobra.Command) { cmd.Flags().Bool("all", false, "of all triggers")
 // each does something to the chosen records of each trigger, and tells how many they were.
 func (f *asideFlags) each(cmd *cobra.Command, what string, do func(*admin.Client, string, admin.AsideFilter) (int, error)) error {
 	if all, _ := cmd.Flags().GetBool("all"); all == (f.trigger != "") {
-		return errors.New("say either --trigger UUID or --all")
+		return usagef("say either --trigger TRIGGER or --all")
 	}
 	filter, err := f.filter(time.Now())
 	if err != nil {

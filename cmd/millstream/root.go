@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -29,13 +29,14 @@ Write an item, answer the caller at once, and let the stream do the rest.`,
   millstream triggers ls            how far each trigger has got`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       programVersion(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return setFromEnvironment(cmd.Flags())
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
-	})
+	root.SetVersionTemplate("millstream {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	group(root)
 	root.AddCommand(newServe(), newDev(), newDeploy(), newDemo(), newTail(), newTriggers(), newParked(), newShards(), newLogs(), newSettle(), newClock(), newInvoke(), newBench(), newBenchServer(), newVersion())
 	return root
 }
@@ -57,8 +58,11 @@ func setFromEnvironment(flags *pflag.FlagSet) error {
 		if f.Changed || !ok || value == "" || err != nil || f.Name == "help" || f.Annotations[noVariable] != nil {
 			return
 		}
+		if on, ok := switches[strings.ToLower(value)]; ok && f.Value.Type() == "bool" {
+			value = on
+		}
 		if e := f.Value.Set(value); e != nil {
-			err = fmt.Errorf("environment variable %s: %w", variable(f.Name), e)
+			err = usagef("environment variable %s=%s: want %s", variable(f.Name), value, wanted(f))
 		}
 	})
 	return err
@@ -67,13 +71,18 @@ func setFromEnvironment(flags *pflag.FlagSet) error {
 // clientFlags are what the commands share that look into a running server.
 type clientFlags struct {
 	endpoint, account, region string
-	json                      bool
+	json, jsonl               bool
 }
 
 func (c *clientFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.endpoint, "endpoint", admin.DefaultEndpoint, "address of the server (MILLSTREAM_ENDPOINT)")
+	f.StringVar(&c.endpoint, "endpoint", "", "address of the server (default MILLSTREAM_ENDPOINT, then AWS_ENDPOINT_URL, then "+admin.DefaultEndpoint+")")
 	f.BoolVar(&c.json, "json", false, "print JSON, for programs")
+}
+
+// addLines adds the flag of commands that print several things.
+func (c *clientFlags) addLines(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&c.jsonl, "jsonl", false, "print JSON, one line for each")
 }
 
 // addScope adds the flags of commands that name a table or a function.
@@ -81,6 +90,11 @@ func (c *clientFlags) addScope(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&c.account, "account", "", "account of the name (default the server's; MILLSTREAM_ACCOUNT)")
 	f.StringVar(&c.region, "region", "", "region of the name (default AWS_REGION, then the server's; MILLSTREAM_REGION)")
+}
+
+// scope is the account and the region that the flags, the environment or else the server names.
+func (c *clientFlags) scope(status admin.Status) (account, region string) {
+	return cmp.Or(c.account, status.Account), cmp.Or(c.region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), status.Region)
 }
 
 // client connects to the server that the flags name.
@@ -92,6 +106,54 @@ func (c *clientFlags) client() (*admin.Client, error) {
 		}
 	}
 	return admin.New(admin.Options{Endpoint: c.endpoint, Account: c.account, Region: region})
+}
+
+// printList prints things for programs: as one list, or a line for each.
+func printList[T any](w io.Writer, flags *clientFlags, all []T) error {
+	if !flags.jsonl {
+		if all == nil {
+			all = []T{}
+		}
+		return printJSON(w, all)
+	}
+	for i := range all {
+		if err := printJSON(w, all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listPrinter prints things for programs as they come, in the shapes of printList.
+type listPrinter struct {
+	w     io.Writer
+	lines bool
+	n     int
+}
+
+func (l *listPrinter) print(v any) error {
+	before := ","
+	if l.n++; l.n == 1 {
+		before = "["
+	}
+	if !l.lines {
+		if _, err := io.WriteString(l.w, before); err != nil {
+			return err
+		}
+	}
+	return printJSON(l.w, v)
+}
+
+func (l *listPrinter) end() error {
+	text := "]\n"
+	switch {
+	case l.lines:
+		return nil
+	case l.n == 0:
+		text = "[]\n"
+	}
+	_, err := io.WriteString(l.w, text)
+	return err
 }
 
 // printJSON prints v as one line.

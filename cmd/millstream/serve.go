@@ -59,11 +59,15 @@ that --allowed-host lists: a web page must not reach it.`,
   millstream serve --listen 0.0.0.0:8000 --insecure-listen --allowed-host millstream
   millstream serve --template template.yaml
   MILLSTREAM_DATA=/var/lib/millstream millstream serve --log-level warn`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("data") && !cmd.Flags().Changed("in-memory") {
 				flags.inMemory = false // by its variable only
 			}
+			if cmd.Flags().Changed("data") && cmd.Flags().Changed("in-memory") && flags.inMemory {
+				return usagef("say either --in-memory or --data, not both")
+			}
+			warnOfVariables(cmd.Root(), environ(), cmd.ErrOrStderr())
 			return serve(cmd.Context(), flags, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)
 		},
 	}
@@ -86,7 +90,6 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
 	flags.deploy.add(cmd)
-	cmd.MarkFlagsMutuallyExclusive("in-memory", "data")
 	return cmd
 }
 

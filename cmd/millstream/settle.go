@@ -18,7 +18,7 @@ test: write, settle, look at what the functions did. Ends with code 1 when the t
 is over before that.`,
 		Example: `  aws dynamodb put-item ... && millstream settle && ./check-results
   millstream settle --timeout 2m`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := flags.client()
 			if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -21,7 +20,7 @@ after it has ended in its children. More shards are more sequences that consumer
 read at once; the order of one item's changes stays.`,
 	}
 	cmd.AddCommand(newShardsList(), newShardsSplit())
-	return cmd
+	return group(cmd)
 }
 
 func newShardsList() *cobra.Command {
@@ -31,7 +30,7 @@ func newShardsList() *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List the shards of a table's newest stream, parents first",
 		Example: `  millstream shards ls orders`,
-		Args:    cobra.ExactArgs(1),
+		Args:    takes("TABLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := flags.client()
 			if err != nil {
@@ -44,7 +43,9 @@ func newShardsList() *cobra.Command {
 			return showShards(cmd.OutOrStdout(), &flags, s)
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, tableWords)
 	flags.add(cmd)
+	flags.addLines(cmd)
 	flags.addScope(cmd)
 	return cmd
 }
@@ -60,10 +61,10 @@ func newShardsSplit() *cobra.Command {
 Consumers read a shard to its end before its children. Shards are never merged.`,
 		Example: `  millstream shards split orders --into 4
   millstream shards split orders --shard shardId-00000001414576573621-f55eea83`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("TABLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (shard == "") == (into == 0) {
-				return errors.New("say either --shard ID or --into N")
+				return usagef("say either --shard ID or --into N")
 			}
 			client, err := flags.client()
 			if err != nil {
@@ -81,7 +82,9 @@ Consumers read a shard to its end before its children. Shards are never merged.`
 			return showShards(cmd.OutOrStdout(), &flags, s)
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, tableWords)
 	flags.add(cmd)
+	flags.addLines(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().StringVar(&shard, "shard", "", "the open shard to split in two")
 	cmd.Flags().IntVar(&into, "into", 0, "how many open shards the table is to have, up to 256")
@@ -89,8 +92,8 @@ Consumers read a shard to its end before its children. Shards are never merged.`
 }
 
 func showShards(out io.Writer, flags *clientFlags, s admin.Shards) error {
-	if flags.json {
-		return printJSON(out, s)
+	if flags.json || flags.jsonl {
+		return printList(out, flags, s.Shards)
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SHARD\tPARENT\tOPENED\tRECORDS\tSTATE")

@@ -28,7 +28,7 @@ the ARN of a stream.`,
   millstream tail orders --from-start          with what the stream still holds
   millstream tail orders --limit 1             wait for the next change
   millstream tail orders --json | jq .record.dynamodb.NewImage`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("TABLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := flags.client()
 			if err != nil {
@@ -48,14 +48,16 @@ the ARN of a stream.`,
 				if printed++; printed == limit {
 					cancel()
 				}
-				if flags.json {
+				if flags.json || flags.jsonl { // it has no end: a line for each
 					return printJSON(out, c)
 				}
 				return printChange(out, c)
 			})
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, tableWords)
 	flags.add(cmd)
+	flags.addLines(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().BoolVar(&horizon, "from-start", false, "begin with the oldest record that the stream holds")
 	cmd.Flags().IntVar(&limit, "limit", 0, "end after so many records (default never)")

@@ -21,8 +21,12 @@ Triggers are made with AWS's own API (aws lambda create-event-source-mapping); h
 is what AWS does not show of them.`,
 	}
 	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume(), newTriggersSet())
-	return cmd
+	return group(cmd)
 }
+
+// triggerHelp says how a trigger is named.
+const triggerHelp = `TRIGGER is the name of its function, TABLE/FUNCTION, its UUID, or a beginning of
+one of these that no other trigger has.`
 
 func newTriggersList() *cobra.Command {
 	var flags clientFlags
@@ -32,7 +36,7 @@ func newTriggersList() *cobra.Command {
 		Short:   "List triggers: state, lag in records and seconds, last result",
 		Example: `  millstream triggers ls
   millstream triggers ls --json | jq '.[] | select(.lagRecords > 1000)'`,
-		Args: cobra.NoArgs,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := flags.client()
 			if err != nil {
@@ -42,11 +46,8 @@ func newTriggersList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if flags.json {
-				if all == nil {
-					all = []admin.Trigger{}
-				}
-				return printJSON(cmd.OutOrStdout(), all)
+			if flags.json || flags.jsonl {
+				return printList(cmd.OutOrStdout(), &flags, all)
 			}
 			if len(all) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "No triggers. Make one with: aws lambda create-event-source-mapping \\\n"+
@@ -57,22 +58,29 @@ func newTriggersList() *cobra.Command {
 		},
 	}
 	flags.add(cmd)
+	flags.addLines(cmd)
 	return cmd
 }
 
 func newTriggersShow() *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{
-		Use:     "show UUID",
-		Short:   "Show one trigger: its settings, counts, and its place in each shard",
-		Example: `  millstream triggers show 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "show TRIGGER",
+		Short: "Show one trigger: its settings, counts, and its place in each shard",
+		Long:  "Show one trigger: its settings, counts, and its place in each shard.\n\n" + triggerHelp,
+		Example: `  millstream triggers show on-order
+  millstream triggers show orders/on-order`,
+		Args: takes("TRIGGER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
-			t, err := client.Trigger(cmd.Context(), args[0])
+			t, err := findTrigger(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			t, err = client.Trigger(cmd.Context(), t.UUID)
 			if err != nil {
 				return err
 			}
@@ -82,6 +90,7 @@ func newTriggersShow() *cobra.Command {
 			return printTrigger(cmd.OutOrStdout(), t)
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
 	flags.add(cmd)
 	return cmd
 }
@@ -109,7 +118,7 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("Lag", "%d records, %s", t.LagRecords, age(t.LagSeconds))
 	row("Starts at", "%s", t.StartingPosition)
 	row("Batches", "of up to %d records, window %ds, %d at once per shard", t.BatchSize, t.BatchingWindowSeconds, t.ParallelizationFactor)
-	row("Retries", "%s, records up to %s old", endless(t.MaximumRetryAttempts, "up to %d", "without end"), endless(t.MaximumRecordAge, "%ds", "any age"))
+	row("Retries", "%s, %s", endless(t.MaximumRetryAttempts, "up to %d", "without end"), endless(t.MaximumRecordAge, "records up to %ds old", "records of any age"))
 	if t.ReportItemFailures {
 		row("Answers", "may name the items that failed")
 	}

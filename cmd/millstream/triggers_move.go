@@ -20,8 +20,8 @@ func newTriggersRewind() *cobra.Command {
 Calls under way count for nothing; the trigger goes on when they have returned. Records that are
 held come again with the others; parked ones stay parked. A function that must not do things
 twice looks at eventID, which stays the same.`,
-		`  millstream triggers rewind 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --to 2h
-  millstream triggers rewind 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --to HORIZON`,
+		`  millstream triggers rewind on-order --to 2h
+  millstream triggers rewind on-order --to HORIZON`,
 		"where to go: HORIZON, a time, how long ago, or a sequence number", (*admin.Client).Rewind, "will come again")
 }
 
@@ -35,7 +35,7 @@ func newTriggersSkip() *cobra.Command {
 
 What was skipped is shown by 'triggers show', and comes back with 'rewind' as long as it is kept. A batch that
 blocks is in the way of its shard: 'triggers show' names its first record.`,
-		`  millstream triggers skip 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --to LATEST`,
+		`  millstream triggers skip on-order --to LATEST`,
 		"where to go: LATEST, a time, how long ago, or the sequence number of the last record to skip", (*admin.Client).Skip, "are skipped")
 }
 
@@ -43,13 +43,20 @@ func newMove(name, short, long, example, usage string, move func(*admin.Client, 
 	var flags clientFlags
 	var to string
 	cmd := &cobra.Command{
-		Use: name + " UUID --to PLACE", Short: short, Long: long, Example: example, Args: cobra.ExactArgs(1),
+		Use: name + " TRIGGER --to PLACE", Short: short, Long: long + "\n\n" + triggerHelp, Example: example, Args: takes("TRIGGER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := needFlag(cmd, "to", "2h"); err != nil {
+				return err
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
-			m, err := move(client, cmd.Context(), args[0], to)
+			uuid, err := triggerID(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			m, err := move(client, cmd.Context(), uuid, to)
 			if err != nil {
 				return err
 			}
@@ -65,7 +72,7 @@ func newMove(name, short, long, example, usage string, move func(*admin.Client, 
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", usage)
-	_ = cmd.MarkFlagRequired("to")
+	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
 	flags.add(cmd)
 	return cmd
 }
@@ -83,24 +90,29 @@ func newTriggersResume() *cobra.Command {
 func newPause(name, short, long string, do func(*admin.Client, context.Context, string) (admin.Trigger, error), text string) *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{
-		Use: name + " UUID", Short: short, Long: long, Args: cobra.ExactArgs(1),
-		Example: "  millstream triggers " + name + " 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1",
+		Use: name + " TRIGGER", Short: short, Long: long + "\n\n" + triggerHelp, Args: takes("TRIGGER"),
+		Example: "  millstream triggers " + name + " on-order",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
-			t, err := do(client, cmd.Context(), args[0])
+			uuid, err := triggerID(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			t, err := do(client, cmd.Context(), uuid)
 			if err != nil {
 				return err
 			}
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), t)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), text, t.UUID)
+			fmt.Fprintf(cmd.OutOrStdout(), text, t.Table+"/"+t.Function)
 			return nil
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
 	flags.add(cmd)
 	return cmd
 }
@@ -109,7 +121,7 @@ func newTriggersSet() *cobra.Command {
 	var flags clientFlags
 	var when string
 	cmd := &cobra.Command{
-		Use:   "set UUID --when CONDITION",
+		Use:   "set TRIGGER --when CONDITION",
 		Short: "Give a trigger a condition on what has changed",
 		Long: `Give a trigger a condition on what has changed, beside its filters. It is DynamoDB's condition language over
 OLD and NEW, the item before and after the change:
@@ -120,15 +132,24 @@ OLD and NEW, the item before and after the change:
   NEW."odd name"[0] = true               names with other characters are in double quotes
 
 Text is in single quotes; numbers, true, false and null are written as they are. What is missing is equal to nothing,
-and <> of it holds. A stream that does not carry old images has no OLD. An empty condition takes it away.`,
-		Example: `  millstream triggers set 5f1b9f0e-6a51-4d0c-9f0b-2f7ad0d5a3c1 --when 'OLD.status <> NEW.status'`,
-		Args:    cobra.ExactArgs(1),
+and <> of it holds. A stream that does not carry old images has no OLD. An empty condition takes it away.
+
+` + triggerHelp,
+		Example: `  millstream triggers set on-order --when 'OLD.status <> NEW.status'`,
+		Args:    takes("TRIGGER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := needFlag(cmd, "when", "'OLD.status <> NEW.status'"); err != nil {
+				return err
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
-			t, err := client.SetWhen(cmd.Context(), args[0], when)
+			uuid, err := triggerID(cmd.Context(), client, args[0])
+			if err != nil {
+				return err
+			}
+			t, err := client.SetWhen(cmd.Context(), uuid, when)
 			if err != nil {
 				return err
 			}
@@ -140,7 +161,7 @@ and <> of it holds. A stream that does not carry old images has no OLD. An empty
 		},
 	}
 	cmd.Flags().StringVar(&when, "when", "", "the condition")
-	_ = cmd.MarkFlagRequired("when")
+	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
 	flags.add(cmd)
 	return cmd
 }

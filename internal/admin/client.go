@@ -33,7 +33,7 @@ type Client struct {
 // Options of New. Empty fields take the default.
 type Options struct {
 	// Endpoint is the server's address. Default MILLSTREAM_ENDPOINT, then
-	// DefaultEndpoint.
+	// AWS_ENDPOINT_URL, then DefaultEndpoint.
 	Endpoint string
 	// Account and Region are the scope in which names are looked up; the server's
 	// own by default.
@@ -43,8 +43,10 @@ type Options struct {
 
 // New returns a client. It does not connect.
 func New(o Options) (*Client, error) {
-	if o.Endpoint == "" {
-		o.Endpoint = os.Getenv("MILLSTREAM_ENDPOINT")
+	for _, name := range []string{"MILLSTREAM_ENDPOINT", "AWS_ENDPOINT_URL"} {
+		if o.Endpoint == "" {
+			o.Endpoint = os.Getenv(name)
+		}
 	}
 	if o.Endpoint == "" {
 		o.Endpoint = DefaultEndpoint
@@ -230,7 +232,7 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, bo
 	res, err := c.http.Do(req)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, fmt.Errorf("nothing listens at %s: start a server with `millstream serve`, or say --endpoint (or MILLSTREAM_ENDPOINT)", c.endpoint)
+			return nil, fmt.Errorf("nothing listens at %s: start a server with `millstream serve`, or name another by --endpoint, MILLSTREAM_ENDPOINT or AWS_ENDPOINT_URL", c.endpoint)
 		}
 		return nil, fmt.Errorf("call %s: %w", c.endpoint, err)
 	}

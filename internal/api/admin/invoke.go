@@ -29,7 +29,7 @@ func (h *handler) invoke(r *http.Request) (any, error) {
 	started := time.Now()
 	out, err := h.Functions.Invoke(r.Context(), h.scope(r), function.Invocation{Name: name, Payload: event, Tail: true})
 	if function.IsNotFound(err) {
-		return nil, wire.NotFound("there is no function " + name)
+		return nil, h.noFunction(h.scope(r), name)
 	}
 	if err != nil {
 		return nil, wire.BadRequest(err.Error())

@@ -4,10 +4,14 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/function/logs"
+	"github.com/millstreamdb/millstream/internal/nearest"
+	"github.com/millstreamdb/millstream/internal/schema"
 )
 
 // maxLines bounds the lines= of logs.
@@ -31,6 +35,10 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	scope, name, sink := h.scope(r), q.Get("function"), h.Functions.Logs()
+	if name != "" && len(sink.Recent(scope, name, 1)) == 0 && function.IsNotFound(h.Functions.Check(scope, name, "")) {
+		h.fail(w, h.noFunction(scope, name)) // one that was deleted may have left lines
+		return
+	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
 		show := func(l logs.Line) error {
 			return emit(wire.LogLine{Time: l.Time, Function: l.Function, Text: l.Text})
@@ -51,6 +59,28 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 		})
 		return failed
 	})
+}
+
+// noFunction says that a function is not there, and which was meant, or which there are.
+func (h *handler) noFunction(scope schema.Scope, name string) error {
+	const shown = 10
+	page, err := h.Functions.List(scope, "", 0, false)
+	var names []string
+	for _, f := range page.Functions {
+		names = append(names, f.FunctionName)
+	}
+	hint := nearest.Hint(name, names)
+	switch {
+	case err != nil || hint != "":
+	case len(names) == 0:
+		hint = "; there are none in " + scope.Account + ", " + scope.Region
+	default:
+		hint = "; there are " + strings.Join(names[:min(len(names), shown)], ", ")
+		if len(names) > shown || page.NextMarker != "" {
+			hint += ", ..."
+		}
+	}
+	return wire.NotFound("there is no function " + name + hint)
 }
 
 // activity shows what the server does: requests to the front door, calls of functions and writes that end.
