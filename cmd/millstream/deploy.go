@@ -19,6 +19,9 @@ import (
 type templateFlags struct {
 	stack      string
 	parameters []string
+
+	// check, unless nil, may refuse a plan before anything is touched.
+	check func(context.Context, *template.Plan) error
 }
 
 func (t *templateFlags) add(cmd *cobra.Command) {
@@ -100,6 +103,11 @@ func deploy(ctx context.Context, out io.Writer, t *template.Template, flags temp
 	plan, err := t.Plan(o)
 	if err != nil {
 		return err
+	}
+	if flags.check != nil {
+		if err := flags.check(ctx, plan); err != nil {
+			return err
+		}
 	}
 	if left := plan.LeftOut(); len(left) > 0 && !again {
 		fmt.Fprintf(out, "Makes no difference here: %s\n", strings.Join(left, ", "))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/dev"
+	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/template"
 )
 
@@ -96,6 +98,9 @@ type devLoop struct {
 	flags serveFlags
 	path  string
 	out   io.Writer
+
+	up      bool     // a version was deployed
+	unknown []string // files whose syntax is to be looked at
 }
 
 // run is called once the server serves; it returns when ctx ends.
@@ -109,7 +114,10 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 		return err
 	}
 	watcher := dev.NewWatcher(folder)
-	up := d.deploy(ctx, client, false)
+	d.flags.deploy.check = d.check
+	if err := d.deploy(ctx, client); err != nil {
+		return err
+	}
 	tree := dev.NewTree(d.out)
 	tree.Source = sourceOf
 	tree.Triggers = func() []admin.Trigger {
@@ -139,13 +147,11 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 			return nil
 		}
 		slices.Sort(changed)
-		problems := dev.SyntaxErrors(ctx, changed)
-		fmt.Fprintf(d.out, "%s  changed: %s\n", time.Now().Format("15:04:05.000"), names(folder, changed))
-		if len(problems) > 0 && up {
-			fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%s\n\n", strings.Join(problems, "\n"))
-			continue
+		d.unknown = append(d.unknown, changed...)
+		fmt.Fprintf(d.out, "%s  changed: %s\n", time.Now().Format("15:04:05.000"), names(folder, slices.Clone(changed)))
+		if err := d.deploy(ctx, client); err != nil {
+			fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%v\n\n", err)
 		}
-		up = d.deploy(ctx, client, up) || up
 		tree.Look()
 	}
 }
@@ -165,21 +171,67 @@ func names(folder string, files []string) string {
 	return text
 }
 
-// deploy deploys the template as it is now, and reports whether it did. What is wrong with it is shown, and the version before stays.
-func (d *devLoop) deploy(ctx context.Context, client *admin.Client, again bool) bool {
+// deploy deploys the template as it is now. What is wrong with it is shown, and the version before stays. The error is one
+// that only another command line can mend.
+func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 	began := time.Now()
 	app, err := template.Read(d.path)
 	if err == nil {
-		err = deploy(ctx, d.out, app, d.flags.deploy, client, d.flags.account, d.flags.region, again)
+		err = deploy(ctx, d.out, app, d.flags.deploy, client, d.flags.account, d.flags.region, d.up)
 	}
+	var usage *usageError
 	switch {
 	case ctx.Err() != nil:
-	case err != nil:
+	case errors.As(err, &usage):
+		return err
+	case err != nil && d.up:
 		fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%v\n\n", err)
+	case err != nil:
+		fmt.Fprintf(d.out, "Not deployed; it is tried again when a file is saved:\n%v\n\n", err)
 	default:
+		d.up = true
 		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
 	}
-	return err == nil
+	return nil
+}
+
+// check refuses a plan before anything is touched: one without the function to debug, and one whose code is none. At the
+// start it looks at the files that Handlers name, later at those that were saved, and at those that were wrong.
+func (d *devLoop) check(ctx context.Context, plan *template.Plan) error {
+	functions := plan.Functions()
+	if d.flags.debug != "" {
+		var known []string
+		found := false
+		for _, f := range functions {
+			known = append(known, f.ID)
+			found = found || dev.Debugs(d.flags.debug, f.Name)
+		}
+		if !found {
+			hint := nearest.Hint(d.flags.debug, known)
+			if hint == "" {
+				hint = "; there are " + strings.Join(known, ", ")
+			}
+			return usagef("--debug %s: the template has no such function%s", d.flags.debug, hint)
+		}
+	}
+	if !d.up {
+		for _, f := range functions {
+			if f.File != "" {
+				d.unknown = append(d.unknown, f.File)
+			}
+		}
+	}
+	slices.Sort(d.unknown)
+	var wrong, problems []string
+	for _, file := range slices.Compact(d.unknown) {
+		if found := dev.SyntaxErrors(ctx, []string{file}); len(found) > 0 {
+			wrong, problems = append(wrong, file), append(problems, found...)
+		}
+	}
+	if d.unknown = wrong; len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\n"))
+	}
+	return nil
 }
 
 // packaged begins the name of a file of a function's package, as the function knows it.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,4 +117,72 @@ func TestDevShowsFailures(t *testing.T) {
 	_, at = out.await(t, at, `In effect`)
 	putTo(t, endpoint, "shop-Stock", "shoe")
 	_, _ = out.await(t, at, `{"S":"shoe"}}  ok  .*\n +! the answer names 1 failed items, which counts for nothing: .*ReportBatchItemFailures`)
+}
+
+// What is typed wrong in a template is refused with the nearest right one, at the start and at each reload, and a file whose
+// syntax is wrong keeps all of it out until it is mended, whichever file is saved.
+func TestDevRefusesTypos(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "template.yaml")
+	save := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := func(handler, position string) string {
+		return fmt.Sprintf(`
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Stock: {Type: AWS::DynamoDB::Table, Properties: {AttributeDefinitions: [{AttributeName: id, AttributeType: S}],
+    KeySchema: [{AttributeName: id, KeyType: HASH}], BillingMode: PAY_PER_REQUEST, StreamSpecification: {StreamViewType: NEW_IMAGE}}}
+  Watch:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: nodejs22.x
+      CodeUri: .
+      Handler: %s
+      Events:
+        Changes:
+          Type: DynamoDB
+          Properties: {Stream: !GetAtt Stock.StreamArn, StartingPosition: %s}
+`, handler, position)
+	}
+	save("index.js", "exports.handler = async () => {}\n")
+	save("template.yaml", text("indx.handler", "LATST"))
+	out, _, at := runDev(t, path)
+	_, _ = out.await(t, 0, `Not deployed; it is tried again when a file is saved:\n(?s:.*)Watch: Handler indx.handler: there is no file indx.js .* did you mean index.handler\?\n.*StartingPosition must be one of .*did you mean LATEST\?`)
+	save("template.yaml", text("index.handler", "LATEST"))
+	_, at = out.await(t, at, `In effect`)
+	save("template.yaml", text("index.handlr", "LATEST"))
+	_, at = out.await(t, at, `Not deployed, what was there before goes on:\n(?s:.*)index exports no handlr; did you mean index.handler\?`)
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed: the syntax of its files is not looked at")
+	}
+	save("index.js", "exports.handler = async ( => {}\n")
+	_, at = out.await(t, at, `Not deployed`)
+	save("template.yaml", text("index.handler", "LATEST"))
+	_, at = out.await(t, at, `Not deployed, what was there before goes on:\n(?s:.*)SyntaxError`)
+	save("index.js", "exports.handler = async () => { return 1 }\n")
+	_, _ = out.await(t, at, `In effect`)
+}
+
+func TestDevRefusesToDebugNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(path, fmt.Appendf(nil, failingTemplate, "http://127.0.0.1:1", ""), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"Alrt": "--debug Alrt: the template has no such function; did you mean Alert?",
+		"Nope": "--debug Nope: the template has no such function; there are Alert",
+	} {
+		out := &watchedOutput{}
+		root := newRoot()
+		root.SetArgs([]string{"dev", path, "--listen", "127.0.0.1:0", "--debug", name})
+		root.SetOut(out)
+		root.SetErr(out)
+		if err := root.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v", err)
+		}
+	}
 }

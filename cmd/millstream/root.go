@@ -34,7 +34,6 @@ Write an item, answer the caller at once, and let the stream do the rest.`,
 			return setFromEnvironment(cmd.Flags())
 		},
 	}
-	root.SetVersionTemplate("millstream {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	group(root)
 	root.AddCommand(newServe(), newDev(), newDeploy(), newDemo(), newTail(), newTriggers(), newParked(), newShards(), newLogs(), newSettle(), newClock(), newInvoke(), newBench(), newBenchServer(), newVersion())

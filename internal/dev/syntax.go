@@ -51,3 +51,9 @@ func syntaxError(ctx context.Context, name string, args []string) (text string, 
 	// Only what the program itself says about the syntax counts: not its absence, and not a file that has gone.
 	return text, err != nil && ctx.Err() == nil && (strings.Contains(text, "SyntaxError") || name == "python3" && strings.HasPrefix(text, args[len(args)-1]+":"))
 }
+
+// Debugs reports whether a function is the one that is to be debugged: it is named, or is what a template has made of
+// that name (STACK-NAME or STACK-NAME-...). The server takes it the same way.
+func Debugs(debug, function string) bool {
+	return function == debug || strings.HasSuffix(function, "-"+debug) || strings.Contains(function, "-"+debug+"-")
+}

@@ -2,8 +2,11 @@ package template
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/nearest"
 )
 
 // ignored is the type of a property that is accepted and makes no difference here.
@@ -39,7 +42,7 @@ func (d decoder) fill(n *node, path string, to reflect.Value) {
 		for i, name := range n.keys {
 			field, ok := to.Type().FieldByName(name)
 			if !ok || !field.IsExported() {
-				d.problems.add(n.vals[i].line, "%s.%s is not supported", path, name)
+				d.problems.add(n.vals[i].line, "%s.%s is not supported%s", path, name, nearest.Hint(name, fields(to.Type())))
 				continue
 			}
 			d.fill(n.vals[i], path+"."+name, to.FieldByIndex(field.Index))
@@ -76,6 +79,9 @@ func (d decoder) fillScalar(n *node, path string, to reflect.Value) {
 	}
 	switch to.Kind() {
 	case reflect.String:
+		if set := valuesOf(to.Type()); len(set) > 0 && n.text != "" && !slices.Contains(set, n.text) {
+			d.problems.add(n.line, "%s must be one of %s, not %q%s", path, strings.Join(set, ", "), n.text, nearest.Hint(n.text, set))
+		}
 		to.SetString(n.text)
 	case reflect.Bool:
 		v, ok := parseBool(n.text)
@@ -98,6 +104,29 @@ func (d decoder) fillScalar(n *node, path string, to reflect.Value) {
 	default:
 		d.problems.add(n.line, "%s is not supported", path)
 	}
+}
+
+// fields are the names of a struct's members.
+func fields(t reflect.Type) (names []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		if f.IsExported() && !f.Anonymous {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// valuesOf are the values of a type of AWS's that has a few; nil for other types.
+func valuesOf(t reflect.Type) (set []string) {
+	m, ok := t.MethodByName("Values")
+	if !ok || m.Type.NumIn() != 1 || m.Type.NumOut() != 1 || m.Type.Out(0) != reflect.SliceOf(t) {
+		return nil
+	}
+	values := m.Func.Call([]reflect.Value{reflect.Zero(t)})[0]
+	for i := range values.Len() {
+		set = append(set, values.Index(i).String())
+	}
+	return set
 }
 
 // parseBool reads a boolean as YAML 1.1, and so CloudFormation, knows them.

@@ -113,6 +113,7 @@ type function struct {
 	source string // a folder, a zip file or a single file
 	inline string
 	image  string // the http(s) URL of a running service
+	file   string // that Handler names, in source
 	method string // Metadata's BuildMethod
 	old    string // the Runtime in the template, when AWS takes it no longer
 }
@@ -178,6 +179,7 @@ func (f *function) prepared(c *preparation) {
 	if f.source != "" {
 		f.checkSource(c)
 	}
+	f.checkHandler(c)
 	if len(f.Architectures) > 1 {
 		c.problems.add(c.r.line, "%s.Architectures must name one", c.r.id)
 	}

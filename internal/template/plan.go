@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
 
@@ -126,7 +127,7 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 		if p.template.root.get("Resources").get(id) != nil {
 			problems.add(line, "%s is named here, and left out by its condition", id)
 		} else {
-			problems.add(line, "there is no parameter and no resource %s", id)
+			problems.add(line, "there is no parameter and no resource %s%s", id, nearest.Hint(id, slices.Concat(sortedKeys(p.values), sortedKeys(p.byID))))
 		}
 		return ""
 	}
@@ -134,7 +135,7 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 		return p.unmade(r.typ, id, name)
 	}
 	if name != "" && !slices.Contains(r.kind.attributes, name) {
-		problems.add(line, "the attribute %s of %s (%s) is not supported", name, id, r.typ)
+		problems.add(line, "the attribute %s of %s (%s) is not supported%s", name, id, r.typ, nearest.Hint(name, r.kind.attributes))
 		return ""
 	}
 	if v, ok := p.deployed[id]; ok {

@@ -3,6 +3,8 @@ package template
 import (
 	"slices"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/nearest"
 )
 
 // resource is one of a template's resources, or one that SAM makes of an event.
@@ -96,7 +98,7 @@ func readResource(id string, n *node, problems *Problems) *resource {
 		return nil
 	}
 	if r.kind == nil && !accepted(r.typ) {
-		problems.add(r.line, "%s: %s is not supported", id, r.typ)
+		problems.add(r.line, "%s: %s is not supported%s", id, r.typ, nearest.Hint(r.typ, sortedKeys(supported)))
 		return nil
 	}
 	if c := n.get("Condition"); c != nil {
