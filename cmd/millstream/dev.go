@@ -100,6 +100,7 @@ type devLoop struct {
 	out   io.Writer
 
 	up      bool     // a version was deployed
+	heading string   // says what was saved; printed with what comes of it, since trees are printed meanwhile
 	unknown []string // files whose syntax is to be looked at
 }
 
@@ -148,9 +149,9 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 		}
 		slices.Sort(changed)
 		d.unknown = append(d.unknown, changed...)
-		fmt.Fprintf(d.out, "%s  changed: %s\n", time.Now().Format("15:04:05.000"), names(folder, slices.Clone(changed)))
+		d.heading = fmt.Sprintf("%s  changed: %s\n", time.Now().Format("15:04:05.000"), names(folder, changed))
 		if err := d.deploy(ctx, client); err != nil {
-			fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%v\n\n", err)
+			fmt.Fprintf(d.out, "%sNot deployed, what was there before goes on:\n%v\n\n", d.takeHeading(), err)
 		}
 		tree.Look()
 	}
@@ -185,14 +186,20 @@ func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 	case errors.As(err, &usage):
 		return err
 	case err != nil && d.up:
-		fmt.Fprintf(d.out, "Not deployed, what was there before goes on:\n%v\n\n", err)
+		fmt.Fprintf(d.out, "%sNot deployed, what was there before goes on:\n%v\n\n", d.takeHeading(), err)
 	case err != nil:
-		fmt.Fprintf(d.out, "Not deployed; it is tried again when a file is saved:\n%v\n\n", err)
+		fmt.Fprintf(d.out, "%sNot deployed; it is tried again when a file is saved:\n%v\n\n", d.takeHeading(), err)
 	default:
 		d.up = true
 		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
 	}
 	return nil
+}
+
+func (d *devLoop) takeHeading() string {
+	h := d.heading
+	d.heading = ""
+	return h
 }
 
 // check refuses a plan before anything is touched: one without the function to debug, and one whose code is none. At the
@@ -231,7 +238,8 @@ func (d *devLoop) check(ctx context.Context, plan *template.Plan) error {
 	if d.unknown = wrong; len(problems) > 0 {
 		return errors.New(strings.Join(problems, "\n"))
 	}
-	return nil
+	_, err := io.WriteString(d.out, d.takeHeading())
+	return err
 }
 
 // packaged begins the name of a file of a function's package, as the function knows it.
