@@ -98,6 +98,7 @@ type devLoop struct {
 	flags serveFlags
 	path  string
 	out   io.Writer
+	tree  *dev.Tree
 
 	up      bool     // a version was deployed
 	heading string   // says what was saved; printed with what comes of it, since trees are printed meanwhile
@@ -115,11 +116,8 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 		return err
 	}
 	watcher := dev.NewWatcher(folder)
-	d.flags.deploy.check = d.check
-	if err := d.deploy(ctx, client); err != nil {
-		return err
-	}
 	tree := dev.NewTree(d.out)
+	d.tree = tree
 	tree.Source = sourceOf
 	tree.Triggers = func() []admin.Trigger {
 		all, err := client.Triggers(ctx)
@@ -128,7 +126,10 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 		}
 		return all
 	}
-	tree.Look()
+	d.flags.deploy.check = d.check
+	if err := d.deploy(ctx, client); err != nil {
+		return err
+	}
 	var showing sync.WaitGroup
 	seen := make(chan struct{}) // nothing that is done from now on is missed, or nothing can be shown
 	ready := sync.OnceFunc(func() { close(seen) })
@@ -153,7 +154,6 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 		if err := d.deploy(ctx, client); err != nil {
 			fmt.Fprintf(d.out, "%sNot deployed, what was there before goes on:\n%v\n\n", d.takeHeading(), err)
 		}
-		tree.Look()
 	}
 }
 
@@ -191,6 +191,7 @@ func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 		fmt.Fprintf(d.out, "%sNot deployed; it is tried again when a file is saved:\n%v\n\n", d.takeHeading(), err)
 	default:
 		d.up = true
+		d.tree.Look() // at what the triggers are now, before one is called
 		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
 	}
 	return nil
