@@ -10,10 +10,14 @@ package millstream
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -90,7 +94,13 @@ type Options struct {
 
 // Server is a running Millstream. Its methods may be called by many goroutines at
 // once.
-type Server struct{ app *app.App }
+type Server struct {
+	app *app.App
+	log *slog.Logger // nil: none was given
+
+	mu    sync.Mutex        // guards names
+	names map[string]string // of OnChange's functions, and their tables
+}
 
 // Open brings the data up and starts the triggers. Requests are answered by
 // Handler or Serve from then on.
@@ -99,7 +109,7 @@ func Open(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{a}, nil
+	return &Server{app: a, log: o.Logger, names: map[string]string{}}, nil
 }
 
 // Handler answers AWS's protocols and Millstream's own.
@@ -133,15 +143,40 @@ func (s *Server) Config() aws.Config { return s.app.Config() }
 
 // RegisterFunction makes a Go function known as a Lambda function of the server's
 // own account and region, for triggers and Invoke. It gets the event, and what it
-// returns is the answer; an error, or a panic, is a function error. ctx ends with
-// its timeout. It is gone with the server: nothing of it is stored.
+// returns is the answer; an error, or a panic, is a function error, and a panic is told of
+// by the logger, or without one on stderr. ctx ends with its timeout. It is gone with the server:
+// nothing of it is stored. A name that was registered before is given the new function.
 func (s *Server) RegisterFunction(name string, run func(ctx context.Context, event []byte) ([]byte, error)) error {
-	return s.app.RegisterFunction(name, run)
+	return s.app.RegisterFunction(name, func(ctx context.Context, event []byte) ([]byte, error) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.tellPanic(name, p, debug.Stack())
+				panic(p)
+			}
+		}()
+		return run(ctx, event)
+	})
+}
+
+// tellPanic tells of a function that has panicked: its batch is tried again, so nothing else would show.
+func (s *Server) tellPanic(function string, p any, stack []byte) {
+	if s.log == nil {
+		fmt.Fprintf(os.Stderr, "millstream: the function %s panicked: %v\n%s", function, p, stack)
+		return
+	}
+	s.log.Error("a function panicked", "function", function, "panic", fmt.Sprint(p), "stack", string(stack))
 }
 
 // Settle returns when every enabled trigger has passed the head that its stream
-// had at the call, or with ctx's error.
-func (s *Server) Settle(ctx context.Context) error { return s.app.Settle(ctx) }
+// had at the call. When ctx ends before, the error is a *NotSettled, which says who is
+// behind, and why.
+func (s *Server) Settle(ctx context.Context) error {
+	err := s.app.Settle(ctx)
+	if err != nil && ctx.Err() != nil {
+		return s.notSettled(ctx)
+	}
+	return err
+}
 
 // Close stops the triggers, ends the functions' processes and closes the data.
 // Requests must have ended, as they have when Serve returned.

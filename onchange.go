@@ -15,7 +15,7 @@ import (
 type Trigger struct {
 	// Name of the function, by which the server remembers how far it has come: the
 	// same name goes on where it was, also after a restart. Empty: "on-change-" and
-	// the table's name. Two functions on one table need two names.
+	// the table's name. Two functions of one server need two names.
 	Name string
 	// Latest begins with what is written from now on instead of with the oldest
 	// record. It counts when the name is first used on the stream.
@@ -59,7 +59,8 @@ func (e *FailedFrom) Unwrap() error { return e.Err }
 // the moment at which they are durable. The table must have a stream. An error, or a
 // panic, makes the batch come again, after a pause that grows; a process that ends
 // before handle has returned makes it come again too. ctx ends after a minute, which
-// counts as an error.
+// counts as an error. A panic is told of by the logger, or without one on stderr. A name
+// that another OnChange of this server has is an error.
 func (s *Server) OnChange(table string, t Trigger, handle func(ctx context.Context, changes []Change) error) error {
 	arn := s.app.LatestStream(table)
 	if arn == "" {
@@ -68,13 +69,31 @@ func (s *Server) OnChange(table string, t Trigger, handle func(ctx context.Conte
 	if t.Name == "" {
 		t.Name = "on-change-" + table
 	}
-	if err := s.RegisterFunction(t.Name, handlerOf(handle)); err != nil {
-		return fmt.Errorf("millstream: function %s: %w", t.Name, err)
+	if other, taken := s.takeName(t.Name, table); taken {
+		return fmt.Errorf("millstream: the changes of %s go to a function named %s already: give this one another Trigger.Name", other, t.Name)
 	}
-	if err := s.attach(arn, t); err != nil {
-		return fmt.Errorf("millstream: changes of %s for %s: %w", table, t.Name, err)
+	err := s.RegisterFunction(t.Name, handlerOf(handle))
+	if err != nil {
+		err = fmt.Errorf("millstream: function %s: %w", t.Name, err)
+	} else if err = s.attach(arn, t); err != nil {
+		err = fmt.Errorf("millstream: changes of %s for %s: %w", table, t.Name, err)
 	}
-	return nil
+	if err != nil {
+		s.mu.Lock()
+		delete(s.names, t.Name)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// takeName keeps a name for a function of a table, or tells the table for whose it is taken.
+func (s *Server) takeName(name, table string) (other string, taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, taken = s.names[name]; !taken {
+		s.names[name] = table
+	}
+	return other, taken
 }
 
 // attach makes the mapping of a trigger, or gives the one that is there the

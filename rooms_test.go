@@ -101,7 +101,8 @@ var rooms = map[string][]string{
 	"internal/bench":      {},
 
 	// outside
-	"": {"internal/app", "internal/trigger"},
+	"":               {"internal/app", "internal/schema", "internal/trigger"},
+	"millstreamtest": {""},
 
 	// the wiring
 	"internal/app": {

@@ -67,7 +67,7 @@ class Millstream {
   async settle({ timeout = '30s' } = {}) {
     const s = await this.admin('POST', 'settle', { timeout: duration(timeout) });
     if (s.settled) return;
-    const behind = (s.behind || []).map((t) => `${t.function} on ${t.table} by ${t.lagRecords} records (${t.lastResult})`);
+    const behind = (s.behind || []).map((t) => `${t.function} on ${t.table} by ${t.lagRecords} records (${trouble(t)})`);
     throw new Error(`not settled after ${timeout}; behind are: ${behind.join(', ')}`);
   }
 
@@ -105,6 +105,14 @@ class Millstream {
   async [Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]() {
     await this.stop();
   }
+}
+
+// trouble says why a trigger is behind: the error of what blocks it. A call that succeeded may have named records that
+// failed, so its last result is no answer.
+function trouble(t) {
+  const [b] = [...(t.shards || []).map((shard) => shard.blocked), (t.setAside || {}).blocked].filter(Boolean);
+  if (b) return `${b.attempts} attempts: ${b.error}`;
+  return t.lastResult === 'OK' ? 'under way' : t.lastResult;
 }
 
 // duration is how the protocol writes a time span: numbers are milliseconds.

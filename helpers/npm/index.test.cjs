@@ -91,6 +91,21 @@ test('an application and its clock', async () => {
   await assert.rejects(fetch(mill.endpoint), 'the server still answers');
 });
 
+test('settle says why a trigger is behind', async () => {
+  const failing = write('fails/template.yaml', fs.readFileSync(template, 'utf8').replace('MaximumBatchingWindowInSeconds: 300', 'FunctionResponseTypes: [ReportBatchItemFailures]'));
+  write('fails/show/index.js', `exports.handler = async (event) => ({
+    batchItemFailures: [{ itemIdentifier: event.Records[0].dynamodb.SequenceNumber }],
+  });`);
+  const mill = await start({ template: failing, clock: 'manual' });
+  try {
+    await dynamo(mill, 'PutItem', { TableName: 'orders', Item: { id: { S: 'o-1' } } });
+    await mill.advance(0);
+    await assert.rejects(mill.settle({ timeout: 50 }), /show on orders by 1 records \(1 attempts: the function reported \d+ as failed\)/);
+  } finally {
+    await mill.stop();
+  }
+});
+
 // logs are the lines that functions have printed.
 async function logs(mill) {
   const response = await fetch(mill.endpoint + '/_millstream/v1/logs?function=show&lines=100');

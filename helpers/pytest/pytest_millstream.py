@@ -48,6 +48,15 @@ def _program(env):
     return str(gobin / "millstream")
 
 
+def _trouble(t):
+    """Says why a trigger is behind: the error of what blocks it. A call that succeeded may have named records that failed,
+    so its last result is no answer."""
+    blocked = [shard.get("blocked") for shard in t.get("shards", [])] + [t.get("setAside", {}).get("blocked")]
+    for b in filter(None, blocked):
+        return f"{b['attempts']} attempts: {b['error']}"
+    return "under way" if t["lastResult"] == "OK" else t["lastResult"]
+
+
 def _duration(d):
     """A time span as the protocol writes it: a timedelta, a number of seconds, or a text such as '20m'."""
     if isinstance(d, datetime.timedelta):
@@ -128,7 +137,7 @@ class Millstream:
         """Waits until every trigger has handled what has been written so far."""
         s = self.admin("POST", "settle", timeout=_duration(timeout))
         if not s["settled"]:
-            behind = [f"{t['function']} on {t['table']} by {t['lagRecords']} records ({t['lastResult']})" for t in s.get("behind", [])]
+            behind = [f"{t['function']} on {t['table']} by {t['lagRecords']} records ({_trouble(t)})" for t in s.get("behind", [])]
             raise MillstreamError(f"not settled after {timeout}; behind are: {', '.join(behind)}")
 
     def now(self):

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import urllib.request
 
 import pytest
@@ -47,6 +48,22 @@ def test_an_application_and_its_clock(millstream):
     assert any("seen o-1" in line for line in logs(millstream))
     with pytest.raises(MillstreamError, match="want a duration such as 20m"):
         millstream.advance("a while")
+
+
+def test_settle_says_why_a_trigger_is_behind(tmp_path):
+    folder = tmp_path / "fails"
+    shutil.copytree(pathlib.Path(APP).parent, folder)
+    template = folder / "template.yaml"
+    template.write_text(template.read_text().replace("MaximumBatchingWindowInSeconds: 300", "FunctionResponseTypes: [ReportBatchItemFailures]"))
+    for code in folder.rglob("app.py"):
+        code.write_text(
+            "def handler(event, context):\n"
+            "    return {'batchItemFailures': [{'itemIdentifier': event['Records'][0]['dynamodb']['SequenceNumber']}]}\n")
+    with start(template=str(template), clock="manual") as server:
+        dynamo(server, "PutItem", TableName="orders", Item={"id": {"S": "o-1"}})
+        server.advance("0s")
+        with pytest.raises(MillstreamError, match=r"show on orders by 1 records \(1 attempts: the function reported \d+ as failed\)"):
+            server.settle(timeout=0.05)
 
 
 def test_a_server_with_a_folder_and_other_settings(tmp_path):

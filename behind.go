@@ -1,0 +1,101 @@
+package millstream
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trigger"
+)
+
+// TriggerStatus is how far one trigger has got.
+type TriggerStatus struct {
+	Name  string // of its function
+	Table string
+	// Behind counts the records that have not ended.
+	Behind uint64
+	// Held and Parked are the records that are set aside now: to be tried again, and given up and kept.
+	Held, Parked int
+	// Dropped counts the records that were given up since the server was opened, and that nobody was told of; Expired
+	// those that were gone before they were read.
+	Dropped, Expired uint64
+	// Error is why the oldest batch or item fails that does; empty when none does.
+	Error string
+	// Attempts is how often that was tried.
+	Attempts int
+}
+
+func (s TriggerStatus) String() string {
+	text := fmt.Sprintf("%s on %s by %d records", s.Name, s.Table, s.Behind)
+	if s.Error == "" {
+		return text + " (under way)"
+	}
+	return text + fmt.Sprintf(" (%d attempts: %s)", s.Attempts, s.Error)
+}
+
+// Triggers tells how far every trigger has got.
+func (s *Server) Triggers(ctx context.Context) ([]TriggerStatus, error) {
+	all, err := s.app.Engine().Statuses(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("millstream: %w", err)
+	}
+	out := make([]TriggerStatus, len(all))
+	for i := range all {
+		out[i] = statusOf(&all[i])
+	}
+	return out, nil
+}
+
+func statusOf(st *trigger.MappingStatus) TriggerStatus {
+	_, name, _ := schema.ParseFunctionARN(st.FunctionARN)
+	_, table, _, _ := schema.ParseStreamARN(st.StreamARN)
+	out := TriggerStatus{
+		Name: name, Table: table, Behind: st.LagRecords, Held: st.Held, Parked: st.Parked, Dropped: st.Counters.Dropped, Expired: st.Counters.Expired,
+	}
+	oldest := st.HeldBlocked
+	for i := range st.Shards {
+		if b := st.Shards[i].Blocked; b != nil && (oldest == nil || b.Since.Before(oldest.Since)) {
+			oldest = b
+		}
+	}
+	if oldest != nil {
+		out.Error, out.Attempts = oldest.Error, oldest.Attempts
+	}
+	return out
+}
+
+// NotSettled is Settle's error when its context has ended before every trigger had caught up.
+type NotSettled struct {
+	Behind []TriggerStatus
+	Err    error // the context's
+}
+
+func (e *NotSettled) Error() string {
+	if len(e.Behind) == 0 {
+		return "millstream: not settled: " + e.Err.Error()
+	}
+	names := make([]string, len(e.Behind))
+	for i, s := range e.Behind {
+		names[i] = s.String()
+	}
+	return "millstream: not settled (" + e.Err.Error() + "); behind are: " + strings.Join(names, ", ")
+}
+
+// Unwrap returns the context's error.
+func (e *NotSettled) Unwrap() error { return e.Err }
+
+// notSettled says who is behind when ctx has ended.
+func (s *Server) notSettled(ctx context.Context) error {
+	e := &NotSettled{Err: ctx.Err()}
+	all, err := s.Triggers(context.WithoutCancel(ctx))
+	if err != nil {
+		return e
+	}
+	for _, t := range all {
+		if t.Behind > 0 || t.Held > 0 {
+			e.Behind = append(e.Behind, t)
+		}
+	}
+	return e
+}
