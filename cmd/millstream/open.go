@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -48,6 +50,29 @@ func listenFront(addr, server string, insecure bool) (net.Listener, error) {
 		}
 	}
 	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+}
+
+// checkData refuses a folder for the data that is none.
+func checkData(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("--data %s is a file: name a folder, which is made when it is missing", dir)
+	}
+	return nil
+}
+
+// dataError says what to do about a data folder that cannot be opened.
+func dataError(dir string, err error) error {
+	switch {
+	case dir == "":
+		return err
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("--data %s: there is no permission to write there: run as the user that owns it, or name another folder (%s)", dir, message(err))
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("--data %s is on a disk that can only be read: name a folder on another one (%s)", dir, message(err))
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("--data %s: the disk is full: make room, or name a folder on another one (%s)", dir, message(err))
+	}
+	return err
 }
 
 // closeLimit is how long a server that has failed may take to close. A fault of

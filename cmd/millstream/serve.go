@@ -115,6 +115,9 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if flags.inMemory {
 		flags.data = ""
 	}
+	if err := checkData(flags.data); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	project, err := os.Getwd()
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -144,7 +147,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Logger:         slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
-		return errors.Join(err, ln.Close(), front.Close())
+		return errors.Join(dataError(flags.data, err), ln.Close(), front.Close())
 	}
 	if prepare != nil {
 		if err := prepare(srv); err != nil {
