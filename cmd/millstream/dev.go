@@ -23,6 +23,7 @@ import (
 
 func newDev() *cobra.Command {
 	var flags serveFlags
+	var color string
 	cmd := &cobra.Command{
 		Use:   "dev [TEMPLATE]",
 		Short: "Run an application from its template, reloaded as you save, and show every call",
@@ -61,8 +62,12 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 			}
 			warnOfVariables(cmd.Root(), environ(), cmd.ErrOrStderr())
 			flags.inMemory = flags.data == ""
+			paint, err := colors(color, cmd.OutOrStdout())
+			if err != nil {
+				return err
+			}
 			out := &oneAtATime{w: cmd.OutOrStdout()}
-			loop := &devLoop{flags: flags, path: path, out: out}
+			loop := &devLoop{flags: flags, path: path, out: out, color: paint}
 			flags.after = loop.run
 			return serve(cmd.Context(), flags, out, cmd.ErrOrStderr(), nil)
 		},
@@ -76,9 +81,28 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 	f.StringVar(&flags.account, "account", "000000000000", "account of access keys that are not an account's 12 digits")
 	f.StringVar(&flags.logLevel, "log-level", "error", "what to log on stderr: debug, info, warn or error")
 	f.StringVar(&flags.debug, "debug", "", "function to run under its debugger, without timeouts")
+	f.StringVar(&color, "color", "auto", "print what failed in red: auto (on a terminal, unless NO_COLOR is set), always or never")
 	flags.logCap = 1 << 30
 	flags.deploy.add(cmd)
 	return cmd
+}
+
+// colors reports whether to print in colours. auto: on a terminal, unless the variable NO_COLOR is set (no-color.org).
+func colors(flag string, out io.Writer) (bool, error) {
+	switch flag {
+	case "always":
+		return true, nil
+	case "never":
+		return false, nil
+	case "auto":
+		file, ok := out.(*os.File)
+		if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+			return false, nil
+		}
+		info, err := file.Stat()
+		return err == nil && info.Mode()&os.ModeCharDevice != 0, nil
+	}
+	return false, usagef("--color %q: want auto, always or never%s", flag, nearest.Hint(flag, []string{"auto", "always", "never"}))
 }
 
 // oneAtATime is a writer for several goroutines.
@@ -99,6 +123,7 @@ type devLoop struct {
 	path  string
 	out   io.Writer
 	tree  *dev.Tree
+	color bool
 
 	up      bool     // a version was deployed
 	heading string   // says what was saved; printed with what comes of it, since trees are printed meanwhile
@@ -118,7 +143,7 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 	watcher := dev.NewWatcher(folder)
 	tree := dev.NewTree(d.out)
 	d.tree = tree
-	tree.Source = sourceOf
+	tree.Source, tree.Color = sourceOf, d.color
 	tree.Triggers = func() []admin.Trigger {
 		all, err := client.Triggers(ctx)
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,5 +28,17 @@ func TestDataErrors(t *testing.T) {
 		if got := message(fmt.Errorf("%s", text)); got != want {
 			t.Errorf("%s is shown as %s", text, got)
 		}
+	}
+}
+
+func TestColors(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	for flag, want := range map[string]bool{"always": true, "never": false, "auto": false} {
+		if got, err := colors(flag, os.Stdout); err != nil || got != want {
+			t.Errorf("%s: %v, %v", flag, got, err)
+		}
+	}
+	if _, err := colors("alway", os.Stdout); err == nil || !strings.Contains(err.Error(), "did you mean always?") {
+		t.Error(err)
 	}
 }

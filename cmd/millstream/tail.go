@@ -16,14 +16,15 @@ import (
 
 func newTail() *cobra.Command {
 	var flags clientFlags
-	var horizon bool
+	var horizon, full bool
 	var limit int
 	cmd := &cobra.Command{
 		Use:   "tail TABLE",
 		Short: "Print the changes of a table as they happen",
 		Long: `Print the records of a table's stream as they happen: what was inserted, modified
-and removed, with the images that the stream's view type holds. TABLE may also be
-the ARN of a stream.`,
+and removed, with the images that the stream's view type holds, and each record's
+sequence number, which 'triggers rewind' and 'skip' take. Long values are cut unless
+--full or --json is given. TABLE may also be the ARN of a stream.`,
 		Example: `  millstream tail orders
   millstream tail orders --from-start          with what the stream still holds
   millstream tail orders --limit 1             wait for the next change
@@ -51,7 +52,7 @@ the ARN of a stream.`,
 				if flags.json || flags.jsonl { // it has no end: a line for each
 					return printJSON(out, c)
 				}
-				return printChange(out, c)
+				return printChange(out, c, full)
 			})
 		},
 	}
@@ -60,6 +61,7 @@ the ARN of a stream.`,
 	flags.addLines(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().BoolVar(&horizon, "from-start", false, "begin with the oldest record that the stream holds")
+	cmd.Flags().BoolVar(&full, "full", false, "print long values whole")
 	cmd.Flags().IntVar(&limit, "limit", 0, "end after so many records (default never)")
 	return cmd
 }
@@ -68,32 +70,39 @@ the ARN of a stream.`,
 type change struct {
 	EventName string `json:"eventName"`
 	DynamoDB  struct {
-		Created  float64         `json:"ApproximateCreationDateTime"` // seconds since 1970
-		Keys     json.RawMessage `json:"Keys"`
-		NewImage json.RawMessage `json:"NewImage"`
-		OldImage json.RawMessage `json:"OldImage"`
+		Created        float64         `json:"ApproximateCreationDateTime"` // seconds since 1970
+		Keys           json.RawMessage `json:"Keys"`
+		NewImage       json.RawMessage `json:"NewImage"`
+		OldImage       json.RawMessage `json:"OldImage"`
+		SequenceNumber string          `json:"SequenceNumber"`
 	} `json:"dynamodb"`
 }
 
 // printChange prints a record as
 //
-//	14:02:11.532  MODIFY  {"id":"o-1"}
+//	14:02:11.532  MODIFY  {"id":"o-1"}  18446762520453625325551618
 //	              old     {"id":"o-1","status":"placed"}
 //	              new     {"id":"o-1","status":"paid"}
-func printChange(w io.Writer, c admin.Change) error {
+//
+// Unless full, its long values are cut.
+func printChange(w io.Writer, c admin.Change, full bool) error {
 	var r change
 	if err := json.Unmarshal(c.Record, &r); err != nil {
 		return fmt.Errorf("a record that is no JSON: %w", err)
 	}
 	at := time.UnixMilli(int64(r.DynamoDB.Created * 1000)).Format("15:04:05.000")
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s  %-6s  %s\n", at, r.EventName, plain(r.DynamoDB.Keys))
+	show := plain
+	if !full {
+		show = func(image json.RawMessage) string { return plainCut(image, maxValue) }
+	}
+	fmt.Fprintf(&b, "%s  %-6s  %s  %s\n", at, r.EventName, show(r.DynamoDB.Keys), r.DynamoDB.SequenceNumber)
 	for _, image := range []struct {
 		name  string
 		value json.RawMessage
 	}{{"old", r.DynamoDB.OldImage}, {"new", r.DynamoDB.NewImage}} {
 		if image.value != nil {
-			fmt.Fprintf(&b, "%14s%-6s  %s\n", "", image.name, plain(image.value))
+			fmt.Fprintf(&b, "%14s%-6s  %s\n", "", image.name, show(image.value))
 		}
 	}
 	_, err := w.Write(b.Bytes())
@@ -103,7 +112,16 @@ func printChange(w io.Writer, c admin.Change) error {
 // plain turns an item in DynamoDB's JSON, {"id":{"S":"a"}}, into {"id":"a"}, for
 // reading: sets become lists and binary stays base64. What it does not understand
 // it leaves as it is.
-func plain(itemJSON json.RawMessage) string {
+func plain(itemJSON json.RawMessage) string { return plainCut(itemJSON, 0) }
+
+// maxValue is how many characters of a text, or of binary data, are shown, and maxElements how many of a list.
+const (
+	maxValue    = 80
+	maxElements = 10
+)
+
+// plainCut is plain with values that are longer than most characters cut; 0: none.
+func plainCut(itemJSON json.RawMessage, most int) string {
 	var attrs map[string]json.RawMessage
 	if json.Unmarshal(itemJSON, &attrs) != nil {
 		return string(itemJSON)
@@ -111,12 +129,48 @@ func plain(itemJSON json.RawMessage) string {
 	out := make(map[string]any, len(attrs))
 	for name, value := range attrs {
 		out[name] = plainValue(value)
+		if most > 0 {
+			out[name] = cut(out[name], most)
+		}
 	}
 	var b strings.Builder
 	if printJSON(&b, out) != nil {
 		return string(itemJSON)
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// cut shortens long values, and says by how much.
+func cut(v any, most int) any {
+	switch v := v.(type) {
+	case json.RawMessage:
+		var inner any
+		if json.Unmarshal(v, &inner) == nil {
+			if _, number := inner.(float64); !number {
+				return cut(inner, most)
+			}
+		}
+	case string:
+		if r := []rune(v); len(r) > most {
+			return fmt.Sprintf("%s... (%d characters)", string(r[:most]), len(r))
+		}
+	case []any:
+		short := make([]any, 0, maxElements+1)
+		for _, e := range v[:min(len(v), maxElements)] {
+			short = append(short, cut(e, most))
+		}
+		if len(v) > maxElements {
+			short = append(short, fmt.Sprintf("... (%d elements)", len(v)))
+		}
+		return short
+	case map[string]any:
+		short := make(map[string]any, len(v))
+		for k, e := range v {
+			short[k] = cut(e, most)
+		}
+		return short
+	}
+	return v
 }
 
 func plainValue(value json.RawMessage) any {

@@ -32,6 +32,7 @@ func TestPrintChange(t *testing.T) {
 	record, err := json.Marshal(map[string]any{"eventName": "MODIFY", "dynamodb": map[string]any{
 		"ApproximateCreationDateTime": at.Unix(),
 		"Keys":                        json.RawMessage(`{"id":{"S":"o-1"}}`),
+		"SequenceNumber":              "18446762520453625325551618",
 		"OldImage":                    json.RawMessage(`{"id":{"S":"o-1"},"status":{"S":"placed"}}`),
 		"NewImage":                    json.RawMessage(`{"id":{"S":"o-1"},"status":{"S":"paid"}}`),
 	}})
@@ -39,14 +40,24 @@ func TestPrintChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	if err := printChange(&out, admin.Change{Record: record}); err != nil {
+	if err := printChange(&out, admin.Change{Record: record}, false); err != nil {
 		t.Fatal(err)
 	}
-	const want = `14:02:11.000  MODIFY  {"id":"o-1"}
+	const want = `14:02:11.000  MODIFY  {"id":"o-1"}  18446762520453625325551618
               old     {"id":"o-1","status":"placed"}
               new     {"id":"o-1","status":"paid"}
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestCut(t *testing.T) {
+	long := strings.Repeat("x", 100)
+	got := plainCut(json.RawMessage(`{"a":{"S":"`+long+`"},"n":{"N":"12345678901234567890"},"l":{"L":[{"S":"b"},{"M":{"c":{"S":"`+long+`"}}}]},"s":{"SS":["`+strings.Repeat(`x","`, 11)+`y"]},"t":{"BOOL":true}}`), 10)
+	want := `{"a":"xxxxxxxxxx... (100 characters)","l":["b",{"c":"xxxxxxxxxx... (100 characters)"}],"n":12345678901234567890,` +
+		`"s":["x","x","x","x","x","x","x","x","x","x","... (12 elements)"],"t":true}`
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }

@@ -68,6 +68,22 @@ func TestTree(t *testing.T) {
 	})
 }
 
+// What failed is red, and nothing else.
+func TestTreeInColor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		tree := NewTree(&out)
+		tree.Color = true
+		tree.Add(admin.Activity{Kind: "request", ID: "a", Name: "GET /", Began: time.Now(), Millis: 1, Status: 200})
+		tree.Add(admin.Activity{Kind: "call", ID: "b", Name: "f", Began: time.Now(), Millis: 1, Error: "boom"})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := out.String(); !bytes.Contains(out.Bytes(), []byte("GET / -> 200  1.0 ms\n")) || !bytes.Contains(out.Bytes(), []byte("  \x1b[31mf  FAILED after 1.0 ms\x1b[0m\n   ! boom\n")) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // Under traffic without a pause trees are printed all the same.
 func TestTreeUnderTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

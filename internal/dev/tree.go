@@ -35,6 +35,8 @@ type Tree struct {
 	out io.Writer
 	// Source names the files in a line of a function's as their source does; nil: as they are.
 	Source func(line string) string
+	// Color has what failed printed in red.
+	Color bool
 	// Triggers lists the server's triggers; nil: nothing is known of them.
 	Triggers func() []admin.Trigger
 
@@ -284,9 +286,18 @@ func (t *Tree) Flush() {
 func (t *Tree) print(n *node) {
 	n.printed = true
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n", n.Began.Local().Format("15:04:05.000"), n.title())
+	fmt.Fprintf(&b, "%s  %s\n", n.Began.Local().Format("15:04:05.000"), t.painted(n))
 	t.printBelow(&b, n, "")
 	_, _ = io.WriteString(t.out, b.String()) // a terminal that has gone must not stop the server
+}
+
+// painted is a node's title, in red when it failed.
+func (t *Tree) painted(n *node) string {
+	failed := n.Error != "" || n.trial != nil && n.trial.failed > 0 || n.Status >= 400
+	if !t.Color || !failed {
+		return n.title()
+	}
+	return "\x1b[31m" + n.title() + "\x1b[0m"
 }
 
 // printBelow prints what is below a node: its log, its error, and what it caused in the order of time.
@@ -308,7 +319,7 @@ func (t *Tree) printBelow(b *strings.Builder, n *node, indent string) {
 		if i == len(n.kids)-1 {
 			branch, below = "└─ ", "   "
 		}
-		fmt.Fprintf(b, "%s%s%s\n", indent, branch, kid.title())
+		fmt.Fprintf(b, "%s%s%s\n", indent, branch, t.painted(kid))
 		t.printBelow(b, kid, indent+below)
 	}
 }
