@@ -63,14 +63,15 @@ var rooms = map[string][]string{
 		"internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
 	},
 	"internal/trigger": {
-		"internal/awserr", "internal/expr", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane", "internal/trigger/mapping",
-		"internal/worker",
+		"internal/awserr", "internal/backend", "internal/expr", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
+		"internal/trigger/mapping", "internal/worker",
 	},
+	"internal/backend":             {"internal/schema", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
+	"internal/trigger/backendtest": {"internal/backend", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
 	"internal/backend/local": {
-		"internal/awserr", "internal/item", "internal/request", "internal/seqnum", "internal/store",
-		"internal/stream", "internal/table", "internal/trigger",
+		"internal/awserr", "internal/backend", "internal/item", "internal/request", "internal/seqnum", "internal/store",
+		"internal/stream", "internal/table", "internal/trigger/lane", "internal/trigger/mapping",
 	},
-
 	"internal/destination": {},
 
 	// the front door: HTTP requests to functions, which come in as an interface

@@ -129,7 +129,7 @@ type changeOwner interface {
 
 func (p *progress) add(uuid string, changes []lane.AsideChange, o changeOwner) {
 	if len(changes) > 0 {
-		p.aside = append(p.aside, AsideRows{uuid, changes})
+		p.aside = append(p.aside, AsideRows{UUID: uuid, Changes: changes})
 		p.owners = append(p.owners, o)
 	}
 }

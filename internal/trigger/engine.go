@@ -67,10 +67,9 @@ type Invocation struct {
 
 // Engine runs event source mappings. Its methods may be called at once.
 //
-// Locks, in the order in which they are taken: a mapping's op, Engine.mu,
-// running.mu, driver.mu, the lock of a lane.Aside, driver.qmu. None is held over a call of the Invoker;
-// only
-// op is held over a call of the Backend, but for Watch, which does not wait.
+// Locks, in the order in which they are taken: a mapping's op, committer.writing, Engine.mu,
+// running.mu, driver.mu, the lock of a lane.Aside, driver.qmu. None is held over a call of the Invoker.
+// Over a call of the Backend only op and writing are held; but for Watch, which does not wait.
 type Engine struct {
 	opts   Options
 	log    *slog.Logger
@@ -134,7 +133,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	for _, s := range stored {
-		m := newMapping(e, s.Mapping, s.Checkpoints)
+		m := newMapping(e, s.Definition, s.Checkpoints)
 		if err := m.aside.Load().load(ctx); err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
@@ -33,6 +34,7 @@ type fakeBackend struct {
 	readFail error // answer of Read
 	transact func(made) error
 	skipped  []Skip
+	existing map[string][]*testRecord // of snapshots, by UUID
 }
 
 // asideRows are what one mapping has set aside, on the disk.
@@ -56,17 +58,22 @@ func (r asideRows) apply(changes []AsideChange) {
 	}
 }
 
-func (r asideRows) page(from AsideKey, limit int, heads bool) []SetAside {
+func (r asideRows) page(from AsideKey, limit, maxBytes int, heads bool) []SetAside {
 	keys := slices.SortedFunc(maps.Keys(r), AsideKey.Compare)
 	var out []SetAside
+	size := 0
 	for _, k := range keys {
-		if k.Compare(from) >= 0 && len(out) < limit {
-			row := r[k]
-			if heads {
-				row.Event = nil
-			}
-			out = append(out, row)
+		if k.Compare(from) < 0 {
+			continue
 		}
+		row := r[k]
+		if heads {
+			row.Event = nil
+		}
+		if size += len(row.Event); len(out) == limit || len(out) > 0 && size > maxBytes {
+			break
+		}
+		out = append(out, row)
 	}
 	return out
 }
@@ -84,8 +91,13 @@ type fakeShard struct {
 	trimmed uint64
 }
 
+func (sh *fakeShard) append(r *testRecord) {
+	sh.log = append(sh.log, r)
+	sh.Head, sh.Records = num(r.n), r.n
+}
+
 func newFakeBackend(tables ...string) *fakeBackend {
-	b := &fakeBackend{streams: map[string]*fakeStream{}, mappings: map[string]StoredMapping{}, aside: map[string]asideRows{}}
+	b := &fakeBackend{streams: map[string]*fakeStream{}, mappings: map[string]StoredMapping{}, aside: map[string]asideRows{}, existing: map[string][]*testRecord{}}
 	for _, t := range tables {
 		b.streams[testScope.StreamARN(t, testLabel)] = &fakeStream{
 			shards: []*fakeShard{{Shard: Shard{ID: "shard-0", Head: num(0)}}}, watchers: map[int]func(){}, orders: map[int]int{},
@@ -126,16 +138,19 @@ func (b *fakeBackend) writeSized(table string, shard, size int, keys ...int) {
 	sh := s.shards[shard]
 	for _, k := range keys {
 		s.orders[k]++
-		sh.log = append(sh.log, newRecord(uint64(len(sh.log)+1), k, s.orders[k], time.Now().UnixMilli(), size))
+		sh.append(newRecord(uint64(len(sh.log)+1), k, s.orders[k], time.Now().UnixMilli(), size))
 	}
-	sh.Head, sh.Records = num(uint64(len(sh.log))), uint64(len(sh.log))
 	b.wakeLocked(s)
 }
 
 // split closes a shard and opens two children.
 func (b *fakeBackend) split(table string, shard int) {
+	b.splitStream(testScope.StreamARN(table, testLabel), shard)
+}
+
+func (b *fakeBackend) splitStream(arn string, shard int) {
 	b.mu.Lock()
-	s := b.streams[testScope.StreamARN(table, testLabel)]
+	s := b.streams[arn]
 	s.shards[shard].Closed = true
 	for range 2 {
 		s.shards = append(s.shards, &fakeShard{Shard: Shard{ID: fmt.Sprintf("shard-%d", len(s.shards)), Parent: s.shards[shard].ID, Head: num(0)}})
@@ -192,6 +207,9 @@ func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num
 	if b.readFail != nil {
 		return Page{}, b.readFail
 	}
+	if uuid, ok := backend.SnapshotOf(shard); ok {
+		return pageOfSnapshot(b.existing[uuid], after, maxRecords), nil
+	}
 	for _, sh := range b.streams[arn].shards {
 		if sh.ID == shard {
 			return pageOf(sh.log, sh.trimmed, sh.Closed, after, maxRecords, maxBytes), nil
@@ -225,6 +243,7 @@ func (b incarnation) Mappings(context.Context) ([]StoredMapping, error) {
 		m.Checkpoints = maps.Clone(m.Checkpoints)
 		out = append(out, m)
 	}
+	slices.SortFunc(out, func(a, b StoredMapping) int { return mapping.ByCreation(a.Definition, b.Definition) })
 	return out, nil
 }
 
@@ -239,6 +258,9 @@ func (b incarnation) CreateMapping(_ context.Context, m Mapping) (map[string]Che
 		return nil, b.fail
 	}
 	rows := map[string]Checkpoint{}
+	if m.Snapshot != nil {
+		m.Snapshot = b.freeze(m.UUID, s)
+	}
 	if m.Start == StartLatest {
 		for _, sh := range s.shards {
 			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: sh.Head, Ordinal: sh.Records, Done: sh.Closed}
@@ -253,7 +275,7 @@ func (b incarnation) CreateMapping(_ context.Context, m Mapping) (map[string]Che
 			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: num(uint64(n)), Ordinal: uint64(n)}
 		}
 	}
-	b.mappings[m.UUID] = StoredMapping{Mapping: m, Checkpoints: maps.Clone(rows)}
+	b.mappings[m.UUID] = StoredMapping{Definition: m, Checkpoints: maps.Clone(rows)}
 	return rows, b.alive()
 }
 
@@ -263,8 +285,11 @@ func (b incarnation) UpdateMapping(_ context.Context, m Mapping) error {
 	if b.fail != nil {
 		return b.fail
 	}
-	s := b.mappings[m.UUID]
-	s.Mapping = m
+	s, ok := b.mappings[m.UUID]
+	if !ok {
+		return ErrNoMapping
+	}
+	s.Definition = m
 	b.mappings[m.UUID] = s
 	return b.alive()
 }
@@ -274,6 +299,9 @@ func (b incarnation) DeleteMapping(_ context.Context, uuid string) error {
 	defer b.mu.Unlock()
 	if b.fail != nil {
 		return b.fail
+	}
+	if b.mappings[uuid].UUID == "" {
+		return ErrNoMapping
 	}
 	delete(b.mappings, uuid)
 	delete(b.aside, uuid)
@@ -320,7 +348,7 @@ func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
 	if !ok {
 		return ErrNoMapping
 	}
-	m.Mapping = r.Mapping
+	m.Definition = r.Mapping
 	for _, row := range r.Rows {
 		m.Checkpoints[row.Shard] = row.Checkpoint
 	}
@@ -332,7 +360,7 @@ func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
 	return nil
 }
 
-func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit, _ int, heads bool) ([]SetAside, error) {
+func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit, maxBytes int, heads bool) ([]SetAside, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.alive(); err != nil {
@@ -341,7 +369,7 @@ func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit,
 	if b.readFail != nil {
 		return nil, b.readFail
 	}
-	return b.aside[uuid].page(from, limit, heads), nil
+	return b.aside[uuid].page(from, limit, maxBytes, heads), nil
 }
 
 // made is a transaction with its rows.
@@ -355,6 +383,9 @@ func (b incarnation) Transact(ctx context.Context, t Transaction) error {
 	b.mu.Lock()
 	f := b.transact
 	b.mu.Unlock()
+	if f == nil {
+		return b.transactOwn(t)
+	}
 	rows, aside, err := t.Build()
 	if err != nil {
 		return err
@@ -372,6 +403,10 @@ func (b incarnation) Transact(ctx context.Context, t Transaction) error {
 func (b incarnation) Commit(_ context.Context, rows []Row, aside []AsideRows) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.commitLocked(rows, aside)
+}
+
+func (b incarnation) commitLocked(rows []Row, aside []AsideRows) error {
 	if err := b.alive(); err != nil {
 		return err
 	}
@@ -391,6 +426,9 @@ func (b incarnation) Commit(_ context.Context, rows []Row, aside []AsideRows) er
 		m.Checkpoints[r.Shard] = r.Checkpoint
 	}
 	for _, a := range aside {
+		if b.mappings[a.UUID].UUID == "" {
+			return fmt.Errorf("rows of the deleted mapping %s are set aside", a.UUID)
+		}
 		if b.aside[a.UUID] == nil {
 			b.aside[a.UUID] = asideRows{}
 		}

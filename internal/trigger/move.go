@@ -5,45 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
-
-// Place is where a mapping is moved to, or begins, in every shard. One of its members is set.
-type Place struct {
-	Horizon bool       // the oldest record that the API shows
-	Latest  bool       // behind the newest record
-	Time    time.Time  // the first record of this moment or later
-	Record  seqnum.Num // the record with this number
-}
-
-// Located is a place in one shard.
-type Located struct {
-	// Low is the position before the first record at the place, with its ordinal and, if known, its time.
-	Low     seqnum.Num
-	Ordinal uint64
-	Time    int64
-	// Here: the shard has the Record that was asked for; Low is right before it.
-	Here bool
-}
-
-// Skip is a range of records that a person had a mapping skip.
-type Skip struct {
-	Shard string
-	Missed
-}
-
-// Repositioned is what a move changes, stored in one batch: the definition with its new
-// generation, whole rows in place of earlier ones with their windows, what is set aside no longer, and
-// what was skipped.
-type Repositioned struct {
-	Mapping Mapping
-	Rows    []Row
-	Aside   []AsideChange
-	Skipped []Skip
-}
 
 // Moved tells what came of a move.
 type Moved struct {
@@ -217,8 +181,8 @@ func (m *running) repositioned(shards []Shard, begins, places map[string]Located
 			if row.Done || !row.Low.Less(at.Low) {
 				continue
 			}
-			next = row.Forward(at.checkpoint())
-			skip := Skip{s.ID, Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
+			next = row.Forward(at.Checkpoint())
+			skip := Skip{Shard: s.ID, Missed: Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
 			moved.Records += skip.Count
 			r.Skipped = append(r.Skipped, skip)
 		default:
@@ -227,7 +191,7 @@ func (m *running) repositioned(shards []Shard, begins, places map[string]Located
 				continue
 			}
 			again[s.ID] = true
-			next = row.Back(at.checkpoint())
+			next = row.Back(at.Checkpoint())
 			if at.Ordinal < row.Ordinal {
 				moved.Records += row.Ordinal - at.Ordinal
 			}
@@ -237,10 +201,6 @@ func (m *running) repositioned(shards []Shard, begins, places map[string]Located
 		r.Rows = append(r.Rows, Row{UUID: m.uuid, Shard: s.ID, Checkpoint: next, WindowEnded: true})
 	}
 	return r, moved
-}
-
-func (l Located) checkpoint() Checkpoint {
-	return Checkpoint{Low: l.Low, Ordinal: l.Ordinal, Time: l.Time}
 }
 
 // heldAgain lists the held records that come again with new rows, to be removed.

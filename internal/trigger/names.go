@@ -1,8 +1,33 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// Names of package backend that belong to the engine's face.
+type (
+	Backend       = backend.Backend
+	Stream        = backend.Stream
+	Shard         = backend.Shard
+	Row           = backend.Row
+	AsideRows     = backend.AsideRows
+	StoredMapping = backend.Stored
+	Transaction   = backend.Transaction
+	Refused       = backend.Refused
+	Place         = backend.Place
+	Located       = backend.Located
+	Repositioned  = backend.Repositioned
+	Skip          = backend.Skip
+)
+
+// Errors of a Backend.
+var (
+	ErrConflict   = backend.ErrConflict
+	ErrNoStream   = backend.ErrNoStream
+	ErrNoMapping  = backend.ErrNoMapping
+	ErrNoSnapshot = backend.ErrNoSnapshot
 )
 
 // Names of package lane that belong to the engine's face: a Backend stores them, an Invoker answers

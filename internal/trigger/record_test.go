@@ -13,6 +13,8 @@ import (
 type testRecord struct {
 	n     uint64 // its ordinal, and its sequence number within incarnation 1
 	key   int
+	nth   int // record of its key
+	cause int
 	ms    int64
 	event []byte
 	image item.Item
@@ -24,7 +26,7 @@ func newRecord(n uint64, key, order int, ms int64, size int) *testRecord {
 	if pad := size - len(ev) - len(`,"pad":""`); pad > 0 {
 		ev = ev[:len(ev)-1] + `,"pad":"` + strings.Repeat("x", pad) + `"}`
 	}
-	return &testRecord{n: n, key: key, ms: ms, event: []byte(ev), image: item.NewItem([]item.Entry{
+	return &testRecord{n: n, key: key, nth: order, ms: ms, event: []byte(ev), image: item.NewItem([]item.Entry{
 		{Name: "key", Value: item.Number(strconv.Itoa(key))}, {Name: "n", Value: item.Number(strconv.FormatUint(n, 10))},
 	})}
 }
@@ -37,7 +39,7 @@ func (r *testRecord) KeyHash() uint64 { return uint64(r.key) }
 func (r *testRecord) Ordinal() uint64 { return r.n }
 func (r *testRecord) Event() []byte   { return r.event }
 func (r *testRecord) EventSize() int  { return len(r.event) }
-func (r *testRecord) Cause() int      { return 0 }
+func (r *testRecord) Cause() int      { return r.cause }
 
 // Filters see INSERT records with a new image of the key and the ordinal.
 func (r *testRecord) Member(name string) (string, bool) { return "INSERT", name == "eventName" }

@@ -1,30 +1,17 @@
 package trigger
 
-import "strings"
-
-// The items are read as a closed shard of the mapping's own, before all others. Its name is below those of
-// streams' shards, so that what is set aside of it comes before what is set aside of them.
-const snapshotPrefix = "existing-items/"
-
-// SnapshotShard is the name of a mapping's shard of existing items.
-func SnapshotShard(uuid string) string { return snapshotPrefix + uuid }
-
-// IsSnapshot reports whether a shard is one of existing items.
-func IsSnapshot(shard string) bool { return strings.HasPrefix(shard, snapshotPrefix) }
-
-// SnapshotOf is the mapping to which a shard of existing items belongs; false for another shard.
-func SnapshotOf(shard string) (uuid string, ok bool) { return strings.CutPrefix(shard, snapshotPrefix) }
+import "github.com/millstreamdb/millstream/internal/backend"
 
 // withSnapshot puts a mapping's shard of existing items before those of its stream.
 func withSnapshot(m *Mapping, shards []Shard) []Shard {
 	if m.Snapshot == nil {
 		return shards
 	}
-	own := Shard{ID: SnapshotShard(m.UUID), Closed: true, Head: m.Snapshot.Last, Records: m.Snapshot.Items}
+	own := Shard{ID: backend.SnapshotShard(m.UUID), Closed: true, Head: m.Snapshot.Last, Records: m.Snapshot.Items}
 	return append([]Shard{own}, shards...)
 }
 
 // afterSnapshot reports whether a shard waits for the existing items. The caller holds mu.
 func (m *running) afterSnapshot(shard string) bool {
-	return m.def.Snapshot != nil && !IsSnapshot(shard) && !m.rows[SnapshotShard(m.uuid)].Done
+	return m.def.Snapshot != nil && !backend.IsSnapshot(shard) && !m.rows[backend.SnapshotShard(m.uuid)].Done
 }

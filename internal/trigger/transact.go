@@ -103,7 +103,7 @@ func (t *transaction) build() (rows []Row, aside []AsideRows, err error) {
 	}
 	for _, changes := range [][]lane.AsideChange{t.own, t.others, removed} {
 		if len(changes) > 0 {
-			aside = append(aside, AsideRows{m.uuid, changes})
+			aside = append(aside, AsideRows{UUID: m.uuid, Changes: changes})
 		}
 	}
 	return rows, aside, nil

@@ -29,7 +29,7 @@ func TestExactlyOnce(t *testing.T) {
 		{"made", writes, nil, 1, true, 0, ""},
 		{"none", `{"transactItems":[ ]}`, nil, 1, false, 0, ""},
 		{"null", `{"transactItems":null,"batchItemFailures":[]}`, nil, 1, false, 0, ""},
-		{"refused", writes, &Refused{"the condition failed"}, 3, false, 1, "the condition failed"},
+		{"refused", writes, &Refused{Why: "the condition failed"}, 3, false, 1, "the condition failed"},
 		{"conflict", writes, ErrConflict, 8, false, 0, "met others"},
 		{"both", `{"transactItems":[1],"batchItemFailures":[{"itemIdentifier":""}]}`, nil, 3, false, 1, "both transactItems and batchItemFailures"},
 		{"not JSON", `{`, nil, 3, false, 1, "not JSON"},

@@ -9,7 +9,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // A record that is set aside is two rows. Its head, which changes, is under
@@ -50,7 +50,7 @@ func asidePrefix(uuid [16]byte) []byte {
 	return append([]byte{store.SpaceAside}, uuid[:]...)
 }
 
-func asideKey(uuid [16]byte, row byte, k trigger.AsideKey) []byte {
+func asideKey(uuid [16]byte, row byte, k lane.AsideKey) []byte {
 	key := make([]byte, 0, 1+16+1+8+len(k.Shard)+1+seqnum.Size)
 	key = append(append(key, asidePrefix(uuid)...), row)
 	if row != asideEvent {
@@ -61,7 +61,7 @@ func asideKey(uuid [16]byte, row byte, k trigger.AsideKey) []byte {
 }
 
 // parseAsideKey reads what follows the row's letter.
-func parseAsideKey(b []byte) (k trigger.AsideKey, err error) {
+func parseAsideKey(b []byte) (k lane.AsideKey, err error) {
 	if len(b) < 8+1+seqnum.Size || b[len(b)-seqnum.Size-1] != 0 {
 		return k, errAside
 	}
@@ -71,7 +71,7 @@ func parseAsideKey(b []byte) (k trigger.AsideKey, err error) {
 	return k, nil
 }
 
-func putAside(batch writer, uuid [16]byte, changes []trigger.AsideChange) {
+func putAside(batch writer, uuid [16]byte, changes []lane.AsideChange) {
 	for i := range changes {
 		if c := &changes[i]; c.Put == nil {
 			batch.Delete(asideKey(uuid, asideHead, c.Key))
@@ -90,7 +90,7 @@ func putAside(batch writer, uuid [16]byte, changes []trigger.AsideChange) {
 	}
 }
 
-func appendAsideHead(dst []byte, r *trigger.SetAside) []byte {
+func appendAsideHead(dst []byte, r *lane.SetAside) []byte {
 	dst = append(dst, asideVersion, byte(r.Kind), byte(min(r.Cause, 255)))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Since))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.Time))
@@ -111,7 +111,7 @@ func appendAsideHead(dst []byte, r *trigger.SetAside) []byte {
 	return append(dst, texts...)
 }
 
-func decodeAsideHead(v []byte, r *trigger.SetAside) error {
+func decodeAsideHead(v []byte, r *lane.SetAside) error {
 	if len(v) < asideHeadSize || v[0] != asideVersion {
 		return errAside
 	}
@@ -125,8 +125,8 @@ func decodeAsideHead(v []byte, r *trigger.SetAside) error {
 			return errAside
 		}
 	}
-	r.Kind, r.Cause = trigger.AsideKind(v[1]), int(v[2])
-	if r.Kind < trigger.Held || r.Kind > trigger.Parked {
+	r.Kind, r.Cause = lane.AsideKind(v[1]), int(v[2])
+	if r.Kind < lane.Held || r.Kind > lane.Parked {
 		return errAside
 	}
 	r.Since = int64(binary.BigEndian.Uint64(v[3:]))
@@ -134,14 +134,14 @@ func decodeAsideHead(v []byte, r *trigger.SetAside) error {
 	r.Ordinal = binary.BigEndian.Uint64(v[19:])
 	r.Size = int(binary.BigEndian.Uint32(v[27:]))
 	r.Attempts = int(binary.BigEndian.Uint32(v[31:]))
-	r.Keys, r.Error, r.Reason, r.Function = t.Keys, t.Error, trigger.DropReason(t.Reason), t.Function
+	r.Keys, r.Error, r.Reason, r.Function = t.Keys, t.Error, lane.DropReason(t.Reason), t.Function
 	r.RequestID, r.Version, r.Unhandled = t.RequestID, t.Version, t.Unhandled
 	return nil
 }
 
-// Aside implements trigger.Backend. The engine asks for the events of rows that it knows to be
+// Aside implements backend.Backend. The engine asks for the events of rows that it knows to be
 // stored; heads are durable because it waits.
-func (b *Backend) Aside(ctx context.Context, uuid string, from trigger.AsideKey, limit, maxBytes int, heads bool) ([]trigger.SetAside, error) {
+func (b *Backend) Aside(ctx context.Context, uuid string, from lane.AsideKey, limit, maxBytes int, heads bool) ([]lane.SetAside, error) {
 	raw, err := id(uuid)
 	if err != nil {
 		return nil, err
@@ -151,10 +151,10 @@ func (b *Backend) Aside(ctx context.Context, uuid string, from trigger.AsideKey,
 	if err != nil {
 		return nil, err
 	}
-	var out []trigger.SetAside
+	var out []lane.SetAside
 	size := 0
 	for ok := it.First(); ok && len(out) < limit; ok = it.Next() {
-		var r trigger.SetAside
+		var r lane.SetAside
 		v, err := it.Value()
 		if err == nil {
 			r.AsideKey, err = parseAsideKey(it.Key()[len(prefix):])

@@ -15,14 +15,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
-// Backend implements trigger.Backend. Safe for concurrent use.
+// Backend implements backend.Backend. Safe for concurrent use.
 type Backend struct {
 	store   *store.Store
 	streams *stream.Streams
@@ -39,7 +41,7 @@ type Backend struct {
 	frozen  frozen
 }
 
-var _ trigger.Backend = (*Backend)(nil)
+var _ backend.Backend = (*Backend)(nil)
 
 // New returns a backend over a store, its streams, and the tables that functions may
 // write to with their answers; nil when there are none.
@@ -53,62 +55,62 @@ type writer interface {
 	Delete(key []byte)
 }
 
-// ResolveStream implements trigger.Backend.
-func (b *Backend) ResolveStream(ctx context.Context, arn string) (trigger.Stream, error) {
+// ResolveStream implements backend.Backend.
+func (b *Backend) ResolveStream(ctx context.Context, arn string) (backend.Stream, error) {
 	s := b.streams.Get(arn)
 	if err := b.store.Barrier(ctx); err != nil {
-		return trigger.Stream{}, err
+		return backend.Stream{}, err
 	}
 	if s == nil || s.Hidden() {
-		return trigger.Stream{}, trigger.ErrNoStream
+		return backend.Stream{}, backend.ErrNoStream
 	}
-	return trigger.Stream{ARN: s.ARN, Table: s.Table, Scope: s.Scope}, nil
+	return backend.Stream{ARN: s.ARN, Table: s.Table, Scope: s.Scope}, nil
 }
 
-// Shards implements trigger.Backend.
-func (b *Backend) Shards(_ context.Context, arn string) ([]trigger.Shard, error) {
+// Shards implements backend.Backend.
+func (b *Backend) Shards(_ context.Context, arn string) ([]backend.Shard, error) {
 	s := b.streams.Get(arn)
 	if s == nil {
-		return nil, trigger.ErrNoStream
+		return nil, backend.ErrNoStream
 	}
 	shards := s.Shards()
-	out := make([]trigger.Shard, len(shards))
+	out := make([]backend.Shard, len(shards))
 	for i, sh := range shards {
 		_, closed := sh.End()
 		head := sh.Head()
-		out[i] = trigger.Shard{ID: sh.ID, Parent: sh.Parent, Closed: closed, Head: head, Records: head.Lo}
+		out[i] = backend.Shard{ID: sh.ID, Parent: sh.Parent, Closed: closed, Head: head, Records: head.Lo}
 	}
 	return out, nil
 }
 
-// Read implements trigger.Backend.
-func (b *Backend) Read(_ context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (trigger.Page, error) {
+// Read implements backend.Backend.
+func (b *Backend) Read(_ context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
 	s := b.streams.Get(arn)
 	if s == nil {
-		return trigger.Page{}, trigger.ErrNoStream
+		return lane.Page{}, backend.ErrNoStream
 	}
-	if uuid, ok := trigger.SnapshotOf(shard); ok {
+	if uuid, ok := backend.SnapshotOf(shard); ok {
 		return b.readSnapshot(s, uuid, after, maxRecords, maxBytes)
 	}
 	sh := s.Shard(shard)
 	if sh == nil {
-		return trigger.Page{End: true}, nil // all of it is past the retention
+		return lane.Page{End: true}, nil // all of it is past the retention
 	}
 	page, err := sh.Read(after, maxRecords, maxBytes, (*stream.Record).EventSize)
 	if err != nil {
-		return trigger.Page{}, err
+		return lane.Page{}, err
 	}
-	out := trigger.Page{Records: make([]trigger.Record, len(page.Records)), End: page.End}
+	out := lane.Page{Records: make([]lane.Record, len(page.Records)), End: page.End}
 	for i, r := range page.Records {
 		out.Records[i] = r
 	}
 	if m := page.Missed; m != nil {
-		out.Missed = &trigger.Missed{First: m.First, Last: m.Last, Count: m.Count}
+		out.Missed = &lane.Missed{First: m.First, Last: m.Last, Count: m.Count}
 	}
 	return out, nil
 }
 
-// Watch implements trigger.Backend.
+// Watch implements backend.Backend.
 func (b *Backend) Watch(arn string, wake func()) (stop func()) {
 	if s := b.streams.Get(arn); s != nil {
 		return s.Watch(wake)
@@ -158,16 +160,16 @@ func checkpointPrefix(uuid [16]byte) []byte {
 	return append([]byte{store.SpaceCheckpoint}, uuid[:]...)
 }
 
-// Mappings implements trigger.Backend.
-func (b *Backend) Mappings(context.Context) ([]trigger.StoredMapping, error) {
-	var out []trigger.StoredMapping
+// Mappings implements backend.Backend.
+func (b *Backend) Mappings(context.Context) ([]backend.Stored, error) {
+	var out []backend.Stored
 	prefix := []byte{store.SpaceControl, controlMapping}
 	err := b.each(prefix, func(_, v []byte) error {
 		if len(v) == 0 || v[0] != mappingVersion {
 			return errors.New("local: a mapping was written by a newer release; open the data with that release")
 		}
-		m := trigger.StoredMapping{Checkpoints: map[string]trigger.Checkpoint{}}
-		if err := json.Unmarshal(v[1:], &m.Mapping); err != nil {
+		m := backend.Stored{Checkpoints: map[string]lane.Checkpoint{}}
+		if err := json.Unmarshal(v[1:], &m.Definition); err != nil {
 			return fmt.Errorf("local: a mapping is damaged: %w", err)
 		}
 		out = append(out, m)
@@ -215,19 +217,19 @@ func (b *Backend) each(prefix []byte, f func(k, v []byte) error) error {
 	return it.Close()
 }
 
-// CreateMapping implements trigger.Backend. A mapping gets a row for every
+// CreateMapping implements backend.Backend. A mapping gets a row for every
 // present shard, so that a missing row always means "from the first record": of
 // a shard that was born later.
-func (b *Backend) CreateMapping(_ context.Context, m trigger.Mapping) (_ map[string]trigger.Checkpoint, err error) {
+func (b *Backend) CreateMapping(_ context.Context, m mapping.Definition) (_ map[string]lane.Checkpoint, err error) {
 	s := b.streams.Get(m.StreamARN)
 	if s == nil || s.Hidden() {
-		return nil, trigger.ErrNoStream
+		return nil, backend.ErrNoStream
 	}
 	uuid, err := id(m.UUID)
 	if err != nil {
 		return nil, err
 	}
-	rows := map[string]trigger.Checkpoint{}
+	rows := map[string]lane.Checkpoint{}
 	if m.Snapshot != nil {
 		if rows, err = b.freeze(uuid, &m, s); err != nil {
 			return nil, errors.Join(err, b.thaw(uuid))
@@ -251,8 +253,8 @@ func (b *Backend) CreateMapping(_ context.Context, m trigger.Mapping) (_ map[str
 			}
 			continue
 		}
-		c := trigger.Checkpoint{Generation: m.Generation, Low: sh.Horizon()}
-		if m.Start == trigger.StartLatest && m.StartAt.IsZero() {
+		c := lane.Checkpoint{Generation: m.Generation, Low: sh.Horizon()}
+		if m.Start == mapping.StartLatest && m.StartAt.IsZero() {
 			_, c.Done = sh.End()
 			c.Low = sh.Head()
 		}
@@ -293,7 +295,7 @@ func (b *Backend) change(batch *store.Batch, admit func() error) error {
 	}()
 	if err != nil {
 		b.store.Abandon(c)
-		if err == trigger.ErrNoMapping {
+		if err == backend.ErrNoMapping {
 			err = cmp.Or(b.store.Barrier(context.Background()), err)
 		}
 		return err
@@ -320,7 +322,7 @@ func (b *Backend) load() error {
 	return err
 }
 
-func putDefinition(batch *store.Batch, uuid [16]byte, m *trigger.Mapping) (key []byte, err error) {
+func putDefinition(batch *store.Batch, uuid [16]byte, m *mapping.Definition) (key []byte, err error) {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
@@ -330,9 +332,9 @@ func putDefinition(batch *store.Batch, uuid [16]byte, m *trigger.Mapping) (key [
 	return key, nil
 }
 
-// UpdateMapping implements trigger.Backend. It is ErrNoMapping that there is none:
+// UpdateMapping implements backend.Backend. It is ErrNoMapping that there is none:
 // a late update does not bring a deleted mapping back.
-func (b *Backend) UpdateMapping(_ context.Context, m trigger.Mapping) error {
+func (b *Backend) UpdateMapping(_ context.Context, m mapping.Definition) error {
 	uuid, err := id(m.UUID)
 	if err != nil {
 		return err
@@ -348,7 +350,7 @@ func (b *Backend) UpdateMapping(_ context.Context, m trigger.Mapping) error {
 	}
 	err = b.change(batch, func() error {
 		if !bytes.Equal(b.known[uuid], key) {
-			return trigger.ErrNoMapping
+			return backend.ErrNoMapping
 		}
 		return nil
 	})
@@ -358,7 +360,7 @@ func (b *Backend) UpdateMapping(_ context.Context, m trigger.Mapping) error {
 	return err
 }
 
-// DeleteMapping implements trigger.Backend.
+// DeleteMapping implements backend.Backend.
 func (b *Backend) DeleteMapping(_ context.Context, uuid string) (err error) {
 	raw, err := id(uuid)
 	if err != nil {
@@ -376,7 +378,7 @@ func (b *Backend) DeleteMapping(_ context.Context, uuid string) (err error) {
 	return b.change(batch, func() error {
 		key, found := b.known[raw]
 		if !found {
-			return trigger.ErrNoMapping
+			return backend.ErrNoMapping
 		}
 		batch.Delete(key)
 		batch.DeleteRange(rows, store.PrefixEnd(rows))
@@ -391,9 +393,9 @@ func (b *Backend) DeleteMapping(_ context.Context, uuid string) (err error) {
 	})
 }
 
-// Commit implements trigger.Backend. Rows of a mapping that has been deleted are
+// Commit implements backend.Backend. Rows of a mapping that has been deleted are
 // left out: nobody would ever remove them.
-func (b *Backend) Commit(_ context.Context, rows []trigger.Row, aside []trigger.AsideRows) error {
+func (b *Backend) Commit(_ context.Context, rows []backend.Row, aside []backend.AsideRows) error {
 	batch := b.store.NewBatch()
 	defer batch.Close()
 	c := b.store.Begin()
@@ -409,7 +411,7 @@ func (b *Backend) Commit(_ context.Context, rows []trigger.Row, aside []trigger.
 	return nil
 }
 
-func (b *Backend) applyRows(c *store.Commit, batch *store.Batch, rows []trigger.Row, aside []trigger.AsideRows) error {
+func (b *Backend) applyRows(c *store.Commit, batch *store.Batch, rows []backend.Row, aside []backend.AsideRows) error {
 	if err := b.ensureLoaded(); err != nil {
 		return err
 	}
@@ -422,7 +424,7 @@ func (b *Backend) applyRows(c *store.Commit, batch *store.Batch, rows []trigger.
 }
 
 // putRows puts the rows of mappings that are there. The caller holds mu.
-func (b *Backend) putRows(batch writer, rows []trigger.Row, aside []trigger.AsideRows) error {
+func (b *Backend) putRows(batch writer, rows []backend.Row, aside []backend.AsideRows) error {
 	for i := range rows {
 		uuid, err := id(rows[i].UUID)
 		if err != nil {
@@ -457,12 +459,12 @@ func (b *Backend) ensureLoaded() error {
 	return b.load()
 }
 
-func putCheckpoint(batch writer, uuid [16]byte, shard string, c *trigger.Checkpoint) {
+func putCheckpoint(batch writer, uuid [16]byte, shard string, c *lane.Checkpoint) {
 	key := append(checkpointPrefix(uuid), shard...)
 	batch.Set(key, appendCheckpoint(make([]byte, 0, checkpointSize+len(c.Ahead)*laneSize), c))
 }
 
-func appendCheckpoint(dst []byte, c *trigger.Checkpoint) []byte {
+func appendCheckpoint(dst []byte, c *lane.Checkpoint) []byte {
 	flags := byte(0)
 	if c.Done {
 		flags |= flagDone
@@ -479,17 +481,17 @@ func appendCheckpoint(dst []byte, c *trigger.Checkpoint) []byte {
 	return dst
 }
 
-func decodeCheckpoint(v []byte) (trigger.Checkpoint, error) {
+func decodeCheckpoint(v []byte) (lane.Checkpoint, error) {
 	if len(v) < checkpointSize || v[0] != checkpointVersion || (len(v)-checkpointSize)%laneSize != 0 {
-		return trigger.Checkpoint{}, errors.New("local: a checkpoint is damaged or was written by a newer release")
+		return lane.Checkpoint{}, errors.New("local: a checkpoint is damaged or was written by a newer release")
 	}
-	c := trigger.Checkpoint{Done: v[1]&flagDone != 0, Generation: binary.BigEndian.Uint64(v[2:]), Low: seqnum.FromBytes(v[10:])}
+	c := lane.Checkpoint{Done: v[1]&flagDone != 0, Generation: binary.BigEndian.Uint64(v[2:]), Low: seqnum.FromBytes(v[10:])}
 	rest := v[10+seqnum.Size:]
 	c.Ordinal = binary.BigEndian.Uint64(rest)
 	c.Time = int64(binary.BigEndian.Uint64(rest[8:]))
 	c.Expired = binary.BigEndian.Uint64(rest[16:])
 	for v = v[checkpointSize:]; len(v) > 0; v = v[laneSize:] {
-		c.Ahead = append(c.Ahead, trigger.LanePosition{Lane: v[0], Seq: seqnum.FromBytes(v[1:])})
+		c.Ahead = append(c.Ahead, lane.LanePosition{Lane: v[0], Seq: seqnum.FromBytes(v[1:])})
 	}
 	return c, nil
 }

@@ -16,13 +16,15 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
 	"github.com/millstreamdb/millstream/internal/stream"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 var scope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
@@ -115,9 +117,9 @@ func (w *world) close(s *stream.Stream) {
 	change.Durable()
 }
 
-func (w *world) mapping(s *stream.Stream, start trigger.StartingPosition) trigger.Mapping {
+func (w *world) mapping(s *stream.Stream, start mapping.StartingPosition) mapping.Definition {
 	w.ids++
-	return trigger.Mapping{
+	return mapping.Definition{
 		UUID: fmt.Sprintf("%08x-1111-4222-8333-444444444444", w.ids), Scope: scope, StreamARN: s.ARN, FunctionARN: scope.FunctionARN("f"),
 		Enabled: true, Generation: 3, Start: start, Created: time.Unix(1000, int64(w.ids)).UTC(), Modified: time.Unix(2000, 5).UTC(),
 		BatchSize: 7, ParallelizationFactor: 2, MaximumRetryAttempts: -1, MaximumRecordAgeSeconds: 60, BisectOnError: true,
@@ -125,7 +127,7 @@ func (w *world) mapping(s *stream.Stream, start trigger.StartingPosition) trigge
 	}
 }
 
-func (w *world) stored() []trigger.StoredMapping {
+func (w *world) stored() []backend.Stored {
 	w.t.Helper()
 	m, err := w.b.Mappings(w.t.Context())
 	w.check(err)
@@ -144,12 +146,12 @@ func TestCheckpointForm(t *testing.T) {
 		return seqnum.Num{Hi: rapid.Uint64().Draw(t, "hi"), Lo: rapid.Uint64().Draw(t, "lo")}
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		c := trigger.Checkpoint{
+		c := lane.Checkpoint{
 			Generation: rapid.Uint64().Draw(t, "generation"), Low: num.Draw(t, "low"), Done: rapid.Bool().Draw(t, "done"),
 			Ordinal: rapid.Uint64().Draw(t, "ordinal"), Time: rapid.Int64().Draw(t, "time"), Expired: rapid.Uint64().Draw(t, "expired"),
 		}
 		for range rapid.IntRange(0, 64).Draw(t, "lanes") {
-			c.Ahead = append(c.Ahead, trigger.LanePosition{Lane: uint8(rapid.IntRange(0, 63).Draw(t, "lane")), Seq: num.Draw(t, "seq")})
+			c.Ahead = append(c.Ahead, lane.LanePosition{Lane: uint8(rapid.IntRange(0, 63).Draw(t, "lane")), Seq: num.Draw(t, "seq")})
 		}
 		v := appendCheckpoint(nil, &c)
 		got, err := decodeCheckpoint(v)
@@ -173,9 +175,9 @@ func TestMappingsAtRestart(t *testing.T) {
 		t.Fatal("mappings in a new database")
 	}
 	s := w.create(3)
-	var want []trigger.StoredMapping
+	var want []backend.Stored
 	for i := range 4 {
-		m := w.mapping(s, trigger.StartTrimHorizon)
+		m := w.mapping(s, mapping.StartTrimHorizon)
 		rows, err := w.b.CreateMapping(t.Context(), m)
 		w.check(err)
 		if i == 2 {
@@ -183,13 +185,13 @@ func TestMappingsAtRestart(t *testing.T) {
 			w.check(w.b.UpdateMapping(t.Context(), m))
 		}
 		for shard := range rows {
-			c := trigger.Checkpoint{Generation: m.Generation, Low: seqnum.Num{Hi: 5, Lo: uint64(i)}, Ahead: []trigger.LanePosition{{Lane: 3, Seq: seqnum.Num{Hi: 6}}}}
+			c := lane.Checkpoint{Generation: m.Generation, Low: seqnum.Num{Hi: 5, Lo: uint64(i)}, Ahead: []lane.LanePosition{{Lane: 3, Seq: seqnum.Num{Hi: 6}}}}
 			if i != 1 {
-				w.check(w.b.Commit(t.Context(), []trigger.Row{{UUID: m.UUID, Shard: shard, Checkpoint: c}}, nil))
+				w.check(w.b.Commit(t.Context(), []backend.Row{{UUID: m.UUID, Shard: shard, Checkpoint: c}}, nil))
 				rows[shard] = c
 			}
 		}
-		want = append(want, trigger.StoredMapping{Mapping: m, Checkpoints: rows})
+		want = append(want, backend.Stored{Definition: m, Checkpoints: rows})
 	}
 	for range 3 {
 		if got := w.stored(); !reflect.DeepEqual(got, want) {
@@ -198,11 +200,11 @@ func TestMappingsAtRestart(t *testing.T) {
 		w.reopen()
 	}
 	// Changes without a look at Mappings first.
-	m := want[1].Mapping
+	m := want[1].Definition
 	m.Generation++
 	w.check(w.b.UpdateMapping(t.Context(), m))
 	w.reopen()
-	w.check(w.b.Commit(t.Context(), []trigger.Row{{UUID: m.UUID, Shard: "new", Checkpoint: trigger.Checkpoint{Generation: 77}}}, nil))
+	w.check(w.b.Commit(t.Context(), []backend.Row{{UUID: m.UUID, Shard: "new", Checkpoint: lane.Checkpoint{Generation: 77}}}, nil))
 	w.reopen()
 	w.check(w.b.DeleteMapping(t.Context(), want[0].UUID))
 	got := w.stored()
@@ -223,14 +225,14 @@ func TestCreateMapping(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		s     *stream.Stream
-		start trigger.StartingPosition
+		start mapping.StartingPosition
 		lows  [2]uint64
 		done  bool
 	}{
-		{"open, TRIM_HORIZON", open, trigger.StartTrimHorizon, [2]uint64{0, 0}, false},
-		{"open, LATEST", open, trigger.StartLatest, [2]uint64{4, 0}, false},
-		{"closed, TRIM_HORIZON", closed, trigger.StartTrimHorizon, [2]uint64{0, 0}, false},
-		{"closed, LATEST", closed, trigger.StartLatest, [2]uint64{3, 0}, true},
+		{"open, TRIM_HORIZON", open, mapping.StartTrimHorizon, [2]uint64{0, 0}, false},
+		{"open, LATEST", open, mapping.StartLatest, [2]uint64{4, 0}, false},
+		{"closed, TRIM_HORIZON", closed, mapping.StartTrimHorizon, [2]uint64{0, 0}, false},
+		{"closed, LATEST", closed, mapping.StartLatest, [2]uint64{3, 0}, true},
 	} {
 		m := w.mapping(c.s, c.start)
 		rows, err := w.b.CreateMapping(t.Context(), m)
@@ -242,15 +244,15 @@ func TestCreateMapping(t *testing.T) {
 			}
 		}
 		stored := w.stored()
-		if last := stored[len(stored)-1]; !maps.EqualFunc(last.Checkpoints, rows, func(a, b trigger.Checkpoint) bool { return reflect.DeepEqual(a, b) }) {
+		if last := stored[len(stored)-1]; !maps.EqualFunc(last.Checkpoints, rows, func(a, b lane.Checkpoint) bool { return reflect.DeepEqual(a, b) }) {
 			t.Errorf("%s: stored %+v, told %+v", c.name, last.Checkpoints, rows)
 		}
 	}
 	late()
-	if _, err := w.b.CreateMapping(t.Context(), trigger.Mapping{StreamARN: "none"}); !errors.Is(err, trigger.ErrNoStream) {
+	if _, err := w.b.CreateMapping(t.Context(), mapping.Definition{StreamARN: "none"}); !errors.Is(err, backend.ErrNoStream) {
 		t.Error(err)
 	}
-	m := w.mapping(open, trigger.StartLatest)
+	m := w.mapping(open, mapping.StartLatest)
 	m.UUID = "no id"
 	if _, err := w.b.CreateMapping(t.Context(), m); err == nil {
 		t.Error("a mapping without an id")
@@ -262,20 +264,20 @@ func TestCreateMapping(t *testing.T) {
 func TestDeleteMapping(t *testing.T) {
 	w := newWorld(t, crashtest.New())
 	s := w.create(2)
-	gone, kept := w.mapping(s, trigger.StartTrimHorizon), w.mapping(s, trigger.StartTrimHorizon)
-	for _, m := range []trigger.Mapping{gone, kept} {
+	gone, kept := w.mapping(s, mapping.StartTrimHorizon), w.mapping(s, mapping.StartTrimHorizon)
+	for _, m := range []mapping.Definition{gone, kept} {
 		_, err := w.b.CreateMapping(t.Context(), m)
 		w.check(err)
 	}
-	row := func(m trigger.Mapping) trigger.Row {
-		return trigger.Row{UUID: m.UUID, Shard: s.Shards()[0].ID, Checkpoint: trigger.Checkpoint{Generation: 4, Expired: 1}}
+	row := func(m mapping.Definition) backend.Row {
+		return backend.Row{UUID: m.UUID, Shard: s.Shards()[0].ID, Checkpoint: lane.Checkpoint{Generation: 4, Expired: 1}}
 	}
 	w.check(w.b.DeleteMapping(t.Context(), gone.UUID))
-	w.check(w.b.Commit(t.Context(), []trigger.Row{row(gone), row(kept)}, nil))
-	if err := w.b.UpdateMapping(t.Context(), gone); !errors.Is(err, trigger.ErrNoMapping) {
+	w.check(w.b.Commit(t.Context(), []backend.Row{row(gone), row(kept)}, nil))
+	if err := w.b.UpdateMapping(t.Context(), gone); !errors.Is(err, backend.ErrNoMapping) {
 		t.Error(err)
 	}
-	if err := w.b.DeleteMapping(t.Context(), gone.UUID); !errors.Is(err, trigger.ErrNoMapping) {
+	if err := w.b.DeleteMapping(t.Context(), gone.UUID); !errors.Is(err, backend.ErrNoMapping) {
 		t.Error(err)
 	}
 	for range 2 {
@@ -286,7 +288,7 @@ func TestDeleteMapping(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 		w.reopen()
-		w.check(w.b.Commit(t.Context(), []trigger.Row{row(gone)}, nil))
+		w.check(w.b.Commit(t.Context(), []backend.Row{row(gone)}, nil))
 	}
 }
 
@@ -295,14 +297,14 @@ func TestDeleteRaces(t *testing.T) {
 	w := newWorld(t, crashtest.New())
 	s := w.create(1)
 	for range 50 {
-		m := w.mapping(s, trigger.StartTrimHorizon)
+		m := w.mapping(s, mapping.StartTrimHorizon)
 		_, err := w.b.CreateMapping(t.Context(), m)
 		w.check(err)
 		var wg sync.WaitGroup
 		for n := range 3 {
 			wg.Go(func() {
 				for i := range 5 {
-					if err := w.b.Commit(t.Context(), []trigger.Row{{UUID: m.UUID, Shard: fmt.Sprint(n), Checkpoint: trigger.Checkpoint{Generation: uint64(i)}}}, nil); err != nil {
+					if err := w.b.Commit(t.Context(), []backend.Row{{UUID: m.UUID, Shard: fmt.Sprint(n), Checkpoint: lane.Checkpoint{Generation: uint64(i)}}}, nil); err != nil {
 						t.Error(err)
 					}
 				}
@@ -326,13 +328,13 @@ func TestReadShardsWatch(t *testing.T) {
 	stop := w.b.Watch(s.ARN, func() { wakes++ })
 	late := w.apply(s, 0, 3)
 	id := s.Shards()[0].ID
-	read := func(after seqnum.Num, n int) trigger.Page {
+	read := func(after seqnum.Num, n int) lane.Page {
 		t.Helper()
 		p, err := w.b.Read(t.Context(), s.ARN, id, after, n, 1<<20)
 		w.check(err)
 		return p
 	}
-	shards := func() []trigger.Shard {
+	shards := func() []backend.Shard {
 		t.Helper()
 		l, err := w.b.Shards(t.Context(), s.ARN)
 		w.check(err)
@@ -363,7 +365,7 @@ func TestReadShardsWatch(t *testing.T) {
 		t.Fatalf("%+v", l)
 	}
 	stop()
-	if got, err := w.b.ResolveStream(t.Context(), s.ARN); err != nil || got != (trigger.Stream{ARN: s.ARN, Table: "tab", Scope: scope}) {
+	if got, err := w.b.ResolveStream(t.Context(), s.ARN); err != nil || got != (backend.Stream{ARN: s.ARN, Table: "tab", Scope: scope}) {
 		t.Errorf("%+v %v", got, err)
 	}
 	if p, err := w.b.Read(t.Context(), s.ARN, "gone", seqnum.Num{}, 1, 1); err != nil || !p.End {
@@ -373,7 +375,7 @@ func TestReadShardsWatch(t *testing.T) {
 	_, err2 := w.b.Shards(t.Context(), "none")
 	_, err3 := w.b.Read(t.Context(), "none", id, seqnum.Num{}, 1, 1)
 	for _, err := range []error{err1, err2, err3} {
-		if !errors.Is(err, trigger.ErrNoStream) {
+		if !errors.Is(err, backend.ErrNoStream) {
 			t.Error(err)
 		}
 	}
@@ -398,7 +400,7 @@ func TestCrash(t *testing.T) {
 			f()
 		}
 		var wg sync.WaitGroup
-		turns := make(chan trigger.Mapping)
+		turns := make(chan mapping.Definition)
 		for range 3 {
 			wg.Go(func() {
 				for m := range turns {
@@ -407,9 +409,9 @@ func TestCrash(t *testing.T) {
 					}
 					told(func() { made[m.UUID] = true })
 					for i := uint64(1); i < 4; i++ {
-						var rows []trigger.Row
+						var rows []backend.Row
 						for _, sh := range s.Shards() {
-							rows = append(rows, trigger.Row{UUID: m.UUID, Shard: sh.ID, Checkpoint: trigger.Checkpoint{Generation: 3, Low: seqnum.Num{Hi: 9, Lo: i}}})
+							rows = append(rows, backend.Row{UUID: m.UUID, Shard: sh.ID, Checkpoint: lane.Checkpoint{Generation: 3, Low: seqnum.Num{Hi: 9, Lo: i}}})
 						}
 						if err := w.b.Commit(t.Context(), rows, nil); err != nil {
 							t.Error(err)
@@ -428,7 +430,7 @@ func TestCrash(t *testing.T) {
 		}
 		var all []string
 		for range 3 + seed%20 {
-			m := w.mapping(s, trigger.StartTrimHorizon)
+			m := w.mapping(s, mapping.StartTrimHorizon)
 			all = append(all, m.UUID)
 			turns <- m
 		}
@@ -441,7 +443,7 @@ func TestCrash(t *testing.T) {
 		w.check(w.store.Close())
 
 		w = newWorld(t, crashed)
-		got := map[string]trigger.StoredMapping{}
+		got := map[string]backend.Stored{}
 		rows := 0
 		for _, m := range w.stored() {
 			got[m.UUID] = m
@@ -481,7 +483,7 @@ func TestPositionsOutliveLateEnd(t *testing.T) {
 	defer b.Close()
 	_, err := s.Close(b)
 	w.check(err)
-	m := w.mapping(s, trigger.StartLatest)
+	m := w.mapping(s, mapping.StartLatest)
 	rows, err := w.b.CreateMapping(t.Context(), m) // between the closing and its batch
 	w.check(err)
 	sh := s.Shards()[0]
@@ -506,14 +508,14 @@ func TestMissedOverRestart(t *testing.T) {
 		w.open()
 		s := w.create(1)
 		w.write(s, 0, 10)
-		m := w.mapping(s, trigger.StartTrimHorizon)
+		m := w.mapping(s, mapping.StartTrimHorizon)
 		rows, err := w.b.CreateMapping(t.Context(), m)
 		w.check(err)
 		id := s.Shards()[0].ID
 		p, err := w.b.Read(t.Context(), s.ARN, id, rows[id].Low, 4, 1<<20)
 		w.check(err)
-		position := trigger.Checkpoint{Generation: 3, Low: p.Records[3].Seq()}
-		w.check(w.b.Commit(t.Context(), []trigger.Row{{UUID: m.UUID, Shard: id, Checkpoint: position}}, nil))
+		position := lane.Checkpoint{Generation: 3, Low: p.Records[3].Seq()}
+		w.check(w.b.Commit(t.Context(), []backend.Row{{UUID: m.UUID, Shard: id, Checkpoint: position}}, nil))
 
 		ctx, cancel := context.WithCancel(t.Context())
 		retained := make(chan error, 1)
@@ -526,7 +528,7 @@ func TestMissedOverRestart(t *testing.T) {
 		for range 2 {
 			c := w.stored()[0].Checkpoints[id]
 			p, err := w.b.Read(t.Context(), s.ARN, id, c.Low, 100, 1<<20)
-			if err != nil || p.Missed == nil || *p.Missed != (trigger.Missed{First: c.Low.Next(), Last: seqnum.Num{Hi: c.Low.Hi, Lo: 10}, Count: 6}) ||
+			if err != nil || p.Missed == nil || *p.Missed != (lane.Missed{First: c.Low.Next(), Last: seqnum.Num{Hi: c.Low.Hi, Lo: 10}, Count: 6}) ||
 				len(p.Records) != 1 || p.Records[0].Ordinal() != 11 {
 				t.Fatalf("%+v %+v %v", p, p.Missed, err)
 			}

@@ -3,25 +3,25 @@ package local
 import (
 	"context"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
-	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
-// Locate implements trigger.Backend.
-func (b *Backend) Locate(_ context.Context, arn, shard string, at trigger.Place) (trigger.Located, error) {
+// Locate implements backend.Backend.
+func (b *Backend) Locate(_ context.Context, arn, shard string, at backend.Place) (backend.Located, error) {
 	s := b.streams.Get(arn)
 	if s == nil {
-		return trigger.Located{}, trigger.ErrNoStream
+		return backend.Located{}, backend.ErrNoStream
 	}
 	sh := s.Shard(shard)
 	if sh == nil {
-		return trigger.Located{}, nil
+		return backend.Located{}, nil
 	}
 	return locate(sh, at)
 }
 
-func locate(sh *stream.Shard, at trigger.Place) (l trigger.Located, err error) {
+func locate(sh *stream.Shard, at backend.Place) (l backend.Located, err error) {
 	switch {
 	case at.Horizon:
 		l.Low = sh.Horizon()
@@ -36,8 +36,8 @@ func locate(sh *stream.Shard, at trigger.Place) (l trigger.Located, err error) {
 	return l, err
 }
 
-// Reposition implements trigger.Backend.
-func (b *Backend) Reposition(_ context.Context, r trigger.Repositioned) error {
+// Reposition implements backend.Backend.
+func (b *Backend) Reposition(_ context.Context, r backend.Repositioned) error {
 	uuid, err := id(r.Mapping.UUID)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (b *Backend) Reposition(_ context.Context, r trigger.Repositioned) error {
 	putAside(batch, uuid, r.Aside)
 	err = b.change(batch, func() error {
 		if _, found := b.known[uuid]; !found {
-			return trigger.ErrNoMapping
+			return backend.ErrNoMapping
 		}
 		for i := range r.Rows {
 			if row := &r.Rows[i]; !b.dropped(uuid, row.Shard) {
@@ -67,7 +67,7 @@ func (b *Backend) Reposition(_ context.Context, r trigger.Repositioned) error {
 }
 
 // skipped records what a person had a mapping skip with what it has lost.
-func (b *Backend) skipped(batch *store.Batch, uuid [16]byte, skips []trigger.Skip) error {
+func (b *Backend) skipped(batch *store.Batch, uuid [16]byte, skips []backend.Skip) error {
 	b.readers.mu.Lock()
 	defer b.readers.mu.Unlock()
 	all, err := b.readers.get(b)

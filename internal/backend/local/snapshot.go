@@ -9,15 +9,17 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
-// A mapping that starts with a snapshot reads a shard of its own before the others (trigger.SnapshotShard): the items
+// A mapping that starts with a snapshot reads a shard of its own before the others (backend.SnapshotShard): the items
 // as they were between two writes. The table's part of the database is frozen under the mapping's id at that moment, so the
 // snapshot is the same after a restart, and what came later is in the stream, from the position that the mapping was
 // given in the same moment.
@@ -33,7 +35,7 @@ type snapshot struct {
 	mu     sync.Mutex
 	frozen *store.Frozen
 	stream *stream.Stream
-	of     trigger.Snapshot
+	of     mapping.Snapshot
 	it     *store.Iter // at the record at+1, when not nil
 	at     uint64
 	marks  [][]byte // the key of each record whose number is 1 more than a multiple of markEvery
@@ -42,17 +44,17 @@ type snapshot struct {
 const markEvery = 1024
 
 // freeze freezes a table for a mapping that is being made, and returns its positions.
-func (b *Backend) freeze(uuid [16]byte, m *trigger.Mapping, s *stream.Stream) (map[string]trigger.Checkpoint, error) {
+func (b *Backend) freeze(uuid [16]byte, m *mapping.Definition, s *stream.Stream) (map[string]lane.Checkpoint, error) {
 	if b.tables == nil {
 		return nil, errors.New("local: snapshots are not to be had here")
 	}
 	if err := b.store.Flush(); err != nil {
 		return nil, err
 	}
-	rows := map[string]trigger.Checkpoint{}
+	rows := map[string]lane.Checkpoint{}
 	err := b.tables.Hold(s.ARN, func(now table.Moment) error {
 		for _, sh := range s.Shards() {
-			c := trigger.Checkpoint{Generation: m.Generation}
+			c := lane.Checkpoint{Generation: m.Generation}
 			if low, open := now.Heads[sh]; open {
 				c.Low = low
 			} else {
@@ -63,13 +65,13 @@ func (b *Backend) freeze(uuid [16]byte, m *trigger.Mapping, s *stream.Stream) (m
 		}
 		at, _ := b.streams.Clock().Now()
 		items := uint64(max(0, now.Items))
-		*m.Snapshot = trigger.Snapshot{
+		*m.Snapshot = mapping.Snapshot{
 			Items: items, Last: stream.SnapshotNumber(items), AtMS: at.UnixMilli(), Lower: now.Lower, Upper: now.Upper,
 		}
 		return b.store.Freeze(frozenName(uuid), now.Lower, now.Upper)
 	})
 	if errors.Is(err, table.ErrNotEnabled) {
-		err = trigger.ErrNoSnapshot
+		err = backend.ErrNoSnapshot
 	}
 	return rows, err
 }
@@ -77,14 +79,14 @@ func (b *Backend) freeze(uuid [16]byte, m *trigger.Mapping, s *stream.Stream) (m
 func frozenName(uuid [16]byte) string { return fmt.Sprintf("%x", uuid) }
 
 // readSnapshot is Read for a mapping's snapshot.
-func (b *Backend) readSnapshot(s *stream.Stream, uuid string, after seqnum.Num, maxRecords, maxBytes int) (trigger.Page, error) {
+func (b *Backend) readSnapshot(s *stream.Stream, uuid string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
 	raw, err := id(uuid)
 	if err != nil {
-		return trigger.Page{}, err
+		return lane.Page{}, err
 	}
 	sn, err := b.snapshot(raw, s)
 	if err != nil || sn == nil {
-		return trigger.Page{End: err == nil}, err
+		return lane.Page{End: err == nil}, err
 	}
 	return sn.read(after.Lo, maxRecords, maxBytes)
 }
@@ -113,7 +115,7 @@ func (b *Backend) snapshot(uuid [16]byte, s *stream.Stream) (*snapshot, error) {
 }
 
 // snapshotOf is what a stored mapping knows of its snapshot; nil when there is no such mapping, or it has none.
-func (b *Backend) snapshotOf(uuid [16]byte) (*trigger.Snapshot, error) {
+func (b *Backend) snapshotOf(uuid [16]byte) (*mapping.Snapshot, error) {
 	stored, err := b.Mappings(context.Background())
 	if err != nil {
 		return nil, err
@@ -126,11 +128,11 @@ func (b *Backend) snapshotOf(uuid [16]byte) (*trigger.Snapshot, error) {
 	return nil, nil
 }
 
-func (sn *snapshot) read(after uint64, maxRecords, maxBytes int) (p trigger.Page, err error) {
+func (sn *snapshot) read(after uint64, maxRecords, maxBytes int) (p lane.Page, err error) {
 	sn.mu.Lock()
 	defer sn.mu.Unlock()
 	if sn.frozen == nil {
-		return trigger.Page{End: true}, nil
+		return lane.Page{End: true}, nil
 	}
 	if sn.it == nil || sn.at != after {
 		if err := sn.seek(after); err != nil {
@@ -230,9 +232,9 @@ func (b *Backend) thaw(uuid [16]byte) error {
 
 // thawRead gives up the snapshots that rows, which are stored, say have been read. A failure leaves files for the next
 // Sweep.
-func (b *Backend) thawRead(rows []trigger.Row) {
+func (b *Backend) thawRead(rows []backend.Row) {
 	for i := range rows {
-		if rows[i].Done && trigger.IsSnapshot(rows[i].Shard) {
+		if rows[i].Done && backend.IsSnapshot(rows[i].Shard) {
 			if raw, err := id(rows[i].UUID); err == nil {
 				_ = b.thaw(raw)
 			}
@@ -255,7 +257,7 @@ func (b *Backend) Sweep(log *slog.Logger) error {
 	for i := range stored {
 		m := &stored[i]
 		raw, err := id(m.UUID)
-		if err == nil && m.Snapshot != nil && !m.Checkpoints[trigger.SnapshotShard(m.UUID)].Done {
+		if err == nil && m.Snapshot != nil && !m.Checkpoints[backend.SnapshotShard(m.UUID)].Done {
 			read[frozenName(raw)] = true
 		}
 	}

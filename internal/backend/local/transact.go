@@ -5,9 +5,9 @@ import (
 	"errors"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/table"
-	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
 // rider collects rows that are committed with a transaction. A row is set or removed once.
@@ -22,11 +22,11 @@ func (r *rider) Delete(key []byte)     { r.removed = append(r.removed, key) }
 // maxDepth is what the log has room for.
 const maxDepth = 255
 
-// Transact implements trigger.Backend. Nothing comes after a deletion of the mapping,
+// Transact implements backend.Backend. Nothing comes after a deletion of the mapping,
 // because mu is held from the building of the rows until the batch has been applied.
-func (b *Backend) Transact(ctx context.Context, t trigger.Transaction) error {
+func (b *Backend) Transact(ctx context.Context, t backend.Transaction) error {
 	if b.tables == nil {
-		return &trigger.Refused{Why: "the writes of functions are not to be had here"}
+		return &backend.Refused{Why: "the writes of functions are not to be had here"}
 	}
 	body := append(append([]byte(`{"TransactItems":`), t.Items...), '}')
 	op, err := request.DecodeTransactWriteItems(body)
@@ -73,7 +73,7 @@ func refused(err error) error {
 	}
 	switch e.Code {
 	case "TransactionInProgressException", "ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError":
-		return errors.Join(trigger.ErrConflict, err)
+		return errors.Join(backend.ErrConflict, err)
 	}
-	return &trigger.Refused{Why: "transactItems: " + e.Code + ": " + e.Message}
+	return &backend.Refused{Why: "transactItems: " + e.Code + ": " + e.Message}
 }

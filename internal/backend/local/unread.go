@@ -9,10 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // The log is kept for mappings (stream.Readers), by the positions that are on the disk. What
@@ -93,7 +95,7 @@ type place struct {
 	done bool
 }
 
-func placeOf(c *trigger.Checkpoint) place { return place{c.Low, c.Done} }
+func placeOf(c *lane.Checkpoint) place { return place{c.Low, c.Done} }
 
 // get returns the readers, read from the disk at the first call. The caller holds mu.
 func (r *readers) get(b *Backend) (map[[16]byte]*reader, error) {
@@ -110,7 +112,7 @@ func (r *readers) get(b *Backend) (map[[16]byte]*reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		rd := newReader(&stored[i].Mapping, stored[i].Checkpoints)
+		rd := newReader(&stored[i].Definition, stored[i].Checkpoints)
 		prefix := unreadPrefix(uuid)
 		err = b.each(prefix, func(k, v []byte) error {
 			u, err := decodeUnread(k[len(prefix):], v)
@@ -127,7 +129,7 @@ func (r *readers) get(b *Backend) (map[[16]byte]*reader, error) {
 	return all, nil
 }
 
-func newReader(m *trigger.Mapping, rows map[string]trigger.Checkpoint) *reader {
+func newReader(m *mapping.Definition, rows map[string]lane.Checkpoint) *reader {
 	rd := &reader{uuid: m.UUID, stream: m.StreamARN, enabled: m.Enabled, at: make(map[string]place, len(rows))}
 	for shard, c := range rows {
 		rd.at[shard] = placeOf(&c)
@@ -138,7 +140,7 @@ func newReader(m *trigger.Mapping, rows map[string]trigger.Checkpoint) *reader {
 // What follows tells of changes that are durable. Before the first reading there is
 // nothing to tell: it will find them on the disk.
 
-func (r *readers) created(uuid [16]byte, m *trigger.Mapping, rows map[string]trigger.Checkpoint) {
+func (r *readers) created(uuid [16]byte, m *mapping.Definition, rows map[string]lane.Checkpoint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byID != nil {
@@ -160,7 +162,7 @@ func (r *readers) enable(uuid [16]byte, enabled bool) {
 	}
 }
 
-func (r *readers) advanced(rows []trigger.Row) {
+func (r *readers) advanced(rows []backend.Row) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.byID == nil {
@@ -272,7 +274,7 @@ func (b *Backend) Dropped(batch *store.Batch, s *stream.Stream, shards []*stream
 // dropped reports whether a row would stay for ever, its shard being gone. The caller
 // holds mu, at least shared.
 func (b *Backend) dropped(uuid [16]byte, shard string) bool {
-	if trigger.IsSnapshot(shard) {
+	if backend.IsSnapshot(shard) {
 		return false
 	}
 	b.readers.mu.Lock()

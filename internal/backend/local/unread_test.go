@@ -8,11 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
 	"github.com/millstreamdb/millstream/internal/stream"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // retained runs the retention of the world's streams for a time, with so much room.
@@ -63,15 +65,15 @@ func TestLogIsKeptForMappings(t *testing.T) {
 		s := w.create(1)
 		w.write(s, 0, 10)
 		shard := s.Shards()[0].ID
-		behind, idle := w.mapping(s, trigger.StartTrimHorizon), w.mapping(s, trigger.StartTrimHorizon)
+		behind, idle := w.mapping(s, mapping.StartTrimHorizon), w.mapping(s, mapping.StartTrimHorizon)
 		behind.Enabled, idle.Enabled = true, false
-		for _, m := range []trigger.Mapping{behind, idle} {
+		for _, m := range []mapping.Definition{behind, idle} {
 			_, err := w.b.CreateMapping(t.Context(), m)
 			w.check(err)
 		}
 		at := func(lo uint64) seqnum.Num { return seqnum.Num{Hi: s.Shards()[0].Start.Hi, Lo: lo} }
 		commit := func(lo uint64, done bool) {
-			w.check(w.b.Commit(t.Context(), []trigger.Row{{UUID: behind.UUID, Shard: shard, Checkpoint: trigger.Checkpoint{Generation: 3, Low: at(lo), Done: done}}}, nil))
+			w.check(w.b.Commit(t.Context(), []backend.Row{{UUID: behind.UUID, Shard: shard, Checkpoint: lane.Checkpoint{Generation: 3, Low: at(lo), Done: done}}}, nil))
 		}
 		commit(4, false)
 		w.retained(stream.Retention+2*time.Hour, 1<<40)
@@ -111,7 +113,7 @@ func TestEnablingKeepsTheLog(t *testing.T) {
 		w.open()
 		s := w.create(1)
 		w.write(s, 0, 10)
-		m := w.mapping(s, trigger.StartTrimHorizon)
+		m := w.mapping(s, mapping.StartTrimHorizon)
 		m.Enabled = false
 		_, err := w.b.CreateMapping(t.Context(), m)
 		w.check(err)
@@ -141,7 +143,7 @@ func TestRowsGoWithTheirStream(t *testing.T) {
 		s := w.create(2)
 		w.write(s, 0, 5)
 		shard := s.Shards()[0].ID
-		m := w.mapping(s, trigger.StartTrimHorizon)
+		m := w.mapping(s, mapping.StartTrimHorizon)
 		m.Enabled = false
 		_, err := w.b.CreateMapping(t.Context(), m)
 		w.check(err)
@@ -150,7 +152,7 @@ func TestRowsGoWithTheirStream(t *testing.T) {
 		if w.streams.Get(s.ARN) != nil {
 			t.Fatal("the stream is there")
 		}
-		w.check(w.b.Commit(t.Context(), []trigger.Row{{UUID: m.UUID, Shard: shard, Checkpoint: trigger.Checkpoint{Generation: 9, Low: seqnum.Num{Hi: 1, Lo: 1}}}}, nil))
+		w.check(w.b.Commit(t.Context(), []backend.Row{{UUID: m.UUID, Shard: shard, Checkpoint: lane.Checkpoint{Generation: 9, Low: seqnum.Num{Hi: 1, Lo: 1}}}}, nil))
 		want := []Unread{{Shard: shard, First: s.Shards()[0].Start, Last: seqnum.Num{Hi: s.Shards()[0].Start.Hi, Lo: 5}, Count: 5, Why: stream.StreamLoss}}
 		for range 2 {
 			if n := w.rowsOf(store.SpaceCheckpoint, m.UUID); n != 0 {

@@ -4,8 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/store"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // A tumbling window is a row under
@@ -24,7 +25,7 @@ func windowPrefix(uuid [16]byte) []byte {
 }
 
 // putWindow writes or removes the window of a row.
-func putWindow(batch writer, uuid [16]byte, r *trigger.Row) {
+func putWindow(batch writer, uuid [16]byte, r *backend.Row) {
 	if r.Window == nil && !r.WindowEnded {
 		return
 	}
@@ -43,7 +44,7 @@ func putWindow(batch writer, uuid [16]byte, r *trigger.Row) {
 }
 
 // readWindows puts the stored windows of a mapping to its positions.
-func (b *Backend) readWindows(uuid [16]byte, rows map[string]trigger.Checkpoint) error {
+func (b *Backend) readWindows(uuid [16]byte, rows map[string]lane.Checkpoint) error {
 	prefix := windowPrefix(uuid)
 	return b.each(prefix, func(k, v []byte) error {
 		if len(v) < windowHeaderSize || v[0] != windowVersion {
@@ -54,7 +55,7 @@ func (b *Backend) readWindows(uuid [16]byte, rows map[string]trigger.Checkpoint)
 		if !ok {
 			return errors.New("local: the window of a mapping has no position")
 		}
-		row.Window = &trigger.Window{
+		row.Window = &lane.Window{
 			Start: int64(binary.BigEndian.Uint64(v[1:])), End: int64(binary.BigEndian.Uint64(v[9:])),
 			Newest: int64(binary.BigEndian.Uint64(v[17:])), State: append([]byte(nil), v[windowHeaderSize:]...),
 		}

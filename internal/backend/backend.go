@@ -1,4 +1,4 @@
-package trigger
+package backend
 
 import (
 	"context"
@@ -6,14 +6,56 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
-// Backend is all that the engine asks of the place where streams, definitions
-// and positions live. backend/local implements it over table, stream and store;
-// backend/remote will over any DynamoDB endpoint. All methods may be called by
+// Backend is all that the engine asks. All methods may be called by
 // several goroutines at once. Everything a method returns is durable: the engine
 // never acts on what a crash could take back.
 type Backend interface {
+	Log
+
+	// Mappings returns every stored mapping with its checkpoints, at start-up, in the order of their creation.
+	Mappings(ctx context.Context) ([]Stored, error)
+
+	// CreateMapping stores a definition and its first checkpoints in one batch.
+	// For StartLatest mappings the backend itself fills in, under the locks that
+	// make it exact, one checkpoint for every present shard (the head of open
+	// ones, Done for closed ones), and returns them: a record of a write
+	// begun after CreateMapping has returned is above them. With a Snapshot, which it fills in, it keeps the
+	// items of the table as they are at the moment of these positions, and Read reads them as the
+	// shard SnapshotShard: numbers rise from 1, all below those of the stream's shards.
+	CreateMapping(ctx context.Context, m mapping.Definition) (map[string]lane.Checkpoint, error)
+
+	// UpdateMapping replaces a definition; DeleteMapping removes it with its
+	// checkpoints and what it has set aside. ErrNoMapping when there is none: a late update does not bring a
+	// deleted mapping back.
+	UpdateMapping(ctx context.Context, m mapping.Definition) error
+	DeleteMapping(ctx context.Context, uuid string) error
+
+	// Reposition stores a move in one batch; ErrNoMapping when the mapping is gone.
+	Reposition(ctx context.Context, r Repositioned) error
+
+	// Commit makes progress durable: one batch for all rows, and for the changes of what is
+	// set aside, in their order. Rows are whole checkpoints; the engine builds each
+	// under its row's lock and never hands two rows of one key to calls that run at once.
+	// Nothing of a mapping that has been deleted is stored.
+	Commit(ctx context.Context, rows []Row, aside []AsideRows) error
+
+	// Transact makes the writes of a function's answer durable in one batch with a commit as
+	// above, or makes none of both. A *Refused says that the writes cannot be made as they are, and
+	// ErrConflict that others were in the way.
+	Transact(ctx context.Context, t Transaction) error
+
+	// Aside returns records that a mapping has set aside, at from and after, in order of
+	// their keys: at most limit, and about maxBytes of events (at least one when there
+	// is one). heads: without the events.
+	Aside(ctx context.Context, uuid string, from lane.AsideKey, limit, maxBytes int, heads bool) ([]lane.SetAside, error)
+}
+
+// Log is the part of a Backend that reads streams.
+type Log interface {
 	// ResolveStream checks that the stream of this ARN exists. ErrNoStream otherwise.
 	ResolveStream(ctx context.Context, arn string) (Stream, error)
 
@@ -28,8 +70,8 @@ type Backend interface {
 	// must not be changed. It never waits for records to come. When the shard is
 	// closed and nothing is left above the last returned record, End is true. If
 	// records right above after were trimmed before they were read, Missed tells
-	// the range (P4: expired).
-	Read(ctx context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (Page, error)
+	// the range (P4: expired). A shard that is gone has ended.
+	Read(ctx context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error)
 
 	// Watch calls wake (without blocking, from any goroutine, never under a lock
 	// that Read takes) after new records of the stream have become durable, after
@@ -37,44 +79,9 @@ type Backend interface {
 	// be spurious. stop ends it; after stop has returned wake is not called.
 	Watch(arn string, wake func()) (stop func())
 
-	// Mappings returns every stored mapping with its checkpoints, at start-up.
-	Mappings(ctx context.Context) ([]StoredMapping, error)
-
-	// CreateMapping stores a definition and its first checkpoints in one batch.
-	// For StartLatest mappings the backend itself fills in, under the locks that
-	// make it exact, one checkpoint for every present shard (the head of open
-	// ones, Done for closed ones), and returns them: a record of a write
-	// begun after CreateMapping has returned is above them. With a Snapshot, which it fills in, it keeps the
-	// items of the table as they are at the moment of these positions, and Read reads them as the
-	// shard SnapshotShard: numbers rise from 1, all below those of the stream's shards.
-	CreateMapping(ctx context.Context, m Mapping) (map[string]Checkpoint, error)
-
-	// UpdateMapping replaces a definition; DeleteMapping removes it with its
-	// checkpoints and what it has set aside.
-	UpdateMapping(ctx context.Context, m Mapping) error
-	DeleteMapping(ctx context.Context, uuid string) error
-
-	// Locate finds a place in a shard; by a record that the shard does not have, Here is false and the rest
+	// Locate finds a place in a shard. By a record that the shard does not have, Here is false and the rest
 	// means nothing. A shard that is gone has no place: the zero Located.
 	Locate(ctx context.Context, arn, shard string, at Place) (Located, error)
-
-	// Reposition stores a move in one batch; ErrNoMapping when the mapping is gone.
-	Reposition(ctx context.Context, r Repositioned) error
-
-	// Commit makes progress durable: one batch for all rows, and for the changes of what is
-	// set aside, in their order. Rows are whole checkpoints; the engine builds each
-	// under its row's lock and never hands two rows of one key to calls that run at once.
-	Commit(ctx context.Context, rows []Row, aside []AsideRows) error
-
-	// Transact makes the writes of a function's answer durable in one batch with a commit as
-	// above, or makes none of both. A *Refused says that the writes cannot be made as they are, and
-	// ErrConflict that others were in the way.
-	Transact(ctx context.Context, t Transaction) error
-
-	// Aside returns records that a mapping has set aside, at from and after, in order of
-	// their keys: at most limit, and about maxBytes of events (at least one when there
-	// is one). heads: without the events.
-	Aside(ctx context.Context, uuid string, from AsideKey, limit, maxBytes int, heads bool) ([]SetAside, error)
 }
 
 // Stream is what ResolveStream knows.
@@ -101,19 +108,19 @@ type Row struct {
 	Shard string
 	// WindowEnded: the window that was stored last is over, and Window is nil.
 	WindowEnded bool
-	Checkpoint
+	lane.Checkpoint
 }
 
 // AsideRows are changes of what one mapping has set aside, in their order.
 type AsideRows struct {
 	UUID    string
-	Changes []AsideChange
+	Changes []lane.AsideChange
 }
 
-// StoredMapping is a definition with its checkpoints by shard id.
-type StoredMapping struct {
-	Mapping
-	Checkpoints map[string]Checkpoint
+// Stored is a definition with its checkpoints by shard id.
+type Stored struct {
+	mapping.Definition
+	Checkpoints map[string]lane.Checkpoint
 }
 
 // Transaction is a commit with writes of a function.
@@ -141,19 +148,3 @@ var (
 	// ErrNoSnapshot: the stream is not the enabled one of a table, so its items are not those of its head.
 	ErrNoSnapshot = errors.New("trigger: no snapshot of this stream can be had")
 )
-
-// Invoker runs functions for the engine.
-type Invoker interface {
-	// Resolve turns what a caller wrote as FunctionName (name, partial or full
-	// ARN, with or without qualifier) into the function's ARN, which keeps a
-	// qualifier if one was given. ErrNoFunction when there is none.
-	Resolve(ctx context.Context, scope schema.Scope, name string) (arn string, err error)
-
-	// Invoke runs the function once with payload and returns when its answer is
-	// known or ctx is done. It may be called many times at once; the function's
-	// own concurrency limits it, answering NotDelivered when full.
-	Invoke(ctx context.Context, functionARN string, payload []byte) Result
-}
-
-// ErrNoFunction is Resolve's answer for an unknown function.
-var ErrNoFunction = errors.New("trigger: no such function")
