@@ -256,7 +256,7 @@ func (m *running) retire() {
 
 // over reports whether what a machine of an epoch does counts for nothing.
 func (m *running) over(epoch uint64) bool {
-	return epoch != m.epoch.Load() && planted != bugMovedLate
+	return epoch != m.epoch.Load()
 }
 
 // revive makes what retire has ended anew, from what is stored; it runs once the calls that were

@@ -95,9 +95,6 @@ func (t *transaction) build() (rows []Row, aside []AsideRows, err error) {
 		return nil, nil, errAbandoned
 	}
 	t.others = t.d.aside.rows.TakeChanges()
-	if planted == bugTransactApart {
-		return nil, nil, nil
-	}
 	if t.row != nil {
 		rows = []Row{*t.row}
 	}

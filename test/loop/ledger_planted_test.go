@@ -11,8 +11,8 @@ import (
 
 // The ledger must not add up when returned writes are made apart from the position.
 func TestPlantedLedgerBugIsCaught(t *testing.T) {
-	trigger.Plant("transact-apart")
-	defer trigger.Plant("")
+	trigger.PlantedBug = "transact-apart"
+	defer func() { trigger.PlantedBug = "" }()
 	for seed := range uint64(20) {
 		var err error
 		synctest.Test(t, func(*testing.T) { _, _, _, err = ledgerRound(seed) })

@@ -7,7 +7,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/table"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // TestPlantedBugsAreCaught plants a bug in each room of the loop in turn, and
@@ -17,6 +17,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		t.Skip("a bug was planted from outside")
 	}
 	inStore := func(bug string) { store.PlantedBug = bug }
+	inLane := func(bug string) { lane.PlantedBug = bug }
 	inTable := func(bug string) { table.PlantedBug = bug }
 	for _, c := range []struct {
 		plant func(string)
@@ -25,9 +26,9 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		{inStore, "sync-does-nothing"},
 		{inTable, "show-early"},
 		{inTable, "record-apart"},
-		{trigger.Plant, "checkpoint-too-far"},
-		{trigger.Plant, "late-completion"},
-		{trigger.Plant, "shared-lane"},
+		{inLane, "checkpoint-too-far"},
+		{inLane, "late-completion"},
+		{inLane, "shared-lane"},
 	} {
 		t.Run(c.bug, func(t *testing.T) {
 			c.plant(c.bug)

@@ -84,17 +84,11 @@ func (m *Machine) busy() uint64 {
 	for _, b := range m.batches {
 		mask |= b.mask
 	}
-	if planted == bugSharedLane {
-		return 0
-	}
 	return mask
 }
 
 // laneFree reports whether lane g may begin a batch.
 func (m *Machine) laneFree(g int) bool {
-	if planted == bugSharedLane {
-		return len(m.batches) < m.p.Factor
-	}
 	if len(m.batches)+len(m.abandoned) >= m.p.Factor {
 		return false
 	}
@@ -199,7 +193,7 @@ func (s *step) begin(g int, lanes uint64) bool {
 				continue
 			}
 		}
-		if b.window != nil && !b.window.holds(e.rec.Time()) && planted != bugWindowMixed {
+		if b.window != nil && !b.window.holds(e.rec.Time()) {
 			break
 		}
 		if len(b.entries) > 0 {

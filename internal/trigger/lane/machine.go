@@ -249,9 +249,6 @@ func (s *step) proceed() {
 	ended := s.finished()
 	if ended {
 		s.done = true
-		if planted == bugHeldLostInSplit {
-			s.changes = nil
-		}
 	}
 	if low := s.low().seq; s.moved || ended || low != s.lastLow {
 		s.lastLow = low
@@ -328,11 +325,7 @@ func (m *Machine) low() mark {
 		if len(entries) == 0 {
 			continue // or the closing call of a window
 		}
-		first := entries[0].before()
-		if planted == bugCheckpointTooFar {
-			first.seq = entries[0].seq
-		}
-		low = earlier(low, first)
+		low = earlier(low, entries[0].before())
 	}
 	for v := range m.have {
 		low = earlier(low, m.have[v])

@@ -101,7 +101,7 @@ func (s *step) moveHeld(b *batch) {
 	if !s.aside.takesAny() || b.window != nil || b.loss != nil {
 		return
 	}
-	for !b.gone && s.aside.takes(b.entries[0].rec.KeyHash()) && planted != bugHeldOvertaken {
+	for !b.gone && s.aside.takes(b.entries[0].rec.KeyHash()) {
 		if !s.putAside(b.entries[:1], Held, nil) {
 			s.backOff(b, s.noRoom(""), maxThrottleBackoff, 0)
 			return
@@ -114,7 +114,7 @@ func (s *step) moveHeld(b *batch) {
 	}
 	gains := s.aside.gains.Load()
 	for i := range b.entries {
-		if i > 0 && b.entries[i].gains != gains && s.aside.takes(b.entries[i].rec.KeyHash()) && planted != bugHeldOvertaken {
+		if i > 0 && b.entries[i].gains != gains && s.aside.takes(b.entries[i].rec.KeyHash()) {
 			b.rest = append(b.rest, b.entries[i:])
 			b.entries = b.entries[:i:i]
 			return

@@ -11,12 +11,6 @@ import (
 // and when the rest is tried again.
 func (s *step) invocationDone(ev InvocationDone) {
 	if i := slices.IndexFunc(s.abandoned, func(b *batch) bool { return b.id == ev.Batch }); i >= 0 {
-		if planted == bugLateCompletion {
-			s.markEnded(s.abandoned[i].entries)
-			for _, e := range s.abandoned[i].entries {
-				s.have[e.lane] = mark{seq: e.seq}
-			}
-		}
 		s.abandoned = slices.Delete(s.abandoned, i, i+1)
 		return
 	}
@@ -76,9 +70,6 @@ func (s *step) passed(b *batch, v verdict) {
 	if b.window != nil {
 		s.windowMoved(b, v.done, v.state)
 	}
-	if planted == bugPartialTooFar && v.done < len(b.entries) {
-		v.done++
-	}
 	s.end(b, v.done)
 }
 
@@ -99,9 +90,7 @@ func (s *step) failed(b *batch, why string) {
 func (s *step) bisect(b *batch) {
 	s.counters.Bisected++
 	half := len(b.entries) / 2
-	if planted != bugLostHalf {
-		b.rest = append(b.rest, b.entries[half:])
-	}
+	b.rest = append(b.rest, b.entries[half:])
 	b.entries = b.entries[:half:half]
 	fails := b.fails
 	b.renew()

@@ -6,9 +6,11 @@ import "testing"
 
 // The model test must notice each planted bug.
 func TestPlantedBugsAreCaught(t *testing.T) {
-	defer func() { planted = "" }()
-	for _, bug := range []string{bugCheckpointTooFar, bugLateCompletion, bugSharedLane, bugPartialTooFar, bugLostHalf, bugFilterBlind, bugWindowMixed, bugHeldLostInSplit, bugHeldOvertaken} {
-		planted = bug
+	defer func() { PlantedBug = "" }()
+	for _, bug := range []string{
+		"checkpoint-too-far", "late-completion", "shared-lane", "partial-too-far", "lost-half", "filter-blind", "window-mixed", "held-lost-in-split", "held-overtaken",
+	} {
+		PlantedBug = bug
 		caught := false
 		for seed := uint64(0); seed < 300 && !caught; seed++ {
 			if _, err := runModel(seeded(seed), 600); err != nil {

@@ -124,9 +124,6 @@ func (s *step) pageRead(ev PageRead) {
 				// It has ended: the marks pass it, and nothing else knows of it.
 				s.counters.FilteredOut++
 				s.have[lane] = next
-				if planted == bugFilterBlind {
-					s.clearPending()
-				}
 			}
 		}
 		at = next
