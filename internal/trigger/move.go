@@ -278,7 +278,7 @@ func (m *running) revive(ctx context.Context) error {
 	return err
 }
 
-// resume begins deliveries again after a move, unless calls of before it are under way: then the last of them does.
+// resume begins deliveries again after a move, unless calls from before it are under way: then the last of them does.
 func (m *running) resume() {
 	m.mu.Lock()
 	begins := m.waiting && !m.moving && m.under.Load() == 0

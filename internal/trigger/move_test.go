@@ -207,11 +207,11 @@ type owing struct {
 	byKey map[int][]*owed
 	busy  map[int]bool
 	era   int
-	// moving: a call may be of before or after the move.
+	// moving: a call may be from before or after the move.
 	moving bool
 	calm   bool
 	err    error
-	// mapping is the one that delivers. A call that begins while it waits for those of before a move is one of them: it had
+	// mapping is the one that delivers. A call that begins while it waits for those from before a move is one of them: it had
 	// been sent, and counts for nothing.
 	mapping *running
 }

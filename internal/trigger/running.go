@@ -36,7 +36,7 @@ type running struct {
 	values  setting.Values
 	deleted bool
 	moving  bool                  // a move is under way
-	waiting bool                  // after a move, for calls of before it
+	waiting bool                  // after a move, for calls from before it
 	shards  map[string]*shardWork // those that have begun and not ended
 	// rows are the checkpoints of shards without work: not begun, or done.
 	rows map[string]Checkpoint

@@ -333,6 +333,13 @@ func (m *Machine) low() mark {
 	return low
 }
 
+func later(a, b mark) mark {
+	if a.seq.Less(b.seq) {
+		return b
+	}
+	return a
+}
+
 func earlier(a, b mark) mark {
 	if b.seq.Less(a.seq) {
 		return b

@@ -93,22 +93,54 @@ func (s *step) pageRead(ev PageRead) {
 		s.readFailed(ev.Err.Error())
 		return
 	}
-	at := s.readAfter
-	if lost := ev.Page.Missed; lost != nil && at.seq.Less(lost.Last) {
+	page, at := ev.Page, s.readAfter
+	if lost := page.Missed; lost != nil && at.seq.Less(lost.Last) {
 		at = s.missed(at, *lost)
 	}
-	// Only lanes that have everything up to the page's beginning can take from it.
-	take := ^s.shed
+	lanes := s.complete(at)
+	at = s.keep(page.Records, at, lanes)
+	empty := len(page.Records) == 0 && !page.End
+	if empty {
+		// Nothing lies between the beginning and the head that was known when the
+		// read was made.
+		at = later(at, s.readHead)
+	}
+	if empty && s.headEnd {
+		s.readFailed("the shard is closed, but its end cannot be read")
+	} else {
+		s.readFail = trouble{}
+	}
+	if empty || page.End {
+		at = later(at, s.frontier)
+	}
+	s.closed = s.closed || page.End
+	for set := lanes; set != 0; set &= set - 1 {
+		v := bits.TrailingZeros64(set)
+		s.have[v] = later(s.have[v], at)
+	}
+	s.frontier = later(s.frontier, at)
+}
+
+// complete is the set of virtual lanes that have everything up to a place, where a page begins: only these can take
+// records from the page.
+func (s *step) complete(at mark) uint64 {
+	lanes := ^s.shed
 	for v := range s.have {
 		if s.have[v].seq.Less(at.seq) {
-			take &^= 1 << v
+			lanes &^= 1 << v
 		}
 	}
+	return lanes
+}
+
+// keep adds the records of a page that begins at a place to those that are pending, as far as they are new, belong to
+// these virtual lanes, and are wanted. It returns where the page ends.
+func (s *step) keep(page []Record, at mark, lanes uint64) mark {
 	old, gains := len(s.pending), s.aside.gains.Load()
 	if s.p.Tumbling > 0 {
 		gains-- // fateOf does not ask for held keys
 	}
-	for _, rec := range ev.Page.Records {
+	for _, rec := range page {
 		seq, lane := rec.Seq(), uint8(rec.KeyHash()%VirtualLanes)
 		if at.seq.IsZero() {
 			// The very first position becomes a real one, so that a checkpoint of it
@@ -116,7 +148,7 @@ func (s *step) pageRead(ev PageRead) {
 			at = mark{seq: seq.Prev(), time: rec.Time()}
 		}
 		next := mark{seq: seq, ordinal: rec.Ordinal(), time: rec.Time()}
-		if take&(1<<lane) != 0 && s.have[lane].seq.Less(seq) {
+		if lanes&(1<<lane) != 0 && s.have[lane].seq.Less(seq) {
 			s.counters.Polled++
 			if s.passes(rec) {
 				s.addPending(entry{rec: rec, seq: seq, prev: at.seq, size: rec.EventSize(), lane: lane, gains: gains, fate: s.fateOf(rec)})
@@ -131,35 +163,7 @@ func (s *step) pageRead(ev PageRead) {
 	if old > 0 && len(s.pending) > old && s.pending[old].seq.Less(s.pending[old-1].seq) {
 		slices.SortFunc(s.pending, func(a, b entry) int { return a.seq.Compare(b.seq) })
 	}
-	if len(ev.Page.Records) == 0 && !ev.Page.End {
-		// Nothing lies between the beginning and the head that was known when the
-		// read was made.
-		if at.seq.Less(s.readHead.seq) {
-			at = s.readHead
-		}
-		if at.seq.Less(s.frontier.seq) {
-			at = s.frontier
-		}
-	}
-	if len(ev.Page.Records) == 0 && !ev.Page.End && s.headEnd {
-		s.readFailed("the shard is closed, but its end cannot be read")
-	} else {
-		s.readFail = trouble{}
-	}
-	if ev.Page.End {
-		s.closed = true
-		if at.seq.Less(s.frontier.seq) {
-			at = s.frontier
-		}
-	}
-	for set := take; set != 0; set &= set - 1 {
-		if v := bits.TrailingZeros64(set); s.have[v].seq.Less(at.seq) {
-			s.have[v] = at
-		}
-	}
-	if s.frontier.seq.Less(at.seq) {
-		s.frontier = at
-	}
+	return at
 }
 
 // passes reports whether the filters and the condition want a record.
