@@ -98,8 +98,9 @@ type Shard struct {
 	Closed bool
 	// Head is the highest durable number, or the starting number's predecessor.
 	Head seqnum.Num
-	// Records is the cumulative count of records up to Head, for lag.
-	Records uint64
+	// Records is the cumulative count of records up to Head, and Before the count before the shard's first
+	// record, for lag: a child may count on from its parent.
+	Records, Before uint64
 }
 
 // Row is one checkpoint to store.

@@ -134,12 +134,14 @@ func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	return st, nil
 }
 
-// lag fills in the distance from a low-water mark to the shard's head.
+// lag fills in the distance from a low-water mark to the shard's head. Records of a parent are not the
+// shard's: they count where they are.
 func (ss *ShardStatus) lag(now lane.Instant, s Shard, low lane.Checkpoint) {
-	if ss.Done || !low.Low.Less(s.Head) || s.Records <= low.Ordinal {
+	passed := max(low.Ordinal, s.Before)
+	if ss.Done || !low.Low.Less(s.Head) || s.Records <= passed {
 		return
 	}
-	ss.LagRecords = s.Records - low.Ordinal
+	ss.LagRecords = s.Records - passed
 	if low.Time > 0 {
 		ss.LagSeconds = max(0, float64(now.Wall-low.Time)/1000)
 	}

@@ -78,7 +78,7 @@ func (b *Backend) Shards(_ context.Context, arn string) ([]backend.Shard, error)
 	for i, sh := range shards {
 		_, closed := sh.End()
 		head := sh.Head()
-		out[i] = backend.Shard{ID: sh.ID, Parent: sh.Parent, Closed: closed, Head: head, Records: head.Lo}
+		out[i] = backend.Shard{ID: sh.ID, Parent: sh.Parent, Closed: closed, Head: head, Records: head.Lo, Before: sh.Start.Lo - 1}
 	}
 	return out, nil
 }

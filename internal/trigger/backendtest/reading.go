@@ -281,6 +281,9 @@ var shards = []Case{
 		after := 0
 		for _, child := range shardsOf(t, w, arn)[1:] {
 			got, end := read(t, w, arn, child.ID, seqnum.Num{})
+			if child.Records-child.Before != uint64(len(got)) || len(got) > 0 && got[0].Ordinal() != child.Before+1 {
+				t.Errorf("%d records, counted from %d to %d", len(got), child.Before, child.Records)
+			}
 			if after += len(got); end {
 				t.Errorf("an open child has ended")
 			}
