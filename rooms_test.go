@@ -49,9 +49,10 @@ var rooms = map[string][]string{
 		"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
 		"internal/seqnum", "internal/setting", "internal/store", "internal/stream",
 	},
+	"internal/turns": {},
 	"internal/function": {
 		"internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
-		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner",
+		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/turns",
 	},
 	"internal/function/archive": {},
 	"internal/function/logs":    {"internal/schema"},
@@ -92,7 +93,7 @@ var rooms = map[string][]string{
 		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/worker",
 	},
-	"internal/server": {"internal/counter", "internal/awserr", "internal/schema"},
+	"internal/server": {"internal/counter", "internal/awserr", "internal/schema", "internal/turns"},
 
 	// clients: they speak the wire and import no room below
 	"internal/admin":      {"internal/admin/wire"},

@@ -1,6 +1,10 @@
 package awserr
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Constructors for what AWS answers before a request reaches an operation: the
 // checks of its Authorization, and throttling of the whole account. DynamoDB
@@ -87,8 +91,21 @@ func CredentialTerminator(got string) string {
 	return "Credential should be scoped with a valid terminator: 'aws4_request', not '" + got + "'. "
 }
 
-// Throttled is DynamoDB's answer when an account sends more than can be taken
-// on; every SDK backs off and tries again.
-func Throttled() *Error {
-	return &Error{Code: "ThrottlingException", Message: "Rate of requests exceeds the allowed throughput."}
+// readOperations and writeOperations are those of DynamoDB's data.
+var (
+	readOperations  = []string{"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"}
+	writeOperations = []string{"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
+)
+
+// Throttled is DynamoDB's answer when an account sends more than can be taken on; every
+// SDK backs off and tries again. The table is not known: nothing was read.
+func Throttled(operation string, retryAfter time.Duration) *Error {
+	e := &Error{Code: "ThrottlingException", Message: "Rate of requests exceeds the allowed throughput.", RetryAfter: retryAfter}
+	switch {
+	case slices.Contains(readOperations, operation):
+		e.ThrottlingReasons = []ThrottlingReason{{"TableReadAccountLimitExceeded", "arn:aws:dynamodb:*:*:table/*"}}
+	case slices.Contains(writeOperations, operation):
+		e.ThrottlingReasons = []ThrottlingReason{{"TableWriteAccountLimitExceeded", "arn:aws:dynamodb:*:*:table/*"}}
+	}
+	return e
 }

@@ -5,7 +5,11 @@
 // It imports nothing of the project.
 package awserr
 
-import "net/http"
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
 
 // Error is an AWS error. It is a value to be returned and never changed after.
 type Error struct {
@@ -21,11 +25,28 @@ type Error struct {
 	Item []byte
 	// Reasons are the cancellation reasons of a transaction, in order.
 	Reasons []Reason
-	// RetryAfterSeconds, when above 0, becomes the Retry-After header (Lambda).
-	RetryAfterSeconds int
+	// RetryAfter, when above 0, is how long the caller should stay away.
+	RetryAfter time.Duration
+	// ThrottlingReasons say what a throttled request has exceeded.
+	ThrottlingReasons []ThrottlingReason
 	// Reason is Lambda's throttling reason, such as
 	// "ReservedFunctionConcurrentInvocationLimitExceeded".
 	Reason string
+}
+
+// ThrottlingReason is one entry of ThrottlingException.throttlingReasons.
+type ThrottlingReason struct {
+	Reason   string `json:"reason"`   // such as "TableWriteAccountLimitExceeded"
+	Resource string `json:"resource"` // an ARN
+}
+
+// SetRetryAfter tells the wait as SDKs read it: x-amz-retry-after in milliseconds, and
+// Retry-After in whole seconds.
+func (e *Error) SetRetryAfter(h http.Header) {
+	if e.RetryAfter > 0 {
+		h.Set("x-amz-retry-after", strconv.FormatInt(int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10))
+		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	}
 }
 
 // Reason is one entry of TransactionCanceledException.CancellationReasons.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // The errors of the Lambda API. Its codes and statuses differ from DynamoDB's
@@ -134,9 +135,9 @@ const (
 )
 
 // LambdaThrottled is the answer when a function has no room for another
-// invocation; it was not delivered. retryAfterSeconds may be 0.
-func LambdaThrottled(reason string, retryAfterSeconds int) *Error {
-	return &Error{Code: "TooManyRequestsException", Message: "Rate Exceeded.", Reason: reason, Status: http.StatusTooManyRequests, RetryAfterSeconds: retryAfterSeconds}
+// invocation; it was not delivered. retryAfter may be 0: not known.
+func LambdaThrottled(reason string, retryAfter time.Duration) *Error {
+	return &Error{Code: "TooManyRequestsException", Message: "Rate Exceeded.", Reason: reason, Status: http.StatusTooManyRequests, RetryAfter: retryAfter}
 }
 
 // LambdaNotReady is the answer when the function's receiver cannot be reached.

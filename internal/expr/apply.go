@@ -167,7 +167,7 @@ func (a *applier) entries(t *tree, m item.Value) ([]item.Entry, *awserr.Error) {
 // what remains closes ranks.
 func (a *applier) elements(t *tree, list item.Value) ([]item.Value, *awserr.Error) {
 	changed := make([]item.Value, 0, list.Len()+len(t.kids))
-	kids, i := t.kids, int32(0)
+	kids, i := t.kids, int64(0)
 	for v := range list.Elements() {
 		if len(kids) > 0 && kids[0].index == i {
 			var err *awserr.Error

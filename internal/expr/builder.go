@@ -27,7 +27,9 @@ func NewPath(attribute string) Path { return Path{topLevel(attribute)} }
 func (p Path) Field(name string) Path {
 	return Path{append(p.p[:len(p.p):len(p.p)], element{name: name})}
 }
-func (p Path) Index(i int32) Path { return Path{append(p.p[:len(p.p):len(p.p)], element{index: i})} }
+func (p Path) Index(i int32) Path {
+	return Path{append(p.p[:len(p.p):len(p.p)], element{index: int64(i)})}
+}
 
 // Attribute returns the top-level name, and whether the path is no more than that.
 func (p Path) Attribute() (name string, whole bool) { return p.p[0].name, len(p.p) == 1 }

@@ -179,11 +179,11 @@ func (p *parser) path() (path, bool) {
 				return nil, p.unexpected()
 			}
 			digits := p.text(p.tok)
-			index, err := strconv.ParseInt(digits, 10, 32)
-			if err != nil {
+			index, err := strconv.ParseInt(digits, 10, 64)
+			if err != nil || index > maxListIndex {
 				p.fail(faultIndexRange, p.x.IndexRange(digits))
 			}
-			p.elements = append(p.elements, element{index: int32(index)})
+			p.elements = append(p.elements, element{index: index})
 			p.advance()
 			if !p.expect(tokCloseIndex) {
 				return nil, false

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +13,7 @@ import (
 // (attribute names never are), a list index.
 type element struct {
 	name  string
-	index int32
+	index int64
 }
 
 // compare orders elements: names by their bytes, as maps are stored, then indexes.
@@ -25,8 +26,11 @@ func (e element) compare(f element) int {
 	case f.name != "":
 		return 1
 	}
-	return int(e.index) - int(f.index)
+	return cmp.Compare(e.index, f.index)
 }
+
+// maxListIndex is the largest index that AWS takes.
+const maxListIndex = 1<<32 - 2
 
 // path is a document path, its first element a top-level attribute.
 type path []element
@@ -64,7 +68,7 @@ func (p path) String() string {
 			continue
 		}
 		b = append(b, '[')
-		b = strconv.AppendInt(b, int64(e.index), 10)
+		b = strconv.AppendInt(b, e.index, 10)
 		b = append(b, ']')
 	}
 	return string(append(b, ']'))

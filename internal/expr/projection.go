@@ -85,7 +85,7 @@ func (t *tree) projectValue(v item.Value) item.Value {
 		return nil
 	}
 	kept := make([]item.Value, 0, len(t.kids))
-	kids, i := t.kids, int32(0)
+	kids, i := t.kids, int64(0)
 	if v.Type() != item.L {
 		return nil
 	}

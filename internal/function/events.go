@@ -132,7 +132,7 @@ func (q *eventQueue) accept(e *event) error {
 	q.mu.Lock()
 	if q.closed || len(q.events) >= q.maxCount || q.bytes+e.head.Size > q.maxBytes {
 		q.mu.Unlock()
-		return awserr.LambdaThrottled(awserr.ThrottleRate, 1)
+		return awserr.LambdaThrottled(awserr.ThrottleRate, time.Second)
 	}
 	e.id = q.nextID
 	q.nextID++

@@ -126,7 +126,7 @@ func TestEventQueueIsBounded(t *testing.T) {
 			switch {
 			case err == nil:
 				taken++
-			case !errors.As(err, &e) || e.Status != 429 || e.RetryAfterSeconds == 0:
+			case !errors.As(err, &e) || e.Status != 429 || e.RetryAfter == 0:
 				t.Fatal(err)
 			}
 		}

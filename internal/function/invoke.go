@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -179,7 +178,7 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 		case runner.NotDelivered:
 			if r.Throttled {
 				result = "throttled"
-				err = awserr.LambdaThrottled(awserr.ThrottleRate, int(math.Ceil(r.RetryAfter.Seconds())))
+				err = awserr.LambdaThrottled(awserr.ThrottleRate, r.RetryAfter)
 			} else if err = ctx.Err(); err == nil {
 				err = awserr.LambdaNotReady(r.Err)
 			}
@@ -189,9 +188,9 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	case errors.Is(err, errFull):
 		result, out.Error = "throttled", err.Error()
 		if d.Reserved != nil {
-			err = awserr.LambdaThrottled(awserr.ThrottleReserved, 0)
+			err = awserr.LambdaThrottled(awserr.ThrottleReserved, s.turn(e.f, *d.Reserved))
 		} else {
-			err = awserr.LambdaThrottled(awserr.ThrottleConcurrent, 0)
+			err = awserr.LambdaThrottled(awserr.ThrottleConcurrent, s.turn(e.f, AccountConcurrency))
 		}
 	case errors.Is(err, errGone):
 		out.Error = err.Error()
@@ -225,10 +224,24 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued boo
 			f.limit.leave()
 			return runner.Result{}, err
 		}
-		if result := r.Invoke(ctx, c, f.limit.leave); !result.Replaced {
+		began := time.Now()
+		leave := func() {
+			f.turns.Took(time.Since(began))
+			f.limit.leave()
+		}
+		if result := r.Invoke(ctx, c, leave); !result.Replaced {
 			return result, nil
 		}
 	}
+}
+
+// turn returns when a caller of a function that has so many places should come back; 0
+// when it has none.
+func (s *Service) turn(f *live, places int) time.Duration {
+	if places == 0 {
+		return 0
+	}
+	return f.turns.Wait(time.Since(s.began), places)
 }
 
 // errorText returns what an error document says, for people.

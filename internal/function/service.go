@@ -24,6 +24,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/turns"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -105,6 +106,7 @@ type Service struct {
 	transport *nethttp.Transport
 	tempDir   string // removed by Close
 	events    *eventQueue
+	began     time.Time
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -132,6 +134,7 @@ type id struct {
 type live struct {
 	edition // $LATEST
 	limit   limiter
+	turns   turns.Turns // of callers that limit refused
 
 	vmu      sync.RWMutex // guards versions
 	versions map[int]*edition
@@ -198,7 +201,7 @@ func Open(o Options) (*Service, error) {
 		}
 	}
 	s := &Service{
-		opts: o, rows: rows{o.Store}, transport: http.NewTransport(),
+		opts: o, rows: rows{o.Store}, transport: http.NewTransport(), began: time.Now(),
 		functions: map[id]*live{}, urls: map[string]urlRef{}, runners: map[runner.Runner]struct{}{}, listeners: map[int]func(schema.Scope, string){},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

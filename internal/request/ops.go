@@ -142,6 +142,5 @@ type Scan struct {
 	ConsistentRead    bool
 	ExclusiveStartKey item.Item
 	Segment           int
-	TotalSegments     int  // 0: not parallel
-	EntryFilter       bool // as in Query
+	TotalSegments     int // 0: not parallel
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/millstreamdb/millstream/internal/turns"
 )
 
 // Limits bound what callers can make the server hold at once. Zero fields take
@@ -83,6 +85,8 @@ type admission struct {
 	requests chan struct{} // a token for each request under way
 	bytes    *semaphore.Weighted
 	limits   Limits
+	turns    turns.Turns // of those who were refused
+	began    time.Time
 }
 
 func newAdmission(l Limits) *admission {
@@ -90,8 +94,12 @@ func newAdmission(l Limits) *admission {
 		requests: make(chan struct{}, l.Requests),
 		bytes:    semaphore.NewWeighted(l.BodyBytes),
 		limits:   l,
+		began:    time.Now(),
 	}
 }
+
+// wait returns how long a refused caller is to stay away.
+func (a *admission) wait() time.Duration { return a.turns.Wait(time.Since(a.began), a.limits.Requests) }
 
 // enter takes a place for a request, and room for its body of at most max bytes.
 // ok is false when there is none; else leave must be called with held.
@@ -117,7 +125,9 @@ func (a *admission) enter(r *http.Request, max int64) (held int64, ok bool) {
 	return n, true
 }
 
-func (a *admission) leave(held int64) {
+// leave gives back what a request took when it began.
+func (a *admission) leave(held int64, began time.Time) {
+	a.turns.Took(time.Since(began))
 	if held > 0 {
 		a.bytes.Release(held)
 	}

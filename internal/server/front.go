@@ -42,11 +42,11 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		w.Header().Set("Connection", "close")
-		writeError(w, routeLambda, throttled(routeLambda))
+		writeError(w, routeLambda, throttled(routeLambda, r, s.fronts.wait()))
 		return
 	}
-	defer s.fronts.leave(held)
 	start := time.Now()
+	defer s.fronts.leave(held, start)
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
 	ex := exchange{ResponseWriter: w}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -209,13 +208,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		// What the caller is still sending will not be read.
 		w.Header().Set("Connection", "close")
-		writeError(w, kind, throttled(kind))
+		writeError(w, kind, throttled(kind, r, gate.wait()))
 		return
 	}
-	defer gate.leave(held)
+	start := time.Now()
+	defer gate.leave(held, start)
 
 	op := s.metrics.operation(kind, r)
-	start := time.Now()
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
 	ex := exchange{ResponseWriter: w}
@@ -287,11 +286,14 @@ func (s *Server) serveHealth(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-func throttled(kind route) *awserr.Error {
+// throttled refuses a request for which there is no room. Its body is not read, so that
+// of what it would do the operation alone is known.
+func throttled(kind route, r *http.Request, wait time.Duration) *awserr.Error {
 	if kind == routeDynamoDB {
-		return awserr.Throttled()
+		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		return awserr.Throttled(operation, wait)
 	}
-	return awserr.LambdaThrottled("CallerRateLimitExceeded", 1)
+	return awserr.LambdaThrottled("CallerRateLimitExceeded", wait)
 }
 
 // writeRefusal answers a request that may not come in, in a form that SDKs show.
@@ -316,7 +318,9 @@ func writeError(w http.ResponseWriter, kind route, e *awserr.Error) {
 		Lower   string `json:"message"`
 		Capital string `json:"Message"`
 		Reason  string `json:"Reason,omitempty"`
-	}{namespace + e.Code, e.Message, e.Message, e.Reason})
+
+		ThrottlingReasons []awserr.ThrottlingReason `json:"throttlingReasons,omitempty"`
+	}{namespace + e.Code, e.Message, e.Message, e.Reason, e.ThrottlingReasons})
 	if err != nil {
 		panic(err) // strings always marshal
 	}
@@ -327,9 +331,7 @@ func writeError(w http.ResponseWriter, kind route, e *awserr.Error) {
 		h.Set("Content-Type", "application/json")
 	}
 	h.Set("X-Amzn-Errortype", e.Code)
-	if e.RetryAfterSeconds > 0 {
-		h.Set("Retry-After", strconv.Itoa(e.RetryAfterSeconds))
-	}
+	e.SetRetryAfter(h)
 	w.WriteHeader(e.HTTPStatus())
 	_, _ = w.Write(body)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,54 @@ func TestLargeHeadersAreRefused(t *testing.T) {
 	}
 }
 
+// What is told to a request that is refused for lack of room: the wait in milliseconds,
+// later for each further one, and what was exceeded.
+func TestThrottledRequestsAreToldWhenToComeBack(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	hold := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-release
+	})
+	s := New(Config{DynamoDB: hold, Lambda: hold, Limits: Limits{Requests: 1}})
+	s.requests.turns.Took(300 * time.Millisecond)
+	addr := "http://" + start(t, s)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if res, err := http.Post(addr, "application/json", nil); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-entered
+	last := 0
+	for operation, reason := range map[string]string{"Query": "TableReadAccountLimitExceeded", "PutItem": "TableWriteAccountLimitExceeded", "ListTables": ""} {
+		req, err := http.NewRequest("POST", addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait, err := strconv.Atoi(res.Header.Get("X-Amz-Retry-After"))
+		if err != nil || wait < last+100 || wait > 5000 || res.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: told to wait %q ms after %d ms, and %q s", operation, res.Header.Get("X-Amz-Retry-After"), last, res.Header.Get("Retry-After"))
+		}
+		last = wait
+		if has := strings.Contains(string(body), `"throttlingReasons":[{"reason":"`+reason+`","resource":"arn:`); has != (reason != "") {
+			t.Errorf("%s: %s", operation, body)
+		}
+	}
+	release <- struct{}{}
+	<-done
+}
+
 // Requests beyond the bounds get an error that SDKs retry, and those inside go on.
 func TestAdmission(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -220,13 +269,13 @@ func TestBodyBudget(t *testing.T) {
 	if !ok || small != 0 {
 		t.Fatalf("small: %d, %v", small, ok)
 	}
-	a.leave(small)
-	a.leave(first)
+	a.leave(small, time.Now())
+	a.leave(first, time.Now())
 	all, ok := a.enter(request(16<<20, ""), 16<<20) // more than the budget: takes all of it
 	if !ok || all != 3<<20 {
 		t.Fatalf("all: %d, %v", all, ok)
 	}
-	a.leave(all)
+	a.leave(all, time.Now())
 	if len(a.requests) != 0 {
 		t.Fatalf("%d places were not given back", len(a.requests))
 	}

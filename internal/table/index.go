@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/expr"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -218,10 +219,12 @@ func (db *DB) loadIndexCounts(t *Table) error {
 
 // checkIndexKeys checks an item that is to be stored against all indexes.
 func checkIndexKeys(d *descriptor, it item.Item) *awserr.Error {
+	var first firstError
 	for i := range d.def.Indexes {
-		if e := d.def.Indexes[i].CheckItem(it); e != nil {
-			return e
-		}
+		first.add(&d.def.Indexes[i], d.def.Indexes[i].CheckItem(it))
+	}
+	if first.e != nil {
+		return first.e
 	}
 	if !fits(d, it) {
 		return awserr.ItemTooLarge()
@@ -254,12 +257,64 @@ func checkIndexUpdate(d *descriptor, old, new item.Item) *awserr.Error {
 	if new == nil {
 		return nil
 	}
+	var first firstError
 	for i := range d.def.Indexes {
-		if e := d.def.Indexes[i].CheckUpdate(old, new); e != nil {
-			return e
+		first.add(&d.def.Indexes[i], d.def.Indexes[i].CheckUpdate(old, new))
+	}
+	return first.e
+}
+
+// checkIndexLiterals checks the values of a request that an update gives to key
+// attributes of indexes, which AWS does before it looks at the item.
+func checkIndexLiterals(d *descriptor, u *expr.Update) *awserr.Error {
+	var first firstError
+	for i := range d.def.Indexes {
+		x := &d.def.Indexes[i]
+		for n := range x.Len() {
+			a := x.At(n)
+			if v := u.Literal(a.Name); v != nil && v.Type() != a.Type {
+				first.add(x, awserr.IndexKeyTypeMismatch(a.Name, a.Type.String(), v.Type().String(), x.Name))
+			}
 		}
 	}
-	return nil
+	return first.e
+}
+
+// checkEmptyIndexKeys refuses empty values that a put or an update gives to key
+// attributes of indexes. Transactions refuse them before all else about keys.
+func checkEmptyIndexKeys(d *descriptor, w *request.TransactWrite) *awserr.Error {
+	var first firstError
+	for i := range d.def.Indexes {
+		x := &d.def.Indexes[i]
+		for n := range x.Len() {
+			a := x.At(n)
+			v := w.Item.Get(a.Name)
+			if w.Action == request.TransactUpdate {
+				v = w.Update.Literal(a.Name)
+			}
+			switch {
+			case v.Type() != a.Type || a.Type == item.N || v.Len() > 0:
+			case w.Action == request.TransactUpdate:
+				first.add(x, awserr.EmptyIndexKeyUpdate(a.Type == item.B))
+			case w.Action == request.TransactPut:
+				first.add(x, awserr.EmptyIndexKey(a.Name, a.Type == item.B, x.Name))
+			}
+		}
+	}
+	return first.e
+}
+
+// firstError is the error of several indexes that AWS reports: that of the first by
+// name.
+type firstError struct {
+	e    *awserr.Error
+	name string
+}
+
+func (f *firstError) add(x *index, e *awserr.Error) {
+	if e != nil && (f.e == nil || x.Name < f.name) {
+		f.e, f.name = e, x.Name
+	}
 }
 
 // writeUnits is what writes used of a table and, by their place in its definition,

@@ -31,8 +31,7 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 	if e != nil {
 		return nil, e
 	}
-	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead, r.EntryFilter})
-	if e != nil {
+	if e := s.checkConsistent(r.ConsistentRead); e != nil {
 		return nil, e
 	}
 	hash, terms, e := s.keyTerms(r.KeyCondition)
@@ -54,6 +53,10 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 		} else {
 			b.lower = append(start, 0)
 		}
+	}
+	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.EntryFilter})
+	if e != nil {
+		return nil, e
 	}
 	if e := checkCondition(s.d, r.Filter); e != nil {
 		return nil, e
@@ -245,6 +248,7 @@ func termBounds(prefix []byte, terms []*expr.KeyTerm) bounds {
 }
 
 // Scan reads a table or an index, or a segment of it, in order of the key's hash.
+// The filter sees what the entries of an index hold, and no more.
 func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*QueryResult, error) {
 	t, err := db.lookup(ctx, scope, r.TableName)
 	if err != nil {
@@ -254,7 +258,10 @@ func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*Q
 	if e != nil {
 		return nil, e
 	}
-	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, r.ConsistentRead, r.EntryFilter})
+	if e := s.checkConsistent(r.ConsistentRead); e != nil {
+		return nil, e
+	}
+	fetch, e := s.check(&reading{r.Select, r.Filter, r.Projection, true})
 	if e != nil {
 		return nil, e
 	}
@@ -283,7 +290,7 @@ func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*Q
 	}
 	return db.page(ctx, s, b, pageOptions{
 		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
-		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: r.EntryFilter,
+		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: true,
 	})
 }
 

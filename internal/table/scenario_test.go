@@ -290,9 +290,6 @@ func show(answer any) string {
 		}
 	case *TagsResult:
 		add("%v", a.Tags)
-		if a.Next != "" {
-			add("NextToken %s", a.Next)
-		}
 	case *ListResult:
 		add("%s", strings.Join(a.Names, " "))
 		if a.Last != "" {

@@ -99,8 +99,15 @@ type reading struct {
 	sel        request.Select
 	filter     *expr.Condition
 	projection *expr.Projection
-	consistent bool
 	entries    bool // the filter sees the entries of an index only
+}
+
+// checkConsistent refuses a consistent read of a global index.
+func (s *source) checkConsistent(consistent bool) *awserr.Error {
+	if consistent && s.x != nil && !s.x.Local {
+		return awserr.ConsistentGlobalIndex()
+	}
+	return nil
 }
 
 // check holds what is asked for against the source. fetch says that entries of a
@@ -109,8 +116,6 @@ func (s *source) check(r *reading) (fetch bool, e *awserr.Error) {
 	switch {
 	case s.x == nil:
 		return false, nil
-	case !s.x.Local && r.consistent:
-		return false, awserr.ConsistentGlobalIndex()
 	case s.x.Projection == schema.ProjectAll:
 		return false, nil
 	case s.x.Local:

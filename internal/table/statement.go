@@ -230,7 +230,7 @@ func (db *DB) selectPage(ctx context.Context, scope schema.Scope, p *plan, read 
 	if len(read.Queries) == 0 {
 		return db.Scan(ctx, scope, &request.Scan{
 			Common: common, IndexName: p.s.Index, Filter: read.Filter, Projection: read.Projection,
-			Limit: limit, ConsistentRead: r.ConsistentRead, ExclusiveStartKey: start, EntryFilter: true,
+			Limit: limit, ConsistentRead: r.ConsistentRead, ExclusiveStartKey: start,
 		})
 	}
 	return db.Query(ctx, scope, &request.Query{

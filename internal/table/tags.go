@@ -10,19 +10,13 @@ import (
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
-const (
-	maxTags  = 50
-	tagsPage = 10
-)
+const maxTags = 50
 
 // Tagged answers the changes of tags, with nothing.
 type Tagged struct{}
 
-// TagsResult answers ListTagsOfResource with one page.
-type TagsResult struct {
-	Tags []request.Tag
-	Next string // NextToken; empty: absent
-}
+// TagsResult answers ListTagsOfResource.
+type TagsResult struct{ Tags []request.Tag }
 
 // TagResource adds tags to a table, or changes their values. Millstream's own settings
 // are checked. They take effect at once, but for two: retention counts for the next
@@ -93,28 +87,19 @@ func (db *DB) changeTags(ctx context.Context, scope schema.Scope, r *request.Res
 	return &Tagged{}, nil
 }
 
-// ListTagsOfResource returns one page of a table's tags, in the order in which they
-// were added. NextToken is the last key of the page before.
+// ListTagsOfResource returns a table's tags, in the order in which they were added. AWS
+// gives all of them at once, so that no token is ever given out; of a table that is not
+// there it says what it says of another account's.
 func (db *DB) ListTagsOfResource(ctx context.Context, scope schema.Scope, r *request.ListTagsOfResource) (*TagsResult, error) {
 	if r.Scope != scope {
 		return nil, awserr.ResourceOfOther(r.ARN)
 	}
 	t := db.find(scope, r.Table)
 	if t == nil {
-		return nil, db.whenDurable(ctx, awserr.ResourceARNNotFound(r.ARN))
+		return nil, db.whenDurable(ctx, awserr.ResourceOfOther(r.ARN))
 	}
-	tags := t.desc.Load().def.Settings.Tags
 	if r.Token != "" {
-		at := slices.IndexFunc(tags, func(t request.Tag) bool { return t.Key == r.Token })
-		if at < 0 {
-			return nil, awserr.InvalidTagToken()
-		}
-		tags = tags[at+1:]
+		return nil, awserr.InvalidTagToken()
 	}
-	res := &TagsResult{Tags: tags}
-	if len(tags) > tagsPage {
-		res.Tags = tags[:tagsPage]
-		res.Next = tags[tagsPage-1].Key
-	}
-	return res, db.store.Barrier(ctx)
+	return &TagsResult{Tags: t.desc.Load().def.Settings.Tags}, db.store.Barrier(ctx)
 }

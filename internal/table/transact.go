@@ -110,6 +110,9 @@ func (tx *Tx) addActions(writes []request.TransactWrite, tables []*Table, descs 
 		if e := descs[i].def.Keys.CheckEmpty(writes[i].Attributes()); e != nil {
 			return e
 		}
+		if e := checkEmptyIndexKeys(descs[i], &writes[i]); e != nil {
+			return e
+		}
 	}
 	var invalid *awserr.Error
 	for i := range writes {

@@ -172,7 +172,11 @@ func checkTargets(d *descriptor, u *expr.Update) *awserr.Error {
 			return awserr.KeyUpdate(name)
 		}
 	}
-	return checkPaths(d, func(name string) bool { return u.Writes(name) == expr.Inside || u.Reads(name) == expr.Inside })
+	e := checkPaths(d, func(name string) bool { return u.Writes(name) == expr.Inside || u.Reads(name) == expr.Inside })
+	if e != nil {
+		return e
+	}
+	return checkIndexLiterals(d, u)
 }
 
 // checkPaths refuses paths that lead into a key attribute of the table or of an

@@ -409,6 +409,12 @@ func TestDeployTables(t *testing.T) {
 			t.Errorf("step %d: %q, want %q", i, actions["T"], s.action)
 		}
 	}
+	// Point-in-time recovery: what UpdateContinuousBackups says is noted.
+	write(fmt.Sprintf(head, ", {AttributeName: b, AttributeType: S}") + "      GlobalSecondaryIndexes:\n" + index("one", "b", "KEYS_ONLY") +
+		"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true}\n")
+	if r, actions := b.deploy(nil); actions["T"] != "unchanged" || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "Point-in-time recovery is not supported by this version") {
+		t.Errorf("with point-in-time recovery: %q, notes %q", actions["T"], r.Notes)
+	}
 	write(strings.ReplaceAll(fmt.Sprintf(head, ""), "AttributeName: a", "AttributeName: other"))
 	tpl, err := template.Read(filepath.Join(b.dir, "template.yaml"))
 	if err != nil {

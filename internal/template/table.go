@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/millstreamdb/millstream/internal/setting"
 )
@@ -34,9 +35,17 @@ type tableProperties struct {
 	DeletionProtectionEnabled *bool
 	Tags                      []tag
 
-	// Backups, keys and throughput are not a local matter.
-	PointInTimeRecoverySpecification, SSESpecification, TableClass, ContributorInsightsSpecification,
+	PointInTimeRecoverySpecification *recovery
+
+	// Keys and throughput are not a local matter.
+	SSESpecification, TableClass, ContributorInsightsSpecification,
 	OnDemandThroughput, WarmThroughput, ResourcePolicy ignored
+}
+
+// recovery is a PointInTimeRecoverySpecification.
+type recovery struct {
+	PointInTimeRecoveryEnabled bool
+	RecoveryPeriodInDays       ignored
 }
 
 type globalIndex struct {
@@ -65,7 +74,8 @@ func prepareSimpleTable(c *preparation) step {
 		ProvisionedThroughput *ddb.ProvisionedThroughput
 		Tags                  map[string]string
 
-		SSESpecification, PointInTimeRecoverySpecification ignored
+		PointInTimeRecoverySpecification *recovery
+		SSESpecification                 ignored
 	}
 	c.into(&p)
 	c.checkTags(setting.Table)
@@ -87,6 +97,8 @@ func prepareSimpleTable(c *preparation) step {
 		AttributeDefinitions:  []ddb.AttributeDefinition{{AttributeName: &name, AttributeType: typ}},
 		KeySchema:             []ddb.KeySchemaElement{{AttributeName: &name, KeyType: ddb.KeyTypeHash}},
 		ProvisionedThroughput: p.ProvisionedThroughput,
+
+		PointInTimeRecoverySpecification: p.PointInTimeRecoverySpecification,
 	}}
 	if p.ProvisionedThroughput == nil {
 		t.props.BillingMode = ddb.BillingModePayPerRequest
@@ -115,6 +127,28 @@ func (t *table) billing() ddb.BillingMode {
 }
 
 func (t *table) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	out, err := t.deployTable(ctx, d)
+	if p := t.props.PointInTimeRecoverySpecification; err == nil && p != nil && p.PointInTimeRecoveryEnabled {
+		err = d.recover(ctx, t.props.TableName)
+	}
+	return out, err
+}
+
+// recover turns point-in-time recovery on. What the endpoint says when it does not have
+// it is noted: a table is of use without.
+func (d *deployment) recover(ctx context.Context, table string) error {
+	_, err := d.Tables.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+		TableName: &table, PointInTimeRecoverySpecification: &ddb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+	})
+	var refused smithy.APIError
+	if errors.As(err, &refused) && refused.ErrorCode() == "ValidationException" {
+		d.result.Notes = append(d.result.Notes, "the table "+table+" asks for point-in-time recovery: "+refused.ErrorMessage())
+		return nil
+	}
+	return err
+}
+
+func (t *table) deployTable(ctx context.Context, d *deployment) (outcome, error) {
 	now, err := d.describeTable(ctx, t.props.TableName)
 	var missing *ddb.ResourceNotFoundException
 	switch {

@@ -245,7 +245,7 @@ func TestErrorBodies(t *testing.T) {
 	}{
 		{awserr.Validation("a \"b\""), `{"__type":"com.amazon.coral.validate#ValidationException","message":"a \"b\""}`},
 		{awserr.Serialization("x"), `{"__type":"com.amazon.coral.service#SerializationException","Message":"x"}`},
-		{awserr.Throttled(), `{"__type":"com.amazon.coral.availability#ThrottlingException","message":"` + awserr.Throttled().Message + `"}`},
+		{awserr.Throttled("", 0), `{"__type":"com.amazon.coral.availability#ThrottlingException","message":"` + awserr.Throttled("", 0).Message + `"}`},
 		{awserr.ResourceNotFound(), `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"Requested resource not found"}`},
 		{&awserr.Error{Code: "AccessDeniedException", Message: "no"}, `{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"no"}`},
 		{&awserr.Error{Code: "TransactionCanceledException", Message: "m", Reasons: []awserr.Reason{{Code: "None"}, {Code: "ConditionalCheckFailed", Message: "The conditional request failed", Item: item.NewItem(nil)}}},

@@ -34,9 +34,5 @@ func appendTags(dst []byte, r *table.TagsResult) []byte {
 		dst = awsjson.AppendString(append(dst, '{'), "Key", t.Key)
 		dst = append(awsjson.AppendString(dst, "Value", t.Value), '}')
 	}
-	dst = append(dst, ']')
-	if r.Next != "" {
-		dst = awsjson.AppendString(dst, "NextToken", r.Next)
-	}
-	return append(dst, '}')
+	return append(dst, "]}"...)
 }

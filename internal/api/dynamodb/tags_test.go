@@ -12,7 +12,7 @@ import (
 )
 
 func TestSDKTags(t *testing.T) {
-	f := &fake{tags: &table.TagsResult{Tags: []request.Tag{{Key: "team", Value: "mill"}}, Next: "team"}}
+	f := &fake{tags: &table.TagsResult{Tags: []request.Tag{{Key: "team", Value: "mill"}}}}
 	client := newClient(t, f)
 	arn := aws.String("arn:aws:dynamodb:" + here.Region + ":" + here.Account + ":table/abc")
 	if _, err := client.TagResource(t.Context(), &dynamodb.TagResourceInput{
@@ -30,7 +30,7 @@ func TestSDKTags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Tags) != 1 || aws.ToString(got.Tags[0].Value) != "mill" || aws.ToString(got.NextToken) != "team" {
+	if len(got.Tags) != 1 || aws.ToString(got.Tags[0].Value) != "mill" || got.NextToken != nil {
 		t.Errorf("got %+v", got)
 	}
 }

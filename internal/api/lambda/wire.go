@@ -53,8 +53,6 @@ func writeError(w http.ResponseWriter, err error) {
 	}
 	h := w.Header()
 	h.Set("x-amzn-ErrorType", e.Code)
-	if e.RetryAfterSeconds > 0 {
-		h.Set("Retry-After", strconv.Itoa(e.RetryAfterSeconds))
-	}
+	e.SetRetryAfter(h)
 	writeJSON(w, e.HTTPStatus(), body)
 }
