@@ -280,7 +280,7 @@ func signedPost(s *App, path, target, body string, headers ...string) string {
 }
 
 // TestRefusedByName sends right requests with one member of what is not offered, and
-// wrong ones, which are refused for that first.
+// wrong ones, which are refused for that first. [10.04, 10.06, 10.11, 10.13 D SDK H]
 func TestRefusedByName(t *testing.T) {
 	s, err := Open(Options{}, nil)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
@@ -173,24 +174,73 @@ func (d *declaration) checkKeys(defined []string) *awserr.Error {
 		}
 		return nil
 	}
+	indexes := slices.Concat(d.local, d.global)
+	for i := range indexes {
+		if failure := checkSameNames(indexes[i].keys); failure != nil {
+			return failure
+		}
+	}
 	used := keys
-	for _, list := range [][]wireIndex{d.local, d.global} {
-		for i := range list {
-			names := keyNames(list[i].keys)
-			if !containsAll(defined, names) {
-				return awserr.KeysNotDefined(names, defined)
-			}
-			for _, name := range names {
-				if !slices.Contains(used, name) {
-					used = append(used, name)
-				}
+	for i := range indexes {
+		names := keyNames(indexes[i].keys)
+		if failure := checkDefined(names, defined); failure != nil {
+			return failure
+		}
+		for _, name := range names {
+			if !slices.Contains(used, name) {
+				used = append(used, name)
 			}
 		}
 	}
 	if len(used) != len(defined) {
-		return awserr.DefinitionsUnused(defined, used)
+		return awserr.DefinitionsUnused(hashOrder(defined), hashOrder(used))
 	}
 	return nil
+}
+
+// checkDefined asks for a definition of every attribute of an index's key.
+func checkDefined(keys, defined []string) *awserr.Error {
+	switch {
+	case len(keys) > len(defined):
+		return awserr.KeyWithoutDefinition()
+	case !containsAll(defined, keys):
+		return awserr.KeysNotDefined(hashOrder(keys), hashOrder(defined))
+	}
+	return nil
+}
+
+// checkSameNames refuses a key that names an attribute twice.
+func checkSameNames(keys []wireKey) *awserr.Error {
+	for i := range keys {
+		if !slices.Contains(keyNames(keys[:i]), keys[i].name.s) {
+			continue
+		}
+		if len(keys) == 2 && keys[0].kind.s == "HASH" && keys[1].kind.s == "RANGE" {
+			return awserr.HashAndRangeEqual()
+		}
+		return awserr.RepeatedIndexKey()
+	}
+	return nil
+}
+
+// hashOrder puts names in the order of a Java HashSet that was made for as many, which is
+// how AWS prints them.
+func hashOrder(names []string) []string {
+	size := 1
+	for size < len(names) {
+		size *= 2
+	}
+	if 4*len(names) > 3*size {
+		size *= 2
+	}
+	bucket := func(s string) int {
+		h := uint32(0)
+		for _, unit := range utf16.Encode([]rune(s)) {
+			h = 31*h + uint32(unit)
+		}
+		return int(h^h>>16) & (size - 1)
+	}
+	return slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return bucket(a) - bucket(b) })
 }
 
 func containsAll(list, all []string) bool {
@@ -218,17 +268,14 @@ func checkKeyTypes(keys []wireKey) *awserr.Error {
 // checkGlobalKeys checks the key schema of a global index, which may have
 // several attributes of each kind.
 func checkGlobalKeys(keys []wireKey) *awserr.Error {
-	if len(keys) == 2 && keys[0].name.s == keys[1].name.s {
-		return awserr.HashAndRangeEqual()
+	if failure := checkSameNames(keys); failure != nil {
+		return failure
 	}
 	if keys[0].kind.s != "HASH" {
 		return awserr.FirstKeyNotHash()
 	}
 	hashes := 0
 	for i := range keys {
-		if slices.Contains(keyNames(keys[:i]), keys[i].name.s) {
-			return awserr.RepeatedIndexKey()
-		}
 		if keys[i].kind.s != "HASH" {
 			continue
 		}

@@ -378,7 +378,11 @@ func checkKeySchema(v *violations, given bool, keys []wireKey, max int, path str
 		v.null(path)
 		return
 	}
-	v.length(len(keys), 1, max, path, func() string { return showKeys(keys) })
+	if len(keys) > max { // AWS does not say of which index
+		v.length(len(keys), 1, max, "keySchema", func() string { return showKeys(keys) })
+	} else {
+		v.length(len(keys), 1, 0, path, func() string { return showKeys(keys) })
+	}
 	for i := range keys {
 		k, path := &keys[i], path+"."+strconv.Itoa(i+1)+".member."
 		k.name.required(v, path+"attributeName", func() { v.text(k.name.s, 1, 255, path+"attributeName") })

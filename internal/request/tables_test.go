@@ -135,7 +135,7 @@ func TestUpdateTableRules(t *testing.T) {
 		{"UpdateTable", named + defs + updates(`{"Create":`+index("ind", "a:HASH", all)+`,"Delete":{"IndexName":"ind"}}`) + `}`, invalid + "Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object"},
 		{"UpdateTable", named + defs + updates(made("ind"), made("ind")) + `}`, invalid + "Only one global secondary index update per index is allowed simultaneously. Index: ind"},
 		{"UpdateTable", named + defs + updates(made("ind"), made("inf")) + `}`, "LimitExceededException: Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"},
-		{"UpdateTable", named + updates(made("ind")) + `}`, invalid + "Some index key attributes are not defined in AttributeDefinitions. Keys: [a], AttributeDefinitions: []"},
+		{"UpdateTable", named + updates(made("ind")) + `}`, validation + "Invalid KeySchema: Some index key attribute have no definition"},
 		{"UpdateTable", named + defs + updates(made("ind")) + `}`, ""},
 		{"UpdateTable", named + updates(`{"Delete":{"IndexName":"x"}}`) + `}`, one + "Value 'x' at 'globalSecondaryIndexUpdates.1.member.delete.indexName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 	})

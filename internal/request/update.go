@@ -200,8 +200,8 @@ func (d *declaration) checkCreated(x *wireIndex) *awserr.Error {
 	if failure != nil {
 		return failure
 	}
-	if keys := keyNames(x.keys); !containsAll(defined, keys) {
-		return awserr.KeysNotDefined(keys, defined)
+	if failure := firstOf(checkSameNames(x.keys), checkDefined(keyNames(x.keys), defined)); failure != nil {
+		return failure
 	}
 	return firstOf(checkGlobalKeys(x.keys), x.checkProjection(), x.throughput.bounded(), x.onDemand.capsInRange(false))
 }

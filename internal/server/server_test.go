@@ -154,7 +154,7 @@ func TestLargeHeadersAreRefused(t *testing.T) {
 }
 
 // What is told to a request that is refused for lack of room: the wait in milliseconds,
-// later for each further one, and what was exceeded.
+// later for each further one, and what was exceeded. [10.01, 10.12 D SDK 11 H]
 func TestThrottledRequestsAreToldWhenToComeBack(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	hold := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 // Command facts lists the facts of facts.md that no case of the suite names, and
 // fails when one of them is sure (confidence H or M). With -all it lists every fact with
-// the files that name it.
+// the files that name it. -also names folders of other tests: of a server's own, for what
+// cannot be seen from outside of it.
 package main
 
 import (
@@ -18,8 +19,13 @@ import (
 func main() {
 	all := flag.Bool("all", false, "list every fact with the files that name it")
 	root := flag.String("suite", ".", "folder of the suite")
+	also := flag.String("also", "", "folders of other tests, with commas between them")
 	flag.Parse()
-	missing, err := list(*root, *all)
+	roots := []string{*root}
+	if *also != "" {
+		roots = append(roots, strings.Split(*also, ",")...)
+	}
+	missing, err := list(roots, *all)
 	if err == nil && missing > 0 {
 		err = fmt.Errorf("%d sure facts have no case", missing)
 	}
@@ -37,14 +43,17 @@ type fact struct {
 	cases    []string
 }
 
-func list(root string, all bool) (missing int, err error) {
-	facts, err := read(filepath.Join(root, "facts.md"))
+// list prints the facts of the suite that is the first of roots.
+func list(roots []string, all bool) (missing int, err error) {
+	facts, err := read(filepath.Join(roots[0], "facts.md"))
 	if err != nil {
 		return 0, err
 	}
-	cases, err := named(root)
-	if err != nil {
-		return 0, err
+	cases := map[string][]string{}
+	for _, root := range roots {
+		if err := named(root, cases); err != nil {
+			return 0, err
+		}
 	}
 	known := map[string]bool{}
 	for _, f := range facts {
@@ -102,10 +111,9 @@ func read(path string) ([]*fact, error) {
 	return facts, nil
 }
 
-// named finds the facts that the Go files of the suite name.
-func named(root string) (map[string][]string, error) {
-	cases := map[string][]string{}
-	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+// named adds the facts that the tests below a folder name.
+func named(root string, cases map[string][]string) error {
+	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -122,5 +130,4 @@ func named(root string) (map[string][]string, error) {
 		}
 		return nil
 	})
-	return cases, err
 }

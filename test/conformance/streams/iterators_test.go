@@ -43,6 +43,7 @@ func TestIdentifiers(t *testing.T) {
 		if i > 0 && id <= aws.ToString(d.Shards[i-1].ShardId) {
 			t.Error("shards are not in lexical order")
 		}
+		// [9.12 C DX 10-23 M] the form of a number; the errors are below
 		if start := aws.ToString(s.SequenceNumberRange.StartingSequenceNumber); !regexp.MustCompile(`^\d{21,40}$`).MatchString(start) {
 			t.Errorf("StartingSequenceNumber is %q", start)
 		}

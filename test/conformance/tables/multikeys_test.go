@@ -113,7 +113,8 @@ func TestKeysOfSeveralAttributes(t *testing.T) {
 			})
 		}
 	}
-	// [2.13 T AL H] no key attribute in a filter, no consistent read
+	// [2.13 T AL H] no key attribute in a filter, no consistent read; [2.14 C DX euw2 08; T PS H]
+	// statements: TestStatementsOnIndexes
 	target.Raw(t, "Query", `{"TableName":"`+table+`","IndexName":"pair","KeyConditionExpression":"h1 = :x AND h2 = :x","FilterExpression":"b = :x","ExpressionAttributeValues":{":x":{"S":"x"}}}`).
 		Want(t, validation, "Filter Expression can only contain non-primary key attributes: Primary key attribute: b")
 	target.Raw(t, "Query", `{"TableName":"`+table+`","IndexName":"pair","ConsistentRead":true,"KeyConditionExpression":"h1 = :x AND h2 = :x","ExpressionAttributeValues":{":x":{"S":"x"}}}`).

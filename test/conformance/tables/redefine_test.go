@@ -132,3 +132,6 @@ func awaitIndexes(t *testing.T, target *harness.Target, name string) *types.Tabl
 	})
 	return desc
 }
+
+// replaced puts a table's name in the place of $T.
+func replaced(body, table string) string { return strings.ReplaceAll(body, "$T", table) }

@@ -1,0 +1,49 @@
+package tables
+
+import (
+	"testing"
+
+	"github.com/millstreamdb/millstream/test/conformance/harness"
+)
+
+func TestMembersThatTheModelRequires(t *testing.T) {
+	target := harness.The(t)
+	table := target.Create(t, harness.Table{}).Name
+	null := func(member string) string {
+		return "1 validation error detected: Value null at '" + member + "' failed to satisfy constraint: Member must not be null"
+	}
+	const (
+		input  = `"InputS3Configuration":{"S3Bucket":"bucket","InputFormat":"DYNAMODB_JSON"}`
+		output = `"OutputS3Configuration":{"S3Bucket":"bucket","OutputType":["ERROR"]}`
+		search = `"IndexName":"vectors","SearchVector":[{"N":"1"},{"N":"2"}]`
+	)
+	for _, r := range []struct{ operation, body, message string }{
+		// [10.02 D SDK H] what StartBulkPutItems requires, and its ranges
+		{"StartBulkPutItems", `{"TableName":"$T",` + output + `}`, null("inputS3Configuration")},
+		{"StartBulkPutItems", `{"TableName":"$T",` + input + `}`, null("outputS3Configuration")},
+		{"StartBulkPutItems", `{"TableName":"$T","InputS3Configuration":{"InputFormat":"ION"},` + output + `}`, null("inputS3Configuration.s3Bucket")},
+		{"StartBulkPutItems", `{"TableName":"$T",` + input + `,` + output + `,"MaxWriteRequestUnits":1023}`,
+			"1 validation error detected: Value '1023' at 'maxWriteRequestUnits' failed to satisfy constraint: Member must have value greater than or equal to 1024"},
+		{"StartBulkPutItems", `{"TableName":"$T",` + input + `,` + output + `,"PerformanceTier":"FAST"}`,
+			"1 validation error detected: Value 'FAST' at 'performanceTier' failed to satisfy constraint: Member must satisfy enum value set: [STANDARD, ACCELERATED]"},
+		// [10.03 D SDK H] the others name an operation
+		{"DescribeBulkOperation", `{}`, null("bulkOperationArn")},
+		{"CancelBulkOperation", `{}`, null("bulkOperationArn")},
+		// [10.08 T PS euw2 08-11 H] more than 100 neighbours
+		{"SearchVectors", `{"TableName":"$T",` + search + `,"TopK":101}`, "Provided TopK value '101' is out of valid range. The value must be between 1 and 100 inclusive"},
+		// [10.10 D SDK; T AL M] no such type of an attribute
+		{"PutItem", `{"TableName":"$T","Item":{"pk":{"S":"a"},"v":{"FLOAT32VECTOR":[1,2]}}}`, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
+	} {
+		t.Run(r.operation+" "+r.body, func(t *testing.T) {
+			target.Raw(t, r.operation, replaced(r.body, table)).Want(t, validation, r.message)
+		})
+	}
+	// [10.07 D SDK H] what SearchVectors requires; the text is another (10.09)
+	for _, body := range []string{`{"TableName":"$T","TopK":1}`, `{"TableName":"$T",` + search + `}`} {
+		target.Raw(t, "SearchVectors", replaced(body, table)).Want(t, validation, "")
+	}
+	// [10.04, 10.11 D SDK H] of a table in one region there is nothing to be protected or
+	// replicated
+	target.Raw(t, "UpdateTable", replaced(`{"TableName":"$T","DisassociationProtectionEnabled":true}`, table)).Want(t, validation, "")
+	target.Raw(t, "UpdateTable", replaced(`{"TableName":"$T","GlobalTableSettingsReplicationMode":"SOMETIMES"}`, table)).Want(t, validation, "")
+}
