@@ -52,3 +52,8 @@ func TopKOutOfRange(asked, most int64) *Error {
 	return Validation("Provided TopK value '" + strconv.FormatInt(asked, 10) + "' is out of valid range. The value must be between 1 and " +
 		strconv.FormatInt(most, 10) + " inclusive")
 }
+
+// MissingField is how SearchVectors says that a required member is not there.
+func MissingField(member string, line, column int) *Error {
+	return Validation("missing field `" + member + "` at line " + strconv.Itoa(line) + " column " + strconv.Itoa(column))
+}

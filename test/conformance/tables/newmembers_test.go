@@ -1,7 +1,12 @@
 package tables
 
 import (
+	"strconv"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/millstreamdb/millstream/test/conformance/harness"
 )
@@ -38,10 +43,19 @@ func TestMembersThatTheModelRequires(t *testing.T) {
 			target.Raw(t, r.operation, replaced(r.body, table)).Want(t, validation, r.message)
 		})
 	}
-	// [10.07 D SDK H] what SearchVectors requires; the text is another (10.09)
-	for _, body := range []string{`{"TableName":"$T","TopK":1}`, `{"TableName":"$T",` + search + `}`} {
-		target.Raw(t, "SearchVectors", replaced(body, table)).Want(t, validation, "")
+	// [10.07 D SDK H] what SearchVectors requires, and [10.09 C DX 10-23 M] how it says so
+	for body, member := range map[string]string{`{}`: "TableName", `{"TableName":"$T","TopK":1}`: "IndexName", `{"TableName":"$T",` + search + `}`: "TopK"} {
+		body = replaced(body, table)
+		target.Raw(t, "SearchVectors", body).Want(t, validation, "missing field `"+member+"` at line 1 column "+strconv.Itoa(len(body)))
 	}
+	// [10.05 D SDK 11 H] a client finds the text of an error in either casing
+	made := target.Create(t, harness.Table{})
+	made.Put(t, harness.Item{"pk": harness.S("a")})
+	_, err := target.DB.PutItem(t.Context(), &dynamodb.PutItemInput{
+		TableName: &made.Name, Item: harness.Item{"pk": harness.S("a")}, ConditionExpression: aws.String("attribute_not_exists(pk)"),
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	harness.WantError(t, err, failed, "The conditional request failed")
 	// [10.04, 10.11 D SDK H] of a table in one region there is nothing to be protected or
 	// replicated
 	target.Raw(t, "UpdateTable", replaced(`{"TableName":"$T","DisassociationProtectionEnabled":true}`, table)).Want(t, validation, "")
