@@ -147,6 +147,10 @@ func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 		s.code.release(hash)
 		return err
 	}
+	if note := archive.OldSDK(s.code.task(hash)); note != "" {
+		s.opts.Logger.Warn("a function's package has an old AWS SDK", "function", d.arn(), "note", note)
+		s.logs.Log(d.Scope, d.Name).Write([]byte(note))
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millstreamdb/millstream/internal/function/archive"
 	"github.com/millstreamdb/millstream/internal/function/http"
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/function/process"
@@ -463,7 +464,9 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 		e.run, e.code = http.New(d.spec(""), s.transport, log, s.opts.Now), ""
 	default:
 		s.code.acquire(d.CodeHash)
-		e.run, e.code = s.host.NewPool(d.spec(s.code.task(d.CodeHash)), s.limitOf(e.f.def.Load()), log), d.CodeHash
+		spec := d.spec(s.code.task(d.CodeHash))
+		spec.Note = archive.OldSDK(spec.CodeDir)
+		e.run, e.code = s.host.NewPool(spec, s.limitOf(e.f.def.Load()), log), d.CodeHash
 	}
 	s.runners[e.run] = struct{}{}
 	return e.run, nil

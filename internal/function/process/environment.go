@@ -291,9 +291,23 @@ func (e *environment) close(status string) {
 		return
 	}
 	e.output.drain()
+	if cmp.Or(status, inv.status) != "" {
+		e.note()
+	}
 	inv.outcome.LogTail = e.output.end(e.endLines(inv, cmp.Or(status, inv.status)), inv.Tail)
 	if inv.Tail {
 		inv.end(inv.outcome)
+	}
+}
+
+// note says what may have made a call fail.
+func (e *environment) note() {
+	switch s := &e.pool.spec; {
+	case s.Note == "":
+	case s.LogJSON:
+		e.output.platform(e.event("millstream.note", levelWarn, `{"message":`+string(runner.AppendJSONString(nil, s.Note))+`}`))
+	default:
+		e.output.platform([]byte(s.Note))
 	}
 }
 
@@ -317,6 +331,7 @@ func (e *environment) timedOut(inv *invocation) {
 	}
 	e.output.drain()
 	e.output.platform(line)
+	e.note()
 	inv.end(runner.Result{
 		Status: runner.Failed, Err: text,
 		Payload: runner.TimeoutPayload(inv.RequestID, e.pool.spec.Timeout),

@@ -37,6 +37,7 @@ type Spec struct {
 	Env      map[string]string // the user's variables
 	LogGroup string
 	LogJSON  bool
+	Note     string // what the log of a call that failed or timed out is to say; may be empty
 	// AppLevel and SystemLevel are the lowest levels that are logged, with LogJSON; empty: INFO.
 	AppLevel, SystemLevel string
 }
