@@ -31,30 +31,49 @@ lint() {
 		"$work/bin/staticcheck" ./... && (cd test/conformance && "$work/bin/staticcheck" ./...)
 }
 
-# races runs all tests but those of test/sdk and test/examples, which have steps of their own,
-# under the race detector. A skipped test is a failed one here.
+# in_process are the packages whose tests need Go, node and python3; those of test/sdk and
+# test/examples have steps of their own.
+in_process() { go list ./... | grep -vE '/test/(sdk|examples)$'; }
+
+# tests runs all of them, each at full length. A skipped test is a failed one here.
+tests() {
+	local out="$work/tests.out"
+	# shellcheck disable=SC2046 # one word a package
+	go test -v $(in_process) >"$out" 2>&1
+	local status=$?
+	summary "$out"
+	[ $status -eq 0 ] || { failures "$out"; return 1; }
+	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
+}
+
+summary() { grep -E '^(ok|FAIL|panic|---? FAIL)' "$1"; }
+failures() { grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|\s*--- PASS)' "$1" | head -n 200; }
+
+# races runs the same tests under the race detector, which makes them ten times slower.
+# With -short those that play many rounds play a tenth of them, and three that the detector
+# has nothing to see in (zip bombs, programs as processes) are left out. Further arguments
+# go to go test.
 #
 # The detector of Go 1.26 itself crashes now and then in a synctest bubble (Go's
 # issue 78156). When that is all that went wrong - no race was reported and no test
 # failed - the packages that it took down are run once more.
 races() {
 	local out="$work/race.out" packages
-	packages="$(go list ./... | grep -vE '/test/(sdk|examples)$')"
+	packages="$(in_process)"
 	# shellcheck disable=SC2086 # one word a package
-	go test -race -v $packages >"$out" 2>&1
+	go test -race -v "$@" $packages >"$out" 2>&1
 	local status=$?
-	grep -E '^(ok|FAIL|panic|---? FAIL)' "$out"
+	summary "$out"
 	if [ $status -ne 0 ] && grep -qE '^SIGSEGV: segmentation violation|ThreadSanitizer: CHECK failed' "$out" &&
 		! grep -qE 'DATA RACE|^ *--- FAIL|^panic: ' "$out"; then
 		echo "the race detector crashed; running what it took down once more"
 		packages="$(awk -F '\t' '$1 == "FAIL" && $2 != "" { print $2 }' "$out" | sort -u)"
 		# shellcheck disable=SC2086
-		go test -race -v $packages >"$out" 2>&1
+		go test -race -v "$@" $packages >"$out" 2>&1
 		status=$?
-		grep -E '^(ok|FAIL|panic|---? FAIL)' "$out"
+		summary "$out"
 	fi
-	[ $status -eq 0 ] || { grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|\s*--- PASS)' "$out" | head -n 200; return 1; }
-	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
+	[ $status -eq 0 ] || { failures "$out"; return 1; }
 }
 
 # planted switches each bug on that is kept in test/planted; its detector must fire.

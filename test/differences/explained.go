@@ -210,7 +210,7 @@ var classes = []class{
 	},
 	texts("values of expressions", "1.35, C.4", "empty set: P/U/D, anywhere incl. EAV; no VIA; `ExpressionAttributeValues contains invalid value: <value error> for key :x` (of an empty value: not on record)",
 		"^Provided list of item keys contains duplicates", "Expression: ",
-		"^One or more parameter values were invalid: Type mismatch for Index Key", "secondary index key is not supported", // 4.02
+		"^One or more parameter values were invalid: Type mismatch for Index Key", "secondary index key is not supported|Type mismatch for Index Key", // of several (4.02)
 		"secondary index key is not supported|Type mismatch for Index Key", "^Provided list of item keys contains duplicates",
 		"^1 validation error detected: One or more parameter values were invalid: (An|Binary)", "contains invalid value: One or more parameter values were invalid: (An|Binary)",
 		"contains invalid value: Supplied AttributeValue", "^Supplied AttributeValue",

@@ -4,6 +4,6 @@
 //
 // EXAMPLES_NODE_PATH names a node_modules folder and EXAMPLES_PYTHON a python with what
 // the applications need; further variables, named in the tests, say where servers are. What
-// is absent skips a test with the reason, unless EXAMPLES_REQUIRE=1. The
-// steps "applications" of .ci/run, .ci/tools and .ci/long install it all.
+// is absent skips a test with the reason, unless EXAMPLES_REQUIRE=1. The steps
+// "applications" of .ci/run, .ci/tools and .ci/long install it.
 package examples
