@@ -109,18 +109,18 @@ func (d *driver) start() {
 	}
 }
 
-// take returns the events that wait. When there are none the driver is at rest.
-func (d *driver) take(events []lane.Event) []lane.Event {
+// take returns the events that wait, in place of those that have been handled, whose room is used
+// again. When there are none the driver is at rest.
+func (d *driver) take(handled []lane.Event) []lane.Event {
 	d.qmu.Lock()
-	defer d.qmu.Unlock()
-	events = append(events, d.queue...)
-	clear(d.queue)
-	d.queue = d.queue[:0]
+	events := d.queue
+	d.queue = handled[:0]
 	if d.woken {
 		events = append(events, d.seen)
 		d.woken = false
 	}
 	d.atWork = len(events) > 0
+	d.qmu.Unlock()
 	return events
 }
 

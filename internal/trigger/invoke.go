@@ -15,36 +15,41 @@ func (m *running) invoke(a lane.Invoke, epoch uint64, ended func(lane.Event)) {
 	}
 	m.e.calls.Add(1)
 	m.e.pace.called(m.e.clock.instant().Mono)
-	started := m.e.spawn(func() {
-		if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(epoch) }) {
-			m.leave()
-			m.e.callEnded()
-			ended(lane.InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn"}})
-			return
-		}
-		began := time.Now()
-		res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, a.Payload(m.stream))
-		m.gate.leave()
-		m.leave()
-		if m.e.ctx.Err() != nil && res.Outcome != Succeeded {
-			// The engine cancelled the call: that is no failure of the function.
-			res = Result{Outcome: NotDelivered, Error: "cancelled at shutdown"}
-		}
-		m.invoked(a, began, res)
-		m.e.callEnded()
-		ended(lane.InvocationDone{Batch: a.Batch, Result: res})
-	})
+	started := m.e.spawn(func() { ended(m.call(&a, epoch)) })
 	if !started {
 		m.leave()
 		m.e.callEnded()
 	}
 }
 
+// call makes one call of the function when its turn has come. What it needs of the stack is free again
+// when the machine goes on with its end, in the same goroutine: a stack that has to grow costs more
+// than all else here.
+//
+//go:noinline
+func (m *running) call(a *lane.Invoke, epoch uint64) lane.Event {
+	defer m.e.callEnded()
+	if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(epoch) }) {
+		m.leave()
+		return lane.InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn"}}
+	}
+	began := time.Now()
+	res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, a.Payload(m.stream))
+	m.gate.leave()
+	m.leave()
+	if m.e.ctx.Err() != nil && res.Outcome != Succeeded {
+		// The engine cancelled the call: that is no failure of the function.
+		res = Result{Outcome: NotDelivered, Error: "cancelled at shutdown"}
+	}
+	m.invoked(a, began, &res)
+	return lane.InvocationDone{Batch: a.Batch, Result: res}
+}
+
 // invoked tells people, and whoever observes, of an invocation that has ended.
-func (m *running) invoked(a lane.Invoke, began time.Time, res Result) {
+func (m *running) invoked(a *lane.Invoke, began time.Time, res *Result) {
 	if observe := m.e.opts.Observe; observe != nil {
 		observe(Invocation{
-			UUID: m.uuid, FunctionARN: a.FunctionARN, Records: len(a.Records), Newest: newest(&a), Attempt: a.Attempt,
+			UUID: m.uuid, FunctionARN: a.FunctionARN, Records: len(a.Records), Newest: newest(a), Attempt: a.Attempt,
 			Started: began, Took: time.Since(began), Outcome: res.Outcome,
 		})
 	}

@@ -22,11 +22,17 @@ type verdict struct {
 	err      string // why not all is done
 }
 
-// judge reads the answer to n records, whose numbers seq tells (reference event-source-mapping §6.1).
+// sent are the records of a call, in the order of their numbers.
+type sent interface {
+	count() int
+	seq(i int) seqnum.Num // of the record i, from 0
+}
+
+// judge reads the answer to records (reference event-source-mapping §6.1).
 // report: ReportBatchItemFailures is on. windowed: the answer is to carry a window's state.
 // exact: it may carry writes. When none of them holds, the answer is not looked at.
-func judge(n int, seq func(int) seqnum.Num, answer []byte, report, windowed, exact bool) verdict {
-	v := verdict{done: n}
+func judge(records sent, answer []byte, report, windowed, exact bool) verdict {
+	v := verdict{done: records.count()}
 	if !report && !windowed && !exact {
 		return v
 	}
@@ -72,7 +78,7 @@ func judge(n int, seq func(int) seqnum.Num, answer []byte, report, windowed, exa
 		if err := json.Unmarshal(it["itemIdentifier"], &id); err != nil || id == nil {
 			return verdict{err: "batchItemFailures of the answer has an item without a text as itemIdentifier"}
 		}
-		i, ok := indexOf(n, seq, *id)
+		i, ok := indexOf(records, *id)
 		if !ok {
 			return verdict{err: "batchItemFailures of the answer names " + clip(*id) + ", which is no sequence number of the batch"}
 		}
@@ -80,7 +86,7 @@ func judge(n int, seq func(int) seqnum.Num, answer []byte, report, windowed, exa
 		v.done = min(v.done, i)
 	}
 	v.named = len(failed)
-	v.err = "the function reported " + seq(v.done).String() + " as failed"
+	v.err = "the function reported " + records.seq(v.done).String() + " as failed"
 	return v
 }
 
@@ -97,13 +103,14 @@ func writesOf(member []byte) []byte {
 }
 
 // indexOf finds the record with a sequence number.
-func indexOf(n int, seq func(int) seqnum.Num, text string) (int, bool) {
+func indexOf(records sent, text string) (int, bool) {
 	want, err := seqnum.Parse(text)
 	if err != nil {
 		return 0, false
 	}
-	i := sort.Search(n, func(i int) bool { return !seq(i).Less(want) })
-	return i, i < n && seq(i) == want
+	n := records.count()
+	i := sort.Search(n, func(i int) bool { return !records.seq(i).Less(want) })
+	return i, i < n && records.seq(i) == want
 }
 
 // clip bounds what of an answer goes to the log.

@@ -134,7 +134,7 @@ func (s *asideStep) invocationDone(ev InvocationDone) {
 		s.requeue(h)
 		return
 	}
-	v, reached := s.p.answered(&s.counters, r, n, func(i int) seqnum.Num { return c.rows[i].Seq }, false)
+	v, reached := s.p.answered(&s.counters, r, c, false)
 	if !reached {
 		s.putOff(h, r.Error, maxThrottleBackoff, r.RetryAfter)
 		return
@@ -154,6 +154,9 @@ func (s *asideStep) invocationDone(ev InvocationDone) {
 	}
 	s.judged(c, v, r)
 }
+
+func (c *asideCall) count() int           { return len(c.rows) }
+func (c *asideCall) seq(i int) seqnum.Num { return c.rows[i].Seq }
 
 func (s *asideStep) transactDone(ev TransactDone) {
 	c := s.end(ev.Batch, transacting)

@@ -3,8 +3,6 @@ package lane
 import (
 	"cmp"
 	"time"
-
-	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
 // trouble is a run of failures: what fails, since when, and when it is tried again.
@@ -43,10 +41,11 @@ func (p *Params) tooOld(now Instant, ms int64) bool {
 	return p.MaxAge >= 0 && !now.NoAgeing && now.Wall-ms > p.MaxAge.Milliseconds()
 }
 
-// answered reads the end of an invocation of n records, whose numbers seq tells, and counts it. reached is false
+// answered reads the end of an invocation of records, and counts it. reached is false
 // when the call has not reached the function: then there is no verdict, and no attempt is used.
 // windowed: the answer is to carry a window's state.
-func (p *Params) answered(c *Counters, r Result, n int, seq func(int) seqnum.Num, windowed bool) (v verdict, reached bool) {
+func (p *Params) answered(c *Counters, r Result, records sent, windowed bool) (v verdict, reached bool) {
+	n := records.count()
 	if r.Outcome == NotDelivered {
 		c.NotDelivered++
 		c.FailedInvoke += uint64(n)
@@ -55,7 +54,7 @@ func (p *Params) answered(c *Counters, r Result, n int, seq func(int) seqnum.Num
 	c.Invocations++
 	c.Invoked += uint64(n)
 	if r.Outcome == Succeeded {
-		return judge(n, seq, r.Payload, p.ReportFailures, windowed, p.ExactlyOnce), true
+		return judge(records, r.Payload, p.ReportFailures, windowed, p.ExactlyOnce), true
 	}
 	c.Errors++
 	return verdict{err: cmp.Or(r.Error, "the function failed")}, true

@@ -21,7 +21,7 @@ func (s *step) invocationDone(ev InvocationDone) {
 	b, r := s.batches[i], ev.Result
 	b.inFlight = false
 	b.requestID, b.version, b.unhandled = r.RequestID, r.Version, r.Outcome == FunctionError
-	v, reached := s.p.answered(&s.counters, r, len(b.entries), b.seq, b.window != nil && !b.closing)
+	v, reached := s.p.answered(&s.counters, r, b, b.window != nil && !b.closing)
 	if !reached {
 		s.backOff(b, r.Error, maxThrottleBackoff, r.RetryAfter)
 		return
@@ -97,8 +97,8 @@ func (s *step) bisect(b *batch) {
 	b.fails = fails
 }
 
-// seq is the number of the nth record that is sent.
-func (b *batch) seq(n int) seqnum.Num { return b.entries[n].seq }
+func (b *batch) count() int           { return len(b.entries) }
+func (b *batch) seq(i int) seqnum.Num { return b.entries[i].seq }
 
 // backOff puts the batch's next attempt off.
 func (s *step) backOff(b *batch, why string, limit, retryAfter time.Duration) {
