@@ -536,6 +536,7 @@ type harness struct {
 	opts    Options
 	*Engine
 	stop func()
+	made func() // called, if set, with each engine that is to begin
 }
 
 func newHarness(t testing.TB, tables ...string) *harness {
@@ -552,6 +553,9 @@ func (h *harness) start() {
 		h.t.Fatal(err)
 	}
 	h.Engine = e
+	if h.made != nil {
+		h.made()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
