@@ -58,18 +58,19 @@ type Options struct {
 // App is a running Millstream. Its methods may be called by many goroutines at once; they are described in the public
 // package.
 type App struct {
-	opts      Options
-	scope     schema.Scope
-	started   time.Time
-	clock     *worker.Clock
-	realNow   func() time.Time
-	store     *store.Store
-	streams   *stream.Streams
-	tables    *table.DB
-	functions *function.Service
-	backend   *local.Backend
-	activity  activity.Hub
-	gateway   *gateway.Service
+	opts        Options
+	scope       schema.Scope
+	started     time.Time
+	descriptors descriptors
+	clock       *worker.Clock
+	realNow     func() time.Time
+	store       *store.Store
+	streams     *stream.Streams
+	tables      *table.DB
+	functions   *function.Service
+	backend     *local.Backend
+	activity    activity.Hub
+	gateway     *gateway.Service
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
 	engine       *trigger.Engine
@@ -143,7 +144,8 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		}
 	}()
 
-	so := store.Options{Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
+	s.descriptors = openDescriptors()
+	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
 	if o.Dir == "" {
 		so.FS, so.Dir = fs, "data"
 		if so.FS == nil {

@@ -45,6 +45,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	return server.New(server.Config{
 		DynamoDB: s.activity.Door(protocol, s.functions.Running), Lambda: s.activity.Door(functions, s.functions.Running), Front: s.activity.Front(s.gateway),
 		Admin:        own,
+		Limits:       server.Limits{Connections: s.descriptors.connections},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {

@@ -13,7 +13,8 @@ import (
 // Limits bound what callers can make the server hold at once. Zero fields take
 // the default.
 type Limits struct {
-	// Connections open at once; more wait in the kernel's queue. Default 8192.
+	// Connections open at once, of each listener; more wait in the kernel's queue. Default
+	// MaxConnections.
 	Connections int
 	// Requests under way at once over all protocols; more are throttled.
 	// Default 4096.
@@ -37,6 +38,10 @@ type Limits struct {
 	Grace time.Duration
 }
 
+// MaxConnections is how many connections a listener serves at once where nothing else
+// bounds it.
+const MaxConnections = 8192
+
 const (
 	// SmallBody is the size up to which bodies are not counted: the bound on
 	// requests bounds them.
@@ -57,7 +62,7 @@ const (
 
 func (l Limits) withDefaults() Limits {
 	if l.Connections == 0 {
-		l.Connections = 8192
+		l.Connections = MaxConnections
 	}
 	if l.Requests == 0 {
 		l.Requests = 4096

@@ -37,7 +37,9 @@ type Options struct {
 	Dir        string // made, with its parents, when absent
 	Durability Durability
 	Logger     *slog.Logger // nil: silent
-	CacheBytes int64        // cap of the block cache, filled by use; 0 means 64 MiB
+	// MaxOpenFiles is how many tables are kept open; 0: the engine's default, 1,000.
+	MaxOpenFiles int
+	CacheBytes   int64 // cap of the block cache, filled by use; 0 means 64 MiB
 	// SyncInterval is the longest that Periodic leaves a commit unsynced; 0
 	// means 100 ms.
 	SyncInterval time.Duration
@@ -74,7 +76,8 @@ func engineOptions(o *Options, dir string, logger engineLog, events *pebble.Even
 		FormatMajorVersion: formatVersion,
 		// The engine takes the memtables out of the cache's room: with a cache as
 		// large as both of them nothing at all is cached.
-		CacheSize: o.CacheBytes + memTables*memTableSize,
+		MaxOpenFiles: o.MaxOpenFiles,
+		CacheSize:    o.CacheBytes + memTables*memTableSize,
 
 		// Rotating a memtable syncs the old log under the commit lock, so few and
 		// large ones; but a restart after a kill replays both of them, so not
