@@ -136,7 +136,7 @@ func CheckAll(level Level, tags map[string]string) *Fault {
 	return nil
 }
 
-// Rows are the lines of the README's table, without its head.
+// Rows are the lines of docs/settings.md's table, without its head.
 func Rows() []string {
 	var rows []string
 	for _, s := range settings {

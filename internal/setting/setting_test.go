@@ -58,9 +58,9 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// The table in the README is the list of settings.
-func TestTableInREADME(t *testing.T) {
-	page, err := os.ReadFile("../../README.md")
+// The table of docs/settings.md is the list of settings.
+func TestSettingsPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +71,6 @@ func TestTableInREADME(t *testing.T) {
 		}
 	}
 	if !slices.Equal(rows, Rows()) {
-		t.Errorf("README.md does not have these rows:\n%s", strings.Join(Rows(), "\n"))
+		t.Errorf("docs/settings.md does not have these rows:\n%s", strings.Join(Rows(), "\n"))
 	}
 }
