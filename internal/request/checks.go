@@ -154,9 +154,12 @@ func emptyTable(c *checking) {
 // ARN. Of a name that is short and malformed they tell the length, or both.
 func tableLength(c *checking) {
 	c.table(func(v *violations, name string) {
+		if isName(name) && len(name) >= 3 && len(name) <= 255 {
+			return
+		}
 		if n := characters(name); n < 3 || n > 255 {
 			v.text(name, 3, 255, "tableName")
-		} else if !isName(name) {
+		} else {
 			v.add(name, "tableName", namePattern)
 		}
 	})

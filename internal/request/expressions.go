@@ -134,21 +134,22 @@ func (m *members) parse(l layer) (p parsed, failure *awserr.Error) {
 // emptyExpression finds the first empty expression: the current layer tells it before
 // anything of the others.
 func (m *members) emptyExpression() *awserr.Error {
-	for _, x := range []struct {
-		member member
-		text   string
-	}{
-		{mConditionExpression, m.condition},
-		{mUpdateExpression, m.update},
-		{mKeyConditionExpression, m.keyCondition},
-		{mFilterExpression, m.filter},
-		{mProjectionExpression, m.projection},
-	} {
-		if m.given(x.member) && x.text == "" {
-			return awserr.Expression(x.member.String()).Empty()
-		}
+	var empty awserr.Expression
+	switch {
+	case m.given(mConditionExpression) && m.condition == "":
+		empty = awserr.ConditionExpression
+	case m.given(mUpdateExpression) && m.update == "":
+		empty = awserr.UpdateExpression
+	case m.given(mKeyConditionExpression) && m.keyCondition == "":
+		empty = awserr.KeyConditionExpression
+	case m.given(mFilterExpression) && m.filter == "":
+		empty = awserr.FilterExpression
+	case m.given(mProjectionExpression) && m.projection == "":
+		empty = awserr.ProjectionExpression
+	default:
+		return nil
 	}
-	return nil
+	return empty.Empty()
 }
 
 // givenNames and givenValues return the maps of placeholders, nil when the last

@@ -58,12 +58,17 @@ func (m member) String() string { return memberNames[bits.TrailingZeros32(uint32
 
 // membersByLength has the members by the length of their names, which leaves few to
 // compare: this is faster than a map.
-var membersByLength = func() (byLength [longestMember + 1][]member) {
+var membersByLength = func() (byLength [longestMember + 1][]namedMember) {
 	for i, name := range memberNames {
-		byLength[len(name)] = append(byLength[len(name)], 1<<i)
+		byLength[len(name)] = append(byLength[len(name)], namedMember{name, 1 << i})
 	}
 	return byLength
 }()
+
+type namedMember struct {
+	name string
+	id   member
+}
 
 const longestMember = len("ReturnValuesOnConditionCheckFailure")
 
@@ -72,9 +77,9 @@ func memberNamed(name []byte) member {
 	if len(name) > longestMember {
 		return 0
 	}
-	for _, id := range membersByLength[len(name)] {
-		if id.String() == string(name) {
-			return id
+	for _, m := range membersByLength[len(name)] {
+		if m.name == string(name) {
+			return m.id
 		}
 	}
 	return 0
@@ -209,8 +214,11 @@ func (m *members) readKeys(r *item.Reader) error {
 	})
 }
 
+// fewPlaceholders is room for those of most requests.
+const fewPlaceholders = 2
+
 func (m *members) readNames(r *item.Reader) error {
-	m.names = []expr.Name{}
+	m.names = make([]expr.Name, 0, fewPlaceholders)
 	return r.Map("java.lang.String", func(name []byte) error {
 		entry := expr.Name{Key: string(name)}
 		var err error
@@ -225,7 +233,7 @@ func (m *members) readNames(r *item.Reader) error {
 }
 
 func (m *members) readValues(r *item.Reader) error {
-	m.values, m.badValue = []item.Entry{}, nil
+	m.values, m.badValue = make([]item.Entry, 0, fewPlaceholders), nil
 	return r.Map("AttributeValue", func(name []byte) error {
 		key := string(name)
 		value, invalid, err := r.Value()

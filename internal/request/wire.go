@@ -23,10 +23,14 @@ func decode(body []byte, field func(r *item.Reader, name []byte) error) error {
 // layer could not read the body (see item.Reader.Strange).
 func decodeFor(l layer, body []byte, field func(r *item.Reader, name []byte) error) (strange bool, err error) {
 	r := readers.Get().(*item.Reader)
-	defer func() {
-		r.Reset(nil)
-		readers.Put(r)
-	}()
+	strange, err = decodeWith(r, l, body, field)
+	readers.Put(r)
+	return strange, err
+}
+
+// decodeWith is decodeFor with a reader, which it leaves without the body.
+func decodeWith(r *item.Reader, l layer, body []byte, field func(r *item.Reader, name []byte) error) (strange bool, err error) {
+	defer r.Reset(nil)
 	r.Reset(body)
 	r.SetLayer(l.texts)
 	if r.Kind() != item.KindObject {

@@ -17,7 +17,8 @@ const codedFrom = 4 << 10
 
 func (p *Protocol) write(w http.ResponseWriter, contentType string, status int, body []byte) {
 	// One array backs the values of all headers.
-	values := [...]string{"Server", p.options.RequestID(), strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10), strconv.Itoa(len(body)), contentType}
+	sum := strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10)
+	values := [...]string{"Server", p.options.RequestID(), sum, strconv.Itoa(len(body)), contentType}
 	h := w.Header()
 	h["Server"] = values[0:1:1]
 	h["X-Amzn-Requestid"] = values[1:2:2]
