@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -41,14 +42,34 @@ const (
 // with the process at the latest.
 func lockFolder(f vfs.FS, dir string) (io.Closer, error) {
 	if err := makeFolder(f, dir); err != nil {
-		return nil, fmt.Errorf("store: make the data folder %s: %w", dir, err)
+		return nil, cannotUse(dir, err)
 	}
 	lock, err := f.Lock(f.PathJoin(dir, lockFile))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s is open in another process; stop that one, or give this one another folder with --data (%w)",
-			ErrLocked, dir, err)
+		return nil, cannotUse(dir, err)
 	}
 	return lock, nil
+}
+
+// cannotUse says why the data folder cannot be made or locked, and what to do. A lock
+// that is held is told by the call that locks an open file; all else is told of a path.
+func cannotUse(dir string, err error) error {
+	var path *fs.PathError
+	switch {
+	case !errors.As(err, &path):
+		return fmt.Errorf("%w: %s is open in another process; stop that one, or give this one another folder with --data (%w)",
+			ErrLocked, dir, err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("store: the data folder %s is on a file system that is mounted read-only: mount it for writing "+
+			"(Linux does this to a disk that fails: look at dmesg), or name another folder with --data (%w)", dir, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("store: no permission to write to the data folder %s: it must belong to the user that runs the server (%w)", dir, err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("store: the data folder %s is, or lies below, a file: name a folder with --data (%w)", dir, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: no space is left on the disk of the data folder %s (%w)", ErrDiskFull, dir, err)
+	}
+	return fmt.Errorf("store: open the data folder %s: %w", dir, err)
 }
 
 // makeFolder makes dir and its parents, each durable in the one above it.

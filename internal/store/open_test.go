@@ -2,8 +2,12 @@ package store_test
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -105,6 +109,42 @@ func TestSecondOpenNamesTheCure(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	t.Log(err)
+}
+
+// noLock fails to lock.
+type noLock struct {
+	vfs.FS
+	err error
+}
+
+func (f noLock) Lock(string) (io.Closer, error) { return nil, f.err }
+
+// Only a lock that is held is called in use; all else says what it is.
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	on := func(op string, err error) error { return &fs.PathError{Op: op, Path: "data/LOCK", Err: err} }
+	for _, c := range []struct {
+		err    error
+		locked bool
+		want   string
+	}{
+		{syscall.EAGAIN, true, "open in another process"},
+		{on("open", syscall.EACCES), false, "no permission"},
+		{on("chmod", syscall.EPERM), false, "no permission"},
+		{on("open", syscall.EROFS), false, "mounted read-only"},
+		{on("open", syscall.ENOSPC), false, "no space is left"},
+		{on("open", syscall.ENOTDIR), false, "a file"},
+		{on("open", syscall.EIO), false, "input/output error"},
+	} {
+		_, err := store.Open(store.Options{FS: noLock{vfs.NewMem(), c.err}, Dir: "data"})
+		if err == nil || errors.Is(err, store.ErrLocked) != c.locked || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v", c.err, err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, "")
+	if _, err := store.Open(store.Options{Dir: filepath.Join(file, "data")}); err == nil || !strings.Contains(err.Error(), "a file") {
+		t.Error(err)
+	}
 }
 
 func TestRefusesFoldersItDoesNotKnow(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +21,10 @@ var ErrDiskFull = errors.New("store: disk space is under the reserve")
 // writer that comes by then. An idle store asks nothing.
 const (
 	spaceCheckEvery   = time.Second
-	spaceCheckBytes   = 16 << 20
+	spaceCheckBytes   = 4 << 20
 	defaultReserve    = 256 << 20
-	defaultReservePer = 20 // of a small disk, a part in so many is enough
+	defaultReservePer = 20       // of a small disk, a part in so many is enough
+	leastReserve      = 64 << 20 // but not less than a flush and a new log take, and what is written between two looks
 )
 
 type space struct {
@@ -63,6 +65,38 @@ func (s *Store) Admit() error {
 	return nil
 }
 
+// startNeeds is what an open writes beside the contents of the log: lists of files, a new log.
+const startNeeds = 16 << 20
+
+// roomToStart refuses an open for which the disk has no room. The engine flushes what
+// the log holds before it serves, and would try that for ever.
+func (d *space) roomToStart(db string) error {
+	usage, err := d.fs.GetDiskUsage(d.dir)
+	if err != nil {
+		return nil // see measure
+	}
+	names, err := d.fs.List(db)
+	if err != nil {
+		return fmt.Errorf("store: list %s: %w", db, err)
+	}
+	need := uint64(startNeeds)
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		info, err := d.fs.Stat(d.fs.PathJoin(db, name))
+		if err != nil {
+			return fmt.Errorf("store: look at %s: %w", name, err)
+		}
+		need += uint64(info.Size())
+	}
+	if usage.AvailBytes < need {
+		return fmt.Errorf("%w: the disk of %s has %d MB free, and a start takes %d MB, for what is in the log; free some space and start again",
+			ErrDiskFull, d.dir, usage.AvailBytes>>20, need>>20)
+	}
+	return nil
+}
+
 func (d *space) measure() {
 	d.spent.Store(0)
 	usage, err := d.fs.GetDiskUsage(d.dir)
@@ -76,7 +110,7 @@ func (d *space) measure() {
 	}
 	reserve := d.reserve
 	if reserve == 0 {
-		reserve = min(defaultReserve, usage.TotalBytes/defaultReservePer)
+		reserve = min(defaultReserve, max(leastReserve, usage.TotalBytes/defaultReservePer))
 	}
 	was := d.full.Load()
 	if usage.AvailBytes >= reserve {

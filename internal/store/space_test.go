@@ -36,7 +36,7 @@ func TestAdmitKeepsTheReserve(t *testing.T) {
 
 		// Much written is a reason to ask before the second is over.
 		free(0)
-		put(t, s, "k", string(make([]byte, 17<<20)))
+		put(t, s, "k", string(make([]byte, 5<<20)))
 		admitted(false)
 	})
 }
@@ -47,7 +47,8 @@ func TestDefaultReserveFitsSmallDisks(t *testing.T) {
 		want         bool
 	}{
 		{1 << 40, 256 << 20, true}, {1 << 40, 256<<20 - 1, false},
-		{1 << 30, 60 << 20, true}, {1 << 30, 50 << 20, false},
+		{2 << 30, 103 << 20, true}, {2 << 30, 102 << 20, false},
+		{1 << 30, 64 << 20, true}, {1 << 30, 63 << 20, false},
 	} {
 		mem := vfs.NewMem()
 		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.avail, TotalBytes: c.total})
@@ -85,4 +86,20 @@ func TestPeriodicSyncsWithinItsInterval(t *testing.T) {
 			before = synced()
 		}
 	})
+}
+
+// A start that has no room to write what the log holds ends at once, and says how much
+// it takes; with room, all is there.
+func TestStartOnAFullDisk(t *testing.T) {
+	disk := killed(t, 1, 20_000, 100)
+	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 16 << 20, TotalBytes: 1 << 30})
+	if _, err := store.Open(store.Options{FS: disk.FS(), Dir: damagedDir}); !errors.Is(err, store.ErrDiskFull) {
+		t.Fatal(err)
+	} else {
+		t.Log(err)
+	}
+	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 64 << 20, TotalBytes: 1 << 30})
+	if verdict, err := judge(t, disk, 20_000, 100, ""); verdict != "whole" {
+		t.Fatal(verdict, err)
+	}
 }
