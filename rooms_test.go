@@ -87,6 +87,7 @@ var rooms = map[string][]string{
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
 	},
+	"internal/api/logs":   {"internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger", "internal/trigger/mapping"},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/awserr", "internal/backend/local", "internal/function", "internal/function/logs",
@@ -108,7 +109,7 @@ var rooms = map[string][]string{
 
 	// the wiring
 	"internal/app": {
-		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda",
+		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/streams", "internal/api/sts", "internal/awserr", "internal/backend/local", "internal/destination", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/worker",

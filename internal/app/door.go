@@ -9,6 +9,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
 	"github.com/millstreamdb/millstream/internal/api/lambda"
+	"github.com/millstreamdb/millstream/internal/api/logs"
 	"github.com/millstreamdb/millstream/internal/api/streams"
 	"github.com/millstreamdb/millstream/internal/api/sts"
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -41,11 +42,13 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		},
 		Logger: s.opts.Logger,
 	}))
+	functionLogs := logs.New(s.functions, logs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})
 	var once sync.Once
 	return server.New(server.Config{
 		DynamoDB: s.activity.Door(protocol, s.functions.Running), Lambda: s.activity.Door(functions, s.functions.Running), Front: s.activity.Front(s.gateway),
 		Admin:        own,
 		Limits:       server.Limits{Connections: s.descriptors.connections},
+		Services:     map[string]http.Handler{"logs": functionLogs},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {

@@ -24,6 +24,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
+	apilambda "github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/api/streams"
 )
 
@@ -73,6 +74,12 @@ func TestOperationsPage(t *testing.T) {
 		return "unknown"
 	})
 	section(&page, "Lambda", operationsOf(reflect.TypeFor[*lambda.Client]()), func(name string) string {
+		if why, answered := apilambda.Reason(name); why != "" {
+			if answered {
+				return "answered: " + why
+			}
+			return "refused: " + why
+		}
 		if knownToLambda(t, s, name) {
 			return "implemented"
 		}

@@ -153,3 +153,17 @@ func NoEventConfig(arn string) *Error {
 
 // NoAlias is the answer for an alias that is not there.
 func NoAlias(arn string) *Error { return LambdaNotFound("Cannot find alias arn: " + arn) }
+
+// PolicyRevisionMismatch is the answer to a change of a policy whose RevisionId is not the
+// latest.
+func PolicyRevisionMismatch() *Error {
+	return &Error{Code: "PreconditionFailedException", Message: "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id", Status: http.StatusPreconditionFailed}
+}
+
+// NoProvisioned is the answer for a version or alias without provisioned concurrency.
+func NoProvisioned() *Error {
+	return &Error{Code: "ProvisionedConcurrencyConfigNotFoundException", Message: "No Provisioned Concurrency Config found for this function", Status: http.StatusNotFound}
+}
+
+// NotThere is the answer for things of many kinds that are not there.
+func NotThere() *Error { return LambdaNotFound("The resource you requested does not exist.") }

@@ -39,8 +39,12 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 	if err := s.takeCode(d, &r.Code); err != nil {
 		return Configuration{}, err
 	}
-	if err := s.create(d); err != nil {
+	if d.Layers, err = s.useLayers(d); err != nil {
 		s.code.release(d.CodeHash)
+		return Configuration{}, err
+	}
+	if err := s.create(d); err != nil {
+		s.code.releaseAll(d.hashes())
 		return Configuration{}, err
 	}
 	s.changed(scope, d.Name)
@@ -359,6 +363,7 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	if err := unqualified(name); err != nil {
 		return Configuration{}, err
 	}
+	var old, taken []usedLayer // what is replaced, and what takes its place
 	d, err := s.update(scope, name, func(d *definition) error {
 		if err := checkRevision(d, r.RevisionID); err != nil {
 			return err
@@ -374,12 +379,22 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 				return err
 			}
 		}
+		if r.Layers != nil {
+			old = d.Layers
+			var err error
+			if d.Layers, err = s.useLayers(d); err != nil {
+				return err
+			}
+			taken = d.Layers
+		}
 		s.touch(d)
 		return nil
 	})
 	if err != nil {
+		s.releaseLayers(taken)
 		return Configuration{}, err
 	}
+	s.releaseLayers(old)
 	s.changed(scope, d.Name)
 	return d.configuration(false), nil
 }
@@ -425,7 +440,7 @@ func (s *Service) deleteFunction(f *live) error {
 	}
 	s.forget(f)
 	for _, d := range all {
-		s.code.release(d.CodeHash)
+		s.code.releaseAll(d.hashes())
 	}
 	return nil
 }

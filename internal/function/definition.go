@@ -32,6 +32,7 @@ type definition struct {
 	ImageURI     string                     `json:"imageUri,omitempty"`
 	CodeHash     string                     `json:"codeHash,omitempty"` // of the zip, hexadecimal
 	CodeSize     int64                      `json:"codeSize,omitempty"`
+	Layers       []usedLayer                `json:"layers,omitempty"`
 	Revision     string                     `json:"revision"`
 	Modified     time.Time                  `json:"modified"`
 	// Runs changes with whatever a running process would have to be started anew for.
@@ -53,10 +54,10 @@ func (d *definition) version() string {
 
 func (d *definition) qualifiedARN() string { return d.arn() + ":" + d.version() }
 
-func (d *definition) spec(codeDir string) runner.Spec {
+func (d *definition) spec(codeDir string, layers ...string) runner.Spec {
 	return runner.Spec{
 		Scope: d.Scope, Name: d.Name, ARN: d.arn(), Version: d.version(), Revision: d.Revision,
-		Handler: d.Handler, Runtime: d.Runtime, URL: d.ImageURI, CodeDir: codeDir,
+		Handler: d.Handler, Runtime: d.Runtime, URL: d.ImageURI, CodeDir: codeDir, Layers: layers,
 		Timeout: time.Duration(d.Timeout) * time.Second, MemoryMB: d.MemorySize,
 		Env: d.Env, LogGroup: d.Logging.LogGroup, LogJSON: d.Logging.LogFormat == "JSON",
 		AppLevel: d.Logging.ApplicationLogLevel, SystemLevel: d.Logging.SystemLogLevel,
@@ -66,13 +67,16 @@ func (d *definition) spec(codeDir string) runner.Spec {
 // shared is what all versions of a function have in common. It stands in $LATEST's
 // definition; those of published versions have none of it.
 type shared struct {
-	Tags        map[string]string      `json:"tags,omitempty"`
-	Reserved    *int                   `json:"reserved,omitempty"`    // concurrency; nil: none reserved
-	LastVersion int                    `json:"lastVersion,omitempty"` // the number of the newest version that was ever published
-	Aliases     map[string]alias       `json:"aliases,omitempty"`
-	URL         *urlConfig             `json:"url,omitempty"`
-	URLs        map[string]*urlConfig  `json:"urls,omitempty"`   // by alias
-	Events      map[string]EventConfig `json:"events,omitempty"` // how Event invocations are tried again, by qualifier
+	Tags          map[string]string      `json:"tags,omitempty"`
+	Reserved      *int                   `json:"reserved,omitempty"`    // concurrency; nil: none reserved
+	LastVersion   int                    `json:"lastVersion,omitempty"` // the number of the newest version that was ever published
+	Aliases       map[string]alias       `json:"aliases,omitempty"`
+	URL           *urlConfig             `json:"url,omitempty"`
+	URLs          map[string]*urlConfig  `json:"urls,omitempty"`        // by alias
+	Events        map[string]EventConfig `json:"events,omitempty"`      // how Event invocations are tried again, by qualifier
+	Policies      map[string][]statement `json:"policies,omitempty"`    // by qualifier
+	Provisioned   map[string]provisioned `json:"provisioned,omitempty"` // by qualifier
+	RecursiveLoop string                 `json:"recursiveLoop,omitempty"`
 }
 
 // Configuration is AWS's FunctionConfiguration.
@@ -162,11 +166,8 @@ func (d *definition) configuration(listed bool) Configuration {
 			c.Environment.Variables = map[string]string{}
 		}
 	}
-	var layers []string
-	if json.Unmarshal(d.Kept["Layers"], &layers) == nil {
-		for _, arn := range layers {
-			c.Layers = append(c.Layers, Layer{Arn: arn})
-		}
+	for _, u := range d.Layers {
+		c.Layers = append(c.Layers, Layer{Arn: u.ARN, CodeSize: u.Size})
 	}
 	if image := d.Kept["ImageConfig"]; image != nil {
 		c.ImageConfigResponse = &ImageConfig{image}

@@ -3,6 +3,7 @@ package function
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -37,17 +38,6 @@ func (d *definition) encode() ([]byte, error) {
 	return append([]byte{rowVersion}, body...), nil
 }
 
-func decode(value []byte) (*definition, error) {
-	if len(value) == 0 || value[0] != rowVersion {
-		return nil, fmt.Errorf("function: a definition has an unknown format: it was written by a newer release")
-	}
-	d := &definition{}
-	if err := json.Unmarshal(value[1:], d); err != nil {
-		return nil, fmt.Errorf("function: decode a definition: %w", err)
-	}
-	return d, nil
-}
-
 // rows is the table of definitions on disk. A nil store keeps nothing.
 type rows struct{ store *store.Store }
 
@@ -77,30 +67,88 @@ func (r rows) replace(gone []*definition, defs ...*definition) error {
 	return r.store.Write(b)
 }
 
+// all returns all definitions, each function's before those of its versions.
 func (r rows) all() (defs []*definition, err error) {
+	err = r.each(store.SpaceFunction, func(value []byte) error {
+		d := &definition{}
+		if err := json.Unmarshal(value, d); err != nil {
+			return fmt.Errorf("function: decode a definition: %w", err)
+		}
+		defs = append(defs, d)
+		return nil
+	})
+	return defs, err
+}
+
+// A layer's rows: SpaceLayer ‖ account ‖ 0 ‖ region ‖ 0 ‖ name ‖ 0 ‖ version (8), and as value a version
+// byte and the version as JSON; version 0 tells the last number that was given.
+func (v *layerVersion) key() []byte {
+	k := rowKey(v.Scope, v.Name)
+	k[0] = store.SpaceLayer
+	return binary.BigEndian.AppendUint64(append(k, 0), uint64(v.Version))
+}
+
+func (r rows) putLayer(versions ...*layerVersion) error {
 	if r.store == nil {
-		return nil, nil
+		return nil
 	}
-	prefix := []byte{store.SpaceFunction}
+	b := r.store.NewBatch()
+	defer b.Close()
+	for _, v := range versions {
+		body, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("function: encode layer %s: %w", v.Name, err)
+		}
+		b.Set(v.key(), append([]byte{rowVersion}, body...))
+	}
+	return r.store.Write(b)
+}
+
+func (r rows) removeLayer(v *layerVersion) error {
+	if r.store == nil {
+		return nil
+	}
+	b := r.store.NewBatch()
+	defer b.Close()
+	b.Delete(v.key())
+	return r.store.Write(b)
+}
+
+// allLayers returns all versions of all layers, and the rows that tell the last numbers.
+func (r rows) allLayers() (all []*layerVersion, err error) {
+	err = r.each(store.SpaceLayer, func(value []byte) error {
+		v := &layerVersion{}
+		if err := json.Unmarshal(value, v); err != nil {
+			return fmt.Errorf("function: decode a layer: %w", err)
+		}
+		all = append(all, v)
+		return nil
+	})
+	return all, err
+}
+
+// each calls f with what follows the version byte of every row of a space.
+func (r rows) each(space byte, f func(value []byte) error) (err error) {
+	if r.store == nil {
+		return nil
+	}
+	prefix := []byte{space}
 	it, err := r.store.NewIter(prefix, store.PrefixEnd(prefix))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		if e := it.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = errors.Join(err, it.Close()) }()
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.Value()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		d, err := decode(v)
-		if err != nil {
-			return nil, err
+		if len(v) == 0 || v[0] != rowVersion {
+			return errors.New("function: a row has an unknown format: it was written by a newer release")
 		}
-		defs = append(defs, d)
+		if err := f(v[1:]); err != nil {
+			return err
+		}
 	}
-	return defs, nil
+	return nil
 }

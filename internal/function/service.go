@@ -108,6 +108,8 @@ type Service struct {
 	tempDir   string // removed by Close
 	events    *eventQueue
 	began     time.Time
+	layers    layers
+	groups    logGroups
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -149,7 +151,7 @@ type edition struct {
 
 	mu   sync.Mutex // guards what follows; taken before Service.mu
 	run  runner.Runner
-	code string // the hash that run holds a reference on
+	code []string // the hashes that run holds references on
 	gone bool
 }
 
@@ -207,6 +209,8 @@ func Open(o Options) (*Service, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.events = newEventQueue(s)
+	s.layers.found = map[id]*layer{}
+	s.groups.kept = map[id]*LogGroup{}
 	if err := s.open(); err != nil {
 		s.cancel()
 		if s.tempDir != "" {
@@ -242,9 +246,29 @@ func (s *Service) open() (err error) {
 		if d.Version != 0 && s.lookup(d.Scope, d.Name) == nil {
 			return fmt.Errorf("function: version %d of %s has no function: the data is damaged", d.Version, d.arn())
 		}
-		s.code.acquire(d.CodeHash)
+		d.nameLayers()
+		s.code.acquireAll(d.hashes())
 		d.run = s.opts.inPlace[d.Name]
 		s.install(d)
+	}
+	if err := s.openLogGroups(); err != nil {
+		return err
+	}
+	versions, err := s.rows.allLayers()
+	if err != nil {
+		return err
+	}
+	for _, v := range versions {
+		k := id{v.Scope, v.Name}
+		if s.layers.found[k] == nil {
+			s.layers.found[k] = &layer{versions: map[int]*layerVersion{}}
+		}
+		if v.Version == 0 {
+			s.layers.found[k].last = v.Last
+			continue
+		}
+		s.code.acquire(v.CodeHash)
+		s.layers.found[k].versions[v.Version] = v
 	}
 	if err := s.code.sweep(); err != nil {
 		return err
@@ -426,13 +450,13 @@ func (s *Service) limitOf(d *definition) int {
 }
 
 // retire lets a runner end by itself and gives its code back after that.
-func (s *Service) retire(r runner.Runner, code string) {
+func (s *Service) retire(r runner.Runner, code []string) {
 	if r == nil {
 		return
 	}
 	s.retiring.Go(func() {
 		r.Close()
-		s.code.release(code)
+		s.code.releaseAll(code)
 		s.mu.Lock()
 		delete(s.runners, r)
 		s.mu.Unlock()
@@ -459,14 +483,21 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 	}
 	switch log := s.logs.Log(d.Scope, d.Name); {
 	case d.run != nil:
-		e.run, e.code = newGoRunner(d), ""
+		e.run, e.code = newGoRunner(d), nil
 	case d.PackageType == packageImage:
-		e.run, e.code = http.New(d.spec(""), s.transport, log, s.opts.Now), ""
+		e.run, e.code = http.New(d.spec(""), s.transport, log, s.opts.Now), nil
 	default:
-		s.code.acquire(d.CodeHash)
-		spec := d.spec(s.code.task(d.CodeHash))
+		e.code = d.hashes()
+		s.code.acquireAll(e.code)
+		var layers []string
+		for _, u := range d.Layers {
+			if u.Hash != "" {
+				layers = append(layers, s.code.task(u.Hash))
+			}
+		}
+		spec := d.spec(s.code.task(d.CodeHash), layers...)
 		spec.Note = archive.OldSDK(spec.CodeDir)
-		e.run, e.code = s.host.NewPool(spec, s.limitOf(e.f.def.Load()), log), d.CodeHash
+		e.run = s.host.NewPool(spec, s.limitOf(e.f.def.Load()), log)
 	}
 	s.runners[e.run] = struct{}{}
 	return e.run, nil

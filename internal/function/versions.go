@@ -59,7 +59,7 @@ func (s *Service) publish(scope schema.Scope, name string, r PublishRequest) (Co
 	if err := s.rows.put(&latest, &version); err != nil {
 		return Configuration{}, err
 	}
-	s.code.acquire(version.CodeHash)
+	s.code.acquireAll(version.hashes())
 	s.install(&version)
 	s.install(&latest)
 	s.changed(scope, latest.Name)
@@ -136,7 +136,7 @@ func (s *Service) deleteVersion(t target) error {
 	f.vmu.Unlock()
 	s.install(&d)
 	s.end(t.named)
-	s.code.release(version.CodeHash)
+	s.code.releaseAll(version.hashes())
 	return nil
 }
 
@@ -144,4 +144,7 @@ func (s *Service) deleteVersion(t target) error {
 func (d *definition) forgetQualifier(qualifier string) {
 	d.setEventConfig(qualifier, nil)
 	d.setURL(qualifier, nil)
+	d.setProvisioned(qualifier, nil)
+	d.Policies = maps.Clone(d.Policies)
+	delete(d.Policies, qualifier)
 }

@@ -55,6 +55,8 @@ func isLambdaPath(path string) bool {
 // operation finds what a request is counted as; kind is where it is routed to.
 func (m *Metrics) operation(kind route, r *http.Request) *operation {
 	switch kind {
+	case routeService:
+		return m.other["logs"] // the one service that is told apart by its name
 	case routeLambda:
 		if m.sources.LambdaOperation != nil {
 			if op := m.lambda[m.sources.LambdaOperation(r)]; op != nil {

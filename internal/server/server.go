@@ -23,6 +23,8 @@ type Config struct {
 	// the paths that begin with a date, Admin those under /_millstream/v1/. A nil
 	// handler's paths are not found.
 	DynamoDB, Lambda, Admin http.Handler
+	// Services answer requests that are signed for them, by the name in the signature's scope.
+	Services map[string]http.Handler
 	// Front answers everything on ServeFront's listener.
 	Front http.Handler
 
@@ -144,6 +146,7 @@ const (
 	routeMetrics
 	routeHealth
 	routeNone
+	routeService
 )
 
 func routeOf(path string) route {
@@ -199,7 +202,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r, cancel = s.endWithServer(r)
 		defer cancel()
 	}
-	if handler == nil || kind == routeNone {
+	switch door, other := s.service(kind, r); {
+	case door != nil:
+		handler, gate, maxBody = door, s.requests, maxDynamoDBBody
+		kind = routeService
+	case other != "":
+		writeNoService(w, r, other)
+		return
+	case handler == nil || kind == routeNone:
 		writeNotFound(w)
 		return
 	}

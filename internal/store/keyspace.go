@@ -19,4 +19,6 @@ const (
 	SpaceUnread     byte = 0x0d // trigger (through its backend): ranges of records that were removed unread
 	SpaceGateway    byte = 0x0e // gateway: HTTP APIs and their routes
 	SpaceEvent      byte = 0x0f // function: Event invocations that have not ended
+	SpaceLayer      byte = 0x10 // function: versions of layers
+	SpaceLogGroup   byte = 0x11 // function: log groups that were made or given a retention
 )

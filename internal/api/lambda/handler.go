@@ -316,7 +316,6 @@ func untagResource(c *call, w http.ResponseWriter) error {
 
 func accountSettings(c *call, w http.ResponseWriter) error {
 	count, size, reserved := c.h.functions.Account(c.scope)
-	type object map[string]any
 	writeJSON(w, http.StatusOK, object{
 		"AccountLimit": object{
 			"TotalCodeSize": 80530636800, "CodeSizeUnzipped": 262144000, "CodeSizeZipped": 52428800,

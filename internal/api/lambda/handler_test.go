@@ -152,7 +152,7 @@ func TestSDKRoundTrip(t *testing.T) {
 		Environment:   &types.Environment{Variables: map[string]string{"COLOUR": "blue"}},
 		Tags:          map[string]string{"team": "mill"},
 		Architectures: []types.Architecture{types.ArchitectureArm64},
-		Layers:        []string{"arn:aws:lambda:us-east-1:000000000000:layer:l:1"},
+		Layers:        []string{"arn:aws:lambda:us-east-1:111111111111:layer:l:1"},
 		VpcConfig:     &types.VpcConfig{SubnetIds: []string{"subnet-1"}},
 	})
 	if err != nil {

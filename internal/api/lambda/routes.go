@@ -12,6 +12,10 @@ type operation struct {
 	name     string
 	serve    func(c *call, w http.ResponseWriter) error
 	mappings bool // Mappings serves it
+	// why is the reason of an operation that is refused, or answered as for who does not use
+	// its feature. Empty: it is implemented.
+	why      string
+	answered bool
 }
 
 // routes are the operations by method and path, where {} stands for a part that a
@@ -37,6 +41,26 @@ var routes = map[string]operation{
 	"GET 2015-03-31/functions/{}/aliases/{}":    {name: "GetAlias", serve: getAlias},
 	"PUT 2015-03-31/functions/{}/aliases/{}":    {name: "UpdateAlias", serve: updateAlias},
 	"DELETE 2015-03-31/functions/{}/aliases/{}": {name: "DeleteAlias", serve: deleteAlias},
+
+	"POST 2015-03-31/functions/{}/policy":      {name: "AddPermission", serve: addPermission},
+	"GET 2015-03-31/functions/{}/policy":       {name: "GetPolicy", serve: getPolicy},
+	"DELETE 2015-03-31/functions/{}/policy/{}": {name: "RemovePermission", serve: removePermission},
+
+	"PUT 2019-09-30/functions/{}/provisioned-concurrency":    {name: "PutProvisionedConcurrencyConfig", serve: putProvisioned},
+	"GET 2019-09-30/functions/{}/provisioned-concurrency":    {name: "GetProvisionedConcurrencyConfig", serve: getProvisioned},
+	"DELETE 2019-09-30/functions/{}/provisioned-concurrency": {name: "DeleteProvisionedConcurrencyConfig", serve: deleteProvisioned},
+	"GET 2024-08-31/functions/{}/recursion-config":           {name: "GetFunctionRecursionConfig", serve: getRecursion},
+	"PUT 2024-08-31/functions/{}/recursion-config":           {name: "PutFunctionRecursionConfig", serve: putRecursion},
+	"POST 2014-11-13/functions/{}/invoke-async":              {name: "InvokeAsync", serve: invokeAsync},
+
+	"GET 2018-10-31/layers":                             {name: "ListLayers", serve: listLayers},
+	"GET 2018-10-31/layers/{}/versions":                 {name: "ListLayerVersions", serve: listLayerVersions},
+	"POST 2018-10-31/layers/{}/versions":                {name: "PublishLayerVersion", serve: publishLayer},
+	"GET 2018-10-31/layers/{}/versions/{}":              {name: "GetLayerVersion", serve: getLayer},
+	"DELETE 2018-10-31/layers/{}/versions/{}":           {name: "DeleteLayerVersion", serve: deleteLayer},
+	"POST 2018-10-31/layers/{}/versions/{}/policy":      {name: "AddLayerVersionPermission", serve: addLayerPermission},
+	"GET 2018-10-31/layers/{}/versions/{}/policy":       {name: "GetLayerVersionPolicy", serve: getLayerPolicy},
+	"DELETE 2018-10-31/layers/{}/versions/{}/policy/{}": {name: "RemoveLayerVersionPermission", serve: removeLayerPermission},
 
 	"PUT 2019-09-25/functions/{}/event-invoke-config":      {name: "PutFunctionEventInvokeConfig", serve: putEventConfig},
 	"POST 2019-09-25/functions/{}/event-invoke-config":     {name: "UpdateFunctionEventInvokeConfig", serve: updateEventConfig},
@@ -64,9 +88,13 @@ var routes = map[string]operation{
 
 // Operations returns the names of all operations that are there.
 func Operations() (names []string) {
-	for _, op := range routes {
-		names = append(names, op.name)
+	for _, table := range []map[string]operation{routes, unused} {
+		for _, op := range table {
+			names = append(names, op.name)
+		}
 	}
+	// Two operations share a path with another one each.
+	names = append(names, "ListProvisionedConcurrencyConfigs", "GetLayerVersionByArn")
 	slices.Sort(names)
 	return names
 }
@@ -75,7 +103,32 @@ func Operations() (names []string) {
 // is none.
 func OperationOf(r *http.Request) string {
 	op, _ := route(r.Method, split(r.URL.EscapedPath()))
+	if other := op.byQuery(r.URL.Query()); other != "" {
+		return other
+	}
 	return op.name
+}
+
+// byQuery names the operation that shares its path with op, when the query asks for that.
+func (op operation) byQuery(q url.Values) string {
+	if op.name == "GetProvisionedConcurrencyConfig" && q.Get("List") == "ALL" {
+		return "ListProvisionedConcurrencyConfigs"
+	}
+	if op.name == "ListLayers" && q.Get("find") == "LayerVersion" {
+		return "GetLayerVersionByArn"
+	}
+	return ""
+}
+
+// Reason tells why an operation is not implemented: it is answered as for who does not use
+// its feature, or refused. Empty: it is implemented, or none of Lambda's.
+func Reason(name string) (why string, answered bool) {
+	for _, op := range unused {
+		if op.name == name {
+			return op.why, op.answered
+		}
+	}
+	return "", false
 }
 
 // split takes a path apart as it came, so that an encoded slash belongs to a name; nil
@@ -109,6 +162,9 @@ func route(method string, parts []string) (op operation, chosen []string) {
 			key += "/{}"
 			chosen = append(chosen, p)
 		}
+	}
+	if op, found := unused[key]; found {
+		return op, chosen
 	}
 	return routes[key], chosen
 }

@@ -103,15 +103,15 @@ func (s *Sink) Recent(scope schema.Scope, function string, n int) []Line {
 		return s.Log(scope, function).Recent(n)
 	}
 	var all []Line
-	for _, name := range s.functions(scope) {
+	for _, name := range s.Functions(scope) {
 		all = append(all, s.Log(scope, name).Recent(n)...)
 	}
 	slices.SortStableFunc(all, func(a, b Line) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.seq, b.seq)) })
 	return all[max(0, len(all)-n):]
 }
 
-// functions returns the names of the functions of a scope that have logged.
-func (s *Sink) functions(scope schema.Scope) []string {
+// Functions returns the names of the functions of a scope that have logged.
+func (s *Sink) Functions(scope schema.Scope) []string {
 	names := map[string]bool{}
 	s.mu.Lock()
 	for k := range s.logs {

@@ -19,6 +19,10 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	if strings.HasPrefix(s.Runtime, "provided") {
 		path := filepath.Join(s.CodeDir, "bootstrap")
 		st, err := os.Stat(path)
+		for i := len(s.Layers) - 1; i >= 0 && errors.Is(err, fs.ErrNotExist); i-- {
+			path = filepath.Join(s.Layers[i], "bootstrap")
+			st, err = os.Stat(path)
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return command{}, errors.New("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
@@ -33,6 +37,7 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
+	i.modules = append(layerModules(&s), i.modules...)
 	if h.debugs(&s) {
 		return underDebugger(i.command(), &s)
 	}
@@ -52,7 +57,14 @@ func (e *environment) environ() []string {
 	h, s := e.pool.host, &e.pool.spec
 	var env []string
 	for _, name := range inherited {
-		if v, ok := os.LookupEnv(name); ok {
+		v, ok := os.LookupEnv(name)
+		switch name {
+		case "PATH":
+			v = searchPath(v, s, "bin")
+		case "LD_LIBRARY_PATH":
+			v = searchPath(v, s, "lib")
+		}
+		if ok || v != "" {
 			env = append(env, name+"="+v)
 		}
 	}

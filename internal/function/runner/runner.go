@@ -29,9 +29,10 @@ type Spec struct {
 	Version  string // a number, or Latest
 	Revision string
 	Handler  string
-	Runtime  string // of AWS's names; "" for HTTP functions
-	URL      string // of HTTP functions
-	CodeDir  string // unpacked package of process functions
+	Runtime  string   // of AWS's names; "" for HTTP functions
+	URL      string   // of HTTP functions
+	CodeDir  string   // unpacked package of process functions
+	Layers   []string // unpacked layers, in their order
 	Timeout  time.Duration
 	MemoryMB int
 	Env      map[string]string // the user's variables

@@ -1,0 +1,225 @@
+package logs
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/function"
+)
+
+// maxEvents is AWS's limit of a page.
+const maxEvents = 10_000
+
+type eventsRequest struct {
+	groupRequest
+	LogStreamName       string   `json:"logStreamName"`
+	LogStreamNames      []string `json:"logStreamNames"`
+	LogStreamNamePrefix string   `json:"logStreamNamePrefix"`
+	StartTime           *int64   `json:"startTime"` // ms since 1970
+	EndTime             *int64   `json:"endTime"`
+	FilterPattern       string   `json:"filterPattern"`
+	NextToken           string   `json:"nextToken"`
+	Limit               int      `json:"limit"`
+	StartFromHead       bool     `json:"startFromHead"`
+	OrderBy             string   `json:"orderBy"`
+	Descending          bool     `json:"descending"`
+}
+
+type eventDocument struct {
+	LogStreamName string `json:"logStreamName,omitempty"`
+	Timestamp     int64  `json:"timestamp"`
+	Message       string `json:"message"`
+	IngestionTime int64  `json:"ingestionTime"`
+	EventID       string `json:"eventId,omitempty"`
+}
+
+// events decodes a request and returns the events of its group that are of its streams and
+// times.
+func (c *call) events() (r eventsRequest, events []function.LogEvent, err error) {
+	if err := c.decode(&r); err != nil {
+		return r, nil, err
+	}
+	name, err := r.name()
+	if err != nil {
+		return r, nil, err
+	}
+	if r.Limit <= 0 || r.Limit > maxEvents {
+		r.Limit = maxEvents
+	}
+	all, err := c.functions.LogEvents(c.scope, name)
+	if err != nil {
+		return r, nil, noGroup(err)
+	}
+	for _, e := range all {
+		ms := e.Time.UnixMilli()
+		if (r.StartTime == nil || ms >= *r.StartTime) && (r.EndTime == nil || ms < *r.EndTime) &&
+			(len(r.LogStreamNames) == 0 || slices.Contains(r.LogStreamNames, e.Stream)) &&
+			(r.LogStreamName == "" || r.LogStreamName == e.Stream) && strings.HasPrefix(e.Stream, r.LogStreamNamePrefix) {
+			events = append(events, e)
+		}
+	}
+	return r, events, nil
+}
+
+// after returns what follows the event of an id, or what is later where that is no longer held.
+func after(events []function.LogEvent, id string) []function.LogEvent {
+	i := slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID == id })
+	if i >= 0 {
+		return events[i+1:]
+	}
+	i = slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID > id })
+	if i < 0 {
+		return nil
+	}
+	return events[i:]
+}
+
+func filterEvents(c *call) (any, error) {
+	r, events, err := c.events()
+	if err != nil {
+		return nil, err
+	}
+	matches, err := pattern(r.FilterPattern)
+	if err != nil {
+		return nil, err
+	}
+	if r.NextToken != "" {
+		events = after(events, r.NextToken)
+	}
+	var out struct {
+		Events             []eventDocument `json:"events"`
+		SearchedLogStreams []any           `json:"searchedLogStreams"`
+		NextToken          string          `json:"nextToken,omitempty"`
+	}
+	out.Events, out.SearchedLogStreams = []eventDocument{}, []any{}
+	last := ""
+	for _, e := range events {
+		if !matches(e.Text) {
+			continue
+		}
+		if len(out.Events) == r.Limit {
+			out.NextToken = last
+			break
+		}
+		last = e.ID
+		out.Events = append(out.Events, eventDocument{e.Stream, e.Time.UnixMilli(), e.Text, e.Time.UnixMilli(), e.ID})
+	}
+	return out, nil
+}
+
+// pattern is a filter pattern of words: all that stand alone must be there, one of those with
+// a question mark, none with a minus.
+func pattern(text string) (func(string) bool, error) {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "%") {
+		return nil, invalid("Filter patterns of JSON, of columns and regular expressions are not supported: give words, or phrases in double quotes.")
+	}
+	var all, any, none []string
+	for text != "" {
+		into := &all
+		switch text[0] {
+		case '?':
+			into, text = &any, text[1:]
+		case '-':
+			into, text = &none, text[1:]
+		}
+		word, rest := "", ""
+		if quoted, is := strings.CutPrefix(text, `"`); is {
+			end := strings.IndexByte(quoted, '"')
+			if end < 0 {
+				return nil, invalid("Invalid filter pattern")
+			}
+			word, rest = quoted[:end], quoted[end+1:]
+		} else {
+			word, rest, _ = strings.Cut(text, " ")
+		}
+		if word != "" {
+			*into = append(*into, word)
+		}
+		text = strings.TrimSpace(rest)
+	}
+	return func(line string) bool {
+		has := func(word string) bool { return strings.Contains(line, word) }
+		return !slices.ContainsFunc(none, has) && (len(any) == 0 || slices.ContainsFunc(any, has)) &&
+			!slices.ContainsFunc(all, func(word string) bool { return !has(word) })
+	}, nil
+}
+
+func getEvents(c *call) (any, error) {
+	r, events, err := c.events()
+	if err != nil {
+		return nil, err
+	}
+	known := events
+	direction, id, _ := strings.Cut(r.NextToken, "/")
+	switch {
+	case direction == "f":
+		events = after(events, id)
+		events = events[:min(r.Limit, len(events))]
+	case direction == "b":
+		if i := slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID >= id }); i >= 0 {
+			events = events[max(0, i-r.Limit):i]
+		}
+	case r.StartFromHead:
+		events = events[:min(r.Limit, len(events))]
+	default:
+		events = events[max(0, len(events)-r.Limit):]
+	}
+	var out struct {
+		Events            []eventDocument `json:"events"`
+		NextForwardToken  string          `json:"nextForwardToken"`
+		NextBackwardToken string          `json:"nextBackwardToken"`
+	}
+	out.Events = []eventDocument{}
+	first, last := id, id
+	if direction == "" && len(known) > 0 {
+		first, last = known[0].ID, known[len(known)-1].ID
+	}
+	if len(events) > 0 {
+		first, last = events[0].ID, events[len(events)-1].ID
+	}
+	for _, e := range events {
+		out.Events = append(out.Events, eventDocument{Timestamp: e.Time.UnixMilli(), Message: e.Text, IngestionTime: e.Time.UnixMilli()})
+	}
+	out.NextForwardToken, out.NextBackwardToken = "f/"+last, "b/"+first
+	return out, nil
+}
+
+func describeStreams(c *call) (any, error) {
+	r, events, err := c.events()
+	if err != nil {
+		return nil, err
+	}
+	type stream struct {
+		LogStreamName       string `json:"logStreamName"`
+		Arn                 string `json:"arn"`
+		CreationTime        int64  `json:"creationTime"`
+		FirstEventTimestamp int64  `json:"firstEventTimestamp"`
+		LastEventTimestamp  int64  `json:"lastEventTimestamp"`
+		LastIngestionTime   int64  `json:"lastIngestionTime"`
+		UploadSequenceToken string `json:"uploadSequenceToken"`
+		StoredBytes         int64  `json:"storedBytes"`
+	}
+	name, _ := r.name() // it was looked at
+	arn := arnOf(function.LogGroup{Scope: c.scope, Name: name})
+	streams := []*stream{}
+	for _, e := range events { // by time
+		ms := e.Time.UnixMilli()
+		i := slices.IndexFunc(streams, func(s *stream) bool { return s.LogStreamName == e.Stream })
+		if i < 0 {
+			i = len(streams)
+			streams = append(streams, &stream{LogStreamName: e.Stream, Arn: arn + ":log-stream:" + e.Stream, CreationTime: ms, FirstEventTimestamp: ms, UploadSequenceToken: "0"})
+		}
+		streams[i].LastEventTimestamp, streams[i].LastIngestionTime = ms, ms
+	}
+	slices.SortStableFunc(streams, func(a, b *stream) int {
+		if r.OrderBy == "LastEventTime" && a.LastEventTimestamp != b.LastEventTimestamp {
+			return int(a.LastEventTimestamp - b.LastEventTimestamp)
+		}
+		return strings.Compare(a.LogStreamName, b.LogStreamName)
+	})
+	if r.Descending {
+		slices.Reverse(streams)
+	}
+	return map[string]any{"logStreams": streams[:min(len(streams), r.Limit)]}, nil
+}

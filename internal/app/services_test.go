@@ -1,0 +1,216 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
+)
+
+// openForLogs opens a server with a function that has printed.
+func openForLogs(t *testing.T, lines int) (*App, *httptest.Server) {
+	t.Helper()
+	s, err := Open(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.RegisterFunction("f", func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	log := s.functions.Logs().Log(s.scope, "f")
+	for i := range lines {
+		log.Write(fmt.Appendf(nil, "line %d", i))
+	}
+	server := httptest.NewServer(s.Handler())
+	t.Cleanup(server.Close)
+	return s, server
+}
+
+var testCredentials = credentials.NewStaticCredentialsProvider("test", "test", "")
+
+// What functions print is read through CloudWatch Logs, a page at a time, each line once.
+func TestCloudWatchLogs(t *testing.T) {
+	s, server := openForLogs(t, 25)
+	ctx := t.Context()
+	c := cloudwatchlogs.New(cloudwatchlogs.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials})
+	group := aws.String("/aws/lambda/f")
+	groups, err := c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/aws/lambda/")})
+	if err != nil || len(groups.LogGroups) != 1 || aws.ToString(groups.LogGroups[0].LogGroupName) != *group {
+		t.Fatal(groups, err)
+	}
+	var got []string
+	ids := map[string]bool{}
+	pages := cloudwatchlogs.NewFilterLogEventsPaginator(c, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group, Limit: aws.Int32(10)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Events {
+			got = append(got, aws.ToString(e.Message))
+			ids[aws.ToString(e.EventId)] = true
+		}
+	}
+	var want []string
+	for i := range 25 {
+		want = append(want, fmt.Sprint("line ", i))
+	}
+	if !slices.Equal(got, want) || len(ids) != 25 {
+		t.Errorf("read %q with %d ids", got, len(ids))
+	}
+	// Whoever follows asks again from the newest time on, and knows lines by their ids.
+	s.functions.Logs().Log(s.scope, "f").Write([]byte("ERROR later"))
+	filter := func(pattern string) (texts []string) {
+		out, err := c.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group, FilterPattern: &pattern})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range out.Events {
+			texts = append(texts, aws.ToString(e.Message))
+		}
+		return texts
+	}
+	for pattern, want := range map[string]string{"ERROR": "ERROR later", `"line 3"`: "line 3", "?ERROR ?24": "line 24 ERROR later", "later -ERROR": ""} {
+		if got := strings.Join(filter(pattern), " "); got != want {
+			t.Errorf("%s matches %q", pattern, got)
+		}
+	}
+	streams, err := c.DescribeLogStreams(ctx, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: group, OrderBy: types.OrderByLastEventTime, Descending: aws.Bool(true)})
+	if err != nil || len(streams.LogStreams) == 0 {
+		t.Fatal(streams, err)
+	}
+	in := &cloudwatchlogs.GetLogEventsInput{LogGroupName: group, LogStreamName: streams.LogStreams[0].LogStreamName, StartFromHead: aws.Bool(true), Limit: aws.Int32(7)}
+	n := 0
+	for {
+		out, err := c.GetLogEvents(ctx, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(out.Events)
+		if aws.ToString(out.NextForwardToken) == aws.ToString(in.NextToken) {
+			break
+		}
+		in.NextToken = out.NextForwardToken
+	}
+	if n != 26 && len(streams.LogStreams) == 1 {
+		t.Errorf("a stream has %d lines", n)
+	}
+	if _, err := c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String("mine"), Tags: map[string]string{"a": "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	var there *types.ResourceAlreadyExistsException
+	if _, err := c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group}); !errors.As(err, &there) {
+		t.Error(err)
+	}
+	var missing *types.ResourceNotFoundException
+	if _, err := c.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("none")}); !errors.As(err, &missing) {
+		t.Error(err)
+	}
+	if _, err := c.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: group, RetentionInDays: aws.Int32(7)}); err != nil {
+		t.Fatal(err)
+	}
+	groups, err = c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{})
+	if err != nil || len(groups.LogGroups) != 2 || aws.ToInt32(groups.LogGroups[0].RetentionInDays) != 7 {
+		t.Fatal(groups, err)
+	}
+	if tags, err := c.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: groups.LogGroups[1].LogGroupArn}); err != nil || tags.Tags["a"] != "b" {
+		t.Fatal(tags, err)
+	}
+	_, err = c.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: aws.String("s"), LogEvents: []types.InputLogEvent{{Message: aws.String("x"), Timestamp: aws.Int64(1)}}})
+	if err == nil || !strings.Contains(err.Error(), "PutLogEvents is not supported") {
+		t.Error(err)
+	}
+}
+
+// A call of a service that is not there says so, in the form that its SDK reads.
+func TestServicesThatAreNotThere(t *testing.T) {
+	_, server := openForLogs(t, 0)
+	ctx := t.Context()
+	check := func(err error, name string) {
+		t.Helper()
+		var e smithy.APIError
+		if !errors.As(err, &e) || e.ErrorCode() != "UnsupportedOperationException" || !strings.HasPrefix(e.ErrorMessage(), "Millstream has no "+name+".") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := sqs.New(sqs.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials}).ListQueues(ctx, &sqs.ListQueuesInput{})
+	check(err, "SQS")
+	_, err = sns.New(sns.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials}).ListTopics(ctx, &sns.ListTopicsInput{})
+	check(err, "SNS")
+	_, err = s3.New(s3.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials, UsePathStyle: true}).ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String("b")})
+	check(err, "S3")
+
+	for _, c := range []struct{ service, path, header, value, want string }{
+		{"kms", "/", "X-Amz-Target", "TrentService.ListKeys", `{"__type":"UnsupportedOperationException","message":"Millstream has no KMS.`},
+		{"iam", "/", "Content-Type", "application/x-www-form-urlencoded", "<Message>Millstream has no IAM."},
+		{"ec2", "/", "Content-Type", "application/x-www-form-urlencoded", "<Response><Errors><Error><Code>UnsupportedOperationException</Code><Message>Millstream has no EC2."},
+		{"monitoring", "/service/GraniteServiceVersion20100801/operation/ListMetrics", "Smithy-Protocol", "rpc-v2-cbor", "Millstream has no CloudWatch."},
+		{"apigateway", "/restapis", "Accept", "application/json", "Millstream has no API Gateway."},
+		{"es", "/2021-01-01/domain", "Accept", "application/json", "Millstream has no ES."},
+	} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+c.path, strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(c.header, c.value)
+		r.Header.Set("X-Amz-Date", "20260101T000000Z")
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/"+c.service+"/aws4_request, SignedHeaders=host;x-amz-date, Signature=0")
+		out, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := out.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if out.StatusCode != http.StatusBadRequest || !strings.Contains(b.String(), c.want) {
+			t.Errorf("%s: %s", c.service, b.String())
+		}
+	}
+}
+
+// The aws command line shows a function's lines while they come.
+func TestAWSLogsCommand(t *testing.T) {
+	aws, err := exec.LookPath("aws")
+	if err != nil {
+		t.Skip("the aws command is not in PATH")
+	}
+	_, server := openForLogs(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	run := func(args ...string) string {
+		cmd := exec.CommandContext(ctx, aws, append(args, "--endpoint-url", server.URL, "--region", "us-east-1", "--output", "text")...)
+		cmd.Env = append(cmd.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_PAGER=")
+		out, _ := cmd.CombinedOutput() // what it says is looked at
+		return string(out)
+	}
+	if out := run("logs", "filter-log-events", "--log-group-name", "/aws/lambda/f"); !strings.Contains(out, "line 0") || !strings.Contains(out, "line 2") {
+		t.Errorf("filter-log-events: %s", out)
+	}
+	if out := run("kms", "list-keys"); !strings.Contains(out, "Millstream has no KMS") {
+		t.Errorf("kms: %s", out)
+	}
+	if out := run("iam", "list-users"); !strings.Contains(out, "Millstream has no IAM") {
+		t.Errorf("iam: %s", out)
+	}
+}
