@@ -31,6 +31,17 @@ var classes = []class{
 		),
 	},
 	{
+		name: "failed conditions that carry an item", section: "9.09",
+		quote: "ConditionalCheckFailedException that carries `Item` has its text in `Message` (capital), none in `message`",
+		apply: func(d *Difference) bool {
+			if d.Mine.code() != "ConditionalCheckFailedException" || d.Other.code() != d.Mine.code() || d.Mine.Body == nil || d.Mine.Member != "Message" {
+				return false
+			}
+			d.Other.Member = "Message"
+			return true
+		},
+	},
+	{
 		name: "ARNs for names of tables", section: "A.1",
 		quote: "almost every `TableName` also accepts a table ARN",
 		apply: func(d *Difference) bool {
