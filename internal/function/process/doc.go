@@ -6,6 +6,10 @@
 // one invocation at a time; parallel calls need more environments, up to the
 // function's concurrency, and idle ones are stopped after a while.
 //
+// Functions in Node.js and Python run on shims of the host's own (shim/), which do what
+// AWS's runtime clients do; testdata/clients holds them to it, handler by handler. The
+// runtime's name decides which client, not the version of the program.
+//
 // From Invoke to the answer of a waiting /next nothing polls: the call is handed
 // over a channel to the request that waits. Only the process group of the
 // function is ever signalled, and a function that ends, hangs, prints without end
