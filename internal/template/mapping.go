@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,9 +81,20 @@ type mapping struct {
 	mappingProperties
 	stream, destination string
 	tags                map[string]string
+	// when is the condition on changes (triggers set --when); nil: as it is, empty: none.
+	when *string
 }
 
 func (m *mapping) checked(c *preparation, source string) {
+	if w := c.r.when; w != nil {
+		switch {
+		case w.kind != scalar:
+			c.problems.add(w.line, "%s: Metadata.Millstream.When must be a text", c.r.id)
+		case !c.plan.opts.HTTP:
+			c.problems.add(w.line, "%s: Metadata.Millstream.When needs a Millstream", c.r.id)
+		}
+		m.when = &w.text
+	}
 	n := c.props.get(source)
 	switch {
 	case n == nil || m.stream == "":
@@ -173,6 +185,10 @@ func (m *mapping) create(ctx context.Context, d *deployment) (outcome, error) {
 	if m.destination != "" {
 		in.DestinationConfig = &fn.DestinationConfig{OnFailure: &fn.OnFailure{Destination: &m.destination}}
 	}
+	wanted := in.Enabled
+	if m.when != nil {
+		in.Enabled = aws.Bool(false) // no record goes by without the condition
+	}
 	out, err := d.Functions.CreateEventSourceMapping(ctx, in)
 	if err != nil {
 		return outcome{}, err
@@ -180,7 +196,43 @@ func (m *mapping) create(ctx context.Context, d *deployment) (outcome, error) {
 	if err := d.settledMapping(ctx, aws.ToString(out.UUID)); err != nil {
 		return outcome{}, err
 	}
+	if m.when != nil {
+		if err := m.createdDisabled(ctx, d, aws.ToString(out.UUID), wanted); err != nil {
+			return outcome{}, err
+		}
+	}
 	return m.outcome(out.UUID, out.EventSourceMappingArn, Created, nil), nil
+}
+
+// createdDisabled gives a new mapping its condition, and enables it then if it is to be. One whose condition is none is
+// removed again: it must not stay without.
+func (m *mapping) createdDisabled(ctx context.Context, d *deployment, uuid string, enabled *bool) error {
+	if _, err := d.Front.SetWhen(ctx, uuid, *m.when); err != nil {
+		_, undo := d.Functions.DeleteEventSourceMapping(ctx, &lambda.DeleteEventSourceMappingInput{UUID: &uuid})
+		return errors.Join(fmt.Errorf("the condition %s: %w", *m.when, err), undo)
+	}
+	if enabled != nil && !*enabled {
+		return nil
+	}
+	if _, err := d.Functions.UpdateEventSourceMapping(ctx, &lambda.UpdateEventSourceMappingInput{UUID: &uuid, Enabled: aws.Bool(true)}); err != nil {
+		return err
+	}
+	return d.settledMapping(ctx, uuid)
+}
+
+// condition sets the condition on changes, and reports whether it was another.
+func (m *mapping) condition(ctx context.Context, d *deployment, uuid string) (bool, error) {
+	if m.when == nil {
+		return false, nil
+	}
+	now, err := d.Front.Trigger(ctx, uuid)
+	if err != nil || now.When == *m.when {
+		return false, err
+	}
+	if _, err := d.Front.SetWhen(ctx, uuid, *m.when); err != nil {
+		return false, fmt.Errorf("the condition %s: %w", *m.when, err)
+	}
+	return true, nil
 }
 
 func (m *mapping) outcome(uuid, arn *string, action Action, changed []string) outcome {
@@ -209,16 +261,27 @@ func (m *mapping) update(ctx context.Context, d *deployment, is *fn.EventSourceM
 	in := m.whole()
 	changed := m.differences(in, is)
 	tagged, err := m.retag(ctx, d, is)
-	switch {
-	case err != nil:
+	if err != nil {
 		return outcome{}, err
-	case len(changed) == 0 && !tagged:
+	}
+	conditioned, err := m.condition(ctx, d, aws.ToString(is.UUID))
+	if err != nil {
+		return outcome{}, err
+	}
+	var beside []string // what UpdateEventSourceMapping is not for
+	if tagged {
+		beside = append(beside, "tags")
+	}
+	if conditioned {
+		beside = append(beside, "condition")
+	}
+	switch {
+	case len(changed)+len(beside) == 0:
 		return m.outcome(is.UUID, is.EventSourceMappingArn, Unchanged, nil), nil
 	case len(changed) == 0:
-		return m.outcome(is.UUID, is.EventSourceMappingArn, Updated, []string{"tags"}), nil
-	case tagged:
-		changed = append(changed, "tags")
+		return m.outcome(is.UUID, is.EventSourceMappingArn, Updated, beside), nil
 	}
+	changed = append(changed, beside...)
 	if err := d.settledMapping(ctx, aws.ToString(is.UUID)); err != nil {
 		return outcome{}, err
 	}

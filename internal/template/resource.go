@@ -15,6 +15,7 @@ type resource struct {
 	metadata  *node
 	condition string
 	needs     []string // other resources that must be there first
+	when      *node    // of a mapping: the condition on changes, nil for none
 	kind      *support // nil: accepted, and nothing to do
 	routes    []route  // of an API: the events that name it
 }
@@ -96,6 +97,9 @@ func readResource(id string, n *node, problems *Problems) *resource {
 	if r.props.kind != object {
 		problems.add(r.props.line, "%s: Properties must be an object", id)
 		return nil
+	}
+	if r.typ == "AWS::Lambda::EventSourceMapping" {
+		r.when = r.metadata.get("Millstream").get("When")
 	}
 	if r.kind == nil && !accepted(r.typ) {
 		problems.add(r.line, "%s: %s is not supported%s", id, r.typ, nearest.Hint(r.typ, sortedKeys(supported)))

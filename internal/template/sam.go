@@ -1,6 +1,10 @@
 package template
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/millstreamdb/millstream/internal/nearest"
+)
 
 // dynamoEvent is the type of what SAM makes of a function's DynamoDB event.
 const dynamoEvent = "AWS::Serverless::Function DynamoDB"
@@ -80,6 +84,7 @@ func (x *expansion) function(r *resource) {
 		x.problems.add(events.line, "%s.Events must be an object", r.id)
 		return
 	}
+	x.checkWhen(r, events)
 	for i, name := range events.keys {
 		e := events.vals[i]
 		typ, props := e.get("Type"), e.get("Properties")
@@ -92,13 +97,37 @@ func (x *expansion) function(r *resource) {
 		}
 		switch typ.text {
 		case "DynamoDB":
-			x.add(&resource{id: r.id + name, typ: dynamoEvent, line: typ.line, condition: r.condition, props: props.with("FunctionName", ref(e.line, r.id))})
+			x.add(&resource{id: r.id + name, typ: dynamoEvent, line: typ.line, condition: r.condition, props: props.with("FunctionName", ref(e.line, r.id)),
+				when: r.metadata.get("Millstream").get("When").get(name)})
 		case "HttpApi":
 			x.route(r, name, typ.line, props, "ApiId", implicitHTTP, "AWS::Serverless::HttpApi")
 		case "Api":
 			x.route(r, name, typ.line, props, "RestApiId", implicitREST, "AWS::Serverless::Api")
 		default:
 			x.problems.add(typ.line, "%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
+		}
+	}
+}
+
+// checkWhen refuses conditions of a function's Metadata that are of none of its events.
+func (x *expansion) checkWhen(r *resource, events *node) {
+	when := r.metadata.get("Millstream").get("When")
+	if when == nil {
+		return
+	}
+	if when.kind != object {
+		x.problems.add(when.line, "%s: Metadata.Millstream.When must be an object: a condition for each event of type DynamoDB", r.id)
+		return
+	}
+	var known []string
+	for i, name := range events.keys {
+		if typ := events.vals[i].get("Type"); typ != nil && typ.text == "DynamoDB" {
+			known = append(known, name)
+		}
+	}
+	for i, name := range when.keys {
+		if !slices.Contains(known, name) {
+			x.problems.add(when.vals[i].line, "%s: Metadata.Millstream.When names %s, which is no event of type DynamoDB%s", r.id, name, nearest.Hint(name, known))
 		}
 	}
 }
