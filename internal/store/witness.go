@@ -286,12 +286,15 @@ type witnessedFile struct {
 	base   string
 	end    uint64
 	digest *xxhash.Digest
+	torn   bool // a write ended early: what the digest covers is not what is there
 }
 
+// Write takes the sum before it writes: unlike io.Writer's, a vfs.File's Write may change p.
 func (f *witnessedFile) Write(p []byte) (int, error) {
+	_, _ = f.digest.Write(p) // never fails
 	n, err := f.File.Write(p)
-	_, _ = f.digest.Write(p[:n]) // never fails
 	f.end += uint64(n)
+	f.torn = f.torn || n < len(p)
 	return n, err
 }
 
@@ -299,7 +302,7 @@ func (f *witnessedFile) Sync() error     { return f.synced(f.File.Sync()) }
 func (f *witnessedFile) SyncData() error { return f.synced(f.File.SyncData()) }
 
 func (f *witnessedFile) synced(err error) error {
-	if err == nil && f.end > 0 {
+	if err == nil && f.end > 0 && !f.torn {
 		f.w.note(f.base, extent{f.end, f.digest.Sum64()})
 	}
 	return err
