@@ -191,13 +191,18 @@ func same(t T, got, want []lane.SetAside) {
 	}
 }
 
-// writers write items, each by one of them, until stop.
-func writers(w World, arn string, keys int) (stop func()) {
+// someWrites is as many writes of each writer as do for who reads up to the head: on a
+// backend in memory writers without end would outrun the reader, and fill the memory.
+const someWrites = 1000
+
+// writers write items, each by one of them, until stop, or until each has written max
+// times.
+func writers(w World, arn string, keys, max int) (stop func()) {
 	quit := make(chan struct{})
 	var wg sync.WaitGroup
 	for k := range keys {
 		wg.Go(func() {
-			for {
+			for range max {
 				select {
 				case <-quit:
 					return

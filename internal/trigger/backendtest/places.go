@@ -141,7 +141,7 @@ var snapshots = []Case{
 	}},
 	{Name: "the hand-over from items to stream beside writers", Run: func(t T, w World) {
 		arn := w.Stream(2)
-		stop := writers(w, arn, 6)
+		stop := writers(w, arn, 6, someWrites)
 		defer stop()
 		var items []map[int]int
 		var lows []map[string]seqnum.Num

@@ -3,6 +3,7 @@ package backendtest
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -91,7 +92,7 @@ var reading = []Case{
 	{Name: "a reader beside writers misses nothing", Run: func(t T, w World) {
 		arn := w.Stream(1)
 		sh := only(t, w, arn).ID
-		stop := writers(w, arn, 8)
+		stop := writers(w, arn, 8, someWrites)
 		defer stop()
 		var all []lane.Record
 		var after seqnum.Num
@@ -299,7 +300,7 @@ var shards = []Case{
 	}},
 	{Name: "order over a chain of splits beside writers", Run: func(t T, w World) {
 		arn := w.Stream(1)
-		stop := writers(w, arn, 6)
+		stop := writers(w, arn, 6, math.MaxInt)
 		defer stop()
 		for range 5 {
 			all := shardsOf(t, w, arn)

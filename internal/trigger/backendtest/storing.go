@@ -68,7 +68,7 @@ var mappings = []Case{
 	{Name: "LATEST is exact beside writers", Run: func(t T, w World) {
 		arn := w.Stream(1)
 		sh := only(t, w, arn).ID
-		stop := writers(w, arn, 4)
+		stop := writers(w, arn, 4, someWrites)
 		defer stop()
 		for i := range 20 {
 			w.Write(arn, 100+i)
