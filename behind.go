@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
@@ -48,10 +48,8 @@ func (s *Server) Triggers(ctx context.Context) ([]TriggerStatus, error) {
 }
 
 func statusOf(st *trigger.MappingStatus) TriggerStatus {
-	_, name, _ := schema.ParseFunctionARN(st.FunctionARN)
-	_, table, _, _ := schema.ParseStreamARN(st.StreamARN)
 	out := TriggerStatus{
-		Name: name, Table: table, Behind: st.LagRecords, Held: st.Held, Parked: st.Parked, Dropped: st.Counters.Dropped, Expired: st.Counters.Expired,
+		Name: arn.FunctionOf(st.FunctionARN), Table: arn.TableOf(st.StreamARN), Behind: st.LagRecords, Held: st.Held, Parked: st.Parked, Dropped: st.Counters.Dropped, Expired: st.Counters.Expired,
 	}
 	oldest := st.HeldBlocked
 	for i := range st.Shards {

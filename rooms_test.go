@@ -21,6 +21,7 @@ const module = "github.com/millstreamdb/millstream"
 // architecture (docs/architecture.md), to be made on purpose.
 var rooms = map[string][]string{
 	// ground
+	"internal/arn":             {},
 	"internal/seqnum":          {},
 	"internal/counter":         {},
 	"internal/awserr":          {},
@@ -34,9 +35,9 @@ var rooms = map[string][]string{
 	// languages: pure
 	"internal/item":    {"internal/awserr"},
 	"internal/expr":    {"internal/awserr", "internal/item"},
-	"internal/schema":  {"internal/awserr", "internal/item"},
+	"internal/schema":  {"internal/arn", "internal/awserr", "internal/item"},
 	"internal/pattern": {"internal/item"},
-	"internal/request": {"internal/awserr", "internal/seqnum", "internal/item", "internal/expr", "internal/schema"},
+	"internal/request": {"internal/arn", "internal/awserr", "internal/seqnum", "internal/item", "internal/expr", "internal/schema"},
 
 	"internal/partiql": {"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request"},
 
@@ -46,25 +47,25 @@ var rooms = map[string][]string{
 		"internal/store", "internal/worker",
 	},
 	"internal/table": {
-		"internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
+		"internal/arn", "internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
 		"internal/seqnum", "internal/setting", "internal/store", "internal/stream",
 	},
 	"internal/turns": {},
 	"internal/function": {
-		"internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
+		"internal/arn", "internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
 		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/turns",
 	},
 	"internal/function/archive": {},
 	"internal/function/logs":    {"internal/schema"},
-	"internal/function/runner":  {"internal/schema"},
+	"internal/function/runner":  {"internal/arn", "internal/schema"},
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
 	"internal/trigger/lane":     {"internal/counter", "internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
 	"internal/trigger/mapping": {
-		"internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
+		"internal/arn", "internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
 	},
 	"internal/trigger": {
-		"internal/awserr", "internal/backend", "internal/expr", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
+		"internal/arn", "internal/awserr", "internal/backend", "internal/expr", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
 		"internal/trigger/mapping", "internal/worker",
 	},
 	"internal/backend":             {"internal/schema", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
@@ -73,7 +74,7 @@ var rooms = map[string][]string{
 		"internal/awserr", "internal/backend", "internal/item", "internal/request", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger/lane", "internal/trigger/mapping",
 	},
-	"internal/destination": {},
+	"internal/destination": {"internal/arn"},
 
 	// the front door: HTTP requests to functions, which come in as an interface
 	"internal/gateway": {"internal/admin/wire", "internal/schema", "internal/store"},
@@ -87,10 +88,10 @@ var rooms = map[string][]string{
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
 	},
-	"internal/api/logs":   {"internal/awserr", "internal/schema", "internal/function"},
+	"internal/api/logs":   {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger", "internal/trigger/mapping"},
 	"internal/api/admin": {
-		"internal/activity", "internal/admin/wire", "internal/awserr", "internal/backend/local", "internal/function", "internal/function/logs",
+		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend/local", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/worker",
 	},
@@ -100,21 +101,21 @@ var rooms = map[string][]string{
 	"internal/admin":      {"internal/admin/wire"},
 	"internal/admin/wire": {"internal/counter"},
 	"internal/dev":        {"internal/admin"},
-	"internal/template":   {"internal/admin", "internal/nearest", "internal/setting"},
+	"internal/template":   {"internal/admin", "internal/arn", "internal/nearest", "internal/setting"},
 	"internal/bench":      {},
 
 	// outside
-	"":               {"internal/app", "internal/schema", "internal/trigger"},
+	"":               {"internal/app", "internal/arn", "internal/trigger"},
 	"millstreamtest": {""},
 
 	// the wiring
 	"internal/app": {
 		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
-		"internal/api/streams", "internal/api/sts", "internal/awserr", "internal/backend/local", "internal/destination", "internal/function",
+		"internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/worker",
 	},
-	"cmd/millstream": {"", "internal/admin", "internal/bench", "internal/dev", "internal/nearest", "internal/template"},
+	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/dev", "internal/nearest", "internal/template"},
 
 	// tests from outside (test/README.md), and the loop in one process; no code of the product
 	"test/differences":     {},
@@ -137,7 +138,7 @@ var rooms = map[string][]string{
 // pure rooms are functions of their arguments: no I/O, no clock, no goroutine.
 var pure = []string{
 	"internal/item", "internal/expr", "internal/schema", "internal/pattern", "internal/request", "internal/partiql", "internal/seqnum", "internal/awserr",
-	"internal/nearest", "internal/setting", "internal/trigger/lane", "internal/trigger/mapping",
+	"internal/arn", "internal/nearest", "internal/setting", "internal/trigger/lane", "internal/trigger/mapping",
 }
 
 // impure are the packages through which a pure room would reach the world. Of package time it may

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/arn"
 )
 
 func newTail() *cobra.Command {
@@ -36,7 +37,7 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 				return err
 			}
 			o := admin.TailOptions{Table: args[0], Horizon: horizon}
-			if strings.HasPrefix(args[0], "arn:") {
+			if arn.Is(args[0]) {
 				o.Table, o.Stream = "", args[0]
 			}
 			ctx, cancel := context.WithCancel(cmd.Context())

@@ -7,10 +7,10 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/gateway"
-	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 )
 
@@ -90,8 +90,9 @@ func changesOf(event []byte) (changes []wire.CalledFor, records int) {
 	}
 	for i := range batch.Records[:min(len(batch.Records), maxChanges)] {
 		r := &batch.Records[i]
-		_, table, _, _ := schema.ParseStreamARN(r.EventSourceARN)
-		changes = append(changes, wire.CalledFor{Table: table, Event: r.EventName, Keys: r.Change.Keys, SequenceNumber: r.Change.SequenceNumber})
+		changes = append(changes, wire.CalledFor{
+			Table: arn.TableOf(r.EventSourceARN), Event: r.EventName, Keys: r.Change.Keys, SequenceNumber: r.Change.SequenceNumber,
+		})
 	}
 	return changes, len(batch.Records)
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/millstreamdb/millstream/internal/api/lambda"
-	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/server"
 )
 
@@ -26,10 +26,8 @@ func (s *App) newMetrics() *server.Metrics {
 			}
 			stats := make([]server.MappingStats, len(statuses))
 			for i, st := range statuses {
-				_, tableName, _, _ := schema.ParseStreamARN(st.StreamARN)
-				_, functionName, _ := schema.ParseFunctionARN(st.FunctionARN)
 				stats[i] = server.MappingStats{
-					Mapping: st.UUID, Table: tableName, Function: functionName,
+					Mapping: st.UUID, Table: arn.TableOf(st.StreamARN), Function: arn.FunctionOf(st.FunctionARN),
 					LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
 					Counts: st.Counters, Blocked: st.Blocked(),
 					HeldNow: st.Held, TellingNow: st.Telling, ParkedNow: st.Parked,

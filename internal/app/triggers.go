@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -25,10 +26,10 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 
 // tagsOf looks the tags of a function and of a stream's table up.
 func (s *App) tagsOf(functionARN, streamARN string) (function, table map[string]string) {
-	if scope, _, ok := schema.ParseFunctionARN(functionARN); ok {
-		function, _ = s.functions.Tags(scope, functionARN) // none when it is not there
+	if f, ok := arn.ParseFunction(functionARN); ok {
+		function, _ = s.functions.Tags(f.Scope, functionARN) // none when it is not there
 	}
-	if scope, name, _, ok := schema.ParseStreamARN(streamARN); ok {
+	if scope, name, _, ok := arn.Stream(streamARN); ok {
 		table = s.tables.TagsOf(scope, name)
 	}
 	return function, table
@@ -45,15 +46,15 @@ func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (st
 	return arn, err
 }
 
-func (i invoker) Invoke(ctx context.Context, arn string, payload []byte) trigger.Result {
-	scope, _, ok := schema.ParseFunctionARN(arn)
+func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte) trigger.Result {
+	f, ok := arn.ParseFunction(functionARN)
 	if !ok {
-		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + arn}
+		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + functionARN}
 	}
 	if i.s.activity.Watched() {
 		ctx = activity.With(ctx, activity.Cause{Event: payload})
 	}
-	out, err := i.s.functions.Invoke(ctx, scope, function.Invocation{Name: arn, Payload: payload, Trusted: true})
+	out, err := i.s.functions.Invoke(ctx, f.Scope, function.Invocation{Name: functionARN, Payload: payload, Trusted: true})
 	r := trigger.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
 	switch {
 	case err != nil:

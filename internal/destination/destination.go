@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +18,7 @@ import (
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/millstreamdb/millstream/internal/arn"
 )
 
 // Clients deliver to all destinations. The zero value is ready; it may be used by
@@ -26,29 +26,28 @@ import (
 type Clients struct {
 	mu     sync.Mutex
 	config *aws.Config
-	queues map[string]string // URL of a queue by its ARN
+	queues map[arn.ARN]string // URLs
 }
 
 // Deliver sends a document to the queue, topic or bucket of an ARN; key names the
 // object in a bucket. It returns when the service has taken it.
-func (c *Clients) Deliver(ctx context.Context, arn, key string, document []byte) error {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 {
-		return fmt.Errorf("%s is no ARN", arn)
+func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) error {
+	a, ok := arn.Parse(to)
+	if !ok {
+		return fmt.Errorf("%s is no ARN", to)
 	}
-	service, region, account, name := parts[2], parts[3], parts[4], parts[5]
 	cfg, err := c.load(ctx)
 	if err != nil {
 		return err
 	}
-	if region != "" {
-		cfg.Region = region
+	if a.Region != "" {
+		cfg.Region = a.Region
 	}
-	switch service {
+	switch a.Service {
 	case "sqs":
-		return c.send(ctx, cfg, arn, account, name, &sqs.SendMessageInput{MessageBody: aws.String(string(document))})
+		return c.send(ctx, cfg, a, &sqs.SendMessageInput{MessageBody: aws.String(string(document))})
 	case "sns":
-		_, err := sns.NewFromConfig(cfg).Publish(ctx, &sns.PublishInput{TopicArn: &arn, Message: aws.String(string(document))})
+		_, err := sns.NewFromConfig(cfg).Publish(ctx, &sns.PublishInput{TopicArn: &to, Message: aws.String(string(document))})
 		return err
 	case "s3":
 		client := s3.NewFromConfig(cfg, func(o *s3.Options) {
@@ -56,48 +55,47 @@ func (c *Clients) Deliver(ctx context.Context, arn, key string, document []byte)
 			o.UsePathStyle = os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
 		})
 		_, err := client.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: &name, Key: &key, Body: bytes.NewReader(document), ContentType: aws.String("application/json"),
+			Bucket: &a.Resource, Key: &key, Body: bytes.NewReader(document), ContentType: aws.String("application/json"),
 		})
 		return err
 	}
-	return fmt.Errorf("%s is no queue, topic or bucket", arn)
+	return fmt.Errorf("%s is no queue, topic or bucket", to)
 }
 
 // DeadLetter sends an event as it came to the queue or topic of an ARN, with attributes of
 // type String; that of ErrorCode is a Number, as Lambda sends it.
-func (c *Clients) DeadLetter(ctx context.Context, arn string, event []byte, attributes map[string]string) error {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 {
-		return fmt.Errorf("%s is no ARN", arn)
+func (c *Clients) DeadLetter(ctx context.Context, to string, event []byte, attributes map[string]string) error {
+	a, ok := arn.Parse(to)
+	if !ok {
+		return fmt.Errorf("%s is no ARN", to)
 	}
-	service, region, account, name := parts[2], parts[3], parts[4], parts[5]
 	cfg, err := c.load(ctx)
 	if err != nil {
 		return err
 	}
-	cfg.Region = region
+	cfg.Region = a.Region
 	kind := func(attribute string) *string {
 		if attribute == "ErrorCode" {
 			return aws.String("Number")
 		}
 		return aws.String("String")
 	}
-	switch service {
+	switch a.Service {
 	case "sqs":
 		in := &sqs.SendMessageInput{MessageBody: aws.String(string(event)), MessageAttributes: map[string]sqstypes.MessageAttributeValue{}}
 		for k, v := range attributes {
 			in.MessageAttributes[k] = sqstypes.MessageAttributeValue{DataType: kind(k), StringValue: &v}
 		}
-		return c.send(ctx, cfg, arn, account, name, in)
+		return c.send(ctx, cfg, a, in)
 	case "sns":
-		in := &sns.PublishInput{TopicArn: &arn, Message: aws.String(string(event)), MessageAttributes: map[string]snstypes.MessageAttributeValue{}}
+		in := &sns.PublishInput{TopicArn: &to, Message: aws.String(string(event)), MessageAttributes: map[string]snstypes.MessageAttributeValue{}}
 		for k, v := range attributes {
 			in.MessageAttributes[k] = snstypes.MessageAttributeValue{DataType: kind(k), StringValue: &v}
 		}
 		_, err := sns.NewFromConfig(cfg).Publish(ctx, in)
 		return err
 	}
-	return fmt.Errorf("%s is no queue or topic", arn)
+	return fmt.Errorf("%s is no queue or topic", to)
 }
 
 // load reads the environment once, and again until it has succeeded.
@@ -113,18 +111,18 @@ func (c *Clients) load(ctx context.Context) (aws.Config, error) {
 			cfg.Region = "us-east-1" // of buckets, whose ARN names none
 		}
 		c.config = &cfg
-		c.queues = map[string]string{}
+		c.queues = map[arn.ARN]string{}
 	}
 	return c.config.Copy(), nil
 }
 
-func (c *Clients) send(ctx context.Context, cfg aws.Config, arn, account, name string, message *sqs.SendMessageInput) error {
+func (c *Clients) send(ctx context.Context, cfg aws.Config, queue arn.ARN, message *sqs.SendMessageInput) error {
 	client := sqs.NewFromConfig(cfg)
 	c.mu.Lock()
-	url := c.queues[arn]
+	url := c.queues[queue]
 	c.mu.Unlock()
 	if url == "" {
-		out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name, QueueOwnerAWSAccountId: &account})
+		out, err := client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &queue.Resource, QueueOwnerAWSAccountId: &queue.Account})
 		if err != nil {
 			return err
 		}
@@ -135,9 +133,9 @@ func (c *Clients) send(ctx context.Context, cfg aws.Config, arn, account, name s
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		delete(c.queues, arn) // it may have been made anew elsewhere
+		delete(c.queues, queue) // it may have been made anew elsewhere
 		return err
 	}
-	c.queues[arn] = url
+	c.queues[queue] = url
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function/archive"
 	"github.com/millstreamdb/millstream/internal/function/runner"
@@ -75,8 +76,8 @@ func (s *Service) create(d *definition) error {
 // newDefinition checks a CreateRequest, in AWS's order: the model, then the sense.
 func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definition, error) {
 	v := &constraints{}
-	name, ok := parseDesignator(r.FunctionName)
-	if !ok || name.qualifier != "" {
+	name, ok := arn.ParseFunction(r.FunctionName)
+	if !ok || name.Qualifier != "" {
 		v.fail(r.FunctionName, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
 	}
 	if r.Role == nil {
@@ -89,11 +90,11 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 	if err := cmp.Or(v.err(), r.refuse(), r.Code.refuse(), refusePublishTo(r.PublishTo)); err != nil {
 		return nil, err
 	}
-	if name.region != "" && name.region != scope.Region {
-		return nil, awserr.FunctionOtherRegion(name.region, scope.Region)
+	if name.Region != "" && name.Region != scope.Region {
+		return nil, awserr.FunctionOtherRegion(name.Region, scope.Region)
 	}
 	d := &definition{
-		Scope: scope, Name: name.name, Timeout: 3, MemorySize: 128, PackageType: packageZip, Architecture: "x86_64",
+		Scope: scope, Name: name.Name, Timeout: 3, MemorySize: 128, PackageType: packageZip, Architecture: "x86_64",
 		Ephemeral: 512, Tracing: "PassThrough", Modified: s.opts.Now(),
 	}
 	d.Tags = r.Tags
@@ -447,7 +448,7 @@ func (s *Service) deleteFunction(f *live) error {
 
 // unqualified refuses a qualifier, as the concurrency calls do.
 func unqualified(name string) error {
-	if d, ok := parseDesignator(name); ok && d.qualifier != "" && d.qualifier != runner.Latest {
+	if f, ok := arn.ParseFunction(name); ok && f.Qualifier != "" && f.Qualifier != runner.Latest {
 		return awserr.UnqualifiedOnly()
 	}
 	return nil

@@ -175,7 +175,7 @@ func (d *definition) configuration(listed bool) Configuration {
 	if !listed {
 		c.State, c.LastUpdateStatus = "Active", "Successful"
 		if d.PackageType == packageZip {
-			c.RuntimeVersionConfig = &RuntimeVersion{"arn:aws:lambda:" + d.Scope.Region + "::runtime:" + d.Runtime}
+			c.RuntimeVersionConfig = &RuntimeVersion{schema.Scope{Region: d.Scope.Region}.ARN("lambda", "runtime:"+d.Runtime)}
 		}
 	}
 	return c

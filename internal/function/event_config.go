@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -110,20 +111,20 @@ func (r *EventConfigRequest) check() error {
 
 // checkDestinations refuses what could not be told.
 func (s *Service) checkDestinations(scope schema.Scope, function string, c *DestinationTable) error {
-	for _, arn := range []string{c.OnFailure.Destination, c.OnSuccess.Destination} {
-		if arn == "" {
+	for _, to := range []string{c.OnFailure.Destination, c.OnSuccess.Destination} {
+		if to == "" {
 			continue
 		}
-		switch service := strings.SplitN(arn, ":", 4)[2]; service {
+		switch arn.Service(to) {
 		case "sqs", "sns", "s3":
 		case "events":
-			return awserr.LambdaInvalidParameter("Millstream has no EventBridge: a destination is a queue, a topic, a bucket or a function, not " + arn + ".")
+			return awserr.LambdaInvalidParameter("Millstream has no EventBridge: a destination is a queue, a topic, a bucket or a function, not " + to + ".")
 		case "lambda":
-			if d, ok := parseDesignator(arn); ok && d.name == function && d.account == scope.Account && d.region == scope.Region {
+			if f, ok := arn.ParseFunction(to); ok && f.Name == function && f.Scope == scope {
 				return awserr.LambdaInvalidParameter("You can't specify the function as a destination for itself.")
 			}
-			if _, _, err := s.resolve(scope, arn, ""); err != nil {
-				return awserr.LambdaInvalidParameter("The destination ARN " + arn + " is invalid.")
+			if _, _, err := s.resolve(scope, to, ""); err != nil {
+				return awserr.LambdaInvalidParameter("The destination ARN " + to + " is invalid.")
 			}
 		default:
 			part := func(kind, arn string) string {
@@ -169,8 +170,8 @@ func (s *Service) changeEventConfig(scope schema.Scope, name, qualifier string, 
 	}
 	q = orLatest(q)
 	if r.DestinationConfig != nil {
-		d, _ := parseDesignator(name) // qualifierOf has done it
-		if err := s.checkDestinations(scope, d.name, r.DestinationConfig); err != nil {
+		f, _ := arn.ParseFunction(name) // qualifierOf has done it
+		if err := s.checkDestinations(scope, f.Name, r.DestinationConfig); err != nil {
 			return EventConfigDocument{}, err
 		}
 	}
@@ -225,11 +226,11 @@ func (s *Service) eventConfigOf(scope schema.Scope, name, qualifier string) (d *
 	if err != nil {
 		var e *awserr.Error
 		if errors.As(err, &e) && strings.HasPrefix(e.Message, "Function not found: ") {
-			arn := strings.TrimPrefix(e.Message, "Function not found: ")
-			if n, ok := parseDesignator(name); ok && n.qualifier == "" && qualifier == "" {
-				arn += ":" + runner.Latest
+			full := strings.TrimPrefix(e.Message, "Function not found: ")
+			if n, ok := arn.ParseFunction(name); ok && n.Qualifier == "" && qualifier == "" {
+				full += ":" + runner.Latest
 			}
-			err = awserr.NoEventConfig(arn)
+			err = awserr.NoEventConfig(full)
 		}
 		return nil, "", err
 	}

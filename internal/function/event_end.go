@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
@@ -162,18 +162,13 @@ func (q *eventQueue) send(e *event, to teller) (err error) {
 			return err
 		}
 	}
-	if isFunctionARN(to.ARN) {
+	if arn.Service(to.ARN) == "lambda" {
 		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: e.document, Trusted: true})
 		return err
 	}
 	at := time.UnixMilli(e.head.EndedMS).UTC()
 	key := "aws/lambda/async/" + e.head.Name + at.Format("/2006/01/02/2006-01-02T15.04.05-") + e.head.RequestID
 	return s.opts.Destination.Deliver(s.ctx, to.ARN, key, e.document)
-}
-
-func isFunctionARN(arn string) bool {
-	p := strings.SplitN(arn, ":", 4)
-	return len(p) == 4 && p[2] == "lambda"
 }
 
 // render makes AWS's invocation record.

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/worker"
@@ -89,9 +90,9 @@ func (s *Service) InvokeEvent(scope schema.Scope, inv Invocation) (requestID str
 	if err := inv.check(MaxEventPayload); err != nil {
 		return "", err
 	}
-	name, _ := parseDesignator(inv.Name) // it was resolved
+	name, _ := arn.ParseFunction(inv.Name) // it was resolved
 	e := &event{payload: inv.Payload, head: eventHead{
-		Scope: scope, Name: name.name, Qualifier: name.qualifier, RequestID: inv.RequestID,
+		Scope: scope, Name: name.Name, Qualifier: name.Qualifier, RequestID: inv.RequestID,
 		AcceptedMS: s.opts.Clock.Wall().UnixMilli(), Size: len(inv.Payload),
 	}}
 	if e.head.Qualifier == "" {

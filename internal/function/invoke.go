@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -96,13 +97,13 @@ func (s *Service) Check(scope schema.Scope, name, qualifier string) error {
 
 // resolveLatest is resolve for the calls whose errors name $LATEST.
 func (s *Service) resolveLatest(scope schema.Scope, name, qualifier string) (target, string, error) {
-	t, arn, err := s.resolve(scope, name, qualifier)
+	t, full, err := s.resolve(scope, name, qualifier)
 	if IsNotFound(err) && qualifier == "" {
-		if d, ok := parseDesignator(name); ok && d.qualifier == "" && (d.region == "" || d.region == scope.Region) {
-			err = awserr.FunctionNotFound(scope.FunctionARN(d.name) + ":" + runner.Latest)
+		if f, ok := arn.ParseFunction(name); ok && f.Qualifier == "" && (f.Region == "" || f.Region == scope.Region) {
+			err = awserr.FunctionNotFound(scope.FunctionARN(f.Name) + ":" + runner.Latest)
 		}
 	}
-	return t, arn, err
+	return t, full, err
 }
 
 // Invoke runs a function once and returns when its answer is known or ctx ends.

@@ -100,7 +100,7 @@ type (
 )
 
 func (v *layerVersion) layerARN() string {
-	return "arn:aws:lambda:" + v.Scope.Region + ":" + v.Scope.Account + ":layer:" + v.Name
+	return v.Scope.ARN("lambda", "layer:"+v.Name)
 }
 
 func (v *layerVersion) arn() string { return v.layerARN() + ":" + strconv.Itoa(v.Version) }

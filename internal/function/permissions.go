@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -70,9 +71,9 @@ func (r *PermissionRequest) statement(resource string) (statement, error) {
 	switch {
 	case strings.HasSuffix(r.Principal, ".amazonaws.com"):
 		st.Principal = principal("Service", r.Principal)
-	case isAccount(r.Principal):
-		st.Principal = principal("AWS", "arn:aws:iam::"+r.Principal+":root")
-	case strings.HasPrefix(r.Principal, "arn:aws") && strings.Contains(r.Principal, ":iam:"):
+	case arn.IsAccount(r.Principal):
+		st.Principal = principal("AWS", arn.Scope{Account: r.Principal}.Global("iam", "root"))
+	case arn.Service(r.Principal) == "iam":
 		st.Principal = principal("AWS", r.Principal)
 	case r.Principal == "*":
 		st.Principal = json.RawMessage(`"*"`)

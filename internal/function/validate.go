@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
@@ -216,9 +217,9 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 		}
 		d.Runtime = *s.Runtime
 	}
-	if arn := s.deadLetter(); arn != "" {
-		if service := strings.SplitN(arn, ":", 4)[2]; service != "sqs" && service != "sns" {
-			return awserr.LambdaInvalidParameter("The dead-letter queue of a function is an SQS queue or an SNS topic, not " + arn + ".")
+	if to := s.deadLetter(); to != "" {
+		if service := arn.Service(to); service != "sqs" && service != "sns" {
+			return awserr.LambdaInvalidParameter("The dead-letter queue of a function is an SQS queue or an SNS topic, not " + to + ".")
 		}
 	}
 	kept := map[string]json.RawMessage{}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
 )
@@ -88,7 +89,7 @@ func checkName(c *Common, table string) bool {
 	if isName(table) && len(table) <= 255 {
 		return true
 	}
-	_, name, ok := parseTableARN(table)
+	_, name, ok := arn.Table(table)
 	if ok = ok && len(table) <= maxARN; ok {
 		c.TableName = name
 	}

@@ -2,8 +2,8 @@ package request
 
 import (
 	"slices"
-	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
@@ -14,7 +14,7 @@ const maxARN = 1024
 // plain checks a name that is none.
 func (c *Common) itemTable(v *violations, name string, plain func(v *violations, name string)) *awserr.Error {
 	c.Requested, c.TableName = name, name
-	if !strings.HasPrefix(name, "arn:") {
+	if !arn.Is(name) {
 		plain(v, name)
 		return nil
 	}
@@ -22,7 +22,7 @@ func (c *Common) itemTable(v *violations, name string, plain func(v *violations,
 		v.text(name, 1, maxARN, "tableName")
 		return nil
 	}
-	_, table, ok := parseTableARN(name)
+	_, table, ok := arn.Table(name)
 	if !ok {
 		return awserr.InvalidTableARN(name)
 	}
@@ -36,7 +36,7 @@ func (c *Common) Foreign(scope schema.Scope) bool {
 	if len(c.Requested) == len(c.TableName) {
 		return false
 	}
-	s, _, ok := parseTableARN(c.Requested)
+	s, _, ok := arn.Table(c.Requested)
 	return ok && s != scope
 }
 
@@ -57,8 +57,8 @@ func (c *Common) controlTable(v *violations, present bool, name string) *awserr.
 	if !present {
 		return awserr.TableNameRequired()
 	}
-	if strings.HasPrefix(name, "arn:") && len(name) <= maxARN {
-		_, table, ok := parseTableARN(name)
+	if arn.Is(name) && len(name) <= maxARN {
+		_, table, ok := arn.Table(name)
 		if !ok {
 			return awserr.InvalidTableARN(name)
 		}
@@ -67,18 +67,4 @@ func (c *Common) controlTable(v *violations, present bool, name string) *awserr.
 	}
 	v.name(name, 3, "tableName")
 	return nil
-}
-
-// parseTableARN takes a table's ARN apart; ok is false for any other text, the
-// ARNs of indexes and streams included.
-func parseTableARN(arn string) (scope schema.Scope, table string, ok bool) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || !isName(parts[1]) || parts[2] != "dynamodb" {
-		return schema.Scope{}, "", false
-	}
-	table, ok = strings.CutPrefix(parts[5], "table/")
-	if !ok || !isName(table) || len(table) > 255 {
-		return schema.Scope{}, "", false
-	}
-	return schema.Scope{Account: parts[4], Region: parts[3]}, table, true
 }

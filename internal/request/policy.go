@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -38,22 +39,22 @@ type DeleteResourcePolicy struct {
 }
 
 // parse takes the ARN of a table or stream apart.
-func (r *PolicyResource) parse(arn string) *awserr.Error {
-	r.ARN = arn
+func (r *PolicyResource) parse(text string) *awserr.Error {
+	r.ARN = text
 	var ok bool
 	switch {
-	case !strings.HasPrefix(arn, "arn:"):
-		return awserr.NotAnARN(arn)
-	case strings.Contains(arn, "/index/"):
-		return awserr.ResourceNotTaggable(arn)
+	case !arn.Is(text):
+		return awserr.NotAnARN(text)
+	case strings.Contains(text, "/index/"):
+		return awserr.ResourceNotTaggable(text)
 	}
-	if r.Scope, r.Table, ok = parseTableARN(arn); !ok {
-		if r.Scope, r.Table, r.Stream, ok = schema.ParseStreamARN(arn); !ok {
-			return awserr.NoDynamoDBResource(arn)
+	if r.Scope, r.Table, ok = arn.Table(text); !ok {
+		if r.Scope, r.Table, r.Stream, ok = arn.Stream(text); !ok {
+			return awserr.NoDynamoDBResource(text)
 		}
 	}
-	if !strings.HasPrefix(arn, "arn:aws:") {
-		return awserr.PolicyElsewhere(arn)
+	if a, _ := arn.Parse(text); a.Partition != "aws" {
+		return awserr.PolicyElsewhere(text)
 	}
 	return nil
 }
@@ -324,7 +325,7 @@ func principal(v *oneOrMore) (everybody, ok bool) {
 // rootOf returns the ARN of the root of an account that is named by its number.
 func rootOf(who string) string {
 	if len(who) == 12 && strings.Trim(who, "0123456789") == "" {
-		return "arn:aws:iam::" + who + ":root"
+		return arn.Scope{Account: who}.Global("iam", "root")
 	}
 	return who
 }

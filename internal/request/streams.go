@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -291,12 +292,12 @@ func requireStreamARN(v *violations, arn text) {
 	checkStreamARN(v, arn, "streamArn")
 }
 
-func streamNamed(arn string) (StreamName, *awserr.Error) {
-	scope, table, label, ok := schema.ParseStreamARN(arn)
+func streamNamed(text string) (StreamName, *awserr.Error) {
+	scope, table, label, ok := arn.Stream(text)
 	if !ok {
-		return StreamName{}, awserr.InvalidStreamARN(arn)
+		return StreamName{}, awserr.InvalidStreamARN(text)
 	}
-	return StreamName{ARN: arn, Scope: scope, Table: table, Label: label}, nil
+	return StreamName{ARN: text, Scope: scope, Table: table, Label: label}, nil
 }
 
 // isShardID reports whether s has the form shardId-<20 digits>-<8 hex digits>.

@@ -3,6 +3,7 @@ package request
 import (
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -34,19 +35,19 @@ type ListTagsOfResource struct {
 }
 
 // parse takes a resource's ARN apart.
-func (r *Resource) parse(arn string) *awserr.Error {
-	r.ARN = arn
-	if !strings.HasPrefix(arn, "arn:") {
-		return awserr.NotAnARN(arn)
+func (r *Resource) parse(text string) *awserr.Error {
+	r.ARN = text
+	if !arn.Is(text) {
+		return awserr.NotAnARN(text)
 	}
 	var ok bool
-	if r.Scope, r.Table, ok = parseTableARN(arn); ok {
+	if r.Scope, r.Table, ok = arn.Table(text); ok {
 		return nil
 	}
-	if strings.Contains(arn, ":dynamodb:") && strings.Contains(arn, "/index/") {
-		return awserr.ResourceNotTaggable(arn)
+	if arn.Service(text) == "dynamodb" && strings.Contains(text, "/index/") {
+		return awserr.ResourceNotTaggable(text)
 	}
-	return awserr.InvalidResourceARN(arn)
+	return awserr.InvalidResourceARN(text)
 }
 
 // DecodeTagResource decodes and checks a TagResource request.

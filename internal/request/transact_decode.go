@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/expr"
 	"github.com/millstreamdb/millstream/internal/item"
@@ -126,8 +127,8 @@ func (t *transaction[T]) checkLength(v *violations) {
 // the other actions: lengths, then the pattern.
 func (c *Common) transactTable(v *violations, name, path string) *awserr.Error {
 	c.Requested, c.TableName = name, name
-	if strings.HasPrefix(name, "arn:") && len(name) <= maxARN {
-		_, table, ok := parseTableARN(name)
+	if arn.Is(name) && len(name) <= maxARN {
+		_, table, ok := arn.Table(name)
 		if !ok {
 			return awserr.InvalidTableARN(name)
 		}

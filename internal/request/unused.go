@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
 )
@@ -325,7 +326,7 @@ func (x *rule) checkText(v *violations, s, path string) *awserr.Error {
 		v.name(s, 3, path)
 		return nil
 	case anARN:
-		if !strings.HasPrefix(s, "arn:") {
+		if !arn.Is(s) {
 			return awserr.MalformedARN(strings.TrimSuffix(x.name, "Arn"))
 		}
 		v.text(s, 1, 1024, path)

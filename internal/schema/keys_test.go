@@ -119,17 +119,3 @@ func TestCapacityUnits(t *testing.T) {
 		}
 	}
 }
-
-func TestStreamARNs(t *testing.T) {
-	s := Scope{Account: "123456789012", Region: "eu-west-1"}
-	arn := s.StreamARN("tab", "2026-01-02T03:04:05.678")
-	if got, table, label, ok := ParseStreamARN(arn); !ok || got != s || table != "tab" || label != "2026-01-02T03:04:05.678" {
-		t.Error(arn, " is read as ", got, table, label, ok)
-	}
-	for _, bad := range []string{"", "tab", s.TableARN("tab"), s.TableARN("tab") + "/stream/", s.FunctionARN("f"), s.MappingARN("u"),
-		s.TableARN("") + "/stream/x", s.TableARN("tab") + "/index/x", arn + "/x", "arn:aws:s3:eu-west-1:1:table/tab/stream/x"} {
-		if _, _, _, ok := ParseStreamARN(bad); ok {
-			t.Error(bad, " is taken for a stream")
-		}
-	}
-}

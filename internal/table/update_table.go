@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -227,18 +228,17 @@ func sameEncryption(a, b *request.Encryption) bool { return b != nil && *a == *b
 // name it is AWS's own key for DynamoDB. There is no key service here: the ids of
 // keys behind aliases are made of the aliases.
 func keyARN(scope schema.Scope, key string) string {
-	prefix := "arn:aws:kms:" + scope.Region + ":" + scope.Account + ":"
 	switch {
 	case key == "":
-		key = prefix + "alias/aws/dynamodb"
+		key = scope.ARN("kms", "alias/aws/dynamodb")
 	case strings.HasPrefix(key, "alias/"):
-		key = prefix + key
+		key = scope.ARN("kms", key)
 	}
 	switch {
-	case strings.HasPrefix(key, prefix+"alias/"):
-		return prefix + "key/" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(key)).String()
-	case strings.HasPrefix(key, "arn:"):
+	case strings.HasPrefix(key, scope.ARN("kms", "alias/")):
+		return scope.ARN("kms", "key/"+uuid.NewSHA1(uuid.NameSpaceURL, []byte(key)).String())
+	case arn.Is(key):
 		return key
 	}
-	return prefix + "key/" + key
+	return scope.ARN("kms", "key/"+key)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
 
@@ -170,7 +171,7 @@ func (f *function) prepared(c *preparation) {
 	c.checkTags(setting.Function)
 	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
 	f.renewRuntime()
-	if f.Role == "" || !strings.HasPrefix(f.Role, "arn:") { // roles are not looked at
+	if f.Role == "" || !arn.Is(f.Role) { // roles are not looked at
 		f.Role = c.plan.role(c.r.id + "Role")
 	}
 	if m := c.r.metadata.get("BuildMethod"); m != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
 
@@ -99,11 +100,12 @@ func (m *mapping) checked(c *preparation, source string) {
 	switch {
 	case n == nil || m.stream == "":
 		c.problems.add(c.r.line, "%s has no %s: does its table have a stream?", c.r.id, source)
-	case !strings.Contains(m.stream, ":dynamodb:") || !strings.Contains(m.stream, "/stream/"):
+	case arn.TableOf(m.stream) == "":
 		c.problems.add(n.line, "%s.%s must be the stream of a table, not %q", c.r.id, source, m.stream)
 	}
-	// Lambda takes names and ARNs; ARNs of versions are none of a template's function.
-	m.FunctionName = m.FunctionName[strings.LastIndexByte(m.FunctionName, ':')+1:]
+	if f := arn.FunctionOf(m.FunctionName); f != "" { // Lambda takes names and ARNs
+		m.FunctionName = f
+	}
 }
 
 func (m *mapping) deploy(ctx context.Context, d *deployment) (outcome, error) {

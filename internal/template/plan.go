@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
@@ -25,6 +26,8 @@ type Options struct {
 	// door; a template that needs what is not there cannot be deployed.
 	Queues, Topics, HTTP bool
 }
+
+func (o *Options) scope() arn.Scope { return arn.Scope{Account: o.Account, Region: o.Region} }
 
 // Plan is a template that was found to be deployable: its resources in the order
 // in which they are made.
@@ -55,7 +58,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	p.values = t.parameters(o.Parameters, problems)
 	for name, value := range map[string]string{
 		"AWS::AccountId": o.Account, "AWS::Region": o.Region, "AWS::StackName": o.Stack, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
-		"AWS::StackId": "arn:aws:cloudformation:" + o.Region + ":" + o.Account + ":stack/" + o.Stack + "/" + shortHash(o.Stack),
+		"AWS::StackId": o.scope().ARN("cloudformation", "stack/"+o.Stack+"/"+shortHash(o.Stack)),
 	} {
 		p.values[name] = text(0, value)
 	}
@@ -153,34 +156,32 @@ func (p *Plan) unmade(typ, id, name string) string {
 		return p.role(id)
 	}
 	service := strings.ToLower(strings.Split(typ, "::")[1])
-	return "arn:aws:" + service + ":" + p.opts.Region + ":" + p.opts.Account + ":" + p.name(id, "")
+	return p.opts.scope().ARN(service, p.name(id, ""))
 }
 
 // likely has the form of an attribute that only the deployment will tell.
 func (p *Plan) likely(r *resource, name string) string {
 	physical := p.name(r.id, "")
-	arn := func(service, rest string) string {
-		return "arn:aws:" + service + ":" + p.opts.Region + ":" + p.opts.Account + ":" + rest
-	}
+	scope := p.opts.scope()
 	switch {
 	case name == "StreamArn":
-		return arn("dynamodb", "table/"+physical+"/stream/2000-01-01T00:00:00.000")
+		return scope.ARN("dynamodb", "table/"+physical+"/stream/2000-01-01T00:00:00.000")
 	case name == "FunctionUrl" || name == "ApiEndpoint" || name == "QueueUrl":
 		return "http://127.0.0.1/" + physical
 	case r.typ == "AWS::SNS::Topic" && name != "TopicName":
-		return arn("sns", physical)
+		return scope.ARN("sns", physical)
 	case name == "Arn" && r.typ == "AWS::SQS::Queue":
-		return arn("sqs", physical)
+		return scope.ARN("sqs", physical)
 	case name == "Arn" && strings.HasSuffix(r.typ, "Table"):
-		return arn("dynamodb", "table/"+physical)
+		return scope.ARN("dynamodb", "table/"+physical)
 	case strings.HasSuffix(name, "Arn"):
-		return arn("lambda", "function:"+physical)
+		return scope.ARN("lambda", "function:"+physical)
 	}
 	return physical
 }
 
 func (p *Plan) role(id string) string {
-	return "arn:aws:iam::" + p.opts.Account + ":role/" + p.name(id, "")
+	return p.opts.scope().Global("iam", "role/"+p.name(id, ""))
 }
 
 // maxName is the longest name that all the services take that are named here.

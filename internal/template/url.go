@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/millstreamdb/millstream/internal/arn"
 )
 
 // functionURL is an AWS::Lambda::Url, which SAM makes of FunctionUrlConfig.
@@ -26,7 +26,9 @@ func prepareURL(c *preparation) step {
 	if !c.plan.opts.HTTP {
 		c.problems.add(c.r.line, "%s: function URLs are answered by a Millstream, and the endpoint is none", c.r.id)
 	}
-	u.TargetFunctionArn = u.TargetFunctionArn[strings.LastIndexByte(u.TargetFunctionArn, ':')+1:]
+	if f, ok := arn.ParseFunction(u.TargetFunctionArn); ok {
+		u.TargetFunctionArn = f.Name // there is one version
+	}
 	return u
 }
 

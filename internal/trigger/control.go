@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
@@ -234,7 +235,8 @@ func (e *Engine) reserve(key pair, uuid string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if other, ok := e.pairs[key]; ok {
-		return awserr.MappingExists(key.stream, mapping.FunctionName(key.function), other)
+		f, _ := arn.ParseFunction(key.function)
+		return awserr.MappingExists(key.stream, f.Name, other)
 	}
 	e.pairs[key] = uuid
 	return nil

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
@@ -174,14 +175,14 @@ func (b incarnation) alive() error {
 	return nil
 }
 
-func (b incarnation) ResolveStream(_ context.Context, arn string) (Stream, error) {
+func (b incarnation) ResolveStream(_ context.Context, text string) (Stream, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	scope, table, _, _ := schema.ParseStreamARN(arn)
-	if b.streams[arn] == nil {
+	scope, table, _, _ := arn.Stream(text)
+	if b.streams[text] == nil {
 		return Stream{}, ErrNoStream
 	}
-	return Stream{ARN: arn, Table: table, Scope: scope}, nil
+	return Stream{ARN: text, Table: table, Scope: scope}, nil
 }
 
 func (b incarnation) Shards(_ context.Context, arn string) ([]Shard, error) {
@@ -491,17 +492,23 @@ func (f *fakeInvoker) set(name string, fn func(context.Context, []byte) Result) 
 }
 
 func (f *fakeInvoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
-	arn := mapping.FunctionARN(scope, name)
+	full := mapping.FunctionARN(scope, name)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.functions[mapping.FunctionName(arn)] == nil {
+	if f.functions[nameIn(full)] == nil {
 		return "", ErrNoFunction
 	}
-	return arn, nil
+	return full, nil
 }
 
-func (f *fakeInvoker) Invoke(ctx context.Context, arn string, payload []byte) Result {
-	name := mapping.FunctionName(arn)
+// nameIn is a function's name without its qualifier: the fake has one version of each.
+func nameIn(functionARN string) string {
+	f, _ := arn.ParseFunction(functionARN)
+	return f.Name
+}
+
+func (f *fakeInvoker) Invoke(ctx context.Context, functionARN string, payload []byte) Result {
+	name := nameIn(functionARN)
 	f.mu.Lock()
 	fn := f.functions[name]
 	f.deliveries = append(f.deliveries, delivery{name, time.Now(), string(payload)})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
-	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/trigger"
@@ -118,11 +118,9 @@ func keysAt(sh *stream.Shard, at seqnum.Num) json.RawMessage {
 }
 
 func triggerOf(st *trigger.MappingStatus) wire.Trigger {
-	_, table, _, _ := schema.ParseStreamARN(st.StreamARN)
-	_, name, _ := schema.ParseFunctionARN(st.FunctionARN)
 	t := wire.Trigger{
-		UUID: st.UUID, Account: st.Scope.Account, Region: st.Scope.Region, Table: table,
-		Function: name, StreamARN: st.StreamARN, FunctionARN: st.FunctionARN,
+		UUID: st.UUID, Account: st.Scope.Account, Region: st.Scope.Region, Table: arn.TableOf(st.StreamARN),
+		Function: arn.FunctionOf(st.FunctionARN), StreamARN: st.StreamARN, FunctionARN: st.FunctionARN,
 		State: string(st.State), Paused: st.Paused, LastResult: st.LastProcessingResult, Modified: st.Modified,
 		LagRecords: st.LagRecords, LagSeconds: st.LagSeconds,
 		BatchSize: st.BatchSize, BatchingWindowSeconds: st.BatchingWindowSeconds, ParallelizationFactor: st.ParallelizationFactor,

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/function"
 )
 
@@ -18,10 +19,7 @@ type groupRequest struct {
 
 // name is the group's name.
 func (r *groupRequest) name() (string, error) {
-	name := r.LogGroupName + r.LogGroupIdentifier + r.ResourceArn
-	if _, after, isARN := strings.Cut(name, ":log-group:"); isARN {
-		name = strings.TrimSuffix(after, ":*")
-	}
+	name := arn.LogGroup(r.LogGroupName + r.LogGroupIdentifier + r.ResourceArn)
 	if name == "" || len(name) > 512 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/.#") != "" {
 		return "", invalid("1 validation error detected: Value '" + name + "' at 'logGroupName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+")
 	}
@@ -48,7 +46,7 @@ type groupDocument struct {
 }
 
 func arnOf(g function.LogGroup) string {
-	return "arn:aws:logs:" + g.Scope.Region + ":" + g.Scope.Account + ":log-group:" + g.Name
+	return g.Scope.ARN("logs", "log-group:"+g.Name)
 }
 
 func describeGroups(c *call) (any, error) {

@@ -50,7 +50,7 @@ func New(authenticate func(*http.Request) (schema.Scope, *awserr.Error)) http.Ha
 		write(w, http.StatusOK, identity{
 			XMLNS: namespace,
 			Result: result{
-				ARN:     "arn:aws:iam::" + scope.Account + ":root",
+				ARN:     scope.Global("iam", "root"),
 				UserID:  scope.Account,
 				Account: scope.Account,
 			},

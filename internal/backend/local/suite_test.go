@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -96,10 +97,7 @@ func (w *suiteWorld) Stream(shards int) string {
 }
 
 // table is asked by writers while a crash changes the world under them.
-func (w *suiteWorld) table(arn string) string {
-	_, name, _, _ := schema.ParseStreamARN(arn)
-	return name
-}
+func (w *suiteWorld) table(streamARN string) string { return arn.TableOf(streamARN) }
 
 func (w *suiteWorld) counter(arn string, key int) *counter {
 	w.mu.Lock()

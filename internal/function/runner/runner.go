@@ -1,6 +1,6 @@
 // Package runner is what package function and the ways to run a function agree
 // on: what is to be run, one call of it, and what came of it. It imports nothing
-// of the project but the scope.
+// of the project but the scope and the form of ARNs.
 package runner
 
 import (
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -19,7 +20,7 @@ const (
 )
 
 // Latest is the version that a function's changes go to.
-const Latest = "$LATEST"
+const Latest = arn.Latest
 
 // Spec is one revision of a function, as a runner needs it. It never changes.
 type Spec struct {
