@@ -62,6 +62,23 @@ func TestLayersAreLaidOverEachOther(t *testing.T) {
 			want(t, do(t, s, "f-"+c.program, json.RawMessage(`{}`)), "", c.want)
 		})
 	}
+	t.Run("wrapper", func(t *testing.T) {
+		if _, err := exec.LookPath("node"); err != nil {
+			t.Skip("node is not in PATH")
+		}
+		layer := publishLayer(t, s, "wrapper", entry{"wrap", 0o755, "#!/bin/sh\nWRAPPED=yes exec \"$@\"\n"}, js("plain", ""))
+		for wrapper, answer := range map[string]string{
+			"/opt/wrap": `"yes"`, "/opt/none": "AWS_LAMBDA_EXEC_WRAPPER: /opt/none: no such file or directory", "/opt/plain": "AWS_LAMBDA_EXEC_WRAPPER: /opt/plain: permission denied",
+		} {
+			name := "wrapped" + strings.ReplaceAll(wrapper, "/", "-")
+			r := createRequest(name, "nodejs22.x", "index.handler", makeZip(t, js("index.js", `exports.handler = async () => process.env.WRAPPED`)))
+			r.Layers, r.Environment = withLayers(layer), &Environment{map[string]string{"AWS_LAMBDA_EXEC_WRAPPER": wrapper}}
+			create(t, s, r)
+			if out := do(t, s, name, json.RawMessage(`{}`)); !strings.Contains(string(out.Payload), answer) {
+				t.Errorf("%s: %s, want %s", wrapper, out.Payload, answer)
+			}
+		}
+	})
 	t.Run("bootstrap", func(t *testing.T) {
 		bootstrap, err := goBootstrap()
 		if err != nil {

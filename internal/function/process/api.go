@@ -9,13 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
-// The Runtime API, 2018-06-01, and the part of the Extensions API that runtimes
-// themselves use.
+// The Runtime API, 2018-06-01, and the Extensions API.
 const (
 	apiBase       = "/2018-06-01/runtime/"
 	extensionBase = "/2020-01-01/extension/"
@@ -49,7 +46,9 @@ func (e *environment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == apiBase+"init/error" && r.Method == http.MethodPost:
 		e.initErrorCall(w, r)
 	case strings.HasPrefix(path, extensionBase):
-		e.extensionCall(w, r, strings.TrimPrefix(path, extensionBase))
+		e.extensions.call(w, r, strings.TrimPrefix(path, extensionBase))
+	case r.Method == http.MethodPut && (path == telemetryPath || path == logsPath):
+		noTelemetry(w, r, path)
 	default:
 		apiError(w, http.StatusNotFound, "InvalidRequest", "no such call")
 	}
@@ -91,9 +90,15 @@ func (e *environment) nextCall(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	// The init, or the call, ends when the process and its extensions have asked for more.
+	if !e.extensions.settled(r.Context().Done()) || !e.rested() {
+		e.abandoned()
+		<-r.Context().Done()
+		return
+	}
 	inv, ok := e.pool.ready(e)
 	if !ok {
-		e.stop()
+		e.end(spindown)
 	} else if inv == nil {
 		select {
 		case inv = <-e.assigned:
@@ -204,31 +209,6 @@ func (e *environment) initErrorCall(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accepted(w)
-}
-
-// extensionCall serves what a runtime needs to register an extension of its own
-// (aws-lambda-go does with its SIGTERM option). No events are sent.
-func (e *environment) extensionCall(w http.ResponseWriter, r *http.Request, verb string) {
-	switch {
-	case verb == "register" && r.Method == http.MethodPost:
-		e.mu.Lock()
-		e.extension = true
-		e.mu.Unlock()
-		s := &e.pool.spec
-		body := append([]byte(`{"functionName":`), runner.AppendJSONString(nil, s.Name)...)
-		body = append(body, `,"functionVersion":"`+s.Version+`","handler":`...)
-		body = append(runner.AppendJSONString(body, s.Handler), '}')
-		w.Header().Set("Lambda-Extension-Identifier", uuid.NewString())
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body)
-	case verb == "event/next" && r.Method == http.MethodGet:
-		<-r.Context().Done() // no event is ever sent
-	case (verb == "init/error" || verb == "exit/error") && r.Method == http.MethodPost:
-		_, _ = io.CopyN(io.Discard, r.Body, maxErrorBody)
-		accepted(w)
-	default:
-		apiError(w, http.StatusNotFound, "InvalidRequest", "no such call")
-	}
 }
 
 var errTooLong = errors.New("body too long")

@@ -47,11 +47,14 @@ func (s *spawner) close() { close(s.quit) }
 const framesFD = 3
 
 // start starts a process in a group of its own, its output going to out, its frames to
-// frames.
+// frames unless that is nil.
 func (s *spawner) start(c command, env []string, dir string, out, frames *os.File) (*child, error) {
 	cmd := &exec.Cmd{
 		Path: c.path, Args: c.args, Env: env, Dir: dir,
-		Stdout: out, Stderr: out, ExtraFiles: []*os.File{frames}, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		Stdout: out, Stderr: out, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+	}
+	if frames != nil {
+		cmd.ExtraFiles = []*os.File{frames}
 	}
 	bindToParent(cmd.SysProcAttr)
 	done := make(chan error, 1)

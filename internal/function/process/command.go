@@ -38,10 +38,41 @@ func (h *Host) command(s runner.Spec) (command, error) {
 		return command{}, err
 	}
 	i.modules = append(layerModules(&s), i.modules...)
+	c := i.command()
 	if h.debugs(&s) {
-		return underDebugger(i.command(), &s)
+		if c, err = underDebugger(c, &s); err != nil {
+			return command{}, err
+		}
 	}
-	return i.command(), nil
+	return wrapped(c, &s)
+}
+
+// wrapped lets the program of AWS_LAMBDA_EXEC_WRAPPER start the runtime, as AWS's bootstraps do. Such scripts lie in layers,
+// below /opt.
+func wrapped(c command, s *runner.Spec) (command, error) {
+	wrapper := s.Env["AWS_LAMBDA_EXEC_WRAPPER"]
+	if wrapper == "" {
+		return c, nil
+	}
+	path := wrapper
+	if name, is := strings.CutPrefix(wrapper, "/opt/"); is {
+		for i := len(s.Layers) - 1; i >= 0; i-- {
+			path = filepath.Join(s.Layers[i], name)
+			if _, err := os.Stat(path); err == nil {
+				break
+			}
+		}
+	} else if name, is := strings.CutPrefix(wrapper, "/var/task/"); is {
+		path = filepath.Join(s.CodeDir, name)
+	}
+	switch st, err := os.Stat(path); {
+	case err != nil:
+		return command{}, fmt.Errorf("AWS_LAMBDA_EXEC_WRAPPER: %s: no such file or directory", wrapper)
+	case st.IsDir() || st.Mode()&0o111 == 0:
+		return command{}, fmt.Errorf("AWS_LAMBDA_EXEC_WRAPPER: %s: permission denied", wrapper)
+	}
+	c.path, c.args = path, append([]string{path}, c.args...)
+	return c, nil
 }
 
 // inherited are the variables of this server's own environment that functions
@@ -118,4 +149,19 @@ func (e *environment) environ() []string {
 		env = append(env, fmt.Sprintf("%s=%s", name, s.Env[name]))
 	}
 	return env
+}
+
+// notForExtensions are the variables that the processes of extensions do not get (AWS's guide, "Creating Lambda extensions").
+var notForExtensions = []string{
+	"AWS_EXECUTION_ENV", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_XRAY_CONTEXT_MISSING",
+	"AWS_XRAY_DAEMON_ADDRESS", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT", "_HANDLER",
+	"_LAMBDA_TELEMETRY_LOG_FD",
+}
+
+// extensionEnviron returns the variables of an extension's process.
+func (e *environment) extensionEnviron() []string {
+	return slices.DeleteFunc(e.environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(notForExtensions, name)
+	})
 }

@@ -6,6 +6,9 @@
 // one invocation at a time; parallel calls need more environments, up to the
 // function's concurrency, and idle ones are stopped after a while.
 //
+// External extensions are further processes of an environment (extensions.go): programs of
+// layers, started before the function's and told of its calls and its end.
+//
 // Functions in Node.js and Python run on shims of the host's own (shim/), which do what
 // AWS's runtime clients do; testdata/clients holds them to it, handler by handler. The
 // runtime's name decides which client, not the version of the program.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -20,9 +21,19 @@ const (
 	// closeGrace is how long END and REPORT wait for the process to ask for its next event: what it
 	// prints until then belongs to the call.
 	closeGrace = 250 * time.Millisecond
-	// extensionGrace is the time between SIGTERM and SIGKILL for a process that
-	// has registered an extension; others are killed at once.
-	extensionGrace = 500 * time.Millisecond
+	// An environment without extensions is killed at once. With one, the process has termGrace between
+	// SIGTERM and SIGKILL, or internalGrace when it registered one itself, and external extensions have
+	// what then is left of endLimit (AWS's guide, "Shutdown phase").
+	termGrace     = 300 * time.Millisecond
+	internalGrace = 500 * time.Millisecond
+	endLimit      = 2 * time.Second
+)
+
+// Why an environment ends, as its extensions are told.
+const (
+	spindown = "spindown"
+	timeout  = "timeout"
+	failure  = "failure"
 )
 
 // state of an environment, see Pool.
@@ -35,7 +46,7 @@ const (
 	settling
 )
 
-// environment is one process with its listener and its pipe.
+// environment is one process with its listener, its pipe and its extensions.
 type environment struct {
 	pool       *Pool
 	suppressed bool
@@ -43,6 +54,7 @@ type environment struct {
 	token      string           // what its process's AWS clients send, see Host.Running
 	assigned   chan *invocation // one slot: filled under Pool.mu, for the /next that waits
 	ended      chan struct{}    // closed when the process is gone or was told to go
+	extensions extensions
 
 	// Guarded by Pool.mu.
 	pooled    state
@@ -59,10 +71,12 @@ type environment struct {
 	closing   *time.Timer // closes what was answered
 	inited    bool
 	nexting   bool // a /next is being served
-	extension bool // an extension was registered
 	ending    bool
-	overran   bool   // init took longer than it may
-	initError []byte // what the process posted to init/error
+	reason    string    // why it ends
+	endBegan  time.Time // when it was told to end, or ended
+	crash     *crash    // of an extension
+	overran   bool      // init took longer than it may
+	initError []byte    // what the process posted to init/error
 	spawned   time.Time
 	initTime  time.Duration // told by the first REPORT, then 0
 
@@ -72,89 +86,101 @@ type environment struct {
 func newEnvironment(p *Pool, suppressed bool) *environment {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
-	return &environment{
+	e := &environment{
 		pool: p, suppressed: suppressed,
 		token:     tokenPrefix + hex.EncodeToString(id[:]),
 		logStream: p.host.opts.Now().UTC().Format("2006/01/02") + "/[" + p.spec.Version + "]" + hex.EncodeToString(id[:]),
 		assigned:  make(chan *invocation, 1),
 		ended:     make(chan struct{}),
 	}
+	e.extensions = extensions{of: e, changed: make(chan struct{})}
+	return e
 }
 
-// run starts the process, waits for its end and clears up.
+// run starts the extensions and the process, waits for its end, then for theirs, and clears up.
 func (e *environment) run() {
 	defer e.pool.remove(e)
 	e.pool.host.running.Store(e.token, e)
 	defer e.pool.host.running.Delete(e.token)
-	server, err := e.start()
+	cmd, err := e.pool.host.command(e.pool.spec)
+	if err != nil {
+		e.startFailed(err)
+		return
+	}
+	server, w, err := e.open()
 	if err != nil {
 		e.startFailed(err)
 		return
 	}
 	defer server.Close()
-	status := e.child.wait()
+	defer e.output.close()
+	status := ""
+	if e.extensions.start(w) {
+		err = e.start(cmd, w)
+	} else {
+		err = errEnding
+	}
+	w.Close()
+	if err == nil {
+		status = e.child.wait()
+	} else {
+		e.startFailed(err)
+	}
 	// The pipe may be held open by a process that left the group; what is in it
 	// now is all that belongs to this environment.
 	e.output.drain()
-	e.output.close()
 	e.exited(status)
+	e.extensions.end()
+	e.output.drain()
 }
 
-// start brings up listener, pipe and process. The returned server is closed by
-// the caller.
-func (e *environment) start() (*http.Server, error) {
+// open brings up the listener and the pipe. The caller closes both ends that it returns.
+func (e *environment) open() (*http.Server, *os.File, error) {
 	h := e.pool.host
-	cmd, err := h.command(e.pool.spec)
-	if err != nil {
-		return nil, err
-	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("listen for the runtime API: %w", err)
+		return nil, nil, fmt.Errorf("listen for the runtime API: %w", err)
 	}
-	// Runtimes tell what caused an error in a header of up to 1 MiB.
-	server := &http.Server{Handler: e, ErrorLog: silent, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 2 << 20}
 	out, w, err := newOutput(e.pool.log)
 	if err != nil {
 		ln.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	if s := &e.pool.spec; s.LogJSON {
 		out.keep = levelFilter(levelOf(s.AppLevel))
 	}
-	frames, err := again(w)
-	if err != nil {
-		ln.Close()
-		w.Close()
-		out.close()
-		return nil, err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ending {
-		err = errEnding
-	} else {
-		e.addr = ln.Addr().String()
-		e.output = out
-		e.spawned = h.opts.Now()
-		out.platform(e.initStart())
-		e.child, err = h.spawner.start(cmd, append(e.environ(), cmd.env...), e.pool.spec.CodeDir, w, frames)
-	}
-	w.Close()
-	frames.Close()
-	if err != nil {
-		ln.Close()
-		out.close()
-		return nil, err
-	}
-	go out.run()
-	go func() { _ = server.Serve(ln) }() // ends with server.Close
 	limit := h.opts.InitLimit
 	if e.suppressed || h.debugs(&e.pool.spec) {
 		limit = e.pool.spec.Timeout
 	}
+	e.mu.Lock()
+	e.addr = ln.Addr().String()
+	e.output = out
+	e.spawned = h.opts.Now()
 	e.timer = time.AfterFunc(limit, e.initOverran)
-	return server, nil
+	e.mu.Unlock()
+	out.platform(e.initStart())
+	go out.run()
+	// Runtimes tell what caused an error in a header of up to 1 MiB.
+	server := &http.Server{Handler: e, ErrorLog: silent, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 2 << 20}
+	go func() { _ = server.Serve(ln) }() // ends with server.Close
+	return server, w, nil
+}
+
+// start starts the process, its output going to w.
+func (e *environment) start(cmd command, w *os.File) (err error) {
+	frames, err := again(w)
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ending {
+		return errEnding
+	}
+	e.child, err = e.pool.host.spawner.start(cmd, append(e.environ(), cmd.env...), e.pool.spec.CodeDir, w, frames)
+	return err
 }
 
 // startFailed ends the call that waits when the process could not be started.
@@ -162,6 +188,7 @@ func (e *environment) startFailed(err error) {
 	if err == errEnding {
 		return
 	}
+	e.end(failure)
 	kind := "Runtime.InvalidEntrypoint"
 	e.pool.failed(func(inv *invocation) runner.Result {
 		text := "RequestId: " + inv.RequestID + " Error: " + err.Error()
@@ -181,25 +208,42 @@ func (e *environment) initOverran() {
 	}
 	e.mu.Unlock()
 	if late {
-		e.kill()
+		e.end(timeout)
 	}
 }
 
 // asked takes note of the process's first or next request for work. It reports
 // whether that is in order.
 func (e *environment) asked() bool {
-	e.close("")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.ending || e.nexting || e.current != nil {
 		return false
 	}
 	e.nexting = true
+	return true
+}
+
+// rested ends the init or the call for good: the process and its extensions have asked for more. It reports false
+// when the environment is ending.
+func (e *environment) rested() bool {
+	e.close("")
+	if e.extensions.any() {
+		e.output.drain() // what they have printed since the answer
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ending {
+		return false
+	}
 	e.answered = nil
 	e.timer.Stop()
 	if !e.inited {
 		e.inited = true
 		e.initTime = e.pool.host.opts.Now().Sub(e.spawned)
+		for _, line := range e.extensionLines() {
+			e.output.platform(line)
+		}
 	}
 	return true
 }
@@ -222,6 +266,7 @@ func (e *environment) begin(inv *invocation) bool {
 	e.current = inv
 	e.output.platform(e.startLine(inv))
 	e.timer = time.AfterFunc(limit, func() { e.timedOut(inv) })
+	e.extensions.invoke(inv)
 	return true
 }
 
@@ -320,7 +365,7 @@ func (e *environment) timedOut(inv *invocation) {
 	if !answered && !e.take(inv) {
 		return
 	}
-	e.kill()
+	e.end(timeout)
 	text := runner.TimeoutText(e.pool.spec.Timeout)
 	now := e.pool.host.opts.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	line := []byte(now + " " + inv.RequestID + " " + text)
@@ -347,17 +392,21 @@ func (e *environment) exited(status string) {
 	e.current = nil
 	e.timer.Stop()
 	wanted := e.ending
-	if !e.ending {
-		e.ending = true
-		close(e.ended)
-	}
-	inited, overran, posted := e.inited, e.overran, e.initError
+	e.markEnding(failure)
+	inited, overran, posted, crash := e.inited, e.overran, e.initError, e.crash
 	e.mu.Unlock()
 
-	const kind = "Runtime.ExitError"
-	text := "Runtime exited without providing a reason"
-	if status != "" {
+	kind, text := "Runtime.ExitError", "Runtime exited without providing a reason"
+	switch {
+	case crash != nil:
+		kind, text, wanted, posted = crash.kind, crash.text, false, nil
+	case status != "":
 		text = "Runtime exited with error: " + status
+	}
+	if !inited {
+		for _, line := range e.extensionLines() {
+			e.output.platform(line)
+		}
 	}
 	switch {
 	case inv != nil:
@@ -412,38 +461,30 @@ func (e *environment) initErrorPosted(body []byte) bool {
 	}
 	e.initError = body
 	e.timer.Stop()
-	e.timer = time.AfterFunc(initErrorGrace, e.kill)
+	e.timer = time.AfterFunc(initErrorGrace, func() { e.end(failure) })
 	return true
 }
 
-// kill ends the process group at once.
-func (e *environment) kill() {
+// end ends the environment, whatever it does: at once, or with time for what its extensions have to do.
+func (e *environment) end(reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.markEnding()
-	if e.child != nil {
-		e.child.kill()
+	e.markEnding(reason)
+	if e.child == nil {
+		return
 	}
-}
-
-// stop ends an environment that has no invocation.
-func (e *environment) stop() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.markEnding()
-	switch {
-	case e.child == nil:
-	case e.extension:
+	if grace := e.extensions.grace(); grace > 0 && e.initError == nil {
 		e.child.terminate()
-		time.AfterFunc(extensionGrace, e.child.kill)
-	default:
-		e.child.kill()
+		time.AfterFunc(grace, e.child.kill)
+		return
 	}
+	e.child.kill()
 }
 
-func (e *environment) markEnding() {
+// markEnding is called with mu held.
+func (e *environment) markEnding(reason string) {
 	if !e.ending {
-		e.ending = true
+		e.ending, e.reason, e.endBegan = true, reason, time.Now()
 		close(e.ended)
 	}
 }

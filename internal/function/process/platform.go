@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
 // The lines that Lambda itself writes into a function's log, as text or, with
@@ -26,6 +29,30 @@ func (e *environment) initReport(status string) []byte {
 	return []byte("INIT_REPORT Init Duration: " + ms(took) + " ms\tPhase: init\tStatus: " + status)
 }
 
+// extensionLines tell of each extension how far its init came.
+func (e *environment) extensionLines() (lines [][]byte) {
+	for _, x := range e.extensions.states() {
+		if e.pool.spec.LogJSON {
+			kind := ""
+			if x.errorType != "" {
+				kind = fmt.Sprintf(`,"errorType":%q`, x.errorType)
+			}
+			events := ""
+			if len(x.events) > 0 {
+				events = `"` + strings.Join(x.events, `","`) + `"`
+			}
+			lines = append(lines, e.event("platform.extension", levelInfo, fmt.Sprintf(`{"name":%s,"state":%q,"events":[%s]%s}`, runner.AppendJSONString(nil, x.name), x.state, events, kind)))
+			continue
+		}
+		line := "EXTENSION\tName: " + x.name + "\tState: " + string(x.state) + "\tEvents: [" + strings.Join(x.events, ",") + "]"
+		if x.errorType != "" {
+			line += "\tError Type: " + x.errorType
+		}
+		lines = append(lines, []byte(line))
+	}
+	return lines
+}
+
 func (e *environment) startLine(inv *invocation) []byte {
 	if e.pool.spec.LogJSON {
 		return e.event("platform.start", levelInfo, fmt.Sprintf(`{"requestId":%q,"version":%q}`, inv.RequestID, e.pool.spec.Version))
@@ -42,7 +69,10 @@ func (e *environment) endLines(inv *invocation, status string) [][]byte {
 	e.mu.Unlock()
 	took := e.pool.host.opts.Now().Sub(inv.started)
 	billed := int64(math.Ceil(float64(took) / float64(time.Millisecond)))
-	used := child.memoryMB()
+	used := 0
+	if child != nil { // nil: it did not come to be started
+		used = child.memoryMB()
+	}
 	if e.pool.spec.LogJSON {
 		initMs := ""
 		if initTime > 0 {

@@ -312,7 +312,7 @@ func (p *Pool) reap() {
 	}
 	p.mu.Unlock()
 	for _, e := range stop {
-		e.stop()
+		e.end(spindown)
 	}
 }
 
@@ -341,7 +341,7 @@ func (p *Pool) Close() {
 	p.stopTimers()
 	p.mu.Unlock()
 	for _, e := range stop {
-		e.stop()
+		e.end(spindown)
 	}
 	refuse(calls)
 	p.gone.Wait()
@@ -360,7 +360,7 @@ func (p *Pool) Kill() {
 	p.stopTimers()
 	p.mu.Unlock()
 	for _, e := range envs {
-		e.kill()
+		e.end(spindown)
 	}
 	refuse(calls)
 	p.gone.Wait()
