@@ -158,34 +158,31 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.streams, err = stream.OpenAt(s.store, s.clock); err != nil {
 		return nil, err
 	}
-	if s.tables, err = table.Open(s.store, s.streams, s.clock.Wall, o.Logger); err != nil {
+	if s.tables, err = table.Open(s.tableOptions()); err != nil {
 		return nil, err
 	}
 	s.store.NameRanges(func(_ byte, id uint64) string { return s.tables.NameOf(id) })
-	s.tables.DelayStatus(o.StatusDelay)
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
 		return nil, err
 	}
-	s.backend = local.New(s.store, s.streams, s.tables)
-	if err := s.backend.Sweep(o.Logger); err != nil {
+	if s.backend, err = local.Open(s.store, s.streams, s.tables, o.Logger); err != nil {
 		return nil, err
 	}
-	s.streams.Keep(s.backend, max(0, o.LogCap), o.Logger)
 	if s.gateway, err = s.openGateway(); err != nil {
 		return nil, err
 	}
 	if s.engine, err = s.newEngine(); err != nil {
 		return nil, err
 	}
-	s.tables.OnTagsChanged(s.engine.TagsChanged)
-	s.functions.OnChange(func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) })
 
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.workers = worker.NewGroup(ctx)
 	s.workers.Start("triggers", s.engine.Run)
-	s.start("stream retention", func(ctx context.Context) error { return s.streams.Retain(ctx, o.Logger) })
+	s.start("stream retention", func(ctx context.Context) error {
+		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, o.LogCap), Log: o.Logger})
+	})
 	if o.ShardRoll > 0 {
 		s.start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
 	}
@@ -194,6 +191,14 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	s.start("back-fill", s.tables.Fill)
 	s.door = s.newDoor(metrics)
 	return s, nil
+}
+
+// tableOptions has the engine told of changes, which begin after Open: it is there by then.
+func (s *App) tableOptions() table.Options {
+	return table.Options{
+		Store: s.store, Streams: s.streams, Now: s.clock.Wall, Logger: s.opts.Logger, StatusDelay: s.opts.StatusDelay,
+		TagsChanged: func(streamARN string) { s.engine.TagsChanged(streamARN) },
+	}
 }
 
 // Handler answers AWS's protocols and Millstream's own.

@@ -11,6 +11,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 )
 
@@ -21,6 +22,8 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 		Destination: &s.destinations,
 		FrontDoor:   func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Watched:     s.activity.Watched,
+		// Functions change after Open: the engine is there by then.
+		Changed: func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) },
 		Observe: func(ob function.Observation) {
 			metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took)
 			s.observeCall(ob)

@@ -77,6 +77,9 @@ type Options struct {
 	Observe func(Observation)
 	// Watched reports whether Observe wants the log of a call that begins now; nil: never.
 	Watched func() bool
+	// Changed is called after a function was made, changed or deleted; it must not block and
+	// must not call the Service's control operations. nil: nobody asks.
+	Changed func(scope schema.Scope, name string)
 	// Destination takes what is told about Event invocations that have ended; nil:
 	// nobody can be told but functions.
 	Destination Destination
@@ -122,8 +125,6 @@ type Service struct {
 	functions map[id]*live
 	urls      map[string]urlRef          // by its id
 	runners   map[runner.Runner]struct{} // those in use and those that still end
-	listeners map[int]func(schema.Scope, string)
-	nextID    int
 	closed    bool
 	retiring  sync.WaitGroup // runners that end
 }
@@ -195,6 +196,9 @@ func Open(o Options) (*Service, error) {
 	if o.Destination == nil {
 		o.Destination = noDestination{}
 	}
+	if o.Changed == nil {
+		o.Changed = func(schema.Scope, string) {}
+	}
 	if o.Endpoint == nil {
 		o.Endpoint = func() string { return "" }
 	}
@@ -205,7 +209,7 @@ func Open(o Options) (*Service, error) {
 	}
 	s := &Service{
 		opts: o, rows: rows{o.Store}, transport: http.NewTransport(), began: time.Now(),
-		functions: map[id]*live{}, urls: map[string]urlRef{}, runners: map[runner.Runner]struct{}{}, listeners: map[int]func(schema.Scope, string){},
+		functions: map[id]*live{}, urls: map[string]urlRef{}, runners: map[runner.Runner]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.events = newEventQueue(s)
@@ -317,32 +321,9 @@ func (s *Service) Close() error {
 // Logs are the logs of all functions.
 func (s *Service) Logs() *logs.Sink { return s.logs }
 
-// OnChange calls f after a function was made, changed or deleted, until cancel. f
-// must not block and must not call the Service's control operations.
-func (s *Service) OnChange(f func(scope schema.Scope, name string)) (cancel func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := s.nextID
-	s.nextID++
-	s.listeners[n] = f
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.listeners, n)
-	}
-}
-
 func (s *Service) changed(scope schema.Scope, name string) {
 	s.events.functionChanged(scope, name)
-	s.mu.RLock()
-	calls := make([]func(schema.Scope, string), 0, len(s.listeners))
-	for _, f := range s.listeners {
-		calls = append(calls, f)
-	}
-	s.mu.RUnlock()
-	for _, f := range calls {
-		f(scope, name)
-	}
+	s.opts.Changed(scope, name)
 }
 
 // Stats counts what the functions hold now.

@@ -45,7 +45,8 @@ type saying struct {
 }
 
 // NameRanges has damage told by names: call returns what an internal id of a key
-// space (of a table, an index, a stream) is called, empty when it is not known. It is
+// space (of a table, an index, a stream) is called, empty when it is not known. Names are
+// known only when tables are loaded, and damage is met before, so this comes late. It is
 // called by any goroutine, at any time, and must not use the store.
 func (s *Store) NameRanges(call func(space byte, id uint64) string) {
 	s.damages.mu.Lock()

@@ -44,11 +44,11 @@ type Loss struct {
 	Range
 }
 
-// Keep makes Retain leave records past their retention in the log while readers need
-// them: limit bytes of them on the disk, over all streams. It is called before
-// Retain.
-func (ss *Streams) Keep(readers Readers, limit int64, log *slog.Logger) {
-	ss.readers, ss.limitBytes, ss.log = readers, limit, log
+// Retaining says for whom Retain keeps records past their retention.
+type Retaining struct {
+	Readers Readers      // nil: for nobody
+	Limit   int64        // bytes of such records on the disk, over all streams
+	Log     *slog.Logger // required
 }
 
 // Held is how many bytes of records past their retention were on the disk for readers
@@ -56,24 +56,24 @@ func (ss *Streams) Keep(readers Readers, limit int64, log *slog.Logger) {
 func (ss *Streams) Held() int64 { return ss.heldBytes.Load() }
 
 func (ss *Streams) needed(sh *Shard) (after seqnum.Num, needed bool, err error) {
-	if ss.readers == nil {
+	if ss.retaining.Readers == nil {
 		return seqnum.Num{}, false, nil
 	}
-	return ss.readers.Needed(sh)
+	return ss.retaining.Readers.Needed(sh)
 }
 
 // unread lets readers record what they lose by the removal of a shard's records up to
 // to.
 func (ss *Streams) unread(b *store.Batch, sh *Shard, to seqnum.Num, why Why) error {
-	if ss.readers == nil || !sh.kept().Less(to) {
+	if ss.retaining.Readers == nil || !sh.kept().Less(to) {
 		return nil
 	}
-	losses, err := ss.readers.Unread(b, sh, sh.kept(), to, why)
+	losses, err := ss.retaining.Readers.Unread(b, sh, sh.kept(), to, why)
 	if err != nil {
 		return err
 	}
 	for _, l := range losses {
-		ss.log.Warn("records were removed before a mapping had read them", "mapping", l.Reader, "stream", sh.stream.ARN, "shard", sh.ID,
+		ss.retaining.Log.Warn("records were removed before a mapping had read them", "mapping", l.Reader, "stream", sh.stream.ARN, "shard", sh.ID,
 			"reason", string(why), "records", l.Count, "first", l.First.String(), "last", l.Last.String())
 	}
 	return nil
@@ -100,7 +100,7 @@ func (ss *Streams) limit(all []backlog) error {
 	}
 	slices.SortStableFunc(all, func(a, b backlog) int { return cmp.Compare(sizes[b.sh], sizes[a.sh]) })
 	for _, h := range all {
-		excess := total - ss.limitBytes
+		excess := total - ss.retaining.Limit
 		if excess <= 0 {
 			break
 		}

@@ -43,7 +43,7 @@ func (f *fakeReaders) Dropped(_ *store.Batch, _ *Stream, shards []*Shard) { f.dr
 
 func (w *world) keep(limit int64) *fakeReaders {
 	f := &fakeReaders{after: map[*Shard]seqnum.Num{}}
-	w.ss.Keep(f, limit, slog.New(slog.DiscardHandler))
+	w.ss.retaining = Retaining{Readers: f, Limit: limit, Log: slog.New(slog.DiscardHandler)}
 	return f
 }
 
@@ -116,7 +116,7 @@ func TestLogCap(t *testing.T) {
 	if whole == 0 || len(f.lost) != 0 {
 		t.Fatalf("%d bytes are held, %v lost", whole, f.lost)
 	}
-	w.ss.limitBytes = whole / 2
+	w.ss.retaining.Limit = whole / 2
 	w.check(w.ss.trim(w.now(), last))
 	if len(f.lost) != 1 || f.why != CapLoss || f.lost[0].First != a.Start || f.lost[0].Last != a.Trimmed() || f.lost[0].Count != a.Trimmed().Lo {
 		t.Fatalf("lost %+v (%s), trimmed to %s", f.lost, f.why, a.Trimmed())
@@ -127,7 +127,7 @@ func TestLogCap(t *testing.T) {
 	if got, _, missed := w.readAll(a, a.Start.Prev(), 100); missed != a.Trimmed().Lo || uint64(len(got))+missed != 1000 {
 		t.Errorf("%d records can be read, %d missed", len(got), missed)
 	}
-	w.ss.limitBytes = 0
+	w.ss.retaining.Limit = 0
 	w.check(w.ss.trim(w.now(), last))
 	if a.Trimmed() != a.Head() || b.Trimmed() != b.Head() || w.ss.Held() != 0 || len(f.lost) != 3 || f.lost[1].First != f.lost[0].Last.Next() {
 		t.Errorf("with no room: %s of %s, %s of %s, %+v", a.Trimmed(), a.Head(), b.Trimmed(), b.Head(), f.lost)
@@ -148,7 +148,7 @@ func TestEndedStreamWaitsForReaders(t *testing.T) {
 	}{
 		{"read", func(_ *world, f *fakeReaders, sh *Shard) { f.after[sh] = sh.Head() }, 0},
 		{"no longer wanted", func(_ *world, f *fakeReaders, sh *Shard) { delete(f.after, sh) }, 0},
-		{"no room", func(w *world, _ *fakeReaders, _ *Shard) { w.ss.limitBytes = 0 }, 1},
+		{"no room", func(w *world, _ *fakeReaders, _ *Shard) { w.ss.retaining.Limit = 0 }, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -40,10 +39,7 @@ type Streams struct {
 	tails       atomic.Int64  // bytes in the tails of all shards
 	heldBytes   atomic.Int64  // see Held
 
-	// Set by Keep, before Retain.
-	readers    Readers
-	limitBytes int64
-	log        *slog.Logger
+	retaining Retaining // of Retain; used by its goroutine alone
 
 	mu     sync.RWMutex // guards the maps; never held over I/O
 	byARN  map[string]*Stream

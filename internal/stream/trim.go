@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"encoding/binary"
-	"log/slog"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/seqnum"
@@ -19,15 +18,16 @@ const (
 )
 
 // Retain is the worker that removes records past the retention which no reader
-// needs (see Keep), and streams that were disabled or lost their table that long
-// ago. It returns when ctx is done or the store has failed.
-func (ss *Streams) Retain(ctx context.Context, log *slog.Logger) error {
+// needs (see Retaining), and streams that were disabled or lost their table that long
+// ago. It returns when ctx is done or the store has failed, and runs once at a time.
+func (ss *Streams) Retain(ctx context.Context, o Retaining) error {
+	ss.retaining = o
 	suspended := false
 	last := map[*Shard]time.Time{}
 	return ss.clock.Every(ctx, trimEvery, nil, func() error {
 		now, trusted := ss.clock.Now()
 		if !trusted && !suspended {
-			log.Warn("the clock jumped forward; no stream record is removed by age for an hour, or until the clock is accepted", "now", now)
+			o.Log.Warn("the clock jumped forward; no stream record is removed by age for an hour, or until the clock is accepted", "now", now)
 		}
 		if suspended = !trusted; suspended {
 			return nil
@@ -175,7 +175,7 @@ func (s *Stream) applyDrop(b *store.Batch, c *store.Commit, now time.Time) (drop
 	for _, sh := range drop {
 		b.Delete(sh.headKey())
 	}
-	if r := s.streams.readers; r != nil {
+	if r := s.streams.retaining.Readers; r != nil {
 		r.Dropped(b, s, drop)
 	}
 	return drop, s.streams.store.Apply(c, b)
@@ -203,8 +203,8 @@ func (ss *Streams) remove(s *Stream) error {
 		}
 		sh.trimmed.Store(&head) // first: see Trimmed
 	}
-	if ss.readers != nil {
-		ss.readers.Dropped(b, s, s.Shards())
+	if ss.retaining.Readers != nil {
+		ss.retaining.Readers.Dropped(b, s, s.Shards())
 	}
 	for _, space := range []byte{store.SpaceLog, store.SpaceHead} {
 		lower := binary.BigEndian.AppendUint64([]byte{space}, s.ID)

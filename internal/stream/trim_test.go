@@ -361,7 +361,7 @@ func TestRetain(t *testing.T) {
 			w.write(sh, 3)
 			worker := make(chan error, 1)
 			ctx, cancel := context.WithCancel(t.Context())
-			go func() { worker <- w.ss.Retain(ctx, log) }()
+			go func() { worker <- w.ss.Retain(ctx, Retaining{Log: log}) }()
 
 			time.Sleep(2*time.Hour + time.Second) // the shard was first seen more than an hour ago
 			step.Store(int64(365 * 24 * time.Hour))

@@ -3,7 +3,6 @@ package table
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -27,7 +26,7 @@ func newDiskWorld(b *testing.B) *world {
 	if w.streams, err = stream.Open(w.store, time.Now); err != nil {
 		b.Fatal(err)
 	}
-	if w.db, err = Open(w.store, w.streams, time.Now, slog.New(slog.DiscardHandler)); err != nil {
+	if w.db, err = Open(Options{Store: w.store, Streams: w.streams}); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {

@@ -26,13 +26,13 @@ type DB struct {
 	streams *stream.Streams
 	now     func() time.Time
 	log     *slog.Logger
-	delay   int64 // of statuses, in ms; see DelayStatus
+	delay   int64 // of statuses, in ms
 
 	stripes [stripeCount]stripe
 	tokens  runningTokens
 	fill    chan struct{} // wakes the back-fill; holds one
 
-	tagsChanged func(streamARN string) // see OnTagsChanged; nil: nobody asked
+	tagsChanged func(streamARN string) // of Options
 
 	control sync.Mutex                           // see the package comment
 	nextID  uint64                               // guarded by control
@@ -127,12 +127,38 @@ func definitionKey(id uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{store.SpaceControl, controlTable}, id)
 }
 
+// Options of Open.
+type Options struct {
+	Store   *store.Store
+	Streams *stream.Streams
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: none
+	// StatusDelay is how long the states in between last (status.go); 0: they are seen in
+	// the answers to changes only.
+	StatusDelay time.Duration
+	// TagsChanged is called when the tags of a table that has a stream were changed, with
+	// the stream's ARN, after the change is durable; nil: nobody asks.
+	TagsChanged func(streamARN string)
+}
+
 // Open loads the tables of a database.
-func Open(st *store.Store, streams *stream.Streams, now func() time.Time, log *slog.Logger) (*DB, error) {
-	db := &DB{store: st, streams: streams, now: now, log: log, nextID: 1, fill: make(chan struct{}, 1)}
+func Open(o Options) (*DB, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.TagsChanged == nil {
+		o.TagsChanged = func(string) {}
+	}
+	db := &DB{
+		store: o.Store, streams: o.Streams, now: o.Now, log: o.Logger, delay: o.StatusDelay.Milliseconds(), tagsChanged: o.TagsChanged,
+		nextID: 1, fill: make(chan struct{}, 1),
+	}
 	tables := map[tableName]*Table{}
 	db.tables.Store(&tables)
-	v, found, err := st.Get(nil, []byte{store.SpaceControl, controlNextID})
+	v, found, err := db.store.Get(nil, []byte{store.SpaceControl, controlNextID})
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +169,7 @@ func Open(st *store.Store, streams *stream.Streams, now func() time.Time, log *s
 		db.nextID = binary.BigEndian.Uint64(v[1:])
 	}
 	lower := []byte{store.SpaceControl, controlTable}
-	it, err := st.NewIter(lower, store.PrefixEnd(lower))
+	it, err := db.store.NewIter(lower, store.PrefixEnd(lower))
 	if err != nil {
 		return nil, err
 	}

@@ -37,8 +37,3 @@ func (db *DB) TagsOf(scope schema.Scope, name string) map[string]string {
 	}
 	return tagMap(t.desc.Load().def.Settings.Tags)
 }
-
-// OnTagsChanged registers what is called when the tags of a table that has a stream
-// were changed, with the stream's ARN, after the change is durable. It is called
-// before the first request.
-func (db *DB) OnTagsChanged(call func(streamARN string)) { db.tagsChanged = call }

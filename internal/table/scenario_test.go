@@ -116,7 +116,7 @@ func (s *scenarios) run(t *testing.T, d *datadriven.TestData) string {
 func (s *scenarios) stopClock() {
 	if !s.clock.IsZero() {
 		s.db.now = func() time.Time { return s.clock }
-		s.db.DelayStatus(s.delay)
+		s.db.delay = s.delay.Milliseconds()
 	}
 }
 

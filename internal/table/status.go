@@ -2,7 +2,6 @@ package table
 
 import (
 	"slices"
-	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/request"
@@ -10,7 +9,7 @@ import (
 )
 
 // A change of a table is done when it is answered, but as on AWS its answer shows
-// the state in between, and with a delay (DelayStatus) later answers show it too for
+// the state in between, and with a delay (Options.StatusDelay) later answers show it too for
 // that long. The states in between are stored in the definition with the time at
 // which they end, so that they survive a restart and need no timer: who reads a
 // definition after that time sees the state that lasts.
@@ -77,10 +76,6 @@ type leavingIndex struct {
 	Index index   `json:"index"`
 	Until passing `json:"until"`
 }
-
-// DelayStatus makes the states in between last for d. It is called before the first
-// request; without it they are seen in the answers to changes only.
-func (db *DB) DelayStatus(d time.Duration) { db.delay = d.Milliseconds() }
 
 // pass returns a state that begins now.
 func (db *DB) pass(now int64, status, change string) *passing {

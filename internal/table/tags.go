@@ -81,7 +81,7 @@ func (db *DB) changeTags(ctx context.Context, scope schema.Scope, r *request.Res
 	if err != nil {
 		return nil, err
 	}
-	if streamARN != "" && db.tagsChanged != nil {
+	if streamARN != "" {
 		db.tagsChanged(streamARN)
 	}
 	return &Tagged{}, nil

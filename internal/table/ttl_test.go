@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -210,7 +209,7 @@ func TestTimeToLiveMeetsAJumpOfTheClock(t *testing.T) {
 		if w.streams, err = stream.Open(w.store, now); err != nil {
 			t.Fatal(err)
 		}
-		if w.db, err = Open(w.store, w.streams, now, slog.New(slog.DiscardHandler)); err != nil {
+		if w.db, err = Open(Options{Store: w.store, Streams: w.streams, Now: now}); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -42,7 +41,7 @@ func openWorld(disk *crashtest.Disk, d store.Durability) (*world, error) {
 	if w.streams, err = stream.Open(w.store, time.Now); err != nil {
 		return nil, err
 	}
-	w.db, err = Open(w.store, w.streams, time.Now, slog.New(slog.DiscardHandler))
+	w.db, err = Open(Options{Store: w.store, Streams: w.streams})
 	return w, err
 }
 

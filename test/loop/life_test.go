@@ -49,11 +49,10 @@ func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker,
 		return nil, errors.Join(err, l.store.Close())
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	if l.db, err = table.Open(l.store, l.streams, time.Now, quiet); err != nil {
+	if l.db, err = table.Open(table.Options{Store: l.store, Streams: l.streams, Logger: quiet}); err != nil {
 		return nil, errors.Join(err, l.store.Close())
 	}
-	l.backend = local.New(l.store, l.streams, l.db)
-	if err := l.backend.Sweep(quiet); err != nil {
+	if l.backend, err = local.Open(l.store, l.streams, l.db, quiet); err != nil {
 		return nil, errors.Join(err, l.store.Close())
 	}
 	var backend trigger.Backend = l.backend

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -43,10 +44,15 @@ type Backend struct {
 
 var _ backend.Backend = (*Backend)(nil)
 
-// New returns a backend over a store, its streams, and the tables that functions may
-// write to with their answers; nil when there are none.
-func New(st *store.Store, streams *stream.Streams, tables *table.DB) *Backend {
-	return &Backend{store: st, streams: streams, tables: tables}
+// Open returns a backend over a store, its streams, and the tables that functions may
+// write to with their answers; nil when there are none. Snapshots that nobody reads any
+// more are removed.
+func Open(st *store.Store, streams *stream.Streams, tables *table.DB, log *slog.Logger) (*Backend, error) {
+	b := &Backend{store: st, streams: streams, tables: tables}
+	if err := b.sweep(log); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // writer takes rows in: a batch, or what rides with a transaction, which keeps the slices.

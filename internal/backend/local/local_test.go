@@ -55,7 +55,8 @@ func (w *world) open() {
 	w.check(err)
 	w.streams, err = stream.Open(w.store, time.Now)
 	w.check(err)
-	w.b = New(w.store, w.streams, nil)
+	w.b, err = Open(w.store, w.streams, nil, slog.New(slog.DiscardHandler))
+	w.check(err)
 }
 
 func (w *world) reopen() {
@@ -519,7 +520,7 @@ func TestMissedOverRestart(t *testing.T) {
 
 		ctx, cancel := context.WithCancel(t.Context())
 		retained := make(chan error, 1)
-		go func() { retained <- w.streams.Retain(ctx, slog.New(slog.DiscardHandler)) }()
+		go func() { retained <- w.streams.Retain(ctx, stream.Retaining{Log: slog.New(slog.DiscardHandler)}) }()
 		time.Sleep(stream.Retention + 2*time.Hour)
 		cancel()
 		w.check(<-retained)

@@ -242,9 +242,8 @@ func (b *Backend) thawRead(rows []backend.Row) {
 	}
 }
 
-// Sweep removes snapshots that nobody reads (any more): of a mapping that a crash kept from being made, and the like. It
-// comes before all else.
-func (b *Backend) Sweep(log *slog.Logger) error {
+// sweep removes snapshots that nobody reads (any more): of a mapping that a crash kept from being made, and the like.
+func (b *Backend) sweep(log *slog.Logger) error {
 	names, err := b.store.FrozenNames()
 	if err != nil || len(names) == 0 {
 		return err

@@ -63,10 +63,10 @@ func (w *suiteWorld) open() {
 	w.streams, err = stream.Open(st, time.Now)
 	w.check(err)
 	quiet := slog.New(slog.DiscardHandler)
-	w.db, err = table.Open(st, w.streams, time.Now, quiet)
+	w.db, err = table.Open(table.Options{Store: st, Streams: w.streams, Logger: quiet})
 	w.check(err)
-	b := New(st, w.streams, w.db)
-	w.check(b.Sweep(quiet))
+	b, err := Open(st, w.streams, w.db, quiet)
+	w.check(err)
 	w.b = b
 	w.t.Cleanup(func() {
 		_ = b.Close()
@@ -173,7 +173,7 @@ func (w *suiteWorld) SwitchOff(arn string) {
 func (w *suiteWorld) Age(string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- w.streams.Retain(ctx, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- w.streams.Retain(ctx, stream.Retaining{Log: slog.New(slog.DiscardHandler)}) }()
 	time.Sleep(stream.Retention + 2*time.Hour)
 	cancel()
 	w.check(<-done)

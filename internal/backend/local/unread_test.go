@@ -20,10 +20,10 @@ import (
 // retained runs the retention of the world's streams for a time, with so much room.
 func (w *world) retained(d time.Duration, limit int64) {
 	w.t.Helper()
-	w.streams.Keep(w.b, limit, slog.New(slog.DiscardHandler))
+	o := stream.Retaining{Readers: w.b, Limit: limit, Log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- w.streams.Retain(ctx, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- w.streams.Retain(ctx, o) }()
 	time.Sleep(d)
 	cancel()
 	w.check(<-done)
