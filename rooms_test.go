@@ -69,6 +69,7 @@ var rooms = map[string][]string{
 		"internal/trigger/mapping", "internal/worker",
 	},
 	"internal/backend":             {"internal/schema", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
+	"internal/trigger/recordtest":  {"internal/item", "internal/seqnum"},
 	"internal/trigger/backendtest": {"internal/backend", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
 	"internal/backend/local": {
 		"internal/awserr", "internal/backend", "internal/item", "internal/request", "internal/seqnum", "internal/store",

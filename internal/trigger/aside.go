@@ -7,8 +7,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
-// asideWork is the work on what a mapping has set aside. Rows are read and looked at in one go, by the
-// driver's goroutine: no event comes in between, as lane.Fetch asks for.
+// asideWork is the work on what a mapping has set aside.
 type asideWork struct {
 	driver
 	rows *lane.Aside

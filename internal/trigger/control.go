@@ -58,6 +58,7 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest
 	e.mu.Lock()
 	e.mappings[def.UUID] = m
 	e.mu.Unlock()
+	m.retag() // tags may have changed just before it could be told
 	e.warnOfFilters(def)
 	if e.active() {
 		e.watch(m)
@@ -149,17 +150,7 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	if err != nil {
 		return View{}, err
 	}
-	values := e.values(def)
-	m.gate.limit(values.MaxInFlight, values.Rate)
-	m.mu.Lock()
-	m.def, m.values = def, values
-	switch {
-	case !def.Enabled:
-		m.post(lane.Stop{Generation: def.Generation})
-	case old.Enabled:
-		m.post(lane.Change{Params: m.params()})
-	}
-	m.mu.Unlock()
+	m.redefine(def)
 	if def.Enabled && !old.Enabled {
 		m.begin()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -113,10 +114,11 @@ func TestDocuments(t *testing.T) {
 			if len(told) != 1 {
 				t.Fatalf("told %q", told)
 			}
+			event := `{"Records":[` + string(newRecord(1, 1, 1, 0, 0).Event()) + "," + string(newRecord(2, 2, 1, 0, 0).Event()) + `]}`
 			expect(t, someUUID.ReplaceAllString(strings.Replace(told[0], v.UUID, "MAPPING", 1), "ID"),
 				"aws/lambda/MAPPING/shard-0/2000/01/01/2000-01-01T00.00.00-ID "+head("r", "RetryAttemptsExhausted", "1")+
 					`"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":null},"version":"1.0","timestamp":"2000-01-01T00:00:00.000Z",`+batch+
-					`,"payload":"{\"Records\":[{\"eventID\":\"1\",\"key\":\"1\",\"order\":\"1\"},{\"eventID\":\"2\",\"key\":\"2\",\"order\":\"1\"}]}"}`)
+					`,"payload":`+strconv.Quote(event)+`}`)
 		})
 	})
 	t.Run("age, never invoked", func(t *testing.T) {

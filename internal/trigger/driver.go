@@ -17,6 +17,9 @@ type machine interface {
 // to handle: whoever posts an event to a driver at rest starts it. What is read is read
 // by that goroutine; invocations have one each, so a slow read or a
 // function that hangs holds up nobody else.
+//
+// What was posted before a read ended is handled before its answer. So a change of the mapping
+// that has been answered counts for every record that is written after it.
 type driver struct {
 	e     *Engine
 	m     *running
@@ -109,12 +112,13 @@ func (d *driver) start() {
 	}
 }
 
-// take returns the events that wait, in place of those that have been handled, whose room is used
-// again. When there are none the driver is at rest.
-func (d *driver) take(handled []lane.Event) []lane.Event {
+// take returns the events that wait, and then the answers of reads that have just ended. It keeps the room of
+// answers for the queue. When there are none the driver is at rest.
+func (d *driver) take(answers []lane.Event) []lane.Event {
 	d.qmu.Lock()
-	events := d.queue
-	d.queue = handled[:0]
+	events := append(d.queue, answers...)
+	clear(answers)
+	d.queue = answers[:0]
 	if d.woken {
 		events = append(events, d.seen)
 		d.woken = false
@@ -132,23 +136,21 @@ func (d *driver) run() {
 		if events = d.take(events); len(events) == 0 {
 			return
 		}
-		for len(events) > 0 {
-			d.mu.Lock()
-			for _, ev := range events {
-				actions = d.machine.Step(d.e.instant(), ev, actions)
-			}
-			d.mu.Unlock()
-			clear(events)
-			events = events[:0]
-			for _, a := range actions {
-				if ev := d.act(a); ev != nil {
-					events = append(events, ev)
-				}
-			}
-			clear(actions)
-			actions = actions[:0]
-			d.e.progress.notify()
+		d.mu.Lock()
+		for _, ev := range events {
+			actions = d.machine.Step(d.e.instant(), ev, actions)
 		}
+		d.mu.Unlock()
+		clear(events)
+		events = events[:0]
+		for _, a := range actions {
+			if ev := d.act(a); ev != nil {
+				events = append(events, ev)
+			}
+		}
+		clear(actions)
+		actions = actions[:0]
+		d.e.progress.notify()
 	}
 }
 

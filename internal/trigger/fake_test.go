@@ -31,8 +31,9 @@ type fakeBackend struct {
 	mappings map[string]StoredMapping
 	aside    map[string]asideRows // by UUID
 	commits  int
-	fail     error // answer of everything that stores
-	readFail error // answer of Read
+	fail     error  // answer of everything that stores
+	readFail error  // answer of Read
+	onRead   func() // called, if set, before Read and Aside look
 	transact func(made) error
 	skipped  []Skip
 	existing map[string][]*testRecord // of snapshots, by UUID
@@ -94,7 +95,7 @@ type fakeShard struct {
 
 func (sh *fakeShard) append(r *testRecord) {
 	sh.log = append(sh.log, r)
-	sh.Head, sh.Records = num(r.n), r.n
+	sh.Head, sh.Records = num(r.N), r.N
 }
 
 func newFakeBackend(tables ...string) *fakeBackend {
@@ -168,6 +169,16 @@ func (b *fakeBackend) wakeLocked(s *fakeStream) {
 	}
 }
 
+// delayed lets a test hold up a read.
+func (b incarnation) delayed() {
+	b.mu.Lock()
+	f := b.onRead
+	b.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
 func (b incarnation) alive() error {
 	if b.epoch != b.fakeBackend.epoch {
 		return fmt.Errorf("crashed")
@@ -200,6 +211,7 @@ func (b incarnation) Shards(_ context.Context, arn string) ([]Shard, error) {
 }
 
 func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (Page, error) {
+	b.delayed()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.alive(); err != nil {
@@ -362,6 +374,7 @@ func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
 }
 
 func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit, maxBytes int, heads bool) ([]SetAside, error) {
+	b.delayed()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.alive(); err != nil {

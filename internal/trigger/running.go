@@ -26,6 +26,8 @@ type running struct {
 	// epoch is raised by a move: what machines of an earlier one do changes nothing any more.
 	epoch atomic.Uint64
 	gate  gate
+	// lookups counts those of the settings.
+	lookups atomic.Uint64
 
 	// op serialises control operations.
 	op sync.Mutex
@@ -34,6 +36,7 @@ type running struct {
 	mu      sync.Mutex
 	def     Mapping
 	values  setting.Values
+	looked  uint64 // the lookup that values are from
 	deleted bool
 	moving  bool                  // a move is under way
 	waiting bool                  // after a move, for calls from before it

@@ -49,10 +49,7 @@ func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string
 	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	m.def = def
-	m.mu.Unlock()
-	m.retag()
+	m.redefine(def)
 	return nil
 }
 
@@ -75,16 +72,34 @@ func (e *Engine) TagsChanged(streamARN string) {
 	}
 }
 
+// redefine gives a mapping another definition, which is stored.
+func (m *running) redefine(def Mapping) {
+	m.mu.Lock()
+	m.def = def
+	if !def.Enabled {
+		m.post(lane.Stop{Generation: def.Generation})
+	}
+	m.mu.Unlock()
+	m.tune(true)
+}
+
 // retag looks a mapping's settings up again: the tags of its function or table may have changed.
-func (m *running) retag() {
+func (m *running) retag() { m.tune(false) }
+
+// tune looks a mapping's settings up, and tells its machines when these or the definition have changed. Of several
+// at once the one that began last has the last word, since what the others saw may be older.
+func (m *running) tune(redefined bool) {
+	n := m.lookups.Add(1)
 	values := m.e.values(m.definition())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.values != values {
+	if n > m.looked {
+		m.looked = n
+		redefined = redefined || m.values != values
 		m.values = values
 		m.gate.limit(values.MaxInFlight, values.Rate)
-		if m.def.Enabled && !m.deleted {
-			m.post(lane.Change{Params: m.params()})
-		}
+	}
+	if redefined && m.def.Enabled && !m.deleted {
+		m.post(lane.Change{Params: m.params()})
 	}
 }

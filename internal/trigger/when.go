@@ -5,12 +5,11 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/expr"
-	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // SetWhen gives a mapping a condition on changes (see expr.Transition) beside its filters, or with an empty text
-// none. Records that were read before keep their place. The error is for people; ErrNoMapping for an unknown
-// mapping.
+// none. Records that wait, or are tried again, and that it does not want any more have ended; those that have
+// ended do not come again. The error is for people; ErrNoMapping for an unknown mapping.
 func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 	if when = strings.TrimSpace(when); when != "" {
 		t, err := expr.ParseTransition(when)
@@ -33,12 +32,7 @@ func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.def = def
-	if def.Enabled {
-		m.post(lane.Change{Params: m.params()})
-	}
+	m.redefine(def)
 	return nil
 }
 

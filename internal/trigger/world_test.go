@@ -75,7 +75,7 @@ func (s *fakeStream) put(key, cause int) {
 	s.orders[key]++
 	sh := s.home(key)
 	r := newRecord(uint64(len(sh.log)+1), key, s.orders[key], time.Now().UnixMilli(), 0)
-	r.cause = cause
+	r.Depth = cause
 	sh.append(r)
 }
 
@@ -93,7 +93,7 @@ func (w *fakeWorld) Item(r lane.Record) (key, nth int) {
 		r = s.testRecord
 	}
 	t := r.(*testRecord)
-	return t.key, t.nth
+	return t.Key, t.Nth
 }
 
 func (w *fakeWorld) Stored(arn string, key int) int {
@@ -181,13 +181,13 @@ func (b *fakeBackend) freeze(uuid string, s *fakeStream) *mapping.Snapshot {
 	items := map[int]*testRecord{}
 	for _, sh := range s.shards {
 		for _, r := range sh.log {
-			items[r.key] = r
+			items[r.Key] = r
 		}
 	}
 	b.existing[uuid] = nil
 	for _, k := range slices.Sorted(maps.Keys(items)) {
 		r := *items[k]
-		r.ms = time.Now().UnixMilli()
+		r.MS = time.Now().UnixMilli()
 		b.existing[uuid] = append(b.existing[uuid], &r)
 	}
 	n := uint64(len(items))

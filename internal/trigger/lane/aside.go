@@ -77,6 +77,7 @@ type Aside struct {
 
 	changes  []AsideChange
 	unstored map[AsideKey]int // changes of what a row is that are not known to be stored
+	waiting  []waitingStored
 	counters Counters
 }
 

@@ -63,8 +63,8 @@ func (s *asideStep) putOff(h *heldKey, why string, limit, retryAfter time.Durati
 	s.requeue(h)
 }
 
-// heldFetched begins an attempt with the first rows of a key. As before every attempt, what is too old or has had
-// its attempts is given up first.
+// heldFetched begins an attempt with the first rows of a key. As before every attempt, what is not wanted any more ends
+// first, and what is too old or has had its attempts is given up.
 func (s *asideStep) heldFetched(h *heldKey, rows []SetAside) {
 	held := s.heldAmong(h, rows)
 	if len(held) == 0 {
@@ -80,12 +80,19 @@ func (s *asideStep) heldFetched(h *heldKey, rows []SetAside) {
 	for len(held) > 0 {
 		var why DropReason
 		switch r := &held[0]; {
+		case s.refused(h, r):
+			held = held[1:]
+			continue
 		case s.p.tooOld(s.now, r.Time), !s.now.NoAgeing && s.now.Wall-r.Since > s.limits.age.Milliseconds():
 			why = RecordAgeExceeded
 		case s.p.exhausted(&h.budget):
 			why = RetryAttemptsExhausted
 		default:
-			s.invoke(h, held)
+			n := 1
+			for n < len(held) && !s.unwanted(&held[n]) {
+				n++
+			}
+			s.invoke(h, held[:n])
 			return
 		}
 		s.giveUp(h, &held[0], why)
@@ -200,7 +207,9 @@ func (s *asideStep) judged(c *asideCall, v verdict, r Result) {
 	head.Attempts, head.Error = h.attempts, clipError(v.err)
 	head.RequestID, head.Version, head.Unhandled = r.RequestID, r.Version, r.Outcome == FunctionError
 	if s.p.exhausted(&h.budget) {
-		s.giveUp(h, head, RetryAttemptsExhausted)
+		if !s.refused(h, head) {
+			s.giveUp(h, head, RetryAttemptsExhausted)
+		}
 		s.requeue(h)
 		return
 	}

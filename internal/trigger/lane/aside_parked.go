@@ -40,7 +40,7 @@ func (s *asideStep) swept(rows []SetAside) {
 }
 
 // parked reports that a row that was read is parked, and that nothing else is on its way to
-// the disk. (No Stored comes between reading and looking, so what has been stored was read.)
+// the disk. (What was stored during the reading still counts as on its way.)
 func (s *asideStep) parked(r *SetAside) bool {
 	return r.Kind == Parked && s.unstored[r.AsideKey] == 0
 }

@@ -53,9 +53,11 @@ func (a *Aside) Step(now Instant, ev Event, actions []Action) []Action {
 	case Drain:
 		s.drain = true
 	case Stored:
-		s.stored(ev.Changes)
+		s.waiting = append(s.waiting, waitingStored{ev.Changes, s.lastCall})
+		s.storedDue()
 	case Fetched:
 		s.fetched(ev)
+		s.storedDue()
 	case InvocationDone:
 		s.invocationDone(ev)
 	case TransactDone:
@@ -168,13 +170,44 @@ func (s *asideStep) fetched(ev Fetched) {
 		s.recalled(c.recall, ev)
 	case c.task == fetchGroup:
 		s.groupFetched(c, ev)
-	case c.abandoned:
-		s.requeue(c.key)
+	case c.abandoned || s.drain || s.underWay() >= s.p.Factor || c.key.lowered:
+		s.requeue(c.key) // stopped meanwhile, or the factor was lowered, or an earlier row has come
 	case ev.Err != nil:
 		s.putOff(c.key, "reading what is set aside: "+ev.Err.Error(), maxReadBackoff, 0)
 	default:
 		s.heldFetched(c.key, ev.Rows)
 	}
+}
+
+// waitingStored are changes that are durable. A read of rows that was under way when that was told may not have
+// seen them, so its answer comes first.
+type waitingStored struct {
+	changes []AsideChange
+	after   uint64 // the newest call of that moment
+}
+
+func (s *asideStep) storedDue() {
+	for len(s.waiting) > 0 && !s.fetching(s.waiting[0].after) {
+		s.stored(s.waiting[0].changes)
+		s.waiting = s.waiting[1:]
+	}
+	if len(s.waiting) == 0 {
+		s.waiting = nil
+	}
+}
+
+// fetching reports whether a read of rows is under way that began no later than a call.
+func (s *asideStep) fetching(until uint64) bool {
+	for id, c := range s.calls {
+		if id <= until && c.fetches() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *asideCall) fetches() bool {
+	return c.task == fetchHeld || c.task == fetchGroup || c.task == sweeping || c.task == recalling
 }
 
 // stored notes that changes are durable: held rows may be tried from now on, and destinations told.

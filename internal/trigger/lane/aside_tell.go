@@ -64,7 +64,7 @@ func (s *asideStep) groupFetched(c *asideCall, ev Fetched) {
 	switch {
 	case ev.Err != nil:
 		s.tellLater(c.group)
-	case c.abandoned:
+	case c.abandoned || s.drain:
 		s.tell = slices.Insert(s.tell, 0, c.group)
 	case len(rows) == 0:
 	case s.p.Destination == "" || s.overdue(c.group):

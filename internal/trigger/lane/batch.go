@@ -18,6 +18,8 @@ type batch struct {
 	rest [][]entry
 	mask uint64 // virtual lanes of its records
 	gone bool   // it has ended
+	// unjudged: the filters may have changed since its records were judged by them.
+	unjudged bool
 
 	search search
 
@@ -221,6 +223,7 @@ func (s *step) begin(g int, lanes uint64) bool {
 // retryDue sends the batches whose backoff is over.
 func (s *step) retryDue() {
 	for _, b := range slices.Clone(s.batches) {
+		s.judgeAgain(b)
 		s.retry(b)
 	}
 }

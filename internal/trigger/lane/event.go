@@ -160,7 +160,6 @@ type (
 	Poke struct{}
 
 	// Fetch of an Aside asks for stored rows at From and after, or at Keys, answered by one Fetched.
-	// No Stored may come between the reading of the rows and the Fetched.
 	Fetch struct {
 		Batch    uint64
 		Keys     []AsideKey

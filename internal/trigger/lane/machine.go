@@ -193,7 +193,7 @@ type step struct {
 func (s *step) do(a Action) { s.actions = append(s.actions, a) }
 
 func (s *step) start(p Params) {
-	s.p = p
+	s.setParams(p)
 	s.running, s.drain, s.headKnown, s.suspects = true, false, false, nil
 	s.readFail = trouble{}
 	s.resetLanes()
@@ -218,7 +218,7 @@ func (s *step) change(p Params) {
 		return
 	}
 	old := s.p.Factor
-	s.p = p
+	s.setParams(p)
 	if p.OnFailure != BlockKey {
 		s.suspects = nil
 	}

@@ -20,6 +20,9 @@ type asideModel struct {
 	changes  []AsideChange
 	stored   [][]AsideChange // durable, but nobody was told
 
+	fetches     []modelFetch
+	refusedRows int // held records that changed filters have ended
+
 	asideCalls   map[uint64]*modelCall
 	asideDeliver []Deliver
 	asideTimer   time.Duration
@@ -47,20 +50,20 @@ func (m *model) crashAside() {
 	}
 	m.gone = nil
 	for _, r := range m.log {
-		if m.finished[r.n] && r.n > m.trimmed && m.stands(r) {
-			if row, ok := m.rows[AsideKey{r.KeyHash(), m.shardOf(r.n), r.Seq()}]; !ok || row.Kind != Held {
-				m.gone = append(m.gone, r.n)
+		if m.finished[r.N] && r.N > m.trimmed && m.stands(r) {
+			if row, ok := m.rows[AsideKey{r.KeyHash(), m.shardOf(r.N), r.Seq()}]; !ok || row.Kind != Held {
+				m.gone = append(m.gone, r.N)
 			}
 		}
 	}
-	m.ending, m.taken, m.stored = nil, false, nil
+	m.ending, m.taken, m.stored, m.fetches = nil, false, nil, nil
 	m.asideCalls, m.asideDeliver, m.asideTimer = map[uint64]*modelCall{}, nil, never
 }
 
 // stands reports whether a stored position covers a record.
 func (m *model) stands(r *testRecord) bool {
 	for i, cp := range m.durable {
-		if r.n > m.starts[i] && (cp.Done && (i+1 == len(m.starts) || r.n <= m.starts[i+1]) || covers(cp, r)) {
+		if r.N > m.starts[i] && (cp.Done && (i+1 == len(m.starts) || r.N <= m.starts[i+1]) || covers(cp, r)) {
 			return true
 		}
 	}
@@ -123,9 +126,9 @@ func (m *model) finishCommit() error {
 		}
 		m.stored = append(m.stored, changes)
 		for _, r := range m.log {
-			if r.n > m.trimmed && m.stands(r) && !m.ended[r.n] {
-				if row, ok := m.rows[AsideKey{r.KeyHash(), m.shardOf(r.n), r.Seq()}]; !ok || row.Kind != Held {
-					return fmt.Errorf("record %d is behind the stored positions; it has not ended and has no row", r.n)
+			if r.N > m.trimmed && m.stands(r) && !m.ended[r.N] {
+				if row, ok := m.rows[AsideKey{r.KeyHash(), m.shardOf(r.N), r.Seq()}]; !ok || row.Kind != Held {
+					return fmt.Errorf("record %d is behind the stored positions; it has not ended and has no row", r.N)
 				}
 			}
 		}
@@ -147,16 +150,59 @@ func (m *model) finishCommit() error {
 	return m.step(Timer{})
 }
 
+// modelFetch is a read of rows under way.
+type modelFetch struct {
+	Fetch
+	read bool
+	rows []SetAside
+}
+
+// answerFetch goes on with one of the reads of rows: it sees what is there at some moment, and is answered later.
+func (m *model) answerFetch() error {
+	i := m.pick(len(m.fetches))
+	f := &m.fetches[i]
+	if !f.read {
+		f.read, f.rows = true, m.rows.fetch(f.Fetch)
+		return nil
+	}
+	ev := Fetched{Batch: f.Batch, Rows: f.rows}
+	m.fetches = slices.Delete(m.fetches, i, i+1)
+	return m.asideStep(ev)
+}
+
+// rowsEnded notes the held rows that filters refuse, of those that a step removes.
+func (m *model) rowsEnded(changes []AsideChange) {
+	for _, c := range changes {
+		row, ok := m.rows[c.Key]
+		if !ok || c.Put != nil || row.Kind != Held && !m.held[row.Ordinal] {
+			continue
+		}
+		if r := m.log[row.Ordinal-1]; m.held[r.N] && !m.wants(r) {
+			delete(m.held, r.N)
+			m.ended[r.N] = true
+			delete(m.finished, r.N)
+			m.refusedRows++
+		}
+	}
+}
+
 // asideStep takes an event to the Aside and does what it asks for.
 func (m *model) asideStep(ev Event) error {
 	a := m.a
 	var answers []Event
-	for _, act := range a.Step(m.now, ev, nil) {
+	n := len(a.changes)
+	actions := a.Step(m.now, ev, nil)
+	m.rowsEnded(a.changes[n:])
+	for _, act := range actions {
 		var err error
 		switch act := act.(type) {
 		case Fetch:
 			if act.Max < 1 && len(act.Keys) == 0 {
 				return fmt.Errorf("a fetch for nothing")
+			}
+			if m.pick(2) == 0 {
+				m.fetches = append(m.fetches, modelFetch{Fetch: act})
+				break
 			}
 			answers = append(answers, Fetched{Batch: act.Batch, Rows: m.rows.fetch(act)})
 		case Invoke:
@@ -182,7 +228,7 @@ func (m *model) asideStep(ev Event) error {
 			return err
 		}
 	}
-	n := 0
+	n = 0
 	for _, k := range a.keys {
 		n += k.rows
 	}
@@ -198,7 +244,7 @@ func (m *model) alone(r *testRecord) error {
 		for _, c := range calls {
 			for _, o := range c.records {
 				if o.KeyHash() == r.KeyHash() {
-					return fmt.Errorf("record %d: two calls of its key at once", r.n)
+					return fmt.Errorf("record %d: two calls of its key at once", r.N)
 				}
 			}
 		}
@@ -216,14 +262,17 @@ func (m *model) asideInvoked(a Invoke) error {
 	inBatch := map[uint64]bool{}
 	for _, rec := range a.Records {
 		r := m.log[rec.Ordinal()-1]
-		if r.KeyHash() != rec.KeyHash() || r.Seq() != rec.Seq() || string(r.event) != string(rec.Event()) {
-			return fmt.Errorf("record %d came back as another", r.n)
+		if r.KeyHash() != rec.KeyHash() || r.Seq() != rec.Seq() || string(r.Event()) != string(rec.Event()) {
+			return fmt.Errorf("record %d came back as another", r.N)
 		}
-		if !m.held[r.n] {
-			return fmt.Errorf("record %d is sent, but is not held", r.n)
+		if !m.held[r.N] {
+			return fmt.Errorf("record %d is sent, but is not held", r.N)
 		}
-		inBatch[r.n] = true
-		if m.redriven[r.n] {
+		if !m.wants(r) {
+			return fmt.Errorf("record %d, which is held, is sent, and no filter wants it", r.N)
+		}
+		inBatch[r.N] = true
+		if m.redriven[r.N] {
 			if err := m.alone(r); err != nil {
 				return err
 			}
@@ -233,8 +282,8 @@ func (m *model) asideInvoked(a Invoke) error {
 			return err
 		}
 		for _, n := range m.gone {
-			if n > r.n && m.log[n-1].key == r.key {
-				return fmt.Errorf("record %d is sent again after record %d of its key had ended for good", r.n, n)
+			if n > r.N && m.log[n-1].Key == r.Key {
+				return fmt.Errorf("record %d is sent again after record %d of its key had ended for good", r.N, n)
 			}
 		}
 	}
@@ -319,7 +368,11 @@ func (m *model) recall(discard bool) error {
 }
 
 func (m *model) randomAside() error {
-	switch k := m.pick(20); {
+	switch k := m.pick(24); {
+	case k >= 20:
+		if len(m.fetches) > 0 {
+			return m.answerFetch()
+		}
 	case k < 7:
 		return m.finishCommit()
 	case k < 15:

@@ -3,16 +3,11 @@ package lane
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
-	"testing"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/pattern"
 	"github.com/millstreamdb/millstream/internal/seqnum"
-	"pgregory.net/rapid"
 )
 
 // The model test drives one lane machine with everything that can happen to it, in
@@ -27,7 +22,7 @@ import (
 //   - redelivery: a record that the last restart's checkpoint covered, or that has
 //     ended since, is not delivered again;
 //   - generations: the end of an abandoned invocation does not move the position;
-//   - filters: only records that a filter wanted when they were read are delivered;
+//   - filters: only records that the filters want are delivered, and what ends undelivered they have refused;
 //   - partial answers end what lies before the lowest number that they name, and no more;
 //   - tumbling windows: a batch holds records of one window, is sent with the state that
 //     the last answer returned (or the stored one, after a crash), and no state is
@@ -60,6 +55,8 @@ type model struct {
 	settled map[uint64]bool // ended in the machine's eyes since its last crash
 	floor   Checkpoint      // of the last crash
 	shed    int             // steps with records let go
+
+	rejudged int // records in memory that changed filters have ended
 
 	wanted   map[uint64]bool // by a filter, when read
 	deliver  []Deliver       // under way
@@ -188,13 +185,16 @@ func covers(cp Checkpoint, r *testRecord) bool {
 }
 
 func (m *model) step(ev Event) error {
-	before := m.m.Checkpoint()
+	before, memory := m.m.Checkpoint(), m.inMemory()
 	if page, ok := ev.(PageRead); ok {
 		m.filter(page.Page.Records)
 	}
 	machine := m.m
 	actions := m.m.Step(m.now, ev, nil)
 	m.noteHeld()
+	if _, stopped := ev.(Stop); !stopped {
+		m.refused(memory)
+	}
 	if d, ok := ev.(InvocationDone); ok {
 		call := m.calls[d.Batch]
 		delete(m.calls, d.Batch)
@@ -254,8 +254,8 @@ func (m *model) step(ev Event) error {
 	}
 	cp := m.m.Checkpoint()
 	for _, r := range m.log {
-		if r.n > m.trimmed && covers(cp, r) && !m.ended[r.n] && !m.held[r.n] {
-			return fmt.Errorf("checkpoint %v covers record %d, which has not ended", cp, r.n)
+		if r.N > m.trimmed && covers(cp, r) && !m.ended[r.N] && !m.held[r.N] {
+			return fmt.Errorf("checkpoint %v covers record %d, which has not ended", cp, r.N)
 		}
 	}
 	if len(cp.Ahead) > VirtualLanes {
@@ -307,11 +307,44 @@ func (m *model) end(records []Record) {
 // filter notes which records of a page the filters want; the others have ended.
 func (m *model) filter(records []Record) {
 	for _, r := range records {
-		if n := r.(*testRecord).n; len(m.p.Filters) == 0 || m.p.Filters.Match(r) {
+		if n := r.(*testRecord).N; m.wants(r) {
 			m.wanted[n] = true
 		} else {
 			m.ended[n] = true
 			delete(m.finished, n)
+		}
+	}
+}
+
+// inMemory are the records that the machine has.
+func (m *model) inMemory() map[uint64]Record {
+	all := map[uint64]Record{}
+	note := func(entries []entry) {
+		for i := range entries {
+			all[entries[i].rec.Ordinal()] = entries[i].rec
+		}
+	}
+	note(m.m.pending)
+	for _, b := range m.m.batches {
+		note(b.entries)
+		for _, part := range b.rest {
+			note(part)
+		}
+	}
+	return all
+}
+
+// wants reports whether the filters want a record now.
+func (m *model) wants(r Record) bool { return len(m.p.Filters) == 0 || m.p.Filters.Match(r) }
+
+// refused notes what the machine has forgotten because the filters do not want it any more.
+func (m *model) refused(before map[uint64]Record) {
+	after := m.inMemory()
+	for n, r := range before {
+		if after[n] == nil && !m.wants(r) {
+			m.ended[n] = true
+			delete(m.finished, n)
+			m.rejudged++
 		}
 	}
 }
@@ -413,22 +446,22 @@ func (m *model) invoked(a Invoke) error {
 	inBatch := map[uint64]bool{}
 	for i, rec := range a.Records {
 		r := rec.(*testRecord)
-		if i > 0 && r.n <= a.Records[i-1].(*testRecord).n {
+		if i > 0 && r.N <= a.Records[i-1].(*testRecord).N {
 			return fmt.Errorf("batch out of order")
 		}
 		if lanes[r.KeyHash()%VirtualLanes] {
-			return fmt.Errorf("record %d: two batches of its virtual lane at once", r.n)
+			return fmt.Errorf("record %d: two batches of its virtual lane at once", r.N)
 		}
-		if !m.wanted[r.n] {
-			return fmt.Errorf("record %d delivered that no filter wants", r.n)
+		if !m.wanted[r.N] || !m.wants(r) {
+			return fmt.Errorf("record %d delivered that no filter wants", r.N)
 		}
-		if m.settled[r.n] || m.held[r.n] || covers(m.floor, r) {
-			return fmt.Errorf("record %d delivered again", r.n)
+		if m.settled[r.N] || m.held[r.N] || covers(m.floor, r) {
+			return fmt.Errorf("record %d delivered again", r.N)
 		}
 		if err := m.inOrder(r, inBatch); err != nil {
 			return err
 		}
-		inBatch[r.n] = true
+		inBatch[r.N] = true
 	}
 	if _, ok := m.calls[a.Batch]; ok {
 		return fmt.Errorf("batch %d invoked twice at once", a.Batch)
@@ -455,12 +488,12 @@ func (m *model) write(n int) {
 // inOrder checks that the earlier records of a record's key have ended, and that no call
 // has any of the key.
 func (m *model) inOrder(r *testRecord, inBatch map[uint64]bool) error {
-	for _, o := range m.log[:r.n-1] {
-		if o.key == r.key && o.n > m.trimmed && !m.ended[o.n] && !inBatch[o.n] {
-			return fmt.Errorf("record %d of key %d delivered before record %d", r.n, r.key, o.n)
+	for _, o := range m.log[:r.N-1] {
+		if o.Key == r.Key && o.N > m.trimmed && !m.ended[o.N] && !inBatch[o.N] {
+			return fmt.Errorf("record %d of key %d delivered before record %d", r.N, r.Key, o.N)
 		}
-		if o.key == r.key && m.held[o.n] && !inBatch[o.n] && !m.redriven[o.n] {
-			return fmt.Errorf("record %d of key %d delivered beside record %d, which is held", r.n, r.key, o.n)
+		if o.Key == r.Key && m.held[o.N] && !inBatch[o.N] && !m.redriven[o.N] {
+			return fmt.Errorf("record %d of key %d delivered beside record %d, which is held", r.N, r.Key, o.N)
 		}
 	}
 	return m.alone(r)
@@ -472,241 +505,3 @@ func (m *model) wake() error {
 }
 
 func (m *model) head() seqnum.Num { return num(uint64(len(m.log))) }
-
-func (m *model) answerRead() error {
-	r := m.read
-	m.read = nil
-	end, closed := m.shardEnd()
-	return m.step(PageRead{Token: r.Token, Page: pageOf(m.log[:end], min(m.trimmed, end), closed, r.After, min(r.MaxRecords, 1+m.pick(8)), r.MaxBytes)})
-}
-
-func (m *model) answerCall(outcome Outcome) error {
-	ids := make([]uint64, 0, len(m.calls))
-	for id := range m.calls {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	id := ids[m.pick(len(ids))]
-	r := Result{Outcome: outcome, Error: "e", RetryAfter: time.Duration(m.pick(2)) * time.Second}
-	if outcome == Succeeded {
-		r.Payload = m.answer(m.calls[id])
-	}
-	return m.step(InvocationDone{Batch: id, Result: r})
-}
-
-// answerDelivery lets a destination take a document, or not.
-func (m *model) answerDelivery(ok bool) error {
-	i := m.pick(len(m.deliver))
-	d := m.deliver[i]
-	m.deliver = slices.Delete(m.deliver, i, i+1)
-	if !ok {
-		return m.step(Delivered{Batch: d.Batch, Error: "deaf"})
-	}
-	if m.running {
-		m.end(d.Records)
-	}
-	return m.step(Delivered{Batch: d.Batch})
-}
-
-func (m *model) advance(d time.Duration) error {
-	m.now.Mono += d
-	m.now.Gather = time.Duration(m.pick(2)*m.pick(5)) * time.Millisecond
-	m.now.Wall += d.Milliseconds()
-	if m.timer <= m.now.Mono {
-		m.timer = never
-		if err := m.step(Timer{}); err != nil {
-			return err
-		}
-	}
-	return m.advanceAside()
-}
-
-func (m *model) start() error {
-	m.running = true
-	m.p = m.params(m.p.Generation + 1)
-	if err := m.asideStep(Start{Params: m.p}); err != nil {
-		return err
-	}
-	if err := m.step(Start{Params: m.p}); err != nil {
-		return err
-	}
-	return m.wake()
-}
-
-func (m *model) random() error {
-	switch k := m.pick(120); {
-	case k >= 100:
-		return m.randomAside()
-	case k < 20:
-		m.write(1 + m.pick(6))
-		return m.wake()
-	case k < 45:
-		if m.read != nil {
-			return m.answerRead()
-		}
-	case k < 48:
-		if len(m.deliver) > 0 {
-			return m.answerDelivery(m.pick(3) > 0)
-		}
-	case k < 70:
-		if len(m.calls) > 0 {
-			return m.answerCall([]Outcome{Succeeded, Succeeded, Succeeded, FunctionError, NotDelivered}[m.pick(5)])
-		}
-	case k < 80:
-		return m.advance(time.Duration(m.pick(20_000)) * time.Millisecond)
-	case k < 85:
-		m.commit()
-	case k < 90:
-		if m.running {
-			m.p = m.params(m.p.Generation + 1)
-			if err := m.asideStep(Change{Params: m.p}); err != nil {
-				return err
-			}
-			return m.step(Change{Params: m.p})
-		}
-	case k < 92:
-		if m.running {
-			m.running = false
-			m.deliver = nil
-			for _, c := range m.calls {
-				c.abandoned = true
-			}
-			m.read = nil
-			if err := m.stopAside(); err != nil {
-				return err
-			}
-			return m.step(Stop{Generation: m.p.Generation + 1})
-		}
-	case k < 96:
-		if !m.running {
-			return m.start()
-		}
-	case k < 97:
-		m.crash()
-	case k < 98:
-		if m.pick(4) == 0 {
-			m.trimmed += uint64(m.pick(int(uint64(len(m.log))-m.trimmed) + 1))
-		}
-	case k < 99:
-		if m.running {
-			if r := m.read; r != nil && m.pick(2) == 0 {
-				m.read = nil
-				return m.step(PageRead{Token: r.Token, Err: fmt.Errorf("disk")})
-			}
-			if err := m.asideStep(Nudge{}); err != nil {
-				return err
-			}
-			return m.step(Nudge{})
-		}
-	default:
-		if m.pick(4) == 0 && !m.closed && uint64(len(m.log)) > m.starts[len(m.starts)-1]+20 {
-			m.starts = append(m.starts, uint64(len(m.log)))
-			return m.wake()
-		}
-	}
-	return nil
-}
-
-// quiesce lets everything succeed and time pass, and expects all records to end.
-func (m *model) quiesce() error {
-	if !m.running {
-		if err := m.start(); err != nil {
-			return err
-		}
-	}
-	m.closed = true
-	if err := m.wake(); err != nil {
-		return err
-	}
-	for range 100_000 {
-		var err error
-		switch {
-		case m.read != nil:
-			err = m.answerRead()
-		case len(m.deliver) > 0:
-			err = m.answerDelivery(true)
-		case len(m.calls) > 0:
-			err = m.answerCall(Succeeded)
-		case m.needsCommit():
-			if len(m.stored) == 0 {
-				m.commit()
-			}
-			err = m.finishCommit()
-		case len(m.asideCalls) > 0:
-			err = m.answerAside(Succeeded)
-		case len(m.asideDeliver) > 0:
-			err = m.answerAsideDelivery(true)
-		case m.a.full && m.a.count[Parked] > 0:
-			err = m.recall(true)
-		case m.timer != never || m.asideTimer != never && len(m.a.keys)+len(m.a.tell) > 0:
-			err = m.advance(max(0, min(m.timer, m.asideTimer)-m.now.Mono))
-		default:
-			for _, r := range m.log {
-				if r.n > m.trimmed && !m.ended[r.n] || m.held[r.n] {
-					return fmt.Errorf("stuck: record %d has not ended", r.n)
-				}
-			}
-			cp := m.m.Checkpoint()
-			if !m.done || !cp.Done || m.shard+1 != len(m.starts) || cp.Window != nil || len(m.log) > 0 && cp.Low != m.head() {
-				return fmt.Errorf("all has ended but the shard: %+v", cp)
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("no end in sight: %+v; aside %v, full %t, timers %v %v, now %v, calls %d %d", m.m.Checkpoint(), m.a.count, m.a.full, m.timer, m.asideTimer, m.now.Mono, len(m.calls), len(m.asideCalls))
-}
-
-func runModel(pick func(n int) int, steps int) (*model, error) {
-	m := newModel(pick)
-	for range steps {
-		if err := m.random(); err != nil {
-			return m, err
-		}
-	}
-	return m, m.quiesce()
-}
-
-func seeded(seed uint64) func(int) int {
-	return rand.New(rand.NewPCG(seed, 0)).IntN
-}
-
-func TestModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		if _, err := runModel(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }, 200); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-func TestModelMany(t *testing.T) {
-	runs, steps := 500, 600
-	if n, err := strconv.Atoi(os.Getenv("MILLSTREAM_MODEL_RUNS")); err == nil {
-		runs = n // the long tier asks for more
-	}
-	if testing.Short() || underRace { // one goroutine: nothing to race
-		runs = 100
-	}
-	shed, records, held, parked, redriven, shards := 0, 0, uint64(0), uint64(0), 0, 0
-	for seed := range uint64(runs) {
-		m, err := runModel(seeded(seed), steps)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		shed += m.shed
-		records += len(m.log)
-		held += m.sum.Held + m.a.counters.Held
-		parked += m.sum.Parked + m.a.counters.Parked
-		redriven += len(m.redriven)
-		shards += len(m.starts)
-	}
-	if held == 0 || parked == 0 || redriven == 0 || shards == runs {
-		t.Errorf("%d held, %d parked, %d redriven, %d shards: the test does not reach what it is about", held, parked, redriven, shards)
-	}
-	if shed == 0 {
-		t.Error("no run has let records go: the bound was never reached")
-	}
-	t.Logf("%d records in %d shards, %d steps with records let go, %d held, %d parked, %d redriven", records, shards, shed, held, parked, redriven)
-}

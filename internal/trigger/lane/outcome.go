@@ -50,6 +50,9 @@ func (s *step) judged(b *batch, v verdict) {
 		s.counters.FailedInvoke += uint64(v.named)
 		s.passed(b, v)
 		b.renew()
+		if s.judgeAgain(b) {
+			return
+		}
 		if s.isolates(b) {
 			s.failedKey(b, v.err, true)
 			return
@@ -57,6 +60,9 @@ func (s *step) judged(b *batch, v verdict) {
 		s.backOff(b, v.err, maxBackoff, 0)
 	default:
 		s.counters.FailedInvoke += uint64(n)
+		if s.judgeAgain(b) {
+			return
+		}
 		if s.isolates(b) {
 			s.failedKey(b, v.err, v.named > 0)
 			return

@@ -150,7 +150,7 @@ func (s *step) keep(page []Record, at mark, lanes uint64) mark {
 		next := mark{seq: seq, ordinal: rec.Ordinal(), time: rec.Time()}
 		if lanes&(1<<lane) != 0 && s.have[lane].seq.Less(seq) {
 			s.counters.Polled++
-			if s.passes(rec) {
+			if s.p.wants(rec) {
 				s.addPending(entry{rec: rec, seq: seq, prev: at.seq, size: rec.EventSize(), lane: lane, gains: gains, fate: s.fateOf(rec)})
 			} else {
 				// It has ended: the marks pass it, and nothing else knows of it.
@@ -164,11 +164,6 @@ func (s *step) keep(page []Record, at mark, lanes uint64) mark {
 		slices.SortFunc(s.pending, func(a, b entry) int { return a.seq.Compare(b.seq) })
 	}
 	return at
-}
-
-// passes reports whether the filters and the condition want a record.
-func (m *Machine) passes(rec Record) bool {
-	return (len(m.p.Filters) == 0 || m.p.Filters.Match(rec)) && (m.p.When == nil || m.p.When.Eval(rec.Image("OldImage"), rec.Image("NewImage")))
 }
 
 // readFailed puts the next read off.
@@ -217,7 +212,7 @@ func (m *Machine) clearPending() {
 	m.laneBytes = [VirtualLanes]int64{}
 }
 
-// letGo forgets the pending records of these virtual lanes; they will be read again.
+// forget forgets the pending records of these virtual lanes; they will be read again.
 func (m *Machine) forget(lanes uint64) {
 	var cut uint64
 	kept := m.pending[:0]

@@ -168,8 +168,7 @@ func asideRecords(rows []SetAside) []Record {
 	return rs
 }
 
-// asideRecord is a stored record as functions and destinations get it. It has passed the filters
-// before.
+// asideRecord is a stored record as functions and destinations get it. What filters look at has eventRecord.
 type asideRecord struct{ *SetAside }
 
 var _ pattern.Record = asideRecord{}
