@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +20,10 @@ import (
 type templateFlags struct {
 	stack      string
 	parameters []string
+	skip       bool // what Millstream has none of is left out
 
+	// ask, unless nil, is asked once whether to leave that out.
+	ask func(*template.Problems) bool
 	// check, unless nil, may refuse a plan before anything is touched.
 	check func(context.Context, *template.Plan) error
 }
@@ -28,11 +32,12 @@ func (t *templateFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.stack, "stack", "", "begins the names that the template leaves open (default: the name of its folder)")
 	f.StringArrayVar(&t.parameters, "parameter", nil, "KEY=VALUE of one of the template's parameters (repeatable)")
+	f.BoolVar(&t.skip, "skip-unsupported", false, "leave out what Millstream has none of, such as buses and state machines, and say what that means")
 }
 
 // options reads the flags.
 func (t *templateFlags) options() (template.Options, error) {
-	o := template.Options{Stack: t.stack, Parameters: map[string]string{}}
+	o := template.Options{Stack: t.stack, Parameters: map[string]string{}, SkipUnsupported: t.skip}
 	for _, p := range t.parameters {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok || name == "" {
@@ -54,7 +59,8 @@ functions, event source mappings, function URLs and HTTP APIs, and queues and to
 where AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_SNS name servers of them.
 
 What a template holds that is not supported is listed by name and line before
-anything is touched. Deployed again, only what differs is changed; what the template
+anything is touched. With --skip-unsupported, what AWS has and Millstream has none of
+is left out: names of it are made up, and events that will not fire are listed. Deployed again, only what differs is changed; what the template
 no longer names stays. Roles and policies are accepted and not looked at.`,
 		Example: `  millstream deploy template.yaml
   millstream deploy template.yaml --parameter Stage=dev --endpoint http://127.0.0.1:9000`,
@@ -100,9 +106,12 @@ func deploy(ctx context.Context, out io.Writer, t *template.Template, flags temp
 	if err := target.Fill(ctx, &o); err != nil {
 		return err
 	}
-	plan, err := t.Plan(o)
+	plan, err := planOrAsk(t, &o, &flags)
 	if err != nil {
 		return err
+	}
+	if !again {
+		printLeft(out, t, plan)
 	}
 	if flags.check != nil {
 		if err := flags.check(ctx, plan); err != nil {
@@ -123,6 +132,56 @@ func deploy(ctx context.Context, out io.Writer, t *template.Template, flags temp
 	printResult(out, result)
 	fmt.Fprintf(out, "\nDeployed %s: %s\n", t.Path, summary(result.Changes))
 	return nil
+}
+
+// planOrAsk makes the plan of a template. What Millstream has none of is left out when the flags, or who is asked, say so.
+func planOrAsk(t *template.Template, o *template.Options, flags *templateFlags) (*template.Plan, error) {
+	plan, err := t.Plan(*o)
+	var problems *template.Problems
+	if !errors.As(err, &problems) || problems.Lacking() == 0 {
+		return plan, err
+	}
+	if problems.Skippable() && flags.ask != nil && flags.ask(problems) {
+		o.SkipUnsupported = true
+		return t.Plan(*o)
+	}
+	return nil, &lackingError{problems}
+}
+
+// lackingError is about a template that asks for what Millstream has none of.
+type lackingError struct{ problems *template.Problems }
+
+func (e *lackingError) Unwrap() error { return e.problems }
+
+func (e *lackingError) Error() string {
+	n := e.problems.Lacking()
+	what := "--skip-unsupported leaves them out"
+	switch {
+	case !e.problems.Skippable():
+		what = fmt.Sprintf("--skip-unsupported leaves out %d of these", n)
+	case n == 1:
+		what = "--skip-unsupported leaves it out"
+	}
+	return e.problems.Error() + "\n" + what + ", and says what that means."
+}
+
+// printLeft says what of a template is not as it is written.
+func printLeft(out io.Writer, t *template.Template, plan *template.Plan) {
+	for _, w := range t.Warnings {
+		fmt.Fprintf(out, "Note: %s:%d: %s.\n", t.Path, w.Line, w.Text)
+	}
+	left := plan.Unsupported()
+	if len(left) == 0 {
+		return
+	}
+	fmt.Fprintln(out, "Left out, since Millstream has none of it:")
+	for _, l := range left {
+		effect := ""
+		if l.Effect != "" {
+			effect = ": " + l.Effect
+		}
+		fmt.Fprintf(out, "  line %d: %s%s\n", l.Line, l.What, effect)
+	}
 }
 
 // summary counts what was done.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 func newDev() *cobra.Command {
 	var flags serveFlags
 	var color string
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "dev [TEMPLATE]",
 		Short: "Run an application from its template, reloaded as you save, and show every call",
@@ -41,7 +43,7 @@ that they fired:
         └─ shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-1"}}  ok  3.4 ms
 
 An error in the template, or in the syntax of the code, is shown, and the last version that worked stays. Data is kept in memory unless
---data names a folder.
+--data names a folder. Of a template that asks for what Millstream has none of, dev asks whether to leave that out (--yes: it is).
 
 --debug FUNCTION runs a function under its debugger, with all timeouts off: attach to 127.0.0.1:9229 for
 Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
@@ -67,6 +69,8 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 				return err
 			}
 			out := &oneAtATime{w: cmd.OutOrStdout()}
+			flags.deploy.skip = flags.deploy.skip || yes
+			flags.deploy.ask = askOnce(cmd.InOrStdin(), out)
 			loop := &devLoop{flags: flags, path: path, out: out, color: paint}
 			flags.after = loop.run
 			return serve(cmd.Context(), flags, out, cmd.ErrOrStderr(), nil)
@@ -82,6 +86,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 	f.StringVar(&flags.logLevel, "log-level", "error", "what to log on stderr: debug, info, warn or error")
 	f.StringVar(&flags.debug, "debug", "", "function to run under its debugger, without timeouts")
 	f.StringVar(&color, "color", "auto", "print what failed in red: auto (on a terminal, unless NO_COLOR is set), always or never")
+	f.BoolVarP(&yes, "yes", "y", false, "leave out what Millstream has none of, without asking")
 	flags.logCap = 1 << 30
 	flags.deploy.add(cmd)
 	return cmd
@@ -103,6 +108,24 @@ func colors(flag string, out io.Writer) (bool, error) {
 		return err == nil && info.Mode()&os.ModeCharDevice != 0, nil
 	}
 	return false, usagef("--color %q: want auto, always or never%s", flag, nearest.Hint(flag, []string{"auto", "always", "never"}))
+}
+
+// askOnce asks a person at a terminal whether to leave out what Millstream has none of, once; anybody else has not said so.
+func askOnce(in io.Reader, out io.Writer) func(*template.Problems) bool {
+	asked, answer := false, false
+	return func(problems *template.Problems) bool {
+		file, ok := in.(*os.File)
+		if asked || !ok {
+			return answer
+		}
+		if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || info.Mode()&os.ModeDevice != 0 && file.Name() == os.DevNull {
+			return false
+		}
+		fmt.Fprintf(out, "%v\n\nLeave these out, and run the rest? [y/N] ", problems)
+		line, _ := bufio.NewReader(file).ReadString('\n') // an end is a no
+		asked, answer = true, strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "y")
+		return answer
+	}
 }
 
 // oneAtATime is a writer for several goroutines.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // DefaultEndpoint is where `millstream serve` listens by default.
@@ -73,6 +75,14 @@ func (c *Client) Endpoint() string { return c.endpoint }
 func (c *Client) Version(ctx context.Context) (v Version, err error) {
 	err = c.document(ctx, http.MethodGet, "version", nil, nil, &v)
 	return v, err
+}
+
+// RuntimeProblem tells why functions of a runtime, such as java21, cannot run on the
+// server; empty when they can.
+func (c *Client) RuntimeProblem(ctx context.Context, name string) (why string, err error) {
+	var r wire.Runtime
+	err = c.document(ctx, http.MethodGet, "runtimes/"+url.PathEscape(name), nil, nil, &r)
+	return r.Why, err
 }
 
 // Status asks for the state of the server.

@@ -11,21 +11,29 @@ import (
 
 // httpAPI are the properties of AWS::Serverless::HttpApi.
 type httpAPI struct {
-	Name, StageName   string
-	StageVariables    map[string]string
-	CorsConfiguration ignored // read apart: an object, or true
+	Name, StageName               string
+	StageVariables                map[string]string
+	CorsConfiguration             ignored     // read apart: an object, or true
+	Auth                          unsupported `effect:"the routes answer everyone"`
+	DefinitionBody, DefinitionUri unsupported `effect:"of its routes, those of the functions' events are there"`
+	Domain                        unsupported `effect:"it answers at its address here alone"`
 	AccessLogSettings, DefaultRouteSettings, RouteSettings, FailOnWarnings, DisableExecuteApiEndpoint,
 	Description, Tags, PropagateTags ignored
 }
 
 // restAPI are the properties of AWS::Serverless::Api.
 type restAPI struct {
-	Name, StageName  string
-	Variables        map[string]string
-	Cors             ignored // read apart: an object, or the origin
-	BinaryMediaTypes []string
+	Name, StageName                          string
+	Variables                                map[string]string
+	Cors                                     ignored // read apart: an object, or the origin
+	BinaryMediaTypes                         []string
+	Auth                                     unsupported `effect:"the routes answer everyone"`
+	DefinitionBody, DefinitionUri            unsupported `effect:"of its routes, those of the functions' events are there"`
+	Domain                                   unsupported `effect:"it answers at its address here alone"`
+	GatewayResponses, Models, ApiKeyRequired unsupported
+	Mode, Policy, FailOnWarnings             ignored
 	AccessLogSetting, AlwaysDeploy, CacheClusterEnabled, CacheClusterSize, CanarySetting, Description, EndpointConfiguration,
-	DisableExecuteApiEndpoint, FailOnWarnings, MergeDefinitions, MethodSettings, MinimumCompressionSize, OpenApiVersion, Tags,
+	DisableExecuteApiEndpoint, MergeDefinitions, MethodSettings, MinimumCompressionSize, OpenApiVersion, Tags,
 	PropagateTags, TracingEnabled, ApiKeySourceType ignored
 }
 
@@ -34,10 +42,21 @@ type eventProperties struct {
 	Path, Method         string
 	PayloadFormatVersion string // of an HttpApi
 	TimeoutInMillis      int
-	Auth                 *struct{ Authorizer string }
+	Auth                 *eventAuth
 	RouteSettings, RequestModel, RequestParameters,
 	ResponseTransferMode ignored
 }
+
+// eventAuth is Auth of an HTTP event.
+type eventAuth struct {
+	Authorizer                                  string
+	ApiKeyRequired                              unsupported `effect:"the route answers who has no key"`
+	OverrideApiAuth, ResourcePolicy, InvokeRole ignored
+	AuthorizationScopes                         ignored // of an authorizer, which is told of
+}
+
+// openRoutes is what it means to leave an authorizer out.
+const openRoutes = "the routes answer everyone"
 
 func prepareHTTPAPI(c *preparation) step {
 	p := httpAPI{StageName: "$default"}
@@ -121,7 +140,14 @@ func (a *api) prepared(c *preparation, payload string) step {
 		c.problems.add(c.r.line, "%s: HTTP APIs are served by a Millstream, and the endpoint is none", c.r.id)
 	}
 	for _, r := range c.r.routes {
-		if c.plan.byID[r.function] == nil { // left out by its condition
+		f := c.plan.byID[r.function]
+		if f == nil { // left out by its condition
+			continue
+		}
+		if f.missing {
+			if c.problems.skip {
+				c.problems.lack(r.line, "", r.name+" of "+r.function)
+			}
 			continue
 		}
 		var p eventProperties
@@ -141,7 +167,7 @@ func (a *api) prepared(c *preparation, payload string) step {
 			route.Method = "ANY"
 		}
 		if p.Auth != nil && p.Auth.Authorizer != "" && p.Auth.Authorizer != "NONE" {
-			c.problems.add(r.props.get("Auth").line, "%s: authorizers are not supported", r.name)
+			c.problems.lack(r.props.get("Auth").line, openRoutes, r.name+": authorizers are not supported")
 		}
 		same := func(o admin.Route) bool { return o.Method == route.Method && o.Path == route.Path }
 		if slices.ContainsFunc(a.doc.Routes, same) {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,39 +84,70 @@ var never = []string{".git", ".aws-sam", "__pycache__", ".pytest_cache", ".venv"
 
 // folder lists the files below dir, those behind symbolic links included.
 func folder(dir string) ([]file, error) {
-	var files []file
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	w := walk{above: map[string]bool{}}
+	err := w.in(dir, "")
+	return w.files, err
+}
+
+type walk struct {
+	files []file
+	above map[string]bool // the folders that are being walked, without links: a link to one is a circle
+}
+
+func (w *walk) in(dir, name string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	if w.above[real] {
+		return fmt.Errorf("%s is a link to a folder that holds it", dir)
+	}
+	w.above[real] = true
+	defer delete(w.above, real)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		at, in := filepath.Join(dir, e.Name()), path.Join(name, e.Name())
+		info, err := os.Stat(at) // of what a link leads to
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir():
-			if path != dir && slices.Contains(never, e.Name()) {
-				return filepath.SkipDir
+		case info.IsDir() && slices.Contains(never, e.Name()):
+		case info.IsDir():
+			if err := w.in(at, in); err != nil {
+				return err
 			}
+		case info.Mode().IsRegular():
+			mode := fs.FileMode(0o644)
+			if info.Mode()&0o111 != 0 {
+				mode = 0o755
+			}
+			w.files = append(w.files, file{in, mode, func() (io.ReadCloser, error) { return os.Open(at) }})
+		}
+	}
+	return nil
+}
+
+// strays are the links below dir that lead out of project.
+func strays(dir, project string) (links []string) {
+	project, err := filepath.EvalSymlinks(project)
+	if err != nil {
+		return nil
+	}
+	_ = filepath.WalkDir(dir, func(at string, e fs.DirEntry, err error) error { // what cannot be read is told of when it is packed
+		if err != nil || e.Type()&fs.ModeSymlink == 0 {
 			return nil
 		}
-		info, err := os.Stat(path) // of what a link leads to
-		if err != nil {
-			return err
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			if rel, err := filepath.Rel(project, real); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+				links = append(links, at)
+			}
 		}
-		if info.IsDir() && e.Type()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("%s is a link to a folder: put the folder itself there", path)
-		}
-		if !info.Mode().IsRegular() {
-			return nil
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		mode := fs.FileMode(0o644)
-		if info.Mode()&0o111 != 0 {
-			mode = 0o755
-		}
-		files = append(files, file{filepath.ToSlash(name), mode, func() (io.ReadCloser, error) { return os.Open(path) }})
 		return nil
 	})
-	return files, err
+	return links
 }
 
 // checkSource finds on the disk what can be found before anything is built.
@@ -129,22 +161,40 @@ func (f *function) checkSource(c *preparation) {
 	info, err := os.Stat(f.source)
 	switch {
 	case err != nil:
-		c.problems.add(line, "%s: there is no folder or file %s", c.r.id, f.source)
+		hint := ""
+		if strings.HasPrefix(f.Runtime, "java") || strings.HasPrefix(f.Runtime, "dotnet") || strings.Contains(f.source, "/target/") {
+			hint = ": build it first"
+		}
+		c.problems.add(line, "%s: there is no folder or file %s%s", c.r.id, f.source, hint)
 		return
 	case !info.IsDir():
 		return
 	}
-	switch f.method {
-	case "", "go1.x", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "nodejs18.x", "nodejs20.x", "nodejs22.x":
-	default:
-		if _, err := os.Stat(filepath.Join(f.source, "bootstrap")); err != nil {
-			c.problems.add(c.r.metadata.get("BuildMethod").line, "%s: the build method %s is not supported: build it first, and give CodeUri the folder with what was built", c.r.id, f.method)
-		}
+	if f.method != "" && !f.needsGo() && !f.isBuilt() {
+		c.problems.add(c.r.metadata.get("BuildMethod").line, "%s: the build method %s is not run here, and %s does not hold what it builds: build it first, and give CodeUri the folder with what was built",
+			c.r.id, f.method, f.source)
 	}
 }
 
+// isBuilt reports whether the code's folder holds what is run: it is one that
+// `sam build` made, has the program, or has the file that Handler names.
+func (f *function) isBuilt() bool {
+	if strings.Contains(filepath.ToSlash(f.source), "/.aws-sam/build/") {
+		return true
+	}
+	if _, err := os.Stat(filepath.Join(f.source, "bootstrap")); err == nil {
+		return true
+	}
+	l := languageOf(f.Runtime)
+	if l == nil {
+		return false
+	}
+	module, _ := l.split(f.Handler)
+	return l.find(f.source, module) != ""
+}
+
 // archive makes a function's zip of what its template names.
-func (f *function) archive(ctx context.Context) (*archive, error) {
+func (f *function) archive(ctx context.Context, p *Plan) (*archive, error) {
 	if f.inline != "" {
 		name := "index.js"
 		if strings.HasPrefix(f.Runtime, "python") {
@@ -152,13 +202,24 @@ func (f *function) archive(ctx context.Context) (*archive, error) {
 		}
 		return pack(single(name, f.inline))
 	}
-	info, err := os.Stat(f.source)
+	switch {
+	case f.object != nil:
+		return p.fetch(ctx, f.object)
+	case f.needsGo():
+		return f.buildGo(ctx)
+	}
+	return packed(f.source)
+}
+
+// packed makes a zip of a folder or a file; one that is a zip is taken as it is.
+func packed(source string) (*archive, error) {
+	info, err := os.Stat(source)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		if strings.HasSuffix(f.source, ".zip") || strings.HasSuffix(f.source, ".jar") {
-			body, err := os.ReadFile(f.source)
+		if strings.HasSuffix(source, ".zip") || strings.HasSuffix(source, ".jar") {
+			body, err := os.ReadFile(source)
 			if err != nil {
 				return nil, err
 			}
@@ -168,12 +229,9 @@ func (f *function) archive(ctx context.Context) (*archive, error) {
 		if info.Mode()&0o111 != 0 {
 			mode = 0o755
 		}
-		return pack([]file{{filepath.Base(f.source), mode, func() (io.ReadCloser, error) { return os.Open(f.source) }}})
+		return pack([]file{{filepath.Base(source), mode, func() (io.ReadCloser, error) { return os.Open(source) }}})
 	}
-	if f.needsGo() {
-		return f.buildGo(ctx)
-	}
-	files, err := folder(f.source)
+	files, err := folder(source)
 	if err != nil {
 		return nil, err
 	}

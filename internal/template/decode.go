@@ -12,7 +12,10 @@ import (
 // ignored is the type of a property that is accepted and makes no difference here.
 type ignored struct{}
 
-var ignoredType = reflect.TypeFor[ignored]()
+var (
+	ignoredType     = reflect.TypeFor[ignored]()
+	unsupportedType = reflect.TypeFor[unsupported]()
+)
 
 // decoder fills Go values from evaluated nodes. The fields of a struct are the
 // properties that are supported, under their own names; every other property is a
@@ -43,6 +46,12 @@ func (d decoder) fill(n *node, path string, to reflect.Value) {
 			field, ok := to.Type().FieldByName(name)
 			if !ok || !field.IsExported() {
 				d.problems.add(n.vals[i].line, "%s.%s is not supported%s", path, name, nearest.Hint(name, fields(to.Type())))
+				continue
+			}
+			if field.Type == unsupportedType {
+				if n.vals[i].kind != null {
+					d.problems.lack(n.vals[i].line, field.Tag.Get("effect"), path+"."+name+" is not supported")
+				}
 				continue
 			}
 			d.fill(n.vals[i], path+"."+name, to.FieldByIndex(field.Index))

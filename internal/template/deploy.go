@@ -60,6 +60,18 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 		return fmt.Errorf("template: ask the endpoint for its account: %w", err)
 	}
 	o.Account, o.Region = aws.ToString(id.Account), t.Region
+	if t.Front != nil {
+		known := map[string]string{}
+		o.Runtime = func(name string) string {
+			why, ok := known[name]
+			if !ok {
+				// A server that cannot be asked tells it when the function is made.
+				why, _ = t.Front.RuntimeProblem(ctx, name)
+				known[name] = why
+			}
+			return why
+		}
+	}
 	o.Queues, o.Topics, o.HTTP = t.Queues != nil, t.Topics != nil, t.Front != nil
 	return nil
 }
@@ -123,7 +135,7 @@ type deployment struct {
 // failure; what was done until then stays, and the next run goes on from there.
 // progress, unless nil, is called after each resource.
 func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*Result, error) {
-	problems := &Problems{File: p.template.Path}
+	problems := &Problems{File: p.template.Path, skip: p.opts.SkipUnsupported}
 	d := &deployment{Target: t, plan: p, code: map[string]*archive{}, result: &Result{}}
 	e := p.evaluator(problems)
 	for _, r := range p.steps {

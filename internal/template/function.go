@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,54 +32,63 @@ type settings struct {
 	ReservedConcurrentExecutions *int32
 	LoggingConfig                *fn.LoggingConfig
 	PackageType                  string
+	Layers                       []string
 }
 
 // serverlessFunction are the properties of AWS::Serverless::Function.
 type serverlessFunction struct {
 	settings
-	CodeUri           string
-	InlineCode        string
-	ImageUri          string
-	Tags              map[string]string
-	Policies, Tracing ignored
-	VpcConfig         ignored
-	DeadLetterQueue   ignored // of asynchronous invocations
-	EventInvokeConfig ignored
-	AutoPublishAlias  ignored // there is one version, and it is the newest
-	KmsKeyArn         ignored
-	PropagateTags     ignored
-	SnapStart         ignored
-	PermissionsBoundary, AssumeRolePolicyDocument, RolePath, DeploymentPreference, ProvisionedConcurrencyConfig,
-	RuntimeManagementConfig, AutoPublishCodeSha256, AutoPublishAliasAllProperties, VersionDescription, CodeSigningConfigArn,
+	CodeUri                ignored // read apart
+	InlineCode             string
+	ImageUri               string
+	ImageConfig            ignored
+	Tags                   map[string]string
+	Tracing                string
+	DeadLetterQueue        *struct{ Type, TargetArn string }
+	Policies               ignored
+	VpcConfig              ignored
+	FileSystemConfigs      unsupported `effect:"the function sees no file system but this machine's"`
+	DurableConfig          unsupported `effect:"the function is called as an ordinary one, and what it asks of durable executions fails"`
+	CapacityProviderConfig unsupported
+	TenancyConfig          unsupported
+	KmsKeyArn              ignored
+	PropagateTags          ignored
+	SnapStart              ignored
+	PermissionsBoundary, AssumeRolePolicyDocument, RolePath, DeploymentPreference,
+	RuntimeManagementConfig, AutoPublishCodeSha256, AutoPublishAliasAllProperties, CodeSigningConfigArn,
 	RecursiveLoop, VersionDeletionPolicy, SourceKMSKeyArn ignored
 }
 
 // lambdaFunction are the properties of AWS::Lambda::Function.
 type lambdaFunction struct {
 	settings
-	Code struct {
-		ZipFile, ImageUri string
-		S3Bucket, S3Key   *string
-		S3ObjectVersion   *string
-	}
-	Tags []tag
-	TracingConfig, VpcConfig, DeadLetterConfig, KmsKeyArn, SnapStart, CodeSigningConfigArn, RuntimeManagementConfig,
-	RecursiveLoop ignored
+	Code                                                         ignored // read apart
+	Tags                                                         []tag
+	TracingConfig                                                *struct{ Mode string }
+	DeadLetterConfig                                             *struct{ TargetArn string }
+	FileSystemConfigs                                            unsupported `effect:"the function sees no file system but this machine's"`
+	DurableConfig                                                unsupported `effect:"the function is called as an ordinary one, and what it asks of durable executions fails"`
+	CapacityProviderConfig, TenancyConfig, FunctionScalingConfig unsupported
+	VpcConfig, KmsKeyArn, SnapStart, CodeSigningConfigArn, RuntimeManagementConfig, RecursiveLoop, PublishToLatestPublished,
+	ImageConfig ignored
 }
 
 func prepareServerlessFunction(c *preparation) step {
 	var p serverlessFunction
 	c.into(&p)
-	f := &function{id: c.r.id, settings: p.settings, tags: p.Tags, inline: p.InlineCode, image: p.ImageUri}
+	f := &function{id: c.r.id, settings: p.settings, tags: p.Tags, inline: p.InlineCode, image: p.ImageUri, tracing: p.Tracing}
+	if p.DeadLetterQueue != nil {
+		f.deadLetters = p.DeadLetterQueue.TargetArn
+	}
+	code := c.props.get("CodeUri")
 	switch {
 	case p.ImageUri != "" || p.PackageType == "Image":
 		f.checkImage(c)
-	case p.InlineCode == "" && p.CodeUri == "":
-		c.problems.add(c.r.line, "%s has neither CodeUri nor InlineCode", c.r.id)
-	case strings.Contains(p.CodeUri, "://"):
-		c.problems.add(c.props.get("CodeUri").line, "%s.CodeUri must be a folder or a zip file: %s is not supported", c.r.id, p.CodeUri)
-	case p.CodeUri != "":
-		f.source = filepath.Join(c.plan.template.Dir, filepath.FromSlash(p.CodeUri))
+	case p.InlineCode != "":
+	case code == nil: // the folder of the template, as SAM has it
+		f.from(source{path: c.plan.template.Dir})
+	default:
+		f.from(c.codeIn(code, c.r.id+".CodeUri"))
 	}
 	f.prepared(c)
 	return f
@@ -85,25 +96,55 @@ func prepareServerlessFunction(c *preparation) step {
 
 func prepareLambdaFunction(c *preparation) step {
 	var p lambdaFunction
-	if code := c.props.get("Code"); code != nil && code.kind == scalar { // a folder, as `aws cloudformation package` takes it
-		c.props = c.props.without("Code")
-		c.into(&p)
-		f := &function{id: c.r.id, settings: p.settings, tags: tagMap(p.Tags), source: filepath.Join(c.plan.template.Dir, filepath.FromSlash(code.text))}
-		f.prepared(c)
-		return f
-	}
 	c.into(&p)
-	f := &function{id: c.r.id, settings: p.settings, tags: tagMap(p.Tags), inline: p.Code.ZipFile, image: p.Code.ImageUri}
+	f := &function{id: c.r.id, settings: p.settings, tags: tagMap(p.Tags)}
+	if p.TracingConfig != nil {
+		f.tracing = p.TracingConfig.Mode
+	}
+	if p.DeadLetterConfig != nil {
+		f.deadLetters = p.DeadLetterConfig.TargetArn
+	}
+	code := c.props.get("Code")
+	if asset := c.asset(); asset != "" { // the CDK tells where the code lies
+		code = text(c.r.line, asset)
+	}
+	member := func(name string) string {
+		if n := code.get(name); n != nil {
+			return n.text
+		}
+		return ""
+	}
 	switch {
-	case p.Code.ImageUri != "" || p.PackageType == "Image":
-		f.checkImage(c)
-	case p.Code.S3Bucket != nil || p.Code.S3Key != nil:
-		c.problems.add(c.props.get("Code").line, "%s.Code: code in S3 is not supported: give a folder", c.r.id)
-	case p.Code.ZipFile == "":
+	case code == nil:
 		c.problems.add(c.r.line, "%s has no Code", c.r.id)
+	case member("ImageUri") != "" || p.PackageType == "Image":
+		f.image = member("ImageUri")
+		f.checkImage(c)
+	case member("ZipFile") != "":
+		f.inline = member("ZipFile")
+	case code.kind == object && code.get("S3Key") == nil && code.get("Key") == nil:
+		c.problems.add(code.line, "%s.Code has neither ZipFile nor S3Key", c.r.id)
+	default: // a folder, as `aws cloudformation package` takes it, or an object in S3
+		f.from(c.codeIn(code, c.r.id+".Code"))
 	}
 	f.prepared(c)
 	return f
+}
+
+// from sets where the code lies.
+func (f *function) from(s source) { f.source, f.object = s.path, s.object }
+
+// asset is the folder of a resource's code in the assembly that the CDK made; empty
+// when its Metadata names none that is there.
+func (c *preparation) asset() string {
+	n := c.r.metadata.get("aws:asset:path")
+	if n == nil || filepath.IsAbs(n.text) {
+		return ""
+	}
+	if _, err := os.Stat(filepath.Join(c.plan.template.Dir, filepath.FromSlash(n.text))); err != nil {
+		return ""
+	}
+	return n.text
 }
 
 // function is a function to deploy.
@@ -112,11 +153,14 @@ type function struct {
 	id     string
 	tags   map[string]string
 	source string // a folder, a zip file or a single file
+	object *stored
 	inline string
-	image  string // the http(s) URL of a running service
-	file   string // that Handler names, in source
-	method string // Metadata's BuildMethod
-	old    string // the Runtime in the template, when AWS takes it no longer
+	// tracing is Active, PassThrough or empty; deadLetters an ARN.
+	tracing, deadLetters string
+	image                string // the http(s) URL of a running service
+	file                 string // that Handler names, in source
+	method               string // Metadata's BuildMethod
+	old                  string // the Runtime in the template, when AWS takes it no longer
 }
 
 // The runtimes that stand in for those of their languages that AWS takes for new
@@ -162,20 +206,35 @@ func (f *function) uninstalled() string {
 // checkImage accepts what runs as PackageType Image here.
 func (f *function) checkImage(c *preparation) {
 	if !strings.HasPrefix(f.image, "http://") && !strings.HasPrefix(f.image, "https://") {
-		c.problems.add(c.r.line, "%s: container images are not supported (an ImageUri may be the http(s) URL of a running service)", c.r.id)
+		c.leave(c.r.line, "it is not there to be called", "container images are not supported (an ImageUri may be the http(s) URL of a running service)")
 	}
 	f.PackageType = "Image"
+}
+
+// checkRuntime finds out whether functions of the runtime can run where they go.
+func (f *function) checkRuntime(c *preparation) {
+	n := c.props.get("Runtime")
+	if n == nil || f.image != "" || c.plan.opts.Runtime == nil || c.r.missing {
+		return
+	}
+	if why := c.plan.opts.Runtime(f.Runtime); why != "" {
+		c.leave(n.line, "it is not there to be called", why)
+	}
 }
 
 func (f *function) prepared(c *preparation) {
 	c.checkTags(setting.Function)
 	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
 	f.renewRuntime()
+	f.checkRuntime(c)
 	if f.Role == "" || !arn.Is(f.Role) { // roles are not looked at
 		f.Role = c.plan.role(c.r.id + "Role")
 	}
 	if m := c.r.metadata.get("BuildMethod"); m != nil {
 		f.method = m.text
+	}
+	if c.r.missing {
+		return
 	}
 	if f.source != "" {
 		f.checkSource(c)
@@ -188,12 +247,18 @@ func (f *function) prepared(c *preparation) {
 
 func (f *function) build(ctx context.Context, d *deployment) (err error) {
 	if f.image == "" {
-		d.code[f.id], err = f.archive(ctx)
+		d.code[f.id], err = f.archive(ctx, d.plan)
 	}
 	return err
 }
 
 func (f *function) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	d.result.Notes = append(d.result.Notes, f.foreignLayers(d.plan.opts)...)
+	if f.source != "" {
+		for _, link := range strays(f.source, d.plan.template.project()) {
+			d.result.Notes = append(d.result.Notes, fmt.Sprintf("%s: %s is a link that leads out of the project; what it leads to was deployed", f.id, link))
+		}
+	}
 	if note := f.uninstalled(); note != "" {
 		d.result.Notes = append(d.result.Notes, note)
 	}
@@ -222,7 +287,11 @@ func (f *function) outcome(arn *string, action Action, changed []string) outcome
 func (f *function) input() *lambda.UpdateFunctionConfigurationInput {
 	in := &lambda.UpdateFunctionConfigurationInput{
 		FunctionName: &f.FunctionName, Role: &f.Role, Description: &f.Description, Timeout: aws.Int32(3), MemorySize: aws.Int32(128),
-		Environment: &fn.Environment{Variables: map[string]string{}},
+		Environment: &fn.Environment{Variables: map[string]string{}}, Layers: append([]string{}, f.Layers...),
+		TracingConfig: &fn.TracingConfig{Mode: fn.TracingModePassThrough}, DeadLetterConfig: &fn.DeadLetterConfig{TargetArn: &f.deadLetters},
+	}
+	if f.tracing == string(fn.TracingModeActive) {
+		in.TracingConfig.Mode = fn.TracingModeActive
 	}
 	if f.image == "" {
 		in.Runtime, in.Handler = fn.Runtime(f.Runtime), &f.Handler
@@ -258,6 +327,10 @@ func (f *function) create(ctx context.Context, d *deployment) (outcome, error) {
 	in := &lambda.CreateFunctionInput{
 		FunctionName: c.FunctionName, Role: c.Role, Description: c.Description, Timeout: c.Timeout, MemorySize: c.MemorySize, Runtime: c.Runtime, Handler: c.Handler,
 		EphemeralStorage: c.EphemeralStorage, LoggingConfig: c.LoggingConfig, Architectures: f.architectures(), Tags: f.tags, Code: &fn.FunctionCode{},
+		Layers: c.Layers, TracingConfig: c.TracingConfig,
+	}
+	if f.deadLetters != "" {
+		in.DeadLetterConfig = c.DeadLetterConfig
 	}
 	if len(c.Environment.Variables) > 0 {
 		in.Environment = c.Environment
@@ -372,6 +445,20 @@ func (f *function) differs(in *lambda.UpdateFunctionConfigurationInput, is *fn.F
 	}
 	logging := in.LoggingConfig != nil && is.LoggingConfig != nil && (in.LoggingConfig.LogFormat != "" && in.LoggingConfig.LogFormat != is.LoggingConfig.LogFormat ||
 		in.LoggingConfig.LogGroup != nil && *in.LoggingConfig.LogGroup != aws.ToString(is.LoggingConfig.LogGroup))
+	tracing, letters := fn.TracingModePassThrough, ""
+	if is.TracingConfig != nil && is.TracingConfig.Mode != "" {
+		tracing = is.TracingConfig.Mode
+	}
+	if is.DeadLetterConfig != nil {
+		letters = aws.ToString(is.DeadLetterConfig.TargetArn)
+	}
+	var layers []string
+	for _, l := range is.Layers {
+		layers = append(layers, aws.ToString(l.Arn))
+	}
+	if in.TracingConfig.Mode != tracing || f.deadLetters != letters || !slices.Equal(in.Layers, layers) {
+		return true
+	}
 	return aws.ToString(in.Role) != aws.ToString(is.Role) || aws.ToString(in.Description) != aws.ToString(is.Description) ||
 		*in.Timeout != aws.ToInt32(is.Timeout) || *in.MemorySize != aws.ToInt32(is.MemorySize) ||
 		in.Runtime != is.Runtime || aws.ToString(in.Handler) != aws.ToString(is.Handler) ||

@@ -2,6 +2,7 @@ package template
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,9 @@ type evaluator struct {
 	conditions *conditions
 	// attribute is what Ref (name "") and GetAtt of a resource stand for.
 	attribute func(line int, id, name string) string
+	// exported is the value of another stack's export; include reads a file beside the template.
+	exported func(name string) (string, bool)
+	include  func(path string) (*node, error)
 	// rewrite, unless nil, is applied to text that was put together.
 	rewrite  func(string) string
 	problems *Problems
@@ -91,11 +95,95 @@ func (e *evaluator) apply(line int, name string, arg *node) *node {
 	case "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not", "Condition":
 		return text(line, strconv.FormatBool(e.conditions.eval(&node{kind: object, line: line, keys: []string{name}, vals: []*node{arg}})))
 	case "Fn::ImportValue":
-		e.problems.add(line, "Fn::ImportValue is not supported: there are no other stacks to import from")
+		return text(line, e.imported(line, e.text(arg, name)))
+	case "Fn::GetAZs":
+		region := e.text(arg, name)
+		if region == "" {
+			region = e.names["AWS::Region"].text
+		}
+		return &node{kind: list, line: line, list: []*node{text(line, region+"a"), text(line, region+"b"), text(line, region+"c")}}
+	case "Fn::ToJsonString":
+		return text(line, jsonOf(e.eval(arg)))
+	case "Fn::Length":
+		return text(line, strconv.Itoa(len(e.items(arg, name))))
+	case "Fn::Transform":
+		return e.included(line, arg)
 	default:
 		e.problems.add(line, "the intrinsic function %s is not supported", name)
 	}
 	return text(line, "")
+}
+
+// imported is the value of an export of another stack.
+func (e *evaluator) imported(line int, name string) string {
+	if e.exported != nil {
+		if v, ok := e.exported(name); ok {
+			return v
+		}
+	}
+	e.problems.lack(line, "its text stands for it", "Fn::ImportValue: no other stack exports "+name)
+	return name
+}
+
+// included is what AWS::Include lays in place of an object: the file that Location names.
+func (e *evaluator) included(line int, arg *node) *node {
+	name, location := arg.get("Name"), arg.get("Parameters").get("Location")
+	if name == nil || name.text != "AWS::Include" || location == nil || e.include == nil {
+		e.problems.lack(line, "it stands for nothing", "the transform in Fn::Transform is not supported")
+		return &node{kind: object, line: line}
+	}
+	n, err := e.include(e.text(location, "Location"))
+	if err != nil {
+		e.problems.add(line, "AWS::Include: %v", err)
+		return &node{kind: object, line: line}
+	}
+	return e.eval(n)
+}
+
+// jsonOf writes an evaluated node as JSON: its scalars as they would be read from YAML.
+func jsonOf(n *node) string {
+	var b strings.Builder
+	writeJSON(&b, n)
+	return b.String()
+}
+
+func writeJSON(b *strings.Builder, n *node) {
+	quote := func(s string) {
+		body, _ := json.Marshal(s) // texts always marshal
+		b.Write(body)
+	}
+	switch {
+	case n == nil || n.kind == null:
+		b.WriteString("null")
+	case n.kind == list:
+		b.WriteByte('[')
+		for i, item := range n.list {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, item)
+		}
+		b.WriteByte(']')
+	case n.kind == object:
+		b.WriteByte('{')
+		for i, name := range n.keys {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			quote(name)
+			b.WriteByte(':')
+			writeJSON(b, n.vals[i])
+		}
+		b.WriteByte('}')
+	case n.text == "true" || n.text == "false":
+		b.WriteString(n.text)
+	default:
+		if _, err := strconv.ParseFloat(n.text, 64); err == nil && json.Valid([]byte(n.text)) {
+			b.WriteString(n.text)
+			return
+		}
+		quote(n.text)
+	}
 }
 
 func (e *evaluator) finish(s string) string {
@@ -261,6 +349,15 @@ func (e *evaluator) findInMap(line int, arg *node) *node {
 	return text(line, "")
 }
 
+// named is the resource of an attribute, with the parts that are resources of their own.
+func named(attribute string) string {
+	id, name, _ := strings.Cut(attribute, ".")
+	if name == "Alias" || name == "Version" {
+		return attribute
+	}
+	return id
+}
+
 // mentions calls each for every resource, parameter or condition's name that a
 // value names by Ref, GetAtt or Sub, whatever its conditions.
 func mentions(n *node, each func(line int, name string)) {
@@ -276,10 +373,9 @@ func mentions(n *node, each func(line int, name string)) {
 	case "Fn::GetAtt":
 		switch {
 		case arg.kind == scalar:
-			id, _, _ := strings.Cut(arg.text, ".")
-			each(n.line, id)
-		case arg.kind == list && len(arg.list) > 0:
-			each(n.line, arg.list[0].text)
+			each(n.line, named(arg.text))
+		case arg.kind == list && len(arg.list) > 1:
+			each(n.line, named(arg.list[0].text+"."+arg.list[1].text))
 			for _, more := range arg.list[1:] {
 				mentions(more, each)
 			}
@@ -299,7 +395,7 @@ func mentions(n *node, each func(line int, name string)) {
 			}
 			var whole string
 			whole, rest, _ = strings.Cut(after, "}")
-			name, _, _ := strings.Cut(strings.TrimSpace(whole), ".")
+			name := named(strings.TrimSpace(whole))
 			if !strings.HasPrefix(name, "!") && (own == nil || !slices.Contains(own.keys, strings.TrimSpace(whole))) {
 				each(n.line, name)
 			}

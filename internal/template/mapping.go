@@ -45,6 +45,9 @@ func prepareMapping(c *preparation) step {
 		DestinationConfig *fn.DestinationConfig
 		Tags              []tag
 	}
+	if c.withoutFunction("FunctionName") || c.otherSource("EventSourceArn") {
+		return nil
+	}
 	c.into(&p)
 	c.checkTags(setting.Mapping)
 	m := &mapping{mappingProperties: p.mappingProperties, stream: p.EventSourceArn, tags: tagMap(p.Tags)}
@@ -66,6 +69,9 @@ func prepareDynamoEvent(c *preparation) step {
 			}
 		}
 	}
+	if c.withoutFunction("FunctionName") || c.otherSource("Stream") {
+		return nil
+	}
 	c.into(&p)
 	m := &mapping{mappingProperties: p.mappingProperties, stream: p.Stream}
 	if p.DestinationConfig != nil && p.DestinationConfig.OnFailure != nil {
@@ -75,6 +81,22 @@ func prepareDynamoEvent(c *preparation) step {
 	}
 	m.checked(c, "Stream")
 	return m
+}
+
+// otherSource leaves a mapping out whose source is not a table's stream, and reports it.
+func (c *preparation) otherSource(member string) bool {
+	n := c.props.get(member)
+	what, line := "", c.r.line
+	switch {
+	case n == nil && c.props.get("SelfManagedEventSource") != nil:
+		what = "a self-managed Kafka"
+	case n != nil && arn.Is(n.text) && arn.Service(n.text) != "dynamodb":
+		what, line = n.text, n.line
+	default:
+		return false
+	}
+	c.leave(line, "its function is not called by it", "event source mappings from "+what+" are not supported")
+	return true
 }
 
 // mapping is an event source mapping to deploy.
@@ -102,9 +124,6 @@ func (m *mapping) checked(c *preparation, source string) {
 		c.problems.add(c.r.line, "%s has no %s: does its table have a stream?", c.r.id, source)
 	case arn.TableOf(m.stream) == "":
 		c.problems.add(n.line, "%s.%s must be the stream of a table, not %q", c.r.id, source, m.stream)
-	}
-	if f := arn.FunctionOf(m.FunctionName); f != "" { // Lambda takes names and ARNs
-		m.FunctionName = f
 	}
 }
 

@@ -39,27 +39,30 @@ const (
 )
 
 // parse reads YAML or JSON.
-func parse(text []byte) (*node, error) {
+func parse(text []byte) (*node, []Problem, error) {
 	if len(text) > maxBytes {
-		return nil, fmt.Errorf("a template may have %d MB", maxBytes>>20)
+		return nil, nil, fmt.Errorf("a template may have %d MB", maxBytes>>20)
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("neither YAML nor JSON: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, nil, fmt.Errorf("neither YAML nor JSON: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		return nil, fmt.Errorf("the template is empty")
+		return nil, nil, fmt.Errorf("the template is empty")
 	}
 	c := converter{left: maxNodes}
 	n, err := c.node(doc.Content[0], 0)
 	if err == nil && n.kind != object {
 		err = lineError(n.line, "a template is an object with the member Resources")
 	}
-	return n, err
+	return n, c.warnings, err
 }
 
 // converter makes nodes of what the YAML reader has read.
-type converter struct{ left int }
+type converter struct {
+	left     int
+	warnings []Problem
+}
 
 func (c *converter) node(y *yaml.Node, depth int) (*node, error) {
 	if c.left--; c.left < 0 || depth > maxDepth {
@@ -85,15 +88,17 @@ func (c *converter) node(y *yaml.Node, depth int) (*node, error) {
 			if key.Kind != yaml.ScalarNode {
 				return nil, lineError(key.Line, "a name must be text")
 			}
-			if slices.Contains(n.keys, key.Value) {
-				return nil, lineError(key.Line, "%s is there twice", key.Value)
-			}
 			v, err := c.node(y.Content[i+1], depth+1)
 			if err != nil {
 				return nil, err
 			}
 			if v.line != key.Line && v.kind != scalar { // a value below its name is told of by its name
 				v = &node{kind: v.kind, line: key.Line, text: v.text, list: v.list, keys: v.keys, vals: v.vals}
+			}
+			if i := slices.Index(n.keys, key.Value); i >= 0 { // the last one counts, as for CloudFormation
+				c.warnings = append(c.warnings, Problem{Line: key.Line, Text: key.Value + " is there twice, and the second one counts"})
+				n.vals[i] = v
+				continue
 			}
 			n.keys, n.vals = append(n.keys, key.Value), append(n.vals, v)
 		}

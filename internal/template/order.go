@@ -14,6 +14,12 @@ func ordered(all []*resource, problems *Problems) []*resource {
 	}
 	for _, r := range all {
 		need := func(_ int, name string) {
+			if other := byID[name]; other == nil { // F.Alias and F.Version of functions, Api.Stage
+				base, part, _ := strings.Cut(name, ".")
+				if name = base; byID[base] != nil {
+					name = byID[base].part(part)
+				}
+			}
 			if other := byID[name]; other != nil && !slices.Contains(r.needs, name) {
 				r.needs = append(r.needs, name)
 			}

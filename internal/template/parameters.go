@@ -8,8 +8,8 @@ import (
 
 // parameters gives each of the template's parameters its value: the caller's, or
 // its default.
-func (t *Template) parameters(given map[string]string, problems *Problems) map[string]*node {
-	values := map[string]*node{}
+func (t *Template) parameters(o Options, problems *Problems) map[string]*node {
+	given, values := o.Parameters, map[string]*node{}
 	section := t.root.get("Parameters")
 	for name := range given {
 		if section.get(name) == nil {
@@ -32,8 +32,8 @@ func (t *Template) parameters(given map[string]string, problems *Problems) map[s
 		switch {
 		case !ok:
 			problems.add(p.line, "the parameter %s has no default: give it a value with --parameter %s=VALUE", name, name)
-		case strings.HasPrefix(kind, "AWS::SSM::") && given[name] == "":
-			problems.add(p.line, "the parameter %s is kept in Parameter Store, which is not supported: give it a value with --parameter %s=VALUE", name, name)
+		case strings.HasPrefix(kind, "AWS::SSM::Parameter::Value<"):
+			value = t.fromStore(o, p, name, value)
 		}
 		if allowed := p.get("AllowedValues"); ok && allowed != nil &&
 			!slices.ContainsFunc(allowed.list, func(v *node) bool { return v.text == value }) {
@@ -52,4 +52,26 @@ func (t *Template) parameters(given map[string]string, problems *Problems) map[s
 		values[name] = v
 	}
 	return values
+}
+
+// bootstrapVersion is the version of the CDK's resources in an account that its templates
+// ask for: a number that satisfies all of them.
+const bootstrapVersion = "33"
+
+// fromStore is the value of a parameter whose own value is a name in Parameter Store.
+func (t *Template) fromStore(o Options, p *node, name, key string) string {
+	if o.Stored != nil {
+		if v, ok := o.Stored(key); ok {
+			return v
+		}
+	}
+	if strings.HasPrefix(key, "/cdk-bootstrap/") && strings.HasSuffix(key, "/version") {
+		return bootstrapVersion
+	}
+	warning := Problem{Line: p.line, Text: "the parameter " + name + " is kept in Parameter Store, which is not read from here: its value is taken to be " + key +
+		"; give it another one with --parameter " + name + "=VALUE"}
+	if !slices.Contains(t.Warnings, warning) {
+		t.Warnings = append(t.Warnings, warning)
+	}
+	return key
 }

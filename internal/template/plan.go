@@ -1,6 +1,7 @@
 package template
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -25,6 +26,18 @@ type Options struct {
 	// Queues, Topics and HTTP say that the target has SQS, SNS, and Millstream's front
 	// door; a template that needs what is not there cannot be deployed.
 	Queues, Topics, HTTP bool
+	// SkipUnsupported leaves out what Millstream has none of, instead of refusing the
+	// template for it.
+	SkipUnsupported bool
+	// Runtime tells why functions of a runtime cannot run there; empty: they can. nil:
+	// nothing is known of that.
+	Runtime func(name string) (why string)
+	// Export is the value of another stack's export; nil: there are none.
+	Export func(name string) (value string, ok bool)
+	// Stored is the value of a parameter in Parameter Store; nil: there is none.
+	Stored func(name string) (value string, ok bool)
+	// Object reads code in S3; nil: it is looked for beside the template.
+	Object func(ctx context.Context, bucket, key, version string) ([]byte, error)
 }
 
 func (o *Options) scope() arn.Scope { return arn.Scope{Account: o.Account, Region: o.Region} }
@@ -36,6 +49,7 @@ type Plan struct {
 	opts      Options
 	steps     []*resource
 	byID      map[string]*resource
+	skipped   []Left
 	left      []string // types that were accepted and need nothing, with their ids
 	values    map[string]*node
 	conds     *node
@@ -46,7 +60,7 @@ type Plan struct {
 // Plan checks the whole template. The error is a *Problems when something is not
 // supported.
 func (t *Template) Plan(o Options) (*Plan, error) {
-	problems := &Problems{File: t.Path}
+	problems := &Problems{File: t.Path, skip: o.SkipUnsupported}
 	if o.Stack == "" {
 		o.Stack = stackName(t.Dir)
 	}
@@ -55,7 +69,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	}
 	t.checkSections(problems)
 	p := &Plan{template: t, opts: o, byID: map[string]*resource{}, deployed: map[string]map[string]string{}, endpoints: map[string]string{}, conds: t.root.get("Conditions")}
-	p.values = t.parameters(o.Parameters, problems)
+	p.values = t.parameters(o, problems)
 	for name, value := range map[string]string{
 		"AWS::AccountId": o.Account, "AWS::Region": o.Region, "AWS::StackName": o.Stack, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",
 		"AWS::StackId": o.scope().ARN("cloudformation", "stack/"+o.Stack+"/"+shortHash(o.Stack)),
@@ -82,12 +96,16 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	sources := map[source]string{}
 	for _, r := range all {
 		switch {
-		case p.byID[r.id] == nil:
+		case p.byID[r.id] == nil || r.missing:
 		case r.kind == nil:
 			p.left = append(p.left, r.id+" ("+r.typ+")")
 		default:
+			s := p.prepare(r, e)
+			if r.missing {
+				break
+			}
 			p.steps = append(p.steps, r)
-			if m, ok := p.prepare(r, e).(*mapping); ok && m.stream != "" && m.FunctionName != "" {
+			if m, ok := s.(*mapping); ok && m.stream != "" && m.FunctionName != "" {
 				of := source{m.FunctionName, m.stream}
 				if first, found := sources[of]; found {
 					problems.add(r.line, "%s and %s give one function the same stream, and Lambda refuses the second: put the filters of both into one FilterCriteria", first, r.id)
@@ -101,6 +119,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	if err := problems.err(); err != nil {
 		return nil, err
 	}
+	p.skipped = problems.left
 	return p, nil
 }
 
@@ -109,7 +128,8 @@ func (p *Plan) LeftOut() []string { return slices.Clone(p.left) }
 
 // evaluator sees the attributes of what was deployed, and likely ones of the rest.
 func (p *Plan) evaluator(problems *Problems) *evaluator {
-	e := &evaluator{names: p.values, mappings: p.template.root.get("Mappings"), problems: problems, attribute: nil, rewrite: p.rewrite}
+	e := &evaluator{names: p.values, mappings: p.template.root.get("Mappings"), problems: problems, attribute: nil, rewrite: p.rewrite,
+		exported: p.opts.Export, include: p.template.include}
 	e.attribute = func(line int, id, name string) string { return p.attribute(problems, line, id, name) }
 	only := &evaluator{names: p.values, mappings: e.mappings, problems: problems, attribute: func(line int, id, _ string) string {
 		problems.add(line, "a condition may name parameters only, not %s", id)
@@ -121,10 +141,18 @@ func (p *Plan) evaluator(problems *Problems) *evaluator {
 }
 
 func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
+	if name == "" {
+		id, name, _ = strings.Cut(id, ".") // Ref of F.Alias and the like, which SAM has
+	}
 	r := p.byID[id]
+	if r != nil && name != "" {
+		if other := r.part(name); other != id && p.byID[other] != nil {
+			r, id, name = p.byID[other], other, ""
+		}
+	}
 	if r == nil {
 		owner, isRole := strings.CutSuffix(id, "Role")
-		if f := p.byID[owner]; isRole && f != nil && f.typ == "AWS::Serverless::Function" {
+		if f := p.byID[owner]; isRole && f != nil && strings.HasPrefix(f.typ, "AWS::Serverless::") {
 			return p.unmade("AWS::IAM::Role", id, name)
 		}
 		if p.template.root.get("Resources").get(id) != nil {
@@ -134,7 +162,10 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 		}
 		return ""
 	}
-	if r.kind == nil {
+	switch {
+	case r.missing:
+		return p.madeUp(r.typ, id, name)
+	case r.kind == nil:
 		return p.unmade(r.typ, id, name)
 	}
 	if name != "" && !slices.Contains(r.kind.attributes, name) {
@@ -164,6 +195,12 @@ func (p *Plan) likely(r *resource, name string) string {
 	physical := p.name(r.id, "")
 	scope := p.opts.scope()
 	switch {
+	case r.typ == "AWS::Lambda::Version" && name != "Version":
+		return scope.ARN("lambda", "function:"+physical+":1")
+	case r.typ == "AWS::Lambda::Alias":
+		return scope.ARN("lambda", "function:"+physical+":alias")
+	case strings.HasSuffix(r.typ, "::LayerVersion"):
+		return scope.ARN("lambda", "layer:"+physical+":1")
 	case name == "StreamArn":
 		return scope.ARN("dynamodb", "table/"+physical+"/stream/2000-01-01T00:00:00.000")
 	case name == "FunctionUrl" || name == "ApiEndpoint" || name == "QueueUrl":
@@ -210,7 +247,7 @@ var stackPattern = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,39}$`)
 // stackName makes a stack's name of a folder's.
 func stackName(dir string) string {
 	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
+		dir = built(abs)
 	}
 	name := strings.Trim(regexp.MustCompile(`[^a-zA-Z0-9]+`).ReplaceAllString(filepath.Base(dir), "-"), "-")
 	if name == "" || !stackPattern.MatchString(name[:1]) {

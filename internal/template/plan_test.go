@@ -15,7 +15,7 @@ import (
 //	plan [NAME=VALUE...]   the problems, or the resources in their order and the outputs
 //	show ID                the evaluated properties of a resource of the last plan
 //
-// no-queues, no-topics and no-http take away what the target has.
+// no-queues, no-topics, no-http and no-runtime=NAME take away what the target has; skip leaves out what is lacking.
 func TestPlans(t *testing.T) {
 	datadriven.Walk(t, "testdata/plan", func(t *testing.T, path string) {
 		var plan *Plan
@@ -25,6 +25,15 @@ func TestPlans(t *testing.T) {
 				o := Options{Stack: "app", Account: "123456789012", Region: "eu-west-1", Queues: true, Topics: true, HTTP: true, Parameters: map[string]string{}}
 				for _, arg := range d.CmdArgs {
 					switch arg.Key {
+					case "skip":
+						o.SkipUnsupported = true
+					case "no-runtime":
+						o.Runtime = func(name string) string {
+							if name == arg.Vals[0] {
+								return name + " is not on this machine"
+							}
+							return ""
+						}
 					case "no-queues":
 						o.Queues = false
 					case "no-topics":
@@ -43,7 +52,11 @@ func TestPlans(t *testing.T) {
 				if plan, err = tpl.Plan(o); err != nil {
 					return err.Error() + "\n"
 				}
-				return show(plan)
+				var b strings.Builder
+				for _, w := range tpl.Warnings {
+					fmt.Fprintf(&b, "warning at line %d: %s\n", w.Line, w.Text)
+				}
+				return b.String() + show(plan)
 			case "show":
 				problems := &Problems{}
 				r := plan.byID[d.CmdArgs[0].Key]
@@ -72,6 +85,9 @@ func show(p *Plan) string {
 	}
 	if len(p.left) > 0 {
 		fmt.Fprintf(&b, "left out: %s\n", strings.Join(p.left, ", "))
+	}
+	for _, l := range p.Unsupported() {
+		fmt.Fprintf(&b, "line %d: %s: %s\n", l.Line, l.What, l.Effect)
 	}
 	problems := &Problems{}
 	for _, o := range p.outputs(p.evaluator(problems)) {

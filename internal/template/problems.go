@@ -11,6 +11,9 @@ import (
 type Problem struct {
 	Line int
 	Text string
+	// Lacking: it is something that Millstream has none of, and Options.SkipUnsupported
+	// leaves out.
+	Lacking bool
 }
 
 // Problems lists everything that stands against a deployment, by line. It is the
@@ -18,6 +21,9 @@ type Problem struct {
 type Problems struct {
 	File string
 	List []Problem
+
+	skip bool // what is lacking goes to left
+	left []Left
 }
 
 func (p *Problems) Error() string {
@@ -34,7 +40,7 @@ func (p *Problems) Error() string {
 }
 
 func (p *Problems) add(line int, format string, args ...any) {
-	one := Problem{line, fmt.Sprintf(format, args...)}
+	one := Problem{Line: line, Text: fmt.Sprintf(format, args...)}
 	if !slices.Contains(p.List, one) {
 		p.List = append(p.List, one)
 	}

@@ -51,7 +51,7 @@ func prepareQueue(c *preparation) step {
 	}
 	q.props.QueueName = c.plan.name(c.r.id, q.props.QueueName)
 	if !c.plan.opts.Queues {
-		c.problems.add(c.r.line, "%s: %s needs a server of queues: set AWS_ENDPOINT_URL_SQS", c.r.id, c.r.typ)
+		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" needs a server of queues: set AWS_ENDPOINT_URL_SQS")
 	}
 	return q
 }

@@ -6,13 +6,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Template is a template that was read; nothing of it has been evaluated.
 type Template struct {
 	Path string // as the caller named it
 	Dir  string // the folder that code is relative to
-	root *node
+	// Assets are folders and zip files by the keys that the template has for them in
+	// S3; nil: there are none.
+	Assets map[string]string
+	// Warnings are slips that do no harm here and may elsewhere.
+	Warnings []Problem
+	root     *node
 }
 
 // Read reads a file of YAML or JSON.
@@ -26,7 +32,7 @@ func Read(path string) (*Template, error) {
 
 // New reads a template from memory; path is where it would lie.
 func New(path string, body []byte) (*Template, error) {
-	root, err := parse(body)
+	root, warnings, err := parse(body)
 	var fault *atLine
 	switch {
 	case errors.As(err, &fault):
@@ -34,7 +40,20 @@ func New(path string, body []byte) (*Template, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Template{Path: path, Dir: filepath.Dir(path), root: root}, nil
+	return &Template{Path: path, Dir: filepath.Dir(path), root: root, Warnings: warnings}, nil
+}
+
+// include reads a file beside the template.
+func (t *Template) include(path string) (*node, error) {
+	if strings.Contains(path, "://") {
+		return nil, fmt.Errorf("%s is not a file beside the template", path)
+	}
+	body, err := os.ReadFile(filepath.Join(t.Dir, filepath.FromSlash(path)))
+	if err != nil {
+		return nil, err
+	}
+	n, _, err := parse(body)
+	return n, err
 }
 
 // sections are the members of a template; those of false make no difference here.
@@ -60,7 +79,7 @@ func (t *Template) checkSections(problems *Problems) {
 		transforms = transforms[0].list
 	}
 	for _, tr := range transforms {
-		if tr != nil && tr.text != samTransform {
+		if tr != nil && tr.text != samTransform && tr.text != "AWS::LanguageExtensions" {
 			problems.add(tr.line, "the transform %s is not supported", tr.text)
 		}
 	}
@@ -72,7 +91,7 @@ func (t *Template) checkSections(problems *Problems) {
 	}
 	if g := t.root.get("Globals"); g != nil {
 		for i, name := range g.keys {
-			if !slices.Contains([]string{"Function", "Api", "HttpApi", "SimpleTable"}, name) {
+			if !slices.Contains([]string{"Function", "Api", "HttpApi", "SimpleTable", "StateMachine", "LayerVersion", "CapacityProvider", "WebSocketApi"}, name) {
 				problems.add(g.vals[i].line, "Globals.%s is not supported", name)
 			}
 		}

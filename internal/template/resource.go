@@ -3,8 +3,6 @@ package template
 import (
 	"slices"
 	"strings"
-
-	"github.com/millstreamdb/millstream/internal/nearest"
 )
 
 // resource is one of a template's resources, or one that SAM makes of an event.
@@ -15,6 +13,9 @@ type resource struct {
 	metadata  *node
 	condition string
 	needs     []string // other resources that must be there first
+	missing   bool     // there is none of it here, and it is left out
+	alias     string   // of a function of SAM's: the logical ids of its alias and version; empty: none
+	version   string
 	when      *node    // of a mapping: the condition on changes, nil for none
 	kind      *support // nil: accepted, and nothing to do
 	routes    []route  // of an API: the events that name it
@@ -54,6 +55,11 @@ func init() { // prepare functions look types up again
 		"AWS::Serverless::HttpApi":        {[]string{"ApiEndpoint", "ApiId"}, prepareHTTPAPI},
 		"AWS::Serverless::Api":            {[]string{"RootResourceId", "RestApiId"}, prepareRESTAPI},
 		"AWS::SQS::Queue":                 {[]string{"Arn", "QueueName", "QueueUrl"}, prepareQueue},
+		"AWS::Lambda::Version":            {[]string{"FunctionArn", "Version"}, prepareVersion},
+		"AWS::Lambda::Alias":              {[]string{"AliasArn"}, prepareAlias},
+		"AWS::Lambda::EventInvokeConfig":  {nil, prepareEventConfig},
+		"AWS::Lambda::LayerVersion":       {[]string{"LayerVersionArn"}, prepareLayer},
+		"AWS::Serverless::LayerVersion":   {[]string{"LayerVersionArn"}, prepareLayer},
 		"AWS::SNS::Topic":                 {[]string{"TopicArn", "TopicName"}, prepareTopic},
 	}
 }
@@ -62,7 +68,7 @@ func init() { // prepare functions look types up again
 // looked at, and what only watches.
 func accepted(typ string) bool {
 	switch typ {
-	case "AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
+	case "AWS::Lambda::Permission", "AWS::Lambda::LayerVersionPermission", "AWS::Lambda::CodeSigningConfig", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
 		"AWS::CDK::Metadata", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
 		return true
 	}
@@ -76,7 +82,7 @@ func accepted(typ string) bool {
 
 // resourceMembers are what may stand beside a resource's Type.
 var resourceMembers = []string{"Type", "Properties", "Condition", "DependsOn", "Metadata", "DeletionPolicy", "UpdateReplacePolicy",
-	"UpdatePolicy", "CreationPolicy", "Connectors"}
+	"UpdatePolicy", "CreationPolicy", "Connectors", "Description", "IgnoreGlobals"}
 
 // readResource takes one entry of Resources apart.
 func readResource(id string, n *node, problems *Problems) *resource {
@@ -102,8 +108,10 @@ func readResource(id string, n *node, problems *Problems) *resource {
 		r.when = r.metadata.get("Millstream").get("When")
 	}
 	if r.kind == nil && !accepted(r.typ) {
-		problems.add(r.line, "%s: %s is not supported%s", id, r.typ, nearest.Hint(r.typ, sortedKeys(supported)))
-		return nil
+		r.checkType(problems)
+		if !r.missing {
+			return nil
+		}
 	}
 	if c := n.get("Condition"); c != nil {
 		r.condition = c.text

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/millstreamdb/millstream/internal/nearest"
@@ -18,7 +19,7 @@ const (
 // globals are the parts of Globals and the types that they are for.
 var globals = map[string]string{
 	"AWS::Serverless::Function": "Function", "AWS::Serverless::Api": "Api",
-	"AWS::Serverless::HttpApi": "HttpApi", "AWS::Serverless::SimpleTable": "SimpleTable",
+	"AWS::Serverless::HttpApi": "HttpApi", "AWS::Serverless::SimpleTable": "SimpleTable", "AWS::Serverless::LayerVersion": "LayerVersion",
 }
 
 // resources reads the section Resources and makes of SAM's resources what SAM
@@ -70,10 +71,22 @@ func (x *expansion) add(r *resource) {
 
 // function takes the events and the URL out of a function.
 func (x *expansion) function(r *resource) {
+	x.aliased(r)
 	if u := r.props.get("FunctionUrlConfig"); u != nil {
 		r.props = r.props.without("FunctionUrlConfig")
-		x.add(&resource{id: r.id + "Url", typ: "AWS::Lambda::Url", line: u.line, condition: r.condition,
-			props: u.with("TargetFunctionArn", ref(u.line, r.id))})
+		props := u.with("TargetFunctionArn", ref(u.line, r.id))
+		if r.alias != "" {
+			props = props.with("Qualifier", x.find(r.alias).props.get("Name"))
+		}
+		x.add(&resource{id: r.id + "Url", typ: "AWS::Lambda::Url", line: u.line, condition: r.condition, props: props, needs: r.published()})
+	}
+	if config := r.props.get("EventInvokeConfig"); config != nil {
+		r.props = r.props.without("EventInvokeConfig")
+		props := config.with("FunctionName", ref(config.line, r.id))
+		if r.alias != "" {
+			props = props.with("Qualifier", x.find(r.alias).props.get("Name"))
+		}
+		x.add(&resource{id: r.id + "EventInvokeConfig", typ: "AWS::Lambda::EventInvokeConfig", line: config.line, condition: r.condition, props: props, needs: r.published()})
 	}
 	events := r.props.get("Events")
 	if events == nil {
@@ -97,16 +110,84 @@ func (x *expansion) function(r *resource) {
 		}
 		switch typ.text {
 		case "DynamoDB":
-			x.add(&resource{id: r.id + name, typ: dynamoEvent, line: typ.line, condition: r.condition, props: props.with("FunctionName", ref(e.line, r.id)),
+			x.add(&resource{id: r.id + name, typ: dynamoEvent, line: typ.line, condition: r.condition, props: props.with("FunctionName", ref(e.line, r.target())), needs: r.published(),
 				when: r.metadata.get("Millstream").get("When").get(name)})
 		case "HttpApi":
 			x.route(r, name, typ.line, props, "ApiId", implicitHTTP, "AWS::Serverless::HttpApi")
 		case "Api":
 			x.route(r, name, typ.line, props, "RestApiId", implicitREST, "AWS::Serverless::Api")
 		default:
-			x.problems.add(typ.line, "%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
+			what := fmt.Sprintf("%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
+			if !slices.Contains(samEvents, typ.text) {
+				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, append([]string{"DynamoDB", "HttpApi", "Api"}, samEvents...)))
+				continue
+			}
+			if x.problems.skip {
+				what = fmt.Sprintf("%s.Events.%s (%s)", r.id, name, typ.text)
+			}
+			x.problems.lack(typ.line, r.id+" is not called by it", what)
 		}
 	}
+}
+
+// aliased makes the version and the alias that AutoPublishAlias asks for.
+func (x *expansion) aliased(r *resource) {
+	name := r.props.get("AutoPublishAlias")
+	description, concurrency := r.props.get("VersionDescription"), r.props.get("ProvisionedConcurrencyConfig")
+	r.props = r.props.without("AutoPublishAlias").without("VersionDescription").without("ProvisionedConcurrencyConfig")
+	if name == nil {
+		if concurrency != nil {
+			x.problems.add(concurrency.line, "%s: ProvisionedConcurrencyConfig needs AutoPublishAlias", r.id)
+		}
+		return
+	}
+	known := name.text // of the alias's logical id; a name that is worked out has it all the same
+	if call, arg := name.call(); call == "Ref" && arg.kind == scalar {
+		if d := x.t.root.get("Parameters").get(arg.text).get("Default"); d != nil {
+			known = d.text
+		}
+	}
+	r.version, r.alias = r.id+"Version", r.id+"Alias"+known
+	function := ref(name.line, r.id)
+	version := &node{kind: object, line: name.line, keys: []string{"FunctionName"}, vals: []*node{function}}
+	if description != nil {
+		version = version.with("Description", description)
+	}
+	x.add(&resource{id: r.version, typ: "AWS::Lambda::Version", line: name.line, condition: r.condition, props: version})
+	alias := &node{kind: object, line: name.line, keys: []string{"FunctionName", "Name"}, vals: []*node{function, name}}
+	alias = alias.with("FunctionVersion", &node{kind: object, line: name.line, keys: []string{"Fn::GetAtt"}, vals: []*node{text(name.line, r.version+".Version")}})
+	if concurrency != nil {
+		alias = alias.with("ProvisionedConcurrencyConfig", concurrency)
+	}
+	x.add(&resource{id: r.alias, typ: "AWS::Lambda::Alias", line: name.line, condition: r.condition, props: alias})
+}
+
+// part is the logical id of the resource that SAM makes of a part of another one, such
+// as F.Alias; the resource's own id when there is none.
+func (r *resource) part(name string) string {
+	switch {
+	case name == "Alias" && r.alias != "":
+		return r.alias
+	case name == "Version" && r.version != "":
+		return r.version
+	}
+	return r.id
+}
+
+// target is the logical id of what the events of a function call: its alias, or itself.
+func (r *resource) target() string {
+	if r.alias != "" {
+		return r.alias
+	}
+	return r.id
+}
+
+// published are the resources that must be there before a function's alias is called.
+func (r *resource) published() []string {
+	if r.alias != "" {
+		return []string{r.alias}
+	}
+	return nil
 }
 
 // checkWhen refuses conditions of a function's Metadata that are of none of its events.
@@ -158,7 +239,7 @@ func (x *expansion) route(r *resource, name string, line int, props *node, membe
 		x.problems.add(line, "%s.Events.%s: the template has no %s %s", r.id, name, typ, id)
 		return
 	}
-	api.routes = append(api.routes, route{name: r.id + "." + name, function: r.id, props: props.without(member), line: line})
+	api.routes = append(api.routes, route{name: r.id + "." + name, function: r.target(), props: props.without(member), line: line})
 }
 
 func ref(line int, id string) *node {

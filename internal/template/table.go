@@ -37,6 +37,10 @@ type tableProperties struct {
 
 	PointInTimeRecoverySpecification *recovery
 
+	KinesisStreamSpecification                                                                             unsupported `effect:"no change is sent to the Kinesis stream"`
+	ImportSourceSpecification                                                                              unsupported `effect:"the table begins empty"`
+	GlobalTableSettingsReplicationMode, GlobalTableSourceArn, GlobalTableWitnesses, MultiRegionConsistency unsupported
+
 	// Keys and throughput are not a local matter.
 	SSESpecification, TableClass, ContributorInsightsSpecification,
 	OnDemandThroughput, WarmThroughput, ResourcePolicy ignored

@@ -28,7 +28,7 @@ func prepareTopic(c *preparation) step {
 	}
 	t.TopicName = c.plan.name(c.r.id, t.TopicName)
 	if !c.plan.opts.Topics {
-		c.problems.add(c.r.line, "%s: %s needs a server of topics: set AWS_ENDPOINT_URL_SNS", c.r.id, c.r.typ)
+		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" needs a server of topics: set AWS_ENDPOINT_URL_SNS")
 	}
 	return t
 }

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -17,27 +18,31 @@ type functionURL struct {
 	AuthType          fn.FunctionUrlAuthType
 	Cors              *fn.Cors
 	InvokeMode        fn.InvokeMode
-	Qualifier         ignored // there is one version
+	Qualifier         string
 }
 
 func prepareURL(c *preparation) step {
 	u := &functionURL{AuthType: fn.FunctionUrlAuthTypeNone, InvokeMode: fn.InvokeModeBuffered}
+	if c.withoutFunction("TargetFunctionArn") {
+		return nil
+	}
 	c.into(u)
 	if !c.plan.opts.HTTP {
 		c.problems.add(c.r.line, "%s: function URLs are answered by a Millstream, and the endpoint is none", c.r.id)
 	}
 	if f, ok := arn.ParseFunction(u.TargetFunctionArn); ok {
-		u.TargetFunctionArn = f.Name // there is one version
+		u.TargetFunctionArn = f.Name
+		u.Qualifier = cmp.Or(u.Qualifier, f.Qualifier)
 	}
 	return u
 }
 
 func (u *functionURL) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	now, err := d.Functions.GetFunctionUrlConfig(ctx, &lambda.GetFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn})
+	now, err := d.Functions.GetFunctionUrlConfig(ctx, &lambda.GetFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, Qualifier: u.qualifier()})
 	var missing *fn.ResourceNotFoundException
 	switch {
 	case errors.As(err, &missing):
-		made, err := d.Functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors, InvokeMode: u.InvokeMode})
+		made, err := d.Functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, Qualifier: u.qualifier(), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: u.InvokeMode})
 		if err != nil {
 			return outcome{}, err
 		}
@@ -47,7 +52,7 @@ func (u *functionURL) deploy(ctx context.Context, d *deployment) (outcome, error
 	case now.AuthType == u.AuthType && now.InvokeMode == u.InvokeMode && corsEqual(now.Cors, u.Cors):
 		return u.outcome(Unchanged, now.FunctionArn, now.FunctionUrl), nil
 	}
-	in := &lambda.UpdateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, AuthType: u.AuthType, Cors: u.Cors, InvokeMode: u.InvokeMode}
+	in := &lambda.UpdateFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, Qualifier: u.qualifier(), AuthType: u.AuthType, Cors: u.Cors, InvokeMode: u.InvokeMode}
 	if in.Cors == nil {
 		in.Cors = &fn.Cors{}
 	}
@@ -66,6 +71,14 @@ func corsEqual(a, b *fn.Cors) bool {
 		return *c
 	}
 	return reflect.DeepEqual(empty(a), empty(b))
+}
+
+// qualifier is the alias that is called; nil for the function itself.
+func (u *functionURL) qualifier() *string {
+	if u.Qualifier == "" {
+		return nil
+	}
+	return &u.Qualifier
 }
 
 func (u *functionURL) outcome(action Action, arn, url *string) outcome {

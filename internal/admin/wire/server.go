@@ -9,6 +9,11 @@ type Version struct {
 	Protocol int    `json:"protocol"`
 }
 
+// Runtime tells whether functions of a runtime of Lambda's can run on the server.
+type Runtime struct {
+	Why string `json:"why,omitempty"` // they cannot; empty: they can
+}
+
 // Status is the state of the server.
 type Status struct {
 	Version    string    `json:"version"`

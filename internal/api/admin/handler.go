@@ -86,6 +86,7 @@ func New(c Config) http.Handler {
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)
 	h.document("POST", "invoke", h.invoke)
+	h.document("GET", "runtimes/{name}", h.runtime)
 	h.document("GET", "apis", h.apis)
 	h.document("PUT", "apis/{name}", h.putAPI)
 	h.document("DELETE", "apis/{name}", h.deleteAPI)
@@ -110,6 +111,11 @@ func (h *handler) document(method, path string, answer func(*http.Request) (any,
 		}
 		writeJSON(w, http.StatusOK, v)
 	})
+}
+
+// runtime tells why functions of a runtime cannot run here.
+func (h *handler) runtime(r *http.Request) (any, error) {
+	return wire.Runtime{Why: h.Functions.RuntimeProblem(r.PathValue("name"))}, nil
 }
 
 func (h *handler) version(*http.Request) (any, error) {

@@ -1,0 +1,107 @@
+package template
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// source is where a function's or a layer's code lies: exactly one member is set.
+type source struct {
+	path   string // a folder, a zip file or a single file
+	object *stored
+}
+
+// stored is an object in S3.
+type stored struct{ bucket, key, version string }
+
+// codeIn reads where code lies: a path, the address of an object in S3, or an object
+// of the template whose members are named in two ways.
+func (c *preparation) codeIn(n *node, what string) source {
+	if n.kind == object {
+		o := &stored{}
+		for i, name := range n.keys {
+			switch name {
+			case "Bucket", "S3Bucket":
+				o.bucket = n.vals[i].text
+			case "Key", "S3Key":
+				o.key = n.vals[i].text
+			case "Version", "S3ObjectVersion":
+				o.version = n.vals[i].text
+			default:
+				c.problems.add(n.vals[i].line, "%s.%s is not supported", what, name)
+			}
+		}
+		return c.found(n.line, what, o)
+	}
+	if rest, ok := strings.CutPrefix(n.text, "s3://"); ok {
+		bucket, key, _ := strings.Cut(rest, "/")
+		return c.found(n.line, what, &stored{bucket: bucket, key: key})
+	}
+	if strings.Contains(n.text, "://") {
+		c.problems.add(n.line, "%s must be a folder, a zip file or an object in S3: %s is not supported", what, n.text)
+		return source{}
+	}
+	return source{path: filepath.Join(c.plan.template.Dir, filepath.FromSlash(n.text))}
+}
+
+// found looks for an object of S3: at the server, among the assets of the template,
+// and beside it, where packagers leave it.
+func (c *preparation) found(line int, what string, o *stored) source {
+	if asset, ok := c.plan.template.Assets[o.key]; ok {
+		return source{path: asset}
+	}
+	if c.plan.opts.Object != nil {
+		return source{object: o}
+	}
+	beside := filepath.Join(c.plan.template.Dir, path.Base(o.key))
+	if _, err := os.Stat(beside); err == nil && o.key != "" {
+		return source{path: beside}
+	}
+	c.r.missing = true
+	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), which is not read from here: give a folder or a zip file, or lay %s beside the template",
+		what, o.bucket, o.key, path.Base(o.key)))
+	return source{}
+}
+
+// fetch reads an object.
+func (p *Plan) fetch(ctx context.Context, o *stored) (*archive, error) {
+	body, err := p.opts.Object(ctx, o.bucket, o.key, o.version)
+	if err != nil {
+		return nil, fmt.Errorf("Error occurred while GetObject. S3 Error Message: %w", err)
+	}
+	return newArchive(body), nil
+}
+
+// project is the folder that holds everything of the template's project: the nearest
+// one above it with a repository, or else the template's own.
+func (t *Template) project() string {
+	dir, err := filepath.Abs(t.Dir)
+	if err != nil {
+		return t.Dir
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return built(dir)
+		}
+	}
+}
+
+// built is the folder of the project of which dir holds what was built; dir itself
+// when it is no such folder.
+func built(dir string) string {
+	for {
+		switch filepath.Base(dir) {
+		case "build", ".aws-sam", "cdk.out", ".serverless", "dist", "out":
+			dir = filepath.Dir(dir)
+			continue
+		}
+		return dir
+	}
+}
