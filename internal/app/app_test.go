@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -24,20 +25,10 @@ func send(t *testing.T, h http.Handler, op, body string) (int, string) {
 	r.Header.Set("X-Amz-Target", "DynamoDB_20120810."+op)
 	r.Header.Set("X-Amz-Date", "20260101T000000Z")
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=me/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=00")
-	w := &answer{header: http.Header{}, status: http.StatusOK}
+	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.status, w.body.String()
+	return w.Code, w.Body.String()
 }
-
-type answer struct {
-	header http.Header
-	status int
-	body   strings.Builder
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
 
 const makeTable = `{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
 	"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}`

@@ -1,12 +1,6 @@
 package app
 
 import (
-	"context"
-	"encoding/json"
-	"io"
-	"maps"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -14,16 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdkdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
-	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
 	apilambda "github.com/millstreamdb/millstream/internal/api/lambda"
-	"github.com/millstreamdb/millstream/internal/api/streams"
 )
 
 // unread are the members of which no decoder looks at the kind of value, each with the
@@ -91,18 +81,7 @@ var unread = []struct{ member, reason string }{
 // member that is ignored in silence is a setting that does nothing. A member is read
 // when a value of a wrong kind is refused as such.
 func TestMembersAreRead(t *testing.T) {
-	s, err := Open(Options{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	p := awsjson.New(awsjson.Options{})
-	dynamodb.Register(p, s.tables)
-	streams.Register(p, s.streams)
+	s := openApp(t)
 	used := make([]bool, len(unread))
 	walk := func(service, operation string, input reflect.Type, refused func(path, body string) bool) {
 		name := service + "." + operation
@@ -122,7 +101,7 @@ func TestMembersAreRead(t *testing.T) {
 			return read
 		})
 	}
-	targets := p.Targets()
+	targets := targetsOf(s)
 	byTarget := func(service, prefix string, client reflect.Type) {
 		for _, name := range operationsOf(client) {
 			if _, unused := dynamodb.Unused()[name]; unused || !slices.Contains(targets, prefix+name) {
@@ -148,11 +127,7 @@ func TestMembersAreRead(t *testing.T) {
 			if member != "" && !slices.Contains(inBody, member) {
 				return false // in the path, the query or a header
 			}
-			r := httptest.NewRequest(sent.Method, sent.URL.RequestURI(), strings.NewReader(body))
-			r.Header = sent.Header
-			r.Host = "127.0.0.1"
-			w := httptest.NewRecorder()
-			s.Handler().ServeHTTP(w, r)
+			w := resend(s, sent, body)
 			return strings.Contains(w.Body.String()+w.Header().Get("x-amzn-ErrorType"), "SerializationException") ||
 				strings.Contains(w.Body.String(), "Could not parse request body into json")
 		})
@@ -235,72 +210,10 @@ func matches(pattern, member string) bool {
 	})
 }
 
-// reading is taking with the body, which is gone when the call has ended.
-type reading struct {
-	taking
-	body []byte
-}
-
-func (t *reading) Do(r *http.Request) (*http.Response, error) {
-	var err error
-	if r.Body != nil {
-		if t.body, err = io.ReadAll(r.Body); err != nil {
-			return nil, err
-		}
-	}
-	return t.taking.Do(r)
-}
-
-// requestOf returns the request that the SDK makes of a Lambda operation with every member
-// set, and which of them are in its body.
-func requestOf(t *testing.T, name string) (*http.Request, []string) {
-	t.Helper()
-	sent := &reading{}
-	client := lambda.New(lambda.Options{
-		BaseEndpoint: aws.String("http://127.0.0.1"), Region: "us-east-1", HTTPClient: sent, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
-	})
-	method := reflect.ValueOf(client).MethodByName(name)
-	in := reflect.New(method.Type().In(1).Elem())
-	fill(in.Elem(), 0)
-	method.Call([]reflect.Value{reflect.ValueOf(context.Background()), in})
-	var body map[string]json.RawMessage
-	_ = json.Unmarshal(sent.body, &body) // a payload is no object
-	return sent.request, slices.Collect(maps.Keys(body))
-}
-
-// signedPost sends a signed POST, with a target for the DynamoDB protocols, and returns the
-// body of the answer.
-func signedPost(s *App, path, target, body string, headers ...string) string {
-	r := httptest.NewRequest("POST", "http://127.0.0.1"+path, strings.NewReader(body))
-	service := "lambda"
-	if target != "" {
-		service = "dynamodb"
-		r.Header.Set("X-Amz-Target", target)
-		r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	}
-	r.Header.Set("X-Amz-Date", "20261001T000000Z")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20261001/us-east-1/"+service+"/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64))
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, r)
-	return w.Body.String()
-}
-
 // TestRefusedByName sends right requests with one member of what is not offered, and
 // wrong ones, which are refused for that first. [10.04, 10.06, 10.11, 10.13 D SDK H]
 func TestRefusedByName(t *testing.T) {
-	s, err := Open(Options{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := openApp(t)
 	const (
 		table    = `"TableName":"refused","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]`
 		vector   = `{"IndexName":"vec","VectorAttribute":{"AttributeName":"v"},"Dimensions":3,"DistanceFunction":"COSINE","Projection":{"ProjectionType":"ALL"}}`

@@ -25,15 +25,7 @@ import (
 // openForLogs opens a server with a function that has printed.
 func openForLogs(t *testing.T, lines int) (*App, *httptest.Server) {
 	t.Helper()
-	s, err := Open(Options{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := openApp(t)
 	if err := s.RegisterFunction("f", func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
 		t.Fatal(err)
 	}
