@@ -19,19 +19,6 @@ import (
 	"github.com/millstreamdb/millstream/internal/template"
 )
 
-// settingValues are values that each setting takes and does not take, at each level.
-var settingValues = map[string]struct{ right, wrong []string }{
-	setting.OnFailure:      {[]string{"block-shard", "block-key", "park"}, []string{"blockkey", "Park", ""}},
-	setting.ExactlyOnce:    {[]string{"true", "false"}, []string{"yes", "True", "1", ""}},
-	setting.Start:          {[]string{"snapshot", "2026-01-31T12:00:00Z", "1700000000"}, []string{"snapshots", "yesterday", "0", ""}},
-	setting.BatchingWindow: {[]string{"0", "7200", "86400"}, []string{"-1", "86401", "1h", "1.5", ""}},
-	setting.TumblingWindow: {[]string{"0", "7200", "86400"}, []string{"-1", "86401", "1h", "1.5", ""}},
-	setting.MaxInFlight:    {[]string{"0", "3", "10000"}, []string{"-1", "10001", "many", ""}},
-	setting.Rate:           {[]string{"0", "2.5", "100000"}, []string{"-1", "100001", "fast", "NaN", ""}},
-	setting.Shards:         {[]string{"1", "256"}, []string{"0", "257", "two", ""}},
-	setting.Retention:      {[]string{"24", "87600"}, []string{"23", "87601", "1d", ""}},
-}
-
 // Every setting, at every level for which it is promised, with right values and wrong ones; and at the levels for
 // which it is not.
 func TestEverySettingAtEveryLevel(t *testing.T) {
@@ -122,20 +109,19 @@ func TestEverySettingAtEveryLevel(t *testing.T) {
 				}
 			}
 			for _, s := range setting.All() {
-				values, ok := settingValues[s.Name]
-				if !ok {
-					t.Fatalf("the test has no values of %s", s.Name)
+				if len(s.Right) == 0 || len(s.Wrong) == 0 {
+					t.Fatalf("%s names no values to try", s.Name)
 				}
 				if s.Levels&way.level == 0 {
-					refused(s.Name, values.right[0], "belongs to a")
+					refused(s.Name, s.Right[0], "belongs to a")
 					continue
 				}
-				for _, value := range values.right {
+				for _, value := range s.Right {
 					if err := way.put(s.Name, value); err != nil {
 						t.Errorf("%s=%s: %v", s.Name, value, err)
 					}
 				}
-				for _, value := range values.wrong {
+				for _, value := range s.Wrong {
 					refused(s.Name, value, "takes "+s.Takes+", not: "+value)
 				}
 			}

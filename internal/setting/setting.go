@@ -12,19 +12,6 @@ import (
 // case, are Millstream's; all others are the user's own.
 const Prefix = "millstream:"
 
-// The names of the settings.
-const (
-	OnFailure      = Prefix + "on-failure"
-	ExactlyOnce    = Prefix + "exactly-once"
-	Start          = Prefix + "start"
-	BatchingWindow = Prefix + "batching-window"
-	TumblingWindow = Prefix + "tumbling-window"
-	MaxInFlight    = Prefix + "max-in-flight"
-	Rate           = Prefix + "rate"
-	Shards         = Prefix + "shards"
-	Retention      = Prefix + "retention"
-)
-
 // Level is a kind of resource that carries tags.
 type Level uint8
 
@@ -59,6 +46,9 @@ type Setting struct {
 	Takes string
 	// Does says what it is for, in Markdown.
 	Does string
+	// Right and Wrong are some values that it takes and does not take, those at the edges
+	// of its range among them. Every way to set a tag is tried with them.
+	Right, Wrong []string
 
 	words []string // the values, where they are a few words
 	read  func(v *Values, text string) bool
