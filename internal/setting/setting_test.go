@@ -21,8 +21,7 @@ func TestCheck(t *testing.T) {
 		{Mapping, "millstream:onfailure", "park", "is none of Millstream's settings; did you mean millstream:on-failure?"},
 		{Mapping, "Millstream:On-Failure", "park", "is none of Millstream's settings; did you mean millstream:on-failure?"},
 		{Table, "millstream:shard", "2", "did you mean millstream:shards?"},
-		{Mapping, "millstream:", "", "a mapping takes millstream:on-failure, millstream:exactly-once, millstream:start, millstream:batching-window, " +
-			"millstream:tumbling-window, millstream:max-in-flight, millstream:rate"},
+		{Mapping, "millstream:", "", "a mapping takes " + strings.Join(at(Mapping), ", ")},
 		{Mapping, Shards, "2", "belongs to a table, not to a mapping"},
 		{Function, Retention, "48", "belongs to a table, not to a function"},
 		{Mapping, ExactlyOnce, "ture", "did you mean true?"},
