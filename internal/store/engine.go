@@ -45,6 +45,9 @@ func (s *Store) openEngine(o *Options, dir string) error {
 	if len(faults) > 0 {
 		return lossError(faults)
 	}
+	if err := markFormat(o.FS, dir, before); err != nil {
+		return err
+	}
 	refusal, err := s.startEngine(o, dir)
 	if refusal != nil {
 		// The engine itself tells of a log whose end is damaged in a way that the
