@@ -52,6 +52,25 @@ test_helpers() {
 	[ $status -eq 0 ] && ! grep -q skipped "$work/helpers.out"
 }
 
+# client_rows runs the tables of handlers over AWS's own runtime clients for Node.js and Python.
+client_rows() {
+	local out="$work/rows.out"
+	aws_clients && go test -count=1 -v -run 'ClientRows$' ./internal/function/process/ >"$out" 2>&1
+	local status=$?
+	grep -E '^ *--- (FAIL|SKIP)|^(ok|FAIL)' "$out"
+	[ $status -eq 0 ] && grep -q -- '--- PASS: TestNodeClientRows' "$out" && grep -q -- '--- PASS: TestPythonClientRows' "$out" || { failures "$out"; return 1; }
+}
+
+# java_functions runs functions in Java on AWS's own client. It needs Java and Maven.
+java_functions() {
+	local out="$work/java.out"
+	jars .ci/packages/java-client.xml "$work/java-client" || return 1
+	MILLSTREAM_JAVA_CLIENT="$work/java-client" go test -count=1 -v -tags javaclient -run '^TestJavaClientRows$' ./internal/function/ >"$out" 2>&1
+	local status=$?
+	grep -E '^ *--- ' "$out"
+	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestJavaClientRows' "$out" || { failures "$out"; return 1; }
+}
+
 # kcl runs a consumer of the Kinesis Client Library with its adapter for DynamoDB
 # Streams. It needs Java and Maven.
 kcl() {

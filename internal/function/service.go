@@ -470,18 +470,23 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 	default:
 		e.code = d.hashes()
 		s.code.acquireAll(e.code)
-		var layers []string
-		for _, u := range d.Layers {
-			if u.Hash != "" {
-				layers = append(layers, s.code.task(u.Hash))
-			}
-		}
-		spec := d.spec(s.code.task(d.CodeHash), layers...)
+		spec := s.processSpec(d)
 		spec.Note = archive.OldSDK(spec.CodeDir)
 		e.run = s.host.NewPool(spec, s.limitOf(e.f.def.Load()), log)
 	}
 	s.runners[e.run] = struct{}{}
 	return e.run, nil
+}
+
+// processSpec is a definition as its processes need it.
+func (s *Service) processSpec(d *definition) runner.Spec {
+	var layers []string
+	for _, u := range d.Layers {
+		if u.Hash != "" {
+			layers = append(layers, s.code.task(u.Hash))
+		}
+	}
+	return d.spec(s.code.task(d.CodeHash), layers...)
 }
 
 var errGone = errors.New("function: it was deleted")

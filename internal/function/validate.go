@@ -28,12 +28,10 @@ var (
 	runtimes = []string{
 		"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "nodejs26.x",
 		"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "python3.15",
+		"java8.al2", "java8.al2023", "java11", "java11.al2023", "java17", "java17.al2023", "java21", "java25",
 		"provided.al2", "provided.al2023",
 	}
-	known = []string{
-		"java8.al2", "java8.al2023", "java11", "java11.al2023", "java17", "java17.al2023", "java21", "java25", "dotnet8", "dotnet9", "dotnet10", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0",
-		"nodejs26.x", "python3.15", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023", "custom",
-	}
+	known   = []string{"dotnet8", "dotnet9", "dotnet10", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0"}
 	retired = []string{
 		"nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x",
 		"java8", "python2.7", "python3.6", "python3.7", "python3.8", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1",
@@ -44,7 +42,6 @@ var (
 // clients are AWS's runtime interface clients, by which languages without a runtime of their
 // own here run.
 var clients = map[string]string{
-	"java":   "AWS's client for Java (com.amazonaws:aws-lambda-java-runtime-interface-client, from Maven)",
 	"ruby":   "AWS's client for Ruby (the gem aws_lambda_ric)",
 	"dotnet": "your program, which brings AWS's client for .NET (the package Amazon.Lambda.RuntimeSupport)",
 }

@@ -145,6 +145,55 @@ func TestPythonClientRows(t *testing.T) {
 	}
 }
 
+// Every row of the table of handlers has its test, or says why it has none.
+func TestEveryClientRowIsTested(t *testing.T) {
+	const rows = 127
+	seen := map[string]bool{}
+	for _, name := range []string{"node.yaml", "python.yaml"} {
+		for _, r := range clientRows(t, name) {
+			seen[r.Row] = true
+		}
+	}
+	b, err := os.ReadFile(filepath.Join("testdata", "clients", "elsewhere.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []struct{ Row, What, Test, Except string }
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&others); err != nil {
+		t.Fatal(err)
+	}
+	tests := ""
+	files, err := filepath.Glob("../*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests += string(text)
+	}
+	for _, o := range others {
+		switch {
+		case seen[o.Row]:
+			t.Errorf("row %s is in a table already", o.Row)
+		case o.What == "" || (o.Test == "") == (o.Except == ""):
+			t.Errorf("row %s: want what it is, and a test or a reason", o.Row)
+		case o.Test != "" && !strings.Contains(tests, "func "+o.Test+"("):
+			t.Errorf("row %s: there is no %s", o.Row, o.Test)
+		}
+		seen[o.Row] = true
+	}
+	for i := 1; i <= rows; i++ {
+		if !seen[strconv.Itoa(i)] {
+			t.Errorf("row %d has no test", i)
+		}
+	}
+}
+
 // clientCommands returns how the shim of a runtime is started. Interpreters are looked for once.
 func clientCommands(t *testing.T) func(t *testing.T, runtime string) command {
 	known := &interpreters{dir: t.TempDir()}

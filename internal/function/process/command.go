@@ -37,6 +37,13 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
+	if strings.HasPrefix(s.Runtime, "java") {
+		c, err := javaCommand(i, &s)
+		if err != nil {
+			return command{}, err
+		}
+		return wrapped(c, &s)
+	}
 	i.modules = append(layerModules(&s), i.modules...)
 	c := i.command()
 	if h.debugs(&s) {

@@ -69,6 +69,8 @@ func (s *interpreters) find(runtime string) (interpreter, error) {
 		if err != nil {
 			err = fmt.Errorf("%s needs Python on this machine, and no working python3 was found in PATH: install it from https://www.python.org (%w)", runtime, err)
 		}
+	case strings.HasPrefix(runtime, "java"):
+		i, err = s.java(runtime)
 	case strings.HasPrefix(runtime, "provided"):
 		return interpreter{}, nil
 	default:
