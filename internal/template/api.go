@@ -15,7 +15,7 @@ type httpAPI struct {
 	StageVariables                map[string]string
 	CorsConfiguration             ignored     // read apart: an object, or true
 	Auth                          unsupported `effect:"the routes answer everyone"`
-	DefinitionBody, DefinitionUri unsupported `effect:"of its routes, those of the functions' events are there"`
+	DefinitionBody, DefinitionUri ignored     // read apart
 	Domain                        unsupported `effect:"it answers at its address here alone"`
 	AccessLogSettings, DefaultRouteSettings, RouteSettings, FailOnWarnings, DisableExecuteApiEndpoint,
 	Description, Tags, PropagateTags ignored
@@ -28,7 +28,7 @@ type restAPI struct {
 	Cors                                     ignored // read apart: an object, or the origin
 	BinaryMediaTypes                         []string
 	Auth                                     unsupported `effect:"the routes answer everyone"`
-	DefinitionBody, DefinitionUri            unsupported `effect:"of its routes, those of the functions' events are there"`
+	DefinitionBody, DefinitionUri            ignored     // read apart
 	Domain                                   unsupported `effect:"it answers at its address here alone"`
 	GatewayResponses, Models, ApiKeyRequired unsupported
 	Mode, Policy, FailOnWarnings             ignored
@@ -175,6 +175,10 @@ func (a *api) prepared(c *preparation, payload string) step {
 		}
 		a.doc.Routes = append(a.doc.Routes, route)
 	}
+	if doc, where := c.document(a.id, "DefinitionBody", "DefinitionUri"); doc != nil {
+		a.openAPI(c, doc, where)
+	}
+	a.takeIn(c)
 	return a
 }
 
@@ -199,7 +203,11 @@ func (a *api) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	}
 	d.result.APIs = append(d.result.APIs, kept)
 	d.plan.endpoints[kept.ID] = kept.URL
-	return outcome{name: kept.URL, action: action, attributes: map[string]string{
-		"": kept.ID, "ApiId": kept.ID, "RestApiId": kept.ID, "RootResourceId": "root", "ApiEndpoint": strings.TrimSuffix(kept.URL, "/"),
-	}}, nil
+	return a.outcome(kept, action), nil
+}
+
+func (a *api) outcome(is admin.API, action Action) outcome {
+	return outcome{name: is.URL, action: action, attributes: map[string]string{
+		"": is.ID, "ApiId": is.ID, "RestApiId": is.ID, "RootResourceId": "root", "ApiEndpoint": strings.TrimSuffix(is.URL, "/"),
+	}}
 }

@@ -227,6 +227,7 @@ func (f *function) prepared(c *preparation) {
 	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
 	f.renewRuntime()
 	f.checkRuntime(c)
+	f.Layers = slices.DeleteFunc(f.Layers, func(layer string) bool { return c.plan.leftOutLayer(layer) })
 	if f.Role == "" || !arn.Is(f.Role) { // roles are not looked at
 		f.Role = c.plan.role(c.r.id + "Role")
 	}

@@ -157,6 +157,16 @@ func (d *deployment) newestLayer(ctx context.Context, name string) (*lambda.GetL
 	return d.Functions.GetLayerVersion(ctx, &lambda.GetLayerVersionInput{LayerName: &name, VersionNumber: &newest})
 }
 
+// leftOutLayer reports whether an ARN was made up for a layer that is left out.
+func (p *Plan) leftOutLayer(layer string) bool {
+	for id, r := range p.byID {
+		if r.missing && strings.HasSuffix(r.typ, "::LayerVersion") && p.madeUp(r.typ, id, "") == layer {
+			return true
+		}
+	}
+	return false
+}
+
 // layerARN takes a layer version's ARN apart: account, name, number.
 var layerARN = regexp.MustCompile(`^arn:aws[a-z-]*:lambda:[a-z0-9-]+:(\d{12}):layer:([\w-]+):(\d+)$`)
 

@@ -24,7 +24,16 @@ func ordered(all []*resource, problems *Problems) []*resource {
 				r.needs = append(r.needs, name)
 			}
 		}
-		mentions(r.props, need)
+		if !r.later {
+			mentions(r.props, need)
+		}
+		for _, part := range r.parts {
+			mentions(part.props, func(line int, name string) {
+				if o := byID[name]; o == nil || o.partOf == "" && o != r {
+					need(line, name)
+				}
+			})
+		}
 		for _, route := range r.routes {
 			need(route.line, route.function)
 			mentions(route.props, need)

@@ -96,7 +96,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	sources := map[source]string{}
 	for _, r := range all {
 		switch {
-		case p.byID[r.id] == nil || r.missing:
+		case p.byID[r.id] == nil || r.missing || r.partOf != "":
 		case r.kind == nil:
 			p.left = append(p.left, r.id+" ("+r.typ+")")
 		default:
@@ -165,6 +165,8 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 	switch {
 	case r.missing:
 		return p.madeUp(r.typ, id, name)
+	case name == "" && strings.HasSuffix(r.typ, "::Stage") && r.props.get("StageName") != nil:
+		return p.evaluator(problems).text(r.props.get("StageName"), "StageName")
 	case r.kind == nil:
 		return p.unmade(r.typ, id, name)
 	}

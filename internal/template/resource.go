@@ -16,9 +16,13 @@ type resource struct {
 	missing   bool     // there is none of it here, and it is left out
 	alias     string   // of a function of SAM's: the logical ids of its alias and version; empty: none
 	version   string
-	when      *node    // of a mapping: the condition on changes, nil for none
-	kind      *support // nil: accepted, and nothing to do
-	routes    []route  // of an API: the events that name it
+	when      *node       // of a mapping: the condition on changes, nil for none
+	kind      *support    // nil: accepted, and nothing to do
+	routes    []route     // of an API: the events that name it
+	partOf    string      // of a part of an API: its API's id
+	parts     []*resource // of an API or its routes: its parts
+	routesOf  string      // of the routes of an API: its id
+	later     bool        // it needs nothing that its properties name: its routes do
 }
 
 // route is an HTTP event of a function.
@@ -60,6 +64,9 @@ func init() { // prepare functions look types up again
 		"AWS::Lambda::EventInvokeConfig":  {nil, prepareEventConfig},
 		"AWS::Lambda::LayerVersion":       {[]string{"LayerVersionArn"}, prepareLayer},
 		"AWS::Serverless::LayerVersion":   {[]string{"LayerVersionArn"}, prepareLayer},
+		"AWS::ApiGatewayV2::Api":          {[]string{"ApiEndpoint", "ApiId"}, prepareWritten("http")},
+		"AWS::ApiGateway::RestApi":        {[]string{"RootResourceId", "RestApiId"}, prepareWritten("rest")},
+		apiRoutes:                         {nil, prepareRoutes},
 		"AWS::SNS::Topic":                 {[]string{"TopicArn", "TopicName"}, prepareTopic},
 	}
 }
@@ -68,7 +75,7 @@ func init() { // prepare functions look types up again
 // looked at, and what only watches.
 func accepted(typ string) bool {
 	switch typ {
-	case "AWS::Lambda::Permission", "AWS::Lambda::LayerVersionPermission", "AWS::Lambda::CodeSigningConfig", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
+	case "AWS::Lambda::Permission", "AWS::Lambda::LayerVersionPermission", "AWS::Lambda::CodeSigningConfig", "AWS::ApiGateway::Account", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
 		"AWS::CDK::Metadata", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
 		return true
 	}
@@ -107,7 +114,7 @@ func readResource(id string, n *node, problems *Problems) *resource {
 	if r.typ == "AWS::Lambda::EventSourceMapping" {
 		r.when = r.metadata.get("Millstream").get("When")
 	}
-	if r.kind == nil && !accepted(r.typ) {
+	if r.kind == nil && !accepted(r.typ) && apiOf(r) == "" {
 		r.checkType(problems)
 		if !r.missing {
 			return nil

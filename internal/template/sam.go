@@ -44,6 +44,7 @@ func (t *Template) resources(problems *Problems) []*resource {
 			x.function(r)
 		}
 	}
+	x.parts()
 	return x.all
 }
 
