@@ -186,13 +186,11 @@ func (r *Reader) payload(t Type, level int) error {
 	case S, N, B:
 		return r.scalar(t)
 	case BOOL:
-		r.strange = r.strange || r.peek() == '"'
-		b, err := r.Bool()
+		b, err := r.boolean()
 		r.out = AppendBool(r.out, b)
 		return err
 	case NULL:
-		r.strange = r.strange || r.peek() == '"'
-		b, err := r.Bool()
+		b, err := r.boolean()
 		if err == nil && !b {
 			r.fail(awserr.NullFalse())
 		}
@@ -205,6 +203,15 @@ func (r *Reader) payload(t Type, level int) error {
 	default:
 		return r.attributes(level)
 	}
+}
+
+// boolean reads a BOOL or NULL, which AWS refuses without a text when it is a list.
+func (r *Reader) boolean() (b bool, err error) {
+	if r.peek() == '[' {
+		return false, ErrSyntax
+	}
+	err = r.ExpectedBool(&b)
+	return b, err
 }
 
 // scalar reads a JSON string as an S, N or B.

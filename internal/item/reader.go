@@ -266,6 +266,15 @@ func (r *Reader) Bool() (bool, error) {
 	return false, r.mismatch("Boolean")
 }
 
+// ExpectedBool is Bool for a Boolean of which AWS's current layer reads no text: one
+// that is a string is strange.
+func (r *Reader) ExpectedBool(dst *bool) error {
+	r.strange = r.strange || r.peek() == '"'
+	b, err := r.Bool()
+	*dst = b
+	return err
+}
+
 // Integer reads a 32-bit number ("Integer" in the texts). A fraction is dropped, and
 // what does not fit becomes the nearest number that does; both are strange.
 func (r *Reader) Integer() (int64, error) {

@@ -86,7 +86,7 @@ func (b *batch[T]) decode(l layer, body []byte, class string, part func(r *item.
 // it can be one.
 func checkName(c *Common, table string) bool {
 	c.Requested, c.TableName = table, table
-	if isName(table) && len(table) <= 255 {
+	if isName(table) && len(table) >= 3 && len(table) <= 255 {
 		return true
 	}
 	_, name, ok := arn.Table(table)
@@ -98,7 +98,7 @@ func checkName(c *Common, table string) bool {
 
 const (
 	mapKeys = "Map keys must satisfy constraint: [Member must have length less than or equal to 255, " +
-		"Member must have length greater than or equal to 1, " + namePattern + "]"
+		"Member must have length greater than or equal to 3, " + namePattern + "]"
 	mapValue = "Map value must satisfy constraint: [Member must have length less than or equal to 25, " +
 		"Member must have length greater than or equal to 1]"
 )

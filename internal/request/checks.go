@@ -314,7 +314,18 @@ func filterOperators(c *checking) {
 	c.comparisons.checkComparators(&c.found, lowerFirst(c.operation.comparing.String()), true)
 }
 func keyOperators(c *checking) { c.keyConditions.checkComparators(&c.found, "keyConditions", true) }
-func actions(c *checking)      { c.members.attributeUpdates.checkActions(&c.found, "attributeUpdates") }
+
+// actions has AWS's own text, with its stray quote.
+func actions(c *checking) {
+	for i := range c.members.attributeUpdates.entries {
+		if c.members.attributeUpdates.entries[i].unknownAction() {
+			c.found.append("Member must satisfy enum value set: " + actionSet + "' for Action")
+			return
+		}
+	}
+}
+
+func actionsOlder(c *checking) { c.members.attributeUpdates.checkActions(&c.found, "attributeUpdates") }
 
 // values are all attribute values and their names, wherever they stand: the current layer
 // looks at them before anything that they mean.

@@ -85,7 +85,7 @@ func (e *legacyEntry) read(r *item.Reader, shape string, member []byte) (err err
 		}
 	case name == "Exists" && shape == "ExpectedAttributeValue":
 		if e.hasExists = !null; e.hasExists {
-			return readBool(r, &e.exists)
+			return r.ExpectedBool(&e.exists)
 		}
 	case name == "ComparisonOperator" && shape != "AttributeValueUpdate":
 		if e.hasOperator = !null; e.hasOperator {
@@ -117,8 +117,7 @@ func (e *legacyEntry) note(invalid *awserr.Error) {
 
 const (
 	comparatorSet = "[IN, NULL, BETWEEN, LT, NOT_CONTAINS, EQ, GT, NOT_NULL, NE, LE, BEGINS_WITH, GE, CONTAINS]"
-	// The model's set; the order in which AWS prints it is not on record.
-	actionSet = "[ADD, DELETE, PUT]"
+	actionSet     = "[ADD, DELETE, PUT]"
 )
 
 // checkComparators checks the constraints of a map of comparisons; required says
@@ -138,13 +137,18 @@ func (l *legacyMap) checkComparators(v *violations, path string, required bool) 
 	}
 }
 
+// checkActions checks the constraints of AttributeUpdates.
 func (l *legacyMap) checkActions(v *violations, path string) {
 	for i := range l.entries {
-		if e := &l.entries[i]; e.hasAction {
-			_, known := actionNamed(e.action)
-			v.enum(known, e.action, path+"."+e.attribute+".member.action", actionSet)
+		if e := &l.entries[i]; e.unknownAction() {
+			v.enum(false, e.action, path+"."+e.attribute+".member.action", actionSet)
 		}
 	}
+}
+
+func (e *legacyEntry) unknownAction() bool {
+	_, known := actionNamed(e.action)
+	return e.hasAction && !known
 }
 
 func actionNamed(name string) (a expr.ChangeAction, ok bool) {
@@ -220,15 +224,20 @@ func checkArguments(op expr.Comparator, values []item.Value) *awserr.Error {
 	if len(values) < least || len(values) > most {
 		return awserr.ComparisonArguments(op.String())
 	}
+	var mixed, unfit *awserr.Error
 	for _, v := range values {
 		if v.Type() != values[0].Type() {
-			return awserr.ComparisonMixed()
+			mixed = awserr.ComparisonMixed()
+		}
+		if t := v.Type(); unfit == nil && !comparable(op, t) {
+			unfit = awserr.ComparisonType(op.String(), t.String())
 		}
 	}
-	for _, v := range values {
-		if t := v.Type(); !comparable(op, t) {
-			return awserr.ComparisonType(op.String(), t.String())
+	if failure := firstOf(mixed, unfit); failure != nil {
+		if op == expr.CompareIn { // which looks at each value's type first
+			failure = firstOf(unfit, mixed)
 		}
+		return failure
 	}
 	if op == expr.CompareBetween && item.Compare(values[0], values[1]) > 0 {
 		return awserr.ComparisonRange()

@@ -64,7 +64,7 @@ func TestOlderParameters(t *testing.T) {
 		{"UpdateItem", update(`{"Action":"ADD"}`), oneInvalid + "Only DELETE action is allowed when no attribute value is specified"},
 		{"UpdateItem", update(`{"Action":"ADD","Value":{"S":"x"}}`), oneInvalid + "ADD action is not supported for the type S"},
 		{"UpdateItem", update(`{"Action":"DELETE","Value":{"S":"x"}}`), oneInvalid + "DELETE action with value is not supported for the type S"},
-		{"UpdateItem", update(`{"Action":"x","Value":{"S":"x"}}`), one + "Value 'x' at 'attributeUpdates.a.member.action' failed to satisfy constraint: Member must satisfy enum value set: " + actionSet},
+		{"UpdateItem", update(`{"Action":"x","Value":{"S":"x"}}`), one + "Member must satisfy enum value set: " + actionSet + "' for Action"},
 		// KeyConditions.
 		{"Query", keys(``), validation + "Conditions can be of length 1 or 2 only"},
 		{"Query", keys(`"a":` + eq), ""},

@@ -74,16 +74,16 @@ var itemOperations = [...]itemOperation{
 		},
 		older: []stage{
 			together(capacity, tableOlder, operatorOlder, expectedOperators, returnValuesOlder, metrics, onFailure, keyGiven),
+			alone(onlyOld),
 			alone(mixing),
 			alone(ownValues),
-			alone(onlyOld),
 			alone(expected),
 			alone(expressions),
 		},
 	},
 	opUpdateItem: {
 		takes: writeMembers | mKey | mUpdateExpression | mAttributeUpdates, grammar: &updateGrammar, comparing: mExpected,
-		unreadable: func(c *checking) bool { return !c.given(mKey) },
+		unreadable: func(c *checking) bool { return !c.given(mKey) || !c.given(mTableName) },
 		current: []stage{
 			alone(emptyTable),
 			alone(tablePattern),
@@ -100,7 +100,7 @@ var itemOperations = [...]itemOperation{
 			alone(expressions),
 		},
 		older: []stage{
-			together(capacity, tableOlder, onFailure, metrics, returnValuesOlder, operatorOlder, expectedOperators, actions, keyGiven),
+			together(capacity, tableOlder, onFailure, metrics, returnValuesOlder, operatorOlder, expectedOperators, actionsOlder, keyGiven),
 			alone(mixing),
 			alone(ownValues),
 			alone(attributeUpdates),

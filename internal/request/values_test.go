@@ -79,11 +79,11 @@ func TestAttributesToGetNamesAreLiteral(t *testing.T) {
 }
 
 func TestBatchValues(t *testing.T) {
-	get, err := DecodeBatchGetItem([]byte(`{"RequestItems":{"b":{"Keys":[{"id":{"S":"1"}},{"id":{"S":"2"}}],"ConsistentRead":true,"ProjectionExpression":"#a","ExpressionAttributeNames":{"#a":"a\"b"}},"arn:aws:dynamodb:us-east-1:000000000000:table/a":{"Keys":[{"id":{"S":"1"}}]}},"ReturnConsumedCapacity":"TOTAL"}`))
+	get, err := DecodeBatchGetItem([]byte(`{"RequestItems":{"bbb":{"Keys":[{"id":{"S":"1"}},{"id":{"S":"2"}}],"ConsistentRead":true,"ProjectionExpression":"#a","ExpressionAttributeNames":{"#a":"a\"b"}},"arn:aws:dynamodb:us-east-1:000000000000:table/a":{"Keys":[{"id":{"S":"1"}}]}},"ReturnConsumedCapacity":"TOTAL"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(get.Tables) != 2 || get.Tables[0].TableName != "b" || get.Tables[1].TableName != "a" || get.Tables[1].Requested != "arn:aws:dynamodb:us-east-1:000000000000:table/a" {
+	if len(get.Tables) != 2 || get.Tables[0].TableName != "bbb" || get.Tables[1].TableName != "a" || get.Tables[1].Requested != "arn:aws:dynamodb:us-east-1:000000000000:table/a" {
 		t.Fatalf("got %+v", get.Tables)
 	}
 	b := get.Tables[0]
@@ -91,7 +91,7 @@ func TestBatchValues(t *testing.T) {
 		string(b.Raw) != `"ProjectionExpression":"#a","ExpressionAttributeNames":{"#a":"a\"b"},"ConsistentRead":true` {
 		t.Errorf("got %+v, raw %s", b, b.Raw)
 	}
-	write, err := DecodeBatchWriteItem([]byte(`{"RequestItems":{"b":[{"PutRequest":{"Item":{"id":{"S":"1"}}}},{"DeleteRequest":{"Key":{"id":{"S":"2"}}}}]}}`))
+	write, err := DecodeBatchWriteItem([]byte(`{"RequestItems":{"bbb":[{"PutRequest":{"Item":{"id":{"S":"1"}}}},{"DeleteRequest":{"Key":{"id":{"S":"2"}}}}]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
