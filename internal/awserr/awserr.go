@@ -23,6 +23,8 @@ type Error struct {
 	// Item is the binary form (package item) of the stored item that a failed
 	// condition returns on request; nil when absent. The door renders it.
 	Item []byte
+	// Hashed: the sets of numbers in Item are shown in Java's order, as PartiQL does.
+	Hashed bool
 	// Reasons are the cancellation reasons of a transaction, in order.
 	Reasons []Reason
 	// RetryAfter, when above 0, is how long the caller should stay away.

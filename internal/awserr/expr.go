@@ -85,9 +85,10 @@ func (x Expression) OperandType(operator, typ string) *Error {
 }
 
 // ClauseOperandType is the same for ADD and DELETE; typ is the long name, such
-// as STRING.
+// as STRING. AWS names the set of types that ADD takes, for DELETE too.
 func (x Expression) ClauseOperandType(clause, typ string) *Error {
-	return x.invalid("Incorrect operand type for operator or function; operator: " + clause + ", operand type: " + typ)
+	return x.invalid("Incorrect operand type for operator or function; operator: " + clause + ", operand type: " + typ +
+		", typeSet: ALLOWED_FOR_ADD_OPERAND")
 }
 
 // PathRequired is for a function whose first operand is not a document path.

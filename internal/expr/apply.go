@@ -29,6 +29,9 @@ func (u *Update) Apply(old, key item.Item) (item.Item, *awserr.Error) {
 	if a.absent {
 		a.image = key
 	}
+	if err := a.checkTypes(); err != nil {
+		return nil, err
+	}
 	for i := range u.actions {
 		if err := a.checkPath(i); err != nil {
 			return nil, err
@@ -40,7 +43,7 @@ func (u *Update) Apply(old, key item.Item) (item.Item, *awserr.Error) {
 		if err != nil {
 			return nil, err
 		}
-		if depth := len(u.paths.paths[i]) - 1; depth > 0 && depth+v.Depth() > item.MaxDepth {
+		if len(u.paths.paths[i])-1+v.Depth() > item.MaxDepth {
 			return nil, awserr.ResultTooDeep()
 		}
 		a.values[i] = v
@@ -50,6 +53,24 @@ func (u *Update) Apply(old, key item.Item) (item.Item, *awserr.Error) {
 		return nil, err
 	}
 	return item.NewItem(entries), nil
+}
+
+// checkTypes refuses ADD and DELETE of a value of another type than is there, which AWS
+// finds before a path that leads nowhere.
+func (a *applier) checkTypes() *awserr.Error {
+	for i := range a.u.actions {
+		act := &a.u.actions[i]
+		if act.clause != clauseAdd && act.clause != clauseDelete {
+			continue
+		}
+		if v := a.u.paths.paths[i].resolve(a.image); v != nil && v.Type() != act.value.Type() {
+			return a.u.mismatch()
+		}
+		if act.value.Type() == item.L && len(a.u.paths.paths[i])-1+act.value.Depth() > item.MaxDepth {
+			return awserr.ResultTooDeep()
+		}
+	}
+	return nil
 }
 
 // checkPath refuses a path whose parent is not there or is of another type.
@@ -229,8 +250,6 @@ func (a *applier) act(i int, v item.Value) (item.Value, *awserr.Error) {
 			return nil, nil
 		}
 		return act.value, nil
-	case v.Type() != act.value.Type():
-		return nil, a.u.mismatch()
 	case act.clause == clauseDelete:
 		return difference(v, act.value), nil
 	case v.Type() == item.N:

@@ -14,6 +14,10 @@ type Builder struct{ p parser }
 // NewBuilder returns a builder without faults.
 func NewBuilder() *Builder { return &Builder{p: parser{x: awserr.Statement}} }
 
+// Operator counts an operator or a function of a condition as it is written, of which
+// there may be so many.
+func (b *Builder) Operator() { b.p.operators++ }
+
 // Err returns the first fault.
 func (b *Builder) Err() *awserr.Error { return b.p.finish(true) }
 
@@ -82,7 +86,6 @@ func (b *Builder) Compare(operator string, left, right Operand) Term {
 			n.op = op
 		}
 	}
-	b.p.operators++
 	b.p.checkDistinct(faultCondition, n.name(), n.args)
 	if n.op >= opLT {
 		b.p.checkOrdered(n)
@@ -93,7 +96,6 @@ func (b *Builder) Compare(operator string, left, right Operand) Term {
 // Between includes its bounds.
 func (b *Builder) Between(what, lower, upper Operand) Term {
 	n := &node{op: opBetween, args: operands([]Operand{what, lower, upper})}
-	b.p.operators++
 	b.p.checkDistinct(faultCondition, n.name(), n.args)
 	b.p.checkOrdered(n)
 	b.p.checkBounds(&n.args[1], &n.args[2])
@@ -102,7 +104,9 @@ func (b *Builder) Between(what, lower, upper Operand) Term {
 
 // In holds when what equals one of list.
 func (b *Builder) In(what Operand, list []Operand) Term {
-	b.p.operators++
+	if len(list) > maxInOperands {
+		b.p.fail(faultCondition, b.p.x.TooManyInOperands(len(list)))
+	}
 	n := &node{op: opIn, args: operands(append([]Operand{what}, list...))}
 	b.p.checkDistinct(faultCondition, n.name(), n.args)
 	return Term{n}
@@ -120,7 +124,6 @@ func (b *Builder) Test(function string, args ...Operand) Term {
 func (b *Builder) And(terms ...Term) Term { return b.join(opAnd, terms) }
 func (b *Builder) Or(terms ...Term) Term  { return b.join(opOr, terms) }
 func (b *Builder) Not(t Term) Term {
-	b.p.operators++
 	return Term{&node{op: opNot, kids: []*node{t.n}}}
 }
 
@@ -132,7 +135,6 @@ func (b *Builder) join(op operator, terms []Term) Term {
 	for _, t := range terms {
 		n.kids = append(n.kids, t.n)
 	}
-	b.p.operators += len(terms) - 1
 	return Term{n}
 }
 
@@ -161,7 +163,6 @@ func (b *Builder) Set(p Path, left Operand, sign byte, right Operand) Step {
 	default:
 		return s
 	}
-	b.p.operators++
 	for _, o := range []operand{left.o, right.o} {
 		if t := o.staticType(); t != item.None && t != item.N {
 			b.p.fail(faultOperand, b.p.x.OperandType(string(sign), t.String()))

@@ -2,6 +2,8 @@ package expr
 
 import (
 	"slices"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
 )
 
 // tree holds the paths of a projection or update by their common beginnings,
@@ -26,7 +28,11 @@ type pathTree struct {
 func (t *pathTree) add(p *parser, new path) {
 	overlap, conflict := t.insert(new)
 	if overlap != nil && p.faults[faultOverlap] == nil {
-		p.fail(faultOverlap, p.x.Overlap(overlap.String(), new.String()))
+		one, two := overlap, new
+		if p.x == awserr.Statement { // AWS names the later one first
+			one, two = new, overlap
+		}
+		p.fail(faultOverlap, p.x.Overlap(one.String(), two.String()))
 	}
 	if conflict != nil && p.faults[faultConflict] == nil {
 		p.fail(faultConflict, p.x.Conflict(conflict.String(), new.String()))

@@ -114,9 +114,9 @@ func (p *parser) clauseValue(c clause) (item.Value, bool) {
 	return o.value, ok
 }
 
-// longTypeNames are the names of types in the errors of ADD and DELETE.
+// longTypeNames are the names of types in the errors of ADD and DELETE, as AWS writes them.
 var longTypeNames = [...]string{
-	item.S: "STRING", item.N: "NUMBER", item.B: "BINARY", item.BOOL: "BOOLEAN", item.NULL: "NULL",
+	item.S: "STRING", item.N: "NUMBER", item.B: "Binary", item.BOOL: "BOOL", item.NULL: "NULL",
 	item.L: "LIST", item.M: "MAP",
 }
 

@@ -29,9 +29,13 @@ type span struct{ start, end uint32 }
 // ValidationException of a value that is well-formed JSON of the right shape
 // but not a legal value (bad number, empty set, two members ...); reading has
 // gone on past it, and the request reports it in its place in AWS's order of
-// checks. Nesting past 32 levels is an invalid value as well, and so is null.
+// checks. Nesting past 32 levels is an invalid value as well, and so is null. (The
+// older layer reads one level more, of a value that no item can hold.)
 func (r *Reader) Value() (v Value, invalid *awserr.Error, err error) {
-	r.out, r.spans, r.invalid, r.deepest = r.out[:0], r.spans[:0], nil, 0
+	r.out, r.spans, r.invalid, r.deepest, r.limit = r.out[:0], r.spans[:0], nil, 0, MaxDepth
+	if r.layer == awserr.Older {
+		r.limit++
+	}
 	if err := r.value(1); err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +62,7 @@ func (r *Reader) Item() (it Item, invalid *awserr.Error, err error) {
 	if r.Kind() == KindNull {
 		return nil, nil, r.literal("null")
 	}
-	r.out, r.spans, r.invalid, r.deepest = append(r.out[:0], ItemVersion), r.spans[:0], nil, 0
+	r.out, r.spans, r.invalid, r.deepest, r.limit = append(r.out[:0], ItemVersion), r.spans[:0], nil, 0, MaxDepth
 	if err := r.attributes(0); err != nil {
 		return nil, nil, err
 	}
@@ -89,10 +93,13 @@ func (r *Reader) value(level int) error {
 	default:
 		return awserr.UnexpectedValue()
 	}
-	if level > MaxDepth {
+	if level > r.limit {
 		r.fail(awserr.NestingTooDeep())
 		r.deepest = max(r.deepest, level)
-		r.strange = r.strange || level > StrangeDepth
+		if level > StrangeDepth { // AWS looks no further either
+			r.strange = true
+			return r.Skip()
+		}
 	}
 	if err := r.open(); err != nil {
 		return err

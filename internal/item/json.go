@@ -10,7 +10,10 @@ import (
 // The wire form, out of the binary form.
 
 // AppendJSON appends the wire form, such as {"S":"a"}. An absent value is null.
-func (v Value) AppendJSON(dst []byte) []byte {
+func (v Value) AppendJSON(dst []byte) []byte { return v.appendJSON(dst, false) }
+
+// appendJSON is AppendJSON; hashed is of sets of numbers (see order.go).
+func (v Value) appendJSON(dst []byte, hashed bool) []byte {
 	switch t := v.Type(); t {
 	case S:
 		dst = append(dst, `{"S":`...)
@@ -33,9 +36,12 @@ func (v Value) AppendJSON(dst []byte) []byte {
 		return append(dst, `{"NULL":true}`...)
 	case M:
 		dst = append(dst, `{"M":`...)
-		dst = v.appendFields(dst)
+		dst = v.appendFields(dst, hashed)
 		return append(dst, '}')
 	case SS, NS, BS, L:
+		if t == NS && hashed {
+			return appendNumbers(dst, v.hashOrder())
+		}
 		dst = append(dst, `{"`...)
 		dst = append(dst, typeNames[t]...)
 		dst = append(dst, `":[`...)
@@ -58,7 +64,7 @@ func (v Value) AppendJSON(dst []byte) []byte {
 				dst = base64.StdEncoding.AppendEncode(dst, element.Bytes())
 				dst = append(dst, '"')
 			default:
-				dst = element.AppendJSON(dst)
+				dst = element.appendJSON(dst, hashed)
 			}
 			b = b[n:]
 		}
@@ -68,7 +74,7 @@ func (v Value) AppendJSON(dst []byte) []byte {
 }
 
 // appendFields appends the entries of an M as a JSON object.
-func (v Value) appendFields(dst []byte) []byte {
+func (v Value) appendFields(dst []byte, hashed bool) []byte {
 	dst = append(dst, '{')
 	_, b := v.elements()
 	for first := true; len(b) > 0; first = false {
@@ -80,7 +86,7 @@ func (v Value) appendFields(dst []byte) []byte {
 		name, value, b = cutEntry(b)
 		dst = AppendJSONString(dst, name)
 		dst = append(dst, ':')
-		dst = value.AppendJSON(dst)
+		dst = value.appendJSON(dst, hashed)
 	}
 	return append(dst, '}')
 }
@@ -91,7 +97,7 @@ func (it Item) AppendJSON(dst []byte) []byte {
 	if len(it) == 0 {
 		return append(dst, "null"...)
 	}
-	return it.Map().appendFields(dst)
+	return it.Map().appendFields(dst, false)
 }
 
 // JSONSize returns len(it.AppendJSON(nil)) without building it.

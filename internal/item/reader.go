@@ -27,9 +27,10 @@ const (
 	KindObject
 )
 
-// maxNesting is how many arrays and objects may be open at once: the bound of
-// the JSON library behind AWS's services.
-const maxNesting = 1000
+// maxNesting is how many arrays and objects may be open at once. AWS reads 2,000 levels of
+// maps, which are two objects each, and not 5,000; where between the two it ends is not
+// on record.
+const maxNesting = 4096
 
 // keepScratch is the largest scratch buffer, in bytes, that a Reader keeps for
 // its next text.
@@ -62,6 +63,7 @@ type Reader struct {
 	layer   awserr.Layer // whose texts are given
 	strange bool         // see Strange
 	deepest int          // see Deepest
+	limit   int          // the deepest level that is valid
 }
 
 // ErrSyntax is AWS's SerializationException without a message.

@@ -175,6 +175,13 @@ func (p *parser) statement() (*Statement, *awserr.Error) {
 		return s, nil
 	case t.kind == illegal:
 		return nil, awserr.Malformed("")
+	case t.is("not"), t.sym("-"), t.sym("+"):
+		for p.tok.is("not") || p.tok.sym("-") || p.tok.sym("+") {
+			p.next()
+		}
+		if p.tok.kind == end {
+			return nil, p.unexpected()
+		}
 	}
 	return nil, awserr.Malformed("Expected data manipulation")
 }
@@ -332,6 +339,9 @@ func (p *parser) insertion() (*Statement, *awserr.Error) {
 		if e != nil {
 			return nil, e
 		}
+		if slices.ContainsFunc(entries, func(x item.Entry) bool { return x.Value.Depth() > item.MaxDepth }) {
+			p.refuse(awserr.ResultTooDeep())
+		}
 		s.Item = item.NewItem(entries)
 	case p.atLiteral():
 		return nil, awserr.TupleRequired()
@@ -374,7 +384,7 @@ func (p *parser) update(whereFirst bool) (*Statement, *awserr.Error) {
 				return nil, e
 			}
 			steps = append(steps, step)
-			if !p.accept(",") {
+			if !set || !p.accept(",") { // REMOVE takes one path
 				break
 			}
 		}

@@ -232,8 +232,8 @@ func (s *Statement) Action(k *schema.Keys, typed bool) (w request.TransactWrite,
 		w.Action, w.Update, w.Existence = request.TransactUpdate, s.update, request.SomeItem
 	case Delete:
 		// A condition is of an item: where there is none, nothing is to be done.
-		w.Action = request.TransactDelete
-		if len(rest) > 0 {
+		w.Action, w.Existence = request.TransactDelete, request.MaybeItem
+		if len(rest) > 0 && typed {
 			absent := s.builder.Test("attribute_not_exists", expr.PathOperand(expr.NewPath(k.Hash.Name)))
 			w.Condition = s.builder.Or(absent, s.builder.And(rest...)).Condition()
 			return w, nil

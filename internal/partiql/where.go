@@ -18,6 +18,15 @@ func (p *parser) where(s *Statement) *awserr.Error {
 	return e
 }
 
+// operator accepts an operator that is a word, and counts it.
+func (p *parser) operator(word string) bool {
+	if !p.acceptWord(word) {
+		return false
+	}
+	p.b.Operator()
+	return true
+}
+
 // joined makes one condition of conjuncts.
 func (p *parser) joined(list []condition) expr.Term {
 	terms := make([]expr.Term, len(list))
@@ -35,7 +44,7 @@ func (p *parser) disjunction() ([]condition, *awserr.Error) {
 		return first, e
 	}
 	branches := [][]condition{first}
-	for p.acceptWord("or") {
+	for p.operator("or") {
 		if e := p.operandMustFollow(); e != nil {
 			return nil, e
 		}
@@ -54,7 +63,7 @@ func (p *parser) disjunction() ([]condition, *awserr.Error) {
 
 func (p *parser) conjunction() ([]condition, *awserr.Error) {
 	list, e := p.negation()
-	for e == nil && p.acceptWord("and") {
+	for e == nil && p.operator("and") {
 		var next []condition
 		if e = p.operandMustFollow(); e == nil {
 			next, e = p.negation()
@@ -74,7 +83,7 @@ func (p *parser) operandMustFollow() *awserr.Error {
 // negation parses: NOT* predicate
 func (p *parser) negation() ([]condition, *awserr.Error) {
 	nots := 0
-	for p.acceptWord("not") {
+	for p.operator("not") {
 		nots++
 	}
 	list, e := p.predicate()
@@ -139,6 +148,7 @@ func (p *parser) comparand() (c comparand, e *awserr.Error) {
 		c.Operand, e = p.operand()
 		return c, e
 	}
+	p.b.Operator()
 	args, e := p.arguments(p.operand)
 	if e != nil {
 		return c, e
@@ -209,6 +219,7 @@ func (p *parser) comparison(left comparand) ([]condition, *awserr.Error) {
 	}
 	op := p.tok
 	if op.kind == symbol && comparators[op.s] {
+		p.b.Operator()
 		p.next()
 		if e := p.operandMustFollow(); e != nil {
 			return nil, e
@@ -235,8 +246,8 @@ func (p *parser) comparison(left comparand) ([]condition, *awserr.Error) {
 		}
 		return []condition{c}, nil
 	}
-	if p.acceptWord("is") {
-		negated := p.acceptWord("not")
+	if p.operator("is") {
+		negated := p.operator("not")
 		if left.test != nil {
 			return nil, p.unexpected()
 		}
@@ -246,9 +257,9 @@ func (p *parser) comparison(left comparand) ([]condition, *awserr.Error) {
 		}
 		return one(condition{term: t}, negated), nil
 	}
-	negated := p.acceptWord("not")
+	negated := p.operator("not")
 	switch {
-	case p.acceptWord("between"):
+	case p.operator("between"):
 		if left.test != nil {
 			p.refuse(awserr.Statement.OperandType("BETWEEN", item.BOOL.String()))
 		}
@@ -267,7 +278,7 @@ func (p *parser) comparison(left comparand) ([]condition, *awserr.Error) {
 			return nil, e
 		}
 		return one(condition{term: p.b.Between(left.Operand, lower, upper), key: keyTerm(expr.KeyBetween, left.Operand, lower, upper)}, negated), nil
-	case p.acceptWord("in"):
+	case p.operator("in"):
 		list, e := p.candidates()
 		if e != nil {
 			return nil, e
@@ -410,6 +421,7 @@ func (p *parser) operand() (expr.Operand, *awserr.Error) {
 	switch {
 	case p.tok.kind == word && p.peek.sym("("):
 		fn, where := strings.ToLower(p.tok.s), at(p.src, p.tok)
+		p.b.Operator()
 		args, e := p.arguments(p.operand)
 		if e != nil {
 			return expr.Operand{}, e

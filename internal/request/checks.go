@@ -364,6 +364,13 @@ func placeholderValues(c *checking) {
 	}
 }
 
+// emptyName is of a Scan in the older layer, which does not wrap this error.
+func emptyName(c *checking) {
+	if c.given(mExpressionAttributeValues) && c.badValue != nil && c.badValue.Message == awserr.AttributeNameEmpty().Message {
+		c.refuse(c.badValue)
+	}
+}
+
 // value notes an invalid value's error.
 func (c *checking) value(invalid *awserr.Error) {
 	if invalid != nil && c.own == nil {

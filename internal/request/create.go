@@ -193,7 +193,7 @@ func (d *declaration) checkKeys(defined []string) *awserr.Error {
 		}
 	}
 	if len(used) != len(defined) {
-		return awserr.DefinitionsUnused(hashOrder(defined), hashOrder(used))
+		return awserr.DefinitionsUnused(hashOrder(defined, len(defined)), hashOrder(used, javaSetSize))
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func checkDefined(keys, defined []string) *awserr.Error {
 	case len(keys) > len(defined):
 		return awserr.KeyWithoutDefinition()
 	case !containsAll(defined, keys):
-		return awserr.KeysNotDefined(hashOrder(keys), hashOrder(defined))
+		return awserr.KeysNotDefined(hashOrder(keys, len(keys)), hashOrder(defined, len(defined)))
 	}
 	return nil
 }
@@ -223,14 +223,17 @@ func checkSameNames(keys []wireKey) *awserr.Error {
 	return nil
 }
 
-// hashOrder puts names in the order of a Java HashSet that was made for as many, which is
-// how AWS prints them.
-func hashOrder(names []string) []string {
+// javaSetSize is the room of a Java HashSet that was made for no size.
+const javaSetSize = 16
+
+// hashOrder puts names in the order of a Java HashSet that was made with room for some,
+// which is how AWS prints them.
+func hashOrder(names []string, room int) []string {
 	size := 1
-	for size < len(names) {
+	for size < room {
 		size *= 2
 	}
-	if 4*len(names) > 3*size {
+	for 4*len(names) > 3*size {
 		size *= 2
 	}
 	bucket := func(s string) int {

@@ -90,9 +90,6 @@ func (w *wireStatement) read(r *item.Reader, member string) (ok bool, err error)
 		}
 		err = r.Array(func(int) error {
 			v, invalid, err := r.Value()
-			if r.Deepest() == item.MaxDepth+1 && invalid == awserr.NestingTooDeep() {
-				invalid = awserr.ResultTooDeep() // one level too many is found when the item is made
-			}
 			if w.Invalid == nil {
 				w.Invalid = invalid
 			}
@@ -118,14 +115,26 @@ func (w *wireStatement) read(r *item.Reader, member string) (ok bool, err error)
 }
 
 func (w *wireStatement) check(v *violations, path string) {
+	w.checkOnFailure(v, path)
+	w.checkText(v, path)
+	w.checkParameters(v, path)
+}
+
+func (w *wireStatement) checkOnFailure(v *violations, path string) {
 	if w.hasOnFailure {
 		w.ReturnOldOnConditionFailure = onFailureOf(v, w.onFailure, path)
 	}
+}
+
+func (w *wireStatement) checkText(v *violations, path string) {
 	if !w.given {
 		v.null(path + "statement")
 	} else {
 		v.length(utf8.RuneCountInString(w.Text), 1, maxStatement, path+"statement", func() string { return w.Text })
 	}
+}
+
+func (w *wireStatement) checkParameters(v *violations, path string) {
 	if w.hasParameters && w.parameterCount == 0 {
 		v.add("[]", path+"parameters", notEmpty)
 	}
@@ -160,15 +169,17 @@ func DecodeExecuteStatement(body []byte) (*ExecuteStatement, error) {
 	}
 	var v violations
 	op := new(ExecuteStatement)
-	w.check(&v, "")
+	w.checkOnFailure(&v, "")
+	if hasLimit {
+		v.atLeast(limit, 1, "limit")
+	}
+	w.checkText(&v, "")
 	if capacity.given {
 		op.ReturnConsumedCapacity = capacityOf(&v, capacity.s)
 	}
-	if token.given {
+	w.checkParameters(&v, "")
+	if token.given { // its place is not on record
 		v.text(token.s, 1, maxNextToken, "nextToken")
-	}
-	if hasLimit {
-		v.atLeast(limit, 1, "limit")
 	}
 	if failure := firstOf(v.err(), w.Invalid); failure != nil {
 		return nil, failure
@@ -303,9 +314,6 @@ func DecodeExecuteTransaction(body []byte) (*ExecuteTransaction, error) {
 		size += len(op.Statements[i].Text)
 		for _, v := range op.Statements[i].Parameters {
 			size += len(v)
-		}
-		if failure := op.Statements[i].Invalid; failure != nil {
-			return nil, failure
 		}
 		digest := op.Statements[i].Digest()
 		h.Write(digest[:])

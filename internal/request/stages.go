@@ -183,6 +183,7 @@ var itemOperations = [...]itemOperation{
 			together(selectNamed, indexName, totalSegmentsOlder, capacity, tableOlder, operatorOlder, filterOperators,
 				segmentOlder, limitOlder, attributesToGetLength),
 			alone(mixing),
+			alone(emptyName),
 			alone(filter),
 			alone(segments),
 			alone(startKey),

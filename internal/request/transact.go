@@ -23,6 +23,9 @@ const (
 	AnyItem  Existence = iota
 	NoItem             // an item that is there cancels with DuplicateItem
 	SomeItem           // one that is not cancels with ConditionalCheckFailed
+	// MaybeItem: the condition is of an item that is there. One that is not does not
+	// cancel; where something else does, its action is told as failed all the same.
+	MaybeItem
 )
 
 // TransactWrite is one action of a transaction.

@@ -88,6 +88,11 @@ func (k *Keys) checkValues(it item.Item) *awserr.Error {
 // value. Transactions refuse that before all else about keys.
 func (k *Keys) CheckEmpty(it item.Item) *awserr.Error {
 	for i := range k.Len() {
+		if a := k.At(i); it.Get(a.Name).Type() != a.Type {
+			return nil // told in its place
+		}
+	}
+	for i := range k.Len() {
 		a := k.At(i)
 		if v := it.Get(a.Name); v.Type() == a.Type && a.Type != item.N && v.Len() == 0 {
 			return awserr.EmptyKeyValue(a.Name, a.Type == item.B)

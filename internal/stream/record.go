@@ -267,11 +267,11 @@ func (r *Record) appendJSON(dst []byte, f form) []byte {
 	dst = r.Keys().AppendJSON(dst)
 	if it := r.New(); it != nil {
 		dst = append(dst, `,"NewImage":`...)
-		dst = it.AppendJSON(dst)
+		dst = it.AppendHashedJSON(dst)
 	}
 	if it := r.Old(); it != nil {
 		dst = append(dst, `,"OldImage":`...)
-		dst = it.AppendJSON(dst)
+		dst = it.AppendHashedJSON(dst)
 	}
 	dst = append(dst, `,"SequenceNumber":"`...)
 	dst = r.seq.AppendDecimal(dst)

@@ -42,6 +42,11 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 	b := termBounds(partition, terms)
 	if r.ExclusiveStartKey != nil {
 		start, e := s.startKey(r.ExclusiveStartKey)
+		if e != nil && s.x == nil {
+			if empty := s.d.def.Keys.CheckEmpty(r.ExclusiveStartKey); empty != nil {
+				return nil, empty
+			}
+		}
 		if e != nil {
 			return nil, awserr.InvalidStartKey()
 		}

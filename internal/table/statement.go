@@ -139,6 +139,11 @@ func (db *DB) ExecuteStatement(ctx context.Context, scope schema.Scope, r *reque
 		return db.selectItems(ctx, scope, p, r)
 	}
 	res, err := db.write(ctx, scope, p, r.ReturnConsumedCapacity)
+	if e, ok := errors.AsType[*awserr.Error](err); ok && e.Item != nil {
+		hashed := *e
+		hashed.Hashed = true
+		err = &hashed
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -445,6 +450,9 @@ func (db *DB) ExecuteTransaction(ctx context.Context, scope schema.Scope, r *req
 	parsed := make([]*partiql.Statement, len(r.Statements))
 	reads := 0
 	for i := range r.Statements {
+		if e := r.Statements[i].Invalid; e != nil {
+			return nil, e
+		}
 		s, e := partiql.Parse(r.Statements[i].Text, r.Statements[i].Parameters)
 		if e == nil && s.Returning != request.ReturnNone {
 			e = awserr.NoReturning()

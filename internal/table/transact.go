@@ -201,16 +201,26 @@ func (tx *Tx) perform(writes []request.TransactWrite, use, reads *usage) (*awser
 		}
 		reads.of(w.TableName, tx.ops[i].desc).table += 2 * schema.ReadUnits(sizeOf(new), true)
 	}
-	if reasons != nil {
-		return awserr.TransactionCanceled(reasons), nil
+	if reasons == nil {
+		return nil, nil
 	}
-	return nil, nil
+	for i := range writes {
+		if w := &writes[i]; w.Existence == request.MaybeItem && tx.ops[i].old == nil {
+			if holds, e := w.Condition.Eval(nil); e == nil && !holds {
+				reasons[i] = awserr.ConditionReason(nil)
+			}
+		}
+	}
+	return awserr.TransactionCanceled(reasons), nil
 }
 
 // test returns why an action fails on the stored item; without a code, it does not.
 func test(w *request.TransactWrite, old item.Item) (awserr.Reason, *awserr.Error) {
 	if w.Existence == request.NoItem && old != nil {
 		return awserr.DuplicateReason(), nil
+	}
+	if w.Existence == request.MaybeItem && old == nil {
+		return awserr.Reason{}, nil
 	}
 	holds, e := w.Condition.Eval(old)
 	if e != nil || holds && (w.Existence != request.SomeItem || old != nil) {

@@ -21,7 +21,11 @@ func AppendError(dst []byte, e *awserr.Error) []byte {
 	}
 	if e.Item != nil {
 		dst = Member(dst, "Item")
-		dst = item.Item(e.Item).AppendJSON(dst)
+		if e.Hashed {
+			dst = item.Item(e.Item).AppendHashedJSON(dst)
+		} else {
+			dst = item.Item(e.Item).AppendJSON(dst)
+		}
 	}
 	if e.Reasons != nil {
 		dst = Member(dst, "CancellationReasons")
@@ -37,7 +41,7 @@ func AppendError(dst []byte, e *awserr.Error) []byte {
 			}
 			if reason.Item != nil {
 				dst = Member(dst, "Item")
-				dst = item.Item(reason.Item).AppendJSON(dst)
+				dst = item.Item(reason.Item).AppendHashedJSON(dst)
 			}
 			dst = append(dst, '}')
 		}

@@ -46,7 +46,7 @@ func Register(p *awsjson.Protocol, t Tables) {
 	operation(p, "BatchGetItem", request.DecodeBatchGetItem, t.BatchGetItem, appendBatchGet)
 	operation(p, "BatchWriteItem", request.DecodeBatchWriteItem, t.BatchWriteItem, appendBatchWrite)
 	operation(p, "Query", request.DecodeQuery, t.Query, appendQuery)
-	operation(p, "Scan", request.DecodeScan, t.Scan, appendQuery)
+	operation(p, "Scan", request.DecodeScan, t.Scan, appendScan)
 	registerTransactions(p, t)
 	registerStatements(p, t)
 	registerExpiring(p, t)

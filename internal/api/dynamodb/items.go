@@ -34,12 +34,15 @@ func appendGet(dst []byte, r *table.GetResult) []byte {
 	return append(dst, '}')
 }
 
-func appendQuery(dst []byte, r *table.QueryResult) []byte {
+func appendQuery(dst []byte, r *table.QueryResult) []byte { return appendPage(dst, r, byValue) }
+func appendScan(dst []byte, r *table.QueryResult) []byte  { return appendPage(dst, r, byHash) }
+
+func appendPage(dst []byte, r *table.QueryResult, numbers order) []byte {
 	dst = append(dst, '{')
 	dst = awsjson.AppendInt(dst, "Count", int64(r.Count))
 	dst = awsjson.AppendInt(dst, "ScannedCount", int64(r.ScannedCount))
 	if !r.CountOnly {
-		dst = appendItems(awsjson.Member(dst, "Items"), r.Items)
+		dst = appendItems(awsjson.Member(dst, "Items"), r.Items, numbers)
 	}
 	if r.LastEvaluatedKey != nil {
 		dst = appendItem(dst, "LastEvaluatedKey", r.LastEvaluatedKey)
@@ -54,7 +57,7 @@ func appendBatchGet(dst []byte, r *table.BatchGetResult) []byte {
 	dst = append(dst, `{"Responses":{`...)
 	for i := range r.Tables {
 		t := &r.Tables[i]
-		dst = appendItems(awsjson.Member(dst, t.Requested), t.Items)
+		dst = appendItems(awsjson.Member(dst, t.Requested), t.Items, byValue)
 	}
 	dst = append(dst, `},"UnprocessedKeys":{`...)
 	for i := range r.Tables {
@@ -69,7 +72,7 @@ func appendBatchGet(dst []byte, r *table.BatchGetResult) []byte {
 // appendKeys appends what the caller sends again to have the rest.
 func appendKeys(dst []byte, left *request.KeysAndAttributes) []byte {
 	dst = append(dst, `{"Keys":`...)
-	dst = appendItems(dst, left.Keys)
+	dst = appendItems(dst, left.Keys, byValue)
 	if len(left.Raw) > 0 {
 		dst = append(dst, ',')
 		dst = append(dst, left.Raw...)
@@ -125,21 +128,40 @@ func appendCollections(dst []byte, tables []table.TableCollections) []byte {
 	return append(dst, '}')
 }
 
-func appendItem(dst []byte, name string, it item.Item) []byte {
-	dst = awsjson.Member(dst, name)
-	if it == nil {
-		return append(dst, "{}"...)
+// order is that of sets of numbers, which differs between operations.
+type order bool
+
+const (
+	byValue order = false
+	byHash  order = true // Scan, transactions and PartiQL
+)
+
+func (o order) append(dst []byte, it item.Item) []byte {
+	if o == byHash {
+		return it.AppendHashedJSON(dst)
 	}
 	return it.AppendJSON(dst)
 }
 
-func appendItems(dst []byte, items []item.Item) []byte {
+func appendItem(dst []byte, name string, it item.Item) []byte {
+	return appendOrdered(dst, name, it, byValue)
+}
+
+func appendOrdered(dst []byte, name string, it item.Item, numbers order) []byte {
+	dst = awsjson.Member(dst, name)
+	if it == nil {
+		return append(dst, "{}"...)
+	}
+	return numbers.append(dst, it)
+}
+
+func appendItems(dst []byte, items []item.Item, numbers order) []byte {
 	dst = append(dst, '[')
 	for i, it := range items {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = it.AppendJSON(dst)
+		dst = numbers.append(dst, it)
 	}
 	return append(dst, ']')
 }

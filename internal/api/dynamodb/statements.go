@@ -24,7 +24,7 @@ func registerStatements(p *awsjson.Protocol, t Statements) {
 
 func appendStatement(dst []byte, r *table.StatementResult) []byte {
 	dst = append(dst, `{"Items":`...)
-	dst = appendItems(dst, r.Items)
+	dst = appendItems(dst, r.Items, byHash)
 	if r.NextToken != "" {
 		dst = awsjson.AppendString(dst, "NextToken", r.NextToken)
 	}
@@ -51,12 +51,12 @@ func appendBatchStatement(dst []byte, r *table.BatchStatementResult) []byte {
 			dst = awsjson.AppendString(dst, "Code", e.Code)
 			dst = awsjson.AppendString(dst, "Message", e.Message)
 			if e.Item != nil {
-				dst = appendItem(dst, "Item", e.Item)
+				dst = appendOrdered(dst, "Item", e.Item, byHash)
 			}
 			dst = append(dst, '}')
 		}
 		if s.Item != nil {
-			dst = appendItem(dst, "Item", s.Item)
+			dst = appendOrdered(dst, "Item", s.Item, byHash)
 		}
 		if s.Table != "" {
 			dst = awsjson.AppendString(dst, "TableName", s.Table)

@@ -34,7 +34,7 @@ func appendTransactGet(dst []byte, r *table.TransactGetResult) []byte {
 		}
 		dst = append(dst, '{')
 		if it != nil {
-			dst = appendItem(dst, "Item", it)
+			dst = appendOrdered(dst, "Item", it, byHash)
 		}
 		dst = append(dst, '}')
 	}

@@ -62,7 +62,7 @@ func TestWhatIsCountedOnWrites(t *testing.T) {
 		{exprs, "overlap", "UpdateItem", update("REMOVE a, a.b", ""),
 			env + inUpdate + "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [a], path two: [a, b]"},
 		{exprs, "operand type", "UpdateItem", update("ADD a :v", `,"ExpressionAttributeValues":{":v":{"S":"x"}}`),
-			env + inUpdate + "Incorrect operand type for operator or function; operator: ADD, operand type: STRING"},
+			env + inUpdate + "Incorrect operand type for operator or function; operator: ADD, operand type: STRING, typeSet: ALLOWED_FOR_ADD_OPERAND"},
 		{exprs, "unused name", "PutItem", condition("attribute_exists(a)", `,"ExpressionAttributeNames":{"#x":"x"}`), env + unusedN},
 		{exprs, "unused value", "PutItem", condition("attribute_exists(a)", `,"ExpressionAttributeValues":{":x":{"S":"x"}}`), env + unusedV},
 		{exprs, "unused name", "GetItem", `{"TableName":"$H",` + hashKey + `,"ProjectionExpression":"a","ExpressionAttributeNames":{"#x":"x"}}`, unusedN},

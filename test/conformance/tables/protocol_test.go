@@ -134,7 +134,7 @@ func TestSerializationErrors(t *testing.T) {
 		{"S as array", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":[]}}}`, serialization, "Unrecognized collection type class java.lang.String"},
 		{"S as object", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":{}}}}`, serialization, "Start of structure or map found where not expected"},
 		{"BOOL as number", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"BOOL":1}}}`, serialization, "NUMBER_VALUE cannot be converted to Boolean"},
-		{"BOOL as array", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"BOOL":[]}}}`, serialization, "Unrecognized collection type class java.lang.Boolean"},
+		{"BOOL as array", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"BOOL":[]}}}`, serialization, ""},
 		{"B not base64 length", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"B":"abc"}}}`, serialization, "Base64 encoded length is expected a multiple of 4 bytes but found: 3"},
 		{"B as number", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"B":1}}}`, serialization, "only base-64-encoded strings are convertible to bytes"},
 		{"L as scalar", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"l":{"L":"x"}}}`, serialization, "Unexpected field type"},
