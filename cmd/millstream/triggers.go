@@ -136,8 +136,8 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 		row("When", "%s", t.When)
 	}
 	c := t.Counts
-	row("Calls", "%d since the server started; %d failed as a whole, %d more did not reach the function; %d batches cut in two",
-		c.Invocations, c.Errors, c.NotDelivered, c.Bisected)
+	row("Calls", "%d since the server started; %d failed, %d answered that records failed, %d more did not reach the function; %d batches cut in two",
+		c.Invocations, c.Errors, c.PartialFailures, c.NotDelivered, c.Bisected)
 	row("Records", "%d read, %d filtered out; %d handed over and %d of these failed, each attempt counted", c.Polled, c.FilteredOut, c.Invoked, c.FailedInvoke)
 	row("Given up", "%d records DROPPED without a destination being told, %d with; %d parked, %d expired unread, %d skipped; %d deliveries failed",
 		c.Dropped, c.Delivered, c.Parked, c.Expired, c.Skipped, c.DestinationFailures)

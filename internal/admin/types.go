@@ -26,6 +26,7 @@ type (
 	Clock        = wire.Clock
 	Advanced     = wire.Advanced
 	Activity     = wire.Activity
+	Verdict      = wire.Verdict
 	CalledFor    = wire.CalledFor
 	API          = wire.API
 	Route        = wire.Route

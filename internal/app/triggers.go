@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/millstreamdb/millstream/internal/activity"
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
@@ -20,8 +21,19 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 		Now:         s.opts.Now,
 		Clock:       s.clock,
 		Tags:        s.tagsOf,
+		Failed:      s.callJudged,
 		Log:         s.opts.Logger,
 	})
+}
+
+// callJudged tells of what becomes of a trigger's call that failed.
+func (s *App) callJudged(f trigger.Failure) {
+	if f.RequestID == "" || !s.activity.Watched() {
+		return
+	}
+	s.activity.Emit(activity.Event{Kind: wire.Judged, ID: f.RequestID, Verdict: &wire.Verdict{
+		Failed: f.Failed, Attempt: f.Attempt, Of: f.Of, Then: f.Then.String(), GivenUp: f.Then.GivenUp(), RetryAt: f.RetryAt,
+	}})
 }
 
 // tagsOf looks the tags of a function and of a stream's table up.

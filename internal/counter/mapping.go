@@ -26,6 +26,7 @@ type Mapping struct {
 
 	Invocations         uint64 `json:"invocations" metric:"calls" help:"Calls that reached the function."`
 	Errors              uint64 `json:"errors" metric:"failed_calls" help:"Calls that reached the function and failed."`
+	PartialFailures     uint64 `json:"partialFailures" metric:"partially_failed_calls" help:"Calls that returned, with an answer by which records failed: it names them, or cannot be read."`
 	NotDelivered        uint64 `json:"notDelivered" metric:"undelivered_calls" help:"Calls that did not reach the function."`
 	Bisected            uint64 `json:"bisected" metric:"bisected_batches" help:"Failed batches that were cut in two."`
 	DestinationFailures uint64 `json:"destinationFailures" metric:"destination_delivery_failures" help:"Documents that the on-failure destination did not take; each is tried again for an hour."`

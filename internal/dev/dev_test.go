@@ -139,3 +139,39 @@ func TestWatcher(t *testing.T) {
 		t.Errorf("changed: %v", got)
 	}
 }
+
+// The trigger's own words count for a call: which attempt it was, also when watching began amid the attempts, and what
+// became of the records. What it has told of is not told of again when the state of the triggers shows it.
+func TestTreeTellsTheVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		tree := NewTree(&out)
+		dropped := uint64(0)
+		tree.Triggers = func() []admin.Trigger {
+			tr := admin.Trigger{UUID: "u", Function: "f", Table: "t", ReportItemFailures: true, MaximumRetryAttempts: 2}
+			tr.Counts.Dropped = dropped
+			return []admin.Trigger{tr}
+		}
+		tree.Look()
+		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+		call := func(id string) admin.Activity {
+			return admin.Activity{Kind: "call", ID: id, Name: "f", Began: at, Millis: 1, Records: 1, Failed: []string{"7"},
+				Changes: []admin.CalledFor{{Table: "t", Event: "INSERT", Keys: json.RawMessage(`{"id":{"S":"a"}}`), SequenceNumber: "7"}}}
+		}
+		tree.Add(call("2"))
+		tree.Add(admin.Activity{Kind: "judged", ID: "2", Verdict: &admin.Verdict{Failed: 1, Attempt: 2, Of: 3, Then: "tried again", RetryAt: at.Add(time.Second)}})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		dropped++
+		tree.Add(call("3"))
+		tree.Add(admin.Activity{Kind: "judged", ID: "3", Verdict: &admin.Verdict{Failed: 1, Attempt: 3, Of: 3, Then: "dropped", GivenUp: true}})
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		want := `03:04:05.000  f <- INSERT t {"id":{"S":"a"}}  1 of 1 failed, attempt 2 of 3, next at 03:04:06  1.0 ms
+03:04:05.000  f <- INSERT t {"id":{"S":"a"}}  1 of 1 failed, attempt 3 of 3, GIVEN UP (dropped)  1.0 ms
+`
+		if got := out.String(); got != want {
+			t.Errorf("printed\n%s\nwant\n%s", got, want)
+		}
+	})
+}

@@ -64,13 +64,19 @@ type node struct {
 
 // NewTree returns a tree that prints to out.
 func NewTree(out io.Writer) *Tree {
-	return &Tree{out: out, byID: map[string]*node{}, orphan: map[string][]*node{}, trials: trials{failing: map[batchName]*failing{}}}
+	return &Tree{out: out, byID: map[string]*node{}, orphan: map[string][]*node{}, trials: trials{failing: map[batchName]*failing{}, told: map[lossName]uint64{}}}
 }
 
 // Add has an event shown.
 func (t *Tree) Add(a admin.Activity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if a.Kind == "judged" {
+		if n := t.byID[a.ID]; n != nil && n.trial != nil && a.Verdict != nil {
+			n.trial.judge(a.Verdict)
+		}
+		return
+	}
 	now := time.Now()
 	n := &node{Activity: a, made: now, touched: now}
 	n.trial = t.trials.add(&n.Activity)

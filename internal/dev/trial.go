@@ -11,13 +11,15 @@ import (
 )
 
 // trials follows the calls of triggers that fail: how often a batch has been tried, when it is
-// tried next, and what becomes of it. How often is counted here, from what the server does; when
-// next, and what was given up, are the trigger's own words (know). The caller holds Tree.mu.
+// tried next, and what becomes of it. The trigger's own words for a call count (judge). Where it
+// has none, as when watching began amid the attempts, how often is counted here, and what was given up
+// is seen from the state of the triggers (know). The caller holds Tree.mu.
 type trials struct {
 	triggers []admin.Trigger // as they were last, nil before
 	failing  map[batchName]*failing
-	recent   []*trial // failed, and not printed: what is given up is one of theirs
-	losses   []string // lines about what was given up by no call
+	recent   []*trial            // failed, and not printed: what is given up is one of theirs
+	told     map[lossName]uint64 // records of which a call has told, and the state of the triggers is to tell again
+	losses   []string            // lines about what was given up by no call
 }
 
 // batchName is how a batch is known again: by its function and its first record.
@@ -43,7 +45,27 @@ type trial struct {
 	ended           string // what became of the records, once they are given up
 	next            time.Time
 	most            int // attempts there are; 0: not known, or without end
+	judged          bool
 }
+
+// judge takes what the trigger itself makes of the call.
+func (c *trial) judge(v *admin.Verdict) {
+	c.judged = true
+	c.failed, c.attempt, c.most, c.next = v.Failed, v.Attempt, v.Of, v.RetryAt
+	if f := c.of.failing[c.name]; f != nil {
+		f.attempts = v.Attempt
+	}
+	if v.GivenUp && v.Then != "destination" && c.ended == "" { // whether a destination was told is known later
+		c.ended = v.Then
+		c.of.told[c.loss(v.Then)] += uint64(v.Failed)
+		delete(c.of.failing, c.name)
+	}
+}
+
+// lossName is what was given up of a trigger in one way.
+type lossName struct{ function, table, what string }
+
+func (c *trial) loss(what string) lossName { return lossName{c.name.function, c.table, what} }
 
 // add counts a call of a trigger; nil for another activity.
 func (t *trials) add(a *admin.Activity) *trial {
@@ -122,7 +144,7 @@ func (t *trials) know(all []admin.Trigger) {
 	for i := range all {
 		now := &all[i]
 		for _, c := range t.recent {
-			if c.name.function == now.Function && c.table == now.Table {
+			if c.name.function == now.Function && c.table == now.Table && !c.judged {
 				// A batch that is cut to find the record is several.
 				if c.records == 1 || !now.BisectOnError && now.OnFailure != "block-key" {
 					c.most = now.MaximumRetryAttempts + 1 // -1: without end
@@ -163,7 +185,10 @@ func retryOf(t *admin.Trigger, first string) time.Time {
 // gaveUp tells of records that a trigger has given up: by its newest failed call, and by a line of its own when there is
 // none, as when records have grown too old.
 func (t *trials) gaveUp(now *admin.Trigger, what string, n uint64) {
-	if n == 0 {
+	name := lossName{now.Function, now.Table, what}
+	known := min(n, t.told[name])
+	t.told[name] -= known
+	if n -= known; n == 0 {
 		return
 	}
 	for _, c := range slices.Backward(t.recent) {

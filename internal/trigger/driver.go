@@ -138,7 +138,9 @@ func (d *driver) run() {
 		}
 		d.mu.Lock()
 		for _, ev := range events {
+			n := len(actions)
 			actions = d.machine.Step(d.e.instant(), ev, actions)
+			d.m.noteResult(ev, actions[n:])
 		}
 		d.mu.Unlock()
 		clear(events)
@@ -163,6 +165,8 @@ func (d *driver) act(a lane.Action) lane.Event {
 		d.transact(a)
 	case lane.Deliver:
 		d.m.deliver(a, d.finish)
+	case lane.CallFailed:
+		d.m.callFailed(a)
 	case lane.PutAside:
 		d.m.logPutAside(a)
 	case lane.SetTimer:

@@ -47,22 +47,9 @@ type Options struct {
 	// Tags returns the tags of a function and of a stream's table, for those that are
 	// Millstream's own; without it there are none. It must not wait.
 	Tags func(functionARN, streamARN string) (function, table map[string]string)
-	// Observe, if set, is told of every invocation that has ended. It must not block.
-	Observe func(Invocation)
-}
-
-// Invocation is one invocation that has ended.
-type Invocation struct {
-	UUID        string
-	FunctionARN string
-	Records     int
-	// Newest is the time of the newest record, in milliseconds since 1970.
-	Newest int64
-	// Attempt is 1 for the first delivery of a batch.
-	Attempt int
-	Started time.Time
-	Took    time.Duration
-	Outcome Outcome
+	// Failed, if set, is told of every call that has failed, or some of whose records have, once it is known what
+	// becomes of them. It must not block.
+	Failed func(Failure)
 }
 
 // Engine runs event source mappings. Its methods may be called at once.

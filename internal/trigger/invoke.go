@@ -31,36 +31,69 @@ func (m *running) call(a *lane.Invoke, epoch uint64) lane.Event {
 	defer m.e.callEnded()
 	if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(epoch) }) {
 		m.leave()
-		return lane.InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn"}}
+		return lane.InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn", Withdrawn: true}}
 	}
-	began := time.Now()
 	res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, a.Payload(m.stream))
 	m.gate.leave()
 	m.leave()
 	if m.e.ctx.Err() != nil && res.Outcome != Succeeded {
 		// The engine cancelled the call: that is no failure of the function.
-		res = Result{Outcome: NotDelivered, Error: "cancelled at shutdown"}
+		res = Result{Outcome: NotDelivered, Error: "cancelled at shutdown", Withdrawn: true}
 	}
-	m.invoked(a, began, &res)
 	return lane.InvocationDone{Batch: a.Batch, Result: res}
 }
 
-// invoked tells people, and whoever observes, of an invocation that has ended.
-func (m *running) invoked(a *lane.Invoke, began time.Time, res *Result) {
-	if observe := m.e.opts.Observe; observe != nil {
-		observe(Invocation{
-			UUID: m.uuid, FunctionARN: a.FunctionARN, Records: len(a.Records), Newest: newest(a), Attempt: a.Attempt,
-			Started: began, Took: time.Since(began), Outcome: res.Outcome,
-		})
-	}
-	if res.Outcome == Succeeded {
-		m.last.Store(int32(mapping.ResultOK))
+// noteResult keeps how the newest call has ended, by what the machine makes of its answer.
+func (m *running) noteResult(ev lane.Event, actions []lane.Action) {
+	result := mapping.ResultOK
+	switch ev := ev.(type) {
+	case lane.InvocationDone:
+		switch {
+		case ev.Result.Withdrawn:
+			return
+		case ev.Result.Outcome != Succeeded:
+			result = mapping.ResultFailed // also when it counts for nothing, since the mapping was stopped
+		}
+	case lane.TransactDone:
+		if ev.Undelivered != "" {
+			return
+		}
+	default:
 		return
 	}
-	m.last.Store(int32(mapping.ResultFailed))
-	if a.Attempt == 1 && m.mayLog() {
-		m.e.log.Warn("a function failed on a batch", "mapping", m.uuid, "shard", a.Shard, "function", a.FunctionARN,
-			"records", len(a.Records), "first", first(a.Records), "error", res.Error)
+	for _, a := range actions {
+		switch a.(type) {
+		case lane.CallFailed:
+			result = mapping.ResultFailed
+		case lane.Transact:
+			return // it is known once the writes are made
+		}
+	}
+	m.last.Store(int32(result))
+}
+
+// Failure is a call of a mapping's function that has failed, or some of whose records have.
+type Failure struct {
+	UUID, Shard string
+	lane.Failure
+	RetryAt time.Time // zero when the records are not tried again as they are
+}
+
+// callFailed tells people, and whoever has asked for it, of a call that has failed.
+func (m *running) callFailed(a lane.CallFailed) {
+	if failed := m.e.opts.Failed; failed != nil {
+		f := Failure{UUID: m.uuid, Shard: a.Shard, Failure: a.Failure}
+		if a.Failure.RetryAt > 0 {
+			f.RetryAt = wallOf(m.e.clock.instant(), a.Failure.RetryAt)
+		}
+		failed(f)
+	}
+	if a.Calls == 1 && m.mayLog() {
+		args := []any{"mapping", m.uuid, "shard", a.Shard, "function", a.FunctionARN, "records", a.Records, "failed", a.Failed, "error", a.Error}
+		if a.First != nil {
+			args = append(args, "first", a.First.Seq().String(), "keys", lane.KeysOf(a.First))
+		}
+		m.e.log.Warn("a function failed on a batch", args...)
 	}
 }
 
@@ -69,14 +102,6 @@ func (m *running) wants(epoch uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.over(epoch) && m.delivers()
-}
-
-// newest is the time of the newest record, or of the newest that a closed window knows.
-func newest(a *lane.Invoke) int64 {
-	if len(a.Records) == 0 {
-		return a.Window.Newest
-	}
-	return a.Records[len(a.Records)-1].Time()
 }
 
 // first is the number of the first record, for the log.

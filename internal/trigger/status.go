@@ -47,7 +47,7 @@ type ShardStatus struct {
 	// Position is the low-water mark: every record up to it has ended.
 	Position seqnum.Num
 	// LagRecords counts the records after Position, LagSeconds is the age of the
-	// first of them (0 when there is none; from Position when it is still unread).
+	// first of them (0 when there is none).
 	LagRecords uint64
 	LagSeconds float64
 	// InFlight counts the invocations under way, Buffered the records in memory.
@@ -61,7 +61,8 @@ type ShardStatus struct {
 // Blocked tells what holds a lane up.
 type Blocked struct {
 	Since          time.Time
-	SequenceNumber seqnum.Num // the first record of the failing batch
+	SequenceNumber seqnum.Num // the first record of the failing batch, or of the held key
+	Keys           string     // its item's, in DynamoDB's JSON; empty when they are not known
 	Records        int
 	Attempts       int // invocations made so far, delivered or not
 	Error          string
@@ -100,7 +101,37 @@ func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	if err != nil {
 		return MappingStatus{}, err
 	}
-	shards = withSnapshot(&st.Definition, shards)
+	now := m.e.clock.instant()
+	held := m.stand(&st, withSnapshot(&st.Definition, shards), now)
+	if held != nil {
+		st.HeldBlocked = blocked(held, now)
+		rows, err := m.e.opts.Backend.Aside(ctx, m.uuid, held.Row, 1, 0, true)
+		if err == nil && len(rows) > 0 && rows[0].Hash == held.Row.Hash {
+			st.HeldBlocked.Keys = rows[0].Keys
+		}
+	}
+	for i := range st.Shards {
+		ss := &st.Shards[i]
+		if ss.LagRecords > 0 && ss.LagSeconds == 0 {
+			ss.LagSeconds = m.ageAfter(ctx, ss, now)
+		}
+		st.LagSeconds = max(st.LagSeconds, ss.LagSeconds)
+	}
+	return st, nil
+}
+
+// ageAfter reads how old the first record after a shard's position is.
+func (m *running) ageAfter(ctx context.Context, ss *ShardStatus, now lane.Instant) float64 {
+	page, err := m.e.opts.Backend.Read(ctx, m.stream, ss.Shard, ss.Position, 1, 1)
+	if err != nil || len(page.Records) == 0 {
+		return 0
+	}
+	return now.SecondsSince(page.Records[0].Time())
+}
+
+// stand fills in what the machines and their shards tell at one moment, and returns the oldest trouble of what is
+// held.
+func (m *running) stand(st *MappingStatus, shards []Shard, now lane.Instant) (held *lane.Blocked) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st.Counters = m.past
@@ -108,12 +139,10 @@ func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	for _, r := range m.shards {
 		st.Counters.Add(r.counters())
 	}
-	now := m.e.clock.instant()
 	aside := m.aside.Load().rows
 	st.Counters.Add(aside.Counters())
 	set := aside.Status()
 	st.Held, st.Telling, st.Parked, st.AsideBytes, st.Full = set.Held, set.Telling, set.Parked, set.Bytes, set.Full
-	st.HeldBlocked = blocked(set.Blocked, now)
 	listed := func(id string) bool {
 		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
 	}
@@ -125,33 +154,32 @@ func (m *running) status(ctx context.Context) (MappingStatus, error) {
 			row := m.rows[s.ID]
 			ss.Position, ss.Done, ss.Expired = row.Low, row.Done, row.Expired
 			ss.WaitsForParent = !row.Done && m.afterSnapshot(s.ID) || !row.Done && s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done
-			ss.lag(now, s, row)
+			ss.lag(s, row)
 		}
 		st.LagRecords += ss.LagRecords
-		st.LagSeconds = max(st.LagSeconds, ss.LagSeconds)
 		st.Shards = append(st.Shards, ss)
 	}
-	return st, nil
+	return set.Blocked
 }
 
-// lag fills in the distance from a low-water mark to the shard's head. Records of a parent are not the
+// lag counts the records from a low-water mark to the shard's head. Records of a parent are not the
 // shard's: they count where they are.
-func (ss *ShardStatus) lag(now lane.Instant, s Shard, low lane.Checkpoint) {
+func (ss *ShardStatus) lag(s Shard, low lane.Checkpoint) {
 	passed := max(low.Ordinal, s.Before)
 	if ss.Done || !low.Low.Less(s.Head) || s.Records <= passed {
 		return
 	}
 	ss.LagRecords = s.Records - passed
-	if low.Time > 0 {
-		ss.LagSeconds = max(0, float64(now.Wall-low.Time)/1000)
-	}
 }
 
 // of fills in what a shard's machine tells.
 func (ss *ShardStatus) of(st lane.Status, now lane.Instant, s Shard) {
 	ss.Position, ss.Done, ss.Expired = st.Low, st.Done, st.Expired
 	ss.Buffered, ss.InFlight, ss.Blocked = st.Buffered, st.InFlight, blocked(st.Blocked, now)
-	ss.lag(now, s, lane.Checkpoint{Low: st.Low, Ordinal: st.Ordinal, Time: st.Time})
+	ss.lag(s, lane.Checkpoint{Low: st.Low, Ordinal: st.Ordinal})
+	if ss.LagRecords > 0 && st.Next > 0 {
+		ss.LagSeconds = now.SecondsSince(st.Next)
+	}
 }
 
 // blocked has moments that people can read.
@@ -159,9 +187,14 @@ func blocked(b *lane.Blocked, now lane.Instant) *Blocked {
 	if b == nil {
 		return nil
 	}
-	out := &Blocked{Since: time.UnixMilli(b.Since).UTC(), SequenceNumber: b.Seq, Records: b.Records, Attempts: b.Attempts, Error: b.Error}
+	out := &Blocked{Since: time.UnixMilli(b.Since).UTC(), SequenceNumber: b.Seq, Keys: b.Keys, Records: b.Records, Attempts: b.Attempts, Error: b.Error}
 	if b.Waits {
-		out.RetryAt = time.UnixMilli(now.Wall).Add(b.RetryAt - now.Mono).UTC()
+		out.RetryAt = wallOf(now, b.RetryAt)
 	}
 	return out
+}
+
+// wallOf is a moment of the clock that never jumps, as people know it.
+func wallOf(now lane.Instant, at time.Duration) time.Time {
+	return time.UnixMilli(now.Wall).Add(at - now.Mono).UTC()
 }

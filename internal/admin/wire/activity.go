@@ -13,6 +13,7 @@ const (
 	Request ActivityKind = "request" // to the front door; Name is "METHOD /path"
 	Call    ActivityKind = "call"    // of a function; Name is the function's
 	Write   ActivityKind = "write"   // to a table; Name is the operation
+	Judged  ActivityKind = "judged"  // a trigger's call with that ID has failed, or records of it have; Verdict says what follows
 )
 
 // Activity is something that the server did: it has ended.
@@ -36,9 +37,23 @@ type Activity struct {
 	Records int         `json:"records,omitempty"`
 	// Failed are the sequence numbers that the answer to a trigger's call names as failed
 	// (batchItemFailures), at most 100. They count only for a mapping that reports item failures.
-	Failed []string `json:"failed,omitempty"`
+	Failed  []string `json:"failed,omitempty"`
+	Verdict *Verdict `json:"verdict,omitempty"`
 	// Body is a write's request, when it is not too long.
 	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// Verdict is what a trigger makes of a call that failed, or of whose records some did.
+type Verdict struct {
+	Failed int `json:"failed"` // records
+	// Attempt counts from 1, of as many as there are; Of is 0 when they have no end, or when this one does not count.
+	Attempt int `json:"attempt"`
+	Of      int `json:"of,omitempty"`
+	// Then is what becomes of the records: "tried again", "cut in two", "held", "filtered out", and when they are given up
+	// "dropped", "destination" or "parked".
+	Then    string    `json:"then"`
+	GivenUp bool      `json:"givenUp,omitempty"`
+	RetryAt time.Time `json:"retryAt,omitzero"`
 }
 
 // CalledFor is a stream record that a function was called for.

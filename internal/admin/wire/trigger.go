@@ -82,7 +82,7 @@ type TriggerShard struct {
 type Blocked struct {
 	Since          time.Time `json:"since"`
 	SequenceNumber string    `json:"sequenceNumber"` // of the first record of the failing batch
-	// Keys are that record's item's, in DynamoDB's JSON; absent when it is no longer kept.
+	// Keys are that record's item's, in DynamoDB's JSON; absent when they are not known.
 	Keys     json.RawMessage `json:"keys,omitempty"`
 	Records  int             `json:"records"`
 	Attempts int             `json:"attempts"`

@@ -9,8 +9,6 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/arn"
-	"github.com/millstreamdb/millstream/internal/seqnum"
-	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
@@ -79,13 +77,6 @@ func (h *handler) settle(r *http.Request) (any, error) {
 // shown is a mapping with what the backend alone knows of it.
 func (h *handler) shown(st *trigger.MappingStatus) (wire.Trigger, error) {
 	t := triggerOf(st)
-	if s := h.Streams.Get(st.StreamARN); s != nil {
-		for i := range t.Shards {
-			if b := t.Shards[i].Blocked; b != nil {
-				b.Keys = keysAt(s.Shard(t.Shards[i].Shard), st.Shards[i].Blocked.SequenceNumber)
-			}
-		}
-	}
 	unread, err := h.Backend.UnreadOf(st.UUID)
 	for _, u := range unread {
 		t.Unread = append(t.Unread, wire.Unread{
@@ -93,28 +84,6 @@ func (h *handler) shown(st *trigger.MappingStatus) (wire.Trigger, error) {
 		})
 	}
 	return t, err
-}
-
-// keysAt are the keys of a record's item; nil when the record cannot be read.
-func keysAt(sh *stream.Shard, at seqnum.Num) json.RawMessage {
-	if sh == nil {
-		return nil // of the items that a trigger begins with
-	}
-	before, ok, err := sh.BeforeRecord(at)
-	if err != nil || !ok {
-		return nil
-	}
-	page, err := sh.Read(before, 1, 1<<20, (*stream.Record).EventSize)
-	if err != nil || len(page.Records) == 0 {
-		return nil
-	}
-	var event struct {
-		Change struct{ Keys json.RawMessage } `json:"dynamodb"`
-	}
-	if json.Unmarshal(page.Records[0].Event(), &event) != nil {
-		return nil
-	}
-	return event.Change.Keys
 }
 
 func triggerOf(st *trigger.MappingStatus) wire.Trigger {
@@ -152,7 +121,11 @@ func blockedOf(b *trigger.Blocked) *wire.Blocked {
 	if b == nil {
 		return nil
 	}
-	return &wire.Blocked{
+	out := &wire.Blocked{
 		Since: b.Since, SequenceNumber: b.SequenceNumber.String(), Records: b.Records, Attempts: b.Attempts, Error: b.Error, RetryAt: b.RetryAt,
 	}
+	if b.Keys != "" {
+		out.Keys = json.RawMessage(b.Keys)
+	}
+	return out
 }

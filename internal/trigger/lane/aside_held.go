@@ -143,7 +143,12 @@ func (s *asideStep) invocationDone(ev InvocationDone) {
 	}
 	v, reached := s.p.answered(&s.counters, r, c, false)
 	if !reached {
+		f := s.failure(c, verdict{err: r.Error}, r)
+		f.Undelivered = true
 		s.putOff(h, r.Error, maxThrottleBackoff, r.RetryAfter)
+		if !r.Withdrawn {
+			s.report(c, f)
+		}
 		return
 	}
 	if v.err == "" && !s.tempo.timed(n, s.now.Mono-c.began) {
@@ -183,7 +188,7 @@ func (s *asideStep) transactDone(ev TransactDone) {
 
 // judged goes on with a key as its answer says. The rows that are done have been removed.
 func (s *asideStep) judged(c *asideCall, v verdict, r Result) {
-	h, n := c.key, len(c.rows)
+	h := c.key
 	if v.done > 0 {
 		h.attempts, h.fails, h.err = 0, 0, ""
 		h.batch = min(2*h.batch, s.p.BatchSize)
@@ -193,6 +198,47 @@ func (s *asideStep) judged(c *asideCall, v verdict, r Result) {
 		s.requeue(h)
 		return
 	}
+	if r.Outcome == Succeeded {
+		s.counters.PartialFailures++
+	}
+	f := s.failure(c, v, r)
+	s.goesOn(c, v, r)
+	s.report(c, f)
+}
+
+// failure describes a failure of a call, before what follows it.
+func (s *asideStep) failure(c *asideCall, v verdict, r Result) Failure {
+	n := len(c.rows)
+	f := Failure{
+		FunctionARN: cmp.Or(c.rows[0].Function, s.p.FunctionARN), RequestID: r.RequestID, Error: v.err, Records: n, Failed: n - v.done, First: asideRecord{&c.rows[v.done]},
+		Attempt: c.key.attempts + 1, Calls: c.key.fails + 1,
+	}
+	if v.named > 0 {
+		f.Failed = v.named
+	}
+	if s.p.MaxRetries >= 0 && (n == 1 || v.named > 0) {
+		f.Of = s.p.MaxRetries + 1
+	}
+	return f
+}
+
+// report tells of a failure, and of what follows it.
+func (s *asideStep) report(c *asideCall, f Failure) {
+	switch r := &c.rows[c.failed]; {
+	case r.Kind == Parked:
+		f.Then = ThenParked
+	case r.Kind == Telling:
+		f.Then = ThenDelivered
+	default:
+		f.Then, f.RetryAt = ThenHeld, c.key.at
+	}
+	s.do(CallFailed{Shard: c.rows[0].Shard, Failure: f})
+}
+
+// goesOn is judged for a call of which something has failed.
+func (s *asideStep) goesOn(c *asideCall, v verdict, r Result) {
+	h, n := c.key, len(c.rows)
+	c.failed = v.done
 	s.counters.FailedInvoke += uint64(n - v.done)
 	s.pause = s.now.Mono + heldPause
 	h.batch = 1

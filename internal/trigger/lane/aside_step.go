@@ -12,6 +12,7 @@ type asideCall struct {
 	group     *group
 	recall    Recall
 	rows      []SetAside
+	failed    int           // the first of them that has failed
 	began     time.Duration // of an invocation
 	applied   bool          // its writes, and the removal of its rows, are made
 	abandoned bool          // stopped meanwhile: its end counts for nothing

@@ -136,6 +136,11 @@ type (
 	// Commit tells that there is something to store: a checkpoint that has moved, or changes of
 	// what is set aside.
 	Commit struct{}
+	// CallFailed tells that a call has failed, or some of its records have, and what becomes of them.
+	CallFailed struct {
+		Shard string
+		Failure
+	}
 	// PutAside tells that records were set aside because they were given up.
 	PutAside struct {
 		Kind  AsideKind
@@ -187,19 +192,20 @@ type (
 	Room struct{}
 )
 
-func (Invoke) isAction()    {}
-func (Transact) isAction()  {}
-func (Deliver) isAction()   {}
-func (SetTimer) isAction()  {}
-func (Commit) isAction()    {}
-func (PutAside) isAction()  {}
-func (Read) isAction()      {}
-func (Drop) isAction()      {}
-func (Expire) isAction()    {}
-func (Done) isAction()      {}
-func (Poke) isAction()      {}
-func (Fetch) isAction()     {}
-func (Recalled) isAction()  {}
-func (Ask) isAction()       {}
-func (Discarded) isAction() {}
-func (Room) isAction()      {}
+func (Invoke) isAction()     {}
+func (Transact) isAction()   {}
+func (Deliver) isAction()    {}
+func (SetTimer) isAction()   {}
+func (Commit) isAction()     {}
+func (CallFailed) isAction() {}
+func (PutAside) isAction()   {}
+func (Read) isAction()       {}
+func (Drop) isAction()       {}
+func (Expire) isAction()     {}
+func (Done) isAction()       {}
+func (Poke) isAction()       {}
+func (Fetch) isAction()      {}
+func (Recalled) isAction()   {}
+func (Ask) isAction()        {}
+func (Discarded) isAction()  {}
+func (Room) isAction()       {}

@@ -72,6 +72,7 @@ func (s *step) judgeAgain(b *batch) bool {
 		return false
 	}
 	b.search.unsure()
+	s.becomes(ThenRefused)
 	if len(b.entries) < before && b.loss == nil {
 		b.renew()
 		b.at = s.now.Mono

@@ -50,6 +50,7 @@ const (
 func (s *step) giveUp(b *batch, n int, why DropReason) {
 	l := s.lossOf(b, n, why)
 	if b.closing {
+		s.becomes(ThenDropped)
 		s.do(Drop{l})
 		s.windowClosed(b)
 		return
@@ -108,6 +109,7 @@ func (s *step) asideLoss(b *batch, kind AsideKind) bool {
 		k++
 	}
 	if k > 0 {
+		s.becomes(ThenParked)
 		put := l
 		put.Records = l.Records[:k]
 		s.do(PutAside{Kind: kind, Shard: s.shard, Loss: put})
@@ -132,6 +134,7 @@ func (s *step) loseLater(b *batch, why string, wait time.Duration) {
 
 // drop ends the records of a loss at the head of their batch.
 func (s *step) drop(b *batch, l Loss) {
+	s.becomes(ThenDropped)
 	s.counters.Dropped += uint64(len(l.Records))
 	s.do(Drop{l})
 	s.endLoss(b, len(l.Records))
@@ -146,6 +149,7 @@ func (s *step) endLoss(b *batch, n int) {
 }
 
 func (s *step) deliver(b *batch) {
+	s.becomes(ThenDelivered)
 	b.loss.inFlight = true
 	s.do(Deliver{Batch: b.id, Shard: s.shard, Destination: s.p.Destination, Loss: b.loss.Loss})
 }

@@ -188,6 +188,7 @@ type step struct {
 	now     Instant
 	actions []Action
 	moved   bool // an ended mark has risen
+	then    Then // what has become of the records of the batch at hand
 }
 
 func (s *step) do(a Action) { s.actions = append(s.actions, a) }

@@ -161,6 +161,7 @@ func (s *step) failedKey(b *batch, why string, named bool) {
 		s.backOff(b, s.noRoom(why), maxBackoff, 0)
 		return
 	}
+	s.becomes(ThenHeld)
 	hash := b.entries[0].rec.KeyHash()
 	b.renew()
 	b.at = s.now.Mono

@@ -23,7 +23,12 @@ func (s *step) invocationDone(ev InvocationDone) {
 	b.requestID, b.version, b.unhandled = r.RequestID, r.Version, r.Outcome == FunctionError
 	v, reached := s.p.answered(&s.counters, r, b, b.window != nil && !b.closing)
 	if !reached {
+		f := s.failure(b, verdict{err: r.Error})
+		f.Undelivered, s.then = true, ThenAgain
 		s.backOff(b, r.Error, maxThrottleBackoff, r.RetryAfter)
+		if !r.Withdrawn {
+			s.report(b, f)
+		}
 		return
 	}
 	if v.err == "" && s.isolates(b) {
@@ -38,35 +43,45 @@ func (s *step) invocationDone(ev InvocationDone) {
 
 // judged goes on with a batch as its answer says.
 func (s *step) judged(b *batch, v verdict) {
-	n := len(b.entries)
 	switch {
 	case v.err == "" && b.closing:
 		s.windowClosed(b)
 	case v.err == "":
 		s.streak, s.pauseUntil = 0, 0
 		s.passed(b, v)
-	case v.done > 0:
+	default:
+		if !b.unhandled {
+			s.counters.PartialFailures++
+		}
+		f := s.failure(b, v)
+		s.then = ThenAgain
+		s.goesOn(b, v)
+		s.report(b, f)
+	}
+}
+
+// goesOn is judged for a batch of which something has failed.
+func (s *step) goesOn(b *batch, v verdict) {
+	if v.done > 0 {
 		// Progress: what is left is a batch of its own, with a new budget.
 		s.counters.FailedInvoke += uint64(v.named)
 		s.passed(b, v)
 		b.renew()
-		if s.judgeAgain(b) {
-			return
-		}
-		if s.isolates(b) {
+		switch {
+		case s.judgeAgain(b):
+		case s.isolates(b):
 			s.failedKey(b, v.err, true)
-			return
+		default:
+			s.backOff(b, v.err, maxBackoff, 0)
 		}
-		s.backOff(b, v.err, maxBackoff, 0)
+		return
+	}
+	s.counters.FailedInvoke += uint64(len(b.entries))
+	switch {
+	case s.judgeAgain(b):
+	case s.isolates(b):
+		s.failedKey(b, v.err, v.named > 0)
 	default:
-		s.counters.FailedInvoke += uint64(n)
-		if s.judgeAgain(b) {
-			return
-		}
-		if s.isolates(b) {
-			s.failedKey(b, v.err, v.named > 0)
-			return
-		}
 		s.failed(b, v.err)
 	}
 }
@@ -94,6 +109,7 @@ func (s *step) failed(b *batch, why string) {
 // bisect cuts the part that failed in two, of which the first goes first. Cutting costs no attempt, and
 // each half has a budget of its own; only a single record uses it up.
 func (s *step) bisect(b *batch) {
+	s.becomes(ThenCut)
 	s.counters.Bisected++
 	half := len(b.entries) / 2
 	b.rest = append(b.rest, b.entries[half:])

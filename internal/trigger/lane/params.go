@@ -20,6 +20,9 @@ type Instant struct {
 	NoAgeing bool
 }
 
+// SecondsSince is how long ago a wall time was, in milliseconds since 1970; not below 0.
+func (i Instant) SecondsSince(ms int64) float64 { return max(0, float64(i.Wall-ms)/1000) }
+
 // Params are the settings of a mapping that its machines act on.
 type Params struct {
 	Generation  uint64

@@ -19,6 +19,8 @@ type Result struct {
 	Error   string // for people: why it failed
 	// RetryAfter is the wait that the receiver asked for, with NotDelivered.
 	RetryAfter time.Duration
-	RequestID  string
-	Version    string // of the function that ran; empty: $LATEST
+	// Withdrawn: NotDelivered because the engine made no call or ended it, which is nobody's failure.
+	Withdrawn bool
+	RequestID string
+	Version   string // of the function that ran; empty: $LATEST
 }

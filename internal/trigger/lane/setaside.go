@@ -109,7 +109,7 @@ const (
 func newSetAside(rec Record, shard string, kind AsideKind, wall int64, l *Loss) *SetAside {
 	r := &SetAside{
 		AsideKey: AsideKey{rec.KeyHash(), shard, rec.Seq()}, Kind: kind, Since: wall,
-		Time: rec.Time(), Ordinal: rec.Ordinal(), Cause: rec.Cause(), Keys: keysOf(rec), Event: rec.Event(), Size: len(rec.Event()),
+		Time: rec.Time(), Ordinal: rec.Ordinal(), Cause: rec.Cause(), Keys: KeysOf(rec), Event: rec.Event(), Size: len(rec.Event()),
 	}
 	if l == nil {
 		return r
@@ -125,8 +125,8 @@ func newSetAside(rec Record, shard string, kind AsideKind, wall int64, l *Loss) 
 // cost is what a row takes of the mapping's room.
 func (r *SetAside) cost() int64 { return int64(r.Size) + asideOverhead }
 
-// keysOf is the item's key of a record, in the form of its event.
-func keysOf(rec Record) string {
+// KeysOf is the item's key of a record, in the form of its event.
+func KeysOf(rec Record) string {
 	const member = `"Keys":`
 	event := rec.Event()
 	from := bytes.Index(event, []byte(member))

@@ -12,6 +12,8 @@ type Status struct {
 	Low     seqnum.Num
 	Ordinal uint64
 	Time    int64 // milliseconds since 1970
+	// Next is the time of the record after it, when the machine has that in memory; else 0.
+	Next int64
 
 	Done    bool
 	Expired uint64
@@ -25,6 +27,8 @@ type Status struct {
 type Blocked struct {
 	Since    int64      // wall time in milliseconds since 1970
 	Seq      seqnum.Num // the first record of the failing batch, or of the held key
+	Keys     string     // its item's, in the form of its event; empty when they are not known
+	Row      AsideKey   // of the held record, which has the keys
 	Records  int
 	Attempts int // invocations made so far, delivered or not
 	Error    string
@@ -37,7 +41,7 @@ type Blocked struct {
 func (m *Machine) Status() Status {
 	low := m.low()
 	st := Status{
-		Low: low.seq, Ordinal: low.ordinal, Time: low.time, Done: m.done, Expired: m.expired, InFlight: m.calls(), Buffered: len(m.pending),
+		Low: low.seq, Ordinal: low.ordinal, Time: low.time, Next: m.timeAfter(low), Done: m.done, Expired: m.expired, InFlight: m.calls(), Buffered: len(m.pending),
 	}
 	for _, b := range m.batches {
 		st.Buffered += len(b.entries)
@@ -48,7 +52,11 @@ func (m *Machine) Status() Status {
 			continue
 		}
 		at, waits := b.next()
-		st.Blocked = &Blocked{Since: b.since, Seq: b.first(), Records: len(b.entries), Attempts: b.calls, Error: b.err, RetryAt: at, Waits: waits}
+		keys := ""
+		if len(b.entries) > 0 {
+			keys = KeysOf(b.entries[0].rec)
+		}
+		st.Blocked = &Blocked{Since: b.since, Seq: b.first(), Keys: keys, Records: len(b.entries), Attempts: b.calls, Error: b.err, RetryAt: at, Waits: waits}
 	}
 	if f := &m.readFail; st.Blocked == nil && f.fails > 0 {
 		st.Blocked = &Blocked{
@@ -56,6 +64,19 @@ func (m *Machine) Status() Status {
 		}
 	}
 	return st
+}
+
+// timeAfter is the time of the record that comes after a low-water mark, 0 when it is not in memory.
+func (m *Machine) timeAfter(low mark) int64 {
+	if len(m.pending) > 0 && m.pending[0].prev == low.seq {
+		return m.pending[0].rec.Time()
+	}
+	for _, b := range m.batches {
+		if len(b.entries) > 0 && b.entries[0].prev == low.seq {
+			return b.entries[0].rec.Time()
+		}
+	}
+	return 0
 }
 
 // Counters are what the machine has counted.
@@ -82,7 +103,7 @@ func (a *Aside) Status() AsideStatus {
 		}
 	}
 	if h := oldest; h != nil {
-		st.Blocked = &Blocked{Since: h.since, Seq: h.next.Seq, Records: h.rows, Attempts: h.attempts, Error: h.err, RetryAt: h.at, Waits: !h.busy}
+		st.Blocked = &Blocked{Since: h.since, Seq: h.next.Seq, Row: h.next, Records: h.rows, Attempts: h.attempts, Error: h.err, RetryAt: h.at, Waits: !h.busy}
 	}
 	return st
 }

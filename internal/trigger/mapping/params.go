@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/expr"
@@ -17,13 +16,13 @@ func (m *Definition) Params(v setting.Values) lane.Params {
 		Generation:     m.Generation,
 		FunctionARN:    m.FunctionARN,
 		BatchSize:      m.BatchSize,
-		Window:         time.Duration(cmp.Or(max(0, v.BatchingWindow), m.BatchingWindowSeconds)) * time.Second,
+		Window:         window(v.BatchingWindow, m.BatchingWindowSeconds),
 		Factor:         m.ParallelizationFactor,
 		MaxRetries:     m.MaximumRetryAttempts,
 		MaxAge:         time.Duration(m.MaximumRecordAgeSeconds) * time.Second,
 		ReportFailures: m.ReportItemFailures,
 		Bisect:         m.BisectOnError,
-		Tumbling:       time.Duration(cmp.Or(max(0, v.TumblingWindow), m.TumblingWindowSeconds)) * time.Second,
+		Tumbling:       window(v.TumblingWindow, m.TumblingWindowSeconds),
 		Destination:    m.Destination,
 		OnFailure:      lane.ParseOnFailure(v.OnFailure),
 		ExactlyOnce:    v.ExactlyOnce,
@@ -42,6 +41,14 @@ func (m *Definition) Params(v setting.Values) lane.Params {
 		}
 	}
 	return p
+}
+
+// window is the tag's, if there is one (which may say 0), else the mapping's own.
+func window(tag, own int) time.Duration {
+	if tag < 0 {
+		tag = own
+	}
+	return time.Duration(tag) * time.Second
 }
 
 // Begin sets where a new mapping begins, when its tags say so: at a moment, or with the items that there are.
