@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,8 +55,9 @@ func newDeploy() *cobra.Command {
 	var flags templateFlags
 	cmd := &cobra.Command{
 		Use:   "deploy TEMPLATE",
-		Short: "Deploy an AWS SAM or CloudFormation template to a running server",
-		Long: `Deploy an AWS SAM or CloudFormation template to a running server: its tables,
+		Short: "Deploy a SAM or CloudFormation template, or what the CDK has written, to a running server",
+		Long: `Deploy an AWS SAM or CloudFormation template, or the folder that the CDK or the
+Serverless Framework has written, to a running server: its tables,
 functions, event source mappings, function URLs and HTTP APIs, and queues and topics
 where AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_SNS name servers of them.
 
@@ -63,10 +66,12 @@ anything is touched. With --skip-unsupported, what AWS has and Millstream has no
 is left out: names of it are made up, and events that will not fire are listed. Deployed again, only what differs is changed; what the template
 no longer names stays. Roles and policies are accepted and not looked at.`,
 		Example: `  millstream deploy template.yaml
-  millstream deploy template.yaml --parameter Stage=dev --endpoint http://127.0.0.1:9000`,
+  millstream deploy template.yaml --parameter Stage=dev --endpoint http://127.0.0.1:9000
+  millstream deploy cdk.out            # what cdk synth has written: every stack, in its order
+  millstream deploy .serverless        # what serverless package has written`,
 		Args: takes("TEMPLATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := template.Read(args[0])
+			apps, err := template.ReadAll(args[0])
 			if err != nil {
 				return err
 			}
@@ -82,7 +87,7 @@ no longer names stays. Roles and policies are accepted and not looked at.`,
 			if front, err = admin.New(admin.Options{Endpoint: client.endpoint, Account: account, Region: region}); err != nil {
 				return err
 			}
-			return deploy(cmd.Context(), cmd.OutOrStdout(), t, flags, front, account, region, false)
+			return deploy(cmd.Context(), cmd.OutOrStdout(), apps, flags, front, account, region, false)
 		},
 	}
 	client.add(cmd)
@@ -91,11 +96,15 @@ no longer names stays. Roles and policies are accepted and not looked at.`,
 	return cmd
 }
 
-// deploy deploys a template to the server of a client and prints what came of it; again: only what has changed.
-func deploy(ctx context.Context, out io.Writer, t *template.Template, flags templateFlags, front *admin.Client, account, region string, again bool) error {
+// deploy deploys templates, one after the other, to the server of a client and prints what came of it; again: only what
+// has changed. All are planned before the first is deployed.
+func deploy(ctx context.Context, out io.Writer, apps []*template.Template, flags templateFlags, front *admin.Client, account, region string, again bool) error {
 	o, err := flags.options()
 	if err != nil {
 		return err
+	}
+	if o.Stack != "" && len(apps) > 1 {
+		return usagef("--stack names one stack, and there are %d, which have names of their own", len(apps))
 	}
 	// The account is the access key's, where that is a number.
 	config := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(account, "millstream", "")}
@@ -106,28 +115,81 @@ func deploy(ctx context.Context, out io.Writer, t *template.Template, flags temp
 	if err := target.Fill(ctx, &o); err != nil {
 		return err
 	}
-	plan, err := planOrAsk(t, &o, &flags)
-	if err != nil {
-		return err
+	exports := map[string]string{} // those of the stacks before, likely ones until they are there
+	o.Export = func(name string) (string, bool) {
+		v, ok := exports[name]
+		return v, ok
 	}
-	if !again {
-		printLeft(out, t, plan)
+	var plans []*template.Plan
+	for _, t := range apps {
+		one := o
+		if one.Parameters, err = parametersOf(t, apps, o.Parameters); err != nil {
+			return err
+		}
+		plan, err := planOrAsk(t, &one, &flags)
+		if err != nil {
+			return err
+		}
+		maps.Copy(exports, plan.Exports())
+		plans = append(plans, plan)
 	}
-	if flags.check != nil {
-		if err := flags.check(ctx, plan); err != nil {
+	for _, plan := range plans {
+		if flags.check != nil {
+			if err := flags.check(ctx, plan); err != nil {
+				return err
+			}
+		}
+	}
+	for i, plan := range plans {
+		if err := deployOne(ctx, out, apps[i], plan, target, exports, again, len(plans) > 1); err != nil {
 			return err
 		}
 	}
-	if left := plan.LeftOut(); len(left) > 0 && !again {
-		fmt.Fprintf(out, "Makes no difference here: %s\n", strings.Join(left, ", "))
+	return nil
+}
+
+// parametersOf are those of the parameters given that a template has. One that no template has is left for the template to
+// complain of.
+func parametersOf(t *template.Template, apps []*template.Template, given map[string]string) (map[string]string, error) {
+	if len(apps) == 1 {
+		return given, nil
+	}
+	own := map[string]string{}
+	for name, value := range given {
+		if t.Has(name) {
+			own[name] = value
+		} else if !slices.ContainsFunc(apps, func(o *template.Template) bool { return o.Has(name) }) {
+			return nil, usagef("--parameter %s: none of the %d stacks has such a parameter", name, len(apps))
+		}
+	}
+	return own, nil
+}
+
+func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *template.Plan, target *template.Target, exports map[string]string, again, several bool) error {
+	if !again {
+		if several {
+			fmt.Fprintf(out, "\nStack %s\n", plan.Stack())
+		}
+		printLeft(out, t, plan)
+		if left := plan.LeftOut(); len(left) > 0 {
+			fmt.Fprintf(out, "Makes no difference here: %s\n", strings.Join(left, ", "))
+		}
 	}
 	result, err := plan.Deploy(ctx, target, func(c template.Change) {
 		if !again || c.Action != template.Unchanged {
 			printDeployed(out, c)
 		}
 	})
-	if err != nil || again {
+	if err != nil {
 		return err
+	}
+	for _, o := range result.Outputs {
+		if o.Export != "" {
+			exports[o.Export] = o.Value
+		}
+	}
+	if again {
+		return nil
 	}
 	printResult(out, result)
 	fmt.Fprintf(out, "\nDeployed %s: %s\n", t.Path, summary(result.Changes))
@@ -207,11 +269,19 @@ func printDeployed(out io.Writer, c template.Change) {
 	fmt.Fprintf(out, "  %-9s  %s  %s%s\n", c.Action, c.ID, c.Name, detail)
 }
 
+// functionOf is a function's name, with its alias, in its ARN.
+func functionOf(name string) string {
+	if _, after, ok := strings.Cut(name, ":function:"); ok {
+		return after
+	}
+	return name
+}
+
 func printResult(out io.Writer, r *template.Result) {
 	for _, api := range r.APIs {
 		fmt.Fprintf(out, "\nRoutes at %s\n", api.URL)
 		for _, route := range api.Routes {
-			fmt.Fprintf(out, "  %-7s %-30s %s\n", route.Method, route.Path, route.Function)
+			fmt.Fprintf(out, "  %-7s %-30s %s\n", route.Method, route.Path, functionOf(route.Function))
 		}
 	}
 	if len(r.Outputs) > 0 {

@@ -49,10 +49,16 @@ An error in the template, or in the syntax of the code, is shown, and the last v
 Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 		Example: `  millstream dev
   millstream dev template.yaml --parameter Stage=dev --data ./data
+  millstream dev cdk.out               # what cdk synth has written, or cdk watch writes
   millstream dev --debug Create`,
 		Args: takes("[TEMPLATE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := "template.yaml"
+			if _, err := os.Stat(path); err != nil {
+				if _, err := os.Stat("cdk.out/manifest.json"); err == nil {
+					path = "cdk.out"
+				}
+			}
 			if len(args) == 1 {
 				path = args[0]
 			}
@@ -159,7 +165,7 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	folder, err := filepath.Abs(filepath.Dir(d.path))
+	folder, err := filepath.Abs(folderOf(d.path))
 	if err != nil {
 		return err
 	}
@@ -205,6 +211,14 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 	}
 }
 
+// folderOf is the folder that is watched: the template's, or the one that the CDK writes.
+func folderOf(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return path
+	}
+	return filepath.Dir(path)
+}
+
 // names lists some files of a folder.
 func names(folder string, files []string) string {
 	const shown = 3
@@ -224,9 +238,9 @@ func names(folder string, files []string) string {
 // that only another command line can mend.
 func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 	began := time.Now()
-	app, err := template.Read(d.path)
+	apps, err := template.ReadAll(d.path)
 	if err == nil {
-		err = deploy(ctx, d.out, app, d.flags.deploy, client, d.flags.account, d.flags.region, d.up)
+		err = deploy(ctx, d.out, apps, d.flags.deploy, client, d.flags.account, d.flags.region, d.up)
 	}
 	var usage *usageError
 	switch {

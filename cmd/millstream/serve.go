@@ -208,24 +208,24 @@ func (f *serveFlags) output(out io.Writer) io.Writer {
 }
 
 // application reads the template that serve is to deploy, nil for none.
-func (f *serveFlags) application() (*template.Template, error) {
+func (f *serveFlags) application() ([]*template.Template, error) {
 	if f.template == "" {
 		return nil, nil
 	}
 	if _, err := f.deploy.options(); err != nil {
 		return nil, err
 	}
-	return template.Read(f.template)
+	return template.ReadAll(f.template)
 }
 
 // bringUp deploys a template to the server that has just begun to serve.
-func (f *serveFlags) bringUp(ctx context.Context, app *template.Template, endpoint string, out io.Writer) error {
+func (f *serveFlags) bringUp(ctx context.Context, apps []*template.Template, endpoint string, out io.Writer) error {
 	front, err := admin.New(admin.Options{Endpoint: endpoint, Account: f.account, Region: f.region})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nDeploying %s\n", app.Path)
-	return deploy(ctx, out, app, f.deploy, front, f.account, f.region, false)
+	fmt.Fprintf(out, "\nDeploying %s\n", f.template)
+	return deploy(ctx, out, apps, f.deploy, front, f.account, f.region, false)
 }
 
 // reachable is the address of a listener as this program calls it.

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -62,10 +63,10 @@ type Plan struct {
 func (t *Template) Plan(o Options) (*Plan, error) {
 	problems := &Problems{File: t.Path, skip: o.SkipUnsupported}
 	if o.Stack == "" {
-		o.Stack = stackName(t.Dir)
+		o.Stack = cmp.Or(t.Stack, stackName(t.Dir))
 	}
 	if !stackPattern.MatchString(o.Stack) {
-		return nil, fmt.Errorf("stack name %q: want letters, digits and hyphens, at most 40, beginning with a letter", o.Stack)
+		return nil, fmt.Errorf("stack name %q: want letters, digits and hyphens, at most 128, beginning with a letter", o.Stack)
 	}
 	t.checkSections(problems)
 	p := &Plan{template: t, opts: o, byID: map[string]*resource{}, deployed: map[string]map[string]string{}, endpoints: map[string]string{}, conds: t.root.get("Conditions")}
@@ -122,6 +123,20 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	p.skipped = problems.left
 	return p, nil
 }
+
+// Exports are what other stacks will import, as far as it is known before it is deployed.
+func (p *Plan) Exports() map[string]string {
+	exports := map[string]string{}
+	for _, o := range p.outputs(p.evaluator(&Problems{})) {
+		if o.Export != "" {
+			exports[o.Export] = o.Value
+		}
+	}
+	return exports
+}
+
+// Stack is the name of the plan's stack.
+func (p *Plan) Stack() string { return p.opts.Stack }
 
 // LeftOut lists the resources that make no difference here, such as roles.
 func (p *Plan) LeftOut() []string { return slices.Clone(p.left) }
@@ -244,7 +259,7 @@ func shortHash(s string) string {
 	return hex.EncodeToString(sum[:4])
 }
 
-var stackPattern = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,39}$`)
+var stackPattern = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,127}$`)
 
 // stackName makes a stack's name of a folder's.
 func stackName(dir string) string {
@@ -278,6 +293,7 @@ func (p *Plan) rewrite(s string) string {
 // Output is one of a template's outputs.
 type Output struct {
 	Name, Value, Description string
+	Export                   string // by which other stacks import it; empty: they do not
 }
 
 func (p *Plan) outputs(e *evaluator) []Output {
@@ -296,8 +312,9 @@ func (p *Plan) outputs(e *evaluator) []Output {
 			continue
 		}
 		o := Output{Name: name, Value: e.text(n.get("Value"), "an output")}
-		if d := n.get("Description"); d != nil {
-			o.Description = d.text
+		o.Description = scalarOf(n.get("Description"))
+		if export := n.get("Export").get("Name"); export != nil {
+			o.Export = e.text(export, "the name of an export")
 		}
 		all = append(all, o)
 	}

@@ -13,6 +13,8 @@ import (
 type Template struct {
 	Path string // as the caller named it
 	Dir  string // the folder that code is relative to
+	// Stack is the name of its stack, where what it was read from tells one.
+	Stack string
 	// Assets are folders and zip files by the keys that the template has for them in
 	// S3; nil: there are none.
 	Assets map[string]string
@@ -29,6 +31,9 @@ func Read(path string) (*Template, error) {
 	}
 	return New(path, body)
 }
+
+// Has reports whether the template has a parameter.
+func (t *Template) Has(parameter string) bool { return t.root.get("Parameters").get(parameter) != nil }
 
 // New reads a template from memory; path is where it would lie.
 func New(path string, body []byte) (*Template, error) {

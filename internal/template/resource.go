@@ -50,6 +50,7 @@ func init() { // prepare functions look types up again
 	*table = support{table.attributes, prepareTable}
 	supported = map[string]*support{
 		"AWS::DynamoDB::Table":            table,
+		"AWS::DynamoDB::GlobalTable":      {append(table.attributes, "TableId"), prepareGlobalTable},
 		"AWS::Serverless::SimpleTable":    {table.attributes, prepareSimpleTable},
 		"AWS::Lambda::Function":           {function.attributes, prepareLambdaFunction},
 		"AWS::Serverless::Function":       {function.attributes, prepareServerlessFunction},

@@ -223,7 +223,7 @@ func (t *table) outcome(now *ddb.TableDescription, action Action, changed []stri
 		action = Updated
 	}
 	return outcome{name: t.props.TableName, action: action, detail: strings.Join(changed, ", "), attributes: map[string]string{
-		"": t.props.TableName, "Arn": aws.ToString(now.TableArn), "StreamArn": aws.ToString(now.LatestStreamArn),
+		"": t.props.TableName, "Arn": aws.ToString(now.TableArn), "StreamArn": aws.ToString(now.LatestStreamArn), "TableId": aws.ToString(now.TableId),
 	}}
 }
 
