@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // Trigger says how the changes of a table are handed to a Go function. The fields
@@ -100,7 +100,7 @@ func (s *Server) takeName(name, table string) (other string, taken bool) {
 // trigger's settings.
 func (s *Server) attach(arn string, t Trigger) error {
 	ctx := context.Background()
-	found, _, err := s.app.Engine().List(ctx, s.app.Scope(), trigger.ListRequest{EventSourceArn: arn, FunctionName: t.Name})
+	found, _, err := s.app.Engine().List(ctx, s.app.Scope(), mapping.ListRequest{EventSourceArn: arn, FunctionName: t.Name})
 	if err != nil {
 		return err
 	}
@@ -114,16 +114,16 @@ func (s *Server) attach(arn string, t Trigger) error {
 		start = "LATEST"
 	}
 	settings.FunctionName = &t.Name
-	_, err = s.app.Engine().Create(ctx, s.app.Scope(), trigger.CreateRequest{Settings: settings, EventSourceArn: &arn, StartingPosition: &start, Tags: t.Tags})
+	_, err = s.app.Engine().Create(ctx, s.app.Scope(), mapping.CreateRequest{Settings: settings, EventSourceArn: &arn, StartingPosition: &start, Tags: t.Tags})
 	return err
 }
 
-func (t *Trigger) settings() trigger.Settings {
+func (t *Trigger) settings() mapping.Settings {
 	enabled, window, endless := true, int(t.BatchingWindow/time.Second), -1
-	s := trigger.Settings{
+	s := mapping.Settings{
 		Enabled: &enabled, MaximumBatchingWindowInSeconds: &window, BisectBatchOnFunctionError: &t.Bisect,
 		FunctionResponseTypes: []string{"ReportBatchItemFailures"}, MaximumRetryAttempts: &endless,
-		BatchSize: or(t.BatchSize, 100), ParallelizationFactor: or(t.Parallel, 1), FilterCriteria: &trigger.FilterCriteria{},
+		BatchSize: or(t.BatchSize, 100), ParallelizationFactor: or(t.Parallel, 1), FilterCriteria: &mapping.FilterCriteria{},
 	}
 	if t.MaxRetries != nil {
 		s.MaximumRetryAttempts = t.MaxRetries

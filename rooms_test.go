@@ -92,9 +92,9 @@ var rooms = map[string][]string{
 	"internal/api/logs":   {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger", "internal/trigger/mapping"},
 	"internal/api/admin": {
-		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend/local", "internal/function", "internal/function/logs",
+		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
-		"internal/trigger", "internal/worker",
+		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"internal/server": {"internal/counter", "internal/awserr", "internal/schema", "internal/turns"},
 
@@ -106,7 +106,7 @@ var rooms = map[string][]string{
 	"internal/bench":      {},
 
 	// outside
-	"":               {"internal/app", "internal/arn", "internal/trigger"},
+	"":               {"internal/app", "internal/arn", "internal/trigger", "internal/trigger/mapping"},
 	"millstreamtest": {""},
 
 	// the wiring
@@ -114,7 +114,7 @@ var rooms = map[string][]string{
 		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
-		"internal/table", "internal/trigger", "internal/worker",
+		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/dev", "internal/nearest", "internal/template"},
 

@@ -11,6 +11,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 func (s *App) newEngine() (*trigger.Engine, error) {
@@ -58,19 +59,19 @@ func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (st
 	return arn, err
 }
 
-func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte) trigger.Result {
+func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte) lane.Result {
 	f, ok := arn.ParseFunction(functionARN)
 	if !ok {
-		return trigger.Result{Outcome: trigger.NotDelivered, Error: "not the ARN of a function: " + functionARN}
+		return lane.Result{Outcome: lane.NotDelivered, Error: "not the ARN of a function: " + functionARN}
 	}
 	if i.s.activity.Watched() {
 		ctx = activity.With(ctx, activity.Cause{Event: payload})
 	}
 	out, err := i.s.functions.Invoke(ctx, f.Scope, function.Invocation{Name: functionARN, Payload: payload, Trusted: true})
-	r := trigger.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
+	r := lane.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
 	switch {
 	case err != nil:
-		r.Outcome = trigger.NotDelivered
+		r.Outcome = lane.NotDelivered
 		var e *awserr.Error
 		if errors.As(err, &e) {
 			r.Error = e.Message
@@ -78,7 +79,7 @@ func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte)
 			r.Error = err.Error()
 		}
 	case out.FunctionError != "":
-		r.Outcome = trigger.FunctionError
+		r.Outcome = lane.FunctionError
 	}
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -144,11 +145,11 @@ func (w *asideWork) putBack(c []lane.AsideChange) {
 
 func (w *asideWork) changesStored(c []lane.AsideChange) { w.post(lane.Stored{Changes: c}) }
 
-func (w *asideWork) stage(batch uint64) (row *Row, own, removed []lane.AsideChange, ok bool) {
+func (w *asideWork) stage(batch uint64) (row *backend.Row, own, removed []lane.AsideChange, ok bool) {
 	removed, ok = w.rows.Stage(batch)
 	return nil, nil, removed, ok
 }
 
-func (w *asideWork) apply(batch uint64, _ *Row) { w.rows.Apply(batch) }
+func (w *asideWork) apply(batch uint64, _ *backend.Row) { w.rows.Apply(batch) }
 
 func (w *asideWork) unstage(uint64) {}

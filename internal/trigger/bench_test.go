@@ -8,19 +8,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // benchBackend reads from a slice without copying, so that what is measured is
 // the engine.
 type benchBackend struct {
-	Backend
-	records []Record
+	backend.Backend
+	records []lane.Record
 }
 
-func (b *benchBackend) Read(_ context.Context, _, _ string, after seqnum.Num, maxRecords, _ int) (Page, error) {
+func (b *benchBackend) Read(_ context.Context, _, _ string, after seqnum.Num, maxRecords, _ int) (lane.Page, error) {
 	from := int(after.Lo)
-	return Page{Records: b.records[from:min(from+maxRecords, len(b.records))]}, nil
+	return lane.Page{Records: b.records[from:min(from+maxRecords, len(b.records))]}, nil
 }
 
 // A backlog through an empty function; the budget of the whole path is 150,000
@@ -36,7 +39,7 @@ func BenchmarkCatchUp(b *testing.B) {
 			h.backend.writeSized("t", 0, 400, keys...)
 			h.stop()
 			sh := h.backend.streams[testScope.StreamARN("t", testLabel)].shards[0]
-			records := make([]Record, len(sh.log))
+			records := make([]lane.Record, len(sh.log))
 			for i, r := range sh.log {
 				records[i] = r
 			}
@@ -53,7 +56,7 @@ func BenchmarkCatchUp(b *testing.B) {
 			h.Engine = e
 			b.ReportAllocs()
 			b.ResetTimer()
-			h.create("t", "f", func(r *CreateRequest) { r.BatchSize, r.ParallelizationFactor = &c.batch, &c.factor })
+			h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize, r.ParallelizationFactor = &c.batch, &c.factor })
 			if err := e.Settle(b.Context()); err != nil {
 				b.Fatal(err)
 			}
@@ -67,7 +70,7 @@ func BenchmarkCatchUp(b *testing.B) {
 
 type emptyInvoker struct{ *fakeInvoker }
 
-func (emptyInvoker) Invoke(context.Context, string, []byte) Result { return Result{} }
+func (emptyInvoker) Invoke(context.Context, string, []byte) lane.Result { return lane.Result{} }
 
 // From the wake of one record to the function, with ten mappings on the stream.
 func BenchmarkWakeToInvoke(b *testing.B) {
@@ -78,7 +81,7 @@ func BenchmarkWakeToInvoke(b *testing.B) {
 		h.invoker.set(name, ok)
 		h.create("t", name, nil)
 	}
-	h.invoker.set("f", func(context.Context, []byte) Result { started <- time.Now(); return Result{} })
+	h.invoker.set("f", func(context.Context, []byte) lane.Result { started <- time.Now(); return lane.Result{} })
 	h.create("t", "f", nil)
 	var sum time.Duration
 	for i := range b.N {

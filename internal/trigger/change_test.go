@@ -1,6 +1,9 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+
 	"context"
 	"maps"
 	"testing"
@@ -21,61 +24,66 @@ func heldUp(b *fakeBackend) (release func()) {
 // Once a change has been answered, records that are written after it are judged by it, also when they
 // come with a page that was being read all the time.
 func TestChangeDuringRead(t *testing.T) {
-	filter := func(pattern string) *FilterCriteria {
-		return &FilterCriteria{Filters: []struct{ Pattern *string }{{new(pattern)}}}
+	filter := func(pattern string) *mapping.FilterCriteria {
+		return &mapping.FilterCriteria{Filters: []struct{ Pattern *string }{{new(pattern)}}}
 	}
 	for name, c := range map[string]struct {
-		before func(*CreateRequest)
-		change func(h *harness, v View) error
+		before func(*mapping.CreateRequest)
+		change func(h *harness, v mapping.View) error
 		want   string // calls at once
 		later  string // and within a minute
 	}{
 		"when": {
-			change: func(h *harness, v View) error { return h.SetWhen(h.t.Context(), v.UUID, "NEW.key = 2") },
+			change: func(h *harness, v mapping.View) error { return h.SetWhen(h.t.Context(), v.UUID, "NEW.key = 2") },
 			want:   "2,4",
 		},
 		"filters": {
-			change: func(h *harness, v View) error {
-				h.update(v.UUID, Settings{FilterCriteria: filter(`{"dynamodb":{"NewImage":{"key":{"N":["2"]}}}}`)})
+			change: func(h *harness, v mapping.View) error {
+				h.update(v.UUID, mapping.Settings{FilterCriteria: filter(`{"dynamodb":{"NewImage":{"key":{"N":["2"]}}}}`)})
 				return nil
 			},
 			want: "2,4",
 		},
 		"no filters": {
-			before: func(r *CreateRequest) { r.FilterCriteria = filter(`{"dynamodb":{"NewImage":{"key":{"N":["2"]}}}}`) },
-			change: func(h *harness, v View) error {
-				h.update(v.UUID, Settings{FilterCriteria: &FilterCriteria{}})
+			before: func(r *mapping.CreateRequest) {
+				r.FilterCriteria = filter(`{"dynamodb":{"NewImage":{"key":{"N":["2"]}}}}`)
+			},
+			change: func(h *harness, v mapping.View) error {
+				h.update(v.UUID, mapping.Settings{FilterCriteria: &mapping.FilterCriteria{}})
 				return nil
 			},
 			want: "1,2,3,4",
 		},
 		"batch size": {
-			change: func(h *harness, v View) error { h.update(v.UUID, Settings{BatchSize: new(3)}); return nil },
-			want:   "1,2,3 4",
+			change: func(h *harness, v mapping.View) error {
+				h.update(v.UUID, mapping.Settings{BatchSize: new(3)})
+				return nil
+			},
+			want: "1,2,3 4",
 		},
 		"window": {
-			change: func(h *harness, v View) error {
-				h.update(v.UUID, Settings{MaximumBatchingWindowInSeconds: new(30)})
+			change: func(h *harness, v mapping.View) error {
+				h.update(v.UUID, mapping.Settings{MaximumBatchingWindowInSeconds: new(30)})
 				return nil
 			},
 			later: "1,2,3,4",
 		},
 		"window by a tag": {
-			change: func(h *harness, v View) error {
+			change: func(h *harness, v mapping.View) error {
 				return h.Retag(h.t.Context(), testScope, "arn", v.UUID, func(tags map[string]string) { tags["millstream:batching-window"] = "30" })
 			},
 			later: "1,2,3,4",
 		},
 		"rate": {
-			before: func(r *CreateRequest) { r.BatchSize = new(3) },
-			change: func(h *harness, v View) error {
+			before: func(r *mapping.CreateRequest) { r.BatchSize = new(3) },
+			change: func(h *harness, v mapping.View) error {
 				return h.Retag(h.t.Context(), testScope, "arn", v.UUID, func(tags map[string]string) { tags["millstream:rate"] = "0.1" })
 			},
 			want: "1,2,3", later: "4",
 		},
 		"age": {
-			change: func(h *harness, v View) error {
-				h.update(v.UUID, Settings{MaximumRecordAgeInSeconds: new(60)})
+			change: func(h *harness, v mapping.View) error {
+				h.update(v.UUID, mapping.Settings{MaximumRecordAgeInSeconds: new(60)})
 				h.backend.write("t", 0, 5)
 				time.Sleep(2 * time.Minute)
 				return nil
@@ -83,7 +91,10 @@ func TestChangeDuringRead(t *testing.T) {
 			want: "2,3,4,5", // the first is too old
 		},
 		"disabled": {
-			change: func(h *harness, v View) error { h.update(v.UUID, Settings{Enabled: new(false)}); return nil },
+			change: func(h *harness, v mapping.View) error {
+				h.update(v.UUID, mapping.Settings{Enabled: new(false)})
+				return nil
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +121,7 @@ func TestChangeDuringRead(t *testing.T) {
 func TestChangeDuringReadOfAside(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", fails)
-		v := h.create("t", "f", func(r *CreateRequest) {
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			withTags("millstream:on-failure", "block-key")(r)
 			r.MaximumRetryAttempts = new(1)
 		})
@@ -119,7 +130,7 @@ func TestChangeDuringReadOfAside(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // it is held, and stored
 		release := heldUp(h.backend)
 		time.Sleep(2 * time.Second) // its row is being read for the next attempt
-		h.update(v.UUID, Settings{MaximumRetryAttempts: new(0)})
+		h.update(v.UUID, mapping.Settings{MaximumRetryAttempts: new(0)})
 		n := len(h.invoker.take("f"))
 		release()
 		synctest.Wait()
@@ -144,8 +155,8 @@ func TestRetagInOrder(t *testing.T) {
 		}
 		h.stop()
 		h.start()
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(time.Second); return Result{} })
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize, r.ParallelizationFactor = new(1), new(10) })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Second); return lane.Result{} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize, r.ParallelizationFactor = new(1), new(10) })
 		s := make(chan struct{})
 		stall = s
 		go h.FunctionChanged(v.FunctionARN) // has read the old tags, and is slow
@@ -170,7 +181,7 @@ func TestWhenOfBlocked(t *testing.T) {
 		t.Run(onFailure, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *harness) {
 				h.invoker.set("f", fails)
-				v := h.create("t", "f", func(r *CreateRequest) {
+				v := h.create("t", "f", func(r *mapping.CreateRequest) {
 					withTags("millstream:on-failure", onFailure)(r)
 					r.BatchSize = new(3)
 				})
@@ -211,12 +222,12 @@ func TestWhenOfBlocked(t *testing.T) {
 // With a function that has the records: what it fails on is judged when the call is over, and not tried or given up any
 // more; what it succeeds on has ended as ever.
 func TestWhenDuringCall(t *testing.T) {
-	for name, answer := range map[string]Result{"success": {}, "failure": {Outcome: FunctionError, Error: "boom"}} {
+	for name, answer := range map[string]lane.Result{"success": {}, "failure": {Outcome: lane.FunctionError, Error: "boom"}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *harness) {
 				end := make(chan struct{})
-				h.invoker.set("f", func(context.Context, []byte) Result { <-end; return answer })
-				v := h.create("t", "f", func(r *CreateRequest) { r.MaximumRetryAttempts = new(0) })
+				h.invoker.set("f", func(context.Context, []byte) lane.Result { <-end; return answer })
+				v := h.create("t", "f", func(r *mapping.CreateRequest) { r.MaximumRetryAttempts = new(0) })
 				h.backend.write("t", 0, 1)
 				synctest.Wait()
 				if err := h.SetWhen(t.Context(), v.UUID, "NEW.key = 2"); err != nil {

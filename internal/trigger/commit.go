@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -115,9 +116,9 @@ func (c *committer) write(all bool) error {
 
 // progress is what one commit stores.
 type progress struct {
-	rows   []Row
+	rows   []backend.Row
 	shards []*shardWork // of the rows
-	aside  []AsideRows
+	aside  []backend.AsideRows
 	owners []changeOwner // of the changes in aside
 }
 
@@ -129,7 +130,7 @@ type changeOwner interface {
 
 func (p *progress) add(uuid string, changes []lane.AsideChange, o changeOwner) {
 	if len(changes) > 0 {
-		p.aside = append(p.aside, AsideRows{UUID: uuid, Changes: changes})
+		p.aside = append(p.aside, backend.AsideRows{UUID: uuid, Changes: changes})
 		p.owners = append(p.owners, o)
 	}
 }
@@ -138,10 +139,10 @@ func (p *progress) add(uuid string, changes []lane.AsideChange, o changeOwner) {
 // a record behind these positions was sent is free by a removal that is in this batch, or an earlier one.
 func (c *committer) take(all bool) (p progress) {
 	shards, asides := c.takeDirty()
-	p.rows, p.shards = make([]Row, 0, len(shards)), shards[:0]
+	p.rows, p.shards = make([]backend.Row, 0, len(shards)), shards[:0]
 	var early []*shardWork
 	for _, w := range shards {
-		row, changes, ok := w.row(func(row *Row) bool {
+		row, changes, ok := w.row(func(row *backend.Row) bool {
 			return all || row.Window == nil && !row.WindowEnded || time.Since(w.windowAt) >= windowInterval
 		})
 		switch {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
@@ -14,32 +15,32 @@ import (
 
 // Create makes a mapping. When it has returned, a LATEST mapping will get every
 // record acknowledged from then on.
-func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest) (View, error) {
+func (e *Engine) Create(ctx context.Context, scope schema.Scope, r mapping.CreateRequest) (mapping.View, error) {
 	if err := r.Check(); err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	arn, err := e.resolve(ctx, scope, *r.FunctionName)
 	if err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	stream, err := e.opts.Backend.ResolveStream(ctx, *r.EventSourceArn)
-	if errors.Is(err, ErrNoStream) || err == nil && stream.Scope != scope {
-		return View{}, awserr.MappingStreamMissing(*r.EventSourceArn)
+	if errors.Is(err, backend.ErrNoStream) || err == nil && stream.Scope != scope {
+		return mapping.View{}, awserr.MappingStreamMissing(*r.EventSourceArn)
 	}
 	if err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	def := mapping.New(r)
 	def.UUID, def.Scope, def.StreamARN, def.FunctionARN = e.opts.NewUUID(), scope, stream.ARN, arn
 	def.Created = e.stamp()
 	def.Modified = def.Created
 	if err := e.checkDefinition(def); err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	def.Begin(e.values(def))
 	key := pair{arn, stream.ARN}
 	if err := e.reserve(key, def.UUID); err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	rows, err := e.opts.Backend.CreateMapping(ctx, def)
 	if err != nil {
@@ -47,12 +48,12 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r CreateRequest
 		delete(e.pairs, key)
 		e.mu.Unlock()
 		switch {
-		case errors.Is(err, ErrNoStream):
+		case errors.Is(err, backend.ErrNoStream):
 			err = awserr.MappingStreamMissing(stream.ARN)
-		case errors.Is(err, ErrNoSnapshot):
+		case errors.Is(err, backend.ErrNoSnapshot):
 			err = awserr.MappingSnapshot(stream.ARN)
 		}
-		return View{}, err
+		return mapping.View{}, err
 	}
 	m := newMapping(e, def, rows)
 	e.mu.Lock()
@@ -80,21 +81,21 @@ func (e *Engine) stamp() time.Time {
 }
 
 // Get returns a mapping.
-func (e *Engine) Get(_ context.Context, scope schema.Scope, uuid string) (View, error) {
+func (e *Engine) Get(_ context.Context, scope schema.Scope, uuid string) (mapping.View, error) {
 	m, err := e.findIn(scope, uuid)
 	if err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	return m.view(""), nil
 }
 
 // List returns a page of mappings in the order of their creation, and the marker
 // of the next page, empty on the last.
-func (e *Engine) List(_ context.Context, scope schema.Scope, r ListRequest) ([]View, string, error) {
+func (e *Engine) List(_ context.Context, scope schema.Scope, r mapping.ListRequest) ([]mapping.View, string, error) {
 	if err := r.Check(); err != nil {
 		return nil, "", err
 	}
-	var all []View
+	var all []mapping.View
 	for _, m := range e.all() {
 		all = append(all, m.view(""))
 	}
@@ -104,16 +105,16 @@ func (e *Engine) List(_ context.Context, scope schema.Scope, r ListRequest) ([]V
 
 // Update changes a mapping. Its position stays, and what is under way goes on,
 // unless the mapping is disabled.
-func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s Settings) (View, error) {
+func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s mapping.Settings) (mapping.View, error) {
 	if bad := s.Constraints(); len(bad) > 0 {
-		return View{}, awserr.Constraints(bad)
+		return mapping.View{}, awserr.Constraints(bad)
 	}
 	m, err := e.findIn(scope, uuid)
 	if err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	if err := s.Check(); err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	m.op.Lock()
 	defer m.op.Unlock()
@@ -121,19 +122,19 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	old := def
 	if s.FunctionName != nil {
 		if def.FunctionARN, err = e.resolve(ctx, scope, *s.FunctionName); err != nil {
-			return View{}, err
+			return mapping.View{}, err
 		}
 	}
 	s.Apply(&def)
 	if err := e.checkDefinition(def); err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	def.Generation++
 	def.Modified = e.opts.Now().UTC().Round(0)
 	oldKey, key := pair{old.FunctionARN, old.StreamARN}, pair{def.FunctionARN, def.StreamARN}
 	if key != oldKey {
 		if err := e.reserve(key, uuid); err != nil {
-			return View{}, err
+			return mapping.View{}, err
 		}
 	}
 	drop := key
@@ -148,7 +149,7 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 		e.mu.Unlock()
 	}
 	if err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	m.redefine(def)
 	if def.Enabled && !old.Enabled {
@@ -168,15 +169,15 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 }
 
 // Delete removes a mapping. What is under way ends on its own.
-func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (View, error) {
+func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (mapping.View, error) {
 	m, err := e.findIn(scope, uuid)
 	if err != nil {
-		return View{}, err
+		return mapping.View{}, err
 	}
 	m.op.Lock()
 	defer m.op.Unlock()
 	if m.gone() {
-		return View{}, awserr.MappingNotFound()
+		return mapping.View{}, awserr.MappingNotFound()
 	}
 	def := m.definition()
 	m.setDeleted(true)
@@ -187,10 +188,10 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	// From here on the committer makes no row of this mapping; one that it may be
 	// writing now must not come back after the delete.
 	e.commit.barrier()
-	if err := e.opts.Backend.DeleteMapping(ctx, uuid); err != nil && !errors.Is(err, ErrNoMapping) {
+	if err := e.opts.Backend.DeleteMapping(ctx, uuid); err != nil && !errors.Is(err, backend.ErrNoMapping) {
 		m.setDeleted(false)
 		m.begin()
-		return View{}, err
+		return mapping.View{}, err
 	}
 	e.mu.Lock()
 	delete(e.mappings, uuid)
@@ -202,7 +203,7 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (V
 	return m.view(mapping.Deleting), nil
 }
 
-func (e *Engine) checkDefinition(def Mapping) error {
+func (e *Engine) checkDefinition(def mapping.Definition) error {
 	if def.Destination != "" && e.opts.Destination == nil {
 		return awserr.MappingParameterUnsupported("DestinationConfig")
 	}
@@ -242,8 +243,8 @@ func (e *Engine) resolve(ctx context.Context, scope schema.Scope, name string) (
 }
 
 // view is the mapping as shown; the empty state stands for the stable one.
-func (m *running) view(state mapping.State) View {
-	v := View{Definition: m.definition(), State: state, LastProcessingResult: mapping.LastResult(m.last.Load()).Text()}
+func (m *running) view(state mapping.State) mapping.View {
+	v := mapping.View{Definition: m.definition(), State: state, LastProcessingResult: mapping.LastResult(m.last.Load()).Text()}
 	if state == "" {
 		v.State = mapping.Disabled
 		if v.Enabled {
@@ -254,7 +255,7 @@ func (m *running) view(state mapping.State) View {
 }
 
 // warnOfFilters logs which filters can never match.
-func (e *Engine) warnOfFilters(def Mapping) {
+func (e *Engine) warnOfFilters(def mapping.Definition) {
 	def.FilterWarnings(func(filter, why string) {
 		e.log.Warn("a filter of a mapping may not mean what it seems to", "mapping", def.UUID, "filter", filter, "why", why)
 	})

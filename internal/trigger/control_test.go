@@ -30,75 +30,79 @@ func TestCreateErrors(t *testing.T) {
 	none := testScope.StreamARN("none", testLabel)
 	cases := []struct {
 		name   string
-		change func(*CreateRequest)
+		change func(*mapping.CreateRequest)
 		want   string
 	}{
-		{"no function", func(r *CreateRequest) { r.FunctionName = nil },
+		{"no function", func(r *mapping.CreateRequest) { r.FunctionName = nil },
 			"ValidationException: 1 validation error detected: Value null at 'functionName' failed to satisfy constraint: Member must not be null"},
-		{"unknown function", func(r *CreateRequest) { r.FunctionName = new("nobody") }, "InvalidParameterValueException: Function does not exist"},
-		{"no source", func(r *CreateRequest) { r.EventSourceArn = nil }, "InvalidParameterValueException: Unrecognized event source."},
-		{"other source", func(r *CreateRequest) { r.EventSourceArn = new("arn:aws:sqs:us-east-1:000000000000:q") },
+		{"unknown function", func(r *mapping.CreateRequest) { r.FunctionName = new("nobody") }, "InvalidParameterValueException: Function does not exist"},
+		{"no source", func(r *mapping.CreateRequest) { r.EventSourceArn = nil }, "InvalidParameterValueException: Unrecognized event source."},
+		{"other source", func(r *mapping.CreateRequest) { r.EventSourceArn = new("arn:aws:sqs:us-east-1:000000000000:q") },
 			"InvalidParameterValueException: Unrecognized event source."},
-		{"unknown stream", func(r *CreateRequest) { r.EventSourceArn = &none }, "InvalidParameterValueException: Stream not found: " + none},
-		{"no position", func(r *CreateRequest) { r.StartingPosition = nil },
+		{"unknown stream", func(r *mapping.CreateRequest) { r.EventSourceArn = &none }, "InvalidParameterValueException: Stream not found: " + none},
+		{"no position", func(r *mapping.CreateRequest) { r.StartingPosition = nil },
 			"InvalidParameterValueException: 1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."},
-		{"bad position", func(r *CreateRequest) { r.StartingPosition = new("invalid") },
+		{"bad position", func(r *mapping.CreateRequest) { r.StartingPosition = new("invalid") },
 			"ValidationException: 1 validation error detected: Value 'invalid' at 'startingPosition' failed to satisfy constraint: Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]"},
-		{"timestamp", func(r *CreateRequest) { r.StartingPosition = new("AT_TIMESTAMP") },
+		{"timestamp", func(r *mapping.CreateRequest) { r.StartingPosition = new("AT_TIMESTAMP") },
 			"InvalidParameterValueException: Unsupported starting position for arn type: " + arn},
-		{"batch 0", func(r *CreateRequest) { r.BatchSize = new(0) },
+		{"batch 0", func(r *mapping.CreateRequest) { r.BatchSize = new(0) },
 			"ValidationException: 1 validation error detected: Value '0' at 'batchSize' failed to satisfy constraint: Member must have value greater than or equal to 1"},
-		{"batch 10001", func(r *CreateRequest) { r.BatchSize = new(10001) },
+		{"batch 10001", func(r *mapping.CreateRequest) { r.BatchSize = new(10001) },
 			"ValidationException: 1 validation error detected: Value '10001' at 'batchSize' failed to satisfy constraint: Member must have value less than or equal to 10000"},
-		{"two violations", func(r *CreateRequest) { r.ParallelizationFactor, r.MaximumRetryAttempts = new(11), new(-2) },
+		{"two violations", func(r *mapping.CreateRequest) { r.ParallelizationFactor, r.MaximumRetryAttempts = new(11), new(-2) },
 			"ValidationException: 2 validation errors detected: Value '11' at 'parallelizationFactor' failed to satisfy constraint: Member must have value less than or equal to 10; " +
 				"Value '-2' at 'maximumRetryAttempts' failed to satisfy constraint: Member must have value greater than or equal to -1"},
-		{"age 59", func(r *CreateRequest) { r.MaximumRecordAgeInSeconds = new(59) },
+		{"age 59", func(r *mapping.CreateRequest) { r.MaximumRecordAgeInSeconds = new(59) },
 			"InvalidParameterValueException: MaximumRecordAgeInSeconds must be either -1 (forever) or between 60 and 604800 (inclusive)"},
-		{"on success", func(r *CreateRequest) {
+		{"on success", func(r *mapping.CreateRequest) {
 			r.DestinationConfig = &mapping.DestinationConfig{OnSuccess: destination("arn:aws:sqs:us-east-1:000000000000:q")}
 		}, "InvalidParameterValueException: Unsupported DestinationConfig parameter for given event source mapping type."},
-		{"topics", func(r *CreateRequest) { r.Foreign = []string{"Topics"} },
+		{"topics", func(r *mapping.CreateRequest) { r.Foreign = []string{"Topics"} },
 			"InvalidParameterValueException: Unsupported Topics parameter for given event source mapping type"},
-		{"on failure", func(r *CreateRequest) {
+		{"on failure", func(r *mapping.CreateRequest) {
 			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("arn:aws:sqs:us-east-1:000000000000:q")}
 		}, "InvalidParameterValueException: The parameter DestinationConfig is not supported yet by this version of Millstream: leave it out"},
-		{"key", func(r *CreateRequest) { r.KMSKeyArn = new("arn:aws:kms:us-east-1:000000000000:key/1") },
+		{"key", func(r *mapping.CreateRequest) { r.KMSKeyArn = new("arn:aws:kms:us-east-1:000000000000:key/1") },
 			"InvalidParameterValueException: The parameter KMSKeyArn is not supported yet by this version of Millstream: leave it out"},
-		{"filter", func(r *CreateRequest) {
+		{"filter", func(r *mapping.CreateRequest) {
 			r.FilterCriteria = filters(`{"eventName":["INSERT"]}`, `{"eventName":"INSERT"}`)
 		},
 			"InvalidParameterValueException: Invalid filter pattern definition."},
-		{"no pattern", func(r *CreateRequest) {
+		{"no pattern", func(r *mapping.CreateRequest) {
 			r.FilterCriteria = &mapping.FilterCriteria{Filters: make([]struct{ Pattern *string }, 1)}
 		},
 			"InvalidParameterValueException: Invalid filter pattern definition."},
-		{"long filter", func(r *CreateRequest) { r.FilterCriteria = filters("{}", strings.Repeat("é", 4097)) },
+		{"long filter", func(r *mapping.CreateRequest) { r.FilterCriteria = filters("{}", strings.Repeat("é", 4097)) },
 			"ValidationException: 1 validation error detected: Value '" + strings.Repeat("é", 4097) +
 				"' at 'filterCriteria.filters.2.member.pattern' failed to satisfy constraint: Member must have length less than or equal to 4096"},
-		{"many filters", func(r *CreateRequest) { r.FilterCriteria = filters(make([]string, 11)...) },
+		{"many filters", func(r *mapping.CreateRequest) { r.FilterCriteria = filters(make([]string, 11)...) },
 			"InvalidParameterValueException: FilterCriteria can have at most 10 filters."},
-		{"response type", func(r *CreateRequest) { r.FunctionResponseTypes = []string{"Other"} },
+		{"response type", func(r *mapping.CreateRequest) { r.FunctionResponseTypes = []string{"Other"} },
 			"ValidationException: 1 validation error detected: Value 'Other' at 'functionResponseTypes' failed to satisfy constraint: Member must satisfy enum value set: [ReportBatchItemFailures]"},
-		{"response types", func(r *CreateRequest) {
+		{"response types", func(r *mapping.CreateRequest) {
 			r.FunctionResponseTypes = []string{"ReportBatchItemFailures", "ReportBatchItemFailures"}
 		}, "ValidationException: 1 validation error detected: Value '[ReportBatchItemFailures, ReportBatchItemFailures]' at 'functionResponseTypes' " +
 			"failed to satisfy constraint: Member must have length less than or equal to 1"},
-		{"tumbling 901", func(r *CreateRequest) { r.TumblingWindowInSeconds = new(901) },
+		{"tumbling 901", func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(901) },
 			"ValidationException: 1 validation error detected: Value '901' at 'tumblingWindowInSeconds' failed to satisfy constraint: Member must have value less than or equal to 900"},
-		{"tumbling lanes", func(r *CreateRequest) { r.TumblingWindowInSeconds, r.ParallelizationFactor = new(60), new(2) },
+		{"tumbling lanes", func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds, r.ParallelizationFactor = new(60), new(2) },
 			"InvalidParameterValueException: TumblingWindowInSeconds requires a ParallelizationFactor of 1."},
-		{"fifo", func(r *CreateRequest) {
+		{"fifo", func(r *mapping.CreateRequest) {
 			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("arn:aws:sqs:us-east-1:000000000000:q.fifo")}
 		}, "InvalidParameterValueException: The destination ARN arn:aws:sqs:us-east-1:000000000000:q.fifo is invalid."},
-		{"no arn", func(r *CreateRequest) {
+		{"no arn", func(r *mapping.CreateRequest) {
 			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("kafka://topic")}
 		}, "InvalidParameterValueException: The destination ARN kafka://topic is invalid."},
-		{"metrics", func(r *CreateRequest) { r.MetricsConfig = &mapping.MetricsConfig{Metrics: []string{"Everything"}} },
+		{"metrics", func(r *mapping.CreateRequest) {
+			r.MetricsConfig = &mapping.MetricsConfig{Metrics: []string{"Everything"}}
+		},
 			"ValidationException: 1 validation error detected: Value 'Everything' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy enum value set: [EventCount, ErrorCount, KafkaMetrics]"},
-		{"metrics of others", func(r *CreateRequest) { r.MetricsConfig = &mapping.MetricsConfig{Metrics: []string{"KafkaMetrics"}} },
+		{"metrics of others", func(r *mapping.CreateRequest) {
+			r.MetricsConfig = &mapping.MetricsConfig{Metrics: []string{"KafkaMetrics"}}
+		},
 			"InvalidParameterValueException: Unsupported MetricsConfig parameter for given event source mapping type"},
-		{"tag", func(r *CreateRequest) { r.Tags = map[string]string{"millstream:speed": "5"} },
+		{"tag", func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:speed": "5"} },
 			"InvalidParameterValueException: The tag millstream:speed is none of Millstream's settings; a mapping takes millstream:on-failure, millstream:exactly-once, " +
 				"millstream:start, millstream:batching-window, millstream:tumbling-window, millstream:max-in-flight, millstream:rate"},
 	}
@@ -106,7 +110,7 @@ func TestCreateErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *harness) {
 				h.invoker.set("f", ok)
-				r := CreateRequest{EventSourceArn: &arn, StartingPosition: new("LATEST"), Settings: Settings{FunctionName: new("f")}}
+				r := mapping.CreateRequest{EventSourceArn: &arn, StartingPosition: new("LATEST"), Settings: mapping.Settings{FunctionName: new("f")}}
 				c.change(&r)
 				_, err := h.Create(t.Context(), testScope, r)
 				if err == nil {
@@ -125,7 +129,7 @@ func TestCreateErrors(t *testing.T) {
 func TestCreateAcceptsWhatIsOff(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		v := h.create("t", "f", func(r *CreateRequest) {
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			r.BisectBatchOnFunctionError, r.TumblingWindowInSeconds = new(false), new(0)
 			r.FunctionResponseTypes, r.FilterCriteria = []string{}, &mapping.FilterCriteria{}
 			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination("")}
@@ -151,8 +155,8 @@ func TestDuplicate(t *testing.T) {
 		qualified := h.create("t", "f:live", nil) // another function as far as mappings go
 		arn := testScope.StreamARN("t", testLabel)
 		want := `ResourceConflictException: The event source arn (" ` + arn + ` ") and function (" f ") provided mapping already exists. Please update or delete the existing mapping with UUID ` + v.UUID
-		_, err := h.Create(t.Context(), testScope, CreateRequest{
-			EventSourceArn: &arn, StartingPosition: new("LATEST"), Settings: Settings{FunctionName: new(testScope.FunctionARN("f"))},
+		_, err := h.Create(t.Context(), testScope, mapping.CreateRequest{
+			EventSourceArn: &arn, StartingPosition: new("LATEST"), Settings: mapping.Settings{FunctionName: new(testScope.FunctionARN("f"))},
 		})
 		if err == nil {
 			t.Fatal("created twice")
@@ -161,14 +165,14 @@ func TestDuplicate(t *testing.T) {
 		if e := new(awserr.Error); !errors.As(err, &e) || e.HTTPStatus() != 409 {
 			t.Errorf("%v", err)
 		}
-		if _, err := h.Update(t.Context(), testScope, g.UUID, Settings{FunctionName: new("f")}); err == nil || err.Error() != want {
+		if _, err := h.Update(t.Context(), testScope, g.UUID, mapping.Settings{FunctionName: new("f")}); err == nil || err.Error() != want {
 			t.Errorf("update to a pair in use: %v", err)
 		}
 		// The function is changed away: the pair is free, the position stays.
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
 		h.invoker.set("h", ok)
-		h.update(v.UUID, Settings{FunctionName: new("h")})
+		h.update(v.UUID, mapping.Settings{FunctionName: new("h")})
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("h")), "2")
@@ -186,7 +190,7 @@ func TestUnknownMapping(t *testing.T) {
 		other := schema.Scope{Account: "111111111111", Region: "us-east-1"}
 		_, err1 := h.Get(t.Context(), testScope, "no-such")
 		_, err2 := h.Get(t.Context(), other, v.UUID)
-		_, err3 := h.Update(t.Context(), other, v.UUID, Settings{})
+		_, err3 := h.Update(t.Context(), other, v.UUID, mapping.Settings{})
 		_, err4 := h.Delete(t.Context(), other, v.UUID)
 		for _, err := range []error{err1, err2, err3, err4} {
 			if err == nil {
@@ -208,7 +212,7 @@ func TestList(t *testing.T) {
 			want = append(want, h.create("t", f, nil).UUID)
 		}
 		h.create("u", "f7", nil)
-		list := func(r ListRequest) (uuids []string, pages int) {
+		list := func(r mapping.ListRequest) (uuids []string, pages int) {
 			for {
 				vs, next, err := h.List(t.Context(), testScope, r)
 				if err != nil {
@@ -225,38 +229,38 @@ func TestList(t *testing.T) {
 			}
 		}
 		arn := testScope.StreamARN("t", testLabel)
-		all, pages := list(ListRequest{EventSourceArn: arn, MaxItems: new(10000)})
+		all, pages := list(mapping.ListRequest{EventSourceArn: arn, MaxItems: new(10000)})
 		if strings.Join(all, " ") != strings.Join(want, " ") || pages != 3 {
 			t.Errorf("%d mappings in %d pages", len(all), pages)
 		}
-		if all, pages := list(ListRequest{EventSourceArn: arn, MaxItems: new(125)}); len(all) != 250 || pages != 3 {
+		if all, pages := list(mapping.ListRequest{EventSourceArn: arn, MaxItems: new(125)}); len(all) != 250 || pages != 3 {
 			t.Errorf("%d mappings in %d pages", len(all), pages)
 		}
 		for _, name := range []string{"f7", testScope.FunctionARN("f7"), "000000000000:function:f7"} {
-			if got, _ := list(ListRequest{FunctionName: name}); len(got) != 2 || got[0] != want[7] {
+			if got, _ := list(mapping.ListRequest{FunctionName: name}); len(got) != 2 || got[0] != want[7] {
 				t.Errorf("%s: %v", name, got)
 			}
 		}
-		for _, r := range []ListRequest{{FunctionName: "nobody"}, {EventSourceArn: "arn:none"}, {FunctionName: "f7:live"}} {
+		for _, r := range []mapping.ListRequest{{FunctionName: "nobody"}, {EventSourceArn: "arn:none"}, {FunctionName: "f7:live"}} {
 			if got, _ := list(r); len(got) != 0 {
 				t.Errorf("%+v: %v", r, got)
 			}
 		}
 		// A marker holds when its mapping is deleted meanwhile.
-		vs, next, _ := h.List(t.Context(), testScope, ListRequest{MaxItems: new(2)})
+		vs, next, _ := h.List(t.Context(), testScope, mapping.ListRequest{MaxItems: new(2)})
 		if _, err := h.Delete(t.Context(), testScope, vs[1].UUID); err != nil {
 			t.Fatal(err)
 		}
-		if vs, _, _ = h.List(t.Context(), testScope, ListRequest{Marker: next}); vs[0].UUID != want[2] {
+		if vs, _, _ = h.List(t.Context(), testScope, mapping.ListRequest{Marker: next}); vs[0].UUID != want[2] {
 			t.Error("the page after a deleted mapping is wrong")
 		}
-		if _, _, err := h.List(t.Context(), testScope, ListRequest{Marker: "?"}); err == nil {
+		if _, _, err := h.List(t.Context(), testScope, mapping.ListRequest{Marker: "?"}); err == nil {
 			t.Error("a bad marker was accepted")
 		}
 		// The order survives a restart.
 		h.stop()
 		h.start()
-		if vs, _, _ = h.List(t.Context(), testScope, ListRequest{MaxItems: new(1)}); vs[0].UUID != want[0] {
+		if vs, _, _ = h.List(t.Context(), testScope, mapping.ListRequest{MaxItems: new(1)}); vs[0].UUID != want[0] {
 			t.Error("the order has changed")
 		}
 	})
@@ -265,19 +269,19 @@ func TestList(t *testing.T) {
 func TestStates(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		v := h.create("t", "f", func(r *CreateRequest) { r.Enabled = new(false) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.Enabled = new(false) })
 		expect(t, string(v.State), "Creating")
 		v, _ = h.Get(t.Context(), testScope, v.UUID)
 		expect(t, string(v.State), "Disabled")
 		before := v.Modified
-		u := h.update(v.UUID, Settings{BatchSize: new(7)})
+		u := h.update(v.UUID, mapping.Settings{BatchSize: new(7)})
 		expect(t, string(u.State), "Updating")
 		if u.BatchSize != 7 || u.Modified.Before(before) || u.Enabled {
 			t.Errorf("%+v", u)
 		}
-		expect(t, string(h.update(v.UUID, Settings{Enabled: new(true)}).State), "Enabling")
-		expect(t, string(h.update(v.UUID, Settings{Enabled: new(false), BatchSize: new(8)}).State), "Disabling")
-		if _, err := h.Update(t.Context(), testScope, v.UUID, Settings{BatchSize: new(0)}); err == nil {
+		expect(t, string(h.update(v.UUID, mapping.Settings{Enabled: new(true)}).State), "Enabling")
+		expect(t, string(h.update(v.UUID, mapping.Settings{Enabled: new(false), BatchSize: new(8)}).State), "Disabling")
+		if _, err := h.Update(t.Context(), testScope, v.UUID, mapping.Settings{BatchSize: new(0)}); err == nil {
 			t.Error("a bad update was accepted")
 		}
 		d, err := h.Delete(t.Context(), testScope, v.UUID)

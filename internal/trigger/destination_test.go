@@ -63,8 +63,8 @@ func toldBubble(t *testing.T, f func(t *testing.T, h *harness, d *fakeDestinatio
 	})
 }
 
-func failTo(arn string, retries int) func(*CreateRequest) {
-	return func(r *CreateRequest) {
+func failTo(arn string, retries int) func(*mapping.CreateRequest) {
+	return func(r *mapping.CreateRequest) {
 		r.MaximumRetryAttempts = &retries
 		r.DestinationConfig = &mapping.DestinationConfig{OnFailure: destination(arn)}
 	}
@@ -83,8 +83,8 @@ func TestDocuments(t *testing.T) {
 	}
 	t.Run("function error", func(t *testing.T) {
 		toldBubble(t, func(t *testing.T, h *harness, d *fakeDestination) {
-			h.invoker.set("f", func(context.Context, []byte) Result {
-				return Result{Outcome: FunctionError, Error: "boom", RequestID: "the-last", Version: "7"}
+			h.invoker.set("f", func(context.Context, []byte) lane.Result {
+				return lane.Result{Outcome: lane.FunctionError, Error: "boom", RequestID: "the-last", Version: "7"}
 			})
 			v := h.create("t", "f", failTo(testQueue, 1))
 			expect(t, v.Destination, testQueue)
@@ -101,10 +101,10 @@ func TestDocuments(t *testing.T) {
 	})
 	t.Run("partial, to a bucket", func(t *testing.T) {
 		toldBubble(t, func(t *testing.T, h *harness, d *fakeDestination) {
-			h.invoker.set("f", func(context.Context, []byte) Result {
-				return Result{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":""}]}`), RequestID: "r"}
+			h.invoker.set("f", func(context.Context, []byte) lane.Result {
+				return lane.Result{Payload: []byte(`{"batchItemFailures":[{"itemIdentifier":""}]}`), RequestID: "r"}
 			})
-			v := h.create("t", "f", func(r *CreateRequest) {
+			v := h.create("t", "f", func(r *mapping.CreateRequest) {
 				failTo(testBucket, 0)(r)
 				r.FunctionResponseTypes = []string{"ReportBatchItemFailures"}
 			})
@@ -126,7 +126,7 @@ func TestDocuments(t *testing.T) {
 			h.invoker.set("f", ok)
 			h.backend.write("t", 0, 1, 2)
 			time.Sleep(61 * time.Second)
-			h.create("t", "f", func(r *CreateRequest) {
+			h.create("t", "f", func(r *mapping.CreateRequest) {
 				failTo(testQueue, 0)(r)
 				r.MaximumRecordAgeInSeconds = new(60)
 			})
@@ -197,7 +197,7 @@ func TestDestinationGivenUp(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		for _, r := range h.backend.aside[v.UUID] {
-			if r.Kind != Parked || !strings.Contains(r.Error, "no such queue") || r.Reason != lane.RetryAttemptsExhausted || len(r.Event) == 0 {
+			if r.Kind != lane.Parked || !strings.Contains(r.Error, "no such queue") || r.Reason != lane.RetryAttemptsExhausted || len(r.Event) == 0 {
 				t.Errorf("stored %+v", r)
 			}
 		}

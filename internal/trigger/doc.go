@@ -12,7 +12,7 @@
 //   - The control plane (Create, Get, List, Update, Delete) checks what AWS checks,
 //     with AWS's texts, and stores the definitions. Moves, pauses and what is set aside are controlled here too.
 //
-// Streams, definitions and positions live behind [Backend], functions behind
+// Streams, definitions and positions live behind [backend.Backend], functions behind
 // [Invoker]. The package imports neither tables nor streams nor functions, so that
 // the same engine runs over any database that speaks DynamoDB.
 //

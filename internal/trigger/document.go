@@ -54,7 +54,7 @@ type batchInfo struct {
 
 // newNotice is what a destination is told of a loss. For S3 it holds the event, too,
 // as text, and has a key.
-func newNotice(def Mapping, d lane.Deliver, now time.Time) (document []byte, key string, err error) {
+func newNotice(def mapping.Definition, d lane.Deliver, now time.Time) (document []byte, key string, err error) {
 	now = now.UTC()
 	first, last := d.Records[0], d.Records[len(d.Records)-1]
 	seconds := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 	"github.com/millstreamdb/millstream/internal/worker"
@@ -19,7 +20,7 @@ import (
 
 // Options configure an Engine. Backend and Invoker are required.
 type Options struct {
-	Backend Backend
+	Backend backend.Backend
 	Invoker Invoker
 	// Destination is told of records that are given up by mappings with an on-failure
 	// destination. Without one such mappings cannot be made.

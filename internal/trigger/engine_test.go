@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
@@ -59,7 +60,7 @@ func expect(t testing.TB, got, want string) {
 func TestDelivery(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize = new(2) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize = new(2) })
 		expect(t, v.LastProcessingResult, "No records processed")
 		h.backend.write("t", 0, 1, 2, 3)
 		synctest.Wait()
@@ -83,7 +84,7 @@ func TestLatestIsExact(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
 		h.backend.write("t", 0, 1, 2)
-		h.create("t", "f", func(r *CreateRequest) { r.StartingPosition = new("LATEST") })
+		h.create("t", "f", func(r *mapping.CreateRequest) { r.StartingPosition = new("LATEST") })
 		h.backend.write("t", 0, 3)
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "3")
@@ -96,14 +97,14 @@ func TestDisableWriteEnable(t *testing.T) {
 		v := h.create("t", "f", nil)
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
-		expect(t, string(h.update(v.UUID, Settings{Enabled: new(false)}).State), "Disabling")
+		expect(t, string(h.update(v.UUID, mapping.Settings{Enabled: new(false)}).State), "Disabling")
 		h.backend.write("t", 0, 2, 3)
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "1")
 		if st := h.status(v.UUID); st.State != mapping.Disabled || st.LagRecords != 2 {
 			t.Errorf("status %+v", st)
 		}
-		expect(t, string(h.update(v.UUID, Settings{Enabled: new(true)}).State), "Enabling")
+		expect(t, string(h.update(v.UUID, mapping.Settings{Enabled: new(true)}).State), "Enabling")
 		h.backend.write("t", 0, 4)
 		synctest.Wait()
 		if got := batches(t, h.invoker.take("f")); got != "2,3,4" && got != "2,3 4" {
@@ -117,21 +118,21 @@ func TestDisableWriteEnable(t *testing.T) {
 func TestLateCompletion(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		release := make(chan struct{})
-		h.invoker.set("f", func(context.Context, []byte) Result { <-release; return Result{} })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { <-release; return lane.Result{} })
 		v := h.create("t", "f", nil)
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
-		h.update(v.UUID, Settings{Enabled: new(false)})
-		h.update(v.UUID, Settings{Enabled: new(true)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(false)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "1")
-		h.update(v.UUID, Settings{Enabled: new(false)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(false)})
 		close(release)
 		time.Sleep(time.Second)
 		if cp := h.backend.row(v.UUID, "shard-0"); cp.Low == num(1) {
 			t.Error("the late completion moved the position")
 		}
-		h.update(v.UUID, Settings{Enabled: new(true)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "1")
 	})
@@ -140,11 +141,11 @@ func TestLateCompletion(t *testing.T) {
 // An update of parameters goes on from where it is: nothing comes twice.
 func TestUpdateKeepsWhatIsUnderWay(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(time.Second); return Result{} })
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize = new(1) })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Second); return lane.Result{} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize = new(1) })
 		h.backend.write("t", 0, 1, 2, 3, 4)
 		synctest.Wait()
-		expect(t, string(h.update(v.UUID, Settings{BatchSize: new(2)}).State), "Updating")
+		expect(t, string(h.update(v.UUID, mapping.Settings{BatchSize: new(2)}).State), "Updating")
 		time.Sleep(10 * time.Second)
 		expect(t, batches(t, h.invoker.take("f")), "1 2,3 4")
 	})
@@ -156,7 +157,7 @@ func TestBatchingWindow(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
 		start := time.Now()
-		h.create("t", "f", func(r *CreateRequest) {
+		h.create("t", "f", func(r *mapping.CreateRequest) {
 			r.BatchSize, r.MaximumBatchingWindowInSeconds = new(4), new(10)
 		})
 		h.backend.write("t", 0, 1)
@@ -182,13 +183,13 @@ func TestBatchingWindow(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		start := time.Now()
-		h.invoker.set("f", func(_ context.Context, p []byte) Result {
+		h.invoker.set("f", func(_ context.Context, p []byte) lane.Result {
 			if strings.Contains(string(p), `"eventID":"1"`) {
-				return Result{Outcome: FunctionError, Error: "boom"}
+				return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
 			}
-			return Result{}
+			return lane.Result{}
 		})
-		v := h.create("t", "f", func(r *CreateRequest) {
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			r.BatchSize, r.MaximumRetryAttempts = new(1), new(9)
 		})
 		h.backend.write("t", 0, 1, 2)
@@ -218,7 +219,7 @@ func TestBackoff(t *testing.T) {
 func TestFunctionDeletedAndMadeAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		v := h.create("t", "f", func(r *CreateRequest) { r.MaximumRetryAttempts = new(0) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.MaximumRetryAttempts = new(0) })
 		h.invoker.set("f", nil)
 		h.backend.write("t", 0, 1)
 		time.Sleep(10 * time.Minute)
@@ -236,8 +237,8 @@ func TestFunctionDeletedAndMadeAgain(t *testing.T) {
 
 func TestRetryAfterIsHonoured(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result {
-			return Result{Outcome: NotDelivered, RetryAfter: 45 * time.Second}
+		h.invoker.set("f", func(context.Context, []byte) lane.Result {
+			return lane.Result{Outcome: lane.NotDelivered, RetryAfter: 45 * time.Second}
 		})
 		h.create("t", "f", nil)
 		h.backend.write("t", 0, 1)
@@ -251,8 +252,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 // P2: a child shard waits for every record of its parent.
 func TestParentBeforeChild(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(time.Minute); return Result{} })
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize = new(1) })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Minute); return lane.Result{} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize = new(1) })
 		h.backend.write("t", 0, 1, 2)
 		h.backend.split("t", 0)
 		h.backend.write("t", 1, 3)
@@ -280,7 +281,7 @@ func TestParentBeforeChild(t *testing.T) {
 func TestIsolation(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		hang := make(chan struct{})
-		h.invoker.set("hang", func(context.Context, []byte) Result { <-hang; return Result{} })
+		h.invoker.set("hang", func(context.Context, []byte) lane.Result { <-hang; return lane.Result{} })
 		h.invoker.set("bad", fails)
 		h.invoker.set("good", ok)
 		for _, f := range []string{"hang", "bad", "good"} {
@@ -305,7 +306,7 @@ func TestIsolation(t *testing.T) {
 func TestCrash(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize, r.ParallelizationFactor = new(1), new(10) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize, r.ParallelizationFactor = new(1), new(10) })
 		h.backend.write("t", 0, 0, 1, 2)
 		if err := h.Settle(t.Context(), v.UUID); err != nil {
 			t.Fatal(err)
@@ -313,15 +314,15 @@ func TestCrash(t *testing.T) {
 		h.invoker.take("f")
 		// Lane 0 hangs; lanes 1 and 2 go on and become durable ahead of it.
 		hang := make(chan struct{})
-		h.invoker.set("f", func(ctx context.Context, p []byte) Result {
+		h.invoker.set("f", func(ctx context.Context, p []byte) lane.Result {
 			if strings.Contains(string(p), `"key":"0"`) {
 				select {
 				case <-hang:
 				case <-ctx.Done():
-					return Result{Outcome: FunctionError, Error: ctx.Err().Error()}
+					return lane.Result{Outcome: lane.FunctionError, Error: ctx.Err().Error()}
 				}
 			}
-			return Result{}
+			return lane.Result{}
 		})
 		h.backend.write("t", 0, 0, 1, 2, 1)
 		time.Sleep(time.Second)
@@ -343,11 +344,11 @@ func TestCrash(t *testing.T) {
 // A cancelled call at shutdown is not a failed attempt: nothing is given up.
 func TestShutdownGivesNothingUp(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(ctx context.Context, _ []byte) Result {
+		h.invoker.set("f", func(ctx context.Context, _ []byte) lane.Result {
 			<-ctx.Done()
-			return Result{Outcome: FunctionError, Error: "killed"}
+			return lane.Result{Outcome: lane.FunctionError, Error: "killed"}
 		})
-		h.create("t", "f", func(r *CreateRequest) { r.MaximumRetryAttempts = new(0) })
+		h.create("t", "f", func(r *mapping.CreateRequest) { r.MaximumRetryAttempts = new(0) })
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
 		h.stop()
@@ -365,8 +366,8 @@ func TestDrainLetsCallsEnd(t *testing.T) {
 		h.stop()
 		h.opts.DrainTimeout = 5 * time.Second
 		h.start()
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(3 * time.Second); return Result{} })
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize = new(1) })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(3 * time.Second); return lane.Result{} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize = new(1) })
 		h.backend.write("t", 0, 1, 2)
 		synctest.Wait()
 		h.stop()
@@ -420,10 +421,10 @@ func TestCommitsAreCoalesced(t *testing.T) {
 
 func TestSettleWaits(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(time.Minute); return Result{} })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Minute); return lane.Result{} })
 		h.invoker.set("off", ok)
 		h.create("t", "f", nil)
-		h.create("t", "off", func(r *CreateRequest) { r.Enabled = new(false) })
+		h.create("t", "off", func(r *mapping.CreateRequest) { r.Enabled = new(false) })
 		h.backend.write("t", 0, 1)
 		start := time.Now()
 		if err := h.Settle(t.Context()); err != nil {
@@ -438,7 +439,7 @@ func TestSettleWaits(t *testing.T) {
 		if err := h.Settle(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if err := h.Settle(t.Context(), "no-such"); !errors.Is(err, ErrNoMapping) {
+		if err := h.Settle(t.Context(), "no-such"); !errors.Is(err, backend.ErrNoMapping) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -462,7 +463,7 @@ func TestRecordAge(t *testing.T) {
 		h.backend.write("t", 0, 1)
 		time.Sleep(61 * time.Second)
 		h.backend.write("t", 0, 2, 3, 4, 5, 6)
-		aged := func(r *CreateRequest) { r.MaximumRecordAgeInSeconds = new(60) }
+		aged := func(r *mapping.CreateRequest) { r.MaximumRecordAgeInSeconds = new(60) }
 		v := h.create("t", "f", aged)
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "2,3,4,5,6")
@@ -528,7 +529,7 @@ func TestIdleMappingsCostNothing(t *testing.T) {
 		for i := range 1000 {
 			f := fmt.Sprint("f", i)
 			h.invoker.set(f, ok)
-			h.create("t", f, func(r *CreateRequest) { r.MaximumBatchingWindowInSeconds = new(i % 2) })
+			h.create("t", f, func(r *mapping.CreateRequest) { r.MaximumBatchingWindowInSeconds = new(i % 2) })
 		}
 		h.backend.write("t", 0, 1)
 		if err := h.Settle(t.Context()); err != nil {
@@ -544,8 +545,8 @@ func TestIdleMappingsCostNothing(t *testing.T) {
 
 func TestDeleteLeavesNothingBehind(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(time.Second); return Result{} })
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize = new(1) })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Second); return lane.Result{} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize = new(1) })
 		h.backend.write("t", 0, 1, 2, 3)
 		time.Sleep(1500 * time.Millisecond)
 		d, err := h.Delete(t.Context(), testScope, v.UUID)

@@ -1,6 +1,10 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+
 	"context"
 	"strings"
 	"sync/atomic"
@@ -9,8 +13,8 @@ import (
 	"time"
 )
 
-func withTags(tags ...string) func(*CreateRequest) {
-	return func(r *CreateRequest) {
+func withTags(tags ...string) func(*mapping.CreateRequest) {
+	return func(r *mapping.CreateRequest) {
 		r.Tags = map[string]string{}
 		for i := 0; i < len(tags); i += 2 {
 			r.Tags[tags[i]] = tags[i+1]
@@ -35,9 +39,9 @@ func TestTags(t *testing.T) {
 		} {
 			key, value, _ := strings.Cut(tag, "=")
 			value, factor := strings.CutSuffix(value, " factor")
-			r := CreateRequest{
+			r := mapping.CreateRequest{
 				EventSourceArn: new(testScope.StreamARN("t", testLabel)), StartingPosition: new("LATEST"),
-				Settings: Settings{FunctionName: new("f")}, Tags: map[string]string{key: value},
+				Settings: mapping.Settings{FunctionName: new("f")}, Tags: map[string]string{key: value},
 			}
 			if factor {
 				r.ParallelizationFactor = new(2)
@@ -69,16 +73,16 @@ func TestLongBatchingWindow(t *testing.T) {
 func TestCaps(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		var now, most atomic.Int64
-		h.invoker.set("f", func(ctx context.Context, _ []byte) Result {
+		h.invoker.set("f", func(ctx context.Context, _ []byte) lane.Result {
 			if n := now.Add(1); n > most.Load() {
 				most.Store(n)
 			}
 			defer now.Add(-1)
 			time.Sleep(time.Second)
-			return Result{}
+			return lane.Result{}
 		})
 		h.backend.split("t", 0)
-		v := h.create("t", "f", func(r *CreateRequest) {
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			withTags("millstream:max-in-flight", "3", "millstream:rate", "0.5")(r)
 			r.BatchSize, r.ParallelizationFactor = new(1), new(4)
 		})
@@ -88,12 +92,12 @@ func TestCaps(t *testing.T) {
 		if n := len(h.invoker.take("f")); n != 5 {       // at 0, 2, 4, 6 and 8 s
 			t.Errorf("%d calls in nine seconds", n)
 		}
-		h.update(v.UUID, Settings{Enabled: new(false)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(false)})
 		time.Sleep(time.Minute)
 		if n := len(h.invoker.take("f")); n != 0 {
 			t.Errorf("%d calls after it was disabled", n)
 		}
-		h.update(v.UUID, Settings{Enabled: new(true)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 		time.Sleep(time.Minute)
 		if n := len(h.invoker.take("f")); n != 3 || most.Load() != 1 {
 			t.Errorf("%d calls for the rest, %d at once", n, most.Load())
@@ -101,15 +105,15 @@ func TestCaps(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T, h *harness) {
 		var now, most atomic.Int64
-		h.invoker.set("f", func(ctx context.Context, _ []byte) Result {
+		h.invoker.set("f", func(ctx context.Context, _ []byte) lane.Result {
 			if n := now.Add(1); n > most.Load() {
 				most.Store(n)
 			}
 			defer now.Add(-1)
 			time.Sleep(time.Second)
-			return Result{}
+			return lane.Result{}
 		})
-		h.create("t", "f", func(r *CreateRequest) {
+		h.create("t", "f", func(r *mapping.CreateRequest) {
 			withTags("millstream:max-in-flight", "3")(r)
 			r.BatchSize, r.ParallelizationFactor = new(1), new(10)
 		})
@@ -130,7 +134,7 @@ func TestStartAt(t *testing.T) {
 		noon := time.Now()
 		h.backend.write("t", 0, 2, 3)
 		time.Sleep(time.Hour)
-		h.create("t", "f", func(r *CreateRequest) {
+		h.create("t", "f", func(r *mapping.CreateRequest) {
 			withTags("millstream:start", noon.Format(time.RFC3339))(r)
 			r.StartingPosition = new("LATEST")
 		})
@@ -170,7 +174,7 @@ func TestWhen(t *testing.T) {
 				t.Errorf("%s is taken", bad)
 			}
 		}
-		if err := h.SetWhen(t.Context(), "nobody", ""); err != ErrNoMapping {
+		if err := h.SetWhen(t.Context(), "nobody", ""); err != backend.ErrNoMapping {
 			t.Error(err)
 		}
 	})

@@ -1,6 +1,9 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+
 	"context"
 	"fmt"
 	"slices"
@@ -13,29 +16,29 @@ import (
 
 // Whoever watches is told of each call that failed: which attempt it was, of how many, and what becomes of the records.
 func TestFailed(t *testing.T) {
-	named := func(ids ...string) func(context.Context, []byte) Result {
+	named := func(ids ...string) func(context.Context, []byte) lane.Result {
 		var items []string
 		for _, id := range ids {
 			items = append(items, `{"itemIdentifier":"`+id+`"}`)
 		}
-		return func(context.Context, []byte) Result {
-			return Result{Payload: []byte(`{"batchItemFailures":[` + strings.Join(items, ",") + `]}`), RequestID: "r"}
+		return func(context.Context, []byte) lane.Result {
+			return lane.Result{Payload: []byte(`{"batchItemFailures":[` + strings.Join(items, ",") + `]}`), RequestID: "r"}
 		}
 	}
-	report := func(r *CreateRequest) { r.FunctionResponseTypes = []string{"ReportBatchItemFailures"} }
+	report := func(r *mapping.CreateRequest) { r.FunctionResponseTypes = []string{"ReportBatchItemFailures"} }
 	for name, c := range map[string]struct {
-		function func(context.Context, []byte) Result
-		change   func(*CreateRequest)
+		function func(context.Context, []byte) lane.Result
+		change   func(*mapping.CreateRequest)
 		want     []string
 	}{
-		"dropped": {fails, func(r *CreateRequest) { r.MaximumRetryAttempts = new(2) }, []string{
+		"dropped": {fails, func(r *mapping.CreateRequest) { r.MaximumRetryAttempts = new(2) }, []string{
 			"2 of 2 at 1: attempt 1 of 3, tried again in 500ms: boom", "2 of 2 at 1: attempt 2 of 3, tried again in 1s: boom", "2 of 2 at 1: attempt 3 of 3, dropped: boom",
 		}},
-		"parked": {fails, func(r *CreateRequest) {
+		"parked": {fails, func(r *mapping.CreateRequest) {
 			withTags("millstream:on-failure", "park")(r)
 			r.MaximumRetryAttempts = new(0)
 		}, []string{"2 of 2 at 1: attempt 1 of 1, parked: boom"}},
-		"named": {named(num(2).String()), func(r *CreateRequest) {
+		"named": {named(num(2).String()), func(r *mapping.CreateRequest) {
 			report(r)
 			r.MaximumRetryAttempts = new(1)
 		}, []string{
@@ -43,20 +46,20 @@ func TestFailed(t *testing.T) {
 			"1 of 1 at 2: attempt 1 of 2, tried again in 1s: the function reported " + num(2).String() + " as failed",
 			"1 of 1 at 2: attempt 2 of 2, dropped: the function reported " + num(2).String() + " as failed",
 		}},
-		"cut": {fails, func(r *CreateRequest) {
+		"cut": {fails, func(r *mapping.CreateRequest) {
 			r.BisectBatchOnFunctionError, r.MaximumRetryAttempts = new(true), new(0)
 		}, []string{
 			"2 of 2 at 1: attempt 1 of 0, cut in two: boom", "1 of 1 at 1: attempt 1 of 1, dropped: boom", "1 of 1 at 2: attempt 1 of 1, dropped: boom",
 		}},
-		"held": {fails, func(r *CreateRequest) {
+		"held": {fails, func(r *mapping.CreateRequest) {
 			withTags("millstream:on-failure", "block-key")(r)
 			r.BatchSize, r.MaximumRetryAttempts = new(1), new(1)
 		}, []string{
 			"1 of 1 at 1: attempt 1 of 2, held: boom", "1 of 1 at 2: attempt 1 of 2, held: boom",
 			"1 of 1 at 1: attempt 2 of 2, parked: boom", "1 of 1 at 2: attempt 2 of 2, parked: boom",
 		}},
-		"undelivered": {func(context.Context, []byte) Result {
-			return Result{Outcome: NotDelivered, Error: "busy", RetryAfter: 24 * time.Hour}
+		"undelivered": {func(context.Context, []byte) lane.Result {
+			return lane.Result{Outcome: lane.NotDelivered, Error: "busy", RetryAfter: 24 * time.Hour}
 		}, nil, []string{
 			"2 of 2 at 1: attempt 1 of 0, tried again in 15m0s, undelivered: busy",
 		}},
@@ -100,8 +103,8 @@ func TestFailed(t *testing.T) {
 func TestPartialFailuresAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		answer := []byte(`{"batchItemFailures":[{"itemIdentifier":"` + num(2).String() + `"}]}`)
-		h.invoker.set("f", func(context.Context, []byte) Result { return Result{Payload: answer} })
-		v := h.create("t", "f", func(r *CreateRequest) {
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { return lane.Result{Payload: answer} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			r.FunctionResponseTypes, r.MaximumRetryAttempts = []string{"ReportBatchItemFailures"}, new(1)
 		})
 		h.backend.write("t", 0, 1, 2, 3)
@@ -167,7 +170,7 @@ func TestAgeOfTheOldest(t *testing.T) {
 func TestWindowOfZeroByATag(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		h.create("t", "f", func(r *CreateRequest) {
+		h.create("t", "f", func(r *mapping.CreateRequest) {
 			withTags("millstream:batching-window", "0", "millstream:tumbling-window", "0")(r)
 			r.MaximumBatchingWindowInSeconds, r.TumblingWindowInSeconds = new(60), new(60)
 		})

@@ -3,18 +3,16 @@ package trigger
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
@@ -28,21 +26,21 @@ type fakeBackend struct {
 	mu       sync.Mutex
 	epoch    int // raised by crash
 	streams  map[string]*fakeStream
-	mappings map[string]StoredMapping
+	mappings map[string]backend.Stored
 	aside    map[string]asideRows // by UUID
 	commits  int
 	fail     error  // answer of everything that stores
 	readFail error  // answer of Read
 	onRead   func() // called, if set, before Read and Aside look
 	transact func(made) error
-	skipped  []Skip
+	skipped  []backend.Skip
 	existing map[string][]*testRecord // of snapshots, by UUID
 }
 
 // asideRows are what one mapping has set aside, on the disk.
-type asideRows map[AsideKey]SetAside
+type asideRows map[lane.AsideKey]lane.SetAside
 
-func (r asideRows) apply(changes []AsideChange) {
+func (r asideRows) apply(changes []lane.AsideChange) {
 	for _, c := range changes {
 		old := r[c.Key]
 		switch {
@@ -60,9 +58,9 @@ func (r asideRows) apply(changes []AsideChange) {
 	}
 }
 
-func (r asideRows) page(from AsideKey, limit, maxBytes int, heads bool) []SetAside {
-	keys := slices.SortedFunc(maps.Keys(r), AsideKey.Compare)
-	var out []SetAside
+func (r asideRows) page(from lane.AsideKey, limit, maxBytes int, heads bool) []lane.SetAside {
+	keys := slices.SortedFunc(maps.Keys(r), lane.AsideKey.Compare)
+	var out []lane.SetAside
 	size := 0
 	for _, k := range keys {
 		if k.Compare(from) < 0 {
@@ -88,7 +86,7 @@ type fakeStream struct {
 }
 
 type fakeShard struct {
-	Shard
+	backend.Shard
 	log     []*testRecord
 	trimmed uint64
 }
@@ -99,10 +97,10 @@ func (sh *fakeShard) append(r *testRecord) {
 }
 
 func newFakeBackend(tables ...string) *fakeBackend {
-	b := &fakeBackend{streams: map[string]*fakeStream{}, mappings: map[string]StoredMapping{}, aside: map[string]asideRows{}, existing: map[string][]*testRecord{}}
+	b := &fakeBackend{streams: map[string]*fakeStream{}, mappings: map[string]backend.Stored{}, aside: map[string]asideRows{}, existing: map[string][]*testRecord{}}
 	for _, t := range tables {
 		b.streams[testScope.StreamARN(t, testLabel)] = &fakeStream{
-			shards: []*fakeShard{{Shard: Shard{ID: "shard-0", Head: num(0)}}}, watchers: map[int]func(){}, orders: map[int]int{},
+			shards: []*fakeShard{{Shard: backend.Shard{ID: "shard-0", Head: num(0)}}}, watchers: map[int]func(){}, orders: map[int]int{},
 		}
 	}
 	return b
@@ -114,7 +112,7 @@ type incarnation struct {
 	epoch int
 }
 
-func (b *fakeBackend) open() Backend {
+func (b *fakeBackend) open() backend.Backend {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return incarnation{b, b.epoch}
@@ -155,7 +153,7 @@ func (b *fakeBackend) splitStream(arn string, shard int) {
 	s := b.streams[arn]
 	s.shards[shard].Closed = true
 	for range 2 {
-		s.shards = append(s.shards, &fakeShard{Shard: Shard{ID: fmt.Sprintf("shard-%d", len(s.shards)), Parent: s.shards[shard].ID, Head: num(0)}})
+		s.shards = append(s.shards, &fakeShard{Shard: backend.Shard{ID: fmt.Sprintf("shard-%d", len(s.shards)), Parent: s.shards[shard].ID, Head: num(0)}})
 	}
 	b.wakeLocked(s)
 }
@@ -186,39 +184,39 @@ func (b incarnation) alive() error {
 	return nil
 }
 
-func (b incarnation) ResolveStream(_ context.Context, text string) (Stream, error) {
+func (b incarnation) ResolveStream(_ context.Context, text string) (backend.Stream, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	scope, table, _, _ := arn.Stream(text)
 	if b.streams[text] == nil {
-		return Stream{}, ErrNoStream
+		return backend.Stream{}, backend.ErrNoStream
 	}
-	return Stream{ARN: text, Table: table, Scope: scope}, nil
+	return backend.Stream{ARN: text, Table: table, Scope: scope}, nil
 }
 
-func (b incarnation) Shards(_ context.Context, arn string) ([]Shard, error) {
+func (b incarnation) Shards(_ context.Context, arn string) ([]backend.Shard, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.streams[arn]
 	if s == nil {
-		return nil, ErrNoStream
+		return nil, backend.ErrNoStream
 	}
-	out := make([]Shard, len(s.shards))
+	out := make([]backend.Shard, len(s.shards))
 	for i, sh := range s.shards {
 		out[i] = sh.Shard
 	}
 	return out, b.alive()
 }
 
-func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (Page, error) {
+func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
 	b.delayed()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.alive(); err != nil {
-		return Page{}, err
+		return lane.Page{}, err
 	}
 	if b.readFail != nil {
-		return Page{}, b.readFail
+		return lane.Page{}, b.readFail
 	}
 	if uuid, ok := backend.SnapshotOf(shard); ok {
 		return pageOfSnapshot(b.existing[uuid], after, maxRecords), nil
@@ -228,7 +226,7 @@ func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num
 			return pageOf(sh.log, sh.trimmed, sh.Closed, after, maxRecords, maxBytes), nil
 		}
 	}
-	return Page{End: true}, nil
+	return lane.Page{End: true}, nil
 }
 
 func (b incarnation) Watch(arn string, wake func()) func() {
@@ -248,35 +246,35 @@ func (b incarnation) Watch(arn string, wake func()) func() {
 	}
 }
 
-func (b incarnation) Mappings(context.Context) ([]StoredMapping, error) {
+func (b incarnation) Mappings(context.Context) ([]backend.Stored, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var out []StoredMapping
+	var out []backend.Stored
 	for _, m := range b.mappings {
 		m.Checkpoints = maps.Clone(m.Checkpoints)
 		out = append(out, m)
 	}
-	slices.SortFunc(out, func(a, b StoredMapping) int { return mapping.ByCreation(a.Definition, b.Definition) })
+	slices.SortFunc(out, func(a, b backend.Stored) int { return mapping.ByCreation(a.Definition, b.Definition) })
 	return out, nil
 }
 
-func (b incarnation) CreateMapping(_ context.Context, m Mapping) (map[string]Checkpoint, error) {
+func (b incarnation) CreateMapping(_ context.Context, m mapping.Definition) (map[string]lane.Checkpoint, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.streams[m.StreamARN]
 	if s == nil {
-		return nil, ErrNoStream
+		return nil, backend.ErrNoStream
 	}
 	if b.fail != nil {
 		return nil, b.fail
 	}
-	rows := map[string]Checkpoint{}
+	rows := map[string]lane.Checkpoint{}
 	if m.Snapshot != nil {
 		m.Snapshot = b.freeze(m.UUID, s)
 	}
-	if m.Start == StartLatest {
+	if m.Start == mapping.StartLatest {
 		for _, sh := range s.shards {
-			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: sh.Head, Ordinal: sh.Records, Done: sh.Closed}
+			rows[sh.ID] = lane.Checkpoint{Generation: m.Generation, Low: sh.Head, Ordinal: sh.Records, Done: sh.Closed}
 		}
 	}
 	if !m.StartAt.IsZero() {
@@ -285,14 +283,14 @@ func (b incarnation) CreateMapping(_ context.Context, m Mapping) (map[string]Che
 			if n < 0 {
 				n = len(sh.log)
 			}
-			rows[sh.ID] = Checkpoint{Generation: m.Generation, Low: num(uint64(n)), Ordinal: uint64(n)}
+			rows[sh.ID] = lane.Checkpoint{Generation: m.Generation, Low: num(uint64(n)), Ordinal: uint64(n)}
 		}
 	}
-	b.mappings[m.UUID] = StoredMapping{Definition: m, Checkpoints: maps.Clone(rows)}
+	b.mappings[m.UUID] = backend.Stored{Definition: m, Checkpoints: maps.Clone(rows)}
 	return rows, b.alive()
 }
 
-func (b incarnation) UpdateMapping(_ context.Context, m Mapping) error {
+func (b incarnation) UpdateMapping(_ context.Context, m mapping.Definition) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {
@@ -300,7 +298,7 @@ func (b incarnation) UpdateMapping(_ context.Context, m Mapping) error {
 	}
 	s, ok := b.mappings[m.UUID]
 	if !ok {
-		return ErrNoMapping
+		return backend.ErrNoMapping
 	}
 	s.Definition = m
 	b.mappings[m.UUID] = s
@@ -314,14 +312,14 @@ func (b incarnation) DeleteMapping(_ context.Context, uuid string) error {
 		return b.fail
 	}
 	if b.mappings[uuid].UUID == "" {
-		return ErrNoMapping
+		return backend.ErrNoMapping
 	}
 	delete(b.mappings, uuid)
 	delete(b.aside, uuid)
 	return b.alive()
 }
 
-func (b incarnation) Locate(_ context.Context, arn, shard string, at Place) (l Located, _ error) {
+func (b incarnation) Locate(_ context.Context, arn, shard string, at backend.Place) (l backend.Located, _ error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.streams[arn]
@@ -348,7 +346,7 @@ func (b incarnation) Locate(_ context.Context, arn, shard string, at Place) (l L
 	return l, b.alive()
 }
 
-func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
+func (b incarnation) Reposition(_ context.Context, r backend.Repositioned) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.fail != nil {
@@ -359,7 +357,7 @@ func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
 	}
 	m, ok := b.mappings[r.Mapping.UUID]
 	if !ok {
-		return ErrNoMapping
+		return backend.ErrNoMapping
 	}
 	m.Definition = r.Mapping
 	for _, row := range r.Rows {
@@ -373,7 +371,7 @@ func (b incarnation) Reposition(_ context.Context, r Repositioned) error {
 	return nil
 }
 
-func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit, maxBytes int, heads bool) ([]SetAside, error) {
+func (b incarnation) Aside(_ context.Context, uuid string, from lane.AsideKey, limit, maxBytes int, heads bool) ([]lane.SetAside, error) {
 	b.delayed()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -388,12 +386,12 @@ func (b incarnation) Aside(_ context.Context, uuid string, from AsideKey, limit,
 
 // made is a transaction with its rows.
 type made struct {
-	Transaction
-	Rows []Row
+	backend.Transaction
+	Rows []backend.Row
 }
 
 // Transact makes writes that the backend's transact allows.
-func (b incarnation) Transact(ctx context.Context, t Transaction) error {
+func (b incarnation) Transact(ctx context.Context, t backend.Transaction) error {
 	b.mu.Lock()
 	f := b.transact
 	b.mu.Unlock()
@@ -414,13 +412,13 @@ func (b incarnation) Transact(ctx context.Context, t Transaction) error {
 	return nil
 }
 
-func (b incarnation) Commit(_ context.Context, rows []Row, aside []AsideRows) error {
+func (b incarnation) Commit(_ context.Context, rows []backend.Row, aside []backend.AsideRows) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.commitLocked(rows, aside)
 }
 
-func (b incarnation) commitLocked(rows []Row, aside []AsideRows) error {
+func (b incarnation) commitLocked(rows []backend.Row, aside []backend.AsideRows) error {
 	if err := b.alive(); err != nil {
 		return err
 	}
@@ -458,7 +456,7 @@ func (b *fakeBackend) set(f func()) {
 	f()
 }
 
-func (b *fakeBackend) row(uuid, shard string) Checkpoint {
+func (b *fakeBackend) row(uuid, shard string) lane.Checkpoint {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.mappings[uuid].Checkpoints[shard]
@@ -470,159 +468,4 @@ func (b *fakeBackend) takeCommits() int {
 	n := b.commits
 	b.commits = 0
 	return n
-}
-
-// delivery is one invocation as a function saw it.
-type delivery struct {
-	function string
-	at       time.Time
-	payload  string
-}
-
-// fakeInvoker runs Go funcs by function name.
-type fakeInvoker struct {
-	mu         sync.Mutex
-	functions  map[string]func(ctx context.Context, payload []byte) Result
-	deliveries []delivery
-}
-
-func newFakeInvoker() *fakeInvoker {
-	return &fakeInvoker{functions: map[string]func(context.Context, []byte) Result{}}
-}
-
-func ok(context.Context, []byte) Result { return Result{} }
-
-func fails(context.Context, []byte) Result { return Result{Outcome: FunctionError, Error: "boom"} }
-
-func (f *fakeInvoker) set(name string, fn func(context.Context, []byte) Result) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if fn == nil {
-		delete(f.functions, name)
-		return
-	}
-	f.functions[name] = fn
-}
-
-func (f *fakeInvoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
-	full := mapping.FunctionARN(scope, name)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.functions[nameIn(full)] == nil {
-		return "", ErrNoFunction
-	}
-	return full, nil
-}
-
-// nameIn is a function's name without its qualifier: the fake has one version of each.
-func nameIn(functionARN string) string {
-	f, _ := arn.ParseFunction(functionARN)
-	return f.Name
-}
-
-func (f *fakeInvoker) Invoke(ctx context.Context, functionARN string, payload []byte) Result {
-	name := nameIn(functionARN)
-	f.mu.Lock()
-	fn := f.functions[name]
-	f.deliveries = append(f.deliveries, delivery{name, time.Now(), string(payload)})
-	f.mu.Unlock()
-	if fn == nil {
-		return Result{Outcome: NotDelivered, Error: "no such function"}
-	}
-	return fn(ctx, payload)
-}
-
-// take returns and forgets the deliveries of a function.
-func (f *fakeInvoker) take(name string) []delivery {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var out, rest []delivery
-	for _, d := range f.deliveries {
-		if d.function == name {
-			out = append(out, d)
-		} else {
-			rest = append(rest, d)
-		}
-	}
-	f.deliveries = rest
-	return out
-}
-
-// harness is an engine over fakes.
-type harness struct {
-	t       testing.TB
-	backend *fakeBackend
-	invoker *fakeInvoker
-	opts    Options
-	*Engine
-	stop func()
-	made func() // called, if set, with each engine that is to begin
-}
-
-func newHarness(t testing.TB, tables ...string) *harness {
-	h := &harness{t: t, backend: newFakeBackend(tables...), invoker: newFakeInvoker()}
-	h.opts = Options{Invoker: h.invoker, Jitter: func() float64 { return 1 }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	h.start()
-	return h
-}
-
-func (h *harness) start() {
-	h.opts.Backend = h.backend.open()
-	e, err := New(h.t.Context(), h.opts)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.Engine = e
-	if h.made != nil {
-		h.made()
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx) }()
-	<-e.Ready()
-	h.stop = func() {
-		cancel()
-		<-ended
-	}
-}
-
-// crash ends the engine without letting it store anything more, and starts another.
-func (h *harness) crash() {
-	h.backend.crash()
-	h.stop()
-	h.start()
-}
-
-func (h *harness) create(table, function string, change func(*CreateRequest)) View {
-	h.t.Helper()
-	r := CreateRequest{
-		EventSourceArn: new(testScope.StreamARN(table, testLabel)), StartingPosition: new("TRIM_HORIZON"),
-		Settings: Settings{FunctionName: new(function)},
-	}
-	if change != nil {
-		change(&r)
-	}
-	v, err := h.Create(h.t.Context(), testScope, r)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return v
-}
-
-func (h *harness) update(uuid string, s Settings) View {
-	h.t.Helper()
-	v, err := h.Update(h.t.Context(), testScope, uuid, s)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return v
-}
-
-func (h *harness) status(uuid string) MappingStatus {
-	h.t.Helper()
-	s, err := h.Status(h.t.Context(), uuid)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return s
 }

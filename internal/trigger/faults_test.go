@@ -43,10 +43,10 @@ func TestTrimmedUnread(t *testing.T) {
 		if err := h.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		h.update(v.UUID, Settings{Enabled: new(false)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(false)})
 		h.backend.write("t", 0, 2, 3, 4, 5)
 		h.backend.set(func() { h.backend.streams[v.StreamARN].shards[0].trimmed = 4 })
-		h.update(v.UUID, Settings{Enabled: new(true)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 		if err := h.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestTrimmedUnread(t *testing.T) {
 func TestParentPastRetention(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", fails)
-		v := h.create("t", "f", func(r *CreateRequest) { r.MaximumRetryAttempts = new(3) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.MaximumRetryAttempts = new(3) })
 		h.backend.write("t", 0, 1)
 		h.backend.split("t", 0)
 		h.backend.write("t", 1, 2)
@@ -120,11 +120,11 @@ func TestControlFails(t *testing.T) {
 		time.Sleep(time.Second)
 		h.backend.set(func() { h.backend.fail = errDisk })
 		arn := testScope.StreamARN("t", testLabel)
-		g := CreateRequest{EventSourceArn: &arn, StartingPosition: new("LATEST"), Settings: Settings{FunctionName: new("g")}}
+		g := mapping.CreateRequest{EventSourceArn: &arn, StartingPosition: new("LATEST"), Settings: mapping.Settings{FunctionName: new("g")}}
 		if _, err := h.Create(t.Context(), testScope, g); !errors.Is(err, errDisk) {
 			t.Error(err)
 		}
-		if _, err := h.Update(t.Context(), testScope, v.UUID, Settings{FunctionName: new("g"), Enabled: new(false)}); !errors.Is(err, errDisk) {
+		if _, err := h.Update(t.Context(), testScope, v.UUID, mapping.Settings{FunctionName: new("g"), Enabled: new(false)}); !errors.Is(err, errDisk) {
 			t.Error(err)
 		}
 		if _, err := h.Delete(t.Context(), testScope, v.UUID); !errors.Is(err, errDisk) {
@@ -156,7 +156,7 @@ func TestAcceptClock(t *testing.T) {
 		}
 		h.start()
 		h.invoker.set("f", ok)
-		h.create("t", "f", func(r *CreateRequest) { r.MaximumRecordAgeInSeconds = new(600) })
+		h.create("t", "f", func(r *mapping.CreateRequest) { r.MaximumRecordAgeInSeconds = new(600) })
 		synctest.Wait()
 		mu.Lock()
 		leap = time.Hour

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -12,7 +13,7 @@ func (e *Engine) find(uuid string) (*running, error) {
 	if m := e.mappings[uuid]; m != nil {
 		return m, nil
 	}
-	return nil, ErrNoMapping
+	return nil, backend.ErrNoMapping
 }
 
 // findIn returns a mapping of an account and region, or AWS's error.
@@ -34,7 +35,7 @@ func (e *Engine) lock(uuid string) (*running, error) {
 	m.op.Lock()
 	if m.gone() {
 		m.op.Unlock()
-		return nil, ErrNoMapping
+		return nil, backend.ErrNoMapping
 	}
 	return m, nil
 }

@@ -31,14 +31,14 @@ func (m *running) call(a *lane.Invoke, epoch uint64) lane.Event {
 	defer m.e.callEnded()
 	if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(epoch) }) {
 		m.leave()
-		return lane.InvocationDone{Batch: a.Batch, Result: Result{Outcome: NotDelivered, Error: "stopped before its turn", Withdrawn: true}}
+		return lane.InvocationDone{Batch: a.Batch, Result: lane.Result{Outcome: lane.NotDelivered, Error: "stopped before its turn", Withdrawn: true}}
 	}
 	res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, a.Payload(m.stream))
 	m.gate.leave()
 	m.leave()
-	if m.e.ctx.Err() != nil && res.Outcome != Succeeded {
+	if m.e.ctx.Err() != nil && res.Outcome != lane.Succeeded {
 		// The engine cancelled the call: that is no failure of the function.
-		res = Result{Outcome: NotDelivered, Error: "cancelled at shutdown", Withdrawn: true}
+		res = lane.Result{Outcome: lane.NotDelivered, Error: "cancelled at shutdown", Withdrawn: true}
 	}
 	return lane.InvocationDone{Batch: a.Batch, Result: res}
 }
@@ -51,7 +51,7 @@ func (m *running) noteResult(ev lane.Event, actions []lane.Action) {
 		switch {
 		case ev.Result.Withdrawn:
 			return
-		case ev.Result.Outcome != Succeeded:
+		case ev.Result.Outcome != lane.Succeeded:
 			result = mapping.ResultFailed // also when it counts for nothing, since the mapping was stopped
 		}
 	case lane.TransactDone:

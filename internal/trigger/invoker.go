@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // Invoker runs functions for the engine.
@@ -17,7 +18,7 @@ type Invoker interface {
 	// Invoke runs the function once with payload and returns when its answer is
 	// known or ctx is done. It may be called many times at once; the function's
 	// own concurrency limits it, answering NotDelivered when full.
-	Invoke(ctx context.Context, functionARN string, payload []byte) Result
+	Invoke(ctx context.Context, functionARN string, payload []byte) lane.Result
 }
 
 // ErrNoFunction is Resolve's answer for an unknown function.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -29,17 +30,17 @@ var (
 // new ones begin when those have returned, so that no key has two.
 //
 // A move by record concerns the shard that has it, and the shards that have come from that one.
-func (e *Engine) Rewind(ctx context.Context, uuid string, to Place) (Moved, error) {
+func (e *Engine) Rewind(ctx context.Context, uuid string, to backend.Place) (Moved, error) {
 	return e.move(ctx, uuid, to, false)
 }
 
 // Skip sets a mapping forward: its records before the place (by record: up to and with it) are passed
 // unread. The ranges are kept with the mapping, counted and logged. What is set aside stays. Otherwise as Rewind.
-func (e *Engine) Skip(ctx context.Context, uuid string, to Place) (Moved, error) {
+func (e *Engine) Skip(ctx context.Context, uuid string, to backend.Place) (Moved, error) {
 	return e.move(ctx, uuid, to, true)
 }
 
-func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) (Moved, error) {
+func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forward bool) (Moved, error) {
 	m, err := e.lock(uuid)
 	if err != nil {
 		return Moved{}, err
@@ -54,12 +55,12 @@ func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) 
 		return Moved{}, err
 	}
 
-	begins := map[string]Located{} // of the shards, for those that have not been begun
+	begins := map[string]backend.Located{} // of the shards, for those that have not been begun
 	for _, s := range shards {
 		if !forward {
 			break // who has not begun is not set back
 		}
-		if begins[s.ID], err = e.opts.Backend.Locate(ctx, m.stream, s.ID, Place{Horizon: true}); err != nil {
+		if begins[s.ID], err = e.opts.Backend.Locate(ctx, m.stream, s.ID, backend.Place{Horizon: true}); err != nil {
 			return Moved{}, err
 		}
 	}
@@ -91,8 +92,8 @@ func (e *Engine) move(ctx context.Context, uuid string, to Place, forward bool) 
 }
 
 // locate finds the place in every shard that is concerned.
-func (e *Engine) locate(ctx context.Context, arn string, shards []Shard, to Place, forward bool) (map[string]Located, error) {
-	all := map[string]Located{}
+func (e *Engine) locate(ctx context.Context, arn string, shards []backend.Shard, to backend.Place, forward bool) (map[string]backend.Located, error) {
+	all := map[string]backend.Located{}
 	var here []string
 	for _, s := range shards {
 		l, err := e.opts.Backend.Locate(ctx, arn, s.ID, to)
@@ -121,11 +122,11 @@ func (e *Engine) locate(ctx context.Context, arn string, shards []Shard, to Plac
 	if forward {
 		one.Low, one.Ordinal, one.Time = to.Record, one.Ordinal+1, 0
 	}
-	concerned := map[string]Located{shard: one}
+	concerned := map[string]backend.Located{shard: one}
 	relatives := descendants(shards, shard)
-	edge := Place{Horizon: true}
+	edge := backend.Place{Horizon: true}
 	if forward {
-		relatives, edge = ancestors(shards, shard), Place{Latest: true}
+		relatives, edge = ancestors(shards, shard), backend.Place{Latest: true}
 	}
 	for _, id := range relatives {
 		l, err := e.opts.Backend.Locate(ctx, arn, id, edge)
@@ -138,7 +139,7 @@ func (e *Engine) locate(ctx context.Context, arn string, shards []Shard, to Plac
 }
 
 // descendants lists the shards that have come from one; shards are parents first.
-func descendants(shards []Shard, of string) (ids []string) {
+func descendants(shards []backend.Shard, of string) (ids []string) {
 	from := map[string]bool{of: true}
 	for _, s := range shards {
 		if from[s.Parent] {
@@ -149,7 +150,7 @@ func descendants(shards []Shard, of string) (ids []string) {
 	return ids
 }
 
-func ancestors(shards []Shard, of string) (ids []string) {
+func ancestors(shards []backend.Shard, of string) (ids []string) {
 	for _, s := range slices.Backward(shards) {
 		if s.ID == of && s.Parent != "" {
 			ids, of = append(ids, s.Parent), s.Parent
@@ -159,10 +160,10 @@ func ancestors(shards []Shard, of string) (ids []string) {
 }
 
 // repositioned works out what a move changes. The mapping's machines are retired.
-func (m *running) repositioned(shards []Shard, begins, places map[string]Located, forward bool) (Repositioned, Moved) {
+func (m *running) repositioned(shards []backend.Shard, begins, places map[string]backend.Located, forward bool) (backend.Repositioned, Moved) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := Repositioned{Mapping: m.def}
+	r := backend.Repositioned{Mapping: m.def}
 	r.Mapping.Generation++
 	r.Mapping.Modified = m.e.opts.Now().UTC().Round(0)
 	var moved Moved
@@ -173,7 +174,7 @@ func (m *running) repositioned(shards []Shard, begins, places map[string]Located
 		if !known {
 			row.Low, row.Ordinal = begins[s.ID].Low, begins[s.ID].Ordinal
 		}
-		var next Checkpoint
+		var next lane.Checkpoint
 		switch {
 		case !concerned:
 			continue
@@ -182,7 +183,7 @@ func (m *running) repositioned(shards []Shard, begins, places map[string]Located
 				continue
 			}
 			next = row.Forward(at.Checkpoint())
-			skip := Skip{Shard: s.ID, Missed: Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
+			skip := backend.Skip{Shard: s.ID, Missed: lane.Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
 			moved.Records += skip.Count
 			r.Skipped = append(r.Skipped, skip)
 		default:
@@ -198,27 +199,27 @@ func (m *running) repositioned(shards []Shard, begins, places map[string]Located
 		}
 		next.Generation, next.Expired = r.Mapping.Generation, row.Expired
 		moved.Shards++
-		r.Rows = append(r.Rows, Row{UUID: m.uuid, Shard: s.ID, Checkpoint: next, WindowEnded: true})
+		r.Rows = append(r.Rows, backend.Row{UUID: m.uuid, Shard: s.ID, Checkpoint: next, WindowEnded: true})
 	}
 	return r, moved
 }
 
 // heldAgain lists the held records that come again with new rows, to be removed.
-func (m *running) heldAgain(ctx context.Context, rows []Row) (removed []AsideChange, err error) {
-	at := map[string]Checkpoint{}
+func (m *running) heldAgain(ctx context.Context, rows []backend.Row) (removed []lane.AsideChange, err error) {
+	at := map[string]lane.Checkpoint{}
 	for _, r := range rows {
 		at[r.Shard] = r.Checkpoint
 	}
 	const page = 1000
-	for from := (AsideKey{}); ; {
+	for from := (lane.AsideKey{}); ; {
 		held, err := m.e.opts.Backend.Aside(ctx, m.uuid, from, page, lane.MaxPayload, true)
 		if err != nil || len(held) == 0 {
 			return removed, err
 		}
 		for i := range held {
 			k := held[i].AsideKey
-			if cp, ok := at[k.Shard]; ok && held[i].Kind == Held && !cp.Covers(k.Hash, k.Seq) {
-				removed = append(removed, AsideChange{Key: k})
+			if cp, ok := at[k.Shard]; ok && held[i].Kind == lane.Held && !cp.Covers(k.Hash, k.Seq) {
+				removed = append(removed, lane.AsideChange{Key: k})
 			}
 		}
 		from = held[len(held)-1].After()

@@ -14,10 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
-func (h *harness) rewind(uuid string, to Place) Moved {
+func (h *harness) rewind(uuid string, to backend.Place) Moved {
 	h.t.Helper()
 	m, err := h.Rewind(h.t.Context(), uuid, to)
 	if err != nil {
@@ -26,7 +28,7 @@ func (h *harness) rewind(uuid string, to Place) Moved {
 	return m
 }
 
-func (h *harness) skip(uuid string, to Place) Moved {
+func (h *harness) skip(uuid string, to backend.Place) Moved {
 	h.t.Helper()
 	m, err := h.Skip(h.t.Context(), uuid, to)
 	if err != nil {
@@ -46,14 +48,14 @@ func TestRewindAndSkip(t *testing.T) {
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "1,2,3 4,5")
 		for _, c := range []struct {
-			to      Place
+			to      backend.Place
 			want    string
 			records uint64
 		}{
-			{Place{Horizon: true}, "1,2,3,4,5", 5},
-			{Place{Time: noon}, "4,5", 2},
-			{Place{Time: noon.Add(time.Hour)}, "", 0},
-			{Place{Record: num(3)}, "3,4,5", 3},
+			{backend.Place{Horizon: true}, "1,2,3,4,5", 5},
+			{backend.Place{Time: noon}, "4,5", 2},
+			{backend.Place{Time: noon.Add(time.Hour)}, "", 0},
+			{backend.Place{Record: num(3)}, "3,4,5", 3},
 		} {
 			if m := h.rewind(v.UUID, c.to); m.Records != c.records {
 				t.Errorf("%+v: %+v", c.to, m)
@@ -61,7 +63,7 @@ func TestRewindAndSkip(t *testing.T) {
 			synctest.Wait()
 			expect(t, batches(t, h.invoker.take("f")), c.want)
 		}
-		if _, err := h.Rewind(t.Context(), v.UUID, Place{Record: num(9)}); !errors.Is(err, ErrNoRecord) {
+		if _, err := h.Rewind(t.Context(), v.UUID, backend.Place{Record: num(9)}); !errors.Is(err, ErrNoRecord) {
 			t.Errorf("error %v", err)
 		}
 		// A failing batch is skipped; what comes after it is delivered.
@@ -69,7 +71,7 @@ func TestRewindAndSkip(t *testing.T) {
 		h.backend.write("t", 0, 6, 7)
 		synctest.Wait()
 		h.invoker.take("f")
-		if m := h.skip(v.UUID, Place{Record: num(6)}); m.Records != 1 || m.Shards != 1 {
+		if m := h.skip(v.UUID, backend.Place{Record: num(6)}); m.Records != 1 || m.Shards != 1 {
 			t.Errorf("%+v", m)
 		}
 		h.invoker.set("f", ok)
@@ -92,12 +94,12 @@ func TestRewindAndSkip(t *testing.T) {
 func TestRewindDuringACall(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		release := make(chan struct{})
-		h.invoker.set("f", func(context.Context, []byte) Result { <-release; return Result{} })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { <-release; return lane.Result{} })
 		v := h.create("t", "f", nil)
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
 		h.backend.write("t", 0, 2)
-		h.rewind(v.UUID, Place{Horizon: true})
+		h.rewind(v.UUID, backend.Place{Horizon: true})
 		synctest.Wait()
 		expect(t, batches(t, h.invoker.take("f")), "1")
 		close(release)
@@ -114,14 +116,14 @@ func TestRewindDuringACall(t *testing.T) {
 func TestRewindOverASplit(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", ok)
-		v := h.create("t", "f", func(r *CreateRequest) { r.BatchSize = new(1) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.BatchSize = new(1) })
 		h.backend.write("t", 0, 1, 1)
 		h.backend.split("t", 0)
 		h.backend.write("t", 1, 1)
 		h.backend.write("t", 2, 2)
 		synctest.Wait()
 		h.invoker.take("f")
-		h.rewind(v.UUID, Place{Record: num(2)})
+		h.rewind(v.UUID, backend.Place{Record: num(2)})
 		synctest.Wait()
 		if got := batches(t, h.invoker.take("f")); got != "2 1 1" { // the parent's second, and the first of each child
 			t.Errorf("got %q", got)
@@ -138,7 +140,7 @@ func TestRewindWithHeldRecords(t *testing.T) {
 		if err := h.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		h.rewind(v.UUID, Place{Record: num(3)})
+		h.rewind(v.UUID, backend.Place{Record: num(3)})
 		h.invoker.set("f", ok)
 		time.Sleep(time.Hour)
 		if st := h.status(v.UUID); st.Held != 0 || len(h.backend.aside[v.UUID]) != 0 || st.LagRecords != 0 {
@@ -150,7 +152,7 @@ func TestRewindWithHeldRecords(t *testing.T) {
 // Paused, a mapping is enabled and keeps its place; what is under way counts.
 func TestPause(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result { time.Sleep(time.Second); return Result{} })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Second); return lane.Result{} })
 		v := h.create("t", "f", nil)
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
@@ -251,12 +253,12 @@ func (o *owing) fail(format string, args ...any) {
 }
 
 // call is the function.
-func (o *owing) call(ctx context.Context, payload []byte) Result {
+func (o *owing) call(ctx context.Context, payload []byte) lane.Result {
 	var doc struct {
 		Records []struct{ Key, Order string }
 	}
 	if err := json.Unmarshal(payload, &doc); err != nil {
-		return Result{Outcome: FunctionError, Error: err.Error()}
+		return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 	}
 	o.mu.Lock()
 	era, how := o.era, o.rnd.IntN(8)
@@ -289,11 +291,11 @@ func (o *owing) call(ctx context.Context, payload []byte) Result {
 	}
 	wait := time.Duration(o.rnd.IntN(2)*o.rnd.IntN(3000)) * time.Millisecond
 	o.mu.Unlock()
-	res := Result{}
+	res := lane.Result{}
 	select {
 	case <-time.After(wait):
 	case <-ctx.Done():
-		res = Result{Outcome: FunctionError, Error: "cancelled"}
+		res = lane.Result{Outcome: lane.FunctionError, Error: "cancelled"}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -301,11 +303,11 @@ func (o *owing) call(ctx context.Context, payload []byte) Result {
 		delete(o.busy, k)
 	}
 	switch {
-	case res.Outcome != Succeeded:
+	case res.Outcome != lane.Succeeded:
 	case how == 1:
-		res = Result{Outcome: FunctionError, Error: "boom"}
+		res = lane.Result{Outcome: lane.FunctionError, Error: "boom"}
 	case how == 2:
-		res = Result{Outcome: NotDelivered, Error: "busy"}
+		res = lane.Result{Outcome: lane.NotDelivered, Error: "busy"}
 	case era == o.era:
 		for _, r := range records {
 			r.owed = false
@@ -330,7 +332,7 @@ func runMoves(t *testing.T, seed uint64) (err error) {
 func moves(t *testing.T, h *harness, rnd *rand.Rand) error {
 	o := &owing{rnd: rand.New(rand.NewPCG(rnd.Uint64(), 2)), byKey: map[int][]*owed{}, busy: map[int]bool{}}
 	h.invoker.set("f", o.call)
-	v := h.create("t", "f", func(r *CreateRequest) {
+	v := h.create("t", "f", func(r *mapping.CreateRequest) {
 		r.BatchSize = new(1 + rnd.IntN(20))
 		r.ParallelizationFactor = new(1 + rnd.IntN(4))
 		r.Tags = map[string]string{"millstream:on-failure": []string{"block-shard", "block-key"}[rnd.IntN(2)]}
@@ -366,18 +368,18 @@ func moves(t *testing.T, h *harness, rnd *rand.Rand) error {
 			open = append(slices.Delete(open, i, i+1), children[shard], children[shard]+1)
 			h.backend.split("t", shard)
 		case k < 28 && len(o.log) > 0:
-			to := Place{Horizon: true}
+			to := backend.Place{Horizon: true}
 			pick := o.log[rnd.IntN(len(o.log))]
 			covered := func(*owed) bool { return true }
 			if rnd.IntN(2) == 0 {
-				to = Place{Time: pick.at}
+				to = backend.Place{Time: pick.at}
 				covered = func(r *owed) bool { return !r.at.Before(pick.at) }
 			}
 			if err := o.move(h, v.UUID, to, false, covered); err != nil {
 				return err
 			}
 		case k < 30 && len(o.log) > 0:
-			to := Place{Time: o.log[rnd.IntN(len(o.log))].at}
+			to := backend.Place{Time: o.log[rnd.IntN(len(o.log))].at}
 			if err := o.move(h, v.UUID, to, true, func(r *owed) bool { return r.at.Before(to.Time) }); err != nil {
 				return err
 			}
@@ -390,7 +392,7 @@ func moves(t *testing.T, h *harness, rnd *rand.Rand) error {
 				return err
 			}
 		case k < 36:
-			h.update(v.UUID, Settings{Enabled: new(rnd.IntN(3) > 0), ParallelizationFactor: new(1 + rnd.IntN(4))})
+			h.update(v.UUID, mapping.Settings{Enabled: new(rnd.IntN(3) > 0), ParallelizationFactor: new(1 + rnd.IntN(4))})
 		case k < 38:
 			h.crash()
 		}
@@ -398,7 +400,7 @@ func moves(t *testing.T, h *harness, rnd *rand.Rand) error {
 	o.mu.Lock()
 	o.calm = true
 	o.mu.Unlock()
-	h.update(v.UUID, Settings{Enabled: new(true)})
+	h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 	if err := h.Resume(t.Context(), v.UUID); err != nil {
 		return err
 	}
@@ -418,7 +420,7 @@ func moves(t *testing.T, h *harness, rnd *rand.Rand) error {
 	return o.err
 }
 
-func (o *owing) move(h *harness, uuid string, to Place, forward bool, covered func(*owed) bool) error {
+func (o *owing) move(h *harness, uuid string, to backend.Place, forward bool, covered func(*owed) bool) error {
 	o.mu.Lock()
 	o.era++
 	o.moving, o.concerned = true, covered

@@ -11,8 +11,8 @@ import (
 
 // AsideFilter chooses records that are set aside; zero members do not.
 type AsideFilter struct {
-	ID   AsideKey
-	Kind AsideKind
+	ID   lane.AsideKey
+	Kind lane.AsideKind
 	// Key is an item's key as JSON, or the text of one of its attributes.
 	Key string
 	// After and Before bound when it was set aside, in ms since 1970.
@@ -20,7 +20,7 @@ type AsideFilter struct {
 }
 
 func (f *AsideFilter) match(r *lane.SetAside) bool {
-	return (f.ID == AsideKey{} || r.AsideKey == f.ID) && (f.Kind == 0 || r.Kind == f.Kind) &&
+	return (f.ID == lane.AsideKey{} || r.AsideKey == f.ID) && (f.Kind == 0 || r.Kind == f.Kind) &&
 		(f.After == 0 || r.Since >= f.After) && (f.Before == 0 || r.Since < f.Before) && (f.Key == "" || f.matchKey(r.Keys))
 }
 
@@ -44,11 +44,11 @@ func (f *AsideFilter) matchKey(keys string) bool {
 
 // ListAside lists records that a mapping has set aside, without their events, from a
 // place on: at most limit. more is false when the last one was seen; next is where the next page begins.
-func (e *Engine) ListAside(ctx context.Context, uuid string, f AsideFilter, from AsideKey, limit int) (found []SetAside, next AsideKey, more bool, err error) {
+func (e *Engine) ListAside(ctx context.Context, uuid string, f AsideFilter, from lane.AsideKey, limit int) (found []lane.SetAside, next lane.AsideKey, more bool, err error) {
 	if _, err := e.find(uuid); err != nil {
 		return nil, next, false, err
 	}
-	if from == (AsideKey{}) {
+	if from == (lane.AsideKey{}) {
 		from = f.ID
 	}
 	for {
@@ -64,7 +64,7 @@ func (e *Engine) ListAside(ctx context.Context, uuid string, f AsideFilter, from
 				found = append(found, rows[i])
 			}
 		}
-		if len(rows) < lane.AsidePage || f.ID != (AsideKey{}) {
+		if len(rows) < lane.AsidePage || f.ID != (lane.AsideKey{}) {
 			return found, next, false, nil
 		}
 		from = rows[len(rows)-1].After()
@@ -75,16 +75,16 @@ func (e *Engine) ListAside(ctx context.Context, uuid string, f AsideFilter, from
 var ErrNotAside = errors.New("trigger: no such record is set aside")
 
 // AsideRecord returns one record that is set aside, whole.
-func (e *Engine) AsideRecord(ctx context.Context, uuid string, id AsideKey) (SetAside, error) {
+func (e *Engine) AsideRecord(ctx context.Context, uuid string, id lane.AsideKey) (lane.SetAside, error) {
 	if _, err := e.find(uuid); err != nil {
-		return SetAside{}, err
+		return lane.SetAside{}, err
 	}
 	rows, err := e.opts.Backend.Aside(ctx, uuid, id, 1, lane.MaxPayload, false)
 	if err == nil && (len(rows) == 0 || rows[0].AsideKey != id) {
 		err = ErrNotAside
 	}
 	if err != nil {
-		return SetAside{}, err
+		return lane.SetAside{}, err
 	}
 	return rows[0], nil
 }
@@ -130,7 +130,7 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 		}
 		done, err := m.aside.Load().recall(ctx, r)
 		n += done.Count
-		if err != nil || !done.More || q.ID != (AsideKey{}) || n == q.Limit && q.Limit > 0 {
+		if err != nil || !done.More || q.ID != (lane.AsideKey{}) || n == q.Limit && q.Limit > 0 {
 			return n, err
 		}
 		r.From = done.Next

@@ -8,29 +8,31 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // failsOn fails on batches with a record of these keys.
-func failsOn(keys ...string) func(context.Context, []byte) Result {
-	return func(_ context.Context, payload []byte) Result {
+func failsOn(keys ...string) func(context.Context, []byte) lane.Result {
+	return func(_ context.Context, payload []byte) lane.Result {
 		var doc struct{ Records []struct{ Key string } }
 		if err := json.Unmarshal(payload, &doc); err != nil {
-			return Result{Outcome: FunctionError, Error: err.Error()}
+			return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 		}
 		for _, r := range doc.Records {
 			for _, k := range keys {
 				if r.Key == k {
-					return Result{Outcome: FunctionError, Error: "boom"}
+					return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
 				}
 			}
 		}
-		return Result{}
+		return lane.Result{}
 	}
 }
 
-func tagged(value string) func(*CreateRequest) {
-	return func(r *CreateRequest) { r.Tags = map[string]string{"millstream:on-failure": value} }
+func tagged(value string) func(*mapping.CreateRequest) {
+	return func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:on-failure": value} }
 }
 
 // A poisoned key waits on its own, also across a crash, and is done when the function is mended.
@@ -86,7 +88,7 @@ func TestOnFailureTags(t *testing.T) {
 		} {
 			function["millstream:on-failure"], table["millstream:on-failure"] = c.function, c.table
 			h.invoker.set("f", ok)
-			v := h.create("t", "f", func(r *CreateRequest) {
+			v := h.create("t", "f", func(r *mapping.CreateRequest) {
 				if c.mapping != "" {
 					tagged(c.mapping)(r)
 				}
@@ -98,9 +100,9 @@ func TestOnFailureTags(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := h.Create(t.Context(), testScope, CreateRequest{
+		_, err := h.Create(t.Context(), testScope, mapping.CreateRequest{
 			EventSourceArn: new(testScope.StreamARN("t", testLabel)), StartingPosition: new("LATEST"),
-			Settings: Settings{FunctionName: new("f")}, Tags: map[string]string{"millstream:on-failure": "never"},
+			Settings: mapping.Settings{FunctionName: new("f")}, Tags: map[string]string{"millstream:on-failure": "never"},
 		})
 		if err == nil || !strings.Contains(err.Error(), "takes block-shard, block-key or park, not: never") {
 			t.Error(err)
@@ -113,7 +115,7 @@ func TestRedrive(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		h.invoker.set("f", fails)
 		h.invoker.set("g", ok)
-		v := h.create("t", "f", func(r *CreateRequest) {
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			tagged("park")(r)
 			r.MaximumRetryAttempts = new(0)
 		})
@@ -123,11 +125,11 @@ func TestRedrive(t *testing.T) {
 		if err := h.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		list := func(f AsideFilter) []SetAside {
-			var all []SetAside
-			from, more := AsideKey{}, true
+		list := func(f AsideFilter) []lane.SetAside {
+			var all []lane.SetAside
+			from, more := lane.AsideKey{}, true
 			for more {
-				var page []SetAside
+				var page []lane.SetAside
 				var err error
 				page, from, more, err = h.ListAside(t.Context(), v.UUID, f, from, 3)
 				if err != nil {
@@ -138,11 +140,11 @@ func TestRedrive(t *testing.T) {
 			return all
 		}
 		all := list(AsideFilter{})
-		if len(all) != 20 || len(list(AsideFilter{Kind: Parked})) != 20 || len(list(AsideFilter{Kind: Held})) != 0 ||
+		if len(all) != 20 || len(list(AsideFilter{Kind: lane.Parked})) != 20 || len(list(AsideFilter{Kind: lane.Held})) != 0 ||
 			len(list(AsideFilter{After: time.Now().UnixMilli() + 1})) != 0 || len(list(AsideFilter{ID: all[7].AsideKey})) != 1 {
 			t.Errorf("listed %+v", all)
 		}
-		if k, ok := ParseAsideKey(all[7].AsideKey.String()); !ok || k != all[7].AsideKey {
+		if k, ok := lane.ParseAsideKey(all[7].AsideKey.String()); !ok || k != all[7].AsideKey {
 			t.Errorf("%s is read as %+v", all[7].AsideKey, k)
 		}
 		if r, err := h.AsideRecord(t.Context(), v.UUID, all[7].AsideKey); err != nil || !strings.Contains(string(r.Event), `"key":"7"`) {
@@ -167,7 +169,7 @@ func TestRedrive(t *testing.T) {
 		if _, err := h.AsideRecord(t.Context(), v.UUID, all[7].AsideKey); err != ErrNotAside {
 			t.Error(err)
 		}
-		if _, err := h.Redrive(t.Context(), "nobody", Redrive{}); err != ErrNoMapping {
+		if _, err := h.Redrive(t.Context(), "nobody", Redrive{}); err != backend.ErrNoMapping {
 			t.Error(err)
 		}
 	})

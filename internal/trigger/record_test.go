@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/recordtest"
 )
 
@@ -13,11 +14,11 @@ var (
 )
 
 // pageOf is what a backend's Read answers over a log whose first trimmed records are gone.
-func pageOf(log []*testRecord, trimmed uint64, closed bool, after seqnum.Num, maxRecords, maxBytes int) Page {
+func pageOf(log []*testRecord, trimmed uint64, closed bool, after seqnum.Num, maxRecords, maxBytes int) lane.Page {
 	found, missed, more := recordtest.Page(log, trimmed, after, maxRecords, maxBytes)
-	p := Page{End: closed && !more}
+	p := lane.Page{End: closed && !more}
 	if missed > 0 {
-		p.Missed = &Missed{First: num(after.Lo + 1), Last: num(trimmed), Count: missed}
+		p.Missed = &lane.Missed{First: num(after.Lo + 1), Last: num(trimmed), Count: missed}
 	}
 	for _, r := range found {
 		p.Records = append(p.Records, r)

@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/setting"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // running is one event source mapping with its machines.
@@ -34,7 +36,7 @@ type running struct {
 
 	// mu guards what follows; it is held for moments only.
 	mu      sync.Mutex
-	def     Mapping
+	def     mapping.Definition
 	values  setting.Values
 	looked  uint64 // the lookup that values are from
 	deleted bool
@@ -42,17 +44,17 @@ type running struct {
 	waiting bool                  // after a move, for calls from before it
 	shards  map[string]*shardWork // those that have begun and not ended
 	// rows are the checkpoints of shards without work: not begun, or done.
-	rows map[string]Checkpoint
+	rows map[string]lane.Checkpoint
 	// finished are shards that have ended; their last checkpoints may not be stored yet.
 	finished map[string]*shardWork
 	// past sums up the counters of shards that have ended.
-	past Counters
+	past lane.Counters
 }
 
-func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *running {
+func newMapping(e *Engine, def mapping.Definition, rows map[string]lane.Checkpoint) *running {
 	m := &running{
 		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, values: e.values(def),
-		shards: map[string]*shardWork{}, rows: map[string]Checkpoint{}, finished: map[string]*shardWork{},
+		shards: map[string]*shardWork{}, rows: map[string]lane.Checkpoint{}, finished: map[string]*shardWork{},
 	}
 	m.gate.limit(m.values.MaxInFlight, m.values.Rate)
 	m.aside.Store(newAsideWork(m))
@@ -60,7 +62,7 @@ func newMapping(e *Engine, def Mapping, rows map[string]Checkpoint) *running {
 	return m
 }
 
-func (m *running) definition() Mapping {
+func (m *running) definition() mapping.Definition {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.def
@@ -82,7 +84,7 @@ func (m *running) all() []*shardWork {
 
 // see brings the machines into line with the stream's shards, oldest first: one
 // for every shard that is not done and whose parent is, each told its head.
-func (m *running) see(shards []Shard) {
+func (m *running) see(shards []backend.Shard) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.delivers() {
@@ -90,7 +92,7 @@ func (m *running) see(shards []Shard) {
 	}
 	shards = withSnapshot(&m.def, shards)
 	listed := func(id string) bool {
-		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
+		return slices.ContainsFunc(shards, func(s backend.Shard) bool { return s.ID == id })
 	}
 	for _, s := range shards {
 		r := m.shards[s.ID]
@@ -111,7 +113,7 @@ func (m *running) see(shards []Shard) {
 		}
 	}
 	if len(m.rows) > len(shards) {
-		maps.DeleteFunc(m.rows, func(id string, row Checkpoint) bool { return row.Done && !listed(id) })
+		maps.DeleteFunc(m.rows, func(id string, row lane.Checkpoint) bool { return row.Done && !listed(id) })
 	}
 }
 

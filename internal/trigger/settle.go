@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
@@ -27,7 +28,7 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 		}
 		found++
 		shards, err := e.opts.Backend.Shards(ctx, m.stream)
-		if errors.Is(err, ErrNoStream) {
+		if errors.Is(err, backend.ErrNoStream) {
 			continue
 		}
 		if err != nil {
@@ -39,7 +40,7 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 		}
 	}
 	if found < len(slices.Compact(slices.Sorted(slices.Values(uuids)))) {
-		return ErrNoMapping
+		return backend.ErrNoMapping
 	}
 	waiting := slices.Clone(targets)
 	for {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -46,7 +47,7 @@ func (w *shardWork) act(a lane.Action) lane.Event {
 
 func (w *shardWork) read(a lane.Read) lane.Event {
 	page, err := w.e.opts.Backend.Read(w.e.ctx, w.m.stream, w.shard, a.After, a.MaxRecords, a.MaxBytes)
-	if errors.Is(err, ErrNoStream) {
+	if errors.Is(err, backend.ErrNoStream) {
 		page, err = lane.Page{End: true}, nil // it is past its retention, and so are its records
 	}
 	if err != nil && w.e.ctx.Err() == nil {
@@ -89,21 +90,21 @@ func (w *shardWork) status() lane.Status {
 // row builds the row of the checkpoint, with the changes of what was set aside behind it,
 // which are the caller's now. ok is false when there is nothing to write, or when due says that it is
 // too early: then there is a row, but it is not to be written yet.
-func (w *shardWork) row(due func(*Row) bool) (row Row, changes []lane.AsideChange, ok bool) {
+func (w *shardWork) row(due func(*backend.Row) bool) (row backend.Row, changes []lane.AsideChange, ok bool) {
 	if w.m.gone() || w.m.over(w.epoch) {
-		return Row{}, nil, false
+		return backend.Row{}, nil, false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	cp := w.lane.Checkpoint()
 	if cp.Equal(w.committed) && !w.lane.HasChanges() {
-		return Row{}, nil, false
+		return backend.Row{}, nil, false
 	}
 	if cp.Generation == w.committed.Generation && cp.Low.Less(w.committed.Low) {
 		// It cannot happen; if it did, writing it would deliver records twice.
 		w.e.log.Error("a position would go back; not stored", "mapping", w.m.uuid, "shard", w.shard,
 			"position", cp.Low.String(), "stored", w.committed.Low.String())
-		return Row{}, nil, false
+		return backend.Row{}, nil, false
 	}
 	row = w.rowOf(cp)
 	if !due(&row) {
@@ -113,8 +114,8 @@ func (w *shardWork) row(due func(*Row) bool) (row Row, changes []lane.AsideChang
 }
 
 // rowOf is called with mu held.
-func (w *shardWork) rowOf(cp lane.Checkpoint) Row {
-	return Row{UUID: w.m.uuid, Shard: w.shard, Checkpoint: cp, WindowEnded: cp.Window == nil && w.committed.Window != nil}
+func (w *shardWork) rowOf(cp lane.Checkpoint) backend.Row {
+	return backend.Row{UUID: w.m.uuid, Shard: w.shard, Checkpoint: cp, WindowEnded: cp.Window == nil && w.committed.Window != nil}
 }
 
 func (w *shardWork) putBack(c []lane.AsideChange) {
@@ -131,7 +132,7 @@ func (w *shardWork) changesStored(c []lane.AsideChange) {
 	w.post(lane.Timer{}) // it may have waited for room
 }
 
-func (w *shardWork) stage(batch uint64) (row *Row, own, removed []lane.AsideChange, ok bool) {
+func (w *shardWork) stage(batch uint64) (row *backend.Row, own, removed []lane.AsideChange, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	cp, ok := w.lane.Stage(batch)
@@ -142,7 +143,7 @@ func (w *shardWork) stage(batch uint64) (row *Row, own, removed []lane.AsideChan
 	return &r, w.lane.TakeChanges(), nil, true
 }
 
-func (w *shardWork) apply(batch uint64, row *Row) {
+func (w *shardWork) apply(batch uint64, row *backend.Row) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lane.Apply(batch)

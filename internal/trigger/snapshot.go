@@ -1,14 +1,17 @@
 package trigger
 
-import "github.com/millstreamdb/millstream/internal/backend"
+import (
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
 
 // withSnapshot puts a mapping's shard of existing items before those of its stream.
-func withSnapshot(m *Mapping, shards []Shard) []Shard {
+func withSnapshot(m *mapping.Definition, shards []backend.Shard) []backend.Shard {
 	if m.Snapshot == nil {
 		return shards
 	}
-	own := Shard{ID: backend.SnapshotShard(m.UUID), Closed: true, Head: m.Snapshot.Last, Records: m.Snapshot.Items}
-	return append([]Shard{own}, shards...)
+	own := backend.Shard{ID: backend.SnapshotShard(m.UUID), Closed: true, Head: m.Snapshot.Last, Records: m.Snapshot.Items}
+	return append([]backend.Shard{own}, shards...)
 }
 
 // afterSnapshot reports whether a shard waits for the existing items. The caller holds mu.

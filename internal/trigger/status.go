@@ -6,14 +6,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // MappingStatus is what AWS does not show of a mapping.
 type MappingStatus struct {
-	View
-	Counters Counters
+	mapping.View
+	Counters lane.Counters
 	Shards   []ShardStatus
 	// StreamGone: the stream was deleted and its records are past retention.
 	StreamGone bool
@@ -95,7 +97,7 @@ func (e *Engine) Statuses(ctx context.Context) ([]MappingStatus, error) {
 func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	st := MappingStatus{View: m.view("")}
 	shards, err := m.e.opts.Backend.Shards(ctx, st.StreamARN)
-	if errors.Is(err, ErrNoStream) {
+	if errors.Is(err, backend.ErrNoStream) {
 		st.StreamGone, err = true, nil
 	}
 	if err != nil {
@@ -131,7 +133,7 @@ func (m *running) ageAfter(ctx context.Context, ss *ShardStatus, now lane.Instan
 
 // stand fills in what the machines and their shards tell at one moment, and returns the oldest trouble of what is
 // held.
-func (m *running) stand(st *MappingStatus, shards []Shard, now lane.Instant) (held *lane.Blocked) {
+func (m *running) stand(st *MappingStatus, shards []backend.Shard, now lane.Instant) (held *lane.Blocked) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	st.Counters = m.past
@@ -144,7 +146,7 @@ func (m *running) stand(st *MappingStatus, shards []Shard, now lane.Instant) (he
 	set := aside.Status()
 	st.Held, st.Telling, st.Parked, st.AsideBytes, st.Full = set.Held, set.Telling, set.Parked, set.Bytes, set.Full
 	listed := func(id string) bool {
-		return slices.ContainsFunc(shards, func(s Shard) bool { return s.ID == id })
+		return slices.ContainsFunc(shards, func(s backend.Shard) bool { return s.ID == id })
 	}
 	for _, s := range shards {
 		ss := ShardStatus{Shard: s.ID, Parent: s.Parent}
@@ -164,7 +166,7 @@ func (m *running) stand(st *MappingStatus, shards []Shard, now lane.Instant) (he
 
 // lag counts the records from a low-water mark to the shard's head. Records of a parent are not the
 // shard's: they count where they are.
-func (ss *ShardStatus) lag(s Shard, low lane.Checkpoint) {
+func (ss *ShardStatus) lag(s backend.Shard, low lane.Checkpoint) {
 	passed := max(low.Ordinal, s.Before)
 	if ss.Done || !low.Low.Less(s.Head) || s.Records <= passed {
 		return
@@ -173,7 +175,7 @@ func (ss *ShardStatus) lag(s Shard, low lane.Checkpoint) {
 }
 
 // of fills in what a shard's machine tells.
-func (ss *ShardStatus) of(st lane.Status, now lane.Instant, s Shard) {
+func (ss *ShardStatus) of(st lane.Status, now lane.Instant, s backend.Shard) {
 	ss.Position, ss.Done, ss.Expired = st.Low, st.Done, st.Expired
 	ss.Buffered, ss.InFlight, ss.Blocked = st.Buffered, st.InFlight, blocked(st.Blocked, now)
 	ss.lag(s, lane.Checkpoint{Low: st.Low, Ordinal: st.Ordinal})

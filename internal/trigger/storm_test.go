@@ -1,6 +1,9 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,12 +28,12 @@ type witness struct {
 	calm    bool
 }
 
-func (w *witness) invoke(ctx context.Context, payload []byte) Result {
+func (w *witness) invoke(ctx context.Context, payload []byte) lane.Result {
 	var doc struct {
 		Records []struct{ Key, Order string }
 	}
 	if err := json.Unmarshal(payload, &doc); err != nil {
-		return Result{Outcome: FunctionError, Error: err.Error()}
+		return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 	}
 	w.mu.Lock()
 	seen := map[string]int{}
@@ -57,27 +60,27 @@ func (w *witness) invoke(ctx context.Context, payload []byte) Result {
 	if w.rand.IntN(50) == 0 {
 		wait = time.Minute
 	}
-	outcome := []Outcome{Succeeded, Succeeded, Succeeded, FunctionError, NotDelivered}[w.rand.IntN(5)]
+	outcome := []lane.Outcome{lane.Succeeded, lane.Succeeded, lane.Succeeded, lane.FunctionError, lane.NotDelivered}[w.rand.IntN(5)]
 	if w.calm {
-		wait, outcome = 0, Succeeded
+		wait, outcome = 0, lane.Succeeded
 	}
 	w.mu.Unlock()
 
 	select {
 	case <-time.After(wait):
 	case <-ctx.Done():
-		outcome = FunctionError
+		outcome = lane.FunctionError
 	}
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for key, order := range seen {
 		delete(w.running, key)
-		if outcome == Succeeded {
+		if outcome == lane.Succeeded {
 			w.done[key] = max(w.done[key], order)
 		}
 	}
-	return Result{Outcome: outcome, Error: "witness"}
+	return lane.Result{Outcome: outcome, Error: "witness"}
 }
 
 // The whole engine with everything at once: writers, mappings of every factor,
@@ -97,8 +100,8 @@ func storm(t *testing.T, rnd *rand.Rand) {
 	h := newHarness(t, "t")
 	witnesses := map[string]*witness{}
 	uuids := []string{}
-	settings := func() Settings {
-		return Settings{
+	settings := func() mapping.Settings {
+		return mapping.Settings{
 			BatchSize: new(1 + rnd.IntN(20)), ParallelizationFactor: new(1 + rnd.IntN(10)),
 			MaximumBatchingWindowInSeconds: new(rnd.IntN(2)),
 		}
@@ -108,7 +111,7 @@ func storm(t *testing.T, rnd *rand.Rand) {
 		w := &witness{rand: rand.New(rand.NewPCG(rnd.Uint64(), 2)), done: map[string]int{}, running: map[string]bool{}}
 		witnesses[name] = w
 		h.invoker.set(name, w.invoke)
-		v := h.create("t", name, func(r *CreateRequest) {
+		v := h.create("t", name, func(r *mapping.CreateRequest) {
 			r.Settings = settings()
 			r.FunctionName = &name
 		})
@@ -132,7 +135,7 @@ func storm(t *testing.T, rnd *rand.Rand) {
 		case k < 90:
 			h.update(uuids[rnd.IntN(len(uuids))], settings())
 		case k < 95:
-			h.update(uuids[rnd.IntN(len(uuids))], Settings{Enabled: new(rnd.IntN(3) > 0)})
+			h.update(uuids[rnd.IntN(len(uuids))], mapping.Settings{Enabled: new(rnd.IntN(3) > 0)})
 		case k < 97:
 			if class := rnd.IntN(8); next < 15 {
 				parent := open[class]
@@ -160,7 +163,7 @@ func storm(t *testing.T, rnd *rand.Rand) {
 		w.mu.Unlock()
 	}
 	for _, id := range uuids {
-		h.update(id, Settings{Enabled: new(true)})
+		h.update(id, mapping.Settings{Enabled: new(true)})
 	}
 	if err := h.Settle(t.Context()); err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string
 
 // values are a mapping's settings: those of its own tags, else of its function's, else of its table's. A value that
 // is none counts as absent: functions and tables may have had any tag.
-func (e *Engine) values(def Mapping) setting.Values {
+func (e *Engine) values(def mapping.Definition) setting.Values {
 	var function, table map[string]string
 	if e.opts.Tags != nil {
 		function, table = e.opts.Tags(def.FunctionARN, def.StreamARN)
@@ -73,7 +73,7 @@ func (e *Engine) TagsChanged(streamARN string) {
 }
 
 // redefine gives a mapping another definition, which is stored.
-func (m *running) redefine(def Mapping) {
+func (m *running) redefine(def mapping.Definition) {
 	m.mu.Lock()
 	m.def = def
 	if !def.Enabled {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -25,9 +26,9 @@ type stager interface {
 	changeOwner
 	// stage returns what is to be stored with the writes; ok is false when the batch is not this
 	// machine's any more.
-	stage(batch uint64) (row *Row, own, removed []lane.AsideChange, ok bool)
+	stage(batch uint64) (row *backend.Row, own, removed []lane.AsideChange, ok bool)
 	// apply ends the batch's records.
-	apply(batch uint64, row *Row)
+	apply(batch uint64, row *backend.Row)
 	// unstage takes back that the batch is being committed.
 	unstage(batch uint64)
 }
@@ -39,7 +40,7 @@ func (d *driver) transact(t lane.Transact) {
 	started := d.e.spawn(func() {
 		done := lane.TransactDone{Batch: t.Batch}
 		err := (&transaction{d: d, c: d.e.commit, batch: t.Batch}).commit(t)
-		if r, ok := errors.AsType[*Refused](err); ok {
+		if r, ok := errors.AsType[*backend.Refused](err); ok {
 			done.Refused = r.Why
 		} else if err != nil {
 			done.Undelivered = "the writes of its answer: " + err.Error()
@@ -62,13 +63,13 @@ type transaction struct {
 
 	locked, staged, applied bool
 
-	row    *Row
+	row    *backend.Row
 	own    []lane.AsideChange // of the machine
 	others []lane.AsideChange // of the mapping's Aside; stored with every position
 }
 
 func (t *transaction) commit(a lane.Transact) error {
-	err := t.c.e.opts.Backend.Transact(context.WithoutCancel(t.c.e.ctx), Transaction{
+	err := t.c.e.opts.Backend.Transact(context.WithoutCancel(t.c.e.ctx), backend.Transaction{
 		Scope: t.d.m.definition().Scope, Items: a.Items, Cause: a.Cause, Build: t.build, Applied: t.apply,
 	})
 	switch {
@@ -86,7 +87,7 @@ func (t *transaction) commit(a lane.Transact) error {
 }
 
 // build takes the committer's lock, which apply or takeBack releases, and returns what is stored with the writes.
-func (t *transaction) build() (rows []Row, aside []AsideRows, err error) {
+func (t *transaction) build() (rows []backend.Row, aside []backend.AsideRows, err error) {
 	t.c.writing.Lock()
 	t.locked = true
 	m := t.d.m
@@ -96,11 +97,11 @@ func (t *transaction) build() (rows []Row, aside []AsideRows, err error) {
 	}
 	t.others = t.d.aside.rows.TakeChanges()
 	if t.row != nil {
-		rows = []Row{*t.row}
+		rows = []backend.Row{*t.row}
 	}
 	for _, changes := range [][]lane.AsideChange{t.own, t.others, removed} {
 		if len(changes) > 0 {
-			aside = append(aside, AsideRows{UUID: m.uuid, Changes: changes})
+			aside = append(aside, backend.AsideRows{UUID: m.uuid, Changes: changes})
 		}
 	}
 	return rows, aside, nil

@@ -1,6 +1,10 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+
 	"context"
 	"fmt"
 	"strings"
@@ -13,7 +17,7 @@ import (
 // of others (no attempt).
 func TestExactlyOnce(t *testing.T) {
 	const writes = `{"transactItems":[{"Put":{}}]}`
-	exact := func(r *CreateRequest) {
+	exact := func(r *mapping.CreateRequest) {
 		r.Tags = map[string]string{"millstream:exactly-once": "true"}
 		r.MaximumRetryAttempts = new(2)
 	}
@@ -29,14 +33,14 @@ func TestExactlyOnce(t *testing.T) {
 		{"made", writes, nil, 1, true, 0, ""},
 		{"none", `{"transactItems":[ ]}`, nil, 1, false, 0, ""},
 		{"null", `{"transactItems":null,"batchItemFailures":[]}`, nil, 1, false, 0, ""},
-		{"refused", writes, &Refused{Why: "the condition failed"}, 3, false, 1, "the condition failed"},
-		{"conflict", writes, ErrConflict, 8, false, 0, "met others"},
+		{"refused", writes, &backend.Refused{Why: "the condition failed"}, 3, false, 1, "the condition failed"},
+		{"conflict", writes, backend.ErrConflict, 8, false, 0, "met others"},
 		{"both", `{"transactItems":[1],"batchItemFailures":[{"itemIdentifier":""}]}`, nil, 3, false, 1, "both transactItems and batchItemFailures"},
 		{"not JSON", `{`, nil, 3, false, 1, "not JSON"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, h *harness) {
-				h.invoker.set("f", func(context.Context, []byte) Result { return Result{Payload: []byte(c.answer)} })
+				h.invoker.set("f", func(context.Context, []byte) lane.Result { return lane.Result{Payload: []byte(c.answer)} })
 				var got []made
 				h.backend.set(func() {
 					h.backend.transact = func(x made) error {
@@ -51,7 +55,7 @@ func TestExactlyOnce(t *testing.T) {
 					t.Errorf("blocked %+v, want %q", b, c.contains)
 				}
 				time.Sleep(30 * time.Second)
-				if n := len(h.invoker.take("f")); n != c.calls && !(c.err == ErrConflict && n > 4) {
+				if n := len(h.invoker.take("f")); n != c.calls && !(c.err == backend.ErrConflict && n > 4) {
 					t.Errorf("%d calls, want %d", n, c.calls)
 				}
 				st := h.status(v.UUID)
@@ -77,9 +81,9 @@ func TestExactlyOnce(t *testing.T) {
 func TestExactlyOnceWithWindows(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		n := 0
-		h.invoker.set("f", func(context.Context, []byte) Result {
+		h.invoker.set("f", func(context.Context, []byte) lane.Result {
 			n++
-			return Result{Payload: fmt.Appendf(nil, `{"state":{"n":%d},"transactItems":[%d]}`, n, n)}
+			return lane.Result{Payload: fmt.Appendf(nil, `{"state":{"n":%d},"transactItems":[%d]}`, n, n)}
 		})
 		var got []made
 		h.backend.set(func() {
@@ -88,7 +92,7 @@ func TestExactlyOnceWithWindows(t *testing.T) {
 				return nil
 			}
 		})
-		v := h.create("t", "f", func(r *CreateRequest) {
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
 			r.Tags = map[string]string{"millstream:exactly-once": "true"}
 			r.TumblingWindowInSeconds = new(10)
 		})
@@ -107,7 +111,9 @@ func TestExactlyOnceWithWindows(t *testing.T) {
 // A mapping that is disabled while its writes are being made begins behind them.
 func TestDisabledWhileWritesAreMade(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
-		h.invoker.set("f", func(context.Context, []byte) Result { return Result{Payload: []byte(`{"transactItems":[1]}`)} })
+		h.invoker.set("f", func(context.Context, []byte) lane.Result {
+			return lane.Result{Payload: []byte(`{"transactItems":[1]}`)}
+		})
 		goOn := make(chan struct{})
 		h.backend.set(func() {
 			h.backend.transact = func(made) error {
@@ -115,17 +121,17 @@ func TestDisabledWhileWritesAreMade(t *testing.T) {
 				return nil
 			}
 		})
-		v := h.create("t", "f", func(r *CreateRequest) { r.Tags = map[string]string{"millstream:exactly-once": "true"} })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:exactly-once": "true"} })
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
-		h.update(v.UUID, Settings{Enabled: new(false)})
-		h.update(v.UUID, Settings{Enabled: new(true)})
-		h.update(v.UUID, Settings{Enabled: new(false)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(false)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(true)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(false)})
 		h.backend.write("t", 0, 1)
 		synctest.Wait()
 		close(goOn)
 		synctest.Wait()
-		h.update(v.UUID, Settings{Enabled: new(true)})
+		h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 		if err := h.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}

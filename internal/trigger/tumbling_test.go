@@ -1,6 +1,9 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +16,7 @@ import (
 // windowed counts the records of windows, and keeps what closed with how many.
 type windowed struct{ closed []string }
 
-func (w *windowed) call(_ context.Context, payload []byte) Result {
+func (w *windowed) call(_ context.Context, payload []byte) lane.Result {
 	var in struct {
 		Records []json.RawMessage
 		Window  struct{ Start, End string }
@@ -23,12 +26,12 @@ func (w *windowed) call(_ context.Context, payload []byte) Result {
 		ARN     string `json:"eventSourceARN"`
 	}
 	if err := json.Unmarshal(payload, &in); err != nil || in.Shard != "shard-0" || !strings.HasPrefix(in.ARN, "arn:aws:dynamodb:") {
-		return Result{Outcome: FunctionError, Error: "not the event of a window: " + string(payload)}
+		return lane.Result{Outcome: lane.FunctionError, Error: "not the event of a window: " + string(payload)}
 	}
 	if in.Final {
 		w.closed = append(w.closed, fmt.Sprintf("%s-%s:%d", in.Window.Start[11:19], in.Window.End[11:19], in.State.N))
 	}
-	return Result{Payload: fmt.Appendf(nil, `{"state":{"n":%d}}`, in.State.N+len(in.Records))}
+	return lane.Result{Payload: fmt.Appendf(nil, `{"state":{"n":%d}}`, in.State.N+len(in.Records))}
 }
 
 // A window counts right over crashes in the middle: what the stored position does not
@@ -37,7 +40,7 @@ func TestTumblingOverCrashes(t *testing.T) {
 	bubble(t, func(t *testing.T, h *harness) {
 		var w windowed
 		h.invoker.set("f", w.call)
-		v := h.create("t", "f", func(r *CreateRequest) { r.TumblingWindowInSeconds, r.BatchSize = new(600), new(7) })
+		v := h.create("t", "f", func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds, r.BatchSize = new(600), new(7) })
 		for i := range 1100 {
 			h.backend.write("t", 0, i%5)
 			time.Sleep(time.Second)
@@ -49,8 +52,8 @@ func TestTumblingOverCrashes(t *testing.T) {
 				synctest.Wait()
 				h.crash()
 			case 77:
-				h.update(v.UUID, Settings{Enabled: new(false)})
-				h.update(v.UUID, Settings{Enabled: new(true)})
+				h.update(v.UUID, mapping.Settings{Enabled: new(false)})
+				h.update(v.UUID, mapping.Settings{Enabled: new(true)})
 			}
 		}
 		time.Sleep(10 * time.Minute)
@@ -69,7 +72,7 @@ func TestWindowCommits(t *testing.T) {
 		var w windowed
 		h.invoker.set("f", w.call)
 		h.invoker.set("g", ok)
-		h.create("t", "f", func(r *CreateRequest) { r.TumblingWindowInSeconds = new(900) })
+		h.create("t", "f", func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(900) })
 		time.Sleep(time.Second)
 		h.backend.takeCommits()
 		for range 1000 {
@@ -79,7 +82,7 @@ func TestWindowCommits(t *testing.T) {
 		if n := h.backend.takeCommits(); n < 8 || n > 12 {
 			t.Errorf("%d commits in a second", n)
 		}
-		v := h.create("t", "g", func(r *CreateRequest) { r.StartingPosition = new("LATEST") })
+		v := h.create("t", "g", func(r *mapping.CreateRequest) { r.StartingPosition = new("LATEST") })
 		h.backend.write("t", 0, 1)
 		time.Sleep(10 * time.Millisecond)
 		if cp := h.backend.row(v.UUID, "shard-0"); cp.Low != num(1001) {

@@ -1,6 +1,8 @@
 package trigger
 
 import (
+	"github.com/millstreamdb/millstream/internal/backend"
+
 	"errors"
 	"slices"
 	"sync"
@@ -85,7 +87,7 @@ func (w *streamWatch) look() {
 	w.mu.Unlock()
 	shards, err := w.e.opts.Backend.Shards(w.e.ctx, w.arn)
 	if err != nil {
-		if !errors.Is(err, ErrNoStream) && w.e.ctx.Err() == nil {
+		if !errors.Is(err, backend.ErrNoStream) && w.e.ctx.Err() == nil {
 			w.e.log.Error("cannot list the shards of a stream; its mappings go on with the next change", "stream", w.arn, "error", err)
 		}
 		w.e.progress.notify()

@@ -41,7 +41,7 @@ func (w *fakeWorld) Stream(shards int) string {
 	w.made++
 	s := &fakeStream{watchers: map[int]func(){}, orders: map[int]int{}}
 	for i := range shards {
-		s.shards = append(s.shards, &fakeShard{Shard: Shard{ID: fmt.Sprintf("shard-%d", i), Head: num(0)}})
+		s.shards = append(s.shards, &fakeShard{Shard: backend.Shard{ID: fmt.Sprintf("shard-%d", i), Head: num(0)}})
 	}
 	arn := testScope.StreamARN(fmt.Sprint("t", w.made), testLabel)
 	w.b.streams[arn] = s
@@ -120,10 +120,10 @@ func (w *fakeWorld) Refused(arn string) []byte {
 }
 
 // transactOwn makes writes in the fake's own form.
-func (b incarnation) transactOwn(t Transaction) error {
+func (b incarnation) transactOwn(t backend.Transaction) error {
 	var write fakeWrite
 	if err := json.Unmarshal(t.Items, &write); err != nil || write.Refused {
-		return &Refused{Why: "the condition failed"}
+		return &backend.Refused{Why: "the condition failed"}
 	}
 	rows, aside, err := t.Build()
 	if err != nil {
@@ -194,7 +194,7 @@ func (b *fakeBackend) freeze(uuid string, s *fakeStream) *mapping.Snapshot {
 	return &mapping.Snapshot{Items: n, Last: seqnum.Num{Lo: n}, AtMS: time.Now().UnixMilli()}
 }
 
-func pageOfSnapshot(items []*testRecord, after seqnum.Num, maxRecords int) (p Page) {
+func pageOfSnapshot(items []*testRecord, after seqnum.Num, maxRecords int) (p lane.Page) {
 	for i := after.Lo; i < uint64(len(items)) && len(p.Records) < maxRecords; i++ {
 		p.Records = append(p.Records, existingRecord{items[i], i + 1})
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/schema"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // delivered is what a function sees of one record.
@@ -42,13 +42,13 @@ func parseEvents(doc []byte, payload bool) ([]delivered, error) {
 }
 
 // functions is an invoker whose functions are Go funcs, by name.
-type functions map[string]func(ctx context.Context, payload []byte) trigger.Result
+type functions map[string]func(ctx context.Context, payload []byte) lane.Result
 
 func (functions) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
 	return scope.FunctionARN(name), nil
 }
 
-func (f functions) Invoke(ctx context.Context, arn string, payload []byte) trigger.Result {
+func (f functions) Invoke(ctx context.Context, arn string, payload []byte) lane.Result {
 	return f[nameOf(arn)](ctx, payload)
 }
 
@@ -74,7 +74,7 @@ func (m *moody) chance(n int) int {
 	return m.rand.IntN(n)
 }
 
-func (m *moody) Invoke(ctx context.Context, arn string, payload []byte) trigger.Result {
+func (m *moody) Invoke(ctx context.Context, arn string, payload []byte) lane.Result {
 	events, err := parseEvents(payload, true)
 	if err != nil {
 		m.life.fail(err)
@@ -87,14 +87,14 @@ func (m *moody) Invoke(ctx context.Context, arn string, payload []byte) trigger.
 	return r
 }
 
-func (m *moody) behave(ctx context.Context) trigger.Result {
+func (m *moody) behave(ctx context.Context) lane.Result {
 	select {
 	case <-m.calm:
-		return trigger.Result{}
+		return lane.Result{}
 	default:
 	}
 	wait := time.Duration(0)
-	r := trigger.Result{Error: "by chance"}
+	r := lane.Result{Error: "by chance"}
 	switch k := m.chance(100); {
 	case k < 45:
 	case k < 60:
@@ -102,15 +102,15 @@ func (m *moody) behave(ctx context.Context) trigger.Result {
 	case k < 68:
 		wait = time.Duration(m.chance(int(time.Second)))
 	case k < 78:
-		r.Outcome = trigger.FunctionError
+		r.Outcome = lane.FunctionError
 	case k < 88:
-		r.Outcome = trigger.FunctionError
+		r.Outcome = lane.FunctionError
 		wait = time.Duration(m.chance(int(300 * time.Millisecond)))
 	case k < 97:
-		r.Outcome = trigger.NotDelivered
+		r.Outcome = lane.NotDelivered
 		r.RetryAfter = time.Duration(m.chance(int(time.Second)))
 	default: // hangs
-		r.Outcome = trigger.FunctionError
+		r.Outcome = lane.FunctionError
 		wait = 1000 * time.Hour
 	}
 	if wait == 0 {
@@ -122,7 +122,7 @@ func (m *moody) behave(ctx context.Context) trigger.Result {
 	case <-timer.C:
 	case <-m.calm:
 	case <-ctx.Done():
-		r.Outcome = trigger.FunctionError
+		r.Outcome = lane.FunctionError
 	}
 	return r
 }

@@ -10,7 +10,8 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // P6: beside a function that always fails and one that never answers, nine healthy
@@ -22,17 +23,17 @@ func TestBadFunctionsDelayNoOther(t *testing.T) {
 		written := map[string]time.Time{} // by value
 		seen := map[string]int{}          // by function
 		f := functions{
-			"fails": func(context.Context, []byte) trigger.Result {
-				return trigger.Result{Outcome: trigger.FunctionError, Error: "always"}
+			"fails": func(context.Context, []byte) lane.Result {
+				return lane.Result{Outcome: lane.FunctionError, Error: "always"}
 			},
-			"hangs": func(ctx context.Context, _ []byte) trigger.Result {
+			"hangs": func(ctx context.Context, _ []byte) lane.Result {
 				<-ctx.Done()
-				return trigger.Result{Outcome: trigger.FunctionError, Error: "never"}
+				return lane.Result{Outcome: lane.FunctionError, Error: "never"}
 			},
 		}
 		for n := range healthy {
 			name := fmt.Sprint("healthy", n)
-			f[name] = func(_ context.Context, payload []byte) trigger.Result {
+			f[name] = func(_ context.Context, payload []byte) lane.Result {
 				events, err := parseEvents(payload, true)
 				if err != nil {
 					t.Error(err)
@@ -45,7 +46,7 @@ func TestBadFunctionsDelayNoOther(t *testing.T) {
 					}
 				}
 				seen[name] += len(events)
-				return trigger.Result{}
+				return lane.Result{}
 			}
 		}
 		l, err := openLoop(crashtest.New(), store.Sync, f, nil)
@@ -58,7 +59,7 @@ func TestBadFunctionsDelayNoOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range f {
-			if _, err := l.create(arn, name, trigger.StartTrimHorizon, trigger.Settings{}, ""); err != nil {
+			if _, err := l.create(arn, name, mapping.StartTrimHorizon, mapping.Settings{}, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

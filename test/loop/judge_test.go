@@ -8,7 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // errLost is what the detector finds when a crash took back what was told (P1, P3).
@@ -21,22 +23,22 @@ var errDelivery = errors.New("a mapping was served wrongly")
 // position is where a mapping stands in all shards of its stream, and which records
 // it has set aside and not yet done with.
 type position struct {
-	shards map[string]trigger.Checkpoint
-	held   map[trigger.AsideKey]bool // false: removed
+	shards map[string]lane.Checkpoint
+	held   map[lane.AsideKey]bool // false: removed
 }
 
 func newPosition() position {
-	return position{map[string]trigger.Checkpoint{}, map[trigger.AsideKey]bool{}}
+	return position{map[string]lane.Checkpoint{}, map[lane.AsideKey]bool{}}
 }
 
 func (p position) clone() position { return position{maps.Clone(p.shards), maps.Clone(p.held)} }
 
-func (p position) set(row trigger.Row) {
+func (p position) set(row backend.Row) {
 	row.Ahead = slices.Clone(row.Ahead)
 	p.shards[row.Shard] = row.Checkpoint
 }
 
-func (p position) setAside(changes []trigger.AsideChange) {
+func (p position) setAside(changes []lane.AsideChange) {
 	for _, c := range changes {
 		p.held[c.Key] = c.Put != nil
 	}
@@ -44,7 +46,7 @@ func (p position) setAside(changes []trigger.AsideChange) {
 
 // covers reports that the position is past a record.
 func (p position) covers(r *logged) bool {
-	if p.held[trigger.AsideKey{Hash: r.rec.KeyHash(), Shard: r.shard, Seq: r.rec.Seq()}] {
+	if p.held[lane.AsideKey{Hash: r.rec.KeyHash(), Shard: r.shard, Seq: r.rec.Seq()}] {
 		return false
 	}
 	c, ok := p.shards[r.shard]
@@ -55,7 +57,7 @@ func (p position) covers(r *logged) bool {
 	if c.Done || !c.Low.Less(seq) {
 		return true
 	}
-	lane := uint8(r.rec.KeyHash() % trigger.VirtualLanes)
+	lane := uint8(r.rec.KeyHash() % lane.VirtualLanes)
 	for _, a := range c.Ahead {
 		if a.Lane == lane && !a.Seq.Less(seq) {
 			return true
@@ -276,12 +278,12 @@ func (j *judgement) replay(s subscriber, l *life, base position, byKey map[strin
 				delete(busy, rec.key)
 				p := of(rec)
 				switch m.call.outcome {
-				case trigger.Succeeded:
+				case lane.Succeeded:
 					p.succeeded = true
 					if p.sound.IsZero() && !l.abandoned(m.call) {
 						p.sound = m.call.to
 					}
-				case trigger.FunctionError:
+				case lane.FunctionError:
 					p.errors++
 					p.dropped = p.dropped || s.retries >= 0 && p.errors > s.retries
 				}
@@ -370,7 +372,7 @@ func (j *judgement) startsRight(s subscriber, written, removed map[string][]*log
 		if c == nil || c.rows == nil {
 			return nil // an answer lost in the crash; nothing was promised
 		}
-		if s.start == trigger.StartTrimHorizon {
+		if s.start == mapping.StartTrimHorizon {
 			for _, rec := range j.all {
 				if rec.table == s.table && p.covers(rec) {
 					return fmt.Errorf("P4: %w: TRIM_HORIZON begins behind record %s", errDelivery, rec.rec.Seq())

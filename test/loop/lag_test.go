@@ -8,13 +8,14 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // Records of a blocked shard count once for its mapping's lag, also when children wait for the shard.
 func TestLagOverSplits(t *testing.T) {
-	fails := func(context.Context, []byte) trigger.Result {
-		return trigger.Result{Outcome: trigger.FunctionError, Error: "boom"}
+	fails := func(context.Context, []byte) lane.Result {
+		return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
 	}
 	lag := func(splits, later int, want uint64) {
 		synctest.Test(t, func(t *testing.T) {
@@ -32,7 +33,7 @@ func TestLagOverSplits(t *testing.T) {
 			}
 			arn, err := l.createTable("orders", 1)
 			check(err)
-			v, err := l.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{}, "")
+			v, err := l.create(arn, "f", mapping.StartTrimHorizon, mapping.Settings{}, "")
 			check(err)
 			for n := range 5 {
 				check(l.put("orders", fmt.Sprint(n), "x"))

@@ -15,7 +15,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // ledger is a function that counts the records of each key in a table, by nothing but the
@@ -33,19 +34,19 @@ func (f *ledger) chance(n int) int {
 	return f.rand.IntN(n)
 }
 
-func (f *ledger) invoke(ctx context.Context, payload []byte) trigger.Result {
+func (f *ledger) invoke(ctx context.Context, payload []byte) lane.Result {
 	events, err := parseEvents(payload, true)
 	if err != nil {
-		return trigger.Result{Outcome: trigger.FunctionError, Error: err.Error()}
+		return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 	}
 	if !f.calm.Load() {
 		switch f.chance(12) {
 		case 0:
-			return trigger.Result{Outcome: trigger.FunctionError, Error: "by chance"}
+			return lane.Result{Outcome: lane.FunctionError, Error: "by chance"}
 		case 1:
-			return trigger.Result{Outcome: trigger.NotDelivered, Error: "by chance"}
+			return lane.Result{Outcome: lane.NotDelivered, Error: "by chance"}
 		case 2: // the writes of one answer cannot be made
-			return trigger.Result{Payload: []byte(`{"transactItems":[{"Put":{"TableName":"ledger","Item":{"pk":{"S":"never"}},
+			return lane.Result{Payload: []byte(`{"transactItems":[{"Put":{"TableName":"ledger","Item":{"pk":{"S":"never"}},
 				"ConditionExpression":"attribute_exists(pk)"}}]}`)}
 		case 3:
 			timer := time.NewTimer(time.Duration(f.chance(int(50 * time.Millisecond))))
@@ -53,7 +54,7 @@ func (f *ledger) invoke(ctx context.Context, payload []byte) trigger.Result {
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
-				return trigger.Result{Outcome: trigger.FunctionError, Error: "killed"}
+				return lane.Result{Outcome: lane.FunctionError, Error: "killed"}
 			}
 		}
 	}
@@ -70,7 +71,7 @@ func (f *ledger) invoke(ctx context.Context, payload []byte) trigger.Result {
 		writes = append(writes, fmt.Sprintf(`{"Update":{"TableName":"ledger","Key":{"pk":{"S":%q}},"UpdateExpression":"ADD n :n",
 			"ExpressionAttributeValues":{":n":{"N":"%d"}}}}`, k, counts[k]))
 	}
-	return trigger.Result{Payload: []byte(`{"transactItems":[` + strings.Join(writes, ",") + `]}`)}
+	return lane.Result{Payload: []byte(`{"transactItems":[` + strings.Join(writes, ",") + `]}`)}
 }
 
 // ledgerRound is a chain of lives of one database; in the last one everything settles.
@@ -78,8 +79,8 @@ func ledgerRound(seed uint64) (crashes, records, held int, err error) {
 	rng := rand.New(rand.NewPCG(seed, 23))
 	disk := crashtest.New()
 	arn, uuid := "", ""
-	settings := func() trigger.Settings {
-		return trigger.Settings{
+	settings := func() mapping.Settings {
+		return mapping.Settings{
 			BatchSize: new([]int{1, 3, 20, 1000}[rng.IntN(4)]), ParallelizationFactor: new([]int{1, 3, 10}[rng.IntN(3)]),
 		}
 	}
@@ -108,8 +109,8 @@ func ledgerRound(seed uint64) (crashes, records, held int, err error) {
 				tags := map[string]string{"millstream:exactly-once": "true", "millstream:on-failure": []string{"block-shard", "block-key"}[rng.IntN(2)]}
 				set := settings()
 				set.FunctionName = new("ledger")
-				var v trigger.View
-				v, err = l.engine.Create(context.Background(), scope, trigger.CreateRequest{
+				var v mapping.View
+				v, err = l.engine.Create(context.Background(), scope, mapping.CreateRequest{
 					Settings: set, EventSourceArn: &arn, StartingPosition: new("TRIM_HORIZON"), Tags: tags,
 				})
 				uuid = v.UUID
@@ -158,7 +159,7 @@ func ledgerRound(seed uint64) (crashes, records, held int, err error) {
 			continue
 		}
 		f.calm.Store(true)
-		if _, err := l.engine.Update(context.Background(), scope, uuid, trigger.Settings{Enabled: new(true)}); err != nil {
+		if _, err := l.engine.Update(context.Background(), scope, uuid, mapping.Settings{Enabled: new(true)}); err != nil {
 			return crashes, records, held, err
 		}
 		for {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/backend/local"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -15,6 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 var scope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
@@ -38,7 +40,7 @@ type loop struct {
 
 // openLoop opens a disk. wrap, if not nil, stands between the engine and its
 // backend. The engine delivers after run.
-func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker, wrap func(*local.Backend) trigger.Backend) (*loop, error) {
+func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker, wrap func(*local.Backend) backend.Backend) (*loop, error) {
 	l := &loop{disk: disk}
 	var err error
 	// A small cache: opening one costs more than all else here.
@@ -55,7 +57,7 @@ func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker,
 	if l.backend, err = local.Open(l.store, l.streams, l.db, quiet); err != nil {
 		return nil, errors.Join(err, l.store.Close())
 	}
-	var backend trigger.Backend = l.backend
+	var backend backend.Backend = l.backend
 	if wrap != nil {
 		backend = wrap(l.backend)
 	}
@@ -110,9 +112,9 @@ func (l *loop) put(table, key, value string) error {
 }
 
 // create makes a mapping. onFailure is the tag millstream:on-failure; empty for none.
-func (l *loop) create(arn, function string, start trigger.StartingPosition, s trigger.Settings, onFailure string) (trigger.View, error) {
+func (l *loop) create(arn, function string, start mapping.StartingPosition, s mapping.Settings, onFailure string) (mapping.View, error) {
 	s.FunctionName = &function
-	r := trigger.CreateRequest{Settings: s, EventSourceArn: &arn, StartingPosition: new(string(start))}
+	r := mapping.CreateRequest{Settings: s, EventSourceArn: &arn, StartingPosition: new(string(start))}
 	if onFailure != "" {
 		r.Tags = map[string]string{"millstream:on-failure": onFailure}
 	}

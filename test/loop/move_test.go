@@ -11,9 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // moveRound is a chain of lives of one database whose mapping is rewound, paused and changed, with writers, splits and a function
@@ -45,8 +46,8 @@ func moveRound(seed uint64) (crashes, moves int, err error) {
 			if err != nil {
 				return crashes, moves, err
 			}
-			v, err := l.engine.Create(context.Background(), scope, trigger.CreateRequest{
-				Settings: trigger.Settings{
+			v, err := l.engine.Create(context.Background(), scope, mapping.CreateRequest{
+				Settings: mapping.Settings{
 					FunctionName: new("reader"), BatchSize: new(1 + rng.IntN(20)), ParallelizationFactor: new(1 + rng.IntN(4)),
 				},
 				EventSourceArn: &arn, StartingPosition: new("TRIM_HORIZON"),
@@ -91,15 +92,15 @@ func moveRound(seed uint64) (crashes, moves int, err error) {
 			ctx := context.Background()
 			switch rng.IntN(6) {
 			case 0:
-				_, err = l.engine.Rewind(ctx, uuid, trigger.Place{Horizon: true})
+				_, err = l.engine.Rewind(ctx, uuid, backend.Place{Horizon: true})
 				moves++
 			case 1:
-				_, err = l.engine.Rewind(ctx, uuid, trigger.Place{Time: time.Now().Add(-time.Duration(rng.IntN(int(30 * time.Millisecond))))})
+				_, err = l.engine.Rewind(ctx, uuid, backend.Place{Time: time.Now().Add(-time.Duration(rng.IntN(int(30 * time.Millisecond))))})
 				moves++
 			case 2:
 				err = errors.Join(l.engine.Pause(ctx, uuid), l.engine.Resume(ctx, uuid))
 			case 3:
-				_, err = l.engine.Update(ctx, scope, uuid, trigger.Settings{Enabled: new(rng.IntN(3) > 0), ParallelizationFactor: new(1 + rng.IntN(4))})
+				_, err = l.engine.Update(ctx, scope, uuid, mapping.Settings{Enabled: new(rng.IntN(3) > 0), ParallelizationFactor: new(1 + rng.IntN(4))})
 			case 4:
 				if _, err = l.db.SplitShards(ctx, scope, "orders", "", 4); err != nil && strings.Contains(err.Error(), "has") {
 					err = nil
@@ -121,7 +122,7 @@ func moveRound(seed uint64) (crashes, moves int, err error) {
 			continue
 		}
 		f.calm.Store(true)
-		if _, err := l.engine.Update(context.Background(), scope, uuid, trigger.Settings{Enabled: new(true)}); err != nil {
+		if _, err := l.engine.Update(context.Background(), scope, uuid, mapping.Settings{Enabled: new(true)}); err != nil {
 			return crashes, moves, err
 		}
 		if err := l.engine.Resume(context.Background(), uuid); err != nil { // a crash may have come before it
@@ -132,7 +133,7 @@ func moveRound(seed uint64) (crashes, moves int, err error) {
 				f.mu.Lock()
 				f.seen, f.keys = map[string]bool{}, map[string][]first{}
 				f.mu.Unlock()
-				if _, err := l.engine.Rewind(context.Background(), uuid, trigger.Place{Horizon: true}); err != nil {
+				if _, err := l.engine.Rewind(context.Background(), uuid, backend.Place{Horizon: true}); err != nil {
 					return crashes, moves, err
 				}
 			}

@@ -14,7 +14,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // held is a loop whose log syncs can be held back. It has a table "orders" with
@@ -32,7 +33,7 @@ type held struct {
 func withHeld(t *testing.T, test func(h *held)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &held{t: t, answers: map[string]any{}}
-		f := functions{"f": func(_ context.Context, payload []byte) trigger.Result {
+		f := functions{"f": func(_ context.Context, payload []byte) lane.Result {
 			events, err := parseEvents(payload, true)
 			if err != nil {
 				t.Error(err)
@@ -42,7 +43,7 @@ func withHeld(t *testing.T, test func(h *held)) {
 			for _, e := range events {
 				h.invoked = append(h.invoked, e.Body.Keys.Pk.S+"="+e.Body.New.W.S)
 			}
-			return trigger.Result{}
+			return lane.Result{}
 		}}
 		var err error
 		if h.loop, err = openLoop(crashtest.New(), store.Sync, f, nil); err != nil {
@@ -51,7 +52,7 @@ func withHeld(t *testing.T, test func(h *held)) {
 		h.run()
 		arn, err := h.createTable("orders", 1)
 		if err == nil {
-			_, err = h.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{}, "")
+			_, err = h.create(arn, "f", mapping.StartTrimHorizon, mapping.Settings{}, "")
 		}
 		if err == nil {
 			err = h.put("orders", "old", "1")
@@ -208,9 +209,9 @@ func isConditionFailure(err error) bool {
 // did not make durable. (Not in a bubble: a poisoned store cannot be closed.)
 func TestFailedSyncReachesNobody(t *testing.T) {
 	var calls atomic.Int64
-	f := functions{"f": func(context.Context, []byte) trigger.Result {
+	f := functions{"f": func(context.Context, []byte) lane.Result {
 		calls.Add(1)
-		return trigger.Result{}
+		return lane.Result{}
 	}}
 	l, err := openLoop(crashtest.New(), store.Sync, f, nil)
 	if err != nil {
@@ -219,7 +220,7 @@ func TestFailedSyncReachesNobody(t *testing.T) {
 	l.run()
 	arn, err := l.createTable("orders", 1)
 	if err == nil {
-		_, err = l.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{}, "")
+		_, err = l.create(arn, "f", mapping.StartTrimHorizon, mapping.Settings{}, "")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package loop
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -11,34 +10,34 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/backend/local"
-	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // subscriber is a mapping of a round, known by the name of its function.
 type subscriber struct {
 	function string
 	table    string
-	start    trigger.StartingPosition
+	start    mapping.StartingPosition
 	retries  int // -1: endless
 	// onFailure is the tag millstream:on-failure; empty for none.
 	onFailure string
 }
 
 var subscribers = []subscriber{
-	{"f0", "orders", trigger.StartTrimHorizon, -1, ""},
-	{"f1", "orders", trigger.StartLatest, -1, ""},
-	{"f2", "orders", trigger.StartTrimHorizon, 1, ""},
-	{"f3", "orders", trigger.StartLatest, 0, ""},
-	{"f4", "orders", trigger.StartTrimHorizon, -1, ""},
-	{"f5", "events", trigger.StartTrimHorizon, -1, ""},
-	{"f6", "events", trigger.StartLatest, 2, ""},
-	{"f7", "orders", trigger.StartTrimHorizon, -1, "block-key"},
-	{"f8", "events", trigger.StartLatest, -1, "block-key"},
+	{"f0", "orders", mapping.StartTrimHorizon, -1, ""},
+	{"f1", "orders", mapping.StartLatest, -1, ""},
+	{"f2", "orders", mapping.StartTrimHorizon, 1, ""},
+	{"f3", "orders", mapping.StartLatest, 0, ""},
+	{"f4", "orders", mapping.StartTrimHorizon, -1, ""},
+	{"f5", "events", mapping.StartTrimHorizon, -1, ""},
+	{"f6", "events", mapping.StartLatest, 2, ""},
+	{"f7", "orders", mapping.StartTrimHorizon, -1, "block-key"},
+	{"f8", "events", mapping.StartLatest, -1, "block-key"},
 }
 
 // plan is what a seed does not decide.
@@ -150,7 +149,7 @@ type call struct {
 	events     []delivered
 	begin, end int // orders; end is 0 while it runs
 	from, to   time.Time
-	outcome    trigger.Outcome
+	outcome    lane.Outcome
 }
 
 // ack is an acknowledged write.
@@ -165,7 +164,7 @@ type ack struct {
 // created is an acknowledged creation of a mapping.
 type created struct {
 	begin, end int // orders; end is 0 until it was answered
-	rows       map[string]trigger.Checkpoint
+	rows       map[string]lane.Checkpoint
 }
 
 // change is one control operation that abandons what is under way.
@@ -199,7 +198,7 @@ func (l *life) begin(function string, events []delivered) *call {
 	return c
 }
 
-func (l *life) end(c *call, outcome trigger.Outcome) {
+func (l *life) end(c *call, outcome lane.Outcome) {
 	l.note(func(order int) { c.end, c.to, c.outcome = order, time.Now(), outcome })
 }
 
@@ -246,13 +245,13 @@ func (l *life) fault(naps *rand.Rand) crashtest.Fault {
 	}
 }
 
-// backend notes what the engine is told by the backend.
-type backend struct {
+// noting notes what the engine is told by the backend.
+type noting struct {
 	*local.Backend
 	l *life
 }
 
-func (b backend) CreateMapping(ctx context.Context, m trigger.Mapping) (map[string]trigger.Checkpoint, error) {
+func (b noting) CreateMapping(ctx context.Context, m mapping.Definition) (map[string]lane.Checkpoint, error) {
 	rows, err := b.Backend.CreateMapping(ctx, m)
 	if err == nil {
 		b.l.note(func(int) {
@@ -264,7 +263,7 @@ func (b backend) CreateMapping(ctx context.Context, m trigger.Mapping) (map[stri
 	return rows, err
 }
 
-func (b backend) Commit(ctx context.Context, rows []trigger.Row, aside []trigger.AsideRows) error {
+func (b noting) Commit(ctx context.Context, rows []backend.Row, aside []backend.AsideRows) error {
 	err := b.Backend.Commit(ctx, rows, aside)
 	if err == nil {
 		b.l.note(func(int) {
@@ -292,7 +291,7 @@ func (r *round) live(disk *crashtest.Disk) (*life, error) {
 		l.slow = 2 * time.Millisecond // two syncs are shorter than the commit interval
 	}
 	var err error
-	l.loop, err = openLoop(disk, r.durability, l.moody, func(b *local.Backend) trigger.Backend { return backend{b, l} })
+	l.loop, err = openLoop(disk, r.durability, l.moody, func(b *local.Backend) backend.Backend { return noting{b, l} })
 	if err != nil {
 		return nil, fmt.Errorf("the copy does not open: %w", err)
 	}
@@ -303,8 +302,8 @@ func (r *round) live(disk *crashtest.Disk) (*life, error) {
 	}
 	for _, m := range stored {
 		f := nameOf(m.FunctionARN)
-		p := position{shards: m.Checkpoints, held: map[trigger.AsideKey]bool{}}
-		aside, err := l.backend.Aside(context.Background(), m.UUID, trigger.AsideKey{}, 1<<20, 1<<30, true)
+		p := position{shards: m.Checkpoints, held: map[lane.AsideKey]bool{}}
+		aside, err := l.backend.Aside(context.Background(), m.UUID, lane.AsideKey{}, 1<<20, 1<<30, true)
 		if err != nil {
 			return l, err
 		}
@@ -344,210 +343,6 @@ func (r *round) live(disk *crashtest.Disk) (*life, error) {
 	return l, nil
 }
 
-// writer writes until it has done n operations or the life ends.
-func (l *life) writer(rng *rand.Rand, n int) {
-	for range n {
-		select {
-		case <-l.stop:
-			return
-		default:
-		}
-		if err := l.write(rng); err != nil {
-			l.fail(err)
-		}
-		l.point()
-		switch k := rng.IntN(20); {
-		case k < 8:
-		case k < 19:
-			time.Sleep(time.Duration(rng.IntN(int(4 * time.Millisecond))))
-		default:
-			time.Sleep(time.Duration(rng.IntN(int(600 * time.Millisecond))))
-		}
-	}
-}
-
-// write makes one operation, and notes what it was told.
-func (l *life) write(rng *rand.Rand) error {
-	key := fmt.Sprintf("k%d", rng.IntN(8))
-	value := fmt.Sprint(l.r.values.Add(1))
-	a := ack{table: "orders", value: value}
-	if rng.IntN(4) == 0 {
-		a.table = "events"
-	}
-	l.note(func(order int) { a.begin = order })
-	var err error
-	switch rng.IntN(8) {
-	case 0, 1, 2:
-		err = l.put(a.table, key, value)
-	case 3: // the same write twice: the second changes nothing
-		if err = l.put(a.table, key, value); err == nil {
-			err = l.put(a.table, key, value)
-		}
-	case 4:
-		_, err = do(request.DecodePutItem, l.db.PutItem, `{"TableName":%q,"Item":{"pk":{"S":%q},"w":{"S":%q}},
-			"ConditionExpression":"attribute_not_exists(pk)"}`, a.table, key, value)
-	case 5:
-		_, err = do(request.DecodeUpdateItem, l.db.UpdateItem, `{"TableName":%q,"Key":{"pk":{"S":%q}},"UpdateExpression":"SET w = :w",
-			"ExpressionAttributeValues":{":w":{"S":%q}}}`, a.table, key, value)
-	case 6:
-		res, e := do(request.DecodeDeleteItem, l.db.DeleteItem, `{"TableName":%q,"Key":{"pk":{"S":%q}},"ReturnValues":"ALL_OLD"}`, a.table, key)
-		if err = e; e == nil {
-			if res.Attributes == nil {
-				return nil
-			}
-			a.removed, a.value = true, res.Attributes.Get("w").Text()
-		}
-	case 7: // two items in one batch
-		_, err = do(request.DecodeBatchWriteItem, l.db.BatchWriteItem, `{"RequestItems":{%q:[
-			{"PutRequest":{"Item":{"pk":{"S":%q},"w":{"S":%q}}}},
-			{"PutRequest":{"Item":{"pk":{"S":"%sx"},"w":{"S":"%sx"}}}}]}}`, a.table, key, value, key, value)
-	}
-	if e, ok := errors.AsType[*awserr.Error](err); ok && e.Code == "ConditionalCheckFailedException" {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	a.logged = a.table == "orders" || !l.r.ended.Load()
-	l.note(func(order int) {
-		a.end = order
-		l.acks = append(l.acks, a)
-	})
-	return nil
-}
-
-// settings are parameters of chance for a mapping.
-func settings(rng *rand.Rand, s subscriber) trigger.Settings {
-	out := trigger.Settings{
-		BatchSize:                 new([]int{1, 2, 7, 100}[rng.IntN(4)]),
-		ParallelizationFactor:     new([]int{1, 1, 3, 10}[rng.IntN(4)]),
-		MaximumRetryAttempts:      new(s.retries),
-		MaximumRecordAgeInSeconds: new(-1),
-	}
-	if rng.IntN(8) == 0 {
-		out.MaximumBatchingWindowInSeconds = new(1)
-	} else {
-		out.MaximumBatchingWindowInSeconds = new(0)
-	}
-	return out
-}
-
-// create makes a mapping that is not there yet.
-func (l *life) createMapping(rng *rand.Rand, s subscriber) {
-	c := &created{}
-	l.note(func(order int) {
-		c.begin = order
-		l.creates[s.function] = c
-	})
-	v, err := l.loop.create(l.r.arns[s.table], s.function, s.start, settings(rng, s), s.onFailure)
-	if err != nil {
-		l.fail(err)
-		return
-	}
-	l.note(func(order int) {
-		c.end = order
-		l.gens[s.function] = v.Generation
-	})
-}
-
-func (l *life) has(function string) (uuid string, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for uuid, f := range l.uuids {
-		if f == function {
-			return uuid, true
-		}
-	}
-	return "", false
-}
-
-// control makes control operations of chance until the life ends.
-func (l *life) control(rng *rand.Rand) {
-	for {
-		select {
-		case <-l.stop:
-			return
-		case <-time.After(time.Duration(rng.IntN(int(40 * time.Millisecond)))):
-		}
-		s := subscribers[rng.IntN(len(subscribers))]
-		uuid, ok := l.has(s.function)
-		if !ok {
-			l.createMapping(rng, s)
-			continue
-		}
-		set := settings(rng, s)
-		switch k := rng.IntN(20); {
-		case k < 6:
-			set = trigger.Settings{Enabled: new(rng.IntN(2) == 0)}
-		case k < 9:
-			set.Enabled = new(true)
-		case k == 9:
-			l.endStream()
-			continue
-		case k < 12:
-			l.split(rng)
-			continue
-		}
-		l.update(uuid, s.function, set)
-	}
-}
-
-func (l *life) update(uuid, function string, set trigger.Settings) {
-	n := -1
-	if set.Enabled != nil && !*set.Enabled {
-		l.note(func(int) {
-			n = len(l.changes)
-			l.changes = append(l.changes, change{function: function, from: time.Now()})
-		})
-	}
-	v, err := l.engine.Update(context.Background(), scope, uuid, set)
-	if err != nil {
-		l.fail(err)
-		return
-	}
-	l.note(func(int) {
-		l.gens[function] = v.Generation
-		if n >= 0 {
-			l.changes[n].to = time.Now()
-		}
-	})
-}
-
-// split gives a table one more shard, up to six.
-func (l *life) split(rng *rand.Rand) {
-	table := []string{"orders", "events"}[rng.IntN(2)]
-	open := 0
-	for _, sh := range l.streams.Get(l.r.arns[table]).Shards() {
-		if _, closed := sh.End(); !closed {
-			open++
-		}
-	}
-	if table == "events" && l.ended || open >= 6 {
-		return
-	}
-	ids, err := l.db.SplitShards(context.Background(), scope, table, "", open+1)
-	if err != nil {
-		l.fail(err)
-		return
-	}
-	l.note(func(int) { l.shards[table] = ids; l.splits++ })
-}
-
-// endStream switches off the stream of events.
-func (l *life) endStream() {
-	if l.ended { // written by this goroutine only
-		return
-	}
-	l.r.ended.Store(true)
-	if _, err := do(request.DecodeUpdateTable, l.db.UpdateTable, `{"TableName":"events","StreamSpecification":{"StreamEnabled":false}}`); err != nil {
-		l.fail(err)
-		return
-	}
-	l.note(func(int) { l.ended = true })
-}
-
-const writers = 4
-
 // play runs a life to its crash, or, when it is the last, to the end of its
 // writers; then everything settles.
 func (l *life) play(last bool) error {
@@ -585,7 +380,7 @@ func (l *life) play(last bool) error {
 	close(l.moody.calm)
 	for _, s := range subscribers {
 		if uuid, ok := l.has(s.function); ok {
-			l.update(uuid, s.function, trigger.Settings{Enabled: new(true)})
+			l.update(uuid, s.function, mapping.Settings{Enabled: new(true)})
 		} else {
 			l.createMapping(rng, s)
 		}
@@ -597,7 +392,7 @@ func (l *life) play(last bool) error {
 	for _, s := range subscribers {
 		uuid, _ := l.has(s.function)
 		for tries := 0; s.onFailure != ""; tries++ {
-			rows, err := l.backend.Aside(context.Background(), uuid, trigger.AsideKey{}, 1, 0, true)
+			rows, err := l.backend.Aside(context.Background(), uuid, lane.AsideKey{}, 1, 0, true)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,8 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // Under block-key an item that takes seconds, though its calls succeed, holds back itself
@@ -29,7 +30,7 @@ func TestSlowItemDelaysNoOther(t *testing.T) {
 				last := map[string]int{}
 				seen := 0
 				busy := map[string]bool{}
-				f := functions{"f": func(_ context.Context, payload []byte) trigger.Result {
+				f := functions{"f": func(_ context.Context, payload []byte) lane.Result {
 					events, err := parseEvents(payload, true)
 					if err != nil {
 						t.Error(err)
@@ -65,7 +66,7 @@ func TestSlowItemDelaysNoOther(t *testing.T) {
 						last[key] = n
 						seen++
 					}
-					return trigger.Result{}
+					return lane.Result{}
 				}}
 				l, err := openLoop(crashtest.New(), store.Sync, f, nil)
 				if err != nil {
@@ -76,7 +77,7 @@ func TestSlowItemDelaysNoOther(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := l.create(arn, "f", trigger.StartTrimHorizon, trigger.Settings{BatchSize: new(100)}, onFailure); err != nil {
+				if _, err := l.create(arn, "f", mapping.StartTrimHorizon, mapping.Settings{BatchSize: new(100)}, onFailure); err != nil {
 					t.Fatal(err)
 				}
 				n := 0

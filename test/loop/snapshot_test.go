@@ -15,7 +15,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
-	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // reader is a function that notes the first delivery of each record, by key, over all lives, and does badly by
@@ -35,10 +36,10 @@ type first struct {
 	value int
 }
 
-func (f *reader) invoke(ctx context.Context, payload []byte) trigger.Result {
+func (f *reader) invoke(ctx context.Context, payload []byte) lane.Result {
 	events, err := parseEvents(payload, true)
 	if err != nil {
-		return trigger.Result{Outcome: trigger.FunctionError, Error: err.Error()}
+		return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 	}
 	f.mu.Lock()
 	mood := f.rand.IntN(10)
@@ -54,16 +55,16 @@ func (f *reader) invoke(ctx context.Context, payload []byte) trigger.Result {
 	f.mu.Unlock()
 	switch {
 	case f.calm.Load() || mood > 2:
-		return trigger.Result{}
+		return lane.Result{}
 	case mood == 0:
-		return trigger.Result{Outcome: trigger.NotDelivered, Error: "by chance"}
+		return lane.Result{Outcome: lane.NotDelivered, Error: "by chance"}
 	case mood == 1:
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
-	return trigger.Result{Outcome: trigger.FunctionError, Error: "by chance"}
+	return lane.Result{Outcome: lane.FunctionError, Error: "by chance"}
 }
 
 // snapshotRound is a chain of lives of one database; some time in the first one a mapping is made that begins with a snapshot,
@@ -127,8 +128,8 @@ func snapshotRound(seed uint64) (crashes, existing int, err error) {
 			time.Sleep(time.Duration(rng.IntN(int(30 * time.Millisecond))))
 			arn := l.db.LatestStream(scope, "orders")
 			tags := map[string]string{"millstream:start": "snapshot", "millstream:on-failure": []string{"block-shard", "block-key"}[rng.IntN(2)]}
-			_, err := l.engine.Create(context.Background(), scope, trigger.CreateRequest{
-				Settings: trigger.Settings{
+			_, err := l.engine.Create(context.Background(), scope, mapping.CreateRequest{
+				Settings: mapping.Settings{
 					FunctionName: new("reader"), BatchSize: new(1 + rng.IntN(20)), ParallelizationFactor: new(1 + rng.IntN(4)),
 				},
 				EventSourceArn: &arn, StartingPosition: new("LATEST"), Tags: tags,
@@ -198,8 +199,8 @@ func snapshotRound(seed uint64) (crashes, existing int, err error) {
 	return crashes, existing, nil
 }
 
-func (l *loop) engineMappings() []trigger.View {
-	views, _, err := l.engine.List(context.Background(), scope, trigger.ListRequest{})
+func (l *loop) engineMappings() []mapping.View {
+	views, _, err := l.engine.List(context.Background(), scope, mapping.ListRequest{})
 	if err != nil {
 		return nil
 	}

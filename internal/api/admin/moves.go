@@ -8,33 +8,34 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
 // parsePlace reads HORIZON, LATEST, a time (RFC 3339, seconds since 1970, or a duration before now) or a sequence
 // number.
-func parsePlace(text string, now time.Time) (trigger.Place, error) {
+func parsePlace(text string, now time.Time) (backend.Place, error) {
 	const maxSeconds = 12 // digits; sequence numbers have 21 and more
 	switch text {
 	case "HORIZON", "TRIM_HORIZON":
-		return trigger.Place{Horizon: true}, nil
+		return backend.Place{Horizon: true}, nil
 	case "LATEST":
-		return trigger.Place{Latest: true}, nil
+		return backend.Place{Latest: true}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return trigger.Place{Time: t}, nil
+		return backend.Place{Time: t}, nil
 	}
 	if s, err := strconv.ParseFloat(text, 64); err == nil && s >= 0 && s < 1e12 && len(text) <= maxSeconds+4 {
-		return trigger.Place{Time: time.UnixMilli(int64(s * 1000))}, nil
+		return backend.Place{Time: time.UnixMilli(int64(s * 1000))}, nil
 	}
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return trigger.Place{Time: now.Add(-d)}, nil
+		return backend.Place{Time: now.Add(-d)}, nil
 	}
 	if n, err := seqnum.Parse(text); err == nil && len(text) > maxSeconds {
-		return trigger.Place{Record: n}, nil
+		return backend.Place{Record: n}, nil
 	}
-	return trigger.Place{}, wire.BadRequest("to=" + strconv.Quote(text) + ": want HORIZON, LATEST, a time such as 2026-01-31T12:00:00Z, how long ago such as 2h, or a sequence number")
+	return backend.Place{}, wire.BadRequest("to=" + strconv.Quote(text) + ": want HORIZON, LATEST, a time such as 2026-01-31T12:00:00Z, how long ago such as 2h, or a sequence number")
 }
 
 // rewind sets a trigger back to a place.
@@ -91,11 +92,11 @@ func (h *handler) changed(r *http.Request, change func(ctx context.Context, uuid
 // moveError turns an error of the engine into one of the protocol.
 func moveError(uuid string, err error) error {
 	switch {
-	case errors.Is(err, trigger.ErrNoMapping):
+	case errors.Is(err, backend.ErrNoMapping):
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrNoRecord), errors.Is(err, trigger.ErrAmbig):
 		return wire.BadRequest(err.Error())
-	case errors.Is(err, trigger.ErrNoStream):
+	case errors.Is(err, backend.ErrNoStream):
 		return wire.BadRequest("the stream of trigger " + uuid + " is gone, and its records with it")
 	}
 	return err

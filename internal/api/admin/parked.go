@@ -9,13 +9,15 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // maxAsidePage is how many records a page has at most.
 const maxAsidePage = 1000
 
-var asideKinds = map[trigger.AsideKind]string{trigger.Held: "held", trigger.Telling: "telling", trigger.Parked: "parked"}
+var asideKinds = map[lane.AsideKind]string{lane.Held: "held", lane.Telling: "telling", lane.Parked: "parked"}
 
 // parked lists records that a trigger has set aside, a page at a time.
 func (h *handler) parked(r *http.Request) (any, error) {
@@ -41,10 +43,10 @@ func (h *handler) parked(r *http.Request) (any, error) {
 			return nil, wire.BadRequest("limit=" + text + ": want a number from 1 to " + strconv.Itoa(maxAsidePage))
 		}
 	}
-	var at trigger.AsideKey
+	var at lane.AsideKey
 	if from := q.Get("from"); from != "" {
 		var ok bool
-		if at, ok = trigger.ParseAsideKey(from); !ok {
+		if at, ok = lane.ParseAsideKey(from); !ok {
 			return nil, wire.BadRequest("from=" + from + " is no place of a page")
 		}
 	}
@@ -65,7 +67,7 @@ func (h *handler) parked(r *http.Request) (any, error) {
 // parkedRecord shows one record whole.
 func (h *handler) parkedRecord(r *http.Request) (any, error) {
 	uuid, id := r.URL.Query().Get("trigger"), r.URL.Query().Get("id")
-	key, ok := trigger.ParseAsideKey(id)
+	key, ok := lane.ParseAsideKey(id)
 	if !ok {
 		return nil, wire.BadRequest("id " + id + " is none; `millstream parked ls` shows them")
 	}
@@ -119,7 +121,7 @@ func asideFilter(r *http.Request) (f trigger.AsideFilter, err error) {
 	f.Key = q.Get("key")
 	if id := q.Get("id"); id != "" {
 		var ok bool
-		if f.ID, ok = trigger.ParseAsideKey(id); !ok {
+		if f.ID, ok = lane.ParseAsideKey(id); !ok {
 			return f, wire.BadRequest("id " + id + " is none; `millstream parked ls` shows them")
 		}
 	}
@@ -140,7 +142,7 @@ func asideFilter(r *http.Request) (f trigger.AsideFilter, err error) {
 func asideError(uuid string, err error) error {
 	var e *awserr.Error
 	switch {
-	case errors.Is(err, trigger.ErrNoMapping):
+	case errors.Is(err, backend.ErrNoMapping):
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrMoved):
 		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
@@ -152,7 +154,7 @@ func asideError(uuid string, err error) error {
 	return err
 }
 
-func asideRecord(r *trigger.SetAside) wire.AsideRecord {
+func asideRecord(r *lane.SetAside) wire.AsideRecord {
 	return wire.AsideRecord{
 		ID: r.AsideKey.String(), Kind: asideKinds[r.Kind], Shard: r.Shard, SequenceNumber: r.Seq.String(), Keys: json.RawMessage(r.Keys),
 		Written: time.UnixMilli(r.Time).UTC(), Since: time.UnixMilli(r.Since).UTC(), Attempts: r.Attempts,

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
@@ -16,7 +17,7 @@ func TestAsideErrors(t *testing.T) {
 		status int
 		code   string
 	}{
-		{trigger.ErrNoMapping, http.StatusNotFound, "NotFound"},
+		{backend.ErrNoMapping, http.StatusNotFound, "NotFound"},
 		{trigger.ErrNotAside, http.StatusNotFound, "NotFound"},
 		{trigger.ErrMoved, http.StatusConflict, "Moved"},
 	} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
@@ -37,7 +38,7 @@ func (h *handler) triggers(r *http.Request) (any, error) {
 func (h *handler) trigger(r *http.Request) (any, error) {
 	uuid := r.PathValue("uuid")
 	st, err := h.Engine.Status(r.Context(), uuid)
-	if errors.Is(err, trigger.ErrNoMapping) {
+	if errors.Is(err, backend.ErrNoMapping) {
 		return nil, noTrigger(uuid)
 	}
 	if err != nil {

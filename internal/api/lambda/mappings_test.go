@@ -9,30 +9,33 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/lambda"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 var mappingScope = schema.Scope{Account: "111122223333", Region: "us-east-1"}
 
 // mappingBackend keeps nothing: it knows one stream, and lets all be stored.
-type mappingBackend struct{ trigger.Backend }
+type mappingBackend struct{ backend.Backend }
 
-func (mappingBackend) Mappings(context.Context) ([]trigger.StoredMapping, error) { return nil, nil }
+func (mappingBackend) Mappings(context.Context) ([]backend.Stored, error) { return nil, nil }
 
-func (mappingBackend) ResolveStream(_ context.Context, arn string) (trigger.Stream, error) {
+func (mappingBackend) ResolveStream(_ context.Context, arn string) (backend.Stream, error) {
 	if arn != mappingScope.StreamARN("t", "2025-11-25T15:47:00.123") {
-		return trigger.Stream{}, trigger.ErrNoStream
+		return backend.Stream{}, backend.ErrNoStream
 	}
-	return trigger.Stream{ARN: arn, Table: "t", Scope: mappingScope}, nil
+	return backend.Stream{ARN: arn, Table: "t", Scope: mappingScope}, nil
 }
 
-func (mappingBackend) CreateMapping(context.Context, trigger.Mapping) (map[string]trigger.Checkpoint, error) {
+func (mappingBackend) CreateMapping(context.Context, mapping.Definition) (map[string]lane.Checkpoint, error) {
 	return nil, nil
 }
 
-func (mappingBackend) UpdateMapping(context.Context, trigger.Mapping) error { return nil }
-func (mappingBackend) DeleteMapping(context.Context, string) error          { return nil }
+func (mappingBackend) UpdateMapping(context.Context, mapping.Definition) error { return nil }
+func (mappingBackend) DeleteMapping(context.Context, string) error             { return nil }
 
 type mappingInvoker struct{ trigger.Invoker }
 
