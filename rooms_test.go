@@ -51,6 +51,7 @@ var rooms = map[string][]string{
 		"internal/seqnum", "internal/setting", "internal/store", "internal/stream",
 	},
 	"internal/turns": {},
+	"internal/door":  {},
 	"internal/function": {
 		"internal/arn", "internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
 		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/turns",
@@ -81,7 +82,7 @@ var rooms = map[string][]string{
 	"internal/gateway": {"internal/admin/wire", "internal/schema", "internal/store"},
 
 	// doors
-	"internal/api/awsjson": {"internal/awserr", "internal/item", "internal/schema"},
+	"internal/api/awsjson": {"internal/awserr", "internal/door", "internal/item", "internal/schema"},
 	"internal/api/sts":     {"internal/awserr", "internal/schema"},
 	"internal/api/dynamodb": {
 		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/schema", "internal/request", "internal/table",
@@ -96,7 +97,7 @@ var rooms = map[string][]string{
 		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
-	"internal/server": {"internal/counter", "internal/awserr", "internal/schema", "internal/turns"},
+	"internal/server": {"internal/counter", "internal/awserr", "internal/door", "internal/schema", "internal/turns"},
 
 	// clients: they speak the wire and import no room below
 	"internal/admin":      {"internal/admin/wire"},
@@ -112,7 +113,7 @@ var rooms = map[string][]string{
 	// the wiring
 	"internal/app": {
 		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
-		"internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/function",
+		"internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},

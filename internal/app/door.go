@@ -2,7 +2,9 @@ package app
 
 import (
 	"net/http"
+	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/api/admin"
@@ -13,6 +15,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/streams"
 	"github.com/millstreamdb/millstream/internal/api/sts"
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
@@ -21,8 +24,10 @@ import (
 // newDoor puts the protocols behind one listener.
 func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	auth := &server.Authenticator{Account: s.opts.Account}
+	bodies, answers := shareMemory(debug.SetMemoryLimit(-1))
 	protocol := awsjson.New(awsjson.Options{
-		Authenticate: auth.Authenticate, Form: sts.New(auth.Authenticate), Region: s.opts.Region, Logger: s.opts.Logger,
+		Authenticate: auth.Authenticate, Caller: auth.Caller, Answers: door.NewRoom(answers, answerWait),
+		Form: sts.New(auth.Authenticate), Region: s.opts.Region, Logger: s.opts.Logger,
 	})
 	dynamodb.Register(protocol, s.tables)
 	streams.Register(protocol, s.streams)
@@ -46,8 +51,9 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	var once sync.Once
 	return server.New(server.Config{
 		DynamoDB: s.activity.Door(protocol, s.functions.Running), Lambda: s.activity.Door(functions, s.functions.Running), Front: s.activity.Front(s.gateway),
-		Admin:        own,
-		Limits:       server.Limits{Connections: s.descriptors.connections},
+		Admin:  own,
+		Answer: protocol.Answer, Plain: func() bool { return !s.activity.Watched() },
+		Limits:       server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services:     map[string]http.Handler{"logs": functionLogs},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
@@ -56,4 +62,14 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 			once.Do(func() { close(s.panicked) })
 		},
 	})
+}
+
+// answerWait is how long a request waits for room for its answer.
+const answerWait = 2 * time.Second
+
+// shareMemory returns the room for large bodies, of each kind of request, and for large answers, under the limit that the Go
+// runtime keeps to (GOMEMLIMIT).
+func shareMemory(limit int64) (bodies, answers int64) {
+	const most = 256 << 20
+	return min(most, limit/8), min(most, limit/4)
 }

@@ -6,6 +6,7 @@
 package awserr
 
 import (
+	"iter"
 	"net/http"
 	"strconv"
 	"time"
@@ -45,9 +46,19 @@ type ThrottlingReason struct {
 // SetRetryAfter tells the wait as SDKs read it: x-amz-retry-after in milliseconds, and
 // Retry-After in whole seconds.
 func (e *Error) SetRetryAfter(h http.Header) {
-	if e.RetryAfter > 0 {
-		h.Set("x-amz-retry-after", strconv.FormatInt(int64((e.RetryAfter+time.Millisecond-1)/time.Millisecond), 10))
-		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	for name, value := range e.RetryHeaders() {
+		h.Set(name, value)
+	}
+}
+
+// RetryHeaders yields the headers that SetRetryAfter sets.
+func (e *Error) RetryHeaders() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if e.RetryAfter <= 0 {
+			return
+		}
+		in := func(unit time.Duration) string { return strconv.FormatInt(int64((e.RetryAfter+unit-1)/unit), 10) }
+		_ = yield("x-amz-retry-after", in(time.Millisecond)) && yield("Retry-After", in(time.Second))
 	}
 }
 

@@ -3,18 +3,18 @@ package server
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/turns"
 )
 
 // Limits bound what callers can make the server hold at once. Zero fields take
 // the default.
 type Limits struct {
-	// Connections open at once, of each listener; more wait in the kernel's queue. Default
-	// MaxConnections.
+	// Connections open at once, of each listener; for another one the connection that has been
+	// idle longest is closed. Default MaxConnections.
 	Connections int
 	// Requests under way at once over all protocols; more are throttled.
 	// Default 4096.
@@ -30,7 +30,7 @@ type Limits struct {
 	HeaderTime, BodyTime time.Duration
 	// IdleTime closes connections that wait for a next request. Default 3 min.
 	IdleTime time.Duration
-	// WriteTime is how long one write to a caller that does not read may take.
+	// WriteTime is how long a caller may take nothing of its answer.
 	// Default 30 s.
 	WriteTime time.Duration
 	// Grace is how long requests under way may go on when the server stops.
@@ -45,7 +45,7 @@ const MaxConnections = 8192
 const (
 	// SmallBody is the size up to which bodies are not counted: the bound on
 	// requests bounds them.
-	SmallBody = 64 << 10
+	SmallBody = door.SmallBody
 	// maxDynamoDBBody and maxLambdaBody are what AWS takes at most; a body of
 	// unknown or compressed length counts as that much.
 	maxDynamoDBBody = 16 << 20
@@ -87,56 +87,51 @@ func (l Limits) withDefaults() Limits {
 // admission bounds the requests under way and the bytes of their bodies. It comes
 // before any lock and any read of a body.
 type admission struct {
-	requests chan struct{} // a token for each request under way
-	bytes    *semaphore.Weighted
-	limits   Limits
-	turns    turns.Turns // of those who were refused
-	began    time.Time
+	running atomic.Int64 // requests under way
+	bodies  *door.Room
+	limits  Limits
+	turns   turns.Turns // of those who were refused
+	began   time.Time
 }
 
 func newAdmission(l Limits) *admission {
-	return &admission{
-		requests: make(chan struct{}, l.Requests),
-		bytes:    semaphore.NewWeighted(l.BodyBytes),
-		limits:   l,
-		began:    time.Now(),
-	}
+	return &admission{bodies: door.NewRoom(l.BodyBytes, l.BodyWait), limits: l, began: time.Now()}
 }
 
 // wait returns how long a refused caller is to stay away.
 func (a *admission) wait() time.Duration { return a.turns.Wait(time.Since(a.began), a.limits.Requests) }
 
-// enter takes a place for a request, and room for its body of at most max bytes.
-// ok is false when there is none; else leave must be called with held.
-func (a *admission) enter(r *http.Request, max int64) (held int64, ok bool) {
-	select {
-	case a.requests <- struct{}{}:
-	default:
-		return 0, false
+// enter takes a place for a request, and room for its body of n bytes. ok is false
+// when there is none; else leave must be called with held.
+func (a *admission) enter(ctx context.Context, peer *door.Peer, n int64) (held *door.Held, ok bool) {
+	if a.running.Add(1) > int64(a.limits.Requests) {
+		a.running.Add(-1)
+		return nil, false
 	}
-	n := bodySize(r, max)
 	if n <= SmallBody {
-		return 0, true
+		return nil, true
 	}
-	n = min(n, a.limits.BodyBytes)
-	if !a.bytes.TryAcquire(n) {
-		ctx, cancel := context.WithTimeout(r.Context(), a.limits.BodyWait)
-		defer cancel()
-		if a.bytes.Acquire(ctx, n) != nil {
-			<-a.requests
-			return 0, false
-		}
+	if held, ok = a.bodies.Take(ctx, peer, n); !ok {
+		a.running.Add(-1)
 	}
-	return n, true
+	return held, ok
+}
+
+// enterHTTP is enter for a request whose body has at most max bytes.
+func (a *admission) enterHTTP(r *http.Request, max int64) (held *door.Held, ok bool) {
+	peer := door.PeerOf(r.Context())
+	held, ok = a.enter(r.Context(), peer, bodySize(r, max))
+	if held != nil && peer != nil {
+		r.Body = &admitted{r.Body, peer}
+	}
+	return held, ok
 }
 
 // leave gives back what a request took when it began.
-func (a *admission) leave(held int64, began time.Time) {
+func (a *admission) leave(held *door.Held, began time.Time) {
 	a.turns.Took(time.Since(began))
-	if held > 0 {
-		a.bytes.Release(held)
-	}
-	<-a.requests
+	held.Release()
+	a.running.Add(-1)
 }
 
 // bodySize is how much of a body the server may come to hold. A body beyond max

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"bytes"
+	"hash/maphash"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -14,6 +17,8 @@ import (
 type Authenticator struct {
 	// Account is the account of access keys that are not account numbers.
 	Account string
+
+	known [64]atomic.Pointer[known] // by hash
 }
 
 // Authenticate checks that a request is signed in SigV4's form, in its header or
@@ -33,11 +38,58 @@ func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Err
 	}
 	// A signature would be verified here, once accounts have secrets: cred names
 	// the key, the scope and the headers that were signed.
-	scope := schema.Scope{Account: a.Account, Region: cred.region}
+	return a.scope(&cred), nil
+}
+
+func (a *Authenticator) scope(cred *credential) schema.Scope {
 	if isAccount(cred.accessKey) {
-		scope.Account = cred.accessKey
+		return schema.Scope{Account: cred.accessKey, Region: cred.region}
+	}
+	return schema.Scope{Account: a.Account, Region: cred.region}
+}
+
+// Caller is Authenticate for a request of path "/" and without a query, whose Authorization and date are in its headers. A
+// client's requests differ in the signature only for a day, so what comes before it is remembered with its scope.
+func (a *Authenticator) Caller(authorization, date []byte) (schema.Scope, *awserr.Error) {
+	start, usual := beforeSignature(authorization)
+	usual = usual && isSignatureDate(string(date))
+	var place *atomic.Pointer[known]
+	if usual {
+		place = &a.known[maphash.Bytes(knownSeed, start)%uint64(len(a.known))]
+		if k := place.Load(); k != nil && k.start == string(start) {
+			return k.scope, nil
+		}
+	}
+	cred, err := headerCredential(string(authorization), string(date))
+	if err != nil {
+		return schema.Scope{}, err
+	}
+	scope := a.scope(&cred)
+	if usual {
+		place.Store(&known{string(start), scope})
 	}
 	return scope, nil
+}
+
+// known is an Authorization up to its signature that was found in order, but for the date.
+type known struct {
+	start string
+	scope schema.Scope
+}
+
+// maxKnown bounds the bytes of one.
+const maxKnown = 512
+
+var knownSeed = maphash.MakeSeed()
+
+// beforeSignature cuts the signature off an Authorization that ends with it, as is usual.
+func beforeSignature(authorization []byte) (start []byte, usual bool) {
+	const last = " Signature="
+	at := bytes.LastIndex(authorization, []byte(last))
+	if at < 0 || at > maxKnown || bytes.ContainsAny(authorization[at+len(last):], ", ") {
+		return nil, false
+	}
+	return authorization[:at+len(last)], true
 }
 
 // credential is what a SigV4 signature says of itself.

@@ -71,6 +71,14 @@ func TestAuthenticateTexts(t *testing.T) {
 			}
 			a := Authenticator{Account: "000000000000"}
 			scope, err := a.Authenticate(r)
+			if c.target == "/" && c.header != "" && strings.HasPrefix(c.header, "AWS4-") {
+				for range 2 { // the second may be remembered
+					got, refused := a.Caller([]byte(c.header), []byte(c.date))
+					if got != scope || (refused == nil) != (err == nil) || refused != nil && (refused.Code != err.Code || refused.Message != err.Message) {
+						t.Errorf("Caller: %v, %v", got, refused)
+					}
+				}
+			}
 			if c.code == "" {
 				if want := (schema.Scope{Account: "000000000000", Region: "eu-west-1"}); err != nil || scope != want {
 					t.Fatalf("got %v, %v; want %v", scope, err, want)
@@ -113,7 +121,20 @@ func FuzzAuthorization(f *testing.F) {
 	f.Add(goodHeader, "20260102T030405Z")
 	f.Add("AWS4- =,=,= Credential=////", "x")
 	f.Add("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request,SignedHeaders=;;host;,Signature=", "")
+	// What is remembered is what was read: after headers of all kinds, each is answered as by a new authenticator.
+	old := &Authenticator{Account: "000000000000"}
 	f.Fuzz(func(t *testing.T, header, date string) {
+		want, refused := (&Authenticator{Account: "000000000000"}).Caller([]byte(header), []byte(date))
+		for _, date := range []string{"20260102T030405Z", date} {
+			got, e := old.Caller([]byte(header), []byte(date))
+			_, direct := headerCredential(header, date)
+			if (e == nil) != (direct == nil) || e != nil && e.Message != direct.Message {
+				t.Fatalf("remembered: %v; read: %v", e, direct)
+			}
+			if e == nil && refused == nil && got != want {
+				t.Fatalf("remembered %v, read %v", got, want)
+			}
+		}
 		cred, err := headerCredential(header, date)
 		if err != nil {
 			if err.Code != "IncompleteSignatureException" && err.Code != "InvalidSignatureException" || err.Message == "" {

@@ -17,6 +17,6 @@
 //     lives on behind it hangs for ever. So none is recovered: it ends the
 //     process (see Config.OnPanic).
 //
-// The rooms behind the door come in as http.Handlers and functions; this package
-// imports awserr and schema only.
+// Connections are internal/door's. The rooms behind come in as http.Handlers and
+// functions; this package imports awserr, door, schema, counter and turns only.
 package server

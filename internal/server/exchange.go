@@ -2,8 +2,11 @@ package server
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/door"
 )
 
 // exchange notes what came of a request: its status and AWS's error code, read
@@ -11,6 +14,7 @@ import (
 // door need to know nothing of metrics.
 type exchange struct {
 	http.ResponseWriter
+	peer   *door.Peer
 	status int
 	code   string
 }
@@ -29,7 +33,21 @@ func (e *exchange) Write(b []byte) (int, error) {
 	if e.status >= 400 && e.code == "" {
 		e.code = bodyCode(b)
 	}
+	if len(b) > door.SmallBody {
+		defer e.peer.Exchange()()
+	}
 	return e.ResponseWriter.Write(b)
+}
+
+// admitted is a body that holds room: while it is read, its sender is waited for.
+type admitted struct {
+	io.ReadCloser
+	peer *door.Peer
+}
+
+func (b *admitted) Read(p []byte) (int, error) {
+	defer b.peer.Exchange()()
+	return b.ReadCloser.Read(p)
 }
 
 // Unwrap lets http.ResponseController flush and set deadlines.

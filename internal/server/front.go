@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/door"
 )
 
 // ServeFront answers on ln with Config.Front: function URLs and HTTP APIs. To a
@@ -17,7 +18,7 @@ import (
 // held against the same list as there: what functions answer on this machine is not
 // for a page whose name was made to lead here. It ends as Serve does.
 func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
-	return s.serve(ctx, ln, s.FrontHandler(), maxFrontHeader, func() {})
+	return s.serve(ctx, ln, s.FrontHandler(), nil, maxFrontHeader, func() {})
 }
 
 // FrontHandler is what ServeFront serves.
@@ -38,18 +39,18 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 		writeError(w, routeLambda, awserr.LambdaService())
 		return
 	}
-	held, ok := s.fronts.enter(r, maxFrontBody)
+	held, ok := s.fronts.enterHTTP(r, maxFrontBody)
 	if !ok {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		w.Header().Set("Connection", "close")
-		writeError(w, routeLambda, throttled(routeLambda, r, s.fronts.wait()))
+		writeError(w, routeLambda, throttled(routeLambda, "", s.fronts.wait()))
 		return
 	}
 	start := time.Now()
 	defer s.fronts.leave(held, start)
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
-	ex := exchange{ResponseWriter: w}
+	ex := exchange{ResponseWriter: w, peer: door.PeerOf(r.Context())}
 	s.config.Front.ServeHTTP(&ex, r)
 	s.metrics.front.done(ex.statusLabel(), time.Since(start))
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/door"
 )
 
 // Config is what a Server is made of.
@@ -23,6 +24,10 @@ type Config struct {
 	// the paths that begin with a date, Admin those under /_millstream/v1/. A nil
 	// handler's paths are not found.
 	DynamoDB, Lambda, Admin http.Handler
+	// Answer is what DynamoDB does with requests of the door's kind, which do not come as an http.Request; the body is appended to
+	// dst. Plain reports whether they may be answered by it now, or are DynamoDB's. nil: all are DynamoDB's.
+	Answer func(ctx context.Context, r *door.Request, dst []byte) door.Reply
+	Plain  func() bool
 	// Services answer requests that are signed for them, by the name in the signature's scope.
 	Services map[string]http.Handler
 	// Front answers everything on ServeFront's listener.
@@ -100,12 +105,16 @@ func New(c Config) *Server {
 // Limits.Grace and returns nil. It closes ln. It refuses a listener beyond loopback
 // unless Config.BeyondLoopback is set.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	return s.serve(ctx, ln, s, maxHeader, s.stop)
+	var plain door.Handler
+	if s.config.Answer != nil {
+		plain = quick{s}
+	}
+	return s.serve(ctx, ln, s, plain, maxHeader, s.stop)
 }
 
-// serve is Serve for a handler; header bounds the request line and the headers, ending is called when ctx is done, before requests
+// serve is Serve for a handler, and for one of requests of the door's kind if there is one; header bounds the request line and the headers, ending is called when ctx is done, before requests
 // under way are waited for.
-func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, header int, ending func()) error {
+func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, plain door.Handler, header int, ending func()) error {
 	if err := checkListener(ln.Addr(), s.config.BeyondLoopback); err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -117,23 +126,19 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, hea
 		MaxHeaderBytes:    header - headerSlack,
 		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(limitListener(ln, s.limits.Connections, s.limits.WriteTime)) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
-	case <-ctx.Done():
-	}
-	ending()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.Grace)
-	defer cancel()
-	err := srv.Shutdown(grace)
-	if errors.Is(err, context.DeadlineExceeded) {
+	d := door.New(ln, plain, door.Limits{
+		Connections: s.limits.Connections, HeaderTime: s.limits.HeaderTime, BodyTime: s.limits.BodyTime,
+		IdleTime: s.limits.IdleTime, WriteTime: s.limits.WriteTime,
+	})
+	err := d.Serve(ctx, srv, s.limits.Grace, ending)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		s.config.Logger.Warn("requests were still under way when the server stopped", "grace", s.limits.Grace)
-		err = srv.Close()
+		return nil
+	case err != nil:
+		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
 	}
-	<-served
-	return err
+	return nil
 }
 
 // route is where a request goes.
@@ -213,12 +218,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeNotFound(w)
 		return
 	}
-	held, ok := gate.enter(r, maxBody)
+	held, ok := gate.enterHTTP(r, maxBody)
 	if !ok {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		// What the caller is still sending will not be read.
 		w.Header().Set("Connection", "close")
-		writeError(w, kind, throttled(kind, r, gate.wait()))
+		writeError(w, kind, throttled(kind, r.Header.Get("X-Amz-Target"), gate.wait()))
 		return
 	}
 	start := time.Now()
@@ -227,7 +232,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op := s.metrics.operation(kind, r)
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
-	ex := exchange{ResponseWriter: w}
+	ex := exchange{ResponseWriter: w, peer: door.PeerOf(r.Context())}
 	handler.ServeHTTP(&ex, r)
 	op.done(ex.outcome(), time.Since(start))
 }
@@ -298,9 +303,9 @@ func (s *Server) serveHealth(w http.ResponseWriter) {
 
 // throttled refuses a request for which there is no room. Its body is not read, so that
 // of what it would do the operation alone is known.
-func throttled(kind route, r *http.Request, wait time.Duration) *awserr.Error {
+func throttled(kind route, target string, wait time.Duration) *awserr.Error {
 	if kind == routeDynamoDB {
-		_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+		_, operation, _ := strings.Cut(target, ".")
 		return awserr.Throttled(operation, wait)
 	}
 	return awserr.LambdaThrottled("CallerRateLimitExceeded", wait)
@@ -319,6 +324,21 @@ func writeNotFound(w http.ResponseWriter) {
 
 // writeError answers for the door itself, before a protocol has seen the request.
 func writeError(w http.ResponseWriter, kind route, e *awserr.Error) {
+	h := w.Header()
+	if kind == routeDynamoDB {
+		h.Set("Content-Type", amzJSON)
+	} else {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("X-Amzn-Errortype", e.Code)
+	e.SetRetryAfter(h)
+	w.WriteHeader(e.HTTPStatus())
+	_, _ = w.Write(errorBody(e))
+}
+
+const amzJSON = "application/x-amz-json-1.0"
+
+func errorBody(e *awserr.Error) []byte {
 	namespace := "com.amazon.coral.service#"
 	if e.Code == "ThrottlingException" {
 		namespace = "com.amazon.coral.availability#"
@@ -334,14 +354,5 @@ func writeError(w http.ResponseWriter, kind route, e *awserr.Error) {
 	if err != nil {
 		panic(err) // strings always marshal
 	}
-	h := w.Header()
-	if kind == routeDynamoDB {
-		h.Set("Content-Type", "application/x-amz-json-1.0")
-	} else {
-		h.Set("Content-Type", "application/json")
-	}
-	h.Set("X-Amzn-Errortype", e.Code)
-	e.SetRetryAfter(h)
-	w.WriteHeader(e.HTTPStatus())
-	_, _ = w.Write(body)
+	return body
 }

@@ -13,12 +13,15 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/door"
 )
 
 // start serves s on a loopback port until the test ends, and returns its address.
-func start(t *testing.T, s *Server) string {
+func start(t testing.TB, s *Server) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -244,40 +247,43 @@ func TestAdmission(t *testing.T) {
 
 func TestBodyBudget(t *testing.T) {
 	a := newAdmission(Limits{Requests: 10, BodyBytes: 3 << 20, BodyWait: time.Millisecond}.withDefaults())
-	request := func(length int64, encoding string) *http.Request {
+	enter := func(length int64, encoding string) (*door.Held, bool) {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.ContentLength = length
 		if encoding != "" {
 			r.Header.Set("Content-Encoding", encoding)
 		}
-		return r
+		return a.enterHTTP(r, 16<<20)
 	}
-	first, ok := a.enter(request(2<<20, ""), 16<<20)
-	if !ok || first != 2<<20 {
-		t.Fatalf("first: %d, %v", first, ok)
+	first, ok := enter(2<<20, "")
+	if !ok || first == nil {
+		t.Fatalf("first: %v", ok)
 	}
-	if _, ok := a.enter(request(2<<20, ""), 16<<20); ok {
+	if _, ok := enter(2<<20, ""); ok {
 		t.Fatal("the budget was passed")
 	}
-	if _, ok := a.enter(request(-1, ""), 16<<20); ok {
+	if _, ok := enter(-1, ""); ok {
 		t.Fatal("a body of unknown length counts as the largest")
 	}
-	if _, ok := a.enter(request(100, "gzip"), 16<<20); ok {
+	if _, ok := enter(100, "gzip"); ok {
 		t.Fatal("a compressed body counts as the largest")
 	}
-	small, ok := a.enter(request(1000, ""), 16<<20)
-	if !ok || small != 0 {
-		t.Fatalf("small: %d, %v", small, ok)
+	small, ok := enter(1000, "")
+	if !ok || small != nil {
+		t.Fatalf("small: %v, %v", small, ok)
 	}
 	a.leave(small, time.Now())
 	a.leave(first, time.Now())
-	all, ok := a.enter(request(16<<20, ""), 16<<20) // more than the budget: takes all of it
-	if !ok || all != 3<<20 {
-		t.Fatalf("all: %d, %v", all, ok)
+	all, ok := enter(16<<20, "") // more than the budget: takes all of it
+	if !ok {
+		t.Fatal("all")
+	}
+	if _, ok := enter(SmallBody+1, ""); ok {
+		t.Fatal("there was room beside all of it")
 	}
 	a.leave(all, time.Now())
-	if len(a.requests) != 0 {
-		t.Fatalf("%d places were not given back", len(a.requests))
+	if n := a.running.Load(); n != 0 {
+		t.Fatalf("%d places were not given back", n)
 	}
 }
 
@@ -363,33 +369,49 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Connections beyond the bound wait, and come in when another ends.
+// Connections beyond the bound wait while all others are busy, and come in when one has ended or been idle for a second.
 func TestConnectionsAreBounded(t *testing.T) {
-	addr := start(t, New(Config{DynamoDB: answer(200, ""), Limits: Limits{Connections: 1}}))
-	first, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
+	entered, release := make(chan struct{}), make(chan struct{})
+	addr := start(t, New(Config{
+		DynamoDB: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "PUT" {
+				entered <- struct{}{}
+				<-release
+			}
+		}),
+		Limits: Limits{Connections: 1},
+	}))
+	dial := func(method string) net.Conn {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "%s / HTTP/1.1\r\nHost: localhost\r\n\r\n", method)
+		return c
 	}
-	const request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-	fmt.Fprint(first, request)
-	if _, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil {
-		t.Fatal(err)
+	answered := func(c net.Conn) {
+		t.Helper()
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	second, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
-	fmt.Fprint(second, request)
+	busy := dial("PUT")
+	<-entered
+	second := dial("GET")
 	_ = second.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
 	if n, err := second.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatalf("the second connection was answered: %d, %v", n, err)
 	}
-	first.Close()
-	_ = second.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := http.ReadResponse(bufio.NewReader(second), nil); err != nil {
-		t.Fatalf("the second connection after the first ended: %v", err)
+	close(release)
+	answered(busy)
+	answered(second) // busy is idle now, and makes room
+	if _, err := busy.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("the idle connection was kept: %v", err)
 	}
+	second.Close()
+	answered(dial("GET"))
 }
 
 // A panic is reported once, and from then on nothing but health is answered.

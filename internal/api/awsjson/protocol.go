@@ -3,6 +3,7 @@ package awsjson
 import (
 	"context"
 	"errors"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
@@ -26,6 +28,10 @@ type Operation func(ctx context.Context, scope schema.Scope, body, dst []byte) (
 type Options struct {
 	// Authenticate reads who a request is from. Required.
 	Authenticate func(*http.Request) (schema.Scope, *awserr.Error)
+	// Caller is Authenticate for a request of the door's kind. Required for Answer.
+	Caller func(authorization, date []byte) (schema.Scope, *awserr.Error)
+	// Answers is the room for large answers; nil: they are not bounded.
+	Answers *door.Room
 	// Form answers POST requests with a form body, which is how the services
 	// speak that share the port and not this protocol (STS). nil: none does.
 	Form http.Handler
@@ -98,48 +104,114 @@ func (p *Protocol) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	if r.Method != http.MethodPost || len(body) > 0 && contentType != amzJSON && contentType != plainJSON {
-		p.write(w, "", http.StatusNotFound, []byte("<UnknownOperationException/>\n"))
+		reply := p.sealed(door.Reply{Status: http.StatusNotFound, Body: []byte("<UnknownOperationException/>\n")}, 0)
+		p.write(w, &reply)
 		return
 	}
 	if contentType != amzJSON {
 		contentType = plainJSON
 	}
-	status := http.StatusOK
-	out, err := buffers.out[:0], failure
-	if err == nil {
-		out, err = p.answer(r, body, out)
+	r2 := door.Request{Target: []byte(r.Header.Get("X-Amz-Target")), Body: body, Peer: door.PeerOf(r.Context())}
+	if codings := r.Header["Accept-Encoding"]; len(codings) > 0 {
+		r2.AcceptEncoding = []byte(strings.Join(codings, ","))
 	}
-	if err != nil {
-		e := p.clientError(r, err)
-		status = e.HTTPStatus()
-		out = AppendError(buffers.out[:0], e)
+	var reply door.Reply
+	if failure != nil {
+		reply = p.failed(r.Context(), &r2, failure, buffers.out[:0])
+	} else {
+		reply = p.answer(r.Context(), &r2, func() (schema.Scope, *awserr.Error) { return p.options.Authenticate(r) }, buffers.out[:0])
 	}
-	buffers.out = out
-	if status == http.StatusOK && len(out) > codedFrom {
-		if coding := accepted(r.Header["Accept-Encoding"]); coding != "" {
-			p.writeCoded(w, contentType, coding, out)
-			return
-		}
-	}
-	p.write(w, contentType, status, out)
+	defer reply.Held.Release()
+	buffers.out = reply.Body
+	reply.ContentType = contentType
+	p.write(w, &reply)
 }
 
-// answer runs the operation. Malformed JSON wins over an unknown target and over
+// Answer answers a request of the door's kind. The body of the reply is appended to dst. What it holds is to be released
+// when it has been sent.
+func (p *Protocol) Answer(ctx context.Context, r *door.Request, dst []byte) door.Reply {
+	return p.answer(ctx, r, func() (schema.Scope, *awserr.Error) { return p.options.Caller(r.Authorization, r.Date) }, dst)
+}
+
+// answer runs a request's operation, with room for its answer.
+func (p *Protocol) answer(ctx context.Context, r *door.Request, caller func() (schema.Scope, *awserr.Error), dst []byte) door.Reply {
+	most, repeatable := largest(r.Target)
+	held, ok := p.options.Answers.Take(ctx, r.Peer, most)
+	if !ok {
+		return p.throttled(r, dst)
+	}
+	out, err := p.run(ctx, r, caller, dst)
+	if err != nil {
+		held.Release()
+		return p.failed(ctx, r, err, dst)
+	}
+	reply := door.Reply{Status: http.StatusOK, ContentType: amzJSON, Body: out}
+	if n := len(out) - len(dst); n > door.SmallBody || held != nil {
+		switch {
+		case n <= door.SmallBody:
+			held.Release()
+		case held != nil:
+			held.Resize(int64(cap(out)))
+			reply.Held = held
+		default:
+			if reply.Held, ok = p.options.Answers.TakeNow(r.Peer, int64(cap(out)), !repeatable); !ok {
+				return p.throttled(r, dst)
+			}
+		}
+	}
+	if len(out)-len(dst) > codedFrom && r.AcceptEncoding != nil {
+		if coding := accepted(string(r.AcceptEncoding)); coding != "" {
+			reply.Coding, reply.Body = coding, code(coding, out, len(dst))
+		}
+	}
+	return p.sealed(reply, len(dst))
+}
+
+// run checks what comes before an operation, and runs it. Malformed JSON wins over an unknown target and over
 // a missing signature, since AWS parses first; the operation's decoder finds it
 // when all else is well.
-func (p *Protocol) answer(r *http.Request, body, dst []byte) ([]byte, error) {
-	op := p.operations[r.Header.Get("X-Amz-Target")]
+func (p *Protocol) run(ctx context.Context, r *door.Request, caller func() (schema.Scope, *awserr.Error), dst []byte) ([]byte, error) {
+	op := p.operations[string(r.Target)]
 	if op == nil {
-		return dst, malformedOr(body, awserr.UnknownOperation())
+		return dst, malformedOr(r.Body, awserr.UnknownOperation())
 	}
-	scope, refused := p.options.Authenticate(r)
+	scope, refused := caller()
 	if refused != nil {
-		return dst, malformedOr(body, refused)
+		return dst, malformedOr(r.Body, refused)
 	}
-	if len(body) == 0 {
+	if len(r.Body) == 0 {
 		return dst, awserr.Serialization("")
 	}
-	return op(r.Context(), scope, body, dst)
+	return op(ctx, scope, r.Body, dst)
+}
+
+// failed is the reply of an error. A fault of the server is logged here and nowhere else.
+func (p *Protocol) failed(ctx context.Context, r *door.Request, err error, dst []byte) door.Reply {
+	var e *awserr.Error
+	if !errors.As(err, &e) {
+		if ctx.Err() == nil {
+			p.options.Logger.Error("a request failed", "target", string(r.Target), "error", err)
+		}
+		e = awserr.Internal()
+	}
+	reply := door.Reply{Status: e.HTTPStatus(), ContentType: amzJSON, Body: AppendError(dst, e)}
+	for name, value := range e.RetryHeaders() {
+		reply.Headers = append(reply.Headers, [2]string{name, value})
+	}
+	return p.sealed(reply, len(dst))
+}
+
+// throttled is the reply when there is no room for an answer.
+func (p *Protocol) throttled(r *door.Request, dst []byte) door.Reply {
+	_, operation, _ := strings.Cut(string(r.Target), ".")
+	return p.failed(context.Background(), r, awserr.Throttled(operation, answerRetry), dst)
+}
+
+// sealed gives a reply, whose body begins at start, its id and checksum.
+func (p *Protocol) sealed(reply door.Reply, start int) door.Reply {
+	reply.ID = p.options.RequestID()
+	reply.Checksum = crc32.ChecksumIEEE(reply.Body[start:])
+	return reply
 }
 
 func malformedOr(body []byte, e *awserr.Error) *awserr.Error {
@@ -147,19 +219,6 @@ func malformedOr(body []byte, e *awserr.Error) *awserr.Error {
 		return awserr.Serialization("")
 	}
 	return e
-}
-
-// clientError returns what the caller is told. A fault of the server is logged
-// here and nowhere else.
-func (p *Protocol) clientError(r *http.Request, err error) *awserr.Error {
-	var e *awserr.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	if r.Context().Err() == nil {
-		p.options.Logger.Error("a request failed", "target", r.Header.Get("X-Amz-Target"), "error", err)
-	}
-	return awserr.Internal()
 }
 
 // mediaType returns a Content-Type without parameters and blanks.

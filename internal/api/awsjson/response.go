@@ -4,49 +4,55 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/millstreamdb/millstream/internal/door"
 )
 
 // codedFrom is the size of an answer, in bytes, from which on AWS codes it for who asks.
 const codedFrom = 4 << 10
 
-func (p *Protocol) write(w http.ResponseWriter, contentType string, status int, body []byte) {
+// write sends a reply by net/http.
+func (p *Protocol) write(w http.ResponseWriter, reply *door.Reply) {
 	// One array backs the values of all headers.
-	sum := strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10)
-	values := [...]string{"Server", p.options.RequestID(), sum, strconv.Itoa(len(body)), contentType}
+	sum := strconv.FormatUint(uint64(reply.Checksum), 10)
+	values := [...]string{"Server", reply.ID, sum, strconv.Itoa(len(reply.Body)), reply.ContentType, reply.Coding}
 	h := w.Header()
 	h["Server"] = values[0:1:1]
 	h["X-Amzn-Requestid"] = values[1:2:2]
 	h["X-Amz-Crc32"] = values[2:3:3]
 	h["Content-Length"] = values[3:4:4]
-	if contentType != "" {
+	if reply.ContentType != "" {
 		h["Content-Type"] = values[4:5:5]
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller has gone
+	if reply.Coding != "" {
+		h["Content-Encoding"] = values[5:6:6]
+	}
+	for _, further := range reply.Headers {
+		h.Set(further[0], further[1])
+	}
+	w.WriteHeader(reply.Status)
+	_, _ = w.Write(reply.Body) // the caller has gone
 }
 
-// accepted returns the coding that the Accept-Encoding headers of a request ask for: gzip
+// accepted returns the coding that a request's Accept-Encoding asks for: gzip
 // before deflate, empty for neither. A caller that names no coding gets none.
-func accepted(headers []string) string {
+func accepted(header string) string {
 	deflate := false
-	for _, header := range headers {
-		for one := range strings.SplitSeq(header, ",") {
-			name, parameters, _ := strings.Cut(one, ";")
-			if refused(parameters) {
-				continue
-			}
-			switch strings.ToLower(strings.TrimSpace(name)) {
-			case "gzip", "x-gzip":
-				return "gzip"
-			case "deflate":
-				deflate = true
-			}
+	for one := range strings.SplitSeq(header, ",") {
+		name, parameters, _ := strings.Cut(one, ";")
+		if refused(parameters) {
+			continue
+		}
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip", "x-gzip":
+			return "gzip"
+		case "deflate":
+			deflate = true
 		}
 	}
 	if deflate {
@@ -84,18 +90,17 @@ var coders = map[string]*sync.Pool{
 	}},
 }
 
-// writeCoded answers with a body that is coded whole before its headers go out: they have
+// code codes what lies behind start in body, in its place. An answer is coded whole before its headers go out: they have
 // its length, and the checksum of what is sent, as on AWS.
-func (p *Protocol) writeCoded(w http.ResponseWriter, contentType, coding string, body []byte) {
+func code(coding string, body []byte, start int) []byte {
 	buffers := buffersPool.Get().(*buffers)
 	defer buffers.release()
 	coded := bytes.NewBuffer(buffers.out[:0])
 	c := coders[coding].Get().(coder)
 	c.Reset(coded)
-	_, _ = c.Write(body) // a bytes.Buffer takes everything
+	_, _ = c.Write(body[start:]) // a bytes.Buffer takes everything
 	_ = c.Close()
 	coders[coding].Put(c)
 	buffers.out = coded.Bytes()
-	w.Header()["Content-Encoding"] = []string{coding}
-	p.write(w, contentType, http.StatusOK, buffers.out)
+	return append(body[:start], buffers.out...)
 }
