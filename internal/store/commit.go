@@ -65,7 +65,11 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 	}
 
 	s.inflight.Add(1)
-	err := s.guard("apply", func() error { return s.db.ApplyNoSyncWait(pb, pebble.Sync) })
+	err := s.guard("apply", func() error {
+		s.applying.RLock() // see isolate
+		defer s.applying.RUnlock()
+		return s.db.ApplyNoSyncWait(pb, pebble.Sync)
+	})
 	if err != nil {
 		// Counted in flight for ever: a barrier must not find it durable.
 		c.finish(err)
@@ -79,7 +83,11 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 
 // applyUnsynced applies without waiting for the disk, now or later.
 func (s *Store) applyUnsynced(c *Commit, pb *pebble.Batch, size uint64) error {
-	err := s.guard("apply", func() error { return s.db.Apply(pb, pebble.NoSync) })
+	err := s.guard("apply", func() error {
+		s.applying.RLock()
+		defer s.applying.RUnlock()
+		return s.db.Apply(pb, pebble.NoSync)
+	})
 	if err == nil {
 		_ = pb.Close() // returns it to the engine's pool; never fails
 		s.commits.Add(1)

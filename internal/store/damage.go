@@ -1,9 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,23 +18,38 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Damage is a file of the database in which damage was met since Open. What it
-// damages cannot be read, and is answered with an error, never as absent; all else
-// is served.
+// Damage is a file of the database in which damage was met since Open, or whose keys are
+// in quarantine since an earlier one. What it damages cannot be read, and is answered
+// with an error, never as absent; all else is served.
 type Damage struct {
-	File  string // below the data folder
-	Holds string // what of the data lies in it, such as "items of table orders"
-	Since time.Time
-	Met   uint64 // how often
+	File       string // below the data folder
+	Holds      string // what of the data lies in it, such as "items of table orders"
+	Since      time.Time
+	Met        uint64 // how often, since Open
+	Quarantine bool   // Holds is what is in quarantine, not the whole file
 }
 
-// damages are kept in memory: the next start meets them again.
+// damages are kept in memory: what is not in quarantine is met again by the next start.
 type damages struct {
 	mu    sync.Mutex // guards the following
-	files map[string]*Damage
+	files map[string]*damagedFile
 	said  map[string]*saying
 
+	ended bool           // no isolation begins any more
+	work  sync.WaitGroup // of isolations
+
 	naming func(space byte, id uint64) string // see NameRanges; nil: ids are shown
+}
+
+type damagedFile struct {
+	bounds     pebble.KeyRange // of all that was met in it
+	since      time.Time
+	met        uint64
+	looking    chan struct{} // not nil while an isolation is under way, which closes it
+	isolated   int           // how many have ended well
+	givenUp    bool          // one has failed
+	solved     bool          // what was met in it stands in nobody\'s way
+	quarantine bool
 }
 
 const (
@@ -56,34 +75,122 @@ func (s *Store) NameRanges(call func(space byte, id uint64) string) {
 
 // Damages lists the files in which damage was met, by name.
 func (s *Store) Damages() []Damage {
+	lost := s.Quarantine()
 	d := &s.damages
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	list := make([]Damage, 0, len(d.files))
-	for _, f := range d.files {
-		list = append(list, *f)
+	var list []Damage
+	met := map[string]uint64{}
+	for name, f := range d.files {
+		if f.quarantine {
+			met[name] = f.met
+			continue
+		}
+		list = append(list, Damage{File: name, Holds: d.describe(f.bounds.Start, f.bounds.End), Since: f.since, Met: f.met})
 	}
-	slices.SortFunc(list, func(a, b Damage) int { return strings.Compare(a.File, b.File) })
+	for _, q := range lost {
+		list = append(list, Damage{q.File, d.describe(q.From, q.To), q.Since, met[q.File], true})
+	}
+	slices.SortStableFunc(list, func(a, b Damage) int { return strings.Compare(a.File, b.File) })
 	return list
 }
 
-// met notes damage that the engine has found; the first of a file is logged.
+// met notes damage that the engine has found. The first of a file has it looked at, and
+// is told when that has ended.
 func (s *Store) met(i pebble.DataCorruptionInfo) {
+	bounds := pebble.KeyRange{Start: bytes.Clone(i.Bounds.Start), End: bytes.Clone(i.Bounds.End.Key)}
+	if i.Bounds.End.Kind != 0 { // included
+		bounds.End = append(bounds.End, 0)
+	}
 	d := &s.damages
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	name := databasePath + "/" + s.space.fs.PathBase(i.Path)
-	if f := d.files[name]; f != nil {
-		f.Met++
+	name := s.tableName(i.Path)
+	f := d.files[name]
+	if f == nil {
+		f = &damagedFile{bounds: bounds, since: time.Now()}
+		if d.files == nil {
+			d.files = map[string]*damagedFile{}
+		}
+		d.files[name] = f
+	}
+	f.met++
+	if f.looking != nil || f.givenUp || f.isolated >= isolations || d.ended || len(bounds.Start) == 0 || !isTable(name) {
 		return
 	}
-	f := &Damage{File: name, Holds: d.describe(i.Bounds.Start, i.Bounds.End.Key), Since: time.Now(), Met: 1}
-	if d.files == nil {
-		d.files = map[string]*Damage{}
+	f.looking = make(chan struct{})
+	d.work.Go(func() { s.look(name, i.Path, bounds, i.Details) })
+}
+
+// look isolates what is damaged of a file, and tells of it.
+func (s *Store) look(name, path string, bounds pebble.KeyRange, cause error) {
+	select {
+	case <-s.openedCh:
+	case <-s.closingCh:
 	}
-	d.files[name] = f
-	s.log.Error("damaged data on disk: what it damages cannot be read, all else is served; look at the disk, and restore the folder from a backup",
-		"file", f.File, "holds", f.Holds, "error", i.Details)
+	before := len(s.Quarantine())
+	d := &s.damages
+	d.mu.Lock()
+	again := d.files[name].quarantine
+	d.mu.Unlock()
+	became, err := "", error(ErrClosed)
+	if !isClosed(s.closingCh) {
+		became, err = s.isolate(path, bounds, again)
+	}
+	lost := s.Quarantine()[before:]
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.files[name]
+	close(f.looking)
+	f.looking = nil
+	attrs := []any{"file", name, "holds", d.describe(bounds.Start, bounds.End), "error", cause}
+	for _, q := range lost {
+		attrs[3] = d.describe(q.From, q.To)
+		attrs = append(attrs, "from", hex.EncodeToString(q.From), "to", hex.EncodeToString(q.To), "kept_in", q.Copy)
+	}
+	if err != nil {
+		f.givenUp = true
+		became = "what it damages cannot be read, all else is served; look at the disk, and restore the folder from a backup"
+		attrs = append(attrs, "quarantine", err)
+	} else {
+		f.isolated++
+		f.solved = true
+		f.quarantine = f.quarantine || len(lost) > 0
+		s.pauses.Store(0)
+	}
+	if became == "" && !f.quarantine {
+		delete(d.files, name)
+	}
+	if became != "" {
+		s.log.Error("damaged data on disk: "+became, attrs...)
+	}
+}
+
+func (s *Store) tableName(path string) string { return databasePath + "/" + s.space.fs.PathBase(path) }
+
+// unsolved says that damage of a file will be met again and again.
+func (d *damages) unsolved(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.files[name]
+	return f != nil && f.givenUp
+}
+
+func (d *damages) looking(name string) chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f := d.files[name]; f != nil {
+		return f.looking
+	}
+	return nil
+}
+
+// stop has no isolation begin, and waits for those under way.
+func (d *damages) stop() {
+	d.mu.Lock()
+	d.ended = true
+	d.mu.Unlock()
+	d.work.Wait()
 }
 
 // failed notes an error of the engine's background work, which it will try again: a
@@ -92,6 +199,9 @@ func (s *Store) failed(err error) {
 	kind := err.Error()
 	switch info := pebble.ExtractDataCorruptionInfo(err); {
 	case info != nil:
+		if !s.damages.unsolved(s.tableName(info.Path)) {
+			return // it is told of when it has been looked at
+		}
 		kind = "damage of " + info.Path
 	case errors.Is(err, syscall.ENOSPC):
 		kind = "the disk is full"
@@ -122,9 +232,17 @@ func (s *Store) failed(err error) {
 // compaction of its upper level (L0) that has failed is at once tried again: 20,000
 // times in ten seconds. Both meet the damage while they hold no lock, which is where
 // they are made to rest: for a second, then longer, up to a minute.
-func (s *Store) pause() {
+// While the file is being looked at they rest until that has ended.
+func (s *Store) pause(path string) {
 	if !called("(*DB).compact1") && !called("(*DB).collectTableStats") {
 		return // the read of a client
+	}
+	if looking := s.damages.looking(s.tableName(path)); looking != nil && isClosed(s.openedCh) { // the open waits for a compaction
+		select {
+		case <-looking:
+		case <-s.closingCh:
+		}
+		return
 	}
 	timer := time.NewTimer(min(time.Minute, time.Second<<min(6, s.pauses.Add(1)-1)))
 	defer timer.Stop()
@@ -135,8 +253,8 @@ func (s *Store) pause() {
 }
 
 // checkStall refuses writes before the engine has them wait for ever: a damaged table
-// of the upper level can be merged with none, so that level grows with every flush,
-// and at l0Stop the engine lets no write go on.
+// that could not be put in quarantine can be merged with none, so the upper level grows
+// with every flush, and at l0Stop the engine lets no write go on.
 func (s *Store) checkStall() {
 	if s.damages.none() {
 		return
@@ -146,16 +264,26 @@ func (s *Store) checkStall() {
 		s.stalled.CompareAndSwap(was, nil)
 		return
 	}
-	err := fmt.Errorf("%w: writes are refused, since tables cannot be merged past the damaged one (restore the folder from a backup)", ErrDamaged)
+	err := fmt.Errorf("%w: writes are refused, since new data can no longer be merged with old: %s is damaged, and could not be put in quarantine (the log says why). "+
+		"Reads are served. Mend what the log tells of and start again, or restore the folder from a backup", ErrDamaged, s.damages.obstacle())
 	if s.stalled.CompareAndSwap(was, &err) && was == nil {
 		s.log.Error("writes are refused", "error", err)
 	}
 }
 
-func (d *damages) none() bool {
+// none says that no damage stands in the way of the engine's work.
+func (d *damages) none() bool { return d.obstacle() == "" }
+
+// obstacle is a damaged file that is not in quarantine; empty when there is none.
+func (d *damages) obstacle() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.files) == 0
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		if !d.files[name].solved {
+			return name
+		}
+	}
+	return ""
 }
 
 // called says whether a function of this name is among the callers.
@@ -214,4 +342,27 @@ func (d *damages) place(key []byte) string {
 		}
 	}
 	return fmt.Sprintf("%s number %d", space.what, id)
+}
+
+func isClosed(ch chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Spare is for work that comes round again, and that damage of a part must not end: of err
+// over ErrDamaged it tells once, in the words of what, and returns nil. told says that it has.
+func Spare(log *slog.Logger, told *bool, what string, err error) error {
+	if !errors.Is(err, ErrDamaged) || errors.Is(err, ErrPoisoned) {
+		*told = false
+		return err
+	}
+	if !*told {
+		log.Error("damage on disk holds work back, which is tried again: "+what, "error", err)
+	}
+	*told = true
+	return nil
 }

@@ -76,7 +76,10 @@ func (s *Store) openEngine(o *Options, dir string) error {
 // poisoned the store.
 func (s *Store) startEngine(o *Options, dir string) (refusal, err error) {
 	err = s.guard("open", func() error {
-		s.db, refusal = pebble.Open(dir, engineOptions(o, dir, engineLog{s}, s.flushes.events()))
+		po := engineOptions(o, dir, engineLog{s}, s.flushes.events())
+		po.EnsureDefaults()
+		s.tables = po.MakeReaderOptions()
+		s.db, refusal = pebble.Open(dir, po)
 		return nil
 	})
 	return refusal, err

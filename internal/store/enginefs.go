@@ -8,7 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// engineFS is what Pebble sees of the file system. It closes three gaps.
+// engineFS is what Pebble sees of the file system. It closes gaps.
 //
 // Pebble's marker files (marker.manifest.*) name other files; a marker is made
 // after the file that it names has been synced, but the folder is synced only
@@ -22,7 +22,8 @@ import (
 // broken, but the reason would be hard to tell; so the store is poisoned, and the
 // cause logged, before Pebble learns of it.
 //
-// And it tells the witness of each log and manifest that is synced or goes.
+// It tells the witness of each log and manifest that is synced or goes. And it checks
+// large blocks of tables before the engine does: see blocks.go.
 type engineFS struct {
 	vfs.FS
 	s   *Store
@@ -30,6 +31,14 @@ type engineFS struct {
 }
 
 func (f engineFS) Unwrap() vfs.FS { return f.FS }
+
+func (f engineFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	file, err := f.FS.Open(name, opts...)
+	if err != nil || !isTable(name) {
+		return file, err
+	}
+	return tableFile{file}, nil
+}
 
 func (f engineFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	base := f.PathBase(name)

@@ -26,7 +26,7 @@ type flushWatch struct {
 func (w *flushWatch) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: w.s.failed,
-		DataCorruption:  func(i pebble.DataCorruptionInfo) { w.s.met(i); w.s.pause() },
+		DataCorruption:  func(i pebble.DataCorruptionInfo) { w.s.met(i); w.s.pause(i.Path) },
 		FlushEnd:        func(i pebble.FlushInfo) { w.ended(i.Err) },
 	}
 }

@@ -75,11 +75,7 @@ func (s *Store) OpenFrozen(name string) (*Frozen, error) {
 
 // NewIter makes an iterator, as Store.NewIter does. It may be kept: it holds nothing of the database.
 func (f *Frozen) NewIter(lower, upper []byte) (*Iter, error) {
-	it, err := f.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return nil, fmt.Errorf("store: iterate: %w", err)
-	}
-	return &Iter{s: f.s, it: it}, nil
+	return f.s.iter(f.db, lower, upper)
 }
 
 // Close lets go of the files. Iterators are closed before.

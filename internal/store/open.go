@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -16,7 +17,8 @@ import (
 // Close, which comes after all else.
 type Store struct {
 	db         *pebble.DB
-	lock       io.Closer // of the folder
+	tables     sstable.ReaderOptions // of the engine's tables
+	lock       io.Closer             // of the folder
 	log        *slog.Logger
 	durability Durability
 	meta       meta
@@ -26,17 +28,20 @@ type Store struct {
 	poisonedCh chan struct{}
 	closing    atomic.Bool
 	closingCh  chan struct{} // closed when the engine is about to be closed
+	openedCh   chan struct{} // closed when the engine is open, and QUARANTINE read
 
-	commits  atomic.Uint64 // applied since Open
-	inflight atomic.Int64  // begun to be applied, not yet known durable; only under Sync
-	barrier  barriers
-	periodic periodic
-	space    space
-	flushes  flushWatch
-	witness  *witness
-	damages  damages
-	pauses   atomic.Int64          // see pause
-	stalled  atomic.Pointer[error] // see checkStall
+	commits    atomic.Uint64 // applied since Open
+	inflight   atomic.Int64  // begun to be applied, not yet known durable; only under Sync
+	barrier    barriers
+	periodic   periodic
+	space      space
+	flushes    flushWatch
+	witness    *witness
+	damages    damages
+	quarantine atomic.Pointer[[]Quarantined] // nil: none
+	applying   sync.RWMutex                  // held for writing while a range is taken out of the database
+	pauses     atomic.Int64                  // see pause
+	stalled    atomic.Pointer[error]         // see checkStall
 
 	batches sync.Pool // of *Batch
 }
@@ -59,6 +64,7 @@ func Open(o Options) (_ *Store, err error) {
 		durability: o.Durability,
 		poisonedCh: make(chan struct{}),
 		closingCh:  make(chan struct{}),
+		openedCh:   make(chan struct{}),
 		space:      space{fs: o.FS, dir: o.Dir, log: o.Logger, reserve: o.DiskReserve, start: time.Now()},
 	}
 	s.batches.New = func() any { return new(Batch) }
@@ -78,6 +84,7 @@ func Open(o Options) (_ *Store, err error) {
 		// then the lock stays until the process ends.
 		if err != nil && s.Err() == nil {
 			close(s.closingCh)
+			s.damages.stop()
 			if s.db != nil {
 				err = errors.Join(err, s.db.Close())
 			}
@@ -99,6 +106,10 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err
 	}
+	if err := s.resumeQuarantine(); err != nil {
+		return nil, err
+	}
+	close(s.openedCh)
 	if err := s.enter(); err != nil {
 		return nil, err
 	}
@@ -124,6 +135,7 @@ func (s *Store) Close() error {
 	s.refusal.CompareAndSwap(nil, &closed)
 	s.barrier.idle.Wait()
 	close(s.closingCh)
+	s.damages.stop()
 	if err := s.guard("close", s.db.Close); err != nil {
 		return err
 	}

@@ -67,3 +67,21 @@ func TestPlantedEarlyWitnessIsSeen(t *testing.T) {
 	}
 	t.Fatal("no false alarm was seen although the witness runs ahead")
 }
+
+// Reads that take what is in quarantine for absent, and ranges that are taken out without
+// a look at what the engine finds at their edges.
+func TestPlantedQuarantineIsSeen(t *testing.T) {
+	defer func() { store.PlantedBug = "" }()
+	for _, bug := range []string{"quarantine-is-absence", "blind-edge"} {
+		t.Run(bug, bubble(func(t *testing.T) {
+			store.PlantedBug = bug
+			folder := killed(t, 1, 20_000, 60)
+			for seed := range uint64(10) {
+				if _, err := quarantineOnce(t, folder, 20_000, 60, seed); err != nil {
+					return
+				}
+			}
+			t.Fatal("not seen")
+		}))
+	}
+}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -22,17 +23,46 @@ func (s *Store) Get(dst, key []byte) (value []byte, found bool, err error) {
 		return dst, false, err
 	}
 	v, closer, err := s.db.Get(key)
+	if lost := s.lost(key); lost != nil {
+		if err == nil {
+			_ = closer.Close()
+		}
+		return dst, false, lost
+	}
 	if err != nil {
 		if errors.Is(err, pebble.ErrNotFound) {
 			return dst, false, s.Err()
 		}
-		return dst, false, readError("get", err)
+		return s.getAround(dst, key, err)
 	}
 	dst = append(dst, v...)
 	if err := closer.Close(); err != nil {
 		return dst[:len(dst)-len(v)], false, readError("get", err)
 	}
 	return dst, true, s.Err()
+}
+
+// getAround gets a key that failed to be got, because of damage, without the parts of tables
+// that only make that quicker: an iterator asks no filter. cause is returned when it was not that.
+func (s *Store) getAround(dst, key []byte, cause error) (value []byte, found bool, err error) {
+	if !pebble.IsCorruptionError(cause) {
+		return dst, false, readError("get", cause)
+	}
+	it, err := s.NewIter(key, append(bytes.Clone(key), 0))
+	if err != nil {
+		return dst, false, err
+	}
+	before := len(dst)
+	if found = it.First(); found {
+		var v []byte
+		if v, err = it.Value(); err == nil {
+			dst = append(dst, v...)
+		}
+	}
+	if err = errors.Join(err, it.Close()); err != nil {
+		return dst[:before], false, err
+	}
+	return dst, found, nil
 }
 
 // DiskUsage estimates how many bytes of files the keys in [lower, upper) take. What
@@ -54,14 +84,18 @@ func (s *Store) Has(key []byte) (bool, error) {
 		return false, err
 	}
 	_, closer, err := s.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return false, s.Err()
-	}
 	if err == nil {
 		err = closer.Close()
 	}
+	if lost := s.lost(key); lost != nil {
+		return false, lost
+	}
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, s.Err()
+	}
 	if err != nil {
-		return false, readError("get", err)
+		_, found, err := s.getAround(nil, key, err)
+		return found, err
 	}
 	return true, s.Err()
 }
@@ -88,8 +122,12 @@ func (s *Store) Probe(dst, key []byte) (value []byte, found bool, err error) {
 			dst = append(dst, v...)
 		}
 	}
-	if err = errors.Join(err, it.Close()); err != nil {
-		return dst[:before], false, readError("get", err)
+	err = errors.Join(err, it.Close())
+	if lost := s.lost(key); lost != nil {
+		return dst[:before], false, lost
+	}
+	if err != nil {
+		return s.getAround(dst[:before], key, err)
 	}
 	return dst, found, s.Err()
 }
@@ -100,8 +138,10 @@ func (s *Store) Probe(dst, key []byte) (value []byte, found bool, err error) {
 //
 // When a move returns false, Close tells whether that was the end or an error.
 type Iter struct {
-	s  *Store
-	it *pebble.Iterator
+	s    *Store
+	it   *pebble.Iterator
+	lost *[]Quarantined // the ranges that its moments' database lacks
+	f    *fence         // nil: none of them is near
 }
 
 // NewIter makes an iterator. A nil bound is no bound. The bounds are copied.
@@ -109,11 +149,17 @@ func (s *Store) NewIter(lower, upper []byte) (*Iter, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	return s.iter(s.db, lower, upper)
+}
+
+// iter makes an iterator of a database that s has, its own or one that is frozen.
+func (s *Store) iter(db *pebble.DB, lower, upper []byte) (*Iter, error) {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return nil, readError("iterate", err)
 	}
-	return &Iter{s: s, it: it}, nil
+	lost := s.quarantine.Load() // after the moment that the iterator sees
+	return &Iter{s: s, it: it, lost: lost, f: fenceOf(lost, lower, upper)}, nil
 }
 
 // Clone makes an iterator over other bounds that sees the same moment.
@@ -122,19 +168,63 @@ func (it *Iter) Clone(lower, upper []byte) (*Iter, error) {
 	if err != nil {
 		return nil, readError("iterate", err)
 	}
-	return &Iter{s: it.s, it: inner}, nil
+	return &Iter{s: it.s, it: inner, lost: it.lost, f: fenceOf(it.lost, lower, upper)}, nil
+}
+
+// up is the end of each move towards higher keys, which began at from; down of each other.
+func (it *Iter) up(from []byte, ok bool) bool {
+	if it.f != nil {
+		ok = it.f.forward(from, it.it.Key(), ok)
+	}
+	return it.well(ok)
+}
+
+func (it *Iter) down(to []byte, ok bool) bool {
+	if it.f != nil {
+		ok = it.f.backward(to, it.it.Key(), ok)
+	}
+	return it.well(ok)
 }
 
 // well turns every position of a poisoned store into an end.
 func (it *Iter) well(ok bool) bool { return ok && it.s.poisoned.Load() == nil }
 
-func (it *Iter) First() bool            { return it.well(it.it.First()) }
-func (it *Iter) Last() bool             { return it.well(it.it.Last()) }
-func (it *Iter) SeekGE(key []byte) bool { return it.well(it.it.SeekGE(key)) }
-func (it *Iter) SeekLT(key []byte) bool { return it.well(it.it.SeekLT(key)) }
-func (it *Iter) Next() bool             { return it.well(it.it.Next()) }
-func (it *Iter) Prev() bool             { return it.well(it.it.Prev()) }
-func (it *Iter) Valid() bool            { return it.well(it.it.Valid()) }
+func (it *Iter) First() bool {
+	ok := it.it.First()
+	if it.f == nil {
+		return it.well(ok)
+	}
+	return it.up(it.f.lower, ok)
+}
+
+func (it *Iter) Last() bool {
+	ok := it.it.Last()
+	if it.f == nil {
+		return it.well(ok)
+	}
+	return it.down(it.f.upper, ok)
+}
+
+func (it *Iter) SeekGE(key []byte) bool { return it.up(key, it.it.SeekGE(key)) }
+func (it *Iter) SeekLT(key []byte) bool { return it.down(key, it.it.SeekLT(key)) }
+
+func (it *Iter) Next() bool {
+	ok := it.it.Next()
+	if it.f == nil {
+		return it.well(ok)
+	}
+	return it.up(it.f.at, ok)
+}
+
+func (it *Iter) Prev() bool {
+	ok := it.it.Prev()
+	if it.f == nil {
+		return it.well(ok)
+	}
+	return it.down(it.f.at, ok)
+}
+
+func (it *Iter) Valid() bool { return it.well(it.it.Valid() && (it.f == nil || it.f.hit == nil)) }
 
 // Key returns the current key, valid until the next move.
 func (it *Iter) Key() []byte { return it.it.Key() }
@@ -159,6 +249,9 @@ func (it *Iter) Close() error {
 	it.it = nil
 	if err := inner.Close(); err != nil {
 		return readError("iterate", err)
+	}
+	if it.f != nil && it.f.hit != nil {
+		return it.f.hit
 	}
 	return it.s.Err()
 }

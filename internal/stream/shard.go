@@ -43,6 +43,7 @@ type Shard struct {
 	born atomic.Pointer[Reshaping]
 
 	totals *Totals // as of opening; nil when the shard had no record
+	broken error   // why its end could not be found at the opening: then it takes no records, and gives none
 }
 
 // Totals are the item count and bytes of a partition after a record.
@@ -51,6 +52,9 @@ type Totals struct{ Items, Bytes int64 }
 // Recovered returns the totals of the shard's partition as of the opening of the
 // database, nil when the shard had no record.
 func (sh *Shard) Recovered() *Totals { return sh.totals }
+
+// Broken is why the shard can take no records: damage has left its end unknown. nil: it can.
+func (sh *Shard) Broken() error { return sh.broken }
 
 func (st *Stream) newShard(no uint32, id, parent string, start seqnum.Num) *Shard {
 	sh := &Shard{stream: st, No: no, Partition: no, ID: id, Parent: parent, Start: start}
@@ -180,6 +184,9 @@ type Range struct {
 // from Trimmed: retention may run at the same time, and a record still in the tail
 // is read although its row is gone.
 func (sh *Shard) Read(after seqnum.Num, maxRecords, maxBytes int, size func(*Record) int) (Page, error) {
+	if sh.broken != nil {
+		return Page{}, sh.broken
+	}
 	if before := sh.Start.Prev(); after.Less(before) {
 		after = before
 	}
@@ -306,6 +313,9 @@ func (sh *Shard) Before(ms int64) (seqnum.Num, error) {
 // records' numbers and values, and once false stays so along the log: a binary search
 // over the space of numbers finds it in at most 128 seeks.
 func (sh *Shard) lastWhere(before func(at seqnum.Num, value []byte) (bool, error)) (n seqnum.Num, err error) {
+	if sh.broken != nil {
+		return seqnum.Num{}, sh.broken
+	}
 	kept, head := sh.kept(), sh.Head()
 	it, err := sh.stream.streams.store.NewIter(kept.Next().Append(append([]byte(nil), sh.prefix...)), head.Next().Append(append([]byte(nil), sh.prefix...)))
 	if err != nil {

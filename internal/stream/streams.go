@@ -187,7 +187,10 @@ func (ss *Streams) load(v []byte) error {
 		if sd.Parent != "" {
 			sh.Partition = sd.Partition
 		}
-		if err := sh.recover(); err != nil {
+		if err := sh.recover(); errors.Is(err, store.ErrDamaged) {
+			sh.broken = fmt.Errorf("stream: the end of shard %s of %s cannot be found: %w", sh.ID, s.ARN, err)
+			sh.resume(start.Prev(), s.incarnation, 0)
+		} else if err != nil {
 			return err
 		}
 		for _, p := range shards {

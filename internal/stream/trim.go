@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/seqnum"
@@ -22,7 +23,7 @@ const (
 // ago. It returns when ctx is done or the store has failed, and runs once at a time.
 func (ss *Streams) Retain(ctx context.Context, o Retaining) error {
 	ss.retaining = o
-	suspended := false
+	suspended, told := false, false
 	last := map[*Shard]time.Time{}
 	return ss.clock.Every(ctx, trimEvery, nil, func() error {
 		now, trusted := ss.clock.Now()
@@ -32,7 +33,7 @@ func (ss *Streams) Retain(ctx context.Context, o Retaining) error {
 		if suspended = !trusted; suspended {
 			return nil
 		}
-		return ss.trim(now, last)
+		return store.Spare(o.Log, &told, "no record is removed by age from shards that cannot be read", ss.trim(now, last))
 	})
 }
 
@@ -41,6 +42,7 @@ func (ss *Streams) Retain(ctx context.Context, o Retaining) error {
 // trimmed or first seen.
 func (ss *Streams) trim(now time.Time, last map[*Shard]time.Time) error {
 	var all []backlog
+	var damaged error // of one shard: the others are trimmed
 	for _, s := range ss.All() {
 		at, disabled := s.Disabled()
 		over := disabled && now.Sub(at) >= s.Retention
@@ -50,6 +52,10 @@ func (ss *Streams) trim(now time.Time, last map[*Shard]time.Time) error {
 		needed := false // of a stream that is over
 		for _, sh := range s.Shards() {
 			old, err := sh.Before(now.Add(-s.Retention).UnixMilli())
+			if errors.Is(err, store.ErrDamaged) {
+				damaged, needed = err, true
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -75,7 +81,10 @@ func (ss *Streams) trim(now time.Time, last map[*Shard]time.Time) error {
 			case !kept.Less(cut):
 				last[sh] = now
 			case now.Sub(since) >= trimWait || cut.Lo-kept.Lo >= trimPiece:
-				if err := sh.trimTo(cut, AgeLoss); err != nil {
+				if err := sh.trimTo(cut, AgeLoss); errors.Is(err, store.ErrDamaged) {
+					damaged = err
+					continue
+				} else if err != nil {
 					return err
 				}
 				last[sh] = now
@@ -96,7 +105,7 @@ func (ss *Streams) trim(now time.Time, last map[*Shard]time.Time) error {
 			delete(last, sh)
 		}
 	}
-	return ss.limit(all)
+	return errors.Join(ss.limit(all), damaged)
 }
 
 func (sh *Shard) key(n seqnum.Num) []byte {

@@ -222,7 +222,9 @@ func (db *DB) load(v []byte) (*Table, error) {
 			}
 		}
 		v, found, err := db.store.Get(nil, p.head)
-		if err != nil {
+		if errors.Is(err, store.ErrDamaged) {
+			db.log.Warn("the counts of a table are lost to damage and begin at zero; millstream repair counts again", "table", d.def.Name, "error", err)
+		} else if err != nil {
 			return nil, err
 		}
 		if found {

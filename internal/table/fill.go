@@ -61,10 +61,12 @@ func (db *DB) fillSoon() {
 // restart where it was. It returns when ctx is done or the store has failed. The
 // caller's work (worker.Clock.Begin) does not count while there is nothing to fill.
 func (db *DB) Fill(ctx context.Context) error {
+	told := false
 	for {
 		var later <-chan time.Time
 		err := db.fillAll(ctx)
-		if errors.Is(err, store.ErrDiskFull) {
+		_ = store.Spare(db.log, &told, "an index or time to live does not get all items", err)
+		if errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrDamaged) {
 			later = time.After(fillRetry)
 		} else if err != nil {
 			return err
@@ -88,7 +90,7 @@ func (db *DB) fillAll(ctx context.Context) error {
 	for _, t := range *db.tables.Load() {
 		for _, id := range t.desc.Load().unfilled() {
 			err := db.fillTable(ctx, t, id)
-			if errors.Is(err, store.ErrDiskFull) {
+			if errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrDamaged) {
 				full = err
 			} else if err != nil {
 				return err

@@ -2,6 +2,7 @@ package table
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -199,7 +200,10 @@ func appendIndexHead(dst []byte, counts []indexCount) []byte {
 func (db *DB) loadIndexCounts(t *Table) error {
 	for no := range t.parts {
 		v, found, err := db.store.Get(nil, indexHeadKey(t.id, no))
-		if err != nil {
+		if errors.Is(err, store.ErrDamaged) {
+			db.log.Warn("the counts of a table's indexes are lost to damage and begin at zero; millstream repair counts again",
+				"table", t.desc.Load().def.Name, "error", err)
+		} else if err != nil {
 			return err
 		}
 		if !found {

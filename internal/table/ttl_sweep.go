@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -21,7 +22,7 @@ const (
 // their time. While the clock is not to be relied on it deletes nothing. It returns
 // when ctx is done or the store has failed.
 func (db *DB) SweepTimeToLive(ctx context.Context, log *slog.Logger) error {
-	suspended := false
+	suspended, told := false, false
 	return db.streams.Clock().Every(ctx, sweepEvery, db.nextExpiry, func() error {
 		now, ageing := db.streams.Clock().Now()
 		if !ageing && !suspended {
@@ -30,12 +31,15 @@ func (db *DB) SweepTimeToLive(ctx context.Context, log *slog.Logger) error {
 		if suspended = !ageing; suspended {
 			return nil
 		}
+		var damaged error // of one table: the others are swept
 		for _, t := range *db.tables.Load() {
-			if err := db.sweep(ctx, t, now); err != nil {
+			if err := db.sweep(ctx, t, now); errors.Is(err, store.ErrDamaged) {
+				damaged = err
+			} else if err != nil {
 				return err
 			}
 		}
-		return nil
+		return store.Spare(log, &told, "items of a table do not all expire", damaged)
 	})
 }
 

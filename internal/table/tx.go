@@ -315,6 +315,9 @@ func (tx *Tx) deriveItem(b *store.Batch, i int) (r *stream.Record, err error) {
 	}
 	tx.putExpiry(b, i)
 	if st := o.desc.stream; st != nil {
+		if err := o.desc.open[o.part].Broken(); err != nil {
+			return nil, err
+		}
 		attrs := o.new
 		if attrs == nil {
 			attrs = o.old

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// quarantineFile, in the data folder, lists the key ranges that were lost to damage.
+// It is a file and not rows of the database, since it says what of those may be believed.
+const quarantineFile = "QUARANTINE"
+
+// quarantinedPath is the folder, in the data folder, of what lay in those ranges: for each a
+// part of the database as it was, made of links, with the damaged file in it.
+const quarantinedPath = "quarantined"
+
+// Quarantined is a range of keys, From included and To not, of which damage has left
+// nothing that may be answered. Every read that meets it fails with ErrDamaged.
+// Writes into it are kept, and cannot be read either.
+type Quarantined struct {
+	From, To []byte
+	File     string // the damaged one, below the data folder
+	Copy     string // the folder with what was there, below the data folder
+	Since    time.Time
+	// Removed: the engine no longer has what lay in the range. A crash may come before.
+	Removed bool
+}
+
+// hexBytes are keys in the file, which people may read.
+type hexBytes []byte
+
+func (h hexBytes) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h)), nil }
+func (h *hexBytes) UnmarshalText(text []byte) (err error) {
+	*h, err = hex.DecodeString(string(text))
+	return err
+}
+
+type quarantineForm struct {
+	Version int         `json:"version"`
+	Ranges  []rangeForm `json:"ranges"`
+}
+
+type rangeForm struct {
+	From    hexBytes  `json:"from"`
+	To      hexBytes  `json:"to"`
+	File    string    `json:"file"`
+	Copy    string    `json:"copy"`
+	Since   time.Time `json:"since"`
+	Removed bool      `json:"removed"`
+}
+
+const quarantineVersion = 1
+
+// ReadQuarantine returns the ranges that a data folder lists, none when it has no such file.
+func ReadQuarantine(f vfs.FS, dir string) ([]Quarantined, error) {
+	text, err := readFile(f, f.PathJoin(dir, quarantineFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: read %s: %w", quarantineFile, err)
+	}
+	var form quarantineForm
+	if err := json.Unmarshal(text, &form); err != nil {
+		return nil, fmt.Errorf("%w: the file %s cannot be read (%w): without it, what was lost to damage would look as if it had never been there. Restore it, or the folder, from a backup",
+			ErrDamaged, quarantineFile, err)
+	}
+	if form.Version > quarantineVersion {
+		return nil, newerError("list of quarantined ranges", form.Version, quarantineVersion)
+	}
+	list := make([]Quarantined, 0, len(form.Ranges))
+	for _, r := range form.Ranges {
+		list = append(list, Quarantined{From: r.From, To: r.To, File: r.File, Copy: r.Copy, Since: r.Since, Removed: r.Removed})
+	}
+	return list, nil
+}
+
+// writeQuarantine replaces the list of a data folder, whole or not at all, durably. An
+// empty list is no file.
+func writeQuarantine(f vfs.FS, dir string, list []Quarantined) error {
+	if len(list) == 0 {
+		if err := f.Remove(f.PathJoin(dir, quarantineFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("store: remove %s: %w", quarantineFile, err)
+		}
+		return syncFolder(f, dir)
+	}
+	form := quarantineForm{Version: quarantineVersion}
+	for _, q := range list {
+		form.Ranges = append(form.Ranges, rangeForm{q.From, q.To, q.File, q.Copy, q.Since, q.Removed})
+	}
+	text, err := json.MarshalIndent(form, "", "  ")
+	if err == nil {
+		err = writeFile(f, dir, quarantineFile, append(text, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("store: write %s: %w", quarantineFile, err)
+	}
+	return nil
+}
+
+// Quarantine lists the ranges that are lost to damage, in the order of their discovery.
+func (s *Store) Quarantine() []Quarantined {
+	if p := s.quarantine.Load(); p != nil {
+		return slices.Clone(*p)
+	}
+	return nil
+}
+
+// enclose makes a list of ranges the one that reads are held against, once it is durable.
+func (s *Store) enclose(list []Quarantined) error {
+	if err := writeQuarantine(s.space.fs, s.space.dir, list); err != nil {
+		return err
+	}
+	s.quarantine.Store(&list)
+	return nil
+}
+
+// err is what a read that meets the range is answered with.
+func (q *Quarantined) err() error {
+	return fmt.Errorf("%w: what was asked for lies in a range of keys that is in quarantine, since %s was damaged", ErrDamaged, q.File)
+}
+
+// lost returns why a key cannot be read, nil when it can. It is asked after the engine: what
+// the engine has found then, or not found, it found in a database that the list is true of.
+func (s *Store) lost(key []byte) error {
+	p := s.quarantine.Load()
+	if p == nil {
+		return nil
+	}
+	for i := range *p {
+		if q := &(*p)[i]; bytes.Compare(q.From, key) <= 0 && bytes.Compare(key, q.To) < 0 {
+			return q.err()
+		}
+	}
+	return nil
+}
+
+// fence holds an iterator against the ranges that its bounds meet. What lies between two of
+// its positions was passed as absent; when a range lies there that is no answer.
+type fence struct {
+	ranges       []Quarantined
+	lower, upper []byte
+	at           []byte // the current key
+	hit          error  // for good: the iterator is at its end
+}
+
+// fenceOf returns nil when there is nothing to hold against.
+func fenceOf(list *[]Quarantined, lower, upper []byte) *fence {
+	if list == nil {
+		return nil
+	}
+	var met []Quarantined
+	for _, q := range *list {
+		if (upper == nil || bytes.Compare(q.From, upper) < 0) && (lower == nil || bytes.Compare(lower, q.To) < 0) {
+			met = append(met, q)
+		}
+	}
+	if met == nil {
+		return nil
+	}
+	return &fence{ranges: met, lower: bytes.Clone(lower), upper: bytes.Clone(upper)}
+}
+
+// forward takes a move that began at from (nil: before all) and has come to key, or to the end.
+func (f *fence) forward(from, key []byte, ok bool) bool {
+	if !ok {
+		key = f.upper
+	}
+	if f.hit == nil {
+		for i := range f.ranges {
+			if q := &f.ranges[i]; (from == nil || bytes.Compare(from, q.To) < 0) && (key == nil || bytes.Compare(q.From, key) <= 0) {
+				f.hit = q.err()
+			}
+		}
+	}
+	return f.land(key, ok)
+}
+
+// backward takes a move down from to (nil: after all) to key, or to the beginning.
+func (f *fence) backward(to, key []byte, ok bool) bool {
+	if !ok {
+		key = f.lower
+	}
+	if f.hit == nil {
+		for i := range f.ranges {
+			if q := &f.ranges[i]; (to == nil || bytes.Compare(q.From, to) < 0) && (key == nil || bytes.Compare(key, q.To) < 0) {
+				f.hit = q.err()
+			}
+		}
+	}
+	return f.land(key, ok)
+}
+
+func (f *fence) land(key []byte, ok bool) bool {
+	f.at = append(f.at[:0], key...)
+	return ok && f.hit == nil
+}
