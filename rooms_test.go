@@ -103,7 +103,8 @@ var rooms = map[string][]string{
 	"internal/admin":      {"internal/admin/wire"},
 	"internal/admin/wire": {"internal/counter"},
 	"internal/dev":        {"internal/admin"},
-	"internal/template":   {"internal/admin", "internal/arn", "internal/nearest", "internal/setting"},
+	"internal/template":   {"internal/admin", "internal/arn", "internal/bundle", "internal/nearest", "internal/setting"},
+	"internal/bundle":     {},
 	"internal/bench":      {},
 
 	// outside
@@ -117,7 +118,7 @@ var rooms = map[string][]string{
 		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
-	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/dev", "internal/nearest", "internal/template"},
+	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},
 
 	// tests from outside (test/README.md), and the loop in one process; no code of the product
 	"test/differences":     {},

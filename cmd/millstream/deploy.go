@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/bundle"
 	"github.com/millstreamdb/millstream/internal/template"
 )
 
@@ -26,6 +27,8 @@ type templateFlags struct {
 
 	// ask, unless nil, is asked once whether to leave that out.
 	ask func(*template.Problems) bool
+	// bundler, unless nil, builds from TypeScript again and again.
+	bundler *bundle.Builder
 	// check, unless nil, may refuse a plan before anything is touched.
 	check func(context.Context, *template.Plan) error
 }
@@ -39,7 +42,7 @@ func (t *templateFlags) add(cmd *cobra.Command) {
 
 // options reads the flags.
 func (t *templateFlags) options() (template.Options, error) {
-	o := template.Options{Stack: t.stack, Parameters: map[string]string{}, SkipUnsupported: t.skip}
+	o := template.Options{Stack: t.stack, Parameters: map[string]string{}, SkipUnsupported: t.skip, Bundler: t.bundler}
 	for _, p := range t.parameters {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok || name == "" {
@@ -64,7 +67,7 @@ where AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_SNS name servers of them.
 What a template holds that is not supported is listed by name and line before
 anything is touched. With --skip-unsupported, what AWS has and Millstream has none of
 is left out: names of it are made up, and events that will not fire are listed. Deployed again, only what differs is changed; what the template
-no longer names stays. Roles and policies are accepted and not looked at.`,
+no longer names stays. Roles and policies are accepted and not looked at. Functions in Go and TypeScript are built first; types are not checked.`,
 		Example: `  millstream deploy template.yaml
   millstream deploy template.yaml --parameter Stage=dev --endpoint http://127.0.0.1:9000
   millstream deploy cdk.out            # what cdk synth has written: every stack, in its order
@@ -171,6 +174,7 @@ func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *t
 			fmt.Fprintf(out, "\nStack %s\n", plan.Stack())
 		}
 		printLeft(out, t, plan)
+		printBundled(out, plan)
 		if left := plan.LeftOut(); len(left) > 0 {
 			fmt.Fprintf(out, "Makes no difference here: %s\n", strings.Join(left, ", "))
 		}
@@ -194,6 +198,19 @@ func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *t
 	printResult(out, result)
 	fmt.Fprintf(out, "\nDeployed %s: %s\n", t.Path, summary(result.Changes))
 	return nil
+}
+
+// printBundled says which functions are built here, and what that does not do.
+func printBundled(out io.Writer, plan *template.Plan) {
+	var names []string
+	for _, f := range plan.Functions() {
+		if f.Bundled {
+			names = append(names, f.ID)
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(out, "Built by esbuild, without a look at types (tsc --noEmit checks them): %s\n", strings.Join(names, ", "))
+	}
 }
 
 // planOrAsk makes the plan of a template. What Millstream has none of is left out when the flags, or who is asked, say so.

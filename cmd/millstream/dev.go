@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/bundle"
 	"github.com/millstreamdb/millstream/internal/dev"
 	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/template"
@@ -30,8 +31,8 @@ func newDev() *cobra.Command {
 		Use:   "dev [TEMPLATE]",
 		Short: "Run an application from its template, reloaded as you save, and show every call",
 		Long: `Run an application from its AWS SAM or CloudFormation template (template.yaml unless named) and reload it as
-you save: functions in Node.js and Python at once, those in Go when they are built. Triggers keep their
-places, and what is blocked by a fault is tried again at once when the code has changed.
+you save: functions in Node.js and Python at once, those in Go when they are built. TypeScript is built by esbuild,
+which is inside; types are not checked. Triggers keep their places, and what is blocked by a fault is tried again at once when the code has changed.
 
 What happens is shown as one tree for each request: the call, what it printed, the writes it made, and each trigger
 that they fired:
@@ -181,6 +182,8 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 		return all
 	}
 	d.flags.deploy.check = d.check
+	d.flags.deploy.bundler = &bundle.Builder{}
+	defer d.flags.deploy.bundler.Close()
 	if err := d.deploy(ctx, client); err != nil {
 		return err
 	}

@@ -13,6 +13,9 @@ const (
 	// system would cost none, but differs from system to system, misses what editors do behind it, and is bound to
 	// limits of watched folders.
 	poll = 200 * time.Millisecond
+	// rest is how long nothing may change before what was saved is taken as whole: an editor writes a file in a few
+	// milliseconds, and several files one after the other.
+	rest = 50 * time.Millisecond
 	// maxFiles bounds what is looked at.
 	maxFiles = 20_000
 )
@@ -43,15 +46,15 @@ func NewWatcher(roots ...string) *Watcher {
 // Wait returns the files that were changed, made or removed, once nothing has changed from one look to the next; nil when
 // ctx ends.
 func (w *Watcher) Wait(ctx context.Context) []string {
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
+	next := time.NewTimer(poll)
+	defer next.Stop()
 	before := w.seen
 	var changed []string
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-next.C:
 		}
 		now := w.look()
 		more := differences(w.seen, now)
@@ -63,6 +66,9 @@ func (w *Watcher) Wait(ctx context.Context) []string {
 		}
 		if len(more) > 0 {
 			changed = more
+			next.Reset(rest)
+		} else {
+			next.Reset(poll)
 		}
 	}
 }

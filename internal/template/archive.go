@@ -170,7 +170,7 @@ func (f *function) checkSource(c *preparation) {
 	case !info.IsDir():
 		return
 	}
-	if f.method != "" && !f.needsGo() && !f.isBuilt() {
+	if f.method != "" && f.method != "esbuild" && !f.needsGo() && !f.isBuilt() {
 		c.problems.add(c.r.metadata.get("BuildMethod").line, "%s: the build method %s is not run here, and %s does not hold what it builds: build it first, and give CodeUri the folder with what was built",
 			c.r.id, f.method, f.source)
 	}
@@ -190,7 +190,7 @@ func (f *function) isBuilt() bool {
 		return false
 	}
 	module, _ := l.split(f.Handler)
-	return l.find(f.source, module) != ""
+	return l.find(f.source, module, l.extensions) != ""
 }
 
 // archive makes a function's zip of what its template names.
@@ -205,6 +205,8 @@ func (f *function) archive(ctx context.Context, p *Plan) (*archive, error) {
 	switch {
 	case f.object != nil:
 		return p.fetch(ctx, f.object)
+	case f.bundle != nil:
+		return f.bundled(p)
 	case f.needsGo():
 		return f.buildGo(ctx)
 	}

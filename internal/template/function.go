@@ -15,6 +15,7 @@ import (
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/bundle"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
 
@@ -157,10 +158,12 @@ type function struct {
 	inline string
 	// tracing is Active, PassThrough or empty; deadLetters an ARN.
 	tracing, deadLetters string
-	image                string // the http(s) URL of a running service
-	file                 string // that Handler names, in source
-	method               string // Metadata's BuildMethod
-	old                  string // the Runtime in the template, when AWS takes it no longer
+	image                string          // the http(s) URL of a running service
+	file                 string          // that Handler names, in source
+	method               string          // Metadata's BuildMethod
+	bundle               *bundle.Options // how it is built from TypeScript; nil: it is not
+	strayEntry           bool            // its EntryPoints name a file that is not there
+	old                  string          // the Runtime in the template, when AWS takes it no longer
 }
 
 // The runtimes that stand in for those of their languages that AWS takes for new
@@ -237,6 +240,7 @@ func (f *function) prepared(c *preparation) {
 	if c.r.missing {
 		return
 	}
+	f.bundling(c)
 	if f.source != "" {
 		f.checkSource(c)
 	}

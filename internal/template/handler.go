@@ -13,7 +13,8 @@ import (
 
 // language is how the functions of a language are found by their Handler.
 type language struct {
-	extensions []string // of source files
+	extensions []string // of files that it runs
+	sources    []string // of files that are built first; see bundle.go
 	// module and export take a Handler apart: the file without its extension, and the name in it.
 	split func(handler string) (module, export string)
 	// comments are left out of account; exports find the names that a file gives away, in their first group that is
@@ -25,6 +26,7 @@ type language struct {
 var languages = map[string]*language{
 	"nodejs": {
 		extensions: []string{".js", ".mjs", ".cjs"},
+		sources:    []string{".ts", ".mts", ".cts", ".tsx", ".jsx"},
 		split: func(handler string) (string, string) { // the first dot of the file's name ends it
 			folder, file := path.Split(handler)
 			name, export, _ := strings.Cut(file, ".")
@@ -67,7 +69,7 @@ func languageOf(runtime string) *language {
 // found without being run.
 func (f *function) checkHandler(c *preparation) {
 	l, n := languageOf(f.Runtime), c.props.get("Handler")
-	if l == nil || n == nil || f.image != "" {
+	if l == nil || n == nil || f.image != "" || f.strayEntry {
 		return
 	}
 	module, export := l.split(f.Handler)
@@ -85,10 +87,13 @@ func (f *function) checkHandler(c *preparation) {
 	case f.source == "" || err != nil || !info.IsDir():
 		return // told of elsewhere, or a zip file, which the server looks into
 	default:
-		file := l.find(f.source, module)
+		file, modules := l.find(f.source, module, l.extensions), l.modules(f.source)
+		if f.bundle != nil {
+			file, modules = f.entryOf(module)
+		}
 		if file == "" {
-			hint := nearest.Hint(module+"."+export, withExport(l.modules(f.source), export))
-			c.problems.add(n.line, "%s: Handler %s: there is no file %s%s in %s%s", f.id, f.Handler, module, strings.Join(l.extensions, " or "), f.source, hint)
+			hint := nearest.Hint(module+"."+export, withExport(modules, export))
+			c.problems.add(n.line, "%s: Handler %s: there is no file %s%s in %s%s", f.id, f.Handler, module, strings.Join(slices.Concat(l.extensions, l.sources[:min(1, len(l.sources))]), " or "), f.source, hint)
 			return
 		}
 		body, err := os.ReadFile(file)
@@ -104,9 +109,9 @@ func (f *function) checkHandler(c *preparation) {
 }
 
 // find is a module's file in a folder, empty when there is none.
-func (l *language) find(folder, module string) string {
+func (l *language) find(folder, module string, extensions []string) string {
 	at := filepath.Join(folder, filepath.FromSlash(module))
-	for _, ext := range l.extensions {
+	for _, ext := range extensions {
 		for _, file := range []string{at + ext, filepath.Join(at, "__init__"+ext)} {
 			if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
 				return file
@@ -120,7 +125,7 @@ func (l *language) find(folder, module string) string {
 func (l *language) modules(folder string) (names []string) {
 	entries, _ := os.ReadDir(folder) // none: there is nothing to propose
 	for _, e := range entries {
-		if ext := filepath.Ext(e.Name()); slices.Contains(l.extensions, ext) {
+		if ext := filepath.Ext(e.Name()); slices.Contains(l.extensions, ext) || slices.Contains(l.sources, ext) {
 			names = append(names, strings.TrimSuffix(e.Name(), ext))
 		}
 	}
@@ -174,6 +179,7 @@ func within(module string, names []string) []string {
 type Function struct {
 	ID, Name, Runtime string
 	File              string // that its Handler names; empty when it is not one of a folder
+	Bundled           bool   // it is built from TypeScript or modern JavaScript
 }
 
 // Functions lists the plan's functions.
@@ -181,7 +187,7 @@ func (p *Plan) Functions() (all []Function) {
 	e := p.evaluator(&Problems{})
 	for _, r := range p.steps {
 		if f, ok := p.prepare(r, e).(*function); ok {
-			all = append(all, Function{ID: r.id, Name: f.FunctionName, Runtime: f.Runtime, File: f.file})
+			all = append(all, Function{ID: r.id, Name: f.FunctionName, Runtime: f.Runtime, File: f.file, Bundled: f.bundle != nil})
 		}
 	}
 	return all

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/bundle"
 	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
@@ -24,6 +25,8 @@ type Options struct {
 	Stack           string
 	Parameters      map[string]string
 	Account, Region string
+	// Bundler builds functions from TypeScript; nil: one that keeps nothing for the next time.
+	Bundler *bundle.Builder
 	// Queues, Topics and HTTP say that the target has SQS, SNS, and Millstream's front
 	// door; a template that needs what is not there cannot be deployed.
 	Queues, Topics, HTTP bool

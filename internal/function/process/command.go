@@ -46,6 +46,9 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	}
 	i.modules = append(layerModules(&s), i.modules...)
 	c := i.command()
+	if strings.HasPrefix(s.Runtime, "nodejs") {
+		c = withSourceMaps(c, &s)
+	}
 	if h.debugs(&s) {
 		if c, err = underDebugger(c, &s); err != nil {
 			return command{}, err

@@ -1,0 +1,1 @@
+export const handler = async (n: number): Promise<number> => n;
