@@ -3,6 +3,7 @@ package trigger
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
@@ -78,8 +79,25 @@ func (w *asideWork) fetchRows(a lane.Fetch) (rows []lane.SetAside, err error) {
 	return rows, nil
 }
 
-// recall hands a person's wish to the machine and waits for what came of it.
+// recall hands a person's wish to the machine and waits until what came of it is stored.
 func (w *asideWork) recall(ctx context.Context, q lane.Recall) (lane.Recalled, error) {
+	r, err := w.ask(ctx, q)
+	if err != nil || r.Count == 0 {
+		return r, err
+	}
+	w.e.commit.addAside(w) // the machine asks for it itself, but perhaps after it has answered
+	if err := w.e.commit.write(false); err != nil {
+		r.Count = 0
+		return r, fmt.Errorf("what is to become of the records cannot be stored, which is tried again: %w", err)
+	}
+	if w.m.over(w.epoch) { // perhaps before it was stored
+		r.Count = 0
+		return r, ErrMoved
+	}
+	return r, nil
+}
+
+func (w *asideWork) ask(ctx context.Context, q lane.Recall) (lane.Recalled, error) {
 	c := make(chan lane.Recalled, 1)
 	w.qmu.Lock()
 	w.lastToken++

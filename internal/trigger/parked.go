@@ -104,7 +104,7 @@ type Redrive struct {
 	Limit int
 }
 
-// Redrive sends parked records again, or removes them, and returns when all have been given back, with how many
+// Redrive sends parked records again, or removes them, and returns when that is stored for all, with how many
 // that were. When ctx ends before, they are those so far.
 func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, err error) {
 	m, err := e.find(uuid)

@@ -3,6 +3,7 @@ package trigger
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -171,6 +172,55 @@ func TestRedrive(t *testing.T) {
 		}
 		if _, err := h.Redrive(t.Context(), "nobody", Redrive{}); err != backend.ErrNoMapping {
 			t.Error(err)
+		}
+	})
+}
+
+// What was answered is durable: a crash right after it brings no dropped record back, and forgets no redriven one.
+func TestRedriveIsDurable(t *testing.T) {
+	for name, q := range map[string]Redrive{"dropped": {Discard: true}, "redriven": {}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, h *harness) {
+				h.invoker.set("f", fails)
+				v := h.create("t", "f", func(r *mapping.CreateRequest) {
+					withTags("millstream:on-failure", "park")(r)
+					r.MaximumRetryAttempts = new(0)
+				})
+				h.backend.write("t", 0, 1, 2, 3)
+				time.Sleep(time.Second)
+				if st := h.status(v.UUID); st.Parked != 3 {
+					t.Fatalf("%d parked", st.Parked)
+				}
+				if n, err := h.Redrive(t.Context(), v.UUID, q); n != 3 || err != nil {
+					t.Fatal(n, err)
+				}
+				h.backend.crash() // not an instant later
+				h.stop()
+				h.invoker.set("f", nil)
+				h.start()
+				if st := h.status(v.UUID); st.Parked != 0 {
+					t.Errorf("%d are parked again", st.Parked)
+				}
+			})
+		})
+	}
+	bubble(t, func(t *testing.T, h *harness) { // no room on the disk
+		h.invoker.set("f", fails)
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
+			withTags("millstream:on-failure", "park")(r)
+			r.MaximumRetryAttempts = new(0)
+		})
+		h.backend.write("t", 0, 1)
+		time.Sleep(time.Second)
+		h.backend.set(func() { h.backend.fail = errors.New("no room") })
+		if n, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true}); n != 0 || err == nil || !strings.Contains(err.Error(), "no room") {
+			t.Errorf("%d, %v", n, err)
+		}
+		h.backend.set(func() { h.backend.fail = nil })
+		time.Sleep(time.Minute)
+		h.crash()
+		if st := h.status(v.UUID); st.Parked != 0 {
+			t.Error("what could not be stored at first never was")
 		}
 	})
 }
