@@ -15,12 +15,27 @@ func (m *running) invoke(a lane.Invoke, epoch uint64, ended func(lane.Event)) {
 	}
 	m.e.calls.Add(1)
 	m.e.pace.called(m.e.clock.instant().Mono)
-	started := m.e.spawn(func() { ended(m.call(&a, epoch)) })
+	started := m.e.spawn(func() {
+		growStack()
+		ended(m.call(&a, epoch))
+	})
 	if !started {
 		m.leave()
 		m.e.callEnded()
 	}
 }
+
+// growStack lets a new goroutine's stack grow to what a call and the step after it take, while there is nothing on it to
+// be moved. Otherwise it grows twice amid the step.
+//
+//go:noinline
+func growStack() {
+	var room [3 << 10]byte
+	stackRoom(&room)
+}
+
+//go:noinline
+func stackRoom(*[3 << 10]byte) {}
 
 // call makes one call of the function when its turn has come. What it needs of the stack is free again
 // when the machine goes on with its end, in the same goroutine: a stack that has to grow costs more

@@ -32,10 +32,15 @@ type sent interface {
 // report: ReportBatchItemFailures is on. windowed: the answer is to carry a window's state.
 // exact: it may carry writes. When none of them holds, the answer is not looked at.
 func judge(records sent, answer []byte, report, windowed, exact bool) verdict {
-	v := verdict{done: records.count()}
 	if !report && !windowed && !exact {
-		return v
+		return verdict{done: records.count()}
 	}
+	return readAnswer(records, answer, report, windowed, exact)
+}
+
+//go:noinline
+func readAnswer(records sent, answer []byte, report, windowed, exact bool) verdict {
+	v := verdict{done: records.count()}
 	answer = bytes.TrimSpace(answer)
 	var members map[string]json.RawMessage
 	switch {

@@ -44,7 +44,7 @@ func (p *Params) tooOld(now Instant, ms int64) bool {
 // answered reads the end of an invocation of records, and counts it. reached is false
 // when the call has not reached the function: then there is no verdict, and no attempt is used.
 // windowed: the answer is to carry a window's state.
-func (p *Params) answered(c *Counters, r Result, records sent, windowed bool) (v verdict, reached bool) {
+func (p *Params) answered(c *Counters, r *Result, records sent, windowed bool) (v verdict, reached bool) {
 	n := records.count()
 	if r.Outcome == NotDelivered {
 		c.NotDelivered++

@@ -158,7 +158,7 @@ func (m *Machine) Step(now Instant, ev Event, actions []Action) []Action {
 	case PageRead:
 		s.pageRead(ev)
 	case InvocationDone:
-		s.invocationDone(ev)
+		s.invocationDone(&ev)
 	case Delivered:
 		s.delivered(ev)
 	case Nudge:

@@ -9,7 +9,7 @@ import (
 
 // invocationDone decides at the end of an invocation what of the batch has ended,
 // and when the rest is tried again.
-func (s *step) invocationDone(ev InvocationDone) {
+func (s *step) invocationDone(ev *InvocationDone) {
 	if i := slices.IndexFunc(s.abandoned, func(b *batch) bool { return b.id == ev.Batch }); i >= 0 {
 		s.abandoned = slices.Delete(s.abandoned, i, i+1)
 		return
@@ -18,17 +18,12 @@ func (s *step) invocationDone(ev InvocationDone) {
 	if i < 0 {
 		return
 	}
-	b, r := s.batches[i], ev.Result
+	b, r := s.batches[i], &ev.Result
 	b.inFlight = false
 	b.requestID, b.version, b.unhandled = r.RequestID, r.Version, r.Outcome == FunctionError
 	v, reached := s.p.answered(&s.counters, r, b, b.window != nil && !b.closing)
 	if !reached {
-		f := s.failure(b, verdict{err: r.Error})
-		f.Undelivered, s.then = true, ThenAgain
-		s.backOff(b, r.Error, maxThrottleBackoff, r.RetryAfter)
-		if !r.Withdrawn {
-			s.report(b, f)
-		}
+		s.undelivered(b, r)
 		return
 	}
 	if v.err == "" && s.isolates(b) {
@@ -50,17 +45,37 @@ func (s *step) judged(b *batch, v verdict) {
 		s.streak, s.pauseUntil = 0, 0
 		s.passed(b, v)
 	default:
-		if !b.unhandled {
-			s.counters.PartialFailures++
-		}
-		f := s.failure(b, v)
-		s.then = ThenAgain
-		s.goesOn(b, v)
+		s.judgedFailed(b, v)
+	}
+}
+
+// undelivered puts a batch off whose call has not reached the function.
+//
+//go:noinline
+func (s *step) undelivered(b *batch, r *Result) {
+	f := s.failure(b, verdict{err: r.Error})
+	f.Undelivered, s.then = true, ThenAgain
+	s.backOff(b, r.Error, maxThrottleBackoff, r.RetryAfter)
+	if !r.Withdrawn {
 		s.report(b, f)
 	}
 }
 
-// goesOn is judged for a batch of which something has failed.
+// judgedFailed is judged for a batch of which something has failed. Like undelivered it is no part of its caller, whose
+// need of the stack would be that of what seldom happens.
+//
+//go:noinline
+func (s *step) judgedFailed(b *batch, v verdict) {
+	if !b.unhandled {
+		s.counters.PartialFailures++
+	}
+	f := s.failure(b, v)
+	s.then = ThenAgain
+	s.goesOn(b, v)
+	s.report(b, f)
+}
+
+// goesOn tries what has failed again, or gives it up.
 func (s *step) goesOn(b *batch, v verdict) {
 	if v.done > 0 {
 		// Progress: what is left is a batch of its own, with a new budget.
