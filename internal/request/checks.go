@@ -183,6 +183,16 @@ func tableOlder(c *checking) {
 	})
 }
 
+// tableOfScan is that of a Scan in the older layer, where a short name is told as well.
+func tableOfScan(c *checking) {
+	if n := characters(c.tableName); c.given(mTableName) && isName(c.tableName) && n < 3 {
+		c.Requested, c.TableName = c.tableName, c.tableName
+		c.found.text(c.tableName, 3, 255, "tableName")
+		return
+	}
+	tableOlder(c)
+}
+
 func (c *checking) table(plain func(v *violations, name string)) {
 	if !c.given(mTableName) {
 		c.found.null("tableName")

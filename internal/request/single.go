@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/schema"
 )
 
 // DecodePutItem decodes and checks a PutItem request.
@@ -47,6 +48,11 @@ func DecodeUpdateItem(body []byte) (*UpdateItem, error) {
 		return nil, err
 	}
 	defer c.release()
+	// A value counts wherever it is used, which takes a few characters each time: most
+	// requests are too short to need counting.
+	if c.late == nil && len(body)*len(c.update) > schema.MaxItemSize && c.parsed.update != nil && c.parsed.update.Charge() > schema.MaxItemSize {
+		c.late = awserr.UpdateTooLarge()
+	}
 	return &UpdateItem{
 		Common:                      c.common(),
 		Key:                         c.key.item,

@@ -180,7 +180,7 @@ var itemOperations = [...]itemOperation{
 			alone(startKey),
 		},
 		older: []stage{
-			together(selectNamed, indexName, totalSegmentsOlder, capacity, tableOlder, operatorOlder, filterOperators,
+			together(selectNamed, indexName, totalSegmentsOlder, capacity, tableOfScan, operatorOlder, filterOperators,
 				segmentOlder, limitOlder, attributesToGetLength),
 			alone(mixing),
 			alone(emptyName),

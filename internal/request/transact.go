@@ -54,6 +54,9 @@ type TransactWriteItems struct {
 	ReturnItemCollectionMetrics bool
 	Writes                      []TransactWrite
 	Token                       ClientToken
+	// EveryReason: what is invalid about one action at run time does not hide why others
+	// fail. AWS is so with statements.
+	EveryReason bool
 }
 
 // ClientToken makes a request idempotent. The zero value is none.

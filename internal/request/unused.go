@@ -44,6 +44,7 @@ const (
 	aBoolean
 	aTime
 	aList
+	aVector
 	aStructure
 )
 
@@ -146,14 +147,8 @@ var unusedRules = map[string][]rule{
 	"DescribeBulkOperation": {{name: "BulkOperationArn", required: true, min: 37, max: 1024}},
 	"ListBulkOperations":    {page("MaxResults", 0), {name: "NextToken"}},
 	"CancelBulkOperation":   {{name: "BulkOperationArn", required: true, min: 37, max: 1024}},
-	"SearchVectors": {
-		tableRule, {name: "IndexName", kind: aName, required: true}, {name: "SearchVector", kind: aList, required: true, min: 1},
-		{name: "TopK", kind: aNumber, required: true, min: 1}, {name: "SearchConditionExpression"}, {name: "ProjectionExpression"},
-	},
+	"SearchVectors":         searchRules,
 }
-
-// maxTopK is how many vectors a search may ask for.
-const maxTopK = 100
 
 // DecodeUnused returns the decoder of an operation that nobody uses here.
 func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
@@ -164,30 +159,18 @@ func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 		if err := decode(body, s.read); err != nil {
 			return nil, err
 		}
-		if operation == "SearchVectors" {
-			if failure := s.missing(body); failure != nil {
-				return nil, failure
-			}
+		check := func() *awserr.Error {
+			var v violations
+			return s.check(&v, op, "")
 		}
-		var v violations
-		if failure := s.check(&v, op, ""); failure != nil {
+		if operation == "SearchVectors" {
+			check = func() *awserr.Error { return s.checkSearch(op, body) }
+		}
+		if failure := check(); failure != nil {
 			return nil, failure
 		}
 		return op, nil
 	}
-}
-
-// missing reports the first required member that was not given, as SearchVectors does,
-// whose door at AWS is another program's: with the place at which the body ends.
-func (g *given) missing(body []byte) *awserr.Error {
-	for i := range g.rules {
-		if x := &g.rules[i]; x.required && g.values[i] == nil {
-			text := strings.TrimRight(string(body), " \t\r\n")
-			line := 1 + strings.Count(text, "\n")
-			return awserr.MissingField(x.name, line, len(text)-strings.LastIndexByte(text, '\n')-1)
-		}
-	}
-	return nil
 }
 
 // given is a structure as it came: nil, string, int64, bool, the number of a list's
@@ -238,6 +221,10 @@ func (g *given) read(r *item.Reader, member []byte) error {
 		err := r.Array(func(int) error { n++; return r.Skip() })
 		g.values[i] = n
 		return err
+	case aVector:
+		n, err := readVector(r)
+		g.values[i] = n
+		return err
 	case aStructure:
 		inner := newGiven(x.members)
 		g.values[i] = &inner
@@ -277,9 +264,6 @@ func (g *given) check(v *violations, op *Unused, prefix string) *awserr.Error {
 				own = failure
 			}
 		case int64:
-			if x.name == "TopK" && value > maxTopK && own == nil {
-				own = awserr.TopKOutOfRange(value, maxTopK)
-			}
 			if x.min != 0 {
 				v.atLeast(value, int64(x.min), path)
 			}

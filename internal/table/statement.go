@@ -482,7 +482,7 @@ func (db *DB) ExecuteTransaction(ctx context.Context, scope schema.Scope, r *req
 	if reads > 0 {
 		return db.transactReads(ctx, scope, plans, r)
 	}
-	q := &request.TransactWriteItems{ReturnConsumedCapacity: r.ReturnConsumedCapacity, Token: r.Token, Writes: make([]request.TransactWrite, len(plans))}
+	q := &request.TransactWriteItems{ReturnConsumedCapacity: r.ReturnConsumedCapacity, Token: r.Token, Writes: make([]request.TransactWrite, len(plans)), EveryReason: true}
 	for i, p := range plans {
 		w, e := p.s.Action(p.keys, false)
 		if e != nil {

@@ -57,7 +57,7 @@ func (db *DB) transact(ctx context.Context, scope schema.Scope, r *request.Trans
 	tx.lock()
 	use := usage{kind: "Write", asked: r.ReturnConsumedCapacity}
 	reads := usage{kind: "Read"}
-	e, err := tx.perform(r.Writes, &use, &reads)
+	e, err := tx.perform(r, &use, &reads)
 	if err != nil {
 		return nil, tx.fail(err)
 	}
@@ -172,7 +172,8 @@ func noReasons(n int) []awserr.Reason {
 
 // perform loads all items, tests all conditions and puts what the actions make of
 // the items. The error of AWS's is the cancellation.
-func (tx *Tx) perform(writes []request.TransactWrite, use, reads *usage) (*awserr.Error, error) {
+func (tx *Tx) perform(r *request.TransactWriteItems, use, reads *usage) (*awserr.Error, error) {
+	writes := r.Writes
 	var reasons []awserr.Reason
 	for i := range writes {
 		w := &writes[i]
@@ -181,19 +182,22 @@ func (tx *Tx) perform(writes []request.TransactWrite, use, reads *usage) (*awser
 			return nil, err
 		}
 		reason, e := test(w, old)
-		if e == nil && reason.Code != "" {
+		new := old
+		if e == nil && reason.Code == "" {
+			new, e = outcome(tx.ops[i].desc, w, old)
+		}
+		if e != nil && !r.EveryReason {
+			return invalidAction(len(writes), i, e), nil
+		}
+		if e != nil {
+			reason = awserr.ValidationReason(e)
+		}
+		if reason.Code != "" {
 			if reasons == nil {
 				reasons = noReasons(len(writes))
 			}
 			reasons[i] = reason
 			continue
-		}
-		new := old
-		if e == nil {
-			new, e = outcome(tx.ops[i].desc, w, old)
-		}
-		if e != nil {
-			return invalidAction(len(writes), i, e), nil
 		}
 		tx.put(i, new)
 		if use.asked != request.CapacityNone {
@@ -205,10 +209,8 @@ func (tx *Tx) perform(writes []request.TransactWrite, use, reads *usage) (*awser
 		return nil, nil
 	}
 	for i := range writes {
-		if w := &writes[i]; w.Existence == request.MaybeItem && tx.ops[i].old == nil {
-			if holds, e := w.Condition.Eval(nil); e == nil && !holds {
-				reasons[i] = awserr.ConditionReason(nil)
-			}
+		if w := &writes[i]; w.Existence == request.MaybeItem && w.Condition != nil && tx.ops[i].old == nil {
+			reasons[i] = awserr.ConditionReason(nil)
 		}
 	}
 	return awserr.TransactionCanceled(reasons), nil

@@ -1,14 +1,14 @@
 package differences
 
 // class is a difference that is known: Millstream answers as AWS does, and dynoxide
-// does not, or AWS leaves it open. section names the place in the description
-// of AWS's behaviour and quote its words.
+// does not, or AWS leaves it open. Where AWS answers as dynoxide there is a bug to mend, and
+// no class. section names the place in the description of AWS's behaviour and quote its
+// words.
 //
 // apply changes the answers so that what it explains is gone, and reports whether it
 // did anything. It must touch nothing else: what then still differs is unexplained.
 type class struct {
 	name, section, quote string
-	owed                 bool // AWS answers as dynoxide does: a bug of ours
 	apply                func(d *Difference) bool
 }
 

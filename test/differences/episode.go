@@ -44,6 +44,10 @@ var weights = []weight{
 	{6, PartiQL, one((*gen).partiql)},
 	{1, TTL, one((*gen).timeToLive)},
 	{1, Tags, one((*gen).tag)},
+	{3, PartiQL | Indexes, one((*gen).statementOnIndex)},
+	{1, Indexes, (*gen).multiKeys},
+	{1, Indexes, one((*gen).vectors)},
+	{2, Transactions | Indexes, one((*gen).emptyIndexKey)},
 }
 
 // requests makes all requests of an episode: the tables, the grammar's, faults of

@@ -258,7 +258,9 @@ var rareRecipes = []recipe{
 		return g.plainUpdate()
 	}},
 	{"D.13 seldom", Tags, func(g *gen) *Request {
-		switch g.IntN(4) {
+		switch g.IntN(5) {
+		case 4:
+			return &Request{Op: "TagResource", Body: object{"ResourceArn": ref("arn:no-such-table"), "Tags": list{object{"Key": "a", "Value": "b"}}}}
 		case 3:
 			return &Request{Op: "UntagResource", Body: object{"ResourceArn": ref("arn:" + g.tables[0].name), "TagKeys": list{}}}
 		case 0:
@@ -266,7 +268,7 @@ var rareRecipes = []recipe{
 		case 1:
 			return &Request{Op: "ListTagsOfResource", Body: object{"ResourceArn": "arn:aws:s3:::bucket"}}
 		}
-		return &Request{Op: "TagResource", Body: object{"ResourceArn": ref("arn:" + g.tables[0].name), "Tags": pick(g, list{}, list{object{"Key": "aws:a", "Value": "b"}}, list{object{"Key": "a", "Value": "b"}, object{"Key": "a", "Value": "c"}})}}
+		return &Request{Op: "TagResource", Body: object{"ResourceArn": ref("arn:" + g.tables[0].name), "Tags": pick(g, list{}, list{object{"Key": "aws:a", "Value": "b"}}, list{object{"Key": "a", "Value": "b"}, object{"Key": "a", "Value": "c"}}, list{object{"Key": "b", "Value": ""}, object{"Key": "b", "Value": ""}})}}
 	}},
 	{"D.14 seldom", PartiQL, func(g *gen) *Request {
 		t := g.table()

@@ -105,7 +105,7 @@ func (r *Report) Print(w io.Writer, every bool) {
 			fmt.Fprintf(w, "%8d  %s\n", r.rows[i], row.id)
 		}
 	}
-	fmt.Fprintf(w, "explained: %d of %d classes met (owed: AWS answers as the other does)\n", len(r.classes), len(classes))
+	fmt.Fprintf(w, "explained: %d of %d classes met\n", len(r.classes), len(classes))
 	for _, class := range classes {
 		if n := r.classes[class.name]; n > 0 {
 			fmt.Fprintf(w, "%8d  %s (%s)\n", n, class.name, class.section)

@@ -88,18 +88,19 @@ func usesARN(tree any) bool {
 	return false
 }
 
-// owed is a class of differences in which AWS answers as dynoxide does: bugs of ours that
-// are known. There should be none; the report says how often each was met.
-func owed(name, section, quote, mine, other string) class {
-	ours, theirs := regexp.MustCompile(mine), regexp.MustCompile(other)
-	return class{name: "owed: " + name, section: section, quote: quote, owed: true, apply: func(d *Difference) bool {
-		text := strings.Join(append(refusals(d.Mine), d.Mine.Message), "; ")
-		if !d.Mine.failed() || !d.Other.failed() || !ours.MatchString(text) && !ours.MatchString(d.Mine.Message) || !theirs.MatchString(strings.Join(append(refusals(d.Other), d.Other.Message), "; ")) {
-			return false
-		}
-		*d.Other = *d.Mine
-		return true
-	}}
+// computedKey explains an index key to which an update of a transaction gives a computed value
+// of another type.
+func computedKey(d *Difference) bool {
+	const unsupported = "The update expression attempted to update the secondary index key to unsupported type"
+	if d.Mine.code() != "TransactionCanceledException" || d.Other.code() != d.Mine.code() ||
+		!slices.ContainsFunc(refusals(d.Mine), func(s string) bool { return s == unsupported || strings.Contains(s, "Type mismatch for Index Key") }) ||
+		!slices.ContainsFunc(refusals(d.Other), func(s string) bool {
+			return strings.Contains(s, "Type mismatch for Index Key") || runTime.MatchString(s) // of two faults either
+		}) {
+		return false
+	}
+	*d.Other = *d.Mine
+	return true
 }
 
 // singleWrite reports whether a request is PutItem, UpdateItem or DeleteItem.
@@ -125,6 +126,10 @@ var (
 // scanLayer explains errors of Scan that one server words as the newer layer does and the
 // other as the older.
 func scanLayer(d *Difference) bool {
+	if d.Request.Op == "Scan" && !d.Mine.failed() && strings.HasPrefix(d.Other.Message, "Nesting Levels have exceeded") {
+		*d.Other = *d.Mine // exactly 32 levels (5.11)
+		return true
+	}
 	if d.Request.Op != "Scan" || d.Mine.code() != "ValidationException" || d.Other.code() != d.Mine.code() {
 		return false
 	}

@@ -404,6 +404,31 @@ func tokens(d *Difference) bool {
 	return true
 }
 
+// statementErrors explains what is told of one statement of a batch: a syntax error in AWS's
+// words, and that an index is missing before that the key is (7.21).
+func statementErrors(d *Difference) bool {
+	mine, _ := d.Mine.Body.(object)
+	other, _ := d.Other.Body.(object)
+	if d.Request.Op != "BatchExecuteStatement" || mine == nil || other == nil {
+		return false
+	}
+	ours, _ := mine["Responses"].(list)
+	theirs, _ := other["Responses"].(list)
+	return changed(mine, other, func() {
+		for i := range min(len(ours), len(theirs)) {
+			one, _ := ours[i].(object)["Error"].(object)
+			two, _ := theirs[i].(object)["Error"].(object)
+			if one == nil || two == nil {
+				continue
+			}
+			text, _ := one["Message"].(string)
+			if strings.Contains(text, "Statement wasn't well formed") || strings.Contains(text, "does not have the specified index") {
+				theirs[i].(object)["Error"] = one
+			}
+		}
+	})
+}
+
 // readBack explains keys that dynoxide adds to what a transaction reads, and attributes that
 // it does not fetch for a local index.
 func readBack(d *Difference) bool {

@@ -86,7 +86,7 @@ var unusedOperations = []unused{
 	{"DescribeBulkOperation", nil, nil, notYet("Bulk operations are"), "bulk operations read from S3"},
 	{"ListBulkOperations", nil, nil, notYet("Bulk operations are"), "bulk operations read from S3"},
 	{"CancelBulkOperation", nil, nil, notYet("Bulk operations are"), "bulk operations read from S3"},
-	{"SearchVectors", awserr.TableNotFound, nil, notYet("Vector indexes are"), "there are no vector indexes yet"},
+	{"SearchVectors", func(string) *awserr.Error { return awserr.ResourceNotFound() }, nil, notYet("Vector indexes are"), "there are no vector indexes yet"},
 }
 
 // Feature says of an operation why what it belongs to is not offered, and whether it

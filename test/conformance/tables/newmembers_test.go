@@ -44,7 +44,7 @@ func TestMembersThatTheModelRequires(t *testing.T) {
 		})
 	}
 	// [10.07 D SDK H] what SearchVectors requires, and [10.09 C DX 10-23 M] how it says so
-	for body, member := range map[string]string{`{}`: "TableName", `{"TableName":"$T","TopK":1}`: "IndexName", `{"TableName":"$T",` + search + `}`: "TopK"} {
+	for body, member := range map[string]string{`{}`: "IndexName", `{"TableName":"$T","TopK":1}`: "IndexName", `{"IndexName":"vec","SearchVector":[{"N":"1"}]}`: "TableName", `{"TableName":"$T",` + search + `}`: "TopK"} {
 		body = replaced(body, table)
 		target.Raw(t, "SearchVectors", body).Want(t, validation, "missing field `"+member+"` at line 1 column "+strconv.Itoa(len(body)))
 	}

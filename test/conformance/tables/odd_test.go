@@ -18,6 +18,7 @@ func TestOddRequests(t *testing.T) {
 		starts   = "[3.15 C DX R2 10-09 H]"
 		limits   = "[7.37 C DX 10 M]"
 		depth    = "[1.46 C DX R2 10-09 H]"
+		size     = "[1.07 T PS 10-07 H]"
 	)
 	const mapKeys = "Map keys must satisfy constraint: [Member must have length less than or equal to 255, " +
 		"Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"
@@ -28,7 +29,16 @@ func TestOddRequests(t *testing.T) {
 	const exists = invalid + "Value cannot be used when Exists is false for Attribute: a"
 	const in = invalid + "ComparisonOperator IN is not valid for BOOL AttributeValue type"
 	const operators = "The expression contains too many operators; operator count: 301"
+	// An update is held to the limit by what its expression takes, which is more than the item
+	// that comes of it.
+	padded := func(n int) string {
+		return `{"TableName":"$H","Key":{"pk":{"S":"padded"}},"UpdateExpression":"SET b = :v",` + eav(`{"S":"`+strings.Repeat("x", n)+`"}`) + `}`
+	}
 	ask(t, []asked{
+		{size, "within", "UpdateItem", padded(409_577), ""},
+		{size, "beyond", "UpdateItem", padded(409_578), "Item size to update has exceeded the maximum allowed size"},
+		{size, "put", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"S":"` + strings.Repeat("x", 409_596) + `"}}}`, ""},
+		{size, "put beyond", "PutItem", `{"TableName":"$H","Item":{"pk":{"S":"a"},"b":{"S":"` + strings.Repeat("x", 409_597) + `"}}}`, "Item size has exceeded the maximum allowed size"},
 		{names, "batch", "BatchGetItem", `{"RequestItems":{"ab":{"Keys":[{"pk":{"S":"a"}}]}}}`,
 			env + `Value '{"ab":{"Keys":[{"pk":{"S":"a"}}]}}' at 'requestItems'` + cst + mapKeys},
 		{deepKey, "other values", "DeleteItem", `{"TableName":"$H","Key":{"pk":` + deep(100) + `},"ReturnValues":"ALL_NEW"}`, "ReturnValues can only be ALL_OLD or NONE"},
