@@ -78,6 +78,8 @@ var rooms = map[string][]string{
 	},
 	"internal/destination": {"internal/arn"},
 
+	"internal/queue": {"internal/arn", "internal/awserr", "internal/store", "internal/worker"},
+
 	// the front door: HTTP requests to functions, which come in as an interface
 	"internal/gateway": {"internal/admin/wire", "internal/schema", "internal/store"},
 
@@ -97,7 +99,8 @@ var rooms = map[string][]string{
 		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
-	"internal/server": {"internal/counter", "internal/awserr", "internal/door", "internal/schema", "internal/turns"},
+	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema"},
+	"internal/server":  {"internal/counter", "internal/awserr", "internal/door", "internal/schema", "internal/turns"},
 
 	// clients: they speak the wire and import no room below
 	"internal/admin":      {"internal/admin/wire"},
@@ -114,8 +117,8 @@ var rooms = map[string][]string{
 	// the wiring
 	"internal/app": {
 		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
-		"internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/schema", "internal/server", "internal/store", "internal/stream",
+		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
+		"internal/function/logs", "internal/gateway", "internal/queue", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},

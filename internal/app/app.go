@@ -18,6 +18,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -71,6 +72,7 @@ type App struct {
 	backend     *local.Backend
 	activity    activity.Hub
 	gateway     *gateway.Service
+	queues      *queue.Service
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
 	engine       *trigger.Engine
@@ -169,6 +171,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.backend, err = local.Open(s.store, s.streams, s.tables, o.Logger); err != nil {
 		return nil, err
 	}
+	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
 	if s.gateway, err = s.openGateway(); err != nil {
 		return nil, err
 	}
@@ -189,6 +194,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, o.Logger) })
 	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, o.Logger) })
 	s.start("back-fill", s.tables.Fill)
+	s.start("retention of messages", s.queues.Sweep)
 	s.door = s.newDoor(metrics)
 	return s, nil
 }
@@ -228,6 +234,7 @@ func (s *App) Serve(ctx context.Context, ln net.Listener) error {
 		case <-ctx.Done():
 		}
 	}()
+	defer context.AfterFunc(ctx, s.queues.EndWaits)()
 	err := s.door.Serve(ctx, ln)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
@@ -294,6 +301,9 @@ func (s *App) closeRooms() error {
 	}
 	if s.functions != nil {
 		errs = append(errs, s.functions.Close())
+	}
+	if s.queues != nil {
+		s.queues.Close()
 	}
 	if s.backend != nil {
 		errs = append(errs, s.backend.Close())

@@ -12,6 +12,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/api/logs"
+	"github.com/millstreamdb/millstream/internal/api/sqs"
 	"github.com/millstreamdb/millstream/internal/api/streams"
 	"github.com/millstreamdb/millstream/internal/api/sts"
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -54,7 +55,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Admin:  own,
 		Answer: protocol.Answer, Plain: func() bool { return !s.activity.Watched() },
 		Limits:       server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
-		Services:     map[string]http.Handler{"logs": functionLogs},
+		Services:     map[string]http.Handler{"logs": functionLogs, "sqs": sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {

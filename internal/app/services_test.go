@@ -18,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 )
 
@@ -145,9 +144,7 @@ func TestServicesThatAreNotThere(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := sqs.New(sqs.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials}).ListQueues(ctx, &sqs.ListQueuesInput{})
-	check(err, "SQS")
-	_, err = sns.New(sns.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials}).ListTopics(ctx, &sns.ListTopicsInput{})
+	_, err := sns.New(sns.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials}).ListTopics(ctx, &sns.ListTopicsInput{})
 	check(err, "SNS")
 	_, err = s3.New(s3.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials, UsePathStyle: true}).ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String("b")})
 	check(err, "S3")

@@ -56,7 +56,7 @@ func isLambdaPath(path string) bool {
 func (m *Metrics) operation(kind route, r *http.Request) *operation {
 	switch kind {
 	case routeService:
-		return m.other["logs"] // the one service that is told apart by its name
+		return m.other[signedFor(r)] // routed by it
 	case routeLambda:
 		if m.sources.LambdaOperation != nil {
 			if op := m.lambda[m.sources.LambdaOperation(r)]; op != nil {

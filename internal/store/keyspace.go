@@ -21,4 +21,5 @@ const (
 	SpaceEvent      byte = 0x0f // function: Event invocations that have not ended
 	SpaceLayer      byte = 0x10 // function: versions of layers
 	SpaceLogGroup   byte = 0x11 // function: log groups that were made or given a retention
+	SpaceQueue      byte = 0x12 // queue: definitions, messages, tasks, and mappings on queues
 )

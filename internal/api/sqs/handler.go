@@ -1,0 +1,231 @@
+package sqs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/queue"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// Options of New.
+type Options struct {
+	// Authenticate reads who a request is from. Required.
+	Authenticate func(*http.Request) (schema.Scope, *awserr.Error)
+	Logger       *slog.Logger // nil: nothing is logged
+}
+
+// Handler answers SQS. It is safe for concurrent use.
+type Handler struct {
+	queues  *queue.Service
+	options Options
+}
+
+// New returns the door of a service.
+func New(queues *queue.Service, o Options) *Handler {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{queues, o}
+}
+
+const (
+	target    = "AmazonSQS."
+	namespace = "http://queue.amazonaws.com/doc/2012-11-05/"
+	// maxBody is far more than a batch can have, in bytes.
+	maxBody = 16 << 20
+)
+
+// call is one request under way.
+type call struct {
+	*request
+	queues *queue.Service
+	scope  schema.Scope
+	host   string // by which the client calls the server
+	w      writer // of the answer
+}
+
+// operation answers a call, into its writer.
+type operation func(ctx context.Context, c *call) error
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := uuid.NewString()
+	w.Header().Set("x-amzn-RequestId", id)
+	action, isJSON := strings.CutPrefix(r.Header.Get("X-Amz-Target"), target)
+	c := &call{queues: h.queues, host: r.Host}
+	c.w.xml = !isJSON
+	var err error
+	if isJSON {
+		c.w.b = append(c.w.b, '{')
+		err = h.json(r, c, action)
+		c.w.b = append(c.w.b, '}')
+	} else {
+		action, err = h.query(r, c)
+	}
+	var e *awserr.Error
+	if err != nil && !errors.As(err, &e) {
+		if r.Context().Err() == nil {
+			h.options.Logger.Error("a request failed", "service", "sqs", "operation", action, "error", err)
+		}
+		e = &awserr.Error{Code: "InternalFailure", Message: "The request processing has failed because of an unknown error, exception or failure.", Status: http.StatusInternalServerError}
+	}
+	switch {
+	case e != nil && isJSON:
+		writeJSONError(w, e)
+	case e != nil:
+		writeXMLError(w, id, e)
+	case isJSON:
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_, _ = w.Write(c.w.b) // the client has gone: there is nobody to tell
+	default:
+		writeXML(w, id, action, c.w.b)
+	}
+}
+
+func (h *Handler) json(r *http.Request, c *call, action string) error {
+	op := operations[action]
+	if op == nil {
+		return &awserr.Error{Code: "UnknownOperationException"}
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	if c.request, err = decodeJSON(body); err != nil {
+		return err
+	}
+	return h.run(r, c, op)
+}
+
+func (h *Handler) query(r *http.Request, c *call) (action string, err error) {
+	body, err := readBody(r)
+	if err != nil {
+		return "", err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return "", &awserr.Error{Code: "MalformedQueryString", Message: "The form could not be read: " + err.Error()}
+	}
+	for k, v := range r.URL.Query() {
+		if !form.Has(k) {
+			form[k] = v
+		}
+	}
+	action = form.Get("Action")
+	op := operations[action]
+	if op == nil {
+		return action, awserr.QueueActionUnsupported(action)
+	}
+	if c.request, err = decodeQuery(form); err != nil {
+		return action, err
+	}
+	if c.queueURL == "" {
+		c.queueURL = r.URL.Path
+	}
+	err = h.run(r, c, op)
+	var e *awserr.Error
+	if errors.As(err, &e) && e.Code == awserr.QueueMissing().Code {
+		missing := *e
+		missing.Message = strings.TrimSuffix(e.Message, ".") + " for this wsdl version."
+		err = &missing
+	}
+	return action, err
+}
+
+func (h *Handler) run(r *http.Request, c *call, op operation) error {
+	var refused *awserr.Error
+	if c.scope, refused = h.options.Authenticate(r); refused != nil {
+		return refused
+	}
+	return op(r.Context(), c)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, &awserr.Error{Code: "RequestTimeout", Message: "The request was cut off."}
+	case len(body) > maxBody:
+		return nil, &awserr.Error{Code: "RequestEntityTooLarge", Message: "The request is too large.", Status: http.StatusRequestEntityTooLarge}
+	}
+	return body, nil
+}
+
+// shapes are the names of errors in the JSON protocol where they are not the code without AWS.SimpleQueueService.
+var shapes = map[string]string{
+	"AWS.SimpleQueueService.NonExistentQueue": "QueueDoesNotExist", "QueueAlreadyExists": "QueueNameExists",
+	"InvalidParameterValue": "InvalidParameterValueException", "MissingParameter": "MissingRequiredParameterException",
+}
+
+// coral are the errors that the JSON protocol has from another place than SQS.
+var coral = map[string]bool{"InvalidParameterValueException": true, "MissingRequiredParameterException": true, "UnknownOperationException": true, "SerializationException": true}
+
+func writeJSONError(w http.ResponseWriter, e *awserr.Error) {
+	shape := shapes[e.Code]
+	if shape == "" {
+		shape = strings.TrimPrefix(e.Code, "AWS.SimpleQueueService.")
+	}
+	full := "com.amazonaws.sqs#" + shape
+	if coral[shape] {
+		full = "com.amazon.coral.service#" + shape
+	}
+	out := writer{b: []byte{'{'}}
+	out.text("__type", full)
+	out.text("message", e.Message)
+	out.b = append(out.b, '}')
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.Header().Set("x-amzn-query-error", e.Code+";"+fault(e))
+	w.WriteHeader(e.HTTPStatus())
+	_, _ = w.Write(out.b) // the client has gone: there is nobody to tell
+}
+
+func fault(e *awserr.Error) string {
+	if e.HTTPStatus() >= 500 {
+		return "Receiver"
+	}
+	return "Sender"
+}
+
+const xmlHead = `<?xml version="1.0"?>` + "\n"
+
+func writeXMLError(w http.ResponseWriter, id string, e *awserr.Error) {
+	out := writer{xml: true, b: []byte(xmlHead + `<ErrorResponse xmlns="` + namespace + `">`)}
+	out.object("Error", func() {
+		out.text("Type", fault(e))
+		out.text("Code", e.Code)
+		out.text("Message", e.Message)
+		out.b = append(out.b, "<Detail/>"...)
+	})
+	out.text("RequestId", id)
+	out.close("ErrorResponse")
+	w.Header().Set("Content-Type", "text/xml")
+	w.WriteHeader(e.HTTPStatus())
+	_, _ = w.Write(out.b) // the client has gone: there is nobody to tell
+}
+
+// silent are the operations whose answers have no members.
+var silent = map[string]bool{
+	"AddPermission": true, "ChangeMessageVisibility": true, "DeleteMessage": true, "DeleteQueue": true, "PurgeQueue": true, "RemovePermission": true,
+	"SetQueueAttributes": true, "TagQueue": true, "UntagQueue": true,
+}
+
+func writeXML(w http.ResponseWriter, id, action string, members []byte) {
+	out := writer{xml: true, b: []byte(xmlHead + "<" + action + `Response xmlns="` + namespace + `">`)}
+	if !silent[action] {
+		out.open(action + "Result")
+		out.b = append(out.b, members...)
+		out.close(action + "Result")
+	}
+	out.object("ResponseMetadata", func() { out.text("RequestId", id) })
+	out.close(action + "Response")
+	w.Header().Set("Content-Type", "text/xml")
+	_, _ = w.Write(out.b) // the client has gone: there is nobody to tell
+}

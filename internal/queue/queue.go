@@ -1,0 +1,553 @@
+package queue
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"sync"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// Queue is one queue.
+type Queue struct {
+	s  *Service
+	id uint64
+
+	mu      sync.Mutex // guards what follows, and the order of the queue's batches
+	def     *definition
+	deleted bool
+	last    *store.Commit // the newest batch
+	total   int           // messages
+	oldest  int64         // no message was sent before, in ms
+	ready   line
+	delayed line
+	flights flights
+	puts    []entry // of the batch under way: in the store once it is applied
+	trimmed []byte  // key up to which expired deduplication ids are gone
+	waiters []*waiter
+	timer   *worker.Timer
+	timerAt int64 // when it fires; 0: it does not
+
+	attempts map[string]attempt
+	purgedMS int64 // the latest PurgeQueue; 0: none since the start
+}
+
+func newQueue(s *Service, d *definition) *Queue {
+	q := &Queue{s: s, id: d.ID, def: d, attempts: map[string]attempt{}}
+	q.ready.row, q.delayed.row = rowReady, rowDelayed
+	q.forget()
+	return q
+}
+
+// forget is for a queue that has no message left.
+func (q *Queue) forget() {
+	q.total, q.oldest = 0, math.MaxInt64
+	q.ready.reset()
+	q.delayed.reset()
+	q.flights.reset()
+}
+
+func (q *Queue) definition() *definition {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.def
+}
+
+func (q *Queue) gone() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.deleted
+}
+
+// ARN, Name and Scope name the queue.
+func (q *Queue) ARN() string      { return q.definition().arn() }
+func (q *Queue) Name() string     { return q.definition().Name }
+func (q *Queue) Scope() arn.Scope { return q.definition().Scope }
+
+// FIFO says which kind of queue it is; VisibilitySeconds is how long what was received stays invisible.
+func (q *Queue) FIFO() bool             { return q.definition().settings.fifo }
+func (q *Queue) VisibilitySeconds() int { return q.definition().settings.visibility }
+
+// Tags returns the queue's tags, which are not to be changed.
+func (q *Queue) Tags() map[string]string { return q.definition().Tags }
+
+// count counts the messages at the start. newest becomes at least the moment since which the last of them is visible.
+func (q *Queue) count(newest *int64) error {
+	fifo := q.def.settings.fifo
+	prefix := q.key(rowReady)
+	err := q.s.each(prefix, func(rest, v []byte) error {
+		if len(rest) != 16 || len(v) < 5 {
+			return errStateRow
+		}
+		if !fifo {
+			q.total++
+		}
+		due := int64(binary.BigEndian.Uint64(rest))
+		if !fifo && binary.BigEndian.Uint32(v[1:]) == 0 {
+			*newest = max(*newest, due)
+		}
+		return nil
+	})
+	if err == nil && fifo {
+		err = q.s.each(q.key(rowOrder), func([]byte, []byte) error { q.total++; return nil })
+	} else if err == nil {
+		err = q.s.each(q.key(rowDelayed), func([]byte, []byte) error { q.total++; return nil })
+	}
+	if err != nil || q.total == 0 {
+		return err
+	}
+	q.ready.beyond, q.delayed.beyond = 0, 0
+	q.oldest = 0
+	return nil
+}
+
+// load finds the messages in flight.
+func (q *Queue) load(now int64) error {
+	if q.total == 0 {
+		return nil
+	}
+	lower := q.timed(rowReady, now+1, 0)
+	it, err := q.s.store.NewIter(lower, q.key(rowReady+1))
+	if err != nil {
+		return err
+	}
+	var early []string                // groups whose entries are due later
+	defer func() { _ = it.Close() }() // looked at below
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		e, err := q.decodeEntry(rowReady, it.Key(), v)
+		if err != nil {
+			return err
+		}
+		if !q.def.settings.fifo {
+			q.flights.add(e.seq, e.due, "", false)
+			continue
+		}
+		early = append(early, e.group)
+		err = q.eachOf(e.group, 0, func(seq uint64, _ int64) (bool, error) {
+			st, found, err := q.state(seq)
+			if found && st.due > now {
+				q.flights.add(seq, st.due, e.group, true)
+			}
+			return err == nil, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := it.Close(); err != nil {
+		return err
+	}
+	// With a clock that was ahead, an entry may be due later although none of its group is in flight.
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	for _, group := range early {
+		if q.flights.until(group) == 0 {
+			if err := q.regroup(b, group, now, nil); err != nil {
+				return err
+			}
+		}
+	}
+	if b.Empty() {
+		return nil
+	}
+	c, err := q.apply(b)
+	if err != nil {
+		return err
+	}
+	return q.s.store.Sync(c)
+}
+
+// eachOf calls f with the messages of a group from a number on, in order, with the moments at which they were first due,
+// until it returns false.
+func (q *Queue) eachOf(group string, from uint64, f func(seq uint64, due int64) (bool, error)) (err error) {
+	it, err := q.s.store.NewIter(q.ordered(group, from), append(append(q.key(rowOrder), group...), 1))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		k := it.Key()
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if len(v) != 8 {
+			return errStateRow
+		}
+		if more, err := f(binary.BigEndian.Uint64(k[len(k)-8:]), int64(binary.BigEndian.Uint64(v))); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply makes a batch visible. The caller holds the lock, and syncs the commit after it has released it.
+func (q *Queue) apply(b *store.Batch) (*store.Commit, error) { return q.s.applyTo(b, q) }
+
+// applyTo is apply for a batch of several queues.
+func (s *Service) applyTo(b *store.Batch, queues ...*Queue) (*store.Commit, error) {
+	c := s.store.Begin()
+	for _, q := range queues {
+		q.last = c
+	}
+	if err := s.store.Apply(c, b); err != nil {
+		return nil, err
+	}
+	for _, q := range queues {
+		for _, e := range q.puts {
+			q.lineOf(e.row).put(e)
+		}
+		q.puts = q.puts[:0]
+	}
+	return c, nil
+}
+
+func (q *Queue) lineOf(row byte) *line {
+	if row == rowDelayed {
+		return &q.delayed
+	}
+	return &q.ready
+}
+
+// settled waits until all that was done to the queue is durable: an answer may rest on it.
+func (q *Queue) settled() error {
+	q.mu.Lock()
+	last := q.last
+	q.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	return last.Wait()
+}
+
+// put writes an entry of the index.
+func (q *Queue) put(b *store.Batch, e entry) {
+	b.Set(q.entryKey(e), e.encode())
+	q.puts = append(q.puts, e)
+}
+
+// drop removes one.
+func (q *Queue) drop(b *store.Batch, e entry) {
+	b.Delete(q.entryKey(e))
+	q.lineOf(e.row).drop(e)
+}
+
+// add writes a new message, due at a moment, and returns its number. fresh are the groups of which this batch has made the
+// index entry.
+func (q *Queue) add(b *store.Batch, m *Message, now int64, fresh map[string]bool) (uint64, error) {
+	seq := q.s.number()
+	b.Set(q.numbered(rowMessage, seq), m.encode(make([]byte, 0, 128+len(m.Body))))
+	q.total++
+	q.oldest = min(q.oldest, m.SentMS)
+	e := entry{row: rowReady, due: m.DueMS, seq: seq}
+	if m.DueMS > now {
+		e.row = rowDelayed
+	}
+	if !q.def.settings.fifo {
+		q.put(b, e)
+		return seq, nil
+	}
+	b.Set(q.ordered(m.Group, seq), binary.BigEndian.AppendUint64(nil, uint64(m.DueMS)))
+	if fresh[m.Group] {
+		return seq, nil
+	}
+	_, found, err := q.groupEntry(m.Group)
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		e.group = m.Group
+		q.setGroup(b, e)
+	}
+	fresh[m.Group] = true
+	return seq, nil
+}
+
+// setGroup writes a group's entry of the index.
+func (q *Queue) setGroup(b *store.Batch, e entry) {
+	b.Set(append(q.key(rowGroup), e.group...), encodeGroup(e))
+	q.put(b, e)
+}
+
+// regroup writes the entry of a group anew after a change; removed are messages that this batch removes.
+func (q *Queue) regroup(b *store.Batch, group string, now int64, removed map[uint64]bool) error {
+	old, found, err := q.groupEntry(group)
+	if err != nil || !found {
+		return err
+	}
+	e := entry{group: group, row: rowReady}
+	err = q.eachOf(group, old.seq, func(seq uint64, due int64) (bool, error) {
+		if removed[seq] {
+			return true, nil
+		}
+		e.seq, e.due = seq, due
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	if e.seq == 0 {
+		q.drop(b, old)
+		b.Delete(append(q.key(rowGroup), group...))
+		return nil
+	}
+	if until := q.flights.until(group); until > 0 {
+		e.due = until
+	} else if e.due > now {
+		e.row = rowDelayed
+	}
+	if e.row == old.row && e.due == old.due && e.seq == old.seq {
+		return nil
+	}
+	q.drop(b, old)
+	q.setGroup(b, e)
+	return nil
+}
+
+// Counts of a queue's messages.
+type Counts struct{ Visible, InFlight, Delayed int }
+
+// Counts counts.
+func (q *Queue) Counts() (Counts, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.counts()
+}
+
+func (q *Queue) counts() (Counts, error) {
+	now := q.s.now()
+	q.flights.expire(now)
+	c := Counts{InFlight: len(q.flights.all)}
+	count := func(lower []byte, upper []byte) error {
+		it, err := q.s.store.NewIter(lower, upper)
+		if err != nil {
+			return err
+		}
+		for ok := it.First(); ok; ok = it.Next() {
+			c.Delayed++
+		}
+		return it.Close()
+	}
+	var err error
+	switch {
+	case q.total == 0:
+	case !q.def.settings.fifo:
+		if q.delayed.due() == math.MaxInt64 {
+			break
+		}
+		err = count(q.timed(rowDelayed, now+1, 0), q.key(rowDelayed+1))
+	default: // all messages of a FIFO queue are delayed alike, so that those are the newest
+		err = q.s.eachBack(q.key(rowMessage), func(row []byte) (bool, error) {
+			_, due, err := times(row)
+			if err == nil && due > now {
+				c.Delayed++
+			}
+			return err == nil && due > now, err
+		})
+	}
+	c.Visible = max(0, q.total-c.InFlight-c.Delayed)
+	return c, err
+}
+
+// eachBack calls f with the values of all rows whose keys begin with prefix, from the last, until it returns false.
+func (s *Service) eachBack(prefix []byte, f func(value []byte) (bool, error)) (err error) {
+	it, err := s.store.NewIter(prefix, store.PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.Last(); ok; ok = it.Prev() {
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if more, err := f(v); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// purgePause is the least time between two purges, in ms.
+const purgePause = 60_000
+
+// Purge removes all messages. What was sent is remembered for deduplication.
+func (q *Queue) Purge() error {
+	q.mu.Lock()
+	now := q.s.now()
+	switch {
+	case q.deleted:
+		q.mu.Unlock()
+		return awserr.QueueMissing()
+	case q.purgedMS != 0 && now < q.purgedMS+purgePause:
+		defer q.mu.Unlock()
+		return awserr.PurgeInProgress(q.def.Name)
+	}
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	for _, row := range []byte{rowMessage, rowState, rowReady, rowDelayed, rowOrder, rowGroup} {
+		b.DeleteRange(q.key(row), q.key(row+1))
+	}
+	c, err := q.apply(b)
+	if err == nil {
+		q.forget()
+		q.purgedMS = now
+	}
+	q.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return q.s.store.Sync(c)
+}
+
+// expiry is when the oldest message is to be removed, in ms since 1970; false: there is none.
+func (q *Queue) expiry() (int64, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.total == 0 {
+		return 0, false
+	}
+	return q.oldest + int64(q.def.settings.retention)*1000, true
+}
+
+// sweepPiece is how many expired messages are removed in one batch.
+const sweepPiece = 500
+
+// sweep removes what is older than the queue keeps messages.
+func (q *Queue) sweep() error {
+	for {
+		more, err := q.sweepPiece()
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+func (q *Queue) sweepPiece() (more bool, err error) {
+	wall, ageing := q.s.clock.Now()
+	at, some := q.expiry()
+	if !ageing || !some || wall.UnixMilli() < at {
+		return false, nil
+	}
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	q.mu.Lock()
+	c, more, err := q.sweepLocked(b, wall.UnixMilli())
+	q.mu.Unlock()
+	if err != nil || c == nil {
+		return false, err
+	}
+	return more, q.s.store.Sync(c)
+}
+
+func (q *Queue) sweepLocked(b *store.Batch, wall int64) (c *store.Commit, more bool, err error) {
+	if q.deleted {
+		return nil, false, nil
+	}
+	now := q.s.now()
+	q.flights.expire(now)
+	limit := wall - int64(q.def.settings.retention)*1000
+	removed := map[uint64]bool{}
+	groups := map[string]bool{}
+	oldest := int64(math.MaxInt64)
+	type gone struct {
+		seq uint64
+		m   *Message
+	}
+	var all []gone
+	it, err := q.s.store.NewIter(q.key(rowMessage), q.key(rowMessage+1))
+	if err != nil {
+		return nil, false, err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.Value()
+		if err != nil {
+			return nil, false, errors.Join(err, it.Close())
+		}
+		k := it.Key()
+		m, err := decodeMessage(v)
+		if err != nil {
+			return nil, false, errors.Join(err, it.Close())
+		}
+		if m.SentMS >= limit || len(all) == sweepPiece {
+			oldest, more = m.SentMS, m.SentMS < limit
+			break
+		}
+		all = append(all, gone{binary.BigEndian.Uint64(k[len(k)-8:]), m})
+	}
+	if err := it.Close(); err != nil {
+		return nil, false, err
+	}
+	for _, g := range all {
+		if err := q.remove(b, g.seq, g.m.DueMS, g.m.SentMS, g.m.Group, removed, groups); err != nil {
+			return nil, false, err
+		}
+	}
+	if len(all) == 0 {
+		q.oldest = oldest
+		return nil, false, nil
+	}
+	for group := range groups {
+		if err := q.regroup(b, group, now, removed); err != nil {
+			return nil, false, err
+		}
+	}
+	if c, err = q.apply(b); err == nil {
+		q.oldest = oldest
+		q.s.log.Info("messages were older than their queue keeps them", "queue", q.def.arn(), "messages", len(all))
+	}
+	return c, more, err
+}
+
+// remove takes a message away, in whatever state it is. Groups that are to be looked at again go into groups.
+func (q *Queue) remove(b *store.Batch, seq uint64, due, sent int64, group string, removed map[uint64]bool, groups map[string]bool) error {
+	if removed[seq] {
+		return nil
+	}
+	st, received, err := q.state(seq)
+	if err != nil {
+		return err
+	}
+	b.Delete(q.numbered(rowMessage, seq))
+	if received {
+		b.Delete(q.numbered(rowState, seq))
+	}
+	q.flights.remove(seq)
+	removed[seq] = true
+	q.total--
+	if q.def.settings.fifo {
+		b.Delete(q.ordered(group, seq))
+		groups[group] = true
+		return nil
+	}
+	// It has an entry in one of the two parts: by its state, or by how it was sent.
+	e := entry{row: rowReady, due: due, seq: seq}
+	if received {
+		e.due = st.due
+	} else {
+		b.Delete(q.entryKey(entry{row: rowDelayed, due: due, seq: seq}))
+		q.delayed.drop(entry{row: rowDelayed, due: due, seq: seq})
+	}
+	q.drop(b, e)
+	return nil
+}
+
+// Attributes returns the attributes that are named, all for "All".
+func (q *Queue) Attributes(names []string) (map[string]string, error) {
+	q.mu.Lock()
+	d := q.def
+	c, err := q.counts()
+	q.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return d.shown(names, c), q.settled()
+}

@@ -1,0 +1,496 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Forever is a Wait without an end.
+const Forever = time.Duration(-1)
+
+// ReceiveRequest asks for messages.
+type ReceiveRequest struct {
+	Max int // at least 1
+	// Visibility is how long the messages are invisible then, in seconds; nil: the queue's.
+	Visibility *int
+	// Wait is how long a queue without messages is waited for; nil: the queue's. It goes by the machine's clock.
+	Wait *time.Duration
+	// Attempt is the ReceiveRequestAttemptId.
+	Attempt string
+	// Worker says that the receiver is part of the server, and counts as work under way (worker.Clock.Begin) but for the time
+	// that it waits here.
+	Worker bool
+}
+
+// attempt is a receive that may be asked for again.
+type attempt struct {
+	at    int64
+	taken []taken
+}
+
+// taken is a message that a receive has put in flight.
+type taken struct {
+	seq   uint64
+	state state
+	m     *Message // nil: not read yet
+}
+
+// Receive takes messages. It returns when their delivery is durable, or with none after the wait.
+func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, error) {
+	d := q.definition()
+	wait := time.Duration(d.settings.wait) * time.Second
+	if r.Wait != nil {
+		wait = *r.Wait
+	}
+	visibility := d.settings.visibility
+	if r.Visibility != nil {
+		visibility = *r.Visibility
+	}
+	var timeout <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		timeout = t.C
+	}
+	for {
+		got, c, w, err := q.take(r, int64(visibility)*1000, wait != 0)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil || len(got) > 0 {
+			if err := q.finish(c); err != nil {
+				if w != nil {
+					q.leave(w)
+				}
+				return nil, err
+			}
+			received, err := q.read(got)
+			if err != nil || len(received) > 0 {
+				if w != nil {
+					q.leave(w)
+				}
+				return received, err
+			}
+		}
+		if w == nil {
+			return nil, nil
+		}
+		select {
+		case <-w.woken:
+			continue
+		case <-timeout:
+		case <-ctx.Done():
+		case <-q.s.ending.Done():
+		}
+		q.leave(w)
+		return nil, ctx.Err()
+	}
+}
+
+// read reads the messages that were taken. One that a purge has taken away meanwhile is left out.
+func (q *Queue) read(got []taken) ([]*Received, error) {
+	d := q.definition()
+	received := make([]*Received, 0, len(got))
+	for _, t := range got {
+		m := t.m
+		if m == nil {
+			var err error
+			if m, err = q.message(t.seq); err != nil {
+				return nil, err
+			}
+		}
+		if m == nil {
+			continue
+		}
+		received = append(received, &Received{
+			Message: m, Handle: handle{q.id, t.seq, t.state.nonce}.String(), Count: int(t.state.count),
+			FirstMS: t.state.first, DueMS: t.state.due, Seq: t.seq, fifo: d.settings.fifo,
+		})
+	}
+	return received, nil
+}
+
+// take puts messages in flight. When there are none and it may wait, w is told when that may have changed.
+func (q *Queue) take(r ReceiveRequest, visibility int64, mayWait bool) (got []taken, c *store.Commit, w *waiter, err error) {
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	q.mu.Lock()
+	defer func() { q.mu.Unlock() }()
+	var dead *Queue // the dead-letter queue, when its lock is held
+	defer func() {
+		if dead != nil {
+			dead.mu.Unlock()
+		}
+	}()
+	for {
+		if q.deleted {
+			return nil, nil, nil, awserr.QueueMissing()
+		}
+		now := q.s.now()
+		q.flights.expire(now)
+		if again, err := q.again(b, r.Attempt, now, visibility); err != nil || again != nil {
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			c, err = q.apply(b)
+			return again, c, nil, err
+		}
+		if len(q.flights.all) >= MaxInFlight {
+			if !mayWait && !q.def.settings.fifo {
+				return nil, nil, nil, awserr.OverLimit(MaxInFlight)
+			}
+			got = nil
+		} else {
+			t := &taking{q: q, b: b, now: now, visibility: visibility, max: min(r.Max, MaxInFlight-len(q.flights.all)), dead: dead}
+			err := t.run()
+			if errors.Is(err, errNeedsDead) {
+				// Some are for the dead-letter queue: once more from the beginning, with both locks.
+				t.undo()
+				b.Reset()
+				dead = q.both()
+				continue
+			}
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			got = t.got
+		}
+		break
+	}
+	if !b.Empty() {
+		queues := []*Queue{q}
+		if dead != nil && dead != q {
+			queues = append(queues, dead)
+		}
+		if c, err = q.s.applyTo(b, queues...); err != nil {
+			return nil, nil, nil, err
+		}
+		now := q.s.now()
+		q.rouse(now)
+		if dead != nil {
+			dead.rouse(now)
+		}
+	}
+	if len(got) == 0 && mayWait {
+		w = q.wait(r.Worker)
+	}
+	if r.Attempt != "" && q.def.settings.fifo && len(got) > 0 {
+		q.note(r.Attempt, attempt{q.s.now(), got})
+	}
+	return got, c, w, nil
+}
+
+// both takes the lock of the dead-letter queue too, in the order of locks, so that q's is not held for a moment. It returns the queue; nil when there
+// is none.
+func (q *Queue) both() *Queue {
+	for {
+		target := ""
+		if r := q.def.settings.redrive; r != nil {
+			target = r.target
+		}
+		q.mu.Unlock()
+		dead := q.s.FindARN(target)
+		if dead == nil || dead == q {
+			q.mu.Lock()
+			return nil
+		}
+		lockBoth(q, dead)
+		if r := q.def.settings.redrive; r != nil && r.target == target && !dead.deleted {
+			return dead
+		}
+		dead.mu.Unlock()
+	}
+}
+
+func lockBoth(a, b *Queue) {
+	if a.id > b.id {
+		a, b = b, a
+	}
+	a.mu.Lock()
+	b.mu.Lock()
+}
+
+var errNeedsDead = errors.New("the lock of the dead-letter queue is needed")
+
+// taking is one receive under the lock.
+type taking struct {
+	q          *Queue
+	b          *store.Batch
+	now        int64
+	visibility int64
+	max        int
+	dead       *Queue // locked; nil: not, or there is none
+
+	got    []taken
+	popped []entry
+	fresh  map[string]bool // groups of the dead-letter queue
+}
+
+func (t *taking) run() error {
+	q := t.q
+	for len(t.got) < t.max {
+		e, ok, err := q.first(t.now)
+		if err != nil || !ok {
+			return err
+		}
+		t.popped = append(t.popped, e)
+		if q.def.settings.fifo {
+			err = t.group(e)
+		} else {
+			err = t.message(e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first takes the entry of the index that is due first, if it is due.
+func (q *Queue) first(now int64) (entry, bool, error) {
+	for _, l := range []*line{&q.ready, &q.delayed} {
+		if err := q.fill(l, now); err != nil {
+			return entry{}, false, err
+		}
+	}
+	var from *line
+	for _, l := range []*line{&q.ready, &q.delayed} {
+		if len(l.entries) > 0 && l.entries[0].due <= now && (from == nil || l.entries[0].before(from.entries[0])) {
+			from = l
+		}
+	}
+	if from == nil {
+		return entry{}, false, nil
+	}
+	return from.pop(), true, nil
+}
+
+// undo puts back what was popped. Nothing was applied, so that only flights were changed besides.
+func (t *taking) undo() {
+	for _, e := range t.popped {
+		t.q.lineOf(e.row).put(e)
+	}
+	for _, g := range t.got {
+		t.q.flights.remove(g.seq)
+	}
+	t.q.puts = t.q.puts[:0]
+}
+
+// message takes a message of a standard queue.
+func (t *taking) message(e entry) error {
+	q := t.q
+	done, err := t.tooOften(e.seq, e.count, nil)
+	if err != nil {
+		return err
+	}
+	if done {
+		t.b.Delete(q.entryKey(e))
+		return nil
+	}
+	st, err := t.deliver(e.seq, e.count, "")
+	if err != nil {
+		return err
+	}
+	t.b.Delete(q.entryKey(e))
+	q.put(t.b, entry{row: rowReady, due: st.due, seq: e.seq, count: st.count})
+	return nil
+}
+
+// group takes messages of a group of a FIFO queue, as many as fit and are due, from the first on.
+func (t *taking) group(e entry) error {
+	q := t.q
+	next := entry{group: e.group, row: rowReady}
+	err := q.eachOf(e.group, e.seq, func(seq uint64, due int64) (bool, error) {
+		full := len(t.got) >= t.max
+		if due > t.now || full {
+			if next.seq == 0 {
+				next.seq, next.due = seq, due
+			}
+			return false, nil
+		}
+		st, _, err := q.state(seq)
+		if err != nil {
+			return false, err
+		}
+		m, err := q.message(seq)
+		if err != nil {
+			return false, err
+		}
+		if m == nil {
+			return false, errMessageRow
+		}
+		if done, err := t.tooOften(seq, st.count, m); err != nil || done {
+			return err == nil, err
+		}
+		st, err = t.deliver(seq, st.count, e.group)
+		if err != nil {
+			return false, err
+		}
+		t.got[len(t.got)-1].m = m
+		if next.seq == 0 {
+			next.seq = seq
+		}
+		next.due = max(next.due, st.due)
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	t.b.Delete(q.entryKey(e))
+	if next.seq == 0 {
+		t.b.Delete(append(q.key(rowGroup), e.group...))
+		return nil
+	}
+	if until := q.flights.until(e.group); until == 0 && next.due > t.now {
+		next.row = rowDelayed
+	}
+	q.setGroup(t.b, next)
+	return nil
+}
+
+// deliver puts a message in flight.
+func (t *taking) deliver(seq uint64, count uint32, group string) (state, error) {
+	q := t.q
+	st := state{first: t.now}
+	if count > 0 {
+		var err error
+		if st, _, err = q.state(seq); err != nil {
+			return state{}, err
+		}
+	}
+	st.due, st.received, st.count, st.nonce = t.now+t.visibility, t.now, count+1, q.s.number()
+	t.b.Set(q.numbered(rowState, seq), st.encode())
+	if t.visibility > 0 {
+		q.flights.add(seq, st.due, group, q.def.settings.fifo)
+	}
+	t.got = append(t.got, taken{seq: seq, state: st})
+	return st, nil
+}
+
+// tooOften moves a message that was received as often as the redrive policy allows to the dead-letter queue. m may be nil.
+func (t *taking) tooOften(seq uint64, count uint32, m *Message) (done bool, err error) {
+	q := t.q
+	r := q.def.settings.redrive
+	if r == nil || int(count) < r.max {
+		return false, nil
+	}
+	if t.dead == nil {
+		// There may be no such queue any more: then the message stays.
+		if dead := q.s.FindARN(r.target); dead == nil || dead == q {
+			return false, nil
+		}
+		return false, errNeedsDead
+	}
+	if m == nil {
+		if m, err = q.message(seq); err != nil {
+			return false, err
+		}
+		if m == nil {
+			return false, errMessageRow
+		}
+	}
+	if t.fresh == nil {
+		t.fresh = map[string]bool{}
+	}
+	return true, q.moveTo(t.b, t.dead, seq, m, t.now, q.def.arn(), t.fresh)
+}
+
+// moveTo writes a message to another queue, and takes its rows away but for those of the index. Of a FIFO queue the time at which it was
+// sent begins anew, as at AWS. Both locks are held.
+func (q *Queue) moveTo(b *store.Batch, to *Queue, seq uint64, m *Message, now int64, source string, fresh map[string]bool) error {
+	b.Delete(q.numbered(rowMessage, seq))
+	b.Delete(q.numbered(rowState, seq))
+	if q.def.settings.fifo {
+		b.Delete(q.ordered(m.Group, seq))
+	}
+	q.flights.remove(seq)
+	q.total--
+	moved := *m
+	moved.DueMS, moved.Source = now, source
+	if to.def.settings.fifo {
+		moved.SentMS = q.s.wall()
+	}
+	_, err := to.add(b, &moved, now, fresh)
+	return err
+}
+
+// attemptWindow is how long a receive may be asked for again, in ms; keepAttempts, how many are remembered.
+const (
+	attemptWindow = 5 * 60_000
+	keepAttempts  = 10_000
+)
+
+// again answers a receive of a FIFO queue that is asked for again with the same messages, as long as nothing has been done to
+// them. They are invisible for their time from now on.
+func (q *Queue) again(b *store.Batch, id string, now, visibility int64) ([]taken, error) {
+	a, ok := q.attempts[id]
+	if id == "" || !ok || now >= a.at+attemptWindow {
+		return nil, nil
+	}
+	got := slices.Clone(a.taken)
+	groups := map[string]bool{}
+	for i := range got {
+		fl, ok := q.flights.all[got[i].seq]
+		if !ok {
+			delete(q.attempts, id)
+			return nil, nil
+		}
+		st, found, err := q.state(got[i].seq)
+		if err != nil {
+			return nil, err
+		}
+		if !found || st.nonce != got[i].state.nonce {
+			delete(q.attempts, id)
+			return nil, nil
+		}
+		groups[fl.group] = true
+	}
+	for i := range got {
+		st := got[i].state
+		st.due = now + visibility
+		b.Set(q.numbered(rowState, got[i].seq), st.encode())
+		q.flights.add(got[i].seq, st.due, q.flights.all[got[i].seq].group, true)
+		got[i].state = st
+	}
+	for group := range groups {
+		if err := q.regroup(b, group, now, nil); err != nil {
+			return nil, err
+		}
+	}
+	return got, nil
+}
+
+func (q *Queue) note(id string, a attempt) {
+	if len(q.attempts) >= keepAttempts {
+		for k, o := range q.attempts {
+			if a.at >= o.at+attemptWindow {
+				delete(q.attempts, k)
+			}
+		}
+		if len(q.attempts) >= keepAttempts {
+			return
+		}
+	}
+	q.attempts[id] = a
+}
+
+// CheckReceive is about the numbers of a request.
+func CheckReceive(most int, visibility *int, wait *int, attempt string) error {
+	switch {
+	case most < 1 || most > 10:
+		return awserr.QueueParameterValue(strconv.Itoa(most), "MaxNumberOfMessages", "Must be between 1 and 10, if provided.")
+	case wait != nil && (*wait < 0 || *wait > MaxWait):
+		return awserr.QueueParameterValue(strconv.Itoa(*wait), "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
+	case visibility != nil && (*visibility < 0 || *visibility > MaxVisibility):
+		return awserr.QueueParameterValue(strconv.Itoa(*visibility), "VisibilityTimeout", "Must be >= 0 and <= 43200, if provided.")
+	case attempt != "" && !validID(attempt):
+		return invalidID(attempt, "ReceiveRequestAttemptId")
+	}
+	return nil
+}

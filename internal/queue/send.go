@@ -1,0 +1,194 @@
+package queue
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// dedupWindow is how long a deduplication id is remembered, in ms.
+const dedupWindow = 5 * 60_000
+
+// Sent is what came of one message.
+type Sent struct {
+	*Message
+	Seq uint64 // of a FIFO queue
+	Err error
+}
+
+// Send sends messages in one batch, and returns what came of each when it is durable. sender is the account that sends.
+// Of a batch, a message that may not be sent leaves the others be.
+func (q *Queue) Send(sender string, inBatch bool, entries []Entry) ([]Sent, error) {
+	d := q.definition()
+	sent := make([]Sent, len(entries))
+	ids := make([]byte, 16*len(entries))
+	_, _ = rand.Read(ids) // never fails
+	wall := q.s.wall()
+	for i := range entries {
+		m, err := entries[i].check(&d.settings, inBatch)
+		if err != nil {
+			sent[i].Err = err
+			continue
+		}
+		copy(m.ID[:], ids[16*i:])
+		m.ID[6], m.ID[8] = m.ID[6]&0x0f|0x40, m.ID[8]&0x3f|0x80
+		m.SentMS, m.Sender = wall, sender
+		delay := d.settings.delay
+		if g := entries[i].Delay; g != nil && !d.settings.fifo {
+			delay = *g
+		}
+		m.DueMS = int64(delay) * 1000 // from now on
+		sent[i].Message = m
+	}
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	q.mu.Lock()
+	c, err := q.sendLocked(b, sent)
+	q.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return sent, q.finish(c)
+}
+
+// finish waits until a change is durable; nil stands for none, whose answer rests on those before.
+func (q *Queue) finish(c *store.Commit) error {
+	if c == nil {
+		return q.settled()
+	}
+	return q.s.store.Sync(c)
+}
+
+func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
+	if q.deleted {
+		return nil, awserr.QueueMissing()
+	}
+	now := q.s.now()
+	fresh := map[string]bool{}
+	ids := map[string]*Sent{} // of this batch
+	for i := range sent {
+		m := sent[i].Message
+		if m == nil {
+			continue
+		}
+		m.DueMS += now
+		key := ""
+		if q.def.settings.fifo {
+			key = q.dedupKey(m)
+			if first := ids[key]; first != nil {
+				m.ID, sent[i].Seq = first.ID, first.Seq
+				continue
+			}
+			was, err := q.remembered(b, key, now)
+			if err != nil {
+				return nil, err
+			}
+			if was != nil {
+				copy(m.ID[:], was.id[:])
+				sent[i].Seq = was.seq
+				continue
+			}
+		}
+		seq, err := q.add(b, m, now, fresh)
+		if err != nil {
+			return nil, err
+		}
+		if q.def.settings.fifo {
+			sent[i].Seq = seq
+			q.remember(b, key, sended{now + dedupWindow, seq, m.ID})
+			ids[key] = &sent[i]
+		}
+	}
+	if b.Empty() {
+		return nil, nil
+	}
+	if q.def.settings.fifo {
+		if err := q.trim(b, now, ids); err != nil {
+			return nil, err
+		}
+	}
+	c, err := q.apply(b)
+	if err == nil {
+		q.rouse(now)
+	}
+	return c, err
+}
+
+// sended is what is remembered of a deduplication id.
+type sended struct {
+	until int64
+	seq   uint64
+	id    [16]byte
+}
+
+func (q *Queue) dedupKey(m *Message) string {
+	if q.def.settings.dedupByGroup {
+		return m.Group + "\x00" + m.Dedup
+	}
+	return "\x00" + m.Dedup
+}
+
+// remembered is what was sent with a deduplication id in the last five minutes, nil for nothing.
+func (q *Queue) remembered(b *store.Batch, key string, now int64) (*sended, error) {
+	row, found, err := q.s.store.Probe(nil, append(q.key(rowDedup), key...))
+	if err != nil || !found {
+		return nil, err
+	}
+	if len(row) != 33 || row[0] != rowVersion {
+		return nil, errStateRow
+	}
+	s := &sended{until: int64(binary.BigEndian.Uint64(row[1:])), seq: binary.BigEndian.Uint64(row[9:])}
+	copy(s.id[:], row[17:])
+	if s.until <= now {
+		b.Delete(q.timed(rowExpiry, s.until, s.seq)) // its row is written anew
+		return nil, nil
+	}
+	return s, nil
+}
+
+func (q *Queue) remember(b *store.Batch, key string, s sended) {
+	row := binary.BigEndian.AppendUint64([]byte{rowVersion}, uint64(s.until))
+	row = append(binary.BigEndian.AppendUint64(row, s.seq), s.id[:]...)
+	b.Set(append(q.key(rowDedup), key...), row)
+	b.Set(q.timed(rowExpiry, s.until, s.seq), []byte(key))
+}
+
+// trimPiece is how many expired deduplication ids a batch takes away.
+const trimPiece = 32
+
+// trim removes deduplication ids whose time is over, of which each batch takes a few more than it can bring. Those in fresh are written
+// by this batch.
+func (q *Queue) trim(b *store.Batch, now int64, fresh map[string]*Sent) error {
+	lower := q.key(rowExpiry)
+	if q.trimmed != nil {
+		lower = q.trimmed
+	}
+	it, err := q.s.store.NewIter(lower, q.timed(rowExpiry, now, 0))
+	if err != nil {
+		return err
+	}
+	n := 0
+	for ok := it.First(); ok && n < trimPiece; ok = it.Next() {
+		key, err := it.Value()
+		if err != nil {
+			_ = it.Close() // the first error is told
+			return err
+		}
+		// The id may have been sent again since: then its row has another end.
+		full := append(q.key(rowDedup), key...)
+		row, found, err := q.s.store.Get(nil, full)
+		if err != nil {
+			_ = it.Close()
+			return err
+		}
+		if found && fresh[string(key)] == nil && len(row) == 33 && int64(binary.BigEndian.Uint64(row[1:])) < now {
+			b.Delete(full)
+		}
+		b.Delete(it.Key())
+		q.trimmed = append(append(q.trimmed[:0], it.Key()...), 0)
+		n++
+	}
+	return it.Close()
+}

@@ -1,0 +1,157 @@
+package queue
+
+import (
+	"strconv"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Delete removes the messages of receipt handles in one batch, and returns what is wrong with each when that is durable.
+func (q *Queue) Delete(handles []string) ([]error, error) {
+	errs := make([]error, len(handles))
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	q.mu.Lock()
+	c, err := q.deleteLocked(b, handles, errs)
+	q.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return errs, q.finish(c)
+}
+
+func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*store.Commit, error) {
+	if q.deleted {
+		return nil, awserr.QueueMissing()
+	}
+	now := q.s.now()
+	q.flights.expire(now)
+	removed := map[uint64]bool{}
+	groups := map[string]bool{}
+	for i, text := range handles {
+		h, ok := parseHandle(text)
+		if !ok || h.queue != q.id {
+			errs[i] = awserr.ReceiptHandleInvalid(text)
+			continue
+		}
+		st, found, err := q.state(h.seq)
+		if err != nil {
+			return nil, err
+		}
+		if !found || removed[h.seq] {
+			continue // it was deleted before
+		}
+		fl, flying := q.flights.all[h.seq]
+		fifo := q.def.settings.fifo
+		if fifo && (st.nonce != h.nonce || !flying && st.due <= now) {
+			errs[i] = awserr.ReceiptHandleExpired(text)
+			continue
+		}
+		if st.nonce != h.nonce {
+			continue // it was received again since: that delivery counts
+		}
+		if err := q.remove(b, h.seq, 0, 0, fl.group, removed, groups); err != nil {
+			return nil, err
+		}
+	}
+	for group := range groups {
+		if err := q.regroup(b, group, now, removed); err != nil {
+			return nil, err
+		}
+	}
+	if b.Empty() {
+		return nil, nil
+	}
+	c, err := q.apply(b)
+	if err == nil && len(groups) > 0 {
+		q.rouse(now)
+	}
+	return c, err
+}
+
+// Visibility is a change of one message's visibility timeout, in seconds from now on.
+type Visibility struct {
+	Handle  string
+	Seconds int
+}
+
+// ChangeVisibility changes visibility timeouts in one batch, and returns what is wrong with each when that is durable.
+func (q *Queue) ChangeVisibility(changes []Visibility) ([]error, error) {
+	errs := make([]error, len(changes))
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	q.mu.Lock()
+	c, err := q.changeLocked(b, changes, errs)
+	q.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return errs, q.finish(c)
+}
+
+func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error) (*store.Commit, error) {
+	if q.deleted {
+		return nil, awserr.QueueMissing()
+	}
+	now := q.s.now()
+	q.flights.expire(now)
+	fifo := q.def.settings.fifo
+	groups := map[string]bool{}
+	seen := map[uint64]bool{}
+	for i, change := range changes {
+		h, ok := parseHandle(change.Handle)
+		seconds := strconv.Itoa(change.Seconds)
+		switch {
+		case !ok || h.queue != q.id:
+			errs[i] = awserr.ReceiptHandleInvalid(change.Handle)
+			continue
+		case change.Seconds < 0 || change.Seconds > MaxVisibility:
+			errs[i] = awserr.QueueParameterValue(seconds, "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
+			continue
+		case seen[h.seq]:
+			continue
+		}
+		seen[h.seq] = true
+		st, found, err := q.state(h.seq)
+		if err != nil {
+			return nil, err
+		}
+		fl, flying := q.flights.all[h.seq]
+		if !found || !flying || st.nonce != h.nonce {
+			errs[i] = awserr.VisibilityUnavailable(change.Handle)
+			continue
+		}
+		due := now + int64(change.Seconds)*1000
+		if due > st.received+MaxVisibility*1000 {
+			errs[i] = awserr.QueueParameterValue(seconds, "VisibilityTimeout", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
+			continue
+		}
+		old := entry{row: rowReady, due: st.due, seq: h.seq}
+		st.due = due
+		b.Set(q.numbered(rowState, h.seq), st.encode())
+		q.flights.remove(h.seq)
+		if due > now {
+			q.flights.add(h.seq, due, fl.group, fifo)
+		}
+		if fifo {
+			groups[fl.group] = true
+		} else {
+			q.drop(b, old)
+			q.put(b, entry{row: rowReady, due: due, seq: h.seq, count: st.count})
+		}
+	}
+	for group := range groups {
+		if err := q.regroup(b, group, now, nil); err != nil {
+			return nil, err
+		}
+	}
+	if b.Empty() {
+		return nil, nil
+	}
+	c, err := q.apply(b)
+	if err == nil {
+		q.rouse(now)
+	}
+	return c, err
+}
