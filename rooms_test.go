@@ -79,6 +79,10 @@ var rooms = map[string][]string{
 	"internal/destination": {"internal/arn"},
 
 	"internal/queue": {"internal/arn", "internal/awserr", "internal/store", "internal/worker"},
+	"internal/queue/poll": {
+		"internal/arn", "internal/awserr", "internal/item", "internal/pattern", "internal/queue", "internal/setting", "internal/store",
+		"internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
+	},
 
 	// the front door: HTTP requests to functions, which come in as an interface
 	"internal/gateway": {"internal/admin/wire", "internal/schema", "internal/store"},
@@ -92,8 +96,10 @@ var rooms = map[string][]string{
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
 	},
-	"internal/api/logs":   {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
-	"internal/api/lambda": {"internal/awserr", "internal/schema", "internal/function", "internal/trigger", "internal/trigger/mapping"},
+	"internal/api/logs": {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
+	"internal/api/lambda": {
+		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trigger", "internal/trigger/mapping",
+	},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/nearest", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
@@ -118,7 +124,7 @@ var rooms = map[string][]string{
 	"internal/app": {
 		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/queue", "internal/schema", "internal/server", "internal/store", "internal/stream",
+		"internal/function/logs", "internal/gateway", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},

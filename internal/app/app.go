@@ -19,6 +19,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/queue"
+	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -73,6 +74,7 @@ type App struct {
 	activity    activity.Hub
 	gateway     *gateway.Service
 	queues      *queue.Service
+	pollers     *poll.Mappings
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
 	engine       *trigger.Engine
@@ -164,14 +166,15 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.store.NameRanges(func(_ byte, id uint64) string { return s.tables.NameOf(id) })
+	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	s.destinations.Own = s.sendToOwn
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
 		return nil, err
 	}
 	if s.backend, err = local.Open(s.store, s.streams, s.tables, o.Logger); err != nil {
-		return nil, err
-	}
-	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	if s.gateway, err = s.openGateway(); err != nil {
@@ -180,11 +183,15 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.engine, err = s.newEngine(); err != nil {
 		return nil, err
 	}
+	if s.pollers, err = s.openPollers(); err != nil {
+		return nil, err
+	}
 
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.workers = worker.NewGroup(ctx)
 	s.workers.Start("triggers", s.engine.Run)
+	s.workers.Start("triggers on queues", s.pollers.Run)
 	s.start("stream retention", func(ctx context.Context) error {
 		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, o.LogCap), Log: o.Logger})
 	})
@@ -264,12 +271,15 @@ func (s *App) RegisterFunction(name string, run func(ctx context.Context, event 
 }
 
 // Settle returns when every enabled trigger has passed the head that its stream
-// had at the call, or with ctx's error.
+// had at the call, and no message that is visible waits for a function; or with ctx's error.
 func (s *App) Settle(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	return s.engine.Settle(ctx)
+	if err := s.engine.Settle(ctx); err != nil {
+		return err
+	}
+	return s.pollers.Settle(ctx)
 }
 
 // ready waits until triggers deliver.

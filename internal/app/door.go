@@ -32,7 +32,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	})
 	dynamodb.Register(protocol, s.tables)
 	streams.Register(protocol, s.streams)
-	functions := lambda.New(s.functions, lambda.NewMappings(s.engine), lambda.Options{
+	functions := lambda.New(s.functions, lambda.NewMappings(s.engine, s.pollers), lambda.Options{
 		Authenticate: func(r *http.Request, _ []byte) (schema.Scope, *awserr.Error) { return auth.Authenticate(r) },
 		Logger:       s.opts.Logger,
 	})

@@ -1,5 +1,5 @@
 // Package destination hands the documents of records that were given up, and of Event
-// invocations that have ended, to SQS queues, SNS topics and S3 buckets: AWS's own, or those of any compatible service.
+// invocations that have ended, to SQS queues, SNS topics and S3 buckets: this server's own queues, AWS's, or those of any compatible service.
 // It follows the SDK's standard environment: AWS_ENDPOINT_URL_SQS, _SNS and _S3 (or
 // AWS_ENDPOINT_URL), the credentials, and the shared files. The region is the ARN's.
 package destination
@@ -21,9 +21,13 @@ import (
 	"github.com/millstreamdb/millstream/internal/arn"
 )
 
-// Clients deliver to all destinations. The zero value is ready; it may be used by
+// Clients deliver to all destinations. The zero value is ready; Own is set before the first use. It may be used by
 // several goroutines at once. Nothing is loaded before the first delivery.
 type Clients struct {
+	// Own sends to a queue of this server; there is false when it has none of this ARN. It is asked first, unless an
+	// endpoint variable sends queues elsewhere; nil: the server has no queues.
+	Own func(queueARN, body string, attributes map[string]string) (there bool, err error)
+
 	mu     sync.Mutex
 	config *aws.Config
 	queues map[arn.ARN]string // URLs
@@ -35,6 +39,9 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	a, ok := arn.Parse(to)
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
+	}
+	if there, err := c.own(a, string(document), nil); there {
+		return err
 	}
 	cfg, err := c.load(ctx)
 	if err != nil {
@@ -62,12 +69,23 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	return fmt.Errorf("%s is no queue, topic or bucket", to)
 }
 
+// own sends to a queue of the server itself.
+func (c *Clients) own(to arn.ARN, body string, attributes map[string]string) (there bool, err error) {
+	if c.Own == nil || to.Service != "sqs" || os.Getenv("AWS_ENDPOINT_URL_SQS") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" {
+		return false, nil
+	}
+	return c.Own(to.String(), body, attributes)
+}
+
 // DeadLetter sends an event as it came to the queue or topic of an ARN, with attributes of
 // type String; that of ErrorCode is a Number, as Lambda sends it.
 func (c *Clients) DeadLetter(ctx context.Context, to string, event []byte, attributes map[string]string) error {
 	a, ok := arn.Parse(to)
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
+	}
+	if there, err := c.own(a, string(event), attributes); there {
+		return err
 	}
 	cfg, err := c.load(ctx)
 	if err != nil {

@@ -4,7 +4,8 @@
 // event carries it. It is pure: no I/O, no clock, no goroutine.
 //
 // A pattern is compiled once ([Parse]) and matched against the record's binary
-// form; no JSON is rendered for it.
+// form; no JSON is rendered for it. What is no stream record, such as a message
+// of a queue, is matched as a [Document].
 //
 // # What a pattern means
 //

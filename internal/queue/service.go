@@ -395,3 +395,6 @@ func (s *Service) nextSweep() (time.Time, bool) {
 	}
 	return time.UnixMilli(next), some
 }
+
+// Now is the time by which messages become visible, in ms; Received.DueMS is of it.
+func (s *Service) Now() int64 { return s.now() }

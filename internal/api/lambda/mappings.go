@@ -9,16 +9,23 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // Mappings is the door of the event source mapping operations.
-type Mappings struct{ engine *trigger.Engine }
+type Mappings struct {
+	engine *trigger.Engine
+	queues *poll.Mappings
+}
 
-// NewMappings returns the door of an engine.
-func NewMappings(e *trigger.Engine) *Mappings { return &Mappings{engine: e} }
+// NewMappings returns the door of an engine, for streams, and of the mappings on queues; nil: there are none.
+func NewMappings(e *trigger.Engine, queues *poll.Mappings) *Mappings { return &Mappings{e, queues} }
+
+// onQueue reports whether a mapping is one on a queue.
+func (d *Mappings) onQueue(uuid string) bool { return d.queues != nil && d.queues.Has(uuid) }
 
 // mappingsPath is the collection; one mapping's path has its UUID behind it.
 const mappingsPath = "/2015-03-31/event-source-mappings"
@@ -38,11 +45,11 @@ func (d *Mappings) Serve(w http.ResponseWriter, r *http.Request, scope schema.Sc
 		answer, err = d.list(r, scope)
 	case uuid != "" && r.Method == http.MethodGet:
 		status = http.StatusOK
-		answer, err = document(d.engine.Get(r.Context(), scope, uuid))
+		answer, err = d.get(r, scope, uuid)
 	case uuid != "" && r.Method == http.MethodPut:
 		answer, err = d.update(r, scope, uuid, body)
 	case uuid != "" && r.Method == http.MethodDelete:
-		answer, err = document(d.engine.Delete(r.Context(), scope, uuid))
+		answer, err = d.delete(r, scope, uuid)
 	default:
 		err = &awserr.Error{Code: "MethodNotAllowedException", Message: "The method " + r.Method + " is not allowed on " + r.URL.Path, Status: http.StatusMethodNotAllowed}
 	}
@@ -87,7 +94,24 @@ func (d *Mappings) create(r *http.Request, scope schema.Scope, body []byte) (any
 	}
 	req.Foreign = foreign
 	_, req.HasStartingPositionTimestamp = members["StartingPositionTimestamp"]
+	if d.queues != nil && req.EventSourceArn != nil && mapping.IsQueue(*req.EventSourceArn) {
+		return document(d.queues.Create(r.Context(), scope, req))
+	}
 	return document(d.engine.Create(r.Context(), scope, req))
+}
+
+func (d *Mappings) get(r *http.Request, scope schema.Scope, uuid string) (any, error) {
+	if d.onQueue(uuid) {
+		return document(d.queues.Get(scope, uuid))
+	}
+	return document(d.engine.Get(r.Context(), scope, uuid))
+}
+
+func (d *Mappings) delete(r *http.Request, scope schema.Scope, uuid string) (any, error) {
+	if d.onQueue(uuid) {
+		return document(d.queues.Delete(scope, uuid))
+	}
+	return document(d.engine.Delete(r.Context(), scope, uuid))
 }
 
 func (d *Mappings) update(r *http.Request, scope schema.Scope, uuid string, body []byte) (any, error) {
@@ -97,12 +121,15 @@ func (d *Mappings) update(r *http.Request, scope schema.Scope, uuid string, body
 		return nil, err
 	}
 	req.Foreign = foreign
+	if d.onQueue(uuid) {
+		return document(d.queues.Update(r.Context(), scope, uuid, req))
+	}
 	return document(d.engine.Update(r.Context(), scope, uuid, req))
 }
 
 // mappingList is the answer of ListEventSourceMappings.
 type mappingList struct {
-	EventSourceMappings []*mappingDocument
+	EventSourceMappings []any
 	NextMarker          string `json:",omitempty"`
 }
 
@@ -120,7 +147,10 @@ func (d *Mappings) list(r *http.Request, scope schema.Scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := mappingList{EventSourceMappings: make([]*mappingDocument, len(views)), NextMarker: next}
+	if d.queues != nil {
+		views, next = mapping.Merge(scope, req, views, next, d.queues.Views())
+	}
+	list := mappingList{EventSourceMappings: make([]any, len(views)), NextMarker: next}
 	for i, v := range views {
 		list.EventSourceMappings[i] = newDocument(v)
 	}
@@ -170,7 +200,44 @@ func document(v mapping.View, err error) (any, error) {
 	return newDocument(v), nil
 }
 
-func newDocument(v mapping.View) *mappingDocument {
+// queueDocument is EventSourceMappingConfiguration, with the members that AWS returns for a queue.
+type queueDocument struct {
+	UUID                           string
+	BatchSize                      int
+	MaximumBatchingWindowInSeconds int
+	EventSourceArn                 string
+	EventSourceMappingArn          string
+	FunctionArn                    string
+	LastModified                   epoch
+	State                          mapping.State
+	StateTransitionReason          string
+	FilterCriteria                 *filterDocument `json:",omitempty"`
+	FunctionResponseTypes          []string
+	ScalingConfig                  *scalingDocument      `json:",omitempty"`
+	ProvisionedPollerConfig        *mapping.PollerConfig `json:",omitempty"`
+	MetricsConfig                  *metricsDocument      `json:",omitempty"`
+}
+
+type scalingDocument struct{ MaximumConcurrency int }
+
+func newDocument(v mapping.View) any {
+	d := newStreamDocument(v)
+	if !mapping.IsQueue(v.StreamARN) {
+		return d
+	}
+	q := &queueDocument{
+		UUID: d.UUID, BatchSize: d.BatchSize, MaximumBatchingWindowInSeconds: d.MaximumBatchingWindowInSeconds, EventSourceArn: d.EventSourceArn,
+		EventSourceMappingArn: d.EventSourceMappingArn, FunctionArn: d.FunctionArn, LastModified: d.LastModified, State: d.State,
+		StateTransitionReason: "USER_INITIATED", FilterCriteria: d.FilterCriteria, FunctionResponseTypes: d.FunctionResponseTypes,
+		ProvisionedPollerConfig: v.Pollers, MetricsConfig: d.MetricsConfig,
+	}
+	if v.MaximumConcurrency > 0 {
+		q.ScalingConfig = &scalingDocument{v.MaximumConcurrency}
+	}
+	return q
+}
+
+func newStreamDocument(v mapping.View) *mappingDocument {
 	d := &mappingDocument{
 		UUID: v.UUID, BatchSize: v.BatchSize, MaximumBatchingWindowInSeconds: v.BatchingWindowSeconds,
 		ParallelizationFactor: v.ParallelizationFactor, EventSourceArn: v.StreamARN,
@@ -207,10 +274,16 @@ func (t epoch) MarshalJSON() ([]byte, error) {
 
 // TagsOf returns the tags of a mapping.
 func (d *Mappings) TagsOf(scope schema.Scope, arn, uuid string) (map[string]string, error) {
+	if d.onQueue(uuid) {
+		return d.queues.TagsOf(scope, uuid)
+	}
 	return d.engine.TagsOf(scope, arn, uuid)
 }
 
 // Retag changes them.
 func (d *Mappings) Retag(ctx context.Context, scope schema.Scope, arn, uuid string, change func(tags map[string]string)) error {
+	if d.onQueue(uuid) {
+		return d.queues.Retag(scope, uuid, change)
+	}
 	return d.engine.Retag(ctx, scope, arn, uuid, change)
 }

@@ -56,7 +56,7 @@ func mappingsDoor(t *testing.T) func(method, target, body string) (int, string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := lambda.NewMappings(e)
+	door := lambda.NewMappings(e, nil)
 	return func(method, target, body string) (int, string, *httptest.ResponseRecorder) {
 		w := httptest.NewRecorder()
 		door.Serve(w, httptest.NewRequest(method, target, nil), mappingScope, []byte(body))

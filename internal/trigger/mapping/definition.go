@@ -49,6 +49,10 @@ type Definition struct {
 	Destination string   `json:"destination,omitempty"` // ARN for what is given up
 	Metrics     []string `json:"metrics,omitempty"`     // groups of AWS's metrics that were asked for
 
+	// Of mappings on queues: calls at once (0: as many as usual), and the pollers that were asked for.
+	MaximumConcurrency int           `json:"maximumConcurrency,omitempty"`
+	Pollers            *PollerConfig `json:"pollers,omitempty"`
+
 	Tags map[string]string `json:"tags,omitempty"`
 }
 

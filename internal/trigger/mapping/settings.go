@@ -20,6 +20,9 @@ type Settings struct {
 	DestinationConfig              *DestinationConfig
 	KMSKeyArn                      *string
 	MetricsConfig                  *MetricsConfig
+	// ScalingConfig and ProvisionedPollerConfig are those of queues.
+	ScalingConfig           *ScalingConfig
+	ProvisionedPollerConfig *PollerConfig
 	// Foreign names the members given that belong to other kinds of event source.
 	Foreign []string `json:"-"`
 }
@@ -36,6 +39,16 @@ type DestinationConfig struct {
 
 // MetricsConfig switches AWS's metrics of a mapping on.
 type MetricsConfig struct{ Metrics []string }
+
+// ScalingConfig bounds the calls of a mapping on a queue.
+type ScalingConfig struct{ MaximumConcurrency *int }
+
+// PollerConfig is how many pollers AWS keeps for a mapping on a queue; it is kept and given back.
+type PollerConfig struct {
+	MinimumPollers  *int    `json:",omitempty"`
+	MaximumPollers  *int    `json:",omitempty"`
+	PollerGroupName *string `json:",omitempty"`
+}
 
 // CreateRequest is CreateEventSourceMapping.
 type CreateRequest struct {

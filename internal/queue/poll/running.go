@@ -1,0 +1,364 @@
+package poll
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/pattern"
+	"github.com/millstreamdb/millstream/internal/queue"
+	"github.com/millstreamdb/millstream/internal/setting"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+const (
+	// usualCalls is how many calls a mapping makes at once when it is not told: as many as AWS begins with.
+	usualCalls = 5
+	// maxPayload is how large an event may be, in bytes.
+	maxPayload = 6 << 20
+	// missingPause is how long a mapping waits before it looks again for a queue that is not there.
+	missingPause = 5 * time.Second
+	// firstBackoff and maxBackoff are between calls that do not reach the function.
+	firstBackoff = 200 * time.Millisecond
+	maxBackoff   = 10 * time.Second
+)
+
+// running is a mapping with its worker.
+type running struct {
+	m    *Mappings
+	busy atomic.Int32 // batches under way, and one while messages are gathered
+	last atomic.Int32 // a mapping.LastResult
+
+	mu     sync.Mutex // guards what follows
+	def    mapping.Definition
+	cancel context.CancelFunc // of the worker; nil: there is none
+}
+
+func newRunning(m *Mappings, def mapping.Definition) *running { return &running{m: m, def: def} }
+
+func (r *running) definition() mapping.Definition {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.def
+}
+
+func (r *running) view(state mapping.State) mapping.View {
+	v := mapping.View{Definition: r.definition(), State: state, LastProcessingResult: mapping.LastResult(r.last.Load()).Text()}
+	if state == "" {
+		v.State = mapping.Disabled
+		if v.Enabled {
+			v.State = mapping.Enabled
+		}
+	}
+	return v
+}
+
+// start begins to poll, if the mapping is to. The lock of Mappings is held.
+func (r *running) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.m.begun || !r.def.Enabled || r.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(r.m.ctx)
+	r.cancel = cancel
+	def := r.def
+	r.m.o.Clock.Begin()
+	r.m.work.Go(func() {
+		defer r.m.o.Clock.End()
+		newPoller(r, def).run(ctx)
+	})
+}
+
+// stop ends the worker. Calls under way end by themselves.
+func (r *running) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cancel != nil {
+		r.cancel()
+		r.cancel = nil
+	}
+}
+
+// change puts another definition in force: with a new worker.
+func (r *running) change(def mapping.Definition) {
+	r.stop()
+	r.mu.Lock()
+	r.def = def
+	r.mu.Unlock()
+	r.start()
+}
+
+// poller is the worker of one definition.
+type poller struct {
+	r       *running
+	o       *Options
+	def     mapping.Definition
+	filters []*pattern.Pattern
+	slots   chan struct{} // one for each call at once
+	// waiting says that the worker waits for a slot, which counts as no work: a call may wait for the clock.
+	waiting atomic.Bool
+}
+
+// enter takes a slot; false: ctx has ended.
+func (p *poller) enter(ctx context.Context) bool {
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	default:
+	}
+	p.waiting.Store(true)
+	p.o.Clock.End()
+	entered := false
+	select {
+	case p.slots <- struct{}{}:
+		entered = true
+	case <-ctx.Done():
+	}
+	p.resume()
+	return entered
+}
+
+// resume counts the worker as work again, unless who left a slot has.
+func (p *poller) resume() {
+	if p.waiting.CompareAndSwap(true, false) {
+		p.o.Clock.Begin()
+	}
+}
+
+func (p *poller) leave() {
+	p.resume()
+	<-p.slots
+}
+
+func newPoller(r *running, def mapping.Definition) *poller {
+	p := &poller{r: r, o: &r.m.o, def: def}
+	for _, text := range def.Filters {
+		if f, err := pattern.Parse(text); err == nil { // checked when it was made
+			p.filters = append(p.filters, f)
+		}
+	}
+	calls := usualCalls
+	if def.MaximumConcurrency > 0 {
+		calls = def.MaximumConcurrency
+	}
+	if n := setting.Read(def.Tags).MaxInFlight; n > 0 {
+		calls = n
+	}
+	p.slots = make(chan struct{}, calls)
+	return p
+}
+
+// run takes batches until ctx ends. It counts as work under way but while it waits for messages.
+func (p *poller) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		q := p.o.Queues.FindARN(p.def.StreamARN)
+		if q == nil {
+			if p.o.Clock.Wait(ctx, missingPause, nil) != nil {
+				return
+			}
+			continue
+		}
+		if !p.enter(ctx) {
+			return
+		}
+		batch := p.gather(ctx, q)
+		if len(batch) == 0 {
+			p.leave()
+			continue
+		}
+		p.o.Clock.Begin()
+		p.r.m.work.Go(func() {
+			defer p.o.Clock.End()
+			p.process(q, batch)
+			p.r.busy.Add(-1)
+			p.leave()
+			p.r.m.ended()
+		})
+	}
+}
+
+// gather takes a batch: as many messages as there are at once, and those of the window. With a batch, running.busy counts one more.
+func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
+	forever := queue.Forever
+	request := queue.ReceiveRequest{Max: p.def.BatchSize, Wait: &forever, Worker: true}
+	batch, err := q.Receive(ctx, request)
+	if err != nil || len(batch) == 0 {
+		p.failed(ctx, err)
+		return nil
+	}
+	p.r.busy.Add(1)
+	if window := time.Duration(p.def.BatchingWindowSeconds) * time.Second; window > 0 {
+		batch = p.window(ctx, q, window, batch)
+	}
+	return batch
+}
+
+// window waits for more messages until a batch is full or its time is over.
+func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duration, batch []*queue.Received) []*queue.Received {
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{})
+	timer := p.o.Clock.AfterFunc(window, func() {
+		cancel()
+		<-over // until this has gone on, it counts as work
+	})
+	defer func() {
+		close(over)
+		timer.Stop()
+		cancel()
+	}()
+	size := 0
+	for _, m := range batch {
+		size += estimate(m)
+	}
+	for len(batch) < p.def.BatchSize && size < maxPayload {
+		forever := queue.Forever
+		more, err := q.Receive(ctx, queue.ReceiveRequest{Max: p.def.BatchSize - len(batch), Wait: &forever, Worker: true})
+		if err != nil || len(more) == 0 {
+			break
+		}
+		for _, m := range more {
+			size += estimate(m)
+		}
+		batch = append(batch, more...)
+	}
+	return batch
+}
+
+// failed is for a queue that gives no messages: after a fault, or while it is being deleted, it is not asked again at once.
+func (p *poller) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		p.o.Log.Warn("a queue could not be read", "mapping", p.def.UUID, "queue", p.def.StreamARN, "error", err)
+	}
+	_ = p.o.Clock.Wait(ctx, time.Second, nil) // the caller looks at ctx
+}
+
+// process invokes the function for a batch, in as many calls as its size needs, and deletes what was done.
+func (p *poller) process(q *queue.Queue, batch []*queue.Received) {
+	var wanted, unwanted []*queue.Received
+	for _, m := range batch {
+		if p.matches(m) {
+			wanted = append(wanted, m)
+		} else {
+			unwanted = append(unwanted, m)
+		}
+	}
+	p.delete(q, unwanted)
+	for len(wanted) > 0 {
+		payload, n := p.render(wanted)
+		p.call(q, payload, wanted[:n])
+		wanted = wanted[n:]
+	}
+}
+
+// call invokes the function once, and again as long as a call does not reach it and the messages are invisible to others.
+func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) {
+	until := batch[0].DueMS
+	for _, m := range batch {
+		until = min(until, m.DueMS)
+	}
+	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		result := p.o.Invoker.Invoke(p.r.m.ctx, p.def.FunctionARN, payload)
+		switch result.Outcome {
+		case lane.Succeeded:
+			done, failed := p.judge(result.Payload, batch)
+			p.r.last.Store(int32(mapping.ResultOK))
+			if failed > 0 {
+				p.r.last.Store(int32(mapping.ResultFailed))
+				p.o.Log.Warn("a function has named messages that failed", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", failed)
+			}
+			p.delete(q, done)
+			return
+		case lane.FunctionError:
+			p.r.last.Store(int32(mapping.ResultFailed))
+			p.o.Log.Warn("a function has failed for messages of a queue", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
+			return
+		}
+		wait := max(backoff, result.RetryAfter)
+		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(p.r.m.ctx, wait, nil) != nil {
+			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
+			return
+		}
+	}
+}
+
+// judge tells which messages a function that has succeeded was done with, and how many failed.
+func (p *poller) judge(answer []byte, batch []*queue.Received) (done []*queue.Received, failed int) {
+	if !p.def.ReportItemFailures {
+		return batch, 0
+	}
+	named, whole := failures(answer)
+	if whole {
+		return nil, len(batch)
+	}
+	ids := map[string]bool{}
+	for _, m := range batch {
+		ids[m.IDText()] = true
+	}
+	wrong := map[string]bool{}
+	for _, id := range named {
+		if !ids[id] {
+			return nil, len(batch)
+		}
+		wrong[id] = true
+	}
+	for _, m := range batch {
+		if !wrong[m.IDText()] {
+			done = append(done, m)
+		}
+	}
+	return done, len(wrong)
+}
+
+// failures reads batchItemFailures; whole: the answer says that everything has failed.
+func failures(answer []byte) (ids []string, whole bool) {
+	if len(answer) == 0 {
+		return nil, false
+	}
+	var value any
+	if json.Unmarshal(answer, &value) != nil {
+		return nil, true
+	}
+	members, ok := value.(map[string]any)
+	if !ok || members["batchItemFailures"] == nil {
+		return nil, false
+	}
+	list, ok := members["batchItemFailures"].([]any)
+	if !ok {
+		return nil, true
+	}
+	for _, e := range list {
+		item, _ := e.(map[string]any)
+		id, ok := item["itemIdentifier"].(string)
+		if !ok || id == "" {
+			return nil, true
+		}
+		ids = append(ids, id)
+	}
+	return ids, false
+}
+
+func (p *poller) delete(q *queue.Queue, messages []*queue.Received) {
+	if len(messages) == 0 {
+		return
+	}
+	handles := make([]string, len(messages))
+	for i, m := range messages {
+		handles[i] = m.Handle
+	}
+	errs, err := q.Delete(handles)
+	for _, e := range errs {
+		if err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		p.o.Log.Warn("messages that a function was done with could not all be deleted, and may come again", "mapping", p.def.UUID, "queue", p.def.StreamARN, "error", err)
+	}
+}
