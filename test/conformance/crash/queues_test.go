@@ -1,0 +1,227 @@
+package crash
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/millstreamdb/millstream/test/conformance/harness"
+)
+
+// queueBook is what the clients of the queues have been told.
+type queueBook struct {
+	mu      sync.Mutex
+	wrong   []string
+	sent    map[string]bool  // acknowledged
+	deleted map[string]bool  // acknowledged
+	counts  map[string][]int // receive counts that were told, in order
+	newest  map[string]int   // by group: the highest message that was received
+}
+
+func (b *queueBook) say(format string, args ...any) {
+	b.wrong = append(b.wrong, fmt.Sprintf(format, args...))
+}
+
+// received notes a message. deleted are those that were gone before it was asked for.
+func (b *queueBook) received(m *types.Message, gone map[string]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	body := aws.ToString(m.Body)
+	count, err := strconv.Atoi(m.Attributes["ApproximateReceiveCount"])
+	if err != nil {
+		b.say("%s: %v", body, err)
+	}
+	if gone[body] {
+		b.say("%s was deleted and came again", body)
+	}
+	if all := b.counts[body]; len(all) > 0 && all[len(all)-1] == count {
+		b.say("%s came twice for the %dth time", body, count)
+	}
+	b.counts[body] = append(b.counts[body], count)
+	group, number, fifo := strings.Cut(body, ".")
+	if !fifo {
+		return
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		b.say("%s: %v", body, err)
+	}
+	if n > b.newest[group]+1 {
+		b.say("%s came after %s.%d", body, group, b.newest[group])
+	}
+	b.newest[group] = max(b.newest[group], n)
+}
+
+func (b *queueBook) gone() map[string]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make(map[string]bool, len(b.deleted))
+	for k := range b.deleted {
+		all[k] = true
+	}
+	return all
+}
+
+// TestQueuesUnderKills sends, receives and deletes through CONFORMANCE_QUEUE_KILLS (3 unless set) kills of the server. No acknowledged
+// message is lost, none whose delete was acknowledged comes back, the messages of a FIFO queue's group come in order and once, and
+// no receive count is told twice.
+func TestQueuesUnderKills(t *testing.T) {
+	if os.Getenv("CONFORMANCE_ENDPOINT") != "" {
+		harness.Unsupported(t, "killing the target: the suite did not start it")
+	}
+	kills, err := strconv.Atoi(cmp.Or(os.Getenv("CONFORMANCE_QUEUE_KILLS"), "3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	server, err := harness.StartServer(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Kill)
+	c := sqs.New(sqs.Options{
+		BaseEndpoint: aws.String(server.Target().Endpoint), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), Retryer: aws.NopRetryer{},
+	})
+	var urls []*string
+	for name, attributes := range map[string]map[string]string{"q": {"VisibilityTimeout": "2"}, "f.fifo": {"VisibilityTimeout": "2", "FifoQueue": "true"}} {
+		out, err := c.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		urls = append(urls, out.QueueUrl)
+	}
+	book := &queueBook{sent: map[string]bool{}, deleted: map[string]bool{}, counts: map[string][]int{}, newest: map[string]int{}}
+	const senders = 3
+	next := make([]int, senders) // by sender: the number that is to be sent
+	for i := range next {
+		next[i] = 1
+	}
+	for round := range kills + 1 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var clients sync.WaitGroup
+		for i := range senders {
+			clients.Go(func() {
+				for ctx.Err() == nil && round < kills {
+					sendNumber(ctx, c, urls, book, i, &next[i])
+				}
+			})
+		}
+		for range 4 {
+			leave := rand.New(rand.NewPCG(random.Uint64(), 1))
+			clients.Go(func() {
+				for ctx.Err() == nil {
+					for _, u := range urls {
+						receiveSome(ctx, c, u, book, round < kills && leave.IntN(4) == 0)
+					}
+				}
+			})
+		}
+		if round == kills {
+			deadline := time.Now().Add(time.Minute)
+			for !drained(t, c, urls, book) {
+				if time.Now().After(deadline) {
+					t.Error("messages were left after a minute")
+					break
+				}
+				<-time.After(200 * time.Millisecond)
+			}
+			cancel()
+			clients.Wait()
+			break
+		}
+		<-time.After(time.Duration(300+random.IntN(700)) * time.Millisecond)
+		server.Kill()
+		cancel()
+		clients.Wait()
+		if err := server.Start(); err != nil {
+			t.Fatalf("round %d: restart: %v\n%s", round, err, server.Output())
+		}
+	}
+	for body := range book.sent {
+		if len(book.counts[body]) == 0 {
+			t.Errorf("%s was acknowledged and never came", body)
+		}
+	}
+	for _, text := range book.wrong {
+		t.Error(text)
+	}
+	most := 0
+	for _, all := range book.counts {
+		most = max(most, len(all))
+	}
+	t.Logf("%d kills, %d messages acknowledged, received at most %d times", kills, len(book.sent), most)
+}
+
+// sendNumber sends the next message of a sender to both queues. One that was cut off is sent again: to the FIFO queue with the same
+// deduplication id, to the other as another message.
+func sendNumber(ctx context.Context, c *sqs.Client, urls []*string, book *queueBook, sender int, next *int) {
+	for _, u := range urls {
+		in := &sqs.SendMessageInput{QueueUrl: u, MessageBody: aws.String(fmt.Sprintf("s%d-%d-%x", sender, *next, rand.Uint64()))}
+		if strings.HasSuffix(*u, ".fifo") {
+			in.MessageGroupId = aws.String(fmt.Sprint("g", sender))
+			in.MessageBody = aws.String(fmt.Sprintf("g%d.%d", sender, *next))
+			in.MessageDeduplicationId = in.MessageBody
+		}
+		if _, err := c.SendMessage(ctx, in); err != nil {
+			return
+		}
+		book.mu.Lock()
+		book.sent[*in.MessageBody] = true
+		book.mu.Unlock()
+	}
+	*next++
+}
+
+// receiveSome receives, and deletes what came; with leave, the first half of it.
+func receiveSome(ctx context.Context, c *sqs.Client, u *string, book *queueBook, leave bool) {
+	gone := book.gone()
+	out, err := c.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+		QueueUrl: u, MaxNumberOfMessages: 10, WaitTimeSeconds: 1, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"ApproximateReceiveCount"},
+	})
+	if err != nil {
+		return
+	}
+	for i := range out.Messages {
+		m := &out.Messages[i]
+		book.received(m, gone)
+		if leave && i > len(out.Messages)/2 {
+			return // the rest comes again
+		}
+		if _, err := c.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: u, ReceiptHandle: m.ReceiptHandle}); err == nil {
+			book.mu.Lock()
+			book.deleted[aws.ToString(m.Body)] = true
+			book.mu.Unlock()
+		}
+	}
+}
+
+// drained reports whether everything that was sent was deleted, and the queues say so.
+func drained(t *testing.T, c *sqs.Client, urls []*string, book *queueBook) bool {
+	t.Helper()
+	for _, u := range urls {
+		out, err := c.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: u, AttributeNames: []types.QueueAttributeName{"All"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Attributes["ApproximateNumberOfMessages"] != "0" || out.Attributes["ApproximateNumberOfMessagesNotVisible"] != "0" {
+			return false
+		}
+	}
+	book.mu.Lock()
+	defer book.mu.Unlock()
+	return len(book.sent) > 0
+}
