@@ -130,6 +130,13 @@ func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
 	return s.app.ServeFront(ctx, ln)
 }
 
+// ServeAdmin answers on ln for /healthz, /metrics and Millstream's own protocol alone
+// until ctx ends, and closes ln. It has connections and places of its own, so that it
+// answers when clients have taken all others.
+func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
+	return s.app.ServeAdmin(ctx, ln)
+}
+
 // FrontHandler is what ServeFront serves.
 func (s *Server) FrontHandler() http.Handler { return s.app.FrontHandler() }
 

@@ -60,7 +60,7 @@ func runDemo(ctx context.Context, out, logs io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	started := time.Now()
-	ln, err := listen("127.0.0.1:0", false)
+	ln, err := listen("--listen", "127.0.0.1:0", false)
 	if err != nil {
 		return err
 	}

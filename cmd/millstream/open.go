@@ -13,24 +13,35 @@ import (
 	"github.com/millstreamdb/millstream"
 )
 
-// listen takes the port before the data is opened, so that a second server on the
+// listen takes the port of a flag before the data is opened, so that a second server on the
 // same port says so at once.
-func listen(addr string, insecure bool) (net.Listener, error) {
+func listen(flag, addr string, insecure bool) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, fmt.Errorf("--listen %q: want HOST:PORT, such as 127.0.0.1:8000", addr)
+		return nil, fmt.Errorf("%s %q: want HOST:PORT, such as 127.0.0.1:8000", flag, addr)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("address %s is in use, perhaps by another millstream: stop it, or say --listen with another port", addr)
+		return nil, fmt.Errorf("address %s is in use, perhaps by another millstream: stop it, or say %s with another port", addr, flag)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("--listen %s: %w", addr, err)
+		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !insecure {
-		return nil, errors.Join(fmt.Errorf("--listen %s can be reached from other machines, and whoever reaches it can read the data and run "+
-			"programs here: listen on 127.0.0.1, or say --insecure-listen if the network is yours alone", addr), ln.Close())
+		return nil, errors.Join(fmt.Errorf("%s %s can be reached from other machines, and whoever reaches it can read the data and run "+
+			"programs here: listen on 127.0.0.1, or say --insecure-listen if the network is yours alone", flag, addr), ln.Close())
 	}
 	return ln, nil
+}
+
+// closeAll closes listeners; one that is nil is none.
+func closeAll(all ...net.Listener) error {
+	var errs []error
+	for _, ln := range all {
+		if ln != nil {
+			errs = append(errs, ln.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // listenFront takes the port of the front door: addr, or without one the port after
@@ -38,7 +49,7 @@ func listen(addr string, insecure bool) (net.Listener, error) {
 // free, or server's is any, it is any.
 func listenFront(addr, server string, insecure bool) (net.Listener, error) {
 	if addr != "" {
-		return listen(addr, insecure)
+		return listen("--http-listen", addr, insecure)
 	}
 	host, port, err := net.SplitHostPort(server)
 	if err != nil {

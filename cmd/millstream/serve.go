@@ -28,8 +28,8 @@ type serveFlags struct {
 	shardRoll, statusDelay               time.Duration
 	logCap                               byteSize
 
-	httpListen, template string
-	deploy               templateFlags
+	httpListen, adminListen, template string
+	deploy                            templateFlags
 
 	// Of dev: a function to debug, and what is done once serving, in the place of deploying the template.
 	debug string
@@ -88,6 +88,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.Var(&flags.logCap, "log-cap", "how much of the streams past their retention is kept on disk for triggers that are behind, such as 500MB; 0: nothing")
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
+	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
 	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
 	flags.deploy.add(cmd)
 	return cmd
@@ -108,7 +109,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return err
 	}
-	ln, err := listen(flags.listen, flags.insecureListen)
+	ln, err := listen("--listen", flags.listen, flags.insecureListen)
 	if err != nil {
 		return err
 	}
@@ -125,6 +126,12 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	front, err := listenFront(flags.httpListen, flags.listen, flags.insecureListen)
 	if err != nil {
 		return errors.Join(err, ln.Close())
+	}
+	var own net.Listener
+	if flags.adminListen != "" {
+		if own, err = listen("--admin-listen", flags.adminListen, flags.insecureListen); err != nil {
+			return errors.Join(err, ln.Close(), front.Close())
+		}
 	}
 	srv, err := millstream.Open(millstream.Options{
 		Dir:            flags.data,
@@ -147,11 +154,11 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Logger:         slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
-		return errors.Join(dataError(flags.data, err), ln.Close(), front.Close())
+		return errors.Join(dataError(flags.data, err), closeAll(ln, front, own))
 	}
 	if prepare != nil {
 		if err := prepare(srv); err != nil {
-			return errors.Join(err, ln.Close(), front.Close(), srv.Close())
+			return errors.Join(err, closeAll(ln, front, own), srv.Close())
 		}
 	}
 	greet(out, "http://"+ln.Addr().String(), "http://"+front.Addr().String(), flags)
@@ -163,6 +170,14 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 			stop(err)
 		}
 	})
+	if own != nil {
+		fmt.Fprintf(out, "Health, metrics and millstream's own commands: http://%s\n", own.Addr())
+		beside.Go(func() {
+			if err := srv.ServeAdmin(ctx, own); err != nil {
+				stop(err)
+			}
+		})
+	}
 	beside.Go(func() {
 		switch {
 		case flags.after != nil:

@@ -10,8 +10,9 @@ import (
 // failed, so callers must never take what the store needs: the number is divided once, at the start.
 
 const (
-	// keptDescriptors are for what is not counted below: the log, manifests, listeners, checkpoints.
-	keptDescriptors = 64
+	// keptDescriptors are for what is not counted below: the log, manifests, listeners, checkpoints, and the connections of the
+	// operator's own listener.
+	keptDescriptors = 96
 	// maxStoreFiles is as many of the database's files as are worth keeping open.
 	maxStoreFiles = 1000
 )

@@ -7,8 +7,8 @@ func TestShareDescriptors(t *testing.T) {
 		limit uint64
 		want  descriptors
 	}{
-		{256, descriptors{64, 48}},
-		{1024, descriptors{256, 288}},
+		{256, descriptors{64, 32}},
+		{1024, descriptors{256, 272}},
 		{20000, descriptors{1000, 8192}},
 		{1 << 40, descriptors{1000, 8192}},
 		{64, descriptors{32, 8}},

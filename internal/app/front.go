@@ -23,6 +23,12 @@ func (s *App) ServeFront(ctx context.Context, ln net.Listener) error {
 	return s.door.ServeFront(ctx, ln)
 }
 
+// ServeAdmin answers on ln for health, metrics and Millstream's own protocol alone until ctx ends, and closes ln. It has
+// connections and places of its own, so that it answers when clients have taken all others.
+func (s *App) ServeAdmin(ctx context.Context, ln net.Listener) error {
+	return s.door.ServeAdmin(ctx, ln)
+}
+
 // FrontHandler is what ServeFront serves.
 func (s *App) FrontHandler() http.Handler { return s.door.FrontHandler() }
 

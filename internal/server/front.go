@@ -18,7 +18,7 @@ import (
 // held against the same list as there: what functions answer on this machine is not
 // for a page whose name was made to lead here. It ends as Serve does.
 func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
-	return s.serve(ctx, ln, s.FrontHandler(), nil, maxFrontHeader, func() {})
+	return s.serve(ctx, ln, s.FrontHandler(), nil, s.limits, maxFrontHeader, func() {})
 }
 
 // FrontHandler is what ServeFront serves.

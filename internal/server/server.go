@@ -69,7 +69,7 @@ type Server struct {
 
 	// They are separate so that invocations, which may take a quarter of an hour,
 	// never keep a write out, and what comes through the front door keeps nobody out.
-	requests, invocations, fronts *admission
+	requests, invocations, fronts, admins *admission
 
 	panicked atomic.Bool
 	// stopping ends when Serve begins to shut down: streams of records and logs
@@ -96,6 +96,7 @@ func New(c Config) *Server {
 		requests:    newAdmission(limits),
 		invocations: newAdmission(limits),
 		fronts:      newAdmission(limits),
+		admins:      newAdmission(limits.forAdmin()),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	return s
@@ -109,12 +110,12 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if s.config.Answer != nil {
 		plain = quick{s}
 	}
-	return s.serve(ctx, ln, s, plain, maxHeader, s.stop)
+	return s.serve(ctx, ln, s, plain, s.limits, maxHeader, s.stop)
 }
 
 // serve is Serve for a handler, and for one of requests of the door's kind if there is one; header bounds the request line and the headers, ending is called when ctx is done, before requests
 // under way are waited for.
-func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, plain door.Handler, header int, ending func()) error {
+func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, plain door.Handler, limits Limits, header int, ending func()) error {
 	if err := checkListener(ln.Addr(), s.config.BeyondLoopback); err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -127,8 +128,8 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, pla
 		ErrorLog:          slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
 	}
 	d := door.New(ln, plain, door.Limits{
-		Connections: s.limits.Connections, HeaderTime: s.limits.HeaderTime, BodyTime: s.limits.BodyTime,
-		IdleTime: s.limits.IdleTime, WriteTime: s.limits.WriteTime,
+		Connections: limits.Connections, HeaderTime: limits.HeaderTime, BodyTime: limits.BodyTime,
+		IdleTime: limits.IdleTime, WriteTime: limits.WriteTime,
 	})
 	err := d.Serve(ctx, srv, s.limits.Grace, ending)
 	switch {
@@ -172,7 +173,10 @@ func routeOf(path string) route {
 
 // ServeHTTP takes a request through the checks of the door to its handler. It is
 // also how the server is embedded in another one.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handle(w, r, s.invocations) }
+
+// handle is ServeHTTP; admin is the gate of Millstream's own protocol.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission) {
 	defer s.watchPanic()
 	if refused := s.hosts.refuse(r); refused != nil {
 		s.metrics.refused.WithLabelValues(refused.reason).Inc()
@@ -202,7 +206,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeRefusal(w, "Requests to "+adminPath+" that change something need the header X-Millstream: 1, which a web page cannot send.")
 			return
 		}
-		handler, gate, maxBody = s.config.Admin, s.invocations, maxLambdaBody
+		handler, gate, maxBody = s.config.Admin, admin, maxLambdaBody
 		var cancel context.CancelFunc
 		r, cancel = s.endWithServer(r)
 		defer cancel()

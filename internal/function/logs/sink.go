@@ -82,12 +82,30 @@ func (s *Sink) Log(scope schema.Scope, function string) *Log {
 	defer s.mu.Unlock()
 	l := s.logs[k]
 	if l == nil {
-		l = &Log{sink: s, key: k, tokens: burst, last: s.now()}
-		if s.dir != "" {
-			l.path = filepath.Join(s.dir, scope.Account, scope.Region, function+".log")
-			l.recall()
-		}
+		l = s.newLog(k)
 		s.logs[k] = l
+	}
+	return l
+}
+
+// look is Log for a reader. The log of a name that has not logged since the start is not kept: readers may ask for any name.
+func (s *Sink) look(scope schema.Scope, function string) *Log {
+	k := key{scope, function}
+	s.mu.Lock()
+	l := s.logs[k]
+	s.mu.Unlock()
+	if l == nil {
+		l = s.newLog(k)
+	}
+	return l
+}
+
+// newLog returns a log that holds the newest lines of its file.
+func (s *Sink) newLog(k key) *Log {
+	l := &Log{sink: s, key: k, tokens: burst, last: s.now()}
+	if s.dir != "" {
+		l.path = filepath.Join(s.dir, k.scope.Account, k.scope.Region, k.function+".log")
+		l.recall()
 	}
 	return l
 }
@@ -100,11 +118,11 @@ func (s *Sink) Recent(scope schema.Scope, function string, n int) []Line {
 		if !isName(function) {
 			return nil
 		}
-		return s.Log(scope, function).Recent(n)
+		return s.look(scope, function).Recent(n)
 	}
 	var all []Line
 	for _, name := range s.Functions(scope) {
-		all = append(all, s.Log(scope, name).Recent(n)...)
+		all = append(all, s.look(scope, name).Recent(n)...)
 	}
 	slices.SortStableFunc(all, func(a, b Line) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.seq, b.seq)) })
 	return all[max(0, len(all)-n):]
