@@ -133,6 +133,7 @@ var rooms = map[string][]string{
 	"test/differences":     {},
 	"test/differences/cmd": {"test/differences"},
 	"test/examples":        {},
+	"test/faults":          {},
 	"test/folders":         {},
 	"test/folders/make":    {"test/folders"},
 	"test/loop":            {},

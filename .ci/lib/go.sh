@@ -31,9 +31,12 @@ lint() {
 		"$work/bin/staticcheck" ./... && (cd test/conformance && "$work/bin/staticcheck" ./...)
 }
 
-# in_process are the packages whose tests need Go, node and python3; those of test/sdk and
-# test/examples have steps of their own.
-in_process() { go list ./... | grep -vE '/test/(sdk|examples)$'; }
+# in_process are the packages whose tests need Go, node and python3; those of test/sdk,
+# test/examples and test/faults have steps of their own.
+in_process() { go list ./... | grep -vE '/test/(sdk|examples|faults)$'; }
+
+# faults does to a server what bad clients do; MILLSTREAM_FAULTS=1 has all of them come.
+faults() { go test -count=1 -v -timeout 20m ./test/faults | grep -vE '^=== '; }
 
 # tests runs all of them, each at full length. A skipped test is a failed one here.
 tests() {

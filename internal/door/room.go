@@ -44,7 +44,7 @@ type Room struct {
 	free    int64 // below 0 when something turned out larger than what was taken for it
 	queue   []*waiter
 	holders map[*Held]struct{}
-	looked  time.Time
+	looking bool // look will be called
 }
 
 type waiter struct {
@@ -82,32 +82,29 @@ func (r *Room) Take(ctx context.Context, peer *Peer, n int64) (h *Held, ok bool)
 	}
 	w := &waiter{h, make(chan struct{})}
 	r.queue = append(r.queue, w)
+	if !r.looking {
+		r.looking = true
+		time.AfterFunc(lookEvery, r.look)
+	}
 	r.mu.Unlock()
 
 	enough := time.NewTimer(r.wait)
 	defer enough.Stop()
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
-	for {
-		select {
-		case <-w.ready:
-			return h, true
-		case <-look.C:
-			r.look()
-			continue
-		case <-enough.C:
-		case <-ctx.Done():
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		i := slices.Index(r.queue, w)
-		if i < 0 { // it was admitted at this moment
-			return h, true
-		}
-		r.queue = slices.Delete(r.queue, i, i+1)
-		r.serve() // those behind may need less
-		return nil, false
+	select {
+	case <-w.ready:
+		return h, true
+	case <-enough.C:
+	case <-ctx.Done():
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.Index(r.queue, w)
+	if i < 0 { // it was admitted at this moment
+		return h, true
+	}
+	r.queue = slices.Delete(r.queue, i, i+1)
+	r.serve() // those behind may need less
+	return nil, false
 }
 
 // TakeNow is Take for what is there already and cannot wait: ok is false when nothing is free, unless it is owed, which takes
@@ -146,15 +143,15 @@ func (r *Room) serve() {
 	}
 }
 
-// look ends the connections of those who hold room and do not come up to the least rate.
+// look ends the connections of those who hold room and do not come up to the least rate, again and again while somebody waits.
 func (r *Room) look() {
 	r.mu.Lock()
-	now := time.Now()
-	if now.Sub(r.looked) < lookEvery/2 { // another waiter has just looked
+	if r.looking = len(r.queue) > 0; !r.looking {
 		r.mu.Unlock()
 		return
 	}
-	r.looked = now
+	time.AfterFunc(lookEvery, r.look)
+	now := time.Now()
 	var slow []*Peer
 	for h := range r.holders {
 		if h.peer == nil || h.peer.cut == nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -31,7 +32,14 @@ func TestOwnListenerAnswersWhenAllIsTaken(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.ServeAdmin(ctx, ln) }()
 	for range 4 {
-		go conversation(t, addr, post("{}"))
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, post("{}")); err != nil {
+			t.Fatal(err)
+		}
 		<-entered
 	}
 	client := http.Client{Timeout: 10 * time.Second}
