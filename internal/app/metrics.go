@@ -16,6 +16,8 @@ func (s *App) newMetrics() *server.Metrics {
 		StreamRecords:    s.streams.Records,
 		HeldBytes:        s.streams.Held,
 		Health:           s.health,
+		Space:            s.store.Space,
+		RefusedWrites:    s.tables.RefusedWrites,
 		DamagedFiles:     func() int { return len(s.store.Damages()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,
 		Mappings: func() []server.MappingStats {

@@ -38,6 +38,9 @@ var MetricTable = slices.Concat([]Metric{
 	buildInfo,
 	healthy,
 	damagedFiles,
+	diskFree,
+	diskReserve,
+	writesRefused,
 })
 
 // triggerCounters are the counters of package counter, in its order.
@@ -84,6 +87,12 @@ var (
 		"1, with the version of the program."}
 	healthy = Metric{"millstream_healthy", "gauge", nil,
 		"1 while /healthz is green."}
+	diskFree = Metric{"millstream_disk_free_bytes", "gauge", nil,
+		"Bytes free on the disk of the data."}
+	diskReserve = Metric{"millstream_disk_reserve_bytes", "gauge", nil,
+		"Writes are refused while fewer bytes are free; deletes, while fewer than three quarters of it are."}
+	writesRefused = Metric{"millstream_writes_refused_total", "counter", nil,
+		"Writes refused because the disk is nearly full, or because damage would soon stop them."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

@@ -25,6 +25,10 @@ type Sources struct {
 	Mappings      func() []MappingStats
 	Health        func() error
 	DamagedFiles  func() int
+	// Space returns the bytes that are free on the disk of the data, and those below which writes are refused; known is false when
+	// the disk cannot tell.
+	Space         func() (free, reserve uint64, known bool)
+	RefusedWrites func() uint64
 	// LambdaOperations are the names that LambdaOperation returns; it is empty for
 	// requests that ask for none of them. nil: all are counted as "other".
 	LambdaOperations []string
@@ -189,7 +193,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, writesRefused,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -219,6 +223,15 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 			value = 0
 		}
 		send(healthy, value)
+	}
+	if src.Space != nil {
+		if free, reserve, known := src.Space(); known {
+			send(diskFree, float64(free))
+			send(diskReserve, float64(reserve))
+		}
+	}
+	if src.RefusedWrites != nil {
+		send(writesRefused, float64(src.RefusedWrites()))
 	}
 	if src.DamagedFiles != nil {
 		send(damagedFiles, float64(src.DamagedFiles()))

@@ -163,10 +163,12 @@ func TestSourceMetrics(t *testing.T) {
 func TestMetricTableIsTrue(t *testing.T) {
 	m := NewMetrics(Sources{
 		Commits: func() uint64 { return 0 }, StreamRecords: func() uint64 { return 0 },
-		HeldBytes:    func() int64 { return 0 },
-		Health:       func() error { return nil },
-		DamagedFiles: func() int { return 1 },
-		Mappings:     func() []MappingStats { return make([]MappingStats, 1) },
+		HeldBytes:     func() int64 { return 0 },
+		Health:        func() error { return nil },
+		DamagedFiles:  func() int { return 1 },
+		Space:         func() (uint64, uint64, bool) { return 3, 2, true },
+		RefusedWrites: func() uint64 { return 4 },
+		Mappings:      func() []MappingStats { return make([]MappingStats, 1) },
 	})
 	m.ObserveInvocation("f", "ok", 0)
 	m.refused.WithLabelValues("host")

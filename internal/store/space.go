@@ -37,6 +37,7 @@ type space struct {
 	next  atomic.Int64  // nanoseconds after start of the next check by time
 	spent atomic.Uint64 // bytes applied since the last check
 	full  atomic.Pointer[error]
+	dire  atomic.Bool // what deletes may take of the reserve is gone, too
 }
 
 func (d *space) spend(n uint64) { d.spent.Add(n) }
@@ -44,7 +45,13 @@ func (d *space) spend(n uint64) { d.spent.Add(n) }
 // Admit refuses writes while disk space is under the reserve, with an error over
 // ErrDiskFull for the log, and while damage would soon have them wait for ever. It is cheap enough for every write, takes no lock, and
 // is called before any.
-func (s *Store) Admit() error {
+func (s *Store) Admit() error { return s.admit(false) }
+
+// AdmitDelete is Admit for writes that remove something: they go on under the reserve, until a quarter of it is gone, since space
+// comes back by them only.
+func (s *Store) AdmitDelete() error { return s.admit(true) }
+
+func (s *Store) admit(deletes bool) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -56,7 +63,7 @@ func (s *Store) Admit() error {
 			s.checkStall()
 		}
 	}
-	if err := d.full.Load(); err != nil {
+	if err := d.full.Load(); err != nil && (!deletes || d.dire.Load()) {
 		return *err
 	}
 	if err := s.stalled.Load(); err != nil {
@@ -97,6 +104,20 @@ func (d *space) roomToStart(db string) error {
 	return nil
 }
 
+// Space returns how many bytes are free on the disk, and below how many writes are refused. known is false when the file system
+// cannot tell.
+func (s *Store) Space() (free, reserve uint64, known bool) {
+	usage, err := s.space.fs.GetDiskUsage(s.space.dir)
+	return usage.AvailBytes, s.space.reserveOf(usage), err == nil
+}
+
+func (d *space) reserveOf(usage vfs.DiskUsage) uint64 {
+	if d.reserve != 0 {
+		return d.reserve
+	}
+	return min(defaultReserve, max(leastReserve, usage.TotalBytes/defaultReservePer))
+}
+
 func (d *space) measure() {
 	d.spent.Store(0)
 	usage, err := d.fs.GetDiskUsage(d.dir)
@@ -108,10 +129,8 @@ func (d *space) measure() {
 		}
 		return
 	}
-	reserve := d.reserve
-	if reserve == 0 {
-		reserve = min(defaultReserve, max(leastReserve, usage.TotalBytes/defaultReservePer))
-	}
+	reserve := d.reserveOf(usage)
+	d.dire.Store(usage.AvailBytes < reserve-reserve/4)
 	was := d.full.Load()
 	if usage.AvailBytes >= reserve {
 		if was != nil && d.full.CompareAndSwap(was, nil) {

@@ -30,6 +30,18 @@ func TestAdmitKeepsTheReserve(t *testing.T) {
 		time.Sleep(time.Second)
 		admitted(false)
 		admitted(false)
+		// Deletes go on until a quarter of the reserve is gone.
+		for n, want := range map[uint64]bool{750: true, 749: false, 999: true} {
+			free(n)
+			time.Sleep(time.Second)
+			admitted(false)
+			if err := s.AdmitDelete(); (err == nil) != want {
+				t.Fatalf("a delete with %d free: %v", n, err)
+			}
+		}
+		if free, reserve, known := s.Space(); free > 999 || reserve != 1000 || !known {
+			t.Fatal(free, reserve, known)
+		}
 		free(1000)
 		time.Sleep(time.Second)
 		admitted(true)

@@ -104,7 +104,12 @@ func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.Cr
 // before the lock is released. It returns after the sync. An error of AWS's that
 // make returns tells of the tables that are; it is answered when they are durable.
 func (db *DB) change(ctx context.Context, make func(b *store.Batch, c *store.Commit) (done func(applied bool), err error)) error {
-	if err := db.admit(); err != nil {
+	return db.changing(ctx, false, make)
+}
+
+// changing is change; deletes says that it removes something.
+func (db *DB) changing(ctx context.Context, deletes bool, make func(b *store.Batch, c *store.Commit) (done func(applied bool), err error)) error {
+	if err := db.admit(deletes); err != nil {
 		return err
 	}
 	b := db.store.NewBatch()
@@ -180,7 +185,7 @@ func (db *DB) addStream(b *store.Batch, d *descriptor, view string) error {
 func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.DeleteTable) (*Description, error) {
 	var desc *Description
 	var ended *stream.Reshaping
-	err := db.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+	err := db.changing(ctx, true, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		now := db.now().UnixMilli()
 		t, e := db.forChange(scope, r.TableName, now)
 		if e != nil {

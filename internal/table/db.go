@@ -26,7 +26,8 @@ type DB struct {
 	streams *stream.Streams
 	now     func() time.Time
 	log     *slog.Logger
-	delay   int64 // of statuses, in ms
+	delay   int64         // of statuses, in ms
+	refused atomic.Uint64 // writes, for lack of disk space
 
 	stripes [stripeCount]stripe
 	tokens  runningTokens

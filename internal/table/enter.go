@@ -13,19 +13,27 @@ import (
 // enterAll are that beginning; what they return has no item yet. On an error nothing is
 // left to release.
 
-// admit refuses writes while the disk has no room for them.
-func (db *DB) admit() error {
-	if err := db.store.Admit(); err != nil {
+// admit refuses writes while the disk has no room for them; deletes have some longer.
+func (db *DB) admit(deletes bool) error {
+	admit := db.store.Admit
+	if deletes {
+		admit = db.store.AdmitDelete
+	}
+	if err := admit(); err != nil {
+		db.refused.Add(1)
 		return awserr.StorageFull(err)
 	}
 	return nil
 }
 
-// enter begins a write of one table.
-func (db *DB) enter(ctx context.Context, scope schema.Scope, name string) (*Tx, *Table, *descriptor, error) {
+// RefusedWrites returns how many writes were refused since the start.
+func (db *DB) RefusedWrites() uint64 { return db.refused.Load() }
+
+// enter begins a write of one table, which deletes or not.
+func (db *DB) enter(ctx context.Context, scope schema.Scope, name string, deletes bool) (*Tx, *Table, *descriptor, error) {
 	t, err := db.lookup(ctx, scope, name)
 	if err == nil {
-		err = db.admit()
+		err = db.admit(deletes)
 	}
 	if err != nil {
 		return nil, nil, nil, err
@@ -49,7 +57,7 @@ func (db *DB) enterAll(ctx context.Context, scope schema.Scope, write bool, n in
 		}
 	}
 	if write {
-		if err := db.admit(); err != nil {
+		if err := db.admit(false); err != nil {
 			return nil, nil, nil, err
 		}
 	}

@@ -70,7 +70,7 @@ func (db *DB) nextExpiry() (first time.Time, some bool) {
 // sweep deletes the items of a table that had expired before the second of now.
 func (db *DB) sweep(ctx context.Context, t *Table, now time.Time) error {
 	ttl := t.desc.Load().def.TTL
-	if ttl == nil || db.store.Admit() != nil && db.store.Err() == nil {
+	if ttl == nil || db.store.AdmitDelete() != nil && db.store.Err() == nil {
 		return nil // without room for more writes, time to live waits
 	}
 	lower, upper := ttl.from(now.Add(-sweepBack)), ttl.from(now)

@@ -16,6 +16,7 @@ type single struct {
 	metrics   bool      // of the item collection are asked for
 	attrs     item.Item // holds the key attributes
 	isNew     bool      // the item is probably not there
+	deletes   bool
 	check     func(d *descriptor) *awserr.Error
 	condition *expr.Condition
 	returnOld bool // with the error of a failed condition
@@ -26,7 +27,7 @@ type single struct {
 // computes the new item and commits. An error that tells of the stored item is
 // answered only when that is durable.
 func (db *DB) writeSingle(ctx context.Context, scope schema.Scope, w single) (res *WriteResult, old, new item.Item, err error) {
-	tx, t, d, err := db.enter(ctx, scope, w.common.TableName)
+	tx, t, d, err := db.enter(ctx, scope, w.common.TableName, w.deletes)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -112,6 +113,7 @@ func (db *DB) DeleteItem(ctx context.Context, scope schema.Scope, r *request.Del
 		common:    &r.Common,
 		metrics:   r.ReturnItemCollectionMetrics,
 		attrs:     r.Key,
+		deletes:   true,
 		check:     func(d *descriptor) *awserr.Error { return d.def.Keys.CheckKey(r.Key) },
 		condition: r.Condition,
 		returnOld: r.ReturnOldOnConditionFailure,
