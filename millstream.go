@@ -72,6 +72,9 @@ type Options struct {
 	// all streams, for enabled triggers that have not read them; what passes it is
 	// removed, and recorded for each trigger. 0: DefaultLogCap; below 0: none are kept.
 	LogCap int64
+	// ResumeTriggers lets the triggers of a folder go on that was restored from a backup. Without it they
+	// are paused there, accepted events wait, and nothing is removed for its age.
+	ResumeTriggers bool
 	// AcceptLoss opens a folder whose log has lost acknowledged writes, which Open otherwise
 	// refuses: without them, as of the moment before the first. What cannot be read is moved to
 	// the folder damaged in Dir. For one start, by a person.

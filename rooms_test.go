@@ -114,6 +114,7 @@ var rooms = map[string][]string{
 	"internal/dev":        {"internal/admin"},
 	"internal/template":   {"internal/admin", "internal/arn", "internal/bundle", "internal/nearest", "internal/setting"},
 	"internal/bundle":     {},
+	"internal/backup":     {},
 	"internal/bench":      {},
 
 	// outside
@@ -127,7 +128,7 @@ var rooms = map[string][]string{
 		"internal/function/logs", "internal/gateway", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
-	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},
+	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},
 
 	// tests from outside (test/README.md), and the loop in one process; no code of the product
 	"test/differences":     {},
@@ -137,6 +138,7 @@ var rooms = map[string][]string{
 	"test/folders":         {},
 	"test/folders/make":    {"test/folders"},
 	"test/loop":            {},
+	"test/backup":          {},
 	"test/sdk":             {},
 
 	// applications

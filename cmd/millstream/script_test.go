@@ -38,9 +38,11 @@ func TestMain(m *testing.M) {
 //	                            SEQUENCE in it has the number of the first record there
 //	capture NAME PATTERN        set a variable to the group of PATTERN in the last output
 //	wantevents TEXT...          what the function was called with holds these texts
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata") }
+
+func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			for _, kv := range os.Environ() { // the person's own settings are not the test's
 				if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "MILLSTREAM_") || strings.HasPrefix(name, "AWS_") {

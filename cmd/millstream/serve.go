@@ -21,7 +21,7 @@ import (
 
 // serveFlags are the flags of serve; the names and defaults are frozen.
 type serveFlags struct {
-	listen, data, durability, region, account, logLevel, clock string
+	listen, data, durability, region, account, logLevel, clock, triggers string
 
 	inMemory, insecureListen, acceptLoss bool
 	allowedHosts                         []string
@@ -87,6 +87,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	flags.logCap = millstream.DefaultLogCap
 	f.Var(&flags.logCap, "log-cap", "how much of the streams past their retention is kept on disk for triggers that are behind, such as 500MB; 0: nothing")
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
+	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
 	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
@@ -100,6 +101,9 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
 		return fmt.Errorf("--log-level %q: want debug, info, warn or error", flags.logLevel)
+	}
+	if flags.triggers != "" && flags.triggers != "run" {
+		return usagef("--triggers %q: want run, or leave it away", flags.triggers)
 	}
 	manual, err := flags.manualClock()
 	if err != nil {
@@ -147,6 +151,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
 		AcceptLoss:     flags.acceptLoss,
+		ResumeTriggers: flags.triggers == "run",
 		ManualClock:    manual,
 		FunctionOutput: flags.output(out),
 		Debug:          flags.debug,

@@ -26,6 +26,7 @@ type (
 	Clock        = wire.Clock
 	Advanced     = wire.Advanced
 	Activity     = wire.Activity
+	Stage        = wire.Stage
 	Verdict      = wire.Verdict
 	CalledFor    = wire.CalledFor
 	API          = wire.API

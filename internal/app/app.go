@@ -48,6 +48,7 @@ type Options struct {
 	InsecureListen          bool
 	ShardRoll, StatusDelay  time.Duration
 	LogCap                  int64
+	ResumeTriggers          bool
 	AcceptLoss              bool
 	FunctionOutput          io.Writer
 	Debug                   string
@@ -84,6 +85,7 @@ type App struct {
 	front        atomic.Pointer[string] // endpoint of the front door
 	panicked     chan struct{}          // closed when a handler panicked
 	cancel       context.CancelFunc
+	held         bool // see checkRestored
 }
 
 func (o *Options) fill() (store.Durability, error) {
@@ -159,6 +161,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.store, err = store.Open(so); err != nil {
 		return nil, err
 	}
+	if s.held, err = s.checkRestored(); err != nil {
+		return nil, err
+	}
 	if s.streams, err = stream.OpenAt(s.store, s.clock); err != nil {
 		return nil, err
 	}
@@ -190,18 +195,13 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.workers = worker.NewGroup(ctx)
-	s.workers.Start("triggers", s.engine.Run)
-	s.workers.Start("triggers on queues", s.pollers.Run)
-	s.start("stream retention", func(ctx context.Context) error {
-		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, o.LogCap), Log: o.Logger})
-	})
+	if err := s.act(); err != nil {
+		return nil, err
+	}
 	if o.ShardRoll > 0 {
 		s.start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
 	}
-	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, o.Logger) })
-	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, o.Logger) })
 	s.start("back-fill", s.tables.Fill)
-	s.start("retention of messages", s.queues.Sweep)
 	s.door = s.newDoor(metrics)
 	return s, nil
 }
@@ -284,6 +284,9 @@ func (s *App) Settle(ctx context.Context) error {
 
 // ready waits until triggers deliver.
 func (s *App) ready(ctx context.Context) error {
+	if s.held {
+		return errHeld
+	}
 	select {
 	case <-s.engine.Ready():
 		return nil
@@ -334,6 +337,9 @@ func (s *App) health() error {
 
 // degraded tells what does not work while the server is well.
 func (s *App) degraded() (reasons []string) {
+	if s.held {
+		reasons = append(reasons, "restored from a backup: triggers are paused until a start with --triggers run")
+	}
 	for _, d := range s.store.Damages() {
 		reasons = append(reasons, fmt.Sprintf("damaged: %s (%s)", d.File, d.Holds))
 	}

@@ -48,6 +48,44 @@ func newCodeStore(dir string, sync bool) (*codeStore, error) {
 	return &codeStore{dir: dir, sync: sync, refs: map[string]int{}}, nil
 }
 
+// whole unpacks what is there as a package only, as in a folder that was restored from a backup.
+func (c *codeStore) whole() error {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return fmt.Errorf("function: list the code folder: %w", err)
+	}
+	for _, e := range entries {
+		dir := filepath.Join(c.dir, e.Name())
+		if _, err := os.Stat(c.task(e.Name())); err == nil || !e.IsDir() {
+			continue
+		}
+		zip, err := os.ReadFile(filepath.Join(dir, zipFile))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // no package's folder
+		}
+		if err == nil && hashOf(zip) != e.Name() {
+			err = fmt.Errorf("its content is not what its name says")
+		}
+		tmp := ""
+		if err == nil {
+			tmp, err = os.MkdirTemp(dir, unfinished)
+		}
+		if err == nil {
+			err = archive.Unpack(zip, tmp, c.sync)
+		}
+		if err == nil {
+			err = os.Rename(tmp, c.task(e.Name()))
+		}
+		if err == nil {
+			err = c.syncDir(dir)
+		}
+		if err != nil {
+			return fmt.Errorf("function: unpack the package %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
 func (c *codeStore) task(hash string) string { return filepath.Join(c.dir, hash, taskDir) }
 
 func hashOf(zip []byte) string {

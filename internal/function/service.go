@@ -68,6 +68,8 @@ type Options struct {
 	// Now. Timeouts and processes are in real time.
 	Clock  *worker.Clock
 	Logger *slog.Logger // nil: none
+	// HoldEvents has accepted events wait, those of before and those to come, for another run.
+	HoldEvents bool
 	// Debug names a function that is run under its language's debugger, without timeouts; empty: none.
 	Debug string
 	// Print is called with the lines that functions log, as they come, those of one
@@ -237,6 +239,9 @@ func (s *Service) open() (err error) {
 		return fmt.Errorf("function: %w", err)
 	}
 	if s.code, err = newCodeStore(dir, s.opts.Dir != ""); err != nil {
+		return err
+	}
+	if err := s.code.whole(); err != nil {
 		return err
 	}
 	if s.logs, err = logs.Open(logDir, s.opts.Now, s.opts.Print); err != nil {

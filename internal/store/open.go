@@ -100,6 +100,9 @@ func Open(o Options) (_ *Store, err error) {
 	if _, disk := o.FS.(privateFS); disk {
 		tightenFolder(o.Dir, o.Logger)
 	}
+	if err := beginLineage(o.FS, o.Dir); err != nil {
+		return nil, err
+	}
 	if s.witness, err = openWitness(o.FS, o.Dir, o.Logger); err != nil {
 		return nil, err
 	}

@@ -43,6 +43,7 @@ type Config struct {
 	Gateway   *gateway.Service
 	Activity  *activity.Hub
 	Clock     *worker.Clock
+	Stages    Stages
 
 	// Settle waits until every enabled trigger has passed the head that its stream had at the call; Advance moves a
 	// manual clock on, and returns when what was due has been done. Both return ctx's error when it ends before.
@@ -90,6 +91,9 @@ func New(c Config) http.Handler {
 	h.document("GET", "apis", h.apis)
 	h.document("PUT", "apis/{name}", h.putAPI)
 	h.document("DELETE", "apis/{name}", h.deleteAPI)
+	h.document("POST", "stages", h.stage)
+	h.document("DELETE", "stages/{id}", h.unstage)
+	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)
 	h.mux.HandleFunc("GET "+Prefix+"tail", h.tail)
 	h.mux.HandleFunc("GET "+Prefix+"logs", h.logs)
 	h.mux.HandleFunc("GET "+Prefix+"activity", h.activity)

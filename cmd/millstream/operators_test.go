@@ -1,0 +1,57 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestOperatorsPages runs the commands of docs/operators/*.md, in their order, as they stand
+// there: against a server with a table, which is stopped before a command that takes its
+// folder or its place.
+func TestOperatorsPages(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/operators/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal("no pages", err)
+	}
+	dir := t.TempDir()
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script := []string{
+			"serve --data millstream-data",
+			`aws CreateTable '{"TableName":"orders","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}'`,
+			`aws PutItem '{"TableName":"orders","Item":{"id":{"S":"first"}}}'`,
+		}
+		running, commands := true, 0
+		for line := range strings.Lines(string(text)) {
+			command, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "    millstream ")
+			if !ok {
+				continue
+			}
+			commands++
+			serve, isServe := strings.CutSuffix(command, " &")
+			if running && (isServe || strings.Contains(command, "--data millstream-data")) {
+				script = append(script, "stop")
+				running = false
+			}
+			if isServe {
+				script = append(script, serve, "aws Scan '{\"TableName\":\"orders\"}'", "stdout first")
+				running = true
+				continue
+			}
+			script = append(script, "exec millstream "+command)
+		}
+		if commands == 0 {
+			t.Errorf("%s has no commands", page)
+		}
+		name := strings.TrimSuffix(filepath.Base(page), ".md") + ".txtar"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(script, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runScripts(t, dir)
+}

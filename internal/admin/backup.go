@@ -1,0 +1,31 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// Stage has the server make a copy of its data folder that does not change. Writers are not
+// held up. Unstage removes it; so do the next Stage and the next start of the server.
+func (c *Client) Stage(ctx context.Context) (st Stage, err error) {
+	err = c.document(ctx, http.MethodPost, "stages", nil, nil, &st)
+	return st, err
+}
+
+// Unstage removes a copy.
+func (c *Client) Unstage(ctx context.Context, id string) error {
+	var nothing struct{}
+	return c.document(ctx, http.MethodDelete, "stages/"+url.PathEscape(id), nil, nil, &nothing)
+}
+
+// StagedFile reads a file of a copy. Read to its end, it has had size bytes, or an error is returned.
+func (c *Client) StagedFile(ctx context.Context, id, name string) (io.ReadCloser, error) {
+	res, err := c.call(ctx, http.MethodGet, "stages/"+url.PathEscape(id)+"/file", url.Values{"name": {name}}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read %s of the copy: %w", name, err)
+	}
+	return res.Body, nil
+}

@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/millstreamdb/millstream/internal/stream"
+)
+
+// restoredFile marks a data folder that was restored from a backup. Whoever only wants to
+// look at an old copy must not call production's functions with it, nor lose what has aged.
+const restoredFile = "RESTORED"
+
+var errHeld = errors.New("the triggers are paused, since the folder was restored from a backup: start the server with --triggers run")
+
+// checkRestored says whether this run is held: its folder was restored and nobody has said that it
+// is to go on. Then triggers and accepted events do not run, and nothing is removed for its
+// age, until a start with Options.ResumeTriggers, which removes the mark.
+func (s *App) checkRestored() (held bool, err error) {
+	if s.opts.Dir == "" {
+		return false, nil
+	}
+	mark := filepath.Join(s.opts.Dir, restoredFile)
+	text, err := os.ReadFile(mark)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", mark, err)
+	}
+	if s.opts.ResumeTriggers {
+		return false, nil // act removes the mark
+	}
+	s.opts.Logger.Warn("this folder was restored from a backup: triggers are paused, events wait, and nothing expires, until it is started with --triggers run",
+		"folder", s.opts.Dir, "mark", string(text))
+	return true, nil
+}
+
+// act starts the workers that a held run does without.
+func (s *App) act() error {
+	if s.held {
+		s.workers.Start("triggers", func(ctx context.Context) error { // paused
+			<-ctx.Done()
+			return nil
+		})
+		return nil
+	}
+	if s.opts.ResumeTriggers && s.opts.Dir != "" {
+		if err := os.Remove(filepath.Join(s.opts.Dir, restoredFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("let a restored folder go on: %w", err)
+		}
+	}
+	s.workers.Start("triggers", s.engine.Run)
+	s.workers.Start("triggers on queues", s.pollers.Run)
+	s.start("stream retention", func(ctx context.Context) error {
+		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, s.opts.LogCap), Log: s.opts.Logger})
+	})
+	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, s.opts.Logger) })
+	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, s.opts.Logger) })
+	s.start("retention of messages", s.queues.Sweep)
+	return nil
+}

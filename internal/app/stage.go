@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// stages makes copies of the data folder for backups. A copy is made of links, so it costs
+// little until the database moves on; the next one, and the next open, remove it.
+type stages struct {
+	s *App
+
+	mu sync.Mutex // guards the following, and is held while a copy is made
+	id string     // of the copy that is there; empty: none
+}
+
+func (g *stages) dir(id string) string { return filepath.Join(g.s.opts.Dir, store.PendingPath, id) }
+
+// Stage implements admin.Stages.
+func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
+	if g.s.opts.Dir == "" {
+		return wire.Stage{}, wire.BadRequest("This server keeps its data in memory: there is no folder to back up.")
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.remove(); err != nil {
+		return wire.Stage{}, err
+	}
+	id := strings.ToLower(rand.Text()[:16])
+	st := wire.Stage{ID: id}
+	if err := g.make(r.Context(), g.dir(id)); err != nil {
+		return st, errors.Join(err, os.RemoveAll(g.dir(id)))
+	}
+	g.id = id
+	err := filepath.WalkDir(g.dir(id), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(g.dir(id), path)
+		st.Files = append(st.Files, wire.StageFile{Name: filepath.ToSlash(name), Size: info.Size()})
+		return err
+	})
+	return st, err
+}
+
+// make links the code and what is frozen before the database and again after it: what a row
+// of the copy names was there at its moment, and is linked by one of the two even when it
+// came, or went, beside it.
+func (g *stages) make(ctx context.Context, dir string) error {
+	if err := g.linkFiles(dir); err != nil {
+		return err
+	}
+	if err := g.s.store.Stage(ctx, dir); err != nil {
+		return err
+	}
+	return g.linkFiles(dir)
+}
+
+func (g *stages) linkFiles(to string) error {
+	root := g.s.opts.Dir
+	for _, pattern := range []string{"code/*/package.zip", "frozen/*/*", "quarantined/*/*"} {
+		names, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			rel, err := filepath.Rel(root, name)
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(to, rel)
+			if filepath.Base(path) == "LOCK" {
+				continue
+			}
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				return err
+			}
+			if err := os.Link(name, path); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("copy %s: %w", rel, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Open implements admin.Stages.
+func (g *stages) Open(id, name string) (io.ReadCloser, int64, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if id == "" || id != g.id || !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, 0, fs.ErrNotExist
+	}
+	file, err := os.Open(filepath.Join(g.dir(id), filepath.FromSlash(name)))
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, 0, errors.Join(err, file.Close(), fs.ErrNotExist)
+	}
+	return file, info.Size(), nil
+}
+
+// Remove implements admin.Stages.
+func (g *stages) Remove(id string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if id == "" || id != g.id {
+		return nil
+	}
+	return g.remove()
+}
+
+func (g *stages) remove() error {
+	if g.id == "" {
+		return nil
+	}
+	err := os.RemoveAll(g.dir(g.id))
+	g.id = ""
+	return err
+}

@@ -1,0 +1,56 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Folder is a data folder that nobody has open. The caller holds its lock.
+type Folder string
+
+// List implements Source. Left out is what belongs to a running program, what can be made
+// again, and logs of functions.
+func (d Folder) List(context.Context) (files []File, err error) {
+	err = filepath.WalkDir(string(d), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == string(d) {
+			return err
+		}
+		rel, err := filepath.Rel(string(d), path)
+		if err != nil {
+			return err
+		}
+		name := filepath.ToSlash(rel)
+		if entry.IsDir() {
+			if name == "logs" || name == "pending" || name == "damaged" || name == "code/runtime" ||
+				strings.HasPrefix(name, "code/") && strings.HasSuffix(name, "/task") || strings.HasPrefix(entry.Name(), ".") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if name == "LOCK" || name == "db/LOCK" || name == "WITNESS" || strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular() {
+			return nil
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			files = append(files, File{Name: name, Size: info.Size()})
+		}
+		return err
+	})
+	return files, err
+}
+
+// Open implements Source.
+func (d Folder) Open(_ context.Context, name string) (io.ReadCloser, error) {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, fs.ErrNotExist
+	}
+	return os.Open(filepath.Join(string(d), filepath.FromSlash(name)))
+}

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// lineageFile names the line of the folder's life, with 16 random letters or more: a file
+// number of the engine's is given once in it. A restored copy begins a line of its own.
+const lineageFile = "LINEAGE"
+
+// PendingPath is the folder, in the data folder, of copies that are being made. An open removes it.
+const PendingPath = "pending"
+
+// stageFlush is the size of the log above which it is worth a flush to copy less of it.
+const stageFlush = 4 << 20
+
+// beginLineage makes the file LINEAGE when it is absent, and removes what copies that were
+// cut short have left.
+func beginLineage(f vfs.FS, dir string) error {
+	if err := f.RemoveAll(f.PathJoin(dir, PendingPath)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: remove %s: %w", PendingPath, err)
+	}
+	_, err := f.Stat(f.PathJoin(dir, lineageFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = writeFile(f, dir, lineageFile, []byte(strings.ToLower(rand.Text())+"\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("store: %s: %w", lineageFile, err)
+	}
+	return nil
+}
+
+// Stage puts what the store has now into a new folder, as links where it can: a data folder
+// that holds every write acknowledged before the call and opens as after a crash. Writers
+// are not held up. All that it holds is durable when it returns.
+func (s *Store) Stage(ctx context.Context, dir string) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	f := s.space.fs
+	if err := makeFolder(f, dir); err != nil {
+		return fmt.Errorf("store: make %s: %w", dir, err)
+	}
+	if s.db.Metrics().WAL.Size > stageFlush {
+		if err := s.guard("flush", s.db.Flush); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.db.Checkpoint(f.PathJoin(dir, databasePath), pebble.WithFlushedWAL()); err != nil {
+		return fmt.Errorf("store: checkpoint: %w", err)
+	}
+	// The log was copied while it was written: the copy may hold batches that are not yet
+	// durable here, and a copy must never be ahead of what this folder recovers.
+	if err := s.syncLog(); err != nil {
+		return err
+	}
+	// After the checkpoint, so that every range it lacks is listed.
+	for _, name := range []string{versionFile, lineageFile, quarantineFile} {
+		err := copyFile(f, f.PathJoin(s.space.dir, name), f.PathJoin(dir, name), -1)
+		if errors.Is(err, fs.ErrNotExist) && name == quarantineFile {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("store: copy %s: %w", name, err)
+		}
+	}
+	if err := f.RemoveAll(f.PathJoin(f.PathJoin(dir, databasePath), "LOCK")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return syncFolder(f, dir)
+}
