@@ -23,6 +23,8 @@ var rooms = map[string][]string{
 	// ground
 	"internal/arn":             {},
 	"internal/seqnum":          {},
+	"internal/trace":           {},
+	"internal/trace/otlp":      {"internal/trace"},
 	"internal/counter":         {},
 	"internal/awserr":          {},
 	"internal/worker":          {},
@@ -43,16 +45,19 @@ var rooms = map[string][]string{
 
 	// engine
 	"internal/stream": {
+		"internal/trace",
 		"internal/awserr", "internal/item", "internal/schema", "internal/request", "internal/seqnum",
 		"internal/store", "internal/worker",
 	},
 	"internal/table": {
+		"internal/trace",
 		"internal/arn", "internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
 		"internal/seqnum", "internal/setting", "internal/store", "internal/stream",
 	},
 	"internal/turns": {},
 	"internal/door":  {},
 	"internal/function": {
+		"internal/trace",
 		"internal/arn", "internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
 		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/turns",
 	},
@@ -98,7 +103,7 @@ var rooms = map[string][]string{
 	},
 	"internal/api/logs": {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {
-		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trigger", "internal/trigger/mapping",
+		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trace", "internal/trigger", "internal/trigger/mapping",
 	},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
@@ -126,7 +131,7 @@ var rooms = map[string][]string{
 		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
-		"internal/table", "internal/trigger", "internal/trigger/lane", "internal/worker",
+		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},
 

@@ -25,6 +25,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
+	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -86,6 +87,9 @@ type App struct {
 	panicked     chan struct{}          // closed when a handler panicked
 	cancel       context.CancelFunc
 	held         bool // see checkRestored
+	// tracer tells of spans; nil: nobody asks. It is there before all rooms that use it.
+	tracer      trace.Tracer
+	closeTraces func() error
 }
 
 func (o *Options) fill() (store.Durability, error) {
@@ -150,6 +154,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		}
 	}()
 
+	if err := s.openTraces(); err != nil {
+		return nil, err
+	}
 	s.descriptors = openDescriptors()
 	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
 	if o.Dir == "" {
@@ -209,7 +216,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 // tableOptions has the engine told of changes, which begin after Open: it is there by then.
 func (s *App) tableOptions() table.Options {
 	return table.Options{
-		Store: s.store, Streams: s.streams, Now: s.clock.Wall, Logger: s.opts.Logger, StatusDelay: s.opts.StatusDelay,
+		Store: s.store, Streams: s.streams, Now: s.clock.Wall, Logger: s.opts.Logger, StatusDelay: s.opts.StatusDelay, Tracer: s.tracer,
 		TagsChanged: func(streamARN string) { s.engine.TagsChanged(streamARN) },
 	}
 }
@@ -323,6 +330,9 @@ func (s *App) closeRooms() error {
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if s.closeTraces != nil {
+		errs = append(errs, s.closeTraces())
 	}
 	return errors.Join(errs...)
 }

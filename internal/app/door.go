@@ -51,9 +51,11 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	functionLogs := logs.New(s.functions, logs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})
 	var once sync.Once
 	return server.New(server.Config{
-		DynamoDB: s.activity.Door(protocol, s.functions.Running), Lambda: s.activity.Door(functions, s.functions.Running), Front: s.activity.Front(s.gateway),
-		Admin:  own,
-		Answer: protocol.Answer, Plain: func() bool { return !s.activity.Watched() },
+		DynamoDB: s.traced(s.activity.Door(protocol, s.functions.Running), operationName),
+		Lambda:   s.traced(s.activity.Door(functions, s.functions.Running), lambdaName),
+		Front:    s.traced(s.activity.Front(s.gateway), frontName),
+		Admin:    own,
+		Answer:   s.tracedAnswer(protocol.Answer), Plain: func() bool { return s.tracer == nil && !s.activity.Watched() },
 		Limits:       server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services:     map[string]http.Handler{"logs": functionLogs, "sqs": sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,

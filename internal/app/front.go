@@ -10,6 +10,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 // ServeFront answers on ln for function URLs and HTTP APIs until ctx ends, and
@@ -45,6 +46,9 @@ func (s *App) openGateway() (*gateway.Service, error) {
 type frontFunctions struct{ functions *function.Service }
 
 func (f frontFunctions) Invoke(ctx context.Context, scope schema.Scope, c gateway.Call) (answer []byte, failed bool, err error) {
+	if id := trace.From(ctx); !id.IsZero() {
+		c.Trace = id.Header()
+	}
 	out, err := f.functions.Invoke(ctx, scope, function.Invocation{Name: c.Function, Payload: c.Event, TraceID: c.Trace, Stream: c.Stream, Trusted: true})
 	var e *awserr.Error
 	if errors.As(err, &e) && e.Code == "TooManyRequestsException" {

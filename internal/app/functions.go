@@ -19,9 +19,9 @@ import (
 func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
 		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug, HoldEvents: s.held,
-		Destination: &s.destinations,
-		FrontDoor:   func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
-		Watched:     s.activity.Watched,
+		Destination: &s.destinations, Tracer: s.tracer,
+		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
+		Watched:   s.activity.Watched,
 		// Functions change after Open: the engine is there by then.
 		Changed: func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) },
 		Observe: func(ob function.Observation) {

@@ -10,6 +10,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
@@ -24,6 +25,7 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 		Tags:        s.tagsOf,
 		Failed:      s.callJudged,
 		Log:         s.opts.Logger,
+		Trace:       s.traceBatch,
 	})
 }
 
@@ -67,7 +69,7 @@ func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte)
 	if i.s.activity.Watched() {
 		ctx = activity.With(ctx, activity.Cause{Event: payload})
 	}
-	out, err := i.s.functions.Invoke(ctx, f.Scope, function.Invocation{Name: functionARN, Payload: payload, Trusted: true})
+	out, err := i.s.functions.Invoke(ctx, f.Scope, function.Invocation{Name: functionARN, Payload: payload, TraceID: trace.From(ctx).Header(), Trusted: true})
 	r := lane.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
 	switch {
 	case err != nil:

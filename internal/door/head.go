@@ -8,6 +8,7 @@ import (
 // Request is a request of the door's kind. All of it is valid until it is answered.
 type Request struct {
 	Host, Target, Authorization, Date, AcceptEncoding []byte
+	Trace, Token                                      []byte // X-Amzn-Trace-Id and X-Amz-Security-Token; nil: none
 	Body                                              []byte
 	Peer                                              *Peer // who has sent it
 	Held                                              *Held // by the handler, for the body
@@ -115,6 +116,8 @@ func (r *Request) read(in []byte) (n int, v verdict) {
 		case 15:
 			if is(name, "accept-encoding") {
 				field = &r.AcceptEncoding
+			} else if is(name, "x-amzn-trace-id") {
+				field = &r.Trace
 			}
 		case 16:
 			if is(name, "content-encoding") {
@@ -123,6 +126,10 @@ func (r *Request) read(in []byte) (n int, v verdict) {
 		case 17:
 			if is(name, "transfer-encoding") {
 				return 0, over
+			}
+		case 20:
+			if is(name, "x-amz-security-token") {
+				field = &r.Token
 			}
 		}
 		if field != nil {

@@ -163,7 +163,7 @@ func (q *eventQueue) send(e *event, to teller) (err error) {
 		}
 	}
 	if arn.Service(to.ARN) == "lambda" {
-		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: e.document, Trusted: true})
+		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: e.document, TraceID: e.head.Trace, Trusted: true})
 		return err
 	}
 	at := time.UnixMilli(e.head.EndedMS).UTC()

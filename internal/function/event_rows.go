@@ -30,6 +30,7 @@ type eventHead struct {
 	Size       int          `json:"size"` // of the payload in bytes
 	Failures   int          `json:"failures,omitempty"`
 	DueMS      int64        `json:"dueMs,omitempty"` // when it is tried again
+	Trace      string       `json:"trace,omitempty"` // X-Ray's header of the request
 
 	// Of an event that has ended: who has still to be told, since when, and what the
 	// message for a dead-letter queue says.

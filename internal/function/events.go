@@ -7,6 +7,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -93,7 +94,7 @@ func (s *Service) InvokeEvent(scope schema.Scope, inv Invocation) (requestID str
 	name, _ := arn.ParseFunction(inv.Name) // it was resolved
 	e := &event{payload: inv.Payload, head: eventHead{
 		Scope: scope, Name: name.Name, Qualifier: name.Qualifier, RequestID: inv.RequestID,
-		AcceptedMS: s.opts.Clock.Wall().UnixMilli(), Size: len(inv.Payload),
+		AcceptedMS: s.opts.Clock.Wall().UnixMilli(), Size: len(inv.Payload), Trace: trace.Parse(inv.TraceID).Header(),
 	}}
 	if e.head.Qualifier == "" {
 		e.head.Qualifier = inv.Qualifier
@@ -330,7 +331,7 @@ func (q *eventQueue) attempt(e *event) {
 			return
 		}
 	}
-	out, err := s.call(s.ctx, target.pick(), arn, &Invocation{Payload: payload, RequestID: e.head.RequestID, Trusted: true}, true)
+	out, err := s.call(s.ctx, target.pick(), arn, &Invocation{Payload: payload, RequestID: e.head.RequestID, TraceID: e.head.Trace, Trusted: true}, true)
 	switch {
 	case err == nil && out.FunctionError == "":
 		e.payload = payload

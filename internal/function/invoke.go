@@ -81,6 +81,9 @@ type Outcome struct {
 // it is none of a function's.
 func (s *Service) Running(sessionToken string) string { return s.host.Running(sessionToken) }
 
+// RunningTrace returns that call's trace header.
+func (s *Service) RunningTrace(sessionToken string) string { return s.host.RunningTrace(sessionToken) }
+
 // IsNotFound reports whether an error of this package says that there is no such
 // function.
 func IsNotFound(err error) bool {
@@ -156,9 +159,10 @@ func (inv *Invocation) check(limit int) error {
 func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocation, queued bool) (Outcome, error) {
 	started := s.opts.Now()
 	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
+	header, ended := s.trace(e.def.Load(), inv, started)
 	r, err := s.run(ctx, e, runner.Call{
 		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
-		TraceID: traceHeader(inv.TraceID, e.def.Load().Tracing == tracingActive, started),
+		TraceID: header,
 		Stream:  versioned(inv.Stream, out.ExecutedVersion),
 		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
 	}, queued)
@@ -199,6 +203,9 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	case errors.Is(err, errClosed):
 		out.Error = err.Error()
 		err = awserr.LambdaNotReady("the server is ending")
+	}
+	if ended != nil {
+		ended(result, &out)
 	}
 	if s.opts.Observe != nil {
 		d := e.def.Load()

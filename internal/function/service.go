@@ -25,6 +25,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/turns"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -85,6 +86,8 @@ type Options struct {
 	// Destination takes what is told about Event invocations that have ended; nil:
 	// nobody can be told but functions.
 	Destination Destination
+	// Tracer is told of every call; nil: nobody is.
+	Tracer trace.Tracer
 
 	inPlace map[string]GoFunc // what runs in place of stored functions' code, for tests
 }

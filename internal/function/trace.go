@@ -4,10 +4,34 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 // tracingActive is the TracingConfig by which a function begins traces of its own.
 const tracingActive = "Active"
+
+// trace returns the trace header of a call, and, when spans are told of, who is told of its end.
+func (s *Service) trace(d *definition, inv *Invocation, now time.Time) (header string, ended func(result string, out *Outcome)) {
+	t := s.opts.Tracer
+	if t == nil {
+		return traceHeader(inv.TraceID, d.Tracing == tracingActive, now), nil
+	}
+	span := t.Begin(trace.Parse(inv.TraceID), "invoke "+d.Name, trace.Client, now, nil)
+	span.Note("faas.invoked_name", d.Name)
+	span.Note("faas.version", d.version())
+	span.Note("faas.invocation_id", inv.RequestID)
+	span.Note("cloud.region", d.Scope.Region)
+	return span.ID().Header(), func(result string, out *Outcome) {
+		failure := ""
+		if result != "ok" {
+			if failure = out.Error; failure == "" {
+				failure = result
+			}
+		}
+		span.End(s.opts.Now(), failure)
+	}
+}
 
 // traceHeader returns the X-Ray trace header of a call: the trace that the caller gave goes on, or a
 // new one begins, which is sampled when the function's tracing is active. AWS's documents give the

@@ -4,8 +4,13 @@ import (
 	"encoding/json"
 	"os/exec"
 	"regexp"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 func TestTraceHeader(t *testing.T) {
@@ -58,4 +63,49 @@ func TestTraceReachesTheFunction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tracer notes what is begun.
+type tracer struct {
+	mu    sync.Mutex // guards begun
+	begun []string
+}
+
+type span trace.ID
+
+func (t *tracer) Begin(parent trace.ID, name string, _ trace.Kind, _ time.Time, _ []trace.ID) trace.Span {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begun = append(t.begun, name+" "+parent.Header())
+	return span(parent)
+}
+
+func (s span) ID() trace.ID        { return trace.ID(s) }
+func (span) Note(string, any)      {}
+func (span) End(time.Time, string) {}
+
+// Every attempt of an Event invocation goes on with the trace of its request, and so does the function that is told of its end.
+func TestEventsCarryTheTrace(t *testing.T) {
+	const header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+	synctest.Test(t, func(t *testing.T) {
+		tracer := &tracer{}
+		s := open(t, Options{Tracer: tracer})
+		r := &recorder{fails: 1}
+		for name, run := range map[string]GoFunc{"g": r.run, "told": (&recorder{}).run} {
+			if err := s.RegisterGo(scope, name, run); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.PutEventConfig(scope, "g", "", EventConfigRequest{DestinationConfig: &DestinationTable{OnSuccess: DestinationName{scope.FunctionARN("told")}}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.InvokeEvent(scope, Invocation{Name: "g", TraceID: header + ";Lineage=1:a87bd80c:0"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // of the bubble's clock
+		synctest.Wait()
+		if got := strings.Join(tracer.begun, "\n"); got != "invoke g "+header+"\ninvoke g "+header+"\ninvoke told "+header {
+			t.Errorf("begun:\n%s", got)
+		}
+	})
 }

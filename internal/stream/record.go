@@ -9,6 +9,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 // ViewType says what of an item its records carry.
@@ -60,6 +61,8 @@ type Change struct {
 	Expired bool
 	// Cause is the depth of function-made writes that led here.
 	Cause uint8
+	// Trace is the span of the request; zero when it has none.
+	Trace trace.ID
 }
 
 // Record layout, all integers big-endian. The key of the row is
@@ -79,8 +82,11 @@ type Change struct {
 //	28  SizeBytes as the API shows it (4)
 //	32  hash of the item's key (8)
 //	40  length of the keys (4), of the new image (4), of the old image (4)
+//
+// Version 2 is version 1 with the trace of the request behind the images, in package trace's binary form.
 const (
 	recordVersion = 1
+	tracedVersion = 2
 	headerSize    = 52
 	flagExpired   = 1 << 2
 )
@@ -116,7 +122,11 @@ func (st *Stream) NewRecord(c Change) *Record {
 	if c.Expired {
 		flags |= flagExpired
 	}
-	v := make([]byte, headerSize, headerSize+len(c.Keys)+len(newImage)+len(oldImage))
+	traced := 0
+	if !c.Trace.IsZero() {
+		traced = trace.Size
+	}
+	v := make([]byte, headerSize, headerSize+len(c.Keys)+len(newImage)+len(oldImage)+traced)
 	v[0] = recordVersion
 	v[1] = flags
 	v[2] = c.Cause
@@ -136,6 +146,10 @@ func (st *Stream) NewRecord(c Change) *Record {
 	v = append(v, c.Keys...)
 	v = append(v, newImage...)
 	v = append(v, oldImage...)
+	if traced > 0 {
+		v[0] = tracedVersion
+		v = c.Trace.AppendBinary(v)
+	}
 	return &Record{stream: st, value: v}
 }
 
@@ -150,13 +164,17 @@ var errRecord = errors.New("stream: a record in the log is damaged")
 
 // decodeRecord takes over value.
 func decodeRecord(sh *Shard, seq seqnum.Num, value []byte) (*Record, error) {
-	if len(value) < headerSize || value[0] != recordVersion || EventName(value[1]&3) > Remove ||
+	if len(value) < headerSize || (value[0] != recordVersion && value[0] != tracedVersion) || EventName(value[1]&3) > Remove ||
 		value[3] < byte(KeysOnly) || value[3] > byte(NewAndOldImages) {
 		return nil, errRecord
 	}
 	r := &Record{stream: sh.stream, shard: sh.No, seq: seq, value: value}
 	k, n, o := r.lengths()
-	if uint64(k)+uint64(n)+uint64(o)+headerSize != uint64(len(value)) {
+	whole := uint64(k) + uint64(n) + uint64(o) + headerSize
+	if value[0] == tracedVersion {
+		whole += trace.Size
+	}
+	if whole != uint64(len(value)) {
 		return nil, errRecord
 	}
 	return r, nil
@@ -180,6 +198,14 @@ func (r *Record) Expired() bool { return r.value[1]&flagExpired != 0 }
 
 // Cause is the depth of function-made writes that led to this record.
 func (r *Record) Cause() int { return int(r.value[2]) }
+
+// Trace is the span of the request that made the record; zero when it had none.
+func (r *Record) Trace() trace.ID {
+	if r.value[0] != tracedVersion {
+		return trace.ID{}
+	}
+	return trace.FromBinary(r.value[len(r.value)-trace.Size:])
+}
 
 // Time is in milliseconds since 1970 and never decreases within a shard.
 func (r *Record) Time() int64 { return int64(binary.BigEndian.Uint64(r.value[4:])) }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 func entries(pairs ...any) item.Item {
@@ -118,13 +119,22 @@ func TestPresence(t *testing.T) {
 		for name, c := range changes {
 			shown := strings.Fields(table)[name]
 			c.Keys, c.Cause, c.KeyHash = entries("pk", "k"), 7, 1<<63|5
+			if name == Modify { // of a request with a trace
+				c.Trace = trace.Parse("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
+			}
 			r := s.NewRecord(c)
 			r.stamp(0, seqnum.Num{Hi: 1, Lo: 2}, 12345, -3, 1<<40)
 			back, err := decodeRecord(root(s), r.seq, bytes.Clone(r.value))
 			if err != nil {
 				t.Fatal(err)
 			}
+			if plain := c.Trace.IsZero(); plain != (r.value[0] == 1) {
+				t.Errorf("a record of version %d; only a traced one is larger", r.value[0])
+			}
 			for _, r := range []*Record{r, back} {
+				if r.Trace() != c.Trace {
+					t.Errorf("%s, %s: trace %v, want %v", view, name, r.Trace(), c.Trace)
+				}
 				got := []byte("--")
 				if r.New() != nil {
 					got[0] = 'n'
@@ -154,8 +164,15 @@ func TestPresence(t *testing.T) {
 func TestDamagedRecord(t *testing.T) {
 	w := newWorld(t)
 	s := w.create(NewAndOldImages, 1)
-	whole := s.NewRecord(Change{Keys: entries("pk", "k"), New: entries("pk", "k")}).value
+	change := Change{Keys: entries("pk", "k"), New: entries("pk", "k")}
+	plain := s.NewRecord(change).value
+	change.Trace = trace.Parse("Root=1-5759e988-bd862e3fe1be46a994272793")
+	traced := s.NewRecord(change).value
 	rapid.Check(t, func(t *rapid.T) {
+		whole := plain
+		if rapid.Bool().Draw(t, "traced") {
+			whole = traced
+		}
 		v := bytes.Clone(whole)
 		if rapid.Bool().Draw(t, "cut") {
 			v = v[:rapid.IntRange(0, len(v)-1).Draw(t, "to")]
@@ -164,8 +181,8 @@ func TestDamagedRecord(t *testing.T) {
 		}
 		r, err := decodeRecord(root(s), seqnum.Num{}, v)
 		if err == nil {
-			_, _, _, _ = r.Keys(), r.New(), r.Old(), r.Name().String()
-		} else if len(v) == len(whole) && bytes.Equal(v[40:], whole[40:]) && v[0] == 1 && v[1] < 3 && v[3] > 0 && v[3] < 5 {
+			_, _, _, _, _ = r.Keys(), r.New(), r.Old(), r.Name().String(), r.Trace()
+		} else if len(v) == len(whole) && bytes.Equal(v[40:], whole[40:]) && v[0] == whole[0] && v[1] < 3 && v[3] > 0 && v[3] < 5 {
 			t.Fatal(err)
 		}
 		if len(v) < len(whole) && err == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 // DB is all tables of a database. Safe for concurrent use. Its methods return
@@ -34,6 +35,7 @@ type DB struct {
 	fill    chan struct{} // wakes the back-fill; holds one
 
 	tagsChanged func(streamARN string) // of Options
+	tracer      trace.Tracer           // of Options
 
 	control sync.Mutex                           // see the package comment
 	nextID  uint64                               // guarded by control
@@ -140,6 +142,8 @@ type Options struct {
 	// TagsChanged is called when the tags of a table that has a stream were changed, with
 	// the stream's ARN, after the change is durable; nil: nobody asks.
 	TagsChanged func(streamARN string)
+	// Tracer is told of the commits of requests that have a trace; nil: nobody is.
+	Tracer trace.Tracer
 }
 
 // Open loads the tables of a database.
@@ -154,7 +158,7 @@ func Open(o Options) (*DB, error) {
 		o.TagsChanged = func(string) {}
 	}
 	db := &DB{
-		store: o.Store, streams: o.Streams, now: o.Now, log: o.Logger, delay: o.StatusDelay.Milliseconds(), tagsChanged: o.TagsChanged,
+		store: o.Store, streams: o.Streams, now: o.Now, log: o.Logger, delay: o.StatusDelay.Milliseconds(), tagsChanged: o.TagsChanged, tracer: o.Tracer,
 		nextID: 1, fill: make(chan struct{}, 1),
 	}
 	tables := map[tableName]*Table{}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 // Every request that locks items begins alike: its tables are looked up, a write is
@@ -39,6 +40,7 @@ func (db *DB) enter(ctx context.Context, scope schema.Scope, name string, delete
 		return nil, nil, nil, err
 	}
 	tx := db.begin()
+	tx.trace = trace.From(ctx)
 	d := tx.join(t)
 	if d == nil {
 		return nil, nil, nil, db.gone(ctx, tx)
@@ -62,6 +64,7 @@ func (db *DB) enterAll(ctx context.Context, scope schema.Scope, write bool, n in
 		}
 	}
 	tx := db.begin()
+	tx.trace = trace.From(ctx)
 	descs := tx.joinAll(tables)
 	if descs == nil {
 		return nil, nil, nil, db.gone(ctx, tx)

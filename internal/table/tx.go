@@ -5,12 +5,14 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 const stripeCount = 4096
@@ -65,9 +67,10 @@ type Tx struct {
 	rows    []Row
 	removed [][]byte
 	applied func()
-	// cause and expired are noted in the stream records.
+	// cause, expired and trace are noted in the stream records.
 	cause   uint8
 	expired bool
+	trace   trace.ID
 }
 
 // Row is a row of another key space.
@@ -248,6 +251,7 @@ func (tx *Tx) commit() error {
 		return err
 	}
 
+	told := tx.began()
 	c := tx.announce()
 	tx.lockParts()
 	tx.stamp(b)
@@ -265,8 +269,28 @@ func (tx *Tx) commit() error {
 	if err == nil {
 		tx.show()
 	}
+	if told != nil {
+		told(err)
+	}
 	tx.recycle()
 	return err
+}
+
+// began begins the span of a commit; nil when nobody asks for it.
+func (tx *Tx) began() (end func(error)) {
+	tracer := tx.db.tracer
+	if tracer == nil || tx.trace.IsZero() {
+		return nil
+	}
+	s := tracer.Begin(tx.trace, "commit", trace.Internal, time.Now(), nil)
+	s.Note("millstream.items", len(tx.ops))
+	return func(err error) {
+		failure := ""
+		if err != nil {
+			failure = err.Error()
+		}
+		s.End(time.Now(), failure)
+	}
 }
 
 // derive puts all that follows from the items into the batch but what needs the
@@ -323,7 +347,7 @@ func (tx *Tx) deriveItem(b *store.Batch, i int) (r *stream.Record, err error) {
 			attrs = o.old
 		}
 		r = st.NewRecord(stream.Change{
-			Keys: o.desc.def.Keys.Extract(attrs), Old: o.old, New: o.new, KeyHash: o.keyHash, Expired: tx.expired, Cause: tx.cause,
+			Keys: o.desc.def.Keys.Extract(attrs), Old: o.old, New: o.new, KeyHash: o.keyHash, Expired: tx.expired, Cause: tx.cause, Trace: tx.trace,
 		})
 	}
 	tx.touch(o.table, o.part)

@@ -51,6 +51,9 @@ type Options struct {
 	// Failed, if set, is told of every call that has failed, or some of whose records have, once it is known what
 	// becomes of them. It must not block.
 	Failed func(Failure)
+	// Trace, if set, is called before each invocation with its records. It returns the invocation's context, and who
+	// is told of its end, nil for nobody. It must not wait.
+	Trace func(ctx context.Context, functionARN string, records []lane.Record) (context.Context, func(lane.Result))
 }
 
 // Engine runs event source mappings. Its methods may be called at once.

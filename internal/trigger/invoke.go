@@ -48,7 +48,14 @@ func (m *running) call(a *lane.Invoke, epoch uint64) lane.Event {
 		m.leave()
 		return lane.InvocationDone{Batch: a.Batch, Result: lane.Result{Outcome: lane.NotDelivered, Error: "stopped before its turn", Withdrawn: true}}
 	}
-	res := m.e.opts.Invoker.Invoke(m.e.ctx, a.FunctionARN, a.Payload(m.stream))
+	ctx, ended := m.e.ctx, (func(lane.Result))(nil)
+	if m.e.opts.Trace != nil {
+		ctx, ended = m.e.opts.Trace(ctx, a.FunctionARN, a.Records)
+	}
+	res := m.e.opts.Invoker.Invoke(ctx, a.FunctionARN, a.Payload(m.stream))
+	if ended != nil {
+		ended(res)
+	}
 	m.gate.leave()
 	m.leave()
 	if m.e.ctx.Err() != nil && res.Outcome != lane.Succeeded {

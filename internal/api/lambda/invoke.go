@@ -8,14 +8,24 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 // invocation is what a call's path and headers say of it.
 func (c *call) invocation(w http.ResponseWriter) function.Invocation {
 	return function.Invocation{
 		Name: c.name(), Qualifier: c.qualifier(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"),
-		TraceID: c.r.Header.Get("X-Amzn-Trace-Id"),
+		TraceID: c.trace(),
 	}
+}
+
+// trace is the trace header of a call: the caller's own, or the one of the span that the call has become.
+func (c *call) trace() string {
+	given := c.r.Header.Get(trace.Header)
+	if id := trace.From(c.r.Context()); !id.IsZero() && id != trace.Parse(given) {
+		return id.Header()
+	}
+	return given
 }
 
 // unsupported refuses what functions here do not have.

@@ -53,20 +53,32 @@ const tokenPrefix = "millstream-"
 // Running returns the request id of the call that is under way in the process whose AWS clients send this session token;
 // empty when there is none.
 func (h *Host) Running(token string) string {
+	if inv := h.current(token); inv != nil {
+		return inv.RequestID
+	}
+	return ""
+}
+
+// RunningTrace returns that call's trace header.
+func (h *Host) RunningTrace(token string) string {
+	if inv := h.current(token); inv != nil {
+		return inv.TraceID
+	}
+	return ""
+}
+
+func (h *Host) current(token string) *invocation {
 	if !strings.HasPrefix(token, tokenPrefix) {
-		return ""
+		return nil
 	}
 	e, ok := h.running.Load(token)
 	if !ok {
-		return ""
+		return nil
 	}
 	env := e.(*environment)
 	env.mu.Lock()
 	defer env.mu.Unlock()
-	if env.current == nil {
-		return ""
-	}
-	return env.current.RequestID
+	return env.current
 }
 
 // NewHost returns a host. Close it after its pools.

@@ -1,0 +1,256 @@
+package app
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/millstreamdb/millstream/internal/trace"
+)
+
+// chain is a server with three functions and two tables: a request to the first function's URL writes into the first
+// table, whose records have the second function write into the second table, whose records go to the third.
+type chain struct {
+	*App
+	url  string
+	stop func()
+}
+
+func newChain(t *testing.T) *chain {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "bootstrap")
+	if b, err := exec.Command("go", "build", "-o", program, "./testdata/tracer").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	code, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pack bytes.Buffer
+	z := zip.NewWriter(&pack)
+	h := &zip.FileHeader{Name: "bootstrap"}
+	h.SetMode(0o755)
+	f, err := z.CreateHeader(h)
+	if err == nil {
+		_, err = f.Write(code)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s, err := Open(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var g sync.WaitGroup
+	var lns []net.Listener
+	for range 2 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lns = append(lns, ln)
+	}
+	for i, serve := range []func(context.Context, net.Listener) error{s.Serve, s.ServeFront} {
+		g.Go(func() {
+			if err := serve(ctx, lns[i]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	stop := sync.OnceFunc(func() {
+		cancel()
+		g.Wait()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+
+	db, functions := dynamodb.NewFromConfig(s.Config()), lambda.NewFromConfig(s.Config())
+	streams := map[string]*string{}
+	for _, name := range []string{"one", "two"} {
+		out, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
+			TableName: &name, BillingMode: types.BillingModePayPerRequest,
+			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+			StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams[name] = out.TableDescription.LatestStreamArn
+	}
+	for _, def := range []struct{ name, table, source string }{{"a", "one", ""}, {"b", "two", "one"}, {"c", "", "two"}} {
+		_, err := functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
+			FunctionName: &def.name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("x"), Role: aws.String("arn:aws:iam::000000000000:role/r"),
+			Code: &lambdatypes.FunctionCode{ZipFile: pack.Bytes()}, Timeout: aws.Int32(30),
+			Environment: &lambdatypes.Environment{Variables: map[string]string{"TABLE": def.table}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if def.source == "" {
+			continue
+		}
+		if _, err := functions.CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{
+			FunctionName: &def.name, EventSourceArn: streams[def.source], StartingPosition: lambdatypes.EventSourcePositionTrimHorizon,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url, err := functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: aws.String("a"), AuthType: lambdatypes.FunctionUrlAuthTypeNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &chain{s, aws.ToString(url.FunctionUrl), stop}
+}
+
+// ask sends a request and waits until what follows from it has ended.
+func (c *chain) ask(t *testing.T, header string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if header != "" {
+		r.Header.Set(trace.Header, header)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if err != nil || string(b) != "written" {
+		t.Fatalf("%d %s %v", answer.StatusCode, b, err)
+	}
+	for range 2 { // two tables
+		if err := c.Settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// One trace goes from an HTTP request through three functions and two tables, as a collector sees it: each span below the
+// one that caused it, each batch linked to the write.
+func TestTraceOfARequest(t *testing.T) {
+	var mu sync.Mutex
+	var spans []*otlp.Span
+	otlpServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in otlp.TracesData // the form of a request
+		b, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = proto.Unmarshal(b, &in)
+		}
+		if err != nil || r.URL.Path != "/v1/traces" {
+			t.Errorf("%s: %v", r.URL.Path, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, rs := range in.ResourceSpans {
+			for _, ss := range rs.ScopeSpans {
+				spans = append(spans, ss.Spans...)
+			}
+		}
+	}))
+	defer otlpServer.Close()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlpServer.URL)
+	c := newChain(t)
+	c.ask(t, "")
+	c.stop()
+
+	mu.Lock()
+	defer mu.Unlock()
+	byID := map[string]*otlp.Span{}
+	for _, s := range spans {
+		byID[string(s.SpanId)] = s
+	}
+	path := func(s *otlp.Span) string {
+		names := s.Name
+		for s = byID[string(s.ParentSpanId)]; s != nil; s = byID[string(s.ParentSpanId)] {
+			names = s.Name + " > " + names
+		}
+		return names
+	}
+	seen := map[string]*otlp.Span{}
+	for _, s := range spans {
+		seen[path(s)] = s
+		if s.Status.GetCode() == otlp.Status_STATUS_CODE_ERROR || s.EndTimeUnixNano < s.StartTimeUnixNano {
+			t.Errorf("%s: %v", path(s), s)
+		}
+	}
+	const (
+		first  = "GET > invoke a > DynamoDB.PutItem"
+		second = first + " > batch for b > invoke b > DynamoDB.PutItem"
+		last   = second + " > batch for c > invoke c"
+	)
+	for _, want := range []string{"GET", "GET > invoke a", first, first + " > commit", first + " > batch for b", second, second + " > commit", second + " > batch for c", last} {
+		s := seen[want]
+		if s == nil {
+			all := ""
+			for p := range seen {
+				all += "\n" + p
+			}
+			t.Fatalf("no span %s among:%s", want, all)
+		}
+		if string(s.TraceId) != string(seen["GET"].TraceId) {
+			t.Errorf("%s is of trace %x", want, s.TraceId)
+		}
+	}
+	for batch, write := range map[string]string{first + " > batch for b": first, second + " > batch for c": second} {
+		if links := seen[batch].Links; len(links) != 1 || string(links[0].SpanId) != string(seen[write].SpanId) {
+			t.Errorf("%s is linked to %v", batch, links)
+		}
+	}
+	if log := c.logOf("c"); !strings.Contains(log, "trace Root=1-"+root(seen["GET"].TraceId)+";Parent="+hex.EncodeToString(seen[last].SpanId)+";Sampled=1") {
+		t.Errorf("the last function has seen %s", log)
+	}
+}
+
+func root(id []byte) string { return fmt.Sprintf("%x-%x", id[:4], id[4:]) }
+
+func (c *chain) logOf(name string) (text string) {
+	for _, l := range c.functions.Logs().Log(c.scope, name).Recent(100) {
+		text += l.Text + "\n"
+	}
+	return text
+}
+
+// Without a collector a trace goes the same way, when the request names one.
+func TestTraceWithoutCollector(t *testing.T) {
+	c := newChain(t)
+	c.ask(t, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
+	for _, name := range []string{"a", "b", "c"} {
+		if log := c.logOf(name); !strings.Contains(log, "trace Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1") {
+			t.Errorf("%s has seen %s", name, log)
+		}
+	}
+}
