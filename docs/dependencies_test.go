@@ -15,7 +15,7 @@ import (
 // approved are licences that the Open Source Initiative has approved, by their names in
 // SPDX. Another may be added when it has been looked up there.
 var approved = []string{
-	"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CNRI-Python", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "PostgreSQL", "Unlicense",
+	"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BlueOak-1.0.0", "CNRI-Python", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "PostgreSQL", "Unlicense",
 }
 
 // Everything that is built or tested with is in dependencies.md with an approved licence,

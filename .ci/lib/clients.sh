@@ -61,6 +61,16 @@ client_rows() {
 	[ $status -eq 0 ] && grep -q -- '--- PASS: TestNodeClientRows' "$out" && grep -q -- '--- PASS: TestPythonClientRows' "$out" || { failures "$out"; return 1; }
 }
 
+# function_tools_run runs functions with Powertools, Middy, X-Ray's SDKs and OpenTelemetry around them.
+function_tools_run() {
+	local out="$work/tools.out"
+	function_tools || return 1
+	SDKTEST_REQUIRE=1 SDKTEST_TOOLS="$work/tools" go test -count=1 -v -run '^TestTools$' ./test/sdk/ >"$out" 2>&1
+	local status=$?
+	grep -E '^ *--- ' "$out"
+	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestTools' "$out" || { failures "$out"; return 1; }
+}
+
 # java_functions runs functions in Java on AWS's own client. It needs Java and Maven.
 java_functions() {
 	local out="$work/java.out"

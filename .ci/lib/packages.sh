@@ -69,3 +69,12 @@ aws_clients() {
 		python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/python" -r .ci/packages/aws-clients.txt &&
 		touch "$folder/complete"
 }
+
+# function_tools installs what people put around functions into $work/tools: python and node_modules.
+function_tools() {
+	local folder="$work/tools"
+	[ -e "$folder/complete" ] && return
+	node_packages functions && mkdir -p "$folder" && mv "$work/functions/node_modules" "$folder/node_modules" &&
+		python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/python" -r .ci/packages/functions.txt &&
+		touch "$folder/complete"
+}

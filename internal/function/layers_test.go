@@ -62,6 +62,16 @@ func TestLayersAreLaidOverEachOther(t *testing.T) {
 			want(t, do(t, s, "f-"+c.program, json.RawMessage(`{}`)), "", c.want)
 		})
 	}
+	t.Run("preloaded", func(t *testing.T) {
+		if _, err := exec.LookPath("node"); err != nil {
+			t.Skip("node is not in PATH")
+		}
+		r := createRequest("preloaded", "nodejs22.x", "index.handler", makeZip(t, js("index.js", `exports.handler = async () => globalThis.preloaded`)))
+		r.Layers = withLayers(publishLayer(t, s, "preloaded", js("nodejs/node_modules/early/index.js", `globalThis.preloaded = "early"`)))
+		r.Environment = &Environment{map[string]string{"NODE_OPTIONS": "--require early"}}
+		create(t, s, r)
+		want(t, do(t, s, "preloaded", json.RawMessage(`{}`)), "", `"early"`)
+	})
 	t.Run("wrapper", func(t *testing.T) {
 		if _, err := exec.LookPath("node"); err != nil {
 			t.Skip("node is not in PATH")

@@ -145,6 +145,11 @@ func (e *environment) environ() []string {
 	if !strings.HasPrefix(s.Runtime, "provided") {
 		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+s.Runtime)
 	}
+	if strings.HasPrefix(s.Runtime, "nodejs") { // for what NODE_OPTIONS preloads, which the shim cannot see
+		if modules := layerModules(s); len(modules) > 0 {
+			env = append(env, "NODE_PATH="+strings.Join(modules, string(os.PathListSeparator)))
+		}
+	}
 	if url := h.opts.Endpoint(); url != "" {
 		// Only the services that are served here: calls to others go where they
 		// always went.

@@ -1,0 +1,2 @@
+// A function that OpenTelemetry instruments from outside.
+exports.handler = async () => 'done';
