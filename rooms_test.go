@@ -101,7 +101,10 @@ var rooms = map[string][]string{
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
 	},
-	"internal/api/logs": {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
+	"internal/api/cloudformation": {"internal/arn", "internal/awserr", "internal/stack", "internal/template"},
+	"internal/api/ssm":            {"internal/arn", "internal/awserr", "internal/stack"},
+	"internal/api/ecr":            {},
+	"internal/api/logs":           {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {
 		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trace", "internal/trigger", "internal/trigger/mapping",
 	},
@@ -122,13 +125,18 @@ var rooms = map[string][]string{
 	"internal/backup":     {},
 	"internal/bench":      {},
 
+	// stacks: what tools deploy through CloudFormation. It is a client within the server: it deploys by calls of the
+	// server's own API
+	"internal/bucket": {},
+	"internal/stack":  {"internal/arn", "internal/store", "internal/template"},
+
 	// outside
 	"":               {"internal/app", "internal/arn", "internal/trigger", "internal/trigger/mapping"},
 	"millstreamtest": {""},
 
 	// the wiring
 	"internal/app": {
-		"internal/activity", "internal/admin/wire", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
+		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",

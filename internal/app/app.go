@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/backend/local"
+	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
@@ -22,6 +23,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/stack"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -77,6 +79,9 @@ type App struct {
 	gateway     *gateway.Service
 	queues      *queue.Service
 	pollers     *poll.Mappings
+	buckets     *bucket.Service
+	stacks      *stack.Service
+	onOwnCall   atomic.Pointer[func(*http.Request)] // of tests: each call that the server makes of itself
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
 	engine       *trigger.Engine
@@ -192,6 +197,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.gateway, err = s.openGateway(); err != nil {
 		return nil, err
 	}
+	if err := s.openStacks(); err != nil {
+		return nil, err
+	}
 	if s.engine, err = s.newEngine(); err != nil {
 		return nil, err
 	}
@@ -210,6 +218,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	}
 	s.start("back-fill", s.tables.Fill)
 	s.door = s.newDoor(metrics)
+	s.workers.Start("stacks", s.stacks.Run)
 	return s, nil
 }
 

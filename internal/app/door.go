@@ -9,10 +9,13 @@ import (
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/api/admin"
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
+	"github.com/millstreamdb/millstream/internal/api/cloudformation"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
+	"github.com/millstreamdb/millstream/internal/api/ecr"
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/api/logs"
 	"github.com/millstreamdb/millstream/internal/api/sqs"
+	"github.com/millstreamdb/millstream/internal/api/ssm"
 	"github.com/millstreamdb/millstream/internal/api/streams"
 	"github.com/millstreamdb/millstream/internal/api/sts"
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -56,8 +59,13 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Front:    s.traced(s.activity.Front(s.gateway), frontName),
 		Admin:    own,
 		Answer:   s.tracedAnswer(protocol.Answer), Plain: func() bool { return s.tracer == nil && !s.activity.Watched() },
-		Limits:       server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
-		Services:     map[string]http.Handler{"logs": functionLogs, "sqs": sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})},
+		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
+		Services: map[string]http.Handler{
+			"logs": functionLogs, "s3": s.buckets, "ecr": ecr.New(),
+			"sqs":            sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
+			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+		},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {

@@ -16,7 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/smithy-go"
 )
@@ -146,10 +145,9 @@ func TestServicesThatAreNotThere(t *testing.T) {
 	}
 	_, err := sns.New(sns.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials}).ListTopics(ctx, &sns.ListTopicsInput{})
 	check(err, "SNS")
-	_, err = s3.New(s3.Options{BaseEndpoint: &server.URL, Region: "us-east-1", Credentials: testCredentials, UsePathStyle: true}).ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: aws.String("b")})
-	check(err, "S3")
 
 	for _, c := range []struct{ service, path, header, value, want string }{
+		{"s3express", "/b", "Accept", "application/xml", "<Error><Code>UnsupportedOperationException</Code><Message>Millstream has no S3EXPRESS."},
 		{"kms", "/", "X-Amz-Target", "TrentService.ListKeys", `{"__type":"UnsupportedOperationException","message":"Millstream has no KMS.`},
 		{"iam", "/", "Content-Type", "application/x-www-form-urlencoded", "<Message>Millstream has no IAM."},
 		{"ec2", "/", "Content-Type", "application/x-www-form-urlencoded", "<Response><Errors><Error><Code>UnsupportedOperationException</Code><Message>Millstream has no EC2."},

@@ -214,6 +214,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	switch door, other := s.service(kind, r); {
 	case door != nil:
 		handler, gate, maxBody = door, s.requests, maxDynamoDBBody
+		if signedFor(r) == "s3" {
+			maxBody = maxLambdaBody
+			s.allowUpload(w, r)
+		}
 		kind = routeService
 	case other != "":
 		writeNoService(w, r, other)

@@ -22,4 +22,5 @@ const (
 	SpaceLayer      byte = 0x10 // function: versions of layers
 	SpaceLogGroup   byte = 0x11 // function: log groups that were made or given a retention
 	SpaceQueue      byte = 0x12 // queue: definitions, messages, tasks, and mappings on queues
+	SpaceStack      byte = 0x13 // stack: CloudFormation's stacks, and parameters of Parameter Store
 )

@@ -21,6 +21,7 @@ type Target struct {
 	Functions *lambda.Client
 	Queues    *sqs.Client
 	Topics    *sns.Client
+	Artifacts Artifacts     // of a Millstream that deploying tools call
 	Front     *admin.Client // of a Millstream, for the routes of HTTP APIs
 	Region    string
 	identity  *sts.Client
@@ -72,7 +73,7 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 			return why
 		}
 	}
-	o.Queues, o.Topics, o.HTTP = t.Queues != nil, t.Topics != nil, t.Front != nil
+	o.Queues, o.Topics, o.HTTP, o.Artifacts = t.Queues != nil, t.Topics != nil, t.Front != nil, t.Artifacts != nil
 	return nil
 }
 
@@ -89,6 +90,7 @@ const (
 type Change struct {
 	ID, Type string // as the template names them
 	Name     string // the resource's own
+	Ref      string // as Ref gives it
 	Action   Action
 	Detail   string // what was updated
 }
@@ -101,6 +103,19 @@ type Result struct {
 	// Notes are things that a person may want to know, such as event source mappings
 	// that the template no longer has.
 	Notes []string
+}
+
+func (w *Watch) begin(ctx context.Context, d *deployment, id string, s step) error {
+	if w.Begin == nil {
+		return nil
+	}
+	there := false
+	if f, ok := s.(interface {
+		there(context.Context, *deployment) (bool, error)
+	}); ok {
+		there, _ = f.there(ctx, d) // what cannot be asked for cannot be made either, which tells why
+	}
+	return w.Begin(id, there)
 }
 
 // step is one resource, ready to be deployed.
@@ -135,13 +150,26 @@ type deployment struct {
 // failure; what was done until then stays, and the next run goes on from there.
 // progress, unless nil, is called after each resource.
 func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*Result, error) {
+	return p.DeployWatched(ctx, t, Watch{Done: progress})
+}
+
+// Watch is told of each resource. Its functions may be nil.
+type Watch struct {
+	// Begin is called before a resource is touched: there says that one of its name is
+	// there already (of tables and functions). Its error ends the deployment.
+	Begin func(id string, there bool) error
+	Done  func(Change)
+}
+
+// DeployWatched is Deploy for who keeps account of what is made.
+func (p *Plan) DeployWatched(ctx context.Context, t *Target, w Watch) (*Result, error) {
 	problems := &Problems{File: p.template.Path, skip: p.opts.SkipUnsupported}
 	d := &deployment{Target: t, plan: p, code: map[string]*archive{}, result: &Result{}}
 	e := p.evaluator(problems)
 	for _, r := range p.steps {
 		if b, ok := p.prepare(r, e).(builder); ok {
 			if err := b.build(ctx, d); err != nil {
-				return nil, fmt.Errorf("%s:%d: %s: %w", p.template.Path, r.line, r.id, err)
+				return nil, &StepError{File: p.template.Path, Line: r.line, ID: r.id, Type: r.typ, Err: err}
 			}
 		}
 	}
@@ -150,15 +178,22 @@ func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*R
 		if err := problems.err(); err != nil { // what only the real values have shown
 			return d.result, err
 		}
-		out, err := s.deploy(ctx, d)
+		if r.missing { // it is only now known to be of no use
+			continue
+		}
+		err := w.begin(ctx, d, r.id, s)
+		var out outcome
+		if err == nil {
+			out, err = s.deploy(ctx, d)
+		}
 		if err != nil {
-			return d.result, fmt.Errorf("%s:%d: %s (%s): %w", p.template.Path, r.line, r.id, r.typ, err)
+			return d.result, &StepError{File: p.template.Path, Line: r.line, ID: r.id, Type: r.typ, Err: err}
 		}
 		p.deployed[r.id] = out.attributes
-		c := Change{ID: r.id, Type: r.typ, Name: out.name, Action: out.action, Detail: out.detail}
+		c := Change{ID: r.id, Type: r.typ, Name: out.name, Ref: out.attributes[""], Action: out.action, Detail: out.detail}
 		d.result.Changes = append(d.result.Changes, c)
-		if progress != nil {
-			progress(c)
+		if w.Done != nil {
+			w.Done(c)
 		}
 	}
 	d.result.Outputs = p.outputs(e)

@@ -257,6 +257,15 @@ func (f *function) build(ctx context.Context, d *deployment) (err error) {
 	return err
 }
 
+func (f *function) there(ctx context.Context, d *deployment) (bool, error) {
+	_, err := d.Functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.FunctionName})
+	var missing *fn.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (f *function) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	d.result.Notes = append(d.result.Notes, f.foreignLayers(d.plan.opts)...)
 	if f.source != "" {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -126,19 +125,6 @@ func (l *layer) deploy(ctx context.Context, d *deployment) (outcome, error) {
 
 func (l *layer) outcome(action Action, arn *string) outcome {
 	return outcome{name: aws.ToString(arn), action: action, attributes: map[string]string{"": aws.ToString(arn), "LayerVersionArn": aws.ToString(arn)}}
-}
-
-func (l *layer) remove(ctx context.Context, d *deployment, is kept) error {
-	m := layerARN.FindStringSubmatch(is.Name)
-	if m == nil {
-		return nil
-	}
-	number, err := strconv.ParseInt(m[3], 10, 64)
-	if err != nil {
-		return err
-	}
-	_, err = d.Functions.DeleteLayerVersion(ctx, &lambda.DeleteLayerVersionInput{LayerName: &m[2], VersionNumber: &number})
-	return err
 }
 
 // newestLayer is the newest version of a layer, nil when there is none.

@@ -30,6 +30,8 @@ type Options struct {
 	// Queues, Topics and HTTP say that the target has SQS, SNS, and Millstream's front
 	// door; a template that needs what is not there cannot be deployed.
 	Queues, Topics, HTTP bool
+	// Artifacts says that the target has buckets and parameters for deploying tools.
+	Artifacts bool
 	// SkipUnsupported leaves out what Millstream has none of, instead of refusing the
 	// template for it.
 	SkipUnsupported bool
@@ -51,6 +53,7 @@ func (o *Options) scope() arn.Scope { return arn.Scope{Account: o.Account, Regio
 type Plan struct {
 	template  *Template
 	opts      Options
+	order     []*resource // all, each after those that it needs
 	steps     []*resource
 	byID      map[string]*resource
 	skipped   []Left
@@ -82,6 +85,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	}
 	p.values["AWS::NotificationARNs"] = &node{kind: list}
 	all := ordered(t.resources(problems), problems)
+	p.order = all
 	for _, r := range all {
 		p.byID[r.id] = r
 	}
@@ -94,6 +98,11 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 	for _, r := range all {
 		if !e.conditions.holds(r.line, r.condition) {
 			delete(p.byID, r.id)
+		}
+	}
+	for _, r := range all {
+		if r.lacks != "" && p.byID[r.id] != nil {
+			problems.lack(r.line, effectOf(r.typ), r.lacks)
 		}
 	}
 	type source struct{ function, stream string }
@@ -215,6 +224,15 @@ func (p *Plan) likely(r *resource, name string) string {
 	physical := p.name(r.id, "")
 	scope := p.opts.scope()
 	switch {
+	case r.typ == "AWS::S3::Bucket":
+		bucket := bucketName(physical)
+		if n := r.props.get("BucketName"); n != nil {
+			bucket = p.evaluator(&Problems{}).text(n, "BucketName")
+		}
+		if name == "Arn" {
+			return arn.Scope{}.ARN("s3", bucket)
+		}
+		return bucket
 	case r.typ == "AWS::Lambda::Version" && name != "Version":
 		return scope.ARN("lambda", "function:"+physical+":1")
 	case r.typ == "AWS::Lambda::Alias":

@@ -1,17 +1,135 @@
 package template
 
-import "context"
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
 
-// kept is a resource that an earlier deployment made.
-type kept struct {
-	ID, Type string
-	Name     string // as its Change had it
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/smithy-go"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/arn"
+)
+
+// Kept is a resource that a deployment has made.
+type Kept struct {
+	Type string // as the template names it
+	ID   string // as Ref gives it: Change.Ref
 }
 
-// remover is a step that can take away what an earlier one of its kind made. The step
-// itself may be empty.
-type remover interface {
-	remove(ctx context.Context, d *deployment, is kept) error
+// Remove takes a resource away. One that is not there any more is no error, and neither is
+// one of a type that nothing was made for.
+func (t *Target) Remove(ctx context.Context, is Kept) error {
+	err := t.remove(ctx, is)
+	var e smithy.APIError
+	if errors.As(err, &e) && (strings.HasSuffix(e.ErrorCode(), "NotFoundException") || strings.Contains(e.ErrorCode(), "NonExistentQueue") || e.ErrorCode() == "NotFound") {
+		return nil
+	}
+	return err
 }
 
-var _ = []remover{&version{}, &alias{}, &eventConfig{}, &layer{}}
+func (t *Target) remove(ctx context.Context, is Kept) (err error) {
+	function, qualifier := is.ID, ""
+	if f, ok := arn.ParseFunction(is.ID); ok {
+		function, qualifier = f.Name, f.Qualifier
+	}
+	switch is.Type {
+	case "AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", "AWS::Serverless::SimpleTable":
+		if _, err = t.Tables.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &is.ID}); err != nil {
+			return err
+		}
+		for wait := minWait; err == nil; wait = min(2*wait, maxWait) {
+			if _, err = t.Tables.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &is.ID}); err == nil {
+				err = pause(ctx, wait)
+			}
+		}
+	case "AWS::Lambda::Function", "AWS::Serverless::Function":
+		_, err = t.Functions.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &function})
+	case "AWS::Lambda::Version":
+		if qualifier != "" {
+			_, err = t.Functions.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &function, Qualifier: &qualifier})
+		}
+	case "AWS::Lambda::Alias":
+		_, err = t.Functions.DeleteAlias(ctx, &lambda.DeleteAliasInput{FunctionName: &function, Name: &qualifier})
+	case "AWS::Lambda::EventInvokeConfig":
+		_, err = t.Functions.DeleteFunctionEventInvokeConfig(ctx, &lambda.DeleteFunctionEventInvokeConfigInput{FunctionName: &function, Qualifier: &qualifier})
+	case "AWS::Lambda::Url":
+		in := &lambda.DeleteFunctionUrlConfigInput{FunctionName: &function}
+		if qualifier != "" {
+			in.Qualifier = &qualifier
+		}
+		_, err = t.Functions.DeleteFunctionUrlConfig(ctx, in)
+	case "AWS::Lambda::LayerVersion", "AWS::Serverless::LayerVersion":
+		m := layerARN.FindStringSubmatch(is.ID)
+		if m == nil {
+			return nil
+		}
+		number, err := strconv.ParseInt(m[3], 10, 64)
+		if err != nil {
+			return err
+		}
+		_, err = t.Functions.DeleteLayerVersion(ctx, &lambda.DeleteLayerVersionInput{LayerName: &m[2], VersionNumber: &number})
+		return err
+	case "AWS::Lambda::EventSourceMapping", dynamoEvent:
+		if _, err = t.Functions.DeleteEventSourceMapping(ctx, &lambda.DeleteEventSourceMappingInput{UUID: &is.ID}); err != nil {
+			return err
+		}
+		for wait := minWait; err == nil; wait = min(2*wait, maxWait) {
+			if _, err = t.Functions.GetEventSourceMapping(ctx, &lambda.GetEventSourceMappingInput{UUID: &is.ID}); err == nil {
+				err = pause(ctx, wait)
+			}
+		}
+	case "AWS::Serverless::HttpApi", "AWS::Serverless::Api", "AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi":
+		return t.removeAPI(ctx, is.ID)
+	case "AWS::SQS::Queue":
+		_, err = t.Queues.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &is.ID})
+	case "AWS::SNS::Topic":
+		_, err = t.Topics.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &is.ID})
+	case "AWS::S3::Bucket":
+		err = t.Artifacts.DeleteBucket(is.ID)
+	case "AWS::SSM::Parameter":
+		err = t.Artifacts.DeleteParameter(is.ID)
+	}
+	return err
+}
+
+func (t *Target) removeAPI(ctx context.Context, id string) error {
+	all, err := t.Front.APIs(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(a admin.API) bool { return a.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return t.Front.DeleteAPI(ctx, all[i].Name)
+}
+
+// StepError is a deployment's failure at one of its resources.
+type StepError struct {
+	File, ID, Type string
+	Line           int
+	Err            error
+}
+
+func (e *StepError) Error() string {
+	return e.File + ":" + strconv.Itoa(e.Line) + ": " + e.ID + " (" + e.Type + "): " + e.Err.Error()
+}
+
+func (e *StepError) Unwrap() error { return e.Err }
+
+// text of the service alone, without the names of the SDK's operations.
+func (e *StepError) Reason() string {
+	var api smithy.APIError
+	if errors.As(e.Err, &api) {
+		return api.ErrorMessage() + " (Service: " + aws.ToString(aws.String(api.ErrorCode())) + ")"
+	}
+	return e.Err.Error()
+}

@@ -7,22 +7,24 @@ import (
 
 // resource is one of a template's resources, or one that SAM makes of an event.
 type resource struct {
-	id, typ   string
-	line      int
-	props     *node
-	metadata  *node
-	condition string
-	needs     []string // other resources that must be there first
-	missing   bool     // there is none of it here, and it is left out
-	alias     string   // of a function of SAM's: the logical ids of its alias and version; empty: none
-	version   string
-	when      *node       // of a mapping: the condition on changes, nil for none
-	kind      *support    // nil: accepted, and nothing to do
-	routes    []route     // of an API: the events that name it
-	partOf    string      // of a part of an API: its API's id
-	parts     []*resource // of an API or its routes: its parts
-	routesOf  string      // of the routes of an API: its id
-	later     bool        // it needs nothing that its properties name: its routes do
+	id, typ            string
+	line               int
+	props              *node
+	metadata           *node
+	condition          string
+	needs              []string // other resources that must be there first
+	deletion, replaced string   // its DeletionPolicy and UpdateReplacePolicy
+	lacks              string   // a type that there is none of: what is told of it
+	missing            bool     // there is none of it here, and it is left out
+	alias              string   // of a function of SAM's: the logical ids of its alias and version; empty: none
+	version            string
+	when               *node       // of a mapping: the condition on changes, nil for none
+	kind               *support    // nil: accepted, and nothing to do
+	routes             []route     // of an API: the events that name it
+	partOf             string      // of a part of an API: its API's id
+	parts              []*resource // of an API or its routes: its parts
+	routesOf           string      // of the routes of an API: its id
+	later              bool        // it needs nothing that its properties name: its routes do
 }
 
 // route is an HTTP event of a function.
@@ -65,6 +67,8 @@ func init() { // prepare functions look types up again
 		"AWS::Lambda::EventInvokeConfig":  {nil, prepareEventConfig},
 		"AWS::Lambda::LayerVersion":       {[]string{"LayerVersionArn"}, prepareLayer},
 		"AWS::Serverless::LayerVersion":   {[]string{"LayerVersionArn"}, prepareLayer},
+		"AWS::S3::Bucket":                 {[]string{"Arn", "DomainName", "RegionalDomainName", "DualStackDomainName", "WebsiteURL"}, prepareBucket},
+		"AWS::SSM::Parameter":             {[]string{"Type", "Value"}, prepareParameter},
 		"AWS::ApiGatewayV2::Api":          {[]string{"ApiEndpoint", "ApiId"}, prepareWritten("http")},
 		"AWS::ApiGateway::RestApi":        {[]string{"RootResourceId", "RestApiId"}, prepareWritten("rest")},
 		apiRoutes:                         {nil, prepareRoutes},
@@ -77,7 +81,7 @@ func init() { // prepare functions look types up again
 func accepted(typ string) bool {
 	switch typ {
 	case "AWS::Lambda::Permission", "AWS::Lambda::LayerVersionPermission", "AWS::Lambda::CodeSigningConfig", "AWS::ApiGateway::Account", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
-		"AWS::CDK::Metadata", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
+		"AWS::CDK::Metadata", "AWS::S3::BucketPolicy", "AWS::ECR::Repository", "AWS::CloudFormation::WaitConditionHandle", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
 		return true
 	}
 	for _, service := range []string{"IAM", "Logs", "CloudWatch", "ApplicationAutoScaling", "XRay"} {
@@ -121,6 +125,7 @@ func readResource(id string, n *node, problems *Problems) *resource {
 			return nil
 		}
 	}
+	r.deletion, r.replaced = scalarOf(n.get("DeletionPolicy")), scalarOf(n.get("UpdateReplacePolicy"))
 	if c := n.get("Condition"); c != nil {
 		r.condition = c.text
 	}

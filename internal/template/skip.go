@@ -110,8 +110,7 @@ func (r *resource) checkType(problems *Problems) {
 		problems.add(r.line, "%s%s", what, nearest.Hint(r.typ, sortedKeys(supported)))
 		return
 	}
-	r.missing = true
-	problems.lack(r.line, effectOf(r.typ), what)
+	r.missing, r.lacks = true, what // told of when its condition holds
 }
 
 // effects are what it means to leave a resource out, by the beginning of its type.

@@ -130,6 +130,15 @@ func (t *table) billing() ddb.BillingMode {
 	return t.props.BillingMode
 }
 
+func (t *table) there(ctx context.Context, d *deployment) (bool, error) {
+	_, err := d.describeTable(ctx, t.props.TableName)
+	var missing *ddb.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (t *table) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	out, err := t.deployTable(ctx, d)
 	if p := t.props.PointInTimeRecoverySpecification; err == nil && p != nil && p.PointInTimeRecoveryEnabled {

@@ -71,16 +71,6 @@ func (v *version) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	}}, nil
 }
 
-func (v *version) remove(ctx context.Context, d *deployment, is kept) error {
-	i := strings.LastIndexByte(is.Name, ':')
-	if i < 0 {
-		return nil
-	}
-	name, number := is.Name[:i], is.Name[i+1:]
-	_, err := d.Functions.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: &name, Qualifier: &number})
-	return err
-}
-
 // newest is the number of a function's newest version; empty when it has none.
 func (d *deployment) newest(ctx context.Context, function string) (number string, err error) {
 	most := 0
@@ -190,12 +180,6 @@ func (a *alias) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	}}, nil
 }
 
-func (a *alias) remove(ctx context.Context, d *deployment, is kept) error {
-	function, name, _ := strings.Cut(is.Name, ":")
-	_, err := d.Functions.DeleteAlias(ctx, &lambda.DeleteAliasInput{FunctionName: &function, Name: &name})
-	return err
-}
-
 func detailIf(on bool, detail string) string {
 	if on {
 		return detail
@@ -269,12 +253,6 @@ func (e *eventConfig) deploy(ctx context.Context, d *deployment) (outcome, error
 	}
 	name := e.FunctionName + ":" + e.Qualifier
 	return outcome{name: name, action: action, attributes: map[string]string{"": name}}, nil
-}
-
-func (e *eventConfig) remove(ctx context.Context, d *deployment, is kept) error {
-	function, qualifier, _ := strings.Cut(is.Name, ":")
-	_, err := d.Functions.DeleteFunctionEventInvokeConfig(ctx, &lambda.DeleteFunctionEventInvokeConfigInput{FunctionName: &function, Qualifier: &qualifier})
-	return err
 }
 
 func equalInt(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -43,6 +45,10 @@ func New(authenticate func(*http.Request) (schema.Scope, *awserr.Error)) http.Ha
 			writeError(w, id, http.StatusForbidden, code, refused.Message)
 			return
 		}
+		if form.Get("Action") == "AssumeRole" {
+			write(w, http.StatusOK, assume(scope, form, id))
+			return
+		}
 		if action := form.Get("Action"); action != "GetCallerIdentity" {
 			writeError(w, id, http.StatusBadRequest, "InvalidAction", "Could not find operation "+action+" for version "+form.Get("Version"))
 			return
@@ -57,6 +63,36 @@ func New(authenticate func(*http.Request) (schema.Scope, *awserr.Error)) http.Ha
 			Metadata: metadata{RequestID: id},
 		})
 	})
+}
+
+// assume gives whoever asks for a role keys of the same account: roles are not looked at.
+func assume(scope schema.Scope, form url.Values, id string) assumed {
+	a := assumed{XMLNS: namespace, Metadata: metadata{RequestID: id}}
+	role, session := form.Get("RoleArn"), form.Get("RoleSessionName")
+	a.Result.Credentials = keys{AccessKeyID: scope.Account, SecretAccessKey: "millstream", SessionToken: "millstream", Expiration: time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
+	a.Result.User.ID = "AROAMILLSTREAM000000:" + session
+	a.Result.User.ARN = scope.Global("sts", "assumed-role/"+role[strings.LastIndexByte(role, '/')+1:]+"/"+session)
+	return a
+}
+
+type assumed struct {
+	XMLName xml.Name `xml:"AssumeRoleResponse"`
+	XMLNS   string   `xml:"xmlns,attr"`
+	Result  struct {
+		Credentials keys `xml:"Credentials"`
+		User        struct {
+			ID  string `xml:"AssumedRoleId"`
+			ARN string `xml:"Arn"`
+		} `xml:"AssumedRoleUser"`
+	} `xml:"AssumeRoleResult"`
+	Metadata metadata `xml:"ResponseMetadata"`
+}
+
+type keys struct {
+	AccessKeyID     string `xml:"AccessKeyId"`
+	SecretAccessKey string
+	SessionToken    string
+	Expiration      string
 }
 
 type identity struct {

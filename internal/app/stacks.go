@@ -1,0 +1,102 @@
+package app
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/stack"
+	"github.com/millstreamdb/millstream/internal/template"
+)
+
+// openStacks brings up CloudFormation's stacks, and the buckets of those who deploy them.
+func (s *App) openStacks() (err error) {
+	dir := ""
+	if s.opts.Dir != "" {
+		dir = filepath.Join(s.opts.Dir, "artifacts")
+	}
+	if s.buckets, err = bucket.Open(dir); err != nil {
+		return err
+	}
+	s.stacks, err = stack.Open(stack.Options{Store: s.store, Target: s.target, Object: s.buckets.Get, Now: s.realNow, Logger: s.opts.Logger})
+	return err
+}
+
+// target deploys to this server itself, without a way over the network: a call of the
+// API goes to the door as if it had come in there.
+func (s *App) target(scope arn.Scope) (*template.Target, error) {
+	const own = "http://127.0.0.1"
+	client := &http.Client{Transport: inside{s}}
+	config := aws.Config{Region: scope.Region, Credentials: credentials.NewStaticCredentialsProvider(scope.Account, "millstream", ""), HTTPClient: client}
+	t := template.NewTarget(config, template.Endpoints{Main: own, SQS: os.Getenv("AWS_ENDPOINT_URL_SQS"), SNS: os.Getenv("AWS_ENDPOINT_URL_SNS")})
+	front, err := admin.New(admin.Options{Endpoint: own, Account: scope.Account, Region: scope.Region, HTTP: client})
+	if err != nil {
+		return nil, err
+	}
+	t.Front, t.Artifacts = front, artifacts{s, scope}
+	return t, nil
+}
+
+// inside answers requests by the door.
+type inside struct{ s *App }
+
+func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	defer r.Body.Close()
+	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
+	if r.Host == "" {
+		r.Host = r.URL.Host
+	}
+	if f := i.s.onOwnCall.Load(); f != nil {
+		(*f)(r)
+	}
+	a := &answer{header: http.Header{}, status: http.StatusOK}
+	i.s.door.ServeHTTP(a, r)
+	return &http.Response{Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header,
+		Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Request: r}, nil
+}
+
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
+
+// artifacts are what tools have made to deploy with.
+type artifacts struct {
+	s     *App
+	scope arn.Scope
+}
+
+func (a artifacts) HasBucket(name string) (bool, error) { return a.s.buckets.Exists(name) }
+func (a artifacts) CreateBucket(name string) error      { return a.s.buckets.Create(name) }
+func (a artifacts) DeleteBucket(name string) error      { return a.s.buckets.Delete(name) }
+
+func (a artifacts) Parameter(name string) (string, bool) {
+	p, ok := a.s.stacks.Parameter(a.scope, name)
+	return p.Value, ok
+}
+
+func (a artifacts) PutParameter(name, kind, value, description string) error {
+	_, err := a.s.stacks.PutParameter(a.scope, name, stack.Parameter{Type: kind, Value: value, Description: description}, true)
+	return err
+}
+
+func (a artifacts) DeleteParameter(name string) error {
+	_, err := a.s.stacks.DeleteParameter(a.scope, name)
+	return err
+}

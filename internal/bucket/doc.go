@@ -1,0 +1,8 @@
+// Package bucket is the S3 that deploying tools lay their artefacts into: templates and
+// the code of functions. It is gofakes3 over a folder of the data, with what the tools
+// need beside it: bodies in aws-chunked form with trailers, and the settings of buckets,
+// which are taken and not kept.
+//
+// It is no object store for applications: nothing is synced before an answer, and no
+// event comes of a write. Whoever deploys sends what is missing again.
+package bucket

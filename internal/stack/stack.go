@@ -1,0 +1,175 @@
+package stack
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/template"
+)
+
+// Version is what a stack is deployed with.
+type Version struct {
+	Template     string
+	Parameters   map[string]string `json:",omitempty"`
+	Tags         []Tag             `json:",omitempty"`
+	Capabilities []string          `json:",omitempty"`
+}
+
+// Tag is one of a stack's.
+type Tag struct{ Key, Value string }
+
+// Resource is one of a stack's resources.
+type Resource struct {
+	ID, Type, Own  string // Own is the type that template.Remove takes
+	Ref            string
+	Status, Reason string
+	Time           time.Time
+	Sum            string `json:",omitempty"`
+	Made           bool   `json:",omitempty"`
+	Fresh          bool   `json:",omitempty"` // made by the operation under way
+
+	Retain, RetainExceptOnCreate, RetainReplaced bool `json:",omitempty"`
+}
+
+// Event is one of DescribeStackEvents.
+type Event struct {
+	ID, Logical, Physical, Type, Status, Reason string
+	Time                                        time.Time
+}
+
+// ChangeSet is a change that was proposed.
+type ChangeSet struct {
+	ID, Name, Type, Status, Reason, Description string
+	Created                                     time.Time
+	Version                                     Version
+	Changes                                     []ResourceChange
+}
+
+// ResourceChange is one change of a change set.
+type ResourceChange struct {
+	Action, Logical, Physical, Type, Replacement string
+	Properties                                   bool // they differ
+}
+
+// Stack is a stack as it is kept. Members are only ever added.
+type Stack struct {
+	ID, Name                  string
+	Scope                     arn.Scope
+	Status, Reason            string
+	Created, Updated, Deleted time.Time
+	Now                       Version
+	Before                    *Version `json:",omitempty"` // what a roll-back goes to
+	Values                    map[string]string
+	Description               string
+	Resources                 []Resource
+	Gone                      []Resource            `json:",omitempty"` // to be removed when the operation has succeeded
+	Outputs                   []template.Output     `json:",omitempty"`
+	Imports                   []string              `json:",omitempty"`
+	Events                    []Event               // the oldest first
+	Sets                      map[string]*ChangeSet `json:",omitempty"`
+	Protected, KeepFailed     bool                  `json:",omitempty"` // KeepFailed: no roll-back
+	DeleteFailed              bool                  `json:",omitempty"` // a creation that failed is deleted
+	Policy                    string                `json:",omitempty"`
+}
+
+// The states of a stack.
+const (
+	review           = "REVIEW_IN_PROGRESS"
+	creating         = "CREATE_IN_PROGRESS"
+	created          = "CREATE_COMPLETE"
+	createFailed     = "CREATE_FAILED"
+	rollingBack      = "ROLLBACK_IN_PROGRESS"
+	rolledBack       = "ROLLBACK_COMPLETE"
+	updating         = "UPDATE_IN_PROGRESS"
+	cleaning         = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+	updated          = "UPDATE_COMPLETE"
+	updateFailed     = "UPDATE_FAILED"
+	updateBack       = "UPDATE_ROLLBACK_IN_PROGRESS"
+	updateBackClean  = "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
+	updateRolledBack = "UPDATE_ROLLBACK_COMPLETE"
+	updateBackFailed = "UPDATE_ROLLBACK_FAILED"
+	deleting         = "DELETE_IN_PROGRESS"
+	deleted          = "DELETE_COMPLETE"
+	deleteFailed     = "DELETE_FAILED"
+)
+
+// Busy reports whether an operation is under way.
+func (s *Stack) Busy() bool { return strings.HasSuffix(s.Status, "_IN_PROGRESS") && s.Status != review }
+
+// Bounds of what is kept.
+const (
+	maxEvents  = 1000
+	maxDeleted = 100
+)
+
+// stackType is that of a stack in its own events.
+const stackType = "AWS::CloudFormation::Stack"
+
+func newStack(scope arn.Scope, name string, now time.Time) *Stack {
+	return &Stack{ID: scope.ARN("cloudformation", "stack/"+name+"/"+uuid.NewString()), Name: name, Scope: scope, Created: now, Sets: map[string]*ChangeSet{}}
+}
+
+// event notes what has happened to a resource, or to the stack itself. Times rise
+// strictly: tools take an event that is not later than the last one for one they know.
+func (s *Stack) event(now time.Time, logical, physical, typ, status, reason string) {
+	now = now.UTC().Truncate(time.Millisecond)
+	if n := len(s.Events); n > 0 && !now.After(s.Events[n-1].Time) {
+		now = s.Events[n-1].Time.Add(time.Millisecond)
+	}
+	s.Events = append(s.Events, Event{ID: uuid.NewString(), Logical: logical, Physical: physical, Type: typ, Status: status, Reason: reason, Time: now})
+	if len(s.Events) > maxEvents {
+		s.Events = slices.Delete(s.Events, 0, len(s.Events)-maxEvents)
+	}
+}
+
+// to changes the state of the stack, with its event.
+func (s *Stack) to(now time.Time, status, reason string) {
+	s.Status, s.Reason = status, reason
+	s.event(now, s.Name, s.ID, stackType, status, reason)
+}
+
+func (s *Stack) resource(id string) *Resource {
+	if i := slices.IndexFunc(s.Resources, func(r Resource) bool { return r.ID == id }); i >= 0 {
+		return &s.Resources[i]
+	}
+	return nil
+}
+
+// clone is a copy that shares nothing that changes.
+func (s *Stack) clone() *Stack {
+	c := *s
+	c.Resources, c.Events, c.Gone, c.Outputs = slices.Clone(s.Resources), slices.Clone(s.Events), slices.Clone(s.Gone), slices.Clone(s.Outputs)
+	c.Sets = map[string]*ChangeSet{}
+	for name, set := range s.Sets {
+		one := *set
+		c.Sets[name] = &one
+	}
+	return &c
+}
+
+// The rows: SpaceStack ‖ 's' ‖ id of a stack, SpaceStack ‖ 'p' ‖ account ‖ 0 ‖ region ‖ 0 ‖
+// name of a parameter; a version byte and JSON.
+const rowVersion = 1
+
+func stackKey(id string) []byte { return append([]byte{store.SpaceStack, 's'}, id...) }
+
+func parameterKey(scope arn.Scope, name string) []byte {
+	return append([]byte{store.SpaceStack, 'p'}, scope.Account+"\x00"+scope.Region+"\x00"+name...)
+}
+
+func decodeRow(value []byte, into any) error {
+	if len(value) == 0 || value[0] != rowVersion {
+		return fmt.Errorf("stack: a row has an unknown format: it was written by a newer release")
+	}
+	if err := json.Unmarshal(value[1:], into); err != nil {
+		return fmt.Errorf("stack: decode a row: %w", err)
+	}
+	return nil
+}
