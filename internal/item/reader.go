@@ -79,6 +79,14 @@ func (r *Reader) Reset(text []byte) {
 	}
 }
 
+// Drop lets go of the text, and of scratch buffers that are too large to keep.
+func (r *Reader) Drop() {
+	r.text = nil
+	if cap(r.out)+cap(r.spare)+cap(r.names) > keepScratch || cap(r.spans) > keepScratch/8 {
+		r.Reset(nil)
+	}
+}
+
 func kept(scratch []byte) []byte {
 	if cap(scratch) > keepScratch {
 		return nil

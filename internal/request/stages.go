@@ -225,9 +225,10 @@ type checking struct {
 	late       *awserr.Error
 }
 
-// refuse notes an error that has a text of its own; the first one counts.
+// refuse notes an error that has a text of its own; the first one counts. Without one
+// nothing is written: a pointer that is costs more than to look.
 func (c *checking) refuse(e *awserr.Error) {
-	if c.own == nil {
+	if e != nil && c.own == nil {
 		c.own = e
 	}
 }

@@ -30,7 +30,7 @@ func decodeFor(l layer, body []byte, field func(r *item.Reader, name []byte) err
 
 // decodeWith is decodeFor with a reader, which it leaves without the body.
 func decodeWith(r *item.Reader, l layer, body []byte, field func(r *item.Reader, name []byte) error) (strange bool, err error) {
-	defer r.Reset(nil)
+	defer r.Drop()
 	r.Reset(body)
 	r.SetLayer(l.texts)
 	if r.Kind() != item.KindObject {
