@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -27,8 +28,8 @@ type Target struct {
 	identity  *sts.Client
 }
 
-// Endpoints of NewTarget. An empty one is the configuration's own; empty SQS and
-// SNS mean that there are none, unless Main is empty too.
+// Endpoints of NewTarget. An empty one is the configuration's own; an empty SQS is Main, and an empty
+// SNS means that there is none, unless Main is empty too.
 type Endpoints struct{ Main, SQS, SNS string }
 
 // NewTarget makes the clients of a configuration.
@@ -45,9 +46,7 @@ func NewTarget(config aws.Config, at Endpoints) *Target {
 		Functions: lambda.NewFromConfig(config, func(o *lambda.Options) { o.BaseEndpoint = own(at.Main) }),
 		identity:  sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = own(at.Main) }),
 	}
-	if at.SQS != "" || at.Main == "" {
-		t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(at.SQS) })
-	}
+	t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(cmp.Or(at.SQS, at.Main)) })
 	if at.SNS != "" || at.Main == "" {
 		t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(at.SNS) })
 	}

@@ -45,7 +45,13 @@ func prepareMapping(c *preparation) step {
 		DestinationConfig *fn.DestinationConfig
 		Tags              []tag
 	}
-	if c.withoutFunction("FunctionName") || c.otherSource("EventSourceArn") {
+	if c.withoutFunction("FunctionName") {
+		return nil
+	}
+	if c.onQueue() {
+		return prepareQueueMapping(c)
+	}
+	if c.otherSource("EventSourceArn") {
 		return nil
 	}
 	c.into(&p)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -23,26 +24,32 @@ type queueProperties struct {
 	}
 	Tags []tag
 
-	KmsMasterKeyId, KmsDataKeyReusePeriodSeconds, SqsManagedSseEnabled, RedriveAllowPolicy ignored
+	RedriveAllowPolicy *struct {
+		RedrivePermission string
+		SourceQueueArns   []string
+	}
+
+	KmsMasterKeyId, KmsDataKeyReusePeriodSeconds, SqsManagedSseEnabled ignored
 }
 
-// queue is an SQS queue to deploy, a destination of records that were given up.
+// queue is an SQS queue to deploy.
 type queue struct{ props queueProperties }
 
 func prepareQueue(c *preparation) step {
 	q := &queue{}
-	if r := c.props.get("RedrivePolicy"); r != nil { // its members are written small
+	for _, policy := range []string{"RedrivePolicy", "RedriveAllowPolicy"} { // their members are written small
+		r := c.props.get(policy)
+		if r == nil {
+			continue
+		}
 		small := &node{kind: object, line: r.line}
 		for i, name := range r.keys {
-			switch name {
-			case "deadLetterTargetArn":
-				name = "DeadLetterTargetArn"
-			case "maxReceiveCount":
-				name = "MaxReceiveCount"
+			if name != "" {
+				name = strings.ToUpper(name[:1]) + name[1:]
 			}
 			small.keys, small.vals = append(small.keys, name), append(small.vals, r.vals[i])
 		}
-		c.props = c.props.with("RedrivePolicy", small)
+		c.props = c.props.with(policy, small)
 	}
 	c.into(&q.props)
 	fifo := q.props.FifoQueue != nil && *q.props.FifoQueue
@@ -84,6 +91,14 @@ func (q *queue) attributes() map[string]string {
 	if r := p.RedrivePolicy; r != nil {
 		body, _ := json.Marshal(map[string]any{"deadLetterTargetArn": r.DeadLetterTargetArn, "maxReceiveCount": r.MaxReceiveCount}) // always marshals
 		m["RedrivePolicy"] = string(body)
+	}
+	if r := p.RedriveAllowPolicy; r != nil {
+		policy := map[string]any{"redrivePermission": r.RedrivePermission}
+		if len(r.SourceQueueArns) > 0 {
+			policy["sourceQueueArns"] = r.SourceQueueArns
+		}
+		body, _ := json.Marshal(policy) // always marshals
+		m["RedriveAllowPolicy"] = string(body)
 	}
 	return m
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend/local"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
@@ -36,6 +37,7 @@ const (
 type Config struct {
 	Store     *store.Store
 	Streams   *stream.Streams
+	Queues    *queue.Service
 	Tables    *table.DB
 	Functions *function.Service
 	Backend   *local.Backend
@@ -83,6 +85,10 @@ func New(c Config) http.Handler {
 	h.document("POST", "parked/drop", h.drop)
 	h.document("GET", "shards", h.shards)
 	h.document("POST", "shards/split", h.splitShards)
+	h.document("GET", "queues", h.queues)
+	h.document("GET", "queues/messages", h.peekQueue)
+	h.document("POST", "queues/purge", h.purgeQueue)
+	h.document("POST", "queues/redrive", h.redriveQueue)
 	h.document("POST", "settle", h.settle)
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)

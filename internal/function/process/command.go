@@ -153,7 +153,8 @@ func (e *environment) environ() []string {
 	if url := h.opts.Endpoint(); url != "" {
 		// Only the services that are served here: calls to others go where they
 		// always went.
-		env = append(env, "AWS_ENDPOINT_URL_DYNAMODB="+url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS="+url, "AWS_ENDPOINT_URL_LAMBDA="+url)
+		env = append(env, "AWS_ENDPOINT_URL_DYNAMODB="+url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS="+url, "AWS_ENDPOINT_URL_LAMBDA="+url,
+			"AWS_ENDPOINT_URL_SQS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SQS"), os.Getenv("AWS_ENDPOINT_URL"), url)) // as destinations go
 	}
 	names := make([]string, 0, len(s.Env))
 	for name := range s.Env {
