@@ -17,7 +17,8 @@ for os in linux darwin; do
 		echo "$name"
 		CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false \
 			-ldflags "-s -w -X main.version=$version" -o "$dist/$name/millstream" ./cmd/millstream
-		cp LICENSE README.md CHANGELOG.md "$dist/$name/"
+		# What README.md links to is there, too (TestReleaseHoldsWhatTheFirstPageLinksTo).
+		git archive HEAD LICENSE README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md docs helpers examples | tar -x -C "$dist/$name"
 		tar -C "$dist" -czf "$dist/$name.tar.gz" "$name"
 		rm -r "${dist:?}/$name"
 	done

@@ -26,7 +26,7 @@ import (
 func newDev() *cobra.Command {
 	var flags serveFlags
 	var color string
-	var yes bool
+	var yes, showFiltered bool
 	cmd := &cobra.Command{
 		Use:   "dev [TEMPLATE]",
 		Short: "Run an application from its template, reloaded as you save, and show every call",
@@ -78,7 +78,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 			out := &oneAtATime{w: cmd.OutOrStdout()}
 			flags.deploy.skip = flags.deploy.skip || yes
 			flags.deploy.ask = askOnce(cmd.InOrStdin(), out)
-			loop := &devLoop{flags: flags, path: path, out: out, color: paint}
+			loop := &devLoop{flags: flags, path: path, out: out, color: paint, showFiltered: showFiltered}
 			flags.after = loop.run
 			return serve(cmd.Context(), flags, out, cmd.ErrOrStderr(), nil)
 		},
@@ -93,6 +93,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 	f.StringVar(&flags.logLevel, "log-level", "error", "what to log on stderr: debug, info, warn or error")
 	f.StringVar(&flags.debug, "debug", "", "function to run under its debugger, without timeouts")
 	f.StringVar(&color, "color", "auto", "print what failed in red: auto (on a terminal, unless NO_COLOR is set), always or never")
+	f.BoolVar(&showFiltered, "show-filtered", false, "tell of records that a trigger's filters refuse")
 	f.BoolVarP(&yes, "yes", "y", false, "leave out what Millstream has none of, without asking")
 	flags.logCap = 1 << 30
 	flags.deploy.add(cmd)
@@ -149,11 +150,13 @@ func (o *oneAtATime) Write(p []byte) (int, error) {
 
 // devLoop deploys a template when it or its code has changed, and shows what the server does.
 type devLoop struct {
-	flags serveFlags
-	path  string
-	out   io.Writer
-	tree  *dev.Tree
-	color bool
+	flags        serveFlags
+	path         string
+	out          io.Writer
+	tree         *dev.Tree
+	color        bool
+	showFiltered bool
+	warned       map[string]bool // what was said of filters
 
 	up      bool     // a version was deployed
 	heading string   // says what was saved; printed with what comes of it, since trees are printed meanwhile
@@ -173,7 +176,7 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 	watcher := dev.NewWatcher(folder)
 	tree := dev.NewTree(d.out)
 	d.tree = tree
-	tree.Source, tree.Color = sourceOf, d.color
+	tree.Source, tree.Color, tree.ShowFiltered = sourceOf, d.color, d.showFiltered
 	tree.Triggers = func() []admin.Trigger {
 		all, err := client.Triggers(ctx)
 		if err != nil {
@@ -257,9 +260,30 @@ func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 	default:
 		d.up = true
 		d.tree.Look() // at what the triggers are now, before one is called
+		d.warnOfFilters(ctx, client)
 		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
 	}
 	return nil
+}
+
+// warnOfFilters says which filters can never match, once each.
+func (d *devLoop) warnOfFilters(ctx context.Context, client *admin.Client) {
+	all, err := client.Triggers(ctx)
+	if err != nil {
+		return // the server is ending, or will say so itself
+	}
+	for i := range all {
+		for _, why := range all[i].FilterWarnings {
+			text := fmt.Sprintf("Note: a filter of %s on %s may not mean what it seems to: %s", all[i].Function, all[i].Table, why)
+			if !d.warned[text] {
+				fmt.Fprintln(d.out, text)
+			}
+			if d.warned == nil {
+				d.warned = map[string]bool{}
+			}
+			d.warned[text] = true
+		}
+	}
 }
 
 func (d *devLoop) takeHeading() string {

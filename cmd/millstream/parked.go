@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,7 +107,7 @@ func newParkedList() *cobra.Command {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+			w := newColumns(out)
 			n := 0
 			list := &listPrinter{w: out, lines: flags.jsonl}
 			for _, t := range triggers {
@@ -188,7 +187,7 @@ func newParkedShow() *cobra.Command {
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), r)
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			w := newColumns(cmd.OutOrStdout())
 			for _, row := range [][2]string{
 				{"ID", r.ID}, {"Kind", r.Kind + ", since " + r.Since.Local().Format(time.DateTime)}, {"Shard", r.Shard},
 				{"Number", r.SequenceNumber}, {"Written", r.Written.Local().Format(time.DateTime)}, {"Keys", string(r.Keys)},

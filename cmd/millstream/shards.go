@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +94,7 @@ func showShards(out io.Writer, flags *clientFlags, s admin.Shards) error {
 	if flags.json || flags.jsonl {
 		return printList(out, flags, s.Shards)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newColumns(out)
 	fmt.Fprintln(w, "SHARD\tPARENT\tOPENED\tRECORDS\tSTATE")
 	for _, sh := range s.Shards {
 		parent, state := sh.Parent, "open"

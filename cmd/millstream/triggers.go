@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,17 +95,17 @@ func newTriggersShow() *cobra.Command {
 }
 
 func printTriggers(out io.Writer, all []admin.Trigger) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newColumns(out)
 	fmt.Fprintln(w, "UUID\tTABLE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tDROPPED\tLAST RESULT")
 	for _, t := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", t.UUID, t.Table, t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", w.short(t.UUID), t.Table, t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
 			t.SetAside.Held, t.SetAside.Parked, t.Counts.Dropped, resultOf(t))
 	}
 	return w.Flush()
 }
 
 func printTrigger(out io.Writer, t admin.Trigger) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := newColumns(out)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
@@ -131,6 +130,9 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("On failure", "%s", strings.TrimSuffix(t.OnFailure+", "+t.Destination, ", "))
 	for _, f := range t.Filters {
 		row("Filter", "%s", f)
+	}
+	for _, why := range t.FilterWarnings {
+		row("Filter?", "may not mean what it seems to: %s", why)
 	}
 	if t.When != "" {
 		row("When", "%s", t.When)

@@ -118,7 +118,7 @@ func TestVerdicts(t *testing.T) {
 		{101, 100, true, "NOT MET"},
 		{301, 100, true, "NOT MET, and beyond a third of the budget"},
 	} {
-		if got := verdict(result{measured: c.measured, budget: c.budget, atMost: c.atMost}); got != c.want {
+		if got := (&report{}).verdict(result{measured: c.measured, budget: c.budget, atMost: c.atMost}); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
 	}
@@ -128,6 +128,22 @@ func TestVerdicts(t *testing.T) {
 	r.summary()
 	if want := "a figure\n  measured 1,234,567/s   budget at least 1,000/s   ceiling 2,000,000/s (the sky)   MET\n  because\n\n1 of 1 budgets met\n"; out.String() != want {
 		t.Errorf("printed\n%s", out.String())
+	}
+}
+
+// A first impression judges nobody, and says what makes its figures worse.
+func TestQuickSaysWhatItIs(t *testing.T) {
+	var out bytes.Buffer
+	r := &report{out: &out, quick: true}
+	r.add(result{name: "a figure", measured: 1, budget: 1000, format: perSecond, why: "because"})
+	r.summary()
+	if text := out.String(); strings.Contains(text, "MET") || !strings.Contains(text, "outside the budget") || !strings.Contains(text, "0 of 1 figures are within the budgets") {
+		t.Errorf("printed\n%s", text)
+	}
+	for _, name := range quick {
+		if !slices.Contains(Names(), name) {
+			t.Errorf("there is no measurement %s", name)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ type Options struct {
 	// Peers are driven beside Millstream in "operations".
 	Peers []Peer
 	// Quick takes seconds instead of minutes: for CI and a first impression, not
-	// for figures to quote.
+	// for figures to quote. Unless Only says more, it takes the five quickest measurements.
 	Quick bool
 	// Only names the measurements to run; empty means all. See Names.
 	Only []string

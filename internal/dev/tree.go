@@ -4,10 +4,12 @@ package dev
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +39,8 @@ type Tree struct {
 	Source func(line string) string
 	// Color has what failed printed in red.
 	Color bool
+	// ShowFiltered has the records told of that filters refuse.
+	ShowFiltered bool
 	// Triggers lists the server's triggers; nil: nothing is known of them.
 	Triggers func() []admin.Trigger
 
@@ -219,7 +223,7 @@ func itemsOf(body json.RawMessage) (items []written) {
 
 // schedule has what is due printed. The caller holds mu.
 func (t *Tree) schedule() {
-	if len(t.roots) == 0 && !t.trials.open() || t.set {
+	if len(t.roots) == 0 && !t.trials.open() && !t.ShowFiltered || t.set {
 		return // what comes without end must not put off what is due
 	}
 	t.set = true
@@ -236,7 +240,7 @@ func (t *Tree) schedule() {
 
 func (t *Tree) due() {
 	t.mu.Lock()
-	failing := t.trials.open()
+	failing := t.trials.open() || t.ShowFiltered
 	t.mu.Unlock()
 	if failing {
 		t.Look()
@@ -276,7 +280,7 @@ func (t *Tree) Look() {
 	all := t.Triggers() // without the lock: it is a call of the server
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.trials.know(all)
+	t.trials.know(all, t.ShowFiltered)
 }
 
 // Flush prints what has not been printed.
@@ -390,7 +394,7 @@ func (n *node) details(source func(string) string) (lines []string) {
 	}
 	for line := range strings.Lines(n.Log) {
 		line = strings.TrimRight(line, "\r\n")
-		if line == "" || platform(line) {
+		if line == "" || platform(line) || n.Error != "" && reported(line) {
 			continue
 		}
 		lines = append(lines, "| "+source(line))
@@ -411,6 +415,20 @@ func (n *node) details(source func(string) string) (lines []string) {
 	return lines
 }
 
+// reported reports whether a line is the runtime's own report of the error that ended the call: it is shown as such.
+// Node.js: time, request, ERROR, "Invoke Error" or the like, document.
+func reported(line string) bool {
+	fields := strings.SplitN(line, "\t", 5)
+	if len(fields) != 5 || fields[2] != "ERROR" || !strings.HasPrefix(fields[4], `{"errorType":`) {
+		return false
+	}
+	switch strings.TrimSpace(fields[3]) {
+	case "Invoke Error", "Init Error", "Uncaught Exception", "Unhandled Promise Rejection":
+		return true
+	}
+	return false
+}
+
 func platform(line string) bool {
 	for _, p := range []string{"START RequestId:", "END RequestId:", "REPORT RequestId:", "INIT_START ", "INIT_REPORT "} {
 		if strings.HasPrefix(line, p) {
@@ -423,7 +441,11 @@ func platform(line string) bool {
 // maxPlaces is how much of a stack is shown.
 const maxPlaces = 5
 
-// places are the lines of the stack in an error document, of Node.js (trace, stackTrace) and Python (stackTrace), from the innermost on.
+// ofRuntime matches a place in the code that runs functions, which is nobody's who reads.
+var ofRuntime = regexp.MustCompile(`node:|/runtime/(?:node/\w+\.mjs|python\.py)\b`)
+
+// places are the lines of the stack in an error document, of Node.js (trace, stackTrace) and Python (stackTrace), from the
+// innermost on: those of the user's code first, then those of packages.
 func places(document json.RawMessage) (out []string) {
 	var d struct {
 		Trace      []string          `json:"trace"`
@@ -433,7 +455,7 @@ func places(document json.RawMessage) (out []string) {
 		return nil
 	}
 	for _, line := range d.Trace {
-		if at, ok := strings.CutPrefix(strings.TrimSpace(line), "at "); ok && !strings.Contains(at, "node:") {
+		if at, ok := strings.CutPrefix(strings.TrimSpace(line), "at "); ok {
 			out = append(out, at)
 		}
 	}
@@ -444,5 +466,15 @@ func places(document json.RawMessage) (out []string) {
 			out = append(out, line)
 		}
 	}
+	out = slices.DeleteFunc(out, ofRuntime.MatchString)
+	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(ofPackage(a), ofPackage(b)) })
 	return out[:min(len(out), maxPlaces)]
+}
+
+// ofPackage is 1 for a place in an installed package, 0 for one in the user's code.
+func ofPackage(place string) int {
+	if strings.Contains(place, "/node_modules/") || strings.Contains(place, "/site-packages/") {
+		return 1
+	}
+	return 0
 }

@@ -138,7 +138,8 @@ func (t *trials) find(function, table string) *admin.Trigger {
 func (t *trials) open() bool { return len(t.failing) > 0 }
 
 // know takes the state of the triggers, and finds what was given up since it was asked for last.
-func (t *trials) know(all []admin.Trigger) {
+// filtered has the records told of that filters have refused meanwhile.
+func (t *trials) know(all []admin.Trigger, filtered bool) {
 	before := *t
 	t.triggers = all
 	for i := range all {
@@ -155,6 +156,13 @@ func (t *trials) know(all []admin.Trigger) {
 		was := before.find(now.Function, now.Table)
 		if was == nil || was.UUID != now.UUID {
 			continue
+		}
+		if n := now.Counts.FilteredOut - min(now.Counts.FilteredOut, was.Counts.FilteredOut); filtered && n > 0 {
+			records := "1 record was"
+			if n > 1 {
+				records = fmt.Sprintf("%d records were", n)
+			}
+			t.losses = append(t.losses, fmt.Sprintf("%s <- %s  %s refused by its filters", now.Function, now.Table, records))
 		}
 		t.gaveUp(now, "dropped", now.Counts.Dropped-min(now.Counts.Dropped, was.Counts.Dropped))
 		t.gaveUp(now, "the destination was told", now.Counts.Delivered-min(now.Counts.Delivered, was.Counts.Delivered))

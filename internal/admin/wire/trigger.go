@@ -32,6 +32,8 @@ type Trigger struct {
 	MaximumRetryAttempts  int    `json:"maximumRetryAttempts"`    // -1: endless
 	MaximumRecordAge      int    `json:"maximumRecordAgeSeconds"` // -1: endless
 
+	// FilterWarnings say which filters can never match, and why.
+	FilterWarnings        []string `json:"filterWarnings,omitempty"`
 	Filters               []string `json:"filters,omitempty"`
 	When                  string   `json:"when,omitempty"` // a condition on the change that must hold besides
 	ReportItemFailures    bool     `json:"reportBatchItemFailures,omitempty"`

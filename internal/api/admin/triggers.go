@@ -115,6 +115,7 @@ func triggerOf(st *trigger.MappingStatus) wire.Trigger {
 		}
 		t.Shards = append(t.Shards, ts)
 	}
+	st.FilterWarnings(func(filter, why string) { t.FilterWarnings = append(t.FilterWarnings, filter+" "+why) })
 	return t
 }
 
