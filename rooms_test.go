@@ -138,7 +138,7 @@ var rooms = map[string][]string{
 	"internal/app": {
 		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
+		"internal/function/logs", "internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},

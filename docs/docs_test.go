@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,24 @@ func TestTestingPageNamesRealTests(t *testing.T) {
 	for _, n := range named {
 		if !declared[n] {
 			t.Errorf("testing.md names %s, which does not exist", n)
+		}
+	}
+}
+
+// What the first page links to is in the release's archives.
+func TestReleaseHoldsWhatTheFirstPageLinksTo(t *testing.T) {
+	script, err := os.ReadFile("../scripts/release.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`(?m)^shipped=\((.*)\)$`).FindSubmatch(script)
+	if list == nil {
+		t.Fatal("release.sh has no list of what is shipped")
+	}
+	shipped := strings.Fields(string(list[1]))
+	for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(page(t, "../README.md"), -1) {
+		if first, _, _ := strings.Cut(m[1], "/"); !strings.Contains(m[1], "://") && !slices.Contains(shipped, first) && !slices.Contains(shipped, m[1]) {
+			t.Errorf("README.md links to %s, which no archive holds", m[1])
 		}
 	}
 }

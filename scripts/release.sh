@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 version="${VERSION:-$(git describe --tags --always --dirty)}"
 dist=dist
+shipped=(LICENSE README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md docs helpers examples test/README.md)
 rm -rf "$dist"
 mkdir -p "$dist"
 
@@ -18,7 +19,7 @@ for os in linux darwin; do
 		CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false \
 			-ldflags "-s -w -X main.version=$version" -o "$dist/$name/millstream" ./cmd/millstream
 		# What README.md links to is there, too (TestReleaseHoldsWhatTheFirstPageLinksTo).
-		git archive HEAD LICENSE README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md docs helpers examples | tar -x -C "$dist/$name"
+		git archive HEAD "${shipped[@]}" | tar -x -C "$dist/$name"
 		tar -C "$dist" -czf "$dist/$name.tar.gz" "$name"
 		rm -r "${dist:?}/$name"
 	done

@@ -186,3 +186,18 @@ func TestDevRefusesToDebugNothing(t *testing.T) {
 		}
 	}
 }
+
+// A filter that can never match is explained when the application is deployed, and what filters refuse is told of on request.
+func TestDevTellsOfFilters(t *testing.T) {
+	function := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer function.Close()
+	path := filepath.Join(t.TempDir(), "template.yaml")
+	filter := `      FilterCriteria: {Filters: [{Pattern: '{"dynamodb": {"NewImage": {"total": {"N": [{"numeric": [">", 5]}]}}}}'}]}`
+	if err := os.WriteFile(path, fmt.Appendf(nil, failingTemplate, function.URL, filter), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, endpoint, at := runDev(t, path, "--show-filtered")
+	_, _ = out.await(t, 0, `Note: a filter of shop-Alert on shop-Stock may not mean what it seems to: .*numeric and numbers never match it`)
+	putTo(t, endpoint, "shop-Stock", "hat")
+	_, _ = out.await(t, at, `shop-Alert <- shop-Stock  1 record was refused by its filters`)
+}

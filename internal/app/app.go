@@ -19,6 +19,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -107,6 +108,9 @@ func (o *Options) fill() (store.Durability, error) {
 	if len(o.Account) != 12 || strings.Trim(o.Account, "0123456789") != "" {
 		return 0, fmt.Errorf("account %q: want 12 digits", o.Account)
 	}
+	if strings.Trim(o.Region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return 0, fmt.Errorf("region %q: want one such as us-east-1", o.Region)
+	}
 	if host, found := strings.CutPrefix(o.Endpoint, "http://"); found {
 		o.Endpoint = "http://" + reachable(host)
 	}
@@ -139,7 +143,7 @@ func (o *Options) fill() (store.Durability, error) {
 	case "none":
 		return store.NoSync, nil
 	}
-	return 0, fmt.Errorf("durability %q: want sync, periodic or none", o.Durability)
+	return 0, fmt.Errorf("durability %q: want sync, periodic or none%s", o.Durability, nearest.Hint(o.Durability, []string{"sync", "periodic", "none"}))
 }
 
 // Open brings the data up and starts the triggers. Requests are answered by Handler or Serve from then on. fs is in place

@@ -9,5 +9,5 @@
 //   - The same source in the same folder gives the same bytes.
 //   - A build that fails names every file and line that is wrong.
 //
-// It imports no other room. Programs that embed Millstream do not import it, and so do not carry esbuild.
+// It imports no other room.
 package bundle

@@ -175,3 +175,35 @@ func TestTreeTellsTheVerdict(t *testing.T) {
 		}
 	})
 }
+
+// The error that ended a call is told once, though the runtime logs it too: without the runtime's own places, and with those
+// of the user's code before those of packages.
+func TestAnErrorIsToldOnce(t *testing.T) {
+	n := &node{Activity: admin.Activity{
+		Kind: "call", Error: "Error: boom",
+		Log: "START RequestId: x\nabout to\n2026-01-02T03:04:05.000Z\tx\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"boom\"}\n" +
+			"2026-01-02T03:04:05.000Z\tx\tERROR\tmy own\nEND RequestId: x\n",
+		Answer: json.RawMessage(`{"errorMessage":"boom","trace":["Error: boom","    at query (/app/node_modules/pg/index.js:9:1)","    at node:internal/x",` +
+			`"    at handler (/app/src/create.ts:3:9)","    at serve (file:///data/code/runtime/node/v3.mjs:215:20)"]}`),
+	}}
+	want := []string{
+		"| about to", "| 2026-01-02T03:04:05.000Z\tx\tERROR\tmy own", "! Error: boom", "!   at handler (/app/src/create.ts:3:9)", "!   at query (/app/node_modules/pg/index.js:9:1)",
+	}
+	if got := n.details(nil); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Records that filters refuse are told of when that is asked for.
+func TestFilteredRecordsAreTold(t *testing.T) {
+	for _, show := range []bool{false, true} {
+		tr := trials{failing: map[batchName]*failing{}, told: map[lossName]uint64{}}
+		trigger := admin.Trigger{UUID: "u", Function: "f", Table: "t"}
+		tr.know([]admin.Trigger{trigger}, show)
+		trigger.Counts.FilteredOut = 2
+		tr.know([]admin.Trigger{trigger}, show)
+		if got := tr.takeLosses(); show != slices.Equal(got, []string{"f <- t  2 records were refused by its filters"}) {
+			t.Errorf("show %v: %q", show, got)
+		}
+	}
+}

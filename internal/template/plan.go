@@ -239,6 +239,8 @@ func (p *Plan) likely(r *resource, name string) string {
 		return scope.ARN("lambda", "function:"+physical+":alias")
 	case strings.HasSuffix(r.typ, "::LayerVersion"):
 		return scope.ARN("lambda", "layer:"+physical+":1")
+	case name == "StreamArn" && r.typ == "AWS::DynamoDB::Table" && r.props.get("StreamSpecification") == nil:
+		return "" // there will be none
 	case name == "StreamArn":
 		return scope.ARN("dynamodb", "table/"+physical+"/stream/2000-01-01T00:00:00.000")
 	case name == "FunctionUrl" || name == "ApiEndpoint" || name == "QueueUrl":
