@@ -97,7 +97,7 @@ func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
 		}
 		if q.def.settings.fifo {
 			sent[i].Seq = seq
-			q.remember(b, key, sended{now + dedupWindow, seq, m.ID})
+			q.remember(b, key, earlier{now + dedupWindow, seq, m.ID})
 			ids[key] = &sent[i]
 		}
 	}
@@ -116,8 +116,8 @@ func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
 	return c, err
 }
 
-// sended is what is remembered of a deduplication id.
-type sended struct {
+// earlier is what is remembered of a deduplication id.
+type earlier struct {
 	until int64
 	seq   uint64
 	id    [16]byte
@@ -131,7 +131,7 @@ func (q *Queue) dedupKey(m *Message) string {
 }
 
 // remembered is what was sent with a deduplication id in the last five minutes, nil for nothing.
-func (q *Queue) remembered(b *store.Batch, key string, now int64) (*sended, error) {
+func (q *Queue) remembered(b *store.Batch, key string, now int64) (*earlier, error) {
 	row, found, err := q.s.store.Probe(nil, append(q.key(rowDedup), key...))
 	if err != nil || !found {
 		return nil, err
@@ -139,7 +139,7 @@ func (q *Queue) remembered(b *store.Batch, key string, now int64) (*sended, erro
 	if len(row) != 33 || row[0] != rowVersion {
 		return nil, errStateRow
 	}
-	s := &sended{until: int64(binary.BigEndian.Uint64(row[1:])), seq: binary.BigEndian.Uint64(row[9:])}
+	s := &earlier{until: int64(binary.BigEndian.Uint64(row[1:])), seq: binary.BigEndian.Uint64(row[9:])}
 	copy(s.id[:], row[17:])
 	if s.until <= now {
 		b.Delete(q.timed(rowExpiry, s.until, s.seq)) // its row is written anew
@@ -148,7 +148,7 @@ func (q *Queue) remembered(b *store.Batch, key string, now int64) (*sended, erro
 	return s, nil
 }
 
-func (q *Queue) remember(b *store.Batch, key string, s sended) {
+func (q *Queue) remember(b *store.Batch, key string, s earlier) {
 	row := binary.BigEndian.AppendUint64([]byte{rowVersion}, uint64(s.until))
 	row = append(binary.BigEndian.AppendUint64(row, s.seq), s.id[:]...)
 	b.Set(append(q.key(rowDedup), key...), row)

@@ -206,7 +206,7 @@ func (s *Service) Create(scope arn.Scope, queue string, attributes, tags map[str
 		return nil, err
 	}
 	q := newQueue(s, d)
-	if err := s.store1(d); err != nil {
+	if err := s.storeDefinition(d); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -215,8 +215,8 @@ func (s *Service) Create(scope arn.Scope, queue string, attributes, tags map[str
 	return q, nil
 }
 
-// store1 stores a definition, synced.
-func (s *Service) store1(d *definition) error {
+// storeDefinition stores a definition, synced.
+func (s *Service) storeDefinition(d *definition) error {
 	row, err := encodeJSON("a queue", d)
 	if err != nil {
 		return err
@@ -264,7 +264,7 @@ func (s *Service) change(q *Queue, f func(d *definition) error) error {
 	if q.gone() {
 		return awserr.QueueMissing()
 	}
-	if err := s.store1(&d); err != nil {
+	if err := s.storeDefinition(&d); err != nil {
 		return err
 	}
 	q.mu.Lock()
