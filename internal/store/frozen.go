@@ -63,7 +63,7 @@ func (s *Store) OpenFrozen(name string) (*Frozen, error) {
 	}
 	f := &Frozen{s: s, cache: pebble.NewCache(frozenCacheBytes)}
 	db, err := pebble.Open(s.frozenDir(name), &pebble.Options{
-		FS: s.space.fs, ReadOnly: true, Cache: f.cache, Logger: quiet{}, FormatMajorVersion: formatVersion, MaxOpenFiles: 64,
+		FS: s.space.fs, ReadOnly: true, Cache: f.cache, Logger: quiet{}, EventListener: onlyErrors(), FormatMajorVersion: formatVersion, MaxOpenFiles: 64,
 	})
 	if err != nil {
 		f.cache.Unref()

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/app"
+)
+
+func newCheck() *cobra.Command {
+	var data string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check --data FOLDER",
+		Short: "Look for damage and disagreement in a data folder",
+		Long: `Look at all that a data folder holds, and change nothing: every block of the database
+against its checksum, logs against what their last sync promised, every item, index
+entry, expiry, count and stream record against each other, packages of functions
+against their sums. The server must not run; to look at one that does, back it up and
+check the restored folder.
+
+The code is 0 when all is well, 1 when there are faults, 2 when the folder cannot be
+looked at.`,
+		Example: `  millstream check --data ./millstream-data
+  millstream check --data ./restored --json`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if data == "" {
+				return usagef("say which folder: --data FOLDER")
+			}
+			out, faults := cmd.OutOrStdout(), 0
+			list := listPrinter{w: out}
+			err := app.Check(cmd.Context(), data, func(f app.Finding) {
+				faults += len(f.Faults)
+				if asJSON {
+					_ = list.print(f) // a reader that has gone is met at the end
+					return
+				}
+				state := "ok"
+				if len(f.Faults) > 0 {
+					state = "FAULTS"
+				}
+				fmt.Fprintf(out, "%-7s %s (%d)\n", state, f.Part, f.Looked)
+				for _, fault := range f.Faults {
+					fmt.Fprintln(out, "        "+strings.ReplaceAll(fault, "\n", " "))
+				}
+			})
+			if err != nil {
+				return usagef("%v", err)
+			}
+			if asJSON {
+				if err := list.end(); err != nil {
+					return err
+				}
+			}
+			if faults > 0 {
+				return fmt.Errorf("%s has faults; `millstream repair` mends what is derived (indexes, time to live, counts), a backup the rest", data)
+			}
+			return nil
+		},
+	}
+	addStoppedData(cmd, &data)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
+	return cmd
+}
+
+func newRepair() *cobra.Command {
+	var data string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "repair --data FOLDER --yes",
+		Short: "Make anew what is derived in a data folder: indexes, expiries, counts",
+		Long: `Make anew what millstream check finds wrong and what is derived from items: entries of
+indexes and of time to live, and counts. Items, stream records and definitions are not
+derived: a backup brings them back. The server must not run. A copy of the folder of
+before is kept in it, as links: remove it when all is well.`,
+		Example: `  millstream repair --data ./millstream-data --yes`,
+		Args:    takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case data == "":
+				return usagef("say which folder: --data FOLDER")
+			case !yes:
+				return usagef("repair changes the folder: run `millstream check --data %s` to see what is wrong, then repair with --yes", data)
+			}
+			mended, kept, err := app.Repair(cmd.Context(), data)
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			for _, name := range mended {
+				fmt.Fprintf(out, "made anew: indexes, expiries and counts of table %s\n", name)
+			}
+			if len(mended) == 0 {
+				fmt.Fprintln(out, "nothing that is derived is wrong")
+			}
+			if kept != "" {
+				fmt.Fprintf(out, "a copy of before is in %s; remove it when all is well\n", kept)
+			}
+			return nil
+		},
+	}
+	addStoppedData(cmd, &data)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
+}
+
+// addStoppedData adds the flag that names the folder of a server that does not run.
+func addStoppedData(cmd *cobra.Command, data *string) {
+	f := cmd.Flags()
+	f.StringVar(data, "data", "", "the data folder of a server that does not run")
+	if err := f.SetAnnotation("data", noVariable, []string{}); err != nil {
+		panic(err) // the flag is there
+	}
+}

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/stream"
+	"github.com/millstreamdb/millstream/internal/table"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// Finding is what Check found of one part of a data folder.
+type Finding struct {
+	Part   string   `json:"part"`
+	Looked int64    `json:"looked"` // how much of it there is
+	Faults []string `json:"faults,omitempty"`
+}
+
+// Check looks at a data folder that no server has open, and changes nothing in it. An error says
+// that it could not look.
+func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
+	st, faults, err := store.Inspect(dir)
+	if err != nil {
+		return err
+	}
+	tell(Finding{"folder " + dir, 1, faults})
+	if st == nil {
+		return nil
+	}
+	defer func() { err = errors.Join(err, st.EndInspection()) }()
+	var files Finding
+	files.Part = "files of the database"
+	err = st.CheckTables(ctx, func(name string, _ uint64, fault error) error {
+		files.Looked++
+		if fault != nil {
+			files.Faults = append(files.Faults, name+": "+fault.Error())
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	tell(files)
+	code, err := checkCode(dir)
+	if err != nil {
+		return err
+	}
+	tell(code)
+	streams, tables, err := openData(st)
+	if err != nil {
+		tell(Finding{"definitions", 1, []string{err.Error()}})
+		return nil
+	}
+	to := func(part string, n int64, faults []string) { tell(Finding{part, n, faults}) }
+	return errors.Join(tables.Check(ctx, to), streams.Check(ctx, to))
+}
+
+func openData(st *store.Store) (*stream.Streams, *table.DB, error) {
+	streams, err := stream.OpenAt(st, worker.NewClock(time.Now))
+	if err != nil {
+		return nil, nil, err
+	}
+	tables, err := table.Open(table.Options{Store: st, Streams: streams, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	return streams, tables, err
+}
+
+// checkCode compares each package with its sum, which names its folder.
+func checkCode(dir string) (f Finding, err error) {
+	f.Part = "code of functions"
+	names, err := filepath.Glob(filepath.Join(dir, "code", "*", "package.zip"))
+	if err != nil {
+		return f, err
+	}
+	for _, name := range names {
+		f.Looked++
+		b, err := os.ReadFile(name)
+		want := filepath.Base(filepath.Dir(name))
+		switch sum := sha256.Sum256(b); {
+		case err != nil:
+			f.Faults = append(f.Faults, err.Error())
+		case hex.EncodeToString(sum[:]) != want:
+			f.Faults = append(f.Faults, "the package "+want+" is not what its name says: deploy its function again")
+		}
+	}
+	return f, nil
+}
+
+// Repair makes anew what is derived in a data folder that no server has open: entries of indexes
+// and of time to live, and counts. It first puts a copy of the folder, of links, into the folder that it
+// returns, unless there is nothing to mend.
+func Repair(ctx context.Context, dir string) (mended []string, kept string, err error) {
+	wrong := false
+	if err := Check(ctx, dir, func(f Finding) { wrong = wrong || len(f.Faults) > 0 }); err != nil || !wrong {
+		return nil, "", err
+	}
+	st, err := store.Open(store.Options{Dir: dir})
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	kept = filepath.Join(dir, "before-repair-"+time.Now().UTC().Format("20060102T150405Z"))
+	if err := st.Stage(ctx, kept); err != nil {
+		return nil, "", fmt.Errorf("keep a copy: %w", err)
+	}
+	_, tables, err := openData(st)
+	if err != nil {
+		return nil, kept, err
+	}
+	mended, err = tables.Repair(ctx)
+	return mended, kept, err
+}

@@ -1,0 +1,261 @@
+package app
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+const checkedTable = `{"TableName":"tab","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"by","AttributeType":"S"}],
+"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST","StreamSpecification":{"StreamEnabled":%v%s},
+"GlobalSecondaryIndexes":[{"IndexName":"by-it","KeySchema":[{"AttributeName":"by","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}]}`
+
+// checked makes a folder with items, an index, a time to live and, when asked, a stream.
+func checked(t *testing.T, stream bool) string {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := Open(Options{Dir: dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := ""
+	if stream {
+		view = `,"StreamViewType":"NEW_IMAGE"`
+	}
+	do := func(op, body string) {
+		if status, answer := send(t, s.Handler(), op, body); status != 200 {
+			t.Fatal(status, answer)
+		}
+	}
+	do("CreateTable", fmt.Sprintf(checkedTable, stream, view))
+	do("UpdateTimeToLive", `{"TableName":"tab","TimeToLiveSpecification":{"AttributeName":"ttl","Enabled":true}}`)
+	for i := range 30 {
+		do("PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d"},"by":{"S":"x%d"},"ttl":{"N":"4102444800"}}}`, i, i%3))
+	}
+	for filled := false; !filled; time.Sleep(time.Millisecond) { // what is not yet filled is not compared
+		_, answer := send(t, s.Handler(), "DescribeTimeToLive", `{"TableName":"tab"}`)
+		filled = strings.Contains(answer, `"ENABLED"`)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// check returns the faults by part.
+func check(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	faults := map[string][]string{}
+	if err := Check(t.Context(), dir, func(f Finding) {
+		if len(f.Faults) > 0 {
+			faults[f.Part] = f.Faults
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return faults
+}
+
+// edit changes rows of a folder beneath all rules. first is a space's first row.
+func edit(t *testing.T, dir string, change func(b *store.Batch, first func(space byte) (key, value []byte))) {
+	t.Helper()
+	st, err := store.Open(store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := st.NewBatch()
+	change(b, func(space byte) (key, value []byte) {
+		it, err := st.NewIter([]byte{space}, []byte{space + 1})
+		if err != nil || !it.First() {
+			t.Fatal("no row", err)
+		}
+		v, _ := it.Value()
+		key, value = bytes.Clone(it.Key()), bytes.Clone(v)
+		if err := it.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return key, value
+	})
+	if err := st.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type firstRow = func(space byte) (key, value []byte)
+
+// planted are faults, with the part that is to tell of each, and whether repair mends it.
+var planted = []struct {
+	name, part string
+	mended     bool
+	plant      func(b *store.Batch, first firstRow)
+}{
+	{"an entry of an index is gone", "index tab/by-it", true, func(b *store.Batch, first firstRow) {
+		k, _ := first(store.SpaceIndex)
+		b.Delete(k)
+	}},
+	{"an entry of an index has no item", "index tab/by-it", true, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceIndex)
+		b.Set(append(k, 1), v)
+	}},
+	{"an entry of an index is an old one", "index tab/by-it", true, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceIndex)
+		b.Set(k, append(v[:len(v)-1], v[len(v)-1]^1))
+	}},
+	{"an expiry is gone", "time to live of table tab", true, func(b *store.Batch, first firstRow) {
+		k, _ := first(store.SpaceTTL)
+		b.Delete(k)
+	}},
+	{"an expiry is another", "time to live of table tab", true, func(b *store.Batch, first firstRow) {
+		k, _ := first(store.SpaceTTL)
+		b.Delete(k)
+		k[10]++
+		b.Set(k, nil)
+	}},
+	{"an item is gone", "counts of table tab", true, func(b *store.Batch, first firstRow) {
+		k, _ := first(store.SpaceItem)
+		b.Delete(k)
+	}},
+	{"an item cannot be read", "items of table tab", false, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceItem)
+		b.Set(k, v[:len(v)-1])
+	}},
+	{"an item lies under another's key", "items of table tab", false, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceItem)
+		b.Delete(k)
+		b.Set(append(k[:len(k)-3], '~', 0, 1), v)
+	}},
+}
+
+// TestCheckFindsWhatIsPlanted: a whole folder has no faults; each kind of fault is found, in its part;
+// and what is derived is mended, so that the folder checks clean and serves.
+func TestCheckFindsWhatIsPlanted(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		for _, p := range planted {
+			t.Run(fmt.Sprintf("%s, stream %v", p.name, stream), func(t *testing.T) {
+				dir := checked(t, stream)
+				if faults := check(t, dir); len(faults) > 0 {
+					t.Fatalf("a whole folder: %v", faults)
+				}
+				edit(t, dir, p.plant)
+				if faults := check(t, dir); len(faults[p.part]) == 0 {
+					t.Fatalf("found: %v", faults)
+				}
+				mended, kept, err := Repair(t.Context(), dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				faults := check(t, dir)
+				if p.mended && (len(faults) > 0 || len(mended) != 1) || !p.mended && len(faults[p.part]) == 0 {
+					t.Fatalf("mended %v, then found %v", mended, faults)
+				}
+				if _, err := os.Stat(filepath.Join(kept, "db")); err != nil {
+					t.Error("no copy of before", err)
+				}
+				s, err := Open(Options{Dir: dir}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.mended {
+					if status, answer := send(t, s.Handler(), "Scan", `{"TableName":"tab","IndexName":"by-it","Select":"COUNT"}`); status != 200 {
+						t.Error(status, answer)
+					}
+					send(t, s.Handler(), "PutItem", `{"TableName":"tab","Item":{"pk":{"S":"new"},"by":{"S":"x"}}}`)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if faults := check(t, dir); p.mended && len(faults) > 0 {
+					t.Errorf("after a write: %v", faults)
+				}
+			})
+		}
+	}
+}
+
+// TestCheckFindsDamage: of records and files.
+func TestCheckFindsDamage(t *testing.T) {
+	one := func(pattern string, change func(b []byte) []byte) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			names, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil || len(names) == 0 {
+				t.Fatal("no file", pattern)
+			}
+			name := names[len(names)-1]
+			b, err := os.ReadFile(name)
+			if err == nil {
+				err = os.WriteFile(name, change(b), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		part   string
+		damage func(t *testing.T, dir string)
+	}{
+		"a record is gone": {"records of stream tab/", func(t *testing.T, dir string) {
+			edit(t, dir, func(b *store.Batch, first firstRow) {
+				k, _ := first(store.SpaceLog)
+				b.Delete(k)
+			})
+		}},
+		"a record cannot be read": {"records of stream tab/", func(t *testing.T, dir string) {
+			edit(t, dir, func(b *store.Batch, first firstRow) {
+				k, v := first(store.SpaceLog)
+				b.Set(k, v[:20])
+			})
+		}},
+		"the log is cut": {"folder ", one("db/*.log", func(b []byte) []byte { return b[:len(b)/2] })},
+		"a byte of a table": {"files of the database", func(t *testing.T, dir string) {
+			st, err := store.Open(store.Options{Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := st.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			if err := st.Close(); err != nil {
+				t.Fatal(err)
+			}
+			one("db/*.sst", func(b []byte) []byte { b[30] ^= 1; return b })(t, dir)
+		}},
+		"the list of quarantined ranges": {"folder ", func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "QUARANTINE"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		"a package": {"code of functions", func(t *testing.T, dir string) {
+			name := filepath.Join(dir, "code", strings.Repeat("ab", 32))
+			if err := os.MkdirAll(name, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(name, "package.zip"), []byte("other"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := checked(t, true)
+			c.damage(t, dir)
+			found := false
+			faults := check(t, dir)
+			for part := range faults {
+				found = found || strings.HasPrefix(part, c.part)
+			}
+			if !found {
+				t.Errorf("found: %v", faults)
+			}
+		})
+	}
+}
