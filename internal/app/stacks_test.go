@@ -236,6 +236,19 @@ func TestStacks(t *testing.T) {
 			t.Errorf("there are %s", got)
 		}
 	})
+	t.Run("the order of an update", func(t *testing.T) {
+		f := &formation{t, a}
+		f.well("UpdateStack", "StackName", "shop", "TemplateBody", strings.Replace(oneTable, "Outputs:", tableOf("First", "")+"Outputs:", 1))
+		f.rest("shop")
+		before := strings.Replace(more(oneTable, tableOf("Zero", "")), "  Orders:\n", "  Orders:\n    DependsOn: [Zero]\n", 1)
+		f.well("UpdateStack", "StackName", "shop", "TemplateBody", before)
+		f.rest("shop")
+		if got := f.well("ListStackResources", "StackName", "shop").Resources; !slices.Equal(got, []string{"shop-Zero", "shop-Orders"}) {
+			t.Errorf("what is removed last is not first: %v", got)
+		}
+		f.well("UpdateStack", "StackName", "shop", "TemplateBody", oneTable)
+		f.rest("shop")
+	})
 	t.Run("somebody else's table", func(t *testing.T) {
 		f := &formation{t, a}
 		other := strings.Replace(strings.Replace(oneTable, "Properties:", "Properties:\n      TableName: shop-Kept", 1), "Name: orders", "Name: others", 1)

@@ -202,6 +202,12 @@ func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed strin
 			_, made := planned[is.ID]
 			return !made && !slices.ContainsFunc(unmade, func(r template.Resource) bool { return r.ID == is.ID })
 		})
+		// In the order in which they need each other: they are removed from the end.
+		order := map[string]int{}
+		for i, r := range p.Resources() {
+			order[r.ID] = i
+		}
+		slices.SortStableFunc(st.Resources, func(a, b Resource) int { return order[a.ID] - order[b.ID] })
 		return nil
 	})
 }
