@@ -84,8 +84,8 @@ func run(ctx context.Context) error {
 				fmt.Fprintf(&lists, "%s `%s` (%d)", map[bool]string{false: "", true: ","}[failed], test, r.failures[test])
 				failed = true
 			}
-			if r.late {
-				fmt.Fprintf(&lists, "%s what was left of `%s` after %s", map[bool]string{false: "", true: ","}[failed], folder, *limit)
+			if r.cut {
+				fmt.Fprintf(&lists, "%s and what comes behind in `%s`, which ended early", map[bool]string{false: "", true: ","}[failed], folder)
 				failed = true
 			}
 		}
@@ -125,7 +125,7 @@ func replace(file, table string) error {
 type result struct {
 	passed, lacking int
 	failures        map[string]int // by test
-	late            bool
+	cut             bool           // a test went on for too long, or took the others down with it
 }
 
 func (r *result) failed() (n int) {
@@ -183,7 +183,7 @@ func read(out []byte) (*result, error) {
 		if json.Unmarshal(lines.Bytes(), &event) != nil {
 			return nil, fmt.Errorf("go test: %s", lines.Text())
 		}
-		r.late = r.late || strings.Contains(event.Output, "panic: test timed out")
+		r.cut = r.cut || strings.HasPrefix(event.Output, "panic: ")
 		if event.Test == "" {
 			continue
 		}
