@@ -79,7 +79,7 @@ func TestDevTypeScript(t *testing.T) {
 	// In effect means: what is asked from then on is answered by the new code.
 	save("hat: 12.5", "hat: 13")
 	saved := time.Now()
-	_, at = out.await(t, at, `changed: src/orders.ts\n  updated +Quote .*\(code\)\n  updated +Confirm .*\(code\)\nIn effect after \d+ ms`)
+	_, at = out.await(t, at, `(?s)changed: src/orders.ts\n.*  updated +Quote [^\n]*\(code\)\n.*  updated +Confirm [^\n]*\(code\)\n.*In effect after \d+ ms`)
 	took := time.Since(saved)
 	if got := quote("hat/2"); got != `{"sku":"hat","price":26}` {
 		t.Error("after the change: ", got)
