@@ -117,14 +117,18 @@ func (a *admission) enter(ctx context.Context, peer *door.Peer, n int64) (held *
 	return held, ok
 }
 
-// enterHTTP is enter for a request whose body has at most max bytes.
-func (a *admission) enterHTTP(r *http.Request, max int64) (held *door.Held, ok bool) {
+// enterHTTP is enter for a request whose body has at most max bytes. The request that it returns is for the handler. It is a
+// copy when the body's reading is watched: net/http looks at the body of its own request to learn whether the caller is still
+// sending, and then waits before it closes.
+func (a *admission) enterHTTP(r *http.Request, max int64) (watched *http.Request, held *door.Held, ok bool) {
 	peer := door.PeerOf(r.Context())
 	held, ok = a.enter(r.Context(), peer, bodySize(r, max))
 	if held != nil && peer != nil {
-		r.Body = &admitted{r.Body, peer}
+		watched := *r
+		watched.Body = &admitted{r.Body, peer}
+		return &watched, held, ok
 	}
-	return held, ok
+	return r, held, ok
 }
 
 // leave gives back what a request took when it began.

@@ -226,7 +226,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 		writeNotFound(w)
 		return
 	}
-	held, ok := gate.enterHTTP(r, maxBody)
+	r, held, ok := gate.enterHTTP(r, maxBody)
 	if !ok {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		// What the caller is still sending will not be read.

@@ -253,7 +253,8 @@ func TestBodyBudget(t *testing.T) {
 		if encoding != "" {
 			r.Header.Set("Content-Encoding", encoding)
 		}
-		return a.enterHTTP(r, 16<<20)
+		_, held, ok := a.enterHTTP(r, 16<<20)
+		return held, ok
 	}
 	first, ok := enter(2<<20, "")
 	if !ok || first == nil {
