@@ -50,8 +50,6 @@ var unread = []struct{ member, reason string }{
 	{"CreateEventSourceMapping.StartingPositionTimestamp", "only for another source: given at all, it is refused by name"},
 	{"*EventSourceMapping.*EventSourceConfig", "of another source: refused by name"},
 	{"*EventSourceMapping.SourceAccessConfigurations", "of another source: refused by name"},
-	{"*EventSourceMapping.ScalingConfig", "of another source: refused by name"},
-	{"*EventSourceMapping.ProvisionedPollerConfig", "of another source: refused by name"},
 	{"*EventSourceMapping.LoggingConfig", "of another source: refused by name"},
 	{"CreateEventSourceMapping.SelfManagedEventSource", "of another source: refused by name"},
 	{"CreateEventSourceMapping.Queues", "of another source: refused by name"},
