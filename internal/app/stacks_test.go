@@ -400,6 +400,20 @@ func killedAt(t *testing.T, at int64, first, second, want, tables string) int64 
 	return n.Load()
 }
 
+// An address that somebody follows, signed as it may be, makes no stack.
+func TestLinksMakeNoStacks(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	f := &formation{t, a}
+	address := url.Values{"Action": {"CreateStack"}, "StackName": {"linked"}, "TemplateBody": {oneTable}, "X-Amz-Algorithm": {"AWS4-HMAC-SHA256"},
+		"X-Amz-Credential": {"a/20260101/us-east-1/cloudformation/aws4_request"}, "X-Amz-Signature": {"x"}, "X-Amz-SignedHeaders": {"host"}, "X-Amz-Date": {"20260101T000000Z"}}
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1/?"+address.Encode(), nil))
+	if got := f.do("DescribeStacks", "StackName", "linked").Error.Code; w.Code != 405 || got != "ValidationError" {
+		t.Errorf("a call by GET: %d %s, and the stack %q", w.Code, w.Body, got)
+	}
+}
+
 func ptr[T any](v T) *T { return &v }
 
 // Objects are put in the forms in which SDKs send them, and read back with their metadata.

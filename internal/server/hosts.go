@@ -86,12 +86,19 @@ func (h *hosts) refuse(r *http.Request) *refusal {
 		return &refusal{"origin", fmt.Sprintf("Millstream takes no requests from web pages (Origin: %s): "+
 			"functions are programs on this machine. Call it from a program.", origin)}
 	}
-	// A browser tells where even those requests come from that carry no Origin (an
-	// image, a script); following a link to here is all that other pages may do.
+	// Following a link to here is all that other pages may do.
+	if r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		return refuseSites(r)
+	}
+	return nil
+}
+
+// refuseSites refuses what another site's page has a browser do. A browser tells of that even where it sends no Origin: with an
+// image, a script, a link. The doors that are found by a signature take no links either: an address can carry a signature, and
+// here every signature is good.
+func refuseSites(r *http.Request) *refusal {
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
-		if r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Mode") != "navigate" {
-			return &refusal{"origin", "Millstream takes no requests from other web pages (Sec-Fetch-Site: " + site + ")."}
-		}
+		return &refusal{"origin", "Millstream takes no requests from other web pages (Sec-Fetch-Site: " + site + ")."}
 	}
 	return nil
 }

@@ -63,7 +63,9 @@ func TestWebPagesAreRefused(t *testing.T) {
 		DynamoDB: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }),
 		Lambda:   http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }),
 		Admin:    http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ }),
+		Services: map[string]http.Handler{"s3": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached++ })},
 	})
+	const signed = "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/20260101/us-east-1/s3/aws4_request&X-Amz-Signature=x&X-Amz-SignedHeaders=host&X-Amz-Date=20260101T000000Z"
 	const here = "http://127.0.0.1:8000"
 	for _, c := range []struct {
 		name, method, path, host string
@@ -82,6 +84,9 @@ func TestWebPagesAreRefused(t *testing.T) {
 		{"an image", "GET", "/_millstream/v1/logs", "127.0.0.1:8000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, false},
 		{"a form", "POST", "/", "127.0.0.1:8000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, false},
 		{"a followed link", "GET", "/", "127.0.0.1:8000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, true},
+		{"a followed link to a service", "GET", "/b/k" + signed, "127.0.0.1:8000", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, false},
+		{"a link to a service from another port", "GET", "/" + signed, "127.0.0.1:8000", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, false},
+		{"a service's address that was typed", "GET", "/b/k" + signed, "127.0.0.1:8000", map[string]string{"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, true},
 		{"an admin read", "GET", "/_millstream/v1/status", "localhost:8000", nil, true},
 		{"an admin change without the header", "POST", "/_millstream/v1/invoke", "localhost:8000", nil, false},
 		{"an admin change", "POST", "/_millstream/v1/invoke", "localhost:8000", map[string]string{"X-Millstream": "1"}, true},

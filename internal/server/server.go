@@ -213,6 +213,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	}
 	switch door, other := s.service(kind, r); {
 	case door != nil:
+		if refused := refuseSites(r); refused != nil {
+			s.metrics.refused.WithLabelValues(refused.reason).Inc()
+			writeRefusal(w, refused.text)
+			return
+		}
 		handler, gate, maxBody = door, s.requests, maxDynamoDBBody
 		if signedFor(r) == "s3" {
 			maxBody = maxLambdaBody

@@ -65,6 +65,10 @@ func New(stacks *stack.Service, o Options) http.Handler { return &handler{o, sta
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
+	if r.Method != http.MethodPost { // AWS takes GET: but a link can be followed by whom nobody asked
+		h.fail(w, id, http.StatusMethodNotAllowed, "MethodNotAllowed", "Millstream takes calls of CloudFormation by POST only, as SDKs send them")
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		h.fail(w, id, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request is too large or was cut off")

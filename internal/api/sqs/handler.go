@@ -106,6 +106,9 @@ func (h *Handler) json(r *http.Request, c *call, action string) error {
 }
 
 func (h *Handler) query(r *http.Request, c *call) (action string, err error) {
+	if r.Method != http.MethodPost { // AWS takes GET: but a link can be followed by whom nobody asked
+		return "", &awserr.Error{Code: "MethodNotAllowed", Message: "Millstream takes calls of SQS by POST only, as SDKs send them.", Status: http.StatusMethodNotAllowed}
+	}
 	body, err := readBody(r)
 	if err != nil {
 		return "", err

@@ -511,4 +511,13 @@ func TestQueryProtocol(t *testing.T) {
 	expect(server.URL, url.Values{"Action": {"GetQueueUrl"}, "QueueName": {"none"}}, 400,
 		`<ErrorResponse xmlns="http://queue.amazonaws.com/doc/2012-11-05/"><Error><Type>Sender</Type><Code>AWS.SimpleQueueService.NonExistentQueue</Code><Message>The specified queue does not exist for this wsdl version.</Message><Detail/></Error><RequestId>`)
 	expect(server.URL, url.Values{"Action": {"Nonsense"}}, 400, "<Code>InvalidAction</Code>")
+	// A link that somebody follows must not change anything.
+	got, err := http.Get(server.URL + "/?Action=CreateQueue&QueueName=linked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = got.Body.Close() // its status is enough
+	if _, body := post(server.URL, url.Values{"Action": {"ListQueues"}}); got.StatusCode != 405 || strings.Contains(body, "linked") {
+		t.Errorf("a call by GET: %d, and there are %s", got.StatusCode, body)
+	}
 }
