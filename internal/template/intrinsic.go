@@ -3,7 +3,7 @@ package template
 import (
 	"encoding/base64"
 	"encoding/json"
-	"slices"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -22,12 +22,16 @@ type evaluator struct {
 	// rewrite, unless nil, is applied to text that was put together.
 	rewrite  func(string) string
 	problems *Problems
+	bounds   *bounds
 }
 
 // eval returns a node without intrinsics; nil stands for AWS::NoValue.
 func (e *evaluator) eval(n *node) *node {
 	if n == nil {
 		return nil
+	}
+	if !e.bounds.spend(n.line, 1, 0) {
+		return text(n.line, "")
 	}
 	if name, arg := n.call(); name != "" {
 		return e.apply(n.line, name, arg)
@@ -84,14 +88,22 @@ func (e *evaluator) apply(line int, name string, arg *node) *node {
 			return &node{kind: list, line: line}
 		}
 		out := &node{kind: list, line: line}
-		for _, part := range strings.Split(e.text(args[1], name), e.text(args[0], name)) {
+		whole, by := e.text(args[1], name), e.text(args[0], name)
+		if !e.bounds.spend(line, 0, partSize*strings.Count(whole, by)) {
+			return out
+		}
+		for _, part := range strings.Split(whole, by) {
 			out.list = append(out.list, text(line, part))
 		}
 		return out
 	case "Fn::FindInMap":
 		return e.findInMap(line, arg)
 	case "Fn::Base64":
-		return text(line, base64.StdEncoding.EncodeToString([]byte(e.text(arg, name))))
+		plain := e.text(arg, name)
+		if !e.bounds.spend(line, 0, 2*len(plain)) {
+			return text(line, "")
+		}
+		return text(line, base64.StdEncoding.EncodeToString([]byte(plain)))
 	case "Fn::Equals", "Fn::And", "Fn::Or", "Fn::Not", "Condition":
 		return text(line, strconv.FormatBool(e.conditions.eval(&node{kind: object, line: line, keys: []string{name}, vals: []*node{arg}})))
 	case "Fn::ImportValue":
@@ -103,7 +115,11 @@ func (e *evaluator) apply(line int, name string, arg *node) *node {
 		}
 		return &node{kind: list, line: line, list: []*node{text(line, region+"a"), text(line, region+"b"), text(line, region+"c")}}
 	case "Fn::ToJsonString":
-		return text(line, jsonOf(e.eval(arg)))
+		v := e.eval(arg)
+		if !e.bounds.spend(line, 0, 2*v.size()) {
+			return text(line, "")
+		}
+		return text(line, jsonOf(v))
 	case "Fn::Length":
 		return text(line, strconv.Itoa(len(e.items(arg, name))))
 	case "Fn::Transform":
@@ -132,7 +148,13 @@ func (e *evaluator) included(line int, arg *node) *node {
 		e.problems.lack(line, "it stands for nothing", "the transform in Fn::Transform is not supported")
 		return &node{kind: object, line: line}
 	}
-	n, err := e.include(e.text(location, "Location"))
+	path := e.text(location, "Location")
+	leave := e.bounds.enter(line, filepath.Clean(path))
+	if leave == nil {
+		return &node{kind: object, line: line}
+	}
+	defer leave()
+	n, err := e.include(path)
 	if err != nil {
 		e.problems.add(line, "AWS::Include: %v", err)
 		return &node{kind: object, line: line}
@@ -236,6 +258,9 @@ func (e *evaluator) ref(line int, arg *node) *node {
 		return nil
 	}
 	if v := e.names[arg.text]; v != nil {
+		if !e.bounds.spend(line, len(v.list), len(v.text)) {
+			return text(line, "")
+		}
 		return &node{kind: v.kind, line: line, text: v.text, list: v.list}
 	}
 	return text(line, e.attribute(line, arg.text, ""))
@@ -268,10 +293,21 @@ func (e *evaluator) sub(line int, arg *node) string {
 		return ""
 	}
 	var b strings.Builder
+	add := func(s string) {
+		if e.bounds.spend(line, 1, len(s)) {
+			b.WriteString(s)
+		}
+	}
+	mine, known := map[string]*node{}, map[string]string{} // each is worked out once, and those that are not named never
+	if own != nil {
+		for i, name := range own.keys {
+			mine[name] = own.vals[i]
+		}
+	}
 	rest := pattern.text
 	for {
 		before, after, found := strings.Cut(rest, "${")
-		b.WriteString(before)
+		add(before)
 		if !found {
 			return b.String()
 		}
@@ -284,18 +320,21 @@ func (e *evaluator) sub(line int, arg *node) string {
 		name = strings.TrimSpace(name)
 		switch {
 		case strings.HasPrefix(name, "!"):
-			b.WriteString("${" + name[1:] + "}")
-		case own.get(name) != nil:
-			b.WriteString(e.text(own.get(name), "Fn::Sub"))
+			add("${" + name[1:] + "}")
+		case mine[name] != nil && mine[name].kind != null:
+			if _, ok := known[name]; !ok {
+				known[name] = e.text(mine[name], "Fn::Sub")
+			}
+			add(known[name])
 		case e.names[name] != nil:
 			if v := e.names[name]; v.kind == scalar {
-				b.WriteString(v.text)
+				add(v.text)
 			} else {
 				e.problems.add(line, "Fn::Sub: %s is a list", name)
 			}
 		default:
 			id, attribute, _ := strings.Cut(name, ".")
-			b.WriteString(e.attribute(line, id, attribute))
+			add(e.attribute(line, id, attribute))
 		}
 	}
 }
@@ -306,14 +345,18 @@ func (e *evaluator) join(line int, arg *node) string {
 		return ""
 	}
 	var parts []string
+	size, by := 0, e.text(args[0], "Fn::Join")
 	for _, item := range e.items(args[1], "Fn::Join") {
 		if item.kind != scalar {
 			e.problems.add(item.line, "Fn::Join joins single values")
 			continue
 		}
-		parts = append(parts, item.text)
+		parts, size = append(parts, item.text), size+len(item.text)+len(by)
 	}
-	return strings.Join(parts, e.text(args[0], "Fn::Join"))
+	if !e.bounds.spend(line, 0, size) {
+		return ""
+	}
+	return strings.Join(parts, by)
 }
 
 func (e *evaluator) selected(line int, arg *node) *node {
@@ -322,10 +365,11 @@ func (e *evaluator) selected(line int, arg *node) *node {
 		return text(line, "")
 	}
 	items := e.items(args[1], "Fn::Select")
-	i, err := strconv.Atoi(e.text(args[0], "Fn::Select"))
+	which := e.text(args[0], "Fn::Select")
+	i, err := strconv.Atoi(which)
 	if err != nil || i < 0 || i >= len(items) {
 		// What is cut out of an ARN that is not known yet may have fewer parts.
-		e.problems.add(line, "Fn::Select: there is no element %s of %d", e.text(args[0], "Fn::Select"), len(items))
+		e.problems.add(line, "Fn::Select: there is no element %s of %d", which, len(items))
 		return text(line, "")
 	}
 	return items[i]
@@ -338,6 +382,9 @@ func (e *evaluator) findInMap(line int, arg *node) *node {
 	}
 	name, first, second := e.text(arg.list[0], "Fn::FindInMap"), e.text(arg.list[1], "Fn::FindInMap"), e.text(arg.list[2], "Fn::FindInMap")
 	if v := e.mappings.get(name).get(first).get(second); v != nil {
+		if !e.bounds.spend(line, 0, v.size()) {
+			return text(line, "")
+		}
 		return v
 	}
 	if len(arg.list) == 4 {
@@ -387,6 +434,12 @@ func mentions(n *node, each func(line int, name string)) {
 			pattern, own = arg.list[0], arg.list[1]
 			mentions(own, each)
 		}
+		mine := map[string]bool{}
+		if own != nil {
+			for _, name := range own.keys {
+				mine[name] = true
+			}
+		}
 		rest := pattern.text
 		for {
 			_, after, found := strings.Cut(rest, "${")
@@ -396,7 +449,7 @@ func mentions(n *node, each func(line int, name string)) {
 			var whole string
 			whole, rest, _ = strings.Cut(after, "}")
 			name := named(strings.TrimSpace(whole))
-			if !strings.HasPrefix(name, "!") && (own == nil || !slices.Contains(own.keys, strings.TrimSpace(whole))) {
+			if !strings.HasPrefix(name, "!") && !mine[strings.TrimSpace(whole)] {
 				each(n.line, name)
 			}
 		}

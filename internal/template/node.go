@@ -160,6 +160,21 @@ func (n *node) call() (name string, arg *node) {
 	return "", nil
 }
 
+// size is about the length of a node as text.
+func (n *node) size() int {
+	if n == nil {
+		return 0
+	}
+	size := len(n.text) + 8
+	for _, item := range n.list {
+		size += item.size()
+	}
+	for i, item := range n.vals {
+		size += len(n.keys[i]) + item.size()
+	}
+	return size
+}
+
 func text(line int, s string) *node { return &node{kind: scalar, line: line, text: s} }
 
 // merge lays an object over a base as SAM does with Globals: objects are merged,

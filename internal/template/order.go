@@ -6,8 +6,9 @@ import (
 )
 
 // ordered returns resources so that each comes after those that it needs, and
-// otherwise in the template's order. Circles are problems, and named.
-func ordered(all []*resource, problems *Problems) []*resource {
+// otherwise in the template's order. Circles are problems, and named; ok: there are none.
+func ordered(all []*resource, problems *Problems) (out []*resource, ok bool) {
+	ok = true
 	byID := map[string]*resource{}
 	for _, r := range all {
 		byID[r.id] = r
@@ -41,7 +42,6 @@ func ordered(all []*resource, problems *Problems) []*resource {
 	}
 	const open, done = 1, 2
 	state := map[*resource]int{}
-	var out []*resource
 	var path []string
 	var visit func(r *resource)
 	visit = func(r *resource) {
@@ -50,6 +50,7 @@ func ordered(all []*resource, problems *Problems) []*resource {
 			return
 		case open:
 			circle := append(slices.Clone(path[slices.Index(path, r.id):]), r.id)
+			ok = false
 			problems.add(r.line, "circular dependency: %s", strings.Join(circle, " needs "))
 			return
 		}
@@ -69,5 +70,5 @@ func ordered(all []*resource, problems *Problems) []*resource {
 	for _, r := range all {
 		visit(r)
 	}
-	return out
+	return out, ok
 }

@@ -84,12 +84,15 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 		p.values[name] = text(0, value)
 	}
 	p.values["AWS::NotificationARNs"] = &node{kind: list}
-	all := ordered(t.resources(problems), problems)
+	all, ok := ordered(t.resources(problems), problems)
+	if !ok { // what names itself has no value
+		return nil, problems.err()
+	}
 	p.order = all
 	for _, r := range all {
 		p.byID[r.id] = r
 	}
-	e := p.evaluator(problems)
+	e := p.within(newBounds(1, problems), problems)
 	if p.conds != nil {
 		for i, name := range p.conds.keys {
 			e.conditions.holds(p.conds.vals[i].line, name)
@@ -155,10 +158,15 @@ func (p *Plan) LeftOut() []string { return slices.Clone(p.left) }
 
 // evaluator sees the attributes of what was deployed, and likely ones of the rest.
 func (p *Plan) evaluator(problems *Problems) *evaluator {
-	e := &evaluator{names: p.values, mappings: p.template.root.get("Mappings"), problems: problems, attribute: nil, rewrite: p.rewrite,
+	return p.within(newBounds(4, problems), problems)
+}
+
+// within is evaluator for a part of what another one works out.
+func (p *Plan) within(b *bounds, problems *Problems) *evaluator {
+	e := &evaluator{names: p.values, mappings: p.template.root.get("Mappings"), problems: problems, bounds: b, rewrite: p.rewrite,
 		exported: p.opts.Export, include: p.template.include}
-	e.attribute = func(line int, id, name string) string { return p.attribute(problems, line, id, name) }
-	only := &evaluator{names: p.values, mappings: e.mappings, problems: problems, attribute: func(line int, id, _ string) string {
+	e.attribute = func(line int, id, name string) string { return p.attribute(e, line, id, name) }
+	only := &evaluator{names: p.values, mappings: e.mappings, problems: problems, bounds: b, attribute: func(line int, id, _ string) string {
 		problems.add(line, "a condition may name parameters only, not %s", id)
 		return ""
 	}}
@@ -167,7 +175,8 @@ func (p *Plan) evaluator(problems *Problems) *evaluator {
 	return e
 }
 
-func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
+func (p *Plan) attribute(e *evaluator, line int, id, name string) string {
+	problems := e.problems
 	if name == "" {
 		id, name, _ = strings.Cut(id, ".") // Ref of F.Alias and the like, which SAM has
 	}
@@ -185,6 +194,9 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 		if p.template.root.get("Resources").get(id) != nil {
 			problems.add(line, "%s is named here, and left out by its condition", id)
 		} else {
+			if !e.bounds.spend(line, len(p.values)+len(p.byID), 0) {
+				return ""
+			}
 			problems.add(line, "there is no parameter and no resource %s%s", id, nearest.Hint(id, slices.Concat(sortedKeys(p.values), sortedKeys(p.byID))))
 		}
 		return ""
@@ -193,7 +205,12 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 	case r.missing:
 		return p.madeUp(r.typ, id, name)
 	case name == "" && strings.HasSuffix(r.typ, "::Stage") && r.props.get("StageName") != nil:
-		return p.evaluator(problems).text(r.props.get("StageName"), "StageName")
+		leave := e.bounds.enter(line, id)
+		if leave == nil {
+			return ""
+		}
+		defer leave()
+		return e.text(r.props.get("StageName"), "StageName")
 	case r.kind == nil:
 		return p.unmade(r.typ, id, name)
 	}
@@ -204,7 +221,7 @@ func (p *Plan) attribute(problems *Problems, line int, id, name string) string {
 	if v, ok := p.deployed[id]; ok {
 		return v[name]
 	}
-	return p.likely(r, name)
+	return p.likely(e, line, r, name)
 }
 
 // unmade is an attribute of a resource that is accepted and not made.
@@ -220,14 +237,19 @@ func (p *Plan) unmade(typ, id, name string) string {
 }
 
 // likely has the form of an attribute that only the deployment will tell.
-func (p *Plan) likely(r *resource, name string) string {
+func (p *Plan) likely(e *evaluator, line int, r *resource, name string) string {
 	physical := p.name(r.id, "")
 	scope := p.opts.scope()
 	switch {
 	case r.typ == "AWS::S3::Bucket":
 		bucket := bucketName(physical)
 		if n := r.props.get("BucketName"); n != nil {
-			bucket = p.evaluator(&Problems{}).text(n, "BucketName")
+			leave := e.bounds.enter(line, r.id)
+			if leave == nil {
+				return ""
+			}
+			defer leave()
+			bucket = p.within(e.bounds, &Problems{}).text(n, "BucketName") // its problems are told of with the bucket
 		}
 		if name == "Arn" {
 			return arn.Scope{}.ARN("s3", bucket)

@@ -3,6 +3,8 @@ package template
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,6 +158,81 @@ func TestHostileTemplates(t *testing.T) {
 			var problems *Problems
 			if errors.As(err, &problems) && len(problems.List) == 0 {
 				t.Fatal("no problem is named")
+			}
+		})
+	}
+}
+
+// What names itself is told of as a circle, wherever its name would be worked out.
+func TestCircles(t *testing.T) {
+	stage := func(id, name string) string {
+		return "  " + id + ": {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Web, StageName: " + name + "}}\n"
+	}
+	web := "Resources:\n  Web: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: w, ProtocolType: HTTP}}\n"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "again.yaml"), []byte("Fn::Transform: {Name: AWS::Include, Parameters: {Location: ./again.yaml}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"a bucket":    `{"Resources":{"B":{"Type":"AWS::S3::Bucket","Properties":{"BucketName":{"Ref":"B"}}}}}`,
+		"two buckets": "Resources:\n  A: {Type: AWS::S3::Bucket, Properties: {BucketName: !Ref B}}\n  B: {Type: AWS::S3::Bucket, Properties: {BucketName: !Ref A}}\n",
+		"a stage":     web + stage("Self", "!Ref Self") + "Outputs: {O: {Value: !Ref Self}}\n",
+		"two stages":  web + stage("One", "!Ref Two") + stage("Two", "!Sub 'x${One}'") + "Outputs: {O: {Value: !Ref One}}\n",
+		"a file":      "Resources: {A: {Type: AWS::DynamoDB::Table, Properties: {Fn::Transform: {Name: AWS::Include, Parameters: {Location: again.yaml}}}}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			tpl, err := New(filepath.Join(dir, "t.yaml"), []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = tpl.Plan(Options{Stack: "s", Account: "000000000000", Region: "us-east-1", HTTP: true, Artifacts: true})
+			if err == nil || !strings.Contains(err.Error(), "circular dependency") {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// Few lines that would be worked out to more than a machine holds, or for longer than
+// anyone waits, are refused.
+func TestTemplatesThatGrow(t *testing.T) {
+	nested := func(depth int, wrap func(string) string) string {
+		text := "'${AWS::Region}'"
+		for range depth {
+			text = wrap(text)
+		}
+		return text
+	}
+	output := func(value string) string {
+		return "Resources: {Q: {Type: AWS::SQS::Queue}}\nParameters: {P: {Type: String, Default: x}}\nOutputs: {O: {Value: " + value + "}}"
+	}
+	buckets := "Resources:\n"
+	for i := range 60 {
+		buckets += fmt.Sprintf("  B%d: {Type: AWS::S3::Bucket, Properties: {BucketName: !Sub '${B%d}${B%d}'}}\n", i, i+1, i+1)
+	}
+	many := "[" + strings.Repeat("!Ref P,", 2000) + "]"
+	for name, text := range map[string]string{
+		"joined":  output("!Join [!Ref P, !Split ['', !Ref P]]"),
+		"split":   output("!Join ['', !Split ['', !Join ['', " + many + "]]]"),
+		"texts":   output(nested(30, func(s string) string { return "{'Fn::Sub': ['${a}${a}', {a: " + s + "}]}" })),
+		"tried":   output(nested(45, func(s string) string { return "{'Fn::Select': [" + s + ", [1]]}" })),
+		"named":   output("{'Fn::ToJsonString': " + many + "}"),
+		"buckets": buckets + "  B60: {Type: AWS::S3::Bucket}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			tpl, err := New("t.yaml", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := Options{Stack: "s", Account: "000000000000", Region: "us-east-1", Queues: true, Artifacts: true, Parameters: map[string]string{}}
+			if tpl.Has("P") {
+				o.Parameters["P"] = strings.Repeat("p", 900_000)
+			}
+			if _, err = tpl.Plan(o); name == "tried" {
+				return // it is only to end
+			}
+			if err == nil || !strings.Contains(err.Error(), "too much work") {
+				t.Fatal(err)
 			}
 		})
 	}

@@ -36,7 +36,7 @@ func (p *Plan) Resources() (all []Resource) {
 		if p.byID[r.id] == nil || r.missing || r.routesOf != "" {
 			continue
 		}
-		one := Resource{ID: r.id, Type: r.typ, Own: r.typ, Made: r.kind != nil && r.partOf == "", Ref: p.attribute(&Problems{}, r.line, r.id, "")}
+		one := Resource{ID: r.id, Type: r.typ, Own: r.typ, Made: r.kind != nil && r.partOf == "", Ref: p.attribute(e, r.line, r.id, "")}
 		if one.Made {
 			switch s := p.prepare(r, e).(type) { // names that the template gives
 			case *table:
