@@ -70,6 +70,7 @@ func (d *Door) running() bool { return !d.stopped.Load() }
 
 // Serve serves the listener's connections until ctx ends, with s for what is not ours. Then it calls ending, waits until the
 // requests under way have ended, for at most grace, and returns: with nil, or context.DeadlineExceeded when some have not.
+// Nobody's requests wait for another's: net/http begins none from then on, while ours end.
 func (d *Door) Serve(ctx context.Context, s *http.Server, grace time.Duration, ending func()) error {
 	hook(s)
 	failed := make(chan error, 2)
@@ -88,10 +89,13 @@ func (d *Door) Serve(ctx context.Context, s *http.Server, grace time.Duration, e
 	closeErr := d.listener.Close()
 	graced, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	late := d.drain(graced)
-	if e := s.Shutdown(graced); e != nil {
-		late = errors.Join(late, e, s.Close())
+	drained := make(chan error, 1)
+	go func() { drained <- d.drain(graced) }()
+	late := s.Shutdown(graced)
+	if late != nil {
+		late = errors.Join(late, s.Close())
 	}
+	late = errors.Join(late, <-drained)
 	_ = passed{d}.Close() // always nil
 	d.closeAll()
 	stopWatch()
@@ -104,6 +108,11 @@ func (d *Door) Serve(ctx context.Context, s *http.Server, grace time.Duration, e
 	}
 	return errors.Join(late, closeErr)
 }
+
+// sendBuffer is what the kernel is asked to keep at most of an answer that has not been taken, in bytes; Linux takes twice
+// that. It tells of progress only when a third of its buffer has become free. It would let the buffer grow to 4 MB, so that
+// somebody who reads 400 KB each second would be seen to take nothing for three seconds.
+const sendBuffer = 64 << 10
 
 // accept takes connections until the listener is closed.
 func (d *Door) accept() error {
@@ -126,6 +135,9 @@ func (d *Door) accept() error {
 			continue
 		}
 		pause = 0
+		if b, ok := nc.(interface{ SetWriteBuffer(int) error }); ok {
+			_ = b.SetWriteBuffer(sendBuffer) // it is broken: its first read says so
+		}
 		c := &conn{Conn: nc, door: d}
 		c.phase.Store(heading.at(d.now()))
 		c.peer.cut = func() { _ = nc.Close() }

@@ -11,10 +11,12 @@ import (
 // SmallBody is the size in bytes up to which bodies and answers hold no room: the bound on requests bounds them.
 const SmallBody = 64 << 10
 
-// Those who hold room while others wait for it must send or take leastRate bytes a second, over leastWindow.
+// Those who hold room while others wait for it must send or take leastRate bytes a second, over leastWindow. The window is
+// shorter than others wait, and longer than the kernel takes to tell of what a reader of 96 KB a second has taken: it tells
+// by some 110 KB (see sendBuffer).
 const (
 	leastRate   = 32 << 10
-	leastWindow = time.Second
+	leastWindow = 1500 * time.Millisecond
 	lookEvery   = 100 * time.Millisecond
 )
 

@@ -327,6 +327,58 @@ func TestStalledPeersLoseTheirRoom(t *testing.T) {
 	}
 }
 
+// A reader that is slow and steady keeps its connection while others wait for the room that its answer holds.
+func TestSlowReaderIsNoStalledOne(t *testing.T) {
+	const size, step = 12 << 20, 20_000 // 400 KB a second
+	room := door.NewRoom(size, 2*time.Second)
+	body := bytes.Repeat([]byte{'a'}, size)
+	c := telling(Config{})
+	c.Answer = func(ctx context.Context, r *door.Request, dst []byte) door.Reply {
+		held, _ := room.Take(ctx, r.Peer, size)
+		return door.Reply{Status: 200, ContentType: amzJSON, Held: held, Body: append(dst, body...)}
+	}
+	conn, err := net.Dial("tcp", start(t, New(c)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, post("{}"))
+	in := bufio.NewReader(conn)
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	waited := make(chan struct{})
+	go func() {
+		defer close(waited)
+		for ctx.Err() == nil {
+			if held, ok := room.Take(ctx, nil, size); ok {
+				held.Release()
+				return
+			}
+		}
+	}()
+	tick := time.NewTicker(time.Second * step / 400_000)
+	defer tick.Stop()
+	got, err := int64(0), error(nil)
+	for began := time.Now(); err == nil && time.Since(began) < 4*time.Second; <-tick.C {
+		var n int64
+		n, err = io.CopyN(io.Discard, res.Body, step)
+		got += n
+	}
+	if err == nil {
+		var n int64
+		n, err = io.Copy(io.Discard, res.Body) // the rest
+		got += n
+	}
+	if err != nil || got != size {
+		t.Errorf("after %d bytes: %v", got, err)
+	}
+	cancel()
+	<-waited
+}
+
 // A panic on the door's way is one on net/http's: told once, health red, no further answer.
 func TestPanicByTheDoor(t *testing.T) {
 	panics := make(chan any, 2)
@@ -366,6 +418,17 @@ func TestStopByTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer idle.Close()
+	// A connection of net/http that waits for a request: it is not to begin one that the end would cut.
+	kept, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	_ = kept.SetDeadline(time.Now().Add(5 * time.Second))
+	fmt.Fprint(kept, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if res, err := http.ReadResponse(bufio.NewReader(kept), nil); err != nil || res.StatusCode != 200 {
+		t.Fatal(res, err)
+	}
 	answers := make(chan []string)
 	go func() {
 		all, _ := conversation(t, ln.Addr().String(), post("{}")+post("{}"))
@@ -373,8 +436,10 @@ func TestStopByTheDoor(t *testing.T) {
 	}()
 	<-entered
 	cancel()
-	if _, err := io.Copy(io.Discard, idle); err != nil {
-		t.Fatal(err)
+	for _, c := range []net.Conn{idle, kept} {
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Fatal(err)
+		}
 	}
 	close(release)
 	if got := <-answers; len(got) != 1 || !strings.HasPrefix(got[0], "200") || !strings.HasSuffix(got[0], "true") {
