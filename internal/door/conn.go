@@ -226,7 +226,7 @@ func (c *conn) write(reply *Reply, now time.Time) bool {
 	if !c.to(taking, now.Sub(c.door.began)) {
 		return false
 	}
-	if len(rest) > piece {
+	if len(rest) > piece || reply.Held != nil {
 		c.peer.exchanging.Store(true)
 		defer c.peer.exchanging.Store(false)
 	}

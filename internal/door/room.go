@@ -84,10 +84,7 @@ func (r *Room) Take(ctx context.Context, peer *Peer, n int64) (h *Held, ok bool)
 	}
 	w := &waiter{h, make(chan struct{})}
 	r.queue = append(r.queue, w)
-	if !r.looking {
-		r.looking = true
-		time.AfterFunc(lookEvery, r.look)
-	}
+	r.watch()
 	r.mu.Unlock()
 
 	enough := time.NewTimer(r.wait)
@@ -109,8 +106,8 @@ func (r *Room) Take(ctx context.Context, peer *Peer, n int64) (h *Held, ok bool)
 	return nil, false
 }
 
-// TakeNow is Take for what is there already and cannot wait: ok is false when nothing is free, unless it is owed, which takes
-// what is not there.
+// TakeNow is Take for what is there already and cannot wait: ok is false when too little is free, unless it is owed, which
+// takes what is not there. It passes those who wait. What is larger than the room has it when all of it is free.
 func (r *Room) TakeNow(peer *Peer, n int64, owed bool) (h *Held, ok bool) {
 	if r == nil || n <= 0 {
 		return nil, true
@@ -118,20 +115,41 @@ func (r *Room) TakeNow(peer *Peer, n int64, owed bool) (h *Held, ok bool) {
 	h = &Held{room: r, peer: peer, bytes: n}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !owed && (len(r.queue) > 0 || r.free < n) {
+	if !owed && r.free < min(n, r.size) {
 		return nil, false
 	}
 	r.admit(h)
+	r.watch()
 	return h, true
+}
+
+// wanted reports whether more is asked for than there is; the lock is held.
+func (r *Room) wanted() bool { return len(r.queue) > 0 || r.free < 0 }
+
+// watch has look called from now on when room is wanted; the lock is held.
+func (r *Room) watch() {
+	if r.looking || !r.wanted() {
+		return
+	}
+	r.looking = true
+	for h := range r.holders { // how they did while nobody wanted it does not count
+		h.markNow()
+	}
+	time.AfterFunc(lookEvery, r.look)
+}
+
+// markNow measures the peer's rate from now on.
+func (h *Held) markNow() {
+	h.marked = time.Now()
+	if h.peer != nil {
+		h.mark = h.peer.moved.Load()
+	}
 }
 
 // admit makes h a holder; the lock is held.
 func (r *Room) admit(h *Held) {
 	r.free -= h.bytes
-	h.marked = time.Now()
-	if h.peer != nil {
-		h.mark = h.peer.moved.Load()
-	}
+	h.markNow()
 	r.holders[h] = struct{}{}
 }
 
@@ -145,10 +163,11 @@ func (r *Room) serve() {
 	}
 }
 
-// look ends the connections of those who hold room and do not come up to the least rate, again and again while somebody waits.
+// look ends the connections of those who hold room and do not come up to the least rate, again and again while more is wanted
+// than there is.
 func (r *Room) look() {
 	r.mu.Lock()
-	if r.looking = len(r.queue) > 0; !r.looking {
+	if r.looking = r.wanted(); !r.looking {
 		r.mu.Unlock()
 		return
 	}
@@ -159,23 +178,24 @@ func (r *Room) look() {
 		if h.peer == nil || h.peer.cut == nil {
 			continue
 		}
-		moved := h.peer.moved.Load()
 		if !h.peer.exchanging.Load() {
-			h.marked, h.mark = now, moved
+			h.markNow()
 			continue
 		}
 		window := now.Sub(h.marked)
 		if window < leastWindow {
 			continue
 		}
-		if float64(moved-h.mark) < leastRate*window.Seconds() {
+		if float64(h.peer.moved.Load()-h.mark) < leastRate*window.Seconds() {
 			slow = append(slow, h.peer)
 		}
-		h.marked, h.mark = now, moved
+		h.markNow()
 	}
 	r.mu.Unlock()
 	for _, p := range slow {
-		p.cut()
+		if p.exchanging.Load() { // it may have ended just now
+			p.cut()
+		}
 	}
 }
 
@@ -189,6 +209,7 @@ func (h *Held) Resize(n int64) {
 	h.room.free += h.bytes - n
 	h.bytes = n
 	h.room.serve()
+	h.room.watch()
 }
 
 // Release gives back what is held.

@@ -99,6 +99,11 @@ func TestStalledHoldersAreCut(t *testing.T) {
 			}
 		}
 		steady.Exchange()
+		calm := peer("calm") // idle for a minute, and quick from then on
+		if _, ok := r.Take(t.Context(), calm, 5); !ok {
+			t.Fatal("no room")
+		}
+		calm.Exchange()
 		stalled.moved.Store(1 << 30) // it was quick once
 		stalled.Exchange()
 		time.Sleep(time.Minute) // while nobody waits, nobody is cut
@@ -110,17 +115,71 @@ func TestStalledHoldersAreCut(t *testing.T) {
 					return
 				case <-time.After(100 * time.Millisecond):
 					steady.moved.Add(leastRate / 5)
+					calm.moved.Add(leastRate / 5)
 				}
 			}
 		}()
-		steady.moved.Add(leastRate * 70)
 		began := time.Now()
 		if _, ok := r.Take(t.Context(), nil, 100); ok {
 			t.Fatal("there was room")
 		}
 		close(stop)
-		if cuts["working"].Load() != 0 || cuts["steady"].Load() != 0 || cuts["stalled"].Load() == 0 {
+		if cuts["working"].Load() != 0 || cuts["steady"].Load() != 0 || cuts["calm"].Load() != 0 || cuts["stalled"].Load() == 0 {
 			t.Fatalf("after %v: working %d, steady %d, stalled %d", time.Since(began), cuts["working"].Load(), cuts["steady"].Load(), cuts["stalled"].Load())
 		}
+	})
+}
+
+// What is owed beyond the room makes those who stand still go, too, although nobody waits; and it lasts no longer than it is owed.
+func TestStalledDebtorsAreCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRoom(100, time.Second)
+		ended := false
+		stalled := &Peer{cut: func() { ended = true }}
+		stalled.Exchange()
+		all, _ := r.TakeNow(stalled, 100, true)
+		time.Sleep(time.Minute)
+		if ended || r.looking {
+			t.Fatal("cut while there was no want")
+		}
+		owed, _ := r.TakeNow(nil, 1, true)
+		time.Sleep(leastWindow + 2*lookEvery)
+		if !ended {
+			t.Fatal("not cut")
+		}
+		all.Release()
+		owed.Release()
+		time.Sleep(2 * lookEvery)
+		if r.looking || r.free != 100 {
+			t.Fatalf("%+v", r)
+		}
+		// What turns out larger than the room is let in when all of it is free.
+		large, ok := r.TakeNow(nil, 200, false)
+		if !ok || r.free != -100 {
+			t.Fatal(ok, r.free)
+		}
+		large.Release()
+	})
+}
+
+// What is there already passes those who wait for more than is free.
+func TestWhatIsThereWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRoom(100, time.Second)
+		half, _ := r.Take(t.Context(), nil, 50)
+		go func() {
+			if h, ok := r.Take(t.Context(), nil, 60); ok {
+				t.Error("there was room")
+				h.Release()
+			}
+		}()
+		synctest.Wait()
+		small, ok := r.TakeNow(nil, 50, false)
+		if !ok {
+			t.Error("refused for somebody who waits")
+		}
+		time.Sleep(2 * time.Second)
+		small.Release()
+		half.Release()
 	})
 }

@@ -379,6 +379,38 @@ func TestSlowReaderIsNoStalledOne(t *testing.T) {
 	<-waited
 }
 
+// An answer that has become small by its coding holds room as a large one does: who does not take it gives it up.
+func TestStalledReadersOfCodedAnswersLoseTheirRoom(t *testing.T) {
+	room := door.NewRoom(100, 5*time.Second)
+	taken := make(chan struct{}, 100)
+	body := bytes.Repeat([]byte{'a'}, 48<<10)
+	c := telling(Config{})
+	c.Answer = func(ctx context.Context, r *door.Request, dst []byte) door.Reply {
+		held, _ := room.Take(ctx, r.Peer, 100)
+		taken <- struct{}{}
+		return door.Reply{Status: 200, ContentType: amzJSON, Coding: "gzip", Held: held, Body: append(dst, body...)}
+	}
+	conn, err := net.Dial("tcp", start(t, New(c)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	fmt.Fprint(conn, strings.Repeat(post("{}"), cap(taken)))
+	for stuck := false; !stuck; { // until an answer is no longer taken
+		select {
+		case <-taken:
+		case <-time.After(200 * time.Millisecond):
+			stuck = true
+		}
+	}
+	held, ok := room.Take(t.Context(), nil, 100)
+	if !ok {
+		t.Fatal("nobody made room")
+	}
+	held.Release()
+}
+
 // A panic on the door's way is one on net/http's: told once, health red, no further answer.
 func TestPanicByTheDoor(t *testing.T) {
 	panics := make(chan any, 2)

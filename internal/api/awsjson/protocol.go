@@ -124,6 +124,9 @@ func (p *Protocol) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer reply.Held.Release()
 	buffers.out = reply.Body
 	reply.ContentType = contentType
+	if reply.Held != nil { // also a coded one that has become small is waited for
+		defer r2.Peer.Exchange()()
+	}
 	p.write(w, &reply)
 }
 
@@ -135,29 +138,23 @@ func (p *Protocol) Answer(ctx context.Context, r *door.Request, dst []byte) door
 
 // answer runs a request's operation, with room for its answer.
 func (p *Protocol) answer(ctx context.Context, r *door.Request, caller func() (schema.Scope, *awserr.Error), dst []byte) door.Reply {
-	most, repeatable := largest(r.Target)
+	most, repeatable := largest(r.Target, r.Body)
 	held, ok := p.options.Answers.Take(ctx, r.Peer, most)
 	if !ok {
 		return p.throttled(r, dst)
 	}
 	out, err := p.run(ctx, r, caller, dst)
 	if err != nil {
-		held.Release()
-		return p.failed(ctx, r, err, dst)
+		// An error may show a hundred items that did not meet a condition. It says that nothing was changed.
+		reply := p.failed(ctx, r, err, dst)
+		if reply.Held, ok = p.hold(r, held, reply.Body, len(dst), true); !ok {
+			return p.throttled(r, dst)
+		}
+		return reply
 	}
 	reply := door.Reply{Status: http.StatusOK, ContentType: amzJSON, Body: out}
-	if n := len(out) - len(dst); n > door.SmallBody || held != nil {
-		switch {
-		case n <= door.SmallBody:
-			held.Release()
-		case held != nil:
-			held.Resize(int64(cap(out)))
-			reply.Held = held
-		default:
-			if reply.Held, ok = p.options.Answers.TakeNow(r.Peer, int64(cap(out)), !repeatable); !ok {
-				return p.throttled(r, dst)
-			}
-		}
+	if reply.Held, ok = p.hold(r, held, out, len(dst), repeatable); !ok {
+		return p.throttled(r, dst)
 	}
 	if len(out)-len(dst) > codedFrom && r.AcceptEncoding != nil {
 		if coding := accepted(string(r.AcceptEncoding)); coding != "" {
@@ -165,6 +162,20 @@ func (p *Protocol) answer(ctx context.Context, r *door.Request, caller func() (s
 		}
 	}
 	return p.sealed(reply, len(dst))
+}
+
+// hold makes held, which was taken before an answer was there, what the answer needs that begins at start of out: nothing when it is
+// small. ok is false when nothing was taken, there is no room, and the answer may be thrown away.
+func (p *Protocol) hold(r *door.Request, held *door.Held, out []byte, start int, repeatable bool) (_ *door.Held, ok bool) {
+	switch {
+	case len(out)-start <= door.SmallBody:
+		held.Release()
+		return nil, true
+	case held != nil:
+		held.Resize(int64(cap(out)))
+		return held, true
+	}
+	return p.options.Answers.TakeNow(r.Peer, int64(cap(out)), !repeatable)
 }
 
 // run checks what comes before an operation, and runs it. Malformed JSON wins over an unknown target and over

@@ -13,8 +13,8 @@ const answerRetry = time.Second
 // then it may be thrown away for lack of room, since the operation changes nothing.
 //
 // Few JSON texts are more than twice as large as what DynamoDB counts; those that are take more room once their size is known.
-func largest(target []byte) (n int64, repeatable bool) {
-	const page = 1 << 20
+func largest(target, body []byte) (n int64, repeatable bool) {
+	const page, largestItem = 1 << 20, 400 << 10
 	_, operation, _ := bytes.Cut(target, []byte("."))
 	switch string(operation) {
 	case "GetItem":
@@ -22,7 +22,8 @@ func largest(target []byte) (n int64, repeatable bool) {
 	case "Query", "Scan", "ExecuteStatement", "GetRecords":
 		return 3 * page, false
 	case "BatchGetItem":
-		return 3 * 16 * page, false
+		// A key has two braces at least.
+		return min(3*16*page, int64(bytes.Count(body, []byte("{"))/2)*3*largestItem), false
 	case "TransactGetItems", "ExecuteTransaction":
 		return 3 * 4 * page, false
 	case "BatchExecuteStatement":

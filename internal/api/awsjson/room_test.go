@@ -30,6 +30,9 @@ func TestAnswersTakeRoom(t *testing.T) {
 	p.Register(target+"Query", answer(100))
 	p.Register(target+"GetItem", answer(400<<10))
 	p.Register(target+"PutItem", answer(400<<10))
+	p.Register(target+"TransactWriteItems", func(_ context.Context, _ schema.Scope, _, dst []byte) ([]byte, error) {
+		return dst, &awserr.Error{Code: "TransactionCanceledException", Message: "m", Reasons: []awserr.Reason{{Code: "ConditionalCheckFailed", Message: strings.Repeat("a", 400<<10)}}}
+	})
 	do := func(operation string) door.Reply {
 		return p.Answer(context.Background(), &door.Request{Target: []byte(target + operation), Body: []byte("{}")}, make([]byte, 10))
 	}
@@ -62,6 +65,9 @@ func TestAnswersTakeRoom(t *testing.T) {
 	if r := do("GetItem"); !throttled(r) {
 		t.Fatalf("an item of 400 KB without room: %d", r.Status)
 	}
+	if r := do("TransactWriteItems"); !throttled(r) {
+		t.Fatalf("an error that shows 400 KB without room: %d", r.Status)
+	}
 	for _, r := range append(puts, first, second) {
 		r.Held.Release()
 	}
@@ -70,7 +76,24 @@ func TestAnswersTakeRoom(t *testing.T) {
 		t.Fatalf("an item with room: %d", r.Status)
 	}
 	r.Held.Release()
+	if r = do("TransactWriteItems"); r.Held == nil || !strings.Contains(string(r.Body), "TransactionCanceled") {
+		t.Fatalf("an error that shows 400 KB with room: %d, %v", r.Status, r.Held)
+	}
+	r.Held.Release()
 	if r := do("Scan"); r.Status != 200 {
 		t.Fatalf("a scan with room: %d", r.Status)
+	}
+}
+
+// A batch takes room for as many items as it asks for.
+func TestLargestBatch(t *testing.T) {
+	const target = "DynamoDB_20120810.BatchGetItem"
+	key := `{"p":{"S":"a"},"s":{"N":"1"}}`
+	for keys, most := range map[int]int64{1: 4 << 20, 10: 24 << 20, 100: 48 << 20} {
+		body := `{"RequestItems":{"t":{"Keys":[` + strings.TrimSuffix(strings.Repeat(key+",", keys), ",") + `]}}}`
+		n, _ := largest([]byte(target), []byte(body))
+		if n > most || n < min(48<<20, int64(keys)*3*400<<10) {
+			t.Errorf("%d keys: %d bytes", keys, n)
+		}
 	}
 }
