@@ -293,3 +293,37 @@ func TestRate(t *testing.T) {
 		t.Errorf("105 KB at 500 KB/s took %s", took)
 	}
 }
+
+// cutGets fails every Get from some on.
+type cutGets struct {
+	Place
+	left int
+}
+
+func (c *cutGets) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if c.left--; c.left < 0 {
+		return nil, errCut
+	}
+	return c.Place.Get(ctx, name)
+}
+
+// TestCutRestores: wherever a restore is cut, the folder is marked as one that does not open, or has a database and no VERSION.
+func TestCutRestores(t *testing.T) {
+	p := folder(t.TempDir())
+	m, _ := take(t, data(t, t.TempDir(), map[string]string{"QUARANTINE": "{}"}), p)
+	for n := range m.Files {
+		to := filepath.Join(t.TempDir(), "new")
+		if err := Restore(t.Context(), &cutGets{p, n}, m, to, Options{}); !errors.Is(err, errCut) {
+			t.Fatal(err)
+		}
+		_, version := os.Stat(filepath.Join(to, versionFile))
+		_, restoring := os.Stat(filepath.Join(to, restoringFile))
+		_, db := os.Stat(filepath.Join(to, "db"))
+		if version == nil || restoring != nil && db != nil {
+			t.Errorf("cut at %d: the folder would open", n)
+		}
+		if err := Restore(t.Context(), p, m, to, Options{}); err == nil {
+			t.Error("restored over a part of a restore")
+		}
+	}
+}

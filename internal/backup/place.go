@@ -45,7 +45,7 @@ func (f folder) path(name string) string { return filepath.Join(string(f), filep
 
 func (f folder) Put(_ context.Context, name string, content io.ReadSeeker, _ int64) error {
 	path := f.path(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeDirs(filepath.Dir(path)); err != nil {
 		return err
 	}
 	return writeWhole(path, content)
@@ -101,6 +101,21 @@ func writeWhole(path string, content io.Reader) error {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return syncDir(dir)
+}
+
+// makeDirs makes a folder and its parents, each durable in the one above it.
+func makeDirs(dir string) error {
+	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDirs(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 func syncDir(dir string) error {

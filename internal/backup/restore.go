@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -25,27 +26,30 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return fmt.Errorf("restore to %s: %w", dir, err)
+	case slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == restoringFile }):
+		return fmt.Errorf("an earlier restore to %s was cut short: remove that folder, and restore again", dir)
 	case len(entries) > 0:
 		return fmt.Errorf("%s is not empty: a backup is restored into a new folder, never over one", dir)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDirs(dir); err != nil {
+		return err
+	}
+	// A start in a folder that is not whole yet would take it for a new one.
+	restoring := filepath.Join(dir, restoringFile)
+	if err := writeWhole(restoring, strings.NewReader("a restore of the backup "+m.ID+" of "+p.String()+" has begun, and has not ended\n")); err != nil {
 		return err
 	}
 	done := Progress{Total: m.Bytes}
 	pace := newPace(o.Rate)
 	var version *File
-	folders := map[string]bool{dir: true}
 	for _, f := range m.Files {
 		if f.Name == versionFile {
 			version = &f
 			continue
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		if err := makeDirs(filepath.Dir(path)); err != nil {
 			return err
-		}
-		for d := filepath.Dir(path); !folders[d]; d = filepath.Dir(d) {
-			folders[d] = true
 		}
 		if err := fetch(ctx, p, f, path, pace); err != nil {
 			return err
@@ -59,11 +63,6 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 	if version == nil {
 		return fmt.Errorf("the backup %s has no file %s: it is none of a data folder", m.ID, versionFile)
 	}
-	for d := range folders { // names of folders; those of files are durable already
-		if err := syncDir(d); err != nil {
-			return err
-		}
-	}
 	for name, text := range map[string]string{
 		lineageFile:  strings.ToLower(rand.Text()) + "\n",
 		restoredFile: "restored from the backup " + m.ID + " of " + p.String() + "\n",
@@ -71,6 +70,9 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 		if err := writeWhole(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(os.Remove(restoring), syncDir(dir)); err != nil { // without VERSION nothing opens a database that is there
+		return err
 	}
 	return fetch(ctx, p, *version, filepath.Join(dir, versionFile), pace)
 }

@@ -23,6 +23,7 @@ type Source interface {
 const (
 	lineageFile    = "LINEAGE"
 	restoredFile   = "RESTORED"
+	restoringFile  = "RESTORING" // there while a restore is under way: a folder that has it does not open
 	versionFile    = "VERSION"
 	quarantineFile = "QUARANTINE"
 )

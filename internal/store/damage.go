@@ -48,7 +48,7 @@ type damagedFile struct {
 	looking    chan struct{} // not nil while an isolation is under way, which closes it
 	isolated   int           // how many have ended well
 	givenUp    bool          // one has failed
-	solved     bool          // what was met in it stands in nobody\'s way
+	solved     bool          // what was met in it stands in nobody's way
 	quarantine bool
 }
 
@@ -115,6 +115,7 @@ func (s *Store) met(i pebble.DataCorruptionInfo) {
 		d.files[name] = f
 	}
 	f.met++
+	f.solved = false // until it has been looked at; at the limit, for good
 	if f.looking != nil || f.givenUp || f.isolated >= isolations || d.ended || len(bounds.Start) == 0 || !isTable(name) {
 		return
 	}
@@ -128,25 +129,23 @@ func (s *Store) look(name, path string, bounds pebble.KeyRange, cause error) {
 	case <-s.openedCh:
 	case <-s.closingCh:
 	}
-	before := len(s.Quarantine())
 	d := &s.damages
 	d.mu.Lock()
 	again := d.files[name].quarantine
 	d.mu.Unlock()
-	became, err := "", error(ErrClosed)
+	lost, became, err := (*Quarantined)(nil), "", error(ErrClosed)
 	if !isClosed(s.closingCh) {
-		became, err = s.isolate(path, bounds, again)
+		lost, became, err = s.isolate(path, bounds, again)
 	}
-	lost := s.Quarantine()[before:]
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.files[name]
 	close(f.looking)
 	f.looking = nil
 	attrs := []any{"file", name, "holds", d.describe(bounds.Start, bounds.End), "error", cause}
-	for _, q := range lost {
-		attrs[3] = d.describe(q.From, q.To)
-		attrs = append(attrs, "from", hex.EncodeToString(q.From), "to", hex.EncodeToString(q.To), "kept_in", q.Copy)
+	if lost != nil {
+		attrs[3] = d.describe(lost.From, lost.To)
+		attrs = append(attrs, "from", hex.EncodeToString(lost.From), "to", hex.EncodeToString(lost.To), "kept_in", lost.Copy)
 	}
 	if err != nil {
 		f.givenUp = true
@@ -155,7 +154,7 @@ func (s *Store) look(name, path string, bounds pebble.KeyRange, cause error) {
 	} else {
 		f.isolated++
 		f.solved = true
-		f.quarantine = f.quarantine || len(lost) > 0
+		f.quarantine = f.quarantine || lost != nil
 		s.pauses.Store(0)
 	}
 	if became == "" && !f.quarantine {

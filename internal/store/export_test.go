@@ -1,6 +1,11 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // Isolated returns when no damaged file is being looked at.
 func (s *Store) Isolated() { s.damages.work.Wait() }
@@ -15,3 +20,21 @@ func (s *Store) UpperLevel() int { return int(s.db.Metrics().Levels[0].Sublevels
 
 // WritesStopAt is the number of parts at which writes are refused.
 const WritesStopAt = l0Stop * 3 / 4
+
+// Abort ends a poisoned store whose engine is well, as the end of the process would.
+func (s *Store) Abort() error {
+	close(s.closingCh)
+	s.damages.stop()
+	return errors.Join(s.db.Close(), s.witness.stop(), s.lock.Close())
+}
+
+// MeetsAtTheLimit meets damage in a file of which as much as may be is in quarantine, and says whether it counts as
+// unsolved.
+func (s *Store) MeetsAtTheLimit(path string) bool {
+	name := s.tableName(path)
+	s.damages.mu.Lock()
+	s.damages.files = map[string]*damagedFile{name: {isolated: isolations, solved: true, quarantine: true}}
+	s.damages.mu.Unlock()
+	s.met(pebble.DataCorruptionInfo{Path: path})
+	return s.damages.obstacle() == name
+}

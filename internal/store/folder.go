@@ -34,6 +34,8 @@ const (
 	versionFile  = "VERSION"
 	lockFile     = "LOCK"
 	databasePath = "db"
+	// restoringFile is in a folder from the first moment of a restore until just before VERSION: what it has is not all.
+	restoringFile = "RESTORING"
 
 	temporarySuffix = ".tmp" // of a file that is not whole yet
 )
@@ -102,6 +104,11 @@ func syncFolder(f vfs.FS, dir string) error {
 // checkVersion reads VERSION, or writes it into a new folder. It is durable before
 // there is a database, so a database without one is not ours.
 func checkVersion(f vfs.FS, dir string) error {
+	if _, err := f.Stat(f.PathJoin(dir, restoringFile)); err == nil {
+		return fmt.Errorf("%w: the restore to %s was cut short, and the folder is not whole: remove it, and restore again", ErrDamaged, dir)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: look for %s: %w", restoringFile, err)
+	}
 	name := f.PathJoin(dir, versionFile)
 	switch text, err := readFile(f, name); {
 	case err == nil:

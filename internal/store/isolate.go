@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,62 +31,82 @@ import (
 // isolations is how many ranges of one file are put in quarantine for what was met in it.
 const isolations = 16
 
+// takeOutFor is how long taking a range out may last. Writers wait for it, and it may wait for them:
+// at l0Stop they hang inside the engine until a merge is done, and the merge rests until this has ended.
+const takeOutFor = time.Minute
+
 // isolate looks at a table in which damage was met and puts in quarantine what it has
-// destroyed. It returns what became of it, in words for the log, if there is anything to tell;
-// again says that a range of the table is in quarantine already.
-func (s *Store) isolate(path string, bounds pebble.KeyRange, again bool) (string, error) {
+// destroyed: lost, unless it is there already. It returns what became of it, in words for the log, if there is
+// anything to tell; again says that a range of the table is in quarantine already.
+func (s *Store) isolate(path string, bounds pebble.KeyRange, again bool) (lost *Quarantined, became string, err error) {
 	spot, err := s.locate(path, bounds)
 	switch {
 	case oserror.IsNotExist(err):
-		return "", nil // the database has no use for it any more: who met it had begun to read before
+		return nil, "", nil // the database has no use for it any more: who met it had begun to read before
 	case err != nil:
-		return "", err
+		return nil, "", err
 	case spot.passing:
-		return "it was read again and is whole: the damage was not on the disk, but in memory or on the way; test the memory", nil
+		return nil, "it was read again and is whole: the damage was not on the disk, but in memory or on the way; test the memory", nil
 	case spot.harmless && again:
-		return "", nil // who met it had begun to read before
+		return nil, "", nil // who met it had begun to read before
 	case spot.harmless:
-		return "every key in it can be read: the damage is in a part that only makes reads quicker; look at the disk", nil
+		return nil, "every key in it can be read: the damage is in a part that only makes reads quicker; look at the disk", nil
 	}
-	if err := s.db.Flush(); err != nil { // so that the copy has little of the log to take along
-		return "", err
+	timer := time.AfterFunc(takeOutFor, func() {
+		_ = s.poison("quarantine", fmt.Errorf("a damaged range of %s could not be taken out of the database in %s, and every write waits for it", path, takeOutFor))
+	})
+	defer timer.Stop()
+	s.excising.Lock()
+	defer s.excising.Unlock()
+	// So that the copy has little of the log to take along. At l0Stop the engine would flush nothing.
+	if s.db.Metrics().Levels[0].Sublevels < l0Stop {
+		if err := s.db.Flush(); err != nil {
+			return nil, "", err
+		}
 	}
 	q := Quarantined{From: spot.from, To: spot.to, File: databasePath + "/" + s.space.fs.PathBase(path), Since: time.Now().UTC()}
-	before := s.Quarantine()
-	for _, b := range before {
-		if bytes.Compare(b.From, q.From) <= 0 && bytes.Compare(q.To, b.To) <= 0 {
-			return "", nil // who met it had begun to read before
-		}
+	list := s.Quarantine()
+	at := slices.IndexFunc(list, func(b Quarantined) bool {
+		return bytes.Compare(b.From, q.From) <= 0 && bytes.Compare(q.To, b.To) <= 0
+	})
+	switch {
+	case at < 0:
+		at, list = len(list), append(list, q)
+	case list[at].Removed:
+		return nil, "", nil // who met it had begun to read before
 	}
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	if err := s.canExcise(pebble.KeyRange{Start: q.From, End: q.To}); err != nil {
-		return "", err
+	if err := s.takeOut(list, at); err != nil {
+		return nil, "", err
 	}
-	if err := s.takeOut(before, q); err != nil {
-		return "", err
-	}
-	return "its range of keys is in quarantine: reads that meet it are answered with InternalServerError, all else is served; look at the disk, and restore the folder from a backup", nil
+	return &s.Quarantine()[at], "its range of keys is in quarantine: reads that meet it are answered with InternalServerError, all else is served; look at the disk, and restore the folder from a backup", nil
 }
 
-// takeOut puts one more range in quarantine. The caller holds applying.
-func (s *Store) takeOut(before []Quarantined, q Quarantined) error {
-	f := s.space.fs
-	name, err := s.keepCopy(pebble.KeyRange{Start: q.From, End: q.To})
+// takeOut takes a range out of the database; list holds all ranges, with this one, which may be new. The caller holds
+// excising and applying. After an error the copy stays: the range may be listed, and is then taken out later.
+func (s *Store) takeOut(list []Quarantined, at int) error {
+	q := &list[at]
+	span := pebble.KeyRange{Start: q.From, End: q.To}
+	if err := s.canExcise(span); err != nil {
+		return err
+	}
+	// Of a range that is listed already there is a copy. Writes may have come since, so one more is made.
+	name, err := s.keepCopy(span)
 	if err != nil {
 		return err
 	}
-	q.Copy = quarantinedPath + "/" + name
-	list := append(before[:len(before):len(before)], q)
-	if err := s.enclose(list); err != nil {
+	if q.Copy == "" {
+		q.Copy = quarantinedPath + "/" + name
+	}
+	if err := s.enclose(slices.Clone(list)); err != nil {
 		return err
 	}
-	if err := s.db.Excise(context.Background(), pebble.KeyRange{Start: q.From, End: q.To}); err != nil {
-		return errors.Join(fmt.Errorf("store: take a damaged range out of the database: %w", err), f.RemoveAll(f.PathJoin(s.space.dir, q.Copy)))
+	if err := s.db.Excise(context.Background(), span); err != nil {
+		return fmt.Errorf("store: take a damaged range out of the database: %w", err)
 	}
-	done := append(before[:len(before):len(before)], q)
-	done[len(before)].Removed = true
-	return s.enclose(done)
+	q.Removed = true
+	return s.enclose(list)
 }
 
 // canExcise says why a range cannot be excised. The engine looks in each table that reaches
@@ -186,21 +207,14 @@ func (s *Store) resumeQuarantine() error {
 		return err
 	}
 	s.quarantine.Store(&list)
-	for i := range list {
-		q := &list[i]
+	for i, q := range list {
 		s.log.Error("a range of keys is in quarantine: reads that meet it are answered with InternalServerError, all else is served; restore the folder from a backup",
 			"file", q.File, "from", fmt.Sprintf("%x", q.From), "to", fmt.Sprintf("%x", q.To), "kept_in", q.Copy, "since", q.Since)
 		if q.Removed {
 			continue
 		}
-		if err := s.db.Excise(context.Background(), pebble.KeyRange{Start: q.From, End: q.To}); err != nil {
-			s.log.Error("a damaged range cannot be taken out of the database", "file", q.File, "error", err)
-			continue
-		}
-		done := s.Quarantine()
-		done[i].Removed = true
-		if err := s.enclose(done); err != nil {
-			return err
+		if err := s.takeOut(s.Quarantine(), i); err != nil {
+			s.log.Error("a damaged range cannot be taken out of the database; its keys stay unreadable", "file", q.File, "error", err)
 		}
 	}
 	return nil

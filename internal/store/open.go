@@ -39,6 +39,7 @@ type Store struct {
 	witness    *witness
 	damages    damages
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
+	excising   sync.Mutex                    // held while a range is taken out of the database, and while that and its list are copied; before applying
 	applying   sync.RWMutex                  // held for writing while a range is taken out of the database
 	pauses     atomic.Int64                  // see pause
 	stalled    atomic.Pointer[error]         // see checkStall

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,4 +226,129 @@ func TestWritesAreRefusedBeforeTheyHang(t *testing.T) {
 			t.Errorf("with room: %v", err)
 		}
 	})
+}
+
+// TestDamageAfterQuarantineStops: damage that is met in a file of which so much is in quarantine that no more is put there
+// stands in the way of merging, as any does that was not solved.
+func TestDamageAfterQuarantineStops(t *testing.T) {
+	s := open(t, store.Options{FS: crashtest.New().FS(), Dir: damagedDir})
+	defer closeStore(t, s)
+	if !s.MeetsAtTheLimit(damagedDir + "/db/000008.sst") {
+		t.Error("it is taken for solved")
+	}
+}
+
+// switched is a disk on which links are slow at some time, or hang.
+type switched struct {
+	vfs.FS
+	slow atomic.Bool
+	hang chan struct{}
+}
+
+func (f *switched) Unwrap() vfs.FS { return f.FS }
+func (f *switched) Link(from, to string) error {
+	if f.slow.Load() {
+		time.Sleep(20 * time.Millisecond) // two at once meet for sure
+	}
+	if f.hang != nil && strings.Contains(to, "/quarantined") {
+		<-f.hang
+	}
+	return f.FS.Link(from, to)
+}
+
+// TestQuarantineThatHangsStops: writers wait while a range is taken out; when that has no end, the store has one.
+func TestQuarantineThatHangsStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := killed(t, 1, 500, 400)
+		content(t, disk, largest(t, disk, files(t, disk, ".sst")))[3000] ^= 1
+		f := &switched{FS: disk.FS(), hang: make(chan struct{})}
+		s := open(t, store.Options{FS: f, Dir: damagedDir})
+		for n := range uint64(20) {
+			_, _, _ = s.Get(nil, rowKey(n))
+		}
+		select {
+		case <-s.Poisoned():
+		case <-time.After(time.Hour):
+			t.Error("not poisoned")
+		}
+		close(f.hang)
+		s.Isolated()
+		if err := s.Abort(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestTwoFilesInQuarantine: what two files have lost is listed, though they are looked at at once.
+func TestTwoFilesInQuarantine(t *testing.T) {
+	disk := crashtest.New()
+	s := open(t, store.Options{FS: disk.FS(), Dir: damagedDir})
+	for n := range uint64(400) {
+		if n%200 == 0 {
+			if err := s.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, s, string(rowKey(n)), string(valueOf(n, 500)))
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	damaged := 0
+	for _, name := range files(t, disk, ".sst") {
+		if data := content(t, disk, name); len(data) > 50_000 {
+			data[3000] ^= 1
+			damaged++
+		}
+	}
+	f := &switched{FS: disk.FS()}
+	f.slow.Store(true)
+	s = open(t, store.Options{FS: f, Dir: damagedDir})
+	var wg sync.WaitGroup
+	for n := range uint64(20) {
+		wg.Go(func() { _, _, _ = s.Get(nil, rowKey(n)) })
+		wg.Go(func() { _, _, _ = s.Get(nil, rowKey(200+n)) })
+	}
+	wg.Wait()
+	s.Isolated()
+	if len(s.Quarantine()) != 2 || damaged != 2 {
+		t.Errorf("%d files were damaged; in quarantine: %+v", damaged, s.Quarantine())
+	}
+	if _, err := readable(s, 500, 400); err != nil {
+		t.Error(err)
+	}
+	closeStore(t, s)
+}
+
+// TestResumedQuarantineKeepsACopy: a listed range that is still in the database is taken out at the open only once
+// all that is in it has been kept.
+func TestResumedQuarantineKeepsACopy(t *testing.T) {
+	disk := killed(t, 1, 500, 400)
+	list := fmt.Sprintf(`{"version":1,"ranges":[{"from":"%x","to":"%x","file":"db/000001.sst","copy":"quarantined/7","since":"2026-01-01T00:00:00Z","removed":false}]}`, rowKey(10), rowKey(20))
+	overwrite(t, disk, damagedDir+"/QUARANTINE", []byte(list))
+	closeStore(t, open(t, store.Options{FS: noRoom{disk.FS()}, Dir: damagedDir}))
+	remove(t, disk, damagedDir+"/QUARANTINE")
+	s := open(t, store.Options{FS: disk.FS(), Dir: damagedDir})
+	if fail, err := readable(s, 500, 400); err != nil || len(fail) > 0 {
+		t.Errorf("without room for a copy: %v, %v", fail, err)
+	}
+	closeStore(t, s)
+	overwrite(t, disk, damagedDir+"/QUARANTINE", []byte(list))
+	closeStore(t, open(t, store.Options{FS: disk.FS(), Dir: damagedDir}))
+	if names, err := disk.Mem().List(damagedDir + "/quarantined/1"); err != nil || len(names) == 0 {
+		t.Errorf("the copy has %v, %v", names, err)
+	}
+}
+
+// TestCutRestoreDoesNotOpen: a folder in which a restore has begun is not taken for a new one.
+func TestCutRestoreDoesNotOpen(t *testing.T) {
+	disk := crashtest.New()
+	if err := disk.Mem().MkdirAll(damagedDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, disk, damagedDir+"/RESTORING", nil)
+	if _, err := store.Open(store.Options{FS: disk.FS(), Dir: damagedDir}); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "restore again") {
+		t.Error(err)
+	}
 }

@@ -57,6 +57,9 @@ func (s *Store) Stage(ctx context.Context, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	// The copy of the list must be true of the copy of the database.
+	s.excising.Lock()
+	defer s.excising.Unlock()
 	if err := s.db.Checkpoint(f.PathJoin(dir, databasePath), pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("store: checkpoint: %w", err)
 	}
