@@ -87,7 +87,7 @@ func prepareServerlessFunction(c *preparation) step {
 		f.checkImage(c)
 	case p.InlineCode != "":
 	case code == nil: // the folder of the template, as SAM has it
-		f.from(source{path: c.plan.template.Dir})
+		f.from(c.local(c.r.line, c.r.id+" has no CodeUri", "."))
 	default:
 		f.from(c.codeIn(code, c.r.id+".CodeUri"))
 	}
@@ -139,7 +139,7 @@ func (f *function) from(s source) { f.source, f.object = s.path, s.object }
 // when its Metadata names none that is there.
 func (c *preparation) asset() string {
 	n := c.r.metadata.get("aws:asset:path")
-	if n == nil || filepath.IsAbs(n.text) {
+	if n == nil || filepath.IsAbs(n.text) || c.plan.sent() {
 		return ""
 	}
 	if _, err := os.Stat(filepath.Join(c.plan.template.Dir, filepath.FromSlash(n.text))); err != nil {

@@ -170,11 +170,15 @@ func (c *preparation) document(id, inline, file string) (doc *node, where string
 		return nil, ""
 	}
 	where = id + "." + file
-	if n.kind != scalar || strings.Contains(n.text, "://") {
+	path := n.text
+	if n.kind == object { // as packagers write what they have put into S3
+		path = "s3://" + scalarOf(n.get("Bucket")) + "/" + scalarOf(n.get("Key"))
+	}
+	if strings.Contains(path, "://") && !(c.plan.sent() && strings.HasPrefix(path, "s3://")) {
 		c.problems.lack(n.line, "its routes are not there", where+": a document in S3 is not supported: name a file")
 		return nil, ""
 	}
-	doc, err := c.plan.template.include(n.text)
+	doc, err := c.plan.include(path)
 	if err != nil {
 		c.problems.add(n.line, "%s: %v", where, err)
 		return nil, ""

@@ -164,7 +164,7 @@ func (p *Plan) evaluator(problems *Problems) *evaluator {
 // within is evaluator for a part of what another one works out.
 func (p *Plan) within(b *bounds, problems *Problems) *evaluator {
 	e := &evaluator{names: p.values, mappings: p.template.root.get("Mappings"), problems: problems, bounds: b, rewrite: p.rewrite,
-		exported: p.opts.Export, include: p.template.include}
+		exported: p.opts.Export, include: p.include}
 	e.attribute = func(line int, id, name string) string { return p.attribute(e, line, id, name) }
 	only := &evaluator{names: p.values, mappings: e.mappings, problems: problems, bounds: b, attribute: func(line int, id, _ string) string {
 		problems.add(line, "a condition may name parameters only, not %s", id)

@@ -53,7 +53,15 @@ func (t *Template) include(path string) (*node, error) {
 	if strings.Contains(path, "://") {
 		return nil, fmt.Errorf("%s is not a file beside the template", path)
 	}
-	body, err := os.ReadFile(filepath.Join(t.Dir, filepath.FromSlash(path)))
+	path = filepath.Join(t.Dir, filepath.FromSlash(path))
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > maxBytes:
+		return nil, fmt.Errorf("%s: want a file of at most %d MB", path, maxBytes>>20)
+	}
+	body, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package template
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -45,7 +46,42 @@ func (c *preparation) codeIn(n *node, what string) source {
 		c.problems.add(n.line, "%s must be a folder, a zip file or an object in S3: %s is not supported", what, n.text)
 		return source{}
 	}
-	return source{path: filepath.Join(c.plan.template.Dir, filepath.FromSlash(n.text))}
+	return c.local(n.line, what, n.text)
+}
+
+// local is code that lies beside the template.
+func (c *preparation) local(line int, what, path string) source {
+	if c.plan.sent() {
+		c.problems.add(line, "%s: %s", what, notHere(path))
+		return source{}
+	}
+	return source{path: filepath.Join(c.plan.template.Dir, filepath.FromSlash(path))}
+}
+
+// sent reports whether the template came by itself, from a client of CloudFormation's: then
+// nothing lies beside it. What lies beside the server is not the client's to read.
+func (p *Plan) sent() bool { return p.opts.Object != nil }
+
+func notHere(path string) string {
+	return path + " lies beside the template, which was sent without it: run `sam deploy`, or `sam package` or `aws cloudformation package` and deploy what it writes, so that it is put into S3"
+}
+
+// include reads a file beside the template, or of a template that was sent, in S3.
+func (p *Plan) include(path string) (*node, error) {
+	if !p.sent() {
+		return p.template.include(path)
+	}
+	rest, ok := strings.CutPrefix(path, "s3://")
+	if !ok {
+		return nil, errors.New(notHere(path))
+	}
+	bucket, key, _ := strings.Cut(rest, "/")
+	body, err := p.opts.Object(context.Background(), bucket, key, "")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	n, _, err := parse(body)
+	return n, err
 }
 
 // found looks for an object of S3: at the server, among the assets of the template,
