@@ -104,6 +104,9 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 		}
 	}
 	for _, r := range all {
+		if p.byID[r.id] != nil {
+			p.checkPolicies(r, e)
+		}
 		if r.lacks != "" && p.byID[r.id] != nil {
 			problems.lack(r.line, effectOf(r.typ), r.lacks)
 		}

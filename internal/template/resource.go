@@ -13,7 +13,8 @@ type resource struct {
 	metadata           *node
 	condition          string
 	needs              []string // other resources that must be there first
-	deletion, replaced string   // its DeletionPolicy and UpdateReplacePolicy
+	deletion, replaced string   // its DeletionPolicy and UpdateReplacePolicy, worked out
+	policies           [2]*node // as they are written
 	lacks              string   // a type that there is none of: what is told of it
 	missing            bool     // there is none of it here, and it is left out
 	alias              string   // of a function of SAM's: the logical ids of its alias and version; empty: none
@@ -125,7 +126,7 @@ func readResource(id string, n *node, problems *Problems) *resource {
 			return nil
 		}
 	}
-	r.deletion, r.replaced = scalarOf(n.get("DeletionPolicy")), scalarOf(n.get("UpdateReplacePolicy"))
+	r.policies = [2]*node{n.get("DeletionPolicy"), n.get("UpdateReplacePolicy")}
 	if c := n.get("Condition"); c != nil {
 		r.condition = c.text
 	}
