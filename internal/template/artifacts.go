@@ -18,15 +18,27 @@ type Artifacts interface {
 	DeleteParameter(name string) error
 }
 
-// bucketStep is an AWS::S3::Bucket. Its settings make no difference here.
-type bucketStep struct{ BucketName string }
+// bucketStep is an AWS::S3::Bucket.
+type bucketStep struct {
+	BucketName string
+
+	NotificationConfiguration unsupported `effect:"nothing is called when objects are put or deleted"`
+	ReplicationConfiguration  unsupported `effect:"its objects are nowhere else"`
+	WebsiteConfiguration      unsupported `effect:"it is no website"`
+	ObjectLockConfiguration   unsupported `effect:"its objects can be deleted"`
+
+	AbacStatus, AccelerateConfiguration, AccessControl, AnalyticsConfigurations, BucketEncryption, CorsConfiguration, IntelligentTieringConfigurations,
+	InventoryConfigurations, LifecycleConfiguration, LoggingConfiguration, MetadataConfiguration, MetadataTableConfiguration, MetricsConfigurations,
+	ObjectLockEnabled, OwnershipControls, PublicAccessBlockConfiguration, Tags, VersioningConfiguration ignored
+}
 
 func prepareBucket(c *preparation) step {
 	if !c.plan.opts.Artifacts {
 		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" is not supported")
 		return nil
 	}
-	b := &bucketStep{BucketName: scalarOf(c.props.get("BucketName"))}
+	b := &bucketStep{}
+	c.into(b)
 	if b.BucketName == "" {
 		b.BucketName = bucketName(c.plan.name(c.r.id, ""))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/bundle"
+	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/setting"
 )
 
@@ -220,7 +221,16 @@ func (f *function) checkRuntime(c *preparation) {
 	if n == nil || f.image != "" || c.plan.opts.Runtime == nil || c.r.missing {
 		return
 	}
-	if why := c.plan.opts.Runtime(f.Runtime); why != "" {
+	why := c.plan.opts.Runtime(f.Runtime)
+	if real := fn.Runtime("").Values(); why != "" && !slices.Contains(real, fn.Runtime(f.Runtime)) { // a slip is never left out
+		var names []string
+		for _, name := range real {
+			names = append(names, string(name))
+		}
+		c.problems.add(n.line, "%s.Runtime: there is no runtime %q%s", c.r.id, f.Runtime, nearest.Hint(f.Runtime, names))
+		return
+	}
+	if why != "" {
 		c.leave(n.line, "it is not there to be called", why)
 	}
 }

@@ -382,7 +382,7 @@ type preparation struct {
 func (c *preparation) into(properties any) { c.decode(c.props, c.r.id, properties) }
 
 func (p *Plan) prepare(r *resource, e *evaluator) step {
-	return r.kind.prepare(&preparation{decoder: decoder{e.problems}, plan: p, r: r, props: e.eval(r.props), eval: e})
+	return r.kind.prepare(&preparation{decoder: decoder{e.problems}, plan: p, r: r, props: p.resolved(e, e.eval(r.props)), eval: e})
 }
 
 // tags are written as a list by most resources, and as an object by SAM's.

@@ -85,6 +85,9 @@ func accepted(typ string) bool {
 		"AWS::CDK::Metadata", "AWS::S3::BucketPolicy", "AWS::ECR::Repository", "AWS::CloudFormation::WaitConditionHandle", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
 		return true
 	}
+	if typ == "AWS::Logs::SubscriptionFilter" { // it calls something
+		return false
+	}
 	for _, service := range []string{"IAM", "Logs", "CloudWatch", "ApplicationAutoScaling", "XRay"} {
 		if strings.HasPrefix(typ, "AWS::"+service+"::") {
 			return true

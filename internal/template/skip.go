@@ -117,6 +117,7 @@ func (r *resource) checkType(problems *Problems) {
 var effects = []struct{ typ, effect string }{
 	{"AWS::Events::Rule", "nothing is called by it"},
 	{"AWS::Scheduler::Schedule", "nothing is called by it"},
+	{"AWS::Logs::SubscriptionFilter", "nothing is called by it"},
 	{"AWS::Pipes::", "nothing is carried by it"},
 	{"AWS::Serverless::StateMachine", "it is never run"},
 	{"AWS::StepFunctions::StateMachine", "it is never run"},
