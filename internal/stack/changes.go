@@ -169,7 +169,7 @@ func (s *Service) Propose(ctx context.Context, scope arn.Scope, name, kind, desc
 		switch {
 		case st == nil:
 			return "", "", invalid("Stack [" + r.Stack + "] does not exist")
-		case st.Status == review || st.Status == rolledBack || st.Busy():
+		case !st.updatable():
 			return "", "", invalid("Stack:" + st.ID + " is in " + st.Status + " state and can not be updated.")
 		}
 	case kind != "CREATE":
@@ -297,7 +297,7 @@ func (s *Service) Update(ctx context.Context, scope arn.Scope, r Request) (id st
 	if err != nil {
 		return "", invalid("Stack [" + r.Stack + "] does not exist")
 	}
-	if st.Status == review || st.Status == rolledBack || st.Busy() {
+	if !st.updatable() {
 		return "", invalid("Stack:" + st.ID + " is in " + st.Status + " state and can not be updated.")
 	}
 	v, err := r.version(st)
@@ -317,11 +317,11 @@ func (s *Service) Update(ctx context.Context, scope arn.Scope, r Request) (id st
 // begin puts a stack under an operation and has it run.
 func (s *Service) begin(id string, create bool, v Version, r Request) error {
 	err := s.change(id, func(st *Stack) error {
-		if st.Busy() || create != (st.Status == review) {
+		if create && st.Status != review || !create && !st.updatable() {
 			return invalid("Stack:" + st.ID + " is in " + st.Status + " state and can not be updated.")
 		}
 		now := s.opts.Now()
-		st.Sets, st.Gone, st.KeepFailed, st.DeleteFailed = map[string]*ChangeSet{}, nil, r.KeepFailed, r.DeleteFailed
+		st.Sets, st.KeepFailed, st.DeleteFailed = map[string]*ChangeSet{}, r.KeepFailed, r.DeleteFailed
 		for i := range st.Resources {
 			st.Resources[i].Fresh = false
 		}
@@ -331,7 +331,7 @@ func (s *Service) begin(id string, create bool, v Version, r Request) error {
 			st.to(now, creating, "User Initiated")
 			return nil
 		}
-		if before := st.Now; st.Status != updateFailed || st.Before == nil { // one that failed is none to go back to
+		if before := st.Now; st.Status != updateFailed && st.Status != updateBackFailed || st.Before == nil { // one that failed is none to go back to
 			st.Before = &before
 		}
 		st.Now = v

@@ -86,7 +86,7 @@ var errStopped = errors.New("the server is stopping")
 // watch keeps account of a deployment.
 func (s *Service) watch(ctx context.Context, id string, planned map[string]template.Resource) template.Watch {
 	return template.Watch{
-		Begin: func(resource string, there bool) error {
+		Begin: func(resource, there string) error {
 			if ctx.Err() != nil {
 				return errStopped
 			}
@@ -96,16 +96,40 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 			}
 			return s.change(id, func(st *Stack) error {
 				is := st.resource(r.ID)
+				// What another has made is not touched: a roll-back would remove it.
+				if there != "" && !(is != nil && is.Making) && !st.owns(Resource{ID: r.ID, Type: r.Type, Ref: there, Made: true}) {
+					return errors.New("Resource of type '" + r.Type + "' with identifier '" + there + "' already exists.")
+				}
 				switch {
-				case is == nil && there:
-					return errors.New("Resource of type '" + r.Type + "' with identifier '" + r.Ref + "' already exists.")
 				case is == nil:
-					st.Resources = append(st.Resources, Resource{ID: r.ID, Type: r.Type, Own: r.Own, Ref: r.Ref, Made: true, Fresh: true, Status: creating, Time: s.opts.Now().UTC(),
+					st.Resources = append(st.Resources, Resource{ID: r.ID, Type: r.Type, Own: r.Own, Ref: r.Ref, Made: true, Fresh: true, Making: true, Status: creating, Time: s.opts.Now().UTC(),
 						Retain: r.Retain, RetainExceptOnCreate: r.RetainExceptOnCreate, RetainReplaced: r.RetainReplaced})
 					st.event(s.opts.Now(), r.ID, "", r.Type, creating, "")
 				case is.Sum != r.Sum && is.Status != creating:
 					is.Status = updating
 					st.event(s.opts.Now(), r.ID, is.Ref, r.Type, updating, "")
+				}
+				if is != nil && there == "" {
+					is.Making = true
+				}
+				return nil
+			})
+		},
+		Failed: func(resource, left string) {
+			// A row that cannot be kept ends the operation.
+			_ = s.change(id, func(st *Stack) error {
+				is := st.resource(resource)
+				if is == nil || !is.Making {
+					return nil
+				}
+				is.Making = false
+				switch {
+				case is.Fresh:
+					is.Ref = left
+				case left != "" && !template.Same(is.Type, is.Ref, left): // a part of what was to replace it
+					half := *is
+					half.Ref, half.Type, half.Own = left, planned[resource].Type, planned[resource].Own
+					st.discard(half)
 				}
 				return nil
 			})
@@ -121,21 +145,28 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 				if is == nil {
 					return nil
 				}
-				if c.Ref != is.Ref && is.Ref != "" && is.Status != creating && !r.RetainReplaced {
-					st.Gone = append(st.Gone, *is)
+				now := Resource{ID: r.ID, Type: r.Type, Ref: c.Ref, Made: true}
+				if !is.same(now) && !(is.Fresh && is.Making) {
+					was := *is
+					if was.RetainReplaced || r.RetainReplaced {
+						was.Retain, was.RetainExceptOnCreate = true, false
+					}
+					was.Making = false
+					st.discard(was)
 				}
+				st.keep(now)
 				status := ""
 				switch {
 				case is.Status == creating:
 					status = created
-				case is.Status == updating || c.Action != template.Unchanged:
+				case is.Status == updating || c.Action != template.Unchanged || strings.HasSuffix(is.Status, "_FAILED"):
 					status = updated
 				}
 				is.Ref, is.Sum, is.Time = c.Ref, r.Sum, s.opts.Now().UTC()
-				is.Type, is.Own, is.Made = r.Type, r.Own, true
+				is.Type, is.Own, is.Made, is.Making = r.Type, r.Own, true, false
 				is.Retain, is.RetainExceptOnCreate, is.RetainReplaced = r.Retain, r.RetainExceptOnCreate, r.RetainReplaced
 				if status != "" {
-					is.Status = status
+					is.Status, is.Reason = status, ""
 					st.event(s.opts.Now(), r.ID, is.Ref, r.Type, status, "")
 				}
 				return nil
@@ -145,10 +176,10 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 }
 
 // bring deploys a version. failed says at which resource it ended, and why.
-func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed string, reason string, err error) {
+func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed template.Resource, reason string, err error) {
 	p, target, imports, err := s.plan(ctx, st, v)
 	if err != nil {
-		return "", err.Error(), nil
+		return failed, err.Error(), nil
 	}
 	planned := map[string]template.Resource{}
 	var unmade []template.Resource
@@ -170,6 +201,7 @@ func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed strin
 			} else if is.Sum == r.Sum {
 				continue
 			}
+			st.discard(*is)
 			*is = Resource{ID: r.ID, Type: r.Type, Own: r.Own, Ref: r.Ref, Status: status, Time: s.opts.Now().UTC(), Sum: r.Sum, Fresh: is.Fresh}
 			st.event(s.opts.Now(), r.ID, r.Ref, r.Type, strings.Replace(status, "_COMPLETE", "_IN_PROGRESS", 1), "")
 			st.event(s.opts.Now(), r.ID, r.Ref, r.Type, status, "")
@@ -177,25 +209,28 @@ func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed strin
 		return nil
 	})
 	if err != nil {
-		return "", "", err
+		return failed, "", err
 	}
 	result, err := p.DeployWatched(ctx, target, s.watch(ctx, st.ID, planned))
 	switch {
 	case ctx.Err() != nil || errors.Is(err, errStopped):
-		return "", "", ctx.Err()
+		return failed, "", ctx.Err()
 	case err != nil:
 		var at *template.StepError
 		if errors.As(err, &at) {
-			return at.ID, at.Reason(), nil
+			if failed = planned[at.ID]; failed.ID == "" {
+				failed = template.Resource{ID: at.ID, Type: at.Type}
+			}
+			return failed, at.Reason(), nil
 		}
-		return "", err.Error(), nil
+		return failed, err.Error(), nil
 	}
-	return "", "", s.change(st.ID, func(st *Stack) error {
+	return failed, "", s.change(st.ID, func(st *Stack) error {
 		st.Outputs, st.Imports, st.Values = result.Outputs, imports, p.Values()
 		st.Description = p.Description()
 		for _, is := range st.Resources {
 			if _, ok := planned[is.ID]; !ok && !slices.ContainsFunc(unmade, func(r template.Resource) bool { return r.ID == is.ID }) {
-				st.Gone = append(st.Gone, is)
+				st.discard(is)
 			}
 		}
 		st.Resources = slices.DeleteFunc(st.Resources, func(is Resource) bool {
@@ -233,18 +268,18 @@ func (s *Service) deploy(ctx context.Context, st *Stack, v Version) error {
 		if create {
 			verb, what = "create", createFailed
 		}
-		if is := st.resource(failed); is != nil {
+		if is := st.resource(failed.ID); is != nil {
 			one := what
 			if is.Fresh {
 				one = createFailed
 			}
 			is.Status, is.Reason = one, reason
 			st.event(now, is.ID, is.Ref, is.Type, one, reason)
-		} else if failed != "" {
-			st.event(now, failed, "", "", what, reason)
+		} else if failed.ID != "" {
+			st.event(now, failed.ID, "", failed.Type, createFailed, reason)
 		}
-		why := "The following resource(s) failed to " + verb + ": [" + failed + "]. "
-		if failed == "" {
+		why := "The following resource(s) failed to " + verb + ": [" + failed.ID + "]. "
+		if failed.ID == "" {
 			why = reason + ". "
 		}
 		switch {
@@ -253,7 +288,6 @@ func (s *Service) deploy(ctx context.Context, st *Stack, v Version) error {
 		case create:
 			st.to(now, rollingBack, why+"Rollback requested by user.")
 		default:
-			st.Gone = nil // what has not been replaced in the end
 			st.to(now, updateBack, why)
 		}
 		return nil
@@ -291,7 +325,10 @@ func (s *Service) clean(ctx context.Context, st *Stack) error {
 		return err
 	}
 	for _, is := range slices.Backward(st.Gone) {
-		keep := is.Retain && !(is.Fresh && is.RetainExceptOnCreate) && st.Status == cleaning
+		keep := is.Retain && !(is.Fresh && is.RetainExceptOnCreate)
+		if st.has(is) { // it is the stack's under another name
+			continue
+		}
 		if err := s.removeOne(ctx, st.ID, target, is, keep); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -340,6 +377,9 @@ func (s *Service) removeOne(ctx context.Context, id string, target *template.Tar
 		if r := st.resource(is.ID); r != nil && r.Ref == is.Ref {
 			r.Status, r.Reason, r.Time = status, reason, s.opts.Now().UTC()
 		}
+		if failure == nil {
+			st.keep(is)
+		}
 		st.event(s.opts.Now(), is.ID, is.Ref, is.Type, status, reason)
 		return nil
 	})
@@ -354,8 +394,8 @@ func (s *Service) removeAll(ctx context.Context, st *Stack) error {
 		return err
 	}
 	var failed []string
-	for _, is := range slices.Backward(st.Resources) {
-		if is.Status == deleted {
+	for _, is := range slices.Backward(slices.Concat(st.Gone, st.Resources)) {
+		if is.Status == deleted || st.has(is) && !slices.Contains(st.Resources, is) {
 			continue
 		}
 		keep := is.Retain
@@ -375,7 +415,7 @@ func (s *Service) removeAll(ctx context.Context, st *Stack) error {
 		why := "The following resource(s) failed to delete: [" + strings.Join(failed, ", ") + "]. "
 		switch {
 		case len(failed) > 0 && st.Status == rollingBack:
-			st.to(now, "ROLLBACK_FAILED", why)
+			st.to(now, rollbackFailed, why)
 		case len(failed) > 0:
 			st.to(now, deleteFailed, why)
 		case st.Status == rollingBack && !st.DeleteFailed:

@@ -34,6 +34,8 @@ type Resource struct {
 	Sum            string `json:",omitempty"`
 	Made           bool   `json:",omitempty"`
 	Fresh          bool   `json:",omitempty"` // made by the operation under way
+	// Making: nothing of its name was there when its deployment began, so what is there now is the stack's.
+	Making bool `json:",omitempty"`
 
 	Retain, RetainExceptOnCreate, RetainReplaced bool `json:",omitempty"`
 }
@@ -87,6 +89,7 @@ const (
 	createFailed     = "CREATE_FAILED"
 	rollingBack      = "ROLLBACK_IN_PROGRESS"
 	rolledBack       = "ROLLBACK_COMPLETE"
+	rollbackFailed   = "ROLLBACK_FAILED"
 	updating         = "UPDATE_IN_PROGRESS"
 	cleaning         = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 	updated          = "UPDATE_COMPLETE"
@@ -140,6 +143,41 @@ func (s *Stack) resource(id string) *Resource {
 		return &s.Resources[i]
 	}
 	return nil
+}
+
+// same reports whether two are one thing.
+func (r *Resource) same(o Resource) bool {
+	return r.Made && o.Made && r.Type == o.Type && r.Ref != "" && template.Same(r.Type, r.Ref, o.Ref)
+}
+
+// owns reports whether the stack has made what Ref gives for one of its resources, now or
+// in an operation that has failed.
+func (s *Stack) owns(r Resource) bool {
+	is := s.resource(r.ID)
+	return is != nil && is.same(r) || slices.ContainsFunc(s.Gone, func(g Resource) bool { return g.ID == r.ID && g.same(r) })
+}
+
+// has reports whether something is one of the stack's resources.
+func (s *Stack) has(r Resource) bool {
+	return slices.ContainsFunc(s.Resources, func(is Resource) bool { return is.same(r) })
+}
+
+// discard notes that something is to be removed when the operation has succeeded.
+func (s *Stack) discard(r Resource) {
+	if r.Made && r.Ref != "" {
+		s.keep(r)
+		s.Gone = append(s.Gone, r)
+	}
+}
+
+// keep takes something off the list of what is to be removed.
+func (s *Stack) keep(r Resource) {
+	s.Gone = slices.DeleteFunc(s.Gone, func(g Resource) bool { return g.same(r) })
+}
+
+// updatable reports whether an update may begin.
+func (s *Stack) updatable() bool {
+	return !s.Busy() && !slices.Contains([]string{review, rolledBack, rollbackFailed, deleteFailed, deleted}, s.Status)
 }
 
 // clone is a copy that shares nothing that changes.

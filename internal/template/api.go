@@ -182,6 +182,14 @@ func (a *api) prepared(c *preparation, payload string) step {
 	return a
 }
 
+func (a *api) there(ctx context.Context, d *deployment) (ref string, err error) {
+	all, err := d.Front.APIs(ctx)
+	if i := slices.IndexFunc(all, func(o admin.API) bool { return o.Name == a.doc.Name }); err == nil && i >= 0 {
+		return all[i].ID, nil
+	}
+	return "", err
+}
+
 func (a *api) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	all, err := d.Front.APIs(ctx)
 	if err != nil {

@@ -53,6 +53,13 @@ func bucketName(name string) string {
 	return strings.ToLower(name)
 }
 
+func (b *bucketStep) there(_ context.Context, d *deployment) (ref string, err error) {
+	if is, err := d.Artifacts.HasBucket(b.BucketName); err != nil || !is {
+		return "", err
+	}
+	return b.BucketName, nil
+}
+
 func (b *bucketStep) deploy(_ context.Context, d *deployment) (outcome, error) {
 	there, err := d.Artifacts.HasBucket(b.BucketName)
 	action := Unchanged
@@ -86,6 +93,13 @@ func prepareParameter(c *preparation) step {
 	c.required("Type", "Value")
 	p.Name = c.plan.name(c.r.id, p.Name)
 	return p
+}
+
+func (p *parameterStep) there(_ context.Context, d *deployment) (ref string, err error) {
+	if _, ok := d.Artifacts.Parameter(p.Name); !ok {
+		return "", nil
+	}
+	return p.Name, nil
 }
 
 func (p *parameterStep) deploy(_ context.Context, d *deployment) (outcome, error) {

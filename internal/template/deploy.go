@@ -3,7 +3,9 @@ package template
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -11,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 
 	"github.com/millstreamdb/millstream/internal/admin"
 )
@@ -104,17 +107,46 @@ type Result struct {
 	Notes []string
 }
 
-func (w *Watch) begin(ctx context.Context, d *deployment, id string, s step) error {
+// nameable is a step whose resource has a name of its own, by which another one may be there.
+type nameable interface {
+	// there is what Ref gives of the resource that has the name now; empty: there is none.
+	there(ctx context.Context, d *deployment) (ref string, err error)
+}
+
+func (d *deployment) there(ctx context.Context, s step) (ref string, err error) {
+	if n, ok := s.(nameable); ok {
+		return n.there(ctx, d)
+	}
+	return "", nil
+}
+
+// watched deploys a step, and tells of it before and when it has failed.
+func (d *deployment) watched(ctx context.Context, id string, s step, w Watch) (outcome, error) {
 	if w.Begin == nil {
-		return nil
+		return s.deploy(ctx, d)
 	}
-	there := false
-	if f, ok := s.(interface {
-		there(context.Context, *deployment) (bool, error)
-	}); ok {
-		there, _ = f.there(ctx, d) // what cannot be asked for cannot be made either, which tells why
+	ref, err := d.there(ctx, s)
+	if err == nil {
+		err = w.Begin(id, ref)
 	}
-	return w.Begin(id, there)
+	if err != nil {
+		return outcome{}, err
+	}
+	out, err := s.deploy(ctx, d)
+	if err != nil && ctx.Err() == nil {
+		left, asked := d.there(ctx, s)
+		if asked != nil || taken(err) {
+			left = ""
+		}
+		w.Failed(id, left)
+	}
+	return out, err
+}
+
+// taken says that a resource failed because somebody else made one of its name meanwhile.
+func taken(err error) bool {
+	var e smithy.APIError
+	return errors.As(err, &e) && slices.Contains([]string{"ResourceInUseException", "ResourceConflictException", "TableAlreadyExistsException", "QueueNameExists"}, e.ErrorCode())
 }
 
 // step is one resource, ready to be deployed.
@@ -154,10 +186,14 @@ func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*R
 
 // Watch is told of each resource. Its functions may be nil.
 type Watch struct {
-	// Begin is called before a resource is touched: there says that one of its name is
-	// there already (of tables and functions). Its error ends the deployment.
-	Begin func(id string, there bool) error
-	Done  func(Change)
+	// Begin is called before a resource is touched. there is what Ref gives of one that has
+	// its name already; empty: there is none, or its type has no names. Its error ends the
+	// deployment.
+	Begin func(id, there string) error
+	// Failed is called when a resource has failed after Begin. left is what Ref gives of what
+	// has its name now, as in Begin; empty also where that cannot be known. It goes with Begin.
+	Failed func(id, left string)
+	Done   func(Change)
 }
 
 // DeployWatched is Deploy for who keeps account of what is made.
@@ -180,11 +216,7 @@ func (p *Plan) DeployWatched(ctx context.Context, t *Target, w Watch) (*Result, 
 		if r.missing { // it is only now known to be of no use
 			continue
 		}
-		err := w.begin(ctx, d, r.id, s)
-		var out outcome
-		if err == nil {
-			out, err = s.deploy(ctx, d)
-		}
+		out, err := d.watched(ctx, r.id, s, w)
 		if err != nil {
 			return d.result, &StepError{File: p.template.Path, Line: r.line, ID: r.id, Type: r.typ, Err: err}
 		}

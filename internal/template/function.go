@@ -267,13 +267,13 @@ func (f *function) build(ctx context.Context, d *deployment) (err error) {
 	return err
 }
 
-func (f *function) there(ctx context.Context, d *deployment) (bool, error) {
-	_, err := d.Functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.FunctionName})
+func (f *function) there(ctx context.Context, d *deployment) (ref string, err error) {
+	_, err = d.Functions.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &f.FunctionName})
 	var missing *fn.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return false, nil
+		return "", nil
 	}
-	return err == nil, err
+	return f.FunctionName, err
 }
 
 func (f *function) deploy(ctx context.Context, d *deployment) (outcome, error) {

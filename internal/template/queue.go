@@ -103,6 +103,18 @@ func (q *queue) attributes() map[string]string {
 	return m
 }
 
+func (q *queue) there(ctx context.Context, d *deployment) (ref string, err error) {
+	now, err := d.Queues.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &q.props.QueueName})
+	var missing *types.QueueDoesNotExist
+	switch {
+	case errors.As(err, &missing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return aws.ToString(now.QueueUrl), nil
+}
+
 func (q *queue) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	action, url := Unchanged, ""
 	now, err := d.Queues.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &q.props.QueueName})

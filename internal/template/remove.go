@@ -3,6 +3,7 @@ package template
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,19 @@ import (
 type Kept struct {
 	Type string // as the template names it
 	ID   string // as Ref gives it: Change.Ref
+}
+
+// Same reports whether two Refs of a type are of one resource. The address of a queue begins
+// with the host by which it was asked for.
+func Same(typ, a, b string) bool {
+	if typ == "AWS::SQS::Queue" {
+		x, errA := url.Parse(a)
+		y, errB := url.Parse(b)
+		if errA == nil && errB == nil {
+			return x.Path == y.Path
+		}
+	}
+	return a == b
 }
 
 // Remove takes a resource away. One that is not there any more is no error, and neither is

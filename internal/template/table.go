@@ -130,13 +130,13 @@ func (t *table) billing() ddb.BillingMode {
 	return t.props.BillingMode
 }
 
-func (t *table) there(ctx context.Context, d *deployment) (bool, error) {
-	_, err := d.describeTable(ctx, t.props.TableName)
+func (t *table) there(ctx context.Context, d *deployment) (ref string, err error) {
+	_, err = d.describeTable(ctx, t.props.TableName)
 	var missing *ddb.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return false, nil
+		return "", nil
 	}
-	return err == nil, err
+	return t.props.TableName, err
 }
 
 func (t *table) deploy(ctx context.Context, d *deployment) (outcome, error) {

@@ -33,8 +33,18 @@ func prepareTopic(c *preparation) step {
 	return t
 }
 
+func (t *topic) there(ctx context.Context, d *deployment) (ref string, err error) {
+	all, err := d.topicARNs(ctx)
+	for _, is := range all {
+		if strings.HasSuffix(is, ":"+t.TopicName) {
+			return is, nil
+		}
+	}
+	return "", err
+}
+
 func (t *topic) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	before, err := d.topicARNs(ctx)
+	arn, err := t.there(ctx, d)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -51,12 +61,7 @@ func (t *topic) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	for _, one := range t.Tags {
 		in.Tags = append(in.Tags, types.Tag{Key: aws.String(one.Key), Value: aws.String(one.Value)})
 	}
-	action, arn := Unchanged, ""
-	for _, is := range before {
-		if strings.HasSuffix(is, ":"+t.TopicName) {
-			arn = is
-		}
-	}
+	action := Unchanged
 	if arn == "" {
 		made, err := d.Topics.CreateTopic(ctx, in)
 		if err != nil {
