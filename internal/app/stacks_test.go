@@ -414,6 +414,54 @@ func TestLinksMakeNoStacks(t *testing.T) {
 	}
 }
 
+// A stack's deletion takes an empty bucket only, one that is gone is no obstacle, and no name reaches other buckets.
+func TestBucketsOfStacks(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	f := &formation{t, a}
+	put := func(method, path, body string) {
+		t.Helper()
+		r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+		r.Header.Set("Content-Length", fmt.Sprint(len(body)))
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature="+strings.Repeat("0", 64))
+		w := httptest.NewRecorder()
+		if a.Handler().ServeHTTP(w, r); w.Code >= 300 {
+			t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+		}
+	}
+	put("PUT", "/mine", "")
+	put("PUT", "/mine/k", "x")
+	for i, name := range []string{".", "mine/sub", "UPPER"} {
+		stack := fmt.Sprintf("bad%d", i)
+		f.well("CreateStack", "StackName", stack, "TemplateBody", "Resources: {B: {Type: 'AWS::S3::Bucket', Properties: {BucketName: "+name+"}}}")
+		if got := f.rest(stack); got != "ROLLBACK_COMPLETE" {
+			t.Errorf("with a bucket %s: %s", name, got)
+		}
+		f.well("DeleteStack", "StackName", stack)
+	}
+	if got, err := a.buckets.Get(context.Background(), "mine", "k"); err != nil || string(got) != "x" {
+		t.Fatalf("the object of another bucket: %q, %v", got, err)
+	}
+	f.well("CreateStack", "StackName", "two", "TemplateBody", "Resources: {Full: {Type: 'AWS::S3::Bucket', Properties: {BucketName: full}}, Gone: {Type: 'AWS::S3::Bucket', Properties: {BucketName: gone}}}")
+	if got := f.rest("two"); got != "CREATE_COMPLETE" {
+		t.Fatalf("the stack is %s", got)
+	}
+	put("PUT", "/full/k", "x")
+	put("DELETE", "/gone", "")
+	f.well("DeleteStack", "StackName", "two")
+	if got := f.rest("two"); got != "DELETE_FAILED" {
+		t.Errorf("with a bucket that holds something: %s", got)
+	}
+	if got, err := a.buckets.Get(context.Background(), "full", "k"); err != nil || string(got) != "x" {
+		t.Fatalf("the object is %q, %v", got, err)
+	}
+	put("DELETE", "/full/k", "")
+	f.well("DeleteStack", "StackName", "two")
+	if got := f.rest("two"); got != "Stack with id two does not exist" {
+		t.Errorf("with an empty bucket: %s", got)
+	}
+}
+
 func ptr[T any](v T) *T { return &v }
 
 // Objects are put in the forms in which SDKs send them, and read back with their metadata.

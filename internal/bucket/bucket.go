@@ -6,56 +6,61 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3afero"
 	"github.com/spf13/afero"
 )
 
-// Service holds the buckets. Its methods may be called by many goroutines at once.
-type Service struct {
-	backend *s3afero.MultiBucketBackend
-	s3      http.Handler
+// Options of Open.
+type Options struct {
+	Dir    string       // of the buckets; made when it is not there. Empty: they are in memory
+	Admit  func() error // tells why nothing may be written now, such as a full disk; nil: all may be
+	Logger *slog.Logger // nil: nothing is logged
 }
 
-// Open brings up the buckets below dir, which is made when there is a first one; an empty
-// dir means memory.
-func Open(dir string) (*Service, error) {
+// Service holds the buckets. Its methods may be called by many goroutines at once.
+type Service struct {
+	backend *backend
+	s3      http.Handler
+	logger  *slog.Logger
+}
+
+// Open brings up the buckets. Objects whose writing was cut off are gone then, as are uploads in parts.
+func Open(o Options) (*Service, error) {
 	fs := afero.NewMemMapFs()
-	if dir != "" {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+	if o.Dir != "" {
+		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("bucket: %w", err)
 		}
-		fs = afero.NewBasePathFs(private{afero.NewOsFs()}, dir)
+		fs = afero.NewBasePathFs(private{afero.NewOsFs(), filepath.Join(o.Dir, spoolDir)}, o.Dir)
 	}
-	backend, err := s3afero.MultiBucket(fs)
+	if o.Admit == nil {
+		o.Admit = func() error { return nil }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	backend, err := openBackend(fs, o.Admit)
 	if err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
 	// Signatures are not checked here, so neither are their times.
 	s3 := gofakes3.New(backend, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(gofakes3.DiscardLog()))
-	return &Service{backend: backend, s3: s3.Server()}, nil
+	return &Service{backend, s3.Server(), o.Logger}, nil
 }
 
-// private makes files and folders that only the owner reads, as all of the data's are.
-type private struct{ afero.Fs }
-
-func (p private) Create(name string) (afero.File, error) {
-	return p.Fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-}
-
-func (p private) OpenFile(name string, flag int, _ os.FileMode) (afero.File, error) {
-	return p.Fs.OpenFile(name, flag, 0o600)
-}
-
-func (p private) Mkdir(name string, _ os.FileMode) error    { return p.Fs.Mkdir(name, 0o700) }
-func (p private) MkdirAll(name string, _ os.FileMode) error { return p.Fs.MkdirAll(name, 0o700) }
-
-// MaxObject is the longest object that Get reads into memory: more than Lambda takes as code.
-const MaxObject = 300 << 20
+const (
+	// MaxObject is the longest object, in bytes: more than Lambda takes as code.
+	MaxObject = 300 << 20
+	// maxOther is the longest body that is no object: it names 10,000 parts with their checksums.
+	maxOther = 4 << 20
+)
 
 // Get reads an object. The error says in S3's words what is not there.
 func (s *Service) Get(_ context.Context, bucket, key string) ([]byte, error) {
@@ -80,7 +85,7 @@ func (s *Service) Get(_ context.Context, bucket, key string) ([]byte, error) {
 // Exists reports whether a bucket is there.
 func (s *Service) Exists(bucket string) (bool, error) { return s.backend.BucketExists(bucket) }
 
-// Create makes a bucket; one that is there already stays as it is.
+// Create makes a bucket; one that is there already stays as it is. The error says in S3's words why a name is none of a bucket.
 func (s *Service) Create(bucket string) error {
 	err := s.backend.CreateBucket(bucket)
 	if gofakes3.HasErrorCode(err, gofakes3.ErrBucketAlreadyExists) {
@@ -89,9 +94,9 @@ func (s *Service) Create(bucket string) error {
 	return err
 }
 
-// Delete removes a bucket with what it holds; one that is not there is no error.
+// Delete removes an empty bucket; one that is not there is no error, and one that holds something is one, as for S3.
 func (s *Service) Delete(bucket string) error {
-	err := s.backend.ForceDeleteBucket(bucket)
+	err := s.backend.DeleteBucket(bucket)
 	if gofakes3.HasErrorCode(err, gofakes3.ErrNoSuchBucket) {
 		return nil
 	}
@@ -107,6 +112,27 @@ var settings = map[string]string{
 }
 
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		switch fault := recover(); fault {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(fault)
+		default: // of a library that holds none of the server's locks: nothing else suffers
+			s.logger.Error("a request of S3 met a fault", "method", r.Method, "path", r.URL.Path, "panic", fault, "stack", string(debug.Stack()))
+			fail(w, http.StatusInternalServerError, "InternalError", "We encountered an internal error. Please try again.")
+		}
+	}()
+	// An object may be a page or a script. It must not run as one of this server's own, which every door lets in.
+	w.Header().Set("Content-Security-Policy", "sandbox")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Site") != "none" {
+		fail(w, http.StatusForbidden, "AccessDenied", "Objects are not opened from web pages: type the address, or fetch it with a program")
+		return
+	}
+	if bucket, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); bucket != "" && gofakes3.ValidateBucketName(bucket) != nil {
+		fail(w, http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid.")
+		return
+	}
 	query := r.URL.Query()
 	for name, missing := range settings {
 		if !query.Has(name) {
@@ -136,38 +162,17 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "InvalidRequest", err.Error())
 		return
 	}
-	if r.Method == http.MethodPut && r.ContentLength != 0 {
-		whole, err := spool(r.Body)
-		if err != nil {
-			fail(w, http.StatusBadRequest, "IncompleteBody", err.Error())
-			return
-		}
-		defer whole.Close()
-		r.Body = whole
+	most := int64(maxOther)
+	if r.Method == http.MethodPut {
+		most = MaxObject
 	}
+	if r.ContentLength > most {
+		fail(w, http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("Your proposed upload exceeds the maximum allowed size: Millstream takes %d MB here", most>>20))
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	s.s3.ServeHTTP(w, r)
 }
-
-// spool reads a body whole before an object is touched: one that is cut off must leave
-// what was there.
-func spool(body io.Reader) (io.ReadCloser, error) {
-	file, err := os.CreateTemp("", "millstream-object-")
-	if err != nil {
-		return nil, err
-	}
-	whole := spooled{file}
-	if _, err = io.Copy(file, body); err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, errors.Join(err, whole.Close())
-	}
-	return whole, nil
-}
-
-type spooled struct{ *os.File }
-
-func (s spooled) Close() error { return errors.Join(s.File.Close(), os.Remove(s.Name())) }
 
 func write(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/xml")

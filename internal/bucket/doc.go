@@ -3,6 +3,7 @@
 // need beside it: bodies in aws-chunked form with trailers, and the settings of buckets,
 // which are taken and not kept.
 //
-// It is no object store for applications: nothing is synced before an answer, and no
-// event comes of a write. Whoever deploys sends what is missing again.
+// It is no object store for applications: an object that was answered for may be gone after
+// a loss of power, and no event comes of a write. Whoever deploys sends what is missing
+// again. But an object that is there is whole.
 package bucket

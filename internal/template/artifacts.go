@@ -11,8 +11,8 @@ import (
 // and parameters that tell what they have set up. A Millstream has them for such tools.
 type Artifacts interface {
 	HasBucket(name string) (bool, error)
-	CreateBucket(name string) error
-	DeleteBucket(name string) error // with what it holds
+	CreateBucket(name string) error // says what is wrong with the name
+	DeleteBucket(name string) error // one that is not empty is an error
 	Parameter(name string) (value string, ok bool)
 	PutParameter(name, kind, value, description string) error
 	DeleteParameter(name string) error
