@@ -75,7 +75,8 @@ func newRepair() *cobra.Command {
 		Long: `Make anew what millstream check finds wrong and what is derived from items: entries of
 indexes and of time to live, and counts. Items, stream records and definitions are not
 derived: a backup brings them back. The server must not run. A copy of the folder of
-before is kept in it, as links: remove it when all is well.`,
+before is kept in it, as links: remove it when all is well. A repair that was cut short
+leaves a folder that no server opens; run it again.`,
 		Example: `  millstream repair --data ./millstream-data --yes`,
 		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,20 +87,17 @@ before is kept in it, as links: remove it when all is well.`,
 				return usagef("repair changes the folder: run `millstream check --data %s` to see what is wrong, then repair with --yes", data)
 			}
 			mended, kept, err := app.Repair(cmd.Context(), data)
-			if err != nil {
-				return err
-			}
 			out := cmd.OutOrStdout()
 			for _, name := range mended {
 				fmt.Fprintf(out, "made anew: indexes, expiries and counts of table %s\n", name)
 			}
-			if len(mended) == 0 {
+			if len(mended) == 0 && err == nil {
 				fmt.Fprintln(out, "nothing that is derived is wrong")
 			}
 			if kept != "" {
 				fmt.Fprintf(out, "a copy of before is in %s; remove it when all is well\n", kept)
 			}
-			return nil
+			return err
 		},
 	}
 	addStoppedData(cmd, &data)

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -95,25 +97,39 @@ func checkCode(dir string) (f Finding, err error) {
 
 // Repair makes anew what is derived in a data folder that no server has open: entries of indexes
 // and of time to live, and counts. It first puts a copy of the folder, of links, into the folder that it
-// returns, unless there is nothing to mend.
+// returns, unless there is nothing to mend. A repair that was cut short leaves a folder that no server opens, and is
+// taken up by the next one.
 func Repair(ctx context.Context, dir string) (mended []string, kept string, err error) {
 	wrong := false
 	if err := Check(ctx, dir, func(f Finding) { wrong = wrong || len(f.Faults) > 0 }); err != nil || !wrong {
 		return nil, "", err
 	}
-	st, err := store.Open(store.Options{Dir: dir})
+	st, err := store.Open(store.Options{Dir: dir, Repair: true})
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	kept = filepath.Join(dir, "before-repair-"+time.Now().UTC().Format("20060102T150405Z"))
-	if err := st.Stage(ctx, kept); err != nil {
-		return nil, "", fmt.Errorf("keep a copy: %w", err)
+	cut, err := store.ReadRepairing(vfs.Default, dir)
+	if err != nil {
+		return nil, "", err
+	}
+	if kept = cut; cut == "" {
+		kept = filepath.Join(dir, "before-repair-"+time.Now().UTC().Format("20060102T150405.000Z"))
+		err := st.Stage(ctx, kept)
+		if err == nil {
+			err = linkFiles(dir, kept)
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("keep a copy: %w", err)
+		}
 	}
 	_, tables, err := openData(st)
 	if err != nil {
 		return nil, kept, err
 	}
-	mended, err = tables.Repair(ctx)
-	return mended, kept, err
+	mended, left, err := tables.Repair(ctx, func() error { return st.BeginRepair(kept) })
+	if err == nil && (cut == "" || len(left) == 0) {
+		err = st.EndRepair()
+	}
+	return mended, kept, errors.Join(append(left, err)...)
 }

@@ -2,6 +2,8 @@ package app
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -257,5 +259,123 @@ func TestCheckFindsDamage(t *testing.T) {
 				t.Errorf("found: %v", faults)
 			}
 		})
+	}
+}
+
+// cutAfter is a context that ends when it has been asked so many times.
+type cutAfter struct {
+	context.Context
+	left int
+}
+
+func (c *cutAfter) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCutRepair: wherever a repair is cut, the folder is refused or no entry of an index is missing; the next repair mends it.
+func TestCutRepair(t *testing.T) {
+	from := checked(t, false)
+	s, err := Open(Options{Dir: from}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1100 { // more than a piece
+		send(t, s.Handler(), "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"more%d"},"by":{"S":"x"}}}`, i))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, from, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceIndex)
+		b.Set(append(k, 1), v)
+	})
+	refused := 0
+	for n, ended := 0, false; !ended; n += 200 {
+		dir := filepath.Join(t.TempDir(), "data")
+		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := Repair(&cutAfter{t.Context(), n}, dir)
+		if ended = err == nil; err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		s, err := Open(Options{Dir: dir}, nil)
+		if err != nil {
+			if refused++; !strings.Contains(err.Error(), "millstream repair") {
+				t.Error(err)
+			}
+			if faults := check(t, dir); len(faults) == 0 {
+				t.Error("a half repair is no fault")
+			}
+			if _, _, err := Repair(t.Context(), dir); err != nil {
+				t.Fatal(err)
+			}
+			if faults := check(t, dir); len(faults) > 0 {
+				t.Errorf("repaired again: %v", faults)
+			}
+			s, err = Open(Options{Dir: dir}, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, answer := send(t, s.Handler(), "Scan", `{"TableName":"tab","IndexName":"by-it","Select":"COUNT"}`); !strings.Contains(answer, `"Count":113`) {
+			t.Errorf("cut after %d: %s", n, answer)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if refused == 0 {
+		t.Error("no repair was cut in the middle")
+	}
+}
+
+// TestRepairTakesIndexesOutOfQuarantine: what a repair has made anew can be read again.
+func TestRepairTakesIndexesOutOfQuarantine(t *testing.T) {
+	dir := checked(t, false)
+	var key []byte
+	edit(t, dir, func(b *store.Batch, first firstRow) {
+		key, _ = first(store.SpaceIndex)
+		b.Delete(key)
+	})
+	list := fmt.Sprintf(`{"version":1,"ranges":[{"from":"%x","to":"%x00","file":"db/000001.sst","copy":"quarantined/1","removed":true}]}`, key, key)
+	if err := os.WriteFile(filepath.Join(dir, "QUARANTINE"), []byte(list), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Repair(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if faults := check(t, dir); len(faults) > 0 {
+		t.Error(faults)
+	}
+}
+
+// TestCheckWritesNothing: though a policy is there that an open would remove.
+func TestCheckWritesNothing(t *testing.T) {
+	dir := checked(t, false)
+	edit(t, dir, func(b *store.Batch, first firstRow) {
+		b.Set(append([]byte{store.SpaceControl, 'p'}, 0, 0, 0, 0, 0, 0, 9, 9), []byte("\x01{}"))
+	})
+	if faults := check(t, dir); len(faults) > 0 {
+		t.Error(faults)
+	}
+}
+
+// TestCopiesLeaveUnfinishedCodeOut: a deployment may be under way.
+func TestCopiesLeaveUnfinishedCodeOut(t *testing.T) {
+	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
+	for _, name := range []string{".new-1", ".old-1", "aa"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "code", name), 0o700), os.WriteFile(filepath.Join(dir, "code", name, "package.zip"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := linkFiles(dir, to); err != nil {
+		t.Fatal(err)
+	}
+	if names, _ := filepath.Glob(filepath.Join(to, "code", "*")); len(names) != 1 {
+		t.Error(names)
 	}
 }

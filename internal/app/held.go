@@ -40,6 +40,14 @@ func (s *App) checkRestored() (held bool, err error) {
 	return true, nil
 }
 
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // act starts the workers that a held run does without.
 func (s *App) act() error {
 	if s.held {
@@ -50,7 +58,11 @@ func (s *App) act() error {
 		return nil
 	}
 	if s.opts.ResumeTriggers && s.opts.Dir != "" {
-		if err := os.Remove(filepath.Join(s.opts.Dir, restoredFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := os.Remove(filepath.Join(s.opts.Dir, restoredFile))
+		if err == nil {
+			err = syncDir(s.opts.Dir) // or a power cut would have the next start paused
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("let a restored folder go on: %w", err)
 		}
 	}

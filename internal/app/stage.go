@@ -63,17 +63,17 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 // of the copy names was there at its moment, and is linked by one of the two even when it
 // came, or went, beside it.
 func (g *stages) make(ctx context.Context, dir string) error {
-	if err := g.linkFiles(dir); err != nil {
+	if err := linkFiles(g.s.opts.Dir, dir); err != nil {
 		return err
 	}
 	if err := g.s.store.Stage(ctx, dir); err != nil {
 		return err
 	}
-	return g.linkFiles(dir)
+	return linkFiles(g.s.opts.Dir, dir)
 }
 
-func (g *stages) linkFiles(to string) error {
-	root := g.s.opts.Dir
+// linkFiles links what a data folder has beside the database, and cannot be made again from it.
+func linkFiles(root, to string) error {
 	for _, pattern := range []string{"code/*/package.zip", "frozen/*/*", "quarantined/*/*"} {
 		names, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
@@ -85,7 +85,7 @@ func (g *stages) linkFiles(to string) error {
 				return err
 			}
 			path := filepath.Join(to, rel)
-			if filepath.Base(path) == "LOCK" {
+			if filepath.Base(path) == "LOCK" || strings.HasPrefix(filepath.Base(filepath.Dir(path)), ".") { // not code yet, or no more
 				continue
 			}
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -13,7 +13,8 @@ import (
 // Folder is a data folder that nobody has open. The caller holds its lock.
 type Folder string
 
-// List implements Source. Left out is what belongs to a running program, what can be made
+// List implements Source. WITNESS goes along, as it does not with the copy that a server makes of itself: what it says of the
+// logs is as true of the same bytes elsewhere, so that a loss does not pass in silence with the copy. Left out is what belongs to a running program, what can be made
 // again, and logs of functions.
 func (d Folder) List(context.Context) (files []File, err error) {
 	err = filepath.WalkDir(string(d), func(path string, entry fs.DirEntry, err error) error {
@@ -32,7 +33,7 @@ func (d Folder) List(context.Context) (files []File, err error) {
 			}
 			return nil
 		}
-		if name == "LOCK" || name == "db/LOCK" || name == "WITNESS" || strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular() {
+		if name == "LOCK" || name == "db/LOCK" || strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular() {
 			return nil
 		}
 		info, err := entry.Info()

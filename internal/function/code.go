@@ -55,6 +55,9 @@ func (c *codeStore) whole() error {
 		return fmt.Errorf("function: list the code folder: %w", err)
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // not code yet, or no more
+		}
 		dir := filepath.Join(c.dir, e.Name())
 		if _, err := os.Stat(c.task(e.Name())); err == nil || !e.IsDir() {
 			continue

@@ -37,6 +37,10 @@ const (
 	// restoringFile is in a folder from the first moment of a restore until just before VERSION: what it has is not all.
 	restoringFile = "RESTORING"
 
+	// repairingFile is in a folder while a repair changes it, and says where the copy of before is: until the end, what is
+	// derived from items may lack parts, which reads would answer as absent.
+	repairingFile = "REPAIRING"
+
 	temporarySuffix = ".tmp" // of a file that is not whole yet
 )
 

@@ -23,7 +23,7 @@ func Inspect(dir string) (s *Store, faults []string, err error) {
 	}
 	s = &Store{
 		log: slog.New(slog.DiscardHandler), poisonedCh: make(chan struct{}), closingCh: make(chan struct{}), openedCh: make(chan struct{}),
-		space: space{fs: f, dir: dir, start: time.Now()},
+		space: space{fs: f, dir: dir, start: time.Now()}, readOnly: true,
 	}
 	s.flushes.s = s
 	s.batches.New = func() any { return new(Batch) } // who opens a room makes one, and leaves it empty
@@ -42,10 +42,15 @@ func Inspect(dir string) (s *Store, faults []string, err error) {
 	if err := checkVersion(f, dir); err != nil {
 		return give(err)
 	}
+	if err := refuseRepairing(f, dir); errors.Is(err, ErrDamaged) {
+		faults = append(faults, err.Error())
+	} else if err != nil {
+		return give(err)
+	}
 	list, err := ReadQuarantine(f, dir)
 	switch {
 	case errors.Is(err, ErrDamaged):
-		return s, []string{err.Error()}, nil
+		return s, append(faults, err.Error()), nil
 	case err != nil:
 		return give(err)
 	}
@@ -102,6 +107,9 @@ func (f inspectFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	}
 	return tableFile{file}, nil
 }
+
+// ReadOnly says that the store was opened by Inspect, and takes no writes.
+func (s *Store) ReadOnly() bool { return s.readOnly }
 
 // EndInspection closes what Inspect has opened.
 func (s *Store) EndInspection() error { return errors.Join(s.db.Close(), s.lock.Close()) }

@@ -22,6 +22,7 @@ type Store struct {
 	log        *slog.Logger
 	durability Durability
 	meta       meta
+	readOnly   bool
 
 	refusal    atomic.Pointer[error] // why calls are refused: the poison or ErrClosed
 	poisoned   atomic.Pointer[error]
@@ -97,6 +98,11 @@ func Open(o Options) (_ *Store, err error) {
 	}()
 	if err := checkVersion(o.FS, o.Dir); err != nil {
 		return nil, err
+	}
+	if !o.Repair {
+		if err := refuseRepairing(o.FS, o.Dir); err != nil {
+			return nil, err
+		}
 	}
 	if _, disk := o.FS.(privateFS); disk {
 		tightenFolder(o.Dir, o.Logger)

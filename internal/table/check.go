@@ -75,7 +75,7 @@ type census struct {
 // Nothing else may be written meanwhile.
 func (db *DB) Check(ctx context.Context, to Report) error {
 	for _, t := range db.sorted() {
-		if _, err := db.checkTable(ctx, t, to); err != nil {
+		if _, _, err := db.checkTable(ctx, t, to); err != nil {
 			return err
 		}
 	}
@@ -100,18 +100,19 @@ func (f *finding) damaged(err error) error {
 	return err
 }
 
-// checkTable returns whether what is derived from the items is right.
-func (db *DB) checkTable(ctx context.Context, t *Table, to Report) (right bool, err error) {
+// checkTable returns what the items ask for, nil when damage of them keeps that unknown, and whether what is derived
+// from them is right.
+func (db *DB) checkTable(ctx context.Context, t *Table, to Report) (_ *census, right bool, err error) {
 	d := &t.desc.Load().def
 	var items finding
 	c, err := db.takeCensus(ctx, t, &items, nil)
-	cut := errors.Is(err, store.ErrDamaged) // then what the items ask for is not known
+	cut := errors.Is(err, store.ErrDamaged)
 	if err := items.damaged(err); err != nil {
-		return false, err
+		return nil, false, err
 	}
 	items.report(to, "items of table "+d.Name)
 	if cut {
-		return true, nil
+		return nil, false, nil
 	}
 	right = true
 	entries := func(part string, prefix []byte, want checksum) error {
@@ -131,13 +132,13 @@ func (db *DB) checkTable(ctx context.Context, t *Table, to Report) (right bool, 
 	for i := range d.Indexes {
 		if x := &d.Indexes[i]; !x.Backfilling {
 			if err := entries("index "+d.Name+"/"+x.Name, indexPrefix(nil, t.id, x.ID), c.indexes[i]); err != nil {
-				return false, err
+				return nil, false, err
 			}
 		}
 	}
 	if d.TTL != nil && d.TTL.Filled {
 		if err := entries("time to live of table "+d.Name, d.TTL.prefix(), c.ttl); err != nil {
-			return false, err
+			return nil, false, err
 		}
 	}
 	var counts finding
@@ -161,7 +162,7 @@ func (db *DB) checkTable(ctx context.Context, t *Table, to Report) (right bool, 
 		}
 	}
 	counts.report(to, "counts of table "+d.Name)
-	return right && counts.wrong == 0, nil
+	return &c, right && counts.wrong == 0, nil
 }
 
 // takeCensus reads all items of a table. each, unless nil, is called with every whole one.
@@ -252,36 +253,79 @@ func (db *DB) sum(ctx context.Context, prefix []byte) (c checksum, err error) {
 const repairPiece = 1000
 
 // Repair makes what is derived from the items anew, of the tables in which Check finds it wrong: the
-// entries of indexes and of time to live, and the counts. It returns the names of those tables.
+// entries of indexes and of time to live, and the counts. It returns the names of those tables, and why
+// others cannot be mended, in which nothing was changed. begin is called before the first write to each table: from then on
+// until Repair has returned without err, reads of indexes may miss what is there. When some of an earlier Repair
+// that was cut short may be among those that are left, that is so still.
 // The counts of a table with a stream take effect at the next open. Nothing else may be written meanwhile.
-func (db *DB) Repair(ctx context.Context) (mended []string, err error) {
+func (db *DB) Repair(ctx context.Context, begin func() error) (mended []string, left []error, err error) {
 	for _, t := range db.sorted() {
-		right, err := db.checkTable(ctx, t, func(string, int64, []string) {})
+		name := t.desc.Load().def.Name
+		c, right, err := db.checkTable(ctx, t, func(string, int64, []string) {})
 		if err != nil {
-			return mended, err
+			return mended, left, err
 		}
 		if right {
 			continue
 		}
-		if err := db.repairTable(ctx, t); err != nil {
-			return mended, fmt.Errorf("table: repair %s: %w", t.desc.Load().def.Name, err)
+		if c == nil {
+			left = append(left, fmt.Errorf("table %s: items of it are damaged, so what they ask for is not known: restore the folder from a backup", name))
+			continue
 		}
-		mended = append(mended, t.desc.Load().def.Name)
+		last, err := db.lastOfRepair(t, c)
+		if errors.Is(err, store.ErrDamaged) {
+			left = append(left, fmt.Errorf("table %s: the end of its stream is damaged, so its counts cannot be mended: %w", name, err))
+			continue
+		}
+		if err == nil {
+			err = db.store.Admit()
+		}
+		if err == nil {
+			err = begin()
+		}
+		if err == nil {
+			err = db.repairTable(ctx, t, c, last)
+		}
+		if err != nil {
+			return mended, left, fmt.Errorf("table: repair %s: %w", name, err)
+		}
+		last.Close()
+		mended = append(mended, name)
 	}
-	return mended, nil
+	return mended, left, nil
 }
 
-func (db *DB) repairTable(ctx context.Context, t *Table) error {
+// lastOfRepair makes the batch that ends the repair of a table: its counts. It reads all that the repair
+// needs and that may be damaged, except the items, which have just been read.
+func (db *DB) lastOfRepair(t *Table, c *census) (*store.Batch, error) {
+	d, b := t.desc.Load(), db.store.NewBatch()
+	for no, p := range t.parts {
+		n := c.parts[no]
+		b.Set(p.indexHead, appendIndexHead(nil, c.indexParts[no]))
+		b.Set(p.head, appendHead(nil, n.items, n.bytes))
+		if d.open != nil {
+			if err := d.open[no].Recount(b, n.items, n.bytes); err != nil {
+				b.Close()
+				return nil, err
+			}
+		}
+	}
+	return b, nil
+}
+
+func (db *DB) repairTable(ctx context.Context, t *Table, c *census, last *store.Batch) error {
 	d := t.desc.Load()
 	b := db.store.NewBatch()
 	defer b.Close()
-	prefix := indexPrefix(nil, t.id)
-	b.DeleteRange(prefix, store.PrefixEnd(prefix))
+	prefixes := [][]byte{indexPrefix(nil, t.id)}
 	if d.def.TTL != nil {
-		b.DeleteRange(d.def.TTL.prefix(), store.PrefixEnd(d.def.TTL.prefix()))
+		prefixes = append(prefixes, d.def.TTL.prefix())
+	}
+	for _, prefix := range prefixes {
+		b.DeleteRange(prefix, store.PrefixEnd(prefix))
 	}
 	n := 0
-	c, err := db.takeCensus(ctx, t, &finding{}, func(key []byte, it item.Item) error {
+	_, err := db.takeCensus(ctx, t, &finding{}, func(key []byte, it item.Item) error {
 		for i := range d.def.Indexes {
 			x := &d.def.Indexes[i]
 			if entry, has := x.AppendEntryKey(indexPrefix(nil, t.id, x.ID), it); has {
@@ -299,20 +343,27 @@ func (db *DB) repairTable(ctx context.Context, t *Table) error {
 			return nil
 		}
 		n = 0
+		if err := db.store.Admit(); err != nil {
+			return err
+		}
 		return db.store.Write(b)
 	})
+	if err == nil {
+		err = db.store.Write(b)
+	}
+	if err == nil {
+		err = db.store.Write(last)
+	}
 	if err != nil {
 		return err
 	}
 	for no, p := range t.parts {
 		p.items, p.bytes, p.indexes = c.parts[no].items, c.parts[no].bytes, c.indexParts[no]
-		b.Set(p.indexHead, appendIndexHead(nil, p.indexes))
-		b.Set(p.head, appendHead(nil, p.items, p.bytes))
-		if d.open != nil {
-			if err := d.open[no].Recount(b, p.items, p.bytes); err != nil {
-				return err
-			}
+	}
+	for _, prefix := range prefixes { // what was lost of them to damage is there again
+		if err := db.store.Rebuilt(prefix, store.PrefixEnd(prefix)); err != nil {
+			return err
 		}
 	}
-	return db.store.Write(b)
+	return nil
 }

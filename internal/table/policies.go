@@ -198,7 +198,7 @@ func (db *DB) dropStrayPolicies() error {
 			stray = true
 		}
 	}
-	if err := it.Close(); err != nil || !stray {
+	if err := it.Close(); err != nil || !stray || db.store.ReadOnly() {
 		return err
 	}
 	return db.store.Write(b)

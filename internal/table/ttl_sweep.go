@@ -70,11 +70,14 @@ func (db *DB) nextExpiry() (first time.Time, some bool) {
 // sweep deletes the items of a table that had expired before the second of now.
 func (db *DB) sweep(ctx context.Context, t *Table, now time.Time) error {
 	ttl := t.desc.Load().def.TTL
-	if ttl == nil || db.store.AdmitDelete() != nil && db.store.Err() == nil {
-		return nil // without room for more writes, time to live waits
+	if ttl == nil {
+		return nil
 	}
 	lower, upper := ttl.from(now.Add(-sweepBack)), ttl.from(now)
 	for ctx.Err() == nil {
+		if db.store.AdmitDelete() != nil && db.store.Err() == nil {
+			return nil // without room for more writes, time to live waits
+		}
 		keys, err := db.rangeKeys(lower, upper, sweepPiece)
 		if err != nil || len(keys) == 0 {
 			return err
