@@ -125,10 +125,13 @@ func (c *conn) one() bool {
 	reply := c.door.handler.Answer(&c.req, (*out)[:headRoom])
 	putBuffer(body)
 	reply.Close = reply.Close || !c.door.running()
-	ok = c.write(&reply, began)
+	ok = c.write(&reply, time.Now())
 	c.door.handler.Leave(&c.req, &reply, began)
 	*out = reply.Body
 	putBuffer(out)
+	if ok && reply.Close {
+		c.linger() // its next request may be there already
+	}
 	if !ok || reply.Close || !c.to(waiting, c.door.now()) {
 		c.close()
 		return false
@@ -209,6 +212,32 @@ func (c *conn) readBody(n int, now time.Duration) (whole *[]byte, ok bool) {
 	return whole, true
 }
 
+// discardBody throws away the body behind the n bytes of the head, by the piece, since a refused request has no place and is
+// not to take memory. whole is false when the peer has ended it early. ok is false when the connection has ended here.
+func (c *conn) discardBody(n int, now time.Duration) (whole, ok bool) {
+	end := c.r + n + c.req.length
+	if end <= c.w {
+		c.r = end
+		return true, true
+	}
+	left := end - c.w
+	c.r, c.w = 0, 0
+	c.to(sending, now)
+	for left > 0 {
+		got, err := c.Conn.Read(c.in[:min(left, len(c.in))])
+		left -= got
+		switch {
+		case got > 0 || err == nil:
+		case err == io.EOF:
+			return false, true
+		default:
+			c.close()
+			return false, false
+		}
+	}
+	return true, true
+}
+
 // piece is how much is read and written at once: progress is seen by the piece.
 const piece = 64 << 10
 
@@ -260,11 +289,11 @@ func (c *conn) linger() {
 func (c *conn) refuse(reply *Reply, n int, now time.Duration) bool {
 	reply.Body = append(make([]byte, headRoom, headRoom+len(reply.Body)), reply.Body...)
 	if c.req.length <= SmallBody { // it is thrown away, and the connection kept
-		body, ok := c.readBody(n, now)
+		whole, ok := c.discardBody(n, now)
 		if !ok {
 			return false
 		}
-		putBuffer(body)
+		reply.Close = !whole
 	} else {
 		reply.Close = true
 	}

@@ -118,7 +118,13 @@ func hook(s *http.Server) {
 	s.ConnState = func(nc net.Conn, state http.ConnState) {
 		c := nc.(*httpConn).conn
 		switch state {
-		case http.StateActive, http.StateHijacked:
+		case http.StateActive:
+			if !c.to(handed, c.door.now()) {
+				// It was ended for a newcomer just now: to its caller an idle connection was closed, on which nothing ran. net/http
+				// calls this on the connection's goroutine before the handler, recovers from this panic, and ends the connection.
+				panic(http.ErrAbortHandler)
+			}
+		case http.StateHijacked:
 			c.to(handed, c.door.now())
 		case http.StateIdle:
 			c.to(resting, c.door.now())

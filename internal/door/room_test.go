@@ -139,17 +139,20 @@ func TestStalledDebtorsAreCut(t *testing.T) {
 		stalled.Exchange()
 		all, _ := r.TakeNow(stalled, 100, true)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if ended || r.looking {
 			t.Fatal("cut while there was no want")
 		}
 		owed, _ := r.TakeNow(nil, 1, true)
 		time.Sleep(leastWindow + 2*lookEvery)
+		synctest.Wait()
 		if !ended {
 			t.Fatal("not cut")
 		}
 		all.Release()
 		owed.Release()
 		time.Sleep(2 * lookEvery)
+		synctest.Wait()
 		if r.looking || r.free != 100 {
 			t.Fatalf("%+v", r)
 		}

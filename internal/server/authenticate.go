@@ -112,8 +112,6 @@ func readCredential(r *http.Request) (credential, *awserr.Error) {
 		return credential{}, awserr.SignedTwice()
 	case presigned:
 		return presignedCredential(query)
-	case !strings.HasPrefix(header, "AWS4-"):
-		return credential{}, awserr.MissingAuthenticationToken()
 	}
 	date := r.Header.Get("X-Amz-Date")
 	if date == "" {
@@ -125,7 +123,12 @@ func readCredential(r *http.Request) (credential, *awserr.Error) {
 // headerCredential reads
 //
 //	AWS4-HMAC-SHA256 Credential=AKID/20060102/us-east-1/dynamodb/aws4_request, SignedHeaders=host;x-amz-date, Signature=0123
+//
+// Another scheme's header counts as none.
 func headerCredential(header, date string) (credential, *awserr.Error) {
+	if !strings.HasPrefix(header, "AWS4-") {
+		return credential{}, awserr.MissingAuthenticationToken()
+	}
 	alg, rest, _ := strings.Cut(header, " ")
 	var scope, signed, signature string
 	var hasScope, hasSigned, hasSignature bool

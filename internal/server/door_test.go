@@ -416,15 +416,47 @@ func TestPanicByTheDoor(t *testing.T) {
 	panics := make(chan any, 2)
 	c := telling(Config{OnPanic: func(v any, _ []byte) { panics <- v }})
 	c.Answer = func(context.Context, *door.Request, []byte) door.Reply { panic("under a lock") }
+	testPanic(t, c, panics)
+}
+
+// So is one in what comes before the request.
+func TestPanicBeforeTheDoor(t *testing.T) {
+	panics := make(chan any, 2)
+	c := telling(Config{OnPanic: func(v any, _ []byte) { panics <- v }})
+	c.Plain = func() bool { panic("under a lock") }
+	testPanic(t, c, panics)
+}
+
+func testPanic(t *testing.T, c Config, panics chan any) {
 	addr := start(t, New(c))
 	if answers, _ := conversation(t, addr, post("{}")+post("{}")); len(answers) != 0 {
 		t.Fatalf("answers %q", answers)
 	}
-	if v := <-panics; v != "under a lock" {
-		t.Fatalf("OnPanic got %v", v)
+	select {
+	case v := <-panics:
+		if v != "under a lock" {
+			t.Fatalf("OnPanic got %v", v)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("OnPanic was not called")
 	}
 	if answers, _ := conversation(t, addr, post("{}")); len(answers) != 1 || !strings.HasPrefix(answers[0], "500") {
 		t.Fatalf("another request: %q", answers)
+	}
+}
+
+// What the door answers is counted as what net/http answers, also what nobody knows.
+func TestUnknownTargetsAreCounted(t *testing.T) {
+	addr := start(t, New(telling(Config{})))
+	for target, want := range map[string]string{
+		"DynamoDBStreams_20120810.X": `api="streams",code="OK",operation="other"`, "DynamoDB_20120810.X": `api="dynamodb",code="OK",operation="other"`,
+	} {
+		if _, byDoor := conversation(t, addr, strings.Replace(post("{}"), "DynamoDB_20120810.GetItem", target, 1)); byDoor != 1 {
+			t.Fatal("not by the door")
+		}
+		if _, text := get(t, "http://"+addr+"/metrics"); !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
+		}
 	}
 }
 
@@ -479,5 +511,53 @@ func TestStopByTheDoor(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Stopping takes no answer back from a caller who has sent further requests already: they are read to their end, so that the
+// connection is not reset.
+func TestStopLosesNoAnswer(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	c := telling(Config{})
+	body := bytes.Repeat([]byte{'a'}, 60<<10) // more than the caller's buffer, and less than that and the server's
+	c.Answer = func(ctx context.Context, r *door.Request, dst []byte) door.Reply {
+		entered <- struct{}{}
+		<-release
+		return door.Reply{Status: 200, ContentType: amzJSON, Body: append(dst, body...)}
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- New(c).Serve(ctx, ln) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	fmt.Fprint(conn, strings.Repeat(post("{}"), 100))
+	_ = conn.(*net.TCPConn).CloseWrite()
+	<-entered
+	idle, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	cancel()
+	_, _ = io.Copy(io.Discard, idle) // its end, or a reset: the door is closing
+	close(release)
+	if err := <-served; err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(res.Body); err != nil || len(got) != len(body) || !res.Close {
+		t.Fatalf("%d bytes, the last: %v: %v", len(got), res.Close, err)
 	}
 }

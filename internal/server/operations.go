@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 )
@@ -75,14 +76,19 @@ func (m *Metrics) operation(kind route, r *http.Request) *operation {
 		return m.other["admin"]
 	}
 	target := r.Header.Get("X-Amz-Target")
-	if op := m.targets[target]; op != nil {
+	if target == "" && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		return m.sts
+	}
+	return m.targeted([]byte(target))
+}
+
+// targeted finds what a request with this X-Amz-Target is counted as.
+func (m *Metrics) targeted(target []byte) *operation {
+	if op := m.targets[string(target)]; op != nil {
 		return op
 	}
-	switch {
-	case strings.HasPrefix(target, streamsTarget):
+	if bytes.HasPrefix(target, []byte(streamsTarget)) {
 		return m.other["streams"]
-	case target == "" && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
-		return m.sts
 	}
 	return m.other["dynamodb"]
 }

@@ -14,6 +14,7 @@ type quick struct{ *Server }
 
 // Enter implements door.Handler.
 func (q quick) Enter(r *door.Request) (door.Entry, door.Reply) {
+	defer q.watchPanic()
 	if q.panicked.Load() || !q.config.Plain() || !q.hosts.allow(string(r.Host)) {
 		return door.Elsewhere, door.Reply{}
 	}
@@ -43,19 +44,16 @@ func (q quick) Answer(r *door.Request, dst []byte) door.Reply {
 
 // Leave implements door.Handler.
 func (q quick) Leave(r *door.Request, reply *door.Reply, began time.Time) {
+	defer q.watchPanic()
 	q.metrics.inFlight.Add(-1)
 	q.requests.leave(r.Held, began)
 	if reply == nil {
 		return
 	}
 	reply.Held.Release()
-	op := q.metrics.targets[string(r.Target)]
-	if op == nil {
-		op = q.metrics.other["dynamodb"]
-	}
 	outcome := "OK"
 	if reply.Status >= 400 {
 		outcome = bodyCode(reply.Text())
 	}
-	op.done(outcome, time.Since(began))
+	q.metrics.targeted(r.Target).done(outcome, time.Since(began))
 }
