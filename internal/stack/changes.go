@@ -211,7 +211,50 @@ func (s *Service) Propose(ctx context.Context, scope arn.Scope, name, kind, desc
 		st.Sets[name] = set
 		return st.ID, set.ID, s.add(st)
 	}
-	return st.ID, set.ID, s.changeLocked(st.ID, func(st *Stack) error { st.Sets[name] = set; return nil })
+	return st.ID, set.ID, s.changeLocked(st.ID, func(st *Stack) error { return st.propose(set) })
+}
+
+// propose adds a change set. The oldest of those that cannot be executed makes room: tools leave
+// one behind each time that they find no change.
+func (s *Stack) propose(set *ChangeSet) error {
+	if s.Sets[set.Name] != nil {
+		return &Error{"AlreadyExistsException", "ChangeSet " + set.Name + " already exists"}
+	}
+	if len(s.Sets) >= maxSets {
+		var oldest *ChangeSet
+		for _, is := range s.Sets {
+			if is.Status == "FAILED" && (oldest == nil || is.Created.Before(oldest.Created)) {
+				oldest = is
+			}
+		}
+		if oldest == nil {
+			return &Error{"LimitExceededException", fmt.Sprintf("ChangeSet limit exceeded: the stack %s has %d change sets. Delete or execute one of them.", s.Name, len(s.Sets))}
+		}
+		delete(s.Sets, oldest.Name)
+	}
+	s.Sets[set.Name] = set
+	return nil
+}
+
+// Hidden are the parameters whose values are not to be shown: the template says NoEcho.
+func (v *Version) Hidden() map[string]bool {
+	hidden := map[string]bool{}
+	if !strings.Contains(v.Template, "NoEcho") { // most templates need not be read for this
+		return hidden
+	}
+	tpl, err := template.New("template", []byte(v.Template))
+	if err != nil { // it was read before it was kept: show nothing that may be meant
+		for name := range v.Parameters {
+			hidden[name] = true
+		}
+		return hidden
+	}
+	for _, p := range tpl.Parameters() {
+		if p.NoEcho {
+			hidden[p.Name] = true
+		}
+	}
+	return hidden
 }
 
 // Set finds a change set by its name and stack, or its ARN.

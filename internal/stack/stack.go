@@ -110,6 +110,7 @@ func (s *Stack) Busy() bool { return strings.HasSuffix(s.Status, "_IN_PROGRESS")
 const (
 	maxEvents  = 1000
 	maxDeleted = 100
+	maxSets    = 20 // of a stack: each holds its template
 )
 
 // stackType is that of a stack in its own events.

@@ -74,7 +74,7 @@ func describeChangeSet(c *call) error {
 	}
 	d := c.out
 	setHead(d, st, set)
-	c.parameters(set.Version.Parameters, nil)
+	c.parameters(&set.Version, nil)
 	list(d, "Capabilities", set.Version.Capabilities, func(s string) { d.WriteString(s) })
 	tags(d, set.Version.Tags)
 	list(d, "Changes", set.Changes, func(one stack.ResourceChange) {
@@ -123,8 +123,12 @@ func tags(d *document, all []stack.Tag) {
 	list(d, "Tags", all, func(t stack.Tag) { d.must("Key", t.Key); d.must("Value", t.Value) })
 }
 
-// parameters writes parameters, with what those are worth that name others.
-func (c *call) parameters(given, values map[string]string) {
+// hiddenValue stands for the value of a NoEcho parameter.
+const hiddenValue = "****"
+
+// parameters writes a version's parameters, with what those are worth that name others.
+func (c *call) parameters(v *stack.Version, values map[string]string) {
+	given, hidden := v.Parameters, v.Hidden()
 	var names []string
 	for name := range given {
 		names = append(names, name)
@@ -137,6 +141,10 @@ func (c *call) parameters(given, values map[string]string) {
 	slices.Sort(names)
 	list(c.out, "Parameters", names, func(name string) {
 		c.out.must("ParameterKey", name)
+		if hidden[name] {
+			c.out.must("ParameterValue", hiddenValue)
+			return
+		}
 		value, ok := given[name]
 		if !ok {
 			value = values[name]
@@ -193,7 +201,7 @@ func describeStacks(c *call) error {
 		d.text("Description", st.Description)
 		d.yes("DisableRollback", st.KeepFailed)
 		d.yes("EnableTerminationProtection", st.Protected)
-		c.parameters(st.Now.Parameters, st.Values)
+		c.parameters(&st.Now, st.Values)
 		list(d, "Capabilities", st.Now.Capabilities, func(s string) { d.WriteString(s) })
 		list(d, "Outputs", st.Outputs, func(o template.Output) {
 			d.must("OutputKey", o.Name)
