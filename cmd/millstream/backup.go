@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -51,6 +52,9 @@ A backup is there when the command has ended well; one that was cut short leaves
 			}
 			var src backup.Source
 			if data != "" {
+				if err := outside(data, to); err != nil {
+					return err
+				}
 				lock, err := lockStopped(data)
 				if err != nil {
 					return err
@@ -71,7 +75,9 @@ A backup is there when the command has ended well; one that was cut short leaves
 				}()
 				src = staged{client, st}
 			}
-			m, done, err := backup.Take(ctx, src, place, backup.Options{Rate: int64(rate), Program: programVersion(), Progress: progressOf(cmd.ErrOrStderr(), "backed up")})
+			m, done, err := backup.Take(ctx, src, place, backup.Options{Rate: int64(rate), Program: programVersion(), Progress: progressOf(cmd.ErrOrStderr(), "backed up"), Warn: func(err error) {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", err)
+			}})
 			if err != nil {
 				return err
 			}
@@ -120,6 +126,24 @@ func (s staged) List(context.Context) (files []backup.File, err error) {
 
 func (s staged) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	return s.client.StagedFile(ctx, s.st.ID, name)
+}
+
+// outside refuses a place within the data folder: it would be backed up into itself, and be lost with it.
+func outside(data, to string) error {
+	if strings.Contains(to, "://") {
+		return nil
+	}
+	data, err := filepath.Abs(data)
+	if err == nil {
+		to, err = filepath.Abs(to)
+	}
+	if err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(data, to); err == nil && filepath.IsLocal(rel) {
+		return usagef("%s is in the data folder itself, and would be lost with it: name another place with --to", to)
+	}
+	return nil
 }
 
 // lockStopped takes the lock of a data folder, so that no server opens it.
@@ -208,9 +232,12 @@ func newBackupsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := backup.List(cmd.Context(), place)
+			all, faults, err := backup.List(cmd.Context(), place)
 			if err != nil {
 				return err
+			}
+			for _, f := range faults {
+				fmt.Fprintln(cmd.ErrOrStderr(), "a backup cannot be used:", f)
 			}
 			if flags.json || flags.jsonl {
 				var lines []backupLine
@@ -222,7 +249,7 @@ func newBackupsList() *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "BACKUP\tMADE\tSIZE\tFILES\tSTATE")
 			for _, m := range all {
-				state := "whole"
+				state := "complete"
 				if m.Quarantined {
 					state = "ranges in quarantine"
 				}

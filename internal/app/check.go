@@ -119,6 +119,9 @@ func Repair(ctx context.Context, dir string) (mended []string, kept string, err 
 		if err == nil {
 			err = linkFiles(dir, kept)
 		}
+		if err == nil {
+			err = store.NewLineage(vfs.Default, kept) // both may go on
+		}
 		if err != nil {
 			return nil, "", fmt.Errorf("keep a copy: %w", err)
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -24,7 +25,12 @@ type stages struct {
 
 	mu sync.Mutex // guards the following, and is held while a copy is made
 	id string     // of the copy that is there; empty: none
+	// idle removes a copy of which nothing has been asked for stageIdle: who asked for it is gone, and it keeps room on the disk.
+	idle *time.Timer
 }
+
+// stageIdle is longer than a backup over a slow line takes from one file to the next.
+const stageIdle = time.Hour
 
 func (g *stages) dir(id string) string { return filepath.Join(g.s.opts.Dir, store.PendingPath, id) }
 
@@ -44,6 +50,14 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 		return st, errors.Join(err, os.RemoveAll(g.dir(id)))
 	}
 	g.id = id
+	if err := r.Context().Err(); err != nil {
+		return st, errors.Join(err, g.remove())
+	}
+	g.idle = time.AfterFunc(stageIdle, func() {
+		if err := g.Remove(id); err != nil {
+			g.s.opts.Logger.Error("the copy for a backup that nobody asks for any more cannot be removed", "error", err)
+		}
+	})
 	err := filepath.WalkDir(g.dir(id), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -106,6 +120,7 @@ func (g *stages) Open(id, name string) (io.ReadCloser, int64, error) {
 	if id == "" || id != g.id || !filepath.IsLocal(filepath.FromSlash(name)) {
 		return nil, 0, fs.ErrNotExist
 	}
+	g.idle.Reset(stageIdle)
 	file, err := os.Open(filepath.Join(g.dir(id), filepath.FromSlash(name)))
 	if err != nil {
 		return nil, 0, err
@@ -130,6 +145,9 @@ func (g *stages) Remove(id string) error {
 func (g *stages) remove() error {
 	if g.id == "" {
 		return nil
+	}
+	if g.idle != nil {
+		g.idle.Stop()
 	}
 	err := os.RemoveAll(g.dir(g.id))
 	g.id = ""

@@ -134,7 +134,7 @@ func TestBackupAndRestore(t *testing.T) {
 		if want := int64(len("new table") + len("manifest, longer")); done.Copied != want {
 			t.Errorf("copied %d bytes, want %d", done.Copied, want)
 		}
-		all, err := List(t.Context(), p)
+		all, _, err := List(t.Context(), p)
 		if err != nil || len(all) != 3 || all[0].ID != first.ID || all[2].ID != last.ID {
 			t.Fatalf("%v, %v", all, err)
 		}
@@ -216,7 +216,7 @@ func TestCutBackups(t *testing.T) {
 			}
 			ended = err == nil
 			for range 2 {
-				all, err := List(t.Context(), p)
+				all, _, err := List(t.Context(), p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -325,5 +325,34 @@ func TestCutRestores(t *testing.T) {
 		if err := Restore(t.Context(), p, m, to, Options{}); err == nil {
 			t.Error("restored over a part of a restore")
 		}
+	}
+}
+
+// TestUnreadableManifest: a manifest that cannot be read, or is a newer release's, hides no other, and is told.
+func TestUnreadableManifest(t *testing.T) {
+	p := folder(t.TempDir())
+	src := data(t, t.TempDir(), map[string]string{"code/" + strings.Repeat("ab", 32) + "/package.zip": "rotten"})
+	take(t, src, p)
+	for name, text := range map[string]string{"0": "{", "1": `{"version":9,"id":"1"}`} {
+		if err := os.WriteFile(p.path("base/"+name+".json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	last, _, err := Take(t.Context(), src, p, Options{Warn: func(err error) { told = append(told, err.Error()) }})
+	if err != nil || len(told) != 3 || !strings.Contains(told[2], "package.zip is damaged") {
+		t.Fatalf("%q, %v", told, err)
+	}
+	if m, err := Find(t.Context(), p, ""); err != nil || m.ID != last.ID {
+		t.Errorf("%v, %v", m.ID, err)
+	}
+	if all, faults, err := List(t.Context(), p); err != nil || len(all) != 2 || len(faults) != 2 {
+		t.Errorf("%d, %v, %v", len(all), faults, err)
+	}
+	if err := os.WriteFile(p.path("base/3.json"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Find(t.Context(), p, ""); err == nil || !strings.Contains(err.Error(), "--backup") {
+		t.Error(err)
 	}
 }

@@ -58,28 +58,39 @@ func (m *Manifest) check() error {
 	return nil
 }
 
-// List returns the backups of a place, the oldest first.
-func List(ctx context.Context, p Place) ([]Manifest, error) {
+// List returns the backups of a place, the oldest first, and why others cannot be used, which hides none of the rest.
+func List(ctx context.Context, p Place) (all []Manifest, faults []error, err error) {
+	names, err := manifests(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		m, err := read(ctx, p, name)
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case err != nil:
+			faults = append(faults, err)
+		default:
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b Manifest) int { return strings.Compare(a.ID, b.ID) })
+	return all, faults, nil
+}
+
+// manifests are the names of the manifests of a place, the oldest first, since ids rise with time.
+func manifests(ctx context.Context, p Place) ([]string, error) {
 	names, err := p.List(ctx, basePath)
 	if err != nil {
 		return nil, fmt.Errorf("list the backups of %s: %w", p, err)
 	}
-	var all []Manifest
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".json") {
-			continue
-		}
-		m, err := read(ctx, p, name)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, m)
-	}
-	slices.SortFunc(all, func(a, b Manifest) int { return strings.Compare(a.ID, b.ID) })
-	return all, nil
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".json") })
+	slices.Sort(names)
+	return names, nil
 }
 
-// Find returns a backup of a place; of an empty id the newest.
+// Find returns a backup of a place; of an empty id the newest. No other is read.
 func Find(ctx context.Context, p Place, id string) (Manifest, error) {
 	if id != "" {
 		m, err := read(ctx, p, basePath+"/"+id+".json")
@@ -88,14 +99,18 @@ func Find(ctx context.Context, p Place, id string) (Manifest, error) {
 		}
 		return m, err
 	}
-	all, err := List(ctx, p)
-	if err == nil && len(all) == 0 {
+	names, err := manifests(ctx, p)
+	if err == nil && len(names) == 0 {
 		err = fmt.Errorf("there is no backup in %s", p)
 	}
 	if err != nil {
 		return Manifest{}, err
 	}
-	return all[len(all)-1], nil
+	m, err := read(ctx, p, names[len(names)-1])
+	if err != nil {
+		err = fmt.Errorf("the newest backup cannot be used: %w (name an older one with --backup; `millstream backups ls --at %s` lists them)", err, p)
+	}
+	return m, err
 }
 
 func read(ctx context.Context, p Place, name string) (m Manifest, err error) {

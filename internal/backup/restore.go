@@ -135,7 +135,7 @@ func Verify(ctx context.Context, p Place, m Manifest, o Options) (faults []error
 				return faults, ctx.Err()
 			}
 			if err != nil {
-				faults = append(faults, fmt.Errorf("%s: %w", f.Name, err))
+				faults = append(faults, fmt.Errorf("%s: %w (it is %s in %s: remove that, and the next backup copies it again if the folder still has it)", f.Name, err, objectName(f.Sum), p))
 			}
 		}
 		done.Done += f.Size

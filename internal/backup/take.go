@@ -33,6 +33,13 @@ type Options struct {
 	Rate     int64  // bytes a second; 0: as fast as it goes
 	Program  string // the release
 	Progress func(Progress)
+	Warn     func(error) // takes what is wrong and does not end a Take
+}
+
+func (o *Options) warn(err error) {
+	if o.Warn != nil {
+		o.Warn(err)
+	}
 }
 
 // Progress is how far a copy has come, in bytes.
@@ -50,9 +57,12 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	if err != nil {
 		return Manifest{}, done, err
 	}
-	earlier, err := List(ctx, p)
+	earlier, faults, err := List(ctx, p)
 	if err != nil {
 		return Manifest{}, done, err
+	}
+	for _, f := range faults { // what it had is copied again
+		o.warn(fmt.Errorf("an earlier backup cannot be used: %w", f))
 	}
 	now := time.Now().UTC()
 	m := Manifest{Version: manifestVersion, ID: now.Format("20060102T150405.000Z") + "-" + rand.Text()[:4], Made: now, Program: o.Program}
@@ -95,6 +105,9 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			}
 			done.Copied += copied
 		}
+		if hash, ok := packageOf(f.Name); ok && hash != sum {
+			o.warn(fmt.Errorf("the package %s is damaged in the data folder, and so it is in this backup: deploy its function again, then back up again", f.Name))
+		}
 		f.Sum = sum
 		m.Files = append(m.Files, f)
 		m.Bytes += f.Size
@@ -107,6 +120,15 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 		return m, done, fmt.Errorf("write the manifest to %s: %w", p, err)
 	}
 	return m, done, nil
+}
+
+// packageOf returns the hash that a package of code has by its name.
+func packageOf(name string) (hash string, ok bool) {
+	hash, ok = strings.CutPrefix(name, "code/")
+	if ok {
+		hash, ok = strings.CutSuffix(hash, "/package.zip")
+	}
+	return hash, ok && len(hash) == 2*sha256.Size
 }
 
 // immutable says whether a file of this name is never written again.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,8 +49,9 @@ func newCodeStore(dir string, sync bool) (*codeStore, error) {
 	return &codeStore{dir: dir, sync: sync, refs: map[string]int{}}, nil
 }
 
-// whole unpacks what is there as a package only, as in a folder that was restored from a backup.
-func (c *codeStore) whole() error {
+// whole unpacks what is there as a package only, as in a folder that was restored from a backup. A package that
+// cannot be is told of, and the others are: its functions fail until they are deployed again.
+func (c *codeStore) whole(log *slog.Logger) error {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return fmt.Errorf("function: list the code folder: %w", err)
@@ -83,7 +85,7 @@ func (c *codeStore) whole() error {
 			err = c.syncDir(dir)
 		}
 		if err != nil {
-			return fmt.Errorf("function: unpack the package %s: %w", dir, err)
+			log.Error("a package of code cannot be unpacked: what runs it fails until it is deployed again", "package", dir, "error", err)
 		}
 	}
 	return nil
@@ -110,8 +112,11 @@ func (c *codeStore) add(zip []byte) (hash string, err error) {
 	hash = hashOf(zip)
 	c.acquire(hash)
 	_, err, _ = c.flight.Do(hash, func() (any, error) {
-		if _, err := os.Stat(filepath.Join(c.dir, hash)); err == nil {
+		if _, err := os.Stat(c.task(hash)); err == nil {
 			return nil, nil
+		}
+		if err := removeTree(filepath.Join(c.dir, hash)); err != nil { // a damaged package: see whole
+			return nil, fmt.Errorf("function: remove damaged code: %w", err)
 		}
 		return nil, c.unpack(hash, zip)
 	})

@@ -244,7 +244,7 @@ func (s *Service) open() (err error) {
 	if s.code, err = newCodeStore(dir, s.opts.Dir != ""); err != nil {
 		return err
 	}
-	if err := s.code.whole(); err != nil {
+	if err := s.code.whole(s.opts.Logger); err != nil {
 		return err
 	}
 	if s.logs, err = logs.Open(logDir, s.opts.Now, s.opts.Print); err != nil {

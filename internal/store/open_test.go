@@ -258,3 +258,15 @@ func TestBlocksAreCached(t *testing.T) {
 		t.Fatalf("%d bytes in the cache after a block of %d was read", got, len(value))
 	}
 }
+
+// TestEveryOpenBeginsALineage: a folder that was copied or rolled back forks from then on.
+func TestEveryOpenBeginsALineage(t *testing.T) {
+	disk, seen := crashtest.New(), map[string]bool{}
+	for range 3 {
+		closeStore(t, open(t, store.Options{FS: disk.FS(), Dir: damagedDir}))
+		seen[string(content(t, disk, damagedDir+"/LINEAGE"))] = true
+	}
+	if len(seen) != 3 {
+		t.Error(seen)
+	}
+}

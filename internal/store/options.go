@@ -44,7 +44,7 @@ type Options struct {
 	// means 100 ms.
 	SyncInterval time.Duration
 	// DiskReserve is the free space in bytes below which Admit refuses; 0 means
-	// 256 MiB, or a twentieth of a disk smaller than 5 GiB, and at least 64 MiB.
+	// 256 MiB, or a twentieth of a disk smaller than 5 GiB, and at least 96 MiB.
 	DiskReserve uint64
 	// AcceptLoss opens a folder that has lost acknowledged writes at the end of its
 	// log, without them, and sets the files aside from which they cannot be read.

@@ -24,7 +24,7 @@ const (
 	spaceCheckBytes   = 4 << 20
 	defaultReserve    = 256 << 20
 	defaultReservePer = 20       // of a small disk, a part in so many is enough
-	leastReserve      = 64 << 20 // but not less than a flush and a new log take, and what is written between two looks
+	leastReserve      = 96 << 20 // but so much that three quarters of it, down to which deletes go on, hold a flush and a new log
 )
 
 type space struct {

@@ -60,7 +60,7 @@ func TestDefaultReserveFitsSmallDisks(t *testing.T) {
 	}{
 		{1 << 40, 256 << 20, true}, {1 << 40, 256<<20 - 1, false},
 		{2 << 30, 103 << 20, true}, {2 << 30, 102 << 20, false},
-		{1 << 30, 64 << 20, true}, {1 << 30, 63 << 20, false},
+		{1 << 30, 96 << 20, true}, {1 << 30, 95 << 20, false},
 	} {
 		mem := vfs.NewMem()
 		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.avail, TotalBytes: c.total})

@@ -13,7 +13,8 @@ import (
 )
 
 // lineageFile names the line of the folder's life, with 16 random letters or more: a file
-// number of the engine's is given once in it. A restored copy begins a line of its own.
+// number of the engine's is given once in it. Every open begins a new one, and so does each copy: of a folder that was
+// copied, put back or rolled back by other means nobody could tell.
 const lineageFile = "LINEAGE"
 
 // PendingPath is the folder, in the data folder, of copies that are being made. An open removes it.
@@ -22,17 +23,17 @@ const PendingPath = "pending"
 // stageFlush is the size of the log above which it is worth a flush to copy less of it.
 const stageFlush = 4 << 20
 
-// beginLineage makes the file LINEAGE when it is absent, and removes what copies that were
-// cut short have left.
+// beginLineage writes a new LINEAGE, and removes what copies that were cut short have left.
 func beginLineage(f vfs.FS, dir string) error {
 	if err := f.RemoveAll(f.PathJoin(dir, PendingPath)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: remove %s: %w", PendingPath, err)
 	}
-	_, err := f.Stat(f.PathJoin(dir, lineageFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = writeFile(f, dir, lineageFile, []byte(strings.ToLower(rand.Text())+"\n"))
-	}
-	if err != nil {
+	return NewLineage(f, dir)
+}
+
+// NewLineage begins a new line of life of a data folder that is not open, or not yet.
+func NewLineage(f vfs.FS, dir string) error {
+	if err := writeFile(f, dir, lineageFile, []byte(strings.ToLower(rand.Text())+"\n")); err != nil {
 		return fmt.Errorf("store: %s: %w", lineageFile, err)
 	}
 	return nil
