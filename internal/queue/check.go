@@ -120,19 +120,23 @@ func validID(s string) bool {
 	return true
 }
 
-// validText accepts the characters that XML has.
+// validText accepts the characters that XML has, in UTF-8.
 func validText(s string) bool {
-	for i, r := range s {
-		switch {
-		case r >= 0x20 && r < 0xd800, r == '\t', r == '\n', r == '\r':
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
-			return false // no UTF-8
-		case r >= 0xe000 && r <= 0xfffd, r >= 0x10000:
-		default:
-			return false
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !validRune(r) })
+}
+
+func validRune(r rune) bool {
+	return r >= 0x20 && r < 0xd800 || r == '\t' || r == '\n' || r == '\r' || r >= 0xe000 && r <= 0xfffd || r >= 0x10000
+}
+
+// SendableText is s with U+FFFD in the place of each character that no message may have.
+func SendableText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if validRune(r) {
+			return r
 		}
-	}
-	return true
+		return utf8.RuneError
+	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
 }
 
 // maxAttributes is how many attributes a message has at most.
@@ -174,6 +178,12 @@ func checkMessageAttributes(attributes []Attribute) error {
 func isNumber(s string) bool {
 	_, err := strconv.ParseFloat(s, 64)
 	return err == nil && strings.Trim(s, "+-.0123456789eE") == ""
+}
+
+// Fits says whether a message with a body is not too large for the queue.
+func (q *Queue) Fits(e Entry) bool {
+	m := Message{Body: *e.Body, Attributes: e.Attributes}
+	return m.size() <= q.definition().settings.maxSize
 }
 
 // CheckBatch is about the messages of a batch together.

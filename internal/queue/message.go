@@ -75,8 +75,11 @@ func (m *Message) size() int {
 	return n
 }
 
-// SequenceText is the SequenceNumber of a message of a FIFO queue: 20 digits that rise.
-func SequenceText(seq uint64) string { return fmt.Sprintf("1885%016d", seq) }
+// SequenceText is the SequenceNumber of a message of a FIFO queue: always 20 digits, so that they rise as texts too.
+func SequenceText(seq uint64) string {
+	const low = 1e16
+	return fmt.Sprintf("%d%016d", 1885+seq/low, seq%low)
+}
 
 const messageVersion = 1
 
@@ -113,6 +116,19 @@ func times(row []byte) (sentMS, dueMS int64, err error) {
 		return 0, 0, errMessageRow
 	}
 	return int64(binary.BigEndian.Uint64(row[1:])), int64(binary.BigEndian.Uint64(row[9:])), nil
+}
+
+// heading reads what a sweep has to know of a message's row.
+func heading(row []byte) (sentMS, dueMS int64, group string, err error) {
+	if sentMS, dueMS, err = times(row); err != nil {
+		return 0, 0, "", err
+	}
+	r := reader{row[49:]}
+	_ = r.text() // the sender
+	if group = r.text(); r.b == nil {
+		err = errMessageRow
+	}
+	return sentMS, dueMS, group, err
 }
 
 // decodeMessage reads a row. The message keeps nothing of it.

@@ -22,7 +22,7 @@ type Queue struct {
 	deleted bool
 	last    *store.Commit // the newest batch
 	total   int           // messages
-	oldest  int64         // no message was sent before, in ms
+	age     age
 	ready   line
 	delayed line
 	flights flights
@@ -32,8 +32,10 @@ type Queue struct {
 	timer   *worker.Timer
 	timerAt int64 // when it fires; 0: it does not
 
+	stale    bool // a batch was given up: see giveUp
 	attempts map[string]attempt
-	purgedMS int64 // the latest PurgeQueue; 0: none since the start
+	noted    []noted // when they were made, the first first
+	purgedMS int64   // the latest PurgeQueue; 0: none since the start
 }
 
 func newQueue(s *Service, d *definition) *Queue {
@@ -45,7 +47,7 @@ func newQueue(s *Service, d *definition) *Queue {
 
 // forget is for a queue that has no message left.
 func (q *Queue) forget() {
-	q.total, q.oldest = 0, math.MaxInt64
+	q.total, q.age = 0, age{oldest: math.MaxInt64, added: math.MaxInt64, rising: true}
 	q.ready.reset()
 	q.delayed.reset()
 	q.flights.reset()
@@ -75,34 +77,58 @@ func (q *Queue) VisibilitySeconds() int { return q.definition().settings.visibil
 // Tags returns the queue's tags, which are not to be changed.
 func (q *Queue) Tags() map[string]string { return q.definition().Tags }
 
-// count counts the messages at the start. newest becomes at least the moment since which the last of them is visible.
+// count counts the messages at the start. newest becomes at least the latest moment at which one was sent or received, as far as rows tell:
+// the clock was there.
 func (q *Queue) count(newest *int64) error {
 	fifo := q.def.settings.fifo
-	prefix := q.key(rowReady)
-	err := q.s.each(prefix, func(rest, v []byte) error {
+	was := func(ms int64) { *newest = max(*newest, ms) }
+	receivedAt := func(seq uint64) error {
+		st, found, err := q.state(seq)
+		if found {
+			was(st.received)
+		}
+		return err
+	}
+	err := q.s.each(q.key(rowReady), func(rest, v []byte) error {
 		if len(rest) != 16 || len(v) < 5 {
 			return errStateRow
 		}
 		if !fifo {
 			q.total++
 		}
-		due := int64(binary.BigEndian.Uint64(rest))
-		if !fifo && binary.BigEndian.Uint32(v[1:]) == 0 {
-			*newest = max(*newest, due)
+		due, seq := int64(binary.BigEndian.Uint64(rest)), binary.BigEndian.Uint64(rest[8:])
+		switch {
+		case due <= *newest: // it tells nothing
+		case fifo:
+			return q.eachOf(string(v[5:]), seq, func(seq uint64, _ int64) (bool, error) {
+				err := receivedAt(seq)
+				return err == nil, err
+			})
+		case binary.BigEndian.Uint32(v[1:]) == 0:
+			was(due)
+		default:
+			return receivedAt(seq)
 		}
 		return nil
 	})
-	if err == nil && fifo {
-		err = q.s.each(q.key(rowOrder), func([]byte, []byte) error { q.total++; return nil })
-	} else if err == nil {
-		err = q.s.each(q.key(rowDelayed), func([]byte, []byte) error { q.total++; return nil })
+	if err != nil {
+		return err
 	}
-	if err != nil || q.total == 0 {
+	counted := byte(rowDelayed)
+	if fifo {
+		counted = rowOrder
+	}
+	if err := q.s.each(q.key(counted), func([]byte, []byte) error { q.total++; return nil }); err != nil || q.total == 0 {
 		return err
 	}
 	q.ready.beyond, q.delayed.beyond = 0, 0
-	q.oldest = 0
-	return nil
+	q.age.oldest, q.age.rising = 0, fifo
+	// The delay of the last is not known, and the shown time may have been another one.
+	return q.s.eachBack(q.key(rowMessage), func(row []byte) (bool, error) {
+		sent, due, err := times(row)
+		was(max(min(sent, due), due-MaxDelay*1000))
+		return false, err
+	})
 }
 
 // load finds the messages in flight.
@@ -217,6 +243,49 @@ func (q *Queue) lineOf(row byte) *line {
 	return &q.ready
 }
 
+// giveUp is for a batch that was not applied, although the memory was changed for it: that is read anew from the store before it is
+// used again. The caller holds the lock.
+func (q *Queue) giveUp() {
+	q.stale, q.puts, q.trimmed = true, nil, nil
+	q.rouse(q.s.now())
+}
+
+// update has f fill a batch under the lock and apply it. When f fails, what it has changed in memory is given up.
+func (q *Queue) update(f func() (*store.Commit, error)) (*store.Commit, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.deleted {
+		return nil, awserr.QueueMissing()
+	}
+	if err := q.current(); err != nil {
+		return nil, err
+	}
+	c, err := f()
+	if err != nil {
+		q.giveUp()
+	}
+	return c, err
+}
+
+// current sees to it that the memory is what the store has. The caller holds the lock.
+func (q *Queue) current() error {
+	if !q.stale {
+		return nil
+	}
+	q.forget()
+	newest := q.s.now()
+	err := q.count(&newest)
+	if err == nil {
+		err = q.load(q.s.now())
+	}
+	if err != nil {
+		q.giveUp()
+		return err
+	}
+	q.stale = false
+	return nil
+}
+
 // settled waits until all that was done to the queue is durable: an answer may rest on it.
 func (q *Queue) settled() error {
 	q.mu.Lock()
@@ -246,7 +315,7 @@ func (q *Queue) add(b *store.Batch, m *Message, now int64, fresh map[string]bool
 	seq := q.s.number()
 	b.Set(q.numbered(rowMessage, seq), m.encode(make([]byte, 0, 128+len(m.Body))))
 	q.total++
-	q.oldest = min(q.oldest, m.SentMS)
+	q.age.add(m.SentMS)
 	e := entry{row: rowReady, due: m.DueMS, seq: seq}
 	if m.DueMS > now {
 		e.row = rowDelayed
@@ -323,6 +392,9 @@ func (q *Queue) Counts() (Counts, error) {
 }
 
 func (q *Queue) counts() (Counts, error) {
+	if err := q.current(); err != nil {
+		return Counts{}, err
+	}
 	now := q.s.now()
 	q.flights.expire(now)
 	c := Counts{InFlight: len(q.flights.all)}
@@ -355,6 +427,23 @@ func (q *Queue) counts() (Counts, error) {
 	}
 	c.Visible = max(0, q.total-c.InFlight-c.Delayed)
 	return c, err
+}
+
+// Ready says whether there is something that a receive would take out of the queue now.
+func (q *Queue) Ready() (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.current(); err != nil || q.deleted || q.total == 0 {
+		return false, err
+	}
+	now := q.s.now()
+	q.flights.expire(now)
+	for _, l := range []*line{&q.ready, &q.delayed} {
+		if err := q.fill(l, now); err != nil {
+			return false, err
+		}
+	}
+	return q.due() <= now, nil
 }
 
 // eachBack calls f with the values of all rows whose keys begin with prefix, from the last, until it returns false.
@@ -408,107 +497,8 @@ func (q *Queue) Purge() error {
 	return q.s.store.Sync(c)
 }
 
-// expiry is when the oldest message is to be removed, in ms since 1970; false: there is none.
-func (q *Queue) expiry() (int64, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.total == 0 {
-		return 0, false
-	}
-	return q.oldest + int64(q.def.settings.retention)*1000, true
-}
-
-// sweepPiece is how many expired messages are removed in one batch.
-const sweepPiece = 500
-
-// sweep removes what is older than the queue keeps messages.
-func (q *Queue) sweep() error {
-	for {
-		more, err := q.sweepPiece()
-		if err != nil || !more {
-			return err
-		}
-	}
-}
-
-func (q *Queue) sweepPiece() (more bool, err error) {
-	wall, ageing := q.s.clock.Now()
-	at, some := q.expiry()
-	if !ageing || !some || wall.UnixMilli() < at {
-		return false, nil
-	}
-	b := q.s.store.NewBatch()
-	defer b.Close()
-	q.mu.Lock()
-	c, more, err := q.sweepLocked(b, wall.UnixMilli())
-	q.mu.Unlock()
-	if err != nil || c == nil {
-		return false, err
-	}
-	return more, q.s.store.Sync(c)
-}
-
-func (q *Queue) sweepLocked(b *store.Batch, wall int64) (c *store.Commit, more bool, err error) {
-	if q.deleted {
-		return nil, false, nil
-	}
-	now := q.s.now()
-	q.flights.expire(now)
-	limit := wall - int64(q.def.settings.retention)*1000
-	removed := map[uint64]bool{}
-	groups := map[string]bool{}
-	oldest := int64(math.MaxInt64)
-	type gone struct {
-		seq uint64
-		m   *Message
-	}
-	var all []gone
-	it, err := q.s.store.NewIter(q.key(rowMessage), q.key(rowMessage+1))
-	if err != nil {
-		return nil, false, err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.Value()
-		if err != nil {
-			return nil, false, errors.Join(err, it.Close())
-		}
-		k := it.Key()
-		m, err := decodeMessage(v)
-		if err != nil {
-			return nil, false, errors.Join(err, it.Close())
-		}
-		if m.SentMS >= limit || len(all) == sweepPiece {
-			oldest, more = m.SentMS, m.SentMS < limit
-			break
-		}
-		all = append(all, gone{binary.BigEndian.Uint64(k[len(k)-8:]), m})
-	}
-	if err := it.Close(); err != nil {
-		return nil, false, err
-	}
-	for _, g := range all {
-		if err := q.remove(b, g.seq, g.m.DueMS, g.m.SentMS, g.m.Group, removed, groups); err != nil {
-			return nil, false, err
-		}
-	}
-	if len(all) == 0 {
-		q.oldest = oldest
-		return nil, false, nil
-	}
-	for group := range groups {
-		if err := q.regroup(b, group, now, removed); err != nil {
-			return nil, false, err
-		}
-	}
-	if c, err = q.apply(b); err == nil {
-		q.oldest = oldest
-		q.s.log.Info("messages were older than their queue keeps them", "queue", q.def.arn(), "messages", len(all))
-	}
-	return c, more, err
-}
-
 // remove takes a message away, in whatever state it is. Groups that are to be looked at again go into groups.
-func (q *Queue) remove(b *store.Batch, seq uint64, due, sent int64, group string, removed map[uint64]bool, groups map[string]bool) error {
+func (q *Queue) remove(b *store.Batch, seq uint64, due int64, group string, removed map[uint64]bool, groups map[string]bool) error {
 	if removed[seq] {
 		return nil
 	}

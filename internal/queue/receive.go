@@ -23,6 +23,8 @@ type ReceiveRequest struct {
 	Wait *time.Duration
 	// Attempt is the ReceiveRequestAttemptId.
 	Attempt string
+	// Taken, unless nil, is called once when messages were taken, before they can be seen to be in flight. Receive may fail after it.
+	Taken func()
 	// Worker says that the receiver is part of the server, and counts as work under way (worker.Clock.Begin) but for the time
 	// that it waits here.
 	Worker bool
@@ -32,6 +34,12 @@ type ReceiveRequest struct {
 type attempt struct {
 	at    int64
 	taken []taken
+}
+
+// noted says when an attempt was made.
+type noted struct {
+	id string
+	at int64
 }
 
 // taken is a message that a receive has put in flight.
@@ -59,7 +67,7 @@ func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, err
 		timeout = t.C
 	}
 	for {
-		got, c, w, err := q.take(r, int64(visibility)*1000, wait != 0)
+		got, c, w, err := q.take(ctx, r, int64(visibility)*1000, wait != 0)
 		if err != nil {
 			return nil, err
 		}
@@ -77,6 +85,9 @@ func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, err
 				}
 				return received, err
 			}
+		}
+		if c != nil && len(got) == 0 && w == nil {
+			continue // some went to the dead-letter queue, and there may be more
 		}
 		if w == nil {
 			return nil, nil
@@ -116,8 +127,9 @@ func (q *Queue) read(got []taken) ([]*Received, error) {
 	return received, nil
 }
 
-// take puts messages in flight. When there are none and it may wait, w is told when that may have changed.
-func (q *Queue) take(r ReceiveRequest, visibility int64, mayWait bool) (got []taken, c *store.Commit, w *waiter, err error) {
+// take puts messages in flight. When there are none and it may wait, w is told when that may have changed. With a commit, but neither
+// messages nor a waiter, it has moved as many to the dead-letter queue as go into one batch, and is to be called again.
+func (q *Queue) take(ctx context.Context, r ReceiveRequest, visibility int64, mayWait bool) (got []taken, c *store.Commit, w *waiter, err error) {
 	b := q.s.store.NewBatch()
 	defer b.Close()
 	q.mu.Lock()
@@ -128,18 +140,32 @@ func (q *Queue) take(r ReceiveRequest, visibility int64, mayWait bool) (got []ta
 			dead.mu.Unlock()
 		}
 	}()
+	if err := ctx.Err(); err != nil { // who is gone takes nothing, and wakes the next
+		q.rouse(q.s.now())
+		return nil, nil, nil, err
+	}
+	more := false
 	for {
 		if q.deleted {
 			return nil, nil, nil, awserr.QueueMissing()
 		}
+		if err := q.current(); err != nil {
+			return nil, nil, nil, err
+		}
 		now := q.s.now()
 		q.flights.expire(now)
 		if again, err := q.again(b, r.Attempt, now, visibility); err != nil || again != nil {
+			if err == nil {
+				c, err = q.apply(b)
+			}
 			if err != nil {
+				q.giveUp()
 				return nil, nil, nil, err
 			}
-			c, err = q.apply(b)
-			return again, c, nil, err
+			if r.Taken != nil {
+				r.Taken()
+			}
+			return again, c, nil, nil
 		}
 		if len(q.flights.all) >= MaxInFlight {
 			if !mayWait && !q.def.settings.fifo {
@@ -157,9 +183,11 @@ func (q *Queue) take(r ReceiveRequest, visibility int64, mayWait bool) (got []ta
 				continue
 			}
 			if err != nil {
+				t.undo()
+				q.rouse(now)
 				return nil, nil, nil, err
 			}
-			got = t.got
+			got, more = t.got, t.full()
 		}
 		break
 	}
@@ -169,6 +197,9 @@ func (q *Queue) take(r ReceiveRequest, visibility int64, mayWait bool) (got []ta
 			queues = append(queues, dead)
 		}
 		if c, err = q.s.applyTo(b, queues...); err != nil {
+			for _, o := range queues {
+				o.giveUp()
+			}
 			return nil, nil, nil, err
 		}
 		now := q.s.now()
@@ -177,11 +208,14 @@ func (q *Queue) take(r ReceiveRequest, visibility int64, mayWait bool) (got []ta
 			dead.rouse(now)
 		}
 	}
-	if len(got) == 0 && mayWait {
+	if len(got) == 0 && mayWait && !more {
 		w = q.wait(r.Worker)
 	}
+	if len(got) > 0 && r.Taken != nil {
+		r.Taken()
+	}
 	if r.Attempt != "" && q.def.settings.fifo && len(got) > 0 {
-		q.note(r.Attempt, attempt{q.s.now(), got})
+		q.note(r.Attempt, got)
 	}
 	return got, c, w, nil
 }
@@ -230,11 +264,19 @@ type taking struct {
 	got    []taken
 	popped []entry
 	fresh  map[string]bool // groups of the dead-letter queue
+	moved  int             // messages that go to the dead-letter queue
+	bytes  int             // of them
 }
+
+// moveBytes is how much goes to a dead-letter queue in one batch: once it is more, no further message does.
+const moveBytes = 4 << 20
+
+// full says that no more goes to the dead-letter queue in this batch, which is held in memory, under both locks.
+func (t *taking) full() bool { return t.moved >= movePiece || t.bytes >= moveBytes }
 
 func (t *taking) run() error {
 	q := t.q
-	for len(t.got) < t.max {
+	for len(t.got) < t.max && !t.full() {
 		e, ok, err := q.first(t.now)
 		if err != nil || !ok {
 			return err
@@ -271,7 +313,7 @@ func (q *Queue) first(now int64) (entry, bool, error) {
 	return from.pop(), true, nil
 }
 
-// undo puts back what was popped. Nothing was applied, so that only flights were changed besides.
+// undo puts back what was popped, and what else was changed before the batch was to be applied.
 func (t *taking) undo() {
 	for _, e := range t.popped {
 		t.q.lineOf(e.row).put(e)
@@ -280,6 +322,11 @@ func (t *taking) undo() {
 		t.q.flights.remove(g.seq)
 	}
 	t.q.puts = t.q.puts[:0]
+	t.q.total += t.moved
+	if t.dead != nil {
+		t.dead.puts = t.dead.puts[:0]
+		t.dead.total -= t.moved
+	}
 }
 
 // message takes a message of a standard queue.
@@ -307,7 +354,7 @@ func (t *taking) group(e entry) error {
 	q := t.q
 	next := entry{group: e.group, row: rowReady}
 	err := q.eachOf(e.group, e.seq, func(seq uint64, due int64) (bool, error) {
-		full := len(t.got) >= t.max
+		full := len(t.got) >= t.max || t.full()
 		if due > t.now || full {
 			if next.seq == 0 {
 				next.seq, next.due = seq, due
@@ -398,6 +445,8 @@ func (t *taking) tooOften(seq uint64, count uint32, m *Message) (done bool, err 
 	if t.fresh == nil {
 		t.fresh = map[string]bool{}
 	}
+	t.moved++
+	t.bytes += m.size()
 	return true, q.moveTo(t.b, t.dead, seq, m, t.now, q.def.arn(), t.fresh)
 }
 
@@ -466,18 +515,24 @@ func (q *Queue) again(b *store.Batch, id string, now, visibility int64) ([]taken
 	return got, nil
 }
 
-func (q *Queue) note(id string, a attempt) {
-	if len(q.attempts) >= keepAttempts {
-		for k, o := range q.attempts {
-			if a.at >= o.at+attemptWindow {
-				delete(q.attempts, k)
-			}
+// note remembers a receive, without the messages themselves.
+func (q *Queue) note(id string, got []taken) {
+	now := q.s.now()
+	for len(q.noted) > 0 && now >= q.noted[0].at+attemptWindow {
+		if old := q.noted[0]; q.attempts[old.id].at == old.at {
+			delete(q.attempts, old.id)
 		}
-		if len(q.attempts) >= keepAttempts {
-			return
-		}
+		q.noted = q.noted[1:]
 	}
-	q.attempts[id] = a
+	if len(q.noted) >= keepAttempts {
+		return
+	}
+	got = slices.Clone(got)
+	for i := range got {
+		got[i].m = nil
+	}
+	q.attempts[id] = attempt{now, got}
+	q.noted = append(q.noted, noted{id, now})
 }
 
 // CheckReceive is about the numbers of a request.

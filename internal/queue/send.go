@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 
-	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -44,9 +43,7 @@ func (q *Queue) Send(sender string, inBatch bool, entries []Entry) ([]Sent, erro
 	}
 	b := q.s.store.NewBatch()
 	defer b.Close()
-	q.mu.Lock()
-	c, err := q.sendLocked(b, sent)
-	q.mu.Unlock()
+	c, err := q.update(func() (*store.Commit, error) { return q.sendLocked(b, sent) })
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +59,6 @@ func (q *Queue) finish(c *store.Commit) error {
 }
 
 func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
-	if q.deleted {
-		return nil, awserr.QueueMissing()
-	}
 	now := q.s.now()
 	fresh := map[string]bool{}
 	ids := map[string]*Sent{} // of this batch

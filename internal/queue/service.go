@@ -165,13 +165,13 @@ func (s *Service) FindARN(text string) *Queue {
 // All returns the queues of a scope by ascending name; those of all scopes when it is the zero one.
 func (s *Service) All(scope arn.Scope) []*Queue {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	var all []*Queue
 	for n, q := range s.byName {
 		if n.scope == scope || scope == (arn.Scope{}) {
 			all = append(all, q)
 		}
 	}
+	s.mu.RUnlock() // before the locks of queues, which ARN takes
 	slices.SortFunc(all, func(a, b *Queue) int { return strings.Compare(a.ARN(), b.ARN()) })
 	return all
 }

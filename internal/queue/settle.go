@@ -12,9 +12,7 @@ func (q *Queue) Delete(handles []string) ([]error, error) {
 	errs := make([]error, len(handles))
 	b := q.s.store.NewBatch()
 	defer b.Close()
-	q.mu.Lock()
-	c, err := q.deleteLocked(b, handles, errs)
-	q.mu.Unlock()
+	c, err := q.update(func() (*store.Commit, error) { return q.deleteLocked(b, handles, errs) })
 	if err != nil {
 		return nil, err
 	}
@@ -22,9 +20,6 @@ func (q *Queue) Delete(handles []string) ([]error, error) {
 }
 
 func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*store.Commit, error) {
-	if q.deleted {
-		return nil, awserr.QueueMissing()
-	}
 	now := q.s.now()
 	q.flights.expire(now)
 	removed := map[uint64]bool{}
@@ -51,7 +46,7 @@ func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*s
 		if st.nonce != h.nonce {
 			continue // it was received again since: that delivery counts
 		}
-		if err := q.remove(b, h.seq, 0, 0, fl.group, removed, groups); err != nil {
+		if err := q.remove(b, h.seq, 0, fl.group, removed, groups); err != nil {
 			return nil, err
 		}
 	}
@@ -64,8 +59,8 @@ func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*s
 		return nil, nil
 	}
 	c, err := q.apply(b)
-	if err == nil && len(groups) > 0 {
-		q.rouse(now)
+	if err == nil {
+		q.rouse(now) // a group is free, or there is room for more in flight
 	}
 	return c, err
 }
@@ -81,9 +76,7 @@ func (q *Queue) ChangeVisibility(changes []Visibility) ([]error, error) {
 	errs := make([]error, len(changes))
 	b := q.s.store.NewBatch()
 	defer b.Close()
-	q.mu.Lock()
-	c, err := q.changeLocked(b, changes, errs)
-	q.mu.Unlock()
+	c, err := q.update(func() (*store.Commit, error) { return q.changeLocked(b, changes, errs) })
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +84,6 @@ func (q *Queue) ChangeVisibility(changes []Visibility) ([]error, error) {
 }
 
 func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error) (*store.Commit, error) {
-	if q.deleted {
-		return nil, awserr.QueueMissing()
-	}
 	now := q.s.now()
 	q.flights.expire(now)
 	fifo := q.def.settings.fifo

@@ -291,6 +291,18 @@ func (t *tasks) stepLocked(b *store.Batch, task *Task) (c *store.Commit, more bo
 	if task.Rate > 0 {
 		most = task.Rate
 	}
+	if err := q.current(); err != nil {
+		return nil, false, err
+	}
+	// What fails from here on has changed the memory of both.
+	moved := task.Moved
+	defer func() {
+		if err != nil {
+			task.Moved = moved
+			q.giveUp()
+			to.giveUp()
+		}
+	}()
 	n, other, err := q.move(b, to, most, task.Destination == "")
 	switch {
 	case err != nil:
@@ -317,6 +329,9 @@ func (t *tasks) stepLocked(b *store.Batch, task *Task) (c *store.Commit, more bo
 func (q *Queue) firstSource() (source string, some bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if err := q.current(); err != nil {
+		return "", false, err
+	}
 	e, ok, err := q.first(q.s.now())
 	if err != nil || !ok {
 		return "", false, err

@@ -65,7 +65,16 @@ func (q *Queue) rouse(now int64) {
 }
 
 // due is the moment before which nothing becomes visible.
-func (q *Queue) due() int64 { return min(q.ready.due(), q.delayed.due()) }
+func (q *Queue) due() int64 {
+	due := min(q.ready.due(), q.delayed.due())
+	switch {
+	case q.stale:
+		return 0 // nobody knows
+	case len(q.flights.all) >= MaxInFlight:
+		return max(due, q.flights.due())
+	}
+	return due
+}
 
 // arm sets the timer to the next moment at which something may become visible.
 func (q *Queue) arm(now int64) {

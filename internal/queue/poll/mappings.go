@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -345,7 +346,8 @@ func (m *Mappings) Retag(scope arn.Scope, uuid string, change func(tags map[stri
 	return nil
 }
 
-// Settle returns when no enabled mapping has a message that is visible, or a batch under way; or with ctx's error.
+// Settle returns when no enabled mapping has a message that can be received, or a batch under way; or with ctx's error. What waits behind a
+// FIFO group's messages in flight cannot be received.
 func (m *Mappings) Settle(ctx context.Context) error {
 	for {
 		m.mu.Lock()
@@ -357,23 +359,22 @@ func (m *Mappings) Settle(ctx context.Context) error {
 			if !r.definition().Enabled {
 				continue
 			}
-			if r.busy.Load() > 0 {
-				busy = true
-				continue
-			}
 			if q := m.o.Queues.FindARN(r.definition().StreamARN); q != nil {
-				c, err := q.Counts()
+				ready, err := q.Ready()
 				if err != nil {
 					return err
 				}
-				busy = busy || c.Visible > 0
+				busy = busy || ready
 			}
+			// After the queue: what is taken is busy before it is not ready.
+			busy = busy || r.busy.Load() > 0
 		}
 		if !busy {
 			return nil
 		}
 		select {
 		case <-idle:
+		case <-time.After(100 * time.Millisecond): // others receive too, and messages go to dead-letter queues
 		case <-ctx.Done():
 			return ctx.Err()
 		}

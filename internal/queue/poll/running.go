@@ -3,6 +3,7 @@ package poll
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,21 +185,30 @@ func (p *poller) run(ctx context.Context) {
 // gather takes a batch: as many messages as there are at once, and those of the window. With a batch, running.busy counts one more.
 func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
 	forever := queue.Forever
-	request := queue.ReceiveRequest{Max: p.def.BatchSize, Wait: &forever, Worker: true}
-	batch, err := q.Receive(ctx, request)
+	taken := false
+	batch, err := q.Receive(ctx, queue.ReceiveRequest{Max: p.def.BatchSize, Wait: &forever, Worker: true, Taken: func() {
+		taken = true
+		p.r.busy.Add(1) // before anybody can see that they are gone from the queue
+	}})
 	if err != nil || len(batch) == 0 {
+		if taken {
+			p.r.busy.Add(-1)
+			p.r.m.ended()
+		}
 		p.failed(ctx, err)
 		return nil
 	}
-	p.r.busy.Add(1)
 	if window := time.Duration(p.def.BatchingWindowSeconds) * time.Second; window > 0 {
 		batch = p.window(ctx, q, window, batch)
 	}
 	return batch
 }
 
-// window waits for more messages until a batch is full or its time is over.
+// window waits for more messages until a batch is full or its time is over. That is at most half of the time for which those that it has are
+// invisible: the rest is the function's, and none comes twice into a batch.
 func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duration, batch []*queue.Received) []*queue.Received {
+	left := time.Duration(earliest(batch)-p.o.Queues.Now()) * time.Millisecond
+	window = min(window, left/2)
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	timer := p.o.Clock.AfterFunc(window, func() {
@@ -239,7 +249,9 @@ func (p *poller) failed(ctx context.Context, err error) {
 	_ = p.o.Clock.Wait(ctx, time.Second, nil) // the caller looks at ctx
 }
 
-// process invokes the function for a batch, in as many calls as its size needs, and deletes what was done.
+// process invokes the function for a batch, in as many calls as its size needs, and deletes what was done. What is not invisible any
+// more when its call comes is left out: it comes again. After a call of which not all is done, or with some left out, no further call is made
+// for a FIFO queue, since what follows in a group may not come before it.
 func (p *poller) process(q *queue.Queue, batch []*queue.Received) {
 	var wanted, unwanted []*queue.Received
 	for _, m := range batch {
@@ -252,17 +264,29 @@ func (p *poller) process(q *queue.Queue, batch []*queue.Received) {
 	p.delete(q, unwanted)
 	for len(wanted) > 0 {
 		payload, n := p.render(wanted)
-		p.call(q, payload, wanted[:n])
+		all := p.call(q, payload, wanted[:n])
 		wanted = wanted[n:]
+		now, before := p.o.Queues.Now(), len(wanted)
+		wanted = slices.DeleteFunc(wanted, func(m *queue.Received) bool { return m.DueMS <= now })
+		if q.FIFO() && (!all || len(wanted) < before) {
+			return
+		}
 	}
 }
 
-// call invokes the function once, and again as long as a call does not reach it and the messages are invisible to others.
-func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) {
+// earliest is when the first of messages is visible again.
+func earliest(batch []*queue.Received) int64 {
 	until := batch[0].DueMS
 	for _, m := range batch {
 		until = min(until, m.DueMS)
 	}
+	return until
+}
+
+// call invokes the function once, and again as long as a call does not reach it and the messages are invisible to others. It reports whether
+// all messages are done.
+func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) bool {
+	until := earliest(batch)
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		result := p.o.Invoker.Invoke(p.r.m.ctx, p.def.FunctionARN, payload)
 		switch result.Outcome {
@@ -274,16 +298,16 @@ func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) {
 				p.o.Log.Warn("a function has named messages that failed", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", failed)
 			}
 			p.delete(q, done)
-			return
+			return failed == 0
 		case lane.FunctionError:
 			p.r.last.Store(int32(mapping.ResultFailed))
 			p.o.Log.Warn("a function has failed for messages of a queue", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
-			return
+			return false
 		}
 		wait := max(backoff, result.RetryAfter)
 		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(p.r.m.ctx, wait, nil) != nil {
 			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
-			return
+			return false
 		}
 	}
 }

@@ -1,0 +1,428 @@
+package queue
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+func openWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{fatal: t.Fatal, disk: crashtest.New()}
+	w.open()
+	t.Cleanup(func() { w.close() })
+	return w
+}
+
+func (w *world) create(name string, attributes map[string]string) *Queue {
+	if strings.HasSuffix(name, ".fifo") {
+		attributes["FifoQueue"], attributes["ContentBasedDeduplication"] = "true", "true"
+	}
+	q, err := w.s.Create(testScope, name, attributes, nil)
+	w.must(err)
+	return q
+}
+
+// put sends messages; to a FIFO queue in a group.
+func (w *world) put(q *Queue, group string, bodies ...string) {
+	for _, body := range bodies {
+		e := Entry{Body: &body}
+		if group != "" {
+			e.Group = &group
+		}
+		sent, err := q.Send(testScope.Account, false, []Entry{e})
+		w.must(err)
+		w.must(sent[0].Err)
+	}
+}
+
+// take receives without a wait, and returns the bodies too.
+func (w *world) take(q *Queue, most, visibility int) ([]*Received, string) {
+	no := time.Duration(0)
+	got, err := q.Receive(context.Background(), ReceiveRequest{Max: most, Visibility: &visibility, Wait: &no})
+	w.must(err)
+	var bodies []string
+	for _, g := range got {
+		bodies = append(bodies, g.Body)
+	}
+	return got, strings.Join(bodies, ",")
+}
+
+func (w *world) counted(t *testing.T, q *Queue, want Counts) {
+	t.Helper()
+	got, err := q.Counts()
+	w.must(err)
+	if got != want {
+		t.Errorf("%s has %+v, not %+v", q.Name(), got, want)
+	}
+}
+
+func redrive(to string, most int) map[string]string {
+	return map[string]string{"RedrivePolicy": fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, testScope.QueueARN(to), most)}
+}
+
+// Whoever lists queues, moves messages to a dead-letter queue and makes queues does not wait for another for ever.
+func TestLocksInOrder(t *testing.T) {
+	w := openWorld(t)
+	w.create("dead", nil)
+	q := w.create("q", redrive("dead", 1))
+	w.put(q, "", "a")
+	w.take(q, 1, 0)
+	var all sync.WaitGroup
+	until := time.Now().Add(time.Second)
+	for _, f := range []func(){
+		func() { w.s.All(testScope) },
+		func() { w.s.All(testScope) },
+		func() {
+			q.mu.Lock()
+			w.s.FindARN(testScope.QueueARN("dead")) // as a receive does
+			q.mu.Unlock()
+		},
+		func() {
+			o, err := w.s.Create(testScope, "other", nil, nil)
+			w.must(err)
+			w.must(w.s.Delete(o))
+		},
+	} {
+		all.Go(func() {
+			for time.Now().Before(until) {
+				f()
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		panic("the queues wait for each other")
+	}
+}
+
+// What goes to a dead-letter queue goes in batches of a bounded size, and a receive goes on to what is behind.
+func TestManyDeadLetters(t *testing.T) {
+	for _, kind := range []string{"", ".fifo"} {
+		w := openWorld(t)
+		dead := w.create("dead"+kind, map[string]string{})
+		q := w.create("q"+kind, redrive("dead"+kind, 1))
+		group, other := "", ""
+		if kind != "" {
+			group, other = "g", "h"
+		}
+		many := 2*movePiece + 5
+		for i := range many {
+			w.put(q, group, fmt.Sprint("m", i))
+		}
+		for i := range 9 {
+			w.put(q, group, strings.Repeat(fmt.Sprint(i), MaxMessage))
+		}
+		if got, _ := w.take(q, 1000, 0); len(got) != many+9 {
+			t.Fatal(len(got))
+		}
+		w.put(q, other, "last")
+		// One batch.
+		if _, c, _, err := q.take(t.Context(), ReceiveRequest{Max: 10}, 0, false); err != nil || c == nil {
+			t.Fatal(c, err)
+		}
+		w.counted(t, dead, Counts{Visible: movePiece})
+		// The whole.
+		if _, got := w.take(q, 10, 30); got != "last" {
+			t.Errorf("got %.20q", got)
+		}
+		w.counted(t, dead, Counts{Visible: many + 9})
+		w.counted(t, q, Counts{InFlight: 1})
+		got, _ := w.take(dead, 1000, 0)
+		for i, m := range got {
+			if want := fmt.Sprint("m", i); i < many && m.Body != want || i >= many && m.Body[:1] != fmt.Sprint(i-many) {
+				t.Fatalf("%.10q is number %d", m.Body, i)
+			}
+		}
+	}
+}
+
+// A batch that fails leaves no trace: what it would have changed can be had as before.
+func TestFailedBatchLeavesNoTrace(t *testing.T) {
+	w := openWorld(t)
+	garble := func(q *Queue, row byte, seq uint64) (mend func()) {
+		key := q.numbered(row, seq)
+		was, found, err := w.store.Get(nil, key)
+		if err != nil || !found {
+			t.Fatal(found, err)
+		}
+		set := func(v []byte) {
+			b := w.store.NewBatch()
+			defer b.Close()
+			b.Set(key, v)
+			w.must(w.store.Write(b))
+		}
+		set([]byte("?"))
+		return func() { set(was) }
+	}
+	nth := func(q *Queue, n int) (seq uint64) {
+		w.must(w.s.each(q.key(rowMessage), func(rest, _ []byte) error {
+			if n == 0 {
+				seq = binary.BigEndian.Uint64(rest)
+			}
+			n--
+			return nil
+		}))
+		return seq
+	}
+	no := time.Duration(0)
+	t.Run("receive", func(t *testing.T) {
+		q := w.create("r.fifo", map[string]string{})
+		for _, g := range []string{"a", "b", "c"} {
+			w.put(q, g, g+"1", g+"2")
+		}
+		mend := garble(q, rowMessage, nth(q, 2))
+		if got, err := q.Receive(t.Context(), ReceiveRequest{Max: 10, Wait: &no}); !errors.Is(err, errMessageRow) {
+			t.Fatal(got, err)
+		}
+		mend()
+		w.counted(t, q, Counts{Visible: 6})
+		if _, got := w.take(q, 10, 30); got != "a1,a2,b1,b2,c1,c2" {
+			t.Error(got)
+		}
+	})
+	t.Run("dead letter", func(t *testing.T) {
+		dead := w.create("dead", nil)
+		q := w.create("d", redrive("dead", 1))
+		w.put(q, "", "a", "b", "c")
+		got, _ := w.take(q, 10, 0)
+		mend := garble(q, rowMessage, got[1].Seq)
+		if got, err := q.Receive(t.Context(), ReceiveRequest{Max: 10, Wait: &no}); !errors.Is(err, errMessageRow) {
+			t.Fatal(got, err)
+		}
+		mend()
+		w.counted(t, q, Counts{Visible: 3})
+		w.counted(t, dead, Counts{})
+		w.put(dead, "", "x")
+		if _, got := w.take(dead, 10, 30); got != "x" {
+			t.Error(got)
+		}
+		w.take(q, 10, 30)
+		if _, got := w.take(dead, 10, 30); got != "a,b,c" {
+			t.Error(got)
+		}
+	})
+	t.Run("visibility and delete", func(t *testing.T) {
+		q := w.create("v", nil)
+		w.put(q, "", "a", "b")
+		got, _ := w.take(q, 10, 30)
+		mend := garble(q, rowState, got[1].Seq)
+		if _, err := q.ChangeVisibility([]Visibility{{got[0].Handle, 0}, {got[1].Handle, 0}}); !errors.Is(err, errStateRow) {
+			t.Fatal(err)
+		}
+		if _, err := q.Delete([]string{got[0].Handle, got[1].Handle}); err == nil {
+			t.Fatal("no error")
+		}
+		mend()
+		w.counted(t, q, Counts{InFlight: 2})
+		if _, got := w.take(q, 10, 30); got != "" {
+			t.Error(got)
+		}
+		w.sleep(30 * time.Second)
+		if _, got := w.take(q, 10, 30); got != "a,b" {
+			t.Error(got)
+		}
+	})
+	t.Run("move", func(t *testing.T) {
+		to := w.create("to", nil)
+		q := w.create("from", nil)
+		w.create("source", redrive("from", 1))
+		w.put(q, "", "a", "b", "c")
+		mend := garble(q, rowMessage, nth(q, 1))
+		_, err := w.s.StartMove(q.ARN(), to.ARN(), nil)
+		w.must(err)
+		w.s.tasks.wait()
+		mend()
+		w.counted(t, q, Counts{Visible: 3})
+		w.counted(t, to, Counts{})
+		if _, got := w.take(q, 10, 30); got != "a,b,c" {
+			t.Error(got)
+		}
+	})
+}
+
+// A clock that was ahead, and is right again after a restart, hides nothing that could be had, and nothing for longer than it was to be.
+func TestClockThatWasAhead(t *testing.T) {
+	for _, name := range []string{"q", "f.fifo"} {
+		for _, flies := range []bool{false, true} {
+			w := openWorld(t)
+			right, group := w.now(), ""
+			w.sleep(time.Hour)
+			q := w.create(name, map[string]string{})
+			if q.FIFO() {
+				group = "g"
+			}
+			w.put(q, group, "a")
+			if flies {
+				w.take(q, 10, 20)
+				// What was sent tells nothing any more.
+				w.sleep(25 * time.Second)
+				w.take(q, 10, 20)
+			}
+			w.close()
+			var err error
+			w.store, err = store.Open(store.Options{FS: w.disk.FS(), Dir: "data"})
+			w.must(err)
+			w.clock = worker.NewManualClock(right)
+			w.s, err = Open(Options{Store: w.store, Clock: w.clock})
+			w.must(err)
+			if flies {
+				if _, got := w.take(w.queue(name), 10, 20); got != "" {
+					t.Errorf("%s: got %q although it was in flight", name, got)
+				}
+				w.sleep(20 * time.Second)
+			}
+			if _, got := w.take(w.queue(name), 10, 20); got != "a" {
+				t.Errorf("%s, in flight %v: got %q", name, flies, got)
+			}
+		}
+	}
+}
+
+// A receive that may be asked for again keeps no bodies, and is forgotten when its time is over.
+func TestAttemptsAreForgotten(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("f.fifo", map[string]string{})
+	w.put(q, "g", "a")
+	no, visibility := time.Duration(0), 1000
+	receive := func(id string) string {
+		got, err := q.Receive(t.Context(), ReceiveRequest{Max: 1, Visibility: &visibility, Wait: &no, Attempt: id})
+		w.must(err)
+		if len(got) == 0 {
+			return ""
+		}
+		return got[0].Body
+	}
+	if a, b := receive("1"), receive("1"); a != "a" || b != "a" {
+		t.Fatal(a, b)
+	}
+	if q.attempts["1"].taken[0].m != nil {
+		t.Error("a body is kept")
+	}
+	w.sleep(5 * time.Minute)
+	w.put(q, "h", "b")
+	if got := receive("2"); got != "b" {
+		t.Fatal(got)
+	}
+	if len(q.attempts) != 1 {
+		t.Errorf("%d receives are remembered, not 1", len(q.attempts))
+	}
+}
+
+// Who waits at a queue with as many messages in flight as may be is woken when there is room, and not before.
+func TestWaitWhileFull(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("q", nil)
+	w.put(q, "", "a", "b")
+	got, _ := w.take(q, 1, 30)
+	q.mu.Lock()
+	due := q.s.now() + 20_000
+	for i := range uint64(MaxInFlight - 1) {
+		q.flights.add(1<<60+i, due, "", false)
+	}
+	q.mu.Unlock()
+	forever, visibility := Forever, 30
+	came := make(chan string, 1)
+	go func() {
+		all, err := q.Receive(t.Context(), ReceiveRequest{Max: 1, Wait: &forever, Visibility: &visibility})
+		if err != nil || len(all) != 1 {
+			came <- fmt.Sprint(all, err)
+			return
+		}
+		came <- all[0].Body
+	}()
+	for waits := false; !waits; {
+		q.mu.Lock()
+		waits = len(q.waiters) == 1
+		if waits && q.due() != due {
+			t.Errorf("the one who waits is woken at %d, not at %d", q.due(), due)
+		}
+		q.mu.Unlock()
+	}
+	_, err := q.Delete([]string{got[0].Handle})
+	w.must(err)
+	if got := <-came; got != "b" {
+		t.Error(got)
+	}
+}
+
+// Who is woken when its client has gone takes nothing.
+func TestWokenAfterTheEnd(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("q", nil)
+	w.put(q, "", "a")
+	for i := range 100 {
+		hidden, _ := w.take(q, 1, 1000)
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		wait := Forever
+		done := make(chan int)
+		go func() {
+			got, _ := q.Receive(ctx, ReceiveRequest{Max: 1, Wait: &wait})
+			done <- len(got)
+		}()
+		for waits := false; !waits; {
+			q.mu.Lock()
+			if waits = len(q.waiters) == 1; waits {
+				b := w.store.NewBatch()
+				_, err := q.changeLocked(b, []Visibility{{hidden[0].Handle, 0}}, make([]error, 1))
+				b.Close()
+				w.must(err)
+				cancel() // before the lock is free
+			}
+			q.mu.Unlock()
+		}
+		if n := <-done; n != 0 {
+			t.Fatalf("round %d: a message was given to who is gone", i)
+		}
+	}
+}
+
+// A message that was moved keeps its age: it is removed in time although it comes after a younger one.
+func TestOldBehindYoung(t *testing.T) {
+	w := openWorld(t)
+	dead := w.create("dead", map[string]string{"MessageRetentionPeriod": "3600"})
+	q := w.create("q", redrive("dead", 1))
+	w.put(q, "", "old")
+	w.take(q, 1, 0)
+	w.sleep(30 * time.Minute)
+	w.put(dead, "", "young")
+	w.take(q, 1, 0)
+	w.counted(t, dead, Counts{Visible: 2})
+	w.sleep(31 * time.Minute)
+	w.must(dead.sweep())
+	w.counted(t, dead, Counts{Visible: 1})
+	if _, got := w.take(dead, 10, 0); got != "young" {
+		t.Error(got)
+	}
+	w.sleep(30 * time.Minute)
+	w.must(dead.sweep())
+	w.counted(t, dead, Counts{})
+}
+
+// Sequence numbers have 20 digits, and rise as texts.
+func TestSequenceText(t *testing.T) {
+	last := ""
+	for _, seq := range []uint64{0, 1, 1 << 40, 9094 << 40, 1e16 - 1, 1e16, 9095 << 40, 1<<64 - 1} {
+		s := SequenceText(seq)
+		if len(s) != 20 || s <= last {
+			t.Errorf("%d: %s after %s", seq, s, last)
+		}
+		last = s
+	}
+	if got := SequenceText(42); got != "18850000000000000042" {
+		t.Error(got)
+	}
+}
