@@ -253,7 +253,11 @@ func TestSlowReaders(t *testing.T) {
 	}
 	defer lazy.Close()
 	fmt.Fprint(lazy, post("{}"))
+	if _, err := lazy.Read(make([]byte, 1)); err != nil { // the answer has begun
+		t.Fatal(err)
+	}
 	time.Sleep(time.Second)
+	_ = lazy.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if n, _ := io.Copy(io.Discard, lazy); n >= size {
 		t.Error("an answer of which nothing was taken for a second is there whole")
 	}
