@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -217,5 +218,68 @@ func TestStackGoesBackToWhatWorked(t *testing.T) {
 	f.well("DeleteStack", "StackName", "shop")
 	if got := f.tables(); got != `{"TableNames":[]}` {
 		t.Errorf("there are %s", got)
+	}
+}
+
+// What others have hung on a function stays, too; what a stack has hung on it is changed and removed with the stack.
+func TestStackLeavesWhatOthersHungOnAFunction(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	f := &formation{t, a}
+	do := func(method, path, body string) string {
+		t.Helper()
+		code, answer := callLambda(a, method, path, body)
+		if code/100 != 2 {
+			t.Fatal(path, code, answer)
+		}
+		return answer
+	}
+	const source = "arn:aws:sqs:us-east-1:000000000000:in"
+	do("POST", "/2015-03-31/functions", fmt.Sprintf(`{"FunctionName":"w","Runtime":"provided.al2023","Handler":"x","Role":"arn:aws:iam::000000000000:role/r","Code":{"ZipFile":%q}}`,
+		zipped(t, "bootstrap", "#!/bin/sh\nexit 1\n")))
+	do("POST", "/2015-03-31/functions/w/versions", "{}")
+	if code, body := f.call("sqs", "AmazonSQS.CreateQueue", `{"QueueName":"in"}`); code != http.StatusOK {
+		t.Fatal(body)
+	}
+	hung := map[string]string{
+		"mapping": "  M: {Type: 'AWS::Lambda::EventSourceMapping', Properties: {FunctionName: w, EventSourceArn: '" + source + "', BatchSize: 1}}\n",
+		"alias":   "  M: {Type: 'AWS::Lambda::Alias', Properties: {FunctionName: w, Name: live, FunctionVersion: '1', Description: B1}}\n",
+		"URL":     "  M: {Type: 'AWS::Lambda::Url', Properties: {TargetFunctionArn: w, AuthType: NONE}}\n",
+		"config":  "  M: {Type: 'AWS::Lambda::EventInvokeConfig', Properties: {FunctionName: w, Qualifier: $LATEST, MaximumRetryAttempts: 1}}\n",
+	}
+	all := func() string {
+		_, aliases := callLambda(a, "GET", "/2015-03-31/functions/w/aliases", "")
+		_, mappings := callLambda(a, "GET", "/2015-03-31/event-source-mappings/?FunctionName=w", "")
+		_, urls := callLambda(a, "GET", "/2021-10-31/functions/w/urls", "")
+		_, configs := callLambda(a, "GET", "/2019-09-25/functions/w/event-invoke-config/list", "")
+		return aliases + mappings + urls + configs
+	}
+	for name, one := range hung {
+		stack := "own-" + name
+		f.made(stack, "Resources:\n"+one)
+		next := strings.NewReplacer("BatchSize: 1", "BatchSize: 2", "B1", "B2", "NONE}", "NONE, InvokeMode: BUFFERED}", "Attempts: 1", "Attempts: 2").Replace(one)
+		f.updated(stack, "Resources:\n"+next+fails("M"), "UPDATE_ROLLBACK_COMPLETE")
+		f.updated(stack, "Resources:\n"+next, "UPDATE_COMPLETE")
+		f.well("DeleteStack", "StackName", stack)
+		if got := f.rest(stack); !strings.Contains(got, "does not exist") {
+			t.Errorf("%s is %s", stack, got)
+		}
+	}
+	do("POST", "/2015-03-31/functions/w/aliases", `{"Name":"live","FunctionVersion":"1"}`)
+	do("POST", "/2015-03-31/event-source-mappings/", `{"FunctionName":"w","EventSourceArn":"`+source+`","Enabled":false}`)
+	do("POST", "/2021-10-31/functions/w/url", `{"AuthType":"NONE"}`)
+	do("PUT", "/2019-09-25/functions/w/event-invoke-config", `{"MaximumRetryAttempts":0}`)
+	for name, one := range hung {
+		f.well("CreateStack", "StackName", "shop", "TemplateBody", "Resources:\n"+one+fails("M"))
+		if got := f.rest("shop"); got != "ROLLBACK_COMPLETE" {
+			t.Errorf("with the %s the stack is %s", name, got)
+		}
+		f.well("DeleteStack", "StackName", "shop")
+	}
+	got := all()
+	for _, want := range []string{`"Name":"live"`, `"EventSourceArn":"` + source, `"FunctionUrl"`, `"MaximumRetryAttempts":0`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is gone: %s", want, got)
+		}
 	}
 }

@@ -134,17 +134,38 @@ func (m *mapping) checked(c *preparation, source string) {
 }
 
 func (m *mapping) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	all, err := d.mappings(ctx, m.FunctionName)
-	if err != nil {
+	is, err := d.mappingOf(ctx, m.FunctionName, m.stream)
+	switch {
+	case err != nil:
 		return outcome{}, err
-	}
-	i := slices.IndexFunc(all, func(is fn.EventSourceMappingConfiguration) bool {
-		return aws.ToString(is.EventSourceArn) == m.stream && aws.ToString(is.State) != "Deleting"
-	})
-	if i < 0 {
+	case is == nil:
 		return m.create(ctx, d)
 	}
-	return m.update(ctx, d, &all[i])
+	return m.update(ctx, d, is)
+}
+
+func (m *mapping) there(ctx context.Context, d *deployment) (ref string, err error) {
+	return d.mappingThere(ctx, m.FunctionName, m.stream)
+}
+
+// mappingOf is the event source mapping from a source to a function; nil: there is none.
+func (d *deployment) mappingOf(ctx context.Context, function, source string) (*fn.EventSourceMappingConfiguration, error) {
+	all, err := d.mappings(ctx, function)
+	i := slices.IndexFunc(all, func(is fn.EventSourceMappingConfiguration) bool {
+		return aws.ToString(is.EventSourceArn) == source && aws.ToString(is.State) != "Deleting"
+	})
+	if err != nil || i < 0 {
+		return nil, err
+	}
+	return &all[i], nil
+}
+
+func (d *deployment) mappingThere(ctx context.Context, function, source string) (ref string, err error) {
+	is, err := d.mappingOf(ctx, function, source)
+	if err != nil || is == nil {
+		return "", err
+	}
+	return aws.ToString(is.UUID), nil
 }
 
 // mappings are a function's event source mappings.

@@ -3,7 +3,6 @@ package template
 import (
 	"context"
 	"encoding/json"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -45,14 +44,11 @@ func prepareQueueMapping(c *preparation) step {
 }
 
 func (m *queueMapping) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	all, err := d.mappings(ctx, m.FunctionName)
+	is, err := d.mappingOf(ctx, m.FunctionName, m.EventSourceArn)
 	if err != nil {
 		return outcome{}, err
 	}
-	i := slices.IndexFunc(all, func(is fn.EventSourceMappingConfiguration) bool {
-		return aws.ToString(is.EventSourceArn) == m.EventSourceArn && aws.ToString(is.State) != "Deleting"
-	})
-	if i < 0 {
+	if is == nil {
 		out, err := d.Functions.CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{
 			FunctionName: &m.FunctionName, EventSourceArn: &m.EventSourceArn, BatchSize: m.BatchSize, Enabled: m.Enabled, FilterCriteria: m.FilterCriteria,
 			FunctionResponseTypes: m.FunctionResponseTypes, KMSKeyArn: m.KmsKeyArn, MaximumBatchingWindowInSeconds: m.MaximumBatchingWindowInSeconds,
@@ -63,7 +59,11 @@ func (m *queueMapping) deploy(ctx context.Context, d *deployment) (outcome, erro
 		}
 		return m.outcome(out.UUID, out.EventSourceMappingArn, Created), d.settledMapping(ctx, aws.ToString(out.UUID))
 	}
-	return m.update(ctx, d, &all[i])
+	return m.update(ctx, d, is)
+}
+
+func (m *queueMapping) there(ctx context.Context, d *deployment) (ref string, err error) {
+	return d.mappingThere(ctx, m.FunctionName, m.EventSourceArn)
 }
 
 // update gives a mapping what the template says, with AWS's defaults for what it leaves out.

@@ -37,6 +37,18 @@ func prepareURL(c *preparation) step {
 	return u
 }
 
+func (u *functionURL) there(ctx context.Context, d *deployment) (ref string, err error) {
+	now, err := d.Functions.GetFunctionUrlConfig(ctx, &lambda.GetFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, Qualifier: u.qualifier()})
+	var missing *fn.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return aws.ToString(now.FunctionArn), nil
+}
+
 func (u *functionURL) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	now, err := d.Functions.GetFunctionUrlConfig(ctx, &lambda.GetFunctionUrlConfigInput{FunctionName: &u.TargetFunctionArn, Qualifier: u.qualifier()})
 	var missing *fn.ResourceNotFoundException

@@ -133,6 +133,18 @@ func prepareAlias(c *preparation) step {
 	return a
 }
 
+func (a *alias) there(ctx context.Context, d *deployment) (ref string, err error) {
+	now, err := d.Functions.GetAlias(ctx, &lambda.GetAliasInput{FunctionName: &a.FunctionName, Name: &a.Name})
+	var missing *fn.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return aws.ToString(now.AliasArn), nil
+}
+
 func (a *alias) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	routing := &fn.AliasRoutingConfiguration{AdditionalVersionWeights: map[string]float64{}}
 	if a.RoutingConfig != nil {
@@ -223,6 +235,17 @@ func prepareEventConfig(c *preparation) step {
 	return e
 }
 
+func (e *eventConfig) there(ctx context.Context, d *deployment) (ref string, err error) {
+	_, err = d.Functions.GetFunctionEventInvokeConfig(ctx, &lambda.GetFunctionEventInvokeConfigInput{FunctionName: &e.FunctionName, Qualifier: &e.Qualifier})
+	var missing *fn.ResourceNotFoundException
+	if errors.As(err, &missing) {
+		return "", nil
+	}
+	return e.name(), err
+}
+
+func (e *eventConfig) name() string { return e.FunctionName + ":" + e.Qualifier }
+
 func (e *eventConfig) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	destinations := &fn.DestinationConfig{OnSuccess: &fn.OnSuccess{}, OnFailure: &fn.OnFailure{}}
 	if c := e.DestinationConfig; c != nil {
@@ -251,8 +274,7 @@ func (e *eventConfig) deploy(ctx context.Context, d *deployment) (outcome, error
 			return outcome{}, err
 		}
 	}
-	name := e.FunctionName + ":" + e.Qualifier
-	return outcome{name: name, action: action, attributes: map[string]string{"": name}}, nil
+	return outcome{name: e.name(), action: action, attributes: map[string]string{"": e.name()}}, nil
 }
 
 func equalInt(a, b *int32) bool { return a == nil && b == nil || a != nil && b != nil && *a == *b }
