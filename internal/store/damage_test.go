@@ -272,6 +272,9 @@ var damageSizes = []struct{ size, rows int }{{500, 600}, {20_000, 60}, {60_000, 
 // many of each kind and size of rows.
 func TestDamageIsTold(t *testing.T) {
 	places := 2
+	if testing.Short() {
+		places = 1
+	}
 	if v := os.Getenv("MILLSTREAM_DAMAGES"); v != "" {
 		var err error
 		if places, err = strconv.Atoi(v); err != nil {

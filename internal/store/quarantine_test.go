@@ -147,6 +147,9 @@ func quarantineOnce(t testing.TB, folder *crashtest.Disk, size, rows int, seed u
 // TestQuarantine: MILLSTREAM_DAMAGES says at how many places of a table, for each size of rows.
 func TestQuarantine(t *testing.T) {
 	places := 3
+	if testing.Short() {
+		places = 1
+	}
 	if v := os.Getenv("MILLSTREAM_DAMAGES"); v != "" {
 		var err error
 		if places, err = strconv.Atoi(v); err != nil {

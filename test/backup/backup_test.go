@@ -90,6 +90,9 @@ func count(ctx context.Context, db *dynamodb.Client, table, attr string, index *
 // backup began, the same in both tables and in their indexes. MILLSTREAM_BACKUPS says how many.
 func TestBackupsUnderLoad(t *testing.T) {
 	rounds := 4
+	if testing.Short() {
+		rounds = 2
+	}
 	if v := os.Getenv("MILLSTREAM_BACKUPS"); v != "" {
 		var err error
 		if rounds, err = strconv.Atoi(v); err != nil {
