@@ -307,14 +307,16 @@ func (s *App) ready(ctx context.Context) error {
 	if s.held {
 		return errHeld
 	}
-	select {
-	case <-s.engine.Ready():
-		return nil
-	case <-s.workers.Failed():
-		return fmt.Errorf("millstream: %w", s.workers.Err())
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, begun := range []<-chan struct{}{s.engine.Ready(), s.pollers.Ready()} {
+		select {
+		case <-begun:
+		case <-s.workers.Failed():
+			return fmt.Errorf("millstream: %w", s.workers.Err())
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 // Close stops the triggers, ends the functions' processes and closes the data.

@@ -50,6 +50,7 @@ type Mappings struct {
 	work   sync.WaitGroup
 	ctx    context.Context
 	cancel context.CancelFunc
+	ready  chan struct{} // closed when Run has begun
 
 	control sync.Mutex // held over changes
 
@@ -71,7 +72,7 @@ func Open(o Options) (*Mappings, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Mappings{o: o, all: map[string]*running{}, idle: make(chan struct{})}
+	m := &Mappings{o: o, all: map[string]*running{}, idle: make(chan struct{}), ready: make(chan struct{})}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	prefix := []byte{store.SpaceQueue, rowMappings}
 	it, err := o.Store.NewIter(prefix, store.PrefixEnd(prefix))
@@ -115,7 +116,10 @@ func (m *Mappings) set(def *mapping.Definition, remove bool) error {
 	return m.o.Store.Write(b)
 }
 
-// Run polls until ctx ends, and returns when nothing is under way.
+// Ready is closed when Run has begun to poll.
+func (m *Mappings) Ready() <-chan struct{} { return m.ready }
+
+// Run polls until ctx ends, and returns when nothing is under way. It is called once.
 func (m *Mappings) Run(ctx context.Context) error {
 	m.mu.Lock()
 	m.begun = true
@@ -123,6 +127,7 @@ func (m *Mappings) Run(ctx context.Context) error {
 		r.start()
 	}
 	m.mu.Unlock()
+	close(m.ready)
 	<-ctx.Done()
 	m.mu.Lock()
 	m.begun = false
