@@ -78,6 +78,8 @@ func TestPeriodicSyncsWithinItsInterval(t *testing.T) {
 		s := open(t, store.Options{FS: vfs.NewMem(), Dir: "data", Durability: store.Periodic, SyncInterval: time.Second})
 		defer closeStore(t, s)
 		synced := func() uint64 { return s.Metrics().Syncs }
+		time.Sleep(10 * time.Second) // for what the opening has begun
+		synctest.Wait()
 		before := synced()
 		time.Sleep(time.Hour)
 		if n := synced() - before; n != 0 {
