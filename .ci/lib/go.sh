@@ -128,7 +128,8 @@ budgets() {
 	local size out="$work/budgets.out"
 	size="$(wc -c <"$work/millstream")" &&
 		echo "the program has $((size >> 20)) MB, of 60" && [ "$size" -le $((60 << 20)) ] || return 1
-	"$work/millstream" bench --quick --only start,idle >"$out" 2>&1 || { cat "$out"; return 1; }
+	# A copy, as people run it: of a file that the linker has just written the kernel maps half as much again.
+	cp "$work/millstream" "$work/installed" && "$work/installed" bench --quick --only start,idle >"$out" 2>&1 || { cat "$out"; return 1; }
 	cat "$out"
 	! grep -A 1 '^resident memory' "$out" | grep 'outside the budget' || return 1
 	[ "${1:-}" != strict ] || ! grep -q 'outside the budget' "$out"
