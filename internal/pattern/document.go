@@ -1,6 +1,9 @@
 package pattern
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Document is a JSON text that patterns are matched against, where it is no stream record.
 type Document struct{ root jsonValue }
@@ -23,61 +26,28 @@ func IsObject(text string) bool {
 // MatchDocument reports whether the pattern matches a document, by the same rules as a record.
 func (p *Pattern) MatchDocument(d Document) bool {
 	for _, a := range p.alternatives {
-		m := documentMatching{}
+		var m documentMatching
 		for _, l := range a.absent {
 			if !d.root.present(l.path) {
-				m.set(l.index, a.leaves)
+				m.set(l, a)
 			}
 		}
-		if m.node(a.root, d.root) {
+		if m.complete(a.root) || m.node(a.root, d.root) {
 			return true
 		}
 	}
 	return false
 }
 
-// documentMatching is one match under way: the leaves that are satisfied by the absence of their path.
-type documentMatching struct{ satisfied []bool }
+// documentMatching is one match under way.
+type documentMatching struct{ absences }
 
-func (m *documentMatching) set(i, leaves int) {
-	if m.satisfied == nil {
-		m.satisfied = make([]bool, leaves)
-	}
-	m.satisfied[i] = true
-}
-
-// complete reports whether everything from n on is satisfied already.
-func (m *documentMatching) complete(n *node) bool {
-	if m.satisfied == nil || n.leaf != nil && !m.satisfied[n.leaf.index] {
-		return false
-	}
-	for _, c := range n.children {
-		if !m.complete(c) {
-			return false
-		}
-	}
-	return true
-}
-
-// node reports whether v satisfies everything from n on; of an array, one element.
+// node, leaf and child are as those of matching.
 func (m *documentMatching) node(n *node, v jsonValue) bool {
 	if v.kind == arrayJSON {
-		for _, e := range v.elements {
-			if m.node(n, e) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(v.elements, func(e jsonValue) bool { return m.node(n, e) })
 	}
-	if !m.leaf(n, v) {
-		return false
-	}
-	for _, c := range n.children {
-		if !m.complete(c) && !m.child(c, v) {
-			return false
-		}
-	}
-	return true
+	return m.leaf(n, v) && !slices.ContainsFunc(n.children, func(c *node) bool { return !m.complete(c) && !m.child(c, v) })
 }
 
 func (m *documentMatching) leaf(n *node, v jsonValue) bool {
@@ -85,25 +55,26 @@ func (m *documentMatching) leaf(n *node, v jsonValue) bool {
 	if l == nil || m.satisfied != nil && m.satisfied[l.index] {
 		return true
 	}
+	if v.kind == arrayJSON {
+		return slices.ContainsFunc(v.elements, func(e jsonValue) bool { return m.leaf(n, e) })
+	}
 	s, ok := v.scalar()
-	if !ok {
-		return false
-	}
-	for _, o := range l.any {
-		if o.matches(s) {
-			return true
-		}
-	}
-	return false
+	return ok && l.matches(s)
 }
 
 func (m *documentMatching) child(c *node, v jsonValue) bool {
-	for _, w := range v.below(c.name) {
-		if m.node(c, w) {
-			return true
-		}
+	if v.kind == arrayJSON {
+		return slices.ContainsFunc(v.elements, func(e jsonValue) bool { return m.child(c, e) })
 	}
-	return false
+	below := v.below(c.name)
+	if len(below) < 2 {
+		return len(below) == 1 && m.node(c, below[0])
+	}
+	// A member "a" and others "a.b": each path may be satisfied by either.
+	own, within := below[0], below[1]
+	return m.leaf(c, own) && !slices.ContainsFunc(c.children, func(d *node) bool {
+		return !m.complete(d) && !m.child(d, own) && !m.child(d, within)
+	})
 }
 
 // below are the values under a name: that of the member, and an object of those members whose names go on with a dot.
@@ -114,7 +85,7 @@ func (v jsonValue) below(name string) (all []jsonValue) {
 	within := jsonValue{kind: objectJSON}
 	for _, o := range v.members {
 		if o.name == name {
-			all = append(all, o.value)
+			all = []jsonValue{o.value}
 		} else if rest, ok := strings.CutPrefix(o.name, name+"."); ok {
 			within.members = append(within.members, jsonMember{rest, o.value})
 		}

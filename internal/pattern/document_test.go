@@ -26,6 +26,7 @@ func TestDocuments(t *testing.T) {
 		{`{"body":{"l":{"a":[1],"b":[2]}}}`, `{"body":{"l":[{"a":1,"b":3},{"a":0,"b":2}]}}`, false},
 		{`{"body":{"a.b":[1]}}`, `{"body":{"a":{"b":1}}}`, true},
 		{`{"body":{"a":{"b":[1]}}}`, `{"body":{"a.b":1}}`, true},
+		{`{"body":{"a":{"b":[1],"c":[2]}}}`, `{"body":{"a":{"b":1},"a.c":2}}`, true}, // as in a record
 		{`{"$or":[{"body":{"a":[1]}},{"attributes":{"k":["v"]}}]}`, `{"attributes":{"k":"v"}}`, true},
 	} {
 		p, err := Parse(row.pattern)
