@@ -34,6 +34,7 @@ type Service struct {
 	stacks     map[string]*Stack
 	parameters map[parameterID]Parameter
 	running    map[string]bool // stacks with an operation that somebody runs
+	rested     chan struct{}   // closed, and made anew, when a stack has come to rest
 
 	work chan string // ids of stacks with an operation to run
 }
@@ -45,7 +46,7 @@ type parameterID struct {
 
 // Open brings the stacks up from the store. Nothing is run until Run.
 func Open(o Options) (*Service, error) {
-	s := &Service{opts: o, stacks: map[string]*Stack{}, parameters: map[parameterID]Parameter{}, running: map[string]bool{}, work: make(chan string, 64)}
+	s := &Service{opts: o, stacks: map[string]*Stack{}, parameters: map[parameterID]Parameter{}, running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
 	prefix := []byte{store.SpaceStack}
 	it, err := o.Store.NewIter(prefix, store.PrefixEnd(prefix))
 	if err != nil {
@@ -124,7 +125,28 @@ func (s *Service) changeLocked(id string, do func(*Stack) error) error {
 		return err
 	}
 	s.stacks[id] = next
+	if is.Busy() && !next.Busy() {
+		close(s.rested)
+		s.rested = make(chan struct{})
+	}
 	return nil
+}
+
+// Rest returns when a stack has no operation under way, or ctx has ended.
+func (s *Service) Rest(ctx context.Context, id string) {
+	for {
+		s.mu.Lock()
+		st, rested := s.stacks[id], s.rested
+		s.mu.Unlock()
+		if st == nil || !st.Busy() {
+			return
+		}
+		select {
+		case <-rested:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // add keeps a new stack. s.mu is held.

@@ -1,6 +1,7 @@
 package cloudformation
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -16,11 +17,9 @@ func invalid(message string) error { return &stack.Error{Code: "ValidationError"
 const settled = 3 * time.Second
 
 func (c *call) settle(id string) {
-	for end := time.Now().Add(settled); time.Now().Before(end) && c.ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
-		if st, err := c.h.stacks.Get(c.scope, id); err != nil || !st.Busy() {
-			return
-		}
-	}
+	ctx, cancel := context.WithTimeout(c.ctx, settled)
+	defer cancel()
+	c.h.stacks.Rest(ctx, id)
 }
 
 func createStack(c *call) error {
