@@ -137,24 +137,16 @@ func (r eventRows) all() (events []*event, err error) {
 		return nil, nil
 	}
 	prefix := []byte{store.SpaceEvent, eventHeadRow}
-	it, err := r.store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.Value()
-		if err != nil {
-			return nil, err
+	err = r.store.Each(prefix, func(key, v []byte) error {
+		if len(key) != len(prefix)+8 || len(v) == 0 || v[0] != eventVersion {
+			return errors.New("function: an Event invocation has an unknown format: it was written by a newer release")
 		}
-		if len(it.Key()) != len(prefix)+8 || len(v) == 0 || v[0] != eventVersion {
-			return nil, errors.New("function: an Event invocation has an unknown format: it was written by a newer release")
-		}
-		e := &event{id: binary.BigEndian.Uint64(it.Key()[len(prefix):])}
+		e := &event{id: binary.BigEndian.Uint64(key[len(prefix):])}
 		if err := json.Unmarshal(v[1:], &e.head); err != nil {
-			return nil, fmt.Errorf("function: decode an Event invocation: %w", err)
+			return fmt.Errorf("function: decode an Event invocation: %w", err)
 		}
 		events = append(events, e)
-	}
-	return events, nil
+		return nil
+	})
+	return events, err
 }

@@ -128,27 +128,14 @@ func (r rows) allLayers() (all []*layerVersion, err error) {
 }
 
 // each calls f with what follows the version byte of every row of a space.
-func (r rows) each(space byte, f func(value []byte) error) (err error) {
+func (r rows) each(space byte, f func(value []byte) error) error {
 	if r.store == nil {
 		return nil
 	}
-	prefix := []byte{space}
-	it, err := r.store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.Value()
-		if err != nil {
-			return err
-		}
+	return r.store.Each([]byte{space}, func(_, v []byte) error {
 		if len(v) == 0 || v[0] != rowVersion {
 			return errors.New("function: a row has an unknown format: it was written by a newer release")
 		}
-		if err := f(v[1:]); err != nil {
-			return err
-		}
-	}
-	return nil
+		return f(v[1:])
+	})
 }

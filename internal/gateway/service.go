@@ -96,21 +96,7 @@ func newLive(scope schema.Scope, api API) (*live, error) {
 // Open brings the APIs up from the store.
 func Open(o Options) (*Service, error) {
 	s := &Service{opts: o, byID: map[string]*live{}}
-	prefix := []byte{store.SpaceGateway}
-	it, err := o.Store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return nil, err
-	}
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		var value []byte
-		if value, err = it.Value(); err == nil {
-			err = s.load(it.Key(), value)
-		}
-	}
-	if e := it.Close(); err == nil {
-		err = e
-	}
-	return s, err
+	return s, o.Store.Each([]byte{store.SpaceGateway}, s.load)
 }
 
 // An API's row: SpaceGateway ‖ account ‖ 0 ‖ region ‖ 0 ‖ name, and as value a

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -103,22 +102,8 @@ func (s *Service) definitions() (all []*definition, err error) {
 }
 
 // each calls f with all rows whose keys begin with prefix; what follows it is rest. Both hold until f returns.
-func (s *Service) each(prefix []byte, f func(rest, value []byte) error) (err error) {
-	it, err := s.store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.Value()
-		if err != nil {
-			return err
-		}
-		if err := f(it.Key()[len(prefix):], v); err != nil {
-			return err
-		}
-	}
-	return nil
+func (s *Service) each(prefix []byte, f func(rest, value []byte) error) error {
+	return s.store.Each(prefix, func(key, value []byte) error { return f(key[len(prefix):], value) })
 }
 
 // Close ends waits and tasks.

@@ -47,21 +47,7 @@ type parameterID struct {
 // Open brings the stacks up from the store. Nothing is run until Run.
 func Open(o Options) (*Service, error) {
 	s := &Service{opts: o, stacks: map[string]*Stack{}, parameters: map[parameterID]Parameter{}, running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
-	prefix := []byte{store.SpaceStack}
-	it, err := o.Store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return nil, err
-	}
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		var value []byte
-		if value, err = it.Value(); err == nil {
-			err = s.load(it.Key(), value)
-		}
-	}
-	if e := it.Close(); err == nil {
-		err = e
-	}
-	return s, err
+	return s, o.Store.Each([]byte{store.SpaceStack}, s.load)
 }
 
 func (s *Service) load(key, value []byte) error {

@@ -144,6 +144,26 @@ type Iter struct {
 	f    *fence         // nil: none of them is near
 }
 
+// Each calls f with the rows whose keys begin with prefix, in their order, until it returns an error, which is Each's. A key and
+// a value hold until f returns.
+func (s *Store) Each(prefix []byte, f func(key, value []byte) error) (err error) {
+	it, err := s.NewIter(prefix, PrefixEnd(prefix))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if err := f(it.Key(), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // NewIter makes an iterator. A nil bound is no bound. The bounds are copied.
 func (s *Store) NewIter(lower, upper []byte) (*Iter, error) {
 	if err := s.check(); err != nil {

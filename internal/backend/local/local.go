@@ -170,7 +170,7 @@ func checkpointPrefix(uuid [16]byte) []byte {
 func (b *Backend) Mappings(context.Context) ([]backend.Stored, error) {
 	var out []backend.Stored
 	prefix := []byte{store.SpaceControl, controlMapping}
-	err := b.each(prefix, func(_, v []byte) error {
+	err := b.store.Each(prefix, func(_, v []byte) error {
 		if len(v) == 0 || v[0] != mappingVersion {
 			return errors.New("local: a mapping was written by a newer release; open the data with that release")
 		}
@@ -190,7 +190,7 @@ func (b *Backend) Mappings(context.Context) ([]backend.Stored, error) {
 			return nil, err
 		}
 		rows := checkpointPrefix(uuid)
-		err = b.each(rows, func(k, v []byte) error {
+		err = b.store.Each(rows, func(k, v []byte) error {
 			c, err := decodeCheckpoint(v)
 			out[i].Checkpoints[string(k[len(rows):])] = c
 			return err
@@ -203,24 +203,6 @@ func (b *Backend) Mappings(context.Context) ([]backend.Stored, error) {
 		}
 	}
 	return out, nil
-}
-
-func (b *Backend) each(prefix []byte, f func(k, v []byte) error) error {
-	it, err := b.store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return err
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.Value()
-		if err == nil {
-			err = f(it.Key(), v)
-		}
-		if err != nil {
-			_ = it.Close()
-			return err
-		}
-	}
-	return it.Close()
 }
 
 // CreateMapping implements backend.Backend. A mapping gets a row for every
@@ -315,7 +297,7 @@ func (b *Backend) load() error {
 		return nil
 	}
 	known := map[[16]byte][]byte{}
-	err := b.each([]byte{store.SpaceControl, controlMapping}, func(k, _ []byte) error {
+	err := b.store.Each([]byte{store.SpaceControl, controlMapping}, func(k, _ []byte) error {
 		if len(k) != definitionKeySize {
 			return errors.New("local: the key of a mapping is damaged")
 		}

@@ -138,7 +138,7 @@ func (w *world) stored() []backend.Stored {
 // rows counts what is stored under a prefix.
 func (w *world) rows(prefix ...byte) (n int) {
 	w.t.Helper()
-	w.check(w.b.each(prefix, func(_, _ []byte) error { n++; return nil }))
+	w.check(w.b.store.Each(prefix, func(_, _ []byte) error { n++; return nil }))
 	return n
 }
 

@@ -114,7 +114,7 @@ func (r *readers) get(b *Backend) (map[[16]byte]*reader, error) {
 		}
 		rd := newReader(&stored[i].Definition, stored[i].Checkpoints)
 		prefix := unreadPrefix(uuid)
-		err = b.each(prefix, func(k, v []byte) error {
+		err = b.store.Each(prefix, func(k, v []byte) error {
 			u, err := decodeUnread(k[len(prefix):], v)
 			rd.unread = append(rd.unread, u)
 			return err

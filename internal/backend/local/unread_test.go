@@ -35,7 +35,7 @@ func (w *world) rowsOf(space byte, uuid string) int {
 	raw, err := id(uuid)
 	w.check(err)
 	n := 0
-	w.check(w.b.each(append([]byte{space}, raw[:]...), func(_, _ []byte) error {
+	w.check(w.b.store.Each(append([]byte{space}, raw[:]...), func(_, _ []byte) error {
 		n++
 		return nil
 	}))

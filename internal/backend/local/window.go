@@ -46,7 +46,7 @@ func putWindow(batch writer, uuid [16]byte, r *backend.Row) {
 // readWindows puts the stored windows of a mapping to its positions.
 func (b *Backend) readWindows(uuid [16]byte, rows map[string]lane.Checkpoint) error {
 	prefix := windowPrefix(uuid)
-	return b.each(prefix, func(k, v []byte) error {
+	return b.store.Each(prefix, func(k, v []byte) error {
 		if len(v) < windowHeaderSize || v[0] != windowVersion {
 			return errors.New("local: the window of a mapping is damaged or was written by a newer release")
 		}

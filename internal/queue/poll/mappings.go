@@ -75,24 +75,16 @@ func Open(o Options) (*Mappings, error) {
 	m := &Mappings{o: o, all: map[string]*running{}, idle: make(chan struct{}), ready: make(chan struct{})}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	prefix := []byte{store.SpaceQueue, rowMappings}
-	it, err := o.Store.NewIter(prefix, store.PrefixEnd(prefix))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = it.Close() }() // looked at below
-	for ok := it.First(); ok; ok = it.Next() {
-		v, err := it.Value()
-		if err != nil {
-			return nil, err
-		}
+	err := o.Store.Each(prefix, func(_, v []byte) error {
 		var def mapping.Definition
 		if len(v) == 0 || v[0] != rowVersion || json.Unmarshal(v[1:], &def) != nil {
-			return nil, errors.New("a mapping on a queue has an unknown format: it was written by a newer release")
+			return errors.New("a mapping on a queue has an unknown format: it was written by a newer release")
 		}
 		m.all[def.UUID] = newRunning(m, def)
 		m.newest = max(m.newest, def.Created.UnixNano())
-	}
-	return m, it.Close()
+		return nil
+	})
+	return m, err
 }
 
 func key(def *mapping.Definition) []byte {
