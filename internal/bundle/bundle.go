@@ -166,15 +166,6 @@ func (o *Options) Module(entry string) string {
 	return strings.TrimSuffix(name, path.Ext(name))
 }
 
-// IsTypeScript reports whether a file is of those that Node.js does not run: TypeScript, or JavaScript with JSX.
-func IsTypeScript(file string) bool {
-	switch filepath.Ext(file) {
-	case ".ts", ".mts", ".cts", ".tsx", ".jsx":
-		return !strings.HasSuffix(file, ".d.ts")
-	}
-	return false
-}
-
 func messages(dir string, all []api.Message) error {
 	var texts []string
 	for _, m := range all {
