@@ -122,6 +122,9 @@ func TestDevShowsFailures(t *testing.T) {
 // What is typed wrong in a template is refused with the nearest right one, at the start and at each reload, and a file whose
 // syntax is wrong keeps all of it out until it is mended, whichever file is saved.
 func TestDevRefusesTypos(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed")
+	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "template.yaml")
 	save := func(name, text string) {
@@ -156,9 +159,6 @@ Resources:
 	_, at = out.await(t, at, `In effect`)
 	save("template.yaml", text("index.handlr", "LATEST"))
 	_, at = out.await(t, at, `Not deployed, what was there before goes on:\n(?s:.*)index exports no handlr; did you mean index.handler\?`)
-	if _, err := exec.LookPath("node"); err != nil {
-		t.Skip("node is not installed: the syntax of its files is not looked at")
-	}
 	save("index.js", "exports.handler = async ( => {}\n")
 	_, at = out.await(t, at, `Not deployed`)
 	save("template.yaml", text("index.handler", "LATEST"))

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os/exec"
 	"strconv"
 	"testing"
 
@@ -21,6 +22,9 @@ import (
 // An alias with weights shifts the calls of triggers and of HTTP requests as told: 10,000 of each, held to a chi-squared
 // that one run in a million exceeds.
 func TestWeightsOfTriggersAndHTTP(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed")
+	}
 	s, err := Open(Options{FrontEndpoint: "http://127.0.0.1:4567"}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -268,6 +268,15 @@ func (b *bed) note(r *template.Result, id string) string {
 	return valueOf(out.Item["note"])
 }
 
+func needs(t *testing.T, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip(tool + " is not installed; functions of the application run on it")
+		}
+	}
+}
+
 // A SAM template with tables, a stream, functions in three languages, an HTTP API, a
 // REST API and a function URL is deployed, used from outside, deployed again, changed,
 // and used after a restart.
@@ -275,11 +284,7 @@ func TestDeploy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	for _, tool := range []string{"node", "python3"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(tool + " is not installed; functions of the application run on it")
-		}
-	}
+	needs(t, "node", "python3")
 	b := newBed(t)
 	r, actions := b.deploy(nil)
 	for id, action := range actions {
@@ -435,6 +440,7 @@ func TestDeployTables(t *testing.T) {
 
 // Tags of an event source mapping follow the template: Millstream's own also when they are taken away.
 func TestDeployMappingTags(t *testing.T) {
+	needs(t, "python3")
 	b := newBed(t)
 	const body = `Resources:
   T:
@@ -480,6 +486,7 @@ func TestDeployMappingTags(t *testing.T) {
 // A runtime that AWS no longer takes is replaced, each time with a note; and packages that are
 // not installed are named.
 func TestDeployNotes(t *testing.T) {
+	needs(t, "node", "python3")
 	b := newBed(t)
 	const body = `Resources:
   Old:

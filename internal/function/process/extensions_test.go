@@ -109,7 +109,7 @@ func actRuntime() {
 			a.say("%s", b)
 		}
 		if string(payload) == `"hang"` {
-			select {}
+			time.Sleep(time.Hour)
 		}
 		a.say("call")
 		a.do(apiBase+"invocation/"+h.Get("Lambda-Runtime-Aws-Request-Id")+"/response", nil, []byte(`"done"`))
@@ -119,7 +119,7 @@ func actRuntime() {
 func actExtension(name string) {
 	a := &actor{name: name}
 	if name == "x-never" {
-		select {}
+		time.Sleep(time.Hour)
 	}
 	if name == "x-z-crash-init" {
 		os.Exit(4)
