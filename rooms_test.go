@@ -150,6 +150,7 @@ var rooms = map[string][]string{
 	"test/faults":          {},
 	"test/folders":         {},
 	"test/folders/make":    {"test/folders"},
+	"test/hot":             {},
 	"test/loop":            {},
 	"test/backup":          {},
 	"test/sdk":             {},

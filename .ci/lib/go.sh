@@ -116,6 +116,9 @@ fuzzers() {
 	[ "$count" -gt 0 ]
 }
 
+# hot judges the processor time of the hottest paths too, which go test ./... leaves to an idle machine.
+hot() { MILLSTREAM_HOT=1 go test -count=1 -v ./test/hot | grep -vE '^=== '; }
+
 demo() {
 	local left="$work/demo"
 	mkdir -p "$left" && TMPDIR="$left" "$work/millstream" demo || return 1
