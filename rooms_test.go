@@ -78,12 +78,12 @@ var rooms = map[string][]string{
 	"internal/trigger/recordtest":  {"internal/item", "internal/seqnum"},
 	"internal/trigger/backendtest": {"internal/backend", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
 	"internal/backend/local": {
-		"internal/awserr", "internal/backend", "internal/item", "internal/request", "internal/seqnum", "internal/store",
+		"internal/awserr", "internal/backend", "internal/item", "internal/queue", "internal/request", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger/lane", "internal/trigger/mapping",
 	},
-	"internal/destination": {"internal/arn"},
+	"internal/destination": {"internal/arn", "internal/store"},
 
-	"internal/queue": {"internal/arn", "internal/awserr", "internal/store", "internal/worker"},
+	"internal/queue": {"internal/arn", "internal/awserr", "internal/item", "internal/store", "internal/worker"},
 	"internal/queue/poll": {
 		"internal/arn", "internal/awserr", "internal/item", "internal/pattern", "internal/queue", "internal/setting", "internal/store",
 		"internal/trigger/lane", "internal/trigger/mapping", "internal/worker",

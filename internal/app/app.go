@@ -190,12 +190,12 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
-	s.destinations.Own = s.sendToOwn
+	s.destinations.Own = s.queues
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
 		return nil, err
 	}
-	if s.backend, err = local.Open(s.store, s.streams, s.tables, o.Logger); err != nil {
+	if s.backend, err = local.Open(s.store, s.streams, s.tables, s.queues, o.Logger); err != nil {
 		return nil, err
 	}
 	if s.gateway, err = s.openGateway(); err != nil {

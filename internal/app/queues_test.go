@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // queuesWorld is a server with a clock that the test moves, and a function that notes what it gets.
@@ -378,15 +380,25 @@ func TestOwnQueuesAsDestinations(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL_SQS", "")
 	w := openQueues(t)
 	q := w.queue("given-up", nil)
-	there, err := w.srv.sendToOwn(w.srv.scope.QueueARN("none"), "x", nil)
-	if there || err != nil {
-		t.Error(there, err)
+	d, arn := &w.srv.destinations, w.srv.scope.QueueARN("given-up")
+	if d.Here(w.srv.scope.QueueARN("none")) || !d.Here(arn) || d.Here("arn:aws:sns:eu-west-1:123456789012:given-up") {
+		t.Error("queues are taken for others")
 	}
-	if err := w.srv.destinations.Deliver(t.Context(), w.srv.scope.QueueARN("given-up"), "", []byte("document")); err != nil {
-		t.Fatal(err)
+	for _, tell := range []func(b *store.Batch) error{
+		func(b *store.Batch) error { return d.Tell(b, arn, "document", nil) },
+		func(b *store.Batch) error {
+			return d.Tell(b, arn, "event", map[string]string{"ErrorCode": "200", "RequestID": "r"})
+		},
+	} {
+		b := w.srv.store.NewBatch()
+		if err := tell(b); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
 	}
-	if err := w.srv.destinations.DeadLetter(t.Context(), w.srv.scope.QueueARN("given-up"), []byte("event"), map[string]string{"ErrorCode": "200", "RequestID": "r"}); err != nil {
-		t.Fatal(err)
+	t.Setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1")
+	if d.Here(arn) {
+		t.Error("an endpoint variable sends nothing elsewhere")
 	}
 	out, err := w.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: q, MaxNumberOfMessages: 10, MessageAttributeNames: []string{"All"}})
 	if err != nil || len(out.Messages) != 2 || *out.Messages[0].Body != "document" || *out.Messages[1].MessageAttributes["ErrorCode"].DataType != "Number" {

@@ -20,6 +20,7 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 		Backend:     s.backend,
 		Invoker:     invoker{s},
 		Destination: &s.destinations,
+		Here:        s.destinations.Here,
 		Now:         s.opts.Now,
 		Clock:       s.clock,
 		Tags:        s.tagsOf,

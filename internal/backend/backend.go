@@ -43,9 +43,9 @@ type Backend interface {
 	// Nothing of a mapping that has been deleted is stored.
 	Commit(ctx context.Context, rows []Row, aside []AsideRows) error
 
-	// Transact makes the writes of a function's answer durable in one batch with a commit as
-	// above, or makes none of both. A *Refused says that the writes cannot be made as they are, and
-	// ErrConflict that others were in the way.
+	// Transact makes the writes and messages of a function's answer, or what a queue is told of records that are
+	// given up, durable in one batch with a commit as above, or makes none of both. A *Refused says that they
+	// cannot be made as they are, and ErrConflict that others were in the way.
 	Transact(ctx context.Context, t Transaction) error
 
 	// Aside returns records that a mapping has set aside, at from and after, in order of
@@ -124,16 +124,24 @@ type Stored struct {
 	Checkpoints map[string]lane.Checkpoint
 }
 
-// Transaction is a commit with writes of a function.
+// Transaction is a commit with writes of a function, or with messages.
 type Transaction struct {
-	Scope schema.Scope
-	Items []byte // a list in the form of TransactItems
-	Cause int    // depth of function-made writes that these are
+	Scope    schema.Scope
+	Items    []byte  // a list in the form of TransactItems; nil for none
+	Messages []byte  // a list of messages in the form of SendMessage requests; nil for none
+	Notice   *Notice // nil for none
+	Cause    int     // depth of function-made writes that these are
 	// Build returns what is committed with the writes. It is called once, when only the commit is left:
-	// nobody is waited for after it, and nothing read. Its error ends the transaction and is returned.
+	// no function, person or sync is waited for after it. Its error ends the transaction and is returned.
 	Build func() ([]Row, []AsideRows, error)
 	// Applied is called once the batch is visible, before the wait for its sync, and only then.
 	Applied func()
+}
+
+// Notice is what a queue of the backend's own is told of records that are given up.
+type Notice struct {
+	Queue    string // ARN
+	Document []byte
 }
 
 // Refused says why writes cannot be made; with cancellation reasons, if there are.

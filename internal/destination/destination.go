@@ -1,5 +1,6 @@
 // Package destination hands the documents of records that were given up, and of Event
-// invocations that have ended, to SQS queues, SNS topics and S3 buckets: this server's own queues, AWS's, or those of any compatible service.
+// invocations that have ended, to SQS queues, SNS topics and S3 buckets: AWS's, or those of any compatible service. For this
+// server's own queues it says that they are here: what they are told is one commit with what it is about, which is its owner's.
 // It follows the SDK's standard environment: AWS_ENDPOINT_URL_SQS, _SNS and _S3 (or
 // AWS_ENDPOINT_URL), the credentials, and the shared files. The region is the ARN's.
 package destination
@@ -19,18 +20,38 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // Clients deliver to all destinations. The zero value is ready; Own is set before the first use. It may be used by
 // several goroutines at once. Nothing is loaded before the first delivery.
 type Clients struct {
-	// Own sends to a queue of this server; there is false when it has none of this ARN. It is asked first, unless an
-	// endpoint variable sends queues elsewhere; nil: the server has no queues.
-	Own func(queueARN, body string, attributes map[string]string) (there bool, err error)
+	// Own are the queues of this server. They come first, unless an endpoint variable sends queues elsewhere; nil: the
+	// server has none.
+	Own Queues
 
 	mu     sync.Mutex
 	config *aws.Config
 	queues map[arn.ARN]string // URLs
+}
+
+// Queues are queues of this server.
+type Queues interface {
+	// Has says whether there is a queue with an ARN.
+	Has(queueARN string) bool
+	// Tell sends a message with text attributes (that of ErrorCode is a Number), in one batch with what b holds, and
+	// returns when that is durable. With an error nothing of it is written.
+	Tell(b *store.Batch, queueARN, body string, attributes map[string]string) error
+}
+
+// Here says whether a destination is a queue of this server.
+func (c *Clients) Here(to string) bool {
+	return c.Own != nil && arn.Service(to) == "sqs" && os.Getenv("AWS_ENDPOINT_URL_SQS") == "" && os.Getenv("AWS_ENDPOINT_URL") == "" && c.Own.Has(to)
+}
+
+// Tell sends to a queue of this server (Here), as Queues says.
+func (c *Clients) Tell(b *store.Batch, to, body string, attributes map[string]string) error {
+	return c.Own.Tell(b, to, body, attributes)
 }
 
 // Deliver sends a document to the queue, topic or bucket of an ARN; key names the
@@ -39,9 +60,6 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	a, ok := arn.Parse(to)
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
-	}
-	if there, err := c.own(a, string(document), nil); there {
-		return err
 	}
 	cfg, err := c.load(ctx)
 	if err != nil {
@@ -69,23 +87,12 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	return fmt.Errorf("%s is no queue, topic or bucket", to)
 }
 
-// own sends to a queue of the server itself.
-func (c *Clients) own(to arn.ARN, body string, attributes map[string]string) (there bool, err error) {
-	if c.Own == nil || to.Service != "sqs" || os.Getenv("AWS_ENDPOINT_URL_SQS") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" {
-		return false, nil
-	}
-	return c.Own(to.String(), body, attributes)
-}
-
 // DeadLetter sends an event as it came to the queue or topic of an ARN, with attributes of
 // type String; that of ErrorCode is a Number, as Lambda sends it.
 func (c *Clients) DeadLetter(ctx context.Context, to string, event []byte, attributes map[string]string) error {
 	a, ok := arn.Parse(to)
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
-	}
-	if there, err := c.own(a, string(event), attributes); there {
-		return err
 	}
 	cfg, err := c.load(ctx)
 	if err != nil {

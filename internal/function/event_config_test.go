@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // mailbox is a Destination that keeps what it gets.
@@ -39,6 +41,10 @@ func (m *mailbox) DeadLetter(_ context.Context, arn string, event []byte, attrib
 	}
 	return m.keep(arn + " " + string(event) + " " + string(a))
 }
+
+func (*mailbox) Here(string) bool { return false }
+
+func (*mailbox) Tell(*store.Batch, string, string, map[string]string) error { return nil }
 
 func (m *mailbox) take() string {
 	m.mu.Lock()

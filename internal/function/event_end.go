@@ -10,6 +10,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // Destination takes what is told about events that have ended.
@@ -20,6 +21,10 @@ type Destination interface {
 	// DeadLetter sends an event to the queue or topic of an ARN, with text attributes,
 	// and with ErrorCode as a number.
 	DeadLetter(ctx context.Context, arn string, event []byte, attributes map[string]string) error
+	// Here says whether an ARN is that of a queue in the service's own store. Such a one is told with Tell: a
+	// message, in one batch with what b holds. It returns when that is durable; with an error nothing of it is written.
+	Here(arn string) bool
+	Tell(b *store.Batch, arn, body string, attributes map[string]string) error
 }
 
 // noDestination is used by servers that were given none.
@@ -30,6 +35,12 @@ var errNoDestination = errors.New("this server reaches no queues, topics or buck
 func (noDestination) Deliver(context.Context, string, string, []byte) error { return errNoDestination }
 
 func (noDestination) DeadLetter(context.Context, string, []byte, map[string]string) error {
+	return errNoDestination
+}
+
+func (noDestination) Here(string) bool { return false }
+
+func (noDestination) Tell(*store.Batch, string, string, map[string]string) error {
 	return errNoDestination
 }
 
@@ -120,7 +131,13 @@ func (q *eventQueue) drop(e *event) {
 func (q *eventQueue) tell(e *event) {
 	s := q.s
 	to := e.head.Tell[0]
-	err := q.send(e, to)
+	here := q.rows.store != nil && s.opts.Destination.Here(to.ARN)
+	var err error
+	if here {
+		err = q.tellHere(e, to)
+	} else {
+		err = q.send(e, to)
+	}
 	switch {
 	case err == nil:
 	case s.ctx.Err() != nil:
@@ -133,42 +150,76 @@ func (q *eventQueue) tell(e *event) {
 		q.later(e, e.backoff)
 		return
 	}
+	stored := here && err == nil
 	if len(e.head.Tell) == 1 {
-		q.drop(e)
+		if stored {
+			q.forget(e)
+		} else {
+			q.drop(e)
+		}
 		return
 	}
 	e.head.Tell, e.backoff = e.head.Tell[1:], 0
-	if err := q.rows.update(e); err != nil {
-		q.stuck(e, err)
-		return
+	if !stored {
+		if err := q.rows.update(e); err != nil {
+			q.stuck(e, err)
+			return
+		}
 	}
 	q.ready(e)
 }
 
-func (q *eventQueue) send(e *event, to teller) (err error) {
-	s := q.s
+// message is what is told, and with which attributes.
+func (q *eventQueue) message(e *event, to teller) (body []byte, attributes map[string]string, err error) {
 	if to.DeadLetter {
 		if e.payload == nil {
 			if e.payload, err = q.rows.payload(e); err != nil {
-				return err
+				return nil, nil, err
 			}
 		}
-		return s.opts.Destination.DeadLetter(s.ctx, to.ARN, e.payload, map[string]string{
+		return e.payload, map[string]string{
 			"RequestID": e.head.RequestID, "ErrorCode": strconv.Itoa(e.head.ErrorCode), "ErrorMessage": e.head.ErrorMessage,
-		})
+		}, nil
 	}
 	if e.document == nil {
 		if e.document, err = q.rows.document(e); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
+	return e.document, nil, nil
+}
+
+// tellHere tells a queue of the own store, in one batch with who is still to be told: so no crash has it told twice, or not
+// at all.
+func (q *eventQueue) tellHere(e *event, to teller) error {
+	body, attributes, err := q.message(e, to)
+	if err != nil {
+		return err
+	}
+	b := q.rows.store.NewBatch()
+	defer b.Close()
+	if err := q.rows.told(b, e); err != nil {
+		return err
+	}
+	return q.s.opts.Destination.Tell(b, to.ARN, string(body), attributes)
+}
+
+func (q *eventQueue) send(e *event, to teller) error {
+	s := q.s
+	body, attributes, err := q.message(e, to)
+	if err != nil {
+		return err
+	}
+	if to.DeadLetter {
+		return s.opts.Destination.DeadLetter(s.ctx, to.ARN, body, attributes)
+	}
 	if arn.Service(to.ARN) == "lambda" {
-		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: e.document, TraceID: e.head.Trace, Trusted: true})
+		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: body, TraceID: e.head.Trace, Trusted: true})
 		return err
 	}
 	at := time.UnixMilli(e.head.EndedMS).UTC()
 	key := "aws/lambda/async/" + e.head.Name + at.Format("/2006/01/02/2006-01-02T15.04.05-") + e.head.RequestID
-	return s.opts.Destination.Deliver(s.ctx, to.ARN, key, e.document)
+	return s.opts.Destination.Deliver(s.ctx, to.ARN, key, body)
 }
 
 // render makes AWS's invocation record.

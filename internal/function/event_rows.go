@@ -88,11 +88,26 @@ func (r eventRows) ended(e *event) error {
 // remove removes an event, synced.
 func (r eventRows) remove(e *event) error {
 	return r.write(func(b *store.Batch) error {
-		for _, kind := range []byte{eventHeadRow, eventPayloadRow, eventDocumentRow} {
-			b.Delete(eventKey(kind, e.id))
-		}
+		r.delete(b, e)
 		return nil
 	})
+}
+
+func (eventRows) delete(b *store.Batch, e *event) {
+	for _, kind := range []byte{eventHeadRow, eventPayloadRow, eventDocumentRow} {
+		b.Delete(eventKey(kind, e.id))
+	}
+}
+
+// told puts into a batch that the first of those who are to be told has been: the last one's event is gone.
+func (r eventRows) told(b *store.Batch, e *event) error {
+	if len(e.head.Tell) == 1 {
+		r.delete(b, e)
+		return nil
+	}
+	left := *e
+	left.head.Tell = e.head.Tell[1:]
+	return r.setHead(b, &left)
 }
 
 func (r eventRows) setHead(b *store.Batch, e *event) error {

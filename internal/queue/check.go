@@ -129,8 +129,8 @@ func validRune(r rune) bool {
 	return r >= 0x20 && r < 0xd800 || r == '\t' || r == '\n' || r == '\r' || r >= 0xe000 && r <= 0xfffd || r >= 0x10000
 }
 
-// SendableText is s with U+FFFD in the place of each character that no message may have.
-func SendableText(s string) string {
+// sendable is s with U+FFFD in the place of each character that no message may have.
+func sendable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if validRune(r) {
 			return r
@@ -180,8 +180,8 @@ func isNumber(s string) bool {
 	return err == nil && strings.Trim(s, "+-.0123456789eE") == ""
 }
 
-// Fits says whether a message with a body is not too large for the queue.
-func (q *Queue) Fits(e Entry) bool {
+// fits says whether a message with a body is not too large for the queue.
+func (q *Queue) fits(e Entry) bool {
 	m := Message{Body: *e.Body, Attributes: e.Attributes}
 	return m.size() <= q.definition().settings.maxSize
 }

@@ -18,7 +18,10 @@
 // index from its front on (line), the messages in flight, which are at most 120,000, and who waits. So a receive costs what it
 // delivers, however many messages there are, and a queue that nobody uses costs nothing.
 //
+// Who commits messages with changes of its own (a function's answer, a record that is given up) has an Outbox: it fills the caller's
+// batch under the queues' locks, which are released once the batch is visible.
+//
 // All changes of a queue are made under its lock, which is held until the batch is visible, and never over the wait for the disk.
 //
-// The room imports arn, awserr, store and worker.
+// The room imports arn, awserr, item, store and worker.
 package queue

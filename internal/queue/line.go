@@ -140,6 +140,7 @@ type flights struct {
 type flight struct {
 	due   int64
 	group string
+	size  uint32 // as of its entry
 }
 
 type lapse struct {
@@ -147,13 +148,13 @@ type lapse struct {
 	seq uint64
 }
 
-func (f *flights) add(seq uint64, due int64, group string, fifo bool) {
+func (f *flights) add(seq uint64, fl flight, fifo bool) {
 	f.remove(seq)
-	f.all[seq] = flight{due, group}
+	f.all[seq] = fl
 	if fifo {
-		f.groups[group] = append(f.groups[group], seq)
+		f.groups[fl.group] = append(f.groups[fl.group], seq)
 	}
-	f.order = append(f.order, lapse{due, seq})
+	f.order = append(f.order, lapse{fl.due, seq})
 	for i := len(f.order) - 1; i > 0; {
 		parent := (i - 1) / 2
 		if f.order[parent].due <= f.order[i].due {

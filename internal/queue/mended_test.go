@@ -330,7 +330,7 @@ func TestWaitWhileFull(t *testing.T) {
 	q.mu.Lock()
 	due := q.s.now() + 20_000
 	for i := range uint64(MaxInFlight - 1) {
-		q.flights.add(1<<60+i, due, "", false)
+		q.flights.add(1<<60+i, flight{due: due}, false)
 	}
 	q.mu.Unlock()
 	forever, visibility := Forever, 30

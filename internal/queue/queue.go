@@ -153,14 +153,14 @@ func (q *Queue) load(now int64) error {
 			return err
 		}
 		if !q.def.settings.fifo {
-			q.flights.add(e.seq, e.due, "", false)
+			q.flights.add(e.seq, flight{due: e.due, size: e.size}, false)
 			continue
 		}
 		early = append(early, e.group)
 		err = q.eachOf(e.group, 0, func(seq uint64, _ int64) (bool, error) {
 			st, found, err := q.state(seq)
 			if found && st.due > now {
-				q.flights.add(seq, st.due, e.group, true)
+				q.flights.add(seq, flight{due: st.due, group: e.group}, true)
 			}
 			return err == nil, err
 		})
@@ -228,12 +228,17 @@ func (s *Service) applyTo(b *store.Batch, queues ...*Queue) (*store.Commit, erro
 		return nil, err
 	}
 	for _, q := range queues {
-		for _, e := range q.puts {
-			q.lineOf(e.row).put(e)
-		}
-		q.puts = q.puts[:0]
+		q.applied()
 	}
 	return c, nil
+}
+
+// applied tells the memory of the entries of a batch that is in the store now.
+func (q *Queue) applied() {
+	for _, e := range q.puts {
+		q.lineOf(e.row).put(e)
+	}
+	q.puts = q.puts[:0]
 }
 
 func (q *Queue) lineOf(row byte) *line {
@@ -313,7 +318,8 @@ func (q *Queue) drop(b *store.Batch, e entry) {
 // index entry.
 func (q *Queue) add(b *store.Batch, m *Message, now int64, fresh map[string]bool) (uint64, error) {
 	seq := q.s.number()
-	b.Set(q.numbered(rowMessage, seq), m.encode(make([]byte, 0, 128+len(m.Body))))
+	row := m.encode(make([]byte, 0, 128+len(m.Body)))
+	b.Set(q.numbered(rowMessage, seq), row)
 	q.total++
 	q.age.add(m.SentMS)
 	e := entry{row: rowReady, due: m.DueMS, seq: seq}
@@ -321,6 +327,7 @@ func (q *Queue) add(b *store.Batch, m *Message, now int64, fresh map[string]bool
 		e.row = rowDelayed
 	}
 	if !q.def.settings.fifo {
+		e.size = uint32(len(row))
 		q.put(b, e)
 		return seq, nil
 	}

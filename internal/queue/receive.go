@@ -17,6 +17,8 @@ const Forever = time.Duration(-1)
 // ReceiveRequest asks for messages.
 type ReceiveRequest struct {
 	Max int // at least 1
+	// MaxBytes ends the messages of a standard queue before the one with which their rows are more; one is always taken. 0: no bound.
+	MaxBytes int
 	// Visibility is how long the messages are invisible then, in seconds; nil: the queue's.
 	Visibility *int
 	// Wait is how long a queue without messages is waited for; nil: the queue's. It goes by the machine's clock.
@@ -173,7 +175,7 @@ func (q *Queue) take(ctx context.Context, r ReceiveRequest, visibility int64, ma
 			}
 			got = nil
 		} else {
-			t := &taking{q: q, b: b, now: now, visibility: visibility, max: min(r.Max, MaxInFlight-len(q.flights.all)), dead: dead}
+			t := &taking{q: q, b: b, now: now, visibility: visibility, max: min(r.Max, MaxInFlight-len(q.flights.all)), maxBytes: r.MaxBytes, dead: dead}
 			err := t.run()
 			if errors.Is(err, errNeedsDead) {
 				// Some are for the dead-letter queue: once more from the beginning, with both locks.
@@ -259,9 +261,11 @@ type taking struct {
 	now        int64
 	visibility int64
 	max        int
+	maxBytes   int    // of what is taken; 0: no bound
 	dead       *Queue // locked; nil: not, or there is none
 
 	got    []taken
+	size   int // of got
 	popped []entry
 	fresh  map[string]bool // groups of the dead-letter queue
 	moved  int             // messages that go to the dead-letter queue
@@ -280,6 +284,10 @@ func (t *taking) run() error {
 		e, ok, err := q.first(t.now)
 		if err != nil || !ok {
 			return err
+		}
+		if size := e.bytes(); t.maxBytes > 0 && len(t.got) > 0 && t.size+size > t.maxBytes {
+			q.lineOf(e.row).put(e)
+			return nil
 		}
 		t.popped = append(t.popped, e)
 		if q.def.settings.fifo {
@@ -329,6 +337,14 @@ func (t *taking) undo() {
 	}
 }
 
+// bytes is how large an entry's message is; as large as one may be when that is not known.
+func (e entry) bytes() int {
+	if e.size == 0 {
+		return MaxMessage
+	}
+	return int(e.size)
+}
+
 // message takes a message of a standard queue.
 func (t *taking) message(e entry) error {
 	q := t.q
@@ -340,12 +356,13 @@ func (t *taking) message(e entry) error {
 		t.b.Delete(q.entryKey(e))
 		return nil
 	}
-	st, err := t.deliver(e.seq, e.count, "")
+	st, err := t.deliver(e.seq, e.count, flight{size: e.size})
 	if err != nil {
 		return err
 	}
+	t.size += e.bytes()
 	t.b.Delete(q.entryKey(e))
-	q.put(t.b, entry{row: rowReady, due: st.due, seq: e.seq, count: st.count})
+	q.put(t.b, entry{row: rowReady, due: st.due, seq: e.seq, count: st.count, size: e.size})
 	return nil
 }
 
@@ -375,7 +392,7 @@ func (t *taking) group(e entry) error {
 		if done, err := t.tooOften(seq, st.count, m); err != nil || done {
 			return err == nil, err
 		}
-		st, err = t.deliver(seq, st.count, e.group)
+		st, err = t.deliver(seq, st.count, flight{group: e.group})
 		if err != nil {
 			return false, err
 		}
@@ -402,7 +419,7 @@ func (t *taking) group(e entry) error {
 }
 
 // deliver puts a message in flight.
-func (t *taking) deliver(seq uint64, count uint32, group string) (state, error) {
+func (t *taking) deliver(seq uint64, count uint32, fl flight) (state, error) {
 	q := t.q
 	st := state{first: t.now}
 	if count > 0 {
@@ -414,7 +431,8 @@ func (t *taking) deliver(seq uint64, count uint32, group string) (state, error) 
 	st.due, st.received, st.count, st.nonce = t.now+t.visibility, t.now, count+1, q.s.number()
 	t.b.Set(q.numbered(rowState, seq), st.encode())
 	if t.visibility > 0 {
-		q.flights.add(seq, st.due, group, q.def.settings.fifo)
+		fl.due = st.due
+		q.flights.add(seq, fl, q.def.settings.fifo)
 	}
 	t.got = append(t.got, taken{seq: seq, state: st})
 	return st, nil
@@ -504,7 +522,7 @@ func (q *Queue) again(b *store.Batch, id string, now, visibility int64) ([]taken
 		st := got[i].state
 		st.due = now + visibility
 		b.Set(q.numbered(rowState, got[i].seq), st.encode())
-		q.flights.add(got[i].seq, st.due, q.flights.all[got[i].seq].group, true)
+		q.flights.add(got[i].seq, flight{due: st.due, group: q.flights.all[got[i].seq].group}, true)
 		got[i].state = st
 	}
 	for group := range groups {

@@ -119,6 +119,7 @@ type entry struct {
 	due   int64
 	seq   uint64
 	count uint32 // of the message: how often it was received
+	size  uint32 // of the message's row, in bytes; 0: not known. Of standard queues
 	group string
 }
 
@@ -126,8 +127,13 @@ func (e entry) before(o entry) bool { return e.due < o.due || e.due == o.due && 
 
 func (q *Queue) entryKey(e entry) []byte { return q.timed(e.row, e.due, e.seq) }
 
+// encode makes the value of an entry: version, count (4), then the group, or of a standard queue the size (4).
 func (e entry) encode() []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{rowVersion}, e.count), e.group...)
+	b := binary.BigEndian.AppendUint32([]byte{rowVersion}, e.count)
+	if e.group == "" && e.size > 0 {
+		return binary.BigEndian.AppendUint32(b, e.size)
+	}
+	return append(b, e.group...)
 }
 
 func (q *Queue) decodeEntry(row byte, key, value []byte) (entry, error) {
@@ -135,10 +141,14 @@ func (q *Queue) decodeEntry(row byte, key, value []byte) (entry, error) {
 	if n != 27 || len(value) < 5 || value[0] != rowVersion {
 		return entry{}, errStateRow
 	}
-	return entry{
-		row: row, due: int64(binary.BigEndian.Uint64(key[n-16:])), seq: binary.BigEndian.Uint64(key[n-8:]),
-		count: binary.BigEndian.Uint32(value[1:]), group: string(value[5:]),
-	}, nil
+	e := entry{row: row, due: int64(binary.BigEndian.Uint64(key[n-16:])), seq: binary.BigEndian.Uint64(key[n-8:]), count: binary.BigEndian.Uint32(value[1:])}
+	switch rest := value[5:]; {
+	case q.def.settings.fifo:
+		e.group = string(rest)
+	case len(rest) == 4:
+		e.size = binary.BigEndian.Uint32(rest)
+	}
+	return e, nil
 }
 
 // groupEntry reads the index entry of a group; found is false when the group has no message.

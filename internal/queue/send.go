@@ -20,6 +20,19 @@ type Sent struct {
 // Send sends messages in one batch, and returns what came of each when it is durable. sender is the account that sends.
 // Of a batch, a message that may not be sent leaves the others be.
 func (q *Queue) Send(sender string, inBatch bool, entries []Entry) ([]Sent, error) {
+	sent := q.check(sender, inBatch, entries)
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	c, err := q.update(func() (*store.Commit, error) { return q.sendLocked(b, sent) })
+	if err != nil {
+		return nil, err
+	}
+	return sent, q.finish(c)
+}
+
+// check makes messages of entries that may be sent, or says what is wrong with each. DueMS is counted from the moment at which
+// they are staged.
+func (q *Queue) check(sender string, inBatch bool, entries []Entry) []Sent {
 	d := q.definition()
 	sent := make([]Sent, len(entries))
 	ids := make([]byte, 16*len(entries))
@@ -41,13 +54,7 @@ func (q *Queue) Send(sender string, inBatch bool, entries []Entry) ([]Sent, erro
 		m.DueMS = int64(delay) * 1000 // from now on
 		sent[i].Message = m
 	}
-	b := q.s.store.NewBatch()
-	defer b.Close()
-	c, err := q.update(func() (*store.Commit, error) { return q.sendLocked(b, sent) })
-	if err != nil {
-		return nil, err
-	}
-	return sent, q.finish(c)
+	return sent
 }
 
 // finish waits until a change is durable; nil stands for none, whose answer rests on those before.
@@ -60,6 +67,19 @@ func (q *Queue) finish(c *store.Commit) error {
 
 func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
 	now := q.s.now()
+	if some, err := q.stage(b, sent, now); err != nil || !some {
+		return nil, err
+	}
+	c, err := q.apply(b)
+	if err == nil {
+		q.rouse(now)
+	}
+	return c, err
+}
+
+// stage puts messages into a batch that is applied while the lock is held. It reports whether there are any that were not sent
+// before.
+func (q *Queue) stage(b *store.Batch, sent []Sent, now int64) (some bool, err error) {
 	fresh := map[string]bool{}
 	ids := map[string]*Sent{} // of this batch
 	for i := range sent {
@@ -77,7 +97,7 @@ func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
 			}
 			was, err := q.remembered(b, key, now)
 			if err != nil {
-				return nil, err
+				return false, err
 			}
 			if was != nil {
 				copy(m.ID[:], was.id[:])
@@ -87,27 +107,19 @@ func (q *Queue) sendLocked(b *store.Batch, sent []Sent) (*store.Commit, error) {
 		}
 		seq, err := q.add(b, m, now, fresh)
 		if err != nil {
-			return nil, err
+			return false, err
 		}
+		some = true
 		if q.def.settings.fifo {
 			sent[i].Seq = seq
 			q.remember(b, key, earlier{now + dedupWindow, seq, m.ID})
 			ids[key] = &sent[i]
 		}
 	}
-	if b.Empty() {
-		return nil, nil
+	if some && q.def.settings.fifo {
+		err = q.trim(b, now, ids)
 	}
-	if q.def.settings.fifo {
-		if err := q.trim(b, now, ids); err != nil {
-			return nil, err
-		}
-	}
-	c, err := q.apply(b)
-	if err == nil {
-		q.rouse(now)
-	}
-	return c, err
+	return some, err
 }
 
 // earlier is what is remembered of a deduplication id.

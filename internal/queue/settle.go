@@ -122,13 +122,13 @@ func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error)
 		b.Set(q.numbered(rowState, h.seq), st.encode())
 		q.flights.remove(h.seq)
 		if due > now {
-			q.flights.add(h.seq, due, fl.group, fifo)
+			q.flights.add(h.seq, flight{due, fl.group, fl.size}, fifo)
 		}
 		if fifo {
 			groups[fl.group] = true
 		} else {
 			q.drop(b, old)
-			q.put(b, entry{row: rowReady, due: due, seq: h.seq, count: st.count})
+			q.put(b, entry{row: rowReady, due: due, seq: h.seq, count: st.count, size: fl.size})
 		}
 	}
 	for group := range groups {

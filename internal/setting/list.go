@@ -73,7 +73,7 @@ var settings = []Setting{
 			return true
 		}},
 	{Name: ExactlyOnce, Levels: anywhere, Takes: "true or false",
-		Does:  "the writes in the function's answer (`transactItems`) and the trigger's position are one commit",
+		Does:  "the writes in the function's answer (`transactItems`), the messages that it sends (`sendMessages`) and the trigger's position are one commit",
 		Right: []string{"true", "false"}, Wrong: []string{"yes", "True", "1", ""},
 		words: []string{"true", "false"}, read: func(v *Values, text string) bool {
 			v.ExactlyOnce = text == "true"

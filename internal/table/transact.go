@@ -8,6 +8,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // Transactions never conflict here: those that meet on an item wait for each
@@ -16,14 +17,15 @@ import (
 
 // Rider is what a caller commits in the same batch as a transaction.
 type Rider struct {
-	// Build returns rows to set in key spaces that are not the tables', and keys there
-	// whose rows are removed after that. It is called once, when only the commit is left:
-	// the items are locked and read, and every condition holds. So what it locks is not
-	// held while others are waited for or the disk is read. Its error ends the transaction.
-	Build func() (rows []Row, removed [][]byte, err error)
-	// Applied is called once the batch is visible, before the wait for its sync: what
-	// Build has locked is unlocked there. It is not called when the transaction ends before.
-	Applied func()
+	// Build puts rows of key spaces that are not the tables' into the batch. It is called
+	// once, when only the commit is left: the items are locked and read, and every
+	// condition holds. So what it locks is not held while others are waited for. Its error
+	// ends the transaction.
+	Build func(b *store.Batch) error
+	// Applied is called with the commit once the batch is visible, before the wait for its
+	// sync: what Build has locked is unlocked there. It is not called when the transaction
+	// ends before.
+	Applied func(c *store.Commit)
 	// Cause is the depth of function-made writes that led to this one.
 	Cause uint8
 }
@@ -65,12 +67,7 @@ func (db *DB) transact(ctx context.Context, scope schema.Scope, r *request.Trans
 		return nil, tx.refuse(e)
 	}
 	if rider != nil {
-		rows, removed, err := rider.Build()
-		if err != nil {
-			return nil, tx.fail(err)
-		}
-		tx.rows = append(tx.rows, rows...)
-		tx.removed, tx.applied, tx.cause = removed, rider.Applied, rider.Cause
+		tx.build, tx.applied, tx.cause = rider.Build, rider.Applied, rider.Cause
 	}
 	if token != nil {
 		tx.rows = append(tx.rows, token.rows(db.now(), reads.tables)...)

@@ -181,7 +181,7 @@ func TestRider(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.db.TransactWith(t.Context(), scope, r, &Rider{Build: func() ([]Row, [][]byte, error) { return []Row{{key, []byte(value)}}, nil, refuse }, Cause: 3, Applied: func() {
+		_, err = w.db.TransactWith(t.Context(), scope, r, &Rider{Build: func(b *store.Batch) error { b.Set(key, []byte(value)); return refuse }, Cause: 3, Applied: func(*store.Commit) {
 			if there() != value {
 				t.Error("the rows cannot be seen when they should have been applied")
 			}

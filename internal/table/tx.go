@@ -65,8 +65,8 @@ type Tx struct {
 	// What a caller commits in the same batch beside items (a client token, a
 	// position), and when it learns that the batch is visible.
 	rows    []Row
-	removed [][]byte
-	applied func()
+	build   func(*store.Batch) error
+	applied func(*store.Commit)
 	// cause, expired and trace are noted in the stream records.
 	cause   uint8
 	expired bool
@@ -259,7 +259,7 @@ func (tx *Tx) commit() error {
 	tx.unlockParts()
 	tx.unlock()
 	if tx.applied != nil {
-		tx.applied()
+		tx.applied(c)
 	}
 
 	if err == nil {
@@ -298,12 +298,9 @@ func (tx *Tx) began() (end func(error)) {
 // stream records are built, and wait for their numbers in tx.recs, one an op.
 // changed reports whether there is anything to write.
 func (tx *Tx) derive(b *store.Batch) (changed bool, err error) {
-	changed = len(tx.rows)+len(tx.removed) > 0
+	changed = len(tx.rows) > 0
 	for _, r := range tx.rows {
 		b.Set(r.Key, r.Value)
-	}
-	for _, key := range tx.removed {
-		b.Delete(key)
 	}
 	for i := range tx.ops {
 		o := &tx.ops[i]
@@ -324,6 +321,9 @@ func (tx *Tx) derive(b *store.Batch) (changed bool, err error) {
 			}
 		}
 		tx.recs = append(tx.recs, r)
+	}
+	if tx.build != nil { // last: what it locks waits for nothing that may fail
+		return true, tx.build(b)
 	}
 	return changed, nil
 }

@@ -164,7 +164,7 @@ func (d *driver) act(a lane.Action) lane.Event {
 	case lane.Transact:
 		d.transact(a)
 	case lane.Deliver:
-		d.m.deliver(a, d.finish)
+		d.deliver(a)
 	case lane.CallFailed:
 		d.m.callFailed(a)
 	case lane.PutAside:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
@@ -34,33 +35,39 @@ func (m *running) logPutAside(p lane.PutAside) {
 
 // deliver tells a destination of a loss, in a goroutine of its own: a slow one
 // holds up no other lane.
-func (m *running) deliver(d lane.Deliver, ended func(lane.Event)) {
+func (d *driver) deliver(a lane.Deliver) {
+	m := d.m
 	m.e.calls.Add(1)
 	started := m.e.spawn(func() {
-		err := m.tell(d)
-		done := lane.Delivered{Batch: d.Batch}
+		err := d.tell(a)
+		done := lane.Delivered{Batch: a.Batch}
 		if err != nil {
 			done.Error = err.Error()
 			m.e.log.Warn("an on-failure destination was not told of records that are given up; trying again", "mapping", m.uuid,
-				"shard", d.Shard, "destination", d.Destination, "records", len(d.Records), "first", first(d.Records), "error", err)
+				"shard", a.Shard, "destination", a.Destination, "records", len(a.Records), "first", first(a.Records), "error", err)
 		} else {
-			m.e.log.Warn("records given up; the on-failure destination was told", "mapping", m.uuid, "shard", d.Shard,
-				"reason", string(d.Reason), "records", len(d.Records), "first", first(d.Records), "attempts", d.Attempts, "error", d.Loss.Error)
+			m.e.log.Warn("records given up; the on-failure destination was told", "mapping", m.uuid, "shard", a.Shard,
+				"reason", string(a.Reason), "records", len(a.Records), "first", first(a.Records), "attempts", a.Attempts, "error", a.Loss.Error)
 		}
 		m.e.callEnded()
-		ended(done)
+		d.finish(done)
 	})
 	if !started {
 		m.e.callEnded()
 	}
 }
 
-func (m *running) tell(d lane.Deliver) error {
-	document, key, err := newNotice(m.definition(), d, m.e.opts.Now())
+// tell tells a destination. What a queue of the backend's own is told is one commit with the end of the records.
+func (d *driver) tell(a lane.Deliver) error {
+	e := d.e
+	document, key, err := newNotice(d.m.definition(), a, e.opts.Now())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(m.e.ctx, deliverTimeout)
+	if e.opts.Here != nil && e.opts.Here(a.Destination) {
+		return d.commitWith(a.Batch, backend.Transaction{Notice: &backend.Notice{Queue: a.Destination, Document: document}})
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, deliverTimeout)
 	defer cancel()
-	return m.e.opts.Destination.Deliver(ctx, d.Destination, key, document)
+	return e.opts.Destination.Deliver(ctx, a.Destination, key, document)
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
-// Exactly-once writes. An answer's writes, the position behind its records (or the removal
-// of the held rows that they are) and a window's state become durable in one batch.
+// Exactly-once writes. An answer's writes and messages, the position behind its records (or the removal
+// of the held rows that they are) and a window's state become durable in one batch. So do what a queue of the
+// server's own is told of records that are given up (a Deliver), and their end.
 //
 //  1. The machine has the answer and asks for a Transact; the records are still under way.
 //  2. The backend has the items' locks, and the conditions hold. Under the committer's lock the position is
@@ -24,7 +25,7 @@ import (
 // stager is a machine with a batch whose answer has writes.
 type stager interface {
 	changeOwner
-	// stage returns what is to be stored with the writes; ok is false when the batch is not this
+	// stage returns what is to be stored with the writes or the message; ok is false when the batch is not this
 	// machine's any more.
 	stage(batch uint64) (row *backend.Row, own, removed []lane.AsideChange, ok bool)
 	// apply ends the batch's records.
@@ -39,7 +40,7 @@ func (d *driver) transact(t lane.Transact) {
 	d.e.calls.Add(1)
 	started := d.e.spawn(func() {
 		done := lane.TransactDone{Batch: t.Batch}
-		err := (&transaction{d: d, c: d.e.commit, batch: t.Batch}).commit(t)
+		err := d.commitWith(t.Batch, backend.Transaction{Items: t.Items, Messages: t.Messages, Cause: t.Cause})
 		if r, ok := errors.AsType[*backend.Refused](err); ok {
 			done.Refused = r.Why
 		} else if err != nil {
@@ -53,9 +54,14 @@ func (d *driver) transact(t lane.Transact) {
 	}
 }
 
+// commitWith commits writes or messages with the end of a batch's records.
+func (d *driver) commitWith(batch uint64, with backend.Transaction) error {
+	return (&transaction{d: d, c: d.e.commit, batch: batch}).commit(with)
+}
+
 var errAbandoned = errors.New("the mapping was stopped")
 
-// transaction is the commit of one answer's writes.
+// transaction is one such commit.
 type transaction struct {
 	d     *driver
 	c     *committer
@@ -68,10 +74,9 @@ type transaction struct {
 	others []lane.AsideChange // of the mapping's Aside; stored with every position
 }
 
-func (t *transaction) commit(a lane.Transact) error {
-	err := t.c.e.opts.Backend.Transact(context.WithoutCancel(t.c.e.ctx), backend.Transaction{
-		Scope: t.d.m.definition().Scope, Items: a.Items, Cause: a.Cause, Build: t.build, Applied: t.apply,
-	})
+func (t *transaction) commit(with backend.Transaction) error {
+	with.Scope, with.Build, with.Applied = t.d.m.definition().Scope, t.build, t.apply
+	err := t.c.e.opts.Backend.Transact(context.WithoutCancel(t.c.e.ctx), with)
 	switch {
 	case !t.applied:
 		t.takeBack()

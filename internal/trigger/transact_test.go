@@ -138,3 +138,40 @@ func TestDisabledWhileWritesAreMade(t *testing.T) {
 		expect(t, batches(t, h.invoker.take("f")), "1 2")
 	})
 }
+
+// Messages of an answer are committed with the position, alone or with writes; beside failed items they are an error.
+func TestMessagesOfAnAnswer(t *testing.T) {
+	for _, c := range []struct{ answer, items, messages, err string }{
+		{`{"sendMessages":[{"a":1}]}`, "", `[{"a":1}]`, ""},
+		{`{"sendMessages":[{"a":1}],"transactItems":[{"Put":{}}]}`, `[{"Put":{}}]`, `[{"a":1}]`, ""},
+		{`{"sendMessages":[],"transactItems":[{"Put":{}}]}`, `[{"Put":{}}]`, "", ""},
+		{`{"sendMessages":[1],"batchItemFailures":[{"itemIdentifier":""}]}`, "", "", "both sendMessages and batchItemFailures"},
+	} {
+		bubble(t, func(t *testing.T, h *harness) {
+			h.invoker.set("f", func(context.Context, []byte) lane.Result { return lane.Result{Payload: []byte(c.answer)} })
+			var got []made
+			h.backend.set(func() {
+				h.backend.transact = func(x made) error {
+					got = append(got, x)
+					return nil
+				}
+			})
+			v := h.create("t", "f", func(r *mapping.CreateRequest) {
+				r.Tags = map[string]string{"millstream:exactly-once": "true"}
+				r.MaximumRetryAttempts = new(2)
+			})
+			h.backend.write("t", 0, 1)
+			synctest.Wait()
+			if c.err != "" {
+				if b := h.status(v.UUID).Shards[0].Blocked; len(got) > 0 || b == nil || !strings.Contains(b.Error, c.err) {
+					t.Errorf("%s: made %+v, blocked %+v", c.answer, got, b)
+				}
+				time.Sleep(time.Minute)
+				return
+			}
+			if len(got) != 1 || string(got[0].Items) != c.items || string(got[0].Messages) != c.messages || h.backend.row(v.UUID, "shard-0").Low != num(1) {
+				t.Errorf("%s: made %+v", c.answer, got)
+			}
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/backend/local"
+	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -17,6 +18,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/table"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 var scope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
@@ -31,6 +33,7 @@ type loop struct {
 	store   *store.Store
 	streams *stream.Streams
 	db      *table.DB
+	queues  *queue.Service
 	backend *local.Backend
 	engine  *trigger.Engine
 
@@ -54,7 +57,10 @@ func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker,
 	if l.db, err = table.Open(table.Options{Store: l.store, Streams: l.streams, Logger: quiet}); err != nil {
 		return nil, errors.Join(err, l.store.Close())
 	}
-	if l.backend, err = local.Open(l.store, l.streams, l.db, quiet); err != nil {
+	if l.queues, err = queue.Open(queue.Options{Store: l.store, Clock: worker.NewClock(time.Now)}); err != nil {
+		return nil, errors.Join(err, l.store.Close())
+	}
+	if l.backend, err = local.Open(l.store, l.streams, l.db, l.queues, quiet); err != nil {
 		return nil, errors.Join(err, l.store.Close())
 	}
 	var backend backend.Backend = l.backend
@@ -62,12 +68,19 @@ func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker,
 		backend = wrap(l.backend)
 	}
 	l.engine, err = trigger.New(context.Background(), trigger.Options{
-		Backend: backend, Invoker: invoker, Log: quiet, CommitInterval: commitInterval,
+		Backend: backend, Invoker: invoker, Destination: nowhere{}, Here: l.queues.Has, Log: quiet, CommitInterval: commitInterval,
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.store.Close())
 	}
 	return l, nil
+}
+
+// nowhere is for destinations that are not here.
+type nowhere struct{}
+
+func (nowhere) Deliver(context.Context, string, string, []byte) error {
+	return errors.New("there is no such destination")
 }
 
 func (l *loop) run() {
@@ -84,6 +97,7 @@ func (l *loop) close() error {
 		l.cancel()
 		err = <-l.ran
 	}
+	l.queues.Close()
 	return errors.Join(err, l.backend.Close(), l.store.Close())
 }
 

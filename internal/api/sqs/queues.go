@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,23 +30,7 @@ func init() {
 
 // find is the queue that a call is about: by its URL, of which the path counts.
 func (c *call) find() (*queue.Queue, error) {
-	if c.queueURL == "" {
-		return nil, awserr.QueueParameterMissing("QueueUrl")
-	}
-	path := c.queueURL
-	if u, err := url.Parse(path); err == nil {
-		path = u.Path
-	}
-	account, name := "", strings.Trim(path, "/")
-	if i := strings.LastIndexByte(name, '/'); i >= 0 {
-		account, name = name[:i], name[i+1:]
-		account = account[strings.LastIndexByte(account, '/')+1:]
-	}
-	scope := c.scope
-	if len(account) == 12 && strings.Trim(account, "0123456789") == "" {
-		scope.Account = account
-	}
-	return c.queues.Find(scope, name)
+	return c.queues.FindURL(c.scope, c.queueURL)
 }
 
 func (c *call) url(q *queue.Queue) string {

@@ -1,7 +1,6 @@
 package sqs
 
 import (
-	"encoding/base64"
 	"net/url"
 	"slices"
 	"strconv"
@@ -100,7 +99,6 @@ func decodeJSON(body []byte) (*request, error) {
 
 // member reads a member that the operations on one message and entries of batches have.
 func (e *entry) member(d *item.Reader, name string) error {
-	m := &e.message
 	switch name {
 	case "Id":
 		return text(d, &e.id)
@@ -108,33 +106,12 @@ func (e *entry) member(d *item.Reader, name string) error {
 		return text(d, &e.receiptHandle)
 	case "VisibilityTimeout":
 		return number(d, &e.visibility)
-	case "MessageBody":
-		return optional(d, &m.Body)
-	case "MessageGroupId":
-		return optional(d, &m.Group)
-	case "MessageDeduplicationId":
-		return optional(d, &m.Dedup)
-	case "DelaySeconds":
-		return number(d, &m.Delay)
-	case "MessageAttributes":
-		return messageAttributes(d, &m.Attributes)
-	case "MessageSystemAttributes":
-		return messageAttributes(d, &m.System)
 	}
-	return d.Skip()
+	return e.message.ReadMember(d, name)
 }
 
 func text(d *item.Reader, to *string) (err error) {
 	*to, err = d.String()
-	return err
-}
-
-func optional(d *item.Reader, to **string) error {
-	if d.Null() {
-		return nil
-	}
-	s, err := d.String()
-	*to = &s
 	return err
 }
 
@@ -164,44 +141,6 @@ func table(d *item.Reader, to *map[string]string) error {
 		(*to)[key] = v
 		return err
 	})
-}
-
-func messageAttributes(d *item.Reader, to *[]queue.Attribute) error {
-	return d.Object(func(name []byte) error {
-		a := queue.Attribute{Name: string(name)}
-		err := d.Object(func(name []byte) error {
-			switch string(name) {
-			case "DataType":
-				return text(d, &a.Type)
-			case "StringValue":
-				if d.Null() {
-					return nil
-				}
-				return text(d, &a.Value)
-			case "BinaryValue":
-				if d.Null() {
-					return nil
-				}
-				s, err := d.String()
-				if err != nil {
-					return err
-				}
-				return binary(&a, s)
-			}
-			return d.Skip()
-		})
-		*to = append(*to, a)
-		return err
-	})
-}
-
-func binary(a *queue.Attribute, coded string) error {
-	b, err := base64.StdEncoding.DecodeString(coded)
-	if err != nil {
-		return awserr.QueueParameter("The value of the message attribute '" + a.Name + "' is not in base64.")
-	}
-	a.Value, a.Binary = string(b), true
-	return nil
 }
 
 // decodeQuery reads the form of the query protocol. Lists are numbered from 1 on, as in Tag.1.Key.
@@ -271,7 +210,7 @@ func (e *entry) fromForm(form url.Values, prefix string) error {
 		for _, p := range numbered(form, prefix+name) {
 			a := queue.Attribute{Name: form.Get(p + ".Name"), Type: form.Get(p + ".Value.DataType"), Value: form.Get(p + ".Value.StringValue")}
 			if form.Has(p + ".Value.BinaryValue") {
-				if err := binary(&a, form.Get(p+".Value.BinaryValue")); err != nil {
+				if err := a.SetBinary(form.Get(p + ".Value.BinaryValue")); err != nil {
 					return err
 				}
 			}

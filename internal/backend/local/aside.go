@@ -71,7 +71,7 @@ func parseAsideKey(b []byte) (k lane.AsideKey, err error) {
 	return k, nil
 }
 
-func putAside(batch writer, uuid [16]byte, changes []lane.AsideChange) {
+func putAside(batch *store.Batch, uuid [16]byte, changes []lane.AsideChange) {
 	for i := range changes {
 		if c := &changes[i]; c.Put == nil {
 			batch.Delete(asideKey(uuid, asideHead, c.Key))

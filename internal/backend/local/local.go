@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
@@ -29,7 +30,8 @@ import (
 type Backend struct {
 	store   *store.Store
 	streams *stream.Streams
-	tables  *table.DB // nil: functions' writes are refused
+	tables  *table.DB      // nil: functions' writes are refused
+	queues  *queue.Service // nil: their messages are
 
 	// mu guards known. A row or a definition of a mapping is written only while the
 	// mapping is known, and mu is held, shared for rows, from that look until the
@@ -44,21 +46,15 @@ type Backend struct {
 
 var _ backend.Backend = (*Backend)(nil)
 
-// Open returns a backend over a store, its streams, and the tables that functions may
-// write to with their answers; nil when there are none. Snapshots that nobody reads any
+// Open returns a backend over a store, its streams, and the tables and queues that functions may
+// write and send to with their answers; nil when there are none. Snapshots that nobody reads any
 // more are removed.
-func Open(st *store.Store, streams *stream.Streams, tables *table.DB, log *slog.Logger) (*Backend, error) {
-	b := &Backend{store: st, streams: streams, tables: tables}
+func Open(st *store.Store, streams *stream.Streams, tables *table.DB, queues *queue.Service, log *slog.Logger) (*Backend, error) {
+	b := &Backend{store: st, streams: streams, tables: tables, queues: queues}
 	if err := b.sweep(log); err != nil {
 		return nil, err
 	}
 	return b, nil
-}
-
-// writer takes rows in: a batch, or what rides with a transaction, which keeps the slices.
-type writer interface {
-	Set(key, value []byte)
-	Delete(key []byte)
 }
 
 // ResolveStream implements backend.Backend.
@@ -412,7 +408,7 @@ func (b *Backend) applyRows(c *store.Commit, batch *store.Batch, rows []backend.
 }
 
 // putRows puts the rows of mappings that are there. The caller holds mu.
-func (b *Backend) putRows(batch writer, rows []backend.Row, aside []backend.AsideRows) error {
+func (b *Backend) putRows(batch *store.Batch, rows []backend.Row, aside []backend.AsideRows) error {
 	for i := range rows {
 		uuid, err := id(rows[i].UUID)
 		if err != nil {
@@ -447,7 +443,7 @@ func (b *Backend) ensureLoaded() error {
 	return b.load()
 }
 
-func putCheckpoint(batch writer, uuid [16]byte, shard string, c *lane.Checkpoint) {
+func putCheckpoint(batch *store.Batch, uuid [16]byte, shard string, c *lane.Checkpoint) {
 	key := append(checkpointPrefix(uuid), shard...)
 	batch.Set(key, appendCheckpoint(make([]byte, 0, checkpointSize+len(c.Ahead)*laneSize), c))
 }

@@ -55,7 +55,7 @@ func (w *world) open() {
 	w.check(err)
 	w.streams, err = stream.Open(w.store, time.Now)
 	w.check(err)
-	w.b, err = Open(w.store, w.streams, nil, slog.New(slog.DiscardHandler))
+	w.b, err = Open(w.store, w.streams, nil, nil, slog.New(slog.DiscardHandler))
 	w.check(err)
 }
 

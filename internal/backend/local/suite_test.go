@@ -65,7 +65,7 @@ func (w *suiteWorld) open() {
 	quiet := slog.New(slog.DiscardHandler)
 	w.db, err = table.Open(table.Options{Store: st, Streams: w.streams, Logger: quiet})
 	w.check(err)
-	b, err := Open(st, w.streams, w.db, quiet)
+	b, err := Open(st, w.streams, w.db, nil, quiet)
 	w.check(err)
 	w.b = b
 	w.t.Cleanup(func() {

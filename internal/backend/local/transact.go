@@ -6,18 +6,11 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/table"
 )
-
-// rider collects rows that are committed with a transaction. A row is set or removed once.
-type rider struct {
-	rows    []table.Row
-	removed [][]byte
-}
-
-func (r *rider) Set(key, value []byte) { r.rows = append(r.rows, table.Row{Key: key, Value: value}) }
-func (r *rider) Delete(key []byte)     { r.removed = append(r.removed, key) }
 
 // maxDepth is what the log has room for.
 const maxDepth = 255
@@ -25,48 +18,113 @@ const maxDepth = 255
 // Transact implements backend.Backend. Nothing comes after a deletion of the mapping,
 // because mu is held from the building of the rows until the batch has been applied.
 func (b *Backend) Transact(ctx context.Context, t backend.Transaction) error {
+	if err := b.ensureLoaded(); err != nil {
+		return err
+	}
+	c := &combined{b: b, t: &t}
+	defer c.takeBack()
+	if err := c.messages(); err != nil {
+		return err
+	}
+	if t.Items == nil {
+		return c.commit()
+	}
 	if b.tables == nil {
 		return &backend.Refused{Why: "the writes of functions are not to be had here"}
 	}
 	body := append(append([]byte(`{"TransactItems":`), t.Items...), '}')
 	op, err := request.DecodeTransactWriteItems(body)
 	if err != nil {
-		return refused(err)
+		return refused("transactItems", err)
 	}
-	if err := b.ensureLoaded(); err != nil {
-		return err
-	}
-	held := false
-	unlock := func() {
-		if held {
-			held = false
-			b.mu.RUnlock()
-		}
-	}
-	defer unlock()
-	_, err = b.tables.TransactWith(ctx, t.Scope, op, &table.Rider{
-		Cause: uint8(min(t.Cause, maxDepth)),
-		Build: func() ([]table.Row, [][]byte, error) {
-			rows, aside, err := t.Build()
-			if err != nil {
-				return nil, nil, err
-			}
-			b.mu.RLock()
-			held = true
-			var r rider
-			err = b.putRows(&r, rows, aside)
-			return r.rows, r.removed, err
-		},
-		Applied: func() {
-			unlock()
-			t.Applied()
-		},
-	})
-	return refused(err)
+	_, err = b.tables.TransactWith(ctx, t.Scope, op, &table.Rider{Cause: uint8(min(t.Cause, maxDepth)), Build: c.build, Applied: c.applied})
+	return refused("transactItems", err)
 }
 
-// refused tells errors that are the function's from others.
-func refused(err error) error {
+// combined is a transaction under way.
+type combined struct {
+	b      *Backend
+	t      *backend.Transaction
+	outbox *queue.Outbox // nil: no messages
+	locked bool          // mu of the backend
+}
+
+// messages makes the transaction's messages ready.
+func (c *combined) messages() (err error) {
+	what := "sendMessages"
+	switch n := c.t.Notice; {
+	case n == nil && c.t.Messages == nil:
+		return nil
+	case c.b.queues == nil:
+		return &backend.Refused{Why: "queues are not to be had here"}
+	case n != nil:
+		what = n.Queue
+		c.outbox, err = c.b.queues.Notice(n.Queue, string(n.Document), nil)
+	default:
+		c.outbox, err = c.b.queues.Answered(c.t.Scope, c.t.Messages)
+	}
+	return refused(what, err)
+}
+
+// build puts the rows of mappings and the messages into a batch. The queues come last: nothing waits for anything while they
+// are locked.
+func (c *combined) build(batch *store.Batch) error {
+	rows, aside, err := c.t.Build()
+	if err != nil {
+		return err
+	}
+	c.b.mu.RLock()
+	c.locked = true
+	if err := c.b.putRows(batch, rows, aside); err != nil || c.outbox == nil {
+		return err
+	}
+	if err := c.outbox.Fill(batch); err != nil {
+		return refused("sendMessages", err)
+	}
+	return nil
+}
+
+func (c *combined) applied(commit *store.Commit) {
+	if c.outbox != nil {
+		c.outbox.Applied(commit)
+	}
+	c.unlock()
+	c.t.Applied()
+}
+
+// commit is for a transaction without items.
+func (c *combined) commit() error {
+	batch := c.b.store.NewBatch()
+	defer batch.Close()
+	if err := c.build(batch); err != nil {
+		return err
+	}
+	commit := c.b.store.Begin()
+	err := c.b.store.Apply(commit, batch)
+	c.applied(commit)
+	if err != nil {
+		return err
+	}
+	return c.b.store.Sync(commit)
+}
+
+// takeBack undoes a build that was not applied.
+func (c *combined) takeBack() {
+	if c.outbox != nil {
+		c.outbox.TakeBack()
+	}
+	c.unlock()
+}
+
+func (c *combined) unlock() {
+	if c.locked {
+		c.locked = false
+		c.b.mu.RUnlock()
+	}
+}
+
+// refused tells errors that are the function's from others; what is the member of its answer that they are about.
+func refused(what string, err error) error {
 	var e *awserr.Error
 	if !errors.As(err, &e) {
 		return err
@@ -75,5 +133,5 @@ func refused(err error) error {
 	case "TransactionInProgressException", "ThrottlingException", "ProvisionedThroughputExceededException", "InternalServerError":
 		return errors.Join(backend.ErrConflict, err)
 	}
-	return &backend.Refused{Why: "transactItems: " + e.Code + ": " + e.Message}
+	return &backend.Refused{Why: what + ": " + e.Code + ": " + e.Message}
 }

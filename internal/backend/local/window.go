@@ -25,7 +25,7 @@ func windowPrefix(uuid [16]byte) []byte {
 }
 
 // putWindow writes or removes the window of a row.
-func putWindow(batch writer, uuid [16]byte, r *backend.Row) {
+func putWindow(batch *store.Batch, uuid [16]byte, r *backend.Row) {
 	if r.Window == nil && !r.WindowEnded {
 		return
 	}

@@ -182,11 +182,12 @@ func (p *poller) run(ctx context.Context) {
 	}
 }
 
-// gather takes a batch: as many messages as there are at once, and those of the window. With a batch, running.busy counts one more.
+// gather takes a batch: as many messages as there are at once, and those of the window, but not more than one event may have: what is
+// taken is in memory. With a batch, running.busy counts one more.
 func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
 	forever := queue.Forever
 	taken := false
-	batch, err := q.Receive(ctx, queue.ReceiveRequest{Max: p.def.BatchSize, Wait: &forever, Worker: true, Taken: func() {
+	batch, err := q.Receive(ctx, queue.ReceiveRequest{Max: p.def.BatchSize, MaxBytes: maxPayload, Wait: &forever, Worker: true, Taken: func() {
 		taken = true
 		p.r.busy.Add(1) // before anybody can see that they are gone from the queue
 	}})
@@ -226,7 +227,7 @@ func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duratio
 	}
 	for len(batch) < p.def.BatchSize && size < maxPayload {
 		forever := queue.Forever
-		more, err := q.Receive(ctx, queue.ReceiveRequest{Max: p.def.BatchSize - len(batch), Wait: &forever, Worker: true})
+		more, err := q.Receive(ctx, queue.ReceiveRequest{Max: p.def.BatchSize - len(batch), MaxBytes: maxPayload - size, Wait: &forever, Worker: true})
 		if err != nil || len(more) == 0 {
 			break
 		}

@@ -14,13 +14,19 @@ type verdict struct {
 	// success, none for failure of the whole, else the rest is tried again.
 	done int
 	// named counts the records that the answer names as failed.
-	named int
-	state []byte // of a tumbling window
-	// transact is a list in the form of TransactItems, to be written when the records end;
-	// nil for none.
-	transact []byte
-	err      string // why not all is done
+	named  int
+	state  []byte // of a tumbling window
+	writes Writes // to be made when the records end
+	err    string // why not all is done
 }
+
+// Writes are what an answer asks for beside its verdict, to be made when the records end.
+type Writes struct {
+	Items    []byte // a list in the form of TransactItems; nil for none
+	Messages []byte // a list in the form of SendMessage requests; nil for none
+}
+
+func (w Writes) any() bool { return w.Items != nil || w.Messages != nil }
 
 // sent are the records of a call, in the order of their numbers.
 type sent interface {
@@ -58,14 +64,14 @@ func readAnswer(records sent, answer []byte, report, windowed, exact bool) verdi
 	}
 	failures := bytes.TrimSpace(members["batchItemFailures"])
 	if exact {
-		v.transact = writesOf(members["transactItems"])
+		w := Writes{listOf(members["transactItems"]), listOf(members["sendMessages"])}
 		switch {
-		case len(v.transact) == 0:
-		case len(v.transact) > maxTransact:
+		case len(w.Items) > maxTransact:
 			return verdict{err: "transactItems of the answer is too large: a transaction is of at most 100 writes and 4 MB"}
-		case len(writesOf(failures)) > 0:
-			return verdict{err: "the answer has both transactItems and batchItemFailures"}
+		case w.any() && listOf(failures) != nil:
+			return verdict{err: "the answer has both " + w.name() + " and batchItemFailures"}
 		}
+		v.writes = w
 	}
 	if !report || len(failures) == 0 || string(failures) == "null" {
 		return v
@@ -98,10 +104,18 @@ func readAnswer(records sent, answer []byte, report, windowed, exact bool) verdi
 // maxTransact bounds the text of transactItems: 4 MB of items may be of twice the text, not more.
 const maxTransact = 16 << 20
 
-// writesOf is a member's text, empty when it is absent, null or an empty list.
-func writesOf(member []byte) []byte {
+// name is the member of the answer that has writes.
+func (w Writes) name() string {
+	if w.Items != nil {
+		return "transactItems"
+	}
+	return "sendMessages"
+}
+
+// listOf is a member's text, nil when it is absent, null or an empty list.
+func listOf(member []byte) []byte {
 	member = bytes.TrimSpace(member)
-	if string(member) == "null" || len(member) >= 2 && member[0] == '[' && len(bytes.TrimSpace(member[1:len(member)-1])) == 0 {
+	if len(member) == 0 || string(member) == "null" || len(member) >= 2 && member[0] == '[' && len(bytes.TrimSpace(member[1:len(member)-1])) == 0 {
 		return nil
 	}
 	return member

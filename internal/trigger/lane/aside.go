@@ -191,7 +191,7 @@ func (a *Aside) PutBack(c []AsideChange) {
 	a.changes = append(c, a.changes...)
 }
 
-// Stage returns the removals of the rows that a Transact is about, to be stored with its writes. ok is
+// Stage returns the removals of the rows that a Transact or a Deliver is about, to be stored with its writes. ok is
 // false when the call was abandoned.
 func (a *Aside) Stage(batch uint64) (removed []AsideChange, ok bool) {
 	a.mu.Lock()
@@ -214,6 +214,8 @@ func (a *Aside) Apply(batch uint64) {
 	c.applied = true
 	for i := range c.rows {
 		a.add(&c.rows[i], -1)
-		c.key.passed(&c.rows[i])
+		if c.key != nil {
+			c.key.passed(&c.rows[i])
+		}
 	}
 }

@@ -154,10 +154,10 @@ func (s *asideStep) invocationDone(ev InvocationDone) {
 	if v.err == "" && !s.tempo.timed(n, s.now.Mono-c.began) {
 		s.quick(h.hash)
 	}
-	if v.err == "" && v.transact != nil {
+	if v.err == "" && v.writes.any() {
 		c.task = transacting
 		s.calls[ev.Batch] = c
-		s.do(Transact{Batch: ev.Batch, Items: v.transact, Cause: causeOf(asideRecords(c.rows))})
+		s.do(Transact{Batch: ev.Batch, Writes: v.writes, Cause: causeOf(asideRecords(c.rows))})
 		return
 	}
 	for i := range c.rows[:v.done] {

@@ -87,11 +87,13 @@ func (s *asideStep) delivered(ev Delivered) {
 	c := s.end(ev.Batch, tellGroup)
 	switch {
 	case c == nil:
-	case ev.Error == "": // also when it was stopped meanwhile: the destination knows
+	case ev.Error == "" || c.applied: // also when it was stopped meanwhile: the destination knows
 		s.counters.Delivered += uint64(len(c.rows))
 		s.tellFails, s.tellAt = 0, 0
 		for i := range c.rows {
-			s.discard(&c.rows[i])
+			if !c.applied { // otherwise they were removed with what it was told
+				s.discard(&c.rows[i])
+			}
 		}
 	case c.abandoned:
 		s.tell = slices.Insert(s.tell, 0, c.group)

@@ -34,7 +34,8 @@ type batch struct {
 	requestID, version string
 	unhandled          bool // the function failed, rather than report failures
 
-	// Of an answer with writes: what it says, whether its commit is under way, and whether it was made.
+	// Of an answer with writes: what it says. Of one, or of a loss that a destination is being told of: whether the commit
+	// is under way, and whether it was made.
 	verdict  verdict
 	deciding bool
 	applied  bool

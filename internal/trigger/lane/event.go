@@ -116,15 +116,16 @@ type (
 		Window       *Window
 		Final, Early bool
 	}
-	// Transact asks for the writes of an answer to be committed in one batch with the end of
+	// Transact asks for the writes and messages of an answer to be committed in one batch with the end of
 	// the batch's records (Stage, Apply), answered by one TransactDone.
 	Transact struct {
 		Batch uint64
-		Items []byte // a list in the form of TransactItems
-		Cause int    // depth of function-made writes that these are
+		Writes
+		Cause int // depth of function-made writes that these are
 	}
 	// Deliver asks for a destination to be told of records that are given up,
-	// answered by one Delivered. They end with its success.
+	// answered by one Delivered. They end with its success; or before it, with the commit that has what
+	// the destination is told (Stage, Apply).
 	Deliver struct {
 		Batch       uint64
 		Shard       string

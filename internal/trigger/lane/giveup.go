@@ -171,7 +171,8 @@ func (s *step) delivered(ev Delivered) {
 	b := s.batches[i]
 	l := b.loss
 	l.inFlight = false
-	if ev.Error == "" {
+	if ev.Error == "" || b.applied {
+		b.applied = false
 		s.counters.Delivered += uint64(len(l.Records))
 		s.endLoss(b, len(l.Records))
 		return

@@ -317,9 +317,9 @@ func (m *Machine) low() mark {
 	}
 	for _, b := range m.batches {
 		entries := b.entries
-		if b.applied {
-			entries = nil // they have ended; the parts behind them have not
-			if k := len(b.rest); k > 0 {
+		if b.applied { // the first of them have ended; the parts behind them have not
+			entries = entries[b.takes():]
+			if k := len(b.rest); k > 0 && len(entries) == 0 {
 				entries = b.rest[k-1]
 			}
 		}

@@ -43,8 +43,40 @@ func (m *model) answerDelivery(ok bool) error {
 	if !ok {
 		return m.step(Delivered{Batch: d.Batch, Error: "deaf"})
 	}
+	if m.pick(2) == 0 {
+		return m.deliverHere(d)
+	}
 	if m.running {
 		m.end(d.Records)
+	}
+	return m.step(Delivered{Batch: d.Batch})
+}
+
+// deliverHere tells a queue of the server's own, in one commit with the position, or fails to.
+func (m *model) deliverHere(d Deliver) error {
+	staged, ok := m.m.Stage(d.Batch)
+	if ok != m.running {
+		return fmt.Errorf("a loss is staged: %t, while the machine runs: %t", ok, m.running)
+	}
+	if !ok {
+		return m.step(Delivered{Batch: d.Batch, Error: "stopped"})
+	}
+	if before := m.m.Checkpoint(); staged.Low.Less(before.Low) {
+		return fmt.Errorf("staged at %v, before %v", staged.Low, before.Low)
+	}
+	if m.pick(4) == 0 {
+		m.m.Unstage(d.Batch)
+		return m.step(Delivered{Batch: d.Batch, Error: "the store is full"})
+	}
+	m.m.Apply(d.Batch)
+	m.end(d.Records)
+	if cp := m.m.Checkpoint(); !cp.Equal(staged) {
+		return fmt.Errorf("the position is %v, and was staged as %v", cp, staged)
+	}
+	if m.pick(2) == 0 {
+		if err := m.step(Timer{}); err != nil {
+			return err
+		}
 	}
 	return m.step(Delivered{Batch: d.Batch})
 }

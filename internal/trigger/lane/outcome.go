@@ -29,7 +29,7 @@ func (s *step) invocationDone(ev *InvocationDone) {
 	if v.err == "" && s.isolates(b) {
 		s.timed(b, s.now.Mono-b.sent)
 	}
-	if v.err == "" && v.transact != nil {
+	if v.err == "" && v.writes.any() {
 		s.transact(b, v)
 		return
 	}

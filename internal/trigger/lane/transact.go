@@ -3,13 +3,14 @@ package lane
 import "slices"
 
 // Exactly-once writes: an answer's writes, and the position behind its records (or the removal of
-// held rows), are made in one batch.
+// held rows), are made in one batch. The same goes for what a queue of the server's own is told of records that are
+// given up, and their end.
 //
-//  1. The machine has the answer and asks for a Transact; the records are still under way.
+//  1. The machine has the answer and asks for a Transact; or it asks for a Deliver. The records are still under way.
 //  2. Stage: the checkpoint as it will be when the batch has ended. From here on Start and Stop wait:
 //     whether the writes are made is not known.
 //  3. Apply, once the writes are visible: the records have ended. Or Unstage, when they are not made.
-//  4. TransactDone, once they are durable or will not be: the machine goes on.
+//  4. TransactDone (Delivered), once they are durable or will not be: the machine goes on.
 
 // causeOf is the depth of a function's writes about records.
 func causeOf(records []Record) int {
@@ -23,12 +24,14 @@ func causeOf(records []Record) int {
 // transact asks for the writes of an answer.
 func (s *step) transact(b *batch, v verdict) {
 	b.inFlight, b.verdict = true, v
-	s.do(Transact{Batch: b.id, Items: v.transact, Cause: causeOf(records(b.entries))})
+	s.do(Transact{Batch: b.id, Writes: v.writes, Cause: causeOf(records(b.entries))})
 }
 
-// transacting finds a batch whose answer has writes that are not made yet, or just now.
+// transacting finds a batch whose answer has writes that are not made yet, or just now; or of which a destination is being told.
 func (m *Machine) transacting(id uint64) *batch {
-	i := slices.IndexFunc(m.batches, func(b *batch) bool { return b.id == id && b.inFlight && b.verdict.transact != nil })
+	i := slices.IndexFunc(m.batches, func(b *batch) bool {
+		return b.id == id && (b.inFlight && b.verdict.writes.any() || b.loss != nil && b.loss.inFlight)
+	})
 	if i < 0 {
 		return nil
 	}
@@ -67,16 +70,25 @@ func (m *Machine) Unstage(batch uint64) {
 	}
 }
 
-// applyBatch ends the records of a batch's part, before its TransactDone.
+// takes is how many records of a batch's part end with a commit.
+func (b *batch) takes() int {
+	if b.loss != nil {
+		return len(b.loss.Records)
+	}
+	return len(b.entries)
+}
+
+// applyBatch ends the records of a batch's part, before its TransactDone or Delivered.
 func (m *Machine) applyBatch(b *batch) {
 	b.applied = true
 	switch {
+	case b.loss != nil: // what is given up leaves a window as it is
 	case b.closing:
 		m.window = nil
 	case b.window != nil:
 		m.windowMoved(b, len(b.entries), b.verdict.state)
 	}
-	for i := range b.entries {
+	for i := range b.entries[:b.takes()] {
 		e := &b.entries[i]
 		if m.ended[e.lane].Less(e.seq) {
 			m.ended[e.lane] = e.seq

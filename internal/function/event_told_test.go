@@ -1,0 +1,136 @@
+package function
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+)
+
+// ownQueues are queues in the service's own store, each with one row that says that it was told.
+type ownQueues struct {
+	noDestination
+	store *store.Store
+	apart bool // a bug: what is told and who is still to be told are two commits
+}
+
+var toldSpace = []byte{store.SpaceQueue, 'z'}
+
+func (q *ownQueues) Here(string) bool { return true }
+
+func (q *ownQueues) Tell(b *store.Batch, arn, _ string, _ map[string]string) error {
+	key := append(append([]byte(nil), toldSpace...), arn...)
+	if !q.apart {
+		b.Set(key, []byte("told"))
+		return q.store.Write(b)
+	}
+	other := q.store.NewBatch()
+	defer other.Close()
+	other.Set(key, []byte("told"))
+	return errors.Join(q.store.Write(other), q.store.Write(b))
+}
+
+// judgeTelling fails an event, with a dead-letter queue and a destination, and looks at what a crash at each write to the disk
+// would have left: both counts queues that were told and are still to be told, neither those of which both is false.
+func judgeTelling(t *testing.T, apart bool) (crashes, both, neither int) {
+	disk := crashtest.New()
+	st, err := store.Open(store.Options{FS: disk.FS(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Options{Store: st, Destination: &ownQueues{store: st, apart: apart}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("broken") }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UpdateConfiguration(scope, "g", UpdateConfigurationRequest{Settings: Settings{DeadLetterConfig: json.RawMessage(`{"TargetArn":"` + deadARN + `"}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PutEventConfig(scope, "g", "", EventConfigRequest{
+		MaximumRetryAttempts: ptr(0), DestinationConfig: &DestinationTable{OnFailure: DestinationName{queueARN}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex // guards clones
+	var clones []*crashtest.Disk
+	disk.Fail(func(_, file string) error {
+		if strings.HasSuffix(file, ".log") {
+			mu.Lock()
+			defer mu.Unlock()
+			clones = append(clones, disk.Clone(uint64(len(clones))))
+		}
+		return nil
+	})
+	if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte(`1`)}); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	accepted := len(clones)
+	mu.Unlock()
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	disk.Fail(nil)
+	closeBoth(t, s, st)
+	mu.Lock() // nobody writes any more
+	defer mu.Unlock()
+	clones = append(clones, disk.Clone(0))
+	for _, clone := range clones[accepted:] {
+		st, err := store.Open(store.Options{FS: clone.FS(), Dir: "data"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := map[string]bool{}
+		if err := st.Each(toldSpace, func(k, _ []byte) error { told[string(k[len(toldSpace):])] = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		events, err := eventRows{st}.all()
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := map[string]bool{}
+		for _, e := range events {
+			for _, to := range e.head.Tell {
+				left[to.ARN] = true
+			}
+			if e.head.EndedMS == 0 { // it will be tried again, and then told
+				left[deadARN], left[queueARN] = true, true
+			}
+		}
+		for _, arn := range []string{deadARN, queueARN} {
+			switch {
+			case told[arn] && left[arn]:
+				both++
+			case !told[arn] && !left[arn]:
+				neither++
+			}
+		}
+		crashes++
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return crashes, both, neither
+}
+
+// A crash never has a queue of the own store told of an event's end twice, or not at all. With two commits it would.
+func TestCrashesTellOwnQueuesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		if crashes, both, neither := judgeTelling(t, false); crashes < 4 || both+neither > 0 {
+			t.Errorf("of %d crashes, %d would tell a queue twice, and %d not at all", crashes, both, neither)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		if crashes, both, _ := judgeTelling(t, true); both == 0 {
+			t.Errorf("two commits are not seen in %d crashes: the detector is blind", crashes)
+		}
+	})
+}
