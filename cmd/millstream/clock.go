@@ -11,9 +11,11 @@ func newClock() *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{
 		Use:   "clock",
-		Short: "Show the server's time, or advance it in a test",
-		Long: `Show the server's time. A server that was started with --in-memory --clock manual has
-its time stand still; ` + "`clock advance`" + ` moves it on.`,
+		Short: "Show the server's time, accept it, or advance it in a test",
+		Long: `Show the server's time, and whether it is believed. A server whose clock has jumped
+ahead, while it ran or since the run before, removes nothing by age until ` + "`clock accept`" + ` says
+that the clock is right, or until the clock has agreed with itself for as long. A server that was
+started with --in-memory --clock manual has its time stand still; ` + "`clock advance`" + ` moves it on.`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := flags.client()
@@ -32,12 +34,54 @@ its time stand still; ` + "`clock advance`" + ` moves it on.`,
 			if clock.Manual {
 				kind = "manual"
 			}
-			_, err = fmt.Fprintf(out, "%s (%s)\n", clock.Now.Format(clockForm), kind)
+			fmt.Fprintf(out, "%s (%s)\n", clock.Now.Format(clockForm), kind)
+			ahead := time.Duration(clock.AheadMS) * time.Millisecond
+			switch {
+			case ahead > 0:
+				fmt.Fprintf(out, "It is %s ahead of what it should be. Until %s nothing expires, is aged out or trimmed.\n"+
+					"When the time above is right, say so: millstream clock accept\n", ahead, clock.Until.Format(time.RFC3339))
+			case ahead < 0:
+				fmt.Fprintf(out, "It has gone back by %s. Until it has caught up, new stream records carry the time of the newest.\n", -ahead)
+			}
+			return nil
+		},
+	}
+	flags.add(cmd)
+	cmd.AddCommand(newAccept(), newAdvance())
+	return cmd
+}
+
+func newAccept() *cobra.Command {
+	var flags clientFlags
+	cmd := &cobra.Command{
+		Use:   "accept",
+		Short: "Say that the server's clock is right",
+		Long: `Say that the server's clock is right although it has jumped ahead. What is due by age then
+goes on at once: items' time to live, ages of records, retention. Look at ` + "`millstream clock`" + ` first:
+what a wrong clock removes is gone.`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			a, err := client.AcceptClock(cmd.Context())
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			switch {
+			case flags.json:
+				return printJSON(out, a)
+			case a.WasAheadMS == 0:
+				_, err = fmt.Fprintf(out, "It is %s. The clock was not doubted.\n", a.Now.Format(clockForm))
+			default:
+				_, err = fmt.Fprintf(out, "It is %s. The clock is accepted.\n", a.Now.Format(clockForm))
+			}
 			return err
 		},
 	}
 	flags.add(cmd)
-	cmd.AddCommand(newAdvance())
 	return cmd
 }
 

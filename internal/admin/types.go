@@ -24,6 +24,7 @@ type (
 	Invocation   = wire.Invocation
 	Settled      = wire.Settled
 	Clock        = wire.Clock
+	Accepted     = wire.Accepted
 	Advanced     = wire.Advanced
 	Activity     = wire.Activity
 	Stage        = wire.Stage

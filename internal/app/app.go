@@ -93,6 +93,7 @@ type App struct {
 	panicked     chan struct{}          // closed when a handler panicked
 	cancel       context.CancelFunc
 	held         bool // see checkRestored
+	restored     bool // the folder has been restored, and no run since has gone on with it
 	// tracer tells of spans; nil: nobody asks. It is there before all rooms that use it.
 	tracer      trace.Tracer
 	closeTraces func() error
@@ -180,6 +181,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.held, err = s.checkRestored(); err != nil {
 		return nil, err
 	}
+	if err := s.resumeClock(); err != nil {
+		return nil, err
+	}
 	if s.streams, err = stream.OpenAt(s.store, s.clock); err != nil {
 		return nil, err
 	}
@@ -221,6 +225,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		s.start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
 	}
 	s.start("back-fill", s.tables.Fill)
+	if !s.clock.Manual() {
+		s.start("clock", s.watchClock)
+	}
 	s.door = s.newDoor(metrics)
 	s.workers.Start("stacks", s.stacks.Run)
 	return s, nil
@@ -333,6 +340,9 @@ func (s *App) closeRooms() error {
 	if s.workers != nil {
 		errs = append(errs, s.workers.Stop())
 		s.cancel()
+		if !s.clock.Manual() && s.store.Err() == nil {
+			errs = append(errs, s.keepClock())
+		}
 	}
 	if s.functions != nil {
 		errs = append(errs, s.functions.Close())
@@ -370,6 +380,9 @@ func (s *App) degraded() (reasons []string) {
 	}
 	if err := s.store.Admit(); err != nil && s.store.Err() == nil {
 		reasons = append(reasons, err.Error())
+	}
+	if why := s.doubt(); why != "" {
+		reasons = append(reasons, why)
 	}
 	return reasons
 }

@@ -44,7 +44,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own.Handle("/", admin.New(admin.Config{
 		Store: s.store, Streams: s.streams, Queues: s.queues, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine,
 		Gateway: s.gateway, Activity: &s.activity, Clock: s.clock, Stages: &stages{s: s},
-		Settle: s.Settle, Advance: s.Advance, Health: s.health, Degraded: s.degraded,
+		Settle: s.Settle, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
 			Durability: s.opts.Durability, Data: s.opts.Dir,

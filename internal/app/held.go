@@ -32,6 +32,7 @@ func (s *App) checkRestored() (held bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", mark, err)
 	}
+	s.restored = true
 	if s.opts.ResumeTriggers {
 		return false, nil // act removes the mark
 	}

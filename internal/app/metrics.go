@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/arn"
@@ -18,6 +19,7 @@ func (s *App) newMetrics() *server.Metrics {
 		Health:           s.health,
 		Space:            s.store.Space,
 		RefusedWrites:    s.tables.RefusedWrites,
+		ClockAhead:       func() time.Duration { return max(0, s.clock.Doubt().Ahead) },
 		DamagedFiles:     func() int { return len(s.store.Damages()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,
 		Mappings: func() []server.MappingStats {

@@ -142,7 +142,7 @@ func (q *eventQueue) tell(e *event) {
 	case err == nil:
 	case s.ctx.Err() != nil:
 		return // the next server tells it
-	case s.opts.Clock.Wall().After(time.UnixMilli(e.head.EndedMS).Add(eventMaxAge)):
+	case q.toldForLongEnough(e):
 		s.opts.Logger.Error("how an Event invocation ended could not be told, and is dropped", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "error", err)
 	default:
 		e.backoff = min(max(2*e.backoff, time.Second), eventMaxBackoff)
@@ -167,6 +167,11 @@ func (q *eventQueue) tell(e *event) {
 		}
 	}
 	q.ready(e)
+}
+
+func (q *eventQueue) toldForLongEnough(e *event) bool {
+	now, ageing := q.s.opts.Clock.Now()
+	return ageing && now.After(time.UnixMilli(e.head.EndedMS).Add(eventMaxAge))
 }
 
 // message is what is told, and with which attributes.

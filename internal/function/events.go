@@ -315,7 +315,7 @@ func (q *eventQueue) attempt(e *event) {
 	if err == nil {
 		config = target.def.Load().eventConfig(e.head.Qualifier)
 	}
-	if !s.opts.Clock.Wall().Before(e.deadline(config)) {
+	if q.left(e, config) <= 0 {
 		q.end(e, config, ending{condition: conditionAge})
 		return
 	}
@@ -358,19 +358,28 @@ func (e *event) deadline(c EventConfig) time.Time {
 	return time.UnixMilli(e.head.AcceptedMS).Add(c.maxAge())
 }
 
+// left is how long an event may still be tried. While the clock is doubted, it does not get less than
+// what a wait needs: no event is given up by it.
+func (q *eventQueue) left(e *event, c EventConfig) time.Duration {
+	now, ageing := q.s.opts.Clock.Now()
+	if !ageing {
+		return eventMaxAge
+	}
+	return e.deadline(c).Sub(now)
+}
+
 // failed counts an error of the function.
 func (q *eventQueue) failed(e *event, config EventConfig, out *Outcome) {
 	e.head.Failures++
 	e.backoff = 0
 	delay := time.Duration(e.head.Failures) * eventRetryDelay
-	due := q.s.opts.Clock.Wall().Add(delay)
 	switch {
 	case e.head.Failures > config.retries():
 		q.end(e, config, ending{condition: conditionRetries, outcome: out})
-	case !due.Before(e.deadline(config)):
+	case delay >= q.left(e, config):
 		q.end(e, config, ending{condition: conditionAge, outcome: out})
 	default:
-		e.head.DueMS = due.UnixMilli()
+		e.head.DueMS = q.s.opts.Clock.Wall().Add(delay).UnixMilli()
 		if err := q.rows.update(e); err != nil {
 			q.stuck(e, err)
 			return
@@ -384,7 +393,7 @@ func (q *eventQueue) failed(e *event, config EventConfig, out *Outcome) {
 func (q *eventQueue) backOff(e *event, config EventConfig, asked time.Duration, cause error) {
 	e.backoff = min(max(2*e.backoff, time.Second), eventMaxBackoff)
 	wait := max(e.backoff, asked)
-	left := e.deadline(config).Sub(q.s.opts.Clock.Wall())
+	left := q.left(e, config)
 	q.s.opts.Logger.Debug("an Event invocation waits", "function", e.head.Name, "requestId", e.head.RequestID, "wait", wait, "error", cause)
 	q.mu.Lock()
 	defer q.mu.Unlock()

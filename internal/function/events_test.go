@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // recorder is a Go function that fails as often as it is told to.
@@ -63,6 +65,30 @@ func TestEventRetries(t *testing.T) {
 					t.Errorf("%d events are left", n)
 				}
 			})
+		})
+	}
+}
+
+// A clock that jumps ahead gives no event up, and retries come after the same time; one that goes back delays none.
+func TestEventsWhenTheClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{400 * 24 * time.Hour, -400 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var step atomic.Int64
+			s := open(t, Options{Clock: worker.NewClock(func() time.Time { return time.Now().Add(time.Duration(step.Load())) })})
+			r := &recorder{fails: 2, start: time.Now()}
+			if err := s.RegisterGo(scope, "g", r.run); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("1")}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Second)
+			step.Store(int64(jump))
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if got, want := r.times(), "0s 1m0s 3m0s"; got != want {
+				t.Errorf("called at %s, want %s", got, want)
+			}
 		})
 	}
 }

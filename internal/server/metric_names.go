@@ -41,6 +41,7 @@ var MetricTable = slices.Concat([]Metric{
 	diskFree,
 	diskReserve,
 	writesRefused,
+	clockAhead,
 })
 
 // triggerCounters are the counters of package counter, in its order.
@@ -93,6 +94,8 @@ var (
 		"Writes are refused while fewer bytes are free; deletes, while fewer than three quarters of it are."}
 	writesRefused = Metric{"millstream_writes_refused_total", "counter", nil,
 		"Writes refused because the disk is nearly full, or because damage would soon stop them."}
+	clockAhead = Metric{"millstream_clock_ahead_seconds", "gauge", nil,
+		"How far the clock is ahead of what it should be. Above 0 nothing is removed by age until it is accepted or has agreed with itself for as long."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

@@ -29,6 +29,8 @@ type Sources struct {
 	// the disk cannot tell.
 	Space         func() (free, reserve uint64, known bool)
 	RefusedWrites func() uint64
+	// ClockAhead is how far the clock is ahead of what it should be.
+	ClockAhead func() time.Duration
 	// LambdaOperations are the names that LambdaOperation returns; it is empty for
 	// requests that ask for none of them. nil: all are counted as "other".
 	LambdaOperations []string
@@ -193,7 +195,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, writesRefused,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, writesRefused, clockAhead,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -232,6 +234,9 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.RefusedWrites != nil {
 		send(writesRefused, float64(src.RefusedWrites()))
+	}
+	if src.ClockAhead != nil {
+		send(clockAhead, src.ClockAhead().Seconds())
 	}
 	if src.DamagedFiles != nil {
 		send(damagedFiles, float64(src.DamagedFiles()))

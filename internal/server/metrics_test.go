@@ -168,6 +168,7 @@ func TestMetricTableIsTrue(t *testing.T) {
 		DamagedFiles:  func() int { return 1 },
 		Space:         func() (uint64, uint64, bool) { return 3, 2, true },
 		RefusedWrites: func() uint64 { return 4 },
+		ClockAhead:    func() time.Duration { return time.Hour },
 		Mappings:      func() []MappingStats { return make([]MappingStats, 1) },
 	})
 	m.ObserveInvocation("f", "ok", 0)

@@ -23,14 +23,11 @@ const (
 // ago. It returns when ctx is done or the store has failed, and runs once at a time.
 func (ss *Streams) Retain(ctx context.Context, o Retaining) error {
 	ss.retaining = o
-	suspended, told := false, false
+	told := false
 	last := map[*Shard]time.Time{}
 	return ss.clock.Every(ctx, trimEvery, nil, func() error {
 		now, trusted := ss.clock.Now()
-		if !trusted && !suspended {
-			o.Log.Warn("the clock jumped forward; no stream record is removed by age for an hour, or until the clock is accepted", "now", now)
-		}
-		if suspended = !trusted; suspended {
+		if !trusted {
 			return nil
 		}
 		return store.Spare(o.Log, &told, "no record is removed by age from shards that cannot be read", ss.trim(now, last))

@@ -22,13 +22,10 @@ const (
 // their time. While the clock is not to be relied on it deletes nothing. It returns
 // when ctx is done or the store has failed.
 func (db *DB) SweepTimeToLive(ctx context.Context, log *slog.Logger) error {
-	suspended, told := false, false
+	told := false
 	return db.streams.Clock().Every(ctx, sweepEvery, db.nextExpiry, func() error {
 		now, ageing := db.streams.Clock().Now()
-		if !ageing && !suspended {
-			log.Warn("the clock jumped forward; no item is deleted by its time to live for an hour, or until the clock is accepted", "now", now)
-		}
-		if suspended = !ageing; suspended {
+		if !ageing {
 			return nil
 		}
 		var damaged error // of one table: the others are swept

@@ -261,10 +261,8 @@ func (e *Engine) instant() lane.Instant {
 	return i
 }
 
-// AcceptClock ends the suspension of record ageing that follows a forward step of
-// the wall clock.
-func (e *Engine) AcceptClock() {
-	e.clock.Accept()
+// ClockChanged has all mappings look again at what is due: records may be aged by the clock from now on.
+func (e *Engine) ClockChanged() {
 	for _, m := range e.all() {
 		m.mu.Lock()
 		m.post(lane.Timer{})

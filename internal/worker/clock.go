@@ -6,80 +6,203 @@ import (
 	"time"
 )
 
-// A forward step of the wall clock past maxStep, seen against the monotonic clock,
-// suspends ageing for stepPause.
-const (
-	maxStep   = 5 * time.Minute
-	stepPause = time.Hour
-)
+// maxStep is how far the wall clock may move against elapsed time before it is doubted: time daemons
+// correct a clock by less, and a restart takes less.
+const maxStep = 5 * time.Minute
 
 // Clock tells workers the wall time and whether they may age things by it, and
 // wakes them. What age removes is gone for good, and a clock that was set a year
-// ahead would remove everything; so after a forward step nothing ages for an hour,
-// or until a person says that the clock is right. A step is seen between two calls
-// of Now: who relies on the clock calls it at least every few minutes.
+// ahead would remove everything. So a clock that is more than five minutes ahead of
+// what it was known to be, and of the time that has passed since, ages nothing until
+// it has agreed with itself for as long as it is ahead, or a person says that it is right
+// (Accept). Keep and Resume carry what is known from one run to the next. A step is seen between
+// two looks: who relies on the clock looks at least every few minutes.
+//
+// A clock that is behind ages by the wall time: that removes nothing too early.
 //
 // All time that a test may want to skip is measured by a Clock: windows, backoffs,
 // ages, and the rounds of workers. What guards the machine (timeouts of functions,
 // pauses between commits) is measured by the time package. A manual clock
-// (NewManualClock) stands still until Advance moves it.
+// (NewManualClock) stands still until Advance moves it, and is never doubted.
 //
 // Safe for concurrent use.
 type Clock struct {
 	now    func() time.Time
+	boot   Boot
 	start  time.Time // monotonic
+	booted int64     // ms from the machine's start to start; of no meaning without boot
 	manual *manual   // nil: the clock goes by itself
 
+	// Times in ms. An offset is wall time minus elapsed time: it stays the same as long as
+	// nobody sets the clock.
 	mu     sync.Mutex
-	offset time.Duration // wall minus monotonic at the last look
-	until  time.Duration // ageing is suspended until this monotonic moment
+	known  int64 // the offset as it was last confirmed
+	offset int64 // the offset at the last look
+	since  int64 // elapsed time at which that began
 }
 
 // NewClock begins to watch now, which gives wall times.
-func NewClock(now func() time.Time) *Clock {
-	return &Clock{now: now, start: time.Now(), offset: sinceEpoch(now())}
+func NewClock(now func() time.Time) *Clock { return NewMachineClock(now, nil) }
+
+// NewMachineClock is NewClock for a machine that tells how long it has been running: then time that it
+// slept, or in which the program did not run, has passed, too. boot may be nil.
+func NewMachineClock(now func() time.Time, boot Boot) *Clock {
+	c := &Clock{now: now, boot: boot, start: time.Now()}
+	if boot != nil {
+		c.booted = sinceBoot(boot)
+	}
+	c.offset = now().UnixMilli()
+	c.known = c.offset
+	return c
 }
 
-func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixMilli()) * time.Millisecond }
+func sinceBoot(boot Boot) int64 {
+	_, since := boot()
+	return since.Milliseconds()
+}
+
+// elapsed is the time in ms since the clock was made, with what the machine slept.
+func (c *Clock) elapsed() int64 {
+	e := time.Since(c.start).Milliseconds()
+	if c.boot != nil {
+		e = max(e, sinceBoot(c.boot)-c.booted)
+	}
+	return e
+}
 
 // Wall returns the wall time as it is.
 func (c *Clock) Wall() time.Time { return c.now() }
 
 // Now returns the wall time, and whether it may be used to age things.
 func (c *Clock) Now() (now time.Time, ageing bool) {
-	wall, ageing, _ := c.look()
+	wall, ageing := c.look()
 	return time.UnixMilli(wall), ageing
 }
 
 // Instant is Now as numbers: the time since the clock was made, which never steps,
 // and the wall time in milliseconds since 1970.
 func (c *Clock) Instant() (mono time.Duration, wallMS int64, ageing bool) {
-	wallMS, ageing, mono = c.look()
-	return mono, wallMS, ageing
-}
-
-func (c *Clock) look() (wallMS int64, ageing bool, mono time.Duration) {
 	if c.manual != nil {
 		mono = c.manual.mono()
-		return c.manual.at(mono).UnixMilli(), true, mono
+		return mono, c.manual.at(mono).UnixMilli(), true
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	mono, wall := time.Since(c.start), sinceEpoch(c.now())
-	offset := wall - mono
-	if offset-c.offset > maxStep {
-		c.until = mono + stepPause
-	}
-	c.offset = offset
-	return wall.Milliseconds(), mono >= c.until, mono
+	wallMS, ageing = c.look()
+	return time.Since(c.start), wallMS, ageing
 }
 
-// Accept ends a suspension: a person says that the clock is right.
-func (c *Clock) Accept() {
-	_, _, mono := c.look()
+func (c *Clock) look() (wallMS int64, ageing bool) {
+	if c.manual != nil {
+		return c.now().UnixMilli(), true
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.until = mono
+	_, wallMS = c.lookLocked()
+	return wallMS, c.offset <= c.known
+}
+
+// lookLocked compares the clock with what is known. When it returns, the clock is doubted
+// exactly if its offset is not the known one.
+func (c *Clock) lookLocked() (elapsed, wallMS int64) {
+	elapsed, wallMS = c.elapsed(), c.now().UnixMilli()
+	offset := wallMS - elapsed
+	if beyond(offset, c.offset) {
+		c.since = elapsed
+	}
+	c.offset = offset
+	if !beyond(offset, c.known) || elapsed-c.since >= max(offset-c.known, c.known-offset) {
+		c.known = offset
+	}
+	return elapsed, wallMS
+}
+
+// beyond reports whether two offsets are further apart than maxStep.
+func beyond(a, b int64) bool { return max(a-b, b-a) > maxStep.Milliseconds() }
+
+// Accept ends all doubt: a person says that the clock is right.
+func (c *Clock) Accept() {
+	if c.manual != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lookLocked()
+	c.known = c.offset
+}
+
+// Doubt says how far the clock is from what it was known to be.
+type Doubt struct {
+	// Ahead is 0 while the clock is believed, and below 0 while it is behind: only
+	// a clock that is ahead stops what removes by age. At most 292 years.
+	Ahead time.Duration
+	// Left is how long it still has to agree with itself.
+	Left time.Duration
+}
+
+// Doubt looks at the clock.
+func (c *Clock) Doubt() Doubt {
+	if c.manual != nil {
+		return Doubt{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	elapsed, _ := c.lookLocked()
+	ahead := c.offset - c.known
+	if ahead == 0 {
+		return Doubt{}
+	}
+	return Doubt{Ahead: milliseconds(ahead), Left: milliseconds(max(ahead, -ahead) - (elapsed - c.since))}
+}
+
+// milliseconds is a duration of so many, at most the longest that there is.
+func milliseconds(n int64) time.Duration {
+	const most = int64(1<<63-1) / int64(time.Millisecond)
+	return time.Duration(min(max(n, -most), most)) * time.Millisecond
+}
+
+// Kept is what a later run has to know of a clock to see what it did in between. Times are in ms.
+type Kept struct {
+	Known  int64  `json:"knownMs"`  // since 1970: what the time must be, as far as is known
+	Wall   int64  `json:"wallMs"`   // since 1970: what the clock said
+	Agreed int64  `json:"agreedMs"` // how long it had agreed with itself
+	Boot   string `json:"boot,omitempty"`
+	Booted int64  `json:"bootedMs,omitempty"` // how long the machine had been running
+}
+
+// Keep returns what a later run has to know. A manual clock has nothing to keep.
+func (c *Clock) Keep() Kept {
+	if c.manual != nil {
+		return Kept{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	elapsed, wall := c.lookLocked()
+	k := Kept{Known: c.known + elapsed, Wall: wall, Agreed: elapsed - c.since}
+	if c.boot != nil {
+		id, since := c.boot()
+		k.Boot, k.Booted = id, since.Milliseconds()
+	}
+	return k
+}
+
+// Resume has the clock go on from what an earlier run kept. What explains the time between
+// is that the machine has been running; a gap beyond that is doubted. A manual clock takes no notice.
+func (c *Clock) Resume(k Kept) {
+	if c.manual != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var away int64
+	if c.boot != nil {
+		if id, since := c.boot(); id != "" && id == k.Boot {
+			away = max(0, since.Milliseconds()-k.Booted)
+		}
+	}
+	elapsed := c.elapsed()
+	c.known = k.Known + away - elapsed
+	c.offset = k.Wall + away - elapsed
+	c.since = elapsed - away - k.Agreed
+	c.lookLocked()
 }
 
 // Timer is what AfterFunc returns. Its methods are those of a time.Timer of

@@ -1,12 +1,38 @@
 package worker_test
 
 import (
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/worker"
 )
+
+const day = 24 * time.Hour
+
+// machine is one whose clock a test sets. Its methods are called by one goroutine.
+type machine struct {
+	began time.Time
+	step  time.Duration // of the wall clock
+	slept time.Duration // and that is no time that the program measures
+	boot  string
+}
+
+func (m *machine) now() time.Time { return time.Now().Add(m.step + m.slept) }
+
+func (m *machine) uptime() (string, time.Duration) { return m.boot, time.Since(m.began) + m.slept }
+
+func (m *machine) clock() *worker.Clock { return worker.NewMachineClock(m.now, m.uptime) }
+
+// believes checks whether a clock ages, at the machine's time.
+func (m *machine) believes(t *testing.T, clock *worker.Clock, when string, want bool) {
+	t.Helper()
+	now, ageing := clock.Now()
+	if ageing != want || !now.Equal(m.now().Truncate(time.Millisecond)) {
+		t.Fatalf("%s: %v, ageing %v, want %v", when, now, ageing, want)
+	}
+}
 
 // TestClock: which steps of the wall clock suspend ageing, and for how long.
 func TestClock(t *testing.T) {
@@ -18,40 +44,174 @@ func TestClock(t *testing.T) {
 		{"none", 0, true},
 		{"five minutes", 5 * time.Minute, true},
 		{"more", 5*time.Minute + time.Millisecond, false},
-		{"a year", 365 * 24 * time.Hour, false},
-		{"back", -365 * 24 * time.Hour, true},
+		{"an hour", time.Hour, false},
+		{"a year", 365 * day, false},
+		{"back", -365 * day, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				step := time.Duration(0)
-				clock := worker.NewClock(func() time.Time { return time.Now().Add(step) })
-				time.Sleep(365 * 24 * time.Hour) // a long pause is no step
-				expect := func(when string, want bool) {
-					t.Helper()
-					now, ageing := clock.Now()
-					if ageing != want || !now.Equal(time.Now().Add(step).Truncate(time.Millisecond)) {
-						t.Fatalf("%s: %v, ageing %v, want %v", when, now, ageing, want)
-					}
+				m := &machine{began: time.Now(), boot: "1"}
+				clock := m.clock()
+				time.Sleep(365 * day) // a long pause is no step
+				m.believes(t, clock, "before", true)
+				m.step = c.step
+				m.believes(t, clock, "after the step", c.ageing)
+				for range 3 { // looked at meanwhile, or not: it is the same
+					time.Sleep(max(c.step, 0) / 4)
+					m.believes(t, clock, "while it has not agreed with itself for as long", c.ageing)
 				}
-				expect("before", true)
-				step = c.step
-				expect("after the step", c.ageing)
-				time.Sleep(time.Hour - time.Millisecond)
-				expect("just before an hour", c.ageing)
-				time.Sleep(time.Millisecond)
-				expect("after an hour", true)
-				step += c.step
-				expect("after a second step", c.ageing)
+				time.Sleep(max(c.step, 0)/4 - time.Millisecond)
+				m.believes(t, clock, "just before the end", c.ageing)
+				time.Sleep(2 * time.Millisecond)
+				m.believes(t, clock, "after as long as it is ahead", true)
+				m.step += c.step
+				m.believes(t, clock, "after a second step", c.ageing)
 				clock.Accept()
-				expect("accepted", true)
-				step += c.step
+				m.believes(t, clock, "accepted", true)
+				m.step += c.step
 				clock.Accept() // sees the step that it accepts
-				expect("accepted unseen", true)
-				mono, ms, ageing := clock.Instant()
-				if mono != 365*24*time.Hour+time.Hour || ms != time.Now().Add(step).UnixMilli() || !ageing {
-					t.Errorf("instant %v %d %v", mono, ms, ageing)
+				m.believes(t, clock, "accepted unseen", true)
+				if d := clock.Doubt(); d != (worker.Doubt{}) {
+					t.Errorf("doubts %+v", d)
 				}
 			})
 		})
+	}
+}
+
+// TestClockDoubts: what is shown of a clock that has jumped, and that it is believed at once when it comes back.
+func TestClockDoubts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{began: time.Now(), boot: "1"}
+		clock := m.clock()
+		m.step = 10 * day
+		if d := clock.Doubt(); d.Ahead != 10*day || d.Left != 10*day {
+			t.Errorf("ahead: %+v", d)
+		}
+		time.Sleep(day)
+		if d := clock.Doubt(); d.Ahead != 10*day || d.Left != 9*day {
+			t.Errorf("a day later: %+v", d)
+		}
+		m.step += time.Hour // the time of before has agreed with itself; this one has not
+		if d := clock.Doubt(); d.Ahead != 10*day+time.Hour || d.Left != 10*day+time.Hour {
+			t.Errorf("another step: %+v", d)
+		}
+		m.step = 0
+		m.believes(t, clock, "set right", true)
+		if d := clock.Doubt(); d != (worker.Doubt{}) {
+			t.Errorf("set right: %+v", d)
+		}
+		m.step = -10 * day
+		if d := clock.Doubt(); d.Ahead != -10*day || d.Left != 10*day {
+			t.Errorf("behind: %+v", d)
+		}
+		m.believes(t, clock, "behind", true)
+		m.step = 0 // as a machine without a battery: it starts behind and is then set
+		m.believes(t, clock, "behind, and set right", true)
+		m.step = math.MaxInt64 / 2 // 146 years
+		m.believes(t, clock, "a far future", false)
+	})
+}
+
+// TestClockExplainsSleep: a machine that sleeps passes no time that the program measures, and its clock is right.
+func TestClockExplainsSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{began: time.Now(), boot: "1"}
+		clock := m.clock()
+		time.Sleep(time.Hour)
+		m.slept = 3 * day
+		m.believes(t, clock, "awake", true)
+		mono, ms, _ := clock.Instant()
+		if mono != time.Hour || ms != m.now().UnixMilli() {
+			t.Errorf("instant %v %d", mono, ms)
+		}
+		m.step = day
+		m.believes(t, clock, "set ahead as well", false)
+	})
+}
+
+// TestClockOverRestarts: what a run keeps lets the next one see a clock that was set in between.
+func TestClockOverRestarts(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		away   time.Duration
+		step   time.Duration
+		reboot bool
+		ageing bool
+	}{
+		{"the same machine, days later", 30 * day, 0, false, true},
+		{"and set 400 days ahead", 30 * day, 400 * day, false, false},
+		{"at once, 400 days ahead", 0, 400 * day, false, false},
+		{"a short restart of the machine", 5 * time.Minute, 0, true, true},
+		{"a long one", 8 * time.Hour, 0, true, false},
+		{"one with the clock at 1970", 0, -50 * 365 * day, true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &machine{began: time.Now(), boot: "1"}
+				clock := m.clock()
+				time.Sleep(time.Hour)
+				m.believes(t, clock, "before", true)
+				kept := clock.Keep()
+				time.Sleep(c.away)
+				m.step = c.step
+				if c.reboot {
+					m.boot, m.began = "2", time.Now()
+				}
+				clock = m.clock()
+				clock.Resume(kept)
+				m.believes(t, clock, "after", c.ageing)
+				clock.Accept()
+				m.believes(t, clock, "accepted", true)
+				again := m.clock()
+				again.Resume(clock.Keep())
+				m.believes(t, again, "accepted, and started again", true)
+			})
+		})
+	}
+}
+
+// TestClockStaysDoubted: a restart makes no doubted clock a believed one, and time in which it agreed with itself counts on.
+func TestClockStaysDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{began: time.Now(), boot: "1"}
+		clock := m.clock()
+		kept := clock.Keep()
+		m.step = 10 * day
+		for n := range 9 {
+			clock = m.clock()
+			clock.Resume(kept)
+			m.believes(t, clock, "started again", false)
+			if d := clock.Doubt(); d.Ahead != 10*day || d.Left != time.Duration(10-n)*day {
+				t.Fatalf("start %d: %+v", n, d)
+			}
+			time.Sleep(12 * time.Hour) // running
+			kept = clock.Keep()
+			time.Sleep(12 * time.Hour) // not running, on a machine that was
+		}
+		m.step = 0
+		clock = m.clock()
+		clock.Resume(kept)
+		m.believes(t, clock, "set right between runs", true)
+		m.step = 10 * day
+		clock = m.clock()
+		clock.Resume(kept)
+		time.Sleep(day + time.Millisecond)
+		m.believes(t, clock, "at the end", true)
+		next := m.clock()
+		next.Resume(clock.Keep())
+		m.believes(t, next, "and started again", true)
+	})
+}
+
+// TestManualClockIsBelieved: it is moved by who tests, as far as they like.
+func TestManualClockIsBelieved(t *testing.T) {
+	clock := worker.NewManualClock(time.UnixMilli(1))
+	clock.Resume(worker.Kept{Known: -1 << 40})
+	if err := clock.Advance(t.Context(), 400*day, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, ageing := clock.Now(); !ageing || clock.Doubt() != (worker.Doubt{}) {
+		t.Error("doubted")
 	}
 }

@@ -12,7 +12,20 @@ import (
 )
 
 func (h *handler) now() wire.Clock {
-	return wire.Clock{Now: h.Clock.Wall().UTC(), Manual: h.Clock.Manual()}
+	c := wire.Clock{Now: h.Clock.Wall().UTC(), Manual: h.Clock.Manual()}
+	if d := h.Clock.Doubt(); d.Ahead != 0 {
+		c.AheadMS, c.Until = d.Ahead.Milliseconds(), c.Now.Add(d.Left)
+	}
+	return c
+}
+
+// acceptClock is a person's word that the clock is right.
+func (h *handler) acceptClock(*http.Request) (any, error) {
+	before := h.now()
+	if err := h.AcceptClock(); err != nil {
+		return nil, err
+	}
+	return wire.Accepted{Clock: h.now(), WasAheadMS: before.AheadMS}, nil
 }
 
 func (h *handler) clock(*http.Request) (any, error) { return h.now(), nil }

@@ -51,6 +51,8 @@ type Config struct {
 	// manual clock on, and returns when what was due has been done. Both return ctx's error when it ends before.
 	Settle  func(ctx context.Context) error
 	Advance func(ctx context.Context, d time.Duration) error
+	// AcceptClock is a person's word that the clock is right.
+	AcceptClock func() error
 	// Health tells why the server is not well; nil when it is.
 	Health func() error
 	// Degraded tells what does not work although the server is well.
@@ -92,6 +94,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "settle", h.settle)
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)
+	h.document("POST", "clock/accept", h.acceptClock)
 	h.document("POST", "invoke", h.invoke)
 	h.document("GET", "runtimes/{name}", h.runtime)
 	h.document("GET", "apis", h.apis)

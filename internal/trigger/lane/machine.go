@@ -44,7 +44,8 @@ type Machine struct {
 	closed   bool // everything up to the shard's end was read
 	done     bool
 	expired  uint64
-	window   *Window    // the tumbling window under way, once a batch of it has ended
+	window   *Window // the tumbling window under way, once a batch of it has ended
+	ending   windowEnding
 	lastLow  seqnum.Num // low-water mark at the last Commit action
 
 	// Reading.
@@ -354,6 +355,7 @@ func (m *Machine) restore(cp Checkpoint) {
 	low := mark{seq: cp.Low, ordinal: cp.Ordinal, time: cp.Time}
 	m.frontier, m.lastLow = low, low.seq
 	m.closed, m.done, m.expired, m.window = false, cp.Done, cp.Expired, cp.Window
+	m.ending = windowEnding{}
 	for v := range m.have {
 		m.have[v], m.ended[v] = low, seqnum.Num{}
 	}

@@ -33,6 +33,7 @@ import (
 //	    final N           the closing call of a window fails the first N times
 //	destination                                         ok, or "fail until=D"; what it was told is printed
 //	run for=D                                           let time pass; prints what happens
+//	clock by=D                                          the wall clock is set, ahead or back
 //	status                                              checkpoint and counters
 //	aside                                               the rows of what is set aside
 //	limit N                                             so many rows may be set aside
@@ -131,6 +132,10 @@ func (s *scenario) command(t *testing.T, d *datadriven.TestData) {
 		var wait string
 		d.ScanArgs(t, "for", &wait)
 		s.run(s.now.Mono + duration(t, wait))
+	case "clock":
+		var by string
+		d.ScanArgs(t, "by", &by)
+		s.now.Wall += duration(t, by).Milliseconds()
 	case "status":
 		s.status()
 	case "disable":

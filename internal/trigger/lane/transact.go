@@ -84,7 +84,7 @@ func (m *Machine) applyBatch(b *batch) {
 	switch {
 	case b.loss != nil: // what is given up leaves a window as it is
 	case b.closing:
-		m.window = nil
+		m.window, m.ending = nil, windowEnding{}
 	case b.window != nil:
 		m.windowMoved(b, len(b.entries), b.verdict.state)
 	}

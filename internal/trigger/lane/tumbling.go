@@ -24,9 +24,27 @@ func (s *step) windowOver() bool {
 	return s.pastEnd(w) && s.headKnown && !s.reading && !s.frontier.seq.Less(s.head.seq)
 }
 
-// pastEnd reports whether no record of the window can come any more.
+// windowEnding is when a window ends in elapsed time. It is set when the machine first sees the window, so
+// that a clock that goes back holds no window open.
+type windowEnding struct {
+	end int64 // the window's End; 0: of none
+	at  time.Duration
+}
+
+// endsAt is the moment (Instant.Mono) at which no record of the window can come any more.
+func (s *step) endsAt(w *Window) time.Duration {
+	if s.ending.end != w.End {
+		length := (w.End - w.Start) * 1000
+		left := min(max(w.End*1000-s.now.Wall, 0), length)
+		s.ending = windowEnding{w.End, s.now.Mono + time.Duration(left)*time.Millisecond + windowGrace}
+	}
+	return s.ending.at
+}
+
+// pastEnd reports whether no record of the window can come any more: by elapsed time, or because the clock
+// has gone forward, by which later records are stamped.
 func (s *step) pastEnd(w *Window) bool {
-	return s.now.Wall >= w.End*1000+windowGrace.Milliseconds()
+	return s.now.Mono >= s.endsAt(w) || s.now.Wall >= w.End*1000+windowGrace.Milliseconds()
 }
 
 // windowEnd is the moment at which a window that waits for records is closed.
@@ -35,7 +53,7 @@ func (s *step) windowEnd() time.Duration {
 	if end == nil || len(s.batches) > 0 {
 		return never
 	}
-	return s.now.Mono + time.Duration(end.End*1000-s.now.Wall)*time.Millisecond + windowGrace
+	return s.endsAt(end)
 }
 
 // currentWindow is the window under way, or else that of the first record that
@@ -96,7 +114,7 @@ func (m *Machine) windowMoved(b *batch, n int, state []byte) {
 // windowClosed ends the window after its closing call, which may have been
 // given up.
 func (s *step) windowClosed(b *batch) {
-	s.window = nil
+	s.window, s.ending = nil, windowEnding{}
 	s.moved = true
 	s.remove(b)
 }

@@ -1,0 +1,7 @@
+package worker
+
+import "time"
+
+// Boot tells which run of the machine this is, and how long that has lasted, with the time in which it
+// slept. An empty id: it cannot be told. It may be called by many goroutines at once.
+type Boot func() (id string, since time.Duration)
