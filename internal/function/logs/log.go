@@ -32,9 +32,7 @@ type Log struct {
 	dropped int       // lines since the last kept one
 	buf     []byte    // lines that wait for the file
 	timer   *time.Timer
-	file    *os.File
-	size    int64
-	fileErr error // first failure: the file is given up, memory goes on
+	missing int // lines since the last that could be written to the file
 	closed  bool
 
 	order sync.Mutex // held from Write's append to its deliver, so that followers see one order
@@ -117,7 +115,7 @@ func (l *Log) add(lines []Line, now time.Time, text []byte) []Line {
 func (l *Log) line(now time.Time, text []byte) Line {
 	line := Line{Time: now, Scope: l.key.scope, Function: l.key.function, Text: string(text), seq: l.sink.seq.Add(1)}
 	l.remember(line)
-	if l.path == "" || l.fileErr != nil {
+	if l.path == "" {
 		return line
 	}
 	l.buf = now.UTC().AppendFormat(l.buf, timeFormat)
@@ -125,13 +123,13 @@ func (l *Log) line(now time.Time, text []byte) Line {
 	l.buf = append(l.buf, text...)
 	l.buf = append(l.buf, '\n')
 	if len(l.buf) >= 64<<10 {
-		l.flush()
+		_ = l.flush()
 	} else if l.timer == nil {
 		l.timer = time.AfterFunc(flushAfter, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.timer = nil
-			l.flush()
+			_ = l.flush() // the file says so once it can be written again
 		})
 	}
 	return line
@@ -149,43 +147,51 @@ func (l *Log) remember(line Line) {
 	l.ring = l.ring[drop:]
 }
 
-// flush writes the buffer to the file, rotating it when it is full. mu is held.
-func (l *Log) flush() {
-	if len(l.buf) == 0 || l.fileErr != nil {
-		return
+// flush writes the buffer to the file. When that fails, the lines are in memory only, and the next flush tries again: then
+// the file says how many it lacks. mu is held.
+func (l *Log) flush() error {
+	if len(l.buf) == 0 {
+		return nil
 	}
-	defer func() { l.buf = l.buf[:0] }()
-	if l.file != nil && l.size+int64(len(l.buf)) > maxFile {
-		err := errors.Join(l.file.Close(), os.Rename(l.path, l.path+".1"))
-		l.file = nil
-		if err != nil {
-			l.fileErr = err
-			return
-		}
+	lines := bytes.Count(l.buf, []byte("\n"))
+	text := l.buf
+	if l.missing > 0 {
+		note := l.sink.now().UTC().AppendFormat(nil, timeFormat)
+		note = fmt.Appendf(note, " [%d lines are not in this file: it could not be written]\n", l.missing)
+		text = append(note, text...)
 	}
-	if l.file == nil {
-		if l.fileErr = l.open(); l.fileErr != nil {
-			return
-		}
+	l.buf = l.buf[:0]
+	if err := l.append(text); err != nil {
+		l.missing += lines
+		return err
 	}
-	n, err := l.file.Write(l.buf)
-	l.size += int64(n)
-	l.fileErr = err
+	l.missing = 0
+	return nil
 }
 
-func (l *Log) open() error {
+// append writes to the end of the file, and rotates it before when it is full. The file is open for as long only: a
+// server with thousands of functions has no descriptor for each.
+func (l *Log) append(text []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return err
+	}
+	if st, err := os.Stat(l.path); err == nil && st.Mode().IsRegular() && st.Size()+int64(len(text)) > maxFile {
+		if err := os.Rename(l.path, l.path+".1"); err != nil {
+			return err
+		}
 	}
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	st, err := f.Stat()
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return err
 	}
-	l.file, l.size = f, st.Size()
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Truncate(st.Size())) // a part of it is no line
+	}
 	return nil
 }
 
@@ -245,7 +251,7 @@ func (l *Log) Recent(n int) []Line {
 	return append([]Line(nil), l.ring[from:]...)
 }
 
-// close flushes and closes the file. A write after it is dropped.
+// close writes what is left. A write after it is dropped.
 func (l *Log) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -253,11 +259,5 @@ func (l *Log) close() error {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-	l.flush()
-	if l.file == nil {
-		return l.fileErr
-	}
-	err := errors.Join(l.fileErr, l.file.Close())
-	l.file = nil
-	return err
+	return l.flush()
 }

@@ -223,3 +223,73 @@ func TestNamesThatAreNoFunctions(t *testing.T) {
 		}
 	}
 }
+
+// A file that could not be written is written again as soon as it can be, and says what it lacks; memory has it all.
+func TestFileThatFailsIsWrittenAgain(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, scope.Account, scope.Region, "f.log")
+	synctest.Test(t, func(t *testing.T) {
+		s := openSink(t, dir, nil)
+		write := func(texts ...string) {
+			for _, text := range texts {
+				s.Log(scope, "f").Write([]byte(text))
+			}
+			time.Sleep(flushAfter)
+			synctest.Wait()
+		}
+		write("one")
+		if err := os.Rename(name, name+".kept"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(name, 0o700); err != nil { // nothing can be written to that
+			t.Fatal(err)
+		}
+		write("two", "three")
+		write("four")
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(name+".kept", name); err != nil {
+			t.Fatal(err)
+		}
+		write("five")
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(string(b)) {
+			lines = append(lines, strings.TrimSpace(line[len(timeFormat)+1:]))
+		}
+		if got, want := strings.Join(lines, "|"), "one|[3 lines are not in this file: it could not be written]|five"; got != want {
+			t.Errorf("the file has %s, want %s", got, want)
+		}
+		if got := texts(s.Recent(scope, "f", 10)); got != "one|two|three|four|five" {
+			t.Errorf("memory has %s", got)
+		}
+	})
+}
+
+// No file is open between two writes: a server with thousands of functions would run out of descriptors.
+func TestNoFileStaysOpen(t *testing.T) {
+	before, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc here to count open files")
+	}
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openSink(t, dir, nil)
+		for i := range 200 {
+			s.Log(scope, fmt.Sprint("f", i)).Write([]byte("text"))
+		}
+		time.Sleep(flushAfter)
+		synctest.Wait()
+		after, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(after) > len(before)+10 {
+			t.Errorf("%d files are open, %d before", len(after), len(before))
+		}
+	})
+}
