@@ -82,6 +82,10 @@ func (d *space) roomToStart(db string) error {
 	if err != nil {
 		return nil // see measure
 	}
+	if least := d.reserveOf(usage) + startNeeds; usage.TotalBytes > 0 && usage.TotalBytes < least {
+		return fmt.Errorf("%w: the disk of %s has %d MB in all, and %d MB are the least with which any write would be accepted; name a folder on a larger disk with --data",
+			ErrDiskFull, d.dir, usage.TotalBytes>>20, least>>20)
+	}
 	names, err := d.fs.List(db)
 	if err != nil {
 		return fmt.Errorf("store: list %s: %w", db, err)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -115,5 +116,21 @@ func TestStartOnAFullDisk(t *testing.T) {
 	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 64 << 20, TotalBytes: 1 << 30})
 	if verdict, err := judge(t, disk, 20_000, 100, ""); verdict != "whole" {
 		t.Fatal(verdict, err)
+	}
+}
+
+// A disk on which no write would ever be accepted is refused at the start, with how much it takes.
+func TestStartOnATinyDisk(t *testing.T) {
+	for total, want := range map[uint64]string{60 << 20: "has 60 MB in all, and 112 MB are the least", 112 << 20: ""} {
+		mem := vfs.NewMem()
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: total - 4<<20, TotalBytes: total})
+		s, err := store.Open(store.Options{FS: mem, Dir: "data"})
+		switch {
+		case want == "" && err != nil, want != "" && (!errors.Is(err, store.ErrDiskFull) || !strings.Contains(err.Error(), want)):
+			t.Errorf("%d MB: %v", total>>20, err)
+		}
+		if err == nil {
+			closeStore(t, s)
+		}
 	}
 }
