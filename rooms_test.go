@@ -54,6 +54,8 @@ var rooms = map[string][]string{
 		"internal/arn", "internal/awserr", "internal/item", "internal/expr", "internal/schema", "internal/request", "internal/partiql",
 		"internal/seqnum", "internal/setting", "internal/store", "internal/stream",
 	},
+	"internal/table/appends": {},
+
 	"internal/turns": {},
 	"internal/door":  {},
 	"internal/function": {

@@ -3,9 +3,11 @@
 package table
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/table/appends"
 )
 
 // TestPlantedSweepIsCaught plants the bug of the sweeper.
@@ -48,6 +50,24 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 			t.Fatal("40,000 crashes did not show the bug: the detector is blind")
 		})
 	}
+}
+
+// TestPlantedTornTransactionMakesACircle: with a transaction in two batches, histories of appends have circles.
+func TestPlantedTornTransactionMakesACircle(t *testing.T) {
+	if PlantedBug != "" {
+		t.Skip("a bug was planted from outside")
+	}
+	PlantedBug = "torn-transaction"
+	defer func() { PlantedBug = "" }()
+	for seed := range uint64(20) {
+		for _, a := range appends.Check(appendHistory(t, seed, 1, 400)) {
+			if strings.HasPrefix(a.Kind, "G") {
+				t.Logf("caught with seed %d: %v", seed, a)
+				return
+			}
+		}
+	}
+	t.Fatal("8,000 transactions did not show the bug: the detector is blind")
 }
 
 // TestPlantedIndexBugsAreCaught plants the bugs of indexes.
