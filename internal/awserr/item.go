@@ -42,8 +42,10 @@ func (l Layer) NullInSet(set string) *Error {
 	}
 }
 
-// AttributeNameEmpty is for an empty attribute name.
-func AttributeNameEmpty() *Error { return Validation("Empty attribute name") }
+// AttributeNameEmpty is for an empty attribute name. It is one value, which may be compared.
+func AttributeNameEmpty() *Error { return attributeNameEmpty }
+
+var attributeNameEmpty = Validation("Empty attribute name")
 
 // AttributeNameTooLong is for an attribute name over 65535 bytes.
 func AttributeNameTooLong() *Error {

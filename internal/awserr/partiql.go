@@ -147,6 +147,9 @@ func UnrecognizedFunction(name, at string) *Error {
 	return Validation("Unrecognized function: " + name + " at " + at)
 }
 
+// TestAsStatement is for a test of a type that stands where a statement should.
+func TestAsStatement() *Error { return Validation("Unsupported operation: IsType") }
+
 // UnexpectedPath is for a SELECT of something that is no path.
 func UnexpectedPath(at string) *Error { return Validation("Unexpected path component at " + at) }
 

@@ -57,3 +57,14 @@ func TopKOutOfRange(asked, most int64) *Error {
 func MissingField(member string, line, column int) *Error {
 	return Validation("missing field `" + member + "` at line " + strconv.Itoa(line) + " column " + strconv.Itoa(column))
 }
+
+// Unexpected is how SearchVectors says that a value, such as "null" or "integer `3`", is not of
+// the type, or not in the range, that it wants there. invalid is "type" or "value".
+func Unexpected(invalid, what, want string, line, column int) *Error {
+	return Serialization("invalid " + invalid + ": " + what + ", expected " + want + " at line " + strconv.Itoa(line) + " column " + strconv.Itoa(column))
+}
+
+// NotAVector is for a search whose vector has a value that is no number of 32 bits.
+func NotAVector() *Error {
+	return Validation("Search vector contains invalid values. All values in the search vector must be a 32-bit floating-point number attribute")
+}

@@ -461,7 +461,7 @@ func (r *Reader) attributes(level int) error {
 	start := len(r.out)
 	base := len(r.spans)
 	r.out = openContainer(r.out, M)
-	inOrder := true
+	inOrder, named := true, true
 	for first := true; ; first = false {
 		mark := len(r.names)
 		name, more, err := r.member(first)
@@ -472,6 +472,7 @@ func (r *Reader) attributes(level int) error {
 			break
 		}
 		if len(name) == 0 {
+			named = false
 			if level == 0 && r.deepest > StrangeDepth && r.invalid == awserr.NestingTooDeep() {
 				r.invalid = nil // AWS looks at the names of an item before values that deep
 			}
@@ -500,6 +501,9 @@ func (r *Reader) attributes(level int) error {
 	spans := r.spans[base:]
 	r.spans = r.spans[:base]
 	if r.invalid != nil {
+		if level == 0 && named && r.deepest > 0 && r.layer == awserr.Older && r.invalid == awserr.AttributeNameEmpty() {
+			r.invalid = awserr.NestingTooDeep() // AWS's older layer looks at names inside of values last
+		}
 		r.out = r.out[:start]
 		return nil
 	}

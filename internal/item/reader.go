@@ -486,6 +486,21 @@ func (r *Reader) eachElement(element func(i int) error) error {
 	}
 }
 
+// Place returns how far the text has been read: the line, from 1, and how many bytes of it.
+func (r *Reader) Place() (line, column int) {
+	read := r.text[:r.pos]
+	return 1 + bytes.Count(read, []byte{'\n'}), len(read) - bytes.LastIndexByte(read, '\n') - 1
+}
+
+// Number reads a number as it is written; decimal tells that it has a fraction or exponent.
+func (r *Reader) Number() (text string, decimal bool, err error) {
+	if r.Kind() != KindNumber {
+		return "", false, ErrSyntax
+	}
+	b, decimal, err := r.number()
+	return string(b), decimal, err
+}
+
 // number consumes a number; decimal tells that it has a fraction or exponent.
 func (r *Reader) number() (text []byte, decimal bool, err error) {
 	b := r.text[r.pos:]

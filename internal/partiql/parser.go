@@ -36,6 +36,7 @@ type Statement struct {
 	where   []condition // joined by AND
 	order   []ordering
 	builder *expr.Builder
+	refused *awserr.Error // a column that is no path, which is told once the table is known
 }
 
 // Column is one path of a SELECT and the name under which it is shown: its last
@@ -182,6 +183,12 @@ func (p *parser) statement() (*Statement, *awserr.Error) {
 		if p.tok.kind == end {
 			return nil, p.unexpected()
 		}
+	case t.name() && p.acceptWord("is"): // an expression that is a statement
+		if _, e := p.typeTest(expr.PathOperand(expr.NewPath(t.s)), t); e != nil {
+			return nil, e
+		}
+		p.refused = awserr.TestAsStatement()
+		return &Statement{}, nil
 	}
 	return nil, awserr.Malformed("Expected data manipulation")
 }
@@ -228,6 +235,23 @@ func (p *parser) table(s *Statement, absent string) *awserr.Error {
 	return nil
 }
 
+// call passes a name and the parentheses behind it.
+func (p *parser) call() {
+	p.next()
+	for open := 0; p.tok.kind != end && p.tok.kind != illegal; {
+		switch {
+		case p.tok.sym("("):
+			open++
+		case p.tok.sym(")"):
+			open--
+		}
+		p.next()
+		if open == 0 {
+			return
+		}
+	}
+}
+
 // noAlias refuses another name for the table or for what is selected.
 func (p *parser) noAlias() *awserr.Error {
 	if p.tok.name() || p.tok.is("as") {
@@ -246,17 +270,21 @@ func (p *parser) selection() (*Statement, *awserr.Error) {
 		for {
 			start := p.tok
 			if start.kind == word && p.peek.sym("(") {
-				return nil, awserr.UnexpectedPath(at(p.src, start))
+				p.call()
+				if s.refused == nil {
+					s.refused = awserr.UnexpectedPath(at(p.src, start))
+				}
+			} else {
+				path, name, e := p.path()
+				if e != nil {
+					return nil, e
+				}
+				if seen[name] {
+					return nil, awserr.SelectTwice(name)
+				}
+				seen[name] = true
+				s.Columns = append(s.Columns, Column{path, name})
 			}
-			path, name, e := p.path()
-			if e != nil {
-				return nil, e
-			}
-			if seen[name] {
-				return nil, awserr.SelectTwice(name)
-			}
-			seen[name] = true
-			s.Columns = append(s.Columns, Column{path, name})
 			if e := p.noAlias(); e != nil {
 				return nil, e
 			}

@@ -24,10 +24,13 @@ type Read struct {
 	Descending bool
 }
 
-// Plan holds a SELECT against the keys of its table or index, in AWS's order: the
-// attributes of ORDER BY, the types of key values, branches that reach one item, the
+// Plan holds a SELECT against the keys of its table or index, in AWS's order: columns that are
+// no paths, the attributes of ORDER BY, the types of key values, branches that reach one item, the
 // rest of ORDER BY.
 func (s *Statement) Plan(k *schema.Keys) (*Read, *awserr.Error) {
+	if s.refused != nil {
+		return nil, s.refused
+	}
 	r := &Read{Projection: s.projection()}
 	if e := s.checkOrder(k); e != nil {
 		return nil, e
@@ -145,6 +148,9 @@ func (s *Statement) Show(it item.Item) item.Item {
 // WHERE names each key attribute, by = or an IN of one value, and nothing else; ok is
 // false of any other. Conditions that overlap are an error all the same.
 func (s *Statement) Single(k *schema.Keys) (key item.Item, ok bool, e *awserr.Error) {
+	if s.refused != nil {
+		return nil, false, s.refused
+	}
 	if _, e := s.ranges(k); e != nil {
 		return nil, false, e
 	}

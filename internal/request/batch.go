@@ -413,7 +413,7 @@ func DecodeBatchWriteItem(body []byte) (*BatchWriteItem, error) {
 }
 
 func (op *BatchWriteItem) check(b *batch[[]writePart]) *awserr.Error {
-	var v violations
+	var v, names violations // names give way to all else
 	if !b.hasItems {
 		v.null("requestItems")
 	}
@@ -421,7 +421,7 @@ func (op *BatchWriteItem) check(b *batch[[]writePart]) *awserr.Error {
 	for i := range b.parts {
 		t, list, name := &op.Tables[i], b.parts[i].part, b.parts[i].table
 		if !checkName(&t.Common, name) {
-			v.add("{"+name+"=...}", "requestItems", mapKeys)
+			names.add("{"+name+"=...}", "requestItems", mapKeys)
 		}
 		if len(list) == 0 || len(list) > maxBatchWrite {
 			shown := "{" + name + "=[...]}"
@@ -450,7 +450,7 @@ func (op *BatchWriteItem) check(b *batch[[]writePart]) *awserr.Error {
 	for i := range op.Tables {
 		op.Tables[i].ReturnConsumedCapacity = op.ReturnConsumedCapacity
 	}
-	if failure := v.err(); failure != nil {
+	if failure := firstOf(v.err(), names.err()); failure != nil {
 		return failure
 	}
 	if len(b.parts) == 0 {

@@ -37,11 +37,11 @@ func (op *CreateTable) check(d *declaration) *awserr.Error {
 	d.billing.oneOf(&v, "billingMode", billingSet, "PROVISIONED", "PAY_PER_REQUEST")
 	d.throughput.check(&v, "provisionedThroughput")
 	checkKeySchema(&v, d.hasKeys, d.keys, 2, "keySchema")
-	for i := range d.local {
-		d.local[i].check(&v, "localSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2)
-	}
 	for i := range d.global {
 		d.global[i].check(&v, "globalSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2*maxIndexKeys)
+	}
+	for i := range d.local {
+		d.local[i].check(&v, "localSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2)
 	}
 	d.checkRest(&v)
 	if failure := v.err(); failure != nil {

@@ -73,7 +73,8 @@ func TestTransactConstraints(t *testing.T) {
 
 func TestTransactRules(t *testing.T) {
 	huge := `{"Put":{"TableName":"abc","Item":{"id":{"S":"` + strings.Repeat("a", 400<<10) + `"}}}}`
-	deep := `{"Put":{"TableName":"abc","Item":{"id":` + strings.Repeat(`{"M":{"a":`, 32) + `{"S":"a"}` + strings.Repeat("}}", 32) + `}}}`
+	deepValue := strings.Repeat(`{"M":{"a":`, 32) + `{"S":"a"}` + strings.Repeat("}}", 32)
+	deep := `{"Put":{"TableName":"abc","Item":{"id":` + deepValue + `}}}`
 	syntax := `{"ConditionCheck":{"TableName":"abc","Key":{},"ConditionExpression":"attribute_not_exists("}}`
 	unused := `{"Delete":{"TableName":"abc","Key":{},"ConditionExpression":"attribute_exists(id)","ExpressionAttributeValues":{":v":{"S":"x"}}}}`
 	const nesting = validation + "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
@@ -91,6 +92,8 @@ func TestTransactRules(t *testing.T) {
 		{"TransactWriteItems", transactWrite(huge, syntax), validation + "Item size has exceeded the maximum allowed size"},
 		{"TransactWriteItems", transactWrite(syntax, deep), eof},
 		{"TransactWriteItems", transactWrite(deep, syntax), nesting},
+		{"TransactWriteItems", transactWrite(`{"Put":{"TableName":"abc","Item":{"m":{"M":{"":{"S":"x"}}},"d":` + deepValue + `}}}`), nesting},
+		{"TransactWriteItems", transactWrite(`{"Put":{"TableName":"abc","Item":{"m":{"M":{"":{"S":"x"}}},"":{"S":"x"},"d":` + deepValue + `}}}`), validation + "Empty attribute name"},
 		{"TransactWriteItems", transactWrite(transactPut, unused), validation + "Value provided in ExpressionAttributeValues unused in expressions: keys: {:v}"},
 		{"TransactWriteItems", transactWrite(`{"Put":{"TableName":"abc","Item":{},"ConditionExpression":""}}`), validation + "Invalid ConditionExpression: The expression can not be empty;"},
 		{"TransactWriteItems", transactWrite(`{"Put":{"TableName":"abc","Item":{},"ExpressionAttributeValues":{":v":{"S":"x"}}}}`), ""},

@@ -44,8 +44,10 @@ const (
 	aBoolean
 	aTime
 	aList
-	aVector
 	aStructure
+	// Of SearchVectors alone (see search.go).
+	aVector
+	aMap // of names or of values
 )
 
 var (
@@ -156,15 +158,15 @@ func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 	return func(body []byte) (*Unused, error) {
 		op := &Unused{members: map[string]string{}}
 		s := newGiven(rules)
-		if err := decode(body, s.read); err != nil {
-			return nil, err
-		}
-		check := func() *awserr.Error {
+		read, check := s.read, func() *awserr.Error {
 			var v violations
 			return s.check(&v, op, "")
 		}
 		if operation == "SearchVectors" {
-			check = func() *awserr.Error { return s.checkSearch(op, body) }
+			read, check = s.readSearch, func() *awserr.Error { return s.checkSearch(op, body) }
+		}
+		if err := decode(body, read); err != nil {
+			return nil, err
 		}
 		if failure := check(); failure != nil {
 			return nil, failure
@@ -219,10 +221,6 @@ func (g *given) read(r *item.Reader, member []byte) error {
 		}
 		n := 0
 		err := r.Array(func(int) error { n++; return r.Skip() })
-		g.values[i] = n
-		return err
-	case aVector:
-		n, err := readVector(r)
 		g.values[i] = n
 		return err
 	case aStructure:

@@ -10,6 +10,8 @@ func TestUnusedRules(t *testing.T) {
 	}
 	const named = `{"TableName":"abc"`
 	const null = "' failed to satisfy constraint: Member must not be null"
+	const serde = "SerializationException: invalid "
+	const noVector = "Search vector contains invalid values. All values in the search vector must be a 32-bit floating-point number attribute"
 	const short = " must be at least 3 characters long and at most 255 characters long"
 	checkRefusals(t, []refusal{
 		{"CreateBackup", `{}`, validation + "The parameter 'TableName' is required but was not present in the request"},
@@ -47,6 +49,24 @@ func TestUnusedRules(t *testing.T) {
 		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":"1"}],"TopK":1}`, ""},
 		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"L":[{"N":"1"},{}]}]}`, serialization},
 		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":"1","S":"1"}]}`, serialization},
+		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":null}]}`, serialization},
+		{"SearchVectors", named + `,"ExpressionAttributeValues":{":v":{}}}`, serialization},
+		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":"1"},{"N":"1e39"}],"TopK":1}`, validation + noVector},
+		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"L":[{"N":"1"}]}],"TopK":1}`, validation + noVector},
+		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":"abc"}],"TopK":1,"ReturnConsumedCapacity":null,"ProjectionExpression":null}`, validation + noVector},
+		{"SearchVectors", `{"IndexName":null}`, serde + "type: null, expected a string at line 1 column 17"},
+		{"SearchVectors", "{\n \"TableName\":null}", serde + "type: null, expected a string at line 2 column 17"},
+		{"SearchVectors", `{"SearchVector":null}`, serde + "type: null, expected a sequence at line 1 column 20"},
+		{"SearchVectors", `{"TopK":null}`, serde + "type: null, expected i32 at line 1 column 12"},
+		{"SearchVectors", `{"TopK":3.5}`, serde + "type: floating point `3.5`, expected i32 at line 1 column 11"},
+		{"SearchVectors", `{"TopK":3000000000}`, serde + "value: integer `3000000000`, expected i32 at line 1 column 18"},
+		{"SearchVectors", `{"TopK":"a"}`, serde + "type: string \"a\", expected i32 at line 1 column 11"},
+		{"SearchVectors", `{"SearchVector":{"L":[]}}`, serde + "type: map, expected a sequence at line 1 column 16"},
+		{"SearchVectors", `{"IndexName":true}`, serde + "type: boolean `true`, expected a string at line 1 column 17"},
+		{"SearchVectors", `{"IndexName":[1]}`, serde + "type: sequence, expected a string at line 1 column 13"},
+		{"SearchVectors", `{"ExpressionAttributeNames":{"#a":3}}`, serde + "type: integer `3`, expected a string at line 1 column 35"},
+		{"SearchVectors", `{"ExpressionAttributeValues":"x"}`, serde + "type: string \"x\", expected a map at line 1 column 32"},
+		{"SearchVectors", `{"IndexName":null`, serialization},
 		{"ListImports", `[]`, serialization},
 		{"ListExports", `{"MaxResults":"x"}`, "SerializationException: STRING_VALUE cannot be converted to Integer"},
 	})

@@ -49,6 +49,9 @@ func TestDeclarationsOfKeys(t *testing.T) {
 		{"PK", "PK:S h:S x:S y:S", index("gsi", "h", "ALL"), "", unused + "AttributeDefinitions: [h, x, y, PK], keys used: [h, PK]"},
 		{"PK", "PK:S x:S", "", "", invalid + "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"},
 		// [8.07 T PS R2 10 H]
+		// [8.08 T PS R2 10-09 H]
+		{"PK/a", "PK:S a:S", index("gs", "a", "ALL"), index("al", "PK/a", "ALL"), "2 validation errors detected: Value 'gs' at 'globalSecondaryIndexes.1.member.indexName' failed to satisfy constraint: " +
+			"Member must have length greater than or equal to 3; Value 'al' at 'localSecondaryIndexes.1.member.indexName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 		{"PK", "PK:S a:S", `{"IndexName":"inc",` + key("a") + `,"Projection":{"ProjectionType":"INCLUDE"}}`, "", invalid + "ProjectionType is INCLUDE, but NonKeyAttributes is not specified"},
 	} {
 		body := `{"TableName":"conf-never-made","BillingMode":"PAY_PER_REQUEST",` + key(r.key) + "," + definitions(r.defs)

@@ -89,6 +89,8 @@ func TestActionsOfTransactions(t *testing.T) {
 		{within, "a deep key before later actions", "TransactWriteItems", transact("", key(40, ""), check("$H", "a b c", "")), nest},
 		{within, "depth before an empty key in a map", "TransactWriteItems",
 			transact("", action("Put", `"TableName":"$H","Item":{"pk":{"S":"a"},"v":`+deep(40)+`,"w":{"M":{"":{"S":"x"}}}}`)), nest},
+		{within, "depth behind an empty key in a map", "TransactWriteItems",
+			transact("", action("Put", `"TableName":"$H","Item":{"pk":{"S":"a"},"m":{"M":{"":{"S":"x"}}},"v":`+deep(40)+`}`)), nest},
 		{within, "an empty name before a very deep value", "TransactWriteItems",
 			transact("", action("Put", `"TableName":"$H","Item":{"pk":{"S":"a"},"":{"S":"x"},"v":`+deep(100)+`}`)), emptyName},
 		{within, "an empty name after a very deep value", "TransactWriteItems",
@@ -112,6 +114,7 @@ func TestMembersOfBatches(t *testing.T) {
 	const (
 		enums    = "[6.01 C DX R7 10-09 H]"
 		names    = "[6.02 C DX R7 10-09 H]"
+		givesWay = "[6.09 T PS R2 10-09 H]"
 		empty    = "[6.03, 1.06 T PS 33 regions 10-03 H]"
 		keys     = "[6.04 T PS R2 10 H]"
 		lists    = "[6.05, 6.07 C DX R7 H]"
@@ -149,6 +152,7 @@ func TestMembersOfBatches(t *testing.T) {
 		{names, "joined, in JSON", "BatchGetItem", get("bad!name", `"Keys":[{"pk":{"S":"a"}}]`, `,"ReturnConsumedCapacity":"X"`),
 			env2 + `Value '{"bad!name":{"Keys":[{"pk":{"S":"a"}}]}}' at 'requestItems'` + mapKeys + "..."},
 		{names, "before the limit", "BatchGetItem", `{"RequestItems":{"bad!name":{"Keys":[` + many(60, keyed) + `]},"$H":{"Keys":[` + many(60, keyed) + `]}}}`, env + `Value '{"bad!name":...`},
+		{givesWay, "name and enums", "BatchWriteItem", write("bad!name", put(`"pk":{"S":"a"}`), `,"ReturnConsumedCapacity":"X"`), env + badRCC},
 		{empty, "get", "BatchGetItem", `{"RequestItems":{}}`, env + "Value at 'RequestItems'" + atLeast1},
 		{empty, "write", "BatchWriteItem", `{"RequestItems":{}}`, "The requestItems parameter is required for BatchWriteItem || " + env + "Value at 'RequestItems'" + atLeast1},
 		{keys, "none", "BatchGetItem", get("$H", `"Keys":[]`, ""), env + "Value at 'RequestItems.$H.member.Keys'" + atLeast1},

@@ -293,6 +293,7 @@ func TestKeyConditions(t *testing.T) {
 		names     = "[3.06 T MT use1 08 M]"
 		empty     = "[3.07 T MT use1 08 H]"
 		lone      = "[3.08 C DX 10 H]"
+		tooMany   = "[3.17 T PS euw2 10 H]"
 		index     = "[3.14 T PS/MT H]"
 		start     = "[3.15 C DX R2 10-09 H]"
 	)
@@ -330,6 +331,8 @@ func TestKeyConditions(t *testing.T) {
 				"Value provided in ExpressionAttributeNames unused in expressions: keys: {#x}"},
 		{empty, "filter", "Query", query("$R", "pk = :p AND pk = :p", p, `,"FilterExpression":""`), "Invalid FilterExpression: The expression can not be empty;"},
 		{empty, "projection", "Query", query("$R", "pk = :p AND pk = :p", p, `,"ProjectionExpression":""`), "Invalid ProjectionExpression: The expression can not be empty;"},
+		{tooMany, "", "Query", query("$R", "pk = :p AND sk > :n AND x = :p", p+","+n, ""), "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)"},
+		{tooMany, "operands first", "Query", query("$R", "pk = :p AND sk < :m AND x = :p", p+","+m, ""), operand("<", "M")},
 		{lone, "range on the hash key", "Query", query("$H", "pk > :p", p, ""), "Query key condition not supported"},
 		{lone, "after the table", "Query", query("$X", "pk > :p", p, ""), "ResourceNotFoundException!Requested resource not found"},
 		{lone, "sort key first", "Query", query("$R", "sk = :n AND pk = :p", p+","+n, ""), ""},

@@ -36,6 +36,8 @@ func TestMembersThatTheModelRequires(t *testing.T) {
 		{"CancelBulkOperation", `{}`, null("bulkOperationArn")},
 		// [10.08 T PS euw2 08-11 H] more than 100 neighbours
 		{"SearchVectors", `{"TableName":"$T",` + search + `,"TopK":101}`, "Provided TopK value '101' is out of valid range. The value must be between 1 and 100 inclusive"},
+		{"SearchVectors", `{"TableName":"$T","IndexName":"vectors","SearchVector":[{"L":[{"N":"1"}]}],"TopK":1}`,
+			"Search vector contains invalid values. All values in the search vector must be a 32-bit floating-point number attribute"},
 		// [10.10 D SDK; T AL M] no such type of an attribute
 		{"PutItem", `{"TableName":"$T","Item":{"pk":{"S":"a"},"v":{"FLOAT32VECTOR":[1,2]}}}`, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
 	} {
@@ -43,10 +45,14 @@ func TestMembersThatTheModelRequires(t *testing.T) {
 			target.Raw(t, r.operation, replaced(r.body, table)).Want(t, validation, r.message)
 		})
 	}
-	// [10.07 D SDK H] what SearchVectors requires, and [10.09 C DX 10-23 M] how it says so
+	// [10.07 D SDK H] what SearchVectors requires, and [10.09 T PS R2 10-09; C DX 10-23 H] how it says so
 	for body, member := range map[string]string{`{}`: "IndexName", `{"TableName":"$T","TopK":1}`: "IndexName", `{"IndexName":"vec","SearchVector":[{"N":"1"}]}`: "TableName", `{"TableName":"$T",` + search + `}`: "TopK"} {
 		body = replaced(body, table)
 		target.Raw(t, "SearchVectors", body).Want(t, validation, "missing field `"+member+"` at line 1 column "+strconv.Itoa(len(body)))
+	}
+	for member, want := range map[string]string{"IndexName": "a string", "TableName": "a string", "SearchVector": "a sequence", "TopK": "i32"} {
+		body := `{"` + member + `":null`
+		target.Raw(t, "SearchVectors", body+"}").Want(t, "SerializationException", "invalid type: null, expected "+want+" at line 1 column "+strconv.Itoa(len(body)))
 	}
 	// [10.05 D SDK 11 H] a client finds the text of an error in either casing
 	made := target.Create(t, harness.Table{})

@@ -255,6 +255,8 @@ func TestStatementLiterals(t *testing.T) {
 		{"[7.32 C DX euw2 10 M]", `INSERT INTO "t" VALUE {'pk':'w','sk':'w','l':[1,1e-131]}`, "Number underflow. Attempting to store a number with magnitude smaller than supported range under root[1]!"},
 		{"[1.20 T PS R4 10-09 H]", `SELECT * FROM "t" WHERE n = 1e2147483647`, "Number underflow. Attempting to store a number with magnitude smaller than supported range under root!"},
 		{"[1.34 C DX euw2 10 M]", `INSERT INTO "t" VALUE {'pk':'w','sk':'w','s':<<2, 1, 2>>}`, invalid + "Input collection [2, 1, 2] contains duplicates! under root!"},
+		{"[7.38 T PS euw2 10 H]", `x IS INT4`, "Unsupported operation: IsType!"},
+		{"[7.38 T PS euw2 10 H]", `x IS CHARACTER VARYING`, "Unsupported operation: IsType!"},
 		{"", `UPDATE "t" SET n = 1e126 WHERE pk = 'p' AND sk = <<1, 'a'>>`, "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags!"},
 		{"", `SELECT * FROM "t" WHERE o IS INT`, "Unsupported data type for IS operator: IntegerType. Supported data types are [MISSING, NULL, BOOLEAN, BLOB, STRING, NUMERIC, STRUCT, TUPLE, LIST] at...!"},
 		{"", `SELECT * FROM "t" WHERE n IN [1, n]`, "The first operand must be distinct from the remaining operands for this operator or function; operator: IN, first operand: [n]!"},

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,8 +60,19 @@ func run(ctx context.Context) error {
 	}
 	packages := flag.String("packages", "tables,streams", "folders of the suite, with commas between them")
 	readme := flag.String("readme", "README.md", "the file whose table is written; empty: standard output")
-	limit := flag.Duration("limit", 5*time.Minute, "how long one folder may take with one server")
+	limit := flag.Duration("limit", time.Minute, "how long one test may take")
 	flag.Parse()
+	work, err := os.MkdirTemp("", "targets-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(work) }() // the system's temporary folder
+	folders := strings.Split(*packages, ",")
+	for _, folder := range folders {
+		if out, err := exec.CommandContext(ctx, "go", "test", "-c", "-o", filepath.Join(work, folder), "./"+folder).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", folder, err, out)
+		}
+	}
 	var table bytes.Buffer
 	fmt.Fprintf(&table, "Written by `go run ./targets` on %s. A case is a test or a row of one; a case that needs what a server does not have is not\nsupported.\n\n",
 		time.Now().UTC().Format("2006-01-02"))
@@ -74,18 +86,14 @@ func run(ctx context.Context) error {
 		tried++
 		fmt.Fprintf(&lists, "\n**%s** fails", s.about)
 		failed := false
-		for folder := range strings.SplitSeq(*packages, ",") {
-			r, err := s.try(ctx, folder, *limit)
+		for _, folder := range folders {
+			r, err := s.try(ctx, filepath.Join(work, folder), *limit)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			fmt.Fprintf(&table, "| %s | `%s` | %d | %d | %d |\n", s.about, folder, r.passed, r.failed(), r.lacking)
 			for _, test := range slices.Sorted(maps.Keys(r.failures)) {
 				fmt.Fprintf(&lists, "%s `%s` (%d)", map[bool]string{false: "", true: ","}[failed], test, r.failures[test])
-				failed = true
-			}
-			if r.cut {
-				fmt.Fprintf(&lists, "%s and what comes behind in `%s`, which ended early", map[bool]string{false: "", true: ","}[failed], folder)
 				failed = true
 			}
 		}
@@ -125,7 +133,6 @@ func replace(file, table string) error {
 type result struct {
 	passed, lacking int
 	failures        map[string]int // by test
-	cut             bool           // a test went on for too long, or took the others down with it
 }
 
 func (r *result) failed() (n int) {
@@ -135,8 +142,55 @@ func (r *result) failed() (n int) {
 	return n
 }
 
-// try starts the server, so that no folder sees what another has left, and runs a folder.
-func (s *server) try(ctx context.Context, folder string, limit time.Duration) (*result, error) {
+// try starts the server, so that no folder sees what another has left, and runs a folder's tests.
+// Each test is a process of its own: one that never ends, or ends its process, takes no other
+// with it. A server that has ended is started again.
+func (s *server) try(ctx context.Context, suite string, limit time.Duration) (*result, error) {
+	list, err := exec.CommandContext(ctx, suite, "-test.list", "^Test").Output()
+	if err != nil {
+		return nil, err
+	}
+	var program *running
+	defer func() {
+		if program != nil {
+			program.stop()
+		}
+	}()
+	r := &result{failures: map[string]int{}}
+	for test := range strings.FieldsSeq(string(list)) {
+		if program != nil && program.ended() {
+			program.stop()
+			program = nil
+		}
+		if program == nil {
+			if program, err = s.start(ctx); err != nil {
+				return nil, err
+			}
+		}
+		run := exec.CommandContext(ctx, "go", "tool", "test2json", suite, "-test.v=test2json", "-test.timeout", limit.String(), "-test.run", "^"+test+"$")
+		run.Env = append(os.Environ(), "CONFORMANCE_ENDPOINT="+program.url)
+		if s.name == "millstream" {
+			run.Env = append(run.Env, "CONFORMANCE_TARGET=millstream")
+		}
+		out, _ := run.Output() // that tests fail is what is asked for
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := r.read(test, out); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// running is a server that was started.
+type running struct {
+	url     string
+	process *exec.Cmd
+	done    chan struct{}
+}
+
+func (s *server) start(ctx context.Context) (*running, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -146,68 +200,73 @@ func (s *server) try(ctx context.Context, folder string, limit time.Duration) (*
 	for _, a := range s.arguments {
 		arguments = append(arguments, expand(a))
 	}
-	program := exec.CommandContext(ctx, s.program, arguments...)
-	program.Env = os.Environ()
+	r := &running{url: "http://127.0.0.1:" + port, process: exec.CommandContext(ctx, s.program, arguments...), done: make(chan struct{})}
+	r.process.Env = os.Environ()
 	for _, e := range s.environment {
-		program.Env = append(program.Env, expand(e))
+		r.process.Env = append(r.process.Env, expand(e))
 	}
-	if err := program.Start(); err != nil {
+	if err := r.process.Start(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		_ = program.Process.Kill()
-		_ = program.Wait()
+	go func() {
+		_ = r.process.Wait() // how it ends is not asked
+		close(r.done)
 	}()
-	url := "http://127.0.0.1:" + port
-	if err := await(ctx, url); err != nil {
+	if err := await(ctx, r.url); err != nil {
+		r.stop()
 		return nil, err
 	}
-	suite := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout", limit.String(), "./"+folder)
-	suite.Env = append(os.Environ(), "CONFORMANCE_ENDPOINT="+url)
-	if s.name == "millstream" {
-		suite.Env = append(suite.Env, "CONFORMANCE_TARGET=millstream")
-	}
-	out, _ := suite.Output() // that tests fail is what is asked for
-	return read(out)
+	return r, nil
 }
 
-// read counts the cases of what `go test -json` prints: the tests that have no tests in
-// them.
-func read(out []byte) (*result, error) {
-	r := &result{failures: map[string]int{}}
-	ends, parents := map[string]string{}, map[string]bool{}
+func (r *running) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *running) stop() {
+	_ = r.process.Process.Kill()
+	<-r.done
+}
+
+// read adds what test2json prints of one test: the cases that have none in them. A test without
+// an end has failed, with those of its cases that have none.
+func (r *result) read(test string, out []byte) error {
+	ends, begun := map[string]string{}, map[string]bool{}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
-		var event struct{ Action, Test, Output string }
+		var event struct{ Action, Test string }
 		if json.Unmarshal(lines.Bytes(), &event) != nil {
-			return nil, fmt.Errorf("go test: %s", lines.Text())
+			return fmt.Errorf("%s: %s", test, lines.Text())
 		}
-		r.cut = r.cut || strings.HasPrefix(event.Output, "panic: ")
 		if event.Test == "" {
 			continue
 		}
-		for name := path.Dir(event.Test); name != "."; name = path.Dir(name) {
-			parents[name] = true
-		}
+		begun[event.Test] = true
 		switch event.Action {
 		case "pass", "fail", "skip":
 			ends[event.Test] = event.Action
 		}
 	}
-	if len(ends) == 0 {
-		return nil, fmt.Errorf("no tests were run: %.500s", out)
+	if !begun[test] {
+		return fmt.Errorf("%s did not run: %.500s", test, out)
 	}
-	below := map[string]bool{} // parents of what fails
-	for name, end := range ends {
-		for up := path.Dir(name); end == "fail" && up != "."; up = path.Dir(up) {
-			below[up] = true
+	below, parents := map[string]bool{}, map[string]bool{} // of failures, of all
+	for name := range begun {
+		for up := path.Dir(name); up != "."; up = path.Dir(up) {
+			parents[up] = true
+			below[up] = below[up] || ends[name] == "fail" || ends[name] == ""
 		}
 	}
-	for name, end := range ends {
-		switch top, _, _ := strings.Cut(name, "/"); {
-		case end == "fail" && !below[name]:
-			r.failures[top]++
+	for name := range begun {
+		switch end := ends[name]; {
+		case (end == "fail" || end == "") && !below[name]:
+			r.failures[test]++
 		case parents[name]:
 		case end == "pass":
 			r.passed++
@@ -215,7 +274,7 @@ func read(out []byte) (*result, error) {
 			r.lacking++
 		}
 	}
-	return r, lines.Err()
+	return lines.Err()
 }
 
 // await waits until the server answers.
