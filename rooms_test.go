@@ -56,6 +56,10 @@ var rooms = map[string][]string{
 	},
 	"internal/table/appends": {},
 
+	"internal/export": {"internal/item"},
+	"internal/keep": {
+		"internal/arn", "internal/awserr", "internal/export", "internal/item", "internal/request", "internal/schema", "internal/store", "internal/table",
+	},
 	"internal/turns": {},
 	"internal/door":  {},
 	"internal/function": {
@@ -98,7 +102,7 @@ var rooms = map[string][]string{
 	"internal/api/awsjson": {"internal/awserr", "internal/door", "internal/item", "internal/schema"},
 	"internal/api/sts":     {"internal/awserr", "internal/schema"},
 	"internal/api/dynamodb": {
-		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/schema", "internal/request", "internal/table",
+		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/keep", "internal/schema", "internal/request", "internal/table",
 	},
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
@@ -140,7 +144,7 @@ var rooms = map[string][]string{
 	"internal/app": {
 		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
+		"internal/function/logs", "internal/gateway", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/app", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},

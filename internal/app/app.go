@@ -19,6 +19,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/keep"
 	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/queue/poll"
@@ -82,6 +83,7 @@ type App struct {
 	pollers     *poll.Mappings
 	buckets     *bucket.Service
 	stacks      *stack.Service
+	keep        *keep.Service
 	onOwnCall   atomic.Pointer[func(*http.Request)] // of tests: each call that the server makes of itself
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
@@ -208,6 +210,10 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if err := s.openStacks(); err != nil {
 		return nil, err
 	}
+	s.keep, err = keep.Open(keep.Options{Store: s.store, Tables: s.tables, Buckets: s.buckets, Now: s.clock.Wall, Logger: o.Logger})
+	if err != nil {
+		return nil, err
+	}
 	if s.engine, err = s.newEngine(); err != nil {
 		return nil, err
 	}
@@ -230,6 +236,8 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	}
 	s.door = s.newDoor(metrics)
 	s.workers.Start("stacks", s.stacks.Run)
+	s.workers.Start("backups and exports", s.keep.RunSaves)
+	s.workers.Start("imports and restores", s.keep.RunLoads)
 	return s, nil
 }
 

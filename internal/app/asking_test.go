@@ -41,6 +41,7 @@ func openApp(t *testing.T) *App {
 func targetsOf(s *App) []string {
 	p := awsjson.New(awsjson.Options{})
 	dynamodb.Register(p, s.tables)
+	dynamodb.RegisterKeeping(p, s.keep)
 	streams.Register(p, s.streams)
 	return p.Targets()
 }

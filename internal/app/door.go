@@ -34,6 +34,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Form: sts.New(auth.Authenticate), Region: s.opts.Region, Logger: s.opts.Logger,
 	})
 	dynamodb.Register(protocol, s.tables)
+	dynamodb.RegisterKeeping(protocol, s.keep)
 	streams.Register(protocol, s.streams)
 	functions := lambda.New(s.functions, lambda.NewMappings(s.engine, s.pollers), lambda.Options{
 		Authenticate: func(r *http.Request, _ []byte) (schema.Scope, *awserr.Error) { return auth.Authenticate(r) },

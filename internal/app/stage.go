@@ -88,7 +88,7 @@ func (g *stages) make(ctx context.Context, dir string) error {
 
 // linkFiles links what a data folder has beside the database, and cannot be made again from it.
 func linkFiles(root, to string) error {
-	for _, pattern := range []string{"code/*/package.zip", "frozen/*/*", "quarantined/*/*"} {
+	for _, pattern := range []string{"code/*/package.zip", "frozen/*/*", "quarantined/*/*", "backups/*/*"} {
 		names, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func linkFiles(root, to string) error {
 				return err
 			}
 			path := filepath.Join(to, rel)
-			if filepath.Base(path) == "LOCK" || strings.HasPrefix(filepath.Base(filepath.Dir(path)), ".") { // not code yet, or no more
+			if filepath.Base(path) == "LOCK" || strings.HasSuffix(path, ".tmp") || strings.HasPrefix(filepath.Base(filepath.Dir(path)), ".") { // not there yet, or no more
 				continue
 			}
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -34,3 +34,14 @@ func TableOf(streamARN string) string {
 	_, table, _, _ := Stream(streamARN)
 	return table
 }
+
+// Part takes the ARN of a table's backup, export or import apart; kind is one of these words, and id what names it among its
+// kind. ok is false for any other text.
+func Part(text, kind string) (scope Scope, table, id string, ok bool) {
+	of, id, found := strings.Cut(text, "/"+kind+"/")
+	if !found || !isWord(id, 64, "") {
+		return Scope{}, "", "", false
+	}
+	scope, table, ok = Table(of)
+	return scope, table, id, ok && len(table) >= 3
+}

@@ -278,3 +278,20 @@ func (a admitted) Read(p []byte) (int, error) {
 	}
 	return a.Reader.Read(p)
 }
+
+// keys lists the objects of a bucket that are whole.
+func (b *backend) keys(bucket, prefix string) (keys []string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if is, err := b.BucketExists(bucket); err != nil || !is {
+		return nil, errors.Join(err, gofakes3.BucketNotFound(bucket))
+	}
+	err = b.walk(path.Join(bucketsDir, bucket), func(name, _ string, _ fs.FileInfo) error {
+		if strings.HasPrefix(name, prefix) {
+			keys = append(keys, name)
+		}
+		return nil
+	})
+	slices.Sort(keys)
+	return keys, err
+}

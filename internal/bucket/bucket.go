@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -184,4 +185,27 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 	var b strings.Builder
 	_ = xml.EscapeText(&b, []byte(message)) // a Builder takes everything
 	write(w, status, "<Error><Code>"+code+"</Code><Message>"+b.String()+"</Message></Error>")
+}
+
+// Put writes an object whole.
+func (s *Service) Put(bucket, key string, content []byte) error {
+	if ok, err := s.backend.BucketExists(bucket); err != nil || !ok {
+		return errors.Join(errors.New("The specified bucket does not exist"), err)
+	}
+	_, err := s.backend.PutObject(bucket, key, map[string]string{}, bytes.NewReader(content), int64(len(content)), nil)
+	return err
+}
+
+// Open opens an object for reading.
+func (s *Service) Open(bucket, key string) (io.ReadCloser, error) {
+	o, err := s.backend.GetObject(bucket, key, nil)
+	if err != nil {
+		return nil, err
+	}
+	return o.Contents, nil
+}
+
+// Keys lists the objects whose keys begin with prefix, ascending.
+func (s *Service) Keys(bucket, prefix string) ([]string, error) {
+	return s.backend.keys(bucket, prefix)
 }

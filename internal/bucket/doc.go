@@ -1,5 +1,5 @@
 // Package bucket is the S3 that deploying tools lay their artefacts into: templates and
-// the code of functions. It is gofakes3 over a folder of the data, with what the tools
+// the code of functions. Tables are exported to it and imported from it, too. It is gofakes3 over a folder of the data, with what the tools
 // need beside it: bodies in aws-chunked form with trailers, and the settings of buckets,
 // which are taken and not kept.
 //

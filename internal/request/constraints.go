@@ -13,7 +13,8 @@ const maxViolations = 10
 // violations gathers what the constraints of a request's shape find, in the
 // order of the calls; AWS reports them together, in a fixed order for each operation.
 type violations struct {
-	list []string
+	list   []string
+	prefix string // of all paths
 }
 
 func violation(value, path, constraint string) string {
@@ -21,7 +22,7 @@ func violation(value, path, constraint string) string {
 }
 
 func (v *violations) add(value, path, constraint string) {
-	v.append(violation(value, path, constraint))
+	v.append(violation(value, v.prefix+path, constraint))
 }
 
 func (v *violations) append(violation string) {
@@ -32,12 +33,12 @@ func (v *violations) append(violation string) {
 
 // unvalued adds a violation in the form of AWS's newer framework, without value.
 func (v *violations) unvalued(path, constraint string) {
-	v.append("Value at '" + path + "' failed to satisfy constraint: " + constraint)
+	v.append("Value at '" + v.prefix + path + "' failed to satisfy constraint: " + constraint)
 }
 
 // null adds the violation of a required member that is absent.
 func (v *violations) null(path string) {
-	v.append("Value null at '" + path + "' failed to satisfy constraint: Member must not be null")
+	v.append("Value null at '" + v.prefix + path + "' failed to satisfy constraint: Member must not be null")
 }
 
 // enum adds a violation unless valid; set is the set as AWS prints it.

@@ -34,20 +34,29 @@ func (op *CreateTable) check(d *declaration) *awserr.Error {
 	if failure := op.controlTable(&v, d.tableName.given, d.tableName.s); failure != nil {
 		return failure
 	}
-	d.billing.oneOf(&v, "billingMode", billingSet, "PROVISIONED", "PAY_PER_REQUEST")
-	d.throughput.check(&v, "provisionedThroughput")
-	checkKeySchema(&v, d.hasKeys, d.keys, 2, "keySchema")
-	for i := range d.global {
-		d.global[i].check(&v, "globalSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2*maxIndexKeys)
-	}
-	for i := range d.local {
-		d.local[i].check(&v, "localSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2)
-	}
-	d.checkRest(&v)
+	d.checkParts(&v)
 	if failure := v.err(); failure != nil {
 		return failure
 	}
+	return op.take(d)
+}
 
+// checkParts checks the shape of what follows a new table's name.
+func (d *declaration) checkParts(v *violations) {
+	d.billing.oneOf(v, "billingMode", billingSet, "PROVISIONED", "PAY_PER_REQUEST")
+	d.throughput.check(v, "provisionedThroughput")
+	checkKeySchema(v, d.hasKeys, d.keys, 2, "keySchema")
+	for i := range d.global {
+		d.global[i].check(v, "globalSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2*maxIndexKeys)
+	}
+	for i := range d.local {
+		d.local[i].check(v, "localSecondaryIndexes."+strconv.Itoa(i+1)+".member", 2)
+	}
+	d.checkRest(v)
+}
+
+// take checks what goes together in a declaration of the right shape, and takes it over.
+func (op *CreateTable) take(d *declaration) *awserr.Error {
 	op.PayPerRequest = d.billing.s == "PAY_PER_REQUEST"
 	if failure := d.checkBilling(op.PayPerRequest); failure != nil {
 		return failure

@@ -25,8 +25,9 @@
 //   - declaration (definitions.go) reads CreateTable and UpdateTable. Their members nest
 //     four structures deep, and most become values of package schema, so each structure
 //     has a Go type.
-//   - rules (unused.go) reads the operations that nobody uses here. Nothing is done with
-//     their members but to check them, so a table is enough.
+//   - rules (unused.go) reads the operations that nobody uses here, and those of backups,
+//     exports and imports (backups.go), which have many members and little to do with most: a
+//     table of what AWS's model says of them is enough.
 //
 // One way for all would be the rules, with a value for every kind of member; that is an
 // allocation for each member on the hot path, and CreateTable would take its definitions

@@ -16,7 +16,11 @@ import (
 type Unused struct {
 	Common
 	members map[string]string
+	flags   map[string]bool
 }
+
+// Flag returns a member that is a Boolean, of whatever depth.
+func (u *Unused) Flag(name string) bool { return u.flags[name] }
 
 // Member returns a string member; empty when it was not given.
 func (u *Unused) Member(name string) string { return u.members[name] }
@@ -40,14 +44,19 @@ const (
 	anARN
 	aGlobalTable // a name whose length is checked by a text of its own
 	anIndex      // likewise
+	aToken       // of a client; anything without a dollar sign
+	aBucket
+	anAccount
+	aDelimiter
 	aNumber
 	aBoolean
 	aTime
 	aList
+	aMap // of names or of values
+	someTexts
 	aStructure
 	// Of SearchVectors alone (see search.go).
 	aVector
-	aMap // of names or of values
 )
 
 var (
@@ -70,35 +79,23 @@ var (
 
 func page(name string, max int) rule { return rule{name: name, kind: aNumber, min: 1, max: max} }
 
-// unusedRules are the members of each operation, as AWS's model has them.
+// unusedRules are the members of each operation that nobody uses here, as AWS's model has them.
 var unusedRules = map[string][]rule{
 	"DescribeContinuousBackups":           {tableRule},
 	"DescribeKinesisStreamingDestination": {tableRule},
 	"DescribeContributorInsights":         {tableRule, {name: "IndexName", kind: anIndex}},
 	"DescribeTableReplicaAutoScaling":     {tableRule},
-	"ListBackups": {
-		someTableRule, page("Limit", 100), {name: "TimeRangeLowerBound", kind: aTime}, {name: "TimeRangeUpperBound", kind: aTime},
-		{name: "ExclusiveStartBackupArn", min: 37, max: 1024}, {name: "BackupType", enum: []string{"USER", "SYSTEM", "AWS_BACKUP", "ALL"}},
-	},
-	"ListExports":                 {{name: "TableArn", min: 1, max: 1024}, page("MaxResults", 25), {name: "NextToken"}},
-	"ListImports":                 {{name: "TableArn", min: 1, max: 1024}, page("PageSize", 25), {name: "NextToken", min: 112, max: 1024}},
-	"ListGlobalTables":            {{name: "ExclusiveStartGlobalTableName", kind: aName}, page("Limit", 0), {name: "RegionName"}},
-	"ListContributorInsights":     {someTableRule, {name: "NextToken"}, {name: "MaxResults", kind: aNumber, max: 100}},
-	"DescribeBackup":              {backupRule},
-	"DeleteBackup":                {backupRule},
-	"RestoreTableFromBackup":      slices.Concat([]rule{targetRule, backupRule}, restoreRules),
-	"DescribeExport":              {{name: "ExportArn", kind: anARN, required: true}},
-	"DescribeImport":              {{name: "ImportArn", kind: anARN, required: true}},
-	"DescribeGlobalTable":         {globalRule},
-	"DescribeGlobalTableSettings": {globalRule},
-	"CreateGlobalTable":           {globalRule, {name: "ReplicationGroup", kind: aList, required: true}},
-	"UpdateGlobalTable":           {globalRule, {name: "ReplicaUpdates", kind: aList, required: true}},
+	"ListGlobalTables":                    {{name: "ExclusiveStartGlobalTableName", kind: aName}, page("Limit", 0), {name: "RegionName"}},
+	"ListContributorInsights":             {someTableRule, {name: "NextToken"}, {name: "MaxResults", kind: aNumber, max: 100}},
+	"DescribeGlobalTable":                 {globalRule},
+	"DescribeGlobalTableSettings":         {globalRule},
+	"CreateGlobalTable":                   {globalRule, {name: "ReplicationGroup", kind: aList, required: true}},
+	"UpdateGlobalTable":                   {globalRule, {name: "ReplicaUpdates", kind: aList, required: true}},
 	"UpdateGlobalTableSettings": {
 		globalRule, {name: "GlobalTableBillingMode", enum: []string{"PROVISIONED", "PAY_PER_REQUEST"}},
 		{name: "GlobalTableProvisionedWriteCapacityUnits", kind: aNumber, min: 1},
 		{name: "GlobalTableGlobalSecondaryIndexSettingsUpdate", kind: aList, min: 1, max: 20}, {name: "ReplicaSettingsUpdate", kind: aList, min: 1, max: 50},
 	},
-	"CreateBackup": {tableRule, {name: "BackupName", kind: aName, required: true}},
 	"UpdateContinuousBackups": {tableRule, {name: "PointInTimeRecoverySpecification", kind: aStructure, required: true, members: []rule{
 		{name: "PointInTimeRecoveryEnabled", kind: aBoolean, required: true}, {name: "RecoveryPeriodInDays", kind: aNumber, min: 1, max: 35},
 	}}},
@@ -106,23 +103,6 @@ var unusedRules = map[string][]rule{
 		{name: "SourceTableArn", min: 1, max: 1024}, {name: "SourceTableName", kind: aName}, targetRule,
 		{name: "UseLatestRestorableTime", kind: aBoolean}, {name: "RestoreDateTime", kind: aTime},
 	}, restoreRules),
-	"ExportTableToPointInTime": {
-		{name: "TableArn", kind: anARN, required: true}, {name: "ExportTime", kind: aTime}, {name: "ClientToken"},
-		{name: "S3Bucket", required: true, max: 255}, {name: "S3BucketOwner"}, {name: "S3Prefix", max: 1024},
-		{name: "S3SseAlgorithm", enum: []string{"AES256", "KMS"}}, {name: "S3SseKmsKeyId", min: 1, max: 2048},
-		{name: "ExportFormat", enum: []string{"DYNAMODB_JSON", "ION"}}, {name: "ExportType", enum: []string{"FULL_EXPORT", "INCREMENTAL_EXPORT"}},
-		{name: "IncrementalExportSpecification", kind: aStructure}, {name: "FilterSpecification", kind: aStructure},
-	},
-	"ImportTable": {
-		{name: "ClientToken"}, {name: "S3BucketSource", kind: aStructure, required: true, members: []rule{{name: "S3Bucket", required: true, max: 255}}},
-		{name: "InputFormat", required: true, enum: []string{"DYNAMODB_JSON", "ION", "CSV"}}, {name: "InputFormatOptions", kind: aStructure},
-		{name: "InputCompressionType", enum: []string{"GZIP", "ZSTD", "NONE"}},
-		{name: "TableCreationParameters", kind: aStructure, required: true, members: []rule{
-			{name: "TableName", kind: aName, required: true}, {name: "AttributeDefinitions", kind: aList, required: true},
-			{name: "KeySchema", kind: aList, required: true, min: 1, max: 2}, {name: "BillingMode", enum: []string{"PROVISIONED", "PAY_PER_REQUEST"}},
-			{name: "ProvisionedThroughput", kind: aStructure, members: unitRules},
-		}},
-	},
 	"UpdateTableReplicaAutoScaling": {
 		tableRule, {name: "GlobalSecondaryIndexUpdates", kind: aList, min: 1}, {name: "ReplicaUpdates", kind: aList, min: 1},
 		{name: "ProvisionedWriteCapacityAutoScalingUpdate", kind: aStructure},
@@ -156,7 +136,7 @@ var unusedRules = map[string][]rule{
 func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 	rules := unusedRules[operation]
 	return func(body []byte) (*Unused, error) {
-		op := &Unused{members: map[string]string{}}
+		op := &Unused{members: map[string]string{}, flags: map[string]bool{}}
 		s := newGiven(rules)
 		read, check := s.read, func() *awserr.Error {
 			var v violations
@@ -175,7 +155,7 @@ func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 	}
 }
 
-// given is a structure as it came: nil, string, int64, bool, the number of a list's
+// given is a structure as it came: nil, string, int64, float64, bool, []string, the number of a list's
 // elements, []*given or *given, by rule.
 type given struct {
 	rules  []rule
@@ -204,8 +184,17 @@ func (g *given) read(r *item.Reader, member []byte) error {
 		g.values[i] = b
 		return err
 	case aTime:
+		at, err := r.Double()
+		g.values[i] = at
+		return err
+	case aMap:
 		g.values[i] = true
-		return r.Skip()
+		return r.Map("AttributeValue", func([]byte) error { return r.Skip() })
+	case someTexts:
+		var list []string
+		err := readStrings(r, &list)
+		g.values[i] = list
+		return err
 	case aList:
 		if x.members != nil {
 			var list []*given
@@ -236,6 +225,15 @@ func (g *given) read(r *item.Reader, member []byte) error {
 
 // check checks the members; those of op itself are kept in it.
 func (g *given) check(v *violations, op *Unused, prefix string) *awserr.Error {
+	own := g.gather(v, op, prefix)
+	if prefix != "" {
+		return own
+	}
+	return firstOf(v.err(), own)
+}
+
+// gather is check without the answer: what is of the aggregated form is in v.
+func (g *given) gather(v *violations, op *Unused, prefix string) *awserr.Error {
 	var own *awserr.Error // the first text that is not of the aggregated form
 	for i := range g.rules {
 		x := &g.rules[i]
@@ -261,6 +259,10 @@ func (g *given) check(v *violations, op *Unused, prefix string) *awserr.Error {
 			if failure := x.checkText(v, value, path); own == nil {
 				own = failure
 			}
+		case bool:
+			if op != nil && op.flags != nil {
+				op.flags[x.name] = value
+			}
 		case int64:
 			if x.min != 0 {
 				v.atLeast(value, int64(x.min), path)
@@ -277,20 +279,19 @@ func (g *given) check(v *violations, op *Unused, prefix string) *awserr.Error {
 					empty := newGiven(x.members)
 					element = &empty
 				}
-				if failure := element.check(v, op, path+"."+strconv.Itoa(n+1)+".member."); own == nil {
+				if failure := element.gather(v, op, path+"."+strconv.Itoa(n+1)+".member."); own == nil {
 					own = failure
 				}
 			}
 		case *given:
-			if failure := value.check(v, op, path+"."); own == nil {
+			if failure := value.gather(v, op, path+"."); own == nil {
 				own = failure
 			}
+		case []string:
+			v.length(len(value), x.min, x.max, path, func() string { return showList(value) })
 		}
 	}
-	if prefix != "" {
-		return own
-	}
-	return firstOf(v.err(), own)
+	return own
 }
 
 func (x *rule) checkText(v *violations, s, path string) *awserr.Error {
@@ -313,6 +314,9 @@ func (x *rule) checkText(v *violations, s, path string) *awserr.Error {
 		}
 		v.text(s, 1, 1024, path)
 		return nil
+	}
+	if p := patterns[x.kind]; p != "" && !x.kind.matches(s) {
+		v.add(s, path, "Member must satisfy regular expression pattern: "+p)
 	}
 	if x.enum != nil {
 		v.enum(slices.Contains(x.enum, s), s, path, "["+strings.Join(x.enum, ", ")+"]")

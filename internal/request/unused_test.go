@@ -8,10 +8,14 @@ func TestUnusedRules(t *testing.T) {
 	for name := range unusedRules {
 		decoders[name] = erased(DecodeUnused(name))
 	}
+	decoders["CreateBackup"], decoders["DescribeBackup"], decoders["ListBackups"] = erased(DecodeCreateBackup), erased(DecodeDescribeBackup), erased(DecodeListBackups)
+	decoders["RestoreTableFromBackup"], decoders["ExportTableToPointInTime"] = erased(DecodeRestoreTableFromBackup), erased(DecodeExportTableToPointInTime)
+	decoders["ImportTable"], decoders["ListExports"], decoders["ListImports"] = erased(DecodeImportTable), erased(DecodeListExports), erased(DecodeListImports)
 	const named = `{"TableName":"abc"`
 	const null = "' failed to satisfy constraint: Member must not be null"
 	const serde = "SerializationException: invalid "
 	const noVector = "Search vector contains invalid values. All values in the search vector must be a 32-bit floating-point number attribute"
+	const newTable = `"TableCreationParameters":{"TableName":"abc","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}`
 	const short = " must be at least 3 characters long and at most 255 characters long"
 	checkRefusals(t, []refusal{
 		{"CreateBackup", `{}`, validation + "The parameter 'TableName' is required but was not present in the request"},
@@ -40,6 +44,14 @@ func TestUnusedRules(t *testing.T) {
 		{"UpdateGlobalTable", `{"GlobalTableName":"abc"}`, one + "Value null at 'replicaUpdates" + null},
 		{"ExportTableToPointInTime", `{"TableArn":"","S3Bucket":"b"}`, validation + "Invalid TableArn: Invalid Table ARN"},
 		{"ImportTable", `{}`, validation + "3 validation errors detected: Value null at 's3BucketSource" + null + "; Value null at 'inputFormat" + null + "; Value null at 'tableCreationParameters" + null},
+		{"ExportTableToPointInTime", `{"TableArn":"arn:aws:dynamodb:us-east-1:000000000000:table/abc","S3Bucket":"b-","ClientToken":"a$"}`, two + `Value 'a$' at 'clientToken' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[^\$]+$; Value 'b-' at 's3Bucket' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-z0-9A-Z]+[\.\-\w]*[a-z0-9A-Z]+$`},
+		{"ImportTable", `{"S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"CSV","TableCreationParameters":{"KeySchema":[]}}`, validation + "3 validation errors detected: Value null at 'tableCreationParameters.tableName" + null + "; Value null at 'tableCreationParameters.attributeDefinitions" + null + "; Value '[]' at 'tableCreationParameters.keySchema' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"ImportTable", `{"S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"CSV",` + newTable + `}`, invalid + "clientToken must be specified"},
+		{"ImportTable", `{"ClientToken":"t","S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"CSV",` + newTable + `}`, ""},
+		{"ImportTable", `{"ClientToken":"t","S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"ION",` + newTable + `}`, validation + "The InputFormat ION is not supported by this version of Millstream; see docs/differences.md"},
+		{"ImportTable", `{"ClientToken":"t","S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"DYNAMODB_JSON","InputFormatOptions":{"Csv":{}},` + newTable + `}`, invalid + "inputFormatOptions.csv can only be specified when InputFormat is CSV"},
+		{"ImportTable", `{"ClientToken":"t","S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"CSV","InputFormatOptions":{"Csv":{"Delimiter":"x"}},` + newTable + `}`, one + `Value 'x' at 'inputFormatOptions.csv.delimiter' failed to satisfy constraint: Member must satisfy regular expression pattern: [,;:|\t ]`},
+		{"ImportTable", `{"ClientToken":"t","S3BucketSource":{"S3Bucket":"bb"},"InputFormat":"CSV","TableCreationParameters":{"TableName":"abc","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"BillingMode":"PROVISIONED"}}`, invalid + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"},
 		{"SearchVectors", `{"SearchVector":[]}`, validation + "missing field `IndexName` at line 1 column 19"},
 		{"SearchVectors", `{"IndexName":"vix"}`, validation + "missing field `SearchVector` at line 1 column 19"},
 		{"SearchVectors", `{"TableName":"T","IndexName":"ab","SearchVector":[{"N":"1"}],"TopK":0}`, two + "Value at 'IndexName' failed to satisfy constraint: Member must have length greater than or equal to 3; Value at 'TopK' failed to satisfy constraint: Member must have value greater than or equal to 1"},

@@ -23,4 +23,5 @@ const (
 	SpaceLogGroup   byte = 0x11 // function: log groups that were made or given a retention
 	SpaceQueue      byte = 0x12 // queue: definitions, messages, tasks, and mappings on queues
 	SpaceStack      byte = 0x13 // stack: CloudFormation's stacks, and parameters of Parameter Store
+	SpaceKeep       byte = 0x14 // keep: backups, exports and imports of tables
 )

@@ -23,6 +23,11 @@ const maxPartitions = 256
 
 // CreateTable makes a table, with its stream when asked for.
 func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.CreateTable) (*Description, error) {
+	return db.create(ctx, scope, r, nil)
+}
+
+// create makes a table; one that is to be filled (loader.go) when load is not nil.
+func (db *DB) create(ctx context.Context, scope schema.Scope, r *request.CreateTable, load *LoadOptions) (*Description, error) {
 	if e := checkSettings(r.Tags); e != nil {
 		return nil, e
 	}
@@ -37,6 +42,9 @@ func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.Cr
 	}}
 	if r.PayPerRequest {
 		d.def.Settings.PayPerRequestMS = now.UnixMilli()
+	}
+	if load != nil {
+		d.def.Passing, d.def.Restored = loading(), load.Restored
 	}
 	var desc *Description
 	err := db.change(ctx, func(b *store.Batch, c *store.Commit) (func(bool), error) {
@@ -70,6 +78,11 @@ func (db *DB) CreateTable(ctx context.Context, scope schema.Scope, r *request.Cr
 		d.def.settle(now.UnixMilli())
 		if err := putDefinition(b, &d.def); err != nil {
 			return nil, err
+		}
+		if load != nil {
+			if err := load.With(b, d.def.UUID); err != nil {
+				return nil, err
+			}
 		}
 		return func(applied bool) {
 			if !applied {
@@ -202,13 +215,7 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 		next.stream, next.open, next.dropped = nil, nil, true
 		b.Delete(definitionKey(t.id))
 		b.Delete(policyKey(t.id))
-		b.DeleteRange(t.itemPrefix(), store.PrefixEnd(t.itemPrefix()))
-		heads := binary.BigEndian.AppendUint64([]byte{store.SpaceHead}, t.id)
-		b.DeleteRange(heads, store.PrefixEnd(heads))
-		old.dropIndexes(b, t)
-		if old.def.TTL != nil {
-			old.def.TTL.drop(b)
-		}
+		old.dropRows(b, t)
 		t.lockExclusive()
 		t.ending.Store(true)
 		if old.stream != nil {
@@ -249,6 +256,17 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 	}
 	desc.Status, desc.Deleted = statusDeleting, true
 	return desc, nil
+}
+
+// dropRows removes what a table holds: items, entries and counts.
+func (d *descriptor) dropRows(b *store.Batch, t *Table) {
+	b.DeleteRange(t.itemPrefix(), store.PrefixEnd(t.itemPrefix()))
+	heads := binary.BigEndian.AppendUint64([]byte{store.SpaceHead}, t.id)
+	b.DeleteRange(heads, store.PrefixEnd(heads))
+	d.dropIndexes(b, t)
+	if d.def.TTL != nil {
+		d.def.TTL.drop(b)
+	}
 }
 
 // DescribeTable shows a table with its exact counts.
@@ -306,6 +324,10 @@ func describe(t *Table, d *descriptor, v view) *Description {
 	}
 	if d.stream != nil {
 		desc.StreamView = d.stream.View.String()
+	}
+	if d.def.Restored != nil {
+		desc.Restored = d.def.Restored
+		desc.Restoring = d.def.Passing != nil && d.def.Passing.Change == changeLoad
 	}
 	describeSettings(d, desc, v)
 	describeIndexes(t, d, desc, v)

@@ -99,6 +99,8 @@ type definition struct {
 	Encrypting *passing       `json:"encrypting,omitempty"`
 	Warming    *passing       `json:"warming,omitempty"`
 	Leaving    []leavingIndex `json:"leaving,omitempty"`
+	// Restored says which backup the table was made of; nil: of none.
+	Restored *Restored `json:"restored,omitempty"`
 }
 
 // settings are what a table was asked to be. They are described, and acted upon

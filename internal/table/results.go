@@ -138,6 +138,8 @@ type Description struct {
 	Encryption         *Encryption // nil: AWS's own key
 	Local              []IndexDescription
 	Global             []IndexDescription
+	Restored           *Restored // nil: it was not made of a backup
+	Restoring          bool      // it is being filled
 }
 
 // UnitChanges are the changes of a provisioned throughput; zero times: none.

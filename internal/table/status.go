@@ -29,6 +29,7 @@ const (
 	changeStream     = "stream"
 	changeClass      = "class"
 	changeIndex      = "index"
+	changeLoad       = "load" // of a new table with the items of a backup or an import (loader.go)
 )
 
 // view is a time at which a definition is shown. The answer to a change shows it

@@ -12,6 +12,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/keep"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -147,6 +148,7 @@ func (f *fake) Exists(context.Context, schema.Scope, string) (bool, error) { ret
 func newHandler(f *fake) http.Handler {
 	p := awsjson.New(awsjson.Options{Authenticate: func(*http.Request) (schema.Scope, *awserr.Error) { return here, nil }})
 	Register(p, f)
+	RegisterKeeping(p, &keep.Service{})
 	return p
 }
 

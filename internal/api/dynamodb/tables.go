@@ -1,6 +1,8 @@
 package dynamodb
 
 import (
+	"time"
+
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -51,11 +53,7 @@ func appendDescription(dst []byte, d *table.Description) []byte {
 	}
 	dst = awsjson.AppendTime(dst, "CreationDateTime", d.Created)
 	dst = appendAttributes(dst, d.Attributes)
-	keys := []request.KeyElement{{Attribute: d.Keys.Hash.Name}}
-	if d.Keys.HasRange() {
-		keys = append(keys, request.KeyElement{Attribute: d.Keys.Range.Name, Range: true})
-	}
-	dst = appendKeySchema(dst, keys)
+	dst = appendKeyAttributes(dst, &d.Keys)
 	dst = appendBilling(dst, d)
 	if d.OnDemand != nil {
 		dst = appendOnDemand(dst, d.OnDemand)
@@ -72,18 +70,45 @@ func appendDescription(dst []byte, d *table.Description) []byte {
 		}
 		dst = append(dst, '}')
 	}
-	if d.Encryption != nil {
-		dst = awsjson.Member(dst, "SSEDescription")
-		dst = awsjson.AppendString(append(dst, '{'), "Status", d.Encryption.Status)
-		if d.Encryption.KeyARN != "" {
-			dst = awsjson.AppendString(dst, "SSEType", "KMS")
-			dst = awsjson.AppendString(dst, "KMSMasterKeyArn", d.Encryption.KeyARN)
-		}
-		dst = append(dst, '}')
-	}
+	dst = appendEncryption(dst, d)
+	dst = appendRestored(dst, d)
 	dst = appendIndexes(dst, "LocalSecondaryIndexes", d, d.Local)
 	dst = appendIndexes(dst, "GlobalSecondaryIndexes", d, d.Global)
 	return append(dst, '}')
+}
+
+func appendEncryption(dst []byte, d *table.Description) []byte {
+	if d.Encryption == nil {
+		return dst
+	}
+	dst = awsjson.Member(dst, "SSEDescription")
+	dst = awsjson.AppendString(append(dst, '{'), "Status", d.Encryption.Status)
+	if d.Encryption.KeyARN != "" {
+		dst = awsjson.AppendString(dst, "SSEType", "KMS")
+		dst = awsjson.AppendString(dst, "KMSMasterKeyArn", d.Encryption.KeyARN)
+	}
+	return append(dst, '}')
+}
+
+func appendRestored(dst []byte, d *table.Description) []byte {
+	r := d.Restored
+	if r == nil {
+		return dst
+	}
+	dst = awsjson.Member(dst, "RestoreSummary")
+	dst = awsjson.AppendString(append(dst, '{'), "SourceBackupArn", r.BackupARN)
+	dst = awsjson.AppendString(dst, "SourceTableArn", r.TableARN)
+	dst = awsjson.AppendTime(dst, "RestoreDateTime", time.UnixMilli(r.AtMS))
+	dst = awsjson.AppendBool(dst, "RestoreInProgress", d.Restoring)
+	return append(dst, '}')
+}
+
+func appendKeyAttributes(dst []byte, k *schema.Keys) []byte {
+	keys := []request.KeyElement{{Attribute: k.Hash.Name}}
+	if k.HasRange() {
+		keys = append(keys, request.KeyElement{Attribute: k.Range.Name, Range: true})
+	}
+	return appendKeySchema(dst, keys)
 }
 
 func appendAttributes(dst []byte, attributes []schema.Attribute) []byte {
@@ -195,10 +220,7 @@ func appendIndexes(dst []byte, name string, d *table.Description, list []table.I
 	return append(dst, ']')
 }
 
-func appendIndex(dst []byte, x *table.IndexDescription, global, onDemand bool) []byte {
-	dst = awsjson.AppendString(append(dst, '{'), "IndexName", x.Name)
-	dst = awsjson.AppendString(dst, "IndexArn", x.ARN)
-	dst = appendKeySchema(dst, x.Keys)
+func appendProjection(dst []byte, x *request.Index) []byte {
 	dst = awsjson.Member(dst, "Projection")
 	dst = awsjson.AppendString(append(dst, '{'), "ProjectionType", x.Projection)
 	if len(x.NonKeyAttributes) > 0 {
@@ -212,7 +234,14 @@ func appendIndex(dst []byte, x *table.IndexDescription, global, onDemand bool) [
 		}
 		dst = append(dst, ']')
 	}
-	dst = append(dst, '}')
+	return append(dst, '}')
+}
+
+func appendIndex(dst []byte, x *table.IndexDescription, global, onDemand bool) []byte {
+	dst = awsjson.AppendString(append(dst, '{'), "IndexName", x.Name)
+	dst = awsjson.AppendString(dst, "IndexArn", x.ARN)
+	dst = appendKeySchema(dst, x.Keys)
+	dst = appendProjection(dst, &x.Index)
 	dst = awsjson.AppendInt(dst, "ItemCount", x.ItemCount)
 	dst = awsjson.AppendInt(dst, "IndexSizeBytes", x.SizeBytes)
 	if global {

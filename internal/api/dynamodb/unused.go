@@ -19,7 +19,7 @@ type Existing interface {
 	Exists(ctx context.Context, scope schema.Scope, table string) (bool, error)
 }
 
-// unused is an operation of such a feature. It has either an answer or a refusal.
+// unused is an operation of such a feature. It has an answer, a refusal, or both: then what is not refused is answered.
 type unused struct {
 	name    string
 	missing func(table string) *awserr.Error // the error without the table; nil: it is about none
@@ -49,34 +49,31 @@ func none(member string, e func(string) *awserr.Error) func(*request.Unused) *aw
 	return func(r *request.Unused) *awserr.Error { return e(r.Member(member)) }
 }
 
+// noPointInTime is what is answered of a table's continuous backups.
+const noPointInTime = `{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"ENABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":"DISABLED"}}}`
+
 // unusedOperations are all of them.
 var unusedOperations = []unused{
-	{"DescribeContinuousBackups", awserr.TableNotThere, always(`{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"ENABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":"DISABLED"}}}`), nil, "there is no point-in-time recovery yet"},
+	{"DescribeContinuousBackups", awserr.TableNotThere, always(noPointInTime), nil, "there is no point-in-time recovery yet"},
 	{"DescribeKinesisStreamingDestination", awserr.TableNotFound, named(`,"KinesisDataStreamDestinations":[]`), nil, "there is no Kinesis on one machine"},
 	{"DescribeContributorInsights", awserr.TableNotFound, named(`,"ContributorInsightsStatus":"DISABLED"`), nil, "there are no contributor insights"},
 	{"DescribeTableReplicaAutoScaling", awserr.TableNotFound, func(r *request.Unused) string {
 		return `{"TableAutoScalingDescription":` + named(`,"TableStatus":"ACTIVE","Replicas":[]`)(r) + `}`
 	}, nil, "there are no replicas on one machine"},
-	{"ListBackups", nil, always(`{"BackupSummaries":[]}`), nil, "there are no backups yet"},
-	{"ListExports", nil, always(`{"ExportSummaries":[]}`), nil, "there are no exports yet"},
-	{"ListImports", nil, always(`{"ImportSummaryList":[]}`), nil, "there are no imports yet"},
 	{"ListGlobalTables", nil, always(`{"GlobalTables":[]}`), nil, "there are no global tables on one machine"},
 	{"ListContributorInsights", nil, always(`{"ContributorInsightsSummaries":[]}`), nil, "there are no contributor insights"},
-	{"DescribeBackup", nil, nil, none("BackupArn", awserr.BackupNotFound), "there are no backups yet: none is found"},
-	{"DeleteBackup", nil, nil, none("BackupArn", awserr.BackupNotFound), "there are no backups yet: none is found"},
-	{"RestoreTableFromBackup", nil, nil, none("BackupArn", awserr.BackupNotFound), "there are no backups yet: none is found"},
-	{"DescribeExport", nil, nil, none("ExportArn", awserr.ExportNotFound), "there are no exports yet: none is found"},
-	{"DescribeImport", nil, nil, none("ImportArn", awserr.ImportNotFound), "there are no imports yet: none is found"},
 	{"DescribeGlobalTable", nil, nil, none("GlobalTableName", awserr.GlobalTableNotFound), "there are no global tables on one machine: none is found"},
 	{"DescribeGlobalTableSettings", nil, nil, none("GlobalTableName", awserr.GlobalTableNotFound), "there are no global tables on one machine: none is found"},
 	{"UpdateGlobalTableSettings", nil, nil, none("GlobalTableName", awserr.GlobalTableNotFound), "there are no global tables on one machine: none is found"},
 	{"CreateGlobalTable", nil, nil, func(*request.Unused) *awserr.Error { return awserr.OldGlobalTables() }, "AWS refuses global tables of 2017 too"},
 	{"UpdateGlobalTable", nil, nil, func(*request.Unused) *awserr.Error { return awserr.OldGlobalTables() }, "AWS refuses global tables of 2017 too"},
-	{"CreateBackup", awserr.TableNotThere, nil, notYet("Backups are"), "backups come in a later version"},
-	{"UpdateContinuousBackups", awserr.TableNotThere, nil, notYet("Point-in-time recovery is"), "point-in-time recovery comes in a later version"},
+	{"UpdateContinuousBackups", awserr.TableNotThere, always(noPointInTime), func(r *request.Unused) *awserr.Error {
+		if r.Flag("PointInTimeRecoveryEnabled") { // who turns it on relies on it
+			return awserr.NotYet("Point-in-time recovery is")
+		}
+		return nil
+	}, "point-in-time recovery comes in a later version; turning it off is answered"},
 	{"RestoreTableToPointInTime", nil, nil, notYet("Point-in-time recovery is"), "point-in-time recovery comes in a later version"},
-	{"ExportTableToPointInTime", nil, nil, notYet("Export is"), "export comes in a later version"},
-	{"ImportTable", nil, nil, notYet("Import is"), "import comes in a later version"},
 	{"UpdateTableReplicaAutoScaling", awserr.TableNotFound, nil, notYet("Global tables are"), "there are no replicas on one machine"},
 	{"EnableKinesisStreamingDestination", awserr.TableNotFound, nil, notYet("Kinesis destinations are"), "there is no Kinesis on one machine"},
 	{"DisableKinesisStreamingDestination", awserr.TableNotFound, nil, notYet("Kinesis destinations are"), "there is no Kinesis on one machine"},
@@ -100,7 +97,7 @@ type Feature struct {
 func Unused() map[string]Feature {
 	list := map[string]Feature{}
 	for _, u := range unusedOperations {
-		list[u.name] = Feature{u.why, u.answer != nil}
+		list[u.name] = Feature{u.why, u.answer != nil && u.refuse == nil}
 	}
 	return list
 }
@@ -117,7 +114,9 @@ func registerUnused(p *awsjson.Protocol, t Existing) {
 				}
 			}
 			if u.refuse != nil {
-				return nil, u.refuse(r)
+				if e := u.refuse(r); e != nil {
+					return nil, e
+				}
 			}
 			c := constant(u.answer(r))
 			return &c, nil

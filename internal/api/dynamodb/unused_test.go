@@ -33,15 +33,12 @@ func TestSDKUnusedFeatures(t *testing.T) {
 	if r, err := client.DescribeContributorInsights(ctx, &dynamodb.DescribeContributorInsightsInput{TableName: name}); err != nil || r.ContributorInsightsStatus != types.ContributorInsightsStatusDisabled {
 		t.Errorf("%+v %v", r, err)
 	}
-	if r, err := client.ListBackups(ctx, &dynamodb.ListBackupsInput{}); err != nil || r.BackupSummaries == nil {
+	if _, err := client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{TableName: name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)}}); err == nil || !strings.Contains(err.Error(), "docs/differences.md") {
+		t.Error(err)
+	}
+	if r, err := client.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{TableName: name, PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(false)}}); err != nil ||
+		r.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus != types.PointInTimeRecoveryStatusDisabled {
 		t.Errorf("%+v %v", r, err)
-	}
-	var noBackup *types.BackupNotFoundException
-	if _, err := client.DescribeBackup(ctx, &dynamodb.DescribeBackupInput{BackupArn: aws.String("arn:aws:dynamodb:us-east-1:000000000000:table/abc/backup/0123456789")}); !errors.As(err, &noBackup) {
-		t.Error(err)
-	}
-	if _, err := client.CreateBackup(ctx, &dynamodb.CreateBackupInput{TableName: name, BackupName: aws.String("first")}); err == nil || !strings.Contains(err.Error(), "docs/differences.md") {
-		t.Error(err)
 	}
 	f.exists = false
 	var noTable *types.TableNotFoundException

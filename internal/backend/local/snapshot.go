@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
@@ -261,7 +262,7 @@ func (b *Backend) sweep(log *slog.Logger) error {
 		}
 	}
 	for _, name := range names {
-		if !read[name] {
+		if !read[name] && !strings.HasPrefix(name, store.FrozenTable) {
 			log.Info("removing a snapshot that has been read", "name", name)
 			if err := b.store.Thaw(name); err != nil {
 				return err

@@ -1,0 +1,229 @@
+package keep
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millstreamdb/millstream/internal/export"
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/table"
+)
+
+// A piece is written at once, and so bounds the memory that filling a table takes.
+const pieceItems, pieceBytes = 500, 1 << 20
+
+// toldErrors is how many faulty items of an import are logged one by one.
+const toldErrors = 100
+
+// piece gathers items until there are enough of them.
+type piece struct {
+	to    *table.Loader
+	items []item.Item
+	bytes int
+}
+
+func (p *piece) add(it item.Item) error {
+	p.items, p.bytes = append(p.items, it), p.bytes+len(it)
+	if len(p.items) < pieceItems && p.bytes < pieceBytes {
+		return nil
+	}
+	return p.write()
+}
+
+func (p *piece) write() error {
+	if len(p.items) == 0 {
+		return nil
+	}
+	err := p.to.Put(p.items)
+	clear(p.items)
+	p.items, p.bytes = p.items[:0], 0
+	return err
+}
+
+// loadNext does the oldest work that there is.
+func (s *Service) loadNext(ctx context.Context) (more bool, err error) {
+	type job struct {
+		atMS int64
+		arn  string
+		do   func() error
+	}
+	var jobs []job
+	for _, i := range values(s, s.imports, func(i *Import) bool { return i.Status == InProgress }) {
+		jobs = append(jobs, job{i.StartMS, i.ARN, func() error { return s.loadImport(ctx, i) }})
+	}
+	for _, r := range values(s, s.restores, func(*restore) bool { return true }) {
+		jobs = append(jobs, job{r.AtMS, r.key(), func() error { return s.loadBackup(ctx, r) }})
+	}
+	if len(jobs) == 0 {
+		return false, nil
+	}
+	oldest := slices.MinFunc(jobs, func(a, b job) int { return cmp.Or(cmp.Compare(a.atMS, b.atMS), cmp.Compare(a.arn, b.arn)) })
+	return true, oldest.do()
+}
+
+// loadImport fills the table of an import. As on AWS an import of which some items were faulty has failed, and its table
+// stays with the others; one that could not read its source leaves no table.
+func (s *Service) loadImport(ctx context.Context, i *Import) error {
+	l := s.Tables.Loader(i.Scope, i.Request.Create.TableName, i.TableID)
+	next := *i
+	end := func(finish func(context.Context, func(*store.Batch) error) error) error {
+		next.Status, next.EndMS = Completed, s.Now().UnixMilli()
+		if next.FailureCode != "" {
+			s.Logger.Error("an import failed", "import", i.ARN, "code", next.FailureCode, "error", next.FailureMessage)
+			next.Status = Failed
+		}
+		if err := finish(ctx, func(b *store.Batch) error { return row(b, kindImport, i.ARN, &next) }); err != nil {
+			return err
+		}
+		show(s, s.imports, i.ARN, &next)
+		return nil
+	}
+	if l == nil {
+		return fmt.Errorf("keep: the table of %s, which is under way, is not there", i.ARN)
+	}
+	if err := l.Clear(ctx); err != nil { // of what there is from before a restart
+		return err
+	}
+	there, err := s.Buckets.Exists(i.Request.Bucket)
+	if err == nil && !there {
+		next.FailureCode, next.FailureMessage = bucketGone, bucketGoneText
+		return end(l.Discard)
+	}
+	if err == nil {
+		err = s.readImport(ctx, l, &next)
+	}
+	if err != nil {
+		if s.passing(ctx, err) {
+			return err
+		}
+		next.FailureCode, next.FailureMessage = unknown, err.Error()
+		next.Imported, next.Errors = 0, 0
+		return end(l.Discard)
+	}
+	if next.Errors > 0 {
+		next.FailureCode = "ItemValidationError"
+		next.FailureMessage = "Some of the items failed validation checks during the import. Please check CloudWatch error logs for more details."
+	}
+	return end(l.Done)
+}
+
+func (s *Service) readImport(ctx context.Context, l *table.Loader, i *Import) error {
+	r := &i.Request
+	keys, err := s.Buckets.Keys(r.Bucket, r.Prefix)
+	if err != nil {
+		return err
+	}
+	src := export.Source{Format: r.Format, Compression: r.Compression, Delimiter: ',', Header: r.Header, Types: l.Types()}
+	if r.Delimiter != "" {
+		src.Delimiter = rune(r.Delimiter[0])
+	}
+	p := &piece{to: l}
+	faulty := func(key string, err error) {
+		if i.Errors++; i.Errors <= toldErrors {
+			s.Logger.Warn("an import met what is no item of its table", "import", i.ARN, "object", key, "error", err)
+		}
+	}
+	for _, key := range keys {
+		object, err := s.Buckets.Open(r.Bucket, key)
+		if err != nil {
+			return err
+		}
+		n, err := src.Read(object, func(it item.Item) error {
+			if e := l.Check(it); e != nil {
+				faulty(key, e)
+				return nil
+			}
+			i.Imported++
+			return errors.Join(p.add(it), ctx.Err())
+		})
+		i.Bytes += n
+		if err := object.Close(); err != nil {
+			return err
+		}
+		if u, ok := errors.AsType[*export.Unreadable](err); ok {
+			faulty(key, u)
+		} else if err != nil {
+			return err
+		}
+	}
+	return errors.Join(p.write(), ctx.Err())
+}
+
+// loadBackup fills the table of a restore. When the backup is damaged there is no table.
+func (s *Service) loadBackup(ctx context.Context, r *restore) error {
+	l := s.Tables.Loader(r.Scope, r.Table, r.TableID)
+	if l == nil {
+		return fmt.Errorf("keep: the table %s, which is being restored, is not there", r.Table)
+	}
+	if err := l.Clear(ctx); err != nil {
+		return err
+	}
+	finish := l.Done
+	if err := s.readBackup(ctx, l, r); err != nil {
+		if s.passing(ctx, err) {
+			return err
+		}
+		s.Logger.Error("a restore failed, and its table is removed", "table", r.Table, "backup", r.Backup, "error", err)
+		finish = l.Discard
+	}
+	err := finish(ctx, func(b *store.Batch) error {
+		b.Delete(rowKey(kindRestore, r.key()))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.restores, r.key())
+	s.mu.Unlock()
+	return nil
+}
+
+// readBackup reads the files of a backup, each against its sum.
+func (s *Service) readBackup(ctx context.Context, l *table.Loader, r *restore) error {
+	b := get(s, s.backups, r.Backup)
+	if b == nil {
+		return fmt.Errorf("the backup %s is not there", r.Backup)
+	}
+	folder := s.files(b.ID)
+	const manifestMax = 64 << 20
+	manifest, err := folder.Get(export.FilesJSON, manifestMax)
+	if err != nil {
+		return err
+	}
+	if export.Sum(manifest) != b.Manifest {
+		return fileFault(b, export.FilesJSON, "is not what was written")
+	}
+	files, err := export.ParseManifest(manifest)
+	if err != nil {
+		return err
+	}
+	src := export.Source{Format: "DYNAMODB_JSON", Compression: "GZIP"}
+	p := &piece{to: l}
+	for _, f := range files {
+		content, err := folder.Get(f.Key, export.MaxFileBytes)
+		if err != nil {
+			return err
+		}
+		if export.Sum(content) != f.MD5Checksum {
+			return fileFault(b, f.Key, "is not what was written")
+		}
+		items := int64(0)
+		_, err = src.Read(bytes.NewReader(content), func(it item.Item) error {
+			items++
+			return errors.Join(p.add(it), ctx.Err())
+		})
+		if err != nil {
+			return err
+		}
+		if items != f.ItemCount {
+			return fileFault(b, f.Key, fmt.Sprintf("has %d items instead of %d", items, f.ItemCount))
+		}
+	}
+	return errors.Join(p.write(), ctx.Err())
+}

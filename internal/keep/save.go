@@ -1,0 +1,245 @@
+package keep
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/export"
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/table"
+)
+
+// retry is how long work waits that has met a full disk.
+const retry = 5 * time.Second
+
+// RunSaves is the worker that writes backups and exports, one after the other. It returns when ctx is done, or the store has
+// failed.
+func (s *Service) RunSaves(ctx context.Context) error { return s.run(ctx, s.saves, s.saveNext) }
+
+// RunLoads is the worker that fills tables, one after the other.
+func (s *Service) RunLoads(ctx context.Context) error { return s.run(ctx, s.loads, s.loadNext) }
+
+// run calls next until nothing is left to do, and again when it is woken.
+func (s *Service) run(ctx context.Context, woken <-chan struct{}, next func(context.Context) (bool, error)) error {
+	for {
+		var later <-chan time.Time
+		more, err := true, error(nil)
+		for more && err == nil {
+			more, err = next(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, store.ErrDiskFull):
+			s.Logger.Warn("a backup, export or import waits for room on the disk", "error", err)
+			later = time.After(retry)
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-woken:
+		case <-later:
+		}
+	}
+}
+
+// saveNext does the oldest work that there is.
+func (s *Service) saveNext(ctx context.Context) (more bool, err error) {
+	type job struct {
+		id string
+		do func() error
+	}
+	var jobs []job
+	for _, b := range values(s, s.backups, func(b *Backup) bool { return b.Status == Creating }) {
+		jobs = append(jobs, job{b.ID, func() error { return s.saveBackup(ctx, b) }})
+	}
+	for _, e := range values(s, s.exports, func(e *Export) bool { return e.Status == InProgress }) {
+		jobs = append(jobs, job{e.ID, func() error { return s.saveExport(ctx, e) }})
+	}
+	if len(jobs) == 0 {
+		return false, nil
+	}
+	oldest := slices.MinFunc(jobs, func(a, b job) int { return cmp.Compare(a.id, b.id) })
+	if err := oldest.do(); err != nil {
+		return false, err
+	}
+	return true, s.Store.Thaw(frozenName(oldest.id))
+}
+
+// passing reports whether an error is none of the work's own: it is tried again, or ends the worker.
+func (s *Service) passing(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, store.ErrDiskFull) || s.Store.Err() != nil
+}
+
+// saveBackup writes the files of a backup. One that cannot be made is Deleted.
+func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
+	next := *b
+	files, items, err := s.write(ctx, b.ID, b.Saved, s.files(b.ID).Put)
+	if err == nil {
+		var manifest []byte
+		if manifest, err = export.Manifest(files); err == nil {
+			err = s.files(b.ID).Put(export.FilesJSON, manifest)
+		}
+		saved := *b.Saved
+		saved.Items = items
+		next.Status, next.Manifest, next.Saved = Available, export.Sum(manifest), &saved
+	}
+	if err != nil {
+		if s.passing(ctx, err) {
+			return err
+		}
+		s.Logger.Error("a backup failed, and is not there", "backup", b.ARN, "table", b.Table, "error", err)
+		next.Status, next.Failure = Deleted, err.Error()
+	}
+	if err := put(s, s.backups, kindBackup, b.ARN, &next); err != nil {
+		return err
+	}
+	if next.Status == Deleted {
+		return s.files(b.ID).Remove()
+	}
+	return nil
+}
+
+// write writes the items of what was frozen to data files. Between files it leaves the machine to others for as long as a file
+// took.
+func (s *Service) write(ctx context.Context, id string, saved *table.Saved, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
+	lower, upper, err := saved.Bounds()
+	if err != nil {
+		return nil, 0, err
+	}
+	frozen, err := s.Store.OpenFrozen(frozenName(id))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, frozen.Close()) }()
+	it, err := frozen.NewIter(lower, upper)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer it.Close()
+	began, first := time.Now(), true
+	w, err := export.NewWriter(id, func(name string, content []byte) error {
+		if err := s.Store.Admit(); err != nil {
+			return err
+		}
+		if !first {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Since(began)):
+			}
+		}
+		err := put(name, content)
+		began, first = time.Now(), false
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
+		v, err := it.Value()
+		if err != nil {
+			return nil, 0, err
+		}
+		if err := w.Add(item.Item(v)); err != nil {
+			return nil, 0, err
+		}
+	}
+	if err := errors.Join(it.Close(), ctx.Err()); err != nil {
+		return nil, 0, err
+	}
+	return w.Close()
+}
+
+// bucketGone is how AWS tells that there is no such bucket.
+const bucketGone, bucketGoneText = "S3NoSuchBucket", "The specified bucket does not exist (Service: Amazon S3; Status Code: 404; Error Code: NoSuchBucket)"
+
+// unknown is AWS's code for other failures.
+const unknown = "UNKNOWN"
+
+func (s *Service) saveExport(ctx context.Context, e *Export) error {
+	next := *e
+	there, err := s.Buckets.Exists(e.Request.Bucket)
+	switch {
+	case err != nil:
+	case !there:
+		next.FailureCode, next.FailureMessage = bucketGone, bucketGoneText
+	default:
+		err = s.writeExport(ctx, e, &next)
+	}
+	if err != nil {
+		if s.passing(ctx, err) {
+			return err
+		}
+		next.FailureCode, next.FailureMessage = unknown, err.Error()
+	}
+	next.Status, next.Saved, next.EndMS = Completed, nil, s.Now().UnixMilli()
+	if next.FailureCode != "" {
+		s.Logger.Error("an export failed", "export", e.ARN, "code", next.FailureCode, "error", next.FailureMessage)
+		next.Status = Failed
+	}
+	return put(s, s.exports, kindExport, e.ARN, &next)
+}
+
+// writeExport writes an export into its bucket, the summary last: without it an export is not there.
+func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
+	r := &e.Request
+	folder := export.Folder(r.Prefix, e.ID)
+	put := func(name string, content []byte) error { return s.Buckets.Put(r.Bucket, folder+name, content) }
+	if err := put(export.Started, nil); err != nil {
+		return err
+	}
+	files, items, err := s.write(ctx, e.ID, e.Saved, func(name string, content []byte) error { return put(export.DataFolder+name, content) })
+	if err != nil {
+		return err
+	}
+	for i := range files {
+		files[i].Key = folder + export.DataFolder + files[i].Key
+	}
+	manifest, err := export.Manifest(files)
+	if err != nil {
+		return err
+	}
+	next.Items, next.Manifest = items, folder+export.SummaryJSON
+	orNull := func(s string) *string {
+		if s == "" {
+			return nil
+		}
+		return &s
+	}
+	summary, err := json.Marshal(export.Summary{
+		Version: "2020-06-30", ExportARN: e.ARN, StartTime: export.Time(time.UnixMilli(e.AtMS)), EndTime: export.Time(s.Now()), TableARN: r.TableARN,
+		TableID: e.TableID, ExportTime: export.Time(time.UnixMilli(e.AtMS)), S3Bucket: r.Bucket, S3Prefix: orNull(r.Prefix),
+		S3SSEAlgorithm: cmp.Or(r.Algorithm, "AES256"), S3SSEKMSKeyID: orNull(r.Key), ManifestFilesKey: folder + export.FilesJSON,
+		BilledSizeBytes: e.Bytes, ItemCount: items, OutputFormat: "DYNAMODB_JSON",
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name    string
+		content []byte
+	}{
+		{export.FilesJSON, manifest}, {export.FilesSum, []byte(export.Sum(manifest))},
+		{export.SummarySum, []byte(export.Sum(summary))}, {export.SummaryJSON, summary},
+	} {
+		if err := put(f.name, f.content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileFault says what is wrong with a file of a backup.
+func fileFault(b *Backup, name, what string) error {
+	return fmt.Errorf("%w: the file %s of the backup %s %s", store.ErrDamaged, strings.Join([]string{store.BackupsPath, b.ID, name}, "/"), b.ARN, what)
+}

@@ -1,0 +1,321 @@
+package keep
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/table"
+)
+
+// Buckets are the server's own, to which tables are exported and from which they are imported.
+type Buckets interface {
+	Exists(bucket string) (bool, error)
+	// Put writes an object whole.
+	Put(bucket, key string, content []byte) error
+	Open(bucket, key string) (io.ReadCloser, error)
+	// Keys lists those that begin with prefix, ascending.
+	Keys(bucket, prefix string) ([]string, error)
+}
+
+// Options of Open.
+type Options struct {
+	Store   *store.Store
+	Tables  *table.DB
+	Buckets Buckets
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// Service holds the backups, exports and imports. Its methods may be called by many goroutines at once. They return
+// *awserr.Error for what AWS has an error for.
+type Service struct {
+	Options
+
+	// control is held by whoever makes or removes one, over all of that.
+	control sync.Mutex
+
+	mu       sync.Mutex // guards the following; a value is not changed once it is there
+	backups  map[string]*Backup
+	exports  map[string]*Export
+	imports  map[string]*Import
+	restores map[string]*restore // by key
+
+	saves, loads chan struct{} // wake the workers; each holds one
+}
+
+// The rows: SpaceKeep, what it is of, the ARN; of a restore the new table's ARN.
+const (
+	kindBackup  = 'b'
+	kindExport  = 'e'
+	kindImport  = 'i'
+	kindRestore = 'r'
+	rowVersion  = 1
+)
+
+// keepFor is how long exports and imports that have ended are listed, and tokenFor how long a client token is good, as on AWS.
+const (
+	keepFor  = 90 * 24 * time.Hour
+	tokenFor = 8 * time.Hour
+)
+
+// maxSaves and maxLoads bound what is under way: each save holds a copy of a table, whose files take room once the database
+// has no more use for them. AWS takes 50 imports at once.
+const maxSaves, maxLoads = 50, 50
+
+// Status of an export or import.
+const (
+	InProgress = "IN_PROGRESS"
+	Completed  = "COMPLETED"
+	Failed     = "FAILED"
+)
+
+// Status of a backup. One that could not be made is deleted, with a reason in the log.
+const (
+	Creating  = "CREATING"
+	Available = "AVAILABLE"
+	Deleted   = "DELETED"
+)
+
+// Backup is a backup of a table; it is a row, as JSON. Fields are only ever added.
+type Backup struct {
+	ARN       string       `json:"arn"`
+	ID        string       `json:"id"`
+	Name      string       `json:"name"`
+	Scope     schema.Scope `json:"scope"`
+	Table     string       `json:"table"`
+	Status    string       `json:"status"`
+	CreatedMS int64        `json:"createdMs"`
+	Saved     *table.Saved `json:"saved"`
+	// Manifest is the sum of the list of its files, once they are there.
+	Manifest string `json:"manifest,omitempty"`
+	Failure  string `json:"failure,omitempty"` // of one that could not be made
+}
+
+// Export is an export of a table, a row like Backup.
+type Export struct {
+	ARN            string         `json:"arn"`
+	ID             string         `json:"id"`
+	Request        request.Export `json:"request"`
+	Fingerprint    string         `json:"fingerprint"` // of the request
+	TableID        string         `json:"tableId"`
+	Status         string         `json:"status"`
+	AtMS           int64          `json:"atMs"`
+	EndMS          int64          `json:"endMs,omitempty"`
+	Saved          *table.Saved   `json:"saved,omitempty"` // until its end
+	Items          int64          `json:"items,omitempty"`
+	Bytes          int64          `json:"bytes,omitempty"`
+	Manifest       string         `json:"manifest,omitempty"` // the summary's key
+	FailureCode    string         `json:"failureCode,omitempty"`
+	FailureMessage string         `json:"failureMessage,omitempty"`
+}
+
+// Import is an import into a new table, a row like Backup. The counts are known at its end.
+type Import struct {
+	ARN            string         `json:"arn"`
+	Request        request.Import `json:"request"`
+	Scope          schema.Scope   `json:"scope"`
+	TableID        string         `json:"tableId"`
+	Status         string         `json:"status"`
+	StartMS        int64          `json:"startMs"`
+	EndMS          int64          `json:"endMs,omitempty"`
+	Imported       int64          `json:"imported,omitempty"`
+	Errors         int64          `json:"errors,omitempty"`
+	Bytes          int64          `json:"bytes,omitempty"`
+	FailureCode    string         `json:"failureCode,omitempty"`
+	FailureMessage string         `json:"failureMessage,omitempty"`
+}
+
+// restore is the filling of a table from a backup, a row until its end.
+type restore struct {
+	Scope   schema.Scope `json:"scope"`
+	Table   string       `json:"table"`
+	TableID string       `json:"tableId"`
+	Backup  string       `json:"backup"` // ARN
+	AtMS    int64        `json:"atMs"`
+}
+
+func (r *restore) key() string { return r.Scope.TableARN(r.Table) }
+
+// Open brings up what there is. Nothing is done until RunSaves and RunLoads.
+func Open(o Options) (*Service, error) {
+	s := &Service{
+		Options: o, backups: map[string]*Backup{}, exports: map[string]*Export{}, imports: map[string]*Import{}, restores: map[string]*restore{},
+		saves: make(chan struct{}, 1), loads: make(chan struct{}, 1),
+	}
+	if err := o.Store.Each([]byte{store.SpaceKeep}, s.load); err != nil {
+		return nil, err
+	}
+	return s, s.sweep()
+}
+
+func (s *Service) load(key, value []byte) error {
+	if len(value) == 0 || value[0] != rowVersion {
+		return errors.New("keep: a backup, export or import was written by a newer release; open the data with that release")
+	}
+	arn, body := string(key[2:]), value[1:]
+	var err error
+	switch key[1] {
+	case kindBackup:
+		err = loadInto(s.backups, arn, body)
+	case kindExport:
+		err = loadInto(s.exports, arn, body)
+	case kindImport:
+		err = loadInto(s.imports, arn, body)
+	case kindRestore:
+		err = loadInto(s.restores, arn, body)
+	}
+	return err
+}
+
+func loadInto[T any](m map[string]*T, key string, body []byte) error {
+	v := new(T)
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("keep: the row of %s is damaged: %w", key, err)
+	}
+	m[key] = v
+	return nil
+}
+
+// sweep removes what has no row: it was being made, or removed, when the server ended.
+func (s *Service) sweep() error {
+	frozen, files := map[string]bool{}, map[string]bool{}
+	for _, b := range s.backups {
+		frozen[frozenName(b.ID)] = b.Status == Creating
+		files[b.ID] = b.Status != Deleted
+	}
+	for _, e := range s.exports {
+		frozen[frozenName(e.ID)] = e.Status == InProgress
+	}
+	names, err := s.Store.FrozenNames()
+	for _, name := range names {
+		if err == nil && strings.HasPrefix(name, store.FrozenTable) && !frozen[name] {
+			err = s.Store.Thaw(name)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	names, err = s.Store.Files(store.BackupsPath).Names()
+	for _, name := range names {
+		if err == nil && !files[name] {
+			err = s.files(name).Remove()
+		}
+	}
+	return err
+}
+
+func frozenName(id string) string { return store.FrozenTable + id }
+
+func (s *Service) files(id string) *store.Files { return s.Store.Files(store.BackupsPath, id) }
+
+// newID returns the last part of an ARN, in AWS's form: time in ms and something random. They rise with time.
+func newID(now time.Time) string {
+	return fmt.Sprintf("%014d-%08x", now.UnixMilli(), rand.Uint32())
+}
+
+func rowKey(kind byte, arn string) []byte { return append([]byte{store.SpaceKeep, kind}, arn...) }
+
+func row(b *store.Batch, kind byte, arn string, v any) error {
+	body, err := json.Marshal(v)
+	if err == nil {
+		b.Set(rowKey(kind, arn), append([]byte{rowVersion}, body...))
+	}
+	return err
+}
+
+// put writes a row, durably, and then has it seen.
+func put[T any](s *Service, m map[string]*T, kind byte, arn string, v *T) error {
+	b := s.Store.NewBatch()
+	defer b.Close()
+	if err := row(b, kind, arn, v); err != nil {
+		return err
+	}
+	if err := s.Store.Write(b); err != nil {
+		return err
+	}
+	show(s, m, arn, v)
+	return nil
+}
+
+// show has a value seen that is durable.
+func show[T any](s *Service, m map[string]*T, arn string, v *T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m[arn] = v
+}
+
+// drop removes a row, and what is known of it.
+func drop[T any](s *Service, m map[string]*T, kind byte, arn string) error {
+	b := s.Store.NewBatch()
+	defer b.Close()
+	b.Delete(rowKey(kind, arn))
+	if err := s.Store.Write(b); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(m, arn)
+	return nil
+}
+
+// get returns what is known under an ARN; nil: nothing.
+func get[T any](s *Service, m map[string]*T, arn string) *T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return m[arn]
+}
+
+// values returns all for which keep says so.
+func values[T any](s *Service, m map[string]*T, keep func(*T) bool) (list []*T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range m {
+		if keep(v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// forget removes exports and imports that ended long ago. control is held.
+func (s *Service) forget(now int64) error {
+	old := now - keepFor.Milliseconds()
+	for _, e := range values(s, s.exports, func(e *Export) bool { return e.Status != InProgress && e.EndMS < old }) {
+		if err := drop(s, s.exports, kindExport, e.ARN); err != nil {
+			return err
+		}
+	}
+	for _, i := range values(s, s.imports, func(i *Import) bool { return i.Status != InProgress && i.EndMS < old }) {
+		if err := drop(s, s.imports, kindImport, i.ARN); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// durable answers e once what it tells of is durable.
+func (s *Service) durable(ctx context.Context, e *awserr.Error) error {
+	if err := s.Store.Barrier(ctx); err != nil {
+		return err
+	}
+	return e
+}

@@ -1,0 +1,194 @@
+package keep
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/table"
+)
+
+// ExportTableToPointInTime begins an export of a table as it is now. Another time would need point-in-time recovery.
+func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Scope, r *request.Export) (*Export, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	print := sha256.Sum256(body)
+	s.control.Lock()
+	defer s.control.Unlock()
+	now := s.Now()
+	if r.Scope != scope {
+		return nil, s.durable(ctx, awserr.TableNotThere(r.TableARN))
+	}
+	switch there, err := s.Tables.Exists(ctx, scope, r.Table); {
+	case err != nil:
+		return nil, err
+	case !there:
+		return nil, awserr.TableNotThere(r.TableARN)
+	case r.Unsupported != nil:
+		return nil, r.Unsupported
+	case r.Time.After(now):
+		return nil, awserr.ExportTimeAhead()
+	case !r.Time.IsZero():
+		return nil, awserr.PointInTimeUnavailable(r.Table)
+	}
+	e := &Export{ID: newID(now), Request: *r, Fingerprint: hex.EncodeToString(print[:]), Status: InProgress, AtMS: now.UnixMilli()}
+	e.ARN = r.TableARN + "/export/" + e.ID
+	if r.Token != "" {
+		same := values(s, s.exports, func(o *Export) bool {
+			return o.Request.Token == r.Token && o.Request.Scope == scope && o.AtMS > now.Add(-tokenFor).UnixMilli()
+		})
+		if len(same) > 0 && same[0].Fingerprint == e.Fingerprint {
+			return same[0], nil
+		}
+		if len(same) > 0 {
+			return nil, awserr.ExportConflict()
+		}
+	} else {
+		e.Request.Token = uuid.NewString() // as AWS makes one
+	}
+	if s.saving() >= maxSaves {
+		return nil, awserr.BackupsFull()
+	}
+	if err := s.forget(now.UnixMilli()); err != nil {
+		return nil, err
+	}
+	if e.Saved, err = s.Tables.Freeze(ctx, scope, r.Table, r.TableARN, frozenName(e.ID)); err != nil {
+		return nil, err
+	}
+	d, _, err := e.Saved.Describe()
+	if err == nil {
+		e.TableID, e.Bytes = d.ID, e.Saved.Bytes
+		err = put(s, s.exports, kindExport, e.ARN, e)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Store.Thaw(frozenName(e.ID)))
+	}
+	wake(s.saves)
+	return e, nil
+}
+
+// DescribeExport shows an export.
+func (s *Service) DescribeExport(ctx context.Context, scope schema.Scope, r *request.DescribeExport) (*Export, error) {
+	if e := get(s, s.exports, r.ARN); e != nil && e.Request.Scope == scope {
+		return e, nil
+	}
+	return nil, s.durable(ctx, awserr.ExportNotFound(r.ARN))
+}
+
+// ExportPage and ImportPage are pages of ListExports and ListImports.
+type (
+	ExportPage struct {
+		Exports []*Export
+		Next    string // token; empty: it was the last page
+	}
+	ImportPage struct {
+		Imports []*Import
+		Next    string
+	}
+)
+
+// ListExports returns one page of exports: by table, the newest first.
+func (s *Service) ListExports(ctx context.Context, scope schema.Scope, r *request.ListParts) (*ExportPage, error) {
+	list := values(s, s.exports, func(e *Export) bool {
+		return e.Request.Scope == scope && (r.TableARN == "" || r.TableARN == e.Request.TableARN)
+	})
+	list, next, err := page(list, r, "ListExports", func(e *Export) (string, string) { return e.Request.TableARN, e.ARN })
+	return &ExportPage{list, next}, err
+}
+
+// ListImports returns one page of imports: by table, the newest first.
+func (s *Service) ListImports(ctx context.Context, scope schema.Scope, r *request.ListParts) (*ImportPage, error) {
+	list := values(s, s.imports, func(i *Import) bool {
+		return i.Scope == scope && (r.TableARN == "" || r.TableARN == i.TableARN())
+	})
+	list, next, err := page(list, r, "ListImports", func(i *Import) (string, string) { return i.TableARN(), i.ARN })
+	return &ImportPage{list, next}, err
+}
+
+// page sorts a list and cuts a page out of it. A token is the last one's ARN; it is at least 112 characters long, as AWS's model has it.
+func page[T any](list []*T, r *request.ListParts, operation string, names func(*T) (table, arn string)) ([]*T, string, error) {
+	order := func(table, arn, otherTable, otherARN string) int {
+		return cmp.Or(cmp.Compare(table, otherTable), cmp.Compare(otherARN, arn))
+	}
+	slices.SortFunc(list, func(a, b *T) int {
+		table, arn := names(a)
+		otherTable, otherARN := names(b)
+		return order(table, arn, otherTable, otherARN)
+	})
+	if r.Token != "" {
+		text, err := hex.DecodeString(r.Token)
+		var last [2]string
+		if err != nil || json.Unmarshal(text, &last) != nil {
+			return nil, "", awserr.InvalidListToken(operation)
+		}
+		list = slices.DeleteFunc(list, func(v *T) bool {
+			table, arn := names(v)
+			return order(table, arn, last[0], last[1]) <= 0
+		})
+	}
+	if len(list) <= r.Limit {
+		return list, "", nil
+	}
+	list = list[:r.Limit]
+	table, arn := names(list[r.Limit-1])
+	text, err := json.Marshal([2]string{table, arn})
+	return list, hex.EncodeToString(text), err
+}
+
+// TableARN is that of the import's table.
+func (i *Import) TableARN() string { return i.Scope.TableARN(i.Request.Create.TableName) }
+
+// ImportTable begins a new table of the objects in a bucket.
+func (s *Service) ImportTable(ctx context.Context, scope schema.Scope, r *request.Import) (*Import, error) {
+	s.control.Lock()
+	defer s.control.Unlock()
+	now := s.Now()
+	// As measured on AWS: the token counts while the import runs, and only the table is compared.
+	same := values(s, s.imports, func(o *Import) bool {
+		return o.Scope == scope && o.Request.Token == r.Token && o.Status == InProgress && o.StartMS > now.Add(-tokenFor).UnixMilli()
+	})
+	if len(same) > 0 && same[0].Request.Create.TableName != r.Create.TableName {
+		return nil, awserr.ImportConflict()
+	}
+	if len(same) > 0 {
+		return same[0], nil
+	}
+	if s.loading() >= maxLoads {
+		return nil, awserr.ImportsFull()
+	}
+	if err := s.forget(now.UnixMilli()); err != nil {
+		return nil, err
+	}
+	i := &Import{Request: *r, Scope: scope, Status: InProgress, StartMS: now.UnixMilli()}
+	i.ARN = i.TableARN() + "/import/" + newID(now)
+	_, err := s.Tables.CreateToLoad(ctx, scope, &r.Create, table.LoadOptions{With: func(b *store.Batch, id string) error {
+		i.TableID = id
+		return row(b, kindImport, i.ARN, i)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	show(s, s.imports, i.ARN, i)
+	wake(s.loads)
+	return i, nil
+}
+
+// DescribeImport shows an import.
+func (s *Service) DescribeImport(ctx context.Context, scope schema.Scope, r *request.DescribeImport) (*Import, error) {
+	if i := get(s, s.imports, r.ARN); i != nil && i.Scope == scope {
+		return i, nil
+	}
+	return nil, s.durable(ctx, awserr.ImportNotFound(r.ARN))
+}

@@ -1,0 +1,224 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// A table that is made of a backup or an import is CREATING until all of its items are there, and refuses requests, as on
+// AWS. Its items go through Tx like those of any write, in batches, so entries and counts are
+// derived in the one place; it has no stream yet, so no records are made.
+
+// Restored says what a table was restored from.
+type Restored struct {
+	BackupARN string `json:"backupArn"`
+	TableARN  string `json:"tableArn"` // the backup's
+	AtMS      int64  `json:"atMs"`     // the moment that was restored, in ms since 1970
+}
+
+// LoadOptions say how a table is made that is then filled.
+type LoadOptions struct {
+	Restored *Restored // nil: it is an import
+	// With puts what belongs to the table into the batch that makes it; id is its TableId.
+	With func(b *store.Batch, id string) error
+}
+
+// loading is the state of a table that is being filled: it ends with Loader.Done only, whatever the clock shows.
+func loading() *passing {
+	return &passing{UntilMS: math.MaxInt64, Status: statusCreating, Change: changeLoad}
+}
+
+// CreateToLoad makes a table that is to be filled. It is CREATING until Loader.Done.
+func (db *DB) CreateToLoad(ctx context.Context, scope schema.Scope, r *request.CreateTable, f LoadOptions) (*Description, error) {
+	return db.create(ctx, scope, r, &f)
+}
+
+// Loader fills a table. It is used by one goroutine.
+type Loader struct {
+	db   *DB
+	t    *Table
+	d    *descriptor
+	keys map[string]int // of Put
+	key  []byte
+}
+
+// Loader returns that of a table that CreateToLoad has made and that is not done, by its TableId; nil: there is none such.
+func (db *DB) Loader(scope schema.Scope, name, id string) *Loader {
+	t := db.find(scope, name)
+	if t == nil {
+		return nil
+	}
+	d := t.desc.Load()
+	if d.dropped || d.def.UUID != id || d.def.Passing == nil || d.def.Passing.Change != changeLoad {
+		return nil
+	}
+	return &Loader{db: db, t: t, d: d, keys: map[string]int{}}
+}
+
+// Types returns the types of the key attributes, of the table and of its indexes.
+func (f *Loader) Types() map[string]item.Type {
+	types := map[string]item.Type{}
+	for _, a := range f.d.def.Keys.Attributes() {
+		types[a.Name] = a.Type
+	}
+	for i := range f.d.def.Indexes {
+		x := &f.d.def.Indexes[i]
+		for n := range x.Len() {
+			types[x.At(n).Name] = x.At(n).Type
+		}
+	}
+	return types
+}
+
+// Check returns why an item cannot be in the table; nil: it can.
+func (f *Loader) Check(it item.Item) *awserr.Error {
+	if it.Size() > schema.MaxItemSize {
+		return awserr.ItemTooLarge()
+	}
+	if e := f.d.def.Keys.CheckItem(it); e != nil {
+		return e
+	}
+	return checkIndexKeys(f.d, it)
+}
+
+// Put writes items, durably; of several with one key the last. They have been checked, or were in a table like this one.
+func (f *Loader) Put(items []item.Item) error {
+	if err := f.db.store.Admit(); err != nil {
+		return err
+	}
+	clear(f.keys)
+	for i, it := range items {
+		f.key = f.d.def.Keys.AppendKey(f.key[:0], it)
+		f.keys[string(f.key)] = i
+	}
+	tx := f.db.begin()
+	d := tx.join(f.t)
+	if d == nil {
+		return errors.Join(tx.release(), errors.New("table: a table that was being filled is gone"))
+	}
+	var last []item.Item
+	for i, it := range items {
+		f.key = d.def.Keys.AppendKey(f.key[:0], it)
+		if f.keys[string(f.key)] == i {
+			tx.add(f.t, d, it)
+			last = append(last, it)
+		}
+	}
+	tx.lock()
+	for i, it := range last {
+		if _, err := tx.load(i, true); err != nil {
+			return errors.Join(err, tx.release())
+		}
+		tx.put(i, it)
+	}
+	return tx.commit()
+}
+
+// Clear removes all items, so that filling can begin anew.
+func (f *Loader) Clear(ctx context.Context) error {
+	return f.db.changing(ctx, true, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+		f.d.dropRows(b, f.t)
+		f.t.lockExclusive()
+		return func(applied bool) {
+			defer f.t.mu.Unlock()
+			if !applied {
+				return // the store is poisoned
+			}
+			for _, p := range f.t.parts {
+				p.mu.Lock()
+				p.items, p.bytes, p.indexes = 0, 0, nil
+				p.mu.Unlock()
+			}
+		}, nil
+	})
+}
+
+// Done ends the filling: the table is ACTIVE. with puts more into the batch that says so.
+func (f *Loader) Done(ctx context.Context, with func(b *store.Batch) error) error {
+	return f.db.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+		next := *f.t.desc.Load()
+		next.def.Passing = nil
+		err := putDefinition(b, &next.def)
+		if err == nil {
+			err = with(b)
+		}
+		return func(applied bool) {
+			if applied {
+				f.t.desc.Store(&next)
+			}
+		}, err
+	})
+}
+
+// Discard removes the table, which could not be filled. with puts more into the batch.
+func (f *Loader) Discard(ctx context.Context, with func(b *store.Batch) error) error {
+	return f.db.changing(ctx, true, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+		next := *f.t.desc.Load()
+		next.dropped = true
+		b.Delete(definitionKey(f.t.id))
+		b.Delete(policyKey(f.t.id))
+		next.dropRows(b, f.t)
+		if err := with(b); err != nil {
+			return nil, err
+		}
+		f.t.lockExclusive()
+		f.t.ending.Store(true)
+		return func(applied bool) {
+			defer f.t.mu.Unlock()
+			if applied {
+				f.t.desc.Store(&next)
+				f.db.setTables(func(m map[tableName]*Table) { delete(m, tableName{next.def.Scope, next.def.Name}) })
+			}
+		}, nil
+	})
+}
+
+// Freeze keeps the items of a table as they are at some moment of the call in the store, under a name that is none yet, with
+// every write that was acknowledged before. shown is how an error names the table. A table of whose items damage has
+// taken some is refused, with an error over store.ErrDamaged: what came of it would be short.
+func (db *DB) Freeze(ctx context.Context, scope schema.Scope, name, shown, as string) (*Saved, error) {
+	t := db.find(scope, name)
+	if t == nil {
+		return nil, db.whenDurable(ctx, awserr.TableNotThere(shown))
+	}
+	d := t.desc.Load()
+	if d.def.creating(db.now().UnixMilli()) {
+		return nil, awserr.TableInUse(name)
+	}
+	lower, upper := t.itemBounds()
+	for _, q := range db.store.Quarantine() {
+		if bytes.Compare(q.From, upper) < 0 && bytes.Compare(q.To, lower) > 0 {
+			return nil, fmt.Errorf("%w: items of the table %s were lost to damage of %s and are in quarantine, so no copy of it would be whole", store.ErrDamaged, name, q.File)
+		}
+	}
+	if err := db.admit(false); err != nil {
+		return nil, err
+	}
+	s := &Saved{}
+	if err := s.keep(t, d); err != nil {
+		return nil, err
+	}
+	err := db.store.Flush()
+	if err == nil {
+		err = db.store.Freeze(as, lower, upper)
+	}
+	if err == nil {
+		err = db.store.Barrier(ctx) // what was frozen must not be ahead of what a crash leaves
+	}
+	if err == nil && t.ending.Load() {
+		err = awserr.TableNotThere(shown)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.store.Thaw(as))
+	}
+	return s, nil
+}
