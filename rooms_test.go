@@ -107,7 +107,9 @@ var rooms = map[string][]string{
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
 	},
-	"internal/api/cloudformation": {"internal/arn", "internal/awserr", "internal/stack", "internal/template"},
+	"internal/api/query":          {"internal/arn", "internal/awserr"},
+	"internal/api/cloudformation": {"internal/api/query", "internal/arn", "internal/awserr", "internal/stack", "internal/template"},
+	"internal/api/iam":            {"internal/api/query", "internal/arn", "internal/awserr", "internal/iam"},
 	"internal/api/ssm":            {"internal/arn", "internal/awserr", "internal/stack"},
 	"internal/api/ecr":            {},
 	"internal/api/logs":           {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
@@ -134,6 +136,7 @@ var rooms = map[string][]string{
 	// stacks: what tools deploy through CloudFormation. It is a client within the server: it deploys by calls of the
 	// server's own API
 	"internal/bucket": {},
+	"internal/iam":    {"internal/arn", "internal/store"},
 	"internal/stack":  {"internal/arn", "internal/store", "internal/template"},
 
 	// outside
@@ -142,9 +145,9 @@ var rooms = map[string][]string{
 
 	// the wiring
 	"internal/app": {
-		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
+		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
+		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/app", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},

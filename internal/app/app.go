@@ -19,6 +19,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
+	"github.com/millstreamdb/millstream/internal/iam"
 	"github.com/millstreamdb/millstream/internal/keep"
 	"github.com/millstreamdb/millstream/internal/nearest"
 	"github.com/millstreamdb/millstream/internal/queue"
@@ -84,6 +85,7 @@ type App struct {
 	buckets     *bucket.Service
 	stacks      *stack.Service
 	keep        *keep.Service
+	iam         *iam.Service
 	onOwnCall   atomic.Pointer[func(*http.Request)] // of tests: each call that the server makes of itself
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
@@ -205,6 +207,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	if s.gateway, err = s.openGateway(); err != nil {
+		return nil, err
+	}
+	if s.iam, err = iam.Open(iam.Options{Store: s.store, Now: s.realNow}); err != nil {
 		return nil, err
 	}
 	if err := s.openStacks(); err != nil {

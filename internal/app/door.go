@@ -12,6 +12,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/cloudformation"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
 	"github.com/millstreamdb/millstream/internal/api/ecr"
+	iamapi "github.com/millstreamdb/millstream/internal/api/iam"
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/api/logs"
 	"github.com/millstreamdb/millstream/internal/api/sqs"
@@ -65,6 +66,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 			"logs": functionLogs, "s3": s.buckets, "ecr": ecr.New(),
 			"sqs":            sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
+			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 		},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,

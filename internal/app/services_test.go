@@ -149,7 +149,7 @@ func TestServicesThatAreNotThere(t *testing.T) {
 	for _, c := range []struct{ service, path, header, value, want string }{
 		{"s3express", "/b", "Accept", "application/xml", "<Error><Code>UnsupportedOperationException</Code><Message>Millstream has no S3EXPRESS."},
 		{"kms", "/", "X-Amz-Target", "TrentService.ListKeys", `{"__type":"UnsupportedOperationException","message":"Millstream has no KMS.`},
-		{"iam", "/", "Content-Type", "application/x-www-form-urlencoded", "<Message>Millstream has no IAM."},
+		{"autoscaling", "/", "Content-Type", "application/x-www-form-urlencoded", "<Message>Millstream has no AUTOSCALING."},
 		{"ec2", "/", "Content-Type", "application/x-www-form-urlencoded", "<Response><Errors><Error><Code>UnsupportedOperationException</Code><Message>Millstream has no EC2."},
 		{"monitoring", "/service/GraniteServiceVersion20100801/operation/ListMetrics", "Smithy-Protocol", "rpc-v2-cbor", "Millstream has no CloudWatch."},
 		{"apigateway", "/restapis", "Accept", "application/json", "Millstream has no API Gateway."},
@@ -197,7 +197,7 @@ func TestAWSLogsCommand(t *testing.T) {
 	if out := run("kms", "list-keys"); !strings.Contains(out, "Millstream has no KMS") {
 		t.Errorf("kms: %s", out)
 	}
-	if out := run("iam", "list-users"); !strings.Contains(out, "Millstream has no IAM") {
+	if out := run("iam", "list-users"); !strings.Contains(out, "Could not find operation ListUsers") {
 		t.Errorf("iam: %s", out)
 	}
 }

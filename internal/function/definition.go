@@ -27,7 +27,6 @@ type definition struct {
 	Tracing      string                     `json:"tracing"`
 	Logging      LoggingConfig              `json:"logging"`
 	Env          map[string]string          `json:"env,omitempty"`
-	HasEnv       bool                       `json:"hasEnv,omitempty"`
 	Kept         map[string]json.RawMessage `json:"kept,omitempty"` // members that are stored and echoed only
 	ImageURI     string                     `json:"imageUri,omitempty"`
 	CodeHash     string                     `json:"codeHash,omitempty"` // of the zip, hexadecimal
@@ -146,6 +145,17 @@ type (
 	}
 )
 
+// snapStart shows what was asked for: nothing is done for it.
+func (d *definition) snapStart() SnapStartResponse {
+	r := SnapStartResponse{"None", "Off"}
+	_ = json.Unmarshal(d.Kept["SnapStart"], &r) // kept as it came; absent or another kind: none
+	if r.ApplyOn == "" {
+		r.ApplyOn = "None"
+	}
+	r.OptimizationStatus = "Off"
+	return r
+}
+
 // configuration renders a definition. The answer of a list lacks the states.
 func (d *definition) configuration(listed bool) Configuration {
 	c := Configuration{
@@ -155,16 +165,13 @@ func (d *definition) configuration(listed bool) Configuration {
 		CodeSha256:   base64OfHex(d.CodeHash), Version: d.version(),
 		TracingConfig: TracingConfig{d.Tracing}, RevisionID: d.Revision,
 		PackageType: d.PackageType, Architectures: []string{d.Architecture},
-		EphemeralStorage: EphemeralStorage{d.Ephemeral}, SnapStart: SnapStartResponse{"None", "Off"},
+		EphemeralStorage: EphemeralStorage{d.Ephemeral}, SnapStart: d.snapStart(),
 		LoggingConfig: d.Logging,
 		VpcConfig:     d.Kept["VpcConfig"], DeadLetterConfig: d.Kept["DeadLetterConfig"],
 		KMSKeyArn: d.Kept["KMSKeyArn"], FileSystemConfigs: d.Kept["FileSystemConfigs"],
 	}
-	if d.HasEnv {
+	if len(d.Env) > 0 { // AWS shows none where there are no variables
 		c.Environment = &Environment{Variables: d.Env}
-		if d.Env == nil {
-			c.Environment.Variables = map[string]string{}
-		}
 	}
 	for _, u := range d.Layers {
 		c.Layers = append(c.Layers, Layer{Arn: u.ARN, CodeSize: u.Size})

@@ -69,7 +69,7 @@ func (r *PermissionRequest) statement(resource string) (statement, error) {
 		return text
 	}
 	switch {
-	case strings.HasSuffix(r.Principal, ".amazonaws.com"):
+	case strings.HasSuffix(r.Principal, ".amazonaws.com"), strings.HasSuffix(r.Principal, ".amazon.com"): // Alexa has the second
 		st.Principal = principal("Service", r.Principal)
 	case arn.IsAccount(r.Principal):
 		st.Principal = principal("AWS", arn.Scope{Account: r.Principal}.Global("iam", "root"))

@@ -206,7 +206,7 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 		if err := checkVariables(s.Environment.Variables); err != nil {
 			return err
 		}
-		d.Env, d.HasEnv = s.Environment.Variables, true
+		d.Env = s.Environment.Variables
 	}
 	if s.Runtime != nil {
 		if err := checkRuntime(*s.Runtime); err != nil {
@@ -231,12 +231,25 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 		if raw != nil {
 			kept[name] = raw
 		}
-		if string(raw) == "null" {
+		if removes(name, raw) {
 			delete(kept, name)
 		}
 	}
 	d.Kept = kept
 	return nil
+}
+
+// removes reports whether a value takes a setting away: from then on it is not shown.
+func removes(name string, raw json.RawMessage) bool {
+	switch text := string(raw); {
+	case text == "null":
+		return true
+	case name == "DeadLetterConfig":
+		var c struct{ TargetArn string }
+		return raw != nil && json.Unmarshal(raw, &c) == nil && c.TargetArn == ""
+	default:
+		return text == `""` || text == "[]"
+	}
 }
 
 func set[T any](to *T, from *T) {

@@ -312,7 +312,7 @@ var spaces = map[byte]struct {
 	SpaceCheckpoint: {"positions of triggers", false}, SpaceWindow: {"windows of triggers", false},
 	SpaceAside: {"held and parked records", false}, SpaceToken: {"client request tokens", false},
 	SpaceFunction: {"functions", false}, SpaceUnread: {"ranges of unread records", false}, SpaceGateway: {"HTTP APIs", false}, SpaceStack: {"stacks", false},
-	SpaceKeep: {"backups, exports and imports", false},
+	SpaceKeep: {"backups, exports and imports", false}, SpaceIAM: {"roles and policies", false},
 }
 
 // describe says what lies between two keys, both included. mu is held.

@@ -24,4 +24,5 @@ const (
 	SpaceQueue      byte = 0x12 // queue: definitions, messages, tasks, and mappings on queues
 	SpaceStack      byte = 0x13 // stack: CloudFormation's stacks, and parameters of Parameter Store
 	SpaceKeep       byte = 0x14 // keep: backups, exports and imports of tables
+	SpaceIAM        byte = 0x16 // iam: roles and policies
 )

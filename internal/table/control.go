@@ -35,7 +35,7 @@ func (db *DB) create(ctx context.Context, scope schema.Scope, r *request.CreateT
 	d := &descriptor{def: definition{
 		Scope: scope, Name: r.TableName, UUID: uuid.NewString(), CreatedMS: now.UnixMilli(), Partitions: settingsOf(r.Tags).Shards, Keys: r.Keys,
 		Settings: settings{
-			PayPerRequest: r.PayPerRequest, Throughput: r.Throughput, OnDemand: withoutRemoved(r.OnDemand), Warm: newWarm(r.Warm, r.PayPerRequest, r.Throughput),
+			PayPerRequest: r.PayPerRequest, Throughput: r.Throughput, OnDemand: someCaps(r.OnDemand), Warm: newWarm(r.Warm, r.PayPerRequest, r.Throughput),
 			DeletionProtection: r.DeletionProtection, TableClass: r.TableClass, Encryption: r.Encryption, Tags: r.Tags,
 		},
 		Passing: db.pass(now.UnixMilli(), statusCreating, ""),

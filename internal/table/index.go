@@ -36,7 +36,7 @@ type index struct {
 func newIndex(id uint64, r *request.Index, local bool, attributes []schema.Attribute) index {
 	x := index{
 		Index:      schema.Index{ID: id, Name: r.Name, Local: local, Projection: r.Projection, NonKey: r.NonKeyAttributes},
-		Throughput: r.Throughput, OnDemand: withoutRemoved(r.OnDemand), Warm: newWarm(r.Warm, r.Throughput == nil, unitsOf(r.Throughput)),
+		Throughput: r.Throughput, OnDemand: someCaps(r.OnDemand), Warm: newWarm(r.Warm, r.Throughput == nil, unitsOf(r.Throughput)),
 	}
 	for _, k := range r.Keys {
 		a := attributes[slices.IndexFunc(attributes, func(a schema.Attribute) bool { return a.Name == k.Attribute })]

@@ -83,7 +83,7 @@ func (db *DB) pass(now int64, status, change string) *passing {
 	return &passing{SinceMS: now, UntilMS: now + db.delay, Status: status, Change: change}
 }
 
-// settle forgets the states that have ended, and caps that are to be removed.
+// settle forgets the states that have ended.
 func (d *definition) settle(now int64) {
 	end := func(p **passing) {
 		if !(*p).on(now) {
@@ -93,7 +93,6 @@ func (d *definition) settle(now int64) {
 	end(&d.Passing)
 	end(&d.Encrypting)
 	end(&d.Warming)
-	d.Settings.OnDemand = withoutRemoved(d.Settings.OnDemand)
 	if len(d.Indexes) > 0 {
 		d.Indexes = slices.Clone(d.Indexes)
 	}
@@ -101,7 +100,6 @@ func (d *definition) settle(now int64) {
 		x := &d.Indexes[i]
 		end(&x.Passing)
 		end(&x.Warming)
-		x.OnDemand = withoutRemoved(x.OnDemand)
 	}
 	if len(d.Leaving) > 0 {
 		d.Leaving = slices.DeleteFunc(slices.Clone(d.Leaving), func(x leavingIndex) bool { return !x.Until.on(now) })

@@ -102,7 +102,7 @@ func newWarm(r *request.WarmThroughput, onDemand bool, units request.Throughput)
 }
 
 // withCaps lays the caps that a request gives over those that there are. A cap of -1
-// stays until settle, for the answer to show.
+// is none, and it is shown as -1 from then on, as on AWS.
 func withCaps(old, given *request.OnDemandThroughput) *request.OnDemandThroughput {
 	var next request.OnDemandThroughput
 	if old != nil {
@@ -117,16 +117,12 @@ func withCaps(old, given *request.OnDemandThroughput) *request.OnDemandThroughpu
 	return &next
 }
 
-// withoutRemoved leaves out the caps of -1; nil when none is left.
-func withoutRemoved(caps *request.OnDemandThroughput) *request.OnDemandThroughput {
-	if caps == nil || caps.MaxRead > 0 && caps.MaxWrite > 0 {
-		return caps
-	}
-	left := request.OnDemandThroughput{MaxRead: max(caps.MaxRead, 0), MaxWrite: max(caps.MaxWrite, 0)}
-	if left == (request.OnDemandThroughput{}) {
+// someCaps is nil where neither cap is given.
+func someCaps(caps *request.OnDemandThroughput) *request.OnDemandThroughput {
+	if caps == nil || *caps == (request.OnDemandThroughput{}) {
 		return nil
 	}
-	return &left
+	return caps
 }
 
 // checkCaps refuses caps for what is provisioned; of is empty for the table.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/api/query"
 	"github.com/millstreamdb/millstream/internal/stack"
 	"github.com/millstreamdb/millstream/internal/template"
 )
@@ -17,7 +18,7 @@ func invalid(message string) error { return &stack.Error{Code: "ValidationError"
 const settled = 3 * time.Second
 
 func (c *call) settle(id string) {
-	ctx, cancel := context.WithTimeout(c.ctx, settled)
+	ctx, cancel := context.WithTimeout(c.Context, settled)
 	defer cancel()
 	c.h.stacks.Rest(ctx, id)
 }
@@ -27,8 +28,8 @@ func createStack(c *call) error {
 	if err != nil {
 		return err
 	}
-	id, err := c.h.stacks.Create(c.ctx, c.scope, r)
-	c.out.text("StackId", id)
+	id, err := c.h.stacks.Create(c.Context, c.Scope, r)
+	c.Out.Text("StackId", id)
 	return err
 }
 
@@ -37,15 +38,15 @@ func updateStack(c *call) error {
 	if err != nil {
 		return err
 	}
-	id, err := c.h.stacks.Update(c.ctx, c.scope, r)
-	c.out.text("StackId", id)
+	id, err := c.h.stacks.Update(c.Context, c.Scope, r)
+	c.Out.Text("StackId", id)
 	return err
 }
 
 func deleteStack(c *call) error {
-	name := c.get("StackName")
-	st, _ := c.h.stacks.Get(c.scope, name) // one that is not there is answered as deleted
-	if err := c.h.stacks.Delete(c.scope, name, c.members("RetainResources")); err != nil || st == nil {
+	name := c.Get("StackName")
+	st, _ := c.h.stacks.Get(c.Scope, name) // one that is not there is answered as deleted
+	if err := c.h.stacks.Delete(c.Scope, name, c.Members("RetainResources")); err != nil || st == nil {
 		return err
 	}
 	c.settle(st.ID)
@@ -57,69 +58,69 @@ func createChangeSet(c *call) error {
 	if err != nil {
 		return err
 	}
-	stackID, id, err := c.h.stacks.Propose(c.ctx, c.scope, c.get("ChangeSetName"), c.get("ChangeSetType"), c.get("Description"), r)
+	stackID, id, err := c.h.stacks.Propose(c.Context, c.Scope, c.Get("ChangeSetName"), c.Get("ChangeSetType"), c.Get("Description"), r)
 	if err != nil {
 		return err
 	}
-	c.out.must("Id", id)
-	c.out.must("StackId", stackID)
+	c.Out.Must("Id", id)
+	c.Out.Must("StackId", stackID)
 	return nil
 }
 
 func describeChangeSet(c *call) error {
-	st, set, err := c.h.stacks.Set(c.scope, c.get("StackName"), c.get("ChangeSetName"))
+	st, set, err := c.h.stacks.Set(c.Scope, c.Get("StackName"), c.Get("ChangeSetName"))
 	if err != nil {
 		return err
 	}
-	d := c.out
+	d := c.Out
 	setHead(d, st, set)
 	c.parameters(&set.Version, nil)
-	list(d, "Capabilities", set.Version.Capabilities, func(s string) { d.WriteString(s) })
+	query.List(d, "Capabilities", set.Version.Capabilities, func(s string) { d.WriteString(s) })
 	tags(d, set.Version.Tags)
-	list(d, "Changes", set.Changes, func(one stack.ResourceChange) {
-		d.must("Type", "Resource")
-		d.in("ResourceChange", func() {
-			d.must("Action", one.Action)
-			d.must("LogicalResourceId", one.Logical)
-			d.text("PhysicalResourceId", one.Physical)
-			d.must("ResourceType", one.Type)
-			d.text("Replacement", one.Replacement)
+	query.List(d, "Changes", set.Changes, func(one stack.ResourceChange) {
+		d.Must("Type", "Resource")
+		d.In("ResourceChange", func() {
+			d.Must("Action", one.Action)
+			d.Must("LogicalResourceId", one.Logical)
+			d.Text("PhysicalResourceId", one.Physical)
+			d.Must("ResourceType", one.Type)
+			d.Text("Replacement", one.Replacement)
 			if one.Action == "Remove" {
-				d.must("PolicyAction", "Delete")
+				d.Must("PolicyAction", "Delete")
 			}
 			scope := []string{}
 			if one.Properties {
 				scope = append(scope, "Properties")
 			}
-			list(d, "Scope", scope, func(s string) { d.WriteString(s) })
-			list(d, "Details", scope, func(string) {
-				d.in("Target", func() { d.must("Attribute", "Properties"); d.must("RequiresRecreation", "Conditionally") })
-				d.must("Evaluation", "Dynamic")
-				d.must("ChangeSource", "DirectModification")
+			query.List(d, "Scope", scope, func(s string) { d.WriteString(s) })
+			query.List(d, "Details", scope, func(string) {
+				d.In("Target", func() { d.Must("Attribute", "Properties"); d.Must("RequiresRecreation", "Conditionally") })
+				d.Must("Evaluation", "Dynamic")
+				d.Must("ChangeSource", "DirectModification")
 			})
 		})
 	})
 	return nil
 }
 
-func setHead(d *document, st *stack.Stack, set *stack.ChangeSet) {
-	d.must("ChangeSetName", set.Name)
-	d.must("ChangeSetId", set.ID)
-	d.must("StackId", st.ID)
-	d.must("StackName", st.Name)
-	d.must("Status", set.Status)
-	d.text("StatusReason", set.Reason)
+func setHead(d *query.Document, st *stack.Stack, set *stack.ChangeSet) {
+	d.Must("ChangeSetName", set.Name)
+	d.Must("ChangeSetId", set.ID)
+	d.Must("StackId", st.ID)
+	d.Must("StackName", st.Name)
+	d.Must("Status", set.Status)
+	d.Text("StatusReason", set.Reason)
 	if set.Status == "FAILED" {
-		d.must("ExecutionStatus", "UNAVAILABLE")
+		d.Must("ExecutionStatus", "UNAVAILABLE")
 	} else {
-		d.must("ExecutionStatus", "AVAILABLE")
+		d.Must("ExecutionStatus", "AVAILABLE")
 	}
-	d.time("CreationTime", set.Created)
-	d.text("Description", set.Description)
+	d.Time("CreationTime", set.Created)
+	d.Text("Description", set.Description)
 }
 
-func tags(d *document, all []stack.Tag) {
-	list(d, "Tags", all, func(t stack.Tag) { d.must("Key", t.Key); d.must("Value", t.Value) })
+func tags(d *query.Document, all []stack.Tag) {
+	query.List(d, "Tags", all, func(t stack.Tag) { d.Must("Key", t.Key); d.Must("Value", t.Value) })
 }
 
 // hiddenValue stands for the value of a NoEcho parameter.
@@ -138,33 +139,33 @@ func (c *call) parameters(v *stack.Version, values map[string]string) {
 		}
 	}
 	slices.Sort(names)
-	list(c.out, "Parameters", names, func(name string) {
-		c.out.must("ParameterKey", name)
+	query.List(c.Out, "Parameters", names, func(name string) {
+		c.Out.Must("ParameterKey", name)
 		if hidden[name] {
-			c.out.must("ParameterValue", hiddenValue)
+			c.Out.Must("ParameterValue", hiddenValue)
 			return
 		}
 		value, ok := given[name]
 		if !ok {
 			value = values[name]
 		}
-		c.out.must("ParameterValue", value)
+		c.Out.Must("ParameterValue", value)
 		if resolved := values[name]; ok && resolved != value {
-			c.out.text("ResolvedValue", resolved)
+			c.Out.Text("ResolvedValue", resolved)
 		}
 	})
 }
 
 func executeChangeSet(c *call) error {
-	return c.h.stacks.Execute(c.scope, c.get("StackName"), c.get("ChangeSetName"), c.yes("DisableRollback"))
+	return c.h.stacks.Execute(c.Scope, c.Get("StackName"), c.Get("ChangeSetName"), c.Yes("DisableRollback"))
 }
 
 func deleteChangeSet(c *call) error {
-	return c.h.stacks.DropSet(c.scope, c.get("StackName"), c.get("ChangeSetName"))
+	return c.h.stacks.DropSet(c.Scope, c.Get("StackName"), c.Get("ChangeSetName"))
 }
 
 func listChangeSets(c *call) error {
-	st, err := c.h.stacks.Get(c.scope, c.get("StackName"))
+	st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 	if err != nil {
 		return err
 	}
@@ -173,14 +174,14 @@ func listChangeSets(c *call) error {
 		all = append(all, set)
 	}
 	slices.SortFunc(all, func(a, b *stack.ChangeSet) int { return strings.Compare(a.Name, b.Name) })
-	list(c.out, "Summaries", all, func(set *stack.ChangeSet) { setHead(c.out, st, set) })
+	query.List(c.Out, "Summaries", all, func(set *stack.ChangeSet) { setHead(c.Out, st, set) })
 	return nil
 }
 
 func describeStacks(c *call) error {
-	all := c.h.stacks.List(c.scope)
-	if name := c.get("StackName"); name != "" {
-		st, err := c.h.stacks.Get(c.scope, name)
+	all := c.h.stacks.List(c.Scope)
+	if name := c.Get("StackName"); name != "" {
+		st, err := c.h.stacks.Get(c.Scope, name)
 		if err != nil {
 			return err
 		}
@@ -188,183 +189,183 @@ func describeStacks(c *call) error {
 	} else {
 		all = slices.DeleteFunc(all, func(st *stack.Stack) bool { return st.Status == "DELETE_COMPLETE" })
 	}
-	d := c.out
-	list(d, "Stacks", all, func(st *stack.Stack) {
-		d.must("StackId", st.ID)
-		d.must("StackName", st.Name)
-		d.must("StackStatus", st.Status)
-		d.text("StackStatusReason", st.Reason)
-		d.time("CreationTime", st.Created)
-		d.time("LastUpdatedTime", st.Updated)
-		d.time("DeletionTime", st.Deleted)
-		d.text("Description", st.Description)
-		d.yes("DisableRollback", st.KeepFailed)
-		d.yes("EnableTerminationProtection", st.Protected)
+	d := c.Out
+	query.List(d, "Stacks", all, func(st *stack.Stack) {
+		d.Must("StackId", st.ID)
+		d.Must("StackName", st.Name)
+		d.Must("StackStatus", st.Status)
+		d.Text("StackStatusReason", st.Reason)
+		d.Time("CreationTime", st.Created)
+		d.Time("LastUpdatedTime", st.Updated)
+		d.Time("DeletionTime", st.Deleted)
+		d.Text("Description", st.Description)
+		d.Yes("DisableRollback", st.KeepFailed)
+		d.Yes("EnableTerminationProtection", st.Protected)
 		c.parameters(&st.Now, st.Values)
-		list(d, "Capabilities", st.Now.Capabilities, func(s string) { d.WriteString(s) })
-		list(d, "Outputs", st.Outputs, func(o template.Output) {
-			d.must("OutputKey", o.Name)
-			d.must("OutputValue", o.Value)
-			d.text("Description", o.Description)
-			d.text("ExportName", o.Export)
+		query.List(d, "Capabilities", st.Now.Capabilities, func(s string) { d.WriteString(s) })
+		query.List(d, "Outputs", st.Outputs, func(o template.Output) {
+			d.Must("OutputKey", o.Name)
+			d.Must("OutputValue", o.Value)
+			d.Text("Description", o.Description)
+			d.Text("ExportName", o.Export)
 		})
 		tags(d, st.Now.Tags)
-		d.in("NotificationARNs", func() {})
-		d.in("RollbackConfiguration", func() {})
-		d.in("DriftInformation", func() { d.must("StackDriftStatus", "NOT_CHECKED") })
+		d.In("NotificationARNs", func() {})
+		d.In("RollbackConfiguration", func() {})
+		d.In("DriftInformation", func() { d.Must("StackDriftStatus", "NOT_CHECKED") })
 	})
 	return nil
 }
 
 func describeEvents(c *call) error {
-	st, err := c.h.stacks.Get(c.scope, c.get("StackName"))
+	st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 	if err != nil {
-		return invalid("Stack [" + c.get("StackName") + "] does not exist")
+		return invalid("Stack [" + c.Get("StackName") + "] does not exist")
 	}
-	d := c.out
+	d := c.Out
 	events := slices.Clone(st.Events)
 	slices.Reverse(events) // the newest first
-	list(d, "StackEvents", events, func(e stack.Event) {
-		d.must("StackId", st.ID)
-		d.must("EventId", e.ID)
-		d.must("StackName", st.Name)
-		d.must("LogicalResourceId", e.Logical)
-		d.must("PhysicalResourceId", e.Physical)
-		d.must("ResourceType", e.Type)
-		d.time("Timestamp", e.Time)
-		d.must("ResourceStatus", e.Status)
-		d.text("ResourceStatusReason", e.Reason)
+	query.List(d, "StackEvents", events, func(e stack.Event) {
+		d.Must("StackId", st.ID)
+		d.Must("EventId", e.ID)
+		d.Must("StackName", st.Name)
+		d.Must("LogicalResourceId", e.Logical)
+		d.Must("PhysicalResourceId", e.Physical)
+		d.Must("ResourceType", e.Type)
+		d.Time("Timestamp", e.Time)
+		d.Must("ResourceStatus", e.Status)
+		d.Text("ResourceStatusReason", e.Reason)
 	})
 	return nil
 }
 
 func (c *call) resource(r stack.Resource, time string) {
-	d := c.out
-	d.must("LogicalResourceId", r.ID)
-	d.text("PhysicalResourceId", r.Ref)
-	d.must("ResourceType", r.Type)
-	d.must("ResourceStatus", r.Status)
-	d.text("ResourceStatusReason", r.Reason)
-	d.time(time, r.Time)
-	d.in("DriftInformation", func() { d.must("StackResourceDriftStatus", "NOT_CHECKED") })
+	d := c.Out
+	d.Must("LogicalResourceId", r.ID)
+	d.Text("PhysicalResourceId", r.Ref)
+	d.Must("ResourceType", r.Type)
+	d.Must("ResourceStatus", r.Status)
+	d.Text("ResourceStatusReason", r.Reason)
+	d.Time(time, r.Time)
+	d.In("DriftInformation", func() { d.Must("StackResourceDriftStatus", "NOT_CHECKED") })
 }
 
 func describeResource(c *call) error {
-	st, err := c.h.stacks.Get(c.scope, c.get("StackName"))
+	st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 	if err != nil {
-		return invalid("Stack '" + c.get("StackName") + "' does not exist")
+		return invalid("Stack '" + c.Get("StackName") + "' does not exist")
 	}
 	for _, r := range st.Resources {
-		if r.ID == c.get("LogicalResourceId") {
-			c.out.in("StackResourceDetail", func() {
+		if r.ID == c.Get("LogicalResourceId") {
+			c.Out.In("StackResourceDetail", func() {
 				c.resource(r, "LastUpdatedTimestamp")
-				c.out.must("StackId", st.ID)
-				c.out.must("StackName", st.Name)
+				c.Out.Must("StackId", st.ID)
+				c.Out.Must("StackName", st.Name)
 			})
 			return nil
 		}
 	}
-	return invalid("Resource " + c.get("LogicalResourceId") + " does not exist for stack " + st.Name)
+	return invalid("Resource " + c.Get("LogicalResourceId") + " does not exist for stack " + st.Name)
 }
 
 func describeResources(c *call) error {
-	name := c.get("StackName")
-	if physical := c.get("PhysicalResourceId"); name == "" && physical != "" {
-		for _, st := range c.h.stacks.List(c.scope) {
+	name := c.Get("StackName")
+	if physical := c.Get("PhysicalResourceId"); name == "" && physical != "" {
+		for _, st := range c.h.stacks.List(c.Scope) {
 			if st.Status != "DELETE_COMPLETE" && slices.ContainsFunc(st.Resources, func(r stack.Resource) bool { return r.Ref == physical }) {
 				name = st.ID
 			}
 		}
 	}
-	st, err := c.h.stacks.Get(c.scope, name)
+	st, err := c.h.stacks.Get(c.Scope, name)
 	if err != nil {
 		return err
 	}
-	wanted := c.get("LogicalResourceId")
+	wanted := c.Get("LogicalResourceId")
 	all := slices.DeleteFunc(slices.Clone(st.Resources), func(r stack.Resource) bool { return wanted != "" && r.ID != wanted })
-	list(c.out, "StackResources", all, func(r stack.Resource) {
+	query.List(c.Out, "StackResources", all, func(r stack.Resource) {
 		c.resource(r, "Timestamp")
-		c.out.must("StackId", st.ID)
-		c.out.must("StackName", st.Name)
+		c.Out.Must("StackId", st.ID)
+		c.Out.Must("StackName", st.Name)
 	})
 	return nil
 }
 
 func listResources(c *call) error {
-	st, err := c.h.stacks.Get(c.scope, c.get("StackName"))
+	st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 	if err != nil {
 		return err
 	}
-	list(c.out, "StackResourceSummaries", st.Resources, func(r stack.Resource) { c.resource(r, "LastUpdatedTimestamp") })
+	query.List(c.Out, "StackResourceSummaries", st.Resources, func(r stack.Resource) { c.resource(r, "LastUpdatedTimestamp") })
 	return nil
 }
 
 func listStacks(c *call) error {
-	wanted := c.members("StackStatusFilter")
-	all := slices.DeleteFunc(c.h.stacks.List(c.scope), func(st *stack.Stack) bool { return len(wanted) > 0 && !slices.Contains(wanted, st.Status) })
-	d := c.out
-	list(d, "StackSummaries", all, func(st *stack.Stack) {
-		d.must("StackId", st.ID)
-		d.must("StackName", st.Name)
-		d.text("TemplateDescription", st.Description)
-		d.time("CreationTime", st.Created)
-		d.time("LastUpdatedTime", st.Updated)
-		d.time("DeletionTime", st.Deleted)
-		d.must("StackStatus", st.Status)
-		d.text("StackStatusReason", st.Reason)
-		d.in("DriftInformation", func() { d.must("StackDriftStatus", "NOT_CHECKED") })
+	wanted := c.Members("StackStatusFilter")
+	all := slices.DeleteFunc(c.h.stacks.List(c.Scope), func(st *stack.Stack) bool { return len(wanted) > 0 && !slices.Contains(wanted, st.Status) })
+	d := c.Out
+	query.List(d, "StackSummaries", all, func(st *stack.Stack) {
+		d.Must("StackId", st.ID)
+		d.Must("StackName", st.Name)
+		d.Text("TemplateDescription", st.Description)
+		d.Time("CreationTime", st.Created)
+		d.Time("LastUpdatedTime", st.Updated)
+		d.Time("DeletionTime", st.Deleted)
+		d.Must("StackStatus", st.Status)
+		d.Text("StackStatusReason", st.Reason)
+		d.In("DriftInformation", func() { d.Must("StackDriftStatus", "NOT_CHECKED") })
 	})
 	return nil
 }
 
 func listExports(c *call) error {
-	list(c.out, "Exports", c.h.stacks.Exports(c.scope), func(e stack.Export) {
-		c.out.must("ExportingStackId", e.StackID)
-		c.out.must("Name", e.Name)
-		c.out.must("Value", e.Value)
+	query.List(c.Out, "Exports", c.h.stacks.Exports(c.Scope), func(e stack.Export) {
+		c.Out.Must("ExportingStackId", e.StackID)
+		c.Out.Must("Name", e.Name)
+		c.Out.Must("Value", e.Value)
 	})
 	return nil
 }
 
 func listImports(c *call) error {
 	var by []string
-	for _, st := range c.h.stacks.List(c.scope) {
-		if st.Status != "DELETE_COMPLETE" && slices.Contains(st.Imports, c.get("ExportName")) {
+	for _, st := range c.h.stacks.List(c.Scope) {
+		if st.Status != "DELETE_COMPLETE" && slices.Contains(st.Imports, c.Get("ExportName")) {
 			by = append(by, st.Name)
 		}
 	}
 	if len(by) == 0 {
-		return invalid("Export '" + c.get("ExportName") + "' is not imported by any stack.")
+		return invalid("Export '" + c.Get("ExportName") + "' is not imported by any stack.")
 	}
-	list(c.out, "Imports", by, func(s string) { c.out.WriteString(s) })
+	query.List(c.Out, "Imports", by, func(s string) { c.Out.WriteString(s) })
 	return nil
 }
 
 func getTemplate(c *call) error {
 	text := ""
-	if name := c.get("ChangeSetName"); name != "" {
-		_, set, err := c.h.stacks.Set(c.scope, c.get("StackName"), name)
+	if name := c.Get("ChangeSetName"); name != "" {
+		_, set, err := c.h.stacks.Set(c.Scope, c.Get("StackName"), name)
 		if err != nil {
 			return err
 		}
 		text = set.Version.Template
 	} else {
-		st, err := c.h.stacks.Get(c.scope, c.get("StackName"))
+		st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 		if err != nil {
 			return err
 		}
 		text = st.Now.Template
 	}
-	c.out.must("TemplateBody", text)
-	list(c.out, "StagesAvailable", []string{"Original", "Processed"}, func(s string) { c.out.WriteString(s) })
+	c.Out.Must("TemplateBody", text)
+	query.List(c.Out, "StagesAvailable", []string{"Original", "Processed"}, func(s string) { c.Out.WriteString(s) })
 	return nil
 }
 
 // read reads the template that a call names, or a stack's.
 func (c *call) read() (*template.Template, error) {
 	text := ""
-	if name := c.get("StackName"); name != "" && !c.form.Has("TemplateBody") && !c.form.Has("TemplateURL") {
-		st, err := c.h.stacks.Get(c.scope, name)
+	if name := c.Get("StackName"); name != "" && !c.Form.Has("TemplateBody") && !c.Form.Has("TemplateURL") {
+		st, err := c.h.stacks.Get(c.Scope, name)
 		if err != nil {
 			return nil, err
 		}
@@ -385,19 +386,19 @@ func (c *call) read() (*template.Template, error) {
 }
 
 func (c *call) declared(t *template.Template, kinds bool) {
-	d := c.out
-	list(d, "Parameters", t.Parameters(), func(p template.Parameter) {
-		d.must("ParameterKey", p.Name)
+	d := c.Out
+	query.List(d, "Parameters", t.Parameters(), func(p template.Parameter) {
+		d.Must("ParameterKey", p.Name)
 		if p.Default != nil {
-			d.must("DefaultValue", *p.Default)
+			d.Must("DefaultValue", *p.Default)
 		}
 		if kinds {
-			d.text("ParameterType", p.Type)
+			d.Text("ParameterType", p.Type)
 		}
-		d.yes("NoEcho", p.NoEcho)
-		d.text("Description", p.Description)
+		d.Yes("NoEcho", p.NoEcho)
+		d.Text("Description", p.Description)
 	})
-	d.text("Description", t.Description())
+	d.Text("Description", t.Description())
 	var capabilities []string
 	if slices.ContainsFunc(t.ResourceTypes(), func(typ string) bool {
 		return strings.HasPrefix(typ, "AWS::IAM::") || strings.HasPrefix(typ, "AWS::Serverless::Function")
@@ -407,8 +408,8 @@ func (c *call) declared(t *template.Template, kinds bool) {
 	if len(t.Transforms()) > 0 {
 		capabilities = append(capabilities, "CAPABILITY_AUTO_EXPAND")
 	}
-	list(d, "Capabilities", capabilities, func(s string) { d.WriteString(s) })
-	list(d, "DeclaredTransforms", t.Transforms(), func(s string) { d.WriteString(s) })
+	query.List(d, "Capabilities", capabilities, func(s string) { d.WriteString(s) })
+	query.List(d, "DeclaredTransforms", t.Transforms(), func(s string) { d.WriteString(s) })
 }
 
 func getTemplateSummary(c *call) error {
@@ -417,7 +418,7 @@ func getTemplateSummary(c *call) error {
 		return err
 	}
 	c.declared(t, true)
-	list(c.out, "ResourceTypes", t.ResourceTypes(), func(s string) { c.out.WriteString(s) })
+	query.List(c.Out, "ResourceTypes", t.ResourceTypes(), func(s string) { c.Out.WriteString(s) })
 	return nil
 }
 
@@ -431,19 +432,19 @@ func validateTemplate(c *call) error {
 }
 
 func updateProtection(c *call) error {
-	id, err := c.h.stacks.Protect(c.scope, c.get("StackName"), c.yes("EnableTerminationProtection"))
-	c.out.text("StackId", id)
+	id, err := c.h.stacks.Protect(c.Scope, c.Get("StackName"), c.Yes("EnableTerminationProtection"))
+	c.Out.Text("StackId", id)
 	return err
 }
 
 func setPolicy(c *call) error {
-	return c.h.stacks.SetPolicy(c.scope, c.get("StackName"), c.get("StackPolicyBody"))
+	return c.h.stacks.SetPolicy(c.Scope, c.Get("StackName"), c.Get("StackPolicyBody"))
 }
 
 func getPolicy(c *call) error {
-	st, err := c.h.stacks.Get(c.scope, c.get("StackName"))
+	st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 	if err == nil {
-		c.out.text("StackPolicyBody", st.Policy)
+		c.Out.Text("StackPolicyBody", st.Policy)
 	}
 	return err
 }
