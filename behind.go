@@ -12,7 +12,7 @@ import (
 // TriggerStatus is how far one trigger has got.
 type TriggerStatus struct {
 	Name  string // of its function
-	Table string
+	Table string // or the queue
 	// Behind counts the records that have not ended.
 	Behind uint64
 	// Held and Parked are the records that are set aside now: to be tried again, and given up and kept.
@@ -31,6 +31,9 @@ func (s TriggerStatus) String() string {
 	if s.Error == "" {
 		return text + " (under way)"
 	}
+	if s.Attempts == 0 { // a queue's messages are counted apart
+		return text + " (" + s.Error + ")"
+	}
 	return text + fmt.Sprintf(" (%d attempts: %s)", s.Attempts, s.Error)
 }
 
@@ -43,6 +46,14 @@ func (s *Server) Triggers(ctx context.Context) ([]TriggerStatus, error) {
 	out := make([]TriggerStatus, len(all))
 	for i := range all {
 		out[i] = statusOf(&all[i])
+	}
+	onQueues, err := s.app.Pollers().Statuses()
+	if err != nil {
+		return nil, fmt.Errorf("millstream: %w", err)
+	}
+	for i := range onQueues {
+		st := &onQueues[i]
+		out = append(out, TriggerStatus{Name: arn.FunctionOf(st.FunctionARN), Table: st.Queue(), Behind: uint64(st.Backlog), Error: st.Error})
 	}
 	return out, nil
 }

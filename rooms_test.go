@@ -91,7 +91,7 @@ var rooms = map[string][]string{
 
 	"internal/queue": {"internal/arn", "internal/awserr", "internal/item", "internal/store", "internal/worker"},
 	"internal/queue/poll": {
-		"internal/arn", "internal/awserr", "internal/item", "internal/pattern", "internal/queue", "internal/setting", "internal/store",
+		"internal/arn", "internal/awserr", "internal/backend", "internal/counter", "internal/item", "internal/pattern", "internal/queue", "internal/setting", "internal/store",
 		"internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
 	},
 
@@ -118,7 +118,7 @@ var rooms = map[string][]string{
 	},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
-		"internal/gateway", "internal/nearest", "internal/queue", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
+		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema"},

@@ -274,7 +274,7 @@ func (d *devLoop) warnOfFilters(ctx context.Context, client *admin.Client) {
 	}
 	for i := range all {
 		for _, why := range all[i].FilterWarnings {
-			text := fmt.Sprintf("Note: a filter of %s on %s may not mean what it seems to: %s", all[i].Function, all[i].Table, why)
+			text := fmt.Sprintf("Note: a filter of %s on %s may not mean what it seems to: %s", all[i].Function, all[i].Source(), why)
 			if !d.warned[text] {
 				fmt.Fprintln(d.out, text)
 			}

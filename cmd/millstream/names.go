@@ -52,13 +52,13 @@ func chooseTrigger(all []admin.Trigger, word string) (admin.Trigger, error) {
 		}
 		var names []string
 		for _, t := range found {
-			names = append(names, fmt.Sprintf("\n  %s  %s/%s", t.UUID, t.Table, t.Function))
+			names = append(names, fmt.Sprintf("\n  %s  %s/%s", t.UUID, t.Source(), t.Function))
 		}
 		return admin.Trigger{}, fmt.Errorf("%s may be one of these triggers, say which:%s", word, strings.Join(names, ""))
 	}
 	var names []string
 	for _, t := range all {
-		names = append(names, t.Function, t.Table+"/"+t.Function)
+		names = append(names, t.Function, t.Source()+"/"+t.Function)
 	}
 	hint := nearest.Hint(word, names)
 	if hint == "" {
@@ -69,7 +69,7 @@ func chooseTrigger(all []admin.Trigger, word string) (admin.Trigger, error) {
 
 // triggerNames are what a trigger may be called.
 func triggerNames(t admin.Trigger) []string {
-	return []string{t.UUID, t.Function, t.Table + "/" + t.Function}
+	return []string{t.UUID, t.Function, t.Source() + "/" + t.Function}
 }
 
 // completion lists the names of a kind of thing, for the shell.
@@ -107,7 +107,7 @@ func triggerWords(ctx context.Context, flags *clientFlags) (words []string, err 
 	all, err := client.Triggers(ctx)
 	for _, t := range all {
 		if n := slices.IndexFunc(all, func(x admin.Trigger) bool { return x.Function == t.Function && x.UUID != t.UUID }); n >= 0 {
-			words = append(words, t.Table+"/"+t.Function)
+			words = append(words, t.Source()+"/"+t.Function)
 		} else {
 			words = append(words, t.Function)
 		}

@@ -15,7 +15,7 @@ func newTriggers() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "triggers",
 		Short: "Show event source mappings and how far they have got",
-		Long: `A trigger is an event source mapping: it ties the stream of a table to a function.
+		Long: `A trigger is an event source mapping: it ties the stream of a table, or a queue, to a function.
 Triggers are made with AWS's own API (aws lambda create-event-source-mapping); here
 is what AWS does not show of them.`,
 	}
@@ -96,9 +96,9 @@ func newTriggersShow() *cobra.Command {
 
 func printTriggers(out io.Writer, all []admin.Trigger) error {
 	w := newColumns(out)
-	fmt.Fprintln(w, "UUID\tTABLE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tDROPPED\tLAST RESULT")
+	fmt.Fprintln(w, "UUID\tSOURCE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tDROPPED\tLAST RESULT")
 	for _, t := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", w.short(t.UUID), t.Table, t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", w.short(t.UUID), t.Source(), t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
 			t.SetAside.Held, t.SetAside.Parked, t.Counts.Dropped, resultOf(t))
 	}
 	return w.Flush()
@@ -110,6 +110,10 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
 	row("Trigger", "%s", t.UUID)
+	if t.Queue != "" {
+		printOnQueue(row, &t)
+		return w.Flush()
+	}
 	row("Stream", "%s", t.StreamARN)
 	row("Function", "%s", t.FunctionARN)
 	row("State", "%s; changed at %s", stateOf(t), t.Modified.Local().Format(time.DateTime))
@@ -168,6 +172,26 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	return w.Flush()
 }
 
+// printOnQueue prints a trigger on a queue.
+func printOnQueue(row func(name, format string, args ...any), t *admin.Trigger) {
+	row("Queue", "%s", t.StreamARN)
+	row("Function", "%s", t.FunctionARN)
+	row("State", "%s; changed at %s", stateOf(*t), t.Modified.Local().Format(time.DateTime))
+	row("Last result", "%s", resultOf(*t))
+	row("Backlog", "%d messages, the oldest sent %s ago; %d calls under way", t.LagRecords, age(t.LagSeconds), t.InFlight)
+	row("Batches", "of up to %d messages, window %ds", t.BatchSize, t.BatchingWindowSeconds)
+	if t.ReportItemFailures {
+		row("Answers", "may name the messages that failed")
+	}
+	for _, f := range t.Filters {
+		row("Filter", "%s", f)
+	}
+	c := t.Counts
+	row("Calls", "%d since the server started; %d failed, %d answered that messages failed, %d more did not reach the function",
+		c.Invocations, c.Errors, c.PartialFailures, c.NotDelivered)
+	row("Messages", "%d received, %d filtered out; %d handed over and %d of these failed, each attempt counted", c.Polled, c.FilteredOut, c.Invoked, c.FailedInvoke)
+}
+
 // stateOf is AWS's state of a trigger, or what AWS does not tell: that it is blocked, or paused.
 func stateOf(t admin.Trigger) string {
 	switch {
@@ -196,6 +220,9 @@ func resultOf(t admin.Trigger) string {
 	}
 	if b := t.SetAside.Blocked; b != nil {
 		return oneLine("FAILED on "+blocker(b)+", held: "+b.Error, 100)
+	}
+	if t.Error != "" {
+		return oneLine("FAILED: "+t.Error, 100)
 	}
 	return t.LastResult
 }

@@ -108,7 +108,7 @@ func newPause(name, short, long string, do func(*admin.Client, context.Context, 
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), t)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), text, t.Table+"/"+t.Function)
+			fmt.Fprintf(cmd.OutOrStdout(), text, t.Source()+"/"+t.Function)
 			return nil
 		},
 	}

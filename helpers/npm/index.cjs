@@ -67,7 +67,7 @@ class Millstream {
   async settle({ timeout = '30s' } = {}) {
     const s = await this.admin('POST', 'settle', { timeout: duration(timeout) });
     if (s.settled) return;
-    const behind = (s.behind || []).map((t) => `${t.function} on ${t.table} by ${t.lagRecords} records (${trouble(t)})`);
+    const behind = (s.behind || []).map((t) => `${t.function} on ${t.table || t.queue} by ${t.lagRecords} records (${trouble(t)})`);
     throw new Error(`not settled after ${timeout}; behind are: ${behind.join(', ')}`);
   }
 
@@ -112,6 +112,7 @@ class Millstream {
 function trouble(t) {
   const [b] = [...(t.shards || []).map((shard) => shard.blocked), (t.setAside || {}).blocked].filter(Boolean);
   if (b) return `${b.attempts} attempts: ${b.error}`;
+  if (t.error) return t.error; // of a queue
   return t.lastResult === 'OK' ? 'under way' : t.lastResult;
 }
 

@@ -54,6 +54,8 @@ def _trouble(t):
     blocked = [shard.get("blocked") for shard in t.get("shards", [])] + [t.get("setAside", {}).get("blocked")]
     for b in filter(None, blocked):
         return f"{b['attempts']} attempts: {b['error']}"
+    if t.get("error"):  # of a queue
+        return t["error"]
     return "under way" if t["lastResult"] == "OK" else t["lastResult"]
 
 
@@ -137,7 +139,7 @@ class Millstream:
         """Waits until every trigger has handled what has been written so far."""
         s = self.admin("POST", "settle", timeout=_duration(timeout))
         if not s["settled"]:
-            behind = [f"{t['function']} on {t['table']} by {t['lagRecords']} records ({_trouble(t)})" for t in s.get("behind", [])]
+            behind = [f"{t['function']} on {t['table'] or t.get('queue')} by {t['lagRecords']} records ({_trouble(t)})" for t in s.get("behind", [])]
             raise MillstreamError(f"not settled after {timeout}; behind are: {', '.join(behind)}")
 
     def now(self):

@@ -404,5 +404,8 @@ func (s *App) degraded() (reasons []string) {
 func (s *App) Engine() *trigger.Engine { return s.engine }
 func (s *App) Scope() schema.Scope     { return s.scope }
 
+// Pollers returns the event source mappings on queues.
+func (s *App) Pollers() *poll.Mappings { return s.pollers }
+
 // LatestStream returns the ARN of a table's newest stream; empty when there is none.
 func (s *App) LatestStream(table string) string { return s.tables.LatestStream(s.scope, table) }

@@ -44,7 +44,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
 	own.Handle("/", admin.New(admin.Config{
-		Store: s.store, Streams: s.streams, Queues: s.queues, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine,
+		Store: s.store, Streams: s.streams, Queues: s.queues, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
 		Gateway: s.gateway, Activity: &s.activity, Clock: s.clock, Stages: &stages{s: s},
 		Settle: s.Settle, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded,
 		About: wire.Status{

@@ -23,7 +23,10 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Watched:   s.activity.Watched,
 		// Functions change after Open: the engine is there by then.
-		Changed: func(scope schema.Scope, name string) { s.engine.FunctionChanged(scope.FunctionARN(name)) },
+		Changed: func(scope schema.Scope, name string) {
+			s.engine.FunctionChanged(scope.FunctionARN(name))
+			s.pollers.FunctionChanged(scope.FunctionARN(name))
+		},
 		Observe: func(ob function.Observation) {
 			metrics.ObserveInvocation(ob.Function, ob.Result, ob.Took)
 			s.observeCall(ob)

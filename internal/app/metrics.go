@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/lambda"
@@ -43,6 +44,33 @@ func (s *App) newMetrics() *server.Metrics {
 				for _, u := range unread {
 					stats[i].Unread += u.Count
 				}
+			}
+			onQueues, err := s.pollers.Statuses()
+			if err != nil {
+				s.opts.Logger.Warn("metrics of triggers on queues are not to be had", "error", err)
+			}
+			for i := range onQueues {
+				st := &onQueues[i]
+				stats = append(stats, server.MappingStats{
+					Mapping: st.UUID, Table: st.Queue(), Function: arn.FunctionOf(st.FunctionARN), LagRecords: uint64(st.Backlog), LagSeconds: st.AgeSeconds,
+					Counts: st.Counters, Blocked: st.Error != "",
+				})
+			}
+			return stats
+		},
+		Queues: func() (stats []server.QueueStats) {
+			for _, q := range s.queues.All(arn.Scope{}) {
+				c, err := q.Counts()
+				sent, some, ageErr := q.Oldest()
+				if err := errors.Join(err, ageErr); err != nil {
+					s.opts.Logger.Warn("metrics of a queue are not to be had", "queue", q.ARN(), "error", err)
+					continue
+				}
+				st := server.QueueStats{Account: q.Scope().Account, Region: q.Scope().Region, Queue: q.Name(), Visible: c.Visible, InFlight: c.InFlight, Delayed: c.Delayed}
+				if some {
+					st.OldestSeconds = max(0, s.clock.Wall().Sub(time.UnixMilli(sent)).Seconds())
+				}
+				stats = append(stats, st)
 			}
 			return stats
 		},

@@ -14,6 +14,10 @@ func (s *App) openPollers() (*poll.Mappings, error) {
 		Store: s.store, Queues: s.queues, Invoker: invoker{s}, Clock: s.clock, Log: s.opts.Logger,
 		IsMissing: func(err error) bool { return errors.Is(err, trigger.ErrNoFunction) },
 		Timeout:   s.timeoutOf,
+		Tags: func(functionARN string) map[string]string {
+			function, _ := s.tagsOf(functionARN, "")
+			return function
+		},
 	})
 }
 

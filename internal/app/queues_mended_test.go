@@ -58,9 +58,11 @@ func TestDeadLettersThatDoNotFit(t *testing.T) {
 	w := openQueues(t)
 	q := w.queue("small", map[string]string{"MaximumMessageSize": "1024"})
 	for _, message := range []string{"\x1b[31mred\x1b[0m", "", strings.Repeat("m", 1024)} {
-		if err := w.srv.destinations.DeadLetter(t.Context(), w.srv.scope.QueueARN("small"), []byte("event"), map[string]string{"ErrorMessage": message}); err != nil {
+		b := w.srv.store.NewBatch()
+		if err := w.srv.destinations.Tell(b, w.srv.scope.QueueARN("small"), "event", map[string]string{"ErrorMessage": message}); err != nil {
 			t.Errorf("%.20q: %v", message, err)
 		}
+		b.Close()
 	}
 	out, err := w.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: q, MaxNumberOfMessages: 10, MessageAttributeNames: []string{"All"}})
 	if err != nil || len(out.Messages) != 3 || aws.ToString(out.Messages[0].MessageAttributes["ErrorMessage"].StringValue) != "\ufffd[31mred\ufffd[0m" {

@@ -405,3 +405,44 @@ func TestOwnQueuesAsDestinations(t *testing.T) {
 		t.Errorf("%+v %v", out, err)
 	}
 }
+
+// What the tools tell of a mapping on a queue: its backlog and counts; a pause stops its calls, and the rate its haste.
+func TestMappingOnQueueInTheTools(t *testing.T) {
+	w := openQueues(t)
+	q := w.queue("jobs", nil)
+	m := w.mapping("jobs", func(in *lambda.CreateEventSourceMappingInput) { in.BatchSize = aws.Int32(1) })
+	w.send(q, "", "a", "b")
+	if got := w.took(0); got != "a | b" {
+		t.Errorf("calls: %s", got)
+	}
+	st, err := w.srv.pollers.Status(*m.UUID)
+	if err != nil || st.Counters.Invocations != 2 || st.Counters.Polled != 2 || st.Backlog != 0 || st.Error != "" || st.Queue() != "jobs" {
+		t.Errorf("status %+v, %v", st, err)
+	}
+	if err := w.srv.pollers.Pause(*m.UUID); err != nil {
+		t.Fatal(err)
+	}
+	w.send(q, "", "c")
+	if got := w.took(time.Minute); got != "" {
+		t.Errorf("paused, and called for %s", got)
+	}
+	if st, err = w.srv.pollers.Status(*m.UUID); err != nil || st.Backlog != 1 || st.AgeSeconds < 60 || !st.Paused || st.State != "Enabled" {
+		t.Errorf("status %+v, %v", st, err)
+	}
+	if err := w.srv.pollers.Resume(*m.UUID); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.took(0); got != "c" {
+		t.Errorf("calls: %s", got)
+	}
+	if err := w.srv.pollers.Retag(w.srv.scope, *m.UUID, func(tags map[string]string) { tags["millstream:rate"] = "0.1" }); err != nil {
+		t.Fatal(err)
+	}
+	w.send(q, "", "d", "e", "f")
+	if got := w.took(5 * time.Second); got != "d" {
+		t.Errorf("one call in ten seconds, and it was called for %s after five", got)
+	}
+	if got := w.took(16 * time.Second); got != "e | f" {
+		t.Errorf("calls after 21 seconds: %s", got)
+	}
+}

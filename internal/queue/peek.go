@@ -47,6 +47,33 @@ func (q *Queue) Peek(most int) (all []Peeked, err error) {
 	return all, q.settled()
 }
 
+// Oldest is when the first message that is left was sent, in ms since 1970; false: there is none. Messages that were moved here count
+// from their own time, but in the order of the moves.
+func (q *Queue) Oldest() (sentMS int64, some bool, err error) {
+	q.mu.Lock()
+	front := q.front
+	q.mu.Unlock()
+	it, err := q.s.store.NewIter(q.numbered(rowMessage, front), q.key(rowMessage+1))
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if !it.First() {
+		return 0, false, nil
+	}
+	v, err := it.Value()
+	if err != nil {
+		return 0, false, err
+	}
+	k := it.Key()
+	seq := binary.BigEndian.Uint64(k[len(k)-8:])
+	q.mu.Lock()
+	q.front = max(q.front, seq)
+	q.mu.Unlock()
+	sentMS, _, err = times(v)
+	return sentMS, err == nil, err
+}
+
 // DeadLetterTarget is the ARN of the queue's dead-letter queue, empty when it has none.
 func (q *Queue) DeadLetterTarget() string {
 	if r := q.definition().settings.redrive; r != nil {

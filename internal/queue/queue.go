@@ -28,6 +28,7 @@ type Queue struct {
 	flights flights
 	puts    []entry // of the batch under way: in the store once it is applied
 	trimmed []byte  // key up to which expired deduplication ids are gone
+	front   uint64  // there is no message with a lower number, nor will be
 	waiters []*waiter
 	timer   *worker.Timer
 	timerAt int64 // when it fires; 0: it does not

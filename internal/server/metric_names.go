@@ -33,6 +33,8 @@ var MetricTable = slices.Concat([]Metric{
 	triggerUnread,
 	triggerSetAside,
 }, triggerCounters, []Metric{
+	queueMessages,
+	queueOldest,
 	invocationsTotal,
 	invocationSeconds,
 	buildInfo,
@@ -70,15 +72,20 @@ var (
 
 	mappingLabels     = []string{"mapping", "table", "function"}
 	triggerLagRecords = Metric{"millstream_trigger_lag_records", "gauge", mappingLabels,
-		"Records of the stream that the mapping has not finished."}
+		"Records of the stream that the mapping has not finished; of a mapping on a queue, its visible messages and those in flight. table is the queue's name then."}
 	triggerLagSeconds = Metric{"millstream_trigger_lag_seconds", "gauge", mappingLabels,
-		"Age of the oldest record that the mapping has not finished; 0 when there is none."}
+		"Age of the oldest record that the mapping has not finished, or of the queue's oldest message; 0 when there is none."}
 	triggerBlocked = Metric{"millstream_trigger_blocked", "gauge", mappingLabels,
 		"1 while a batch or a held record fails and is tried again."}
 	triggerUnread = Metric{"millstream_trigger_removed_unread_events", "gauge", mappingLabels,
 		"Records of the ranges on record that were removed before the mapping had read them."}
 	triggerSetAside = Metric{"millstream_trigger_set_aside_records", "gauge", append(append([]string(nil), mappingLabels...), "kind"),
 		"Records that are set aside. kind is held, telling or parked."}
+
+	queueMessages = Metric{"millstream_queue_messages", "gauge", []string{"account", "region", "queue", "state"},
+		"Messages of a queue. state is visible, in_flight or delayed."}
+	queueOldest = Metric{"millstream_queue_oldest_seconds", "gauge", []string{"account", "region", "queue"},
+		"Age of the queue's oldest message; 0 when there is none."}
 
 	invocationsTotal = Metric{"millstream_invocations_total", "counter", []string{"function", "outcome"},
 		"Invocations of functions. outcome is ok, error, throttled or undelivered."}

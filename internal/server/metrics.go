@@ -23,6 +23,7 @@ type Sources struct {
 	StreamRecords func() uint64
 	HeldBytes     func() int64
 	Mappings      func() []MappingStats
+	Queues        func() []QueueStats
 	Health        func() error
 	DamagedFiles  func() int
 	// Space returns the bytes that are free on the disk of the data, and those below which writes are refused; known is false when
@@ -37,9 +38,16 @@ type Sources struct {
 	LambdaOperation  func(*http.Request) string
 }
 
+// QueueStats is one queue.
+type QueueStats struct {
+	Account, Region, Queue     string
+	Visible, InFlight, Delayed int     // messages
+	OldestSeconds              float64 // age of the oldest message; 0 when there is none
+}
+
 // MappingStats is one event source mapping.
 type MappingStats struct {
-	Mapping, Table, Function string // UUID and names
+	Mapping, Table, Function string // UUID and names; Table is the queue's where it is on one
 
 	LagRecords uint64
 	LagSeconds float64
@@ -249,6 +257,15 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.HeldBytes != nil {
 		send(streamHeldBytes, float64(src.HeldBytes()))
+	}
+	if src.Queues != nil {
+		for _, q := range src.Queues() {
+			labels := []string{q.Account, q.Region, q.Queue}
+			for state, n := range map[string]int{"visible": q.Visible, "in_flight": q.InFlight, "delayed": q.Delayed} {
+				send(queueMessages, float64(n), append(labels[:3:3], state)...)
+			}
+			send(queueOldest, q.OldestSeconds, labels...)
+		}
 	}
 	if src.Mappings == nil {
 		return

@@ -170,6 +170,7 @@ func TestMetricTableIsTrue(t *testing.T) {
 		RefusedWrites: func() uint64 { return 4 },
 		ClockAhead:    func() time.Duration { return time.Hour },
 		Mappings:      func() []MappingStats { return make([]MappingStats, 1) },
+		Queues:        func() []QueueStats { return make([]QueueStats, 1) },
 	})
 	m.ObserveInvocation("f", "ok", 0)
 	m.refused.WithLabelValues("host")

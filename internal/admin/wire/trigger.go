@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -13,7 +14,8 @@ type Trigger struct {
 	Account     string `json:"account"`
 	Region      string `json:"region"`
 	Table       string `json:"table"`
-	Function    string `json:"function"` // its name
+	Queue       string `json:"queue,omitempty"` // of a mapping on a queue, which has no table
+	Function    string `json:"function"`        // its name
 	StreamARN   string `json:"streamArn"`
 	FunctionARN string `json:"functionArn"`
 
@@ -42,6 +44,10 @@ type Trigger struct {
 	Destination           string   `json:"onFailureDestination,omitempty"`
 	OnFailure             string   `json:"onFailure"` // block-shard, block-key or park
 
+	// InFlight and Error are of a mapping on a queue, which has no shards: calls under way, and why the newest one failed.
+	InFlight int    `json:"inFlight,omitempty"`
+	Error    string `json:"error,omitempty"`
+
 	SetAside SetAside `json:"setAside"`
 
 	Counts Counts         `json:"counts"` // since the server started
@@ -49,6 +55,9 @@ type Trigger struct {
 	// Unread are the newest losses, oldest first.
 	Unread []Unread `json:"unread,omitempty"`
 }
+
+// Source is the name of the table or queue.
+func (t *Trigger) Source() string { return cmp.Or(t.Table, t.Queue) }
 
 // Unread is a range of records of a shard that were removed before the trigger had
 // read them. Those that it held in memory then may have been handed over after all.

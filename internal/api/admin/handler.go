@@ -16,6 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/queue"
+	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
@@ -42,6 +43,7 @@ type Config struct {
 	Functions *function.Service
 	Backend   *local.Backend
 	Engine    *trigger.Engine
+	Pollers   *poll.Mappings
 	Gateway   *gateway.Service
 	Activity  *activity.Hub
 	Clock     *worker.Clock
@@ -141,7 +143,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 		return nil, err
 	}
 	st := h.About
-	st.Tables, st.Functions, st.Triggers = h.Tables.Count(), h.Functions.Stats().Functions, len(triggers)
+	st.Tables, st.Functions, st.Triggers = h.Tables.Count(), h.Functions.Stats().Functions, len(triggers)+len(h.Pollers.Views())
 	st.Healthy = true
 	if err := h.Health(); err != nil {
 		st.Healthy, st.Problem = false, err.Error()

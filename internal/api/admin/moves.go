@@ -40,6 +40,9 @@ func parsePlace(text string, now time.Time) (backend.Place, error) {
 
 // rewind sets a trigger back to a place.
 func (h *handler) rewind(r *http.Request) (any, error) {
+	if err := h.ofStream(r, "messages that were deleted are gone, and `millstream queues redrive` moves dead letters back"); err != nil {
+		return nil, err
+	}
 	to, err := parsePlace(r.URL.Query().Get("to"), h.Clock.Wall())
 	if err != nil {
 		return nil, err
@@ -54,6 +57,9 @@ func (h *handler) rewind(r *http.Request) (any, error) {
 
 // skip sets a trigger forward to a place.
 func (h *handler) skip(r *http.Request) (any, error) {
+	if err := h.ofStream(r, "`millstream queues purge` removes all messages of a queue"); err != nil {
+		return nil, err
+	}
 	to, err := parsePlace(r.URL.Query().Get("to"), h.Clock.Wall())
 	if err != nil {
 		return nil, err
@@ -68,6 +74,9 @@ func (h *handler) skip(r *http.Request) (any, error) {
 
 // when gives a trigger a condition on changes; the empty one takes it away.
 func (h *handler) when(r *http.Request) (any, error) {
+	if err := h.ofStream(r, "a condition is about the changes of an item, and its filters choose messages (FilterCriteria)"); err != nil {
+		return nil, err
+	}
 	return h.changed(r, func(ctx context.Context, uuid string) error {
 		err := h.Engine.SetWhen(ctx, uuid, r.URL.Query().Get("condition"))
 		if bad, ok := errors.AsType[*trigger.BadCondition](err); ok {
@@ -77,8 +86,27 @@ func (h *handler) when(r *http.Request) (any, error) {
 	})
 }
 
-func (h *handler) pause(r *http.Request) (any, error)  { return h.changed(r, h.Engine.Pause) }
-func (h *handler) resume(r *http.Request) (any, error) { return h.changed(r, h.Engine.Resume) }
+func (h *handler) pause(r *http.Request) (any, error) {
+	if h.Pollers.Has(r.PathValue("uuid")) {
+		return h.changed(r, func(_ context.Context, uuid string) error { return h.Pollers.Pause(uuid) })
+	}
+	return h.changed(r, h.Engine.Pause)
+}
+
+func (h *handler) resume(r *http.Request) (any, error) {
+	if h.Pollers.Has(r.PathValue("uuid")) {
+		return h.changed(r, func(_ context.Context, uuid string) error { return h.Pollers.Resume(uuid) })
+	}
+	return h.changed(r, h.Engine.Resume)
+}
+
+// ofStream refuses what only triggers on streams have.
+func (h *handler) ofStream(r *http.Request, instead string) error {
+	if h.Pollers.Has(r.PathValue("uuid")) {
+		return wire.BadRequest("this trigger is on a queue; " + instead)
+	}
+	return nil
+}
 
 // changed makes a change of a trigger and answers with what it is then.
 func (h *handler) changed(r *http.Request, change func(ctx context.Context, uuid string) error) (any, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
@@ -25,7 +26,24 @@ func (h *handler) all(ctx context.Context) ([]wire.Trigger, error) {
 			return nil, err
 		}
 	}
-	return out, nil
+	onQueues, err := h.Pollers.Statuses()
+	for i := range onQueues {
+		out = append(out, onQueue(&onQueues[i]))
+	}
+	return out, err
+}
+
+// onQueue is a mapping on a queue.
+func onQueue(st *poll.Status) wire.Trigger {
+	t := wire.Trigger{
+		UUID: st.UUID, Account: st.Scope.Account, Region: st.Scope.Region, Queue: st.Queue(),
+		Function: arn.FunctionOf(st.FunctionARN), StreamARN: st.StreamARN, FunctionARN: st.FunctionARN,
+		State: string(st.State), Paused: st.Paused, LastResult: st.LastProcessingResult, Modified: st.Modified,
+		LagRecords: uint64(st.Backlog), LagSeconds: st.AgeSeconds, BatchSize: st.BatchSize, BatchingWindowSeconds: st.BatchingWindowSeconds,
+		MaximumRetryAttempts: -1, MaximumRecordAge: -1, Counts: st.Counters, Filters: st.Filters, ReportItemFailures: st.ReportItemFailures,
+		InFlight: st.InFlight, Error: st.Error,
+	}
+	return t
 }
 
 func (h *handler) triggers(r *http.Request) (any, error) {
@@ -37,6 +55,13 @@ func (h *handler) triggers(r *http.Request) (any, error) {
 
 func (h *handler) trigger(r *http.Request) (any, error) {
 	uuid := r.PathValue("uuid")
+	if h.Pollers.Has(uuid) {
+		st, err := h.Pollers.Status(uuid)
+		if errors.Is(err, backend.ErrNoMapping) {
+			return nil, noTrigger(uuid)
+		}
+		return onQueue(&st), err
+	}
 	st, err := h.Engine.Status(r.Context(), uuid)
 	if errors.Is(err, backend.ErrNoMapping) {
 		return nil, noTrigger(uuid)

@@ -6,6 +6,6 @@
 // visibility timeout, and goes to the dead-letter queue by the queue's own rules; so the order of a FIFO queue's groups is the
 // queue's matter too. A call that did not reach the function is made again while the messages are invisible to others.
 //
-// The room imports arn, awserr, pattern, queue, setting, store, trigger/lane for the outcome of a call, trigger/mapping for definitions and
+// The room imports arn, awserr, backend for one error, counter, item, pattern, queue, setting, store, trigger/lane for the outcome of a call, trigger/mapping for definitions and
 // checks, and worker.
 package poll

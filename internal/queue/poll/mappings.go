@@ -39,8 +39,10 @@ type Options struct {
 	IsMissing func(error) bool
 	// Timeout is the timeout of a function in seconds; 0: not known.
 	Timeout func(functionARN string) int
-	Clock   *worker.Clock
-	Log     *slog.Logger // nil: nothing is logged
+	// Tags returns the tags of a function. It must not wait.
+	Tags  func(functionARN string) map[string]string
+	Clock *worker.Clock
+	Log   *slog.Logger // nil: nothing is logged
 }
 
 // Mappings are the event source mappings on queues. Their methods may be called by many goroutines at once.
@@ -353,7 +355,8 @@ func (m *Mappings) Settle(ctx context.Context) error {
 		m.mu.Unlock()
 		busy := false
 		for _, r := range all {
-			if !r.definition().Enabled {
+			if def := r.definition(); !def.Enabled || def.Paused {
+				busy = busy || r.busy.Load() > 0
 				continue
 			}
 			if q := m.o.Queues.FindARN(r.definition().StreamARN); q != nil {

@@ -3,11 +3,13 @@ package poll
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/counter"
 	"github.com/millstreamdb/millstream/internal/pattern"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/setting"
@@ -33,9 +35,36 @@ type running struct {
 	busy atomic.Int32 // batches under way, and one while messages are gathered
 	last atomic.Int32 // a mapping.LastResult
 
-	mu     sync.Mutex // guards what follows
-	def    mapping.Definition
-	cancel context.CancelFunc // of the worker; nil: there is none
+	limits limits // of the newest worker; guarded by the lock of Mappings
+
+	mu       sync.Mutex // guards what follows
+	def      mapping.Definition
+	cancel   context.CancelFunc // of the worker; nil: there is none
+	counters counter.Mapping
+	failure  string // of the newest call
+}
+
+// limits are those of calls, by the tags of a mapping and its function.
+type limits struct {
+	calls int     // at once
+	rate  float64 // a second; 0: no limit
+}
+
+// limitsNow looks the tags up.
+func (r *running) limitsNow(def mapping.Definition) limits {
+	var function map[string]string
+	if r.m.o.Tags != nil {
+		function = r.m.o.Tags(def.FunctionARN)
+	}
+	v := setting.Read(function, def.Tags)
+	l := limits{usualCalls, v.Rate}
+	if def.MaximumConcurrency > 0 {
+		l.calls = def.MaximumConcurrency
+	}
+	if v.MaxInFlight > 0 {
+		l.calls = v.MaxInFlight
+	}
+	return l
 }
 
 func newRunning(m *Mappings, def mapping.Definition) *running { return &running{m: m, def: def} }
@@ -61,16 +90,18 @@ func (r *running) view(state mapping.State) mapping.View {
 func (r *running) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.m.begun || !r.def.Enabled || r.cancel != nil {
+	if !r.m.begun || !r.def.Enabled || r.def.Paused || r.cancel != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(r.m.ctx)
 	r.cancel = cancel
 	def := r.def
+	r.limits = r.limitsNow(def)
+	limits := r.limits
 	r.m.o.Clock.Begin()
 	r.m.work.Go(func() {
 		defer r.m.o.Clock.End()
-		newPoller(r, def).run(ctx)
+		newPoller(r, def, limits).run(ctx)
 	})
 }
 
@@ -102,6 +133,38 @@ type poller struct {
 	slots   chan struct{} // one for each call at once
 	// waiting says that the worker waits for a slot, which counts as no work: a call may wait for the clock.
 	waiting atomic.Bool
+
+	rate float64 // calls a second; 0: no limit
+	turn sync.Mutex
+	next time.Duration // no call before, by rate; monotonic. Guarded by turn
+}
+
+// turnIn is how long the next call has to wait for its turn. With take, the turn is the caller's.
+func (p *poller) turnIn(take bool) time.Duration {
+	if p.rate == 0 {
+		return 0
+	}
+	now, _, _ := p.o.Clock.Instant()
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	at := max(now, p.next)
+	if take {
+		p.next = at + time.Duration(float64(time.Second)/p.rate)
+	}
+	return at - now
+}
+
+// await waits until a call may be made; false: ctx has ended. It takes no turn: messages are received first.
+func (p *poller) await(ctx context.Context) bool {
+	for {
+		wait := p.turnIn(false)
+		if wait <= 0 {
+			return true
+		}
+		if p.o.Clock.Wait(ctx, wait, nil) != nil {
+			return false
+		}
+	}
 }
 
 // enter takes a slot; false: ctx has ended.
@@ -135,21 +198,13 @@ func (p *poller) leave() {
 	<-p.slots
 }
 
-func newPoller(r *running, def mapping.Definition) *poller {
-	p := &poller{r: r, o: &r.m.o, def: def}
+func newPoller(r *running, def mapping.Definition, l limits) *poller {
+	p := &poller{r: r, o: &r.m.o, def: def, slots: make(chan struct{}, l.calls), rate: l.rate}
 	for _, text := range def.Filters {
 		if f, err := pattern.Parse(text); err == nil { // checked when it was made
 			p.filters = append(p.filters, f)
 		}
 	}
-	calls := usualCalls
-	if def.MaximumConcurrency > 0 {
-		calls = def.MaximumConcurrency
-	}
-	if n := setting.Read(def.Tags).MaxInFlight; n > 0 {
-		calls = n
-	}
-	p.slots = make(chan struct{}, calls)
 	return p
 }
 
@@ -166,11 +221,16 @@ func (p *poller) run(ctx context.Context) {
 		if !p.enter(ctx) {
 			return
 		}
+		if !p.await(ctx) {
+			p.leave()
+			return
+		}
 		batch := p.gather(ctx, q)
 		if len(batch) == 0 {
 			p.leave()
 			continue
 		}
+		p.turnIn(true)
 		p.o.Clock.Begin()
 		p.r.m.work.Go(func() {
 			defer p.o.Clock.End()
@@ -262,8 +322,17 @@ func (p *poller) process(q *queue.Queue, batch []*queue.Received) {
 			unwanted = append(unwanted, m)
 		}
 	}
+	p.r.count(counter.Mapping{Polled: uint64(len(batch)), FilteredOut: uint64(len(unwanted))})
 	p.delete(q, unwanted)
-	for len(wanted) > 0 {
+	for first := true; len(wanted) > 0; first = false {
+		if wait := time.Duration(0); !first {
+			if wait = p.turnIn(true); wait > 0 && p.o.Clock.Wait(p.r.m.ctx, wait, nil) != nil {
+				return
+			}
+			if now := p.o.Queues.Now(); earliest(wanted) <= now {
+				return // the rest is visible to others again
+			}
+		}
 		payload, n := p.render(wanted)
 		all := p.call(q, payload, wanted[:n])
 		wanted = wanted[n:]
@@ -288,24 +357,34 @@ func earliest(batch []*queue.Received) int64 {
 // all messages are done.
 func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) bool {
 	until := earliest(batch)
+	n := uint64(len(batch))
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		result := p.o.Invoker.Invoke(p.r.m.ctx, p.def.FunctionARN, payload)
 		switch result.Outcome {
 		case lane.Succeeded:
 			done, failed := p.judge(result.Payload, batch)
-			p.r.last.Store(int32(mapping.ResultOK))
+			d := counter.Mapping{Invocations: 1, Invoked: n}
+			if failed == 0 {
+				p.r.called(mapping.ResultOK, "")
+			} else {
+				d.PartialFailures, d.FailedInvoke = 1, uint64(failed)
+				p.r.called(mapping.ResultFailed, fmt.Sprintf("the function named %d of %d messages as failed, or its answer cannot be read", failed, n))
+			}
+			p.r.count(d)
 			if failed > 0 {
-				p.r.last.Store(int32(mapping.ResultFailed))
 				p.o.Log.Warn("a function has named messages that failed", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", failed)
 			}
 			p.delete(q, done)
 			return failed == 0
 		case lane.FunctionError:
-			p.r.last.Store(int32(mapping.ResultFailed))
+			p.r.called(mapping.ResultFailed, result.Error)
+			p.r.count(counter.Mapping{Invocations: 1, Invoked: n, Errors: 1, FailedInvoke: n})
 			p.o.Log.Warn("a function has failed for messages of a queue", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
 			return false
 		}
-		wait := max(backoff, result.RetryAfter)
+		p.r.called(mapping.ResultFailed, result.Error)
+		p.r.count(counter.Mapping{NotDelivered: 1})
+		wait := max(backoff, result.RetryAfter, p.turnIn(true))
 		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(p.r.m.ctx, wait, nil) != nil {
 			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
 			return false

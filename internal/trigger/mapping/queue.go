@@ -50,8 +50,8 @@ func CheckQueueTags(tags map[string]string) error {
 		return err
 	}
 	for name := range tags {
-		if len(name) > len(setting.Prefix) && name[:len(setting.Prefix)] == setting.Prefix && name != setting.MaxInFlight {
-			return awserr.LambdaInvalidParameter("The tag " + name + " is for streams: a mapping on a queue has " + setting.MaxInFlight + " only.")
+		if len(name) > len(setting.Prefix) && name[:len(setting.Prefix)] == setting.Prefix && name != setting.MaxInFlight && name != setting.Rate {
+			return awserr.LambdaInvalidParameter("The tag " + name + " is for streams: a mapping on a queue has " + setting.MaxInFlight + " and " + setting.Rate + " only.")
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,8 +21,12 @@ import (
 	"github.com/millstreamdb/millstream/test/conformance/harness"
 )
 
-// visibility is the visibility timeout of the queues.
-const visibility = 2 * time.Second
+// visibility is the visibility timeout of the queues; most is how often a message of the queue q is received, before it goes to the
+// dead-letter queue.
+const (
+	visibility = 2 * time.Second
+	most       = 2
+)
 
 // queueBook is what the clients of the queues have been told.
 type queueBook struct {
@@ -48,6 +53,9 @@ func (b *queueBook) received(m *types.Message, gone map[string]bool) {
 	}
 	if gone[body] {
 		b.say("%s was deleted and came again", body)
+	}
+	if count > most && strings.HasPrefix(body, "s") {
+		b.say("%s came for the %dth time, and was to be a dead letter after %d", body, count, most)
 	}
 	if all := b.counts[body]; len(all) > 0 && all[len(all)-1] == count {
 		b.say("%s came twice for the %dth time", body, count)
@@ -88,8 +96,8 @@ func (b *queueBook) gone() map[string]bool {
 }
 
 // TestQueuesUnderKills sends, receives and deletes through CONFORMANCE_QUEUE_KILLS (3 unless set) kills of the server. No acknowledged
-// message is lost, none whose delete was acknowledged comes back, the messages of a FIFO queue's group come in order and once, and
-// no receive count is told twice.
+// message is lost, none whose delete was acknowledged comes back, the messages of a FIFO queue's group come in order and once,
+// no receive count is told twice, and what was received too often is in the dead-letter queue, once.
 func TestQueuesUnderKills(t *testing.T) {
 	if os.Getenv("CONFORMANCE_ENDPOINT") != "" {
 		harness.Unsupported(t, "killing the target: the suite did not start it")
@@ -109,9 +117,14 @@ func TestQueuesUnderKills(t *testing.T) {
 	c := sqs.New(sqs.Options{
 		BaseEndpoint: aws.String(server.Target().Endpoint), Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), Retryer: aws.NopRetryer{},
 	})
+	dead, err := c.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("dead")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := fmt.Sprintf(`{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":%d}`, most)
 	var urls []*string
 	seconds := strconv.Itoa(int(visibility / time.Second))
-	for name, attributes := range map[string]map[string]string{"q": {"VisibilityTimeout": seconds}, "f.fifo": {"VisibilityTimeout": seconds, "FifoQueue": "true"}} {
+	for name, attributes := range map[string]map[string]string{"q": {"VisibilityTimeout": seconds, "RedrivePolicy": policy}, "f.fifo": {"VisibilityTimeout": seconds, "FifoQueue": "true"}} {
 		out, err := c.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: &name, Attributes: attributes})
 		if err != nil {
 			t.Fatal(err)
@@ -160,19 +173,48 @@ func TestQueuesUnderKills(t *testing.T) {
 	if len(book.sent) == 0 {
 		t.Error("no message was acknowledged")
 	}
+	letters := deadLetters(t, c, dead.QueueUrl)
+	for body, n := range letters {
+		switch all := book.counts[body]; {
+		case n > 1:
+			t.Errorf("%s is %d times in the dead-letter queue", body, n)
+		case book.deleted[body]:
+			t.Errorf("%s was deleted, and is in the dead-letter queue", body)
+		case len(all) > 0 && slices.Max(all) > most:
+			t.Errorf("%s is a dead letter, and was received as %v", body, all)
+		}
+	}
 	for body := range book.sent {
-		if len(book.counts[body]) == 0 {
+		if len(book.counts[body]) == 0 && letters[body] == 0 {
 			t.Errorf("%s was acknowledged and never came", body)
 		}
 	}
 	for _, text := range book.wrong {
 		t.Error(text)
 	}
-	most := 0
+	times := 0
 	for _, all := range book.counts {
-		most = max(most, len(all))
+		times = max(times, len(all))
 	}
-	t.Logf("%d kills, %d messages acknowledged, received at most %d times", kills, len(book.sent), most)
+	t.Logf("%d kills, %d messages acknowledged, received at most %d times, %d dead letters", kills, len(book.sent), times, len(letters))
+}
+
+// deadLetters counts the messages of the dead-letter queue by body, and empties it.
+func deadLetters(t *testing.T, c *sqs.Client, u *string) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	for {
+		out, err := c.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: u, MaxNumberOfMessages: 10, VisibilityTimeout: 3600})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			return all
+		}
+		for i := range out.Messages {
+			all[aws.ToString(out.Messages[i].Body)]++
+		}
+	}
 }
 
 // sendNumber sends the next message of a sender to both queues. One that was cut off is sent again: to the FIFO queue with the same
