@@ -65,10 +65,13 @@ type environment struct {
 	addr      string
 	output    *output
 	current   *invocation // handed over and not answered
+	due       time.Time   // when its time is over, or that of answered; zero: there is none
 	answered  *invocation // answered, and the process has not asked for the next
 	unclosed  bool        // answered has no END and REPORT yet
-	timer     *time.Timer // of the init, then of the invocation until the next is asked for
-	closing   *time.Timer // closes what was answered
+	closeAt   time.Time   // when answered is closed at the latest
+	timer     *time.Timer // of the init
+	deadline  alarm       // of the invocation, until the next is asked for
+	closing   alarm       // for closeAt
 	inited    bool
 	nexting   bool // a /next is being served
 	ending    bool
@@ -94,6 +97,7 @@ func newEnvironment(p *Pool, suppressed bool) *environment {
 		ended:     make(chan struct{}),
 	}
 	e.extensions = extensions{of: e, changed: make(chan struct{})}
+	e.deadline.ring, e.closing.ring = e.deadlineRang, e.closingRang
 	return e
 }
 
@@ -227,7 +231,7 @@ func (e *environment) asked() bool {
 // rested ends the init or the call for good: the process and its extensions have asked for more. It reports false
 // when the environment is ending.
 func (e *environment) rested() bool {
-	e.close("")
+	e.close(nil, "")
 	if e.extensions.any() {
 		e.output.drain() // what they have printed since the answer
 	}
@@ -236,10 +240,10 @@ func (e *environment) rested() bool {
 	if e.ending {
 		return false
 	}
-	e.answered = nil
-	e.timer.Stop()
+	e.answered, e.due = nil, time.Time{}
 	if !e.inited {
 		e.inited = true
+		e.timer.Stop()
 		e.initTime = e.pool.host.opts.Now().Sub(e.spawned)
 		for _, line := range e.extensionLines() {
 			e.output.platform(line)
@@ -265,9 +269,23 @@ func (e *environment) begin(inv *invocation) bool {
 	inv.deadline = inv.started.Add(limit)
 	e.current = inv
 	e.output.platform(e.startLine(inv))
-	e.timer = time.AfterFunc(limit, func() { e.timedOut(inv) })
+	e.due = time.Now().Add(limit)
+	e.deadline.set(e.due)
 	e.extensions.invoke(inv)
 	return true
+}
+
+// deadlineRang ends the call whose time is over.
+func (e *environment) deadlineRang() {
+	e.mu.Lock()
+	over, inv := e.deadline.rang(e.due), e.current
+	if inv == nil {
+		inv = e.answered
+	}
+	e.mu.Unlock()
+	if over && inv != nil {
+		e.timedOut(inv)
+	}
 }
 
 // abandoned is called when a /next ends without a call.
@@ -307,11 +325,8 @@ func (e *environment) finish(inv *invocation, r runner.Result, status string) bo
 	}
 	inv.status, inv.outcome = status, r
 	e.current, e.answered, e.unclosed = nil, inv, true
-	if e.closing == nil {
-		e.closing = time.AfterFunc(closeGrace, func() { e.close("") })
-	} else {
-		e.closing.Reset(closeGrace)
-	}
+	e.closeAt = time.Now().Add(closeGrace)
+	e.closing.set(e.closeAt)
 	e.mu.Unlock()
 	e.pool.settling(e)
 	if !inv.Tail {
@@ -320,21 +335,32 @@ func (e *environment) finish(inv *invocation, r runner.Result, status string) bo
 	return true
 }
 
-// close writes the last lines of the call that was answered, if that is still to be done. status,
-// unless empty, replaces how it ended.
-func (e *environment) close(status string) {
+// closingRang closes a call whose process has not asked for more in time.
+func (e *environment) closingRang() {
+	e.mu.Lock()
+	at := e.closeAt
+	if !e.unclosed {
+		at = time.Time{}
+	}
+	over, inv := e.closing.rang(at), e.answered
+	e.mu.Unlock()
+	if over {
+		e.close(inv, "")
+	}
+}
+
+// close writes the last lines of the call that was answered, if that is still to be done and the call is inv; nil: whichever it
+// is. status, unless empty, replaces how it ended.
+func (e *environment) close(inv *invocation, status string) {
 	e.closeMu.Lock()
 	defer e.closeMu.Unlock()
 	e.mu.Lock()
-	inv, unclosed := e.answered, e.unclosed
-	e.unclosed = false
-	if unclosed {
-		e.closing.Stop()
-	}
-	e.mu.Unlock()
-	if !unclosed {
+	if !e.unclosed || inv != nil && inv != e.answered {
+		e.mu.Unlock()
 		return
 	}
+	inv, e.unclosed = e.answered, false
+	e.mu.Unlock()
 	e.output.drain()
 	if cmp.Or(status, inv.status) != "" {
 		e.note()
@@ -370,7 +396,7 @@ func (e *environment) timedOut(inv *invocation) {
 	now := e.pool.host.opts.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	line := []byte(now + " " + inv.RequestID + " " + text)
 	if answered {
-		e.close("timeout")
+		e.close(inv, "timeout")
 		e.output.platform(line)
 		return
 	}
@@ -386,11 +412,13 @@ func (e *environment) timedOut(inv *invocation) {
 
 // exited is called when the process has ended and its output was read.
 func (e *environment) exited(status string) {
-	e.close("")
+	e.close(nil, "")
 	e.mu.Lock()
 	inv := e.current
-	e.current = nil
+	e.current, e.due = nil, time.Time{}
 	e.timer.Stop()
+	e.deadline.stop()
+	e.closing.stop()
 	wanted := e.ending
 	e.markEnding(failure)
 	inited, overran, posted, crash := e.inited, e.overran, e.initError, e.crash
