@@ -112,6 +112,17 @@ func TestCloudWatchLogs(t *testing.T) {
 	if _, err := c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group}); !errors.As(err, &there) {
 		t.Error(err)
 	}
+	// The group of a function that has not printed can be made, as Terraform does.
+	if err := s.RegisterFunction("quiet", func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
+	quiet := aws.String("/aws/lambda/quiet")
+	if _, err := c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: quiet}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: quiet}); !errors.As(err, &there) {
+		t.Error(err)
+	}
 	var missing *types.ResourceNotFoundException
 	if _, err := c.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: aws.String("none")}); !errors.As(err, &missing) {
 		t.Error(err)
@@ -120,11 +131,33 @@ func TestCloudWatchLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	groups, err = c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{})
-	if err != nil || len(groups.LogGroups) != 2 || aws.ToInt32(groups.LogGroups[0].RetentionInDays) != 7 {
+	if err != nil || len(groups.LogGroups) != 3 || aws.ToInt32(groups.LogGroups[0].RetentionInDays) != 7 {
 		t.Fatal(groups, err)
 	}
-	if tags, err := c.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: groups.LogGroups[1].LogGroupArn}); err != nil || tags.Tags["a"] != "b" {
+	if tags, err := c.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: groups.LogGroups[2].LogGroupArn}); err != nil || tags.Tags["a"] != "b" {
 		t.Fatal(tags, err)
+	}
+	mine := groups.LogGroups[2].LogGroupArn
+	if _, err := c.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: mine, Tags: map[string]string{"c": "d", "e": "f"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UntagResource(ctx, &cloudwatchlogs.UntagResourceInput{ResourceArn: mine, TagKeys: []string{"a", "e"}}); err != nil {
+		t.Fatal(err)
+	}
+	if tags, err := c.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: mine}); err != nil || len(tags.Tags) != 1 || tags.Tags["c"] != "d" {
+		t.Fatal(tags, err)
+	}
+	for _, name := range []string{"mine", *group} {
+		if _, err := c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String("mine")}); !errors.As(err, &missing) {
+		t.Error(err)
+	}
+	s.functions.Logs().Log(s.scope, "f").Write([]byte("after"))
+	if out, err := c.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: group}); err != nil || len(out.Events) != 1 || *out.Events[0].Message != "after" {
+		t.Error(out, err)
 	}
 	_, err = c.PutLogEvents(ctx, &cloudwatchlogs.PutLogEventsInput{LogGroupName: group, LogStreamName: aws.String("s"), LogEvents: []types.InputLogEvent{{Message: aws.String("x"), Timestamp: aws.Int64(1)}}})
 	if err == nil || !strings.Contains(err.Error(), "PutLogEvents is not supported") {

@@ -102,12 +102,59 @@ func (s *Service) LogGroup(scope schema.Scope, name string) (LogGroup, error) {
 	return LogGroup{}, ErrLogGroup
 }
 
-// CreateLogGroup makes a group, or returns ErrLogGroupExists.
+// CreateLogGroup makes a group, or returns ErrLogGroupExists. That of a function is there once it has logged, as on AWS.
 func (s *Service) CreateLogGroup(scope schema.Scope, name string, tags map[string]string) error {
-	if _, err := s.LogGroup(scope, name); err == nil {
+	s.groups.mu.RLock()
+	there := s.groups.kept[id{scope, name}] != nil
+	s.groups.mu.RUnlock()
+	for _, function := range s.groupsOfFunctions(scope)[name] {
+		there = there || len(s.logs.Recent(scope, function, 1)) > 0
+	}
+	if there {
 		return ErrLogGroupExists
 	}
 	return s.putLogGroup(&LogGroup{Scope: scope, Name: name, Created: s.opts.Now(), Tags: tags})
+}
+
+// DeleteLogGroup forgets a group and what is in it. The group of a function that is there begins anew.
+func (s *Service) DeleteLogGroup(scope schema.Scope, name string) error {
+	if _, err := s.LogGroup(scope, name); err != nil {
+		return err
+	}
+	functions := s.groupsOfFunctions(scope)[name]
+	s.groups.mu.Lock()
+	defer s.groups.mu.Unlock()
+	if s.rows.store != nil {
+		b := s.rows.store.NewBatch()
+		defer b.Close()
+		b.Delete(logGroupKey(scope, name))
+		if err := s.rows.store.Write(b); err != nil {
+			return err
+		}
+	}
+	delete(s.groups.kept, id{scope, name})
+	var errs []error
+	for _, function := range functions {
+		errs = append(errs, s.logs.Remove(scope, function))
+	}
+	return errors.Join(errs...)
+}
+
+// TagLogGroup gives a group tags, and takes those away that remove names.
+func (s *Service) TagLogGroup(scope schema.Scope, name string, tags map[string]string, remove []string) error {
+	g, err := s.LogGroup(scope, name)
+	if err != nil {
+		return err
+	}
+	g.Tags = maps.Clone(g.Tags)
+	if g.Tags == nil {
+		g.Tags = map[string]string{}
+	}
+	maps.Copy(g.Tags, tags)
+	for _, key := range remove {
+		delete(g.Tags, key)
+	}
+	return s.putLogGroup(&g)
 }
 
 // SetRetention keeps how long a group's lines are wanted, in days; 0: for ever.
@@ -120,6 +167,12 @@ func (s *Service) SetRetention(scope schema.Scope, name string, days int) error 
 	return s.putLogGroup(&g)
 }
 
+func logGroupKey(scope schema.Scope, name string) []byte {
+	key := rowKey(scope, name)
+	key[0] = store.SpaceLogGroup
+	return key
+}
+
 func (s *Service) putLogGroup(g *LogGroup) error {
 	s.groups.mu.Lock()
 	defer s.groups.mu.Unlock()
@@ -128,11 +181,9 @@ func (s *Service) putLogGroup(g *LogGroup) error {
 		if err != nil {
 			return fmt.Errorf("function: encode log group %s: %w", g.Name, err)
 		}
-		key := rowKey(g.Scope, g.Name)
-		key[0] = store.SpaceLogGroup
 		b := s.rows.store.NewBatch()
 		defer b.Close()
-		b.Set(key, append([]byte{rowVersion}, body...))
+		b.Set(logGroupKey(g.Scope, g.Name), append([]byte{rowVersion}, body...))
 		if err := s.rows.store.Write(b); err != nil {
 			return err
 		}

@@ -2,9 +2,11 @@ package logs
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
 )
 
@@ -14,7 +16,17 @@ type groupRequest struct {
 	LogGroupIdentifier string            `json:"logGroupIdentifier"`
 	ResourceArn        string            `json:"resourceArn"`
 	RetentionInDays    *int              `json:"retentionInDays"`
-	Tags               map[string]string `json:"tags"`
+	// Tags is a map, and a list of names where an older operation takes them away.
+	Tags    json.RawMessage `json:"tags"`
+	TagKeys []string        `json:"tagKeys"`
+}
+
+// tags reads the map.
+func (r *groupRequest) tags() (tags map[string]string, err error) {
+	if len(r.Tags) > 0 && json.Unmarshal(r.Tags, &tags) != nil {
+		err = &awserr.Error{Code: "SerializationException", Message: "tags is a map of texts"}
+	}
+	return tags, err
 }
 
 // name is the group's name.
@@ -88,8 +100,44 @@ func describeGroups(c *call) (any, error) {
 
 func createGroup(c *call) (any, error) {
 	r, name, err := c.named()
+	if err != nil {
+		return nil, err
+	}
+	tags, err := r.tags()
 	if err == nil {
-		err = noGroup(c.functions.CreateLogGroup(c.scope, name, r.Tags))
+		err = noGroup(c.functions.CreateLogGroup(c.scope, name, tags))
+	}
+	return nil, err
+}
+
+func deleteGroup(c *call) (any, error) {
+	_, name, err := c.named()
+	if err == nil {
+		err = noGroup(c.functions.DeleteLogGroup(c.scope, name))
+	}
+	return nil, err
+}
+
+func tagGroup(c *call) (any, error) {
+	r, name, err := c.named()
+	if err != nil {
+		return nil, err
+	}
+	tags, err := r.tags()
+	if err == nil {
+		err = noGroup(c.functions.TagLogGroup(c.scope, name, tags, nil))
+	}
+	return nil, err
+}
+
+// untagGroup takes tags away: tagKeys, or in the older operation tags, names them.
+func untagGroup(c *call) (any, error) {
+	r, name, err := c.named()
+	if err == nil && len(r.Tags) > 0 && json.Unmarshal(r.Tags, &r.TagKeys) != nil {
+		err = &awserr.Error{Code: "SerializationException", Message: "tags is a list of texts"}
+	}
+	if err == nil {
+		err = noGroup(c.functions.TagLogGroup(c.scope, name, nil, r.TagKeys))
 	}
 	return nil, err
 }

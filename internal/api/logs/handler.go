@@ -52,7 +52,8 @@ type call struct {
 var operations = map[string]func(c *call) (any, error){
 	"DescribeLogGroups": describeGroups, "DescribeLogStreams": describeStreams, "FilterLogEvents": filterEvents, "GetLogEvents": getEvents,
 	"CreateLogGroup": createGroup, "PutRetentionPolicy": putRetention, "DeleteRetentionPolicy": deleteRetention,
-	"ListTagsForResource": listTags, "ListTagsLogGroup": listTags,
+	"DeleteLogGroup": deleteGroup, "ListTagsForResource": listTags, "ListTagsLogGroup": listTags,
+	"TagResource": tagGroup, "TagLogGroup": tagGroup, "UntagResource": untagGroup, "UntagLogGroup": untagGroup,
 }
 
 // ServeHTTP implements http.Handler.

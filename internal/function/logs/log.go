@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,7 +176,7 @@ func (l *Log) append(text []byte) (err error) {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return err
 	}
-	if st, err := os.Stat(l.path); err == nil && st.Mode().IsRegular() && st.Size()+int64(len(text)) > maxFile {
+	if st, err := os.Stat(l.path); err == nil && st.Mode().IsRegular() && st.Size()+int64(len(text)) > l.sink.fileLimit {
 		if err := os.Rename(l.path, l.path+".1"); err != nil {
 			return err
 		}
@@ -249,6 +250,23 @@ func (l *Log) Recent(n int) []Line {
 	defer l.mu.Unlock()
 	from := max(0, len(l.ring)-max(0, n))
 	return append([]Line(nil), l.ring[from:]...)
+}
+
+// remove drops all lines, and the files.
+func (l *Log) remove() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ring, l.ringLen, l.buf, l.missing = nil, 0, l.buf[:0], 0
+	if l.path == "" {
+		return nil
+	}
+	var errs []error
+	for _, path := range []string{l.path, l.path + ".1"} {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // close writes what is left. A write after it is dropped.

@@ -123,6 +123,87 @@ func TestAFunctionThatPrintsForEverIsBounded(t *testing.T) {
 	}
 }
 
+// An hour of a hundred functions that print all the time leaves two files each, and a part of each in memory: with the
+// usual limits 1.6 GB and 25 MB at most. The files of this test are smaller, so that an hour fills them many times.
+func TestAnHourOfAHundredFunctionsIsBounded(t *testing.T) {
+	const functions, limit = 100, 64 << 10
+	minutes := 60
+	if testing.Short() {
+		minutes = 6
+	}
+	dir := t.TempDir()
+	memory, written := 0, 0
+	synctest.Test(t, func(t *testing.T) {
+		s := openSink(t, dir, nil)
+		s.fileLimit = limit
+		line := []byte(strings.Repeat("x", 400))
+		for range minutes {
+			for i := range functions {
+				l := s.Log(scope, fmt.Sprint("f", i))
+				for range 60 {
+					if l.Write(line) != 1 {
+						t.Fatal("a line was dropped")
+					}
+				}
+				written += 60 * len(line)
+			}
+			time.Sleep(time.Minute)
+		}
+		for i := range functions {
+			l := s.Log(scope, fmt.Sprint("f", i))
+			memory += l.ringLen
+			if l.ringLen > maxRing || cap(l.buf) > 2*limit {
+				t.Errorf("f%d holds %d bytes of lines, and room for %d that wait for the file", i, l.ringLen, cap(l.buf))
+			}
+		}
+	})
+	size, files := int64(0), 0
+	entries, err := os.ReadDir(filepath.Join(dir, scope.Account, scope.Region))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		st, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Size() > limit {
+			t.Errorf("%s has %d bytes, more than %d", e.Name(), st.Size(), limit)
+		}
+		size += st.Size()
+		files++
+	}
+	if files != 2*functions {
+		t.Errorf("%d files of %d functions", files, functions)
+	}
+	t.Logf("%d functions in %d minutes: %d KB printed, %d KB in %d files, %d KB in memory", functions, minutes, written>>10, size>>10, files, memory>>10)
+}
+
+// What is removed is gone from memory and disk, and the log begins anew.
+func TestRemove(t *testing.T) {
+	dir := t.TempDir()
+	s := openSink(t, dir, nil)
+	s.fileLimit = 1 << 10
+	for range 3 {
+		s.Log(scope, "f").Write([]byte(strings.Repeat("x", 64<<10))) // fills the buffer, so it is written
+	}
+	s.Log(scope, "g").Write([]byte("other"))
+	if err := s.Remove(scope, "f"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Remove(scope, "none"); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, scope.Account, scope.Region, "f.*"))
+	if err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
+	s.Log(scope, "f").Write([]byte("new"))
+	if got := texts(s.Recent(scope, "f", 10)) + " " + texts(s.Recent(scope, "g", 10)); got != "new other" {
+		t.Errorf("the logs are %.100s", got)
+	}
+}
+
 func TestLongLineIsCut(t *testing.T) {
 	s := openSink(t, "", nil)
 	s.Log(scope, "f").Write([]byte(strings.Repeat("x", 2*MaxLine)))

@@ -50,6 +50,8 @@ type Sink struct {
 	dir   string // "" keeps lines in memory only
 	now   func() time.Time
 	print func([]Line)
+	// fileLimit is maxFile, but in tests.
+	fileLimit int64
 
 	seq atomic.Uint64 // of the newest line
 
@@ -72,7 +74,7 @@ func Open(dir string, now func() time.Time, print func([]Line)) (*Sink, error) {
 			return nil, fmt.Errorf("logs: %w", err)
 		}
 	}
-	return &Sink{dir: dir, now: now, print: print, logs: map[key]*Log{}, fols: map[*follower]struct{}{}}, nil
+	return &Sink{dir: dir, now: now, print: print, fileLimit: maxFile, logs: map[key]*Log{}, fols: map[*follower]struct{}{}}, nil
 }
 
 // Log returns the log of a function, which need not exist.
@@ -108,6 +110,14 @@ func (s *Sink) newLog(k key) *Log {
 		l.recall()
 	}
 	return l
+}
+
+// Remove forgets what a function has printed, also in its files. Its log begins anew with the next line.
+func (s *Sink) Remove(scope schema.Scope, function string) error {
+	if !isName(function) {
+		return nil
+	}
+	return s.look(scope, function).remove()
 }
 
 // Recent returns the newest lines of a function, or of all functions of the scope
