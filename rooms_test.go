@@ -121,7 +121,7 @@ var rooms = map[string][]string{
 		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
-	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema"},
+	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
 	"internal/server":  {"internal/counter", "internal/awserr", "internal/door", "internal/schema", "internal/turns"},
 
 	// clients: they speak the wire and import no room below

@@ -64,7 +64,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services: map[string]http.Handler{
 			"logs": functionLogs, "s3": s.buckets, "ecr": ecr.New(),
-			"sqs":            sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+			"sqs":            s.traced(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),

@@ -13,7 +13,7 @@ func (s *App) openPollers() (*poll.Mappings, error) {
 	return poll.Open(poll.Options{
 		Store: s.store, Queues: s.queues, Invoker: invoker{s}, Clock: s.clock, Log: s.opts.Logger,
 		IsMissing: func(err error) bool { return errors.Is(err, trigger.ErrNoFunction) },
-		Timeout:   s.timeoutOf,
+		Timeout:   s.timeoutOf, Trace: s.traceBatch,
 		Tags: func(functionARN string) map[string]string {
 			function, _ := s.tagsOf(functionARN, "")
 			return function

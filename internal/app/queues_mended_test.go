@@ -59,7 +59,7 @@ func TestDeadLettersThatDoNotFit(t *testing.T) {
 	q := w.queue("small", map[string]string{"MaximumMessageSize": "1024"})
 	for _, message := range []string{"\x1b[31mred\x1b[0m", "", strings.Repeat("m", 1024)} {
 		b := w.srv.store.NewBatch()
-		if err := w.srv.destinations.Tell(b, w.srv.scope.QueueARN("small"), "event", map[string]string{"ErrorMessage": message}); err != nil {
+		if err := w.srv.destinations.Tell(b, w.srv.scope.QueueARN("small"), "event", "", map[string]string{"ErrorMessage": message}); err != nil {
 			t.Errorf("%.20q: %v", message, err)
 		}
 		b.Close()

@@ -385,9 +385,9 @@ func TestOwnQueuesAsDestinations(t *testing.T) {
 		t.Error("queues are taken for others")
 	}
 	for _, tell := range []func(b *store.Batch) error{
-		func(b *store.Batch) error { return d.Tell(b, arn, "document", nil) },
+		func(b *store.Batch) error { return d.Tell(b, arn, "document", "", nil) },
 		func(b *store.Batch) error {
-			return d.Tell(b, arn, "event", map[string]string{"ErrorCode": "200", "RequestID": "r"})
+			return d.Tell(b, arn, "event", "", map[string]string{"ErrorCode": "200", "RequestID": "r"})
 		},
 	} {
 		b := w.srv.store.NewBatch()

@@ -99,7 +99,10 @@ func (w *answerStatus) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // What requests ask for: an operation of DynamoDB, one of Lambda's paths, a path of the front door.
 func operationName(r *http.Request) string {
-	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	service, operation, named := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	if !named { // in SQS's older protocol the body names it
+		return r.Method
+	}
 	service, _, _ = strings.Cut(service, "_")
 	return service + "." + operation
 }
@@ -110,17 +113,23 @@ func frontName(r *http.Request) string  { return r.Method }
 // maxLinks is how many writes a batch's span is linked to: OpenTelemetry's limit.
 const maxLinks = 128
 
-// traceBatch has the call of a batch go on with the trace of the first record that has one. With a Tracer the batch is a
-// span of that trace, linked to those of all writes.
-func (s *App) traceBatch(ctx context.Context, functionARN string, records []lane.Record) (context.Context, func(lane.Result)) {
+// traceRecords is traceBatch for a batch of records. Of those of a snapshot no request is known.
+func (s *App) traceRecords(ctx context.Context, functionARN string, records []lane.Record) (context.Context, func(lane.Result)) {
+	return s.traceBatch(ctx, functionARN, len(records), func(i int) string {
+		if t, is := records[i].(lane.Traced); is {
+			return t.TraceHeader()
+		}
+		return ""
+	})
+}
+
+// traceBatch has the call of a batch go on with the trace of the first of n records or messages that has one; header returns X-Ray's
+// header of one. With a Tracer the batch is a span of that trace, linked to those of all writes.
+func (s *App) traceBatch(ctx context.Context, functionARN string, n int, header func(i int) string) (context.Context, func(lane.Result)) {
 	var first trace.ID
 	var links []trace.ID
-	for _, r := range records {
-		t, ok := r.(interface{ Trace() trace.ID })
-		if !ok {
-			continue // of a snapshot, or set aside: no request is known
-		}
-		id := t.Trace()
+	for i := range n {
+		id := trace.Parse(header(i))
 		if id.IsZero() {
 			continue
 		}
@@ -130,7 +139,7 @@ func (s *App) traceBatch(ctx context.Context, functionARN string, records []lane
 				return trace.With(ctx, first), nil
 			}
 		}
-		if n := len(links); n < maxLinks && (n == 0 || links[n-1] != id) {
+		if l := len(links); l < maxLinks && (l == 0 || links[l-1] != id) {
 			links = append(links, id)
 		}
 	}
@@ -142,7 +151,7 @@ func (s *App) traceBatch(ctx context.Context, functionARN string, records []lane
 		name = f.Name
 	}
 	span := s.tracer.Begin(first, "batch for "+name, trace.Consumer, time.Now(), links)
-	span.Note("messaging.batch.message_count", len(records))
+	span.Note("messaging.batch.message_count", n)
 	span.Note("faas.invoked_name", name)
 	return trace.With(ctx, span.ID()), func(r lane.Result) {
 		failure := ""

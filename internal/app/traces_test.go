@@ -23,21 +23,28 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/millstreamdb/millstream/internal/trace"
+	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
-// chain is a server with three functions and two tables: a request to the first function's URL writes into the first
-// table, whose records have the second function write into the second table, whose records go to the third.
+// chain is a server with functions that print the trace of each call.
 type chain struct {
 	*App
-	url  string
-	stop func()
+	db        *dynamodb.Client
+	functions *lambda.Client
+	pack      []byte // the functions' package
+	url       string
+	stop      func()
 }
 
-func newChain(t *testing.T) *chain {
+func openChain(t *testing.T) *chain {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "bootstrap")
 	if b, err := exec.Command("go", "build", "-o", program, "./testdata/tracer").CombinedOutput(); err != nil {
@@ -92,43 +99,61 @@ func newChain(t *testing.T) *chain {
 	})
 	t.Cleanup(stop)
 
-	db, functions := dynamodb.NewFromConfig(s.Config()), lambda.NewFromConfig(s.Config())
-	streams := map[string]*string{}
-	for _, name := range []string{"one", "two"} {
-		out, err := db.CreateTable(ctx, &dynamodb.CreateTableInput{
-			TableName: &name, BillingMode: types.BillingModePayPerRequest,
-			KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
-			AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-			StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		streams[name] = out.TableDescription.LatestStreamArn
+	return &chain{App: s, db: dynamodb.NewFromConfig(s.Config()), functions: lambda.NewFromConfig(s.Config()), pack: pack.Bytes(), stop: stop}
+}
+
+// table makes a table and returns the ARN of its stream.
+func (c *chain) table(t *testing.T, name string) *string {
+	t.Helper()
+	out, err := c.db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName: &name, BillingMode: types.BillingModePayPerRequest,
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+		StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return out.TableDescription.LatestStreamArn
+}
+
+// function makes a function that writes into a table, if one is named, and fails as long as there is no file of the
+// name in wants.
+func (c *chain) function(t *testing.T, name, table, wants string) {
+	t.Helper()
+	_, err := c.functions.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+		FunctionName: &name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("x"), Role: aws.String("arn:aws:iam::000000000000:role/r"),
+		Code: &lambdatypes.FunctionCode{ZipFile: c.pack}, Timeout: aws.Int32(30),
+		Environment: &lambdatypes.Environment{Variables: map[string]string{"TABLE": table, "WANTS": wants}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newChain returns one with three functions and two tables: a request to the first function's URL writes into the first
+// table, whose records have the second function write into the second table, whose records go to the third.
+func newChain(t *testing.T) *chain {
+	t.Helper()
+	c := openChain(t)
+	streams := map[string]*string{"one": c.table(t, "one"), "two": c.table(t, "two")}
 	for _, def := range []struct{ name, table, source string }{{"a", "one", ""}, {"b", "two", "one"}, {"c", "", "two"}} {
-		_, err := functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
-			FunctionName: &def.name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("x"), Role: aws.String("arn:aws:iam::000000000000:role/r"),
-			Code: &lambdatypes.FunctionCode{ZipFile: pack.Bytes()}, Timeout: aws.Int32(30),
-			Environment: &lambdatypes.Environment{Variables: map[string]string{"TABLE": def.table}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c.function(t, def.name, def.table, "")
 		if def.source == "" {
 			continue
 		}
-		if _, err := functions.CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{
+		if _, err := c.functions.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{
 			FunctionName: &def.name, EventSourceArn: streams[def.source], StartingPosition: lambdatypes.EventSourcePositionTrimHorizon,
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	url, err := functions.CreateFunctionUrlConfig(ctx, &lambda.CreateFunctionUrlConfigInput{FunctionName: aws.String("a"), AuthType: lambdatypes.FunctionUrlAuthTypeNone})
+	url, err := c.functions.CreateFunctionUrlConfig(t.Context(), &lambda.CreateFunctionUrlConfigInput{FunctionName: aws.String("a"), AuthType: lambdatypes.FunctionUrlAuthTypeNone})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &chain{s, aws.ToString(url.FunctionUrl), stop}
+	c.url = aws.ToString(url.FunctionUrl)
+	return c
 }
 
 // ask sends a request and waits until what follows from it has ended.
@@ -238,7 +263,7 @@ func TestTraceOfARequest(t *testing.T) {
 func root(id []byte) string { return fmt.Sprintf("%x-%x", id[:4], id[4:]) }
 
 func (c *chain) logOf(name string) (text string) {
-	for _, l := range c.functions.Logs().Log(c.scope, name).Recent(100) {
+	for _, l := range c.App.functions.Logs().Log(c.scope, name).Recent(100) {
 		text += l.Text + "\n"
 	}
 	return text
@@ -248,13 +273,81 @@ func (c *chain) logOf(name string) (text string) {
 func TestTraceWithoutCollector(t *testing.T) {
 	c := newChain(t)
 	c.ask(t, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
-	const want = "trace Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 	for _, name := range []string{"a", "b", "c"} {
-		// What a process prints comes by a pipe of its own, perhaps after its answer.
-		for began := time.Now(); !strings.Contains(c.logOf(name), want); <-time.After(10 * time.Millisecond) {
-			if time.Since(began) > 30*time.Second {
-				t.Fatalf("%s has seen %s", name, c.logOf(name))
-			}
+		c.sees(t, name, 1)
+	}
+}
+
+const testTrace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+
+// sees waits until a function has printed testTrace so often: what a process prints comes by a pipe of its own, perhaps
+// after its answer. It may have printed no other.
+func (c *chain) sees(t *testing.T, name string, times int) {
+	t.Helper()
+	for began := time.Now(); strings.Count(c.logOf(name), "trace "+testTrace) < times; <-time.After(10 * time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%s has seen %s", name, c.logOf(name))
 		}
 	}
+	if log := c.logOf(name); strings.Count(log, "trace ") != strings.Count(log, "trace "+testTrace) {
+		t.Errorf("%s has seen another trace too: %s", name, log)
+	}
+}
+
+// withTrace has a client's calls carry testTrace.
+func withTrace(stack *middleware.Stack) error {
+	return smithyhttp.SetHeaderValue(trace.Header, testTrace)(stack)
+}
+
+// A record that was set aside goes on with the trace of its write: while it is held, and after it was parked and sent again.
+func TestTraceOfRecordsSetAside(t *testing.T) {
+	c := openChain(t)
+	wants := filepath.Join(t.TempDir(), "file")
+	c.function(t, "f", "", wants)
+	m, err := c.functions.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("f"), EventSourceArn: c.table(t, "one"), StartingPosition: lambdatypes.EventSourcePositionTrimHorizon,
+		MaximumRetryAttempts: aws.Int32(1), Tags: map[string]string{"millstream:on-failure": "block-key"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.db.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: aws.String("one"), Item: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: "1"}}},
+		func(o *dynamodb.Options) { o.APIOptions = append(o.APIOptions, withTrace) }); err != nil {
+		t.Fatal(err)
+	}
+	c.sees(t, "f", 2) // in a batch, and held
+	if err := c.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(wants, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.engine.Redrive(t.Context(), *m.UUID, trigger.Redrive{}); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	c.sees(t, "f", 3)
+}
+
+// A message carries the trace of the request that sends it, and a batch goes on with it.
+func TestTraceOfMessages(t *testing.T) {
+	c := openChain(t)
+	c.function(t, "f", "", "")
+	client := sqs.NewFromConfig(c.Config(), func(o *sqs.Options) { o.APIOptions = append(o.APIOptions, withTrace) })
+	q, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("q")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: q.QueueUrl, MessageBody: aws.String("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: q.QueueUrl, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"AWSTraceHeader"}})
+	if err != nil || len(out.Messages) != 1 || out.Messages[0].Attributes["AWSTraceHeader"] != testTrace {
+		t.Fatal(out, err)
+	}
+	if _, err := c.functions.CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{FunctionName: aws.String("f"), EventSourceArn: aws.String(c.scope.QueueARN("q"))}); err != nil {
+		t.Fatal(err)
+	}
+	c.sees(t, "f", 1)
 }

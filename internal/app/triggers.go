@@ -26,7 +26,7 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 		Tags:        s.tagsOf,
 		Failed:      s.callJudged,
 		Log:         s.opts.Logger,
-		Trace:       s.traceBatch,
+		Trace:       s.traceRecords,
 	})
 }
 

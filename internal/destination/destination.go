@@ -40,8 +40,8 @@ type Queues interface {
 	// Has says whether there is a queue with an ARN.
 	Has(queueARN string) bool
 	// Tell sends a message with text attributes (that of ErrorCode is a Number), in one batch with what b holds, and
-	// returns when that is durable. With an error nothing of it is written.
-	Tell(b *store.Batch, queueARN, body string, attributes map[string]string) error
+	// returns when that is durable. With an error nothing of it is written. trace is X-Ray's header, or empty.
+	Tell(b *store.Batch, queueARN, body, trace string, attributes map[string]string) error
 }
 
 // Here says whether a destination is a queue of this server.
@@ -50,8 +50,8 @@ func (c *Clients) Here(to string) bool {
 }
 
 // Tell sends to a queue of this server (Here), as Queues says.
-func (c *Clients) Tell(b *store.Batch, to, body string, attributes map[string]string) error {
-	return c.Own.Tell(b, to, body, attributes)
+func (c *Clients) Tell(b *store.Batch, to, body, trace string, attributes map[string]string) error {
+	return c.Own.Tell(b, to, body, trace, attributes)
 }
 
 // Deliver sends a document to the queue, topic or bucket of an ARN; key names the

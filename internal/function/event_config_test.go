@@ -44,7 +44,7 @@ func (m *mailbox) DeadLetter(_ context.Context, arn string, event []byte, attrib
 
 func (*mailbox) Here(string) bool { return false }
 
-func (*mailbox) Tell(*store.Batch, string, string, map[string]string) error { return nil }
+func (*mailbox) Tell(*store.Batch, string, string, string, map[string]string) error { return nil }
 
 func (m *mailbox) take() string {
 	m.mu.Lock()

@@ -79,7 +79,7 @@ func (w *world) DeadLetter(_ context.Context, _ string, event []byte, _ map[stri
 
 func (*world) Here(string) bool { return false }
 
-func (*world) Tell(*store.Batch, string, string, map[string]string) error { return nil }
+func (*world) Tell(*store.Batch, string, string, string, map[string]string) error { return nil }
 
 // TestCrashesLoseNoEvent accepts events through crashes of a disk that forgets what was not
 // synced. Each that was accepted is tried until it has succeeded or failed three times, and

@@ -24,7 +24,7 @@ type Destination interface {
 	// Here says whether an ARN is that of a queue in the service's own store. Such a one is told with Tell: a
 	// message, in one batch with what b holds. It returns when that is durable; with an error nothing of it is written.
 	Here(arn string) bool
-	Tell(b *store.Batch, arn, body string, attributes map[string]string) error
+	Tell(b *store.Batch, arn, body, trace string, attributes map[string]string) error
 }
 
 // noDestination is used by servers that were given none.
@@ -40,7 +40,7 @@ func (noDestination) DeadLetter(context.Context, string, []byte, map[string]stri
 
 func (noDestination) Here(string) bool { return false }
 
-func (noDestination) Tell(*store.Batch, string, string, map[string]string) error {
+func (noDestination) Tell(*store.Batch, string, string, string, map[string]string) error {
 	return errNoDestination
 }
 
@@ -206,7 +206,7 @@ func (q *eventQueue) tellHere(e *event, to teller) error {
 	if err := q.rows.told(b, e); err != nil {
 		return err
 	}
-	return q.s.opts.Destination.Tell(b, to.ARN, string(body), attributes)
+	return q.s.opts.Destination.Tell(b, to.ARN, string(body), e.head.Trace, attributes)
 }
 
 func (q *eventQueue) send(e *event, to teller) error {

@@ -25,7 +25,7 @@ var toldSpace = []byte{store.SpaceQueue, 'z'}
 
 func (q *ownQueues) Here(string) bool { return true }
 
-func (q *ownQueues) Tell(b *store.Batch, arn, _ string, _ map[string]string) error {
+func (q *ownQueues) Tell(b *store.Batch, arn, _, _ string, _ map[string]string) error {
 	key := append(append([]byte(nil), toldSpace...), arn...)
 	if !q.apart {
 		b.Set(key, []byte("told"))

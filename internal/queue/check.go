@@ -19,6 +19,8 @@ type Entry struct {
 	Attributes   []Attribute
 	// System are the system attributes: AWSTraceHeader is the one that there is.
 	System []Attribute
+	// Trace is X-Ray's header of the request that sends it, which counts where System names none.
+	Trace string
 }
 
 // checkName is about the name of a new queue.
@@ -40,7 +42,7 @@ func (e *Entry) check(s *settings, inBatch bool) (*Message, error) {
 	if e.Body == nil || *e.Body == "" {
 		return nil, awserr.QueueParameterMissing("MessageBody")
 	}
-	m := &Message{Body: *e.Body, Attributes: e.Attributes}
+	m := &Message{Body: *e.Body, Attributes: e.Attributes, Trace: e.Trace}
 	switch {
 	case m.size() <= s.maxSize:
 	case inBatch:

@@ -117,13 +117,13 @@ func (s *Service) Has(queueARN string) bool { return s.FindARN(queueARN) != nil 
 
 // Notice makes ready what a queue is told of records or an event that were given up. So that these are not lost for the
 // sake of what is said about them, characters that no message may have are replaced, and attributes with which it is too large are left out.
-func (s *Service) Notice(queueARN, body string, attributes map[string]string) (*Outbox, error) {
+func (s *Service) Notice(queueARN, body, trace string, attributes map[string]string) (*Outbox, error) {
 	q := s.FindARN(queueARN)
 	if q == nil {
 		return nil, awserr.QueueMissing()
 	}
 	body = sendable(body)
-	e := Entry{Body: &body}
+	e := Entry{Body: &body, Trace: trace}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		a := Attribute{Name: name, Type: "String", Value: sendable(attributes[name])}
 		if a.Value == "" {
@@ -141,8 +141,8 @@ func (s *Service) Notice(queueARN, body string, attributes map[string]string) (*
 }
 
 // Tell sends what Notice makes, in one batch with what b holds, and returns when that is durable.
-func (s *Service) Tell(b *store.Batch, queueARN, body string, attributes map[string]string) error {
-	o, err := s.Notice(queueARN, body, attributes)
+func (s *Service) Tell(b *store.Batch, queueARN, body, trace string, attributes map[string]string) error {
+	o, err := s.Notice(queueARN, body, trace, attributes)
 	if err != nil {
 		return err
 	}

@@ -199,12 +199,12 @@ func (r *Record) Expired() bool { return r.value[1]&flagExpired != 0 }
 // Cause is the depth of function-made writes that led to this record.
 func (r *Record) Cause() int { return int(r.value[2]) }
 
-// Trace is the span of the request that made the record; zero when it had none.
-func (r *Record) Trace() trace.ID {
+// TraceHeader is X-Ray's header of the request that made the record; empty when it had none.
+func (r *Record) TraceHeader() string {
 	if r.value[0] != tracedVersion {
-		return trace.ID{}
+		return ""
 	}
-	return trace.FromBinary(r.value[len(r.value)-trace.Size:])
+	return trace.FromBinary(r.value[len(r.value)-trace.Size:]).Header()
 }
 
 // Time is in milliseconds since 1970 and never decreases within a shard.

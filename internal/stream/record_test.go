@@ -132,8 +132,8 @@ func TestPresence(t *testing.T) {
 				t.Errorf("a record of version %d; only a traced one is larger", r.value[0])
 			}
 			for _, r := range []*Record{r, back} {
-				if r.Trace() != c.Trace {
-					t.Errorf("%s, %s: trace %v, want %v", view, name, r.Trace(), c.Trace)
+				if r.TraceHeader() != c.Trace.Header() {
+					t.Errorf("%s, %s: trace %v, want %v", view, name, r.TraceHeader(), c.Trace.Header())
 				}
 				got := []byte("--")
 				if r.New() != nil {
@@ -181,7 +181,7 @@ func TestDamagedRecord(t *testing.T) {
 		}
 		r, err := decodeRecord(root(s), seqnum.Num{}, v)
 		if err == nil {
-			_, _, _, _, _ = r.Keys(), r.New(), r.Old(), r.Name().String(), r.Trace()
+			_, _, _, _, _ = r.Keys(), r.New(), r.Old(), r.Name().String(), r.TraceHeader()
 		} else if len(v) == len(whole) && bytes.Equal(v[40:], whole[40:]) && v[0] == whole[0] && v[1] < 3 && v[3] > 0 && v[3] < 5 {
 			t.Fatal(err)
 		}

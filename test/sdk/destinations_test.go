@@ -189,10 +189,85 @@ func TestDestinations(t *testing.T) {
 			t.Errorf("delivered %v", pks)
 		}
 	})
+	t.Run("events", func(t *testing.T) { w.eventEnds(t) })
 	t.Run("down at first", func(t *testing.T) {
 		url, _ := w.queue(t, "down")
 		down.check(t, w.message(t, url), false)
 	})
+}
+
+// eventEnds checks what dead-letter queues and destinations are told of Event invocations.
+func (w *lossWorld) eventEnds(t *testing.T) {
+	topic, err := w.sns.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("dead")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscriber, subscriberARN := w.queue(t, "dead-subscriber")
+	if _, err := w.sns.Subscribe(t.Context(), &sns.SubscribeInput{
+		TopicArn: topic.TopicArn, Protocol: aws.String("sqs"), Endpoint: &subscriberARN, Attributes: map[string]string{"RawMessageDelivery": "true"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	dead, deadARN := w.queue(t, "dead")
+	failed, failedARN := w.queue(t, "failed")
+	succeeded, succeededARN := w.queue(t, "succeeded")
+	// The functions take records: an event without any fails, one with an end succeeds.
+	const event, end = `{"no":"records"}`, `{"Records":[{"dynamodb":{"Keys":{"pk":{"S":"end"}}}}]}`
+	invoke := func(name, deadLetters, payload string) (arn string) {
+		f, err := w.lambda.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+			FunctionName: &name, Role: aws.String("arn:aws:iam::000000000000:role/r"), PackageType: lambdatypes.PackageTypeImage,
+			Code: &lambdatypes.FunctionCode{ImageUri: aws.String(w.function + "/fail")}, DeadLetterConfig: &lambdatypes.DeadLetterConfig{TargetArn: &deadLetters},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.lambda.PutFunctionEventInvokeConfig(t.Context(), &lambda.PutFunctionEventInvokeConfigInput{
+			FunctionName: &name, MaximumRetryAttempts: aws.Int32(0), DestinationConfig: &lambdatypes.DestinationConfig{
+				OnSuccess: &lambdatypes.OnSuccess{Destination: &succeededARN}, OnFailure: &lambdatypes.OnFailure{Destination: &failedARN},
+			},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.lambda.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: &name, InvocationType: lambdatypes.InvocationTypeEvent, Payload: []byte(payload)}); err != nil {
+			t.Fatal(err)
+		}
+		return *f.FunctionArn
+	}
+	deadLetter := func(queue string) {
+		t.Helper()
+		m := w.whole(t, queue)
+		if *m.Body != event || len(m.MessageAttributes) != 3 {
+			t.Errorf("the dead letter is %s with %+v", *m.Body, m.MessageAttributes)
+		}
+		for name, want := range map[string]string{"ErrorCode": "Number 200", "ErrorMessage": "String HTTP 500 Internal Server Error: no event\n", "RequestID": ""} {
+			a := m.MessageAttributes[name]
+			if got := aws.ToString(a.DataType) + " " + aws.ToString(a.StringValue); want != "" && got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		}
+	}
+	document := func(queue, arn, condition, payload string) {
+		t.Helper()
+		var d struct {
+			RequestContext struct {
+				FunctionArn, Condition string
+				ApproximateInvokeCount int
+			}
+			RequestPayload json.RawMessage
+		}
+		if text := w.message(t, queue); json.Unmarshal([]byte(text), &d) != nil || d.RequestContext.FunctionArn != arn+":$LATEST" ||
+			d.RequestContext.Condition != condition || d.RequestContext.ApproximateInvokeCount != 1 || string(d.RequestPayload) != payload {
+			t.Errorf("told %s", text)
+		}
+	}
+	arn := invoke("to-a-queue", deadARN, event)
+	deadLetter(dead)
+	document(failed, arn, "RetriesExhausted", event)
+	arn = invoke("to-a-topic", *topic.TopicArn, event)
+	deadLetter(subscriber)
+	document(failed, arn, "RetriesExhausted", event)
+	arn = invoke("done", deadARN, end)
+	document(succeeded, arn, "Success", end)
 }
 
 // otherServices is moto's server: SQS, SNS and S3 on one port, in memory.
@@ -423,11 +498,17 @@ func (w *lossWorld) queue(t *testing.T, name string) (url, arn string) {
 	return *made.QueueUrl, got.Attributes["QueueArn"]
 }
 
-// message waits for a message and takes it from the queue, which must then be empty.
-func (w *lossWorld) message(t *testing.T, url string) (body string) {
+// message is the body of the message that whole returns.
+func (w *lossWorld) message(t *testing.T, url string) string {
+	t.Helper()
+	return *w.whole(t, url).Body
+}
+
+// whole waits for a message and takes it from the queue, which must then be empty.
+func (w *lossWorld) whole(t *testing.T, url string) (message sqstypes.Message) {
 	t.Helper()
 	await(t, "a message", func() bool {
-		out, err := w.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10})
+		out, err := w.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10, MessageAttributeNames: []string{"All"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -435,11 +516,14 @@ func (w *lossWorld) message(t *testing.T, url string) (body string) {
 			t.Errorf("the queue has %d messages", len(out.Messages))
 		}
 		for _, m := range out.Messages {
-			body = *m.Body
+			message = m
+			if _, err := w.sqs.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: &url, ReceiptHandle: m.ReceiptHandle}); err != nil {
+				t.Fatal(err)
+			}
 		}
-		return body != ""
+		return message.Body != nil
 	})
-	return body
+	return message
 }
 
 // await asks for a condition until it is true, for at most two minutes.

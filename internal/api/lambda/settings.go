@@ -70,6 +70,6 @@ func putRecursion(c *call, w http.ResponseWriter) error {
 
 // invokeAsync is what Invoke with the type Event took the place of.
 func invokeAsync(c *call, w http.ResponseWriter) error {
-	_, err := c.h.functions.InvokeEvent(c.scope, function.Invocation{Name: c.name(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId")})
+	_, err := c.h.functions.InvokeEvent(c.scope, function.Invocation{Name: c.name(), Payload: c.body, RequestID: w.Header().Get("x-amzn-RequestId"), TraceID: c.trace()})
 	return answer(w, http.StatusAccepted, struct{}{}, err)
 }

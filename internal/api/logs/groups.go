@@ -12,10 +12,10 @@ import (
 
 // groupRequest names a group, by its name or its ARN.
 type groupRequest struct {
-	LogGroupName       string            `json:"logGroupName"`
-	LogGroupIdentifier string            `json:"logGroupIdentifier"`
-	ResourceArn        string            `json:"resourceArn"`
-	RetentionInDays    *int              `json:"retentionInDays"`
+	LogGroupName       string `json:"logGroupName"`
+	LogGroupIdentifier string `json:"logGroupIdentifier"`
+	ResourceArn        string `json:"resourceArn"`
+	RetentionInDays    *int   `json:"retentionInDays"`
 	// Tags is a map, and a list of names where an older operation takes them away.
 	Tags    json.RawMessage `json:"tags"`
 	TagKeys []string        `json:"tagKeys"`

@@ -9,13 +9,15 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/queue"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
-func sendMessage(_ context.Context, c *call) error {
+func sendMessage(ctx context.Context, c *call) error {
 	q, err := c.find()
 	if err != nil {
 		return err
 	}
+	c.message.Trace = trace.From(ctx).Header()
 	sent, err := q.Send(c.scope.Account, false, []queue.Entry{c.message})
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func (c *call) checkBatch() error {
 	return nil
 }
 
-func sendMessageBatch(_ context.Context, c *call) error {
+func sendMessageBatch(ctx context.Context, c *call) error {
 	q, err := c.find()
 	if err != nil {
 		return err
@@ -73,6 +75,7 @@ func sendMessageBatch(_ context.Context, c *call) error {
 	entries := make([]queue.Entry, len(c.entries))
 	for i := range c.entries {
 		entries[i] = c.entries[i].message
+		entries[i].Trace = trace.From(ctx).Header()
 	}
 	if err := q.CheckBatch(entries); err != nil {
 		return err

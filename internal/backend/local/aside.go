@@ -42,6 +42,7 @@ type asideTexts struct {
 	Unhandled bool   `json:"unhandled,omitempty"`
 	Function  string `json:"function,omitempty"`
 	Group     string `json:"group,omitempty"` // decimal
+	Trace     string `json:"trace,omitempty"` // X-Ray's header
 }
 
 var errAside = errors.New("local: what a mapping has set aside is damaged or was written by a newer release")
@@ -97,12 +98,16 @@ func appendAsideHead(dst []byte, r *lane.SetAside) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, r.Ordinal)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Size))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.Attempts))
-	t := asideTexts{r.Keys, r.Error, string(r.Reason), r.RequestID, r.Version, r.Unhandled, r.Function, ""}
+	t := asideTexts{r.Keys, r.Error, string(r.Reason), r.RequestID, r.Version, r.Unhandled, r.Function, "", r.Trace}
 	if !r.Group.IsZero() {
 		t.Group = r.Group.String()
 	}
-	if t == (asideTexts{Keys: t.Keys}) { // most are, and no reflection is due to them
-		return append(item.AppendJSONString(append(dst, `{"keys":`...), []byte(t.Keys)), '}')
+	if t == (asideTexts{Keys: t.Keys, Trace: t.Trace}) { // most are, and no reflection is due to them
+		dst = item.AppendJSONString(append(dst, `{"keys":`...), []byte(t.Keys))
+		if t.Trace != "" {
+			dst = item.AppendJSONString(append(dst, `,"trace":`...), []byte(t.Trace))
+		}
+		return append(dst, '}')
 	}
 	texts, err := json.Marshal(t)
 	if err != nil {
@@ -135,7 +140,7 @@ func decodeAsideHead(v []byte, r *lane.SetAside) error {
 	r.Size = int(binary.BigEndian.Uint32(v[27:]))
 	r.Attempts = int(binary.BigEndian.Uint32(v[31:]))
 	r.Keys, r.Error, r.Reason, r.Function = t.Keys, t.Error, lane.DropReason(t.Reason), t.Function
-	r.RequestID, r.Version, r.Unhandled = t.RequestID, t.Version, t.Unhandled
+	r.RequestID, r.Version, r.Unhandled, r.Trace = t.RequestID, t.Version, t.Unhandled, t.Trace
 	return nil
 }
 

@@ -30,7 +30,7 @@ func TestAside(t *testing.T) {
 			AsideKey: lane.AsideKey{Hash: uint64(i / 6), Shard: fmt.Sprint("shard-", i/3), Seq: seqnum.Num{Hi: 1 << 60, Lo: uint64(i)}},
 			Kind:     lane.AsideKind(1 + i%3), Since: 1_700_000_000_000 + int64(i), Attempts: i, Error: "boom",
 			Reason: lane.RecordAgeExceeded, RequestID: "id", Version: "3", Unhandled: i%2 == 0, Function: "arn", Time: 5, Ordinal: uint64(i),
-			Cause: i, Group: seqnum.Num{Hi: 7, Lo: uint64(i)}, Keys: `{"pk":{"S":"a"}}`, Size: len(event), Event: []byte(event),
+			Cause: i, Group: seqnum.Num{Hi: 7, Lo: uint64(i)}, Keys: `{"pk":{"S":"a"}}`, Trace: []string{"", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"}[i%2], Size: len(event), Event: []byte(event),
 		})
 	}
 	var changes []lane.AsideChange

@@ -59,7 +59,7 @@ func (c *combined) messages() (err error) {
 		return &backend.Refused{Why: "queues are not to be had here"}
 	case n != nil:
 		what = n.Queue
-		c.outbox, err = c.b.queues.Notice(n.Queue, string(n.Document), nil)
+		c.outbox, err = c.b.queues.Notice(n.Queue, string(n.Document), "", nil)
 	default:
 		c.outbox, err = c.b.queues.Answered(c.t.Scope, c.t.Messages)
 	}

@@ -30,7 +30,7 @@ type Invoker interface {
 	Invoke(ctx context.Context, functionARN string, payload []byte) lane.Result
 }
 
-// Options of Open. All but Log are required.
+// Options of Open. All but Trace and Log are required.
 type Options struct {
 	Store   *store.Store
 	Queues  *queue.Service
@@ -40,7 +40,10 @@ type Options struct {
 	// Timeout is the timeout of a function in seconds; 0: not known.
 	Timeout func(functionARN string) int
 	// Tags returns the tags of a function. It must not wait.
-	Tags  func(functionARN string) map[string]string
+	Tags func(functionARN string) map[string]string
+	// Trace, if set, is called before each invocation with its number of messages and their trace headers. It returns the
+	// invocation's context, and who is told of its end, nil for nobody. It must not wait.
+	Trace func(ctx context.Context, functionARN string, messages int, header func(i int) string) (context.Context, func(lane.Result))
 	Clock *worker.Clock
 	Log   *slog.Logger // nil: nothing is logged
 }

@@ -359,7 +359,14 @@ func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) b
 	until := earliest(batch)
 	n := uint64(len(batch))
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		result := p.o.Invoker.Invoke(p.r.m.ctx, p.def.FunctionARN, payload)
+		ctx, ended := p.r.m.ctx, (func(lane.Result))(nil)
+		if p.o.Trace != nil {
+			ctx, ended = p.o.Trace(ctx, p.def.FunctionARN, len(batch), func(i int) string { return batch[i].Message.Trace })
+		}
+		result := p.o.Invoker.Invoke(ctx, p.def.FunctionARN, payload)
+		if ended != nil {
+			ended(result)
+		}
 		switch result.Outcome {
 		case lane.Succeeded:
 			done, failed := p.judge(result.Payload, batch)

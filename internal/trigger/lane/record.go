@@ -28,6 +28,12 @@ type Record interface {
 	pattern.Record
 }
 
+// Traced is a Record that knows which request made it.
+type Traced interface {
+	// TraceHeader is X-Ray's header of that request; empty: it had none.
+	TraceHeader() string
+}
+
 // Page is what one Read has found.
 type Page struct {
 	Records []Record

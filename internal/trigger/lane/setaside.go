@@ -62,6 +62,7 @@ type SetAside struct {
 	Ordinal uint64
 	Cause   int
 	Keys    string // the item's key, as the event has it
+	Trace   string // as of Traced
 	Size    int    // of Event
 	Event   []byte // nil when only the rest was read, or is to be stored
 }
@@ -110,6 +111,9 @@ func newSetAside(rec Record, shard string, kind AsideKind, wall int64, l *Loss) 
 	r := &SetAside{
 		AsideKey: AsideKey{rec.KeyHash(), shard, rec.Seq()}, Kind: kind, Since: wall,
 		Time: rec.Time(), Ordinal: rec.Ordinal(), Cause: rec.Cause(), Keys: KeysOf(rec), Event: rec.Event(), Size: len(rec.Event()),
+	}
+	if t, is := rec.(Traced); is {
+		r.Trace = t.TraceHeader()
 	}
 	if l == nil {
 		return r
@@ -172,6 +176,7 @@ func asideRecords(rows []SetAside) []Record {
 type asideRecord struct{ *SetAside }
 
 var _ pattern.Record = asideRecord{}
+var _ Traced = asideRecord{}
 
 func (r asideRecord) Seq() seqnum.Num              { return r.AsideKey.Seq }
 func (r asideRecord) Time() int64                  { return r.SetAside.Time }
@@ -180,6 +185,7 @@ func (r asideRecord) Ordinal() uint64              { return r.SetAside.Ordinal }
 func (r asideRecord) Event() []byte                { return r.SetAside.Event }
 func (r asideRecord) EventSize() int               { return len(r.SetAside.Event) }
 func (r asideRecord) Cause() int                   { return r.SetAside.Cause }
+func (r asideRecord) TraceHeader() string          { return r.Trace }
 func (r asideRecord) Member(string) (string, bool) { return "", false }
 func (r asideRecord) Number(string) (int64, bool)  { return 0, false }
 func (r asideRecord) Image(string) item.Item       { return nil }

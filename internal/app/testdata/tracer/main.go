@@ -1,4 +1,5 @@
-// Command tracer is a function that writes an item into the table of its variable TABLE, if it has one, by AWS's SDK.
+// Command tracer is a function that writes an item into the table of its variable TABLE, if it has one, by AWS's SDK. It fails
+// as long as there is no file of the name in its variable WANTS.
 package main
 
 import (
@@ -17,6 +18,11 @@ import (
 func main() {
 	lambda.Start(func(ctx context.Context, _ json.RawMessage) (string, error) {
 		fmt.Println("trace", os.Getenv("_X_AMZN_TRACE_ID"))
+		if file := os.Getenv("WANTS"); file != "" {
+			if _, err := os.Stat(file); err != nil {
+				return "", err
+			}
+		}
 		table := os.Getenv("TABLE")
 		if table == "" {
 			return "done", nil
