@@ -89,7 +89,10 @@ var rooms = map[string][]string{
 	},
 	"internal/destination": {"internal/arn", "internal/store"},
 
-	"internal/queue": {"internal/arn", "internal/awserr", "internal/item", "internal/store", "internal/worker"},
+	"internal/queue":         {"internal/arn", "internal/awserr", "internal/item", "internal/store", "internal/worker"},
+	"internal/outbox":        {"internal/store", "internal/worker"},
+	"internal/schedule/when": {},
+	"internal/schedule":      {"internal/arn", "internal/awserr", "internal/outbox", "internal/schedule/when", "internal/store", "internal/worker"},
 	"internal/queue/poll": {
 		"internal/arn", "internal/awserr", "internal/backend", "internal/counter", "internal/item", "internal/pattern", "internal/queue", "internal/setting", "internal/store",
 		"internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
@@ -112,13 +115,15 @@ var rooms = map[string][]string{
 	"internal/api/iam":            {"internal/api/query", "internal/arn", "internal/awserr", "internal/iam"},
 	"internal/api/ssm":            {"internal/arn", "internal/awserr", "internal/stack"},
 	"internal/api/ecr":            {},
+	"internal/api/events":         {"internal/arn", "internal/awserr", "internal/schedule"},
+	"internal/api/scheduler":      {"internal/arn", "internal/awserr", "internal/schedule"},
 	"internal/api/logs":           {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {
 		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trace", "internal/trigger", "internal/trigger/mapping",
 	},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
-		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
+		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schedule", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
@@ -128,7 +133,7 @@ var rooms = map[string][]string{
 	"internal/admin":      {"internal/admin/wire"},
 	"internal/admin/wire": {"internal/counter"},
 	"internal/dev":        {"internal/admin"},
-	"internal/template":   {"internal/admin", "internal/arn", "internal/bundle", "internal/nearest", "internal/setting"},
+	"internal/template":   {"internal/admin", "internal/arn", "internal/bundle", "internal/nearest", "internal/schedule/when", "internal/setting"},
 	"internal/bundle":     {},
 	"internal/backup":     {},
 	"internal/bench":      {},
@@ -145,7 +150,8 @@ var rooms = map[string][]string{
 
 	// the wiring
 	"internal/app": {
-		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/lambda", "internal/api/logs",
+		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
+		"internal/api/scheduler", "internal/outbox", "internal/schedule",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",

@@ -22,8 +22,10 @@ import (
 	"github.com/millstreamdb/millstream/internal/iam"
 	"github.com/millstreamdb/millstream/internal/keep"
 	"github.com/millstreamdb/millstream/internal/nearest"
+	"github.com/millstreamdb/millstream/internal/outbox"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/queue/poll"
+	"github.com/millstreamdb/millstream/internal/schedule"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/stack"
@@ -82,6 +84,8 @@ type App struct {
 	gateway     *gateway.Service
 	queues      *queue.Service
 	pollers     *poll.Mappings
+	outbox      *outbox.Outbox
+	schedules   *schedule.Service
 	buckets     *bucket.Service
 	stacks      *stack.Service
 	keep        *keep.Service
@@ -226,6 +230,10 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 
+	if err := s.openSchedules(); err != nil {
+		return nil, err
+	}
+
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.workers = worker.NewGroup(ctx)
@@ -319,6 +327,9 @@ func (s *App) Settle(ctx context.Context) error {
 	if err := s.engine.Settle(ctx); err != nil {
 		return err
 	}
+	if err := s.outbox.Settle(ctx); err != nil {
+		return err
+	}
 	return s.pollers.Settle(ctx)
 }
 
@@ -356,6 +367,12 @@ func (s *App) closeRooms() error {
 		if !s.clock.Manual() && s.store.Err() == nil {
 			errs = append(errs, s.keepClock())
 		}
+	}
+	if s.schedules != nil {
+		s.schedules.Close()
+	}
+	if s.outbox != nil {
+		s.outbox.Close()
 	}
 	if s.functions != nil {
 		errs = append(errs, s.functions.Close())

@@ -12,9 +12,11 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/cloudformation"
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
 	"github.com/millstreamdb/millstream/internal/api/ecr"
+	"github.com/millstreamdb/millstream/internal/api/events"
 	iamapi "github.com/millstreamdb/millstream/internal/api/iam"
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/api/logs"
+	"github.com/millstreamdb/millstream/internal/api/scheduler"
 	"github.com/millstreamdb/millstream/internal/api/sqs"
 	"github.com/millstreamdb/millstream/internal/api/ssm"
 	"github.com/millstreamdb/millstream/internal/api/streams"
@@ -44,7 +46,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
 	own.Handle("/", admin.New(admin.Config{
-		Store: s.store, Streams: s.streams, Queues: s.queues, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
+		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
 		Gateway: s.gateway, Activity: &s.activity, Clock: s.clock, Stages: &stages{s: s},
 		Settle: s.Settle, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded,
 		About: wire.Status{
@@ -67,6 +69,8 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 			"sqs":            s.traced(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+			"scheduler":      scheduler.New(s.schedules, scheduler.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 		},
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,

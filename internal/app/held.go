@@ -69,6 +69,8 @@ func (s *App) act() error {
 	}
 	s.workers.Start("triggers", s.engine.Run)
 	s.workers.Start("triggers on queues", s.pollers.Run)
+	s.outbox.Start()
+	s.schedules.Start()
 	s.start("stream retention", func(ctx context.Context) error {
 		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, s.opts.LogCap), Log: s.opts.Logger})
 	})

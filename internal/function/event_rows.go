@@ -61,9 +61,12 @@ func (h *eventHead) encode() ([]byte, error) {
 	return append([]byte{eventVersion}, body...), nil
 }
 
-// add stores a new event, synced.
-func (r eventRows) add(e *event) error {
+// add stores a new event, and what also puts beside it, synced.
+func (r eventRows) add(e *event, also func(*store.Batch)) error {
 	return r.write(func(b *store.Batch) error {
+		if also != nil {
+			also(b)
+		}
 		b.Set(eventKey(eventPayloadRow, e.id), append([]byte{eventVersion}, e.payload...))
 		return r.setHead(b, e)
 	})

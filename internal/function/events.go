@@ -7,6 +7,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -85,6 +86,11 @@ func newEventQueue(s *Service) *eventQueue {
 // return the event is durable: it will be tried, also after a restart, until it has
 // succeeded or its function's settings for events (EventConfig) say that it has failed.
 func (s *Service) InvokeEvent(scope schema.Scope, inv Invocation) (requestID string, err error) {
+	return s.InvokeEventWith(scope, inv, nil)
+}
+
+// InvokeEventWith is InvokeEvent for who has something to store in the same batch; also, unless nil, puts it there.
+func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(*store.Batch)) (requestID string, err error) {
 	if _, _, err := s.resolveLatest(scope, inv.Name, inv.Qualifier); err != nil {
 		return "", err
 	}
@@ -99,7 +105,7 @@ func (s *Service) InvokeEvent(scope schema.Scope, inv Invocation) (requestID str
 	if e.head.Qualifier == "" {
 		e.head.Qualifier = inv.Qualifier
 	}
-	return inv.RequestID, s.events.accept(e)
+	return inv.RequestID, s.events.accept(e, also)
 }
 
 // open brings the events of an earlier run back.
@@ -133,7 +139,7 @@ func (q *eventQueue) longestWait() time.Duration {
 	return max(eventMaxBackoff, eventRetries*eventRetryDelay)
 }
 
-func (q *eventQueue) accept(e *event) error {
+func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	q.mu.Lock()
 	if q.closed || len(q.events) >= q.maxCount || q.bytes+e.head.Size > q.maxBytes {
 		q.mu.Unlock()
@@ -147,7 +153,7 @@ func (q *eventQueue) accept(e *event) error {
 	// The clock of a test waits for the event from here on.
 	q.s.opts.Clock.Begin()
 	defer q.s.opts.Clock.End()
-	if err := q.rows.add(e); err != nil {
+	if err := q.rows.add(e, also); err != nil {
 		q.forget(e)
 		return err
 	}

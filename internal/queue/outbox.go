@@ -122,10 +122,9 @@ func (s *Service) Notice(queueARN, body, trace string, attributes map[string]str
 	if q == nil {
 		return nil, awserr.QueueMissing()
 	}
-	body = sendable(body)
 	e := Entry{Body: &body, Trace: trace}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
-		a := Attribute{Name: name, Type: "String", Value: sendable(attributes[name])}
+		a := Attribute{Name: name, Type: "String", Value: attributes[name]}
 		if a.Value == "" {
 			continue // no attribute may be empty
 		}
@@ -134,10 +133,23 @@ func (s *Service) Notice(queueARN, body, trace string, attributes map[string]str
 		}
 		e.Attributes = append(e.Attributes, a)
 	}
+	return s.NewOutbox(q.Scope().Account, []Outgoing{{q, q.Sendable(e)}})
+}
+
+// Sendable is an entry with what the queue may take of it: characters that no message may have are replaced, and attributes with which it is too
+// large are left out. The entry has a body.
+func (q *Queue) Sendable(e Entry) Entry {
+	body := sendable(*e.Body)
+	e.Body, e.Attributes = &body, slices.Clone(e.Attributes)
+	for i := range e.Attributes {
+		if a := &e.Attributes[i]; !a.Binary {
+			a.Value = sendable(a.Value)
+		}
+	}
 	if !q.fits(e) {
 		e.Attributes = nil
 	}
-	return s.NewOutbox(q.Scope().Account, []Outgoing{{q, e}})
+	return e
 }
 
 // Tell sends what Notice makes, in one batch with what b holds, and returns when that is durable.

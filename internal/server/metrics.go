@@ -112,7 +112,7 @@ func NewMetrics(sources Sources) *Metrics {
 	}
 	m.sts = &operation{metrics: m, api: "sts", name: "GetCallerIdentity"}
 	m.front = &operation{metrics: m, api: "http", name: "request"}
-	for _, api := range []string{"dynamodb", "streams", "lambda", "admin", "logs", "sqs", "cloudformation", "s3", "ssm", "ecr", "iam"} {
+	for _, api := range []string{"dynamodb", "streams", "lambda", "admin", "logs", "sqs", "sns", "events", "scheduler", "cloudformation", "s3", "ssm", "ecr", "iam"} {
 		m.other[api] = &operation{metrics: m, api: api, name: "other"}
 	}
 	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.invocations, m.invocationSeconds,

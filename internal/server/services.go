@@ -75,7 +75,7 @@ func writeNoService(w http.ResponseWriter, r *http.Request, service string) {
 		name = strings.ToUpper(service)
 	}
 	const code = "UnsupportedOperationException"
-	text := "Millstream has no " + name + ". It has DynamoDB and its Streams, Lambda, SQS, CloudWatch Logs and STS, and for tools that deploy CloudFormation, S3, Parameter Store and IAM."
+	text := "Millstream has no " + name + ". It has DynamoDB and its Streams, Lambda, SQS, schedules of EventBridge, CloudWatch Logs and STS, and for tools that deploy CloudFormation, S3, Parameter Store and IAM."
 	id := uuid.NewString()
 	h := w.Header()
 	h.Set("x-amzn-RequestId", id)

@@ -25,4 +25,7 @@ const (
 	SpaceStack      byte = 0x13 // stack: CloudFormation's stacks, and parameters of Parameter Store
 	SpaceKeep       byte = 0x14 // keep: backups, exports and imports of tables
 	SpaceIAM        byte = 0x16 // iam: roles and policies
+	SpaceSchedule   byte = 0x17 // schedule: rules, schedules and their groups, and when each is due
+	SpaceOutbox     byte = 0x18 // outbox: deliveries of topics and schedules that are owed
+	SpaceTopic      byte = 0x19 // topic: topics and their subscriptions
 )

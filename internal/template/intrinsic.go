@@ -162,7 +162,7 @@ func (e *evaluator) included(line int, arg *node) *node {
 	return e.eval(n)
 }
 
-// jsonOf writes an evaluated node as JSON: its scalars as they would be read from YAML.
+// jsonOf writes an evaluated node as JSON: its scalars as they would be read from YAML, where what is quoted is a text.
 func jsonOf(n *node) string {
 	var b strings.Builder
 	writeJSON(&b, n)
@@ -197,6 +197,8 @@ func writeJSON(b *strings.Builder, n *node) {
 			writeJSON(b, n.vals[i])
 		}
 		b.WriteByte('}')
+	case n.quoted:
+		quote(n.text)
 	case n.text == "true" || n.text == "false":
 		b.WriteString(n.text)
 	default:

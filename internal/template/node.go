@@ -24,10 +24,12 @@ const (
 type node struct {
 	kind kind
 	line int
-	text string  // of a scalar, as it was written
-	list []*node // of a list
-	keys []string
-	vals []*node // of an object, beside keys
+	text string // of a scalar, as it was written
+	// quoted scalars are texts, also where they look like a number or a boolean.
+	quoted bool
+	list   []*node // of a list
+	keys   []string
+	vals   []*node // of an object, beside keys
 }
 
 // Bounds of a template, aliases written out. CloudFormation's own limit is 1 MB of
@@ -103,7 +105,7 @@ func (c *converter) node(y *yaml.Node, depth int) (*node, error) {
 			n.keys, n.vals = append(n.keys, key.Value), append(n.vals, v)
 		}
 	default:
-		n.text = y.Value
+		n.text, n.quoted = y.Value, y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0
 		if y.Tag == "!!null" && y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
 			n.kind = null
 		}

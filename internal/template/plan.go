@@ -270,6 +270,10 @@ func (p *Plan) likely(e *evaluator, line int, r *resource, name string) string {
 		return scope.ARN("dynamodb", "table/"+physical+"/stream/2000-01-01T00:00:00.000")
 	case name == "FunctionUrl" || name == "ApiEndpoint" || name == "QueueUrl":
 		return "http://127.0.0.1/" + physical
+	case name == "Arn" && strings.HasPrefix(r.typ, "AWS::Events::"):
+		return scope.ARN("events", "rule/"+physical)
+	case name == "Arn" && strings.HasPrefix(r.typ, "AWS::Scheduler::"):
+		return scope.ARN("scheduler", "schedule/default/"+physical)
 	case r.typ == "AWS::SNS::Topic" && name != "TopicName":
 		return scope.ARN("sns", physical)
 	case name == "Arn" && r.typ == "AWS::SQS::Queue":

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
@@ -104,6 +105,12 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 		return t.removeAPI(ctx, is.ID)
 	case "AWS::SQS::Queue":
 		_, err = t.Queues.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &is.ID})
+	case "AWS::Events::Rule":
+		return t.removeRule(ctx, is.ID)
+	case "AWS::Scheduler::Schedule":
+		return t.removeSchedule(ctx, is.ID)
+	case "AWS::Scheduler::ScheduleGroup":
+		_, err = t.Schedules.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &is.ID})
 	case "AWS::SNS::Topic":
 		_, err = t.Topics.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &is.ID})
 	case "AWS::S3::Bucket":

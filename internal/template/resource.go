@@ -73,6 +73,9 @@ func init() { // prepare functions look types up again
 		"AWS::ApiGatewayV2::Api":          {[]string{"ApiEndpoint", "ApiId"}, prepareWritten("http")},
 		"AWS::ApiGateway::RestApi":        {[]string{"RootResourceId", "RestApiId"}, prepareWritten("rest")},
 		apiRoutes:                         {nil, prepareRoutes},
+		"AWS::Events::Rule":               {[]string{"Arn"}, prepareRule},
+		"AWS::Scheduler::Schedule":        {[]string{"Arn"}, prepareSchedule},
+		"AWS::Scheduler::ScheduleGroup":   {[]string{"Arn", "State"}, prepareScheduleGroup},
 		"AWS::SNS::Topic":                 {[]string{"TopicArn", "TopicName"}, prepareTopic},
 	}
 }

@@ -116,6 +116,8 @@ func (x *expansion) function(r *resource) {
 		case "SQS":
 			x.add(&resource{id: r.id + name, typ: "AWS::Lambda::EventSourceMapping", line: typ.line, condition: r.condition,
 				props: props.without("Queue").with("EventSourceArn", props.get("Queue")).with("FunctionName", ref(e.line, r.target())), needs: r.published()})
+		case "Schedule", "ScheduleV2":
+			x.scheduled(r, name, typ.text, typ.line, props)
 		case "HttpApi":
 			x.route(r, name, typ.line, props, "ApiId", implicitHTTP, "AWS::Serverless::HttpApi")
 		case "Api":
@@ -123,7 +125,7 @@ func (x *expansion) function(r *resource) {
 		default:
 			what := fmt.Sprintf("%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
 			if !slices.Contains(samEvents, typ.text) {
-				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, append([]string{"DynamoDB", "SQS", "HttpApi", "Api"}, samEvents...)))
+				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, append([]string{"DynamoDB", "SQS", "Schedule", "ScheduleV2", "HttpApi", "Api"}, samEvents...)))
 				continue
 			}
 			if x.problems.skip {

@@ -116,7 +116,6 @@ func (r *resource) checkType(problems *Problems) {
 // effects are what it means to leave a resource out, by the beginning of its type.
 var effects = []struct{ typ, effect string }{
 	{"AWS::Events::Rule", "nothing is called by it"},
-	{"AWS::Scheduler::Schedule", "nothing is called by it"},
 	{"AWS::Logs::SubscriptionFilter", "nothing is called by it"},
 	{"AWS::Pipes::", "nothing is carried by it"},
 	{"AWS::Serverless::StateMachine", "it is never run"},
@@ -139,7 +138,7 @@ func effectOf(typ string) string {
 }
 
 // samEvents are the types of events of SAM's functions that nothing here fires.
-var samEvents = []string{"S3", "SNS", "Kinesis", "Schedule", "ScheduleV2", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs",
+var samEvents = []string{"S3", "SNS", "Kinesis", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs",
 	"IoTRule", "AlexaSkill", "Cognito", "MQ", "MSK", "DocumentDB", "SelfManagedKafka"}
 
 // madeUp has the form of an attribute of a resource that is not there.

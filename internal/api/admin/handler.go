@@ -17,6 +17,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/queue/poll"
+	"github.com/millstreamdb/millstream/internal/schedule"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
@@ -39,6 +40,7 @@ type Config struct {
 	Store     *store.Store
 	Streams   *stream.Streams
 	Queues    *queue.Service
+	Schedules *schedule.Service
 	Tables    *table.DB
 	Functions *function.Service
 	Backend   *local.Backend
@@ -93,6 +95,7 @@ func New(c Config) http.Handler {
 	h.document("GET", "queues/messages", h.peekQueue)
 	h.document("POST", "queues/purge", h.purgeQueue)
 	h.document("POST", "queues/redrive", h.redriveQueue)
+	h.document("GET", "schedules", h.schedules)
 	h.document("POST", "settle", h.settle)
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)

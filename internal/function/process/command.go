@@ -154,7 +154,8 @@ func (e *environment) environ() []string {
 		// Only the services that are served here: calls to others go where they
 		// always went.
 		env = append(env, "AWS_ENDPOINT_URL_DYNAMODB="+url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS="+url, "AWS_ENDPOINT_URL_LAMBDA="+url,
-			"AWS_ENDPOINT_URL_SQS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SQS"), os.Getenv("AWS_ENDPOINT_URL"), url)) // as destinations go
+			"AWS_ENDPOINT_URL_SQS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SQS"), os.Getenv("AWS_ENDPOINT_URL"), url), // as destinations go
+			"AWS_ENDPOINT_URL_SCHEDULER="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SCHEDULER"), os.Getenv("AWS_ENDPOINT_URL"), url))
 	}
 	names := make([]string, 0, len(s.Env))
 	for name := range s.Env {

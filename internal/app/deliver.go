@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/outbox"
+	"github.com/millstreamdb/millstream/internal/queue"
+	"github.com/millstreamdb/millstream/internal/schedule"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// openSchedules opens what is owed, and what owes it.
+func (s *App) openSchedules() (err error) {
+	if s.outbox, err = outbox.Open(outbox.Options{Store: s.store, Clock: s.clock, Send: s.deliver, Logger: s.opts.Logger}); err != nil {
+		return err
+	}
+	s.schedules, err = schedule.Open(schedule.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Logger: s.opts.Logger})
+	return err
+}
+
+// deliver makes a delivery that is owed. It implements outbox.Options.Send.
+func (s *App) deliver(_ context.Context, d *outbox.Delivery, payload []byte, done func(*store.Batch)) error {
+	switch arn.Service(d.Target) {
+	case "lambda":
+		return s.deliverToFunction(d, payload, done)
+	case "sqs":
+		return s.deliverToQueue(d, payload, done)
+	}
+	return &outbox.Permanent{Err: fmt.Errorf("%s is no function, queue or URL", d.Target)}
+}
+
+// deliverToFunction has a function invoked as by an Event invocation, whose retries and destinations follow.
+func (s *App) deliverToFunction(d *outbox.Delivery, payload []byte, done func(*store.Batch)) error {
+	f, ok := arn.ParseFunction(d.Target)
+	if !ok {
+		return &outbox.Permanent{Err: errors.New("not the ARN of a function: " + d.Target)}
+	}
+	_, err := s.functions.InvokeEventWith(f.Scope, function.Invocation{Name: d.Target, Payload: payload, RequestID: uuid.NewString(), TraceID: d.Trace, Trusted: true}, done)
+	return lasting(err)
+}
+
+// deliverToQueue sends to a queue of this server. Characters that no message may have are replaced, and attributes with which it is too large are
+// left out: a message is better than none.
+func (s *App) deliverToQueue(d *outbox.Delivery, payload []byte, done func(*store.Batch)) error {
+	q := s.queues.FindARN(d.Target)
+	if q == nil {
+		return lasting(awserr.QueueMissing())
+	}
+	body := string(payload)
+	e := queue.Entry{Body: &body}
+	for _, a := range d.Attributes {
+		e.Attributes = append(e.Attributes, queue.Attribute{Name: a.Name, Type: a.Type, Value: string(a.Value), Binary: a.Binary})
+	}
+	e = q.Sendable(e)
+	if d.Group != "" {
+		e.Group = &d.Group
+	}
+	if q.FIFO() {
+		if e.Dedup = &d.Dedup; d.Dedup == "" {
+			id := fmt.Sprintf("%d", d.ID) // a delivery is one message, however often it is sent
+			e.Dedup = &id
+		}
+	}
+	if d.Trace != "" {
+		e.System = []queue.Attribute{{Name: "AWSTraceHeader", Type: "String", Value: d.Trace}}
+	}
+	message, err := s.queues.NewOutbox(q.Scope().Account, []queue.Outgoing{{Queue: q, Entry: e}})
+	if err != nil {
+		return lasting(err)
+	}
+	b := s.store.NewBatch()
+	defer b.Close()
+	done(b)
+	return lasting(message.Commit(b))
+}
+
+// lasting marks errors that no further attempt can mend: those that say what is wrong with the delivery, or that its receiver is not there.
+func lasting(err error) error {
+	var e *awserr.Error
+	if errors.As(err, &e) && e.HTTPStatus() < 500 && e.HTTPStatus() != 429 {
+		return &outbox.Permanent{Code: e.Code, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,273 @@
+package schedule
+
+import (
+	"container/heap"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/outbox"
+)
+
+const (
+	// maxLate is how long after its moment a start is still made.
+	maxLate = 24 * time.Hour
+	// look is how often a clock that goes by itself is looked at: it may have been set, or the machine have slept.
+	look = 30 * time.Second
+	// piece is how many definitions one batch starts.
+	piece = 64
+	// fullPause is the time before another look when too much is owed.
+	fullPause = time.Second
+)
+
+// dueHeap has the definitions that have a next start, the one that is due first in front.
+type dueHeap []*entry
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].state.due < h[j].state.due }
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *dueHeap) Push(x any) {
+	e := x.(*entry)
+	e.index = len(*h)
+	*h = append(*h, e)
+}
+
+func (h *dueHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	e.index = -1
+	return e
+}
+
+func (h *dueHeap) remove(e *entry) {
+	if e.index >= 0 {
+		heap.Remove(h, e.index)
+	}
+}
+
+// within chooses when the start of a moment is made.
+func (e *entry) within(moment int64) int64 {
+	if moment == 0 || e.def.WindowMinutes == 0 {
+		return moment
+	}
+	return moment + rand.Int64N(int64(e.def.WindowMinutes)*60_000)
+}
+
+// Start begins to start what is due.
+func (s *Service) Start() {
+	s.control.Lock()
+	s.started = true
+	for _, e := range s.entries {
+		s.queue(e)
+	}
+	s.arm()
+	s.control.Unlock()
+}
+
+// Close ends it.
+func (s *Service) Close() {
+	s.control.Lock()
+	defer s.control.Unlock()
+	s.closed = true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// queue puts a definition where it is found when it is due. The caller holds control.
+func (s *Service) queue(e *entry) {
+	if e.index < 0 && e.state.next != 0 && e.zone != nil {
+		heap.Push(&s.due, e)
+	}
+	if s.started {
+		s.arm()
+	}
+}
+
+// arm sets the timer. The caller holds control.
+func (s *Service) arm() {
+	if s.closed || len(s.due) == 0 {
+		return
+	}
+	s.wait(time.Duration(s.due[0].state.due-s.now()) * time.Millisecond)
+}
+
+func (s *Service) wait(d time.Duration) {
+	if !s.o.Clock.Manual() {
+		d = min(d, look)
+	}
+	d = max(d, 0)
+	if s.timer == nil {
+		s.timer = s.o.Clock.AfterFunc(d, s.fire)
+	} else {
+		s.timer.Reset(d)
+	}
+}
+
+// fire starts all that is due.
+func (s *Service) fire() {
+	s.control.Lock()
+	defer s.control.Unlock()
+	s.distrust()
+	for !s.closed && len(s.due) > 0 && s.due[0].state.due <= s.now() {
+		switch err := s.startSome(); {
+		case errors.Is(err, outbox.ErrFull):
+			s.o.Logger.Warn("schedules wait: too many deliveries are owed")
+			s.wait(fullPause)
+			return
+		case err != nil: // the server ends, and the next one starts them
+			s.o.Logger.Error("starts of schedules could not be stored", "error", err)
+			return
+		}
+	}
+	if !s.closed {
+		s.arm()
+	}
+}
+
+// distrust begins anew what a clock that was a day ahead has started. The caller holds control.
+func (s *Service) distrust() {
+	now := s.now()
+	for _, e := range s.entries {
+		if e.index >= 0 && e.state.last > now+maxLate.Milliseconds() && !e.expr.Once() {
+			s.due.remove(e)
+			e.state.last = 0
+			e.state.next = e.after(now)
+			e.state.due = e.within(e.state.next)
+			s.queueOnly(e)
+		}
+	}
+}
+
+func (s *Service) queueOnly(e *entry) {
+	if e.state.next != 0 {
+		heap.Push(&s.due, e)
+	}
+}
+
+// startSome starts what is due, as far as one batch goes. The caller holds control.
+func (s *Service) startSome() error {
+	now := s.now()
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	var owed []*outbox.Delivery
+	var begun []*entry
+	was := map[*entry]state{}
+	undo := func() {
+		s.o.Outbox.Forget(owed...)
+		for _, e := range begun {
+			e.state = was[e]
+			heap.Push(&s.due, e)
+		}
+	}
+	for len(begun) < piece && len(s.due) > 0 && s.due[0].state.due <= now {
+		e := heap.Pop(&s.due).(*entry)
+		was[e] = e.state
+		begun = append(begun, e)
+		moment := e.state.next
+		for i := range e.def.Targets {
+			d, payload, err := s.delivery(e, &e.def.Targets[i], moment)
+			if err == nil {
+				if now-moment > d.Retry.AgeMS {
+					s.o.Logger.Warn("a start was left out: its moment is older than MaximumEventAgeInSeconds", "schedule", e.def.ARN(), "moment", time.UnixMilli(moment).UTC())
+					continue
+				}
+				err = s.o.Outbox.Add(b, d, payload)
+			}
+			if err != nil {
+				undo()
+				return err
+			}
+			owed = append(owed, d)
+		}
+		e.state.last, e.state.next = moment, e.after(moment)
+		if oldest := now - maxLate.Milliseconds(); e.state.next != 0 && e.state.next < oldest {
+			s.o.Logger.Warn("starts were left out: the server was down for more than a day", "schedule", e.def.ARN(), "since", time.UnixMilli(e.state.next).UTC())
+			e.state.next = e.after(oldest)
+		}
+		e.state.due = e.within(e.state.next)
+		if e.state.next == 0 && e.def.DeleteAfter {
+			b.Delete(numbered(rowDefinition, e.def.ID))
+			b.Delete(numbered(rowState, e.def.ID))
+		} else {
+			b.Set(numbered(rowState, e.def.ID), e.state.encode())
+		}
+	}
+	if err := s.o.Store.Write(b); err != nil {
+		undo()
+		return err
+	}
+	for _, e := range begun {
+		if e.state.next == 0 && e.def.DeleteAfter {
+			delete(s.entries, e.def.key())
+		} else {
+			s.queueOnly(e)
+		}
+	}
+	s.o.Outbox.Release(owed...)
+	return nil
+}
+
+// The attributes of messages to dead-letter queues, as AWS names them.
+var letter = outbox.Letter{Code: "ERROR_CODE", Message: "ERROR_MESSAGE", Condition: "EXHAUSTED_RETRY_CONDITION", Attempts: "RETRY_ATTEMPTS"}
+
+// delivery makes what is owed to a target for a moment.
+func (s *Service) delivery(e *entry, t *Target, moment int64) (*outbox.Delivery, []byte, error) {
+	d := &outbox.Delivery{
+		Source: e.def.ARN(), Target: t.ARN, Group: t.GroupID, DeadLetter: t.DeadLetter, Letter: letter, SinceMS: moment,
+		Retry: outbox.Retry{Attempts: maxRetries, AgeMS: maxAgeSeconds * 1000},
+	}
+	if t.RetryAttempts != nil {
+		d.Retry.Attempts = *t.RetryAttempts
+	}
+	if t.MaxAge != nil {
+		d.Retry.AgeMS = int64(*t.MaxAge) * 1000
+	}
+	if e.def.Kind == Rule {
+		d.Source += "#" + t.ID
+		d.About = map[string]string{"RULE_ARN": e.def.ARN(), "TARGET_ARN": t.ARN}
+	} else {
+		d.About = map[string]string{"SCHEDULE_ARN": e.def.ARN(), "TARGET_ARN": t.ARN}
+	}
+	payload, err := e.payload(t, moment, uuid.NewString())
+	return d, payload, err
+}
+
+// payload is what a target gets for a moment; id is the event's or the execution's.
+func (e *entry) payload(t *Target, moment int64, id string) ([]byte, error) {
+	at := time.UnixMilli(moment).UTC().Format("2006-01-02T15:04:05Z")
+	if t.Input != nil {
+		if e.def.Kind == Rule {
+			return []byte(*t.Input), nil
+		}
+		return []byte(strings.NewReplacer(
+			"<aws.scheduler.schedule-arn>", e.def.ARN(), "<aws.scheduler.scheduled-time>", at,
+			"<aws.scheduler.execution-id>", id, "<aws.scheduler.attempt-number>", "1",
+		).Replace(*t.Input)), nil
+	}
+	event := struct {
+		Version    string   `json:"version"`
+		ID         string   `json:"id"`
+		DetailType string   `json:"detail-type"`
+		Source     string   `json:"source"`
+		Account    string   `json:"account"`
+		Time       string   `json:"time"`
+		Region     string   `json:"region"`
+		Resources  []string `json:"resources"`
+		Detail     any      `json:"detail"`
+	}{"0", id, "Scheduled Event", "aws.events", e.def.Scope.Account, at, e.def.Scope.Region, []string{e.def.ARN()}, struct{}{}}
+	if e.def.Kind == Schedule {
+		event.Source, event.Detail = "aws.scheduler", "{}"
+	}
+	return json.Marshal(event)
+}

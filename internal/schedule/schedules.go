@@ -1,0 +1,218 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/schedule/when"
+)
+
+// startGrace is how long ago a StartDate may be, in ms.
+const startGrace = 5 * 60_000
+
+// maxWindow is the longest flexible time window, in minutes.
+const maxWindow = 1440
+
+// Create makes a schedule.
+func (s *Service) Create(d Definition) (scheduleARN string, err error) {
+	return s.putSchedule(d, func(old *entry) error {
+		if old != nil {
+			return awserr.ScheduleExists(d.Name)
+		}
+		return nil
+	})
+}
+
+// Update replaces a schedule as a whole.
+func (s *Service) Update(d Definition) (scheduleARN string, err error) {
+	return s.putSchedule(d, func(old *entry) error {
+		if old == nil {
+			return awserr.ScheduleMissing(d.Name)
+		}
+		return nil
+	})
+}
+
+func (s *Service) putSchedule(d Definition, accept func(old *entry) error) (string, error) {
+	d.Kind, d.Group = Schedule, cmp.Or(d.Group, DefaultGroup)
+	if err := checkSchedule(&d); err != nil {
+		return "", err
+	}
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.group(d.Scope, d.Group) == nil {
+		return "", awserr.ScheduleGroupMissing(d.Group)
+	}
+	old := s.entries[d.key()]
+	if err := accept(old); err != nil {
+		return "", err
+	}
+	begin := true
+	if old != nil {
+		o := old.def
+		begin = o.Expression != d.Expression || o.Timezone != d.Timezone || o.StartMS != d.StartMS || o.EndMS != d.EndMS || o.Disabled != d.Disabled
+	}
+	if d.StartMS != 0 && d.StartMS < s.now()-startGrace && (old == nil || old.def.StartMS != d.StartMS) {
+		return "", awserr.ScheduleValidation("The StartDate you specify cannot be earlier than 5 minutes ago.")
+	}
+	return d.ARN(), s.put(d, begin)
+}
+
+// checkSchedule makes the checks that need no state.
+func checkSchedule(d *Definition) error {
+	var v constraints
+	v.word(d.Name, "name", 64)
+	v.word(d.Group, "groupName", 64)
+	v.atMost(d.Description, "description", maxDescription)
+	if d.WindowMinutes < 0 || d.WindowMinutes > maxWindow {
+		v.fail(itoa(d.WindowMinutes), "flexibleTimeWindow.maximumWindowInMinutes", "Member must have value between 1 and "+itoa(maxWindow))
+	}
+	for i := range d.Targets {
+		v.retries(&d.Targets[i], "target.retryPolicy")
+	}
+	if err := v.err(); err != nil {
+		return err
+	}
+	if _, err := when.Parse(d.Expression); err != nil {
+		return awserr.ScheduleExpression(d.Expression)
+	}
+	if _, err := zoneOf(d.Timezone); err != nil {
+		return awserr.ScheduleValidation("Invalid ScheduleExpressionTimezone: " + d.Timezone + ".")
+	}
+	if d.StartMS != 0 && d.EndMS != 0 && d.EndMS <= d.StartMS {
+		return awserr.ScheduleValidation("The EndDate you specify must come after the StartDate.")
+	}
+	for i := range d.Targets {
+		if err := checkTarget(&d.Targets[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes a schedule.
+func (s *Service) Delete(scope arn.Scope, group, schedule string) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	e, err := s.schedule(scope, group, schedule)
+	if err != nil {
+		return err
+	}
+	return s.remove(e)
+}
+
+// group finds a schedule group; the default one is always there. The caller holds control.
+func (s *Service) group(scope arn.Scope, group string) *Group {
+	if g := s.groups[groupName{scope, group}]; g != nil || group != DefaultGroup {
+		return g
+	}
+	return &Group{Scope: scope, Name: DefaultGroup}
+}
+
+// Group returns a schedule group.
+func (s *Service) Group(scope arn.Scope, group string) (Group, error) {
+	s.control.Lock()
+	defer s.control.Unlock()
+	if g := s.group(scope, group); g != nil {
+		return *g, nil
+	}
+	return Group{}, awserr.ScheduleGroupMissing(group)
+}
+
+// Groups returns the schedule groups of a scope by ascending name.
+func (s *Service) Groups(scope arn.Scope) []Group {
+	s.control.Lock()
+	defer s.control.Unlock()
+	all := []Group{*s.group(scope, DefaultGroup)}
+	for n, g := range s.groups {
+		if n.scope == scope && n.name != DefaultGroup {
+			all = append(all, *g)
+		}
+	}
+	slices.SortFunc(all, func(a, b Group) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// CreateGroup makes a schedule group.
+func (s *Service) CreateGroup(scope arn.Scope, group string, tags map[string]string) (groupARN string, err error) {
+	var v constraints
+	v.word(group, "name", 64)
+	if err := v.err(); err != nil {
+		return "", err
+	}
+	if err := checkTags(tags); err != nil {
+		return "", err
+	}
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.group(scope, group) != nil {
+		return "", awserr.ScheduleGroupExists(group)
+	}
+	now := s.now()
+	return GroupARN(scope, group), s.putGroup(&Group{Scope: scope, Name: group, Tags: tags, CreatedMS: now, ModifiedMS: now})
+}
+
+// putGroup stores a group. The caller holds control.
+func (s *Service) putGroup(g *Group) error {
+	row, err := encodeJSON(g)
+	if err != nil {
+		return err
+	}
+	key := groupName{g.Scope, g.Name}
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	b.Set(groupKey(key), row)
+	if err := s.o.Store.Write(b); err != nil {
+		return err
+	}
+	s.groups[key] = g
+	return nil
+}
+
+// DeleteGroup removes a schedule group with its schedules.
+func (s *Service) DeleteGroup(scope arn.Scope, group string) error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	if group == DefaultGroup {
+		return awserr.ScheduleValidation("Cannot delete the default schedule group.")
+	}
+	key := groupName{scope, group}
+	if s.groups[key] == nil {
+		return awserr.ScheduleGroupMissing(group)
+	}
+	var all []*entry
+	for n, e := range s.entries {
+		if n.kind == Schedule && n.scope == scope && n.group == group {
+			all = append(all, e)
+		}
+	}
+	if err := s.remove(all...); err != nil {
+		return err
+	}
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	b.Delete(groupKey(key))
+	if err := s.o.Store.Write(b); err != nil {
+		return err
+	}
+	delete(s.groups, key)
+	return nil
+}
+
+// Schedules returns the schedules of a scope by group and name: those of a group, all for an empty one, whose names begin with prefix.
+func (s *Service) Schedules(scope arn.Scope, group, prefix string) (all []Shown, err error) {
+	if group != "" {
+		if _, err := s.Group(scope, group); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range s.All(scope) {
+		if d.Kind == Schedule && (group == "" || d.Group == group) && strings.HasPrefix(d.Name, prefix) {
+			all = append(all, d)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,493 @@
+package template
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	rules "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler/types"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/schedule/when"
+)
+
+// retryPolicy and deadLetters are of both kinds of targets.
+type retryPolicy struct{ MaximumRetryAttempts, MaximumEventAgeInSeconds *int32 }
+
+type deadLetters struct{ Arn string }
+
+type fifoParameters struct{ MessageGroupId string }
+
+// ruleStep is an AWS::Events::Rule to deploy, which SAM makes of a Schedule event.
+type ruleStep struct {
+	Name, Description, ScheduleExpression, EventBusName, RoleArn string
+	State                                                        rules.RuleState
+	EventPattern                                                 ignored // looked at apart
+	Targets                                                      []ruleTarget
+	Tags                                                         []tag
+}
+
+type ruleTarget struct {
+	Id, Arn, RoleArn string
+	Input            *string
+	InputPath        unsupported `effect:"the target gets the whole event"`
+	InputTransformer unsupported `effect:"the target gets the whole event"`
+	SqsParameters    *fifoParameters
+	DeadLetterConfig *deadLetters
+	RetryPolicy      *retryPolicy
+}
+
+func prepareRule(c *preparation) step {
+	r := &ruleStep{State: rules.RuleStateEnabled}
+	if bus := scalarOf(c.props.get("EventBusName")); bus != "" && bus != "default" && !strings.HasSuffix(bus, ":event-bus/default") {
+		c.leave(c.r.line, effectOf(c.r.typ), "event buses of one's own are not supported, only the default one")
+		return nil
+	}
+	if c.props.get("EventPattern") != nil && c.props.get("ScheduleExpression") == nil {
+		c.leave(c.r.line, effectOf(c.r.typ), "rules with an EventPattern are not supported, only those with a ScheduleExpression")
+		return nil
+	}
+	if list := c.props.get("Targets"); list != nil { // what cannot be started is told of before its own properties
+		kept := *list
+		kept.list = nil
+		for i, t := range list.list {
+			if !c.leftOut(i, len(list.list)) && c.canStart(t.get("Arn"), fmt.Sprintf("Targets[%d].Arn", i)) {
+				kept.list = append(kept.list, t)
+			}
+		}
+		if c.r.missing = len(kept.list) == 0 && len(list.list) > 0; c.r.missing {
+			return nil
+		}
+		c.props = c.props.with("Targets", &kept)
+	}
+	c.into(r)
+	r.Name = c.plan.name(c.r.id, r.Name)
+	c.checkExpression("ScheduleExpression", r.ScheduleExpression, false)
+	return r
+}
+
+// leftOut says whether one of n targets is a resource that is left out, of which it tells.
+func (c *preparation) leftOut(i, n int) (left bool) {
+	raw := c.r.props.get("Targets")
+	if raw == nil || len(raw.list) != n {
+		return false
+	}
+	mentions(raw.list[i].get("Arn"), func(line int, name string) {
+		id, _, _ := strings.Cut(name, ".")
+		if r := c.plan.byID[id]; r != nil && r.missing && !left {
+			left = true
+			if c.problems.skip {
+				c.problems.lack(line, "it is not started", c.r.id+" of "+id)
+			}
+		}
+	})
+	return left
+}
+
+// canStart says whether a schedule can start a target, and tells of one that it cannot.
+func (c *preparation) canStart(target *node, path string) bool {
+	if target == nil || target.kind != scalar { // told of when the properties are decoded
+		return true
+	}
+	switch service := arn.Service(target.text); service {
+	case "lambda", "sqs", "":
+		return true
+	default:
+		c.problems.lack(target.line, "it is not started", c.r.id+"."+path+": targets of "+service+" are not supported, only functions and queues")
+		return false
+	}
+}
+
+func (c *preparation) checkExpression(property, text string, once bool) {
+	n := c.props.get(property)
+	if n == nil {
+		c.problems.add(c.r.line, "%s has no %s", c.r.id, property)
+		return
+	}
+	e, err := when.Parse(text)
+	if err == nil && e.Once() && !once {
+		err = errors.New("at(...) is for schedules of EventBridge Scheduler")
+	}
+	if err != nil {
+		c.problems.add(n.line, "%s.%s: %q: %s", c.r.id, property, text, err.Error())
+	}
+}
+
+func (r *ruleStep) there(ctx context.Context, d *deployment) (ref string, err error) {
+	now, err := d.Rules.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &r.Name})
+	var missing *rules.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return aws.ToString(now.Name), nil
+}
+
+func (r *ruleStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	action := Unchanged
+	now, err := d.Rules.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &r.Name})
+	var missing *rules.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		action, now = Created, &eventbridge.DescribeRuleOutput{}
+	case err != nil:
+		return outcome{}, err
+	case now.State != r.State || aws.ToString(now.ScheduleExpression) != r.ScheduleExpression || aws.ToString(now.Description) != r.Description || aws.ToString(now.RoleArn) != r.RoleArn:
+		action = Updated
+	}
+	if action != Unchanged {
+		in := &eventbridge.PutRuleInput{Name: &r.Name, ScheduleExpression: &r.ScheduleExpression, State: r.State, Description: &r.Description}
+		if r.RoleArn != "" {
+			in.RoleArn = &r.RoleArn
+		}
+		for _, t := range r.Tags {
+			in.Tags = append(in.Tags, rules.Tag{Key: aws.String(t.Key), Value: aws.String(t.Value)})
+		}
+		out, err := d.Rules.PutRule(ctx, in)
+		if err != nil {
+			return outcome{}, err
+		}
+		now.Arn = out.RuleArn
+	}
+	changed, err := r.putTargets(ctx, d)
+	if err != nil {
+		return outcome{}, err
+	}
+	if changed && action == Unchanged {
+		action = Updated
+	}
+	return outcome{name: r.Name, action: action, attributes: map[string]string{"": r.Name, "Arn": aws.ToString(now.Arn)}}, nil
+}
+
+// putTargets gives the rule the template's targets, and no others.
+func (r *ruleStep) putTargets(ctx context.Context, d *deployment) (changed bool, err error) {
+	is, err := d.ruleTargets(ctx, r.Name)
+	if err != nil {
+		return false, err
+	}
+	var put []rules.Target
+	for _, t := range r.Targets {
+		one := rules.Target{Id: aws.String(t.Id), Arn: aws.String(t.Arn), Input: t.Input}
+		if t.RoleArn != "" {
+			one.RoleArn = aws.String(t.RoleArn)
+		}
+		if t.SqsParameters != nil {
+			one.SqsParameters = &rules.SqsParameters{MessageGroupId: &t.SqsParameters.MessageGroupId}
+		}
+		if t.DeadLetterConfig != nil {
+			one.DeadLetterConfig = &rules.DeadLetterConfig{Arn: &t.DeadLetterConfig.Arn}
+		}
+		if t.RetryPolicy != nil {
+			one.RetryPolicy = &rules.RetryPolicy{MaximumRetryAttempts: t.RetryPolicy.MaximumRetryAttempts, MaximumEventAgeInSeconds: t.RetryPolicy.MaximumEventAgeInSeconds}
+		}
+		if i := slices.IndexFunc(is, func(o rules.Target) bool { return *o.Id == t.Id }); i < 0 || !sameDocument(is[i], one) {
+			put = append(put, one)
+		}
+	}
+	var gone []string
+	for _, t := range is {
+		if !slices.ContainsFunc(r.Targets, func(o ruleTarget) bool { return o.Id == *t.Id }) {
+			gone = append(gone, *t.Id)
+		}
+	}
+	if len(gone) > 0 {
+		if _, err := d.Rules.RemoveTargets(ctx, &eventbridge.RemoveTargetsInput{Rule: &r.Name, Ids: gone}); err != nil {
+			return false, err
+		}
+	}
+	if len(put) > 0 {
+		out, err := d.Rules.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: &r.Name, Targets: put})
+		if err != nil {
+			return false, err
+		}
+		for _, e := range out.FailedEntries {
+			return false, fmt.Errorf("target %s: %s", aws.ToString(e.TargetId), aws.ToString(e.ErrorMessage))
+		}
+	}
+	return len(gone)+len(put) > 0, nil
+}
+
+func (t *Target) ruleTargets(ctx context.Context, rule string) (all []rules.Target, err error) {
+	for in := (&eventbridge.ListTargetsByRuleInput{Rule: &rule}); ; {
+		out, err := t.Rules.ListTargetsByRule(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out.Targets...)
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			return all, nil
+		}
+	}
+}
+
+// removeRule removes a rule with its targets.
+func (t *Target) removeRule(ctx context.Context, rule string) error {
+	all, err := t.ruleTargets(ctx, rule)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		var ids []string
+		for _, one := range all {
+			ids = append(ids, *one.Id)
+		}
+		if _, err := t.Rules.RemoveTargets(ctx, &eventbridge.RemoveTargetsInput{Rule: &rule, Ids: ids}); err != nil {
+			return err
+		}
+	}
+	_, err = t.Rules.DeleteRule(ctx, &eventbridge.DeleteRuleInput{Name: &rule})
+	return err
+}
+
+// sameDocument compares what goes to a service with what it has.
+func sameDocument(a, b any) bool {
+	x, errA := json.Marshal(a)
+	y, errB := json.Marshal(b)
+	return errA == nil && errB == nil && string(x) == string(y)
+}
+
+// scheduleStep is an AWS::Scheduler::Schedule to deploy, which SAM makes of a ScheduleV2 event.
+type scheduleStep struct {
+	Name, GroupName, Description, ScheduleExpression, ScheduleExpressionTimezone, KmsKeyArn string
+	StartDate, EndDate                                                                      string // RFC 3339
+	State                                                                                   types.ScheduleState
+	FlexibleTimeWindow                                                                      *struct {
+		Mode                   types.FlexibleTimeWindowMode
+		MaximumWindowInMinutes *int32
+	}
+	Target *struct {
+		Arn, RoleArn     string
+		Input            *string
+		SqsParameters    *fifoParameters
+		DeadLetterConfig *deadLetters
+		RetryPolicy      *retryPolicy
+
+		EcsParameters, EventBridgeParameters, KinesisParameters, SageMakerPipelineParameters ignored // of targets that are not supported
+	}
+
+	start, end *time.Time
+}
+
+func prepareSchedule(c *preparation) step {
+	s := &scheduleStep{State: types.ScheduleStateEnabled}
+	if c.withoutFunction("Target") {
+		return nil
+	}
+	c.into(s)
+	s.Name = c.plan.name(c.r.id, s.Name)
+	c.checkExpression("ScheduleExpression", s.ScheduleExpression, true)
+	if n := c.props.get("ScheduleExpressionTimezone"); n != nil {
+		if _, err := time.LoadLocation(s.ScheduleExpressionTimezone); err != nil {
+			c.problems.add(n.line, "%s.ScheduleExpressionTimezone: %s", c.r.id, err.Error())
+		}
+	}
+	s.start, s.end = c.date("StartDate", s.StartDate), c.date("EndDate", s.EndDate)
+	if s.FlexibleTimeWindow == nil {
+		c.problems.add(c.r.line, "%s has no FlexibleTimeWindow", c.r.id)
+	}
+	if s.Target == nil {
+		c.problems.add(c.r.line, "%s has no Target", c.r.id)
+		return s
+	}
+	if !c.canStart(c.props.get("Target").get("Arn"), "Target.Arn") {
+		c.r.missing = true
+	}
+	if s.Target.RoleArn == "" || !arn.Is(s.Target.RoleArn) { // roles are not looked at
+		s.Target.RoleArn = c.plan.role(c.r.id + "Role")
+	}
+	return s
+}
+
+func (c *preparation) date(property, text string) *time.Time {
+	if text == "" {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		c.problems.add(c.props.get(property).line, "%s.%s must be a date and time such as 2030-01-31T12:00:00Z, not %q", c.r.id, property, text)
+		return nil
+	}
+	return &t
+}
+
+func (s *scheduleStep) group() *string {
+	if s.GroupName == "" {
+		return nil
+	}
+	return &s.GroupName
+}
+
+func (s *scheduleStep) there(ctx context.Context, d *deployment) (ref string, err error) {
+	_, err = d.Schedules.GetSchedule(ctx, &scheduler.GetScheduleInput{Name: &s.Name, GroupName: s.group()})
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return s.Name, nil
+}
+
+// input is the whole schedule as it is to be.
+func (s *scheduleStep) input() *scheduler.UpdateScheduleInput {
+	optional := func(text string) *string {
+		if text == "" {
+			return nil
+		}
+		return &text
+	}
+	in := &scheduler.UpdateScheduleInput{
+		Name: &s.Name, GroupName: aws.String(cmp.Or(s.GroupName, "default")), Description: optional(s.Description), ScheduleExpression: &s.ScheduleExpression,
+		ScheduleExpressionTimezone: aws.String(cmp.Or(s.ScheduleExpressionTimezone, "UTC")), KmsKeyArn: optional(s.KmsKeyArn), State: s.State, StartDate: s.start, EndDate: s.end,
+		ActionAfterCompletion: types.ActionAfterCompletionNone,
+		FlexibleTimeWindow:    &types.FlexibleTimeWindow{Mode: s.FlexibleTimeWindow.Mode, MaximumWindowInMinutes: s.FlexibleTimeWindow.MaximumWindowInMinutes},
+		Target:                &types.Target{Arn: &s.Target.Arn, RoleArn: &s.Target.RoleArn, Input: s.Target.Input, RetryPolicy: &types.RetryPolicy{MaximumRetryAttempts: aws.Int32(185), MaximumEventAgeInSeconds: aws.Int32(86400)}},
+	}
+	if s.Target.SqsParameters != nil {
+		in.Target.SqsParameters = &types.SqsParameters{MessageGroupId: &s.Target.SqsParameters.MessageGroupId}
+	}
+	if s.Target.DeadLetterConfig != nil {
+		in.Target.DeadLetterConfig = &types.DeadLetterConfig{Arn: &s.Target.DeadLetterConfig.Arn}
+	}
+	if r := s.Target.RetryPolicy; r != nil {
+		if r.MaximumRetryAttempts != nil {
+			in.Target.RetryPolicy.MaximumRetryAttempts = r.MaximumRetryAttempts
+		}
+		if r.MaximumEventAgeInSeconds != nil {
+			in.Target.RetryPolicy.MaximumEventAgeInSeconds = r.MaximumEventAgeInSeconds
+		}
+	}
+	return in
+}
+
+func (s *scheduleStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	in, action := s.input(), Unchanged
+	var scheduleARN *string
+	now, err := d.Schedules.GetSchedule(ctx, &scheduler.GetScheduleInput{Name: &s.Name, GroupName: s.group()})
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		out, err := d.Schedules.CreateSchedule(ctx, &scheduler.CreateScheduleInput{
+			Name: in.Name, GroupName: in.GroupName, Description: in.Description, ScheduleExpression: in.ScheduleExpression, ScheduleExpressionTimezone: in.ScheduleExpressionTimezone,
+			KmsKeyArn: in.KmsKeyArn, State: in.State, StartDate: in.StartDate, EndDate: in.EndDate, ActionAfterCompletion: in.ActionAfterCompletion,
+			FlexibleTimeWindow: in.FlexibleTimeWindow, Target: in.Target,
+		})
+		if err != nil {
+			return outcome{}, err
+		}
+		action, scheduleARN = Created, out.ScheduleArn
+	case err != nil:
+		return outcome{}, err
+	default:
+		is := &scheduler.UpdateScheduleInput{
+			Name: now.Name, GroupName: now.GroupName, Description: now.Description, ScheduleExpression: now.ScheduleExpression, ScheduleExpressionTimezone: now.ScheduleExpressionTimezone,
+			KmsKeyArn: now.KmsKeyArn, State: now.State, StartDate: utc(now.StartDate), EndDate: utc(now.EndDate), ActionAfterCompletion: now.ActionAfterCompletion,
+			FlexibleTimeWindow: now.FlexibleTimeWindow, Target: now.Target,
+		}
+		want := *in
+		want.StartDate, want.EndDate = utc(in.StartDate), utc(in.EndDate)
+		if scheduleARN = now.Arn; !sameDocument(is, &want) {
+			if _, err := d.Schedules.UpdateSchedule(ctx, in); err != nil {
+				return outcome{}, err
+			}
+			action = Updated
+		}
+	}
+	return outcome{name: s.Name, action: action, attributes: map[string]string{"": s.Name, "Arn": aws.ToString(scheduleARN)}}, nil
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
+}
+
+// removeSchedule removes the schedule of a name, in whatever group it is.
+func (t *Target) removeSchedule(ctx context.Context, name string) error {
+	var found []types.ScheduleSummary
+	for in := (&scheduler.ListSchedulesInput{NamePrefix: &name}); ; {
+		out, err := t.Schedules.ListSchedules(ctx, in)
+		if err != nil {
+			return err
+		}
+		for _, s := range out.Schedules {
+			if aws.ToString(s.Name) == name {
+				found = append(found, s)
+			}
+		}
+		if in.NextToken = out.NextToken; in.NextToken == nil {
+			break
+		}
+	}
+	if len(found) > 1 {
+		return fmt.Errorf("there are %d schedules %s, in several groups: remove the one that is not needed yourself", len(found), name)
+	}
+	for _, s := range found {
+		if _, err := t.Schedules.DeleteSchedule(ctx, &scheduler.DeleteScheduleInput{Name: s.Name, GroupName: s.GroupName}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scheduleGroup is an AWS::Scheduler::ScheduleGroup to deploy.
+type scheduleGroup struct {
+	Name string
+	Tags []tag
+}
+
+func prepareScheduleGroup(c *preparation) step {
+	g := &scheduleGroup{}
+	c.into(g)
+	g.Name = c.plan.name(c.r.id, g.Name)
+	return g
+}
+
+func (g *scheduleGroup) there(ctx context.Context, d *deployment) (ref string, err error) {
+	_, err = d.Schedules.GetScheduleGroup(ctx, &scheduler.GetScheduleGroupInput{Name: &g.Name})
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return g.Name, nil
+}
+
+func (g *scheduleGroup) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	out := func(groupARN *string, action Action) outcome {
+		return outcome{name: g.Name, action: action, attributes: map[string]string{"": g.Name, "Arn": aws.ToString(groupARN), "State": "ACTIVE"}}
+	}
+	now, err := d.Schedules.GetScheduleGroup(ctx, &scheduler.GetScheduleGroupInput{Name: &g.Name})
+	var missing *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &missing):
+		in := &scheduler.CreateScheduleGroupInput{Name: &g.Name}
+		for _, t := range g.Tags {
+			in.Tags = append(in.Tags, types.Tag{Key: aws.String(t.Key), Value: aws.String(t.Value)})
+		}
+		made, err := d.Schedules.CreateScheduleGroup(ctx, in)
+		if err != nil {
+			return outcome{}, err
+		}
+		return out(made.ScheduleGroupArn, Created), nil
+	case err != nil:
+		return outcome{}, err
+	}
+	return out(now.Arn, Unchanged), nil
+}
