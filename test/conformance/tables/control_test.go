@@ -218,6 +218,9 @@ func TestStreamSettings(t *testing.T) {
 	if aws.ToString(second.LatestStreamArn) == aws.ToString(first.LatestStreamArn) {
 		t.Error("enabling again gave the old stream's ARN")
 	}
+	if second.StreamSpecification == nil {
+		t.Fatal("no stream after enabling again")
+	}
 	if second.StreamSpecification.StreamViewType != types.StreamViewTypeNewImage {
 		t.Errorf("view type is %s", second.StreamSpecification.StreamViewType)
 	}

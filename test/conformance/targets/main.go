@@ -73,6 +73,11 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w: %s", folder, err, out)
 		}
 	}
+	reader, err := exec.CommandContext(ctx, "go", "tool", "-n", "test2json").Output() // asked for once: go itself takes a while
+	if err != nil {
+		return err
+	}
+	test2json := strings.TrimSpace(string(reader))
 	var table bytes.Buffer
 	fmt.Fprintf(&table, "Written by `go run ./targets` on %s. A case is a test or a row of one; a case that needs what a server does not have is not\nsupported.\n\n",
 		time.Now().UTC().Format("2006-01-02"))
@@ -87,7 +92,7 @@ func run(ctx context.Context) error {
 		fmt.Fprintf(&lists, "\n**%s** fails", s.about)
 		failed := false
 		for _, folder := range folders {
-			r, err := s.try(ctx, filepath.Join(work, folder), *limit)
+			r, err := s.try(ctx, test2json, filepath.Join(work, folder), *limit)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -145,7 +150,7 @@ func (r *result) failed() (n int) {
 // try starts the server, so that no folder sees what another has left, and runs a folder's tests.
 // Each test is a process of its own: one that never ends, or ends its process, takes no other
 // with it. A server that has ended is started again.
-func (s *server) try(ctx context.Context, suite string, limit time.Duration) (*result, error) {
+func (s *server) try(ctx context.Context, test2json, suite string, limit time.Duration) (*result, error) {
 	list, err := exec.CommandContext(ctx, suite, "-test.list", "^Test").Output()
 	if err != nil {
 		return nil, err
@@ -167,7 +172,7 @@ func (s *server) try(ctx context.Context, suite string, limit time.Duration) (*r
 				return nil, err
 			}
 		}
-		run := exec.CommandContext(ctx, "go", "tool", "test2json", suite, "-test.v=test2json", "-test.timeout", limit.String(), "-test.run", "^"+test+"$")
+		run := exec.CommandContext(ctx, test2json, suite, "-test.v=test2json", "-test.timeout", limit.String(), "-test.run", "^"+test+"$")
 		run.Env = append(os.Environ(), "CONFORMANCE_ENDPOINT="+program.url)
 		if s.name == "millstream" {
 			run.Env = append(run.Env, "CONFORMANCE_TARGET=millstream")
