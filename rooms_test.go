@@ -169,6 +169,7 @@ var rooms = map[string][]string{
 	"test/loop":            {},
 	"test/backup":          {},
 	"test/sdk":             {},
+	"test/tools":           {},
 
 	// applications
 	"examples/ci-webhook/job":          {},

@@ -110,3 +110,14 @@ examples() {
 installed_examples() {
 	victoria_metrics && postgres && jars examples/search-and-warehouse/opensearch/pom.xml "$work/opensearch" && examples "$@"
 }
+
+# deploying deploys with the tools that people have. Arguments go to go test. None may be skipped.
+deploying() {
+	local out="$work/deploying.out"
+	deploying_tools || return 1
+	TOOLS_REQUIRE=1 go test -count=1 -v -timeout 30m "$@" ./test/tools/ >"$out" 2>&1
+	local status=$?
+	grep -E '^ *--- ' "$out"
+	[ $status -eq 0 ] && grep -q '^--- PASS' "$out" || { failures "$out"; return 1; }
+	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
+}

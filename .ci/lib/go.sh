@@ -32,8 +32,8 @@ lint() {
 }
 
 # in_process are the packages whose tests need Go, node and python3; those of test/sdk,
-# test/examples and test/faults have steps of their own.
-in_process() { go list ./... | grep -vE '/test/(sdk|examples|faults)$'; }
+# test/examples, test/faults and test/tools have steps of their own.
+in_process() { go list ./... | grep -vE '/test/(sdk|examples|faults|tools)$'; }
 
 # faults does to a server what bad clients do; MILLSTREAM_FAULTS=1 has all of them come.
 faults() { go test -count=1 -v -timeout 20m ./test/faults | grep -vE '^=== '; }

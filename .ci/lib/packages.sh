@@ -78,3 +78,10 @@ function_tools() {
 		python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$folder/python" -r .ci/packages/functions.txt &&
 		touch "$folder/complete"
 }
+
+# deploying_tools installs the SAM CLI, the AWS CDK with its library for Python, osls and the Serverless Framework, and exports
+# where they are.
+deploying_tools() {
+	node_packages deploying && python_packages deploy || return 1
+	export TOOLS_NODE_MODULES="$work/deploying/node_modules" TOOLS_PYTHON="$work/deploy"
+}

@@ -76,6 +76,13 @@ func (f *function) buildProperties(c *preparation, o *bundle.Options) {
 	}
 	var p buildProperties
 	what := c.r.id + ".Metadata.BuildProperties"
+	if fields := n.get("MainFields"); fields != nil && fields.kind == scalar { // `sam build` hands esbuild such a text as it is
+		names := &node{kind: list, line: fields.line}
+		for name := range strings.SplitSeq(fields.text, ",") {
+			names.list = append(names.list, text(fields.line, strings.TrimSpace(name)))
+		}
+		n = n.with("MainFields", names)
+	}
 	decoder{c.problems}.decode(n, what, &p)
 	o.External, o.MainFields, o.Minify, o.KeepNames, o.SourcesContent, o.Target, o.Format = p.External, p.MainFields, p.Minify, p.KeepNames, p.SourcesContent, p.Target, p.Format
 	for name, to := range map[string]*map[string]string{

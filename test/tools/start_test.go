@@ -1,0 +1,194 @@
+package tools
+
+import (
+	"archive/zip"
+	"bytes"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+)
+
+// TestStartPages runs the pages of docs/start as a person would who has a project: each block
+// of commands in its order, servers and `millstream dev` beside them.
+func TestStartPages(t *testing.T) {
+	for _, c := range []struct {
+		page, app string
+		needs     []string
+		want      []string // is printed, in this order
+	}{
+		{"sam", "sam/python", []string{"sam"}, []string{"hello o-1", "welcome o-2"}},
+		{"cdk", "cdk/typescript", []string{"cdk", "ts-node"}, []string{"hello o-1", "welcome o-2"}},
+		{"serverless", "serverless", []string{"osls", "node"}, []string{"hello o-1", "welcome o-2"}},
+		{"terraform", "terraform", []string{"node"}, []string{"hello o-1"}},
+	} {
+		t.Run(c.page, func(t *testing.T) {
+			p := prepare(t, c.app, c.needs...)
+			if c.page == "sam" {
+				p.samRuntime()
+			}
+			text, err := os.ReadFile(filepath.Join("..", "..", "docs", "start", c.page+".md"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := func() {}
+			if c.page == "terraform" {
+				served = p.applied
+			}
+			out := p.page(string(text), served)
+			for rest := out; len(c.want) > 0; c.want = c.want[1:] {
+				_, after, found := strings.Cut(rest, c.want[0])
+				if !found {
+					t.Fatalf("the page's commands do not print %q behind what comes before it:\n%s", c.want[0], out)
+				}
+				rest = after
+			}
+			if c.page == "terraform" {
+				p.endpoints()
+			} else {
+				p.gone()
+			}
+		})
+	}
+}
+
+// block is a fenced block of a page: its language, what stands behind that, and its text.
+var block = regexp.MustCompile("(?ms)^```(\\w+) ?(\\S*)\n(.*?)^```$")
+
+// page runs a page, and returns what its commands print: blocks of sh are parts of one script,
+// but for those of servers, which run beside it; a block of another language that has a name
+// is a file. served is called when the server serves.
+func (p *project) page(text string, served func()) (out string) {
+	p.t.Helper()
+	own, dev := freeAddr(p.t), freeAddr(p.t)
+	text = strings.NewReplacer("127.0.0.1:8000", own, "127.0.0.1:9000", dev+" --http-listen "+freeAddr(p.t)).Replace(text)
+	p.env = append(p.env, "MILLSTREAM_LISTEN="+own, "MILLSTREAM_HTTP_LISTEN="+freeAddr(p.t))
+	p.env = slices.DeleteFunc(p.env, func(s string) bool { return strings.HasPrefix(s, "AWS_") })
+	if err := os.WriteFile(filepath.Join(p.dir, "variables"), nil, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	ran := 0
+	for _, m := range block.FindAllStringSubmatch(text, -1) {
+		language, name, body := m[1], m[2], m[3]
+		switch {
+		case language != "sh":
+			if name != "" {
+				if err := os.WriteFile(filepath.Join(p.dir, name), []byte(body), 0o600); err != nil {
+					p.t.Fatal(err)
+				}
+			}
+		case name == "server":
+			p.endpoint = "http://" + own
+			p.serving(p.start("sh", "-c", "exec "+body))
+			served()
+		case name == "dev":
+			p.start("sh", "-c", "exec "+body).await(`In effect after`)
+		case name != "":
+			p.t.Fatalf("a block of commands is called %q", name)
+		default:
+			ran++
+			out += p.run("set -ea\n. ./variables\n" + body + "export -p >variables")
+		}
+	}
+	if ran == 0 {
+		p.t.Fatal("the page has no commands")
+	}
+	return out
+}
+
+// applied makes what Terraform would.
+func (p *project) applied() {
+	p.t.Helper()
+	ctx := p.t.Context()
+	table, err := p.db.CreateTable(ctx, &dynamodb.CreateTableInput{
+		TableName: aws.String("orders"), BillingMode: dbtypes.BillingModePayPerRequest,
+		AttributeDefinitions: []dbtypes.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: dbtypes.ScalarAttributeTypeS}},
+		KeySchema:            []dbtypes.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: dbtypes.KeyTypeHash}},
+		StreamSpecification:  &dbtypes.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: dbtypes.StreamViewTypeNewImage},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("index.js")
+	if err == nil {
+		_, err = w.Write([]byte(`exports.handler = async (event) => { for (const r of event.Records) console.log('hello', r.dynamodb.Keys.id.S); };`))
+	}
+	if err != nil || z.Close() != nil {
+		p.t.Fatal("the package cannot be made: ", err)
+	}
+	if _, err := p.functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
+		FunctionName: aws.String("note"), Runtime: types.RuntimeNodejs22x, Handler: aws.String("index.handler"),
+		Role: aws.String("arn:aws:iam::000000000000:role/note"), Code: &types.FunctionCode{ZipFile: b.Bytes()},
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := p.functions.CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("note"), EventSourceArn: table.TableDescription.LatestStreamArn, StartingPosition: types.EventSourcePositionTrimHorizon,
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// endpoints asks each service that the provider block names at its endpoint: it is there, or
+// says that it is not by an error of AWS's form.
+func (p *project) endpoints() {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, "millstream_override.tf"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	asked := map[string]struct{ target, body string }{
+		"dynamodb": {"DynamoDB_20120810.ListTables", "{}"},
+		"iam":      {"", "Action=ListRoles&Version=2010-05-08"},
+		"kms":      {"TrentService.ListAliases", "{}"},
+		"lambda":   {"", ""},
+		"logs":     {"Logs_20140328.DescribeLogGroups", "{}"},
+		"s3":       {"", ""},
+		"sqs":      {"AmazonSQS.ListQueues", "{}"},
+		"ssm":      {"AmazonSSM.GetParameters", `{"Names": ["none"]}`},
+		"sts":      {"", "Action=GetCallerIdentity&Version=2011-06-15"},
+	}
+	found := regexp.MustCompile(`(?m)^ +(\w+) += "(http://[^"]+)"$`).FindAllStringSubmatch(string(text), -1)
+	if len(found) != len(asked) {
+		p.t.Errorf("the provider block names %d services, and %d are asked", len(found), len(asked))
+	}
+	for _, m := range found {
+		ask, known := asked[m[1]]
+		if !known {
+			p.t.Errorf("nothing is asked of %s", m[1])
+			continue
+		}
+		method, path := "POST", "/"
+		switch m[1] {
+		case "lambda":
+			method, path = "GET", "/2015-03-31/functions"
+		case "s3":
+			method = "GET"
+		}
+		req, err := http.NewRequestWithContext(p.t.Context(), method, m[2]+path, strings.NewReader(ask.body))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		if ask.target != "" {
+			req.Header.Set("X-Amz-Target", ask.target)
+			req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		} else if ask.body != "" {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		status, body := p.send(req, m[1])
+		if status != http.StatusOK && m[1] != "kms" { // of keys the provider only asks for the name of one
+			p.t.Errorf("%s answers %d: %s", m[1], status, body)
+		}
+	}
+}

@@ -1,0 +1,6 @@
+import os
+
+
+def handler(event, context):
+    for record in event["Records"]:
+        print(os.environ["GREETING"], record["dynamodb"]["Keys"]["id"]["S"])
