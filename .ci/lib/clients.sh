@@ -111,6 +111,9 @@ installed_examples() {
 	victoria_metrics && postgres && jars examples/search-and-warehouse/opensearch/pom.xml "$work/opensearch" && examples "$@"
 }
 
+# dev_cdk holds `millstream dev` to its time with what the CDK writes.
+dev_cdk() { TIMES_STRICT=1 go test -count=1 -v -run '^TestDevCDK$' ./cmd/millstream | grep -vE '^=== '; }
+
 # deploying deploys with the tools that people have. Arguments go to go test. None may be skipped.
 deploying() {
 	local out="$work/deploying.out"
