@@ -2,8 +2,7 @@
 
 The documents in the queue say where the records are, and hold none of them. So each is
 read from the stream again, as long as that has it (24 hours), and handed to the function.
-Needs boto3, and the endpoints in AWS_ENDPOINT_URL_SQS, AWS_ENDPOINT_URL_DYNAMODB_STREAMS
-and AWS_ENDPOINT_URL_LAMBDA when they are not those of AWS.
+Needs boto3, and the endpoint in AWS_ENDPOINT_URL when it is not AWS's.
 """
 
 import datetime

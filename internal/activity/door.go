@@ -32,14 +32,19 @@ func (h *Hub) Front(next http.Handler) http.Handler {
 type statusWriter struct {
 	http.ResponseWriter
 	status int
+	whole  bool // an answer that is no error is kept too
 	kept   []byte
 }
 
 const maxToldError = 1 << 10
 
 func (w *statusWriter) Write(p []byte) (int, error) {
-	if w.status >= 400 && len(w.kept) < maxToldError {
-		w.kept = append(w.kept, p[:min(len(p), maxToldError-len(w.kept))]...)
+	room := maxToldError
+	if w.whole {
+		room = maxToldBody
+	}
+	if (w.whole || w.status >= 400) && len(w.kept) < room {
+		w.kept = append(w.kept, p[:min(len(p), room-len(w.kept))]...)
 	}
 	return w.ResponseWriter.Write(p)
 }
@@ -69,6 +74,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 var writes = map[string]bool{
 	"PutItem": true, "UpdateItem": true, "DeleteItem": true, "BatchWriteItem": true, "TransactWriteItems": true,
 	"ExecuteStatement": true, "BatchExecuteStatement": true, "ExecuteTransaction": true,
+	"SendMessage": true, "SendMessageBatch": true,
 }
 
 // maxToldBody bounds the request of a write that is told of.
@@ -93,15 +99,36 @@ func (h *Hub) Door(next http.Handler, running func(token string) string) http.Ha
 		body := &firstBytes{ReadCloser: r.Body}
 		r.Body = body
 		e := Event{Kind: wire.Write, By: by, Name: operation, Began: time.Now()}
-		status := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		status := &statusWriter{ResponseWriter: w, status: http.StatusOK, whole: strings.HasPrefix(operation, "SendMessage")}
 		next.ServeHTTP(status, r)
 		e.Status, e.Millis = status.status, float64(time.Since(e.Began).Microseconds())/1000
 		e.Error = status.problem()
+		if status.whole {
+			e.Sent = sentBy(status.kept)
+		}
 		if json.Valid(body.kept.Bytes()) {
 			e.Body = body.kept.Bytes()
 		}
 		h.Emit(e)
 	})
+}
+
+// sentBy are the ids of the messages that an answer of SQS says it has sent.
+func sentBy(answer []byte) (ids []string) {
+	type sent struct{ MessageId string }
+	var doc struct {
+		sent
+		Successful []sent
+	}
+	if json.Unmarshal(answer, &doc) != nil {
+		return nil
+	}
+	for _, s := range append(doc.Successful, doc.sent) {
+		if s.MessageId != "" {
+			ids = append(ids, s.MessageId)
+		}
+	}
+	return ids
 }
 
 // firstBytes keeps what is read of a body, up to maxToldBody.

@@ -66,7 +66,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services: map[string]http.Handler{
 			"logs": functionLogs, "s3": s.buckets, "ecr": ecr.New(),
-			"sqs":            s.traced(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}), operationName),
+			"sqs":            s.traced(s.activity.Door(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}), s.functions.Running), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),

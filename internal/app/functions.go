@@ -79,10 +79,11 @@ func (s *App) observeCall(ob function.Observation) {
 // maxChanges is how many of a batch's records are told of.
 const maxChanges = 100
 
-// changesOf reads what is told of a batch of stream records, and counts them.
+// changesOf reads what is told of a batch of stream records or messages, and counts them.
 func changesOf(event []byte) (changes []wire.CalledFor, records int) {
 	var batch struct {
 		Records []struct {
+			MessageID      string `json:"messageId"`
 			EventName      string `json:"eventName"`
 			EventSourceARN string `json:"eventSourceARN"`
 			Change         struct {
@@ -96,6 +97,10 @@ func changesOf(event []byte) (changes []wire.CalledFor, records int) {
 	}
 	for i := range batch.Records[:min(len(batch.Records), maxChanges)] {
 		r := &batch.Records[i]
+		if _, queue, ok := arn.Queue(r.EventSourceARN); ok {
+			changes = append(changes, wire.CalledFor{Queue: queue, Message: r.MessageID})
+			continue
+		}
 		changes = append(changes, wire.CalledFor{
 			Table: arn.TableOf(r.EventSourceARN), Event: r.EventName, Keys: r.Change.Keys, SequenceNumber: r.Change.SequenceNumber,
 		})

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -444,5 +445,34 @@ func TestMappingOnQueueInTheTools(t *testing.T) {
 	}
 	if got := w.took(16 * time.Second); got != "e | f" {
 		t.Errorf("calls after 21 seconds: %s", got)
+	}
+}
+
+// Who watches is told of what was sent, with the ids by which the calls name their messages.
+func TestActivityOfQueues(t *testing.T) {
+	w := openQueues(t)
+	q := w.queue("jobs", nil)
+	w.mapping("jobs", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ready, sent, called := make(chan struct{}), make(chan []string, 10), make(chan []wire.CalledFor, 10)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		_ = w.srv.activity.Watch(ctx, func() { close(ready) }, func(e wire.Activity) error {
+			if e.Kind == wire.Write {
+				sent <- e.Sent
+			} else {
+				called <- e.Changes
+			}
+			return nil
+		})
+	})
+	defer watch.Wait()
+	defer cancel()
+	<-ready
+	w.send(q, "", "a")
+	w.took(0)
+	ids, changes := <-sent, <-called
+	if len(ids) != 1 || len(changes) != 1 || changes[0].Queue != "jobs" || changes[0].Message != ids[0] {
+		t.Errorf("sent %v, called for %+v", ids, changes)
 	}
 }

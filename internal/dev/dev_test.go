@@ -207,3 +207,36 @@ func TestFilteredRecordsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// A call for messages of a queue stands below what sent them.
+func TestTreeOfMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		tree := NewTree(&out)
+		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+		send := admin.Activity{
+			Kind: "write", Name: "SendMessageBatch", Began: at, Millis: 1, Status: 200, Sent: []string{"m1", "m2"},
+			Body: json.RawMessage(`{"QueueUrl":"http://127.0.0.1:8000/000000000000/jobs","Entries":[]}`),
+		}
+		call := func(id, err string, failed []string, messages ...string) admin.Activity {
+			a := admin.Activity{Kind: "call", ID: id, Name: "work", Began: at.Add(time.Second), Millis: 2, Error: err, Failed: failed, Records: len(messages)}
+			for _, m := range messages {
+				a.Changes = append(a.Changes, admin.CalledFor{Queue: "jobs", Message: m})
+			}
+			return a
+		}
+		tree.Add(send)
+		tree.Add(call("c1", "", []string{"m2"}, "m1", "m2"))
+		tree.Add(call("c2", "boom", nil, "m9"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		want := `03:04:05.000  SendMessageBatch jobs  1.0 ms
+└─ work <- 2 messages of jobs  named 1 as FAILED  2.0 ms
+03:04:06.000  work <- a message of jobs  FAILED after 2.0 ms
+   ! boom
+`
+		if got := out.String(); got != want {
+			t.Errorf("printed\n%s\nwant\n%s", got, want)
+		}
+	})
+}

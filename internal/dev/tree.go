@@ -138,9 +138,15 @@ func (t *Tree) parentOf(n *node) *node {
 	return parent
 }
 
-// writeOf finds the newest write before a moment that made a change.
+// writeOf finds the newest write before a moment that made a change, or sent a message.
 func (t *Tree) writeOf(c admin.CalledFor, before time.Time) *node {
 	for _, w := range slices.Backward(t.writes) {
+		if c.Message != "" {
+			if slices.Contains(w.Sent, c.Message) {
+				return w
+			}
+			continue
+		}
 		if w.Status == 200 && !w.Began.After(before) && touches(w.Body, c) {
 			return w
 		}
@@ -349,6 +355,8 @@ func (n *node) title() string {
 			what += " " + items[0].table + " " + brief(items[0].attributes)
 		} else if len(items) > 1 {
 			what += fmt.Sprintf(" %s and %d more", items[0].table, len(items)-1)
+		} else if to := queueOf(n.Body); to != "" {
+			what += " " + to
 		}
 		if n.Status != 200 {
 			return fmt.Sprintf("%s  REFUSED (%d)", what, n.Status)
@@ -356,7 +364,9 @@ func (n *node) title() string {
 		return what + "  " + took
 	}
 	what := n.Name
-	if c := n.Changes; len(c) == 1 {
+	if c := n.Changes; len(c) > 0 && c[0].Queue != "" {
+		what += fmt.Sprintf(" <- %s of %s", messages(max(n.Records, len(c))), c[0].Queue)
+	} else if len(c) == 1 {
 		what += " <- " + c[0].Event + " " + c[0].Table + " " + compact(c[0].Keys)
 	} else if len(c) > 1 {
 		what += fmt.Sprintf(" <- %d changes of %s", max(n.Records, len(c)), c[0].Table)
@@ -366,8 +376,26 @@ func (n *node) title() string {
 		return what + "  " + n.trial.text(took)
 	case n.Error != "":
 		return what + "  FAILED after " + took
+	case len(n.Failed) > 0 && len(n.Changes) > 0 && n.Changes[0].Queue != "":
+		return fmt.Sprintf("%s  named %d as FAILED  %s", what, len(n.Failed), took)
 	}
 	return what + "  ok  " + took
+}
+
+func messages(n int) string {
+	if n == 1 {
+		return "a message"
+	}
+	return fmt.Sprintf("%d messages", n)
+}
+
+// queueOf is the name of the queue to which a request sends; empty when it does not.
+func queueOf(body json.RawMessage) string {
+	var request struct{ QueueUrl string }
+	if json.Unmarshal(body, &request) != nil {
+		return ""
+	}
+	return request.QueueUrl[strings.LastIndexByte(request.QueueUrl, '/')+1:]
 }
 
 const maxBrief = 80

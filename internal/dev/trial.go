@@ -69,7 +69,7 @@ func (c *trial) loss(what string) lossName { return lossName{c.name.function, c.
 
 // add counts a call of a trigger; nil for another activity.
 func (t *trials) add(a *admin.Activity) *trial {
-	if a.Kind != "call" || len(a.Changes) == 0 {
+	if a.Kind != "call" || len(a.Changes) == 0 || a.Changes[0].Queue != "" { // a queue counts the attempts of its messages itself
 		return nil
 	}
 	c := &trial{of: t, name: batchName{a.Name, a.Changes[0].SequenceNumber}, table: a.Changes[0].Table, records: max(a.Records, len(a.Changes)), error: a.Error}

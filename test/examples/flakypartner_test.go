@@ -58,20 +58,15 @@ func TestFlakyPartnerKilled(t *testing.T) {
 // The same in AWS's way: three tries, then a queue, from which they are delivered later.
 func TestFlakyPartnerQueue(t *testing.T) {
 	t.Parallel() // it waits for most of its time
-	python, path := python(t, "boto3", "moto.server")
-	addr := freeAddr(t)
-	_, port, _ := strings.Cut(addr, ":")
-	run(t, "moto", "", nil, python, "-m", "moto.server", "-H", "127.0.0.1", "-p", port)
-	answers(t, "http://"+addr+"/moto-api/")
-	env := append(script("http://"+addr), "AWS_ENDPOINT_URL_SQS=http://"+addr, path)
-	p := newPartner(t, "template-queue.yaml", env)
+	python, _ := python(t, "boto3")
+	p := newPartner(t, "template-queue.yaml", nil)
 	p.orders = slices.DeleteFunc(p.orders, func(o string) bool { return strings.HasPrefix(o, "flaky") })
 	p.statuses = statuses[:2] // each takes ten seconds
 	for _, status := range p.statuses {
 		p.change(status)
 	}
 	p.settle()
-	queue := sqs.NewFromConfig(awsConfig("http://" + addr))
+	queue := sqs.NewFromConfig(p.aws)
 	depth := func() string {
 		out, err := queue.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
 			QueueUrl: aws.String(p.output("Failed")), AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameApproximateNumberOfMessages},
@@ -83,7 +78,7 @@ func TestFlakyPartnerQueue(t *testing.T) {
 	}
 	t.Logf("%s documents in the queue", depth())
 	p.repair()
-	redeliver := run(t, "redeliver.py", p.dir, append(script(p.endpoint), "AWS_ENDPOINT_URL_SQS=http://"+addr), python, "redeliver.py", p.output("Failed"))
+	redeliver := run(t, "redeliver.py", p.dir, script(p.endpoint), python, "redeliver.py", p.output("Failed"))
 	redeliver.await("records delivered")
 	t.Log(strings.TrimSpace(redeliver.printed()))
 	p.awaitTaken("good", "down")

@@ -12,7 +12,7 @@ type ActivityKind string
 const (
 	Request ActivityKind = "request" // to the front door; Name is "METHOD /path"
 	Call    ActivityKind = "call"    // of a function; Name is the function's
-	Write   ActivityKind = "write"   // to a table; Name is the operation
+	Write   ActivityKind = "write"   // to a table, or messages to a queue; Name is the operation
 	Judged  ActivityKind = "judged"  // a trigger's call with that ID has failed, or records of it have; Verdict says what follows
 )
 
@@ -39,6 +39,8 @@ type Activity struct {
 	// (batchItemFailures), at most 100. They count only for a mapping that reports item failures.
 	Failed  []string `json:"failed,omitempty"`
 	Verdict *Verdict `json:"verdict,omitempty"`
+	// Sent are the ids of the messages that a write has sent, at most 10.
+	Sent []string `json:"sent,omitempty"`
 	// Body is a write's request, when it is not too long.
 	Body json.RawMessage `json:"body,omitempty"`
 }
@@ -56,8 +58,10 @@ type Verdict struct {
 	RetryAt time.Time `json:"retryAt,omitzero"`
 }
 
-// CalledFor is a stream record that a function was called for.
+// CalledFor is a stream record, or a message of a queue, that a function was called for.
 type CalledFor struct {
+	Queue          string          `json:"queue,omitempty"`   // of a message, which has no other member but
+	Message        string          `json:"message,omitempty"` // its id
 	Table          string          `json:"table"`
 	Event          string          `json:"event"` // INSERT, MODIFY or REMOVE
 	Keys           json.RawMessage `json:"keys"`
