@@ -18,8 +18,7 @@ const (
 	// initErrorGrace is how long a process may live after it has reported that
 	// its init failed.
 	initErrorGrace = 500 * time.Millisecond
-	// closeGrace is how long END and REPORT wait for the process to ask for its next event: what it
-	// prints until then belongs to the call.
+	// closeGrace is the usual CloseGrace of Options.
 	closeGrace = 250 * time.Millisecond
 	// An environment without extensions is killed at once. With one, the process has termGrace between
 	// SIGTERM and SIGKILL, or internalGrace when it registered one itself, and external extensions have
@@ -325,7 +324,7 @@ func (e *environment) finish(inv *invocation, r runner.Result, status string) bo
 	}
 	inv.status, inv.outcome = status, r
 	e.current, e.answered, e.unclosed = nil, inv, true
-	e.closeAt = time.Now().Add(closeGrace)
+	e.closeAt = time.Now().Add(e.pool.host.opts.CloseGrace)
 	e.closing.set(e.closeAt)
 	e.mu.Unlock()
 	e.pool.settling(e)

@@ -206,7 +206,7 @@ func withExtensions(t *testing.T, env map[string]string, layers ...[]string) *Po
 		}
 		o.InitLimit = time.Second
 		if env["INIT"] == "" {
-			o.InitLimit = 20 * time.Second
+			o.InitLimit = 2 * time.Minute
 		}
 	})
 }

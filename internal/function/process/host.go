@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"log/slog"
 	"strings"
 	"sync"
@@ -30,6 +31,9 @@ type Options struct {
 	Credentials func(schema.Scope) Credentials
 	// InitLimit is how long a process may take before it first asks for work.
 	InitLimit time.Duration
+	// CloseGrace is how long END and REPORT of a call that was answered wait for the process to ask for its next event: what
+	// it prints until then belongs to the call. 0: a quarter of a second.
+	CloseGrace time.Duration
 	// IdleTimeout is how long an environment may wait for work.
 	IdleTimeout time.Duration
 	Now         func() time.Time
@@ -83,6 +87,7 @@ func (h *Host) current(token string) *invocation {
 
 // NewHost returns a host. Close it after its pools.
 func NewHost(o Options) *Host {
+	o.CloseGrace = cmp.Or(o.CloseGrace, closeGrace)
 	return &Host{opts: o, spawner: newSpawner(), runtimes: interpreters{dir: o.ShimDir, project: o.Project}}
 }
 

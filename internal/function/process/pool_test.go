@@ -28,7 +28,7 @@ func newPool(t *testing.T, script string, change func(*Options, *runner.Spec)) *
 	}
 	o := Options{
 		ShimDir: t.TempDir(), Endpoint: func() string { return "" }, Credentials: func(schema.Scope) Credentials { return Credentials{} },
-		InitLimit: 10 * time.Second, IdleTimeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		InitLimit: 2 * time.Minute, IdleTimeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 	spec := runner.Spec{Name: "f", Runtime: "provided.al2023", CodeDir: dir, Timeout: time.Second, MemoryMB: 128}
 	if change != nil {
@@ -107,14 +107,9 @@ func TestKillEndsCalls(t *testing.T) {
 	}
 }
 
-// What a process prints between its answer and its next question belongs to the call, and so does the
-// time that it takes.
-func TestWorkAfterTheAnswer(t *testing.T) {
-	if _, err := exec.LookPath("python3"); err != nil {
-		t.Skip("python3 is not in PATH")
-	}
-	t.Parallel()
-	p := newPool(t, `exec python3 -u - <<'E'
+// working is a function that prints before and after its answer, which is the number of its call, and works for ten
+// minutes after the second.
+const working = `exec python3 -u - <<'E'
 import http.client, os, time
 api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 for n in range(9):
@@ -126,9 +121,19 @@ for n in range(9):
     api.getresponse().read()
     print("after", n)
     if n == 1:
-        time.sleep(60)
+        time.sleep(600)
 E
-`, func(_ *Options, s *runner.Spec) { s.Timeout = 2 * time.Second })
+`
+
+// What a process prints between its answer and its next question belongs to the call, and so does the
+// time that it takes.
+func TestWorkAfterTheAnswer(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not in PATH")
+	}
+	t.Parallel()
+	p := newPool(t, working, func(o *Options, s *runner.Spec) { s.Timeout, o.CloseGrace = 4*time.Second, time.Hour })
+	p.SetLimit(1)                               // or a second process might be started under load, while the first has not asked for more
 	for _, n := range []string{"0", "1", "0"} { // the second process begins where the time of the first ran out
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		r := p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte("{}"), Tail: true}, nil)
@@ -142,6 +147,24 @@ E
 		}
 		if n == "1" {
 			p.gone.Wait() // the process is ended, although it has answered
+		}
+	}
+}
+
+// A call is not held up by what its process does after the answer: its log is closed after a moment.
+func TestWorkAfterTheAnswerHoldsNobodyUp(t *testing.T) {
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not in PATH")
+	}
+	t.Parallel()
+	p := newPool(t, working, func(_ *Options, s *runner.Spec) { s.Timeout = 10 * time.Minute })
+	p.SetLimit(1)
+	for _, n := range []string{"0", "1"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		r := p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte("{}"), Tail: true}, nil)
+		cancel()
+		if r.Status != runner.OK || string(r.Payload) != n || !strings.Contains(string(r.LogTail), "END RequestId: id\nREPORT RequestId: id") {
+			t.Fatalf("%+v, payload %s, log %s", r, r.Payload, r.LogTail)
 		}
 	}
 }
