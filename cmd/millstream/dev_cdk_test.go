@@ -35,7 +35,7 @@ func synth(t *testing.T, out, code, greeting string) {
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST", "StreamSpecification": {"StreamViewType": "NEW_IMAGE"}}, "DeletionPolicy": "Delete"},
   "NoteRole": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}},
   "Note3C4D": {"Type": "AWS::Lambda::Function", "Properties": {"Code": {"S3Bucket": {"Fn::Sub": "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"}, "S3Key": "%[1]s.zip"},
-    "Handler": "index.handler", "Runtime": "nodejs20.x", "Role": {"Fn::GetAtt": ["NoteRole", "Arn"]}, "Environment": {"Variables": {"GREETING": "%[2]s"}}},
+    "Handler": "index.handler", "Runtime": "nodejs20.x", "Timeout": 60, "Role": {"Fn::GetAtt": ["NoteRole", "Arn"]}, "Environment": {"Variables": {"GREETING": "%[2]s"}}},
     "Metadata": {"aws:asset:path": "asset.%[1]s", "aws:asset:is-bundled": true, "aws:asset:property": "Code"}},
   "NoteSource": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"EventSourceArn": {"Fn::GetAtt": ["Orders1A2B", "StreamArn"]},
     "FunctionName": {"Ref": "Note3C4D"}, "StartingPosition": "TRIM_HORIZON"}}

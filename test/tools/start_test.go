@@ -129,7 +129,7 @@ func (p *project) applied() {
 	}
 	if _, err := p.functions.CreateFunction(ctx, &lambda.CreateFunctionInput{
 		FunctionName: aws.String("note"), Runtime: types.RuntimeNodejs22x, Handler: aws.String("index.handler"),
-		Role: aws.String("arn:aws:iam::000000000000:role/note"), Code: &types.FunctionCode{ZipFile: b.Bytes()},
+		Role: aws.String("arn:aws:iam::000000000000:role/note"), Timeout: aws.Int32(60), Code: &types.FunctionCode{ZipFile: b.Bytes()},
 	}); err != nil {
 		p.t.Fatal(err)
 	}

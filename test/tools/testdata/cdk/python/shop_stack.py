@@ -1,4 +1,4 @@
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.aws_lambda_event_sources import DynamoEventSource
@@ -25,6 +25,7 @@ class WorkStack(Stack):
             code=lambda_.Code.from_asset("note"),
             handler="app.handler",
             runtime=lambda_.Runtime.PYTHON_3_13,
+            timeout=Duration.seconds(60),
             environment={"GREETING": greeting},
         )
         note.add_event_source(DynamoEventSource(orders, starting_position=lambda_.StartingPosition.TRIM_HORIZON))

@@ -29,6 +29,7 @@ export class WorkStack extends cdk.Stack {
     const note = new NodejsFunction(this, 'Note', {
       entry: 'note/note.ts',
       runtime: lambda.Runtime.NODEJS_20_X,
+      timeout: cdk.Duration.seconds(60),
       environment: { GREETING: props.greeting },
     });
     note.addEventSource(new DynamoEventSource(props.orders, { startingPosition: lambda.StartingPosition.TRIM_HORIZON }));
