@@ -148,16 +148,16 @@ func (p *project) endpoints() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	asked := map[string]struct{ target, body string }{
-		"dynamodb": {"DynamoDB_20120810.ListTables", "{}"},
-		"iam":      {"", "Action=ListRoles&Version=2010-05-08"},
-		"kms":      {"TrentService.ListAliases", "{}"},
-		"lambda":   {"", ""},
-		"logs":     {"Logs_20140328.DescribeLogGroups", "{}"},
-		"s3":       {"", ""},
-		"sqs":      {"AmazonSQS.ListQueues", "{}"},
-		"ssm":      {"AmazonSSM.GetParameters", `{"Names": ["none"]}`},
-		"sts":      {"", "Action=GetCallerIdentity&Version=2011-06-15"},
+	asked := map[string]struct{ target, version, body string }{ // the version is of AWS's JSON protocol
+		"dynamodb": {"DynamoDB_20120810.ListTables", "1.0", "{}"},
+		"iam":      {"", "", "Action=ListRoles&Version=2010-05-08"},
+		"kms":      {"TrentService.ListAliases", "1.1", "{}"},
+		"lambda":   {"", "", ""},
+		"logs":     {"Logs_20140328.DescribeLogGroups", "1.1", "{}"},
+		"s3":       {"", "", ""},
+		"sqs":      {"AmazonSQS.ListQueues", "1.0", "{}"},
+		"ssm":      {"AmazonSSM.GetParameters", "1.1", `{"Names": ["none"]}`},
+		"sts":      {"", "", "Action=GetCallerIdentity&Version=2011-06-15"},
 	}
 	found := regexp.MustCompile(`(?m)^ +(\w+) += "(http://[^"]+)"$`).FindAllStringSubmatch(string(text), -1)
 	if len(found) != len(asked) {
@@ -182,7 +182,7 @@ func (p *project) endpoints() {
 		}
 		if ask.target != "" {
 			req.Header.Set("X-Amz-Target", ask.target)
-			req.Header.Set("Content-Type", "application/x-amz-json-1.1")
+			req.Header.Set("Content-Type", "application/x-amz-json-"+ask.version)
 		} else if ask.body != "" {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		}
