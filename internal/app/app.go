@@ -364,7 +364,7 @@ func (s *App) closeRooms() error {
 	if s.workers != nil {
 		errs = append(errs, s.workers.Stop())
 		s.cancel()
-		if !s.clock.Manual() && s.store.Err() == nil {
+		if !s.clock.Manual() {
 			errs = append(errs, s.keepClock())
 		}
 	}

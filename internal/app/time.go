@@ -32,15 +32,19 @@ func (s *App) resumeClock() error {
 		return err
 	}
 	var k worker.Kept
-	if row[0] != clockVersion || json.Unmarshal(row[1:], &k) != nil {
+	if len(row) == 0 || row[0] != clockVersion || json.Unmarshal(row[1:], &k) != nil {
 		return errors.New("the row of the clock was written by a newer release, or is damaged; open the folder with that release")
 	}
 	s.clock.Resume(k)
 	return nil
 }
 
-// keepClock stores what the clock says now.
+// keepClock stores what the clock says now. A disk without room is left alone: what an earlier row says is older, and only makes
+// the next run more careful. A store that has failed ends the server by itself.
 func (s *App) keepClock() error {
+	if s.store.AdmitDelete() != nil {
+		return nil
+	}
 	row, err := json.Marshal(s.clock.Keep())
 	if err != nil {
 		return err
@@ -48,7 +52,10 @@ func (s *App) keepClock() error {
 	b := s.store.NewBatch()
 	defer b.Close()
 	b.Set(clockKey, append([]byte{clockVersion}, row...))
-	return s.store.Write(b)
+	if err := s.store.Write(b); s.store.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // watchClock tells when the clock begins and ceases to be doubted, and keeps what it says, until ctx ends.
@@ -79,10 +86,7 @@ func (s *App) watchClock(ctx context.Context) error {
 			return nil
 		}
 		kept = time.Now()
-		if err := s.keepClock(); s.store.Err() == nil {
-			return err
-		}
-		return nil // a store that has failed ends the server by itself
+		return s.keepClock()
 	}
 	return s.clock.Every(ctx, lookAtClockAt, nil, look)
 }

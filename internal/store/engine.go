@@ -18,9 +18,6 @@ func (s *Store) openEngine(o *Options, dir string) error {
 	if err := makeFolder(o.FS, dir); err != nil {
 		return fmt.Errorf("store: make %s: %w", dir, err)
 	}
-	if err := s.space.roomToStart(dir); err != nil {
-		return err
-	}
 	before, err := pebble.Peek(dir, o.FS)
 	if err != nil {
 		return peekFailed(dir, err)

@@ -96,6 +96,10 @@ func Open(o Options) (_ *Store, err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
+	// Before anything is written, so that a full disk is told with what it takes.
+	if err := s.space.roomToStart(o.FS.PathJoin(o.Dir, databasePath)); err != nil {
+		return nil, err
+	}
 	if err := checkVersion(o.FS, o.Dir); err != nil {
 		return nil, err
 	}

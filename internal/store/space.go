@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -87,7 +88,7 @@ func (d *space) roomToStart(db string) error {
 			ErrDiskFull, d.dir, usage.TotalBytes>>20, least>>20)
 	}
 	names, err := d.fs.List(db)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a new folder has none
 		return fmt.Errorf("store: list %s: %w", db, err)
 	}
 	need := uint64(startNeeds)

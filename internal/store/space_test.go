@@ -113,6 +113,19 @@ func TestStartOnAFullDisk(t *testing.T) {
 	} else {
 		t.Log(err)
 	}
+	before, err := disk.Mem().List(damagedDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: 1 << 30})
+	for dir, want := range map[string]string{damagedDir: "0 MB free, and a start takes", "new": "0 MB free, and a start takes 16 MB"} {
+		if _, err := store.Open(store.Options{FS: disk.FS(), Dir: dir}); !errors.Is(err, store.ErrDiskFull) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if after, err := disk.Mem().List(damagedDir); err != nil || len(after) != len(before) {
+		t.Errorf("a refused start has written: %v, before %v (%v)", after, before, err)
+	}
 	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 64 << 20, TotalBytes: 1 << 30})
 	if verdict, err := judge(t, disk, 20_000, 100, ""); verdict != "whole" {
 		t.Fatal(verdict, err)
