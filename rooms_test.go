@@ -163,6 +163,7 @@ var rooms = map[string][]string{
 	"test/differences/cmd": {"test/differences"},
 	"test/examples":        {},
 	"test/faults":          {},
+	"test/soak":            {},
 	"test/folders":         {},
 	"test/folders/make":    {"test/folders"},
 	"test/hot":             {},
