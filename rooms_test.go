@@ -123,7 +123,7 @@ var rooms = map[string][]string{
 	},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
-		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schedule", "internal/schema", "internal/seqnum", "internal/store", "internal/stream", "internal/table",
+		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schedule", "internal/schema", "internal/seqnum", "internal/stack", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
@@ -142,7 +142,7 @@ var rooms = map[string][]string{
 	// server's own API
 	"internal/bucket": {},
 	"internal/iam":    {"internal/arn", "internal/store"},
-	"internal/stack":  {"internal/arn", "internal/store", "internal/template"},
+	"internal/stack":  {"internal/admin/wire", "internal/arn", "internal/store", "internal/template"},
 
 	// outside
 	"":               {"internal/app", "internal/arn", "internal/trigger", "internal/trigger/mapping"},

@@ -24,6 +24,7 @@ type templateFlags struct {
 	stack      string
 	parameters []string
 	skip       bool // what Millstream has none of is left out
+	prune      bool // what the template no longer names is removed
 
 	// ask, unless nil, is asked once whether to leave that out.
 	ask func(*template.Problems) bool
@@ -37,6 +38,7 @@ func (t *templateFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.stack, "stack", "", "begins the names that the template leaves open (default: the name of its folder)")
 	f.StringArrayVar(&t.parameters, "parameter", nil, "KEY=VALUE of one of the template's parameters (repeatable)")
+	f.BoolVar(&t.prune, "prune", false, "remove what earlier deployments of the stack made and the template no longer names, with its data, unless its DeletionPolicy keeps it")
 	f.BoolVar(&t.skip, "skip-unsupported", false, "leave out what Millstream has none of, such as buses and state machines, and say what that means")
 }
 
@@ -68,7 +70,7 @@ AWS_ENDPOINT_URL_SQS.
 What a template holds that is not supported is listed by name and line before
 anything is touched. With --skip-unsupported, what AWS has and Millstream has none of
 is left out: names of it are made up, and events that will not fire are listed. Deployed again, only what differs is changed; what the template
-no longer names stays. Roles and policies are accepted and not looked at. Functions in Go and TypeScript are built first; types are not checked.`,
+no longer names stays, or with --prune is removed, if a deployment of this stack has made it. What will be replaced or removed is said before it is done. Roles and policies are accepted and not looked at. Functions in Go and TypeScript are built first; types are not checked.`,
 		Example: `  millstream deploy template.yaml
   millstream deploy template.yaml --parameter Stage=dev --endpoint http://127.0.0.1:9000
   millstream deploy cdk.out            # what cdk synth has written: every stack, in its order
@@ -145,7 +147,7 @@ func deploy(ctx context.Context, out io.Writer, apps []*template.Template, flags
 		}
 	}
 	for i, plan := range plans {
-		if err := deployOne(ctx, out, apps[i], plan, target, exports, again, len(plans) > 1); err != nil {
+		if err := deployOne(ctx, out, apps[i], plan, target, exports, flags.prune, again, len(plans) > 1); err != nil {
 			return err
 		}
 	}
@@ -169,7 +171,7 @@ func parametersOf(t *template.Template, apps []*template.Template, given map[str
 	return own, nil
 }
 
-func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *template.Plan, target *template.Target, exports map[string]string, again, several bool) error {
+func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *template.Plan, target *template.Target, exports map[string]string, prune, again, several bool) error {
 	if !again {
 		if several {
 			fmt.Fprintf(out, "\nStack %s\n", plan.Stack())
@@ -180,7 +182,7 @@ func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *t
 			fmt.Fprintf(out, "Makes no difference here: %s\n", strings.Join(left, ", "))
 		}
 	}
-	result, err := plan.Deploy(ctx, target, func(c template.Change) {
+	result, err := plan.DeployKept(ctx, target, prune, func(all []template.Leaving) { printLeaving(out, all, again) }, func(c template.Change) {
 		if !again || c.Action != template.Unchanged {
 			printDeployed(out, c)
 		}
@@ -199,6 +201,23 @@ func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *t
 	printResult(out, result)
 	fmt.Fprintf(out, "\nDeployed %s: %s\n", t.Path, summary(result.Changes))
 	return nil
+}
+
+// printLeaving says what will be replaced or removed, before it is. again: only what is news in a loop of deployments.
+func printLeaving(out io.Writer, all []template.Leaving, again bool) {
+	for _, l := range all {
+		what := fmt.Sprintf("%s (%s) %s", l.ID, l.Type, l.Ref)
+		switch {
+		case l.By != "" && l.Stays:
+			fmt.Fprintf(out, "Will be replaced by %s: %s, which stays\n", l.By, what)
+		case l.By != "":
+			fmt.Fprintf(out, "Will be replaced by %s, and removed with what it holds: %s\n", l.By, what)
+		case !l.Stays:
+			fmt.Fprintf(out, "Will be removed with what it holds: %s\n", what)
+		case !again:
+			fmt.Fprintf(out, "Not in the template any more, and stays: %s\n", what)
+		}
+	}
 }
 
 // printBundled says which functions are built here, and what that does not do.
@@ -271,7 +290,7 @@ func summary(changes []template.Change) string {
 		count[c.Action]++
 	}
 	var parts []string
-	for _, a := range []template.Action{template.Created, template.Updated, template.Unchanged} {
+	for _, a := range []template.Action{template.Created, template.Updated, template.Unchanged, template.Removed, template.Retained} {
 		if count[a] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[a], a))
 		}

@@ -34,4 +34,6 @@ type (
 	Route        = wire.Route
 	CORS         = wire.CORS
 	Error        = wire.Error
+	Deployed     = wire.Deployed
+	Deployment   = wire.Deployment
 )

@@ -123,7 +123,7 @@ func changes(st *Stack, p *template.Plan, v Version) (all []ResourceChange, same
 			all = append(all, ResourceChange{Action: "Add", Logical: r.ID, Type: r.Type})
 		case is.Sum != r.Sum:
 			replacement := "False"
-			if r.Made && is.Made && strings.HasSuffix(r.Type, "Version") {
+			if r.Made && is.Made && (strings.HasSuffix(r.Type, "Version") || is.Type != r.Type || r.Named && !template.Same(r.Type, is.Ref, r.Ref)) {
 				replacement = "True"
 			}
 			all = append(all, ResourceChange{Action: "Modify", Logical: r.ID, Physical: is.Ref, Type: r.Type, Replacement: replacement, Properties: true})

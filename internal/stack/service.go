@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/template"
@@ -32,54 +34,141 @@ type Service struct {
 
 	mu         sync.Mutex // guards the following; held over the write of a row
 	stacks     map[string]*Stack
-	parameters map[parameterID]Parameter
+	texts      map[string]map[string]string // the templates that have rows, by stack and sum
+	parameters map[named]Parameter
+	deployed   map[named][]wire.Deployed
 	running    map[string]bool // stacks with an operation that somebody runs
 	rested     chan struct{}   // closed, and made anew, when a stack has come to rest
 
 	work chan string // ids of stacks with an operation to run
 }
 
-type parameterID struct {
+// named is a parameter, or a stack of a client's.
+type named struct {
 	scope arn.Scope
 	name  string
 }
 
 // Open brings the stacks up from the store. Nothing is run until Run.
 func Open(o Options) (*Service, error) {
-	s := &Service{opts: o, stacks: map[string]*Stack{}, parameters: map[parameterID]Parameter{}, running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
-	return s, o.Store.Each([]byte{store.SpaceStack}, s.load)
+	s := &Service{opts: o, stacks: map[string]*Stack{}, texts: map[string]map[string]string{}, parameters: map[named]Parameter{}, deployed: map[named][]wire.Deployed{},
+		running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
+	if err := o.Store.Each([]byte{store.SpaceStack}, s.load); err != nil {
+		return nil, err
+	}
+	for id, st := range s.stacks {
+		if err := st.join(s.texts[id]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 func (s *Service) load(key, value []byte) error {
-	if key[1] == 'p' {
-		parts := strings.SplitN(string(key[2:]), "\x00", 3)
+	name := string(key[2:])
+	of := func() named {
+		parts := strings.SplitN(name, "\x00", 3)
+		return named{arn.Scope{Account: parts[0], Region: parts[1]}, parts[2]}
+	}
+	switch key[1] {
+	case 'p':
 		var p Parameter
-		if err := decodeRow(value, &p); err != nil {
+		if err := decodeRow(value, rowVersion, &p); err != nil {
 			return err
 		}
-		s.parameters[parameterID{arn.Scope{Account: parts[0], Region: parts[1]}, parts[2]}] = p
-		return nil
+		s.parameters[of()] = p
+	case 'd':
+		var d []wire.Deployed
+		if err := decodeRow(value, rowVersion, &d); err != nil {
+			return err
+		}
+		s.deployed[of()] = d
+	case 't':
+		id, sum, _ := strings.Cut(name, "\x00")
+		var text string
+		if err := decodeRow(value, rowVersion, &text); err != nil {
+			return err
+		}
+		if s.texts[id] == nil {
+			s.texts[id] = map[string]string{}
+		}
+		s.texts[id][sum] = text
+	case 's':
+		st := &Stack{}
+		if err := decodeRow(value, stackVersion, st); err != nil {
+			return err
+		}
+		if st.Sets == nil {
+			st.Sets = map[string]*ChangeSet{}
+		}
+		s.stacks[st.ID] = st
+	default:
+		return fmt.Errorf("stack: a row has an unknown kind: it was written by a newer release")
 	}
-	st := &Stack{}
-	if err := decodeRow(value, st); err != nil {
+	return nil
+}
+
+// putStack writes a stack's row, and of its templates what has changed, in one batch. s.mu is
+// held.
+func (s *Service) putStack(st *Stack) error {
+	row, texts := st.split()
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	if err := set(b, stackKey(st.ID), stackVersion, row); err != nil {
 		return err
 	}
-	if st.Sets == nil {
-		st.Sets = map[string]*ChangeSet{}
+	is := s.texts[st.ID]
+	for sum, text := range texts {
+		if _, there := is[sum]; !there {
+			if err := set(b, templateKey(st.ID, sum), rowVersion, text); err != nil {
+				return err
+			}
+		}
 	}
-	s.stacks[st.ID] = st
+	for sum := range is {
+		if _, wanted := texts[sum]; !wanted {
+			b.Delete(templateKey(st.ID, sum))
+		}
+	}
+	if err := s.opts.Store.Write(b); err != nil {
+		return err
+	}
+	s.texts[st.ID] = texts
+	return nil
+}
+
+// dropStack removes a stack's rows. s.mu is held.
+func (s *Service) dropStack(id string) error {
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	b.Delete(stackKey(id))
+	for sum := range s.texts[id] {
+		b.Delete(templateKey(id, sum))
+	}
+	if err := s.opts.Store.Write(b); err != nil {
+		return err
+	}
+	delete(s.texts, id)
+	delete(s.stacks, id)
+	return nil
+}
+
+func set(b *store.Batch, key []byte, version byte, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	b.Set(key, append([]byte{version}, body...))
 	return nil
 }
 
 // put writes a row. s.mu is held.
 func (s *Service) put(key []byte, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
 	b := s.opts.Store.NewBatch()
 	defer b.Close()
-	b.Set(key, append([]byte{rowVersion}, body...))
+	if err := set(b, key, rowVersion, v); err != nil {
+		return err
+	}
 	return s.opts.Store.Write(b)
 }
 
@@ -107,7 +196,7 @@ func (s *Service) changeLocked(id string, do func(*Stack) error) error {
 	if err := do(next); err != nil {
 		return err
 	}
-	if err := s.put(stackKey(id), next); err != nil {
+	if err := s.putStack(next); err != nil {
 		return err
 	}
 	s.stacks[id] = next
@@ -137,7 +226,7 @@ func (s *Service) Rest(ctx context.Context, id string) {
 
 // add keeps a new stack. s.mu is held.
 func (s *Service) add(st *Stack) error {
-	if err := s.put(stackKey(st.ID), st); err != nil {
+	if err := s.putStack(st); err != nil {
 		return err
 	}
 	s.stacks[st.ID] = st
@@ -154,10 +243,9 @@ func (s *Service) forget(scope arn.Scope) error {
 	}
 	slices.SortFunc(old, func(a, b *Stack) int { return a.Deleted.Compare(b.Deleted) })
 	for _, st := range old[:max(0, len(old)-maxDeleted)] {
-		if err := s.drop(stackKey(st.ID)); err != nil {
+		if err := s.dropStack(st.ID); err != nil {
 			return err
 		}
-		delete(s.stacks, st.ID)
 	}
 	return nil
 }
@@ -244,7 +332,7 @@ type Parameter struct {
 func (s *Service) Parameter(scope arn.Scope, name string) (Parameter, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, ok := s.parameters[parameterID{scope, name}]
+	p, ok := s.parameters[named{scope, name}]
 	return p, ok
 }
 
@@ -252,15 +340,15 @@ func (s *Service) Parameter(scope arn.Scope, name string) (Parameter, bool) {
 func (s *Service) PutParameter(scope arn.Scope, name string, p Parameter, overwrite bool) (version int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	is, there := s.parameters[parameterID{scope, name}]
+	is, there := s.parameters[named{scope, name}]
 	if there && !overwrite {
 		return 0, &Error{"ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true."}
 	}
 	p.Version, p.Modified = is.Version+1, s.opts.Now().UTC()
-	if err := s.put(parameterKey(scope, name), p); err != nil {
+	if err := s.put(namedKey('p', scope, name), p); err != nil {
 		return 0, err
 	}
-	s.parameters[parameterID{scope, name}] = p
+	s.parameters[named{scope, name}] = p
 	return p.Version, nil
 }
 
@@ -268,15 +356,41 @@ func (s *Service) PutParameter(scope arn.Scope, name string, p Parameter, overwr
 func (s *Service) DeleteParameter(scope arn.Scope, name string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := parameterID{scope, name}
+	id := named{scope, name}
 	if _, there := s.parameters[id]; !there {
 		return false, nil
 	}
-	if err := s.drop(parameterKey(scope, name)); err != nil {
+	if err := s.drop(namedKey('p', scope, name)); err != nil {
 		return false, err
 	}
 	delete(s.parameters, id)
 	return true, nil
+}
+
+// Deployed lists what the deployments of a client's stack have made.
+func (s *Service) Deployed(scope arn.Scope, stack string) []wire.Deployed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.deployed[named{scope, stack}])
+}
+
+// PutDeployed replaces that list; an empty one removes it. It is durable on return.
+func (s *Service) PutDeployed(scope arn.Scope, stack string, all []wire.Deployed) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, key := named{scope, stack}, namedKey('d', scope, stack)
+	if len(all) == 0 {
+		if err := s.drop(key); err != nil {
+			return err
+		}
+		delete(s.deployed, id)
+		return nil
+	}
+	if err := s.put(key, all); err != nil {
+		return err
+	}
+	s.deployed[id] = all
+	return nil
 }
 
 // Error is a refusal in CloudFormation's words.

@@ -1,6 +1,8 @@
 package stack
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -14,9 +16,11 @@ import (
 	"github.com/millstreamdb/millstream/internal/template"
 )
 
-// Version is what a stack is deployed with.
+// Version is what a stack is deployed with. A stack's row has the sum of the template, whose
+// text is a row of its own; rows of older releases have the text.
 type Version struct {
-	Template     string
+	Template     string            `json:",omitempty"`
+	Sum          string            `json:",omitempty"`
 	Parameters   map[string]string `json:",omitempty"`
 	Tags         []Tag             `json:",omitempty"`
 	Capabilities []string          `json:",omitempty"`
@@ -190,21 +194,76 @@ func (s *Stack) clone() *Stack {
 		one := *set
 		c.Sets[name] = &one
 	}
+	if s.Before != nil {
+		before := *s.Before
+		c.Before = &before
+	}
 	return &c
 }
 
-// The rows: SpaceStack ‖ 's' ‖ id of a stack, SpaceStack ‖ 'p' ‖ account ‖ 0 ‖ region ‖ 0 ‖
-// name of a parameter; a version byte and JSON.
-const rowVersion = 1
+// The rows: SpaceStack ‖ 's' ‖ id of a stack, SpaceStack ‖ 't' ‖ id of a stack ‖ 0 ‖ sum of a
+// template that it is deployed with, and SpaceStack ‖ 'p' for a parameter or 'd' for what a
+// client's deployments have made ‖ account ‖ 0 ‖ region ‖ 0 ‖ name; a version byte and JSON. A
+// stack's row of version 1 has its templates in it.
+const (
+	rowVersion   = 1
+	stackVersion = 2
+)
 
 func stackKey(id string) []byte { return append([]byte{store.SpaceStack, 's'}, id...) }
 
-func parameterKey(scope arn.Scope, name string) []byte {
-	return append([]byte{store.SpaceStack, 'p'}, scope.Account+"\x00"+scope.Region+"\x00"+name...)
+func templateKey(id, sum string) []byte {
+	return append([]byte{store.SpaceStack, 't'}, id+"\x00"+sum...)
 }
 
-func decodeRow(value []byte, into any) error {
-	if len(value) == 0 || value[0] != rowVersion {
+func namedKey(kind byte, scope arn.Scope, name string) []byte {
+	return append([]byte{store.SpaceStack, kind}, scope.Account+"\x00"+scope.Region+"\x00"+name...)
+}
+
+// versions are all that a stack may be deployed with.
+func (s *Stack) versions() (all []*Version) {
+	all = append(all, &s.Now)
+	if s.Before != nil {
+		all = append(all, s.Before)
+	}
+	for _, set := range s.Sets {
+		all = append(all, &set.Version)
+	}
+	return all
+}
+
+// split takes the templates out of a stack: row is what its row has, texts are the templates
+// by their sums.
+func (s *Stack) split() (row *Stack, texts map[string]string) {
+	row, texts = s.clone(), map[string]string{}
+	for _, v := range row.versions() {
+		if v.Template == "" {
+			continue
+		}
+		sum := sha256.Sum256([]byte(v.Template))
+		v.Sum = hex.EncodeToString(sum[:])
+		texts[v.Sum], v.Template = v.Template, ""
+	}
+	return row, texts
+}
+
+// join puts the templates back.
+func (s *Stack) join(texts map[string]string) error {
+	for _, v := range s.versions() {
+		if v.Sum == "" {
+			continue
+		}
+		text, ok := texts[v.Sum]
+		if !ok {
+			return fmt.Errorf("stack: a template of the stack %s is missing", s.Name)
+		}
+		v.Template, v.Sum = text, ""
+	}
+	return nil
+}
+
+func decodeRow(value []byte, newest byte, into any) error {
+	if len(value) == 0 || value[0] == 0 || value[0] > newest {
 		return fmt.Errorf("stack: a row has an unknown format: it was written by a newer release")
 	}
 	if err := json.Unmarshal(value[1:], into); err != nil {

@@ -92,6 +92,8 @@ const (
 	Created   Action = "created"
 	Updated   Action = "updated"
 	Unchanged Action = "unchanged"
+	Removed   Action = "removed"  // by a deployment that prunes
+	Retained  Action = "retained" // it would have been, and its policies keep it
 )
 
 // Change is what a deployment did with one resource.

@@ -14,8 +14,9 @@
 //     neither acted on nor known to make no difference here is such a thing: nothing
 //     is dropped in silence.
 //   - A deployment compares the template with what is there, not with what an
-//     earlier run did, and changes only what differs. It removes nothing: what a
-//     template no longer names stays, and with it its data.
+//     earlier run did, and changes only what differs. What a template no longer names
+//     stays, and with it its data, unless whoever deploys asks to prune; then what
+//     earlier runs have made of the stack is removed, and nothing else.
 //   - Names that the template leaves to CloudFormation are made of the stack's name
 //     and the logical id, so that a second run finds what the first one made.
 //

@@ -51,6 +51,9 @@ func (t *Target) Remove(ctx context.Context, is Kept) error {
 }
 
 func (t *Target) remove(ctx context.Context, is Kept) (err error) {
+	if t.Artifacts == nil && (is.Type == "AWS::S3::Bucket" || is.Type == "AWS::SSM::Parameter") {
+		return errors.New("buckets and parameters are made and removed through the CloudFormation endpoint only")
+	}
 	function, qualifier := is.ID, ""
 	if f, ok := arn.ParseFunction(is.ID); ok {
 		function, qualifier = f.Name, f.Qualifier
@@ -112,6 +115,9 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 	case "AWS::Scheduler::ScheduleGroup":
 		_, err = t.Schedules.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &is.ID})
 	case "AWS::SNS::Topic":
+		if t.Topics == nil {
+			return errors.New("there is no server of topics: name one by AWS_ENDPOINT_URL_SNS")
+		}
 		_, err = t.Topics.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &is.ID})
 	case "AWS::S3::Bucket":
 		err = t.Artifacts.DeleteBucket(is.ID)

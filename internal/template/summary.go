@@ -13,6 +13,7 @@ type Resource struct {
 	ID, Type string // Type is CloudFormation's, also for resources of SAM
 	Made     bool   // something is deployed for it; otherwise it makes no difference here
 	Ref      string // what Ref gives, as far as it is known before it is deployed
+	Named    bool   // Ref is what it will be
 	// Retain: it stays when the template no longer names it; RetainExceptOnCreate:
 	// unless its stack's creation fails; RetainReplaced: what another one has replaced.
 	Retain, RetainExceptOnCreate, RetainReplaced bool
@@ -37,7 +38,7 @@ func (p *Plan) Resources() (all []Resource) {
 			continue
 		}
 		one := Resource{ID: r.id, Type: r.typ, Own: r.typ, Made: r.kind != nil && r.partOf == "", Ref: p.attribute(e, r.line, r.id, "")}
-		if one.Made {
+		if one.Named = one.Made; one.Made {
 			switch s := p.prepare(r, e).(type) { // names that the template gives
 			case *table:
 				one.Ref = s.props.TableName
@@ -47,6 +48,8 @@ func (p *Plan) Resources() (all []Resource) {
 				one.Ref = s.BucketName
 			case *parameterStep:
 				one.Ref = s.Name
+			default:
+				one.Named = false
 			}
 		}
 		if plain := plainTypes[r.typ]; plain != "" {

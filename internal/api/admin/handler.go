@@ -19,6 +19,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schedule"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/stack"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -47,6 +48,7 @@ type Config struct {
 	Engine    *trigger.Engine
 	Pollers   *poll.Mappings
 	Gateway   *gateway.Service
+	Stacks    *stack.Service
 	Activity  *activity.Hub
 	Clock     *worker.Clock
 	Stages    Stages
@@ -105,6 +107,8 @@ func New(c Config) http.Handler {
 	h.document("GET", "apis", h.apis)
 	h.document("PUT", "apis/{name}", h.putAPI)
 	h.document("DELETE", "apis/{name}", h.deleteAPI)
+	h.document("GET", "deployments/{stack}", h.deployed)
+	h.document("PUT", "deployments/{stack}", h.putDeployed)
 	h.document("POST", "stages", h.stage)
 	h.document("DELETE", "stages/{id}", h.unstage)
 	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)

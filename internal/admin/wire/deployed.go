@@ -1,0 +1,22 @@
+package wire
+
+// Deployed is one thing that the deployments of a template have made, as their client keeps
+// it with the server: what may be removed when the template no longer names it.
+type Deployed struct {
+	ID   string `json:"id"`   // in the template
+	Type string `json:"type"` // as the template names it
+	Ref  string `json:"ref"`  // what Ref gives
+	// Making: nothing of its name was there when its deployment began, which has not ended.
+	Making bool `json:"making,omitempty"`
+	// Gone: the template no longer names it, or another one has taken its place.
+	Gone bool `json:"gone,omitempty"`
+	// Retain: it stays when the template no longer names it; RetainReplaced: when another
+	// one takes its place.
+	Retain         bool `json:"retain,omitempty"`
+	RetainReplaced bool `json:"retainReplaced,omitempty"`
+}
+
+// Deployment is the document of deployments/{stack}.
+type Deployment struct {
+	Resources []Deployed `json:"resources"` // in the order in which they were made
+}
