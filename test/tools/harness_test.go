@@ -124,7 +124,7 @@ func prepare(t *testing.T, app string, needs ...string) *project {
 	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join("testdata", app))); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Dir(bin) + ":" + os.Getenv("PATH")
+	path := os.Getenv("PATH")
 	if modules := os.Getenv("TOOLS_NODE_MODULES"); modules != "" {
 		path = filepath.Join(modules, ".bin") + ":" + path
 		if app == "cdk/typescript" { // its library is among them; osls would pack them all
@@ -138,6 +138,9 @@ func prepare(t *testing.T, app string, needs ...string) *project {
 	}
 	home := t.TempDir()
 	standIn(t, home)
+	if err := os.Symlink(bin, filepath.Join(home, "millstream")); err != nil { // whatever its file is called
+		t.Fatal(err)
+	}
 	path = home + ":" + path
 	p.env = append(os.Environ(), caches()...)
 	p.env = append(p.env, "PATH="+path, "HOME="+home, "NO_COLOR=1", "CI=1",
