@@ -49,7 +49,11 @@ func judgeTelling(t *testing.T, apart bool) (crashes, both, neither int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("broken") }); err != nil {
+	begin := make(chan struct{}) // so that nothing happens to the event before it is known what its acceptance has written
+	if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) {
+		<-begin
+		return nil, errors.New("broken")
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.UpdateConfiguration(scope, "g", UpdateConfigurationRequest{Settings: Settings{DeadLetterConfig: json.RawMessage(`{"TargetArn":"` + deadARN + `"}`)}}); err != nil {
@@ -76,6 +80,7 @@ func judgeTelling(t *testing.T, apart bool) (crashes, both, neither int) {
 	mu.Lock()
 	accepted := len(clones)
 	mu.Unlock()
+	close(begin)
 	time.Sleep(time.Minute)
 	synctest.Wait()
 	disk.Fail(nil)
