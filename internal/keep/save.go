@@ -109,8 +109,12 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 	return nil
 }
 
+// longestPause is the most that the writing of files leaves to others between two of them. On a machine that has much else to do a
+// file takes long by the clock, and waiting as long again would help nobody.
+const longestPause = 250 * time.Millisecond
+
 // write writes the items of what was frozen to data files. Between files it leaves the machine to others for as long as a file
-// took.
+// took, at most longestPause.
 func (s *Service) write(ctx context.Context, id string, saved *table.Saved, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
 	lower, upper, err := saved.Bounds()
 	if err != nil {
@@ -135,7 +139,7 @@ func (s *Service) write(ctx context.Context, id string, saved *table.Saved, put 
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-time.After(time.Since(began)):
+			case <-time.After(min(time.Since(began), longestPause)):
 			}
 		}
 		err := put(name, content)

@@ -46,9 +46,9 @@ var unused = map[string]operation{
 	"POST 2025-12-01/durable-execution-callbacks/{}/fail":      missing("SendDurableExecutionCallbackFailure", noDurable, notThere),
 	"POST 2025-12-01/durable-execution-callbacks/{}/heartbeat": missing("SendDurableExecutionCallbackHeartbeat", noDurable, notThere),
 
-	"GET 2026-07-09/resource-policy/{}":    missing("GetResourcePolicy", noDocument, notThere),
+	"GET 2026-07-09/resource-policy/{}":    refused("GetResourcePolicy", noDocument),
 	"PUT 2026-07-09/resource-policy/{}":    refused("PutResourcePolicy", noDocument),
-	"DELETE 2026-07-09/resource-policy/{}": missing("DeleteResourcePolicy", noDocument, notThere),
+	"DELETE 2026-07-09/resource-policy/{}": refused("DeleteResourcePolicy", noDocument),
 }
 
 // The reasons, for the answers and for docs/operations.md.
