@@ -134,7 +134,8 @@ type Transaction struct {
 	// Build returns what is committed with the writes. It is called once, when only the commit is left:
 	// no function, person or sync is waited for after it. Its error ends the transaction and is returned.
 	Build func() ([]Row, []AsideRows, error)
-	// Applied is called once the batch is visible, before the wait for its sync, and only then.
+	// Applied is called once the batch is visible, before the wait for its sync. It is not called when nothing was
+	// applied, but for a store that has failed, of which nothing is read any more.
 	Applied func()
 }
 

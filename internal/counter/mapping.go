@@ -1,6 +1,6 @@
 // Package counter lists what is counted of an event source mapping, each once: the trigger engine counts it, Millstream's
 // own protocol and /metrics show it, and docs/metrics.md describes it, all from this list. To add a counter is one line
-// here, and the place that counts.
+// here, the place that counts, and a row of docs/metrics.md, for which a test asks.
 //
 // It imports the standard library only.
 package counter

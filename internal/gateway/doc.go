@@ -18,5 +18,5 @@
 // CORS settings. That is why the front door has a listener of its own: to a browser it
 // is another origin than the AWS protocols, which no page may reach.
 //
-// It imports store, for its rows, and schema. Functions come in as an interface.
+// Its APIs are rows of the store. Functions come in as an interface.
 package gateway

@@ -1,6 +1,6 @@
 // Package request holds the operations of the DynamoDB and Streams APIs as values:
 // decoding from the wire, and every check that needs no state, in AWS's order. It is
-// pure, and imports awserr, item, expr and schema.
+// pure.
 //
 // # Layers
 //

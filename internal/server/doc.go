@@ -1,4 +1,4 @@
-// Package server is the front door: one listener for AWS's three protocols, the
+// Package server is the front door: one listener for AWS's protocols, the
 // protocol of Millstream's own tools, metrics and health.
 //
 // It decides who may come in and how much at once, and nothing else:
@@ -18,5 +18,5 @@
 //     process (see Config.OnPanic).
 //
 // Connections are internal/door's. The rooms behind come in as http.Handlers and
-// functions; this package imports awserr, door, schema, counter and turns only.
+// functions.
 package server

@@ -20,6 +20,6 @@
 //   - Names that the template leaves to CloudFormation are made of the stack's name
 //     and the logical id, so that a second run finds what the first one made.
 //
-// It is a client: it imports the typed client of Millstream's own protocol, for the
-// routes of HTTP APIs, and no room of the engine.
+// It is a client: it uses the typed client of Millstream's own protocol, for the
+// routes of HTTP APIs, and knows nothing of the engine.
 package template

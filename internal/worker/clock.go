@@ -100,8 +100,8 @@ func (c *Clock) look() (wallMS int64, ageing bool) {
 	return wallMS, c.offset <= c.known
 }
 
-// lookLocked compares the clock with what is known. When it returns, the clock is doubted
-// exactly if its offset is not the known one.
+// lookLocked compares the clock with what is known. When it returns, the two offsets differ
+// exactly while the clock is not believed; only one that is ahead stops what goes by age.
 func (c *Clock) lookLocked() (elapsed, wallMS int64) {
 	elapsed, wallMS = c.elapsed(), c.now().UnixMilli()
 	offset := wallMS - elapsed

@@ -3,5 +3,7 @@
 // before it was asked to, with an error or without, makes its group unhealthy,
 // and the owner of the group decides what follows.
 //
+// It also has the one clock (clock.go): wall time, timers, whether the wall time is to be believed, and the manual clock of tests.
+//
 // The package imports nothing of the project.
 package worker

@@ -2,5 +2,5 @@
 // on, each promise by itself. Run runs it over a World, which a test makes of the implementation. RunBroken shows
 // that every case can fail: it runs each against backends that break one promise on purpose.
 //
-// The room imports backend and the values of trigger/lane and trigger/mapping. It is not part of the program.
+// It is not part of the program.
 package backendtest

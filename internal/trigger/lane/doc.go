@@ -31,5 +31,7 @@
 // and gets a row of its own; then it is held (it waits for its attempts), telling (given up, and
 // the destination is still to be told) or parked (given up, and waits for a person).
 //
-// The room imports seqnum, expr, item, pattern and setting, which are pure as well.
+// How far a shard has ended is its position. It is stored as a [Checkpoint], in a row of the backend.
+//
+// The room imports pure rooms only.
 package lane

@@ -4,8 +4,8 @@ import "slices"
 
 // search is how a batch is cut to find the records that fail (BlockKey), by what calls have shown.
 // When the first half of a failing part succeeds, the second half must fail: no call is needed to know.
-// When a record is found, nothing is known of what is behind it. That is one part again, of which as
-// many records go first as came before the found one, then twice as many, and so on.
+// When a record is found, nothing is known of what is behind it. All of that is one part again. First
+// as many records go as came before the found one, then twice as many, and so on.
 // This is binary splitting with groups that fail about every other time. It takes some
 // log2(records/failing)+2 calls for each record that fails; cutting every part in two
 // takes nearly twice as many.
