@@ -19,7 +19,7 @@ func (s *App) newMetrics() *server.Metrics {
 		HeldBytes:        s.streams.Held,
 		Health:           s.health,
 		Space:            s.store.Space,
-		RefusedWrites:    s.tables.RefusedWrites,
+		RefusedWrites:    func() uint64 { return s.tables.RefusedWrites() + s.queues.RefusedSends() },
 		ClockAhead:       func() time.Duration { return max(0, s.clock.Doubt().Ahead) },
 		DamagedFiles:     func() int { return len(s.store.Damages()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,

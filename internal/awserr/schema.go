@@ -69,6 +69,13 @@ func UpdateTooLarge() *Error {
 	return Validation("Item size to update has exceeded the maximum allowed size")
 }
 
+// QueueStorageFull is StorageFull for messages.
+func QueueStorageFull(cause error) *Error {
+	e := StorageFull(cause)
+	e.Code = "InternalFailure"
+	return e
+}
+
 // StorageFull is answered to writes while free disk space is below the reserve.
 func StorageFull(cause error) *Error {
 	return &Error{Code: "InternalServerError", Status: 500, Message: "The disk that holds the data is nearly full, so writes are refused until space is freed: " + cause.Error()}

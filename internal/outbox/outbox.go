@@ -24,6 +24,9 @@ const (
 // ErrFull is Add's error when too much is owed already.
 var ErrFull = errors.New("outbox: too many deliveries are owed")
 
+// fullPause is the time before a delivery for which the disk had no room is made again.
+const fullPause = time.Second
+
 // How many deliveries are made at once: of one source that are not ordered, to receivers of this server, and to all others.
 const (
 	sourceWidth = 4
@@ -362,6 +365,10 @@ func (b *Outbox) make(e *owed) (again bool, wait time.Duration) {
 	}
 	if b.ctx.Err() != nil { // the server is ending: the next one goes on
 		return false, 0
+	}
+	if errors.Is(err, store.ErrDiskFull) { // no attempt: nothing was tried, nor may much be written now
+		b.o.Logger.Debug("a delivery waits for room on the disk", "of", d.Source, "to", d.Target, "error", err)
+		return true, fullPause
 	}
 	d.Attempts++
 	d.Error = err.Error()[:min(len(err.Error()), maxLetterError)]

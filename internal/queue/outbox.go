@@ -98,8 +98,11 @@ func (o *Outbox) TakeBack() {
 }
 
 // Commit writes the messages in one batch with what b holds, and returns when that is durable. With an error nothing of
-// it is written.
+// it is written. It may go on under the reserve of the disk as deletes do, since b takes away what is owed.
 func (o *Outbox) Commit(b *store.Batch) error {
+	if err := o.s.store.AdmitDelete(); err != nil {
+		return err
+	}
 	defer o.TakeBack()
 	if err := o.Fill(b); err != nil {
 		return err

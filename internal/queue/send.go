@@ -3,7 +3,9 @@ package queue
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -20,6 +22,9 @@ type Sent struct {
 // Send sends messages in one batch, and returns what came of each when it is durable. sender is the account that sends.
 // Of a batch, a message that may not be sent leaves the others be.
 func (q *Queue) Send(sender string, inBatch bool, entries []Entry) ([]Sent, error) {
+	if err := q.s.admit(); err != nil {
+		return nil, err
+	}
 	sent := q.check(sender, inBatch, entries)
 	b := q.s.store.NewBatch()
 	defer b.Close()
@@ -29,6 +34,21 @@ func (q *Queue) Send(sender string, inBatch bool, entries []Entry) ([]Sent, erro
 	}
 	return sent, q.finish(c)
 }
+
+// admit refuses messages while the disk has no room for them. What is received and deleted goes on.
+func (s *Service) admit() error {
+	err := s.store.Admit()
+	if err != nil {
+		s.refused.Add(1)
+	}
+	if errors.Is(err, store.ErrDiskFull) {
+		return awserr.QueueStorageFull(err)
+	}
+	return err
+}
+
+// RefusedSends returns how many sends were refused since the start because there was no room for them.
+func (s *Service) RefusedSends() uint64 { return s.refused.Load() }
 
 // check makes messages of entries that may be sent, or says what is wrong with each. DueMS is counted from the moment at which
 // they are staged.

@@ -32,6 +32,8 @@ type Service struct {
 	clock *worker.Clock
 	log   *slog.Logger
 
+	refused atomic.Uint64 // sends, for want of room on the disk
+
 	unique atomic.Uint64 // numbers that rise, over restarts too
 	base   int64         // what queues take for the time when the clock began, in ms since 1970
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/outbox"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	look = 30 * time.Second
 	// piece is how many definitions one batch starts.
 	piece = 64
-	// fullPause is the time before another look when too much is owed.
+	// fullPause is the time before another look when too much is owed, or the disk is nearly full.
 	fullPause = time.Second
 )
 
@@ -120,6 +121,11 @@ func (s *Service) fire() {
 	defer s.control.Unlock()
 	s.distrust()
 	for !s.closed && len(s.due) > 0 && s.due[0].state.due <= s.now() {
+		if err := s.o.Store.Admit(); errors.Is(err, store.ErrDiskFull) {
+			s.o.Logger.Debug("schedules wait for room on the disk", "error", err)
+			s.wait(fullPause)
+			return
+		}
 		switch err := s.startSome(); {
 		case errors.Is(err, outbox.ErrFull):
 			s.o.Logger.Warn("schedules wait: too many deliveries are owed")

@@ -57,6 +57,16 @@ func (c *combined) messages() (err error) {
 		return nil
 	case c.b.queues == nil:
 		return &backend.Refused{Why: "queues are not to be had here"}
+	}
+	// What a notice is about is given up by it, so that it takes little room.
+	admit := c.b.store.Admit
+	if c.t.Notice != nil {
+		admit = c.b.store.AdmitDelete
+	}
+	if err := admit(); err != nil {
+		return errors.Join(backend.ErrConflict, err)
+	}
+	switch n := c.t.Notice; {
 	case n != nil:
 		what = n.Queue
 		c.outbox, err = c.b.queues.Notice(n.Queue, string(n.Document), "", nil)
