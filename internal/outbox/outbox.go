@@ -129,7 +129,7 @@ func (b *Outbox) Start() {
 			l.ready, l.waiting = append(l.ready, e), true
 		}
 		// A clock that was set back must not make it wait for longer than ever.
-		b.later(e, min(time.Duration(e.dueMS-now)*time.Millisecond, time.Hour))
+		b.later(e, time.Duration(min(e.dueMS-now, time.Hour.Milliseconds()))*time.Millisecond)
 	}
 }
 

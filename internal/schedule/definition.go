@@ -192,6 +192,9 @@ func zoneOf(timezone string) (*time.Location, error) {
 	return time.LoadLocation(timezone)
 }
 
+// endOfTime is the end of the year 9999 in ms since 1970. No date is later, and nothing starts later.
+const endOfTime = 253_402_300_799_999
+
 // after is the next moment after another one, 0 for none.
 func (e *entry) after(ms int64) int64 {
 	anchor := e.def.AnchorMS
@@ -202,7 +205,7 @@ func (e *entry) after(ms int64) int64 {
 		}
 	}
 	t, ok := e.expr.Next(time.UnixMilli(ms), time.UnixMilli(anchor), e.zone)
-	if !ok || e.def.EndMS != 0 && !e.expr.Once() && t.UnixMilli() > e.def.EndMS {
+	if !ok || t.Year() > 9999 || e.def.EndMS != 0 && !e.expr.Once() && t.UnixMilli() > e.def.EndMS {
 		return 0
 	}
 	return t.UnixMilli()

@@ -19,6 +19,8 @@ const (
 	maxLate = 24 * time.Hour
 	// look is how often a clock that goes by itself is looked at: it may have been set, or the machine have slept.
 	look = 30 * time.Second
+	// farthest is the longest wait in ms before another look: the start of a far year is further off than a Duration can be.
+	farthest = 366 * 24 * 60 * 60_000
 	// piece is how many definitions one batch starts.
 	piece = 64
 	// fullPause is the time before another look when too much is owed, or the disk is nearly full.
@@ -100,7 +102,7 @@ func (s *Service) arm() {
 	if s.closed || len(s.due) == 0 {
 		return
 	}
-	s.wait(time.Duration(s.due[0].state.due-s.now()) * time.Millisecond)
+	s.wait(time.Duration(min(max(s.due[0].state.due-s.now(), 0), farthest)) * time.Millisecond)
 }
 
 func (s *Service) wait(d time.Duration) {
@@ -180,12 +182,12 @@ func (s *Service) startSome() error {
 		e := heap.Pop(&s.due).(*entry)
 		was[e] = e.state
 		begun = append(begun, e)
-		moment := e.state.next
+		moment, due := e.state.next, e.state.due
 		for i := range e.def.Targets {
-			d, payload, err := s.delivery(e, &e.def.Targets[i], moment)
+			d, payload, err := s.delivery(e, &e.def.Targets[i], moment, due)
 			if err == nil {
-				if now-moment > d.Retry.AgeMS {
-					s.o.Logger.Warn("a start was left out: its moment is older than MaximumEventAgeInSeconds", "schedule", e.def.ARN(), "moment", time.UnixMilli(moment).UTC())
+				if now-due > d.Retry.AgeMS {
+					s.o.Logger.Warn("a start was left out: it is overdue by more than MaximumEventAgeInSeconds", "schedule", e.def.ARN(), "moment", time.UnixMilli(moment).UTC())
 					continue
 				}
 				err = s.o.Outbox.Add(b, d, payload)
@@ -227,10 +229,10 @@ func (s *Service) startSome() error {
 // The attributes of messages to dead-letter queues, as AWS names them.
 var letter = outbox.Letter{Code: "ERROR_CODE", Message: "ERROR_MESSAGE", Condition: "EXHAUSTED_RETRY_CONDITION", Attempts: "RETRY_ATTEMPTS"}
 
-// delivery makes what is owed to a target for a moment.
-func (s *Service) delivery(e *entry, t *Target, moment int64) (*outbox.Delivery, []byte, error) {
+// delivery makes what is owed to a target for a moment. Its age counts from when the start is due: a flexible window takes nothing of it.
+func (s *Service) delivery(e *entry, t *Target, moment, due int64) (*outbox.Delivery, []byte, error) {
 	d := &outbox.Delivery{
-		Source: e.def.ARN(), Target: t.ARN, Group: t.GroupID, DeadLetter: t.DeadLetter, Letter: letter, SinceMS: moment,
+		Source: e.def.ARN(), Target: t.ARN, Group: t.GroupID, DeadLetter: t.DeadLetter, Letter: letter, SinceMS: due,
 		Retry: outbox.Retry{Attempts: maxRetries, AgeMS: maxAgeSeconds * 1000},
 	}
 	if t.RetryAttempts != nil {

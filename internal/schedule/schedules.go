@@ -82,6 +82,9 @@ func checkSchedule(d *Definition) error {
 	if _, err := zoneOf(d.Timezone); err != nil {
 		return awserr.ScheduleValidation("Invalid ScheduleExpressionTimezone: " + d.Timezone + ".")
 	}
+	if d.StartMS > endOfTime || d.EndMS > endOfTime {
+		return awserr.ScheduleValidation("StartDate and EndDate must not be later than the year 9999. They are in seconds since 1970.")
+	}
 	if d.StartMS != 0 && d.EndMS != 0 && d.EndMS <= d.StartMS {
 		return awserr.ScheduleValidation("The EndDate you specify must come after the StartDate.")
 	}

@@ -234,11 +234,12 @@ func (t *target) target() (schedule.Target, error) {
 	return out, nil
 }
 
+// millis is a date in ms. One that no int64 can hold stays as far off as one can, and is refused as too late or too early.
 func millis(seconds *float64) int64 {
 	if seconds == nil {
 		return 0
 	}
-	return int64(*seconds * 1000)
+	return int64(min(max(*seconds*1000, -1<<62), 1<<62))
 }
 
 func seconds(millis int64) *float64 {
