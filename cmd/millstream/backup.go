@@ -66,6 +66,15 @@ A backup is there when the command has ended well; one that was cut short leaves
 				if err != nil {
 					return err
 				}
+				status, err := client.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if status.Data != "" {
+					if err := outside(status.Data, to); err != nil {
+						return err
+					}
+				}
 				st, err := client.Stage(ctx)
 				if err != nil {
 					return err

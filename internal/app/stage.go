@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/keep"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -99,6 +100,9 @@ func linkFiles(root, to string) error {
 				return err
 			}
 			path := filepath.Join(to, rel)
+			if strings.HasPrefix(pattern, store.BackupsPath) && !keep.IsID(filepath.Base(filepath.Dir(path))) {
+				continue // someone's own
+			}
 			if filepath.Base(path) == "LOCK" || strings.HasSuffix(path, ".tmp") || strings.HasPrefix(filepath.Base(filepath.Dir(path)), ".") { // not there yet, or no more
 				continue
 			}

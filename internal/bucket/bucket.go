@@ -187,12 +187,15 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 	write(w, status, "<Error><Code>"+code+"</Code><Message>"+b.String()+"</Message></Error>")
 }
 
-// Put writes an object whole.
+// Put writes an object whole. When nothing may be written now, the error is over that of Options.Admit.
 func (s *Service) Put(bucket, key string, content []byte) error {
 	if ok, err := s.backend.BucketExists(bucket); err != nil || !ok {
 		return errors.Join(errors.New("The specified bucket does not exist"), err)
 	}
 	_, err := s.backend.PutObject(bucket, key, map[string]string{}, bytes.NewReader(content), int64(len(content)), nil)
+	if err != nil {
+		err = errors.Join(s.backend.admit(), err) // S3's errors have no cause in them
+	}
 	return err
 }
 

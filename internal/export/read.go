@@ -16,8 +16,15 @@ import (
 	"github.com/millstreamdb/millstream/internal/item"
 )
 
-// MaxLine is the longest line of a source, in bytes. An item of 400 KB takes at most some 3.2 MB of JSON: a list of false.
-const MaxLine = 4 << 20
+// MaxLine is the longest line of JSON, in bytes. An item of 400 KB may take some 18 MB: 1E125 has two bytes of it, and is
+// written with all of its zeros. The memory for a line grows with it, to twice that at most.
+const MaxLine = 64 << 20
+
+// MaxRow is the longest row of CSV, in bytes: it has no numbers that grow.
+const MaxRow = 4 << 20
+
+// maxPlain is how many bytes an object may have, uncompressed: what is compressed better is no data.
+const maxPlain = 64 << 30
 
 // maxWindow is the most memory that a zstd stream may ask for, in bytes.
 const maxWindow = 32 << 20
@@ -86,7 +93,10 @@ type counter struct {
 
 func (c *counter) Read(p []byte) (int, error) {
 	if c.bound > 0 && c.since > c.bound {
-		return 0, unreadable("a line has more than %d bytes", MaxLine)
+		return 0, unreadable("a line has more than %d bytes", c.bound)
+	}
+	if c.n > maxPlain {
+		return 0, unreadable("more than %d bytes, uncompressed", int64(maxPlain))
 	}
 	n, err := c.r.Read(p)
 	c.n += int64(n)
@@ -181,7 +191,7 @@ func readItem(r *item.Reader) (it item.Item, err error) {
 }
 
 func (s *Source) readCSV(r *counter, add func(item.Item) error) error {
-	r.bound = MaxLine
+	r.bound = MaxRow
 	rows := csv.NewReader(r)
 	rows.Comma, rows.ReuseRecord = s.Delimiter, true
 	header := s.Header

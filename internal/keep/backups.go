@@ -95,9 +95,7 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	if err := drop(s, s.backups, kindBackup, b.ARN); err != nil {
 		return nil, err
 	}
-	if err := s.files(b.ID).Remove(); err != nil {
-		s.Logger.Error("the files of a deleted backup cannot be removed; the next start tries again", "backup", b.ARN, "error", err)
-	}
+	s.left(b.ID, s.files(b.ID).Remove())
 	gone := *b
 	gone.Status = Deleted
 	return &gone, nil

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/millstreamdb/millstream/internal/export"
@@ -66,6 +67,31 @@ func (s *Service) loadNext(ctx context.Context) (more bool, err error) {
 	return true, oldest.do()
 }
 
+// maxFills is how often a table is filled until the disk is full. One that has not fitted by then never will: each time takes the
+// room of all other writes too.
+const maxFills = 3
+
+// fill empties a table, of what there is from before a restart or a full disk, and fills it. A table that does not fit
+// on the disk ends with errNoRoom.
+func (s *Service) fill(ctx context.Context, l *table.Loader, id string, read func() error) error {
+	if err := l.Clear(ctx); err != nil {
+		return err
+	}
+	if err := s.Store.Admit(); err != nil { // the disk is full of something else: this is no try
+		return err
+	}
+	err := read()
+	if ctx.Err() != nil || !errors.Is(err, store.ErrDiskFull) {
+		return err
+	}
+	if s.fills[id]++; s.fills[id] >= maxFills {
+		return errNoRoom
+	}
+	return errors.Join(err, l.Clear(ctx)) // others need the room until the next try
+}
+
+var errNoRoom = fmt.Errorf("the disk has no room for the table: it was full each of the %d times that the table was filled; free some space, and begin again", maxFills)
+
 // loadImport fills the table of an import. As on AWS an import of which some items were faulty has failed, and its table
 // stays with the others; one that could not read its source leaves no table.
 func (s *Service) loadImport(ctx context.Context, i *Import) error {
@@ -81,13 +107,11 @@ func (s *Service) loadImport(ctx context.Context, i *Import) error {
 			return err
 		}
 		show(s, s.imports, i.ARN, &next)
+		delete(s.fills, i.TableID)
 		return nil
 	}
 	if l == nil {
 		return fmt.Errorf("keep: the table of %s, which is under way, is not there", i.ARN)
-	}
-	if err := l.Clear(ctx); err != nil { // of what there is from before a restart
-		return err
 	}
 	there, err := s.Buckets.Exists(i.Request.Bucket)
 	if err == nil && !there {
@@ -95,7 +119,7 @@ func (s *Service) loadImport(ctx context.Context, i *Import) error {
 		return end(l.Discard)
 	}
 	if err == nil {
-		err = s.readImport(ctx, l, &next)
+		err = s.fill(ctx, l, i.TableID, func() error { return s.readImport(ctx, l, &next) })
 	}
 	if err != nil {
 		if s.passing(ctx, err) {
@@ -133,10 +157,10 @@ func (s *Service) readImport(ctx context.Context, l *table.Loader, i *Import) er
 		if err != nil {
 			return err
 		}
-		n, err := src.Read(object, func(it item.Item) error {
+		n, err := src.Read(cancelled{ctx, object}, func(it item.Item) error {
 			if e := l.Check(it); e != nil {
 				faulty(key, e)
-				return nil
+				return ctx.Err()
 			}
 			i.Imported++
 			return errors.Join(p.add(it), ctx.Err())
@@ -154,17 +178,27 @@ func (s *Service) readImport(ctx context.Context, l *table.Loader, i *Import) er
 	return errors.Join(p.write(), ctx.Err())
 }
 
+// cancelled reads until ctx is done: not all that is read becomes an item.
+type cancelled struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (c cancelled) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.Reader.Read(p)
+}
+
 // loadBackup fills the table of a restore. When the backup is damaged there is no table.
 func (s *Service) loadBackup(ctx context.Context, r *restore) error {
 	l := s.Tables.Loader(r.Scope, r.Table, r.TableID)
 	if l == nil {
 		return fmt.Errorf("keep: the table %s, which is being restored, is not there", r.Table)
 	}
-	if err := l.Clear(ctx); err != nil {
-		return err
-	}
 	finish := l.Done
-	if err := s.readBackup(ctx, l, r); err != nil {
+	if err := s.fill(ctx, l, r.TableID, func() error { return s.readBackup(ctx, l, r) }); err != nil {
 		if s.passing(ctx, err) {
 			return err
 		}
@@ -179,8 +213,11 @@ func (s *Service) loadBackup(ctx context.Context, r *restore) error {
 		return err
 	}
 	s.mu.Lock()
-	delete(s.restores, r.key())
+	if s.restores[r.key()] == r { // else the table is gone and another is restored in its place
+		delete(s.restores, r.key())
+	}
 	s.mu.Unlock()
+	delete(s.fills, r.TableID)
 	return nil
 }
 

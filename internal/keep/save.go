@@ -16,7 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/table"
 )
 
-// retry is how long work waits that has met a full disk.
+// retry is how long work waits while the store takes no writes.
 const retry = 5 * time.Second
 
 // RunSaves is the worker that writes backups and exports, one after the other. It returns when ctx is done, or the store has
@@ -37,8 +37,8 @@ func (s *Service) run(ctx context.Context, woken <-chan struct{}, next func(cont
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, store.ErrDiskFull):
-			s.Logger.Warn("a backup, export or import waits for room on the disk", "error", err)
+		case waits(err):
+			s.Logger.Warn("a backup, export or import waits until the store takes writes again", "error", err)
 			later = time.After(retry)
 		case err != nil:
 			return err
@@ -72,12 +72,18 @@ func (s *Service) saveNext(ctx context.Context) (more bool, err error) {
 	if err := oldest.do(); err != nil {
 		return false, err
 	}
-	return true, s.Store.Thaw(frozenName(oldest.id))
+	s.left(frozenName(oldest.id), s.Store.Thaw(frozenName(oldest.id)))
+	return true, nil
 }
 
 // passing reports whether an error is none of the work's own: it is tried again, or ends the worker.
 func (s *Service) passing(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, store.ErrDiskFull) || s.Store.Err() != nil
+	return ctx.Err() != nil || waits(err) || s.Store.Err() != nil
+}
+
+// waits reports whether an error says that the store takes no writes for now.
+func waits(err error) bool {
+	return errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrStalled)
 }
 
 // saveBackup writes the files of a backup. One that cannot be made is Deleted.
@@ -104,7 +110,7 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 		return err
 	}
 	if next.Status == Deleted {
-		return s.files(b.ID).Remove()
+		s.left(b.ID, s.files(b.ID).Remove())
 	}
 	return nil
 }

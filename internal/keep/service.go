@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ import (
 // Buckets are the server's own, to which tables are exported and from which they are imported.
 type Buckets interface {
 	Exists(bucket string) (bool, error)
-	// Put writes an object whole.
+	// Put writes an object whole. While the disk is full its error is over store.ErrDiskFull.
 	Put(bucket, key string, content []byte) error
 	Open(bucket, key string) (io.ReadCloser, error)
 	// Keys lists those that begin with prefix, ascending.
@@ -53,6 +54,8 @@ type Service struct {
 	restores map[string]*restore // by key
 
 	saves, loads chan struct{} // wake the workers; each holds one
+
+	fills map[string]int // how often a table was filled until the disk was full, by TableId; RunLoads' own
 }
 
 // The rows: SpaceKeep, what it is of, the ARN; of a restore the new table's ARN.
@@ -152,6 +155,7 @@ func (r *restore) key() string { return r.Scope.TableARN(r.Table) }
 func Open(o Options) (*Service, error) {
 	s := &Service{
 		Options: o, backups: map[string]*Backup{}, exports: map[string]*Export{}, imports: map[string]*Import{}, restores: map[string]*restore{},
+		fills: map[string]int{},
 		saves: make(chan struct{}, 1), loads: make(chan struct{}, 1),
 	}
 	if err := o.Store.Each([]byte{store.SpaceKeep}, s.load); err != nil {
@@ -200,8 +204,8 @@ func (s *Service) sweep() error {
 	}
 	names, err := s.Store.FrozenNames()
 	for _, name := range names {
-		if err == nil && strings.HasPrefix(name, store.FrozenTable) && !frozen[name] {
-			err = s.Store.Thaw(name)
+		if strings.HasPrefix(name, store.FrozenTable) && !frozen[name] {
+			s.left(name, s.Store.Thaw(name))
 		}
 	}
 	if err != nil {
@@ -209,11 +213,20 @@ func (s *Service) sweep() error {
 	}
 	names, err = s.Store.Files(store.BackupsPath).Names()
 	for _, name := range names {
-		if err == nil && !files[name] {
-			err = s.files(name).Remove()
+		// What has another name is not ours: someone may keep copies of the whole folder there.
+		if !files[name] && IsID(name) {
+			s.left(name, s.files(name).Remove())
 		}
 	}
 	return err
+}
+
+// left tells of files that nothing needs any more and that could not be removed. Nobody has to wait for that: the sweep at the
+// next start tries again.
+func (s *Service) left(name string, err error) {
+	if err != nil {
+		s.Logger.Error("files that are needed no more cannot be removed; the next start tries again", "name", name, "error", err)
+	}
 }
 
 func frozenName(id string) string { return store.FrozenTable + id }
@@ -224,6 +237,12 @@ func (s *Service) files(id string) *store.Files { return s.Store.Files(store.Bac
 func newID(now time.Time) string {
 	return fmt.Sprintf("%014d-%08x", now.UnixMilli(), rand.Uint32())
 }
+
+var idForm = regexp.MustCompile(`^[0-9]{14}-[0-9a-f]{8}$`)
+
+// IsID reports whether a name has the form of newID's. The files of a backup lie in a folder of such a name; what else is
+// beside them is someone's own.
+func IsID(name string) bool { return idForm.MatchString(name) }
 
 func rowKey(kind byte, arn string) []byte { return append([]byte{store.SpaceKeep, kind}, arn...) }
 
@@ -237,6 +256,10 @@ func row(b *store.Batch, kind byte, arn string, v any) error {
 
 // put writes a row, durably, and then has it seen.
 func put[T any](s *Service, m map[string]*T, kind byte, arn string, v *T) error {
+	// Freeze has admitted what begins by the row; others end what holds room.
+	if err := s.Store.AdmitDelete(); err != nil {
+		return err
+	}
 	b := s.Store.NewBatch()
 	defer b.Close()
 	if err := row(b, kind, arn, v); err != nil {

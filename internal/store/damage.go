@@ -263,8 +263,8 @@ func (s *Store) checkStall() {
 		s.stalled.CompareAndSwap(was, nil)
 		return
 	}
-	err := fmt.Errorf("%w: writes are refused, since new data can no longer be merged with old: %s is damaged, and could not be put in quarantine (the log says why). "+
-		"Reads are served. Mend what the log tells of and start again, or restore the folder from a backup", ErrDamaged, s.damages.obstacle())
+	err := fmt.Errorf("%w: %w, since new data can no longer be merged with old: %s is damaged, and could not be put in quarantine (the log says why). "+
+		"Reads are served. Mend what the log tells of and start again, or restore the folder from a backup", ErrDamaged, ErrStalled, s.damages.obstacle())
 	if s.stalled.CompareAndSwap(was, &err) && was == nil {
 		s.log.Error("writes are refused", "error", err)
 	}

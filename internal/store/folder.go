@@ -22,6 +22,8 @@ var (
 	ErrNotOurs = errors.New("store: not a data folder")
 	// ErrDamaged says that the folder is not what a crash could have left.
 	ErrDamaged = errors.New("store: the data folder is damaged")
+	// ErrStalled is under the error of Admit while damage keeps new data from being merged with old.
+	ErrStalled = errors.New("writes are refused")
 )
 
 // layoutVersion is the version of the folder and of what the rooms write in it.

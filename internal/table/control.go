@@ -125,6 +125,11 @@ func (db *DB) changing(ctx context.Context, deletes bool, make func(b *store.Bat
 	if err := db.admit(deletes); err != nil {
 		return err
 	}
+	return db.changeAdmitted(ctx, make)
+}
+
+// changeAdmitted is change once the store has admitted it.
+func (db *DB) changeAdmitted(ctx context.Context, make func(b *store.Batch, c *store.Commit) (done func(applied bool), err error)) error {
 	b := db.store.NewBatch()
 	defer b.Close()
 	c := db.store.Begin()

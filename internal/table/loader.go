@@ -123,9 +123,18 @@ func (f *Loader) Put(items []item.Item) error {
 	return tx.commit()
 }
 
+// change changes the table. It is admitted like a delete: it removes something, or ends what holds space. A refusal
+// is the store's own error, by which a worker knows that it has to wait; no client is told of it.
+func (f *Loader) change(ctx context.Context, make func(b *store.Batch, c *store.Commit) (done func(applied bool), err error)) error {
+	if err := f.db.store.AdmitDelete(); err != nil {
+		return err
+	}
+	return f.db.changeAdmitted(ctx, make)
+}
+
 // Clear removes all items, so that filling can begin anew.
 func (f *Loader) Clear(ctx context.Context) error {
-	return f.db.changing(ctx, true, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+	return f.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		f.d.dropRows(b, f.t)
 		f.t.lockExclusive()
 		return func(applied bool) {
@@ -144,7 +153,7 @@ func (f *Loader) Clear(ctx context.Context) error {
 
 // Done ends the filling: the table is ACTIVE. with puts more into the batch that says so.
 func (f *Loader) Done(ctx context.Context, with func(b *store.Batch) error) error {
-	return f.db.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+	return f.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		next := *f.t.desc.Load()
 		next.def.Passing = nil
 		err := putDefinition(b, &next.def)
@@ -161,7 +170,7 @@ func (f *Loader) Done(ctx context.Context, with func(b *store.Batch) error) erro
 
 // Discard removes the table, which could not be filled. with puts more into the batch.
 func (f *Loader) Discard(ctx context.Context, with func(b *store.Batch) error) error {
-	return f.db.changing(ctx, true, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+	return f.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		next := *f.t.desc.Load()
 		next.dropped = true
 		b.Delete(definitionKey(f.t.id))
