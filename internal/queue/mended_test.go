@@ -377,7 +377,7 @@ func TestWokenAfterTheEnd(t *testing.T) {
 			q.mu.Lock()
 			if waits = len(q.waiters) == 1; waits {
 				b := w.store.NewBatch()
-				_, err := q.changeLocked(b, []Visibility{{hidden[0].Handle, 0}}, make([]error, 1))
+				_, err := q.changeLocked(b, []Visibility{{hidden[0].Handle, 0}}, make([]error, 1), 0)
 				b.Close()
 				w.must(err)
 				cancel() // before the lock is free
@@ -425,4 +425,47 @@ func TestSequenceText(t *testing.T) {
 	if got := SequenceText(42); got != "18850000000000000042" {
 		t.Error(got)
 	}
+}
+
+// What is given back can be received at once, as if it had not been received: it goes to no dead-letter queue for that, also over a restart, and
+// keeps its place in its group. Handles of earlier deliveries give nothing back.
+func TestRelease(t *testing.T) {
+	for _, kind := range []string{"", ".fifo"} {
+		w := openWorld(t)
+		dead := w.create("dead"+kind, map[string]string{})
+		q := w.create("q"+kind, redrive("dead"+kind, 1))
+		group := ""
+		if kind != "" {
+			group = "g"
+		}
+		w.put(q, group, "a", "b")
+		for range 3 {
+			got, bodies := w.take(q, 10, 30)
+			if bodies != "a,b" || got[0].Count != 1 || got[1].Count != 1 {
+				t.Fatalf("%s: %s", q.Name(), bodies)
+			}
+			w.must(q.Release([]string{got[0].Handle, got[1].Handle}))
+			w.counted(t, q, Counts{Visible: 2})
+			w.counted(t, dead, Counts{})
+			w.must(q.Release([]string{got[0].Handle})) // not in flight any more
+			w.close()
+			w.open()
+			q, dead = w.queue("q"+kind), w.queue("dead"+kind)
+			w.counted(t, q, Counts{Visible: 2})
+		}
+		got, _ := w.take(q, 10, 30)
+		_, err := q.Delete([]string{got[0].Handle, got[1].Handle})
+		w.must(err)
+		if n := w.rows(q); n != 0 {
+			t.Errorf("%s: %d rows are left", q.Name(), n)
+		}
+	}
+}
+
+// rows counts the rows of messages.
+func (w *world) rows(q *Queue) (n int) {
+	for _, row := range []byte{rowMessage, rowState, rowReady, rowDelayed, rowOrder, rowGroup} {
+		w.must(w.s.each(q.key(row), func(_, _ []byte) error { n++; return nil }))
+	}
+	return n
 }

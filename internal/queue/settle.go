@@ -65,6 +65,22 @@ func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*s
 	return c, err
 }
 
+// Release makes messages visible again that nothing was done with, and does not count that they were received. What is not in flight by its
+// handle is left as it is. It returns when that is durable.
+func (q *Queue) Release(handles []string) error {
+	changes := make([]Visibility, len(handles))
+	for i, h := range handles {
+		changes[i].Handle = h
+	}
+	b := q.s.store.NewBatch()
+	defer b.Close()
+	c, err := q.update(func() (*store.Commit, error) { return q.changeLocked(b, changes, make([]error, len(changes)), 1) })
+	if err != nil {
+		return err
+	}
+	return q.finish(c)
+}
+
 // Visibility is a change of one message's visibility timeout, in seconds from now on.
 type Visibility struct {
 	Handle  string
@@ -76,14 +92,15 @@ func (q *Queue) ChangeVisibility(changes []Visibility) ([]error, error) {
 	errs := make([]error, len(changes))
 	b := q.s.store.NewBatch()
 	defer b.Close()
-	c, err := q.update(func() (*store.Commit, error) { return q.changeLocked(b, changes, errs) })
+	c, err := q.update(func() (*store.Commit, error) { return q.changeLocked(b, changes, errs, 0) })
 	if err != nil {
 		return nil, err
 	}
 	return errs, q.finish(c)
 }
 
-func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error) (*store.Commit, error) {
+// changeLocked changes visibility timeouts, and takes uncount off how often the messages were received.
+func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error, uncount uint32) (*store.Commit, error) {
 	now := q.s.now()
 	q.flights.expire(now)
 	fifo := q.def.settings.fifo
@@ -118,7 +135,7 @@ func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error)
 			continue
 		}
 		old := entry{row: rowReady, due: st.due, seq: h.seq}
-		st.due = due
+		st.due, st.count = due, st.count-min(uncount, st.count)
 		b.Set(q.numbered(rowState, h.seq), st.encode())
 		q.flights.remove(h.seq)
 		if due > now {

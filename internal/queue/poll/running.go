@@ -36,6 +36,7 @@ type running struct {
 	last atomic.Int32 // a mapping.LastResult
 
 	limits limits // of the newest worker; guarded by the lock of Mappings
+	calls  calls
 
 	mu       sync.Mutex // guards what follows
 	def      mapping.Definition
@@ -129,29 +130,14 @@ type poller struct {
 	r       *running
 	o       *Options
 	def     mapping.Definition
+	limits  limits
 	filters []*pattern.Pattern
-	slots   chan struct{} // one for each call at once
-	// waiting says that the worker waits for a slot, which counts as no work: a call may wait for the clock.
-	waiting atomic.Bool
-
-	rate float64 // calls a second; 0: no limit
-	turn sync.Mutex
-	next time.Duration // no call before, by rate; monotonic. Guarded by turn
 }
 
 // turnIn is how long the next call has to wait for its turn. With take, the turn is the caller's.
 func (p *poller) turnIn(take bool) time.Duration {
-	if p.rate == 0 {
-		return 0
-	}
 	now, _, _ := p.o.Clock.Instant()
-	p.turn.Lock()
-	defer p.turn.Unlock()
-	at := max(now, p.next)
-	if take {
-		p.next = at + time.Duration(float64(time.Second)/p.rate)
-	}
-	return at - now
+	return p.r.calls.wait(now, p.limits.rate, take)
 }
 
 // await waits until a call may be made; false: ctx has ended. It takes no turn: messages are received first.
@@ -167,39 +153,8 @@ func (p *poller) await(ctx context.Context) bool {
 	}
 }
 
-// enter takes a slot; false: ctx has ended.
-func (p *poller) enter(ctx context.Context) bool {
-	select {
-	case p.slots <- struct{}{}:
-		return true
-	default:
-	}
-	p.waiting.Store(true)
-	p.o.Clock.End()
-	entered := false
-	select {
-	case p.slots <- struct{}{}:
-		entered = true
-	case <-ctx.Done():
-	}
-	p.resume()
-	return entered
-}
-
-// resume counts the worker as work again, unless who left a slot has.
-func (p *poller) resume() {
-	if p.waiting.CompareAndSwap(true, false) {
-		p.o.Clock.Begin()
-	}
-}
-
-func (p *poller) leave() {
-	p.resume()
-	<-p.slots
-}
-
 func newPoller(r *running, def mapping.Definition, l limits) *poller {
-	p := &poller{r: r, o: &r.m.o, def: def, slots: make(chan struct{}, l.calls), rate: l.rate}
+	p := &poller{r: r, o: &r.m.o, def: def, limits: l}
 	for _, text := range def.Filters {
 		if f, err := pattern.Parse(text); err == nil { // checked when it was made
 			p.filters = append(p.filters, f)
@@ -218,25 +173,31 @@ func (p *poller) run(ctx context.Context) {
 			}
 			continue
 		}
-		if !p.enter(ctx) {
+		if !p.r.calls.enter(ctx, p.o.Clock, p.limits.calls) {
 			return
 		}
 		if !p.await(ctx) {
-			p.leave()
+			p.r.calls.leave(p.o.Clock)
 			return
 		}
 		batch := p.gather(ctx, q)
 		if len(batch) == 0 {
-			p.leave()
+			p.r.calls.leave(p.o.Clock)
 			continue
 		}
-		p.turnIn(true)
+		wanted, unwanted := p.sift(batch)
+		wait := time.Duration(0)
+		if len(wanted) > 0 {
+			wait = p.turnIn(true)
+		}
 		p.o.Clock.Begin()
 		p.r.m.work.Go(func() {
 			defer p.o.Clock.End()
-			p.process(q, batch)
+			p.r.count(counter.Mapping{Polled: uint64(len(batch)), FilteredOut: uint64(len(unwanted))})
+			p.delete(q, unwanted)
+			p.process(ctx, q, wanted, wait)
 			p.r.busy.Add(-1)
-			p.leave()
+			p.r.calls.leave(p.o.Clock)
 			p.r.m.ended()
 		})
 	}
@@ -310,11 +271,8 @@ func (p *poller) failed(ctx context.Context, err error) {
 	_ = p.o.Clock.Wait(ctx, time.Second, nil) // the caller looks at ctx
 }
 
-// process invokes the function for a batch, in as many calls as its size needs, and deletes what was done. What is not invisible any
-// more when its call comes is left out: it comes again. After a call of which not all is done, or with some left out, no further call is made
-// for a FIFO queue, since what follows in a group may not come before it.
-func (p *poller) process(q *queue.Queue, batch []*queue.Received) {
-	var wanted, unwanted []*queue.Received
+// sift parts a batch by the filters.
+func (p *poller) sift(batch []*queue.Received) (wanted, unwanted []*queue.Received) {
 	for _, m := range batch {
 		if p.matches(m) {
 			wanted = append(wanted, m)
@@ -322,26 +280,60 @@ func (p *poller) process(q *queue.Queue, batch []*queue.Received) {
 			unwanted = append(unwanted, m)
 		}
 	}
-	p.r.count(counter.Mapping{Polled: uint64(len(batch)), FilteredOut: uint64(len(unwanted))})
-	p.delete(q, unwanted)
+	return wanted, unwanted
+}
+
+// process invokes the function for messages, in as many calls as their size needs, the first after wait, and deletes what was done. What is not
+// invisible any more when its call comes is left out: it comes again. After a call of which not all is done, or with some left out, no further call
+// is made for a FIFO queue, since what follows in a group may not come before it. When ctx, the worker's, has ended, no further call is made: what
+// no call has reached goes back to the queue.
+func (p *poller) process(ctx context.Context, q *queue.Queue, wanted []*queue.Received, wait time.Duration) {
 	for first := true; len(wanted) > 0; first = false {
-		if wait := time.Duration(0); !first {
-			if wait = p.turnIn(true); wait > 0 && p.o.Clock.Wait(p.r.m.ctx, wait, nil) != nil {
-				return
-			}
-			if now := p.o.Queues.Now(); earliest(wanted) <= now {
-				return // the rest is visible to others again
-			}
+		if !first {
+			wait = p.turnIn(true)
+		}
+		if wait > 0 {
+			_ = p.o.Clock.Wait(ctx, wait, nil) // ctx is looked at next
+		}
+		if ctx.Err() != nil {
+			p.release(q, wanted)
+			return
+		}
+		if wait > 0 && earliest(wanted) <= p.o.Queues.Now() {
+			return // the rest is visible to others again
 		}
 		payload, n := p.render(wanted)
-		all := p.call(q, payload, wanted[:n])
+		done, reached := p.call(ctx, q, payload, wanted[:n])
+		if !reached && ctx.Err() != nil {
+			p.release(q, wanted)
+			return
+		}
 		wanted = wanted[n:]
 		now, before := p.o.Queues.Now(), len(wanted)
 		wanted = slices.DeleteFunc(wanted, func(m *queue.Received) bool { return m.DueMS <= now })
-		if q.FIFO() && (!all || len(wanted) < before) {
+		if q.FIFO() && (!done || len(wanted) < before) {
 			return
 		}
 	}
+}
+
+// release gives messages back that no call has reached, as if they had never been received. At the end of the server they are left as they
+// are: a call may have been cut off.
+func (p *poller) release(q *queue.Queue, messages []*queue.Received) {
+	if p.r.m.ctx.Err() != nil {
+		return
+	}
+	if err := q.Release(handles(messages)); err != nil {
+		p.o.Log.Warn("messages that no call has reached could not be given back, and come again after their visibility timeout", "mapping", p.def.UUID, "queue", p.def.StreamARN, "error", err)
+	}
+}
+
+func handles(messages []*queue.Received) []string {
+	all := make([]string, len(messages))
+	for i, m := range messages {
+		all[i] = m.Handle
+	}
+	return all
 }
 
 // earliest is when the first of messages is visible again.
@@ -353,9 +345,9 @@ func earliest(batch []*queue.Received) int64 {
 	return until
 }
 
-// call invokes the function once, and again as long as a call does not reach it and the messages are invisible to others. It reports whether
-// all messages are done.
-func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) bool {
+// call invokes the function once, and again as long as a call does not reach it and the messages are invisible to others and the
+// worker goes on. It reports whether all messages are done, and whether a call has reached the function.
+func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, batch []*queue.Received) (all, reached bool) {
 	until := earliest(batch)
 	n := uint64(len(batch))
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
@@ -382,19 +374,19 @@ func (p *poller) call(q *queue.Queue, payload []byte, batch []*queue.Received) b
 				p.o.Log.Warn("a function has named messages that failed", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", failed)
 			}
 			p.delete(q, done)
-			return failed == 0
+			return failed == 0, true
 		case lane.FunctionError:
 			p.r.called(mapping.ResultFailed, result.Error)
 			p.r.count(counter.Mapping{Invocations: 1, Invoked: n, Errors: 1, FailedInvoke: n})
 			p.o.Log.Warn("a function has failed for messages of a queue", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
-			return false
+			return false, true
 		}
 		p.r.called(mapping.ResultFailed, result.Error)
 		p.r.count(counter.Mapping{NotDelivered: 1})
 		wait := max(backoff, result.RetryAfter, p.turnIn(true))
-		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(p.r.m.ctx, wait, nil) != nil {
+		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(worker, wait, nil) != nil {
 			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
-			return false
+			return false, false
 		}
 	}
 }
@@ -459,11 +451,7 @@ func (p *poller) delete(q *queue.Queue, messages []*queue.Received) {
 	if len(messages) == 0 {
 		return
 	}
-	handles := make([]string, len(messages))
-	for i, m := range messages {
-		handles[i] = m.Handle
-	}
-	errs, err := q.Delete(handles)
+	errs, err := q.Delete(handles(messages))
 	for _, e := range errs {
 		if err == nil {
 			err = e

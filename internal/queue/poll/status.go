@@ -19,7 +19,7 @@ type Status struct {
 	AgeSeconds float64
 	InFlight   int // calls and gatherings under way
 	Counters   counter.Mapping
-	// Error is why the newest call failed; empty when it did not.
+	// Error is why the newest call failed; empty when it did not, or when nothing is left that it could be about.
 	Error string
 }
 
@@ -71,6 +71,9 @@ func (r *running) status() (Status, error) {
 		return Status{}, err
 	}
 	st.Backlog = c.Visible + c.InFlight
+	if st.Backlog == 0 && st.InFlight == 0 {
+		st.Error = ""
+	}
 	sent, some, err := q.Oldest()
 	if some {
 		st.AgeSeconds = max(0, r.m.o.Clock.Wall().Sub(time.UnixMilli(sent)).Seconds())
