@@ -469,3 +469,45 @@ func (w *world) rows(q *Queue) (n int) {
 	}
 	return n
 }
+
+// The messages with a delay are counted as they were at the moment, without the lock, which others need meanwhile.
+func TestCountWithoutLock(t *testing.T) {
+	for _, kind := range []string{"", ".fifo"} {
+		w := openWorld(t)
+		q := w.create("q"+kind, map[string]string{"DelaySeconds": "60"})
+		group := ""
+		if kind != "" {
+			group = "g"
+		}
+		w.put(q, group, "a", "b")
+		q.mu.Lock()
+		n, err := q.counts()
+		q.mu.Unlock()
+		w.must(err)
+		w.put(q, group, "c")
+		if n.it == nil {
+			t.Fatal("nothing is left to count")
+		}
+		if got, err := n.whole(); err != nil || got != (Counts{Delayed: 2}) {
+			t.Errorf("%+v %v", got, err)
+		}
+		w.counted(t, q, Counts{Delayed: 3})
+	}
+}
+
+// A queue whose memory was given up is read anew before an outbox locks anything.
+func TestOutboxReadsAnewFirst(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("q", nil)
+	w.put(q, "", "a")
+	q.mu.Lock()
+	q.giveUp()
+	q.mu.Unlock()
+	_, err := w.s.NewOutbox(testScope.Account, []Outgoing{{q, Entry{Body: new("x")}}})
+	w.must(err)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.stale || q.total != 1 {
+		t.Errorf("stale %v with %d messages", q.stale, q.total)
+	}
+}

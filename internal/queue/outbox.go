@@ -44,6 +44,11 @@ func (s *Service) NewOutbox(sender string, all []Outgoing) (*Outbox, error) {
 		}
 		return 1
 	})
+	for _, q := range o.queues { // now, since with Fill others wait, too
+		if err := q.refresh(); err != nil {
+			return nil, err
+		}
+	}
 	return o, nil
 }
 

@@ -292,6 +292,16 @@ func (q *Queue) current() error {
 	return nil
 }
 
+// refresh is current for who does not hold the lock.
+func (q *Queue) refresh() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.deleted {
+		return awserr.QueueMissing()
+	}
+	return q.current()
+}
+
 // settled waits until all that was done to the queue is durable: an answer may rest on it.
 func (q *Queue) settled() error {
 	q.mu.Lock()
@@ -395,46 +405,72 @@ type Counts struct{ Visible, InFlight, Delayed int }
 // Counts counts.
 func (q *Queue) Counts() (Counts, error) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.counts()
+	c, err := q.counts()
+	q.mu.Unlock()
+	if err != nil {
+		return Counts{}, err
+	}
+	return c.whole()
 }
 
-func (q *Queue) counts() (Counts, error) {
+// counting is the counts of a moment, of which those with a delay are still to be counted. That passes over all of them, and so is done without the
+// queue's lock.
+type counting struct {
+	q     *Queue
+	now   int64
+	total int
+	c     Counts
+	it    *store.Iter // of what may be delayed, as it was at the moment; nil: nothing is
+}
+
+// counts begins to count. The caller holds the lock, and calls whole when it has released it.
+func (q *Queue) counts() (*counting, error) {
 	if err := q.current(); err != nil {
-		return Counts{}, err
+		return nil, err
 	}
 	now := q.s.now()
 	q.flights.expire(now)
-	c := Counts{InFlight: len(q.flights.all)}
-	count := func(lower []byte, upper []byte) error {
-		it, err := q.s.store.NewIter(lower, upper)
-		if err != nil {
-			return err
-		}
-		for ok := it.First(); ok; ok = it.Next() {
-			c.Delayed++
-		}
-		return it.Close()
-	}
-	var err error
+	n := &counting{q: q, now: now, total: q.total, c: Counts{InFlight: len(q.flights.all)}}
+	lower, upper := q.timed(rowDelayed, now+1, 0), q.key(rowDelayed+1)
 	switch {
 	case q.total == 0:
-	case !q.def.settings.fifo:
-		if q.delayed.due() == math.MaxInt64 {
-			break
-		}
-		err = count(q.timed(rowDelayed, now+1, 0), q.key(rowDelayed+1))
-	default: // all messages of a FIFO queue are delayed alike, so that those are the newest
-		err = q.s.eachBack(q.key(rowMessage), func(row []byte) (bool, error) {
-			_, due, err := times(row)
-			if err == nil && due > now {
-				c.Delayed++
-			}
-			return err == nil && due > now, err
-		})
+		return n, nil
+	case q.def.settings.fifo: // all messages of a FIFO queue are delayed alike, so that those are the newest
+		lower, upper = q.key(rowMessage), q.key(rowMessage+1)
+	case q.delayed.due() == math.MaxInt64:
+		return n, nil
 	}
-	c.Visible = max(0, q.total-c.InFlight-c.Delayed)
-	return c, err
+	var err error
+	n.it, err = q.s.store.NewIter(lower, upper)
+	return n, err
+}
+
+// whole ends the counting. It is called once.
+func (n *counting) whole() (Counts, error) {
+	var err error
+	switch {
+	case n.it == nil:
+	case n.q.FIFO():
+		for ok := n.it.Last(); ok; ok = n.it.Prev() {
+			var row []byte
+			if row, err = n.it.Value(); err != nil {
+				break
+			}
+			var due int64
+			if _, due, err = times(row); err != nil || due <= n.now {
+				break
+			}
+			n.c.Delayed++
+		}
+		err = errors.Join(err, n.it.Close())
+	default:
+		for ok := n.it.First(); ok; ok = n.it.Next() {
+			n.c.Delayed++
+		}
+		err = n.it.Close()
+	}
+	n.c.Visible = max(0, n.total-n.c.InFlight-n.c.Delayed)
+	return n.c, err
 }
 
 // Ready says whether there is something that a receive would take out of the queue now.
@@ -542,8 +578,12 @@ func (q *Queue) remove(b *store.Batch, seq uint64, due int64, group string, remo
 func (q *Queue) Attributes(names []string) (map[string]string, error) {
 	q.mu.Lock()
 	d := q.def
-	c, err := q.counts()
+	n, err := q.counts()
 	q.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	c, err := n.whole()
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,7 @@ func (t *transaction) build() (rows []backend.Row, aside []backend.AsideRows, er
 	m := t.d.m
 	var removed []lane.AsideChange
 	if t.row, t.own, removed, t.staged = t.d.owner.stage(t.batch); !t.staged || m.gone() || m.over(t.d.epoch) {
+		t.takeBack() // now: the backend may wait for the disk before it returns
 		return nil, nil, errAbandoned
 	}
 	t.others = t.d.aside.rows.TakeChanges()
@@ -122,6 +123,7 @@ func (t *transaction) apply() {
 // takeBack undoes build: nothing was written.
 func (t *transaction) takeBack() {
 	if t.staged {
+		t.staged = false
 		t.d.owner.unstage(t.batch)
 		t.d.owner.putBack(t.own)
 		if len(t.others) > 0 {

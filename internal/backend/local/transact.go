@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/backend"
@@ -79,12 +80,23 @@ func (c *combined) messages() (err error) {
 // build puts the rows of mappings and the messages into a batch. The queues come last: nothing waits for anything while they
 // are locked.
 func (c *combined) build(batch *store.Batch) error {
+	err := c.fill(batch)
+	if err != nil {
+		c.takeBack() // now: the caller may wait for the disk before it returns
+	}
+	return err
+}
+
+func (c *combined) fill(batch *store.Batch) error {
 	rows, aside, err := c.t.Build()
 	if err != nil {
 		return err
 	}
 	c.b.mu.RLock()
 	c.locked = true
+	if !c.b.knows(rows, aside) {
+		return backend.ErrNoMapping
+	}
 	if err := c.b.putRows(batch, rows, aside); err != nil || c.outbox == nil {
 		return err
 	}
@@ -92,6 +104,17 @@ func (c *combined) build(batch *store.Batch) error {
 		return refused("sendMessages", err)
 	}
 	return nil
+}
+
+// knows reports whether the mappings of rows are there. mu is held. An id that is none is putRows's matter.
+func (b *Backend) knows(rows []backend.Row, aside []backend.AsideRows) bool {
+	known := func(text string) bool {
+		uuid, err := id(text)
+		_, found := b.known[uuid]
+		return found || err != nil
+	}
+	return !slices.ContainsFunc(rows, func(r backend.Row) bool { return !known(r.UUID) }) &&
+		!slices.ContainsFunc(aside, func(r backend.AsideRows) bool { return !known(r.UUID) })
 }
 
 func (c *combined) applied(commit *store.Commit) {

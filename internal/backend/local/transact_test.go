@@ -13,6 +13,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -56,5 +58,34 @@ func TestMessagesOnNearlyFullDisk(t *testing.T) {
 	w.check(w.b.Transact(t.Context(), notice))
 	if c, err := queues.FindARN(q.ARN()).Counts(); err != nil || c.Visible != 2 {
 		t.Errorf("%+v %v", c, err)
+	}
+}
+
+// What a function sends with its answer does not go once its mapping was deleted, and a transaction that was refused holds nothing.
+func TestMessagesOfDeletedMapping(t *testing.T) {
+	w := newWorld(t, crashtest.New())
+	s := w.create(1)
+	q, err := w.withQueues().Create(arn.Scope(scope), "q", nil, nil)
+	w.check(err)
+	m := w.mapping(s, mapping.StartTrimHorizon)
+	_, err = w.b.CreateMapping(t.Context(), m)
+	w.check(err)
+	row := backend.Row{UUID: m.UUID, Shard: s.Shards()[0].ID, Checkpoint: lane.Checkpoint{Generation: 4}}
+	w.check(w.b.Transact(t.Context(), sending(q, row)))
+	w.check(w.b.DeleteMapping(t.Context(), m.UUID))
+	if err := w.b.Transact(t.Context(), sending(q, row)); !errors.Is(err, backend.ErrNoMapping) {
+		t.Errorf("got %v", err)
+	}
+	// What a build that fails has locked is free when it returns.
+	tr := sending(q, row)
+	c := &combined{b: w.b, t: &tr}
+	w.check(c.messages())
+	batch := w.store.NewBatch()
+	defer batch.Close()
+	if err := c.build(batch); err == nil || c.locked {
+		t.Errorf("%v, locked %v", err, c.locked)
+	}
+	if n, err := q.Counts(); err != nil || n.Visible != 1 {
+		t.Errorf("%+v %v", n, err)
 	}
 }
