@@ -334,8 +334,8 @@ func (b *Outbox) make(e *owed) (again bool, wait time.Duration) {
 		b.o.Logger.Error("a delivery cannot be read and waits for the next start", "of", e.source, "error", err)
 		return false, 0
 	}
-	now := b.o.Clock.Wall()
-	if age := now.UnixMilli() - d.SinceMS; d.Retry.AgeMS > 0 && age > d.Retry.AgeMS {
+	now, ageing := b.o.Clock.Now() // a clock that is not believed gives nothing up
+	if age := now.UnixMilli() - d.SinceMS; ageing && d.Retry.AgeMS > 0 && age > d.Retry.AgeMS {
 		return b.giveUp(e, d, "", "MaximumEventAgeInSeconds", errors.New(d.Error))
 	}
 	slots := b.own

@@ -99,7 +99,13 @@ func (s *Service) queue(e *entry) {
 
 // arm sets the timer. The caller holds control.
 func (s *Service) arm() {
-	if s.closed || len(s.due) == 0 {
+	if s.closed {
+		return
+	}
+	if len(s.due) == 0 {
+		if !s.o.Clock.Manual() { // a clock that is set right may make something due again
+			s.wait(look)
+		}
 		return
 	}
 	s.wait(time.Duration(min(max(s.due[0].state.due-s.now(), 0), farthest)) * time.Millisecond)
@@ -121,7 +127,14 @@ func (s *Service) wait(d time.Duration) {
 func (s *Service) fire() {
 	s.control.Lock()
 	defer s.control.Unlock()
-	s.distrust()
+	if s.closed {
+		return
+	}
+	s.bury()
+	if err := s.distrust(); err != nil {
+		s.o.Logger.Error("schedules could not be set right after the clock", "error", err)
+		return
+	}
 	for !s.closed && len(s.due) > 0 && s.due[0].state.due <= s.now() {
 		if err := s.o.Store.Admit(); errors.Is(err, store.ErrDiskFull) {
 			s.o.Logger.Debug("schedules wait for room on the disk", "error", err)
@@ -137,23 +150,11 @@ func (s *Service) fire() {
 			s.o.Logger.Error("starts of schedules could not be stored", "error", err)
 			return
 		}
+		s.control.Unlock() // requests are not held up until all is started
+		s.control.Lock()
 	}
 	if !s.closed {
 		s.arm()
-	}
-}
-
-// distrust begins anew what a clock that was a day ahead has started. The caller holds control.
-func (s *Service) distrust() {
-	now := s.now()
-	for _, e := range s.entries {
-		if e.index >= 0 && e.state.last > now+maxLate.Milliseconds() && !e.expr.Once() {
-			s.due.remove(e)
-			e.state.last = 0
-			e.state.next = e.after(now)
-			e.state.due = e.within(e.state.next)
-			s.queueOnly(e)
-		}
 	}
 }
 
@@ -163,9 +164,11 @@ func (s *Service) queueOnly(e *entry) {
 	}
 }
 
-// startSome starts what is due, as far as one batch goes. The caller holds control.
+// startSome starts what is due, as far as one batch goes. While the clock is not believed the last start of a definition is left out for no age,
+// and no definition is removed. The caller holds control.
 func (s *Service) startSome() error {
-	now := s.now()
+	wall, ageing := s.o.Clock.Now()
+	now := wall.UnixMilli()
 	b := s.o.Store.NewBatch()
 	defer b.Close()
 	var owed []*outbox.Delivery
@@ -183,10 +186,11 @@ func (s *Service) startSome() error {
 		was[e] = e.state
 		begun = append(begun, e)
 		moment, due := e.state.next, e.state.due
+		next := s.follow(e, now)
 		for i := range e.def.Targets {
 			d, payload, err := s.delivery(e, &e.def.Targets[i], moment, due)
 			if err == nil {
-				if now-due > d.Retry.AgeMS {
+				if now-due > d.Retry.AgeMS && (ageing || next != 0) {
 					s.o.Logger.Warn("a start was left out: it is overdue by more than MaximumEventAgeInSeconds", "schedule", e.def.ARN(), "moment", time.UnixMilli(moment).UTC())
 					continue
 				}
@@ -198,13 +202,9 @@ func (s *Service) startSome() error {
 			}
 			owed = append(owed, d)
 		}
-		e.state.last, e.state.next = moment, e.after(moment)
-		if oldest := now - maxLate.Milliseconds(); e.state.next != 0 && e.state.next < oldest {
-			s.o.Logger.Warn("starts were left out: the server was down for more than a day", "schedule", e.def.ARN(), "since", time.UnixMilli(e.state.next).UTC())
-			e.state.next = e.after(oldest)
-		}
+		e.state.last, e.state.next = moment, next
 		e.state.due = e.within(e.state.next)
-		if e.state.next == 0 && e.def.DeleteAfter {
+		if e.state.next == 0 && e.def.DeleteAfter && ageing {
 			b.Delete(numbered(rowDefinition, e.def.ID))
 			b.Delete(numbered(rowState, e.def.ID))
 		} else {
@@ -216,7 +216,7 @@ func (s *Service) startSome() error {
 		return err
 	}
 	for _, e := range begun {
-		if e.state.next == 0 && e.def.DeleteAfter {
+		if e.state.next == 0 && e.def.DeleteAfter && ageing {
 			delete(s.entries, e.def.key())
 		} else {
 			s.queueOnly(e)
@@ -224,6 +224,16 @@ func (s *Service) startSome() error {
 	}
 	s.o.Outbox.Release(owed...)
 	return nil
+}
+
+// follow is the moment after the one that is due. Those of more than a day ago are left out.
+func (s *Service) follow(e *entry, now int64) int64 {
+	next, oldest := e.after(e.state.next), now-maxLate.Milliseconds()
+	if next != 0 && next < oldest {
+		s.o.Logger.Warn("starts were left out: they were due more than a day ago", "schedule", e.def.ARN(), "since", time.UnixMilli(next).UTC())
+		next = e.after(oldest)
+	}
+	return next
 }
 
 // The attributes of messages to dead-letter queues, as AWS names them.

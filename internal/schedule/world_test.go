@@ -30,7 +30,8 @@ type world struct {
 	t     testing.TB
 	disk  *crashtest.Disk
 	store *store.Store
-	clock *worker.Clock // stands still until it is moved
+	clock *worker.Clock    // stands still until it is moved
+	wall  func() time.Time // nil, or what a clock that goes by itself shows
 	box   *outbox.Outbox
 	s     *Service
 
@@ -57,7 +58,9 @@ func (w *world) open(now time.Time) {
 	var err error
 	w.store, err = store.Open(store.Options{FS: w.disk.FS(), Dir: "data"})
 	w.must(err)
-	w.clock = worker.NewManualClock(now)
+	if w.clock = worker.NewManualClock(now); w.wall != nil {
+		w.clock = worker.NewClock(w.wall)
+	}
 	w.box, err = outbox.Open(outbox.Options{Store: w.store, Clock: w.clock, Send: w.send})
 	w.must(err)
 	w.s, err = Open(Options{Store: w.store, Clock: w.clock, Outbox: w.box})
