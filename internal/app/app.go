@@ -257,7 +257,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 // tableOptions has the engine told of changes, which begin after Open: it is there by then.
 func (s *App) tableOptions() table.Options {
 	return table.Options{
-		Store: s.store, Streams: s.streams, Now: s.clock.Wall, Logger: s.opts.Logger, StatusDelay: s.opts.StatusDelay, Tracer: s.tracer,
+		Store: s.store, Streams: s.streams, Now: s.clock.StampTime, Logger: s.opts.Logger, StatusDelay: s.opts.StatusDelay, Tracer: s.tracer,
 		TagsChanged: func(streamARN string) { s.engine.TagsChanged(streamARN) },
 	}
 }

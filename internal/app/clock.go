@@ -13,7 +13,7 @@ import (
 func (s *App) setClock() {
 	s.realNow = s.opts.Now
 	if !s.opts.ManualClock {
-		s.clock = worker.NewMachineClock(s.opts.Now, worker.MachineBoot())
+		s.clock = worker.NewMachineClock(s.opts.Now, worker.MachineBoot(), worker.MachineSynchronized)
 		return
 	}
 	s.clock = worker.NewManualClock(s.opts.Now())

@@ -81,7 +81,7 @@ func (q *eventQueue) end(e *event, config EventConfig, how ending) {
 		q.drop(e)
 		return
 	}
-	e.head.EndedMS = s.opts.Clock.Wall().UnixMilli()
+	e.head.EndedMS = s.opts.Clock.Stamp()
 	e.head.ErrorCode, e.head.ErrorMessage = how.error()
 	e.backoff = 0
 	var err error

@@ -100,7 +100,7 @@ func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(
 	name, _ := arn.ParseFunction(inv.Name) // it was resolved
 	e := &event{payload: inv.Payload, head: eventHead{
 		Scope: scope, Name: name.Name, Qualifier: name.Qualifier, RequestID: inv.RequestID,
-		AcceptedMS: s.opts.Clock.Wall().UnixMilli(), Size: len(inv.Payload), Trace: trace.Parse(inv.TraceID).Header(),
+		AcceptedMS: s.opts.Clock.Stamp(), Size: len(inv.Payload), Trace: trace.Parse(inv.TraceID).Header(),
 	}}
 	if e.head.Qualifier == "" {
 		e.head.Qualifier = inv.Qualifier

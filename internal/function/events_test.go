@@ -93,6 +93,31 @@ func TestEventsWhenTheClockJumps(t *testing.T) {
 	}
 }
 
+// An event that was accepted while the clock was behind is as old as it is when that is set right.
+func TestEventsOfAClockBehind(t *testing.T) {
+	for _, back := range []time.Duration{7 * time.Hour, 50 * 365 * 24 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var step atomic.Int64
+			s := open(t, Options{Clock: worker.NewClock(func() time.Time { return time.Now().Add(time.Duration(step.Load())) })})
+			r := &recorder{fails: 2, start: time.Now()}
+			if err := s.RegisterGo(scope, "g", r.run); err != nil {
+				t.Fatal(err)
+			}
+			step.Store(int64(-back))
+			if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("1")}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30 * time.Second)
+			step.Store(0)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if got, want := r.times(), "0s 1m0s 3m0s"; got != want {
+				t.Errorf("called at %s, want %s", got, want)
+			}
+		})
+	}
+}
+
 func TestEventsWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, Options{})

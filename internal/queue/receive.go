@@ -481,7 +481,7 @@ func (q *Queue) moveTo(b *store.Batch, to *Queue, seq uint64, m *Message, now in
 	moved := *m
 	moved.DueMS, moved.Source = now, source
 	if to.def.settings.fifo {
-		moved.SentMS = q.s.wall()
+		moved.SentMS = q.s.clock.Stamp()
 	}
 	_, err := to.add(b, &moved, now, fresh)
 	return err

@@ -57,7 +57,7 @@ func (q *Queue) check(sender string, inBatch bool, entries []Entry) []Sent {
 	sent := make([]Sent, len(entries))
 	ids := make([]byte, 16*len(entries))
 	_, _ = rand.Read(ids) // never fails
-	wall := q.s.wall()
+	stamp := q.s.clock.Stamp()
 	for i := range entries {
 		m, err := entries[i].check(&d.settings, inBatch)
 		if err != nil {
@@ -66,7 +66,7 @@ func (q *Queue) check(sender string, inBatch bool, entries []Entry) []Sent {
 		}
 		copy(m.ID[:], ids[16*i:])
 		m.ID[6], m.ID[8] = m.ID[6]&0x0f|0x40, m.ID[8]&0x3f|0x80
-		m.SentMS, m.Sender = wall, sender
+		m.SentMS, m.Sender = stamp, sender
 		delay := d.settings.delay
 		if g := entries[i].Delay; g != nil && !d.settings.fifo {
 			delay = *g
@@ -167,7 +167,9 @@ func (q *Queue) remembered(b *store.Batch, key string, now int64) (*earlier, err
 	}
 	s := &earlier{until: int64(binary.BigEndian.Uint64(row[1:])), seq: binary.BigEndian.Uint64(row[9:])}
 	copy(s.id[:], row[17:])
-	if s.until <= now {
+	if s.until <= now || s.until > now+2*dedupWindow {
+		// It is over; or it was sent by a clock that was ahead, and would swallow messages until then. (A clock may have gone
+		// back by a little between two runs: that one's ids are remembered.)
 		b.Delete(q.timed(rowExpiry, s.until, s.seq)) // its row is written anew
 		return nil, nil
 	}

@@ -67,9 +67,10 @@ func Open(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	mono, wall, _ := s.clock.Instant()
-	s.base = wall - mono.Milliseconds()
-	newest := wall
+	// A clock that is not believed must not end waits and forget deduplication ids.
+	newest := s.clock.Believed()
+	mono, _, _ := s.clock.Instant()
+	s.base = newest - mono.Milliseconds()
 	var queues []*Queue
 	for _, d := range definitions {
 		q := newQueue(s, d)

@@ -74,7 +74,7 @@ func (sh *Shard) resume(head seqnum.Num, incarnation uint64, lastMS int64) {
 }
 
 // Append stamps r and puts it into b. The caller holds the partition's lock and
-// applies b before it releases it. nowMS is the wall clock; items and bytes are
+// applies b before it releases it. nowMS is the clock (worker.Clock.Stamp); items and bytes are
 // the partition's totals after the write.
 func (sh *Shard) Append(b *store.Batch, r *Record, nowMS, items, bytes int64) {
 	sh.lastMS = max(sh.lastMS, nowMS)

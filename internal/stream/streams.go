@@ -144,7 +144,7 @@ func Open(st *store.Store, now func() time.Time) (*Streams, error) {
 
 // OpenAt is Open with a clock.
 func OpenAt(st *store.Store, clock *worker.Clock) (*Streams, error) {
-	ss := &Streams{store: st, now: clock.Wall, clock: clock, incarnation: incarnationBase + st.Incarnation(), byARN: map[string]*Stream{}}
+	ss := &Streams{store: st, now: clock.StampTime, clock: clock, incarnation: incarnationBase + st.Incarnation(), byARN: map[string]*Stream{}}
 	lower := []byte{store.SpaceControl, controlStream}
 	it, err := st.NewIter(lower, store.PrefixEnd(lower))
 	if err != nil {

@@ -10,7 +10,7 @@ type clock struct{ *worker.Clock }
 
 func (c clock) instant() lane.Instant {
 	mono, wall, ageing := c.Instant()
-	return lane.Instant{Mono: mono, Wall: wall, NoAgeing: !ageing}
+	return lane.Instant{Mono: mono, Wall: wall, Believed: c.Believed(), NoAgeing: !ageing}
 }
 
 // Tidy stores the positions that wait to be, and reports whether there were any. A manual

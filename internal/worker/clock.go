@@ -10,6 +10,11 @@ import (
 // correct a clock by less, and a restart takes less.
 const maxStep = 5 * time.Minute
 
+// maxOff is how long a machine may have been off for its clock to be believed when it starts again: nobody is there
+// to ask, and machines are switched off for nights, weekends and a holiday beside one. It is a limit since
+// clocks that lost their time are usually off by years.
+const maxOff = 4 * 24 * time.Hour
+
 // Clock tells workers the wall time and whether they may age things by it, and
 // wakes them. What age removes is gone for good, and a clock that was set a year
 // ahead would remove everything. So a clock that is more than five minutes ahead of
@@ -18,7 +23,12 @@ const maxStep = 5 * time.Minute
 // (Accept). Keep and Resume carry what is known from one run to the next. A step is seen between
 // two looks: who relies on the clock looks at least every few minutes.
 //
-// A clock that is behind ages by the wall time: that removes nothing too early.
+// A clock that is behind ages by the wall time: that removes nothing too early. What is stamped meanwhile has the time that is
+// believed (Stamp), so that it is no older than it is once the clock is set right.
+//
+// While a machine is off, no time passes that it could measure. Of a clock that is ahead after the machine's start, up to
+// four days count as time in which it was off; and when the machine says that its clock is synchronized
+// (Synchronized), all of it does.
 //
 // All time that a test may want to skip is measured by a Clock: windows, backoffs,
 // ages, and the rounds of workers. What guards the machine (timeouts of functions,
@@ -29,6 +39,7 @@ const maxStep = 5 * time.Minute
 type Clock struct {
 	now    func() time.Time
 	boot   Boot
+	synced Synchronized
 	start  time.Time // monotonic
 	booted int64     // ms from the machine's start to start; of no meaning without boot
 	manual *manual   // nil: the clock goes by itself
@@ -39,15 +50,17 @@ type Clock struct {
 	known  int64 // the offset as it was last confirmed
 	offset int64 // the offset at the last look
 	since  int64 // elapsed time at which that began
+	// The machine was started since known was confirmed, and has not said since that its clock is synchronized.
+	restarted bool
 }
 
 // NewClock begins to watch now, which gives wall times.
-func NewClock(now func() time.Time) *Clock { return NewMachineClock(now, nil) }
+func NewClock(now func() time.Time) *Clock { return NewMachineClock(now, nil, nil) }
 
 // NewMachineClock is NewClock for a machine that tells how long it has been running: then time that it
-// slept, or in which the program did not run, has passed, too. boot may be nil.
-func NewMachineClock(now func() time.Time, boot Boot) *Clock {
-	c := &Clock{now: now, boot: boot, start: time.Now()}
+// slept, or in which the program did not run, has passed, too. boot and synced may be nil.
+func NewMachineClock(now func() time.Time, boot Boot, synced Synchronized) *Clock {
+	c := &Clock{now: now, boot: boot, synced: synced, start: time.Now()}
 	if boot != nil {
 		c.booted = sinceBoot(boot)
 	}
@@ -72,6 +85,32 @@ func (c *Clock) elapsed() int64 {
 
 // Wall returns the wall time as it is.
 func (c *Clock) Wall() time.Time { return c.now() }
+
+// Believed returns what the time must be as far as is known, in ms since 1970: the wall time while the clock is not doubted.
+func (c *Clock) Believed() int64 {
+	if c.manual != nil {
+		return c.now().UnixMilli()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	elapsed, _ := c.lookLocked()
+	return c.known + elapsed
+}
+
+// Stamp returns the later of the wall time and the believed one, in ms since 1970. It is for what is kept to judge an age by: a clock that is
+// behind would make that too old as soon as the clock is set right.
+func (c *Clock) Stamp() int64 {
+	if c.manual != nil {
+		return c.now().UnixMilli()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	elapsed, wall := c.lookLocked()
+	return max(wall, c.known+elapsed)
+}
+
+// StampTime is Stamp as a time.
+func (c *Clock) StampTime() time.Time { return time.UnixMilli(c.Stamp()) }
 
 // Now returns the wall time, and whether it may be used to age things.
 func (c *Clock) Now() (now time.Time, ageing bool) {
@@ -115,6 +154,14 @@ func (c *Clock) lookLocked() (elapsed, wallMS int64) {
 	return elapsed, wallMS
 }
 
+// askLocked asks the machine whether its clock is right, until it has said so once since its start. It is asked no more then: a
+// clock that jumps while the machine runs is doubted whatever the machine says.
+func (c *Clock) askLocked() {
+	if c.restarted && c.synced != nil && c.synced() {
+		c.known, c.restarted = c.offset, false
+	}
+}
+
 // beyond reports whether two offsets are further apart than maxStep.
 func beyond(a, b int64) bool { return max(a-b, b-a) > maxStep.Milliseconds() }
 
@@ -146,6 +193,7 @@ func (c *Clock) Doubt() Doubt {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	elapsed, _ := c.lookLocked()
+	c.askLocked()
 	ahead := c.offset - c.known
 	if ahead == 0 {
 		return Doubt{}
@@ -166,6 +214,8 @@ type Kept struct {
 	Agreed int64  `json:"agreedMs"` // how long it had agreed with itself
 	Boot   string `json:"boot,omitempty"`
 	Booted int64  `json:"bootedMs,omitempty"` // how long the machine had been running
+	// Restarted says that the machine had not yet said that its clock is synchronized, since it was started.
+	Restarted bool `json:"restarted,omitempty"`
 }
 
 // Keep returns what a later run has to know. A manual clock has nothing to keep.
@@ -176,7 +226,7 @@ func (c *Clock) Keep() Kept {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	elapsed, wall := c.lookLocked()
-	k := Kept{Known: c.known + elapsed, Wall: wall, Agreed: elapsed - c.since}
+	k := Kept{Known: c.known + elapsed, Wall: wall, Agreed: elapsed - c.since, Restarted: c.restarted}
 	if c.boot != nil {
 		id, since := c.boot()
 		k.Boot, k.Booted = id, since.Milliseconds()
@@ -185,24 +235,49 @@ func (c *Clock) Keep() Kept {
 }
 
 // Resume has the clock go on from what an earlier run kept. What explains the time between
-// is that the machine has been running; a gap beyond that is doubted. A manual clock takes no notice.
+// is that the machine has been running, or that it was off, for four days at most; a gap beyond that is doubted unless the
+// machine says that its clock is synchronized. Where machines do not tell their runs apart, each start is
+// taken for one of the machine. A manual clock takes no notice.
 func (c *Clock) Resume(k Kept) {
 	if c.manual != nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var away int64
+	elapsed := c.elapsed()
+	away, offset, agreed := c.awayLocked(k)
+	c.known = k.Known + away - elapsed
+	c.offset = k.Wall + offset - elapsed
+	c.since = elapsed - away - agreed
+	c.lookLocked()
+	c.askLocked()
+}
+
+// awayLocked is how much time is known to have passed since k was kept, and how far the clock may have gone on since without that its
+// agreement with itself begins anew, which is agreed; all in ms.
+func (c *Clock) awayLocked(k Kept) (away, offset, agreed int64) {
 	if c.boot != nil {
 		if id, since := c.boot(); id != "" && id == k.Boot {
+			c.restarted = k.Restarted
 			away = max(0, since.Milliseconds()-k.Booted)
+			return away, away, k.Agreed
 		}
 	}
-	elapsed := c.elapsed()
-	c.known = k.Known + away - elapsed
-	c.offset = k.Wall + away - elapsed
-	c.since = elapsed - away - k.Agreed
-	c.lookLocked()
+	c.restarted = true
+	wall, from := c.now().UnixMilli(), k.Known
+	if k.Wall > k.Known && wall >= k.Wall-maxStep.Milliseconds() {
+		from = k.Wall // it was ahead, and has not been set right since
+	}
+	switch gap := wall - from; {
+	case gap <= maxStep.Milliseconds(): // a quick restart; or the clock is behind, which lookLocked sees
+		return 0, 0, k.Agreed
+	case gap <= maxOff.Milliseconds():
+		return gap, gap, k.Agreed
+	case k.Wall > k.Known:
+		// Doubted already: what is left of that doubt goes on, and the gap is added to it.
+		return 0, gap, k.Agreed
+	}
+	return 0, 0, 0
 }
 
 // Timer is what AfterFunc returns. Its methods are those of a time.Timer of

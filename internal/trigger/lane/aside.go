@@ -134,7 +134,7 @@ func (a *Aside) put(now Instant, shard string, entries []entry, kind AsideKind, 
 		return nil, false
 	}
 	for i := range entries {
-		r := newSetAside(entries[i].rec, shard, kind, now.Wall, l)
+		r := newSetAside(entries[i].rec, shard, kind, now.stamp(), l)
 		a.add(r, 1)
 		a.unstored[r.AsideKey]++
 		switch kind {

@@ -246,7 +246,7 @@ func (s *asideStep) change(r *SetAside) {
 // become gives a row another kind.
 func (s *asideStep) become(r *SetAside, kind AsideKind) {
 	s.add(r, -1)
-	r.Kind, r.Since = kind, s.now.Wall
+	r.Kind, r.Since = kind, s.now.stamp()
 	s.add(r, 1)
 	s.change(r)
 	s.changes[len(s.changes)-1].New = true

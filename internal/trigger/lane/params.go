@@ -13,12 +13,17 @@ import (
 type Instant struct {
 	Mono time.Duration
 	Wall int64 // milliseconds since 1970
+	// Believed is what the time must be as far as is known, when that is later than Wall; else it may be 0.
+	Believed int64
 	// Gather is how long a lane that keeps up pauses after each invocation, without a
 	// batching window, for a fuller batch (see pace).
 	Gather time.Duration
 	// NoAgeing suspends MaximumRecordAgeInSeconds: the wall clock is not trusted.
 	NoAgeing bool
 }
+
+// stamp is the time of what is kept to judge an age by (worker.Clock.Stamp).
+func (i Instant) stamp() int64 { return max(i.Wall, i.Believed) }
 
 // SecondsSince is how long ago a wall time was, in milliseconds since 1970; not below 0.
 func (i Instant) SecondsSince(ms int64) float64 { return max(0, float64(i.Wall-ms)/1000) }
