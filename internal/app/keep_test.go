@@ -335,8 +335,14 @@ func (k *keeping) export(table string, change func(*dynamodb.ExportTableToPointI
 	if out.ExportDescription.ExportStatus != ddb.ExportStatusInProgress || out.ExportDescription.ClientToken == nil {
 		k.t.Errorf("%+v", out.ExportDescription)
 	}
+	return k.exported(*out.ExportDescription.ExportArn)
+}
+
+// exported waits for the end of an export.
+func (k *keeping) exported(arn string) *ddb.ExportDescription {
+	k.t.Helper()
 	return until(k, "the export does not end", func() (*ddb.ExportDescription, bool) {
-		out, err := k.db.DescribeExport(k.t.Context(), &dynamodb.DescribeExportInput{ExportArn: out.ExportDescription.ExportArn})
+		out, err := k.db.DescribeExport(k.t.Context(), &dynamodb.DescribeExportInput{ExportArn: &arn})
 		k.must(err)
 		return out.ExportDescription, out.ExportDescription.ExportStatus != ddb.ExportStatusInProgress
 	})

@@ -85,7 +85,7 @@ func TestVersionsNeverChange(t *testing.T) {
 	_, err = s.UpdateCode(scope, "f:1", UpdateCodeRequest{CodeRequest: CodeRequest{ZipFile: code}})
 	wantError(t, err, "InvalidParameterValueException", "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN.")
 	for life := range 2 {
-		for q, want := range map[string]string{"1": "1 10 ", "2": "2 7 two", "3": "3 7 ", "": "$LATEST 7 ", "$LATEST": "$LATEST 7 "} {
+		for q, want := range map[string]string{"1": "1 60 ", "2": "2 7 two", "3": "3 7 ", "": "$LATEST 7 ", "$LATEST": "$LATEST 7 "} {
 			c, err := s.Configuration(scope, "f", q)
 			if got := fmt.Sprint(c.Version, " ", c.Timeout, " ", c.Description); err != nil || got != want {
 				t.Errorf("life %d: version %q is %q, want %q (%v)", life, q, got, want, err)
