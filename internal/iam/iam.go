@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -80,6 +81,9 @@ func (s *Service) put(kind byte, i id, v any) error {
 	if err != nil {
 		return err
 	}
+	if err := s.opts.Store.Admit(); err != nil {
+		return err
+	}
 	b := s.opts.Store.NewBatch()
 	defer b.Close()
 	b.Set(rowKey(kind, i), append([]byte{rowVersion}, body...))
@@ -126,6 +130,7 @@ func limit(format string, args ...any) error {
 
 // IAM's quotas.
 const (
+	maxDocument   = 131072 // characters of any policy, with its white space
 	maxRoleName   = 64
 	maxPolicyName = 128
 	maxTrust      = 2048  // characters of a trust policy that are not white space
@@ -168,6 +173,9 @@ func checkDocument(text string) error {
 		Statement json.RawMessage
 	}
 	malformed := func(why string) error { return &Error{"MalformedPolicyDocument", why} }
+	if utf8.RuneCountInString(text) > maxDocument {
+		return invalid("1 validation error detected: Value at 'policyDocument' failed to satisfy constraint: Member must have length less than or equal to %d", maxDocument)
+	}
 	if err := json.Unmarshal([]byte(text), &d); err != nil {
 		return malformed("This policy contains invalid Json")
 	}

@@ -25,7 +25,10 @@ func (s *Service) CreateBackup(ctx context.Context, scope schema.Scope, r *reque
 	now := s.Now()
 	b := &Backup{ID: newID(now), Name: r.Name, Scope: scope, Table: r.TableName, Status: Creating, CreatedMS: now.UnixMilli()}
 	b.ARN = scope.TableARN(b.Table) + "/backup/" + b.ID
-	var err error
+	err := s.forget(now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
 	if b.Saved, err = s.Tables.Freeze(ctx, scope, b.Table, r.Requested, frozenName(b.ID)); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package keep
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,7 @@ var scope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
 type world struct {
 	t     *testing.T
 	disk  *vfs.MemFS
+	fs    vfs.FS // of the store
 	store *store.Store
 	db    *table.DB
 	s     *Service
@@ -40,6 +42,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, disk: vfs.NewMem()}
+	w.fs = w.disk
 	w.free(1 << 40)
 	w.openAgain()
 	return w
@@ -48,7 +51,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) openAgain() {
 	w.t.Helper()
 	var err error
-	if w.store, err = store.Open(store.Options{FS: w.disk, Dir: "data", DiskReserve: 1 << 20}); err != nil {
+	if w.store, err = store.Open(store.Options{FS: w.fs, Dir: "data", DiskReserve: 1 << 20}); err != nil {
 		w.t.Fatal(err)
 	}
 	streams, err := stream.Open(w.store, time.Now)
@@ -230,9 +233,9 @@ func (e endless) Read(b []byte) (int, error) {
 	return copy(b, e), nil
 }
 
-// longAsText is an item of some 390 KB, of numbers that are written with 126 digits.
+// longAsText is an item of some 120 KB, of numbers that are written with 126 digits: some 5 MB.
 func longAsText() string {
-	return `{"pk":{"S":"1"},"list":{"L":[` + strings.Repeat(`{"N":"1E125"},`, 130_000) + `{"N":"1"}]}}`
+	return `{"pk":{"S":"1"},"list":{"L":[` + strings.Repeat(`{"N":"1E125"},`, 40_000) + `{"N":"1"}]}}`
 }
 
 // What was backed up can be restored, also when the item is longer as text than any request may be; and what someone else keeps
@@ -284,6 +287,56 @@ func TestBackupOfAnItemThatIsLongAsText(t *testing.T) {
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// stuck is a disk on which backups cannot be removed.
+type stuck struct{ vfs.FS }
+
+func (s stuck) RemoveAll(name string) error {
+	if strings.Contains(name, store.BackupsPath) {
+		return errors.New("this cannot be removed")
+	}
+	return s.FS.RemoveAll(name)
+}
+
+// Files that cannot be removed keep no server from starting, and are told of.
+func TestFilesThatCannotBeRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		if err := w.store.Files(store.BackupsPath, newID(time.Now())).Put("file", []byte("left")); err != nil {
+			t.Fatal(err)
+		}
+		w.close()
+		w.fs = stuck{w.disk}
+		w.openAgain()
+		if !strings.Contains(w.log.String(), "this cannot be removed") {
+			t.Error(w.log.String())
+		}
+	})
+}
+
+// Rows of what has ended are bounded, in number and age.
+func TestEndedRowsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		now := time.Now().UnixMilli()
+		for n := range maxEnded + 5 {
+			i := &Import{ARN: fmt.Sprintf("arn-%05d", n), Scope: scope, Status: Completed, EndMS: now + int64(n)}
+			show(w.s, w.s.imports, i.ARN, i)
+		}
+		for arn, b := range map[string]*Backup{"old": {Status: Deleted}, "new": {Status: Deleted, CreatedMS: now}, "kept": {Status: Available}} {
+			b.ARN = arn
+			show(w.s, w.s.backups, arn, b)
+		}
+		if err := w.s.forget(now); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.s.imports) != maxEnded || w.s.imports["arn-00004"] != nil || len(w.s.backups) != 2 || w.s.backups["old"] != nil {
+			t.Errorf("%d imports, %v", len(w.s.imports), w.s.backups)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -72,6 +74,9 @@ const (
 	keepFor  = 90 * 24 * time.Hour
 	tokenFor = 8 * time.Hour
 )
+
+// maxEnded is how many exports of an account and region that have ended are listed at most, and how many imports.
+const maxEnded = 1000
 
 // maxSaves and maxLoads bound what is under way: each save holds a copy of a table, whose files take room once the database
 // has no more use for them. AWS takes 50 imports at once.
@@ -319,16 +324,34 @@ func wake(ch chan struct{}) {
 	}
 }
 
-// forget removes exports and imports that ended long ago. control is held.
+// forget removes the rows of what ended long ago, and the oldest ones when there are too many. control is held.
 func (s *Service) forget(now int64) error {
-	old := now - keepFor.Milliseconds()
-	for _, e := range values(s, s.exports, func(e *Export) bool { return e.Status != InProgress && e.EndMS < old }) {
-		if err := drop(s, s.exports, kindExport, e.ARN); err != nil {
-			return err
+	return errors.Join(
+		forget(s, s.exports, kindExport, now, func(e *Export) (string, schema.Scope, int64, bool) {
+			return e.ARN, e.Request.Scope, e.EndMS, e.Status != InProgress
+		}),
+		forget(s, s.imports, kindImport, now, func(i *Import) (string, schema.Scope, int64, bool) {
+			return i.ARN, i.Scope, i.EndMS, i.Status != InProgress
+		}),
+		forget(s, s.backups, kindBackup, now, func(b *Backup) (string, schema.Scope, int64, bool) {
+			return b.ARN, b.Scope, b.CreatedMS, b.Status == Deleted
+		}))
+}
+
+func forget[T any](s *Service, m map[string]*T, kind byte, now int64, of func(*T) (arn string, scope schema.Scope, endMS int64, ended bool)) error {
+	list := values(s, m, func(v *T) bool { _, _, _, ended := of(v); return ended })
+	slices.SortFunc(list, func(a, b *T) int { // the newest first
+		arnA, _, endA, _ := of(a)
+		arnB, _, endB, _ := of(b)
+		return cmp.Or(cmp.Compare(endB, endA), cmp.Compare(arnB, arnA))
+	})
+	kept := map[schema.Scope]int{}
+	for _, v := range list {
+		arn, scope, endMS, _ := of(v)
+		if kept[scope]++; kept[scope] <= maxEnded && endMS >= now-keepFor.Milliseconds() {
+			continue
 		}
-	}
-	for _, i := range values(s, s.imports, func(i *Import) bool { return i.Status != InProgress && i.EndMS < old }) {
-		if err := drop(s, s.imports, kindImport, i.ARN); err != nil {
+		if err := drop(s, m, kind, arn); err != nil {
 			return err
 		}
 	}

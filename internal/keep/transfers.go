@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -31,6 +32,22 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	if r.Scope != scope {
 		return nil, s.durable(ctx, awserr.TableNotThere(r.TableARN))
 	}
+	e := &Export{ID: newID(now), Request: *r, Fingerprint: hex.EncodeToString(print[:]), Status: InProgress, AtMS: now.UnixMilli()}
+	e.ARN = r.TableARN + "/export/" + e.ID
+	switch {
+	case r.Token == "":
+		e.Request.Token = uuid.NewString() // as AWS makes one
+	case r.Unsupported == nil: // before the table is looked for: it may be gone when a client tries again
+		same := values(s, s.exports, func(o *Export) bool {
+			return o.Request.Token == r.Token && o.Request.Scope == scope && o.AtMS > now.Add(-tokenFor).UnixMilli()
+		})
+		if len(same) > 0 && same[0].Fingerprint == e.Fingerprint {
+			return same[0], nil
+		}
+		if len(same) > 0 {
+			return nil, awserr.ExportConflict()
+		}
+	}
 	switch there, err := s.Tables.Exists(ctx, scope, r.Table); {
 	case err != nil:
 		return nil, err
@@ -42,21 +59,6 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 		return nil, awserr.ExportTimeAhead()
 	case !r.Time.IsZero():
 		return nil, awserr.PointInTimeUnavailable(r.Table)
-	}
-	e := &Export{ID: newID(now), Request: *r, Fingerprint: hex.EncodeToString(print[:]), Status: InProgress, AtMS: now.UnixMilli()}
-	e.ARN = r.TableARN + "/export/" + e.ID
-	if r.Token != "" {
-		same := values(s, s.exports, func(o *Export) bool {
-			return o.Request.Token == r.Token && o.Request.Scope == scope && o.AtMS > now.Add(-tokenFor).UnixMilli()
-		})
-		if len(same) > 0 && same[0].Fingerprint == e.Fingerprint {
-			return same[0], nil
-		}
-		if len(same) > 0 {
-			return nil, awserr.ExportConflict()
-		}
-	} else {
-		e.Request.Token = uuid.NewString() // as AWS makes one
 	}
 	if s.saving() >= maxSaves {
 		return nil, awserr.BackupsFull()
@@ -128,23 +130,22 @@ func page[T any](list []*T, r *request.ListParts, operation string, names func(*
 		return order(table, arn, otherTable, otherARN)
 	})
 	if r.Token != "" {
-		text, err := hex.DecodeString(r.Token)
-		var last [2]string
-		if err != nil || json.Unmarshal(text, &last) != nil {
+		last, err := hex.DecodeString(r.Token)
+		i := max(bytes.LastIndex(last, []byte("/import/")), bytes.LastIndex(last, []byte("/export/")))
+		if err != nil || i < 0 {
 			return nil, "", awserr.InvalidListToken(operation)
 		}
 		list = slices.DeleteFunc(list, func(v *T) bool {
 			table, arn := names(v)
-			return order(table, arn, last[0], last[1]) <= 0
+			return order(table, arn, string(last[:i]), string(last)) <= 0
 		})
 	}
 	if len(list) <= r.Limit {
 		return list, "", nil
 	}
 	list = list[:r.Limit]
-	table, arn := names(list[r.Limit-1])
-	text, err := json.Marshal([2]string{table, arn})
-	return list, hex.EncodeToString(text), err
+	_, arn := names(list[r.Limit-1])
+	return list, hex.EncodeToString([]byte(arn)), nil
 }
 
 // TableARN is that of the import's table.

@@ -124,6 +124,7 @@ func TestRefusals(t *testing.T) {
 		{400, "Member must have length greater than or equal to 1", "CreateRole", []string{"AssumeRolePolicyDocument", trust}},
 		{400, "The specified value for path is invalid.", "CreateRole", []string{"RoleName", "r", "Path", "a", "AssumeRolePolicyDocument", trust}},
 		{400, "<Code>MalformedPolicyDocument</Code><Message>This policy contains invalid Json", "CreateRole", []string{"RoleName", "r", "AssumeRolePolicyDocument", "{"}},
+		{400, "Member must have length less than or equal to 131072", "CreateRole", []string{"RoleName", "r", "AssumeRolePolicyDocument", strings.Repeat(" ", 131072) + trust}},
 		{400, "<Code>MalformedPolicyDocument</Code><Message>Syntax errors in policy.", "CreateRole", []string{"RoleName", "r", "AssumeRolePolicyDocument", "{}"}},
 		{409, "<Code>LimitExceeded</Code><Message>Cannot exceed quota for ACLSizePerRole: 2048", "CreateRole", []string{"RoleName", "r", "AssumeRolePolicyDocument", big(2048)}},
 		{400, "Value &#39;1&#39; at &#39;maxSessionDuration&#39;", "CreateRole", []string{"RoleName", "r", "MaxSessionDuration", "1", "AssumeRolePolicyDocument", trust}},
