@@ -156,7 +156,7 @@ var rooms = map[string][]string{
 		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
-	"cmd/millstream": {"", "internal/admin", "internal/app", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/nearest", "internal/template"},
+	"cmd/millstream": {"", "internal/admin", "internal/app", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/export", "internal/nearest", "internal/template"},
 
 	// tests from outside (test/README.md), and the loop in one process; no code of the product
 	"test/differences":     {},

@@ -22,6 +22,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/export"
 )
 
 // tableFile is what export writes beside the files in AWS's layout: how to make the table again.
@@ -256,6 +258,9 @@ func (m *mover) export(ctx context.Context, table, to string, asJSON bool) (err 
 	if inside {
 		_, err = m.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: aws.String(root + tableFile), Body: strings.NewReader(string(definition))})
 	} else {
+		if err := localKey(root); err != nil {
+			return err
+		}
 		folder = filepath.Join(to, filepath.FromSlash(root))
 		err = m.download(ctx, bucket, to)
 		if err == nil {
@@ -287,6 +292,9 @@ func (m *mover) download(ctx context.Context, bucket, to string) error {
 	slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(summary(a), summary(b)) })
 	for i, key := range keys {
 		m.tell("fetching: %d of %d files", i, len(keys))
+		if err := localKey(key); err != nil {
+			return err
+		}
 		out, err := m.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 		if err != nil {
 			return err
@@ -295,6 +303,14 @@ func (m *mover) download(ctx context.Context, bucket, to string) error {
 		if err = errors.Join(err, out.Body.Close()); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// localKey refuses a key that would be written outside of the folder: it comes from a server, which may be another's.
+func localKey(key string) error {
+	if !filepath.IsLocal(filepath.FromSlash(key)) {
+		return fmt.Errorf("the server named a file %q, which is not below the folder of the export", key)
 	}
 	return nil
 }
@@ -468,6 +484,10 @@ func (m *mover) load(ctx context.Context, table string, o importOptions, asJSON 
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.from, err)
 	}
+	listed, err := checkManifest(names, data, read)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.from, err)
+	}
 	var text []byte
 	if definition != "" {
 		if text, err = read(definition); err != nil {
@@ -534,9 +554,53 @@ func (m *mover) load(ctx context.Context, table string, o importOptions, asJSON 
 		if i.ErrorCount > 0 {
 			what = fmt.Sprintf("%d lines or items are faulty, and the table lacks them; the server's log says which", i.ErrorCount)
 		}
-		err = errors.Join(err, errors.New(what))
+		return errors.Join(err, errors.New(what))
+	}
+	if listed >= 0 && line.Imported != listed {
+		err = errors.Join(err, fmt.Errorf("the manifest of the export lists %d items, and %d were imported", listed, line.Imported))
 	}
 	return err
+}
+
+// checkManifest compares the data files of an export with its manifest, each by its sum, and returns how many items it lists; -1 when
+// there is no manifest.
+func checkManifest(names, data []string, read func(name string) ([]byte, error)) (items int64, err error) {
+	i := slices.IndexFunc(names, func(name string) bool { return slashed.Base(name) == export.SummaryJSON })
+	if i < 0 {
+		return -1, nil
+	}
+	const hint = "; to import what there is, remove the manifests"
+	text, err := read(slashed.Join(slashed.Dir(names[i]), export.FilesJSON))
+	if err != nil {
+		return 0, fmt.Errorf("the export has no list of its files%s: %w", hint, err)
+	}
+	files, err := export.ParseManifest(text)
+	if err != nil {
+		return 0, err
+	}
+	there := map[string]string{}
+	for _, name := range data {
+		there[slashed.Base(name)] = name
+	}
+	for _, f := range files {
+		name, ok := there[slashed.Base(f.Key)]
+		if !ok {
+			return 0, fmt.Errorf("the file %s is missing, which the manifest of the export lists%s", slashed.Base(f.Key), hint)
+		}
+		delete(there, slashed.Base(f.Key))
+		content, err := read(name)
+		if err != nil {
+			return 0, err
+		}
+		if export.Sum(content) != f.MD5Checksum {
+			return 0, fmt.Errorf("the file %s is not what was exported: its MD5 is another than the manifest says%s", name, hint)
+		}
+		items += f.ItemCount
+	}
+	for _, name := range there {
+		return 0, fmt.Errorf("the file %s is not in the manifest of the export%s", name, hint)
+	}
+	return items, nil
 }
 
 // filesIn lists the files below a folder, with their paths; of a file, itself.

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millstreamdb/millstream/internal/export"
+)
+
+// An export of which a file is missing, is another or is one too many is not imported as if it were whole.
+func TestImportChecksTheManifest(t *testing.T) {
+	for _, row := range []struct {
+		what   string
+		change func(data string) error
+		want   string
+	}{
+		{"whole", func(string) error { return nil }, ""},
+		{"missing", func(data string) error { return os.Remove(filepath.Join(data, "a.json.gz")) }, "a.json.gz is missing"},
+		{"changed", func(data string) error { return os.WriteFile(filepath.Join(data, "b.json.gz"), []byte("other"), 0o600) }, "is not what was exported"},
+		{"more", func(data string) error { return os.WriteFile(filepath.Join(data, "c.json.gz"), nil, 0o600) }, "c.json.gz is not in the manifest"},
+		{"no list", func(data string) error { return os.Remove(filepath.Join(data, "..", export.FilesJSON)) }, "no list of its files"},
+	} {
+		root := t.TempDir()
+		data := filepath.Join(root, "data")
+		err := os.Mkdir(data, 0o700)
+		var files []export.File
+		for i, name := range []string{"a.json.gz", "b.json.gz"} {
+			content := []byte(fmt.Sprint("content ", i))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(data, name), content, 0o600)
+			}
+			files = append(files, export.File{ItemCount: 2, MD5Checksum: export.Sum(content), Key: "prefix/data/" + name})
+		}
+		manifest, e := export.Manifest(files)
+		for name, content := range map[string][]byte{export.FilesJSON: manifest, export.SummaryJSON: []byte("{}")} {
+			if err == nil && e == nil {
+				err = os.WriteFile(filepath.Join(root, name), content, 0o600)
+			}
+		}
+		if err == nil && e == nil {
+			err = row.change(data)
+		}
+		if err != nil || e != nil {
+			t.Fatal(err, e)
+		}
+		names, err := filesIn(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen, _, err := choose(names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := checkManifest(names, chosen, os.ReadFile)
+		if row.want == "" && (n != 4 || err != nil) || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+			t.Errorf("%s: %d, %v", row.what, n, err)
+		}
+	}
+}
