@@ -51,7 +51,7 @@ func serve(t *testing.T) (*client.Client, *httptest.Server, *worker.Clock) {
 			t.Error(err)
 		}
 	})
-	return client.New(client.Options{
+	return client.New(client.Options{HTTPClient: plainBodies{},
 		BaseEndpoint: &server.URL, Region: "eu-west-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""), Retryer: aws.NopRetryer{},
 	}), server, clock
 }
@@ -520,4 +520,16 @@ func TestQueryProtocol(t *testing.T) {
 	if _, body := post(server.URL, url.Values{"Action": {"ListQueues"}}); got.StatusCode != 405 || strings.Contains(body, "linked") {
 		t.Errorf("a call by GET: %d, and there are %s", got.StatusCode, body)
 	}
+}
+
+// plainBodies sends requests whose bodies can only be read. The body that AWS's SDK gives can also write itself, and answers EOF, which
+// net/http takes for a failure, when the server's answer came before net/http had looked for the body's end: then the client closes the
+// connection under the answer.
+type plainBodies struct{}
+
+func (plainBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return http.DefaultClient.Do(r)
 }
