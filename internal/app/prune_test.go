@@ -111,6 +111,38 @@ func TestDeployPrunes(t *testing.T) {
 	other.well(rest, true, "", "", `"other-Own","shop-Found","shop-Kept","shop-Orders","theirs"`)
 }
 
+// What another stack has made since, or names in its template, is not removed, though this one made it once.
+func TestPruneLeavesWhatOthersHave(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	f := &formation{t, a}
+	one, two := &deployer{formation: f, stack: "one"}, &deployer{formation: f, stack: "two"}
+	moved, own := named("Moved", "moved", ""), tableOf("Own", "")
+	one.well("Resources:\n"+moved+own, false, "", "created Moved; created Own", `"moved","one-Own"`)
+	// The other finds it: it stays until neither names it, and goes by who made it.
+	two.well("Resources:\n"+moved+own, true, "", "created Own", `"moved","one-Own","two-Own"`)
+	one.well("Resources:\n"+own, true, "", "", `"moved","one-Own","two-Own"`)
+	two.well("Resources:\n"+own, true, "", "", `"moved","one-Own","two-Own"`)
+	one.well("Resources:\n"+own, true, "Moved moved by  stays false", "removed Moved", `"one-Own","two-Own"`)
+
+	// The other makes it anew, after somebody has removed it.
+	made := named("Made", "made", "")
+	one.well("Resources:\n"+made+own, true, "", "created Made", `"made","one-Own","two-Own"`)
+	if status, body := f.call("dynamodb", "DynamoDB_20120810.DeleteTable", `{"TableName":"made"}`); status != 200 {
+		t.Fatal(status, body)
+	}
+	two.well("Resources:\n"+made+own, true, "", "created Made", `"made","one-Own","two-Own"`)
+	one.well("Resources:\n"+own, true, "", "", `"made","one-Own","two-Own"`)
+
+	// And so does one of CloudFormation's.
+	one.well("Resources:\n"+named("Formed", "formed", "")+own, false, "", "created Formed", `"formed","made","one-Own","two-Own"`)
+	if status, body := f.call("dynamodb", "DynamoDB_20120810.DeleteTable", `{"TableName":"formed"}`); status != 200 {
+		t.Fatal(status, body)
+	}
+	f.made("three", "Resources:\n"+named("Formed", "formed", ""))
+	one.well("Resources:\n"+own, true, "", "", `"formed","made","one-Own","two-Own"`)
+}
+
 // What another one replaces is said before, and removed with the flag only; a resource that has got another name in the
 // template is not touched.
 func TestDeployReplaces(t *testing.T) {

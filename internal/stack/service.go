@@ -367,11 +367,33 @@ func (s *Service) DeleteParameter(scope arn.Scope, name string) (bool, error) {
 	return true, nil
 }
 
-// Deployed lists what the deployments of a client's stack have made.
+// Deployed lists what the deployments of a client's stack have made. What another stack has made since, or uses, is not
+// this one's to remove, and is left out.
 func (s *Service) Deployed(scope arn.Scope, stack string) []wire.Deployed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.deployed[named{scope, stack}])
+	return slices.DeleteFunc(slices.Clone(s.deployed[named{scope, stack}]), func(d wire.Deployed) bool {
+		return !d.Used && s.othersHave(scope, stack, d)
+	})
+}
+
+// othersHave reports whether another client's stack, or one of CloudFormation's, has a thing.
+func (s *Service) othersHave(scope arn.Scope, stack string, is wire.Deployed) bool {
+	for id, list := range s.deployed {
+		if id.scope == scope && id.name != stack && slices.ContainsFunc(list, func(d wire.Deployed) bool {
+			return !d.Gone && template.SameResource(d.Type, d.Ref, is.Type, is.Ref)
+		}) {
+			return true
+		}
+	}
+	for _, st := range s.stacks {
+		if st.Scope == scope && st.Status != deleted && slices.ContainsFunc(st.Resources, func(r Resource) bool {
+			return r.Made && template.SameResource(r.Own, r.Ref, is.Type, is.Ref)
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // PutDeployed replaces that list; an empty one removes it. It is durable on return.

@@ -13,7 +13,8 @@ import (
 // A server keeps, for each stack, the list of what its deployments have made. What is on that
 // list, and the template no longer names, may be removed: nothing else ever is. What was
 // there before a deployment came to it is changed to what the template says, as ever, and is
-// not on the list.
+// on the list as used: the server then leaves it out of the lists of other stacks, so that none of them
+// removes it.
 
 // Leaving is something that the template no longer names, or that another one replaces.
 type Leaving struct {
@@ -61,9 +62,7 @@ func (l *ledger) find(id string) *admin.Deployed {
 }
 
 // same reports whether an entry is what Ref gives for a type.
-func same(d admin.Deployed, typ, ref string) bool {
-	return plain(d.Type) == plain(typ) && ref != "" && Same(plain(typ), d.Ref, ref)
-}
+func same(d admin.Deployed, typ, ref string) bool { return SameResource(d.Type, d.Ref, typ, ref) }
 
 // plain is CloudFormation's type for one of SAM's.
 func plain(typ string) string {
@@ -85,8 +84,8 @@ func (l *ledger) begun(r Resource) {
 		l.list = append(l.list, admin.Deployed{ID: r.ID, Type: r.Own, Ref: r.Ref, Retain: r.Retain, RetainReplaced: r.RetainReplaced})
 		is, l.dirty = &l.list[len(l.list)-1], true
 	}
-	if !is.Making {
-		is.Making, l.dirty = true, true
+	if !is.Making || is.Used {
+		is.Making, is.Used, l.dirty = true, false, true
 	}
 }
 
@@ -100,7 +99,7 @@ func (l *ledger) failed(id string, left bool) {
 // replaced notes that another resource takes an entry's place. One that is to stay is not the
 // list's any more.
 func (l *ledger) replaced(is *admin.Deployed, by Resource) {
-	if !is.Making && (is.RetainReplaced || by.RetainReplaced) {
+	if is.Used || !is.Making && (is.RetainReplaced || by.RetainReplaced) {
 		l.drop(is)
 		return
 	}
@@ -124,22 +123,24 @@ func (l *ledger) done(r Resource, c Change) {
 			is = &l.list[i]
 		}
 	}
-	switch {
-	case is != nil:
-	case c.Action == Created:
-		l.list = append(l.list, admin.Deployed{})
+	if is == nil {
+		l.list = append(l.list, admin.Deployed{Used: true}) // it was there before
 		is = &l.list[len(l.list)-1]
-	default: // it was there before
-		return
 	}
-	now := admin.Deployed{ID: r.ID, Type: r.Own, Ref: c.Ref, Retain: r.Retain, RetainReplaced: r.RetainReplaced}
+	now := admin.Deployed{ID: r.ID, Type: r.Own, Ref: c.Ref, Used: is.Used && c.Action != Created, Retain: r.Retain, RetainReplaced: r.RetainReplaced}
 	if *is != now {
 		*is, l.dirty = now, true
 	}
 }
 
-// leave marks what a plan does not name.
+// leave marks what a plan does not name, and forgets what was only used.
 func (l *ledger) leave(planned map[string]Resource) {
+	n := len(l.list)
+	l.list = slices.DeleteFunc(l.list, func(d admin.Deployed) bool {
+		_, named := planned[d.ID]
+		return d.Used && !named
+	})
+	l.dirty = l.dirty || len(l.list) != n
 	for i := range l.list {
 		if d := &l.list[i]; !d.Gone {
 			if _, named := planned[d.ID]; !named {
@@ -157,6 +158,9 @@ func (l *ledger) leaving(all []Resource, prune bool) (out []Leaving) {
 		planned[r.ID] = r
 	}
 	for _, d := range l.list {
+		if d.Used {
+			continue
+		}
 		r, named := planned[d.ID]
 		one := Leaving{ID: d.ID, Type: d.Type, Ref: d.Ref, Stays: !prune || d.Retain}
 		switch {
@@ -179,8 +183,14 @@ func (l *ledger) leaving(all []Resource, prune bool) (out []Leaving) {
 	return out
 }
 
-// prune removes what is marked, the last one first, and is told of by progress.
+// prune removes what is marked, the last one first, and is told of by progress. It reads the list anew, since another stack may
+// have come to need something meanwhile.
 func (l *ledger) prune(ctx context.Context, progress func(Change)) error {
+	again, err := l.of.openLedger(ctx, l.stack)
+	if err != nil {
+		return err
+	}
+	l.list = again.list
 	for i := len(l.list) - 1; i >= 0; i-- {
 		d := l.list[i]
 		if !d.Gone {

@@ -26,6 +26,11 @@ type Kept struct {
 	ID   string // as Ref gives it: Change.Ref
 }
 
+// SameResource reports whether what Ref gives for one type is what it gives for another. SAM's types are those that it makes of them.
+func SameResource(typA, refA, typB, refB string) bool {
+	return plain(typA) == plain(typB) && refB != "" && Same(plain(typB), refA, refB)
+}
+
 // Same reports whether two Refs of a type are of one resource. The address of a queue begins
 // with the host by which it was asked for.
 func Same(typ, a, b string) bool {

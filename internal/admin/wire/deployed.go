@@ -1,11 +1,14 @@
 package wire
 
 // Deployed is one thing that the deployments of a template have made, as their client keeps
-// it with the server: what may be removed when the template no longer names it.
+// it with the server: what may be removed when the template no longer names it. Or, where Used says so, one that the
+// deployments have found.
 type Deployed struct {
 	ID   string `json:"id"`   // in the template
 	Type string `json:"type"` // as the template names it
 	Ref  string `json:"ref"`  // what Ref gives
+	// Used: it was there before, made by somebody else: no stack removes it as long as this one names it.
+	Used bool `json:"used,omitempty"`
 	// Making: nothing of its name was there when its deployment began, which has not ended.
 	Making bool `json:"making,omitempty"`
 	// Gone: the template no longer names it, or another one has taken its place.
