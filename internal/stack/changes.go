@@ -126,12 +126,12 @@ func changes(st *Stack, p *template.Plan, v Version) (all []ResourceChange, same
 			if r.Made && is.Made && (strings.HasSuffix(r.Type, "Version") || is.Type != r.Type || r.Named && !template.Same(r.Type, is.Ref, r.Ref)) {
 				replacement = "True"
 			}
-			all = append(all, ResourceChange{Action: "Modify", Logical: r.ID, Physical: is.Ref, Type: r.Type, Replacement: replacement, Properties: true})
+			all = append(all, ResourceChange{Action: "Modify", Logical: r.ID, Physical: template.Physical(is.Type, is.Ref), Type: r.Type, Replacement: replacement, Properties: true})
 		}
 	}
 	for _, is := range st.Resources {
 		if !slices.ContainsFunc(planned, func(r template.Resource) bool { return r.ID == is.ID }) {
-			all = append(all, ResourceChange{Action: "Remove", Logical: is.ID, Physical: is.Ref, Type: is.Type})
+			all = append(all, ResourceChange{Action: "Remove", Logical: is.ID, Physical: template.Physical(is.Type, is.Ref), Type: is.Type})
 		}
 	}
 	same = len(all) == 0 && sameTags(st.Now.Tags, v.Tags) && maps.Equal(st.Values, p.Values()) && sameOutputs(st, p)

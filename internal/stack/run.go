@@ -98,7 +98,7 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 				is := st.resource(r.ID)
 				// What another has made is not touched: a roll-back would remove it.
 				if there != "" && !(is != nil && is.Making) && !st.owns(Resource{ID: r.ID, Type: r.Type, Ref: there, Made: true}) {
-					return errors.New("Resource of type '" + r.Type + "' with identifier '" + there + "' already exists.")
+					return errors.New("Resource of type '" + r.Type + "' with identifier '" + template.Physical(r.Type, there) + "' already exists.")
 				}
 				switch {
 				case is == nil:

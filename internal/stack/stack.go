@@ -32,7 +32,7 @@ type Tag struct{ Key, Value string }
 // Resource is one of a stack's resources.
 type Resource struct {
 	ID, Type, Own  string // Own is the type that template.Remove takes
-	Ref            string
+	Ref            string // template.Change.Ref
 	Status, Reason string
 	Time           time.Time
 	Sum            string `json:",omitempty"`
@@ -131,7 +131,7 @@ func (s *Stack) event(now time.Time, logical, physical, typ, status, reason stri
 	if n := len(s.Events); n > 0 && !now.After(s.Events[n-1].Time) {
 		now = s.Events[n-1].Time.Add(time.Millisecond)
 	}
-	s.Events = append(s.Events, Event{ID: uuid.NewString(), Logical: logical, Physical: physical, Type: typ, Status: status, Reason: reason, Time: now})
+	s.Events = append(s.Events, Event{ID: uuid.NewString(), Logical: logical, Physical: template.Physical(typ, physical), Type: typ, Status: status, Reason: reason, Time: now})
 	if len(s.Events) > maxEvents {
 		s.Events = slices.Delete(s.Events, 0, len(s.Events)-maxEvents)
 	}

@@ -100,7 +100,7 @@ const (
 type Change struct {
 	ID, Type string // as the template names them
 	Name     string // the resource's own
-	Ref      string // as Ref gives it
+	Ref      string // as Ref gives it; of a schedule group/name, since Ref gives the name alone
 	Action   Action
 	Detail   string // what was updated
 }
@@ -117,7 +117,7 @@ type Result struct {
 
 // nameable is a step whose resource has a name of its own, by which another one may be there.
 type nameable interface {
-	// there is what Ref gives of the resource that has the name now; empty: there is none.
+	// there is what Change.Ref would be of the resource that has the name now; empty: there is none.
 	there(ctx context.Context, d *deployment) (ref string, err error)
 }
 
@@ -154,7 +154,7 @@ func (d *deployment) watched(ctx context.Context, id string, s step, w Watch) (o
 // taken says that a resource failed because somebody else made one of its name meanwhile.
 func taken(err error) bool {
 	var e smithy.APIError
-	return errors.As(err, &e) && slices.Contains([]string{"ResourceInUseException", "ResourceConflictException", "TableAlreadyExistsException", "QueueNameExists"}, e.ErrorCode())
+	return errors.As(err, &e) && slices.Contains([]string{"ResourceInUseException", "ResourceConflictException", "ConflictException", "TableAlreadyExistsException", "QueueNameExists"}, e.ErrorCode())
 }
 
 // step is one resource, ready to be deployed.
@@ -172,6 +172,7 @@ type builder interface {
 // outcome is what a step has come to.
 type outcome struct {
 	name       string
+	identity   string // what Change.Ref is; empty: what Ref gives
 	action     Action
 	detail     string
 	attributes map[string]string // "" is what Ref stands for
@@ -194,12 +195,12 @@ func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*R
 
 // Watch is told of each resource. Its functions may be nil.
 type Watch struct {
-	// Begin is called before a resource is touched. there is what Ref gives of one that has
-	// its name already; empty: there is none, or its type has no names. Its error ends the
+	// Begin is called before a resource is touched. there is what Change.Ref would be of one that
+	// has its name already; empty: there is none, or its type has no names. Its error ends the
 	// deployment.
 	Begin func(id, there string) error
-	// Failed is called when a resource has failed after Begin. left is what Ref gives of what
-	// has its name now, as in Begin; empty also where that cannot be known. It goes with Begin.
+	// Failed is called when a resource has failed after Begin. left is what Change.Ref would be of
+	// what has its name now, as in Begin; empty also where that cannot be known. It goes with Begin.
 	Failed func(id, left string)
 	Done   func(Change)
 }
@@ -229,7 +230,7 @@ func (p *Plan) DeployWatched(ctx context.Context, t *Target, w Watch) (*Result, 
 			return d.result, &StepError{File: p.template.Path, Line: r.line, ID: r.id, Type: r.typ, Err: err}
 		}
 		p.deployed[r.id] = out.attributes
-		c := Change{ID: r.id, Type: r.typ, Name: out.name, Ref: out.attributes[""], Action: out.action, Detail: out.detail}
+		c := Change{ID: r.id, Type: r.typ, Name: out.name, Ref: cmp.Or(out.identity, out.attributes[""]), Action: out.action, Detail: out.detail}
 		d.result.Changes = append(d.result.Changes, c)
 		if w.Done != nil {
 			w.Done(c)

@@ -23,7 +23,7 @@ import (
 // Kept is a resource that a deployment has made.
 type Kept struct {
 	Type string // as the template names it
-	ID   string // as Ref gives it: Change.Ref
+	ID   string // Change.Ref
 }
 
 // SameResource reports whether what Ref gives for one type is what it gives for another. SAM's types are those that it makes of them.
@@ -31,8 +31,9 @@ func SameResource(typA, refA, typB, refB string) bool {
 	return plain(typA) == plain(typB) && refB != "" && Same(plain(typB), refA, refB)
 }
 
-// Same reports whether two Refs of a type are of one resource. The address of a queue begins
-// with the host by which it was asked for.
+// Same reports whether two of Change.Ref of a type are of one resource. The address of a queue
+// begins with the host by which it was asked for. Of a schedule older releases have kept the
+// name without the group.
 func Same(typ, a, b string) bool {
 	if typ == "AWS::SQS::Queue" {
 		x, errA := url.Parse(a)
@@ -41,7 +42,20 @@ func Same(typ, a, b string) bool {
 			return x.Path == y.Path
 		}
 	}
+	if typ == scheduleType && strings.Contains(a, "/") != strings.Contains(b, "/") {
+		return Physical(typ, a) == Physical(typ, b)
+	}
 	return a == b
+}
+
+const scheduleType = "AWS::Scheduler::Schedule"
+
+// Physical is what Ref gives of a resource, and CloudFormation's physical id, of its Change.Ref.
+func Physical(typ, ref string) string {
+	if typ == scheduleType {
+		return ref[strings.LastIndexByte(ref, '/')+1:]
+	}
+	return ref
 }
 
 // Remove takes a resource away. One that is not there any more is no error, and neither is
@@ -115,7 +129,7 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 		_, err = t.Queues.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &is.ID})
 	case "AWS::Events::Rule":
 		return t.removeRule(ctx, is.ID)
-	case "AWS::Scheduler::Schedule":
+	case scheduleType:
 		return t.removeSchedule(ctx, is.ID)
 	case "AWS::Scheduler::ScheduleGroup":
 		_, err = t.Schedules.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &is.ID})

@@ -337,8 +337,11 @@ func (s *scheduleStep) there(ctx context.Context, d *deployment) (ref string, er
 	case err != nil:
 		return "", err
 	}
-	return s.Name, nil
+	return s.identity(), nil
 }
+
+// identity is the schedule's group and name: a name alone may be in several groups.
+func (s *scheduleStep) identity() string { return cmp.Or(s.GroupName, "default") + "/" + s.Name }
 
 // input is the whole schedule as it is to be.
 func (s *scheduleStep) input() *scheduler.UpdateScheduleInput {
@@ -405,7 +408,7 @@ func (s *scheduleStep) deploy(ctx context.Context, d *deployment) (outcome, erro
 			action = Updated
 		}
 	}
-	return outcome{name: s.Name, action: action, attributes: map[string]string{"": s.Name, "Arn": aws.ToString(scheduleARN)}}, nil
+	return outcome{name: s.Name, identity: s.identity(), action: action, attributes: map[string]string{"": s.Name, "Arn": aws.ToString(scheduleARN)}}, nil
 }
 
 func utc(t *time.Time) *time.Time {
@@ -416,8 +419,14 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
-// removeSchedule removes the schedule of a name, in whatever group it is.
-func (t *Target) removeSchedule(ctx context.Context, name string) error {
+// removeSchedule removes a schedule by its group and name. Older releases have kept the name alone:
+// it is looked for in all groups.
+func (t *Target) removeSchedule(ctx context.Context, id string) error {
+	name := id
+	if group, in, ok := strings.Cut(id, "/"); ok {
+		_, err := t.Schedules.DeleteSchedule(ctx, &scheduler.DeleteScheduleInput{Name: &in, GroupName: &group})
+		return err
+	}
 	var found []types.ScheduleSummary
 	for in := (&scheduler.ListSchedulesInput{NamePrefix: &name}); ; {
 		out, err := t.Schedules.ListSchedules(ctx, in)

@@ -242,7 +242,7 @@ func describeEvents(c *call) error {
 func (c *call) resource(r stack.Resource, time string) {
 	d := c.Out
 	d.Must("LogicalResourceId", r.ID)
-	d.Text("PhysicalResourceId", r.Ref)
+	d.Text("PhysicalResourceId", template.Physical(r.Type, r.Ref))
 	d.Must("ResourceType", r.Type)
 	d.Must("ResourceStatus", r.Status)
 	d.Text("ResourceStatusReason", r.Reason)
@@ -272,7 +272,7 @@ func describeResources(c *call) error {
 	name := c.Get("StackName")
 	if physical := c.Get("PhysicalResourceId"); name == "" && physical != "" {
 		for _, st := range c.h.stacks.List(c.Scope) {
-			if st.Status != "DELETE_COMPLETE" && slices.ContainsFunc(st.Resources, func(r stack.Resource) bool { return r.Ref == physical }) {
+			if st.Status != "DELETE_COMPLETE" && slices.ContainsFunc(st.Resources, func(r stack.Resource) bool { return template.Physical(r.Type, r.Ref) == physical }) {
 				name = st.ID
 			}
 		}
