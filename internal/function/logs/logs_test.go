@@ -151,10 +151,12 @@ func TestAnHourOfAHundredFunctionsIsBounded(t *testing.T) {
 		}
 		for i := range functions {
 			l := s.Log(scope, fmt.Sprint("f", i))
+			l.mu.Lock()
 			memory += l.ringLen
 			if l.ringLen > maxRing || cap(l.buf) > 2*limit {
 				t.Errorf("f%d holds %d bytes of lines, and room for %d that wait for the file", i, l.ringLen, cap(l.buf))
 			}
+			l.mu.Unlock()
 		}
 	})
 	size, files := int64(0), 0
