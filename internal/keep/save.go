@@ -93,11 +93,12 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 	if err == nil {
 		var manifest []byte
 		if manifest, err = export.Manifest(files); err == nil {
+			next.Manifest = export.Sum(manifest)
 			err = s.files(b.ID).Put(export.FilesJSON, manifest)
 		}
 		saved := *b.Saved
 		saved.Items = items
-		next.Status, next.Manifest, next.Saved = Available, export.Sum(manifest), &saved
+		next.Status, next.Saved = Available, &saved
 	}
 	if err != nil {
 		if s.passing(ctx, err) {

@@ -25,7 +25,8 @@ func (s *Store) Files(path ...string) *Files {
 	return &Files{s, s.space.fs.PathJoin(append([]string{s.space.dir}, path...)...)}
 }
 
-// Put writes a file, in place of the one that there may be.
+// Put writes a file, in place of the one that there may be. The caller may not use content
+// again: the file system may have changed it.
 func (f *Files) Put(name string, content []byte) error {
 	if err := f.s.check(); err != nil {
 		return err
