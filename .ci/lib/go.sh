@@ -42,7 +42,7 @@ faults() { go test -count=1 -v -timeout 20m ./test/faults | grep -vE '^=== '; }
 tests() {
 	local out="$work/tests.out"
 	# shellcheck disable=SC2046 # one word a package
-	go test -v $(in_process) >"$out" 2>&1
+	go test -vet=off -v $(in_process) >"$out" 2>&1 # vet is a step of its own
 	local status=$?
 	summary "$out"
 	[ $status -eq 0 ] || { failures "$out"; return 1; }
@@ -52,32 +52,47 @@ tests() {
 summary() { grep -E '^(ok|FAIL|panic|---? FAIL)' "$1"; }
 failures() { grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|\s*--- PASS)' "$1" | head -n 200; }
 
-# races runs the same tests under the race detector, which makes them ten times slower.
-# With -short those that play many rounds play a tenth of them, and three that the detector
-# has nothing to see in (zip bombs, programs as processes) are left out. Further arguments
-# go to go test.
+# races ARGUMENTS... PACKAGE... runs tests under the race detector, which makes them ten times
+# slower. Arguments and packages go to go test.
 #
 # The detector of Go 1.26 itself crashes now and then in a synctest bubble (Go's
 # issue 78156). When that is all that went wrong - no race was reported and no test
 # failed - the packages that it took down are run once more.
 races() {
-	local out="$work/race.out" packages
-	packages="$(in_process)"
-	# shellcheck disable=SC2086 # one word a package
-	go test -race -v "$@" $packages >"$out" 2>&1
+	local out="$work/race.out" packages arguments=()
+	go test -race -vet=off -v "$@" >"$out" 2>&1
 	local status=$?
 	summary "$out"
 	if [ $status -ne 0 ] && grep -qE '^SIGSEGV: segmentation violation|ThreadSanitizer: CHECK failed' "$out" &&
 		! grep -qE 'DATA RACE|^ *--- FAIL|^panic: ' "$out"; then
 		echo "the race detector crashed; running what it took down once more"
 		packages="$(awk -F '\t' '$1 == "FAIL" && $2 != "" { print $2 }' "$out" | sort -u)"
-		# shellcheck disable=SC2086
-		go test -race -v "$@" $packages >"$out" 2>&1
+		for word; do [[ "$word" == */millstream/* || "$word" == */millstream ]] || arguments+=("$word"); done
+		# shellcheck disable=SC2086 # one word a package
+		go test -race -vet=off -v "${arguments[@]}" $packages >"$out" 2>&1
 		status=$?
 		summary "$out"
 	fi
 	[ $status -eq 0 ] || { failures "$out"; return 1; }
 }
+
+# quick_races is for every change: the rooms that start goroutines and hold locks, without the
+# wiring above them, which takes longer to build with every SDK than to test. With -short the
+# tests that play many rounds play a tenth of them. Left out are three in which the detector has
+# nothing to see (zip bombs, programs as processes: they ask for it), and those below, which
+# take most of the time and meet one goroutine: damage done to files, bodies of megabytes, and
+# programs that take too long.
+quick_races() {
+	local rooms="activity api/awsjson backend/local door function function/http function/logs function/process gateway keep"
+	rooms+=" queue queue/poll request schedule server store stream table trigger trigger/lane turns worker"
+	# shellcheck disable=SC2046,SC2086 # one word a package
+	races -short -skip '^(TestDamageIsTold|TestQuarantine|TestAcceptLoss|TestHostileBodiesTakeLittleMemory|TestBodiesAreBounded|TestEveryLineIsKeptOrCounted|TestInitThatNeverEnds|TestExtensionsThatTakeTooLong|TestMissingInterpreterIsNamed)$' \
+		$(go list ./test/loop $(printf './internal/%s ' $rooms))
+}
+
+# all_races looks at everything, at full length.
+# shellcheck disable=SC2046 # one word a package
+all_races() { races "$@" $(in_process); }
 
 # planted switches each bug on that is kept in test/planted; its detector must fire.
 planted() {
@@ -87,7 +102,7 @@ planted() {
 	# shellcheck disable=SC2086 # one word a package
 	test/planted/overlay "$work/planted" || return 1
 	go vet -overlay "$work/planted/overlay.json" -tags plantedbugs ./... || return 1
-	go test -count=1 -v -overlay "$work/planted/overlay.json" -tags plantedbugs -run 'Planted' $packages >"$out" 2>&1
+	go test -count=1 -vet=off -v -overlay "$work/planted/overlay.json" -tags plantedbugs -run 'Planted' $packages >"$out" 2>&1
 	local status=$?
 	grep -E '^(=== RUN|--- |ok|FAIL|PASS)' "$out" | grep -v '=== RUN' || true
 	[ $status -eq 0 ] || { cat "$out"; return 1; }

@@ -129,6 +129,12 @@ func verdict(text string) (want string, value *apd.Decimal) {
 		return textEmpty + ": " + text, nil
 	}
 	d := exact(text)
+	if d == nil { // an exponent beyond apd's 100,000
+		if strings.ContainsAny(text[1:], "-") {
+			return textUnderflow, nil
+		}
+		return textOverflow, nil
+	}
 	if d.IsZero() {
 		switch {
 		case d.Exponent > 125:
