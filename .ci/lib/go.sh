@@ -85,9 +85,10 @@ races() {
 quick_races() {
 	local rooms="activity api/awsjson backend/local door function function/http function/logs function/process gateway keep"
 	rooms+=" queue queue/poll request schedule server store stream table trigger trigger/lane turns worker"
-	# shellcheck disable=SC2046,SC2086 # one word a package
-	races -short -skip '^(TestDamageIsTold|TestQuarantine|TestAcceptLoss|TestHostileBodiesTakeLittleMemory|TestBodiesAreBounded|TestEveryLineIsKeptOrCounted|TestInitThatNeverEnds|TestExtensionsThatTakeTooLong|TestMissingInterpreterIsNamed)$' \
-		$(go list ./test/loop $(printf './internal/%s ' $rooms))
+	local packages
+	packages="$(go list ./test/loop $(printf './internal/%s ' $rooms))" || return 1
+	# shellcheck disable=SC2086 # one word a package
+	races -short -skip '^(TestDamageIsTold|TestQuarantine|TestAcceptLoss|TestHostileBodiesTakeLittleMemory|TestBodiesAreBounded|TestEveryLineIsKeptOrCounted|TestInitThatNeverEnds|TestExtensionsThatTakeTooLong|TestMissingInterpreterIsNamed)$' $packages
 }
 
 # all_races looks at everything, at full length.
