@@ -153,25 +153,51 @@ func inBucket(place string) (bucket, prefix string, is bool) {
 	return bucket, prefix, is
 }
 
-// temporary makes a bucket for one command; end removes it with all that is in it.
+// temporaryPrefix begins the names of buckets for one command, before a UUID.
+const temporaryPrefix = "millstream-"
+
+// temporary makes a bucket for one command; end removes it with all that is in it. Those that commands which were killed have
+// left go with it, a day later.
 func (m *mover) temporary(ctx context.Context) (bucket string, end func() error, err error) {
-	bucket = "millstream-" + uuid.NewString()
+	bucket = temporaryPrefix + uuid.NewString()
 	if _, err := m.s3.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		return "", nil, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	return bucket, func() error {
-		keys, err := m.keys(ctx, bucket, "")
-		for _, key := range keys {
-			if err == nil {
-				_, err = m.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
+	return bucket, func() error { return errors.Join(m.remove(ctx, bucket), m.sweep(ctx, time.Now().Add(-24*time.Hour))) }, nil
+}
+
+// remove removes a bucket with all that is in it.
+func (m *mover) remove(ctx context.Context, bucket string) error {
+	keys, err := m.keys(ctx, bucket, "")
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if _, err := m.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+			return err
+		}
+	}
+	_, err = m.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
+	return err
+}
+
+// sweep removes the buckets of commands that were begun before a time.
+func (m *mover) sweep(ctx context.Context, before time.Time) error {
+	buckets, err := m.s3.ListBuckets(ctx, &s3.ListBucketsInput{})
+	if err != nil {
+		return err
+	}
+	for _, b := range buckets.Buckets {
+		id, is := strings.CutPrefix(aws.ToString(b.Name), temporaryPrefix)
+		made := aws.ToTime(b.CreationDate) // none of buckets in memory, which go with their server
+		if is && uuid.Validate(id) == nil && !made.IsZero() && made.Before(before) {
+			if err := m.remove(ctx, *b.Name); err != nil {
+				return err
 			}
 		}
-		if err == nil {
-			_, err = m.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &bucket})
-		}
-		return err
-	}, nil
+	}
+	return nil
 }
 
 // ensure makes a bucket unless it is there.

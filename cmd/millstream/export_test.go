@@ -1,12 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/export"
 )
 
@@ -58,5 +65,52 @@ func TestImportChecksTheManifest(t *testing.T) {
 		if row.want == "" && (n != 4 || err != nil) || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
 			t.Errorf("%s: %d, %v", row.what, n, err)
 		}
+	}
+}
+
+// A command that was killed leaves its bucket to one of a later day. Nobody else's goes.
+func TestTemporaryBucketsGo(t *testing.T) {
+	buckets, err := bucket.Open(bucket.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(buckets)
+	defer server.Close()
+	m := &mover{s3: s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: &server.URL, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+	})}
+	for _, name := range []string{"millstream-exports", "millstream-5e3b6cd6-7d43-4ed4-9fbd-0c9ee5fd2f6c"} {
+		if err := errors.Join(buckets.Create(name), buckets.Put(name, "a/b", []byte("1"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func() (names []string) {
+		out, err := m.s3.ListBuckets(t.Context(), &s3.ListBucketsInput{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range out.Buckets {
+			names = append(names, *b.Name)
+		}
+		return names
+	}
+	made, end, err := m.temporary(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := buckets.Put(made, "c", []byte("1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	if names := there(); slices.Contains(names, made) || len(names) != 2 {
+		t.Errorf("after a command: %v", names)
+	}
+	if err := m.sweep(t.Context(), time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if names := there(); !slices.Equal(names, []string{"millstream-exports"}) {
+		t.Errorf("a day later: %v", names)
 	}
 }

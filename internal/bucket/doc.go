@@ -1,9 +1,9 @@
 // Package bucket is the S3 that deploying tools lay their artefacts into: templates and
-// the code of functions. Tables are exported to it and imported from it, too. It is gofakes3 over a folder of the data, with what the tools
-// need beside it: bodies in aws-chunked form with trailers, and the settings of buckets,
-// which are taken and not kept.
+// the code of functions. Tables are exported to it and imported from it, too. It is gofakes3
+// over a folder of the data, with what the tools need beside it: bodies in aws-chunked form
+// with trailers, and the settings of buckets, which are accepted and not kept.
 //
-// It is no object store for applications: an object that was answered for may be gone after
-// a loss of power, and no event comes of a write. Whoever deploys sends what is missing
-// again. But an object that is there is whole.
+// It is no object store for applications: no event comes of a write, and one object is written
+// at a time. But an object that was answered for is on the disk, and is whole; one that was
+// deleted may be back after a loss of power.
 package bucket

@@ -2,13 +2,16 @@ package bucket
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/afero"
 )
 
 // private makes files and folders that only the owner reads, as all of the data's are. A file that is written anew stands under
-// its name once it is closed, whole and synced: until then, and when its writing fails, what was there stays.
+// its name once it is closed, whole and synced: until then, and when its writing fails, what was there stays. Folders are synced
+// when a file or a folder was made in them, so that a loss of power takes nothing back.
 type private struct {
 	afero.Fs
 	spool string // where such files are written
@@ -29,8 +32,37 @@ func (p private) OpenFile(name string, flag int, _ os.FileMode) (afero.File, err
 	return &replacement{File: file, fs: p.Fs, name: name}, nil
 }
 
-func (p private) Mkdir(name string, _ os.FileMode) error    { return p.Fs.Mkdir(name, 0o700) }
-func (p private) MkdirAll(name string, _ os.FileMode) error { return p.Fs.MkdirAll(name, 0o700) }
+func (p private) Mkdir(name string, _ os.FileMode) error {
+	if err := p.Fs.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	return syncFolder(p.Fs, filepath.Dir(name))
+}
+
+func (p private) MkdirAll(name string, mode os.FileMode) error {
+	if info, err := p.Fs.Stat(name); err == nil && info.IsDir() {
+		return nil
+	}
+	if parent := filepath.Dir(name); parent != name {
+		if err := p.MkdirAll(parent, mode); err != nil {
+			return err
+		}
+	}
+	err := p.Mkdir(name, mode)
+	if errors.Is(err, fs.ErrExist) { // made by another meanwhile, unless it is a file
+		err = p.Fs.MkdirAll(name, 0o700)
+	}
+	return err
+}
+
+// syncFolder brings a folder's list of names to the disk.
+func syncFolder(fs afero.Fs, name string) error {
+	folder, err := fs.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
 
 // replacement is a file that gets its name when it is closed.
 type replacement struct {
@@ -63,7 +95,7 @@ func (r *replacement) Close() error {
 		err = r.fs.Rename(r.File.Name(), r.name)
 	}
 	if err != nil {
-		err = errors.Join(err, r.fs.Remove(r.File.Name()))
+		return errors.Join(err, r.fs.Remove(r.File.Name()))
 	}
-	return err
+	return syncFolder(r.fs, filepath.Dir(r.name))
 }
