@@ -221,7 +221,7 @@ func TestPython(t *testing.T) {
 // languages that have none here, with the client by which they run.
 func TestMissingInterpreterIsNamed(t *testing.T) {
 	s := open(t, Options{})
-	createGo(t, s, "g") // built while there is a PATH
+	create(t, s, createRequest("g", "provided.al2023", "x", script(t, ""))) // never run
 	t.Setenv("PATH", t.TempDir())
 	for runtime, text := range map[string]string{
 		"nodejs22.x": "install it from https://nodejs.org", "nodejs26.x": "install it from https://nodejs.org",
