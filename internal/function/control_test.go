@@ -56,6 +56,13 @@ func TestFunctionsSurviveARestart(t *testing.T) {
 	if err := s.Delete(scope, "deleted", ""); err != nil {
 		t.Fatal(err)
 	}
+	const policy = `{"Version":"2012-10-17","Id":"own","Statement":[{"Effect":"Allow","Principal":"*","Action":["a","b"],"Resource":"*"}]}`
+	if _, _, err := s.PutResourcePolicy(scope, scope.FunctionARN("kept"), policy, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.PutRuntimeManagement(scope, "kept", "", RuntimeManagement{UpdateRuntimeOn: "FunctionUpdate"}); err != nil {
+		t.Fatal(err)
+	}
 	before, err := s.Get(scope, "kept", "")
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +94,12 @@ func TestFunctionsSurviveARestart(t *testing.T) {
 	}
 	if after.Concurrency.ReservedConcurrentExecutions != 7 || after.Tags["k"] != "v" || after.Configuration.Environment.Variables["AB"] != "c" {
 		t.Errorf("after the restart: %+v", after)
+	}
+	if text, _, err := s.Policy(scope, "kept", ""); err != nil || text != policy {
+		t.Errorf("after the restart: %s %v", text, err)
+	}
+	if r, err := s.RuntimeManagement(scope, "kept", ""); err != nil || r.UpdateRuntimeOn != "FunctionUpdate" {
+		t.Errorf("after the restart: %+v %v", r, err)
 	}
 	if _, err := s.Get(scope, "web", ""); err != nil {
 		t.Error(err)

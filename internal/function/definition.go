@@ -66,16 +66,18 @@ func (d *definition) spec(codeDir string, layers ...string) runner.Spec {
 // shared is what all versions of a function have in common. It stands in $LATEST's
 // definition; those of published versions have none of it.
 type shared struct {
-	Tags          map[string]string      `json:"tags,omitempty"`
-	Reserved      *int                   `json:"reserved,omitempty"`    // concurrency; nil: none reserved
-	LastVersion   int                    `json:"lastVersion,omitempty"` // the number of the newest version that was ever published
-	Aliases       map[string]alias       `json:"aliases,omitempty"`
-	URL           *urlConfig             `json:"url,omitempty"`
-	URLs          map[string]*urlConfig  `json:"urls,omitempty"`        // by alias
-	Events        map[string]EventConfig `json:"events,omitempty"`      // how Event invocations are tried again, by qualifier
-	Policies      map[string][]statement `json:"policies,omitempty"`    // by qualifier
-	Provisioned   map[string]provisioned `json:"provisioned,omitempty"` // by qualifier
-	RecursiveLoop string                 `json:"recursiveLoop,omitempty"`
+	Tags           map[string]string        `json:"tags,omitempty"`
+	Reserved       *int                     `json:"reserved,omitempty"`    // concurrency; nil: none reserved
+	LastVersion    int                      `json:"lastVersion,omitempty"` // the number of the newest version that was ever published
+	Aliases        map[string]alias         `json:"aliases,omitempty"`
+	URL            *urlConfig               `json:"url,omitempty"`
+	URLs           map[string]*urlConfig    `json:"urls,omitempty"`           // by alias
+	Events         map[string]EventConfig   `json:"events,omitempty"`         // how Event invocations are tried again, by qualifier
+	Policies       map[string][]statement   `json:"policies,omitempty"`       // by qualifier
+	PolicyHeads    map[string]policyHead    `json:"policyHeads,omitempty"`    // by qualifier, of policies whose head is not the ordinary one
+	RuntimeUpdates map[string]runtimeUpdate `json:"runtimeUpdates,omitempty"` // by version, where it is not Auto
+	Provisioned    map[string]provisioned   `json:"provisioned,omitempty"`    // by qualifier
+	RecursiveLoop  string                   `json:"recursiveLoop,omitempty"`
 }
 
 // Configuration is AWS's FunctionConfiguration.

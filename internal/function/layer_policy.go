@@ -67,16 +67,17 @@ func (s *Service) changeLayerPolicy(scope schema.Scope, text string, version int
 }
 
 // LayerPolicy returns the policy of a layer's version and its revision.
-func (s *Service) LayerPolicy(scope schema.Scope, text string, version int) (policy, revision string, err error) {
-	v, err := s.policyLayer(scope, text, version)
+func (s *Service) LayerPolicy(scope schema.Scope, layer string, version int) (text, revision string, err error) {
+	v, err := s.policyLayer(scope, layer, version)
 	if err != nil {
 		return "", "", err
 	}
 	if len(v.Policy) == 0 {
 		return "", "", awserr.LambdaNotFound("No policy is associated with the given resource.")
 	}
-	policy, err = policyDocument(v.Policy)
-	return policy, v.PolicyID, err
+	p := policy{ordinaryHead, v.Policy}
+	text, err = p.document()
+	return text, v.PolicyID, err
 }
 
 func (s *Service) policyLayer(scope schema.Scope, text string, version int) (*layerVersion, error) {

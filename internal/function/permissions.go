@@ -2,7 +2,6 @@ package function
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,26 +27,6 @@ type PermissionRequest struct {
 	RevisionID          *string `json:"RevisionId"`
 }
 
-// statement is one of a policy, with AWS's member names; it is stored as it is.
-type statement struct {
-	Sid       string                       `json:"Sid"`
-	Effect    string                       `json:"Effect"`
-	Principal json.RawMessage              `json:"Principal"`
-	Action    string                       `json:"Action"`
-	Resource  string                       `json:"Resource"`
-	Condition map[string]map[string]string `json:"Condition,omitempty"`
-}
-
-// policyDocument renders the policy of some statements.
-func policyDocument(statements []statement) (string, error) {
-	text, err := json.Marshal(struct {
-		Version   string
-		ID        string `json:"Id"`
-		Statement []statement
-	}{"2012-10-17", "default", statements})
-	return string(text), err
-}
-
 // statement checks a request and makes a policy's statement of it.
 func (r *PermissionRequest) statement(resource string) (statement, error) {
 	v := &constraints{}
@@ -63,11 +42,12 @@ func (r *PermissionRequest) statement(resource string) (statement, error) {
 	if err := v.err(); err != nil {
 		return statement{}, err
 	}
-	st := statement{Sid: r.StatementID, Effect: "Allow", Action: r.Action, Resource: resource}
-	principal := func(kind, who string) json.RawMessage {
-		text, _ := json.Marshal(map[string]string{kind: who}) // strings always marshal
-		return text
+	text := func(v any) json.RawMessage {
+		b, _ := json.Marshal(v) // strings always marshal
+		return b
 	}
+	principal := func(kind, who string) json.RawMessage { return text(map[string]string{kind: who}) }
+	st := statement{Sid: r.StatementID, Effect: "Allow", Action: text(r.Action), Resource: text(resource)}
 	switch {
 	case strings.HasSuffix(r.Principal, ".amazonaws.com"), strings.HasSuffix(r.Principal, ".amazon.com"): // Alexa has the second
 		st.Principal = principal("Service", r.Principal)
@@ -89,15 +69,18 @@ func (r *PermissionRequest) statement(resource string) (statement, error) {
 			equals[key] = value
 		}
 	}
-	st.Condition = map[string]map[string]string{}
+	condition := map[string]map[string]string{}
 	if len(equals) > 0 {
-		st.Condition["StringEquals"] = equals
+		condition["StringEquals"] = equals
 	}
 	if r.InvokedViaURL != nil {
-		st.Condition["Bool"] = map[string]string{"lambda:InvokedViaFunctionUrl": strconv.FormatBool(*r.InvokedViaURL)}
+		condition["Bool"] = map[string]string{"lambda:InvokedViaFunctionUrl": strconv.FormatBool(*r.InvokedViaURL)}
 	}
 	if r.SourceArn != "" {
-		st.Condition["ArnLike"] = map[string]string{"AWS:SourceArn": r.SourceArn}
+		condition["ArnLike"] = map[string]string{"AWS:SourceArn": r.SourceArn}
+	}
+	if len(condition) > 0 {
+		st.Condition = text(condition)
 	}
 	return st, nil
 }
@@ -110,17 +93,18 @@ func (s *Service) AddPermission(scope schema.Scope, name, qualifier string, r Pe
 		return "", err
 	}
 	if t.qualifier == runner.Latest {
-		return "", awserr.LambdaInvalidParameter("We currently do not support adding policies for $LATEST.")
+		return "", noPolicyOfLatest()
 	}
 	st, err := r.statement(arn)
 	if err != nil {
 		return "", err
 	}
-	err = s.changePolicy(scope, name, t.qualifier, r.RevisionID, func(now []statement) ([]statement, error) {
-		if slices.ContainsFunc(now, func(o statement) bool { return o.Sid == st.Sid }) {
-			return nil, statementExists(st.Sid)
+	_, err = s.changePolicy(scope, name, t.qualifier, r.RevisionID, func(p *policy) error {
+		if slices.ContainsFunc(p.Statement, func(o statement) bool { return o.Sid == st.Sid }) {
+			return statementExists(st.Sid)
 		}
-		return append(slices.Clone(now), st), nil
+		p.Statement = append(slices.Clone(p.Statement), st)
+		return nil
 	})
 	if err != nil {
 		return "", err
@@ -139,9 +123,11 @@ func (s *Service) RemovePermission(scope schema.Scope, name, qualifier, sid stri
 	if err != nil {
 		return err
 	}
-	return s.changePolicy(scope, name, t.qualifier, revision, func(now []statement) ([]statement, error) {
-		return removeStatement(now, sid)
+	_, err = s.changePolicy(scope, name, t.qualifier, revision, func(p *policy) (err error) {
+		p.Statement, err = removeStatement(p.Statement, sid)
+		return err
 	})
+	return err
 }
 
 func removeStatement(now []statement, sid string) ([]statement, error) {
@@ -153,57 +139,4 @@ func removeStatement(now []statement, sid string) ([]statement, error) {
 		return nil, awserr.LambdaNotFound("Statement " + sid + " is not found in resource policy.")
 	}
 	return slices.Delete(slices.Clone(now), i, i+1), nil
-}
-
-func (s *Service) changePolicy(scope schema.Scope, name, qualifier string, revision *string, change func([]statement) ([]statement, error)) error {
-	q := orLatest(qualifier)
-	_, err := s.update(scope, name, func(d *definition) error {
-		next, err := change(d.Policies[q])
-		if err != nil {
-			return err
-		}
-		if revision != nil && *revision != "" && *revision != s.policyRevision(d, q) {
-			return awserr.PolicyRevisionMismatch()
-		}
-		d.Policies = maps.Clone(d.Policies)
-		if d.Policies == nil {
-			d.Policies = map[string][]statement{}
-		}
-		if d.Policies[q] = next; len(next) == 0 {
-			delete(d.Policies, q)
-		}
-		if a, is := d.Aliases[q]; is {
-			a.Revision = newID()
-			d.setAlias(q, &a)
-		} else if !isNumber(q) {
-			d.Revision = newID()
-		}
-		return nil
-	})
-	return err
-}
-
-// policyRevision is the revision of what a policy belongs to.
-func (s *Service) policyRevision(d *definition, qualifier string) string {
-	if a, is := d.Aliases[qualifier]; is {
-		return a.Revision
-	}
-	if e := s.lookup(d.Scope, d.Name).versionOf(qualifier); e != nil && isNumber(qualifier) {
-		return e.def.Load().Revision
-	}
-	return d.Revision
-}
-
-// Policy returns the policy of a function, version or alias, and the revision of that.
-func (s *Service) Policy(scope schema.Scope, name, qualifier string) (policy, revision string, err error) {
-	t, _, err := s.resolve(scope, name, qualifier)
-	if err != nil {
-		return "", "", err
-	}
-	d, q := t.live.def.Load(), orLatest(t.qualifier)
-	if len(d.Policies[q]) == 0 {
-		return "", "", awserr.LambdaNotFound("The resource you requested does not exist.")
-	}
-	policy, err = policyDocument(d.Policies[q])
-	return policy, s.policyRevision(d, q), err
 }

@@ -145,6 +145,6 @@ func (d *definition) forgetQualifier(qualifier string) {
 	d.setEventConfig(qualifier, nil)
 	d.setURL(qualifier, nil)
 	d.setProvisioned(qualifier, nil)
-	d.Policies = maps.Clone(d.Policies)
-	delete(d.Policies, qualifier)
+	d.setPolicy(qualifier, policy{})
+	d.setRuntimeUpdate(qualifier, nil)
 }

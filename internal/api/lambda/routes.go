@@ -46,6 +46,13 @@ var routes = map[string]operation{
 	"GET 2015-03-31/functions/{}/policy":       {name: "GetPolicy", serve: getPolicy},
 	"DELETE 2015-03-31/functions/{}/policy/{}": {name: "RemovePermission", serve: removePermission},
 
+	"PUT 2026-07-09/resource-policy/{}":    {name: "PutResourcePolicy", serve: putResourcePolicy},
+	"GET 2026-07-09/resource-policy/{}":    {name: "GetResourcePolicy", serve: getResourcePolicy},
+	"DELETE 2026-07-09/resource-policy/{}": {name: "DeleteResourcePolicy", serve: deleteResourcePolicy},
+
+	"PUT 2021-07-20/functions/{}/runtime-management-config": {name: "PutRuntimeManagementConfig", serve: putRuntimeManagement},
+	"GET 2021-07-20/functions/{}/runtime-management-config": {name: "GetRuntimeManagementConfig", serve: getRuntimeManagement},
+
 	"PUT 2019-09-30/functions/{}/provisioned-concurrency":    {name: "PutProvisionedConcurrencyConfig", serve: putProvisioned},
 	"GET 2019-09-30/functions/{}/provisioned-concurrency":    {name: "GetProvisionedConcurrencyConfig", serve: getProvisioned},
 	"DELETE 2019-09-30/functions/{}/provisioned-concurrency": {name: "DeleteProvisionedConcurrencyConfig", serve: deleteProvisioned},

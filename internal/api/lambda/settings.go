@@ -30,6 +30,42 @@ func removePermission(c *call, w http.ResponseWriter) error {
 	return answer(w, http.StatusNoContent, nil, c.h.functions.RemovePermission(c.scope, c.name(), c.qualifier(), c.parts[1], &revision))
 }
 
+func putResourcePolicy(c *call, w http.ResponseWriter) error {
+	var r struct{ Policy, RevisionID *string }
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	if r.Policy == nil {
+		return awserr.Validation("1 validation error detected: Value null at 'policy' failed to satisfy constraint: Member must not be null")
+	}
+	policy, revision, err := c.h.functions.PutResourcePolicy(c.scope, c.name(), *r.Policy, r.RevisionID)
+	return answer(w, http.StatusOK, object{"Policy": policy, "RevisionId": revision}, err)
+}
+
+func getResourcePolicy(c *call, w http.ResponseWriter) error {
+	policy, revision, err := c.h.functions.ResourcePolicy(c.scope, c.name())
+	return answer(w, http.StatusOK, object{"Policy": policy, "RevisionId": revision}, err)
+}
+
+func deleteResourcePolicy(c *call, w http.ResponseWriter) error {
+	revision := c.query.Get("RevisionId")
+	return answer(w, http.StatusNoContent, nil, c.h.functions.DeleteResourcePolicy(c.scope, c.name(), &revision))
+}
+
+func putRuntimeManagement(c *call, w http.ResponseWriter) error {
+	var r function.RuntimeManagement
+	if err := c.decode(&r); err != nil {
+		return err
+	}
+	doc, err := c.h.functions.PutRuntimeManagement(c.scope, c.name(), c.qualifier(), r)
+	return answer(w, http.StatusOK, doc, err)
+}
+
+func getRuntimeManagement(c *call, w http.ResponseWriter) error {
+	doc, err := c.h.functions.RuntimeManagement(c.scope, c.name(), c.qualifier())
+	return answer(w, http.StatusOK, doc, err)
+}
+
 func putProvisioned(c *call, w http.ResponseWriter) error {
 	var r struct{ ProvisionedConcurrentExecutions *int }
 	if err := c.decode(&r); err != nil {

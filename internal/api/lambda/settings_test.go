@@ -2,6 +2,8 @@ package lambda
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -114,9 +116,6 @@ func TestUnusedOperations(t *testing.T) {
 	if out, err := d.client.GetFunctionCodeSigningConfig(ctx, &sdk.GetFunctionCodeSigningConfigInput{FunctionName: name}); err != nil || out.CodeSigningConfigArn != nil {
 		t.Error(out, err)
 	}
-	if out, err := d.client.GetRuntimeManagementConfig(ctx, &sdk.GetRuntimeManagementConfigInput{FunctionName: name}); err != nil || out.UpdateRuntimeOn != types.UpdateRuntimeOnAuto {
-		t.Error(out, err)
-	}
 	if out, err := d.client.GetFunctionRecursionConfig(ctx, &sdk.GetFunctionRecursionConfigInput{FunctionName: name}); err != nil || out.RecursiveLoop != types.RecursiveLoopTerminate {
 		t.Error(out, err)
 	}
@@ -133,4 +132,152 @@ func TestUnusedOperations(t *testing.T) {
 	}
 	_, err = d.client.CreateCodeSigningConfig(ctx, &sdk.CreateCodeSigningConfigInput{AllowedPublishers: &types.AllowedPublishers{SigningProfileVersionArns: []string{"x"}}})
 	wantCode(t, err, "InvalidParameterValueException", "CreateCodeSigningConfig is not supported: no signatures of code are verified here.")
+}
+
+// A policy may also be put whole. It is the one that AddPermission adds to.
+func TestResourcePolicies(t *testing.T) {
+	d := newDoor(t)
+	ctx := t.Context()
+	name := d.newFunction(t, "f")
+	const arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+	get := func(of string) (string, string) {
+		t.Helper()
+		p, err := d.client.GetResourcePolicy(ctx, &sdk.GetResourcePolicyInput{ResourceArn: &of})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return aws.ToString(p.Policy), aws.ToString(p.RevisionId)
+	}
+	put := func(of, policy string, revision *string) (*sdk.PutResourcePolicyOutput, error) {
+		return d.client.PutResourcePolicy(ctx, &sdk.PutResourcePolicyInput{ResourceArn: &of, Policy: &policy, RevisionId: revision})
+	}
+	gone := func(of string) {
+		t.Helper()
+		_, err := d.client.GetResourcePolicy(ctx, &sdk.GetResourcePolicyInput{ResourceArn: &of})
+		wantCode(t, err, "ResourceNotFoundException", "The resource you requested does not exist.")
+	}
+	gone(arn)
+	_, err := d.client.DeleteResourcePolicy(ctx, &sdk.DeleteResourcePolicyInput{ResourceArn: aws.String(arn)})
+	wantCode(t, err, "ResourceNotFoundException", "The resource you requested does not exist.")
+
+	const own = `{"Version":"2008-10-17","Id":"mine","Statement":[{"Sid":"a","Effect":"Allow","Principal":{"AWS":["111111111111","222222222222"]},"Action":["lambda:InvokeFunction","lambda:GetFunction"],` +
+		`"Resource":"` + arn + `","Condition":{"StringEquals":{"aws:SourceAccount":["1","2"]},"StringLike":{"x":"a&b<c>"}}},{"Effect":"Deny","NotPrincipal":"*","NotAction":"lambda:*","NotResource":"*"}]}`
+	made, err := put(arn, own, nil)
+	if err != nil || aws.ToString(made.Policy) != own {
+		t.Fatal(made, err)
+	}
+	if text, revision := get(arn); text != own || revision != aws.ToString(made.RevisionId) {
+		t.Fatal(text, revision)
+	}
+	gone(arn + ":live") // it has its own
+	_, err = put(arn, own, aws.String("00000000-0000-0000-0000-000000000000"))
+	wantCode(t, err, "PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id")
+
+	// Statement by statement it goes on.
+	if _, err := d.client.AddPermission(ctx, &sdk.AddPermissionInput{FunctionName: name, StatementId: aws.String("b"), Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("*")}); err != nil {
+		t.Fatal(err)
+	}
+	added := strings.TrimSuffix(own, "]}") + `,{"Sid":"b","Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"` + arn + `"}]}`
+	if p, err := d.client.GetPolicy(ctx, &sdk.GetPolicyInput{FunctionName: name}); err != nil || aws.ToString(p.Policy) != added {
+		t.Fatal(aws.ToString(p.Policy), err)
+	}
+	if _, err := d.client.RemovePermission(ctx, &sdk.RemovePermissionInput{FunctionName: name, StatementId: aws.String("b")}); err != nil {
+		t.Fatal(err)
+	}
+	text, revision := get(arn)
+	if text != own {
+		t.Fatal(text)
+	}
+	// A single statement needs no list.
+	alone := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"x"}}`
+	if made, err = put(arn, alone, &revision); err != nil || aws.ToString(made.Policy) != strings.Replace(strings.TrimSuffix(alone, "}"), `{"Effect"`, `[{"Effect"`, 1)+"]}" {
+		t.Fatal(made, err)
+	}
+	for what, policy := range map[string]string{
+		"it is not a JSON document of a policy":               `{`,
+		"it has no Statement":                                 `{"Statement":[]}`,
+		"its Version is neither 2012-10-17 nor 2008-10-17":    `{"Version":"1","Statement":[{}]}`,
+		"the Effect of a statement is neither Allow nor Deny": `{"Statement":[{"Effect":"Perhaps"}]}`,
+		"a statement has one of Principal and NotPrincipal":   `{"Statement":[{"Effect":"Deny"}]}`,
+		"a statement has one of Action and NotAction":         `{"Statement":[{"Effect":"Deny","Principal":"*"}]}`,
+		"a statement has one of Resource and NotResource":     `{"Statement":[{"Effect":"Deny","Principal":"*","Action":"*"}]}`,
+		"the Sid s is there twice":                            `{"Statement":[{"Sid":"s","Effect":"Deny","Principal":"*","Action":"*","Resource":"*"},{"Sid":"s","Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}]}`,
+	} {
+		_, err := put(arn, policy, nil)
+		wantCode(t, err, "InvalidParameterValueException", "The provided policy is not valid: "+what+". Please check the policy and try again.")
+	}
+	long := strings.Replace(own, `"mine"`, `"`+strings.Repeat("x", 20480)+`"`, 1)
+	_, err = put(arn, long, nil)
+	wantCode(t, err, "PolicyLengthExceededException", fmt.Sprintf("The final policy size (%d) is bigger than the limit (20480).", len(long)))
+	_, err = put(arn+":$LATEST", own, nil)
+	wantCode(t, err, "InvalidParameterValueException", "We currently do not support adding policies for $LATEST.")
+	_, err = put(arn+":none", own, nil)
+	wantCode(t, err, "ResourceNotFoundException", "Function not found: "+arn+":none")
+	for _, short := range []string{"f", "function:f", "arn:aws:lambda:us-east-1:function:f"} {
+		if _, err := put(short, own, nil); err == nil || !strings.Contains(err.Error(), "'resourceArn' failed to satisfy constraint") {
+			t.Errorf("%s: %v", short, err)
+		}
+	}
+
+	if _, err := d.client.DeleteResourcePolicy(ctx, &sdk.DeleteResourcePolicyInput{ResourceArn: aws.String(arn), RevisionId: made.RevisionId}); err != nil {
+		t.Fatal(err)
+	}
+	gone(arn)
+	if _, err := put(arn+":live", own, nil); err != nil {
+		t.Fatal(err)
+	}
+	// An alias takes its policy along, and the next of that name has none.
+	if _, err := d.client.DeleteAlias(ctx, &sdk.DeleteAliasInput{FunctionName: name, Name: aws.String("live")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.client.CreateAlias(ctx, &sdk.CreateAliasInput{FunctionName: name, Name: aws.String("live"), FunctionVersion: aws.String("1")}); err != nil {
+		t.Fatal(err)
+	}
+	gone(arn + ":live")
+	if _, err := d.client.AddPermission(ctx, &sdk.AddPermissionInput{FunctionName: name, Qualifier: aws.String("live"), StatementId: aws.String("b"), Action: aws.String("x"), Principal: aws.String("*")}); err != nil {
+		t.Fatal(err)
+	}
+	if text, _ := get(arn + ":live"); !strings.HasPrefix(text, `{"Version":"2012-10-17","Id":"default",`) {
+		t.Fatal(text)
+	}
+}
+
+// When a version is to get updates of its runtime is kept and given back, for each version.
+func TestRuntimeManagement(t *testing.T) {
+	d := newDoor(t)
+	ctx := t.Context()
+	name, first := d.newFunction(t, "f"), aws.String("1")
+	runtime := aws.String("arn:aws:lambda:us-east-1::runtime:0123")
+	want := func(qualifier *string, arn string, on types.UpdateRuntimeOn, version *string) {
+		t.Helper()
+		got, err := d.client.GetRuntimeManagementConfig(ctx, &sdk.GetRuntimeManagementConfigInput{FunctionName: name, Qualifier: qualifier})
+		if err != nil || aws.ToString(got.FunctionArn) != "arn:aws:lambda:us-east-1:000000000000:function:"+arn || got.UpdateRuntimeOn != on || aws.ToString(got.RuntimeVersionArn) != aws.ToString(version) {
+			t.Errorf("%+v %v", got, err)
+		}
+	}
+	put := func(qualifier *string, on types.UpdateRuntimeOn, version *string) error {
+		_, err := d.client.PutRuntimeManagementConfig(ctx, &sdk.PutRuntimeManagementConfigInput{FunctionName: name, Qualifier: qualifier, UpdateRuntimeOn: on, RuntimeVersionArn: version})
+		return err
+	}
+	want(nil, "f", types.UpdateRuntimeOnAuto, nil)
+	if err := put(first, types.UpdateRuntimeOnManual, runtime); err != nil {
+		t.Fatal(err)
+	}
+	want(first, "f:1", types.UpdateRuntimeOnManual, runtime)
+	want(nil, "f", types.UpdateRuntimeOnAuto, nil)
+	if err := put(nil, types.UpdateRuntimeOnFunctionUpdate, nil); err != nil {
+		t.Fatal(err)
+	}
+	want(aws.String("$LATEST"), "f:$LATEST", types.UpdateRuntimeOnFunctionUpdate, nil)
+	if err := put(first, types.UpdateRuntimeOnAuto, nil); err != nil {
+		t.Fatal(err)
+	}
+	want(first, "f:1", types.UpdateRuntimeOnAuto, nil)
+	wantCode(t, put(aws.String("live"), types.UpdateRuntimeOnAuto, nil), "InvalidParameterValueException",
+		"The provided function name arn:aws:lambda:us-east-1:000000000000:function:f:live is invalid. Aliases are not allowed.")
+	wantCode(t, put(nil, types.UpdateRuntimeOnManual, nil), "InvalidParameterValueException", "RuntimeVersionArn is required when UpdateRuntimeOn is Manual.")
+	wantCode(t, put(nil, types.UpdateRuntimeOnAuto, runtime), "InvalidParameterValueException", "RuntimeVersionArn is only taken when UpdateRuntimeOn is Manual.")
+	wantCode(t, put(nil, "Never", nil), "ValidationException",
+		"1 validation error detected: Value 'Never' at 'updateRuntimeOn' failed to satisfy constraint: Member must satisfy enum value set: [Auto, Manual, FunctionUpdate]")
+	wantCode(t, put(aws.String("9"), types.UpdateRuntimeOnAuto, nil), "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:9")
 }

@@ -20,11 +20,6 @@ var unused = map[string]operation{
 	"DELETE 2020-06-30/functions/{}/code-signing-config": ofFunction("DeleteFunctionCodeSigningConfig", noSigning, http.StatusNoContent, func(string) any { return nil }),
 	"PUT 2020-06-30/functions/{}/code-signing-config":    refused("PutFunctionCodeSigningConfig", noSigning),
 
-	"GET 2021-07-20/functions/{}/runtime-management-config": ofFunction("GetRuntimeManagementConfig", noRuntimes, http.StatusOK, func(arn string) any {
-		return object{"UpdateRuntimeOn": "Auto", "FunctionArn": arn, "RuntimeVersionArn": nil}
-	}),
-	"PUT 2021-07-20/functions/{}/runtime-management-config": refused("PutRuntimeManagementConfig", noRuntimes),
-
 	"POST 2025-11-30/capacity-providers":                     refused("CreateCapacityProvider", noCapacity),
 	"GET 2025-11-30/capacity-providers":                      answered("ListCapacityProviders", noCapacity, object{"CapacityProviders": []int{}}),
 	"GET 2025-11-30/capacity-providers/{}":                   missing("GetCapacityProvider", noCapacity, notThere),
@@ -45,19 +40,13 @@ var unused = map[string]operation{
 	"POST 2025-12-01/durable-execution-callbacks/{}/succeed":   missing("SendDurableExecutionCallbackSuccess", noDurable, notThere),
 	"POST 2025-12-01/durable-execution-callbacks/{}/fail":      missing("SendDurableExecutionCallbackFailure", noDurable, notThere),
 	"POST 2025-12-01/durable-execution-callbacks/{}/heartbeat": missing("SendDurableExecutionCallbackHeartbeat", noDurable, notThere),
-
-	"GET 2026-07-09/resource-policy/{}":    refused("GetResourcePolicy", noDocument),
-	"PUT 2026-07-09/resource-policy/{}":    refused("PutResourcePolicy", noDocument),
-	"DELETE 2026-07-09/resource-policy/{}": refused("DeleteResourcePolicy", noDocument),
 }
 
 // The reasons, for the answers and for docs/operations.md.
 const (
 	noSigning  = "no signatures of code are verified here"
-	noRuntimes = "runtimes are those of this machine, and AWS does not update them"
 	noCapacity = "functions run on this machine, not on EC2 instances"
 	noDurable  = "durable executions do not run here"
-	noDocument = "policies are kept statement by statement: call AddPermission, GetPolicy and RemovePermission"
 )
 
 // refused is an operation that would turn its feature on.
