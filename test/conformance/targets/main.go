@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -61,6 +62,7 @@ func run(ctx context.Context) error {
 	packages := flag.String("packages", "tables,streams", "folders of the suite, with commas between them")
 	readme := flag.String("readme", "README.md", "the file whose table is written; empty: standard output")
 	limit := flag.Duration("limit", time.Minute, "how long one test may take")
+	within := flag.Duration("within", 10*time.Minute, "how long one folder may take with one server")
 	flag.Parse()
 	work, err := os.MkdirTemp("", "targets-")
 	if err != nil {
@@ -81,34 +83,54 @@ func run(ctx context.Context) error {
 	var table bytes.Buffer
 	fmt.Fprintf(&table, "Written by `go run ./targets` on %s. A case is a test or a row of one; a case that needs what a server does not have is not\nsupported.\n\n",
 		time.Now().UTC().Format("2006-01-02"))
-	fmt.Fprintln(&table, "| server | folder | passed | failed | not supported |\n|---|---|---|---|---|")
-	var lists bytes.Buffer
-	tried := 0
+	fmt.Fprintln(&table, "| server | folder | passed | failed | not supported | tests not tried |\n|---|---|---|---|---|---|")
+	var given []*server
 	for _, s := range servers {
-		if s.program == "" {
-			continue
+		if s.program != "" {
+			given = append(given, s)
 		}
-		tried++
-		fmt.Fprintf(&lists, "\n**%s** fails", s.about)
-		failed := false
-		for _, folder := range folders {
-			r, err := s.try(ctx, test2json, filepath.Join(work, folder), *limit)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			fmt.Fprintf(&table, "| %s | `%s` | %d | %d | %d |\n", s.about, folder, r.passed, r.failed(), r.lacking)
-			for _, test := range slices.Sorted(maps.Keys(r.failures)) {
-				fmt.Fprintf(&lists, "%s `%s` (%d)", map[bool]string{false: "", true: ","}[failed], test, r.failures[test])
-				failed = true
-			}
-		}
-		if !failed {
-			fmt.Fprint(&lists, " nothing")
-		}
-		fmt.Fprintln(&lists, ".")
 	}
-	if tried == 0 {
+	if len(given) == 0 {
 		return errors.New("no program was given: set -millstream, -dynoxide, -dynalite, -ministack or -moto")
+	}
+	// They run side by side: most of a run is waiting for what never comes.
+	results, failures := make([][]*result, len(given)), make([]error, len(given))
+	var all sync.WaitGroup
+	for i, s := range given {
+		all.Go(func() {
+			for _, folder := range folders {
+				r, err := s.try(ctx, test2json, filepath.Join(work, folder), *limit, *within)
+				if err != nil {
+					failures[i] = fmt.Errorf("%s: %w", s.name, err)
+					return
+				}
+				results[i] = append(results[i], r)
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return err
+	}
+	var lists bytes.Buffer
+	for i, s := range given {
+		var failed, endless, left []string
+		for n, r := range results[i] {
+			fmt.Fprintf(&table, "| %s | `%s` | %d | %d | %d | %d |\n", s.about, folders[n], r.passed, r.failed(), r.lacking, len(r.left))
+			for _, test := range slices.Sorted(maps.Keys(r.failures)) {
+				failed = append(failed, fmt.Sprintf("`%s` (%d)", test, r.failures[test]))
+			}
+			endless = append(endless, r.endless...)
+			left = append(left, r.left...)
+		}
+		fmt.Fprintf(&lists, "\n**%s** fails %s.", s.about, cmp.Or(strings.Join(failed, ", "), "nothing"))
+		if len(endless) > 0 {
+			fmt.Fprintf(&lists, " Of these had no end within %v: `%s`.", *limit, strings.Join(endless, "`, `"))
+		}
+		if len(left) > 0 {
+			fmt.Fprintf(&lists, " Not tried, because the folder took %v or the server no longer started: `%s`.", *within, strings.Join(left, "`, `"))
+		}
+		fmt.Fprintln(&lists)
 	}
 	table.Write(lists.Bytes())
 	if *readme == "" {
@@ -138,6 +160,8 @@ func replace(file, table string) error {
 type result struct {
 	passed, lacking int
 	failures        map[string]int // by test
+	endless         []string       // tests that were ended because they took too long; they are failures too
+	left            []string       // tests that were not tried
 }
 
 func (r *result) failed() (n int) {
@@ -149,43 +173,77 @@ func (r *result) failed() (n int) {
 
 // try starts the server, so that no folder sees what another has left, and runs a folder's tests.
 // Each test is a process of its own: one that never ends, or ends its process, takes no other
-// with it. A server that has ended is started again.
-func (s *server) try(ctx context.Context, test2json, suite string, limit time.Duration) (*result, error) {
+// with it. A server that has ended, or under which a test did not end, is started again. What is
+// not tried within the time is left, so that a server that hangs holds nobody up for long.
+func (s *server) try(ctx context.Context, test2json, suite string, limit, within time.Duration) (*result, error) {
 	list, err := exec.CommandContext(ctx, suite, "-test.list", "^Test").Output()
 	if err != nil {
 		return nil, err
 	}
 	var program *running
-	defer func() {
+	stop := func() {
 		if program != nil {
-			program.stop()
-		}
-	}()
-	r := &result{failures: map[string]int{}}
-	for test := range strings.FieldsSeq(string(list)) {
-		if program != nil && program.ended() {
 			program.stop()
 			program = nil
 		}
+	}
+	defer stop()
+	r := &result{failures: map[string]int{}}
+	tests, until := strings.Fields(string(list)), time.Now().Add(within)
+	for i, test := range tests {
+		if time.Now().After(until) {
+			r.left = tests[i:]
+			return r, nil
+		}
+		if program != nil && program.ended() {
+			stop()
+		}
 		if program == nil {
 			if program, err = s.start(ctx); err != nil {
-				return nil, err
+				if i == 0 || ctx.Err() != nil {
+					return nil, err // a program that is none
+				}
+				r.left = tests[i:]
+				return r, nil
 			}
 		}
-		run := exec.CommandContext(ctx, test2json, suite, "-test.v=test2json", "-test.timeout", limit.String(), "-test.run", "^"+test+"$")
-		run.Env = append(os.Environ(), "CONFORMANCE_ENDPOINT="+program.url)
-		if s.name == "millstream" {
-			run.Env = append(run.Env, "CONFORMANCE_TARGET=millstream")
-		}
-		out, _ := run.Output() // that tests fail is what is asked for
-		if err := ctx.Err(); err != nil {
+		out, ended, err := s.one(ctx, limit, program.url, test2json, suite, "-test.v=test2json", "-test.timeout", limit.String(), "-test.run", "^"+test+"$")
+		if err != nil {
 			return nil, err
 		}
-		if err := r.read(test, out); err != nil {
+		if err := r.read(test, out, ended); err != nil {
 			return nil, err
+		}
+		if !ended {
+			r.endless = append(r.endless, test)
+			stop()
 		}
 	}
 	return r, nil
+}
+
+// one runs one test and returns what it prints, and whether it ended by itself. The test's own
+// limit ends it first, as a rule; a test that stands still outside it is killed a little later,
+// with what it has started.
+func (s *server) one(ctx context.Context, limit time.Duration, url, program string, arguments ...string) (out []byte, ended bool, err error) {
+	hard, cancel := context.WithTimeout(ctx, limit+10*time.Second)
+	defer cancel()
+	run := exec.CommandContext(hard, program, arguments...)
+	run.Env = append(os.Environ(), "CONFORMANCE_ENDPOINT="+url)
+	if s.name == "millstream" {
+		run.Env = append(run.Env, "CONFORMANCE_TARGET=millstream")
+	}
+	ownGroup(run)
+	out, _ = run.Output() // that tests fail is what is asked for
+	ended = hard.Err() == nil && !bytes.Contains(out, []byte("panic: test timed out after"))
+	return out, ended, ctx.Err()
+}
+
+// ownGroup has a command and what it starts end together.
+func ownGroup(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.WaitDelay = 5 * time.Second
 }
 
 // running is a server that was started.
@@ -210,6 +268,7 @@ func (s *server) start(ctx context.Context) (*running, error) {
 	for _, e := range s.environment {
 		r.process.Env = append(r.process.Env, expand(e))
 	}
+	ownGroup(r.process)
 	if err := r.process.Start(); err != nil {
 		return nil, err
 	}
@@ -217,7 +276,7 @@ func (s *server) start(ctx context.Context) (*running, error) {
 		_ = r.process.Wait() // how it ends is not asked
 		close(r.done)
 	}()
-	if err := await(ctx, r.url); err != nil {
+	if err := r.await(ctx); err != nil {
 		r.stop()
 		return nil, err
 	}
@@ -234,13 +293,14 @@ func (r *running) ended() bool {
 }
 
 func (r *running) stop() {
-	_ = r.process.Process.Kill()
+	_ = syscall.Kill(-r.process.Process.Pid, syscall.SIGKILL) // gone already: done is closed
 	<-r.done
 }
 
 // read adds what test2json prints of one test: the cases that have none in them. A test without
-// an end has failed, with those of its cases that have none.
-func (r *result) read(test string, out []byte) error {
+// an end has failed, with those of its cases that have none. One that was ended before it began
+// has failed as a whole.
+func (r *result) read(test string, out []byte, ended bool) error {
 	ends, begun := map[string]string{}, map[string]bool{}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 64<<20)
@@ -257,6 +317,10 @@ func (r *result) read(test string, out []byte) error {
 		case "pass", "fail", "skip":
 			ends[event.Test] = event.Action
 		}
+	}
+	if !begun[test] && !ended {
+		r.failures[test]++
+		return nil
 	}
 	if !begun[test] {
 		return fmt.Errorf("%s did not run: %.500s", test, out)
@@ -282,22 +346,29 @@ func (r *result) read(test string, out []byte) error {
 	return lines.Err()
 }
 
-// await waits until the server answers.
-func await(ctx context.Context, url string) error {
-	client := http.Client{Timeout: time.Second}
-	var err error
-	for range 300 {
-		var reply *http.Response
-		if reply, err = client.Get(url); err == nil {
+// await waits until the server answers, for a minute.
+func (r *running) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	client := http.Client{Timeout: 5 * time.Second}
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
+		if err != nil {
+			return err
+		}
+		if reply, err := client.Do(request); err == nil {
 			return reply.Body.Close()
 		}
 		select {
+		case <-r.done:
+			return fmt.Errorf("%s ended before it answered: %v", r.process.Path, r.process.ProcessState)
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+			return fmt.Errorf("%s does not answer: %w", r.process.Path, ctx.Err())
+		case <-poll.C:
 		}
 	}
-	return cmp.Or(err, errors.New("it does not answer"))
 }
 
 func freePort() (string, error) {
