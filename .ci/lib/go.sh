@@ -135,6 +135,15 @@ fuzzers() {
 # hot judges the processor time of the hottest paths too, which go test ./... leaves to an idle machine.
 hot() { MILLSTREAM_HOT=1 go test -count=1 -v ./test/hot | grep -vE '^=== '; }
 
+# guides runs the pages of docs/guides. None may be skipped.
+guides() {
+	local out="$work/guides.out"
+	TOOLS_REQUIRE=1 go test -count=1 -v -run '^TestGuides$' ./test/tools >"$out" 2>&1
+	local status=$?
+	grep -E '^ *--- ' "$out"
+	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestGuides' "$out" || { failures "$out"; return 1; }
+}
+
 demo() {
 	local left="$work/demo"
 	mkdir -p "$left" && TMPDIR="$left" "$work/millstream" demo || return 1

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -56,6 +57,33 @@ func TestOperatorsPages(t *testing.T) {
 	}
 	if ran < 2 {
 		t.Errorf("only %d pages have commands", ran)
+	}
+	runScripts(t, dir)
+}
+
+// The unit of systemd starts the program as it stands there, with free ports and a folder of the test's in
+// place of the machine's. Health and metrics answer at its second address.
+func TestServiceUnitStarts(t *testing.T) {
+	unit, err := os.ReadFile("../../docs/operators/millstream.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^ExecStart=/usr/local/bin/millstream (.*)$`).FindSubmatch(unit)
+	if line == nil {
+		t.Fatal("the unit starts nothing")
+	}
+	args, ok := strings.CutPrefix(string(line[1]), "serve ")
+	for from, to := range map[string]string{"/var/lib/millstream": "data", "127.0.0.1:8000": "127.0.0.1:0", "127.0.0.1:8081": "127.0.0.1:0"} {
+		ok = ok && strings.Contains(args, from)
+		args = strings.ReplaceAll(args, from, to)
+	}
+	if !ok {
+		t.Fatalf("the test does not know what to make of %q", line[1])
+	}
+	dir := t.TempDir()
+	script := "serve " + args + "\nexec cat serve.out\ncapture ADMIN 'own commands: (\\S+)'\nhttp GET $ADMIN/healthz\nstdout ok\nhttp GET $ADMIN/metrics\nstdout millstream_healthy\nstop\n"
+	if err := os.WriteFile(filepath.Join(dir, "service.txtar"), []byte(script), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	runScripts(t, dir)
 }

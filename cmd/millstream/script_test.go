@@ -116,6 +116,8 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 		last := "AWS_REGION="
 		if slices.Contains(args, "--template") {
 			last = "Deployed "
+		} else if slices.Contains(args, "--admin-listen") {
+			last = "own commands: "
 		}
 		if strings.Contains(lines.Text(), last) {
 			ts.Check(os.WriteFile(ts.MkAbs("serve.out"), []byte(greeting.String()), 0o644))

@@ -112,6 +112,9 @@ func begin(t *testing.T, app string, needs ...string) *project {
 	return p
 }
 
+// newProject is a project with nothing in it, in a folder of this name.
+const newProject = "shop"
+
 // prepare copies an application of testdata. needs are programs of the folders that
 // TOOLS_PYTHON and TOOLS_NODE_MODULES name, or of the machine.
 func prepare(t *testing.T, app string, needs ...string) *project {
@@ -121,7 +124,12 @@ func prepare(t *testing.T, app string, needs ...string) *project {
 		t.Fatal(err)
 	}
 	p := &project{t: t, dir: filepath.Join(t.TempDir(), filepath.Base(app))}
-	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join("testdata", app))); err != nil {
+	if app == newProject {
+		err = os.Mkdir(p.dir, 0o700)
+	} else {
+		err = os.CopyFS(p.dir, os.DirFS(filepath.Join("testdata", app)))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	path := os.Getenv("PATH")
@@ -207,17 +215,17 @@ func (r *process) printed() string {
 	return r.out.String()
 }
 
-// await waits until a part of what is printed matches.
-func (r *process) await(pattern string) {
+// await waits until a part of what is printed matches, from a place on, and returns where it ends.
+func (r *process) await(from int, pattern string) (end int) {
 	r.t.Helper()
 	re := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		out := r.printed()
-		if re.MatchString(out) {
-			return
+		if at := re.FindStringIndex(out[from:]); at != nil {
+			return from + at[1]
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("%s was not printed in\n%s", pattern, out)
+			r.t.Fatalf("%s was not printed in\n%s", pattern, out[from:])
 		}
 	}
 }
@@ -430,7 +438,7 @@ func (p *project) startDev(template string, args ...string) *project {
 	listen := freeAddr(p.t)
 	d := &project{t: p.t, dir: p.dir, env: p.env, endpoint: "http://" + listen}
 	d.process = d.start("millstream", append([]string{"dev", template, "--listen", listen, "--http-listen", freeAddr(p.t)}, args...)...)
-	d.process.await(`In effect after`)
+	d.process.await(0, `In effect after`)
 	d.reach(d.endpoint)
 	return d
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -59,50 +58,6 @@ func TestStartPages(t *testing.T) {
 			}
 		})
 	}
-}
-
-// block is a fenced block of a page: its language, what stands behind that, and its text.
-var block = regexp.MustCompile("(?ms)^```(\\w+) ?(\\S*)\n(.*?)^```$")
-
-// page runs a page, and returns what its commands print: blocks of sh are parts of one script,
-// but for those of servers, which run beside it; a block of another language that has a name
-// is a file. served is called when the server serves.
-func (p *project) page(text string, served func()) (out string) {
-	p.t.Helper()
-	own, dev := freeAddr(p.t), freeAddr(p.t)
-	text = strings.NewReplacer("127.0.0.1:8000", own, "127.0.0.1:9000", dev+" --http-listen "+freeAddr(p.t)).Replace(text)
-	p.env = append(p.env, "MILLSTREAM_LISTEN="+own, "MILLSTREAM_HTTP_LISTEN="+freeAddr(p.t))
-	p.env = slices.DeleteFunc(p.env, func(s string) bool { return strings.HasPrefix(s, "AWS_") })
-	if err := os.WriteFile(filepath.Join(p.dir, "variables"), nil, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	ran := 0
-	for _, m := range block.FindAllStringSubmatch(text, -1) {
-		language, name, body := m[1], m[2], m[3]
-		switch {
-		case language != "sh":
-			if name != "" {
-				if err := os.WriteFile(filepath.Join(p.dir, name), []byte(body), 0o600); err != nil {
-					p.t.Fatal(err)
-				}
-			}
-		case name == "server":
-			p.endpoint = "http://" + own
-			p.serving(p.start("sh", "-c", "exec "+body))
-			served()
-		case name == "dev":
-			p.start("sh", "-c", "exec "+body).await(`In effect after`)
-		case name != "":
-			p.t.Fatalf("a block of commands is called %q", name)
-		default:
-			ran++
-			out += p.run("set -ea\n. ./variables\n" + body + "export -p >variables")
-		}
-	}
-	if ran == 0 {
-		p.t.Fatal("the page has no commands")
-	}
-	return out
 }
 
 // applied makes what Terraform would.
