@@ -60,6 +60,14 @@ type Options struct {
 	// can run programs on this machine.
 	AllowedHosts   []string
 	InsecureListen bool
+	// Auth says what is done with signatures: "off" (the default): any of the right form is let in, and an access key of 12 digits
+	// is an account; "on": each is verified by the access keys that `millstream credentials` makes, whose account is the caller's;
+	// "warn": they are verified, and what "on" would refuse is let in, counted and logged.
+	Auth string
+	// KeyFile is the file of the key that seals the secrets of access keys; made when it is missing. Empty: secrets.key in Dir.
+	KeyFile string
+	// RootKey and RootSecret are an operator's access key of Account that is stored nowhere. Empty: none.
+	RootKey, RootSecret string
 	// ShardRoll is how long a shard of a stream is written to before it ends and a
 	// child goes on, as on AWS about every four hours; one without a record stays.
 	// 0: shards do not roll over.

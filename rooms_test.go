@@ -56,6 +56,9 @@ var rooms = map[string][]string{
 	},
 	"internal/table/appends": {},
 
+	"internal/sigv4":      {},
+	"internal/credential": {"internal/sigv4", "internal/store"},
+
 	"internal/export": {"internal/item"},
 	"internal/keep": {
 		"internal/arn", "internal/awserr", "internal/export", "internal/item", "internal/request", "internal/schema", "internal/store", "internal/table",
@@ -122,12 +125,12 @@ var rooms = map[string][]string{
 		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trace", "internal/trigger", "internal/trigger/mapping",
 	},
 	"internal/api/admin": {
-		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/function", "internal/function/logs",
+		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/credential", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schedule", "internal/schema", "internal/seqnum", "internal/stack", "internal/store", "internal/stream", "internal/table",
 		"internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
-	"internal/server":  {"internal/counter", "internal/awserr", "internal/door", "internal/schema", "internal/turns"},
+	"internal/server":  {"internal/counter", "internal/awserr", "internal/credential", "internal/door", "internal/schema", "internal/sigv4", "internal/turns"},
 
 	// clients: they speak the wire and import no room below
 	"internal/admin":      {"internal/admin/wire"},
@@ -140,7 +143,7 @@ var rooms = map[string][]string{
 
 	// stacks: what tools deploy through CloudFormation. It is a client within the server: it deploys by calls of the
 	// server's own API
-	"internal/bucket": {},
+	"internal/bucket": {"internal/awserr"},
 	"internal/iam":    {"internal/arn", "internal/store"},
 	"internal/stack":  {"internal/admin/wire", "internal/arn", "internal/store", "internal/template"},
 
@@ -150,7 +153,7 @@ var rooms = map[string][]string{
 
 	// the wiring
 	"internal/app": {
-		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
+		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/credential", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
 		"internal/api/scheduler", "internal/outbox", "internal/schedule",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
@@ -32,6 +31,8 @@ type templateFlags struct {
 	bundler *bundle.Builder
 	// check, unless nil, may refuse a plan before anything is touched.
 	check func(context.Context, *template.Plan) error
+	// credentials, unless nil, sign in the place of the environment's.
+	credentials aws.CredentialsProvider
 }
 
 func (t *templateFlags) add(cmd *cobra.Command) {
@@ -113,7 +114,12 @@ func deploy(ctx context.Context, out io.Writer, apps []*template.Template, flags
 		return usagef("--stack names one stack, and there are %d, which have names of their own", len(apps))
 	}
 	// The account is the access key's, where that is a number.
-	config := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(account, "millstream", "")}
+	config := aws.Config{Region: region, Credentials: flags.credentials}
+	if config.Credentials == nil {
+		if config.Credentials, err = signer(ctx, front, account); err != nil {
+			return err
+		}
+	}
 	target := template.NewTarget(config, template.Endpoints{
 		Main: front.Endpoint(), SQS: os.Getenv("AWS_ENDPOINT_URL_SQS"), SNS: os.Getenv("AWS_ENDPOINT_URL_SNS"),
 	})

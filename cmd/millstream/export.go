@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -117,7 +116,7 @@ func (c *clientFlags) mover(cmd *cobra.Command) (*mover, error) {
 		return nil, err
 	}
 	account, region := c.scope(status)
-	config := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(account, "millstream", ""), BaseEndpoint: aws.String(client.Endpoint())}
+	config := aws.Config{Region: region, Credentials: signerFor(status, account), BaseEndpoint: aws.String(client.Endpoint())}
 	return &mover{
 		db: dynamodb.NewFromConfig(config), s3: s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true }),
 		out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), told: time.Now(),

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/spf13/cobra"
@@ -126,7 +125,7 @@ func (c *clientFlags) awsClients(ctx context.Context) (*template.Target, error) 
 		return nil, err
 	}
 	account, region := c.scope(status)
-	config := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(account, "millstream", "")}
+	config := aws.Config{Region: region, Credentials: signerFor(status, account)}
 	return template.NewTarget(config, template.Endpoints{Main: client.Endpoint()}), nil
 }
 

@@ -6,11 +6,13 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/millstreamdb/millstream"
+	"github.com/millstreamdb/millstream/internal/app"
 )
 
 // listen takes the port of a flag before the data is opened, so that a second server on the
@@ -29,6 +31,27 @@ func listen(flag, addr string, insecure bool) (net.Listener, error) {
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !insecure {
 		return nil, errors.Join(fmt.Errorf("%s %s can be reached from other machines, and whoever reaches it can read the data and run "+
 			"programs here: listen on 127.0.0.1, or say --insecure-listen if the network is yours alone", flag, addr), ln.Close())
+	}
+	return ln, nil
+}
+
+// listenSocket listens in a data folder, for its owner alone; nil for data in memory, and where the folder's name is too long for
+// a socket. The folder is this server's, so a socket that is there is one of a server that was killed.
+func listenSocket(data string) (net.Listener, error) {
+	const longest = 100 // of the 108 bytes that Linux has for a path, and the 104 of macOS
+	name := filepath.Join(data, app.SocketName)
+	if data == "" || len(name) > longest {
+		return nil, nil
+	}
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	ln, err := net.Listen("unix", name)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		return nil, errors.Join(err, ln.Close())
 	}
 	return ln, nil
 }

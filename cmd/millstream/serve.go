@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,9 +25,12 @@ type serveFlags struct {
 	listen, data, durability, region, account, logLevel, clock, triggers string
 
 	inMemory, insecureListen, acceptLoss bool
-	allowedHosts                         []string
-	shardRoll, statusDelay               time.Duration
-	logCap                               byteSize
+
+	auth, keyFile, rootKey, rootSecretFile string
+
+	allowedHosts           []string
+	shardRoll, statusDelay time.Duration
+	logCap                 byteSize
 
 	httpListen, adminListen, template string
 	deploy                            templateFlags
@@ -80,6 +84,10 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.region, "region", "us-east-1", "region of what no request names one for")
 	f.StringVar(&flags.account, "account", "000000000000", "account of access keys that are not an account's 12 digits")
 	f.StringVar(&flags.logLevel, "log-level", "info", "what to log on stderr: debug, info, warn or error")
+	f.StringVar(&flags.auth, "auth", "off", "what is done with signatures: off, warn (verify, let in all the same, count and log) or on")
+	f.StringVar(&flags.keyFile, "key-file", "", "file of the key that seals the secrets of access keys (default: secrets.key in the data folder)")
+	f.StringVar(&flags.rootKey, "root-access-key-id", "", "an operator's access key that is stored nowhere; its secret stands in --root-secret-access-key-file")
+	f.StringVar(&flags.rootSecretFile, "root-secret-access-key-file", "", "file with the secret of --root-access-key-id")
 	f.BoolVar(&flags.insecureListen, "insecure-listen", false, "allow --listen beyond loopback")
 	f.StringSliceVar(&flags.allowedHosts, "allowed-host", nil, "further name by which the server is called (repeatable; *.example.com)")
 	f.DurationVar(&flags.statusDelay, "status-delay", 0, "how long tables and indexes show CREATING, UPDATING and DELETING, such as 5s; 0: in the answers to changes only")
@@ -110,6 +118,10 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return err
 	}
 	app, err := flags.application()
+	if err != nil {
+		return err
+	}
+	rootSecret, err := flags.rootSecret()
 	if err != nil {
 		return err
 	}
@@ -147,6 +159,10 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Project:        project,
 		AllowedHosts:   flags.allowedHosts,
 		InsecureListen: flags.insecureListen,
+		Auth:           flags.auth,
+		KeyFile:        flags.keyFile,
+		RootKey:        flags.rootKey,
+		RootSecret:     rootSecret,
 		ShardRoll:      flags.shardRoll,
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
@@ -161,9 +177,16 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return errors.Join(dataError(flags.data, err), closeAll(ln, front, own))
 	}
+	socket, err := listenSocket(flags.data)
+	if err != nil {
+		return errors.Join(err, closeAll(ln, front, own), srv.Close())
+	}
+	if flags.auth == "on" {
+		flags.deploy.credentials = srv.Config().Credentials
+	}
 	if prepare != nil {
 		if err := prepare(srv); err != nil {
-			return errors.Join(err, closeAll(ln, front, own), srv.Close())
+			return errors.Join(err, closeAll(ln, front, own, socket), srv.Close())
 		}
 	}
 	greet(out, "http://"+ln.Addr().String(), "http://"+front.Addr().String(), flags)
@@ -175,6 +198,13 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 			stop(err)
 		}
 	})
+	if socket != nil {
+		beside.Go(func() {
+			if err := srv.ServeAdmin(ctx, socket); err != nil {
+				stop(err)
+			}
+		})
+	}
 	if own != nil {
 		fmt.Fprintf(out, "Health, metrics and millstream's own commands: http://%s\n", own.Addr())
 		beside.Go(func() {
@@ -204,6 +234,18 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(err, closeFailed(srv))
 	}
 	return srv.Close()
+}
+
+// rootSecret reads the secret of the key that is stored nowhere.
+func (f *serveFlags) rootSecret() (string, error) {
+	if (f.rootKey == "") != (f.rootSecretFile == "") {
+		return "", usagef("say both --root-access-key-id and --root-secret-access-key-file, or neither")
+	}
+	if f.rootKey == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(f.rootSecretFile)
+	return strings.TrimSpace(string(text)), err
 }
 
 // manualClock reads --clock.
@@ -240,7 +282,7 @@ func (f *serveFlags) application() ([]*template.Template, error) {
 
 // bringUp deploys a template to the server that has just begun to serve.
 func (f *serveFlags) bringUp(ctx context.Context, apps []*template.Template, endpoint string, out io.Writer) error {
-	front, err := admin.New(admin.Options{Endpoint: endpoint, Account: f.account, Region: f.region})
+	front, err := admin.New(admin.Options{Endpoint: endpoint, Account: f.account, Region: f.region, Credentials: f.deploy.credentials})
 	if err != nil {
 		return err
 	}
@@ -275,6 +317,10 @@ func greet(out io.Writer, endpoint, front string, flags serveFlags) {
 	default:
 		fmt.Fprintln(out, "WARNING: durability is off: a crash may lose any write that was answered.")
 	}
-	fmt.Fprintf(out, "  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n", endpoint)
+	if flags.auth == "on" {
+		fmt.Fprintf(out, "Signatures are verified; access keys: millstream credentials --help\n  export AWS_ENDPOINT_URL=%s\n", endpoint)
+	} else {
+		fmt.Fprintf(out, "  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n", endpoint)
+	}
 	fmt.Fprintf(out, "  export AWS_REGION=%[1]s AWS_DEFAULT_REGION=%[1]s\n", flags.region)
 }

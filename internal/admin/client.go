@@ -3,17 +3,24 @@ package admin
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
@@ -28,8 +35,10 @@ const maxAnswer = 64 << 20
 // Client calls one server. Its methods may be called by many goroutines at once.
 type Client struct {
 	endpoint        string
+	socket          string // unix:PATH when that is the way; endpoint is then a name for HTTP's sake
 	account, region string
 	http            *http.Client
+	credentials     aws.CredentialsProvider // nil: the environment's
 }
 
 // Options of New. Empty fields take the default.
@@ -41,6 +50,8 @@ type Options struct {
 	// own by default.
 	Account, Region string
 	HTTP            *http.Client
+	// Credentials sign the calls, for servers that verify signatures; nil: the environment's, when it has some.
+	Credentials aws.CredentialsProvider
 }
 
 // New returns a client. It does not connect.
@@ -52,6 +63,12 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Endpoint == "" {
 		o.Endpoint = DefaultEndpoint
+	}
+	if path, is := strings.CutPrefix(o.Endpoint, "unix:"); is && path != "" && o.HTTP == nil {
+		o.HTTP = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}}}
+		return &Client{endpoint: "http://127.0.0.1", socket: o.Endpoint, account: o.Account, region: o.Region, http: o.HTTP}, nil
 	}
 	u, err := url.Parse(o.Endpoint)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -65,6 +82,8 @@ func New(o Options) (*Client, error) {
 		account:  o.Account,
 		region:   o.Region,
 		http:     o.HTTP,
+
+		credentials: o.Credentials,
 	}, nil
 }
 
@@ -239,12 +258,15 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, bo
 		return nil, err
 	}
 	req.Header.Set("X-Millstream", "1")
+	if err := c.sign(ctx, req, body); err != nil {
+		return nil, err
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		if errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, fmt.Errorf("nothing listens at %s: start a server with `millstream serve`, or name another by --endpoint, MILLSTREAM_ENDPOINT or AWS_ENDPOINT_URL", c.endpoint)
+			return nil, fmt.Errorf("nothing listens at %s: start a server with `millstream serve`, or name another by --endpoint, MILLSTREAM_ENDPOINT or AWS_ENDPOINT_URL", cmp.Or(c.socket, c.endpoint))
 		}
-		return nil, fmt.Errorf("call %s: %w", c.endpoint, err)
+		return nil, fmt.Errorf("call %s: %w", cmp.Or(c.socket, c.endpoint), err)
 	}
 	if res.StatusCode == http.StatusOK {
 		return res, nil
@@ -255,6 +277,22 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, bo
 		return nil, fmt.Errorf("call %s: %w", c.endpoint, err)
 	}
 	return nil, readError(res.StatusCode, b)
+}
+
+// sign signs a call as an operator, for servers that verify signatures, when the environment has an access key. Others do not look.
+func (c *Client) sign(ctx context.Context, req *http.Request, body []byte) error {
+	key := aws.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN")}
+	if c.credentials != nil {
+		var err error
+		if key, err = c.credentials.Retrieve(ctx); err != nil {
+			return err
+		}
+	}
+	if !key.HasKeys() || c.socket != "" {
+		return nil
+	}
+	sum := sha256.Sum256(body)
+	return v4.NewSigner().SignHTTP(ctx, key, req, hex.EncodeToString(sum[:]), "millstream", cmp.Or(c.region, os.Getenv("AWS_REGION"), "us-east-1"), time.Now())
 }
 
 // readError reads the protocol's error, or the door's, which has AWS's form.

@@ -16,6 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/backend/local"
 	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/credential"
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
@@ -54,6 +55,8 @@ type Options struct {
 	Project                 string
 	AllowedHosts            []string
 	InsecureListen          bool
+	Auth, KeyFile           string
+	RootKey, RootSecret     string
 	ShardRoll, StatusDelay  time.Duration
 	LogCap                  int64
 	ResumeTriggers          bool
@@ -90,6 +93,8 @@ type App struct {
 	stacks      *stack.Service
 	keep        *keep.Service
 	iam         *iam.Service
+	credentials *credential.Service
+	auth        *server.Authenticator
 	onOwnCall   atomic.Pointer[func(*http.Request)] // of tests: each call that the server makes of itself
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
@@ -198,6 +203,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.tables, err = table.Open(s.tableOptions()); err != nil {
 		return nil, err
 	}
+	if err := s.openCredentials(); err != nil {
+		return nil, err
+	}
 	s.store.NameRanges(func(_ byte, id uint64) string { return s.tables.NameOf(id) })
 	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Logger: o.Logger}); err != nil {
 		return nil, err
@@ -247,6 +255,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if !s.clock.Manual() {
 		s.start("clock", s.watchClock)
 	}
+	s.auth.OnRefused = metrics.AuthRefused(s.auth.Mode)
 	s.door = s.newDoor(metrics)
 	s.workers.Start("stacks", s.stacks.Run)
 	s.workers.Start("backups and exports", s.keep.RunSaves)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
 // Config returns a configuration with which the AWS SDK's clients of DynamoDB,
@@ -19,7 +18,7 @@ func (s *App) Config() aws.Config {
 	return aws.Config{
 		Region:       s.opts.Region,
 		BaseEndpoint: aws.String("http://localhost"),
-		Credentials:  credentials.NewStaticCredentialsProvider("embedded", "embedded", ""),
+		Credentials:  s.ownCredentials(s.opts.Account),
 		HTTPClient:   inProcess{s.door},
 	}
 }

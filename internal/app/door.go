@@ -22,6 +22,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/streams"
 	"github.com/millstreamdb/millstream/internal/api/sts"
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -30,11 +31,11 @@ import (
 
 // newDoor puts the protocols behind one listener.
 func (s *App) newDoor(metrics *server.Metrics) *server.Server {
-	auth := &server.Authenticator{Account: s.opts.Account}
+	auth := s.auth
 	bodies, answers := shareMemory(debug.SetMemoryLimit(-1))
 	protocol := awsjson.New(awsjson.Options{
 		Authenticate: auth.Authenticate, Caller: auth.Caller, Answers: door.NewRoom(answers, answerWait),
-		Form: sts.New(auth.Authenticate), Region: s.opts.Region, Logger: s.opts.Logger,
+		Form: sts.New(sts.Options{Authenticate: auth.Authenticate, Session: s.sessions()}), Region: s.opts.Region, Logger: s.opts.Logger,
 	})
 	dynamodb.Register(protocol, s.tables)
 	dynamodb.RegisterKeeping(protocol, s.keep)
@@ -47,11 +48,11 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
 	own.Handle("/", admin.New(admin.Config{
 		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
-		Gateway: s.gateway, Stacks: s.stacks, Activity: &s.activity, Clock: s.clock, Stages: &stages{s: s},
+		Gateway: s.gateway, Stacks: s.stacks, Credentials: s.credentials, Activity: &s.activity, Clock: s.clock, Stages: &stages{s: s},
 		Settle: s.Settle, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
-			Durability: s.opts.Durability, Data: s.opts.Dir,
+			Durability: s.opts.Durability, Data: s.opts.Dir, Auth: s.auth.Mode.String(),
 		},
 		Logger: s.opts.Logger,
 	}))
@@ -62,10 +63,11 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Lambda:   s.traced(s.activity.Door(functions, s.functions.Running), lambdaName),
 		Front:    s.traced(s.activity.Front(s.gateway), frontName),
 		Admin:    own,
+		Auth:     auth,
 		Answer:   s.tracedAnswer(protocol.Answer), Plain: func() bool { return s.tracer == nil && !s.activity.Watched() },
 		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services: map[string]http.Handler{
-			"logs": functionLogs, "s3": s.buckets, "ecr": ecr.New(),
+			"logs": functionLogs, "s3": auth.Guard(s.buckets, bucket.Refuse), "ecr": ecr.New(),
 			"sqs":            s.traced(s.activity.Door(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}), s.functions.Running), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),

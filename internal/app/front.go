@@ -38,7 +38,7 @@ func (s *App) frontEndpoint() string { return *s.front.Load() }
 func (s *App) openGateway() (*gateway.Service, error) {
 	return gateway.Open(gateway.Options{
 		Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
-		Patient: s.opts.Debug != "",
+		Patient: s.opts.Debug != "", Signed: s.auth.FunctionURL,
 	})
 }
 

@@ -19,7 +19,7 @@ import (
 func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
 		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug, HoldEvents: s.held,
-		Destination: &s.destinations, Tracer: s.tracer,
+		Destination: &s.destinations, Tracer: s.tracer, Credentials: s.functionCredentials(),
 		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Watched:   s.activity.Watched,
 		// Functions change after Open: the engine is there by then.

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/arn"
@@ -35,7 +34,7 @@ func (s *App) openStacks() (err error) {
 func (s *App) target(scope arn.Scope) (*template.Target, error) {
 	const own = "http://127.0.0.1"
 	client := &http.Client{Transport: inside{s}}
-	config := aws.Config{Region: scope.Region, Credentials: credentials.NewStaticCredentialsProvider(scope.Account, "millstream", ""), HTTPClient: client}
+	config := aws.Config{Region: scope.Region, Credentials: s.ownCredentials(scope.Account), HTTPClient: client}
 	t := template.NewTarget(config, template.Endpoints{Main: own, SQS: os.Getenv("AWS_ENDPOINT_URL_SQS"), SNS: os.Getenv("AWS_ENDPOINT_URL_SNS")})
 	front, err := admin.New(admin.Options{Endpoint: own, Account: scope.Account, Region: scope.Region, HTTP: client})
 	if err != nil {
@@ -61,7 +60,7 @@ func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 		(*f)(r)
 	}
 	a := &answer{header: http.Header{}, status: http.StatusOK}
-	i.s.door.ServeHTTP(a, r)
+	i.s.door.Own().ServeHTTP(a, r)
 	return &http.Response{Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header,
 		Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Request: r}, nil
 }

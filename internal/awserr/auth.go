@@ -91,6 +91,58 @@ func CredentialTerminator(got string) string {
 	return "Credential should be scoped with a valid terminator: 'aws4_request', not '" + got + "'. "
 }
 
+// CredentialService: see CredentialRegion.
+func CredentialService(want string) string {
+	return "Credential should be scoped to correct service: '" + want + "'. "
+}
+
+// CredentialDate is about a credential of another day than its date; time is like 20060102T150405Z.
+func CredentialDate(got, time string) string {
+	return "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" + got + "' != '" + time[:8] + "', from '" + time + "'."
+}
+
+// UnrecognizedClient is the answer to an access key, or a session's token, that is not known.
+func UnrecognizedClient() *Error {
+	return &Error{Code: "UnrecognizedClientException", Message: "The security token included in the request is invalid."}
+}
+
+// ExpiredToken is the answer to a session that has ended.
+func ExpiredToken() *Error {
+	return &Error{Code: "ExpiredTokenException", Message: "The security token included in the request is expired"}
+}
+
+// SignatureDoesNotMatch is the answer to a signature by another secret, or of another request.
+func SignatureDoesNotMatch() *Error {
+	return InvalidSignature("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. " +
+		"Consult the service documentation for details.")
+}
+
+// HeaderNotSigned is the answer to a header that changes a request's meaning and is not signed.
+func HeaderNotSigned(name string) *Error {
+	return InvalidSignature("'" + name + "' must be a 'SignedHeader' in the AWS Authorization.")
+}
+
+// SignatureExpired and SignatureEarly are the answers to what was signed outside of the time that is allowed.
+func SignatureExpired(signed, limit, now, allowed string) *Error {
+	return InvalidSignature("Signature expired: " + signed + " is now earlier than " + limit + " (" + now + " - " + allowed + ")")
+}
+
+// SignatureEarly: see SignatureExpired.
+func SignatureEarly(signed, limit, now, allowed string) *Error {
+	return InvalidSignature("Signature not yet current: " + signed + " is still later than " + limit + " (" + now + " + " + allowed + ")")
+}
+
+// QueryCode is the code that services of the query protocol have for a refusal.
+func QueryCode(code string) string {
+	switch code {
+	case "UnrecognizedClientException":
+		return "InvalidClientTokenId"
+	case "InvalidSignatureException":
+		return "SignatureDoesNotMatch"
+	}
+	return strings.TrimSuffix(code, "Exception")
+}
+
 // readOperations and writeOperations are those of DynamoDB's data.
 var (
 	readOperations  = []string{"GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"}

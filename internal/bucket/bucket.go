@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/johannesboyne/gofakes3"
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/spf13/afero"
 )
 
@@ -179,6 +180,33 @@ func write(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, xml.Header+body) // the caller has gone: there is nobody to tell
+}
+
+// Refuse answers a request that is not let in, in S3's words.
+func Refuse(w http.ResponseWriter, _ *http.Request, e *awserr.Error) {
+	status, code, message := http.StatusForbidden, strings.TrimSuffix(e.Code, "Exception"), e.Message
+	switch e.Code {
+	case "MissingAuthenticationTokenException":
+		code, message = "AccessDenied", "Access Denied"
+	case "UnrecognizedClientException":
+		code, message = "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
+	case "ExpiredTokenException":
+		status, code, message = http.StatusBadRequest, "ExpiredToken", "The provided token has expired."
+	case "IncompleteSignatureException":
+		status, code = http.StatusBadRequest, "AuthorizationHeaderMalformed"
+	case "InvalidSignatureException":
+		switch {
+		case strings.HasPrefix(message, "Signature expired"), strings.HasPrefix(message, "Signature not yet current"):
+			code, message = "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
+		case strings.Contains(message, "does not match the signature"):
+			code, message = "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+		default:
+			code = "SignatureDoesNotMatch"
+		}
+	case "InvalidRequest":
+		status = http.StatusBadRequest
+	}
+	fail(w, status, code, message)
 }
 
 func fail(w http.ResponseWriter, status int, code, message string) {

@@ -13,7 +13,20 @@ type Request struct {
 	Peer                                              *Peer // who has sent it
 	Held                                              *Held // by the handler, for the body
 
-	length int // of the body
+	head   []byte // whole, with the line of the request
+	length int    // of the body
+}
+
+// Headers calls f with each header as it came, without blanks around the value, until f returns false.
+func (r *Request) Headers(f func(name, value []byte) bool) {
+	for rest := r.head[len(requestLine):]; len(rest) > 2; {
+		line := rest[:bytes.IndexByte(rest, '\n')+1]
+		rest = rest[len(line):]
+		colon := bytes.IndexByte(line, ':')
+		if !f(line[:colon], bytes.Trim(line[colon+1:len(line)-2], " ")) {
+			return
+		}
+	}
 }
 
 // Length is the length of the body in bytes, which is known before the body is there.
@@ -143,6 +156,7 @@ func (r *Request) read(in []byte) (n int, v verdict) {
 		!bytes.HasPrefix(r.Target, []byte(targetStart)) || !isHost(r.Host) {
 		return 0, over
 	}
+	r.head = in[:at]
 	return at, ours
 }
 

@@ -81,6 +81,9 @@ type Outcome struct {
 // it is none of a function's.
 func (s *Service) Running(sessionToken string) string { return s.host.Running(sessionToken) }
 
+// Alive reports whether the process whose AWS clients were given this session token is there.
+func (s *Service) Alive(sessionToken string) bool { return s.host.Alive(sessionToken) }
+
 // RunningTrace returns that call's trace header.
 func (s *Service) RunningTrace(sessionToken string) string { return s.host.RunningTrace(sessionToken) }
 

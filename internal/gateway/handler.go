@@ -157,7 +157,7 @@ func (s *Service) serveURL(w http.ResponseWriter, r *http.Request, u FunctionURL
 	account := "anonymous"
 	if u.Signed {
 		account = u.Scope.Account
-		if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") || s.opts.Signed != nil && !s.opts.Signed(r, u.Scope.Account) {
 			formURL.fail(w, forbidden, q.id)
 			return
 		}

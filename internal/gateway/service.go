@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +59,9 @@ type Options struct {
 	Endpoint  func() string // the front door's URL; empty while it is closed
 	Now       func() time.Time
 	Logger    *slog.Logger
+	// Signed reports whether a request to a function URL that asks for AWS_IAM is signed by a key of the account; nil: a signature of
+	// the right form will do.
+	Signed func(r *http.Request, account string) bool
 	// Patient: answers are waited for as long as they take, for who debugs.
 	Patient bool
 }

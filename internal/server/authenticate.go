@@ -9,14 +9,17 @@ import (
 	"sync/atomic"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	keys "github.com/millstreamdb/millstream/internal/credential"
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
-// Authenticator reads who a request says it is from. It is safe for use by many
+// Authenticator reads who a request says it is from, and with Mode verifies it. It is safe for use by many
 // goroutines at once.
 type Authenticator struct {
 	// Account is the account of access keys that are not account numbers.
 	Account string
+	Auth
 
 	known [64]atomic.Pointer[known] // by hash
 }
@@ -24,57 +27,84 @@ type Authenticator struct {
 // Authenticate checks that a request is signed in SigV4's form, in its header or
 // in its query, and returns the account and region of its credential. The
 // account is the access key if that has 12 digits, so that tests can keep apart
-// what they store, else the configured one.
+// what they store, else the configured one. With AuthOn the signature is verified,
+// and the account is that of its key.
 //
 // Texts and their order are AWS's. Services other than DynamoDB answer with
 // status 403 where DynamoDB has 400.
 func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Error) {
-	cred, err := readCredential(r)
-	if err != nil {
-		if r.URL.Path != "/" {
-			err.Status = http.StatusForbidden
+	c, err := readClaim(r)
+	if err == nil {
+		var scope schema.Scope
+		if scope, err = a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyHTTP(r, &c, servedAs(r, c.service)) }); err == nil {
+			return scope, nil
 		}
-		return schema.Scope{}, err
 	}
-	// A signature would be verified here, once accounts have secrets: cred names
-	// the key, the scope and the headers that were signed.
-	return a.scope(&cred), nil
+	if r.URL.Path != "/" {
+		err.Status = http.StatusForbidden
+	}
+	return schema.Scope{}, err
 }
 
-func (a *Authenticator) scope(cred *credential) schema.Scope {
-	if isAccount(cred.accessKey) {
-		return schema.Scope{Account: cred.accessKey, Region: cred.region}
+// judge makes the scope of a request whose claim is in order.
+func (a *Authenticator) judge(c *claim, verify func() (keys.Caller, *awserr.Error)) (schema.Scope, *awserr.Error) {
+	if a.Mode != AuthOff {
+		caller, refused := verify()
+		switch {
+		case refused == nil:
+			a.Keys.Used(caller)
+			return schema.Scope{Account: caller.Account, Region: c.region}, nil
+		case a.Mode == AuthOn:
+			a.refused(c, refused)
+			return schema.Scope{}, refused
+		}
+		a.refused(c, refused)
 	}
-	return schema.Scope{Account: a.Account, Region: cred.region}
+	return a.scope(c), nil
 }
 
-// Caller is Authenticate for a request of path "/" and without a query, whose Authorization and date are in its headers. A
-// client's requests differ in the signature only for a day, so what comes before it is remembered with its scope.
-func (a *Authenticator) Caller(authorization, date []byte) (schema.Scope, *awserr.Error) {
-	start, usual := beforeSignature(authorization)
-	usual = usual && isSignatureDate(string(date))
+func (a *Authenticator) scope(c *claim) schema.Scope {
+	if isAccount(c.accessKey) {
+		return schema.Scope{Account: c.accessKey, Region: c.region}
+	}
+	return schema.Scope{Account: a.Account, Region: c.region}
+}
+
+// Caller is Authenticate for a request of the door's kind: of path "/" and without a query, whose Authorization and date are in
+// its headers. A client's requests differ in the signature only for a day, so what comes before it is remembered.
+func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
+	start, usual := beforeSignature(r.Authorization)
+	usual = usual && isSignatureDate(string(r.Date))
 	var place *atomic.Pointer[known]
 	if usual {
 		place = &a.known[maphash.Bytes(knownSeed, start)%uint64(len(a.known))]
 		if k := place.Load(); k != nil && k.start == string(start) {
-			return k.scope, nil
+			if a.Mode == AuthOff {
+				return k.scope, nil
+			}
+			c := k.claim
+			c.signature, c.time = string(r.Authorization[len(start):]), string(r.Date)
+			return a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, &c) })
 		}
 	}
-	cred, err := headerCredential(string(authorization), string(date))
+	c, err := headerClaim(string(r.Authorization), string(r.Date))
 	if err != nil {
 		return schema.Scope{}, err
 	}
-	scope := a.scope(&cred)
 	if usual {
-		place.Store(&known{string(start), scope})
+		place.Store(&known{string(start), a.scope(&c), c})
 	}
-	return scope, nil
+	if a.Mode == AuthOff {
+		return a.scope(&c), nil
+	}
+	return a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, &c) })
 }
 
 // known is an Authorization up to its signature that was found in order, but for the date.
 type known struct {
 	start string
-	scope schema.Scope
+	scope schema.Scope // with AuthOff
+	claim claim
 }
 
 // maxKnown bounds the bytes of one.
@@ -92,15 +122,17 @@ func beforeSignature(authorization []byte) (start []byte, usual bool) {
 	return authorization[:at+len(last)], true
 }
 
-// credential is what a SigV4 signature says of itself.
-type credential struct {
+// claim is what a SigV4 signature says of itself.
+type claim struct {
 	accessKey, date, region, service string
 	signedHeaders, signature         string
+	time                             string // as it was sent
+	query                            bool   // it stands in the query
 }
 
 const algorithm = "AWS4-HMAC-SHA256"
 
-func readCredential(r *http.Request) (credential, *awserr.Error) {
+func readClaim(r *http.Request) (claim, *awserr.Error) {
 	header := r.Header.Get("Authorization")
 	var query url.Values
 	if r.URL.RawQuery != "" {
@@ -109,25 +141,25 @@ func readCredential(r *http.Request) (credential, *awserr.Error) {
 	presigned := query.Has("X-Amz-Algorithm")
 	switch {
 	case header != "" && presigned:
-		return credential{}, awserr.SignedTwice()
+		return claim{}, awserr.SignedTwice()
 	case presigned:
-		return presignedCredential(query)
+		return presignedClaim(query)
 	}
 	date := r.Header.Get("X-Amz-Date")
 	if date == "" {
 		date = r.Header.Get("Date")
 	}
-	return headerCredential(header, date)
+	return headerClaim(header, date)
 }
 
-// headerCredential reads
+// headerClaim reads
 //
 //	AWS4-HMAC-SHA256 Credential=AKID/20060102/us-east-1/dynamodb/aws4_request, SignedHeaders=host;x-amz-date, Signature=0123
 //
 // Another scheme's header counts as none.
-func headerCredential(header, date string) (credential, *awserr.Error) {
+func headerClaim(header, date string) (claim, *awserr.Error) {
 	if !strings.HasPrefix(header, "AWS4-") {
-		return credential{}, awserr.MissingAuthenticationToken()
+		return claim{}, awserr.MissingAuthenticationToken()
 	}
 	alg, rest, _ := strings.Cut(header, " ")
 	var scope, signed, signature string
@@ -145,7 +177,7 @@ func headerCredential(header, date string) (credential, *awserr.Error) {
 		}
 		key, value, ok := strings.Cut(part, "=")
 		if !ok {
-			return credential{}, awserr.AuthorizationNotPair(part, header)
+			return claim{}, awserr.AuthorizationNotPair(part, header)
 		}
 		switch key {
 		case "Credential":
@@ -167,16 +199,16 @@ func headerCredential(header, date string) (credential, *awserr.Error) {
 		if !hasSigned {
 			lacks = append(lacks, "SignedHeaders")
 		}
-		return credential{}, awserr.AuthorizationLacks(lacks, date == "", header)
+		return claim{}, awserr.AuthorizationLacks(lacks, date == "", header)
 	}
-	return checkCredential(credential{signedHeaders: signed, signature: signature}, alg, scope, date)
+	return checkClaim(claim{signedHeaders: signed, signature: signature}, alg, scope, date)
 }
 
 // presignedParameters are the parts of a pre-signed address, in the order in
 // which AWS lists those that are missing.
 var presignedParameters = [...]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"}
 
-func presignedCredential(query url.Values) (credential, *awserr.Error) {
+func presignedClaim(query url.Values) (claim, *awserr.Error) {
 	var lacks []string
 	for _, p := range presignedParameters {
 		if query.Get(p) == "" {
@@ -184,44 +216,45 @@ func presignedCredential(query url.Values) (credential, *awserr.Error) {
 		}
 	}
 	if len(lacks) > 0 {
-		return credential{}, awserr.QueryLacks(lacks)
+		return claim{}, awserr.QueryLacks(lacks)
 	}
-	cred := credential{signedHeaders: query.Get("X-Amz-SignedHeaders"), signature: query.Get("X-Amz-Signature")}
-	return checkCredential(cred, query.Get("X-Amz-Algorithm"), query.Get("X-Amz-Credential"), query.Get("X-Amz-Date"))
+	c := claim{query: true, signedHeaders: query.Get("X-Amz-SignedHeaders"), signature: query.Get("X-Amz-Signature")}
+	return checkClaim(c, query.Get("X-Amz-Algorithm"), query.Get("X-Amz-Credential"), query.Get("X-Amz-Date"))
 }
 
-// checkCredential makes the checks that both forms share. The age of the
+// checkClaim makes the checks that both forms share. The age of the
 // signature, its date against the credential's and the service are parts of
-// verifying it and are not looked at.
-func checkCredential(cred credential, alg, scope, date string) (credential, *awserr.Error) {
+// verifying it: see Auth.
+func checkClaim(c claim, alg, scope, date string) (claim, *awserr.Error) {
 	switch {
 	case !isSignatureDate(date):
-		return credential{}, awserr.SignatureDate(date)
-	case !hasHost(cred.signedHeaders):
-		return credential{}, awserr.HostNotSigned()
+		return claim{}, awserr.SignatureDate(date)
+	case !hasHost(c.signedHeaders):
+		return claim{}, awserr.HostNotSigned()
 	case alg != algorithm:
-		return credential{}, awserr.SignatureAlgorithm(alg)
+		return claim{}, awserr.SignatureAlgorithm(alg)
 	}
 	if strings.Count(scope, "/") != 4 {
-		return credential{}, awserr.CredentialShape(scope)
+		return claim{}, awserr.CredentialShape(scope)
 	}
+	c.time = date
 	var terminator string
-	cred.accessKey, scope, _ = strings.Cut(scope, "/")
-	cred.date, scope, _ = strings.Cut(scope, "/")
-	cred.region, scope, _ = strings.Cut(scope, "/")
-	cred.service, terminator, _ = strings.Cut(scope, "/")
+	c.accessKey, scope, _ = strings.Cut(scope, "/")
+	c.date, scope, _ = strings.Cut(scope, "/")
+	c.region, scope, _ = strings.Cut(scope, "/")
+	c.service, terminator, _ = strings.Cut(scope, "/")
 
 	var wrong string
-	if !isRegion(cred.region) {
-		wrong = awserr.CredentialRegion(cred.region)
+	if !isRegion(c.region) {
+		wrong = awserr.CredentialRegion(c.region)
 	}
 	if terminator != "aws4_request" {
 		wrong += awserr.CredentialTerminator(terminator)
 	}
 	if wrong != "" {
-		return credential{}, awserr.InvalidSignature(wrong)
+		return claim{}, awserr.InvalidSignature(wrong)
 	}
-	return cred, nil
+	return c, nil
 }
 
 // isSignatureDate accepts ISO 8601's basic form, 20060102T150405Z, which is what

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -73,7 +74,7 @@ func TestAuthenticateTexts(t *testing.T) {
 			scope, err := a.Authenticate(r)
 			if c.target == "/" {
 				for range 2 { // the second may be remembered
-					got, refused := a.Caller([]byte(c.header), []byte(c.date))
+					got, refused := a.Caller(&door.Request{Authorization: []byte(c.header), Date: []byte(c.date)})
 					if got != scope || (refused == nil) != (err == nil) || refused != nil && (refused.Code != err.Code || refused.Message != err.Message) {
 						t.Errorf("Caller: %v, %v", got, refused)
 					}
@@ -124,10 +125,10 @@ func FuzzAuthorization(f *testing.F) {
 	// What is remembered is what was read: after headers of all kinds, each is answered as by a new authenticator.
 	old := &Authenticator{Account: "000000000000"}
 	f.Fuzz(func(t *testing.T, header, date string) {
-		want, refused := (&Authenticator{Account: "000000000000"}).Caller([]byte(header), []byte(date))
+		want, refused := (&Authenticator{Account: "000000000000"}).Caller(&door.Request{Authorization: []byte(header), Date: []byte(date)})
 		for _, date := range []string{"20260102T030405Z", date} {
-			got, e := old.Caller([]byte(header), []byte(date))
-			_, direct := headerCredential(header, date)
+			got, e := old.Caller(&door.Request{Authorization: []byte(header), Date: []byte(date)})
+			_, direct := headerClaim(header, date)
 			if (e == nil) != (direct == nil) || e != nil && e.Message != direct.Message {
 				t.Fatalf("remembered: %v; read: %v", e, direct)
 			}
@@ -135,7 +136,7 @@ func FuzzAuthorization(f *testing.F) {
 				t.Fatalf("remembered %v, read %v", got, want)
 			}
 		}
-		cred, err := headerCredential(header, date)
+		cred, err := headerClaim(header, date)
 		if err != nil {
 			signed := strings.HasPrefix(header, "AWS4-") && (err.Code == "IncompleteSignatureException" || err.Code == "InvalidSignatureException")
 			if !signed && err.Code != "MissingAuthenticationTokenException" || err.Message == "" {

@@ -48,6 +48,9 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	defer s.fronts.leave(held, start)
+	if s.verifies() {
+		r = s.config.Auth.receive(r, maxFrontBody)
+	}
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
 	ex := exchange{ResponseWriter: w, peer: door.PeerOf(r.Context())}

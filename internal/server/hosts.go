@@ -113,11 +113,16 @@ func sameOrigin(origin string, r *http.Request) bool {
 	return strings.EqualFold(origin, scheme+r.Host)
 }
 
+// local reports whether only this machine reaches an address.
+func local(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
 // checkListener refuses to listen where other machines reach the server, unless
 // that was asked for.
 func checkListener(addr net.Addr, beyond bool) error {
-	tcp, ok := addr.(*net.TCPAddr)
-	if !ok || beyond || tcp.IP.IsLoopback() {
+	if beyond || local(addr) {
 		return nil
 	}
 	return fmt.Errorf("%s can be reached from other machines, and whoever reaches it can read the data and run programs here, "+

@@ -24,6 +24,7 @@ var MetricTable = slices.Concat([]Metric{
 	requestSeconds,
 	requestsInFlight,
 	requestsRefused,
+	authFailures,
 	commitsTotal,
 	streamRecordsTotal,
 	streamHeldBytes,
@@ -63,6 +64,8 @@ var (
 		"Requests under way."}
 	requestsRefused = Metric{"millstream_requests_refused_total", "counter", []string{"reason"},
 		"Requests refused at the door: host, origin, header or busy."}
+	authFailures = Metric{"millstream_auth_failures_total", "counter", []string{"service", "reason", "mode"},
+		"Requests whose signature was not accepted, by AWS's error code. With mode warn they were answered all the same."}
 	commitsTotal = Metric{"millstream_commits_total", "counter", nil,
 		"Batches committed by the store."}
 	streamRecordsTotal = Metric{"millstream_stream_records_total", "counter", nil,

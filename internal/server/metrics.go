@@ -69,6 +69,7 @@ type Metrics struct {
 	seconds  *prometheus.HistogramVec
 	inFlight atomic.Int64
 	refused  *prometheus.CounterVec
+	auth     *prometheus.CounterVec
 
 	invocations       *prometheus.CounterVec
 	invocationSeconds *prometheus.HistogramVec
@@ -90,6 +91,7 @@ func NewMetrics(sources Sources) *Metrics {
 		requests:    counterVec(requestsTotal),
 		seconds:     histogramVec(requestSeconds, requestBuckets),
 		refused:     counterVec(requestsRefused),
+		auth:        counterVec(authFailures),
 		invocations: counterVec(invocationsTotal),
 		invocationSeconds: histogramVec(invocationSeconds,
 			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}),
@@ -115,9 +117,14 @@ func NewMetrics(sources Sources) *Metrics {
 	for _, api := range []string{"dynamodb", "streams", "lambda", "admin", "logs", "sqs", "sns", "events", "scheduler", "cloudformation", "s3", "ssm", "ecr", "iam"} {
 		m.other[api] = &operation{metrics: m, api: api, name: "other"}
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.invocations, m.invocationSeconds,
+	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.auth, m.invocations, m.invocationSeconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), scrape{m})
 	return m
+}
+
+// AuthRefused counts requests whose signature was not accepted; its labels are from fixed lists.
+func (m *Metrics) AuthRefused(mode AuthMode) func(service, reason string) {
+	return func(service, reason string) { m.auth.WithLabelValues(service, reason, mode.String()).Inc() }
 }
 
 // Handler answers GET /metrics.

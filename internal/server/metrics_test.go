@@ -174,6 +174,7 @@ func TestMetricTableIsTrue(t *testing.T) {
 	})
 	m.ObserveInvocation("f", "ok", 0)
 	m.refused.WithLabelValues("host")
+	m.AuthRefused(AuthOn)("dynamodb", "UnrecognizedClientException")
 	m.targets["DynamoDB_20120810.GetItem"].done("OK", 0)
 	shown := map[string]string{}
 	for line := range strings.Lines(scrapeOf(t, New(Config{Metrics: m}))) {

@@ -9,10 +9,11 @@ import (
 // ServeAdmin answers on ln for health, metrics and Millstream's own protocol, and for nothing else: with connections and
 // places of its own, so that who operates the server is answered when its clients have taken all others. It ends as Serve does.
 func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
+	trusted := ln.Addr().Network() == "unix" // its file is the owner's alone
 	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch routeOf(r.URL.Path) {
 		case routeAdmin, routeMetrics, routeHealth:
-			s.handle(w, r, s.admins)
+			s.handle(w, r, s.admins, trusted)
 		default:
 			writeNotFound(w)
 		}

@@ -42,6 +42,10 @@ type Config struct {
 	// programs on the machine.
 	BeyondLoopback bool
 
+	// Auth reads who requests are from; with AuthOn or AuthWarn the bodies of requests are read before their handlers see them, and
+	// Millstream's own protocol asks for an operator's signature. nil: signatures are the handlers' alone.
+	Auth *Authenticator
+
 	// Health returns why the server is not well: a poisoned store, a worker that
 	// returned early. nil means well.
 	Health func() error
@@ -72,6 +76,7 @@ type Server struct {
 	requests, invocations, fronts, admins *admission
 
 	panicked atomic.Bool
+	exposed  atomic.Bool // a listener can be reached from other machines
 	// stopping ends when Serve begins to shut down: streams of records and logs
 	// would otherwise never end by themselves.
 	stopping context.Context
@@ -118,6 +123,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, plain door.Handler, limits Limits, header int, ending func()) error {
 	if err := checkListener(ln.Addr(), s.config.BeyondLoopback); err != nil {
 		return errors.Join(err, ln.Close())
+	}
+	if !local(ln.Addr()) {
+		s.exposed.Store(true)
 	}
 	srv := &http.Server{
 		Handler:           h,
@@ -173,10 +181,17 @@ func routeOf(path string) route {
 
 // ServeHTTP takes a request through the checks of the door to its handler. It is
 // also how the server is embedded in another one.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handle(w, r, s.invocations) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.handle(w, r, s.invocations, false)
+}
 
-// handle is ServeHTTP; admin is the gate of Millstream's own protocol.
-func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission) {
+// Own is ServeHTTP for calls that the program makes of itself: it need not sign those of Millstream's own protocol.
+func (s *Server) Own() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(w, r, s.invocations, true) })
+}
+
+// handle is ServeHTTP; admin is the gate of Millstream's own protocol, trusted whether its calls come from who owns the data.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission, trusted bool) {
 	defer s.watchPanic()
 	if refused := s.hosts.refuse(r); refused != nil {
 		s.metrics.refused.WithLabelValues(refused.reason).Inc()
@@ -185,11 +200,14 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	}
 	kind := routeOf(r.URL.Path)
 	switch {
-	case kind == routeMetrics:
+	case kind == routeMetrics && (trusted || s.open(r)):
 		s.scrapes.ServeHTTP(w, r)
 		return
+	case kind == routeMetrics:
+		writeRefusal(w, "Metrics name tables and functions: where other machines reach this server, they ask for an operator's signature, or come from --admin-listen on loopback.")
+		return
 	case kind == routeHealth:
-		s.serveHealth(w)
+		s.serveHealth(w, trusted || s.open(r))
 		return
 	case s.panicked.Load():
 		writeError(w, kind, awserr.Internal())
@@ -241,6 +259,15 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	}
 	start := time.Now()
 	defer gate.leave(held, start)
+	if s.verifies() {
+		if r = s.config.Auth.receive(r, maxBody); kind == routeAdmin && !trusted && !strings.HasPrefix(r.URL.Path, codePath) {
+			if refused := s.config.Auth.Operator(r); refused != nil && s.config.Auth.Mode == AuthOn {
+				refused.Status = http.StatusForbidden
+				writeError(w, kind, refused)
+				return
+			}
+		}
+	}
 
 	op := s.metrics.operation(kind, r)
 	s.metrics.inFlight.Add(1)
@@ -249,6 +276,18 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	handler.ServeHTTP(&ex, r)
 	op.done(ex.outcome(), time.Since(start))
 }
+
+// open reports whether a request may see what tells of the data without being in it: while no other machine reaches the server,
+// or nobody's signature is looked at, or with an operator's.
+func (s *Server) open(r *http.Request) bool {
+	return !s.exposed.Load() || s.config.Auth == nil || s.config.Auth.Mode != AuthOn || s.config.Auth.Operator(r) == nil
+}
+
+// codePath is where GetFunction's links to code lead, which clients do not sign: who knows the hash of the code has it.
+const codePath = adminPath + "code/"
+
+// verifies reports whether signatures are looked at.
+func (s *Server) verifies() bool { return s.config.Auth != nil && s.config.Auth.Mode != AuthOff }
 
 // watchPanic is deferred around everything: see Config.OnPanic. It must be called
 // by defer itself.
@@ -291,7 +330,7 @@ func (s *Server) endWithServer(r *http.Request) (*http.Request, context.CancelFu
 
 // serveHealth answers 200 while the server is well, with what does not work all the
 // same, else 503 with the reason.
-func (s *Server) serveHealth(w http.ResponseWriter) {
+func (s *Server) serveHealth(w http.ResponseWriter, reasons bool) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	var err error
 	switch {
@@ -300,12 +339,17 @@ func (s *Server) serveHealth(w http.ResponseWriter) {
 	case s.config.Health != nil:
 		err = s.config.Health()
 	}
-	if err != nil {
+	switch {
+	case err != nil && !reasons:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "unhealthy\n") // the caller has gone
+		return
+	case err != nil:
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = io.WriteString(w, "unhealthy: "+err.Error()+"\n") // the caller has gone
 		return
 	}
-	if s.config.Degraded != nil {
+	if s.config.Degraded != nil && reasons {
 		if reasons := s.config.Degraded(); len(reasons) > 0 {
 			_, _ = io.WriteString(w, "degraded: "+strings.Join(reasons, "; ")+"\n")
 			return

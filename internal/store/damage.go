@@ -313,7 +313,7 @@ var spaces = map[byte]struct {
 	SpaceAside: {"held and parked records", false}, SpaceToken: {"client request tokens", false},
 	SpaceFunction: {"functions", false}, SpaceUnread: {"ranges of unread records", false}, SpaceGateway: {"HTTP APIs", false}, SpaceStack: {"stacks", false},
 	SpaceKeep: {"backups, exports and imports", false}, SpaceIAM: {"roles and policies", false},
-	SpaceSchedule: {"schedules", false}, SpaceOutbox: {"deliveries that are owed", false}, SpaceTopic: {"topics", false},
+	SpaceSchedule: {"schedules", false}, SpaceOutbox: {"deliveries that are owed", false}, SpaceTopic: {"topics", false}, SpaceCredential: {"access keys", false},
 }
 
 // describe says what lies between two keys, both included. mu is held.

@@ -28,4 +28,5 @@ const (
 	SpaceSchedule   byte = 0x17 // schedule: rules, schedules and their groups, and when each is due
 	SpaceOutbox     byte = 0x18 // outbox: deliveries of topics and schedules that are owed
 	SpaceTopic      byte = 0x19 // topic: topics and their subscriptions
+	SpaceCredential byte = 0x1a // credential: access keys
 )

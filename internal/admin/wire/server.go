@@ -21,6 +21,7 @@ type Status struct {
 	Account    string    `json:"account"`
 	Region     string    `json:"region"`
 	Durability string    `json:"durability"`
+	Auth       string    `json:"auth"` // off, warn or on
 	Data       string    `json:"data"` // the folder; "" when in memory
 	Healthy    bool      `json:"healthy"`
 	Problem    string    `json:"problem,omitempty"`  // why it is not healthy

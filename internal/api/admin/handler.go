@@ -13,6 +13,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/backend/local"
+	"github.com/millstreamdb/millstream/internal/credential"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/queue"
@@ -38,20 +39,21 @@ const (
 
 // Config is what the protocol shows. All of it is needed.
 type Config struct {
-	Store     *store.Store
-	Streams   *stream.Streams
-	Queues    *queue.Service
-	Schedules *schedule.Service
-	Tables    *table.DB
-	Functions *function.Service
-	Backend   *local.Backend
-	Engine    *trigger.Engine
-	Pollers   *poll.Mappings
-	Gateway   *gateway.Service
-	Stacks    *stack.Service
-	Activity  *activity.Hub
-	Clock     *worker.Clock
-	Stages    Stages
+	Store       *store.Store
+	Streams     *stream.Streams
+	Queues      *queue.Service
+	Schedules   *schedule.Service
+	Tables      *table.DB
+	Functions   *function.Service
+	Backend     *local.Backend
+	Engine      *trigger.Engine
+	Pollers     *poll.Mappings
+	Gateway     *gateway.Service
+	Stacks      *stack.Service
+	Credentials *credential.Service
+	Activity    *activity.Hub
+	Clock       *worker.Clock
+	Stages      Stages
 
 	// Settle waits until every enabled trigger has passed the head that its stream had at the call; Advance moves a
 	// manual clock on, and returns when what was due has been done. Both return ctx's error when it ends before.
@@ -102,6 +104,10 @@ func New(c Config) http.Handler {
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)
 	h.document("POST", "clock/accept", h.acceptClock)
+	h.document("GET", "credentials", h.credentials)
+	h.document("POST", "credentials", h.createKey)
+	h.document("POST", "credentials/change", h.changeKey)
+	h.document("POST", "credentials/delete", h.deleteKey)
 	h.document("POST", "invoke", h.invoke)
 	h.document("GET", "runtimes/{name}", h.runtime)
 	h.document("GET", "apis", h.apis)

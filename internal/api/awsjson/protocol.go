@@ -29,7 +29,7 @@ type Options struct {
 	// Authenticate reads who a request is from. Required.
 	Authenticate func(*http.Request) (schema.Scope, *awserr.Error)
 	// Caller is Authenticate for a request of the door's kind. Required for Answer.
-	Caller func(authorization, date []byte) (schema.Scope, *awserr.Error)
+	Caller func(*door.Request) (schema.Scope, *awserr.Error)
 	// Answers is the room for large answers; nil: they are not bounded.
 	Answers *door.Room
 	// Form answers POST requests with a form body, which is how the services
@@ -133,7 +133,7 @@ func (p *Protocol) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Answer answers a request of the door's kind. The body of the reply is appended to dst. What it holds is to be released
 // when it has been sent.
 func (p *Protocol) Answer(ctx context.Context, r *door.Request, dst []byte) door.Reply {
-	return p.answer(ctx, r, func() (schema.Scope, *awserr.Error) { return p.options.Caller(r.Authorization, r.Date) }, dst)
+	return p.answer(ctx, r, func() (schema.Scope, *awserr.Error) { return p.options.Caller(r) }, dst)
 }
 
 // answer runs a request's operation, with room for its answer.

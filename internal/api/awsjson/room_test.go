@@ -18,7 +18,7 @@ func TestAnswersTakeRoom(t *testing.T) {
 	const target = "DynamoDB_20120810."
 	p := newProtocol(io.Discard)
 	p.options.Answers = door.NewRoom(4<<20, time.Millisecond)
-	p.options.Caller = func(_, _ []byte) (schema.Scope, *awserr.Error) { return schema.Scope{}, nil }
+	p.options.Caller = func(*door.Request) (schema.Scope, *awserr.Error) { return schema.Scope{}, nil }
 	ran := 0
 	answer := func(n int) Operation {
 		return func(_ context.Context, _ schema.Scope, _, dst []byte) ([]byte, error) {

@@ -99,7 +99,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	scope, refused := s.Authenticate(r)
 	if refused != nil {
-		s.fail(w, id, Refusal{http.StatusForbidden, strings.TrimSuffix(refused.Code, "Exception"), refused.Message})
+		s.fail(w, id, Refusal{http.StatusForbidden, awserr.QueryCode(refused.Code), refused.Message})
 		return
 	}
 	action := form.Get("Action")

@@ -1,15 +1,17 @@
 // Package sts answers GetCallerIdentity, the one operation of AWS's Security Token
-// Service that tools ask before they do anything else. It speaks the query
-// protocol: a form in, XML out.
+// Service that tools ask before they do anything else, and makes credentials of sessions:
+// AssumeRole and GetSessionToken. It speaks the query protocol: a form in, XML out.
 package sts
 
 import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,8 +24,27 @@ const maxBody = 64 << 10
 
 const namespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 
-// New returns the handler. authenticate reads who a request is from.
-func New(authenticate func(*http.Request) (schema.Scope, *awserr.Error)) http.Handler {
+// Options of New.
+type Options struct {
+	// Authenticate reads who a request is from. Required.
+	Authenticate func(*http.Request) (schema.Scope, *awserr.Error)
+	// Session makes credentials of an account. nil: where no signature is verified any will do.
+	Session func(account string, lasts time.Duration) (Credentials, error)
+}
+
+// Credentials are those of a session.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey, SessionToken string
+	Expires                                    time.Time
+}
+
+// New returns the handler.
+func New(o Options) http.Handler {
+	if o.Session == nil {
+		o.Session = func(account string, lasts time.Duration) (Credentials, error) {
+			return Credentials{account, "millstream", "millstream", time.Now().Add(lasts)}, nil
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := requestID()
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -36,20 +57,17 @@ func New(authenticate func(*http.Request) (schema.Scope, *awserr.Error)) http.Ha
 			writeError(w, id, http.StatusBadRequest, "MalformedQueryString", "The form could not be read: "+err.Error())
 			return
 		}
-		scope, refused := authenticate(r)
+		scope, refused := o.Authenticate(r)
 		if refused != nil {
-			code := refused.Code
-			if code == "MissingAuthenticationTokenException" {
-				code = "MissingAuthenticationToken"
-			}
-			writeError(w, id, http.StatusForbidden, code, refused.Message)
+			writeError(w, id, http.StatusForbidden, awserr.QueryCode(refused.Code), refused.Message)
 			return
 		}
-		if form.Get("Action") == "AssumeRole" {
-			write(w, http.StatusOK, assume(scope, form, id))
+		switch action := form.Get("Action"); action {
+		case "GetCallerIdentity":
+		case "AssumeRole", "GetSessionToken":
+			o.session(w, scope, action, form, id)
 			return
-		}
-		if action := form.Get("Action"); action != "GetCallerIdentity" {
+		default:
 			writeError(w, id, http.StatusBadRequest, "InvalidAction", "Could not find operation "+action+" for version "+form.Get("Version"))
 			return
 		}
@@ -65,14 +83,47 @@ func New(authenticate func(*http.Request) (schema.Scope, *awserr.Error)) http.Ha
 	})
 }
 
-// assume gives whoever asks for a role keys of the same account: roles are not looked at.
-func assume(scope schema.Scope, form url.Values, id string) assumed {
+// session answers AssumeRole and GetSessionToken. Who asks for a role gets keys of the same account: roles are not looked at.
+func (o *Options) session(w http.ResponseWriter, scope schema.Scope, action string, form url.Values, id string) {
+	usual, most := time.Hour, 12*time.Hour
+	if action == "GetSessionToken" {
+		usual, most = 12*time.Hour, 36*time.Hour
+	}
+	lasts := usual
+	if text := form.Get("DurationSeconds"); text != "" {
+		seconds, err := strconv.Atoi(text)
+		if lasts = time.Duration(seconds) * time.Second; err != nil || lasts < 15*time.Minute || lasts > most {
+			writeError(w, id, http.StatusBadRequest, "ValidationError", fmt.Sprintf("DurationSeconds takes 900 to %d", most/time.Second))
+			return
+		}
+	}
+	made, err := o.Session(scope.Account, lasts)
+	if err != nil {
+		writeError(w, id, http.StatusInternalServerError, "InternalFailure", err.Error())
+		return
+	}
+	credentials := keys{AccessKeyID: made.AccessKeyID, SecretAccessKey: made.SecretAccessKey, SessionToken: made.SessionToken, Expiration: made.Expires.UTC().Format(time.RFC3339)}
+	if action == "GetSessionToken" {
+		a := token{XMLNS: namespace, Metadata: metadata{RequestID: id}}
+		a.Result.Credentials = credentials
+		write(w, http.StatusOK, a)
+		return
+	}
 	a := assumed{XMLNS: namespace, Metadata: metadata{RequestID: id}}
 	role, session := form.Get("RoleArn"), form.Get("RoleSessionName")
-	a.Result.Credentials = keys{AccessKeyID: scope.Account, SecretAccessKey: "millstream", SessionToken: "millstream", Expiration: time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
+	a.Result.Credentials = credentials
 	a.Result.User.ID = "AROAMILLSTREAM000000:" + session
 	a.Result.User.ARN = scope.Global("sts", "assumed-role/"+role[strings.LastIndexByte(role, '/')+1:]+"/"+session)
-	return a
+	write(w, http.StatusOK, a)
+}
+
+type token struct {
+	XMLName xml.Name `xml:"GetSessionTokenResponse"`
+	XMLNS   string   `xml:"xmlns,attr"`
+	Result  struct {
+		Credentials keys `xml:"Credentials"`
+	} `xml:"GetSessionTokenResult"`
+	Metadata metadata `xml:"ResponseMetadata"`
 }
 
 type assumed struct {

@@ -22,7 +22,7 @@ func authenticate(r *http.Request) (schema.Scope, *awserr.Error) {
 }
 
 func TestGetCallerIdentity(t *testing.T) {
-	server := httptest.NewServer(New(authenticate))
+	server := httptest.NewServer(New(Options{Authenticate: authenticate}))
 	defer server.Close()
 	client := sts.New(sts.Options{
 		BaseEndpoint: aws.String(server.URL), Region: "us-east-1",
@@ -36,8 +36,15 @@ func TestGetCallerIdentity(t *testing.T) {
 	if aws.ToString(who.Account) != "123456789012" || aws.ToString(who.Arn) != "arn:aws:iam::123456789012:root" || aws.ToString(who.UserId) != "123456789012" {
 		t.Errorf("got %+v", who)
 	}
-	_, err = client.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{})
-	if err == nil || !strings.Contains(err.Error(), "InvalidAction: Could not find operation GetSessionToken for version 2011-06-15") {
+	session, err := client.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{})
+	if err != nil || aws.ToString(session.Credentials.AccessKeyId) != "123456789012" {
+		t.Errorf("got %+v, %v", session, err)
+	}
+	if _, err = client.GetSessionToken(t.Context(), &sts.GetSessionTokenInput{DurationSeconds: aws.Int32(899)}); err == nil || !strings.Contains(err.Error(), "900 to 129600") {
+		t.Errorf("got %v", err)
+	}
+	_, err = client.GetAccessKeyInfo(t.Context(), &sts.GetAccessKeyInfoInput{AccessKeyId: aws.String("AKIDEXAMPLEEXAMPLE12")})
+	if err == nil || !strings.Contains(err.Error(), "InvalidAction: Could not find operation GetAccessKeyInfo for version 2011-06-15") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -60,7 +67,7 @@ func TestRefusals(t *testing.T) {
 			r.Header.Set("Authorization", row.auth)
 		}
 		w := httptest.NewRecorder()
-		New(authenticate).ServeHTTP(w, r)
+		New(Options{Authenticate: authenticate}).ServeHTTP(w, r)
 		if w.Code != row.status || !strings.Contains(w.Body.String(), "<Code>"+row.code+"</Code>") {
 			t.Errorf("%s: %d %s", row.name, w.Code, w.Body)
 		}

@@ -116,7 +116,7 @@ func (e *environment) environ() []string {
 			break
 		}
 	}
-	c := h.opts.Credentials(s.Scope)
+	c := e.credentials
 	env = append(env,
 		"NO_PROXY="+noProxy, "no_proxy="+noProxy,
 		"AWS_LAMBDA_RUNTIME_API="+e.addr,
@@ -138,7 +138,7 @@ func (e *environment) environ() []string {
 		"LANG=en_US.UTF-8",
 		"TZ=:UTC",
 	)
-	env = append(env, "AWS_SESSION_TOKEN="+cmp.Or(c.SessionToken, e.token))
+	env = append(env, "AWS_SESSION_TOKEN="+c.SessionToken)
 	if s.LogJSON {
 		env = append(env, "AWS_LAMBDA_LOG_FORMAT=JSON", "AWS_LAMBDA_LOG_LEVEL="+cmp.Or(s.AppLevel, "INFO"))
 	}

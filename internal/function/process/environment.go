@@ -47,13 +47,14 @@ const (
 
 // environment is one process with its listener, its pipe and its extensions.
 type environment struct {
-	pool       *Pool
-	suppressed bool
-	logStream  string
-	token      string           // what its process's AWS clients send, see Host.Running
-	assigned   chan *invocation // one slot: filled under Pool.mu, for the /next that waits
-	ended      chan struct{}    // closed when the process is gone or was told to go
-	extensions extensions
+	pool        *Pool
+	suppressed  bool
+	logStream   string
+	credentials Credentials      // of its process's AWS clients
+	token       string           // the one of the session, see Host.Running
+	assigned    chan *invocation // one slot: filled under Pool.mu, for the /next that waits
+	ended       chan struct{}    // closed when the process is gone or was told to go
+	extensions  extensions
 
 	// Guarded by Pool.mu.
 	pooled    state
@@ -89,12 +90,15 @@ func newEnvironment(p *Pool, suppressed bool) *environment {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	e := &environment{
-		pool: p, suppressed: suppressed,
-		token:     tokenPrefix + hex.EncodeToString(id[:]),
+		pool: p, suppressed: suppressed, credentials: p.host.opts.Credentials(p.spec.Scope),
 		logStream: p.host.opts.Now().UTC().Format("2006/01/02") + "/[" + p.spec.Version + "]" + hex.EncodeToString(id[:]),
 		assigned:  make(chan *invocation, 1),
 		ended:     make(chan struct{}),
 	}
+	if e.credentials.SessionToken == "" {
+		e.credentials.SessionToken = tokenPrefix + hex.EncodeToString(id[:])
+	}
+	e.token = e.credentials.SessionToken
 	e.extensions = extensions{of: e, changed: make(chan struct{})}
 	e.deadline.ring, e.closing.ring = e.deadlineRang, e.closingRang
 	return e

@@ -63,6 +63,12 @@ func (h *Host) Running(token string) string {
 	return ""
 }
 
+// Alive reports whether the process that was given a session token is there.
+func (h *Host) Alive(token string) bool {
+	_, ok := h.running.Load(token)
+	return ok
+}
+
 // RunningTrace returns that call's trace header.
 func (h *Host) RunningTrace(token string) string {
 	if inv := h.current(token); inv != nil {

@@ -1,0 +1,453 @@
+package credential
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/sigv4"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Options of Open.
+type Options struct {
+	Store *store.Store
+	// KeyFile is the file of the sealing key; it is made, with mode 0600, when the first key is. Empty: the key lives in memory, for
+	// data that does.
+	KeyFile string
+	// Root is an operator's key that comes from outside and is stored nowhere, with RootSecret; empty: there is none.
+	Root, RootSecret, RootAccount string
+	// Alive reports whether the process that was given this token is still there.
+	Alive func(token string) bool
+	// Now is the machine's clock.
+	Now func() time.Time
+}
+
+// Key is an access key without its secret. It is a row, as JSON; fields are only ever added.
+type Key struct {
+	ID       string    `json:"id"`
+	Account  string    `json:"account"`
+	Name     string    `json:"name,omitempty"` // what people call it
+	Operator bool      `json:"operator,omitempty"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Created  time.Time `json:"created"`
+	// Used is when it last signed a request that was let in, to the hour; zero: never.
+	Used time.Time `json:"used,omitzero"`
+	// Sealed is the secret.
+	Sealed []byte `json:"sealed"`
+}
+
+// Caller is who has signed a request.
+type Caller struct {
+	Account  string
+	Operator bool
+	key      *kept // nil: a session
+}
+
+// Service holds the keys. Its methods may be called by many goroutines at once.
+type Service struct {
+	opts Options
+
+	mu     sync.Mutex // held over the write of a row
+	sealer atomic.Pointer[sealer]
+
+	keys    atomic.Pointer[map[string]*kept] // by id; the map is never changed
+	derived sync.Map                         // signing keys by derivedKey
+	count   atomic.Int64                     // of derived
+}
+
+// kept is a key as it is used. What may change is replaced, with the map.
+type kept struct {
+	Key
+	secret string       // empty: it cannot be opened
+	used   atomic.Int64 // hour of the last use that was written or is being written
+}
+
+const rowVersion = 1
+
+// Errors of the calls that a person makes.
+var (
+	ErrNoKey   = errors.New("there is no such access key")
+	ErrRoot    = errors.New("this key comes from the server's options: change it there")
+	ErrAccount = errors.New("an account has 12 digits")
+	ErrName    = errors.New("a name has at most 128 characters, without line breaks")
+)
+
+// Open brings the keys up. Those whose secrets were sealed with a file that is not there, or is another, sign nothing: see Count and
+// Unusable. A file that is no key, or that others can read, is an error.
+func Open(o Options) (*Service, error) {
+	s := &Service{opts: o}
+	keys := map[string]*kept{}
+	err := o.Store.Each([]byte{store.SpaceCredential}, func(key, value []byte) error {
+		if len(value) == 0 || value[0] != rowVersion {
+			return errors.New("credential: a row has an unknown format: it was written by a newer release")
+		}
+		k := &kept{}
+		if err := json.Unmarshal(value[1:], &k.Key); err != nil {
+			return fmt.Errorf("credential: decode a row: %w", err)
+		}
+		keys[k.ID] = k
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.KeyFile == "" || exists(o.KeyFile) {
+		if err := s.readSealer(); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range keys {
+		if sealer := s.sealer.Load(); sealer != nil {
+			if secret, err := sealer.open([]byte(k.ID), k.Sealed); err == nil {
+				k.secret = string(secret)
+			}
+		}
+		if !k.Used.IsZero() {
+			k.used.Store(k.Used.Unix() / 3600)
+		}
+	}
+	if o.Root != "" {
+		if keys[o.Root] != nil || len(o.RootSecret) < 16 {
+			return nil, fmt.Errorf("credential: the root key %s: want an id that no other key has, and a secret of 16 characters or more", o.Root)
+		}
+		keys[o.Root] = &kept{Key: Key{ID: o.Root, Account: o.RootAccount, Name: "root", Operator: true, Created: o.Now().UTC().Truncate(time.Second)}, secret: o.RootSecret}
+	}
+	s.keys.Store(&keys)
+	return s, nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
+// readSealer brings up the sealing key, and makes it when it is not there.
+func (s *Service) readSealer() error {
+	secret := []byte(rand.Text() + rand.Text())
+	if name := s.opts.KeyFile; name != "" {
+		text, err := os.ReadFile(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := writeKeyFile(name, secret); err != nil {
+				return fmt.Errorf("credential: %w", err)
+			}
+		case err != nil:
+			return fmt.Errorf("credential: the file that seals the secrets of access keys cannot be read: %w", err)
+		default:
+			if secret = []byte(strings.TrimSpace(string(text))); len(secret) < 32 {
+				return fmt.Errorf("credential: %s is no key: it has %d characters, and 32 are the least", name, len(secret))
+			}
+			if info, err := os.Stat(name); err != nil || info.Mode().Perm()&0o077 != 0 {
+				return errors.Join(fmt.Errorf("credential: %s can be read by others: chmod 600 it", name), err)
+			}
+		}
+	}
+	sealer, err := newSealer(secret)
+	if err != nil {
+		return err
+	}
+	s.sealer.Store(sealer)
+	return nil
+}
+
+// writeKeyFile makes the file whole or not at all, and never over one that is there.
+func writeKeyFile(name string, secret []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), ".secrets-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(secret, '\n'))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Link(file.Name(), name)
+	}
+	err = errors.Join(err, os.Remove(file.Name()))
+	if err != nil {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// sealer seals secrets and tokens.
+type sealer struct {
+	aead    cipher.AEAD
+	session []byte // from which secrets of sessions are derived
+}
+
+func newSealer(secret []byte) (*sealer, error) {
+	seal, err := hkdf.Key(sha256.New, secret, nil, "millstream seal 1", 32)
+	if err != nil {
+		return nil, err
+	}
+	session, err := hkdf.Key(sha256.New, secret, nil, "millstream session 1", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(seal)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	return &sealer{aead, session}, err
+}
+
+// seal seals plain so that it opens with the same context only.
+func (s *sealer) seal(context, plain []byte) []byte {
+	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
+	_, _ = rand.Read(nonce) // never fails
+	return s.aead.Seal(nonce, nonce, plain, context)
+}
+
+func (s *sealer) open(context, sealed []byte) ([]byte, error) {
+	n := s.aead.NonceSize()
+	if len(sealed) < n {
+		return nil, errors.New("too short")
+	}
+	return s.aead.Open(nil, sealed[:n], sealed[n:], context)
+}
+
+// Count is how many keys there are that may sign.
+func (s *Service) Count() int {
+	n := 0
+	for _, k := range *s.keys.Load() {
+		if !k.Disabled && k.secret != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// Unusable reports whether a key's secret was sealed with another file than the one that is there.
+func (s *Service) Unusable(id string) bool {
+	k := (*s.keys.Load())[id]
+	return k != nil && k.secret == ""
+}
+
+// List returns the keys in the order in which they were made.
+func (s *Service) List() []Key {
+	var all []Key
+	for _, k := range *s.keys.Load() {
+		one := k.Key
+		one.Sealed = nil
+		if hour := k.used.Load(); hour > 0 {
+			one.Used = time.Unix(hour*3600, 0).UTC()
+		}
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b Key) int {
+		if c := a.Created.Compare(b.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all
+}
+
+// Create makes a key of an account, 12 digits. The secret is told this once.
+func (s *Service) Create(account, name string, operator bool) (k Key, secret string, err error) {
+	if len(account) != 12 || strings.Trim(account, "0123456789") != "" {
+		return Key{}, "", ErrAccount
+	}
+	if len(name) > 128 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return Key{}, "", ErrName
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sealer.Load() == nil {
+		if err := s.readSealer(); err != nil {
+			return Key{}, "", err
+		}
+	}
+	made := &kept{Key: Key{ID: newID("AKIA"), Account: account, Name: name, Operator: operator, Created: s.opts.Now().UTC().Truncate(time.Second)}, secret: newSecret()}
+	made.Sealed = s.sealer.Load().seal([]byte(made.ID), []byte(made.secret))
+	if err := s.put(made); err != nil {
+		return Key{}, "", err
+	}
+	k = made.Key
+	k.Sealed = nil
+	return k, made.secret, nil
+}
+
+// Disable has a key sign nothing any more, or, with false, sign again. It holds for the next request.
+func (s *Service) Disable(id string, disabled bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := (*s.keys.Load())[id]
+	switch {
+	case k == nil:
+		return ErrNoKey
+	case id == s.opts.Root:
+		return ErrRoot
+	}
+	next := &kept{Key: k.Key, secret: k.secret}
+	next.Disabled = disabled
+	next.used.Store(k.used.Load())
+	return s.put(next)
+}
+
+// Delete removes a key for good.
+func (s *Service) Delete(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case (*s.keys.Load())[id] == nil:
+		return ErrNoKey
+	case id == s.opts.Root:
+		return ErrRoot
+	}
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	b.Delete(rowKey(id))
+	if err := s.opts.Store.Write(b); err != nil {
+		return err
+	}
+	s.replace(id, nil)
+	return nil
+}
+
+func rowKey(id string) []byte { return append([]byte{store.SpaceCredential}, id...) }
+
+// put writes a key's row, and then has it used. mu is held.
+func (s *Service) put(k *kept) error {
+	if err := s.opts.Store.Admit(); err != nil && !k.Disabled { // to disable one is possible on a full disk
+		return err
+	}
+	if hour := k.used.Load(); hour > 0 {
+		k.Used = time.Unix(hour*3600, 0).UTC()
+	}
+	row, err := json.Marshal(&k.Key)
+	if err != nil {
+		return err
+	}
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	b.Set(rowKey(k.ID), append([]byte{rowVersion}, row...))
+	if err := s.opts.Store.Write(b); err != nil {
+		return err
+	}
+	s.replace(k.ID, k)
+	return nil
+}
+
+// replace has a key used as it is now. mu is held.
+func (s *Service) replace(id string, k *kept) {
+	next := map[string]*kept{}
+	for other, value := range *s.keys.Load() {
+		if other != id {
+			next[other] = value
+		}
+	}
+	if k != nil {
+		next[id] = k
+	}
+	s.keys.Store(&next)
+}
+
+// newID makes an id as AWS's are: four letters that tell the kind, and 16 more characters.
+func newID(kind string) string { return kind + rand.Text()[:16] }
+
+func newSecret() string {
+	var b [30]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.StdEncoding.EncodeToString(b[:])
+}
+
+// maxDerived bounds the signing keys that are remembered: one for each key, day, region and service.
+const maxDerived = 4096
+
+// derivedKey names a signing key. The secret is part of it, so that no change can leave an old one in use.
+type derivedKey struct{ secret, date, region, service string }
+
+func (s *Service) derive(k derivedKey) *sigv4.Key {
+	if found, ok := s.derived.Load(k); ok {
+		return found.(*sigv4.Key)
+	}
+	key := sigv4.NewKey(k.secret, k.date, k.region, k.service)
+	if s.count.Add(1) > maxDerived { // a day's, or a stranger's regions: begin anew
+		s.derived.Clear()
+		s.count.Store(1)
+	}
+	s.derived.Store(k, &key)
+	return &key
+}
+
+// Reason says why no caller was found.
+type Reason int
+
+// The reasons.
+const (
+	Known       Reason = iota
+	Unknown            // there is no such key, or it is disabled, or the token is none
+	ExpiredOne         // the session has ended
+	TokenBeside        // a token came with a key that needs none
+)
+
+// Find returns the key that a request with this access key and token (empty: none) must be signed with.
+func (s *Service) Find(accessKey, token, date, region, service string) (*sigv4.Key, Caller, Reason) {
+	if k := (*s.keys.Load())[accessKey]; k != nil {
+		if k.Disabled || k.secret == "" {
+			return nil, Caller{}, Unknown
+		}
+		reason := Known
+		if token != "" {
+			reason = TokenBeside // told after the signature
+		}
+		return s.derive(derivedKey{k.secret, date, region, service}), Caller{k.Account, k.Operator, k}, reason
+	}
+	if !strings.HasPrefix(accessKey, "ASIA") {
+		return nil, Caller{}, Unknown
+	}
+	secret, caller, reason := s.session(accessKey, token)
+	if secret == "" {
+		return nil, Caller{}, reason
+	}
+	return s.derive(derivedKey{secret, date, region, service}), caller, reason
+}
+
+// Used notes that a caller's request was let in. It writes once an hour for a key, in the background of nothing: on the caller's
+// goroutine, without waiting for the disk when the store takes no writes.
+func (s *Service) Used(c Caller) {
+	if c.key == nil || c.key.ID == s.opts.Root {
+		return
+	}
+	hour := s.opts.Now().Unix() / 3600
+	was := c.key.used.Load()
+	if hour <= was || !c.key.used.CompareAndSwap(was, hour) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := (*s.keys.Load())[c.key.ID]; k == c.key && s.opts.Store.Admit() == nil {
+		next := &kept{Key: k.Key, secret: k.secret}
+		next.used.Store(hour)
+		_ = s.put(next) // the next hour tries again
+	}
+}
+
+// secretOf derives the secret of a session's access key.
+func (s *sealer) secretOf(accessKey string) string {
+	mac := hmac.New(sha256.New, s.session)
+	_, _ = mac.Write([]byte(accessKey)) // never fails
+	return hex.EncodeToString(mac.Sum(nil)[:20])
+}

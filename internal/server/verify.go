@@ -1,0 +1,407 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	keys "github.com/millstreamdb/millstream/internal/credential"
+	"github.com/millstreamdb/millstream/internal/door"
+	"github.com/millstreamdb/millstream/internal/sigv4"
+)
+
+// AuthMode says what is done with signatures.
+type AuthMode byte
+
+// The modes.
+const (
+	AuthOff  AuthMode = iota // their form is looked at
+	AuthWarn                 // they are verified, and what would be refused is counted and logged
+	AuthOn                   // they are verified
+)
+
+// ParseAuthMode reads "off", "warn" or "on".
+func ParseAuthMode(s string) (AuthMode, error) {
+	for mode, name := range authModes {
+		if s == name {
+			return AuthMode(mode), nil
+		}
+	}
+	return 0, fmt.Errorf("auth %q: want off, warn or on", s)
+}
+
+var authModes = [...]string{AuthOff: "off", AuthWarn: "warn", AuthOn: "on"}
+
+func (m AuthMode) String() string { return authModes[m] }
+
+// Auth is how signatures are verified.
+type Auth struct {
+	Mode AuthMode
+	Keys *keys.Service // required but for AuthOff
+	// Now is the machine's clock, whatever the time of the data is.
+	Now func() time.Time
+	// OnRefused is told of each request that is refused, or with AuthWarn would be.
+	OnRefused func(service, reason string)
+	Logger    *slog.Logger
+
+	said said
+}
+
+// said bounds what is logged of refusals: one line a second.
+type said struct {
+	mu   sync.Mutex
+	last time.Time
+	more int
+}
+
+// refused tells of a request that is not let in, or would not be.
+func (a *Authenticator) refused(c *claim, e *awserr.Error) {
+	service := "other"
+	switch c.service {
+	case "dynamodb", "lambda", "sts", "s3", "sqs", "sns", "iam", "cloudformation", "logs", "events", "scheduler", "ssm", adminService:
+		service = c.service
+	}
+	if a.OnRefused != nil {
+		a.OnRefused(service, e.Code)
+	}
+	if a.Logger == nil {
+		return
+	}
+	a.said.mu.Lock()
+	now := time.Now()
+	if now.Sub(a.said.last) < time.Second {
+		a.said.more++
+		a.said.mu.Unlock()
+		return
+	}
+	more := a.said.more
+	a.said.last, a.said.more = now, 0
+	a.said.mu.Unlock()
+	text := "a request was refused"
+	if a.Mode == AuthWarn {
+		text = "a request would be refused with --auth on"
+	}
+	a.Logger.Warn(text, "key", short(c.accessKey), "service", service, "code", e.Code, "text", e.Message, "andBefore", more)
+}
+
+// short cuts what a stranger has sent.
+func short(s string) string {
+	if len(s) > 32 {
+		s = s[:32] + "..."
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// adminService is the service for which calls of Millstream's own protocol are signed.
+const adminService = "millstream"
+
+// servedAs is the service that answers a request whose signature names one: by target and path, as Server.service has it.
+func servedAs(r *http.Request, named string) string {
+	switch path := r.URL.Path; {
+	case path == "/" && strings.HasPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB"):
+		return "dynamodb"
+	case strings.HasPrefix(path, adminPath):
+		return adminService
+	case !elsewhere[named]:
+		return named
+	case isLambdaPath(path):
+		return "lambda"
+	}
+	return "sts"
+}
+
+// verifyHTTP finds out who has signed a request of net/http.
+func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (keys.Caller, *awserr.Error) {
+	signed := sigv4.Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Headers: sigv4.HTTP(r), S3: service == "s3"}
+	token := r.Header.Get("X-Amz-Security-Token")
+	var expires string
+	if c.query {
+		q := r.URL.Query()
+		token, expires = q.Get("X-Amz-Security-Token"), q.Get("X-Amz-Expires")
+	}
+	return a.verify(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
+}
+
+// verifyPlain is verifyHTTP for a request of the door's kind.
+func (a *Authenticator) verifyPlain(r *door.Request, c *claim) (keys.Caller, *awserr.Error) {
+	signed := sigv4.Request{Method: http.MethodPost, Headers: (*plainHeaders)(r)}
+	return a.verify(c, &signed, "dynamodb", string(r.Token), "", func() (string, *awserr.Error) {
+		sum := sha256.Sum256(r.Body)
+		return hex.EncodeToString(sum[:]), nil
+	})
+}
+
+// plainHeaders are those of a request of the door's kind.
+type plainHeaders door.Request
+
+func (h *plainHeaders) Append(dst []byte, name string) (_ []byte, found bool) {
+	(*door.Request)(h).Headers(func(have, value []byte) bool {
+		if len(have) == len(name) && strings.EqualFold(string(have), name) {
+			if found {
+				dst = append(dst, ',')
+			}
+			dst, found = sigv4.AppendValue(dst, value), true
+		}
+		return true
+	})
+	return dst, found
+}
+
+func (h *plainHeaders) Amz(f func(name []byte) bool) {
+	(*door.Request)(h).Headers(func(name, _ []byte) bool {
+		return len(name) <= 6 || !strings.EqualFold(string(name[:6]), "x-amz-") || f(name)
+	})
+}
+
+// verify makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body.
+func (a *Authenticator) verify(c *claim, signed *sigv4.Request, service, token, expires string, payload func() (string, *awserr.Error)) (keys.Caller, *awserr.Error) {
+	if c.service != service {
+		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialService(service))
+	}
+	at, err := signatureTime(c.time)
+	if err != nil {
+		return keys.Caller{}, awserr.SignatureDate(c.time)
+	}
+	signed.Date = c.time
+	if len(c.time) != len(isoBasic) {
+		signed.Date = at.UTC().Format(isoBasic)
+	}
+	if c.date != signed.Date[:8] {
+		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialDate(c.date, signed.Date))
+	}
+	if refused := a.inTime(at, service, c.query, expires); refused != nil {
+		return keys.Caller{}, refused
+	}
+	key, caller, reason := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service)
+	switch {
+	case reason == keys.ExpiredOne:
+		return keys.Caller{}, awserr.ExpiredToken()
+	case key == nil:
+		return keys.Caller{}, awserr.UnrecognizedClient()
+	}
+	signed.Scope = c.date + "/" + c.region + "/" + c.service + "/aws4_request"
+	signed.SignedHeaders = c.signedHeaders
+	if name := signed.Unsigned(); name != "" {
+		return keys.Caller{}, awserr.HeaderNotSigned(name)
+	}
+	var refused *awserr.Error
+	if signed.Payload, refused = payload(); refused != nil {
+		return keys.Caller{}, refused
+	}
+	if !key.Matches(signed, c.signature) {
+		return keys.Caller{}, awserr.SignatureDoesNotMatch()
+	}
+	if reason == keys.TokenBeside {
+		return keys.Caller{}, awserr.UnrecognizedClient()
+	}
+	return caller, nil
+}
+
+const isoBasic = "20060102T150405Z"
+
+func signatureTime(s string) (time.Time, error) {
+	if len(s) == len(isoBasic) {
+		return time.Parse(isoBasic, s)
+	}
+	return http.ParseTime(s)
+}
+
+// maxExpires is the longest life of a pre-signed address.
+const maxExpires = 7 * 24 * time.Hour
+
+// inTime refuses what was signed too long ago, or is of the future.
+func (a *Authenticator) inTime(at time.Time, service string, query bool, expires string) *awserr.Error {
+	now := a.Now().UTC()
+	back, unit := 15*time.Minute, "15 min."
+	if service == "dynamodb" || service == "lambda" {
+		back, unit = 5*time.Minute, "5 min."
+	}
+	if query {
+		seconds, err := strconv.Atoi(expires)
+		switch {
+		case expires == "" && service != "s3": // AWS has it as optional elsewhere
+		case err != nil || seconds < 1 || time.Duration(seconds)*time.Second > maxExpires:
+			return awserr.IncompleteSignature("X-Amz-Expires must be a number of seconds from 1 to 604800, not '" + expires + "'")
+		default:
+			back = time.Duration(seconds) * time.Second
+			unit = fmt.Sprintf("%d min.", seconds/60)
+		}
+	}
+	const ahead = 15 * time.Minute
+	switch {
+	case at.Before(now.Add(-back)):
+		return awserr.SignatureExpired(at.UTC().Format(isoBasic), now.Add(-back).Format(isoBasic), now.Format(isoBasic), unit)
+	case at.After(now.Add(ahead)):
+		return awserr.SignatureEarly(at.UTC().Format(isoBasic), now.Add(ahead).Format(isoBasic), now.Format(isoBasic), "15 min.")
+	}
+	return nil
+}
+
+// payload is what is known of a request's body.
+type payload struct {
+	hash     string // of the body, once it was read
+	declared string // X-Amz-Content-Sha256
+}
+
+type payloadKey struct{}
+
+// payloadOf is the hash of a body, or the name in its place, that was signed.
+func payloadOf(r *http.Request, service string, query bool) (string, *awserr.Error) {
+	p, _ := r.Context().Value(payloadKey{}).(*payload)
+	if p == nil {
+		p = &payload{declared: r.Header.Get("X-Amz-Content-Sha256")}
+		if r.ContentLength == 0 {
+			p.hash = sigv4.EmptyPayload
+		}
+	}
+	if service == "s3" {
+		switch {
+		case query && p.declared == "":
+			return sigv4.UnsignedPayload, nil
+		case p.declared == "":
+			return "", &awserr.Error{Code: "InvalidRequest", Message: "Missing required header for this request: x-amz-content-sha256", Status: http.StatusBadRequest}
+		}
+		return p.declared, nil
+	}
+	if p.declared != "" && p.declared != p.hash {
+		return "", awserr.SignatureDoesNotMatch()
+	}
+	return p.hash, nil
+}
+
+// receive reads the body of a request that says it is from a known key, and takes its hash, which is signed. What is signed for
+// S3 may be long and names its hash in a header: its body is compared with that as it is read. max bounds the body.
+func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
+	c, err := readClaim(r)
+	if err != nil || r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
+	token := r.Header.Get("X-Amz-Security-Token")
+	if c.query {
+		token = r.URL.Query().Get("X-Amz-Security-Token")
+	}
+	if key, _, _ := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service); key == nil {
+		return r // it will be refused, and costs nothing until then
+	}
+	p := &payload{declared: r.Header.Get("X-Amz-Content-Sha256")}
+	r = r.WithContext(context.WithValue(r.Context(), payloadKey{}, p))
+	if c.service == "s3" {
+		if len(p.declared) == sha256.Size*2 {
+			r.Body = &compared{r.Body, sha256.New(), p.declared}
+		}
+		return r
+	}
+	body, failure := io.ReadAll(io.LimitReader(r.Body, max+1))
+	if failure == nil && int64(len(body)) <= max {
+		sum := sha256.Sum256(body)
+		p.hash = hex.EncodeToString(sum[:])
+		failure = io.EOF
+	}
+	r.Body = &readAgain{bytes.NewReader(body), failure, r.Body}
+	return r
+}
+
+// readAgain is a body that was read once: the bytes, then what came of them, or the rest of what is too long.
+type readAgain struct {
+	*bytes.Reader
+	failure error
+	rest    io.ReadCloser
+}
+
+func (b *readAgain) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		if b.failure != nil {
+			return n, b.failure
+		}
+		return b.rest.Read(p)
+	}
+	return n, err
+}
+
+func (b *readAgain) WriteTo(io.Writer) (int64, error) { return 0, errors.ErrUnsupported }
+
+func (b *readAgain) Close() error { return b.rest.Close() }
+
+// compared is a body that must be what its header says.
+type compared struct {
+	io.ReadCloser
+	sum  hash.Hash
+	want string
+}
+
+var errPayload = errors.New("the provided 'x-amz-content-sha256' header does not match what was computed")
+
+func (b *compared) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	_, _ = b.sum.Write(p[:n]) // never fails
+	if err == io.EOF && hex.EncodeToString(b.sum.Sum(nil)) != b.want {
+		return n, errPayload
+	}
+	return n, err
+}
+
+// Guard lets only requests through to a handler that knows no signatures, fail answers the others.
+func (a *Authenticator) Guard(next http.Handler, fail func(http.ResponseWriter, *http.Request, *awserr.Error)) http.Handler {
+	if a.Mode == AuthOff {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, refused := a.Authenticate(r); refused != nil {
+			fail(w, r, refused)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Operator reports why a request may not use Millstream's own protocol, which spans accounts; nil: it may.
+func (a *Authenticator) Operator(r *http.Request) *awserr.Error {
+	c, refused := readClaim(r)
+	if refused != nil {
+		return refused
+	}
+	caller, refused := a.verifyHTTP(r, &c, adminService)
+	if refused == nil && !caller.Operator {
+		refused = &awserr.Error{Code: "AccessDeniedException", Message: "The access key " + c.accessKey + " is of one account, and this spans all: use an operator's key (millstream credentials create --operator)"}
+	}
+	if refused == nil {
+		a.Keys.Used(caller)
+		return nil
+	}
+	a.refused(&c, refused)
+	return refused
+}
+
+// FunctionURL reports whether a request to a function URL that asks for AWS_IAM is signed by a key of the function's account.
+func (a *Authenticator) FunctionURL(r *http.Request, account string) bool {
+	c, refused := readClaim(r)
+	if refused != nil {
+		return false
+	}
+	if a.Mode == AuthOff {
+		return true
+	}
+	caller, refused := a.verifyHTTP(r, &c, "lambda")
+	if refused == nil && caller.Account != account {
+		refused = &awserr.Error{Code: "AccessDeniedException", Message: "The access key is another account's"}
+	}
+	if refused == nil {
+		a.Keys.Used(caller)
+		return true
+	}
+	a.refused(&c, refused)
+	return a.Mode == AuthWarn
+}
