@@ -15,7 +15,7 @@ type Folder string
 
 // List implements Source. WITNESS goes along, as it does not with the copy that a server makes of itself: what it says of the
 // logs is as true of the same bytes elsewhere, so that a loss does not pass in silence with the copy. Left out is what belongs to a running program, what can be made
-// again, and logs of functions.
+// again, logs of functions, and the key of the secrets, which must not lie beside them in a copy.
 func (d Folder) List(context.Context) (files []File, err error) {
 	err = filepath.WalkDir(string(d), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || path == string(d) {
@@ -33,7 +33,7 @@ func (d Folder) List(context.Context) (files []File, err error) {
 			}
 			return nil
 		}
-		if name == "LOCK" || name == "db/LOCK" || strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular() {
+		if name == "LOCK" || name == "db/LOCK" || name == "secrets.key" || strings.HasPrefix(entry.Name(), ".") || !entry.Type().IsRegular() {
 			return nil
 		}
 		info, err := entry.Info()
