@@ -23,7 +23,7 @@ func (s *Service) CreateBackup(ctx context.Context, scope schema.Scope, r *reque
 		return nil, awserr.BackupsFull()
 	}
 	now := s.Now()
-	b := &Backup{ID: newID(now), Name: r.Name, Scope: scope, Table: r.TableName, Status: Creating, CreatedMS: now.UnixMilli()}
+	b := &Backup{ID: s.nextID(now), Name: r.Name, Scope: scope, Table: r.TableName, Status: Creating, CreatedMS: now.UnixMilli()}
 	b.ARN = scope.TableARN(b.Table) + "/backup/" + b.ID
 	err := s.forget(now.UnixMilli())
 	if err != nil {

@@ -340,3 +340,20 @@ func TestEndedRowsAreForgotten(t *testing.T) {
 		}
 	})
 }
+
+// Of what is made in one millisecond the later has the later id: lists have the order in which things were made.
+func TestIDsRise(t *testing.T) {
+	s := &Service{}
+	now := time.UnixMilli(1_800_000_000_000)
+	last := ""
+	for i := range 1000 {
+		id := s.nextID(now.Add(time.Duration(i/100) * time.Millisecond))
+		if id <= last || !IsID(id) {
+			t.Fatalf("%s after %s", id, last)
+		}
+		last = id
+	}
+	if back := s.nextID(now.Add(-time.Hour)); back >= last {
+		t.Errorf("%s: a clock that was set right is followed", back)
+	}
+}

@@ -48,6 +48,7 @@ type Service struct {
 
 	// control is held by whoever makes or removes one, over all of that.
 	control sync.Mutex
+	lastID  time.Time // of nextID; control guards it
 
 	mu       sync.Mutex // guards the following; a value is not changed once it is there
 	backups  map[string]*Backup
@@ -241,6 +242,17 @@ func (s *Service) files(id string) *store.Files { return s.Store.Files(store.Bac
 // newID returns the last part of an ARN, in AWS's form: time in ms and something random. They rise with time.
 func newID(now time.Time) string {
 	return fmt.Sprintf("%014d-%08x", now.UnixMilli(), rand.Uint32())
+}
+
+// nextID is newID for what is made now. Of two in one millisecond the later one has the later time, so that lists have the order in which things
+// were made. control is held.
+func (s *Service) nextID(now time.Time) string {
+	now = now.Truncate(time.Millisecond)
+	if ahead := s.lastID.Sub(now); ahead >= 0 && ahead < time.Second {
+		now = s.lastID.Add(time.Millisecond)
+	}
+	s.lastID = now
+	return newID(now)
 }
 
 var idForm = regexp.MustCompile(`^[0-9]{14}-[0-9a-f]{8}$`)

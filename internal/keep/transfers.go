@@ -32,7 +32,7 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	if r.Scope != scope {
 		return nil, s.durable(ctx, awserr.TableNotThere(r.TableARN))
 	}
-	e := &Export{ID: newID(now), Request: *r, Fingerprint: hex.EncodeToString(print[:]), Status: InProgress, AtMS: now.UnixMilli()}
+	e := &Export{ID: s.nextID(now), Request: *r, Fingerprint: hex.EncodeToString(print[:]), Status: InProgress, AtMS: now.UnixMilli()}
 	e.ARN = r.TableARN + "/export/" + e.ID
 	switch {
 	case r.Token == "":
@@ -173,7 +173,7 @@ func (s *Service) ImportTable(ctx context.Context, scope schema.Scope, r *reques
 		return nil, err
 	}
 	i := &Import{Request: *r, Scope: scope, Status: InProgress, StartMS: now.UnixMilli()}
-	i.ARN = i.TableARN() + "/import/" + newID(now)
+	i.ARN = i.TableARN() + "/import/" + s.nextID(now)
 	_, err := s.Tables.CreateToLoad(ctx, scope, &r.Create, table.LoadOptions{With: func(b *store.Batch, id string) error {
 		i.TableID = id
 		return row(b, kindImport, i.ARN, i)
