@@ -178,3 +178,33 @@ func TestTokens(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTokens is TestTokens with whatever comes: which of the requests takes it, and the token. What is wrong with a token is the client's fault,
+// never the server's.
+func FuzzTokens(f *testing.F) {
+	w := newWithTokens(f)
+	for i, r := range tokenRequests {
+		f.Add(uint8(i), "")
+		f.Add(uint8(i), w.stream+"|1|AAAA")
+		if status, answer := w.do(r, "x"); status < 300 { // what the server hands out itself
+			var page map[string]any
+			if json.Unmarshal([]byte(answer), &page) == nil {
+				for _, name := range []string{"NextToken", "nextToken", "NextMarker", "nextForwardToken"} {
+					if token, ok := page[name].(string); ok {
+						f.Add(uint8(i), token)
+					}
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, which uint8, token string) {
+		r := tokenRequests[int(which)%len(tokenRequests)]
+		status, answer := w.do(r, token)
+		if status >= 500 && status != http.StatusNotImplemented {
+			t.Errorf("%s with %q: %d %s", r.name, token, status, answer)
+		}
+		if err := w.s.health(); err != nil {
+			t.Fatalf("%s with %q: the server is not well: %v", r.name, token, err)
+		}
+	})
+}
