@@ -35,7 +35,12 @@ type Error struct {
 	// Reason is Lambda's throttling reason, such as
 	// "ReservedFunctionConcurrentInvocationLimitExceeded".
 	Reason string
+
+	cause error // for errors.Is, see WhenFull
 }
+
+// Unwrap returns what the error comes from where callers tell it apart, nil elsewhere.
+func (e *Error) Unwrap() error { return e.cause }
 
 // ThrottlingReason is one entry of ThrottlingException.throttlingReasons.
 type ThrottlingReason struct {

@@ -1,5 +1,10 @@
 package awserr
 
+import (
+	"errors"
+	"net/http"
+)
+
 // MissingKey: a stored item lacks a key attribute.
 func MissingKey(attr string) *Error {
 	return InvalidParameter("Missing the key " + attr + " in the item")
@@ -69,14 +74,12 @@ func UpdateTooLarge() *Error {
 	return Validation("Item size to update has exceeded the maximum allowed size")
 }
 
-// QueueStorageFull is StorageFull for messages.
-func QueueStorageFull(cause error) *Error {
-	e := StorageFull(cause)
-	e.Code = "InternalFailure"
-	return e
-}
-
-// StorageFull is answered to writes while free disk space is below the reserve.
-func StorageFull(cause error) *Error {
-	return &Error{Code: "InternalServerError", Status: 500, Message: "The disk that holds the data is nearly full, so writes are refused until space is freed: " + cause.Error()}
+// WhenFull is what a service answers while it may write no more: err as it is, and when it is over full, that the disk is nearly full, with
+// the service's code for a fault of its own and status 500, which SDKs try again. That one is over full, too. It is nil for nil.
+func WhenFull(err, full error, code string) error {
+	if !errors.Is(err, full) {
+		return err
+	}
+	return &Error{Code: code, Status: http.StatusInternalServerError, cause: err,
+		Message: "The disk that holds the data is nearly full, so writes are refused until space is freed: " + err.Error()}
 }

@@ -37,6 +37,9 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 	if err := s.checkInterpreter(d); err != nil {
 		return Configuration{}, err
 	}
+	if err := s.rows.admit(false); err != nil {
+		return Configuration{}, err
+	}
 	if err := s.takeCode(d, &r.Code); err != nil {
 		return Configuration{}, err
 	}
@@ -275,6 +278,9 @@ func (s *Service) update(scope schema.Scope, name string, change func(d *definit
 		return nil, err
 	}
 	if old.run == nil {
+		if err := s.rows.admit(true); err != nil {
+			return nil, err
+		}
 		if err := s.rows.put(&d); err != nil {
 			return nil, err
 		}
@@ -315,6 +321,9 @@ func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeReques
 		return Configuration{}, awserr.LambdaInvalidParameter("The function " + now.Name + " is part of the server's program: it has no code to update.")
 	}
 	if err := checkRevision(now, r.RevisionID); err != nil {
+		return Configuration{}, err
+	}
+	if err := s.rows.admit(false); err != nil {
 		return Configuration{}, err
 	}
 	// Unpacked outside the lock; the definition may have changed when it is put in.

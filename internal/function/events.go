@@ -97,6 +97,9 @@ func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(
 	if err := inv.check(MaxEventPayload); err != nil {
 		return "", err
 	}
+	if err := s.rows.admit(false); err != nil {
+		return "", err
+	}
 	name, _ := arn.ParseFunction(inv.Name) // it was resolved
 	e := &event{payload: inv.Payload, head: eventHead{
 		Scope: scope, Name: name.Name, Qualifier: name.Qualifier, RequestID: inv.RequestID,

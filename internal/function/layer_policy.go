@@ -59,6 +59,9 @@ func (s *Service) changeLayerPolicy(scope schema.Scope, text string, version int
 		return "", &awserr.Error{Code: "PreconditionFailedException", Message: "The Revision Id provided does not match the latest Revision Id. Call the GetLayerPolicy API to retrieve the latest Revision Id", Status: http.StatusPreconditionFailed}
 	}
 	v.PolicyID = newID()
+	if err := s.rows.admit(true); err != nil {
+		return "", err
+	}
 	if err := s.rows.putLayer(&v); err != nil {
 		return "", err
 	}

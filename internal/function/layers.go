@@ -158,6 +158,9 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	case len(r.Content.ZipFile) > archive.MaxZipped:
 		return LayerDocument{}, awserr.ZippedTooLarge(archive.MaxZipped)
 	}
+	if err := s.rows.admit(false); err != nil {
+		return LayerDocument{}, err
+	}
 	hash, err := s.code.add(r.Content.ZipFile)
 	switch {
 	case errors.Is(err, archive.ErrTooLarge):

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -180,6 +181,9 @@ func (s *Service) putLogGroup(g *LogGroup) error {
 		body, err := json.Marshal(g)
 		if err != nil {
 			return fmt.Errorf("function: encode log group %s: %w", g.Name, err)
+		}
+		if err := awserr.WhenFull(s.rows.store.Admit(), store.ErrDiskFull, "ServiceUnavailableException"); err != nil {
+			return err
 		}
 		b := s.rows.store.NewBatch()
 		defer b.Close()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 )
@@ -40,6 +41,18 @@ func (d *definition) encode() ([]byte, error) {
 
 // rows is the table of definitions on disk. A nil store keeps nothing.
 type rows struct{ store *store.Store }
+
+// admit refuses what takes space while the disk is nearly full. What removes something, or changes only settings, goes on for some longer.
+func (r rows) admit(small bool) error {
+	if r.store == nil {
+		return nil
+	}
+	admit := r.store.Admit
+	if small {
+		admit = r.store.AdmitDelete
+	}
+	return awserr.WhenFull(admit(), store.ErrDiskFull, awserr.LambdaService().Code)
+}
 
 // put stores definitions together, synced.
 func (r rows) put(defs ...*definition) error { return r.replace(nil, defs...) }

@@ -56,6 +56,9 @@ func (s *Service) publish(scope schema.Scope, name string, r PublishRequest) (Co
 	version.shared = shared{}
 	version.Version, version.Revision, version.Modified = latest.LastVersion, newID(), s.opts.Now()
 	set(&version.Description, r.Description)
+	if err := s.rows.admit(false); err != nil {
+		return Configuration{}, err
+	}
 	if err := s.rows.put(&latest, &version); err != nil {
 		return Configuration{}, err
 	}

@@ -143,6 +143,9 @@ func (s *Service) Put(scope schema.Scope, api API) (API, error) {
 	if err != nil {
 		return API{}, err
 	}
+	if err := s.opts.Store.Admit(); err != nil {
+		return API{}, err
+	}
 	s.control.Lock()
 	defer s.control.Unlock()
 	b := s.opts.Store.NewBatch()

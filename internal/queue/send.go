@@ -3,7 +3,6 @@ package queue
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -41,10 +40,7 @@ func (s *Service) admit() error {
 	if err != nil {
 		s.refused.Add(1)
 	}
-	if errors.Is(err, store.ErrDiskFull) {
-		return awserr.QueueStorageFull(err)
-	}
-	return err
+	return awserr.WhenFull(err, store.ErrDiskFull, "InternalFailure")
 }
 
 // RefusedSends returns how many sends were refused since the start because there was no room for them.

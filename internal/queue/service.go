@@ -187,6 +187,9 @@ func (s *Service) Create(scope arn.Scope, queue string, attributes, tags map[str
 		}
 		return q, q.settled()
 	}
+	if err := s.admit(); err != nil {
+		return nil, err
+	}
 	now := s.wall()
 	d := &definition{ID: s.number(), Scope: scope, Name: queue, Tags: maps.Clone(tags), CreatedMS: now, ModifiedMS: now}
 	d.set(attributes)

@@ -165,6 +165,9 @@ func (s *Service) putGroup(g *Group) error {
 		return err
 	}
 	key := groupName{g.Scope, g.Name}
+	if err := s.admit(Schedule, s.groups[key] != nil); err != nil {
+		return err
+	}
 	b := s.o.Store.NewBatch()
 	defer b.Close()
 	b.Set(groupKey(key), row)

@@ -150,10 +150,25 @@ func (s *Service) schedule(scope arn.Scope, group, schedule string) (*entry, err
 	return nil, awserr.ScheduleMissing(schedule)
 }
 
+// admit refuses what takes space while the disk is nearly full. A change of what is there may remove something, and goes on for some longer.
+func (s *Service) admit(k Kind, change bool) error {
+	admit, code := s.o.Store.Admit, "InternalServerException"
+	if change {
+		admit = s.o.Store.AdmitDelete
+	}
+	if k == Rule {
+		code = "InternalException"
+	}
+	return awserr.WhenFull(admit(), store.ErrDiskFull, code)
+}
+
 // put stores a definition in the place of what is there under its name. begin has it begin anew: its next start is worked out from now on. The caller
 // holds control.
 func (s *Service) put(d Definition, begin bool) error {
 	old := s.entries[d.key()]
+	if err := s.admit(d.Kind, old != nil); err != nil {
+		return err
+	}
 	now := s.now()
 	d.ModifiedMS = now
 	if old == nil {

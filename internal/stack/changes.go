@@ -182,6 +182,9 @@ func (s *Service) Propose(ctx context.Context, scope arn.Scope, name, kind, desc
 	if st != nil && st.Sets[name] != nil {
 		return "", "", &Error{"AlreadyExistsException", "ChangeSet " + name + " already exists"}
 	}
+	if err := s.opts.Store.Admit(); err != nil {
+		return "", "", err
+	}
 	now := s.opts.Now().UTC()
 	fresh := st == nil
 	if fresh {
@@ -316,6 +319,9 @@ func (s *Service) Create(ctx context.Context, scope arn.Scope, r Request) (id st
 	if err != nil {
 		return "", err
 	}
+	if err := s.opts.Store.Admit(); err != nil {
+		return "", err
+	}
 	st := newStack(scope, r.Stack, s.opts.Now().UTC())
 	if _, _, _, err := s.plan(ctx, st, v); err != nil {
 		return "", err
@@ -359,6 +365,9 @@ func (s *Service) Update(ctx context.Context, scope arn.Scope, r Request) (id st
 
 // begin puts a stack under an operation and has it run.
 func (s *Service) begin(id string, create bool, v Version, r Request) error {
+	if err := s.opts.Store.Admit(); err != nil {
+		return err
+	}
 	err := s.change(id, func(st *Stack) error {
 		if create && st.Status != review || !create && !st.updatable() {
 			return invalid("Stack:" + st.ID + " is in " + st.Status + " state and can not be updated.")

@@ -344,6 +344,9 @@ func (s *Service) PutParameter(scope arn.Scope, name string, p Parameter, overwr
 	if there && !overwrite {
 		return 0, &Error{"ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true."}
 	}
+	if err := s.opts.Store.Admit(); err != nil {
+		return 0, err
+	}
 	p.Version, p.Modified = is.Version+1, s.opts.Now().UTC()
 	if err := s.put(namedKey('p', scope, name), p); err != nil {
 		return 0, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/trace"
 )
 
@@ -20,11 +21,11 @@ func (db *DB) admit(deletes bool) error {
 	if deletes {
 		admit = db.store.AdmitDelete
 	}
-	if err := admit(); err != nil {
+	err := admit()
+	if err != nil {
 		db.refused.Add(1)
-		return awserr.StorageFull(err)
 	}
-	return nil
+	return awserr.WhenFull(err, store.ErrDiskFull, awserr.Internal().Code)
 }
 
 // RefusedWrites returns how many writes were refused since the start.

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/seqnum"
@@ -211,6 +212,9 @@ func (b *Backend) CreateMapping(_ context.Context, m mapping.Definition) (_ map[
 	}
 	uuid, err := id(m.UUID)
 	if err != nil {
+		return nil, err
+	}
+	if err := awserr.WhenFull(b.store.Admit(), store.ErrDiskFull, awserr.LambdaService().Code); err != nil {
 		return nil, err
 	}
 	rows := map[string]lane.Checkpoint{}

@@ -169,6 +169,9 @@ func (m *Mappings) Create(ctx context.Context, scope arn.Scope, r mapping.Create
 	if other := m.other(&def); other != "" {
 		return mapping.View{}, awserr.MappingOnQueueExists(def.StreamARN, arn.FunctionOf(function), other)
 	}
+	if err := awserr.WhenFull(m.o.Store.Admit(), store.ErrDiskFull, awserr.LambdaService().Code); err != nil {
+		return mapping.View{}, err
+	}
 	now := m.o.Clock.Wall().UTC().Round(0)
 	m.mu.Lock()
 	if now.UnixNano() <= m.newest {
