@@ -355,7 +355,7 @@ func ownValues(c *checking) {
 		invalid = c.key.invalid
 	}
 	if emptyValue(invalid) && c.layer.texts == awserr.Current {
-		c.late = invalid
+		c.Late = lateEmptyValue
 	} else if invalid != nil {
 		c.refuse(invalid)
 	}

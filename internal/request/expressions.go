@@ -41,6 +41,9 @@ func (m *members) named(list []member, except member) []string {
 // mixing makes the checks that AWS makes before it looks at any value: no
 // expressions beside older parameters, no placeholders without expressions.
 func (m *members) mixing(g *grammar, l layer) *awserr.Error {
+	if !m.given(anyExpression | mExpressionAttributeNames | mExpressionAttributeValues) {
+		return nil
+	}
 	var expressions, valued member
 	for _, id := range g.expressions {
 		expressions |= id

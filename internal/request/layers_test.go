@@ -64,7 +64,7 @@ func TestARequestLeavesNothingBehind(t *testing.T) {
 			t.Errorf("after %s: %+v", before, op)
 		}
 		if op, err := DecodeUpdateItem([]byte(`{"TableName":"def","Key":{}}`)); err != nil || op.Update != nil || op.Condition != nil ||
-			op.ReturnValues != ReturnNone || op.ReturnItemCollectionMetrics || op.ReturnOldOnConditionFailure || op.Late != nil {
+			op.ReturnValues != ReturnNone || op.ReturnItemCollectionMetrics || op.ReturnOldOnConditionFailure || op.Late != 0 {
 			t.Errorf("after %s: %+v, %v", before, op, err)
 		}
 	}

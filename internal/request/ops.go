@@ -32,9 +32,27 @@ type Common struct {
 	TableName              string
 	Requested              string
 	ReturnConsumedCapacity ReturnConsumedCapacity
-	// Late is an error of the request that AWS finds only when it has found the table: an
-	// attribute value without a member. nil: none.
-	Late *awserr.Error
+	Late                   Late
+}
+
+// Late is an error of a request that AWS finds only when it has found the table; the zero
+// value is none. It is a byte and no pointer, which would make each request larger.
+type Late byte
+
+const (
+	lateEmptyValue Late = iota + 1 // an attribute value without a member
+	lateTooLarge                   // an update that takes too much by itself
+)
+
+// Error returns the error; nil: none.
+func (l Late) Error() *awserr.Error {
+	switch l {
+	case lateEmptyValue:
+		return awserr.ValueEmpty()
+	case lateTooLarge:
+		return awserr.UpdateTooLarge()
+	}
+	return nil
 }
 
 type PutItem struct {

@@ -14,7 +14,7 @@ func DecodeQuery(body []byte) (*Query, error) {
 	}
 	defer c.release()
 	return &Query{
-		Common:            c.common(),
+		Common:            c.Common,
 		IndexName:         c.index(),
 		KeyCondition:      cmp.Or(c.parsed.keyCondition, c.keys),
 		Filter:            cmp.Or(c.parsed.filter, c.comparison),
@@ -35,7 +35,7 @@ func DecodeScan(body []byte) (*Scan, error) {
 	}
 	defer c.release()
 	op := &Scan{
-		Common:            c.common(),
+		Common:            c.Common,
 		IndexName:         c.index(),
 		Filter:            cmp.Or(c.parsed.filter, c.comparison),
 		Projection:        c.parsed.projection,

@@ -15,7 +15,7 @@ func DecodePutItem(body []byte) (*PutItem, error) {
 	}
 	defer c.release()
 	return &PutItem{
-		Common:                      c.common(),
+		Common:                      c.Common,
 		Item:                        c.item.item,
 		Condition:                   cmp.Or(c.parsed.condition, c.comparison),
 		ReturnValues:                c.returned(),
@@ -32,7 +32,7 @@ func DecodeDeleteItem(body []byte) (*DeleteItem, error) {
 	}
 	defer c.release()
 	return &DeleteItem{
-		Common:                      c.common(),
+		Common:                      c.Common,
 		Key:                         c.key.item,
 		Condition:                   cmp.Or(c.parsed.condition, c.comparison),
 		ReturnValues:                c.returned(),
@@ -50,11 +50,11 @@ func DecodeUpdateItem(body []byte) (*UpdateItem, error) {
 	defer c.release()
 	// A value counts wherever it is used, which takes a few characters each time: most
 	// requests are too short to need counting.
-	if c.late == nil && len(body)*len(c.update) > schema.MaxItemSize && c.parsed.update != nil && c.parsed.update.Charge() > schema.MaxItemSize {
-		c.late = awserr.UpdateTooLarge()
+	if c.Late == 0 && len(body)*len(c.update) > schema.MaxItemSize && c.parsed.update != nil && c.parsed.update.Charge() > schema.MaxItemSize {
+		c.Late = lateTooLarge
 	}
 	return &UpdateItem{
-		Common:                      c.common(),
+		Common:                      c.Common,
 		Key:                         c.key.item,
 		Update:                      cmp.Or(c.parsed.update, c.changes),
 		Condition:                   cmp.Or(c.parsed.condition, c.comparison),
@@ -72,7 +72,7 @@ func DecodeGetItem(body []byte) (*GetItem, error) {
 	}
 	defer c.release()
 	return &GetItem{
-		Common:         c.common(),
+		Common:         c.Common,
 		Key:            c.key.item,
 		Projection:     c.parsed.projection,
 		ConsistentRead: c.given(mConsistentRead) && c.consistentRead,
@@ -80,11 +80,6 @@ func DecodeGetItem(body []byte) (*GetItem, error) {
 }
 
 // What the checks have found to be right.
-
-func (c *checking) common() Common {
-	c.Late = c.late
-	return c.Common
-}
 
 func (c *checking) returned() ReturnValues {
 	if !c.given(mReturnValues) {

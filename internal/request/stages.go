@@ -222,7 +222,6 @@ type checking struct {
 	comparison *expr.Condition
 	changes    *expr.Update
 	keys       *expr.KeyCondition
-	late       *awserr.Error
 }
 
 // refuse notes an error that has a text of its own; the first one counts. Without one
@@ -264,7 +263,7 @@ var checkings = sync.Pool{New: func() any { return &checking{reader: new(item.Re
 func (c *checking) release() {
 	const plain = mTableName | mItem | mKey | mConsistentRead | mReturnConsumedCapacity | mReturnValues
 	const usual = plain | mUpdateExpression | mConditionExpression | mExpressionAttributeNames | mExpressionAttributeValues
-	if c.touched&^usual != 0 || c.own != nil || c.found.list != nil || c.late != nil {
+	if c.touched&^usual != 0 || c.own != nil || c.found.list != nil || c.Late != 0 {
 		*c = checking{reader: c.reader}
 		checkings.Put(c)
 		return

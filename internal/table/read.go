@@ -21,8 +21,8 @@ func (db *DB) GetItem(ctx context.Context, scope schema.Scope, r *request.GetIte
 	if err != nil {
 		return nil, err
 	}
-	if r.Late != nil {
-		return nil, r.Late
+	if e := r.Late.Error(); e != nil {
+		return nil, e
 	}
 	d := t.desc.Load()
 	if e := d.def.Keys.CheckKey(r.Key); e != nil {

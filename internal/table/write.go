@@ -31,7 +31,7 @@ func (db *DB) writeSingle(ctx context.Context, scope schema.Scope, w single) (re
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	e := w.common.Late
+	e := w.common.Late.Error()
 	if e == nil {
 		e = w.check(d)
 	}
