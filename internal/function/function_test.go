@@ -319,26 +319,35 @@ func TestParallelCallsGetTheirOwnProcesses(t *testing.T) {
 func TestTimeoutKillsTheWholeGroup(t *testing.T) {
 	t.Parallel()
 	s := open(t, Options{})
-	createGo(t, s, "f", timeout(3))
-	out := do(t, s, "f", m{"do": "grandchild"})
-	want(t, out, "Unhandled", `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: `+out.RequestID+` Error: Task timed out after 3.00 seconds"}`)
-	if !strings.Contains(string(out.LogTail), "Task timed out after 3.00 seconds") || !strings.Contains(string(out.LogTail), "Status: timeout") {
+	createGo(t, s, "f", timeout(1), env("AT_START", "grandchild")) // before its first call, whose time is short
+	out := do(t, s, "f", m{"do": "hang"})
+	want(t, out, "Unhandled", `{"errorType":"Sandbox.Timedout","errorMessage":"RequestId: `+out.RequestID+` Error: Task timed out after 1.00 seconds"}`)
+	if !strings.Contains(string(out.LogTail), "Task timed out after 1.00 seconds") || !strings.Contains(string(out.LogTail), "Status: timeout") {
 		t.Errorf("log:\n%s", out.LogTail)
 	}
-	awaitGone(t, grandchild(t, out))
+	first := grandchild(t, s)
+	awaitGone(t, first)
 
 	patient(t, s, "f")
-	out = do(t, s, "f", m{"do": "grandchild", "n": 9})
+	out = do(t, s, "f", m{"do": "exit", "n": 9})
 	want(t, out, "Unhandled", "Runtime exited with error: exit status 9")
-	awaitGone(t, grandchild(t, out))
+	second := grandchild(t, s)
+	if second == first {
+		t.Error("no other process has started one")
+	}
+	awaitGone(t, second)
 }
 
-func grandchild(t *testing.T, out Outcome) int {
+// grandchild returns the process that the last of those of f has started.
+func grandchild(t *testing.T, s *Service) (pid int) {
 	t.Helper()
-	_, rest, _ := strings.Cut(string(out.LogTail), "grandchild ")
-	pid, err := strconv.Atoi(strings.SplitN(rest, "\n", 2)[0])
-	if err != nil {
-		t.Fatalf("no pid in the log:\n%s", out.LogTail)
+	for _, line := range s.Logs().Log(scope, "f").Recent(100) {
+		if text, is := strings.CutPrefix(line.Text, "grandchild "); is {
+			pid, _ = strconv.Atoi(text)
+		}
+	}
+	if pid == 0 {
+		t.Fatal("none was started")
 	}
 	return pid
 }

@@ -67,16 +67,6 @@ func handle(ctx context.Context, e event) (any, error) {
 		return strings.NewReader("\xff\x00 not json"), nil
 	case "halfway":
 		return io.MultiReader(strings.NewReader(`{"half":`), failing{}), nil
-	case "grandchild":
-		cmd := exec.Command("sleep", "600")
-		if err := cmd.Start(); err != nil {
-			return nil, err
-		}
-		fmt.Println("grandchild", cmd.Process.Pid)
-		if e.N == 0 {
-			select {}
-		}
-		os.Exit(e.N)
 	}
 	return nil, fmt.Errorf("what is %q?", e.Do)
 }
@@ -91,6 +81,12 @@ func main() {
 		os.Exit(7)
 	case "hang":
 		select {}
+	case "grandchild":
+		cmd := exec.Command("sleep", "600")
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		fmt.Println("grandchild", cmd.Process.Pid)
 	}
 	opts := []lambda.Option{}
 	if os.Getenv("SIGTERM") != "" {
