@@ -28,7 +28,7 @@ sdks() {
 	cat "$out"
 	[ $status -eq 0 ] || return 1
 	local test
-	for test in TestJavaScript TestPython TestDestinations TestNodeReader; do
+	for test in TestJavaScript TestPython TestSigners TestDestinations TestNodeReader; do
 		grep -q -- "^--- PASS: $test" "$out" || { echo "$test did not run"; return 1; }
 	done
 }

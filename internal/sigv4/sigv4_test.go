@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -371,7 +370,7 @@ func FuzzCanonical(f *testing.F) {
 				continue
 			}
 			if n := strings.Count(text, "\n"); n != 6 {
-				t.Fatal(fmt.Sprintf("%d lines: %q", n, text))
+				t.Fatalf("%d lines: %q", n, text)
 			}
 		}
 	})

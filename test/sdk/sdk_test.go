@@ -25,13 +25,30 @@ func TestJavaScript(t *testing.T) {
 	if out, err := run(t, env, node, "-e", "require.resolve('@aws-sdk/client-dynamodb'); require.resolve('@aws-sdk/client-lambda')"); err != nil {
 		absent(t, "the JavaScript SDK is not installed; npm install @aws-sdk/client-dynamodb @aws-sdk/client-lambda and set SDKTEST_NODE_PATH to its node_modules: "+firstLine(out))
 	}
-	endpoint := serve(t, env)
-	out, err := run(t, append(env, script(t, endpoint)...), node, "javascript/loop.cjs")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
+	withoutAndWithAuth(t, func(t *testing.T, args ...string) {
+		endpoint := serve(t, env, args...)
+		out, err := run(t, append(env, script(t, endpoint)...), node, "javascript/loop.cjs")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Logf("%s", out)
+	})
 }
+
+// withoutAndWithAuth runs a test against a server that lets everybody in, and one that verifies signatures by the key of script.
+func withoutAndWithAuth(t *testing.T, test func(t *testing.T, args ...string)) {
+	t.Run("off", func(t *testing.T) { test(t) })
+	t.Run("on", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		test(t, "--auth", "on", "--root-access-key-id", "test", "--root-secret-access-key-file", file)
+	})
+}
+
+// secret is that of the key with which the scripts sign.
+const secret = "a secret of the tests"
 
 func TestPython(t *testing.T) {
 	python, err := exec.LookPath(cmp.Or(os.Getenv("SDKTEST_PYTHON"), "python3"))
@@ -46,12 +63,14 @@ func TestPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoint := serve(t, []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")})
-	out, err := run(t, script(t, endpoint), python, "python/loop.py")
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
+	withoutAndWithAuth(t, func(t *testing.T, args ...string) {
+		endpoint := serve(t, []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")}, args...)
+		out, err := run(t, script(t, endpoint), python, "python/loop.py")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Logf("%s", out)
+	})
 }
 
 // absent skips the test, or fails it where the SDKs were installed for it.
@@ -66,7 +85,7 @@ func absent(t *testing.T, reason string) {
 // script is what the scripts are told.
 func script(t *testing.T, endpoint string) []string {
 	return []string{
-		"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1",
+		"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_REGION=us-east-1",
 		"AWS_DEFAULT_REGION=us-east-1", "RECEIVED=" + filepath.Join(t.TempDir(), "received"),
 	}
 }
