@@ -96,6 +96,7 @@ var rooms = map[string][]string{
 	"internal/outbox":        {"internal/store", "internal/worker"},
 	"internal/schedule/when": {},
 	"internal/schedule":      {"internal/arn", "internal/awserr", "internal/outbox", "internal/schedule/when", "internal/store", "internal/worker"},
+	"internal/topic":         {"internal/arn", "internal/awserr", "internal/outbox", "internal/pattern", "internal/store", "internal/worker"},
 	"internal/queue/poll": {
 		"internal/arn", "internal/awserr", "internal/backend", "internal/counter", "internal/item", "internal/pattern", "internal/queue", "internal/setting", "internal/store",
 		"internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
@@ -118,6 +119,7 @@ var rooms = map[string][]string{
 	"internal/api/iam":            {"internal/api/query", "internal/arn", "internal/awserr", "internal/iam"},
 	"internal/api/ssm":            {"internal/arn", "internal/awserr", "internal/stack"},
 	"internal/api/ecr":            {},
+	"internal/api/sns":            {"internal/arn", "internal/awserr", "internal/outbox", "internal/topic"},
 	"internal/api/events":         {"internal/arn", "internal/awserr", "internal/schedule"},
 	"internal/api/scheduler":      {"internal/arn", "internal/awserr", "internal/schedule"},
 	"internal/api/logs":           {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
@@ -127,7 +129,7 @@ var rooms = map[string][]string{
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/credential", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schedule", "internal/schema", "internal/seqnum", "internal/stack", "internal/store", "internal/stream", "internal/table",
-		"internal/trigger", "internal/trigger/lane", "internal/worker",
+		"internal/topic", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
 	"internal/server":  {"internal/counter", "internal/awserr", "internal/credential", "internal/door", "internal/schema", "internal/sigv4", "internal/turns"},
@@ -154,7 +156,7 @@ var rooms = map[string][]string{
 	// the wiring
 	"internal/app": {
 		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/credential", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
-		"internal/api/scheduler", "internal/outbox", "internal/schedule",
+		"internal/api/scheduler", "internal/api/sns", "internal/outbox", "internal/schedule", "internal/topic",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",

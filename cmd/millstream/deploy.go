@@ -64,9 +64,8 @@ func newDeploy() *cobra.Command {
 		Short: "Deploy a SAM or CloudFormation template, or what the CDK has written, to a running server",
 		Long: `Deploy an AWS SAM or CloudFormation template, or the folder that the CDK or the
 Serverless Framework has written, to a running server: its tables,
-functions, event source mappings, function URLs and HTTP APIs, and queues and topics
-where AWS_ENDPOINT_URL_SNS names a server of them; queues may be elsewhere, by
-AWS_ENDPOINT_URL_SQS.
+functions, event source mappings, function URLs and HTTP APIs, queues and topics.
+Queues and topics may be elsewhere, by AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_SNS.
 
 What a template holds that is not supported is listed by name and line before
 anything is touched. With --skip-unsupported, what AWS has and Millstream has none of

@@ -33,6 +33,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
+	"github.com/millstreamdb/millstream/internal/topic"
 	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/worker"
@@ -88,6 +89,7 @@ type App struct {
 	queues      *queue.Service
 	pollers     *poll.Mappings
 	outbox      *outbox.Outbox
+	topics      *topic.Service
 	schedules   *schedule.Service
 	buckets     *bucket.Service
 	stacks      *stack.Service
@@ -211,6 +213,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.destinations.Own = s.queues
+	s.destinations.OwnTopic = s.publishOwn
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/schedule"
 	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/topic"
 )
 
 // openSchedules opens what is owed, and what owes it.
@@ -21,17 +23,23 @@ func (s *App) openSchedules() (err error) {
 	if s.outbox, err = outbox.Open(outbox.Options{Store: s.store, Clock: s.clock, Send: s.deliver, Logger: s.opts.Logger}); err != nil {
 		return err
 	}
+	if s.topics, err = topic.Open(topic.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Endpoint: s.Endpoint, Exists: s.exists, Logger: s.opts.Logger}); err != nil {
+		return err
+	}
 	s.schedules, err = schedule.Open(schedule.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Logger: s.opts.Logger})
 	return err
 }
 
 // deliver makes a delivery that is owed. It implements outbox.Options.Send.
-func (s *App) deliver(_ context.Context, d *outbox.Delivery, payload []byte, done func(*store.Batch)) error {
+func (s *App) deliver(ctx context.Context, d *outbox.Delivery, payload []byte, done func(*store.Batch)) error {
 	switch arn.Service(d.Target) {
 	case "lambda":
 		return s.deliverToFunction(d, payload, done)
 	case "sqs":
 		return s.deliverToQueue(d, payload, done)
+	}
+	if strings.HasPrefix(d.Target, "http://") || strings.HasPrefix(d.Target, "https://") {
+		return s.deliverToURL(ctx, d, payload)
 	}
 	return &outbox.Permanent{Err: fmt.Errorf("%s is no function, queue or URL", d.Target)}
 }
@@ -88,4 +96,13 @@ func lasting(err error) error {
 		return &outbox.Permanent{Code: e.Code, Err: err}
 	}
 	return err
+}
+
+// exists says whether there is a queue or function of an ARN.
+func (s *App) exists(text string) bool {
+	if f, ok := arn.ParseFunction(text); ok && arn.Service(text) == "lambda" {
+		_, err := s.functions.Resolve(f.Scope, text)
+		return err == nil
+	}
+	return s.queues.FindARN(text) != nil
 }

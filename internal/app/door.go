@@ -17,6 +17,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/api/logs"
 	"github.com/millstreamdb/millstream/internal/api/scheduler"
+	"github.com/millstreamdb/millstream/internal/api/sns"
 	"github.com/millstreamdb/millstream/internal/api/sqs"
 	"github.com/millstreamdb/millstream/internal/api/ssm"
 	"github.com/millstreamdb/millstream/internal/api/streams"
@@ -47,7 +48,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
 	own.Handle("/", admin.New(admin.Config{
-		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
+		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Topics: s.topics, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
 		Gateway: s.gateway, Stacks: s.stacks, Credentials: s.credentials, Activity: &s.activity, Clock: s.clock, Stages: &stages{s: s},
 		Settle: s.Settle, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded,
 		About: wire.Status{
@@ -73,8 +74,10 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"scheduler":      scheduler.New(s.schedules, scheduler.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+			"sns":            sns.New(s.topics, sns.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 		},
+		Linked:       func(r *http.Request) (string, bool) { return "sns", sns.IsLink(r) },
 		AllowedHosts: s.opts.AllowedHosts, BeyondLoopback: s.opts.InsecureListen,
 		Health: s.health, Degraded: s.degraded, Metrics: metrics, Logger: s.opts.Logger,
 		OnPanic: func(value any, stack []byte) {

@@ -29,6 +29,9 @@ type Clients struct {
 	// Own are the queues of this server. They come first, unless an endpoint variable sends queues elsewhere; nil: the
 	// server has none.
 	Own Queues
+	// OwnTopic publishes to a topic of this server; there is false when it has none of this ARN. It comes first, unless an endpoint
+	// variable sends topics elsewhere; nil: the server has none.
+	OwnTopic func(topicARN, text string, attributes map[string]string) (there bool, err error)
 
 	mu     sync.Mutex
 	config *aws.Config
@@ -61,6 +64,9 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
 	}
+	if there, err := c.publish(a, string(document), nil); there {
+		return err
+	}
 	cfg, err := c.load(ctx)
 	if err != nil {
 		return err
@@ -87,12 +93,23 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	return fmt.Errorf("%s is no queue, topic or bucket", to)
 }
 
+// publish publishes to a topic of this server.
+func (c *Clients) publish(to arn.ARN, text string, attributes map[string]string) (there bool, err error) {
+	if c.OwnTopic == nil || to.Service != "sns" || os.Getenv("AWS_ENDPOINT_URL_SNS") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" {
+		return false, nil
+	}
+	return c.OwnTopic(to.String(), text, attributes)
+}
+
 // DeadLetter sends an event as it came to the queue or topic of an ARN, with attributes of
 // type String; that of ErrorCode is a Number, as Lambda sends it.
 func (c *Clients) DeadLetter(ctx context.Context, to string, event []byte, attributes map[string]string) error {
 	a, ok := arn.Parse(to)
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
+	}
+	if there, err := c.publish(a, string(event), attributes); there {
+		return err
 	}
 	cfg, err := c.load(ctx)
 	if err != nil {

@@ -57,7 +57,7 @@ var triggerCounters = func() (all []Metric) {
 
 var (
 	requestsTotal = Metric{"millstream_requests_total", "counter", []string{"api", "operation", "code"},
-		"Requests answered. api is dynamodb, streams, sts, lambda, sqs, logs, admin or http (the front door); code is OK, the AWS error, or the status."}
+		"Requests answered. api is dynamodb, streams, sts, lambda, sqs, sns, events, scheduler, cloudformation, s3, ssm, ecr, iam, logs, admin or http (the front door); code is OK, the AWS error, or the status."}
 	requestSeconds = Metric{"millstream_request_seconds", "histogram", []string{"api", "operation"},
 		"Time from a request's header to the end of its answer."}
 	requestsInFlight = Metric{"millstream_requests_in_flight", "gauge", nil,

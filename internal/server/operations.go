@@ -29,7 +29,7 @@ var (
 		UpdateGlobalTableSettings UpdateItem UpdateKinesisStreamingDestination UpdateTable UpdateTableReplicaAutoScaling
 		UpdateTimeToLive`)
 	streamsOperations = strings.Fields(`DescribeStream GetRecords GetShardIterator ListStreams`)
-	adminOperations   = strings.Fields(`version status tail triggers logs settle invoke code shards queues schedules parked apis credentials deployments runtimes clock activity stages`)
+	adminOperations   = strings.Fields(`version status tail triggers logs settle invoke code shards queues schedules topics parked apis credentials deployments runtimes clock activity stages`)
 )
 
 // isLambdaPath reports whether path begins with a date, as all of Lambda's do.
@@ -57,7 +57,10 @@ func isLambdaPath(path string) bool {
 func (m *Metrics) operation(kind route, r *http.Request) *operation {
 	switch kind {
 	case routeService:
-		return m.other[signedFor(r)] // routed by it
+		if op := m.other[signedFor(r)]; op != nil { // routed by it
+			return op
+		}
+		return m.other["sns"] // a link of a message
 	case routeLambda:
 		if m.sources.LambdaOperation != nil {
 			if op := m.lambda[m.sources.LambdaOperation(r)]; op != nil {

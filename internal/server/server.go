@@ -30,6 +30,8 @@ type Config struct {
 	Plain  func() bool
 	// Services answer requests that are signed for them, by the name in the signature's scope.
 	Services map[string]http.Handler
+	// Linked says whether a request that is not signed follows a link that a service has given out, and which service's; nil: none does.
+	Linked func(*http.Request) (service string, ok bool)
 	// Front answers everything on ServeFront's listener.
 	Front http.Handler
 

@@ -52,6 +52,11 @@ func (s *Server) service(kind route, r *http.Request) (door http.Handler, other 
 	case kind == routeDynamoDB && strings.HasPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB"):
 		return nil, ""
 	}
+	if s.config.Linked != nil {
+		if name, ok := s.config.Linked(r); ok {
+			return s.config.Services[name], name
+		}
+	}
 	if name := signedFor(r); !elsewhere[name] {
 		return s.config.Services[name], name
 	}
@@ -75,7 +80,7 @@ func writeNoService(w http.ResponseWriter, r *http.Request, service string) {
 		name = strings.ToUpper(service)
 	}
 	const code = "UnsupportedOperationException"
-	text := "Millstream has no " + name + ". It has DynamoDB and its Streams, Lambda, SQS, schedules of EventBridge, CloudWatch Logs and STS, and for tools that deploy CloudFormation, S3, Parameter Store and IAM."
+	text := "Millstream has no " + name + ". It has DynamoDB and its Streams, Lambda, SQS, SNS, schedules of EventBridge, CloudWatch Logs and STS, and for tools that deploy CloudFormation, S3, Parameter Store and IAM."
 	id := uuid.NewString()
 	h := w.Header()
 	h.Set("x-amzn-RequestId", id)

@@ -35,8 +35,7 @@ type Target struct {
 	identity  *sts.Client
 }
 
-// Endpoints of NewTarget. An empty one is the configuration's own; an empty SQS is Main, and an empty
-// SNS means that there is none, unless Main is empty too.
+// Endpoints of NewTarget. An empty one is the configuration's own; an empty SQS or SNS is Main.
 type Endpoints struct{ Main, SQS, SNS string }
 
 // NewTarget makes the clients of a configuration.
@@ -56,9 +55,7 @@ func NewTarget(config aws.Config, at Endpoints) *Target {
 	t.Rules = eventbridge.NewFromConfig(config, func(o *eventbridge.Options) { o.BaseEndpoint = own(at.Main) })
 	t.Schedules = scheduler.NewFromConfig(config, func(o *scheduler.Options) { o.BaseEndpoint = own(at.Main) })
 	t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(cmp.Or(at.SQS, at.Main)) })
-	if at.SNS != "" || at.Main == "" {
-		t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(at.SNS) })
-	}
+	t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(cmp.Or(at.SNS, at.Main)) })
 	return t
 }
 

@@ -133,6 +133,10 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 		return t.removeSchedule(ctx, is.ID)
 	case "AWS::Scheduler::ScheduleGroup":
 		_, err = t.Schedules.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &is.ID})
+	case "AWS::SNS::Subscription":
+		if strings.HasPrefix(is.ID, "arn:") { // what nobody has confirmed goes with its topic
+			_, err = t.Topics.Unsubscribe(ctx, &sns.UnsubscribeInput{SubscriptionArn: &is.ID})
+		}
 	case "AWS::SNS::Topic":
 		if t.Topics == nil {
 			return errors.New("there is no server of topics: name one by AWS_ENDPOINT_URL_SNS")

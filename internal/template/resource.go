@@ -76,6 +76,7 @@ func init() { // prepare functions look types up again
 		"AWS::Events::Rule":               {[]string{"Arn"}, prepareRule},
 		"AWS::Scheduler::Schedule":        {[]string{"Arn"}, prepareSchedule},
 		"AWS::Scheduler::ScheduleGroup":   {[]string{"Arn", "State"}, prepareScheduleGroup},
+		"AWS::SNS::Subscription":          {[]string{"Arn"}, prepareSubscription},
 		"AWS::SNS::Topic":                 {[]string{"TopicArn", "TopicName"}, prepareTopic},
 	}
 }

@@ -118,6 +118,8 @@ func (x *expansion) function(r *resource) {
 				props: props.without("Queue").with("EventSourceArn", props.get("Queue")).with("FunctionName", ref(e.line, r.target())), needs: r.published()})
 		case "Schedule", "ScheduleV2":
 			x.scheduled(r, name, typ.text, typ.line, props)
+		case "SNS":
+			x.subscribed(r, name, typ.line, props)
 		case "HttpApi":
 			x.route(r, name, typ.line, props, "ApiId", implicitHTTP, "AWS::Serverless::HttpApi")
 		case "Api":
@@ -125,7 +127,7 @@ func (x *expansion) function(r *resource) {
 		default:
 			what := fmt.Sprintf("%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
 			if !slices.Contains(samEvents, typ.text) {
-				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, append([]string{"DynamoDB", "SQS", "Schedule", "ScheduleV2", "HttpApi", "Api"}, samEvents...)))
+				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, append([]string{"DynamoDB", "SQS", "SNS", "Schedule", "ScheduleV2", "HttpApi", "Api"}, samEvents...)))
 				continue
 			}
 			if x.problems.skip {

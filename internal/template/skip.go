@@ -138,7 +138,7 @@ func effectOf(typ string) string {
 }
 
 // samEvents are the types of events of SAM's functions that nothing here fires.
-var samEvents = []string{"S3", "SNS", "Kinesis", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs",
+var samEvents = []string{"S3", "Kinesis", "CloudWatchEvent", "EventBridgeRule", "CloudWatchLogs",
 	"IoTRule", "AlexaSkill", "Cognito", "MQ", "MSK", "DocumentDB", "SelfManagedKafka"}
 
 // madeUp has the form of an attribute of a resource that is not there.

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 )
 
-// topic is an SNS topic to deploy, a destination of records that were given up.
+// topic is an SNS topic to deploy.
 type topic struct {
 	TopicName, DisplayName    string
 	FifoTopic                 bool
@@ -29,6 +29,11 @@ func prepareTopic(c *preparation) step {
 	t.TopicName = c.plan.name(c.r.id, t.TopicName)
 	if !c.plan.opts.Topics {
 		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" needs a server of topics: set AWS_ENDPOINT_URL_SNS")
+	}
+	for _, s := range t.Subscription {
+		if !delivers(s.Protocol) {
+			c.problems.lack(c.r.line, "nothing is sent by it", c.r.id+": subscriptions by "+s.Protocol+" are not supported, only those by sqs, lambda, http and https")
+		}
 	}
 	return t
 }
@@ -70,6 +75,9 @@ func (t *topic) deploy(ctx context.Context, d *deployment) (outcome, error) {
 		action, arn = Created, aws.ToString(made.TopicArn)
 	}
 	for _, s := range t.Subscription { // subscribing again gives the same subscription
+		if !delivers(s.Protocol) {
+			continue
+		}
 		if _, err := d.Topics.Subscribe(ctx, &sns.SubscribeInput{TopicArn: &arn, Endpoint: aws.String(s.Endpoint), Protocol: aws.String(s.Protocol)}); err != nil {
 			return outcome{}, err
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
+	"github.com/millstreamdb/millstream/internal/topic"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -43,6 +44,7 @@ type Config struct {
 	Streams     *stream.Streams
 	Queues      *queue.Service
 	Schedules   *schedule.Service
+	Topics      *topic.Service
 	Tables      *table.DB
 	Functions   *function.Service
 	Backend     *local.Backend
@@ -100,6 +102,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "queues/purge", h.purgeQueue)
 	h.document("POST", "queues/redrive", h.redriveQueue)
 	h.document("GET", "schedules", h.schedules)
+	h.document("GET", "topics", h.topics)
 	h.document("POST", "settle", h.settle)
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)

@@ -155,6 +155,7 @@ func (e *environment) environ() []string {
 		// always went.
 		env = append(env, "AWS_ENDPOINT_URL_DYNAMODB="+url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS="+url, "AWS_ENDPOINT_URL_LAMBDA="+url,
 			"AWS_ENDPOINT_URL_SQS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SQS"), os.Getenv("AWS_ENDPOINT_URL"), url), // as destinations go
+			"AWS_ENDPOINT_URL_SNS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SNS"), os.Getenv("AWS_ENDPOINT_URL"), url),
 			"AWS_ENDPOINT_URL_SCHEDULER="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SCHEDULER"), os.Getenv("AWS_ENDPOINT_URL"), url))
 	}
 	names := make([]string, 0, len(s.Env))

@@ -1,0 +1,583 @@
+package topic
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/outbox"
+	"github.com/millstreamdb/millstream/internal/pattern"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Message is what is published. A nil member was not given.
+type Message struct {
+	Text         *string
+	Subject      *string
+	Structure    string // json: Text has a text for each protocol
+	Attributes   []outbox.Attribute
+	Group, Dedup *string
+	Trace        string // X-Ray's header
+}
+
+// Published is what came of a message.
+type Published struct {
+	ID  string
+	Seq string // of a FIFO topic
+}
+
+const (
+	// MaxMessage is the most that a message may have with its attributes, in bytes.
+	MaxMessage = 256 << 10
+	maxSubject = 100
+	// pieceBytes is how much one batch of deliveries has at most, in bytes.
+	pieceBytes = 1 << 20
+)
+
+// Size of a message with its attributes, in bytes.
+func (m *Message) Size() (n int) {
+	if m.Text != nil {
+		n = len(*m.Text)
+	}
+	for _, a := range m.Attributes {
+		n += len(a.Name) + len(a.Type) + len(a.Value)
+	}
+	return n
+}
+
+// check makes the checks of a message; texts are those by protocol, when there are several.
+func (m *Message) check(t *Topic) (texts map[string]string, err error) {
+	switch {
+	case m.Text == nil || *m.Text == "":
+		return nil, awserr.TopicParameterReason("Empty message", "")
+	case m.Size() > MaxMessage:
+		return nil, awserr.TopicParameterReason("Message too long", "")
+	case !utf8.ValidString(*m.Text):
+		return nil, awserr.TopicParameterReason("Message", "Message must be UTF-8 encoded.")
+	}
+	if s := m.Subject; s != nil && (*s == "" || utf8.RuneCountInString(*s) > maxSubject || strings.ContainsFunc(*s, func(r rune) bool { return r < ' ' || r == 0x7f })) {
+		return nil, awserr.TopicParameter("Subject")
+	}
+	switch m.Structure {
+	case "":
+	case "json":
+		if json.Unmarshal([]byte(*m.Text), &texts) != nil {
+			return nil, awserr.TopicParameterReason("Message Structure - JSON message body failed to parse", "")
+		}
+		if _, ok := texts["default"]; !ok {
+			return nil, awserr.TopicParameterReason("Message Structure - No default entry in JSON message body", "")
+		}
+	default:
+		return nil, awserr.TopicParameter("MessageStructure")
+	}
+	names := map[string]bool{}
+	for _, a := range m.Attributes {
+		if err := checkAttribute(a); err != nil {
+			return nil, err
+		}
+		if names[a.Name] { // no SDK can send it
+			return nil, &awserr.Error{Code: "ParameterValueInvalid", Message: "The message attribute '" + a.Name + "' is there twice."}
+		}
+		names[a.Name] = true
+	}
+	return texts, m.checkFIFO(t)
+}
+
+func (m *Message) checkFIFO(t *Topic) error {
+	valid := func(s string) bool {
+		return s != "" && len(s) <= 128 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+	}
+	switch {
+	case m.Group != nil && !valid(*m.Group):
+		return awserr.TopicParameterReason("MessageGroupId", "")
+	case m.Dedup != nil && !valid(*m.Dedup):
+		return awserr.TopicParameterReason("MessageDeduplicationId", "")
+	case !t.FIFO() && m.Dedup != nil:
+		return awserr.TopicParameterReason("MessageDeduplicationId", "The request includes MessageDeduplicationId parameter that is not valid for this topic type")
+	case !t.FIFO():
+		return nil
+	case m.Group == nil:
+		return awserr.TopicParameterReason("The MessageGroupId parameter is required for FIFO topics", "")
+	case m.Dedup == nil && t.Attributes["ContentBasedDeduplication"] != "true":
+		return awserr.TopicParameterReason("The topic should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly", "")
+	}
+	if m.Dedup == nil {
+		sum := sha256.Sum256([]byte(*m.Text))
+		id := hex.EncodeToString(sum[:])
+		m.Dedup = &id
+	}
+	return nil
+}
+
+func checkAttribute(a outbox.Attribute) error {
+	base, _, _ := strings.Cut(a.Type, ".")
+	wrong := func(text string) error {
+		return &awserr.Error{Code: "ParameterValueInvalid", Message: text}
+	}
+	switch {
+	case a.Name == "" || len(a.Name) > 256 || strings.Trim(a.Name, nameCharacters+".") != "":
+		return wrong("Invalid attribute name: " + a.Name)
+	case len(a.Type) > 256 || strings.Trim(a.Type, nameCharacters+".") != "":
+		return wrong("The message attribute '" + a.Name + "' has an invalid message attribute type.")
+	case !a.Binary && !utf8.Valid(a.Value):
+		return wrong("The message attribute '" + a.Name + "' must be UTF-8 encoded.")
+	case base != "String" && base != "Number" && base != "Binary":
+		return wrong("The message attribute '" + a.Name + "' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
+	case len(a.Value) == 0:
+		return wrong("The message attribute '" + a.Name + "' must contain non-empty message attribute value for message attribute type '" + a.Type + "'.")
+	case a.Binary != (base == "Binary"):
+		return wrong("The message attribute '" + a.Name + "' with type '" + a.Type + "' must use field '" + map[bool]string{true: "Binary", false: "String"}[base == "Binary"] + "'.")
+	case base == "Number":
+		if _, err := strconv.ParseFloat(string(a.Value), 64); err != nil {
+			return wrong("Could not cast message attribute '" + a.Name + "' value to number.")
+		}
+	}
+	return nil
+}
+
+// dedupWindow is how long a deduplication id is remembered, in ms.
+const dedupWindow = 5 * 60_000
+
+// earlier is what is remembered of a deduplication id.
+type earlier struct {
+	UntilMS int64
+	ID, Seq string
+}
+
+// fifo is what a FIFO topic has in memory. Its lock is held while a message is taken, so that messages are owed in order.
+type fifo struct {
+	mu    sync.Mutex
+	known map[string]earlier
+	order []string // ids, the one that is forgotten first in front
+	gone  bool     // the topic was deleted
+}
+
+// fifoOf is a topic's; the caller holds mu for writing, or nobody else is there yet.
+func (s *Service) fifoOf(topicARN string) *fifo {
+	f := s.fifo[topicARN]
+	if f == nil {
+		f = &fifo{known: map[string]earlier{}}
+		s.fifo[topicARN] = f
+	}
+	return f
+}
+
+func (f *fifo) note(id string, e earlier) {
+	f.known[id] = e
+	f.order = append(f.order, id)
+}
+
+// Publish takes a message: on return a delivery is owed, durably, to each subscription that it is for.
+func (s *Service) Publish(topicARN string, m Message) (Published, error) {
+	return s.PublishWith(topicARN, m, nil)
+}
+
+// PublishWith is Publish for who has something to store with it; also, unless nil, puts it into the last batch.
+func (s *Service) PublishWith(topicARN string, m Message, also func(*store.Batch)) (Published, error) {
+	s.mu.RLock()
+	t, err := s.topic(topicARN)
+	var to []*subscription
+	for _, sub := range s.of[topicARN] {
+		if !sub.Pending {
+			to = append(to, sub)
+		}
+	}
+	s.mu.RUnlock()
+	if err != nil {
+		return Published{}, err
+	}
+	texts, err := m.check(t)
+	if err != nil {
+		return Published{}, err
+	}
+	slices.SortFunc(to, func(a, b *subscription) int { return cmp.Compare(a.ARN(), b.ARN()) })
+	p := &published{s: s, topic: t, m: &m, texts: texts, now: s.o.Clock.Wall().UTC()}
+	p.ID = uuid.NewString()
+	// The clock of a test waits for the deliveries from here on.
+	s.o.Clock.Begin()
+	defer s.o.Clock.End()
+	if !t.FIFO() {
+		return p.Published, p.store(to, also)
+	}
+	s.mu.Lock()
+	if s.topics[topicARN] == nil {
+		s.mu.Unlock()
+		return Published{}, awserr.TopicMissing()
+	}
+	f := s.fifoOf(topicARN)
+	s.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.gone {
+		return Published{}, awserr.TopicMissing()
+	}
+	return p.inOrder(f, to, also)
+}
+
+// inOrder takes a message of a FIFO topic.
+func (p *published) inOrder(f *fifo, to []*subscription, also func(*store.Batch)) (Published, error) {
+	now := p.now.UnixMilli()
+	id := *p.m.Dedup
+	if p.topic.Attributes["FifoThroughputScope"] == "MessageGroup" {
+		id = *p.m.Group + " " + id
+	}
+	if e, ok := f.known[id]; ok && e.UntilMS > now {
+		if also != nil {
+			b := p.s.o.Store.NewBatch()
+			defer b.Close()
+			also(b)
+			return Published{e.ID, e.Seq}, p.s.o.Store.Write(b)
+		}
+		return Published{e.ID, e.Seq}, nil
+	}
+	p.Seq = fmt.Sprintf("1%019d", p.s.unique.Add(1))
+	e := earlier{UntilMS: now + dedupWindow, ID: p.ID, Seq: p.Seq}
+	row, err := encode(e)
+	if err != nil {
+		return Published{}, err
+	}
+	var gone []string
+	for _, old := range f.order[:min(len(f.order), 8)] { // more than one message brings
+		if f.known[old].UntilMS > now {
+			break
+		}
+		gone = append(gone, old)
+	}
+	err = p.store(to, func(b *store.Batch) {
+		for _, old := range gone {
+			b.Delete(key(rowDedup, p.topic.ARN()+"\x00"+old))
+		}
+		b.Set(key(rowDedup, p.topic.ARN()+"\x00"+id), row)
+		if also != nil {
+			also(b)
+		}
+	})
+	if err != nil {
+		return Published{}, err
+	}
+	for _, old := range gone {
+		delete(f.known, old)
+	}
+	f.order = f.order[len(gone):]
+	f.note(id, e)
+	return p.Published, nil
+}
+
+// published is a message on its way into the store.
+type published struct {
+	Published
+	s     *Service
+	topic *Topic
+	m     *Message
+	texts map[string]string
+	now   time.Time
+
+	seen struct { // what filters look at, made once
+		attributes, body *pattern.Document
+		bad              bool
+	}
+}
+
+// store writes what is owed to subscriptions, in pieces; also, unless nil, goes with the last. Deliveries begin when all are durable.
+func (p *published) store(to []*subscription, also func(*store.Batch)) error {
+	b := p.s.o.Store.NewBatch()
+	defer b.Close()
+	var owed []*outbox.Delivery
+	written := 0
+	fail := func(err error) error {
+		p.s.o.Outbox.Forget(owed[written:]...)
+		p.s.o.Outbox.Release(owed[:written]...) // they are stored, and are made: at least once
+		return full(err)
+	}
+	for _, sub := range to {
+		if !p.passes(sub) {
+			continue
+		}
+		d, payload, err := p.delivery(sub)
+		if err == nil {
+			err = p.s.o.Outbox.Add(b, d, payload)
+		}
+		if err != nil {
+			return fail(err)
+		}
+		owed = append(owed, d)
+		if b.Len() >= pieceBytes {
+			if err := p.s.o.Store.Write(b); err != nil {
+				return fail(err)
+			}
+			written = len(owed)
+			b.Reset()
+		}
+	}
+	if also != nil {
+		also(b)
+	}
+	if !b.Empty() {
+		if err := p.s.o.Store.Write(b); err != nil {
+			return fail(err)
+		}
+	}
+	p.s.o.Outbox.Release(owed...)
+	return nil
+}
+
+// full turns the outbox's refusal into what a client tries again.
+func full(err error) error {
+	if err == outbox.ErrFull {
+		return awserr.TopicThrottled()
+	}
+	return err
+}
+
+// passes says whether a subscription's filter policy lets the message through.
+func (p *published) passes(sub *subscription) bool {
+	if sub.filter == nil {
+		return true
+	}
+	seen := &p.seen.attributes
+	text := func() string { return attributesDocument(p.m.Attributes) }
+	if sub.ofBody {
+		seen, text = &p.seen.body, func() string { return p.text("default") }
+	}
+	if *seen == nil {
+		d, err := pattern.ParseDocument(text())
+		if err != nil { // a body that is no JSON passes no filter
+			return false
+		}
+		*seen = &d
+	}
+	return sub.filter.MatchDocument(**seen)
+}
+
+// attributesDocument is what a filter on attributes looks at: numbers as numbers, arrays as arrays.
+func attributesDocument(attributes []outbox.Attribute) string {
+	doc := map[string]json.RawMessage{}
+	for _, a := range attributes {
+		value := string(a.Value)
+		base, _, _ := strings.Cut(a.Type, ".")
+		switch {
+		case a.Binary: // filters do not see it
+			continue
+		case base == "Number" && json.Valid(a.Value), a.Type == "String.Array" && json.Valid(a.Value):
+			doc[a.Name] = json.RawMessage(value)
+		default:
+			text, err := json.Marshal(value)
+			if err != nil {
+				continue
+			}
+			doc[a.Name] = text
+		}
+	}
+	text, _ := json.Marshal(doc) // what is in it is valid
+	return string(text)
+}
+
+// text is the message for a protocol.
+func (p *published) text(protocol string) string {
+	if p.texts == nil {
+		return *p.m.Text
+	}
+	if t, ok := p.texts[protocol]; ok {
+		return t
+	}
+	return p.texts["default"]
+}
+
+var letter = outbox.Letter{Code: "ErrorCode", Message: "ErrorMessage"}
+
+// ownRetry is for queues and functions of this server: AWS tries for 23 days.
+var ownRetry = outbox.Retry{Attempts: 100_015, AgeMS: (23 * 24 * time.Hour).Milliseconds()}
+
+// delivery makes what is owed to a subscription.
+func (p *published) delivery(sub *subscription) (*outbox.Delivery, []byte, error) {
+	d := &outbox.Delivery{
+		Source: sub.ARN(), Target: sub.Endpoint, Ordered: p.topic.FIFO(), DeadLetter: sub.deadLetter, About: map[string]string{"RequestID": p.ID}, Letter: letter,
+		SinceMS: p.now.UnixMilli(), Retry: ownRetry, Trace: p.m.Trace,
+	}
+	if p.m.Group != nil {
+		d.Group = *p.m.Group
+	}
+	if p.m.Dedup != nil {
+		d.Dedup = *p.m.Dedup
+	}
+	switch sub.Protocol {
+	case "lambda":
+		payload, err := p.event(sub)
+		return d, payload, err
+	case "http", "https":
+		d.Retry = retryOf(cmp.Or(sub.Attributes["DeliveryPolicy"], p.topic.Attributes["DeliveryPolicy"]))
+		d.Headers = map[string]string{
+			"x-amz-sns-message-type": "Notification", "x-amz-sns-message-id": p.ID, "x-amz-sns-topic-arn": p.topic.ARN(), "x-amz-sns-subscription-arn": sub.ARN(),
+			"Content-Type": "text/plain; charset=UTF-8",
+		}
+		if sub.raw {
+			d.Headers["x-amz-sns-rawdelivery"] = "true"
+		}
+	}
+	if sub.raw {
+		d.Attributes = p.m.Attributes
+		return d, []byte(p.text(sub.Protocol)), nil
+	}
+	payload, err := p.notification(sub)
+	return d, payload, err
+}
+
+// attribute is one of a message in an envelope; binary values are in base64.
+type attribute struct{ Type, Value string }
+
+func (p *published) attributes() map[string]attribute {
+	if len(p.m.Attributes) == 0 {
+		return nil
+	}
+	all := map[string]attribute{}
+	for _, a := range p.m.Attributes {
+		v := string(a.Value)
+		if a.Binary {
+			v = base64.StdEncoding.EncodeToString(a.Value)
+		}
+		all[a.Name] = attribute{a.Type, v}
+	}
+	return all
+}
+
+const timeForm = "2006-01-02T15:04:05.000Z"
+
+// unsigned is what stands for a signature, of which this server has none.
+const unsigned = "EXAMPLE"
+
+func (s *Service) link(action string, values url.Values) string {
+	values.Set("Action", action)
+	return s.o.Endpoint() + "/?" + values.Encode()
+}
+
+func (s *Service) certificate() string { return s.o.Endpoint() + "/SimpleNotificationService.pem" }
+
+// envelope is a message as queues and URLs get it, with the members in AWS's order.
+type envelope struct {
+	pairs [][2]string
+	tail  string
+}
+
+func (e *envelope) add(name, value string) {
+	if value != "" {
+		e.pairs = append(e.pairs, [2]string{name, value})
+	}
+}
+
+// render writes it in AWS's form, a member a line.
+func (e *envelope) render() ([]byte, error) {
+	var out bytes.Buffer
+	for i, p := range e.pairs {
+		text, err := marshal(p[1])
+		if err != nil {
+			return nil, err
+		}
+		out.WriteString(map[bool]string{true: "{\n", false: ",\n"}[i == 0])
+		out.WriteString(`  "` + p[0] + `" : ` + text)
+	}
+	out.WriteString(e.tail + "\n}")
+	return out.Bytes(), nil
+}
+
+// marshal is json.Marshal without its care for HTML.
+func marshal(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+func (p *published) notification(sub *subscription) ([]byte, error) {
+	e := &envelope{}
+	e.add("Type", "Notification")
+	e.add("MessageId", p.ID)
+	e.add("SequenceNumber", p.Seq)
+	e.add("TopicArn", p.topic.ARN())
+	if p.m.Subject != nil {
+		e.add("Subject", *p.m.Subject)
+	}
+	e.add("Message", p.text(sub.Protocol))
+	e.add("Timestamp", p.now.Format(timeForm))
+	e.add("SignatureVersion", cmp.Or(p.topic.Attributes["SignatureVersion"], "1"))
+	e.add("Signature", unsigned)
+	e.add("SigningCertURL", p.s.certificate())
+	e.add("UnsubscribeURL", p.s.link("Unsubscribe", url.Values{"SubscriptionArn": {sub.ARN()}}))
+	if all := p.attributes(); all != nil {
+		e.tail = ",\n  \"MessageAttributes\" : {"
+		for i, name := range slices.Sorted(maps.Keys(all)) {
+			a := all[name]
+			value, err := marshal(a.Value)
+			if err != nil {
+				return nil, err
+			}
+			e.tail += map[bool]string{true: "\n", false: ",\n"}[i == 0] + `    "` + name + `" : {"Type":"` + a.Type + `","Value":` + value + `}`
+		}
+		e.tail += "\n  }"
+	}
+	return e.render()
+}
+
+// event is a message as functions get it.
+func (p *published) event(sub *subscription) ([]byte, error) {
+	type record struct {
+		EventSource, EventVersion, EventSubscriptionArn string
+		Sns                                             struct {
+			Type, MessageId, TopicArn                                                       string
+			Subject                                                                         *string
+			Message, Timestamp, SignatureVersion, Signature, SigningCertUrl, UnsubscribeUrl string
+			MessageAttributes                                                               map[string]attribute
+		}
+	}
+	var event struct{ Records [1]record }
+	r := &event.Records[0]
+	r.EventSource, r.EventVersion, r.EventSubscriptionArn = "aws:sns", "1.0", sub.ARN()
+	r.Sns.Type, r.Sns.MessageId, r.Sns.TopicArn, r.Sns.Subject = "Notification", p.ID, p.topic.ARN(), p.m.Subject
+	r.Sns.Message, r.Sns.Timestamp, r.Sns.SignatureVersion, r.Sns.Signature = p.text("lambda"), p.now.Format(timeForm), cmp.Or(p.topic.Attributes["SignatureVersion"], "1"), unsigned
+	r.Sns.SigningCertUrl, r.Sns.UnsubscribeUrl = p.s.certificate(), p.s.link("Unsubscribe", url.Values{"SubscriptionArn": {sub.ARN()}})
+	if r.Sns.MessageAttributes = p.attributes(); r.Sns.MessageAttributes == nil {
+		r.Sns.MessageAttributes = map[string]attribute{}
+	}
+	text, err := marshal(&event)
+	return []byte(text), err
+}
+
+// confirmation is what the endpoint of a new subscription is told.
+func (s *Service) confirmation(sub *Subscription) (*outbox.Delivery, []byte) {
+	now := s.o.Clock.Wall().UTC()
+	id := uuid.NewString()
+	d := &outbox.Delivery{
+		Source: sub.ARN(), Target: sub.Endpoint, SinceMS: now.UnixMilli(), Retry: retryOf(sub.Attributes["DeliveryPolicy"]), Letter: letter,
+		Headers: map[string]string{"x-amz-sns-message-type": "SubscriptionConfirmation", "x-amz-sns-message-id": id, "x-amz-sns-topic-arn": sub.TopicARN, "Content-Type": "text/plain; charset=UTF-8"},
+	}
+	e := &envelope{}
+	e.add("Type", "SubscriptionConfirmation")
+	e.add("MessageId", id)
+	e.add("Token", sub.Token)
+	e.add("TopicArn", sub.TopicARN)
+	e.add("Message", "You have chosen to subscribe to the topic "+sub.TopicARN+".\nTo confirm the subscription, visit the SubscribeURL included in this message.")
+	e.add("SubscribeURL", s.link("ConfirmSubscription", url.Values{"TopicArn": {sub.TopicARN}, "Token": {sub.Token}}))
+	e.add("Timestamp", now.Format(timeForm))
+	e.add("SignatureVersion", "1")
+	e.add("Signature", unsigned)
+	e.add("SigningCertURL", s.certificate())
+	payload, _ := e.render() // texts always marshal
+	return d, payload
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,598 @@
+package topic
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/outbox"
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// Options of Open. All but Logger are required.
+type Options struct {
+	Store  *store.Store
+	Clock  *worker.Clock
+	Outbox *outbox.Outbox
+	// Endpoint is the URL at which the server is reached, for links in messages.
+	Endpoint func() string
+	// Exists says whether there is a queue or function of an ARN.
+	Exists func(arn string) bool
+	Logger *slog.Logger // nil: nothing is logged
+}
+
+// Service has all topics. Its methods may be called by many goroutines at once.
+type Service struct {
+	o      Options
+	unique atomic.Uint64 // sequence numbers, which rise over restarts too
+
+	mu            sync.RWMutex // guards what follows; held for writing while definitions are stored
+	topics        map[string]*Topic
+	subscriptions map[string]*subscription            // by ARN
+	of            map[string]map[string]*subscription // by the topic's ARN, then their own
+	fifo          map[string]*fifo                    // by the topic's ARN
+}
+
+// Open loads the topics.
+func Open(o Options) (*Service, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{o: o, topics: map[string]*Topic{}, subscriptions: map[string]*subscription{}, of: map[string]map[string]*subscription{}, fifo: map[string]*fifo{}}
+	s.unique.Store(o.Store.Incarnation() << 40)
+	each := func(kind byte, f func(rest string, v []byte) error) error {
+		return o.Store.Each(key(kind, ""), func(k, v []byte) error { return f(string(k[2:]), v) })
+	}
+	err := errors.Join(
+		each(rowTopic, func(_ string, v []byte) error {
+			t := &Topic{}
+			if err := decode(v, t); err != nil {
+				return err
+			}
+			s.topics[t.ARN()] = t
+			return nil
+		}),
+		each(rowSubscription, func(_ string, v []byte) error {
+			one := &Subscription{}
+			if err := decode(v, one); err != nil {
+				return err
+			}
+			sub, err := prepare(one)
+			if err == nil {
+				s.hold(sub)
+			}
+			return err
+		}),
+		each(rowDedup, func(rest string, v []byte) error {
+			var e earlier
+			topicARN, id, _ := strings.Cut(rest, "\x00")
+			if err := decode(v, &e); err != nil {
+				return err
+			}
+			s.fifoOf(topicARN).note(id, e)
+			return nil
+		}),
+	)
+	return s, err
+}
+
+func (s *Service) hold(sub *subscription) {
+	s.subscriptions[sub.ARN()] = sub
+	if s.of[sub.TopicARN] == nil {
+		s.of[sub.TopicARN] = map[string]*subscription{}
+	}
+	s.of[sub.TopicARN][sub.ARN()] = sub
+}
+
+func (s *Service) drop(sub *subscription) {
+	delete(s.subscriptions, sub.ARN())
+	delete(s.of[sub.TopicARN], sub.ARN())
+}
+
+func (s *Service) set(kind byte, name string, v any) error {
+	row, err := encode(v)
+	if err != nil {
+		return err
+	}
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	b.Set(key(kind, name), row)
+	return s.o.Store.Write(b)
+}
+
+// Has says whether there is a topic.
+func (s *Service) Has(topicARN string) bool {
+	_, err := s.Topic(topicARN)
+	return err == nil
+}
+
+// Topic returns a topic.
+func (s *Service) Topic(topicARN string) (*Topic, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.topic(topicARN)
+}
+
+func (s *Service) topic(topicARN string) (*Topic, error) {
+	if t := s.topics[topicARN]; t != nil {
+		return t, nil
+	}
+	if arn.Service(topicARN) != "sns" {
+		return nil, awserr.TopicParameter("TopicArn")
+	}
+	return nil, awserr.TopicMissing()
+}
+
+// All returns the topics of a scope by ascending ARN.
+func (s *Service) All(scope arn.Scope) (all []*Topic) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, t := range s.topics {
+		if t.Scope == scope {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Topic) int { return cmp.Compare(a.ARN(), b.ARN()) })
+	return all
+}
+
+const nameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// Create makes a topic, or returns the one that is there with the attributes and tags that are given.
+func (s *Service) Create(scope arn.Scope, name string, attributes, tags map[string]string) (*Topic, error) {
+	base, suffixed := strings.CutSuffix(name, ".fifo")
+	if base == "" || len(name) > 256 || strings.Trim(base, nameCharacters) != "" || suffixed != (attributes["FifoTopic"] == "true") {
+		return nil, awserr.TopicParameterReason("Topic Name", "")
+	}
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if err := checkTopicAttribute(name, attributes[name], true, suffixed); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkTags(tags); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &Topic{Scope: scope, Name: name, Attributes: attributes, Tags: tags, CreatedMS: s.o.Clock.Wall().UnixMilli()}
+	if old := s.topics[t.ARN()]; old != nil {
+		for name, value := range attributes {
+			if cmp.Or(old.Attributes[name], defaults[name]) != value {
+				return nil, awserr.TopicParameterReason("Attributes", "Topic already exists with different attributes")
+			}
+		}
+		if len(tags) > 0 && !maps.Equal(old.Tags, tags) {
+			return nil, awserr.TopicParameterReason("Tags", "Topic already exists with different tags")
+		}
+		return old, nil
+	}
+	if err := s.set(rowTopic, t.ARN(), t); err != nil {
+		return nil, err
+	}
+	s.topics[t.ARN()] = t
+	return t, nil
+}
+
+// Delete removes a topic with its subscriptions. One that is not there is no error.
+func (s *Service) Delete(topicARN string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.topics[topicARN] == nil {
+		return nil
+	}
+	f := s.fifoOf(topicARN)
+	f.mu.Lock() // what is being taken ends before, and leaves no deduplication id to a topic of the same name
+	defer f.mu.Unlock()
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	b.Delete(key(rowTopic, topicARN))
+	for _, sub := range s.of[topicARN] {
+		b.Delete(key(rowSubscription, sub.ARN()))
+	}
+	dedup := key(rowDedup, topicARN+"\x00")
+	b.DeleteRange(dedup, store.PrefixEnd(dedup))
+	if err := s.o.Store.Write(b); err != nil {
+		return err
+	}
+	for _, sub := range s.of[topicARN] {
+		delete(s.subscriptions, sub.ARN())
+	}
+	delete(s.of, topicARN)
+	delete(s.fifo, topicARN)
+	f.gone = true
+	delete(s.topics, topicARN)
+	return nil
+}
+
+// change stores what f makes of a topic.
+func (s *Service) change(topicARN string, f func(*Topic) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, err := s.topic(topicARN)
+	if err != nil {
+		return err
+	}
+	t := *old
+	t.Attributes, t.Tags = cloned(t.Attributes), cloned(t.Tags)
+	if err := f(&t); err != nil {
+		return err
+	}
+	if err := s.set(rowTopic, topicARN, &t); err != nil {
+		return err
+	}
+	s.topics[topicARN] = &t
+	return nil
+}
+
+func cloned(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return maps.Clone(m)
+}
+
+// SetAttribute sets an attribute of a topic.
+func (s *Service) SetAttribute(topicARN, name, value string) error {
+	return s.change(topicARN, func(t *Topic) error {
+		if err := checkTopicAttribute(name, value, false, t.FIFO()); err != nil {
+			return err
+		}
+		t.Attributes[name] = value
+		return nil
+	})
+}
+
+// ChangeTags sets tags and removes others.
+func (s *Service) ChangeTags(topicARN string, set map[string]string, unset []string) error {
+	err := s.change(topicARN, func(t *Topic) error {
+		maps.Copy(t.Tags, set)
+		for _, k := range unset {
+			delete(t.Tags, k)
+		}
+		return checkTags(t.Tags)
+	})
+	var e *awserr.Error
+	if errors.As(err, &e) && e.Code == "NotFound" {
+		return awserr.TopicResourceMissing()
+	}
+	return err
+}
+
+// maxTags is how many tags a topic has at most.
+const maxTags = 50
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return awserr.TopicTags()
+	}
+	return nil
+}
+
+// Attributes of a topic, as GetTopicAttributes shows them.
+func (s *Service) Attributes(topicARN string) (map[string]string, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t, err := s.topic(topicARN)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{
+		"TopicArn": topicARN, "Owner": t.Scope.Account, "DisplayName": "", "SubscriptionsDeleted": "0",
+		"EffectiveDeliveryPolicy": cmp.Or(t.Attributes["DeliveryPolicy"], defaultDelivery),
+		"Policy": `{"Version":"2008-10-17","Id":"__default_policy_ID","Statement":[{"Effect":"Allow","Sid":"__default_statement_ID","Principal":{"AWS":"*"},` +
+			`"Action":["SNS:GetTopicAttributes","SNS:SetTopicAttributes","SNS:AddPermission","SNS:RemovePermission","SNS:DeleteTopic","SNS:Subscribe","SNS:ListSubscriptionsByTopic","SNS:Publish"],` +
+			`"Resource":"` + topicARN + `","Condition":{"StringEquals":{"AWS:SourceOwner":"` + t.Scope.Account + `"}}}]}`,
+	}
+	if t.FIFO() {
+		out["ContentBasedDeduplication"] = "false"
+	}
+	maps.Copy(out, t.Attributes)
+	confirmed, pending := 0, 0
+	for _, sub := range s.of[topicARN] {
+		if sub.Pending {
+			pending++
+		} else {
+			confirmed++
+		}
+	}
+	out["SubscriptionsConfirmed"], out["SubscriptionsPending"] = itoa(confirmed), itoa(pending)
+	return out, nil
+}
+
+// Subscribe makes a subscription, or returns the one that is there. One of http or https is to be confirmed, of which its endpoint is told.
+func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[string]string) (*Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.topic(topicARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkEndpoint(t, protocol, endpoint); err != nil {
+		return nil, err
+	}
+	one := &Subscription{ID: uuid.NewString(), TopicARN: topicARN, Protocol: protocol, Endpoint: endpoint, Attributes: cloned(attributes), CreatedMS: s.o.Clock.Wall().UnixMilli()}
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if err := s.checkSubscriptionAttribute(one, name, attributes[name], "Attributes Reason: "); err != nil {
+			return nil, err
+		}
+	}
+	for _, sub := range s.of[topicARN] {
+		if sub.Protocol == protocol && sub.Endpoint == endpoint {
+			for name, value := range attributes {
+				if sub.Attributes[name] != value {
+					return nil, awserr.TopicParameterReason("Attributes", "Subscription already exists with different attributes")
+				}
+			}
+			if sub.Pending { // whoever asks again has not been told, or has lost what it was told
+				return sub.Subscription, s.subscribed(sub)
+			}
+			return sub.Subscription, nil
+		}
+	}
+	if protocol == "http" || protocol == "https" {
+		one.Pending = true
+		one.Token = strings.ToLower(rand.Text() + rand.Text() + rand.Text())
+	}
+	sub, err := prepare(one)
+	if err != nil {
+		return nil, err
+	}
+	return one, s.subscribed(sub)
+}
+
+// subscribed stores a subscription and owes its endpoint what confirms it, if it is to be confirmed. The caller holds mu.
+func (s *Service) subscribed(sub *subscription) error {
+	one := sub.Subscription
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	var owed []*outbox.Delivery
+	if one.Pending {
+		d, payload := s.confirmation(one)
+		if err := s.o.Outbox.Add(b, d, payload); err != nil {
+			return full(err)
+		}
+		owed = append(owed, d)
+	}
+	row, err := encode(one)
+	if err == nil {
+		b.Set(key(rowSubscription, one.ARN()), row)
+		err = s.o.Store.Write(b)
+	}
+	if err != nil {
+		s.o.Outbox.Forget(owed...)
+		return err
+	}
+	s.hold(sub)
+	// The clock of a test waits for the deliveries from here on.
+	s.o.Clock.Begin()
+	defer s.o.Clock.End()
+	s.o.Outbox.Release(owed...)
+	return nil
+}
+
+// checkEndpoint accepts what a topic can deliver to.
+func (s *Service) checkEndpoint(t *Topic, protocol, endpoint string) error {
+	switch protocol {
+	case "sqs":
+		if arn.Service(endpoint) != "sqs" {
+			return awserr.TopicParameterReason("SQS endpoint ARN", "")
+		}
+		if strings.HasSuffix(endpoint, ".fifo") && !t.FIFO() {
+			return awserr.TopicParameterReason("Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics", "")
+		}
+		if !s.o.Exists(endpoint) {
+			return awserr.TopicParameterReason("Endpoint", "Millstream delivers to its own queues, and has no "+endpoint)
+		}
+	case "lambda":
+		if arn.Service(endpoint) != "lambda" {
+			return awserr.TopicParameterReason("Lambda endpoint ARN", "")
+		}
+		if !s.o.Exists(endpoint) {
+			return awserr.TopicParameterReason("Endpoint", "Millstream delivers to its own functions, and has no "+endpoint)
+		}
+	case "http", "https":
+		u, err := url.Parse(endpoint)
+		if err != nil || u.Scheme != protocol || u.Host == "" {
+			return awserr.TopicParameterReason("Endpoint must match the specified protocol", "")
+		}
+	case "email", "email-json", "sms", "application", "firehose":
+		return awserr.TopicParameterReason("Protocol", "Millstream delivers by sqs, lambda, http and https, not by "+protocol)
+	default:
+		return awserr.TopicParameterReason("Amazon SNS does not support this protocol string: "+protocol, "")
+	}
+	if t.FIFO() && protocol != "sqs" {
+		return awserr.TopicParameterReason("Invalid protocol type: "+protocol, "")
+	}
+	return nil
+}
+
+// Confirm confirms the subscription of a token.
+func (s *Service) Confirm(topicARN, token string) (*Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.topic(topicARN); err != nil {
+		return nil, err
+	}
+	for _, sub := range s.of[topicARN] {
+		if token == "" || sub.Token != token {
+			continue
+		}
+		if sub.Pending {
+			one := *sub.Subscription
+			one.Pending = false
+			return &one, s.replace(&one)
+		}
+		return sub.Subscription, nil
+	}
+	return nil, awserr.TopicParameterReason("Token", "")
+}
+
+// replace stores a subscription in the place of the one that is there. The caller holds mu.
+func (s *Service) replace(one *Subscription) error {
+	sub, err := prepare(one)
+	if err != nil {
+		return err
+	}
+	if err := s.set(rowSubscription, one.ARN(), one); err != nil {
+		return err
+	}
+	s.hold(sub)
+	return nil
+}
+
+// Subscription returns a subscription.
+func (s *Service) Subscription(subscriptionARN string) (*Subscription, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sub, err := s.subscription(subscriptionARN)
+	if err != nil {
+		return nil, err
+	}
+	return sub.Subscription, nil
+}
+
+func (s *Service) subscription(subscriptionARN string) (*subscription, error) {
+	if sub := s.subscriptions[subscriptionARN]; sub != nil {
+		return sub, nil
+	}
+	if strings.Count(subscriptionARN, ":") < 6 {
+		return nil, awserr.TopicParameterReason("SubscriptionArn", "An ARN must have at least 6 elements, not "+itoa(strings.Count(subscriptionARN, ":")+1))
+	}
+	return nil, awserr.SubscriptionMissing()
+}
+
+// Unsubscribe removes a subscription. One that is not there is no error.
+func (s *Service) Unsubscribe(subscriptionARN string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, err := s.subscription(subscriptionARN)
+	var e *awserr.Error
+	if errors.As(err, &e) && e.Code == "NotFound" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b := s.o.Store.NewBatch()
+	defer b.Close()
+	b.Delete(key(rowSubscription, subscriptionARN))
+	if err := s.o.Store.Write(b); err != nil {
+		return err
+	}
+	s.drop(sub)
+	return nil
+}
+
+// SetSubscriptionAttribute sets an attribute of a subscription.
+func (s *Service) SetSubscriptionAttribute(subscriptionARN, name, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, err := s.subscription(subscriptionARN)
+	if err != nil {
+		return err
+	}
+	one := *sub.Subscription
+	one.Attributes = cloned(one.Attributes)
+	if err := s.checkSubscriptionAttribute(&one, name, value, ""); err != nil {
+		return err
+	}
+	if one.Attributes[name] = value; value == "" {
+		delete(one.Attributes, name)
+	}
+	return s.replace(&one)
+}
+
+// Subscriptions returns those of a topic, or with an empty ARN those of a scope, by ascending ARN.
+func (s *Service) Subscriptions(scope arn.Scope, topicARN string) (all []*Subscription, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if topicARN != "" {
+		if _, err := s.topic(topicARN); err != nil {
+			return nil, err
+		}
+	}
+	for _, sub := range s.subscriptions {
+		a, _ := arn.Parse(sub.TopicARN)
+		if topicARN == "" && a.Scope() == scope || sub.TopicARN == topicARN {
+			all = append(all, sub.Subscription)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Subscription) int { return cmp.Compare(a.ARN(), b.ARN()) })
+	return all, nil
+}
+
+// checkSubscriptionAttribute accepts an attribute's value; where begins what is said of a filter policy.
+func (s *Service) checkSubscriptionAttribute(one *Subscription, name, value, where string) error {
+	object := func() bool { return json.Valid([]byte(value)) && strings.HasPrefix(strings.TrimSpace(value), "{") }
+	changed := *one
+	changed.Attributes = cloned(one.Attributes)
+	changed.Attributes[name] = value
+	if len(value) > maxAttribute {
+		return awserr.TopicParameterReason(name, fmt.Sprintf("it has more than %d bytes", maxAttribute))
+	}
+	switch name {
+	case "RawMessageDelivery":
+		if value != "true" && value != "false" {
+			return awserr.TopicParameterReason("RawMessageDelivery", "Invalid value ["+value+"]. Must be true or false.")
+		}
+		if one.Protocol == "lambda" && value == "true" {
+			return awserr.TopicParameterReason("Delivery protocol [lambda] does not support raw message delivery.", "")
+		}
+	case "FilterPolicyScope":
+		if value != "MessageAttributes" && value != "MessageBody" {
+			return awserr.TopicParameterReason("FilterPolicyScope", "Invalid value ["+value+"]. Please use either MessageBody or MessageAttributes")
+		}
+		if policy := one.Attributes["FilterPolicy"]; policy != "" {
+			if err := checkPolicy(policy, value == "MessageBody"); err != nil {
+				return awserr.TopicParameter(where + err.Error())
+			}
+		}
+	case "FilterPolicy":
+		if value == "" || value == "{}" {
+			return nil
+		}
+		if err := checkPolicy(value, one.Attributes["FilterPolicyScope"] == "MessageBody"); err != nil {
+			return awserr.TopicParameter(where + err.Error())
+		}
+		if _, err := prepare(&changed); err != nil {
+			return awserr.TopicParameter(where + "FilterPolicy: " + err.Error())
+		}
+	case "RedrivePolicy":
+		if value == "" {
+			return nil
+		}
+		p, err := prepare(&changed)
+		if !object() || err != nil || arn.Service(p.deadLetter) != "sqs" {
+			return awserr.TopicParameterReason("RedrivePolicy", "deadLetterTargetArn is invalid")
+		}
+		if !s.o.Exists(p.deadLetter) {
+			return awserr.TopicParameterReason("RedrivePolicy", "Millstream delivers to its own queues, and has no "+p.deadLetter)
+		}
+	case "DeliveryPolicy":
+		if value == "" {
+			return nil
+		}
+		if _, err := parseDelivery(value); err != nil {
+			return awserr.TopicParameterReason("DeliveryPolicy", err.Error())
+		}
+	case "SubscriptionRoleArn", "ReplayPolicy":
+		return awserr.TopicParameterReason("AttributeName", "Millstream has no "+name)
+	default:
+		return awserr.TopicParameter("AttributeName")
+	}
+	return nil
+}
