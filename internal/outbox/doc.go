@@ -8,7 +8,7 @@
 //     Any other delivery is made at least once.
 //   - Deliveries of one source whose deliveries are ordered are made one after another, each until it was made or given up.
 //   - The memory has a few words of each delivery, and the payloads of those that are being made. There are at most 100,000 of them, with payloads
-//     of 1 GB; who would owe more is refused.
+//     of 1 GB, and one source has no more than is left for all others; who would owe more is refused.
 //
 // It knows nothing of topics and schedules. It imports store and worker.
 package outbox

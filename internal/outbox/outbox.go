@@ -15,13 +15,14 @@ import (
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
-// Bounds of what may be owed.
+// Bounds of what may be owed by all sources together. One of them may owe as much as is still free: so a source whose receiver never answers
+// has half at most, two have two thirds, and there is always room for one more.
 const (
 	maxCount = 100_000
 	maxBytes = 1 << 30 // of payloads
 )
 
-// ErrFull is Add's error when too much is owed already.
+// ErrFull is Add's error when the source owes too much already.
 var ErrFull = errors.New("outbox: too many deliveries are owed")
 
 // fullPause is the time before a delivery for which the disk had no room is made again.
@@ -58,9 +59,10 @@ type Outbox struct {
 	nextID  uint64
 	owed    map[uint64]*owed
 	bytes   int
-	lines   map[string]*line // by source
-	active  int              // workers
-	idle    chan struct{}    // closed when active becomes 0; nil: nobody waits
+	shares  map[string]*share // by source; of those that owe something
+	lines   map[string]*line  // by source
+	active  int               // workers
+	idle    chan struct{}     // closed when active becomes 0; nil: nobody waits
 	givenUp uint64
 }
 
@@ -72,6 +74,12 @@ type owed struct {
 	size    int
 	dueMS   int64
 	timer   *worker.Timer // nil: it is not waiting
+}
+
+// share is what a source owes.
+type share struct {
+	source       string
+	count, bytes int
 }
 
 // line is the deliveries of a source that are ready. An ordered one whose next attempt is not due stays first, and none is made meanwhile.
@@ -86,7 +94,7 @@ func Open(o Options) (*Outbox, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	b := &Outbox{o: o, owed: map[uint64]*owed{}, lines: map[string]*line{}, own: make(chan struct{}, ownWidth), far: make(chan struct{}, farWidth)}
+	b := &Outbox{o: o, owed: map[uint64]*owed{}, shares: map[string]*share{}, lines: map[string]*line{}, own: make(chan struct{}, ownWidth), far: make(chan struct{}, farWidth)}
 	b.nextID = o.Store.Incarnation() << 40
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	prefix := []byte{store.SpaceOutbox, headRow}
@@ -106,10 +114,26 @@ func Open(o Options) (*Outbox, error) {
 }
 
 func (b *Outbox) hold(d *Delivery) *owed {
-	e := &owed{id: d.ID, source: d.Source, ordered: d.Ordered, size: d.Size, dueMS: d.DueMS}
+	of := b.shares[d.Source]
+	if of == nil {
+		of = &share{source: d.Source}
+		b.shares[d.Source] = of
+	}
+	of.count++
+	of.bytes += d.Size
+	e := &owed{id: d.ID, source: of.source, ordered: d.Ordered, size: d.Size, dueMS: d.DueMS}
 	b.owed[d.ID] = e
 	b.bytes += e.size
 	return e
+}
+
+// fits says whether a source may owe one more payload. The caller holds mu.
+func (b *Outbox) fits(source string, size int) bool {
+	var of share
+	if o := b.shares[source]; o != nil {
+		of = *o
+	}
+	return of.count < maxCount-len(b.owed) && of.bytes+size <= maxBytes-b.bytes
 }
 
 // Start begins to make deliveries.
@@ -164,7 +188,7 @@ func (b *Outbox) GivenUp() uint64 {
 func (b *Outbox) Add(batch *store.Batch, d *Delivery, payload []byte) error {
 	d.Size = len(payload)
 	b.mu.Lock()
-	if b.closed || len(b.owed) >= maxCount || b.bytes+d.Size > maxBytes {
+	if b.closed || !b.fits(d.Source, d.Size) {
 		b.mu.Unlock()
 		return ErrFull
 	}
@@ -207,6 +231,10 @@ func (b *Outbox) drop(id uint64) {
 	if e := b.owed[id]; e != nil {
 		delete(b.owed, id)
 		b.bytes -= e.size
+		of := b.shares[e.source]
+		if of.count, of.bytes = of.count-1, of.bytes-e.size; of.count == 0 {
+			delete(b.shares, e.source)
+		}
 	}
 }
 
@@ -337,6 +365,10 @@ func (b *Outbox) make(e *owed) (again bool, wait time.Duration) {
 	now, ageing := b.o.Clock.Now() // a clock that is not believed gives nothing up
 	if age := now.UnixMilli() - d.SinceMS; ageing && d.Retry.AgeMS > 0 && age > d.Retry.AgeMS {
 		return b.giveUp(e, d, "", "MaximumEventAgeInSeconds", errors.New(d.Error))
+	}
+	if err := b.o.Store.AdmitDelete(); err != nil { // a delivery ends with its removal, and goes on as deletes do
+		b.o.Logger.Debug("a delivery waits for the store", "of", d.Source, "to", d.Target, "error", err)
+		return true, fullPause
 	}
 	slots := b.own
 	if strings.HasPrefix(d.Target, "http") {

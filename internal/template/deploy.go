@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -27,11 +26,11 @@ type Target struct {
 	Functions *lambda.Client
 	Queues    *sqs.Client
 	Topics    *sns.Client
-	Rules     *eventbridge.Client
 	Schedules *scheduler.Client
 	Artifacts Artifacts     // of a Millstream that deploying tools call
 	Front     *admin.Client // of a Millstream, for the routes of HTTP APIs
 	Region    string
+	rules     *ruleClient
 	identity  *sts.Client
 }
 
@@ -52,7 +51,7 @@ func NewTarget(config aws.Config, at Endpoints) *Target {
 		Functions: lambda.NewFromConfig(config, func(o *lambda.Options) { o.BaseEndpoint = own(at.Main) }),
 		identity:  sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = own(at.Main) }),
 	}
-	t.Rules = eventbridge.NewFromConfig(config, func(o *eventbridge.Options) { o.BaseEndpoint = own(at.Main) })
+	t.rules = &ruleClient{cmp.Or(at.Main, aws.ToString(config.BaseEndpoint)), config}
 	t.Schedules = scheduler.NewFromConfig(config, func(o *scheduler.Options) { o.BaseEndpoint = own(at.Main) })
 	t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(cmp.Or(at.SQS, at.Main)) })
 	t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(cmp.Or(at.SNS, at.Main)) })

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	rules "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 
@@ -21,7 +19,9 @@ import (
 )
 
 // retryPolicy and deadLetters are of both kinds of targets.
-type retryPolicy struct{ MaximumRetryAttempts, MaximumEventAgeInSeconds *int32 }
+type retryPolicy struct {
+	MaximumRetryAttempts, MaximumEventAgeInSeconds *int32 `json:",omitempty"`
+}
 
 type deadLetters struct{ Arn string }
 
@@ -30,7 +30,7 @@ type fifoParameters struct{ MessageGroupId string }
 // ruleStep is an AWS::Events::Rule to deploy, which SAM makes of a Schedule event.
 type ruleStep struct {
 	Name, Description, ScheduleExpression, EventBusName, RoleArn string
-	State                                                        rules.RuleState
+	State                                                        string
 	EventPattern                                                 ignored // looked at apart
 	Targets                                                      []ruleTarget
 	Tags                                                         []tag
@@ -47,7 +47,7 @@ type ruleTarget struct {
 }
 
 func prepareRule(c *preparation) step {
-	r := &ruleStep{State: rules.RuleStateEnabled}
+	r := &ruleStep{State: "ENABLED"}
 	if bus := scalarOf(c.props.get("EventBusName")); bus != "" && bus != "default" && !strings.HasSuffix(bus, ":event-bus/default") {
 		c.leave(c.r.line, effectOf(c.r.typ), "event buses of one's own are not supported, only the default one")
 		return nil
@@ -123,42 +123,29 @@ func (c *preparation) checkExpression(property, text string, once bool) {
 }
 
 func (r *ruleStep) there(ctx context.Context, d *deployment) (ref string, err error) {
-	now, err := d.Rules.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &r.Name})
-	var missing *rules.ResourceNotFoundException
-	switch {
-	case errors.As(err, &missing):
-		return "", nil
-	case err != nil:
+	now, err := d.rules.find(ctx, r.Name)
+	if err != nil || now == nil {
 		return "", err
 	}
-	return aws.ToString(now.Name), nil
+	return now.Name, nil
 }
 
 func (r *ruleStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	action := Unchanged
-	now, err := d.Rules.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &r.Name})
-	var missing *rules.ResourceNotFoundException
+	now, err := d.rules.find(ctx, r.Name)
 	switch {
-	case errors.As(err, &missing):
-		action, now = Created, &eventbridge.DescribeRuleOutput{}
 	case err != nil:
 		return outcome{}, err
-	case now.State != r.State || aws.ToString(now.ScheduleExpression) != r.ScheduleExpression || aws.ToString(now.Description) != r.Description || aws.ToString(now.RoleArn) != r.RoleArn:
+	case now == nil:
+		action, now = Created, &eventRule{}
+	case now.State != r.State || now.ScheduleExpression != r.ScheduleExpression || now.Description != r.Description || now.RoleArn != r.RoleArn:
 		action = Updated
 	}
 	if action != Unchanged {
-		in := &eventbridge.PutRuleInput{Name: &r.Name, ScheduleExpression: &r.ScheduleExpression, State: r.State, Description: &r.Description}
-		if r.RoleArn != "" {
-			in.RoleArn = &r.RoleArn
-		}
-		for _, t := range r.Tags {
-			in.Tags = append(in.Tags, rules.Tag{Key: aws.String(t.Key), Value: aws.String(t.Value)})
-		}
-		out, err := d.Rules.PutRule(ctx, in)
+		now.Arn, err = d.rules.put(ctx, &eventRule{Name: r.Name, ScheduleExpression: r.ScheduleExpression, State: r.State, Description: r.Description, RoleArn: r.RoleArn, Tags: r.Tags})
 		if err != nil {
 			return outcome{}, err
 		}
-		now.Arn = out.RuleArn
 	}
 	changed, err := r.putTargets(ctx, d)
 	if err != nil {
@@ -167,87 +154,57 @@ func (r *ruleStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	if changed && action == Unchanged {
 		action = Updated
 	}
-	return outcome{name: r.Name, action: action, attributes: map[string]string{"": r.Name, "Arn": aws.ToString(now.Arn)}}, nil
+	return outcome{name: r.Name, action: action, attributes: map[string]string{"": r.Name, "Arn": now.Arn}}, nil
 }
 
 // putTargets gives the rule the template's targets, and no others.
 func (r *ruleStep) putTargets(ctx context.Context, d *deployment) (changed bool, err error) {
-	is, err := d.ruleTargets(ctx, r.Name)
+	is, err := d.rules.targets(ctx, r.Name)
 	if err != nil {
 		return false, err
 	}
-	var put []rules.Target
+	var put []eventTarget
 	for _, t := range r.Targets {
-		one := rules.Target{Id: aws.String(t.Id), Arn: aws.String(t.Arn), Input: t.Input}
-		if t.RoleArn != "" {
-			one.RoleArn = aws.String(t.RoleArn)
-		}
-		if t.SqsParameters != nil {
-			one.SqsParameters = &rules.SqsParameters{MessageGroupId: &t.SqsParameters.MessageGroupId}
-		}
-		if t.DeadLetterConfig != nil {
-			one.DeadLetterConfig = &rules.DeadLetterConfig{Arn: &t.DeadLetterConfig.Arn}
-		}
-		if t.RetryPolicy != nil {
-			one.RetryPolicy = &rules.RetryPolicy{MaximumRetryAttempts: t.RetryPolicy.MaximumRetryAttempts, MaximumEventAgeInSeconds: t.RetryPolicy.MaximumEventAgeInSeconds}
-		}
-		if i := slices.IndexFunc(is, func(o rules.Target) bool { return *o.Id == t.Id }); i < 0 || !sameDocument(is[i], one) {
+		one := eventTarget{Id: t.Id, Arn: t.Arn, RoleArn: t.RoleArn, Input: t.Input, SqsParameters: t.SqsParameters, DeadLetterConfig: t.DeadLetterConfig, RetryPolicy: t.RetryPolicy}
+		if i := slices.IndexFunc(is, func(o eventTarget) bool { return o.Id == t.Id }); i < 0 || !sameDocument(is[i], one) {
 			put = append(put, one)
 		}
 	}
 	var gone []string
 	for _, t := range is {
-		if !slices.ContainsFunc(r.Targets, func(o ruleTarget) bool { return o.Id == *t.Id }) {
-			gone = append(gone, *t.Id)
+		if !slices.ContainsFunc(r.Targets, func(o ruleTarget) bool { return o.Id == t.Id }) {
+			gone = append(gone, t.Id)
 		}
 	}
 	if len(gone) > 0 {
-		if _, err := d.Rules.RemoveTargets(ctx, &eventbridge.RemoveTargetsInput{Rule: &r.Name, Ids: gone}); err != nil {
+		if err := d.rules.removeTargets(ctx, r.Name, gone); err != nil {
 			return false, err
 		}
 	}
 	if len(put) > 0 {
-		out, err := d.Rules.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: &r.Name, Targets: put})
-		if err != nil {
+		if err := d.rules.putTargets(ctx, r.Name, put); err != nil {
 			return false, err
-		}
-		for _, e := range out.FailedEntries {
-			return false, fmt.Errorf("target %s: %s", aws.ToString(e.TargetId), aws.ToString(e.ErrorMessage))
 		}
 	}
 	return len(gone)+len(put) > 0, nil
 }
 
-func (t *Target) ruleTargets(ctx context.Context, rule string) (all []rules.Target, err error) {
-	for in := (&eventbridge.ListTargetsByRuleInput{Rule: &rule}); ; {
-		out, err := t.Rules.ListTargetsByRule(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, out.Targets...)
-		if in.NextToken = out.NextToken; in.NextToken == nil {
-			return all, nil
-		}
-	}
-}
-
 // removeRule removes a rule with its targets.
 func (t *Target) removeRule(ctx context.Context, rule string) error {
-	all, err := t.ruleTargets(ctx, rule)
+	all, err := t.rules.targets(ctx, rule)
 	if err != nil {
 		return err
 	}
 	if len(all) > 0 {
 		var ids []string
 		for _, one := range all {
-			ids = append(ids, *one.Id)
+			ids = append(ids, one.Id)
 		}
-		if _, err := t.Rules.RemoveTargets(ctx, &eventbridge.RemoveTargetsInput{Rule: &rule, Ids: ids}); err != nil {
+		if err := t.rules.removeTargets(ctx, rule, ids); err != nil {
 			return err
 		}
 	}
-	_, err = t.Rules.DeleteRule(ctx, &eventbridge.DeleteRuleInput{Name: &rule})
-	return err
+	return t.rules.remove(ctx, rule)
 }
 
 // sameDocument compares what goes to a service with what it has.

@@ -9,6 +9,8 @@ import (
 const (
 	maxPolicyKeys         = 5
 	maxPolicyCombinations = 150
+	// maxPolicyDepth is of objects in each other, $or's too; values below so many levels would count for more than all combinations.
+	maxPolicyDepth = maxPolicyCombinations
 )
 
 // checkPolicy refuses a filter policy that AWS does not take: one with more than five keys, with levels although it is about attributes, or whose values,
@@ -21,15 +23,18 @@ func checkPolicy(text string, ofBody bool) error {
 	if len(policy) > maxPolicyKeys {
 		return errors.New("FilterPolicy: Filter policy can not have more than 5 keys")
 	}
-	combinations, err := combinationsOf(policy, ofBody, 1)
+	combinations, err := combinationsOf(policy, ofBody, 1, maxPolicyDepth)
 	if err == nil && combinations > maxPolicyCombinations {
 		err = errors.New("FilterPolicy: Filter policy is too complex")
 	}
 	return err
 }
 
-// combinationsOf stops counting above the bound.
-func combinationsOf(policy map[string]json.RawMessage, ofBody bool, level int) (int, error) {
+// combinationsOf stops counting above the bound, and below so many levels more.
+func combinationsOf(policy map[string]json.RawMessage, ofBody bool, level, more int) (int, error) {
+	if more == 0 {
+		return maxPolicyCombinations + 1, nil
+	}
 	combinations := 1
 	for key, value := range policy {
 		var below map[string]json.RawMessage
@@ -41,7 +46,7 @@ func combinationsOf(policy map[string]json.RawMessage, ofBody bool, level int) (
 				return 0, errors.New("Filter policy scope MessageAttributes does not support nested filter policy")
 			}
 			var err error
-			if n, err = combinationsOf(below, ofBody, level+1); err != nil {
+			if n, err = combinationsOf(below, ofBody, level+1, more-1); err != nil {
 				return 0, err
 			}
 		case json.Unmarshal(value, &values) != nil || values == nil:
@@ -52,7 +57,7 @@ func combinationsOf(policy map[string]json.RawMessage, ofBody bool, level int) (
 				if json.Unmarshal(v, &one) != nil {
 					return 0, errors.New("FilterPolicy: what $or has must be objects")
 				}
-				m, err := combinationsOf(one, ofBody, level)
+				m, err := combinationsOf(one, ofBody, level, more-1)
 				if err != nil {
 					return 0, err
 				}

@@ -184,11 +184,9 @@ func (f *fifo) note(id string, e earlier) {
 
 // Publish takes a message: on return a delivery is owed, durably, to each subscription that it is for.
 func (s *Service) Publish(topicARN string, m Message) (Published, error) {
-	return s.PublishWith(topicARN, m, nil)
-}
-
-// PublishWith is Publish for who has something to store with it; also, unless nil, puts it into the last batch.
-func (s *Service) PublishWith(topicARN string, m Message, also func(*store.Batch)) (Published, error) {
+	if err := s.admit(); err != nil {
+		return Published{}, err
+	}
 	s.mu.RLock()
 	t, err := s.topic(topicARN)
 	var to []*subscription
@@ -206,13 +204,13 @@ func (s *Service) PublishWith(topicARN string, m Message, also func(*store.Batch
 		return Published{}, err
 	}
 	slices.SortFunc(to, func(a, b *subscription) int { return cmp.Compare(a.ARN(), b.ARN()) })
-	p := &published{s: s, topic: t, m: &m, texts: texts, now: s.o.Clock.Wall().UTC()}
+	p := &published{s: s, topic: t, m: &m, texts: texts, now: s.o.Clock.StampTime().UTC()}
 	p.ID = uuid.NewString()
 	// The clock of a test waits for the deliveries from here on.
 	s.o.Clock.Begin()
 	defer s.o.Clock.End()
 	if !t.FIFO() {
-		return p.Published, p.store(to, also)
+		return p.Published, p.store(to, nil)
 	}
 	s.mu.Lock()
 	if s.topics[topicARN] == nil {
@@ -226,23 +224,17 @@ func (s *Service) PublishWith(topicARN string, m Message, also func(*store.Batch
 	if f.gone {
 		return Published{}, awserr.TopicMissing()
 	}
-	return p.inOrder(f, to, also)
+	return p.inOrder(f, to)
 }
 
 // inOrder takes a message of a FIFO topic.
-func (p *published) inOrder(f *fifo, to []*subscription, also func(*store.Batch)) (Published, error) {
-	now := p.now.UnixMilli()
+func (p *published) inOrder(f *fifo, to []*subscription) (Published, error) {
+	now := p.s.now()
 	id := *p.m.Dedup
 	if p.topic.Attributes["FifoThroughputScope"] == "MessageGroup" {
 		id = *p.m.Group + " " + id
 	}
 	if e, ok := f.known[id]; ok && e.UntilMS > now {
-		if also != nil {
-			b := p.s.o.Store.NewBatch()
-			defer b.Close()
-			also(b)
-			return Published{e.ID, e.Seq}, p.s.o.Store.Write(b)
-		}
 		return Published{e.ID, e.Seq}, nil
 	}
 	p.Seq = fmt.Sprintf("1%019d", p.s.unique.Add(1))
@@ -263,9 +255,6 @@ func (p *published) inOrder(f *fifo, to []*subscription, also func(*store.Batch)
 			b.Delete(key(rowDedup, p.topic.ARN()+"\x00"+old))
 		}
 		b.Set(key(rowDedup, p.topic.ARN()+"\x00"+id), row)
-		if also != nil {
-			also(b)
-		}
 	})
 	if err != nil {
 		return Published{}, err
@@ -559,7 +548,7 @@ func (p *published) event(sub *subscription) ([]byte, error) {
 
 // confirmation is what the endpoint of a new subscription is told.
 func (s *Service) confirmation(sub *Subscription) (*outbox.Delivery, []byte) {
-	now := s.o.Clock.Wall().UTC()
+	now := s.o.Clock.StampTime().UTC()
 	id := uuid.NewString()
 	d := &outbox.Delivery{
 		Source: sub.ARN(), Target: sub.Endpoint, SinceMS: now.UnixMilli(), Retry: retryOf(sub.Attributes["DeliveryPolicy"]), Letter: letter,

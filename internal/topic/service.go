@@ -39,6 +39,7 @@ type Options struct {
 type Service struct {
 	o      Options
 	unique atomic.Uint64 // sequence numbers, which rise over restarts too
+	base   int64         // the believed time when the clock began, in ms since 1970
 
 	mu            sync.RWMutex // guards what follows; held for writing while definitions are stored
 	topics        map[string]*Topic
@@ -54,6 +55,8 @@ func Open(o Options) (*Service, error) {
 	}
 	s := &Service{o: o, topics: map[string]*Topic{}, subscriptions: map[string]*subscription{}, of: map[string]map[string]*subscription{}, fifo: map[string]*fifo{}}
 	s.unique.Store(o.Store.Incarnation() << 40)
+	mono, _, _ := o.Clock.Instant()
+	s.base = o.Clock.Believed() - mono.Milliseconds()
 	each := func(kind byte, f func(rest string, v []byte) error) error {
 		return o.Store.Each(key(kind, ""), func(k, v []byte) error { return f(string(k[2:]), v) })
 	}
@@ -83,11 +86,26 @@ func Open(o Options) (*Service, error) {
 			if err := decode(v, &e); err != nil {
 				return err
 			}
+			e.UntilMS = min(e.UntilMS, s.now()+dedupWindow) // the clock may have been ahead when it was noted
 			s.fifoOf(topicARN).note(id, e)
 			return nil
 		}),
 	)
+	for _, f := range s.fifo { // rows are in the order of ids
+		slices.SortStableFunc(f.order, func(a, b string) int { return cmp.Compare(f.known[a].UntilMS, f.known[b].UntilMS) })
+	}
 	return s, err
+}
+
+// now is the time by which deduplication ids are forgotten, in ms. A clock that is set or not believed does not move it.
+func (s *Service) now() int64 {
+	mono, _, _ := s.o.Clock.Instant()
+	return s.base + mono.Milliseconds()
+}
+
+// admit refuses what takes room while the disk is nearly full. What is owed already is delivered.
+func (s *Service) admit() error {
+	return awserr.WhenFull(s.o.Store.Admit(), store.ErrDiskFull, "InternalError")
 }
 
 func (s *Service) hold(sub *subscription) {
@@ -104,6 +122,9 @@ func (s *Service) drop(sub *subscription) {
 }
 
 func (s *Service) set(kind byte, name string, v any) error {
+	if err := s.admit(); err != nil {
+		return err
+	}
 	row, err := encode(v)
 	if err != nil {
 		return err
@@ -168,7 +189,7 @@ func (s *Service) Create(scope arn.Scope, name string, attributes, tags map[stri
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := &Topic{Scope: scope, Name: name, Attributes: attributes, Tags: tags, CreatedMS: s.o.Clock.Wall().UnixMilli()}
+	t := &Topic{Scope: scope, Name: name, Attributes: attributes, Tags: tags, CreatedMS: s.o.Clock.Stamp()}
 	if old := s.topics[t.ARN()]; old != nil {
 		for name, value := range attributes {
 			if cmp.Or(old.Attributes[name], defaults[name]) != value {
@@ -324,7 +345,7 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 	if err := s.checkEndpoint(t, protocol, endpoint); err != nil {
 		return nil, err
 	}
-	one := &Subscription{ID: uuid.NewString(), TopicARN: topicARN, Protocol: protocol, Endpoint: endpoint, Attributes: cloned(attributes), CreatedMS: s.o.Clock.Wall().UnixMilli()}
+	one := &Subscription{ID: uuid.NewString(), TopicARN: topicARN, Protocol: protocol, Endpoint: endpoint, Attributes: cloned(attributes), CreatedMS: s.o.Clock.Stamp()}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if err := s.checkSubscriptionAttribute(one, name, attributes[name], "Attributes Reason: "); err != nil {
 			return nil, err
@@ -357,6 +378,9 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 // subscribed stores a subscription and owes its endpoint what confirms it, if it is to be confirmed. The caller holds mu.
 func (s *Service) subscribed(sub *subscription) error {
 	one := sub.Subscription
+	if err := s.admit(); err != nil {
+		return err
+	}
 	b := s.o.Store.NewBatch()
 	defer b.Close()
 	var owed []*outbox.Delivery

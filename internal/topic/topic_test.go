@@ -12,11 +12,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/outbox"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
@@ -33,6 +36,10 @@ type world struct {
 	clock *worker.Clock // stands still until it is moved
 	box   *outbox.Outbox
 	s     *Service
+
+	machine bool         // the clock is one of a machine, not one that stands still
+	ahead   atomic.Int64 // by how many ns that clock is wrong
+	kept    worker.Kept  // what that clock knows of the life before
 
 	count atomic.Int64 // deliveries, over all lives
 
@@ -59,7 +66,12 @@ func (w *world) open(now time.Time) {
 	var err error
 	w.store, err = store.Open(store.Options{FS: w.disk.FS(), Dir: "data"})
 	w.must(err)
-	w.clock = worker.NewManualClock(now)
+	if w.clock = worker.NewManualClock(now); w.machine {
+		w.clock = worker.NewMachineClock(func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }, nil, nil)
+		if w.kept != (worker.Kept{}) {
+			w.clock.Resume(w.kept)
+		}
+	}
 	w.box, err = outbox.Open(outbox.Options{Store: w.store, Clock: w.clock, Send: w.send})
 	w.must(err)
 	w.s, err = Open(Options{Store: w.store, Clock: w.clock, Outbox: w.box, Endpoint: func() string { return "http://here" }, Exists: func(a string) bool { return !strings.Contains(a, "missing") }})
@@ -319,6 +331,79 @@ func TestDeletedFIFO(t *testing.T) {
 	}
 }
 
+// TestNearlyFullDisk: on a disk that is nearly full nothing is taken, in SNS's words; what is owed is delivered, and what is deleted goes.
+func TestNearlyFullDisk(t *testing.T) {
+	w := newWorld(t)
+	topicARN := w.topic("t", nil)
+	sub := w.subscribe(topicARN, "q", raw)
+	w.fail = func(*outbox.Delivery) error { return errors.New("busy") }
+	w.publish(topicARN, "owed", Message{})
+	w.settle()
+	w.close()
+	w.disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 200 << 20, TotalBytes: 1 << 40})
+	w.fail = nil
+	w.open(w.clock.Wall())
+	refused := func(err error) {
+		t.Helper()
+		var e *awserr.Error
+		if !errors.As(err, &e) || e.Code != "InternalError" || e.HTTPStatus() != 500 || !strings.Contains(e.Message, "nearly full") {
+			t.Error("answered with ", err)
+		}
+	}
+	text := "new"
+	_, err := w.s.Publish(topicARN, Message{Text: &text})
+	refused(err)
+	_, err = w.s.Create(testScope, "other", nil, nil)
+	refused(err)
+	_, err = w.s.Subscribe(topicARN, "sqs", testScope.QueueARN("other"), nil)
+	refused(err)
+	refused(w.s.SetAttribute(topicARN, "DisplayName", "x"))
+	w.advance(time.Minute)
+	if got := w.got(testScope.QueueARN("q")); !slices.Equal(got, []string{"owed"}) {
+		t.Error("the queue got ", got)
+	}
+	w.must(w.s.Unsubscribe(sub))
+	w.must(w.s.Delete(topicARN))
+}
+
+// TestClockThatIsAhead: a deduplication id is neither forgotten nor kept for longer because the machine's clock is wrong for a while.
+func TestClockThatIsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.machine = true
+		topicARN := w.topic("t.fifo", map[string]string{"FifoTopic": "true"})
+		id, group := "id", "g"
+		again := func() string { return w.publish(topicARN, "x", Message{Group: &group, Dedup: &id}).ID }
+		restart := func(ahead time.Duration) {
+			w.kept = w.clock.Keep()
+			w.close()
+			w.ahead.Store(int64(ahead))
+			w.open(time.Time{})
+		}
+		restart(0)
+		first := again()
+		w.ahead.Store(int64(400 * 24 * time.Hour))
+		time.Sleep(time.Minute)
+		if again() != first {
+			t.Error("the id was forgotten when the clock jumped")
+		}
+		restart(400 * 24 * time.Hour)
+		if again() != first {
+			t.Error("the id was forgotten at a start with a clock that is ahead")
+		}
+		time.Sleep(dedupWindow * time.Millisecond)
+		second := again()
+		if second == first {
+			t.Error("the id was kept for longer than its time")
+		}
+		restart(0)
+		time.Sleep(dedupWindow * time.Millisecond)
+		if again() == second {
+			t.Error("the id is kept since the clock was ahead")
+		}
+	})
+}
+
 // TestRefused: what cannot be, and AWS's words for it.
 func TestRefused(t *testing.T) {
 	w := newWorld(t)
@@ -358,6 +443,8 @@ func TestRefused(t *testing.T) {
 		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicy": `{"a":{"b":["1"]}}`}), "Invalid parameter: Attributes Reason: Filter policy scope MessageAttributes does not support nested filter policy"},
 		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicy": `{"a":[` + strings.Repeat(`"1",`, 150) + `"1"]}`}), "Invalid parameter: Attributes Reason: FilterPolicy: Filter policy is too complex"},
 		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicyScope": "MessageBody", "FilterPolicy": `{"a":{"b":{"c":["1","2","3","4","5","6","7","8","9"]}},"d":{"e":["1","2","3"]}}`}), "Invalid parameter: Attributes Reason: FilterPolicy: Filter policy is too complex"},
+		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicyScope": "MessageBody", "FilterPolicy": strings.Repeat(`{"a":`, 4000) + "[1]" + strings.Repeat("}", 4000)}), "Invalid parameter: Attributes Reason: FilterPolicy: Filter policy is too complex"},
+		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicy": strings.Repeat(`{"$or":[`, 2500) + `{"a":[1]}` + strings.Repeat("]}", 2500)}), "Invalid parameter: Attributes Reason: FilterPolicy: Filter policy is too complex"},
 		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicy": `{"a":["` + strings.Repeat("x", maxAttribute) + `"]}`}), "Invalid parameter: FilterPolicy Reason: it has more than 30720 bytes"},
 		{publish(topicARN, Message{Text: &text, Attributes: []outbox.Attribute{{Name: "a", Type: `String","x":"`, Value: []byte("v")}}}), "has an invalid message attribute type."},
 		{publish(topicARN, Message{Text: &text, Attributes: []outbox.Attribute{{Name: "a", Type: "String", Value: []byte("v")}, {Name: "a", Type: "String", Value: []byte("w")}}}), "The message attribute 'a' is there twice."},
