@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -50,7 +51,19 @@ type Definition struct {
 	Tags          map[string]string `json:",omitempty"`
 	CreatedMS     int64
 	ModifiedMS    int64
-	AnchorMS      int64 // a rate() counts from here
+	AnchorMS      int64  // a rate() counts from here
+	Token         string `json:",omitempty"` // the client's, of the request that made it
+}
+
+// again says that a definition is asked for as another one was, by the same client's token.
+func (d *Definition) again(other *Definition) bool {
+	a, b := *d, *other
+	for _, x := range []*Definition{&a, &b} {
+		x.ID, x.CreatedMS, x.ModifiedMS, x.AnchorMS = 0, 0, 0, 0
+	}
+	one, err1 := encodeJSON(a)
+	two, err2 := encodeJSON(b)
+	return d.Token != "" && err1 == nil && err2 == nil && bytes.Equal(one, two)
 }
 
 // Target is what a start goes to: a function or a queue of this server.
@@ -100,6 +113,7 @@ type Group struct {
 	Name                  string
 	Tags                  map[string]string `json:",omitempty"`
 	CreatedMS, ModifiedMS int64
+	Token                 string `json:",omitempty"` // the client's, of the request that made it
 }
 
 type groupName struct {

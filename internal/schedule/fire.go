@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/outbox"
-	"github.com/millstreamdb/millstream/internal/store"
 )
 
 const (
@@ -23,6 +22,8 @@ const (
 	farthest = 366 * 24 * 60 * 60_000
 	// piece is how many definitions one batch starts.
 	piece = 64
+	// pieceBytes is of how many bytes of payloads on no other definition is started in it.
+	pieceBytes = 4 << 20
 	// fullPause is the time before another look when too much is owed, or the disk is nearly full.
 	fullPause = time.Second
 )
@@ -136,8 +137,8 @@ func (s *Service) fire() {
 		return
 	}
 	for !s.closed && len(s.due) > 0 && s.due[0].state.due <= s.now() {
-		if err := s.o.Store.Admit(); errors.Is(err, store.ErrDiskFull) {
-			s.o.Logger.Debug("schedules wait for room on the disk", "error", err)
+		if err := s.o.Store.Admit(); err != nil {
+			s.o.Logger.Debug("schedules wait for the store", "error", err)
 			s.wait(fullPause)
 			return
 		}
@@ -181,7 +182,8 @@ func (s *Service) startSome() error {
 			heap.Push(&s.due, e)
 		}
 	}
-	for len(begun) < piece && len(s.due) > 0 && s.due[0].state.due <= now {
+	size := 0
+	for len(begun) < piece && size < pieceBytes && len(s.due) > 0 && s.due[0].state.due <= now {
 		e := heap.Pop(&s.due).(*entry)
 		was[e] = e.state
 		begun = append(begun, e)
@@ -201,6 +203,7 @@ func (s *Service) startSome() error {
 				return err
 			}
 			owed = append(owed, d)
+			size += d.Size
 		}
 		e.state.last, e.state.next = moment, next
 		e.state.due = e.within(e.state.next)

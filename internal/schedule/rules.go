@@ -20,6 +20,8 @@ func (s *Service) PutRule(d Definition) (ruleARN string, err error) {
 	var v constraints
 	v.word(d.Name, "name", 64)
 	v.atMost(d.Description, "description", maxDescription)
+	v.atMost(d.Expression, "scheduleExpression", maxExpression)
+	v.atMost(d.RoleARN, "roleArn", maxARN)
 	if err := v.err(); err != nil {
 		return "", err
 	}
@@ -84,6 +86,8 @@ func (s *Service) PutTargets(scope arn.Scope, rule string, targets []Target) ([]
 		var v constraints
 		v.word(t.ID, "targets."+itoa(i+1)+".member.id", 64)
 		v.retries(&t, "targets."+itoa(i+1)+".member.retryPolicy")
+		v.atMost(t.ARN, "targets."+itoa(i+1)+".member.arn", maxARN)
+		v.atMost(t.RoleARN, "targets."+itoa(i+1)+".member.roleArn", maxARN)
 		if t.Input != nil && len(*t.Input) > maxRuleInput {
 			v.fail(*t.Input, "targets."+itoa(i+1)+".member.input", "Member must have length less than or equal to "+itoa(maxRuleInput))
 		}

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,30 +14,25 @@ import (
 // startGrace is how long ago a StartDate may be, in ms.
 const startGrace = 5 * 60_000
 
+// Limits of lengths, which are AWS's. An Input has none there: what a target can get is bounded by the request.
+const (
+	maxExpression = 256
+	maxARN        = 1600
+	maxToken      = 64
+)
+
 // maxWindow is the longest flexible time window, in minutes.
 const maxWindow = 1440
 
-// Create makes a schedule.
-func (s *Service) Create(d Definition) (scheduleARN string, err error) {
-	return s.putSchedule(d, func(old *entry) error {
-		if old != nil {
-			return awserr.ScheduleExists(d.Name)
-		}
-		return nil
-	})
-}
+// Create makes a schedule. A client that asks for the same again, with the same Token, gets the same answer.
+func (s *Service) Create(d Definition) (scheduleARN string, err error) { return s.putSchedule(d, true) }
 
 // Update replaces a schedule as a whole.
 func (s *Service) Update(d Definition) (scheduleARN string, err error) {
-	return s.putSchedule(d, func(old *entry) error {
-		if old == nil {
-			return awserr.ScheduleMissing(d.Name)
-		}
-		return nil
-	})
+	return s.putSchedule(d, false)
 }
 
-func (s *Service) putSchedule(d Definition, accept func(old *entry) error) (string, error) {
+func (s *Service) putSchedule(d Definition, create bool) (string, error) {
 	d.Kind, d.Group = Schedule, cmp.Or(d.Group, DefaultGroup)
 	if err := checkSchedule(&d); err != nil {
 		return "", err
@@ -47,8 +43,13 @@ func (s *Service) putSchedule(d Definition, accept func(old *entry) error) (stri
 		return "", awserr.ScheduleGroupMissing(d.Group)
 	}
 	old := s.entries[d.key()]
-	if err := accept(old); err != nil {
-		return "", err
+	switch {
+	case create && old != nil && d.again(old.def):
+		return d.ARN(), nil
+	case create && old != nil:
+		return "", awserr.ScheduleExists(d.Name)
+	case !create && old == nil:
+		return "", awserr.ScheduleMissing(d.Name)
 	}
 	begin := true
 	if old != nil {
@@ -67,11 +68,20 @@ func checkSchedule(d *Definition) error {
 	v.word(d.Name, "name", 64)
 	v.word(d.Group, "groupName", 64)
 	v.atMost(d.Description, "description", maxDescription)
+	v.atMost(d.Expression, "scheduleExpression", maxExpression)
+	v.atMost(d.Timezone, "scheduleExpressionTimezone", 50)
+	v.atMost(d.KeyARN, "kmsKeyArn", 2048)
+	v.atMost(d.Token, "clientToken", maxToken)
 	if d.WindowMinutes < 0 || d.WindowMinutes > maxWindow {
 		v.fail(itoa(d.WindowMinutes), "flexibleTimeWindow.maximumWindowInMinutes", "Member must have value between 1 and "+itoa(maxWindow))
 	}
 	for i := range d.Targets {
-		v.retries(&d.Targets[i], "target.retryPolicy")
+		t := &d.Targets[i]
+		v.retries(t, "target.retryPolicy")
+		v.atMost(t.ARN, "target.arn", maxARN)
+		v.atMost(t.RoleARN, "target.roleArn", maxARN)
+		v.atMost(t.DeadLetter, "target.deadLetterConfig.arn", maxARN)
+		v.atMost(t.GroupID, "target.sqsParameters.messageGroupId", 128)
 	}
 	if err := v.err(); err != nil {
 		return err
@@ -139,10 +149,11 @@ func (s *Service) Groups(scope arn.Scope) []Group {
 	return all
 }
 
-// CreateGroup makes a schedule group.
-func (s *Service) CreateGroup(scope arn.Scope, group string, tags map[string]string) (groupARN string, err error) {
+// CreateGroup makes a schedule group. A client that asks for the same again, with the same token, gets the same answer; an empty token is none.
+func (s *Service) CreateGroup(scope arn.Scope, group string, tags map[string]string, token string) (groupARN string, err error) {
 	var v constraints
 	v.word(group, "name", 64)
+	v.atMost(token, "clientToken", maxToken)
 	if err := v.err(); err != nil {
 		return "", err
 	}
@@ -151,11 +162,14 @@ func (s *Service) CreateGroup(scope arn.Scope, group string, tags map[string]str
 	}
 	s.control.Lock()
 	defer s.control.Unlock()
-	if s.group(scope, group) != nil {
+	if old := s.group(scope, group); old != nil {
+		if token != "" && old.Token == token && maps.Equal(old.Tags, tags) {
+			return GroupARN(scope, group), nil
+		}
 		return "", awserr.ScheduleGroupExists(group)
 	}
 	now := s.now()
-	return GroupARN(scope, group), s.putGroup(&Group{Scope: scope, Name: group, Tags: tags, CreatedMS: now, ModifiedMS: now})
+	return GroupARN(scope, group), s.putGroup(&Group{Scope: scope, Name: group, Tags: tags, Token: token, CreatedMS: now, ModifiedMS: now})
 }
 
 // putGroup stores a group. The caller holds control.

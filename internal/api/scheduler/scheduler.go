@@ -155,7 +155,7 @@ func (c *call) definition() (d schedule.Definition, err error) {
 	in := &c.in
 	d = schedule.Definition{
 		Scope: c.scope, Group: in.GroupName, Name: c.path, Description: in.Description, Expression: in.ScheduleExpression, Timezone: in.ScheduleExpressionTimezone,
-		KeyARN: in.KmsKeyArn, StartMS: millis(in.StartDate), EndMS: millis(in.EndDate),
+		KeyARN: in.KmsKeyArn, StartMS: millis(in.StartDate), EndMS: millis(in.EndDate), Token: in.ClientToken,
 	}
 	var wrong []string
 	null := func(member string) {
@@ -364,7 +364,7 @@ func page[T any](c *call, all []T, key func(T) string) (one []T, next string, er
 }
 
 func (c *call) createGroup() (any, error) {
-	groupARN, err := c.schedules.CreateGroup(c.scope, c.path, tagMap(c.in.Tags))
+	groupARN, err := c.schedules.CreateGroup(c.scope, c.path, tagMap(c.in.Tags), c.in.ClientToken)
 	return map[string]string{"ScheduleGroupArn": groupARN}, err
 }
 

@@ -106,7 +106,9 @@ func (c *cron) item(i int, item string, listed bool) error {
 		if err == nil && (bad != nil || n < 1 || n > 5) {
 			err = errors.New("behind # must be 1 to 5")
 		}
-		c.nth = append(c.nth, nthWeekday{day, n})
+		if one := (nthWeekday{day, n}); !slices.Contains(c.nth, one) {
+			c.nth = append(c.nth, one)
+		}
 		return err
 	}
 	return f.each(item, func(v int) {
