@@ -32,6 +32,7 @@ type (
 	CalledFor    = wire.CalledFor
 	API          = wire.API
 	Route        = wire.Route
+	Authorizer   = wire.Authorizer
 	CORS         = wire.CORS
 	Error        = wire.Error
 	Deployed     = wire.Deployed

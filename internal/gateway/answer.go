@@ -22,12 +22,16 @@ const (
 type trouble byte
 
 const (
-	noRoute   trouble = iota
-	tooLarge          // the request
-	failed            // the function, or its answer makes no sense
-	timedOut          // the function took longer than the route allows
-	throttled         // no room to run it
-	forbidden         // no signature
+	noRoute          trouble = iota
+	tooLarge                 // the request
+	failed                   // the function, or its answer makes no sense
+	timedOut                 // the function took longer than the route allows
+	throttled                // no room to run it
+	forbidden                // no signature
+	unauthorized             // an authorizer needs what the request does not have
+	notAllowed               // an authorizer does not let it through
+	denied                   // nor does it, by saying so
+	authorizerFailed         // an authorizer could not say
 )
 
 // failures are the answers of AWS, by form and trouble.
@@ -35,10 +39,14 @@ var failures = [...]map[trouble]failure{
 	formHTTP: {
 		noRoute: {404, `{"message":"Not Found"}`}, tooLarge: {413, `{"message":"Request Entity Too Large"}`}, failed: {500, `{"message":"Internal Server Error"}`},
 		timedOut: {503, `{"message":"Service Unavailable"}`}, throttled: {503, `{"message":"Service Unavailable"}`},
+		unauthorized: {401, `{"message":"Unauthorized"}`}, notAllowed: {403, `{"message":"Forbidden"}`}, denied: {403, `{"message":"Forbidden"}`},
+		authorizerFailed: {500, `{"message":"Internal Server Error"}`},
 	},
 	formREST: {
 		noRoute: {403, `{"message":"Missing Authentication Token"}`}, tooLarge: {413, `{"message":"Request Too Long"}`}, failed: {502, `{"message": "Internal server error"}`},
 		timedOut: {504, `{"message": "Endpoint request timed out"}`}, throttled: {500, `{"message": "Internal server error"}`},
+		unauthorized: {401, `{"message":"Unauthorized"}`}, notAllowed: {403, `{"Message":"User is not authorized to access this resource"}`},
+		denied: {403, `{"Message":"User is not authorized to access this resource with an explicit deny"}`}, authorizerFailed: {500, `{"message":null}`},
 	},
 	formURL: {
 		noRoute: {404, `{"Message":null}`}, tooLarge: {413, `{"message":"Request Entity Too Large"}`}, failed: {502, `Internal Server Error`},
@@ -63,6 +71,12 @@ func (f form) fail(w http.ResponseWriter, t trouble, requestID string) {
 			h.Set("x-amzn-ErrorType", "MissingAuthenticationTokenException")
 		case failed:
 			h.Set("x-amzn-ErrorType", "InternalServerErrorException")
+		case unauthorized:
+			h.Set("x-amzn-ErrorType", "UnauthorizedException")
+		case notAllowed, denied:
+			h.Set("x-amzn-ErrorType", "AccessDeniedException")
+		case authorizerFailed:
+			h.Set("x-amzn-ErrorType", "AuthorizerConfigurationException")
 		}
 	}
 	answer.send(w)

@@ -21,9 +21,10 @@ const (
 // API, Route and CORS are described in package wire. Fields are only ever added: an
 // API's document is also its stored form.
 type (
-	API   = wire.API
-	Route = wire.Route
-	CORS  = wire.CORS
+	API        = wire.API
+	Route      = wire.Route
+	Authorizer = wire.Authorizer
+	CORS       = wire.CORS
 )
 
 // Error is a refusal, with what to do about it.
@@ -58,8 +59,21 @@ func check(a *API) error {
 		return refuse("kind %q: want http or rest", a.Kind)
 	case strings.ContainsAny(a.Stage, "/?#"):
 		return refuse("stage %q: it is one part of a path", a.Stage)
+	case len(a.Authorizers) > maxAuthorizers:
+		return refuse("an API has at most %d authorizers", maxAuthorizers)
 	case len(a.Routes) > maxRoutes:
 		return refuse("an API has at most %d routes", maxRoutes)
+	}
+	authorizers := map[string]bool{}
+	for i := range a.Authorizers {
+		one := &a.Authorizers[i]
+		if _, err := newAuthorizer(one, a.Kind); err != nil {
+			return err
+		}
+		if authorizers[one.Name] {
+			return refuse("the authorizer %s is there twice", one.Name)
+		}
+		authorizers[one.Name] = true
 	}
 	seen := map[string]bool{}
 	for i := range a.Routes {
@@ -79,6 +93,8 @@ func check(a *API) error {
 			return refuse("payload format %q of %s: want 1.0 or 2.0, and 1.0 for a REST API", r.Payload, key)
 		case r.Function == "":
 			return refuse("the route %s leads to no function", key)
+		case r.Authorizer != "" && !authorizers[r.Authorizer]:
+			return refuse("the route %s names the authorizer %s, and there is none", key, r.Authorizer)
 		case r.TimeoutMS < 0:
 			return refuse("timeout of %s: want milliseconds", key)
 		case seen[key]:

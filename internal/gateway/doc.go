@@ -7,6 +7,10 @@
 // formats 2.0 or 1.0, answers become HTTP answers, and what goes wrong is answered
 // as AWS answers it.
 //
+// A route may name an authorizer: a function that is asked first, or the issuer of signed
+// tokens, whose keys are read from it. What it says is remembered as long as it is to count,
+// and until the API is put again.
+//
 // A request reaches an API or a URL
 //
 //   - under the host name <id>.localhost, whole;

@@ -31,6 +31,12 @@ type request struct {
 	base   string // what is left out of it that AWS shows: "/stage", or nothing
 	body   []byte
 	binary bool // the body is given in base64
+
+	httpAPI      bool   // it came to an HTTP API
+	authorized   string // the kind of the authorizer that has let it through
+	principal    string // who calls, as that says
+	authorizer   object // what that says to the function
+	authorizerMS int64  // how long it took
 }
 
 // clock is how API Gateway writes a time.
@@ -146,6 +152,9 @@ func (q *request) event20(account string) ([]byte, error) {
 			},
 		},
 	}
+	if a := q.authorizerContext("2.0"); a != nil {
+		e["requestContext"].(object)["authorizer"] = a
+	}
 	if len(cookies) > 0 {
 		e["cookies"] = cookies
 	}
@@ -199,6 +208,9 @@ func (q *request) event10(httpAPI bool) ([]byte, error) {
 	}
 	if httpAPI {
 		e["version"] = "1.0"
+	}
+	if a := q.authorizerContext("1.0"); a != nil {
+		e["requestContext"].(object)["authorizer"] = a
 	}
 	if len(q.body) > 0 {
 		e["body"] = q.text()

@@ -123,6 +123,19 @@ func (s *Service) serveAPI(w http.ResponseWriter, r *http.Request, l *live, path
 	if route.TimeoutMS > 0 {
 		limit = time.Duration(route.TimeoutMS) * time.Millisecond
 	}
+	q.httpAPI = f == formHTTP
+	if route.Authorizer != "" {
+		if d := s.authorize(q, l, route); d != nil {
+			if q.httpAPI && cors != nil {
+				applyCORS(cors, w.Header(), r)
+			}
+			if d.header != "" {
+				w.Header().Set("WWW-Authenticate", d.header)
+			}
+			f.fail(w, d.trouble, q.id)
+			return
+		}
+	}
 	t, ok := q.readBody(w, MaxBody)
 	if !ok {
 		f.fail(w, t, q.id)

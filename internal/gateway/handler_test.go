@@ -34,10 +34,14 @@ type fake struct {
 	hang   bool
 	events []string
 	url    *FunctionURL
+	gate   *fake // the function called gate, an authorizer; nil: as all others
 }
 
 func (f *fake) Invoke(ctx context.Context, _ schema.Scope, c Call) ([]byte, bool, error) {
 	f.events = append(f.events, c.Function+" "+string(c.Event))
+	if f.gate != nil && c.Function == "gate" {
+		return f.gate.Invoke(ctx, scope, c)
+	}
 	if f.hang {
 		<-ctx.Done()
 		return nil, false, ctx.Err()
@@ -75,15 +79,19 @@ func open(t *testing.T, fs vfs.FS, f Functions) (*Service, *store.Store) {
 
 var requestID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`)
 
+// latency is the one time in an event that is measured.
+var latency = regexp.MustCompile(`("integrationLatency": )[0-9]+`)
+
 // TestHandler runs testdata/handler: requests, the events that functions get, and
 // the answers. Commands:
 //
 //	api                an API's document, as JSON
 //	url [signed]       a function URL, with its CORS settings as JSON
 //	answer [failed|busy|unreached|hangs]   what functions answer from now on
+//	gate [failed|busy|unreached|hangs]     what the function gate answers, an authorizer
 //	request [event]    a request as it is sent; prints the answer, and the event that the function got
 //
-// IDs of requests are masked; long:N in a body stands for so many bytes.
+// IDs of requests and what an authorizer took are masked; long:N in a body stands for so many bytes.
 func TestHandler(t *testing.T) {
 	datadriven.Walk(t, "testdata/handler", func(t *testing.T, path string) {
 		f := &fake{}
@@ -109,14 +117,20 @@ func TestHandler(t *testing.T) {
 					}
 				}
 				return ""
-			case "answer":
-				*f = fake{url: f.url, answer: d.Input, failed: d.HasArg("failed"), hang: d.HasArg("hangs")}
+			case "answer", "gate":
+				one := fake{url: f.url, answer: d.Input, failed: d.HasArg("failed"), hang: d.HasArg("hangs")}
 				if d.HasArg("busy") {
-					f.err = ErrBusy
+					one.err = ErrBusy
 				}
 				if d.HasArg("unreached") {
-					f.err = errors.New("no such function")
+					one.err = errors.New("no such function")
 				}
+				if d.Cmd == "gate" {
+					f.gate = &one
+					return ""
+				}
+				one.gate = f.gate
+				*f = one
 				return ""
 			case "request":
 				head, body, _ := strings.Cut(d.Input+"\n", "\n\n")
@@ -158,7 +172,7 @@ func TestHandler(t *testing.T) {
 					}
 					fmt.Fprintf(&b, "%s %s\n", function, pretty.String())
 				}
-				return requestID.ReplaceAllString(b.String(), "<id>")
+				return latency.ReplaceAllString(requestID.ReplaceAllString(b.String(), "<id>"), "$1<ms>")
 			}
 			t.Fatalf("unknown command %s", d.Cmd)
 			return ""

@@ -80,13 +80,21 @@ type Service struct {
 
 // live is an API ready to answer.
 type live struct {
-	scope  schema.Scope
-	api    API
-	routes []*compiled
+	scope       schema.Scope
+	api         API
+	routes      []*compiled
+	authorizers map[string]*authorizer // by name
 }
 
 func newLive(scope schema.Scope, api API) (*live, error) {
-	l := &live{scope: scope, api: api}
+	l := &live{scope: scope, api: api, authorizers: map[string]*authorizer{}}
+	for i := range l.api.Authorizers {
+		a, err := newAuthorizer(&l.api.Authorizers[i], api.Kind)
+		if err != nil {
+			return nil, err
+		}
+		l.authorizers[a.Name] = a
+	}
 	for i := range l.api.Routes {
 		c, err := compile(&l.api.Routes[i])
 		if err != nil {

@@ -14,7 +14,7 @@ type httpAPI struct {
 	Name, StageName               string
 	StageVariables                map[string]string
 	CorsConfiguration             ignored     // read apart: an object, or true
-	Auth                          unsupported `effect:"the routes answer everyone"`
+	Auth                          ignored     // read apart
 	DefinitionBody, DefinitionUri ignored     // read apart
 	Domain                        unsupported `effect:"it answers at its address here alone"`
 	AccessLogSettings, DefaultRouteSettings, RouteSettings, FailOnWarnings, DisableExecuteApiEndpoint,
@@ -27,7 +27,7 @@ type restAPI struct {
 	Variables                                map[string]string
 	Cors                                     ignored // read apart: an object, or the origin
 	BinaryMediaTypes                         []string
-	Auth                                     unsupported `effect:"the routes answer everyone"`
+	Auth                                     ignored     // read apart
 	DefinitionBody, DefinitionUri            ignored     // read apart
 	Domain                                   unsupported `effect:"it answers at its address here alone"`
 	GatewayResponses, Models, ApiKeyRequired unsupported
@@ -51,12 +51,9 @@ type eventProperties struct {
 type eventAuth struct {
 	Authorizer                                  string
 	ApiKeyRequired                              unsupported `effect:"the route answers who has no key"`
+	AuthorizationScopes                         []string
 	OverrideApiAuth, ResourcePolicy, InvokeRole ignored
-	AuthorizationScopes                         ignored // of an authorizer, which is told of
 }
-
-// openRoutes is what it means to leave an authorizer out.
-const openRoutes = "the routes answer everyone"
 
 func prepareHTTPAPI(c *preparation) step {
 	p := httpAPI{StageName: "$default"}
@@ -130,8 +127,9 @@ func (c *preparation) restCORS(n *node) *admin.CORS {
 
 // api is an HTTP API to deploy.
 type api struct {
-	id  string
-	doc admin.API
+	id   string
+	doc  admin.API
+	auth authorizers
 }
 
 func (a *api) prepared(c *preparation, payload string) step {
@@ -139,6 +137,10 @@ func (a *api) prepared(c *preparation, payload string) step {
 	if !c.plan.opts.HTTP {
 		c.problems.add(c.r.line, "%s: HTTP APIs are served by a Millstream, and the endpoint is none", c.r.id)
 	}
+	doc, where := c.document(a.id, "DefinitionBody", "DefinitionUri")
+	a.samAuthorizers(c)
+	a.writtenAuthorizers(c)
+	a.documentAuthorizers(c, doc, where)
 	for _, r := range c.r.routes {
 		f := c.plan.byID[r.function]
 		if f == nil { // left out by its condition
@@ -166,16 +168,20 @@ func (a *api) prepared(c *preparation, payload string) step {
 		if route.Method == "" || route.Method == "X-AMAZON-APIGATEWAY-ANY-METHOD" {
 			route.Method = "ANY"
 		}
-		if p.Auth != nil && p.Auth.Authorizer != "" && p.Auth.Authorizer != "NONE" {
-			c.problems.lack(r.props.get("Auth").line, openRoutes, r.name+": authorizers are not supported")
+		line := r.line
+		if p.Auth == nil {
+			p.Auth = &eventAuth{}
+		} else {
+			line = r.props.get("Auth").line
 		}
+		a.protect(c, &route, line, r.name, p.Auth.Authorizer, p.Auth.AuthorizationScopes)
 		same := func(o admin.Route) bool { return o.Method == route.Method && o.Path == route.Path }
 		if slices.ContainsFunc(a.doc.Routes, same) {
 			c.problems.add(r.line, "%s: another event has %s %s", r.name, route.Method, route.Path)
 		}
 		a.doc.Routes = append(a.doc.Routes, route)
 	}
-	if doc, where := c.document(a.id, "DefinitionBody", "DefinitionUri"); doc != nil {
+	if doc != nil {
 		a.openAPI(c, doc, where)
 	}
 	a.takeIn(c)

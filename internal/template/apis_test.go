@@ -138,3 +138,60 @@ paths:
 		t.Errorf("the new route says %q", body)
 	}
 }
+
+const guarded = `
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Gate:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: index.handler
+      Runtime: nodejs22.x
+      InlineCode: 'exports.handler = async (e) => ({isAuthorized: e.identitySource[0] === "friend", context: {who: e.identitySource[0]}})'
+  Say:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: index.handler
+      Runtime: nodejs22.x
+      InlineCode: 'exports.handler = async (e) => e.requestContext.authorizer.lambda.who'
+      Events: {Get: {Type: HttpApi, Properties: {ApiId: !Ref Web, Path: /, Method: get}}}
+  Web:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        DefaultAuthorizer: Gate
+        Authorizers: {Gate: {FunctionArn: !GetAtt Gate.Arn, AuthorizerPayloadFormatVersion: 2.0, EnableSimpleResponses: true, Identity: {Headers: [X-Who]}}}
+Outputs:
+  Web: {Value: !Sub 'https://${Web}.execute-api.${AWS::Region}.amazonaws.com/'}
+`
+
+// An authorizer of a template stands before the function, and tells it who calls.
+func TestAuthorizers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not installed")
+	}
+	b := newBed(t)
+	if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(guarded), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := b.deploy(nil)
+	for _, ask := range []struct {
+		header http.Header
+		code   int
+		want   string
+	}{
+		{nil, 401, `{"message":"Unauthorized"}`},
+		{http.Header{"X-Who": {"stranger"}}, 403, `{"message":"Forbidden"}`},
+		{http.Header{"X-Who": {"friend"}}, 200, "friend"},
+	} {
+		if res, body := b.call("GET", output(t, r, "Web"), "", ask.header); res.StatusCode != ask.code || body != ask.want {
+			t.Errorf("%v: %d %q", ask.header, res.StatusCode, body)
+		}
+	}
+	if _, actions := b.deploy(nil); actions["Web"] != "unchanged" {
+		t.Errorf("again: %v", actions)
+	}
+}

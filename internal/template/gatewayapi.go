@@ -131,10 +131,13 @@ func prepareWritten(kind string) func(c *preparation) step {
 		if c.r.routesOf == "" {
 			return &emptyAPI{a}
 		}
+		doc, where := c.document(a.id, "Body", "BodyS3Location")
+		a.writtenAuthorizers(c)
+		a.documentAuthorizers(c, doc, where)
 		if target != "" {
 			a.add(c, c.r.line, a.id, "ANY", "$default", integration{kind: "AWS_PROXY", uri: target, payload: "2.0"})
 		}
-		if doc, where := c.document(a.id, "Body", "BodyS3Location"); doc != nil {
+		if doc != nil {
 			a.openAPI(c, doc, where)
 		}
 		a.takeIn(c)
@@ -228,8 +231,7 @@ func (a *api) takeIn(c *preparation) {
 			if !both {
 				method, path = "ANY", method
 			}
-			a.authorized(c, r, p)
-			a.add(c, r.line, r.id, method, path, in)
+			a.authorized(c, r, p, a.add(c, r.line, r.id, method, path, in), named(r.props.get("AuthorizerId")))
 		case "AWS::ApiGateway::Method":
 			path, ok := "", true
 			for at := r.props.get("ResourceId"); ; {
@@ -263,16 +265,23 @@ func (a *api) takeIn(c *preparation) {
 			if get("HttpMethod") == "OPTIONS" && strings.EqualFold(in.kind, "MOCK") {
 				a.cors(n)
 			}
-			a.authorized(c, r, p)
-			a.add(c, r.line, r.id, get("HttpMethod"), path, in)
+			a.authorized(c, r, p, a.add(c, r.line, r.id, get("HttpMethod"), path, in), named(r.props.get("AuthorizerId")))
 		}
 	}
 }
 
-// authorized tells of a route that asks for an authorizer.
-func (a *api) authorized(c *preparation, r *resource, p *node) {
-	if kind := scalarOf(p.get("AuthorizationType")); kind != "" && kind != "NONE" {
+// authorized gives a route its authorizer; a nil route is not there.
+func (a *api) authorized(c *preparation, r *resource, p *node, route *admin.Route, id string) {
+	switch kind := scalarOf(p.get("AuthorizationType")); {
+	case route == nil || kind == "" || kind == "NONE":
+	case kind != "CUSTOM" && kind != "JWT":
 		c.problems.lack(p.get("AuthorizationType").line, "the route answers everyone", r.id+": AuthorizationType "+kind+" is not supported")
+	case id == "":
+		c.problems.add(r.line, "%s: AuthorizerId must name an authorizer of this template", r.id)
+	default:
+		var scopes []string
+		c.decode(p.get("AuthorizationScopes"), r.id+".AuthorizationScopes", &scopes)
+		a.protect(c, route, r.line, r.id, id, scopes)
 	}
 	if key := scalarOf(p.get("ApiKeyRequired")); key == "true" {
 		c.problems.lack(p.get("ApiKeyRequired").line, "the route answers who has no key", r.id+": ApiKeyRequired is not supported")

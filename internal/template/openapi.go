@@ -24,8 +24,9 @@ type integration struct {
 // ARN by itself.
 var invoked = regexp.MustCompile(`(?:/functions/|^)(arn:aws[a-z-]*:lambda:[^/]+:function:[^/]+)(?:/(?:response-streaming-)?invocations)?$`)
 
-// add makes a route of an integration, or tells why there is none.
-func (a *api) add(c *preparation, line int, name, method, path string, in integration) {
+// add makes a route of an integration, or tells why there is none. It returns the route, until
+// the next one is added; nil: there is none, or it was there before.
+func (a *api) add(c *preparation, line int, name, method, path string, in integration) *admin.Route {
 	method = strings.ToUpper(method)
 	if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" || method == "" {
 		method = "ANY"
@@ -37,22 +38,22 @@ func (a *api) add(c *preparation, line int, name, method, path string, in integr
 	kind := strings.ToUpper(in.kind)
 	switch {
 	case kind == "MOCK" && method == "OPTIONS": // answers preflights; see cors
-		return
+		return nil
 	case m == nil && (kind == "AWS_PROXY" || kind == "AWS"):
 		lack("an integration with " + in.uri + " is not supported")
-		return
+		return nil
 	case m == nil:
 		lack("integrations of type " + in.kind + " are not supported")
-		return
+		return nil
 	case kind == "AWS":
 		lack("an integration of type AWS, which maps what a function gets and gives, is not supported")
-		return
+		return nil
 	}
 	if f := c.plan.leftOutFunction(m[1]); f != "" {
 		if c.problems.skip {
 			c.problems.lack(line, "", fmt.Sprintf("%s (%s %s) of %s", name, method, path, f))
 		}
-		return
+		return nil
 	}
 	route := admin.Route{Method: method, Path: path, Function: m[1], Payload: "1.0", TimeoutMS: in.timeout}
 	if a.doc.Kind == "http" && in.payload != "" {
@@ -62,9 +63,11 @@ func (a *api) add(c *preparation, line int, name, method, path string, in integr
 		route.Method, route.Path = "ANY", "$default"
 	}
 	same := func(o admin.Route) bool { return o.Method == route.Method && o.Path == route.Path }
-	if !slices.ContainsFunc(a.doc.Routes, same) { // an event and a document may name one
-		a.doc.Routes = append(a.doc.Routes, route)
+	if slices.ContainsFunc(a.doc.Routes, same) { // an event and a document may name one
+		return nil
 	}
+	a.doc.Routes = append(a.doc.Routes, route)
+	return &a.doc.Routes[len(a.doc.Routes)-1]
 }
 
 // leftOutFunction is the logical id of a function that is left out, by the ARN that
@@ -106,10 +109,9 @@ func (a *api) openAPI(c *preparation, doc *node, where string) {
 			if strings.EqualFold(method, "options") && strings.EqualFold(in.kind, "mock") {
 				a.cors(n)
 			}
-			if s := op.get("security"); s != nil && len(s.list) > 0 {
-				c.problems.lack(s.line, openRoutes, fmt.Sprintf("%s: security of %s %s is not supported", where, strings.ToUpper(method), path))
+			if route := a.add(c, n.line, where, method, path, in); route != nil {
+				a.secured(c, route, op, where)
 			}
-			a.add(c, n.line, where, method, path, in)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 //
 //	plan [NAME=VALUE...]   the problems, or the resources in their order and the outputs
 //	show ID                the evaluated properties of a resource of the last plan
+//	api ID                 the authorizers and routes that the step ID of the last plan puts
 //
 // no-queues, no-topics, no-http and no-runtime=NAME take away what the target has; skip leaves out what is lacking.
 func TestPlans(t *testing.T) {
@@ -59,6 +61,17 @@ func TestPlans(t *testing.T) {
 					fmt.Fprintf(&b, "warning at line %d: %s\n", w.Line, w.Text)
 				}
 				return b.String() + show(plan)
+			case "api":
+				a := plan.prepare(plan.byID[d.CmdArgs[0].Key], plan.evaluator(&Problems{})).(*api)
+				var b strings.Builder
+				for _, one := range a.doc.Authorizers {
+					body, _ := json.Marshal(one)
+					fmt.Fprintf(&b, "%s\n", body)
+				}
+				for _, one := range a.doc.Routes {
+					fmt.Fprintf(&b, "%s %s: %s %v\n", one.Method, one.Path, one.Authorizer, one.Scopes)
+				}
+				return b.String()
 			case "show":
 				problems := &Problems{}
 				r := plan.byID[d.CmdArgs[0].Key]
