@@ -167,6 +167,7 @@ var rooms = map[string][]string{
 	"test/differences":     {},
 	"test/differences/cmd": {"test/differences"},
 	"test/examples":        {},
+	"test/failingdisk":     {"internal/app", "internal/store/crashtest"},
 	"test/faults":          {},
 	"test/soak":            {},
 	"test/folders":         {},

@@ -1,0 +1,66 @@
+// Failingdisk is a server on a disk in memory that can be told to be full, or to fail, for the tests of alerts in
+// test/conformance/alerts. It prints its address, and then reads commands, a line each:
+//
+//	free BYTES    so much is free on the disk from now on
+//	fail          syncs of the disk fail from now on
+//
+// It ends as `millstream serve` does when the disk fails, or with its input.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/app"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	disk := crashtest.New()
+	server, err := app.Open(app.Options{}, disk.FS())
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	fmt.Printf("AWS_ENDPOINT_URL=http://%s\n", ln.Addr())
+	go func() {
+		defer cancel()
+		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+			switch word, bytes, _ := strings.Cut(lines.Text(), " "); word {
+			case "free":
+				free, err := strconv.ParseUint(bytes, 10, 64)
+				if err != nil {
+					return
+				}
+				disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: free, TotalBytes: 1 << 40})
+			case "fail":
+				disk.Fail(func(op, _ string) error {
+					if op == "sync" {
+						return errors.New("the disk is gone")
+					}
+					return nil
+				})
+			}
+		}
+	}()
+	return errors.Join(server.Serve(ctx, ln), server.Close())
+}
