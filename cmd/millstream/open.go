@@ -30,7 +30,7 @@ func listen(flag, addr string, insecure bool) (net.Listener, error) {
 	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !insecure {
 		return nil, errors.Join(fmt.Errorf("%s %s can be reached from other machines, and whoever reaches it can read the data and run "+
-			"programs here: listen on 127.0.0.1, or say --insecure-listen if the network is yours alone", flag, addr), ln.Close())
+			"programs here: listen on 127.0.0.1, verify signatures and speak TLS (--auth on and --tls-cert), or say --insecure-listen if the network is yours alone", flag, addr), ln.Close())
 	}
 	return ln, nil
 }

@@ -27,6 +27,7 @@ type serveFlags struct {
 	inMemory, insecureListen, acceptLoss bool
 
 	auth, keyFile, rootKey, rootSecretFile string
+	tls                                    tlsFlags
 
 	allowedHosts           []string
 	shardRoll, statusDelay time.Duration
@@ -88,7 +89,8 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.keyFile, "key-file", "", "file of the key that seals the secrets of access keys (default: secrets.key in the data folder)")
 	f.StringVar(&flags.rootKey, "root-access-key-id", "", "an operator's access key that is stored nowhere; its secret stands in --root-secret-access-key-file")
 	f.StringVar(&flags.rootSecretFile, "root-secret-access-key-file", "", "file with the secret of --root-access-key-id")
-	f.BoolVar(&flags.insecureListen, "insecure-listen", false, "allow --listen beyond loopback")
+	flags.tls.add(cmd)
+	f.BoolVar(&flags.insecureListen, "insecure-listen", false, "allow --listen beyond loopback without --auth on and TLS")
 	f.StringSliceVar(&flags.allowedHosts, "allowed-host", nil, "further name by which the server is called (repeatable; *.example.com)")
 	f.DurationVar(&flags.statusDelay, "status-delay", 0, "how long tables and indexes show CREATING, UPDATING and DELETING, such as 5s; 0: in the answers to changes only")
 	f.DurationVar(&flags.shardRoll, "shard-roll", 0, "end each shard of a stream after this time and go on in a child, such as 4h; 0: never")
@@ -125,7 +127,11 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return err
 	}
-	ln, err := listen("--listen", flags.listen, flags.insecureListen)
+	if err := flags.tls.check(flags.inMemory); err != nil {
+		return err
+	}
+	beyond := flags.insecureListen || flags.auth == "on" && flags.tls.on()
+	ln, err := listen("--listen", flags.listen, beyond)
 	if err != nil {
 		return err
 	}
@@ -139,7 +145,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	front, err := listenFront(flags.httpListen, flags.listen, flags.insecureListen)
+	front, err := listenFront(flags.httpListen, flags.listen, beyond)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -149,16 +155,31 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 			return errors.Join(err, ln.Close(), front.Close())
 		}
 	}
+	// Functions, and the template that is deployed at the start, come by inside: with TLS by a listener on loopback, since they know
+	// neither the authority nor the name.
+	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))
+	inside, scheme, ca, plain := ln, "http://", "", net.Listener(nil)
+	if flags.tls.on() {
+		certificates, file, err := flags.tls.open(flags.data, tlsNames(flags.listen, flags.allowedHosts), logger)
+		if err == nil {
+			plain, err = net.Listen("tcp", "127.0.0.1:0")
+		}
+		if err != nil {
+			return errors.Join(err, closeAll(ln, front, own))
+		}
+		inside, scheme, ca = plain, "https://", file
+		ln, front = certificates.listener(ln), certificates.listener(front)
+	}
 	srv, err := millstream.Open(millstream.Options{
 		Dir:            flags.data,
 		Durability:     flags.durability,
 		Account:        flags.account,
 		Region:         flags.region,
-		Endpoint:       "http://" + ln.Addr().String(),
-		FrontEndpoint:  "http://" + reachable(front.Addr()),
+		Endpoint:       "http://" + inside.Addr().String(),
+		FrontEndpoint:  scheme + reachable(front.Addr()),
 		Project:        project,
 		AllowedHosts:   flags.allowedHosts,
-		InsecureListen: flags.insecureListen,
+		InsecureListen: beyond,
 		Auth:           flags.auth,
 		KeyFile:        flags.keyFile,
 		RootKey:        flags.rootKey,
@@ -172,24 +193,24 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		FunctionOutput: flags.output(out),
 		Debug:          flags.debug,
 		Version:        programVersion(),
-		Logger:         slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
+		Logger:         logger,
 	})
 	if err != nil {
-		return errors.Join(dataError(flags.data, err), closeAll(ln, front, own))
+		return errors.Join(dataError(flags.data, err), closeAll(ln, front, own, plain))
 	}
 	socket, err := listenSocket(flags.data)
 	if err != nil {
-		return errors.Join(err, closeAll(ln, front, own), srv.Close())
+		return errors.Join(err, closeAll(ln, front, own, plain), srv.Close())
 	}
 	if flags.auth == "on" {
 		flags.deploy.credentials = srv.Config().Credentials
 	}
 	if prepare != nil {
 		if err := prepare(srv); err != nil {
-			return errors.Join(err, closeAll(ln, front, own, socket), srv.Close())
+			return errors.Join(err, closeAll(ln, front, own, plain, socket), srv.Close())
 		}
 	}
-	greet(out, "http://"+ln.Addr().String(), "http://"+front.Addr().String(), flags)
+	greet(out, scheme+ln.Addr().String(), scheme+front.Addr().String(), ca, flags)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
@@ -198,6 +219,13 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 			stop(err)
 		}
 	})
+	if plain != nil {
+		beside.Go(func() {
+			if err := srv.Serve(ctx, plain); err != nil {
+				stop(err)
+			}
+		})
+	}
 	if socket != nil {
 		beside.Go(func() {
 			if err := srv.ServeAdmin(ctx, socket); err != nil {
@@ -216,14 +244,14 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	beside.Go(func() {
 		switch {
 		case flags.after != nil:
-			if err := flags.after(ctx, "http://"+reachable(ln.Addr())); err != nil && ctx.Err() == nil {
+			if err := flags.after(ctx, "http://"+reachable(inside.Addr())); err != nil && ctx.Err() == nil {
 				stop(err)
 			}
 			return
 		case app == nil:
 			return
 		}
-		if err := flags.bringUp(ctx, app, "http://"+reachable(ln.Addr()), out); err != nil && ctx.Err() == nil {
+		if err := flags.bringUp(ctx, app, "http://"+reachable(inside.Addr()), out); err != nil && ctx.Err() == nil {
 			stop(err)
 		}
 	})
@@ -299,7 +327,7 @@ func reachable(addr net.Addr) string {
 }
 
 // greet tells a person how to use what has just started.
-func greet(out io.Writer, endpoint, front string, flags serveFlags) {
+func greet(out io.Writer, endpoint, front, ca string, flags serveFlags) {
 	data := flags.data
 	if data == "" {
 		data = "in memory"
@@ -316,6 +344,10 @@ func greet(out io.Writer, endpoint, front string, flags serveFlags) {
 			"and what was seen or done because of them.")
 	default:
 		fmt.Fprintln(out, "WARNING: durability is off: a crash may lose any write that was answered.")
+	}
+	if ca != "" {
+		fmt.Fprintf(out, "The certificate's authority is in %s. AWS's CLI, Python and Go read AWS_CA_BUNDLE, Node.js reads NODE_EXTRA_CA_CERTS:\n"+
+			"  export AWS_CA_BUNDLE=%[1]s NODE_EXTRA_CA_CERTS=%[1]s SSL_CERT_FILE=%[1]s\n", ca)
 	}
 	if flags.auth == "on" {
 		fmt.Fprintf(out, "Signatures are verified; access keys: millstream credentials --help\n  export AWS_ENDPOINT_URL=%s\n", endpoint)

@@ -15,7 +15,7 @@ type Folder string
 
 // List implements Source. WITNESS goes along, as it does not with the copy that a server makes of itself: what it says of the
 // logs is as true of the same bytes elsewhere, so that a loss does not pass in silence with the copy. Left out is what belongs to a running program, what can be made
-// again, logs of functions, and the key of the secrets, which must not lie beside them in a copy.
+// again, logs of functions, and keys: that of the secrets must not lie beside them in a copy.
 func (d Folder) List(context.Context) (files []File, err error) {
 	err = filepath.WalkDir(string(d), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || path == string(d) {
@@ -27,7 +27,7 @@ func (d Folder) List(context.Context) (files []File, err error) {
 		}
 		name := filepath.ToSlash(rel)
 		if entry.IsDir() {
-			if name == "logs" || name == "pending" || name == "damaged" || strings.HasPrefix(name, "before-repair-") || name == "code/runtime" ||
+			if name == "logs" || name == "pending" || name == "tls" || name == "damaged" || strings.HasPrefix(name, "before-repair-") || name == "code/runtime" ||
 				strings.HasPrefix(name, "code/") && strings.HasSuffix(name, "/task") || strings.HasPrefix(entry.Name(), ".") {
 				return fs.SkipDir
 			}

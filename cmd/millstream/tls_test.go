@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/millstreamdb/millstream"
+)
+
+// trusting is a client that knows one authority.
+func trusting(t *testing.T, ca string) *http.Client {
+	t.Helper()
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+}
+
+// Requests of the door's kind and of others come by TLS, from who knows the authority, and from nobody else.
+func TestTLS(t *testing.T) {
+	data := t.TempDir()
+	flags := tlsFlags{selfSigned: true}
+	certificates, ca, err := flags.open(data, tlsNames("127.0.0.1:0", []string{"db.example.com"}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, err := millstream.Open(millstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ctx, certificates.listener(ln)) }()
+	client := trusting(t, ca)
+	url := "https://" + ln.Addr().String()
+	db := dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: &url, HTTPClient: client, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")})
+	for range 3 {
+		if _, err := db.ListTables(ctx, &dynamodb.ListTablesInput{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := client.Get(url + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if res.Body.Close(); err != nil || string(body) != "ok\n" || res.ProtoMajor != 1 {
+		t.Errorf("%s %q, %v", res.Proto, body, err)
+	}
+	if _, err := http.Get(url + "/healthz"); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without the authority: %v", err)
+	}
+	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}}}
+	if _, err := old.Get(url + "/healthz"); err == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+	client.CloseIdleConnections()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A certificate is made anew when it nears its end or the names are others; the authority stays, and is private.
+func TestCertificateIsRenewed(t *testing.T) {
+	a := authority{filepath.Join(t.TempDir(), "tls"), []string{"localhost", "*.localhost", "127.0.0.1", "::1"}}
+	now := time.Now()
+	serial := func(now time.Time) string {
+		t.Helper()
+		c, err := a.certificate(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"localhost", "a.localhost", "127.0.0.1", "::1"} {
+			if err := c.Leaf.VerifyHostname(name); err != nil {
+				t.Error(err)
+			}
+		}
+		return c.Leaf.SerialNumber.String()
+	}
+	first := serial(now)
+	ca, err := os.ReadFile(a.file("ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := serial(now.Add(59 * 24 * time.Hour)); again != first {
+		t.Error("it was made anew before two thirds of its life")
+	}
+	second := serial(now.Add(61 * 24 * time.Hour))
+	if second == first {
+		t.Error("it was not made anew")
+	}
+	a.names = append(a.names, "db.example.com")
+	if third := serial(now); third == second {
+		t.Error("it lacks a name")
+	}
+	if after, err := os.ReadFile(a.file("ca.pem")); err != nil || string(after) != string(ca) {
+		t.Errorf("the authority is another, %v", err)
+	}
+	files, err := os.ReadDir(a.dir)
+	if err != nil || len(files) != 4 {
+		t.Errorf("%v, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
+// What is replaced is presented within a minute, and what cannot be read leaves what was there.
+func TestCertificateIsReadAnew(t *testing.T) {
+	dir := t.TempDir()
+	a := authority{dir, []string{"localhost"}}
+	if _, err := a.certificate(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	flags := tlsFlags{cert: a.file("cert.pem"), key: a.file("key.pem")}
+	c, ca, err := flags.open("", nil, slog.New(slog.DiscardHandler))
+	if err != nil || ca != "" {
+		t.Fatal(ca, err)
+	}
+	presented := func() string {
+		c.looked = time.Now().Add(-2 * lookEvery)
+		now, err := c.get(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.Leaf.SerialNumber.String()
+	}
+	first := presented()
+	a.names = []string{"other.localhost"}
+	if _, err := a.certificate(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	second := presented()
+	if second == first {
+		t.Error("the one that was replaced is presented")
+	}
+	if err := os.WriteFile(a.file("cert.pem"), []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if presented() != second {
+		t.Error("a file that is none was taken up")
+	}
+	for _, f := range []tlsFlags{{cert: "x"}, {key: "x"}, {cert: "x", key: "y", selfSigned: true}} {
+		if f.check(false) == nil {
+			t.Errorf("%+v is accepted", f)
+		}
+	}
+	if (&tlsFlags{selfSigned: true}).check(true) == nil {
+		t.Error("an authority in memory is accepted")
+	}
+}
