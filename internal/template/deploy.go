@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -26,7 +25,7 @@ type Target struct {
 	Functions *lambda.Client
 	Queues    *sqs.Client
 	Topics    *sns.Client
-	Schedules *scheduler.Client
+	schedules *scheduleClient
 	Artifacts Artifacts     // of a Millstream that deploying tools call
 	Front     *admin.Client // of a Millstream, for the routes of HTTP APIs
 	Region    string
@@ -51,8 +50,9 @@ func NewTarget(config aws.Config, at Endpoints) *Target {
 		Functions: lambda.NewFromConfig(config, func(o *lambda.Options) { o.BaseEndpoint = own(at.Main) }),
 		identity:  sts.NewFromConfig(config, func(o *sts.Options) { o.BaseEndpoint = own(at.Main) }),
 	}
-	t.rules = &ruleClient{cmp.Or(at.Main, aws.ToString(config.BaseEndpoint)), config}
-	t.Schedules = scheduler.NewFromConfig(config, func(o *scheduler.Options) { o.BaseEndpoint = own(at.Main) })
+	main := cmp.Or(at.Main, aws.ToString(config.BaseEndpoint))
+	t.rules = &ruleClient{signedClient{"EventBridge", "events", main, config}}
+	t.schedules = &scheduleClient{signedClient{"EventBridge Scheduler", "scheduler", main, config}}
 	t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(cmp.Or(at.SQS, at.Main)) })
 	t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(cmp.Or(at.SNS, at.Main)) })
 	return t

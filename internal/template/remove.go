@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
@@ -132,7 +131,7 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 	case scheduleType:
 		return t.removeSchedule(ctx, is.ID)
 	case "AWS::Scheduler::ScheduleGroup":
-		_, err = t.Schedules.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &is.ID})
+		err = t.schedules.removeGroup(ctx, is.ID)
 	case "AWS::SNS::Subscription":
 		if strings.HasPrefix(is.ID, "arn:") { // what nobody has confirmed goes with its topic
 			_, err = t.Topics.Unsubscribe(ctx, &sns.UnsubscribeInput{SubscriptionArn: &is.ID})

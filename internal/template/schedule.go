@@ -10,10 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/scheduler"
-	"github.com/aws/aws-sdk-go-v2/service/scheduler/types"
-
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/schedule/when"
 )
@@ -218,9 +214,9 @@ func sameDocument(a, b any) bool {
 type scheduleStep struct {
 	Name, GroupName, Description, ScheduleExpression, ScheduleExpressionTimezone, KmsKeyArn string
 	StartDate, EndDate                                                                      string // RFC 3339
-	State                                                                                   types.ScheduleState
+	State                                                                                   string
 	FlexibleTimeWindow                                                                      *struct {
-		Mode                   types.FlexibleTimeWindowMode
+		Mode                   string
 		MaximumWindowInMinutes *int32
 	}
 	Target *struct {
@@ -237,7 +233,7 @@ type scheduleStep struct {
 }
 
 func prepareSchedule(c *preparation) step {
-	s := &scheduleStep{State: types.ScheduleStateEnabled}
+	s := &scheduleStep{State: "ENABLED"}
 	if c.withoutFunction("Target") {
 		return nil
 	}
@@ -278,132 +274,88 @@ func (c *preparation) date(property, text string) *time.Time {
 	return &t
 }
 
-func (s *scheduleStep) group() *string {
-	if s.GroupName == "" {
-		return nil
-	}
-	return &s.GroupName
-}
-
 func (s *scheduleStep) there(ctx context.Context, d *deployment) (ref string, err error) {
-	_, err = d.Schedules.GetSchedule(ctx, &scheduler.GetScheduleInput{Name: &s.Name, GroupName: s.group()})
-	var missing *types.ResourceNotFoundException
-	switch {
-	case errors.As(err, &missing):
-		return "", nil
-	case err != nil:
+	now, err := d.schedules.find(ctx, s.Name, s.GroupName)
+	if now == nil {
 		return "", err
 	}
-	return s.identity(), nil
+	return s.identity(), err
 }
 
 // identity is the schedule's group and name: a name alone may be in several groups.
 func (s *scheduleStep) identity() string { return cmp.Or(s.GroupName, "default") + "/" + s.Name }
 
-// input is the whole schedule as it is to be.
-func (s *scheduleStep) input() *scheduler.UpdateScheduleInput {
-	optional := func(text string) *string {
-		if text == "" {
-			return nil
-		}
-		return &text
-	}
-	in := &scheduler.UpdateScheduleInput{
-		Name: &s.Name, GroupName: aws.String(cmp.Or(s.GroupName, "default")), Description: optional(s.Description), ScheduleExpression: &s.ScheduleExpression,
-		ScheduleExpressionTimezone: aws.String(cmp.Or(s.ScheduleExpressionTimezone, "UTC")), KmsKeyArn: optional(s.KmsKeyArn), State: s.State, StartDate: s.start, EndDate: s.end,
-		ActionAfterCompletion: types.ActionAfterCompletionNone,
-		FlexibleTimeWindow:    &types.FlexibleTimeWindow{Mode: s.FlexibleTimeWindow.Mode, MaximumWindowInMinutes: s.FlexibleTimeWindow.MaximumWindowInMinutes},
-		Target:                &types.Target{Arn: &s.Target.Arn, RoleArn: &s.Target.RoleArn, Input: s.Target.Input, RetryPolicy: &types.RetryPolicy{MaximumRetryAttempts: aws.Int32(185), MaximumEventAgeInSeconds: aws.Int32(86400)}},
-	}
-	if s.Target.SqsParameters != nil {
-		in.Target.SqsParameters = &types.SqsParameters{MessageGroupId: &s.Target.SqsParameters.MessageGroupId}
-	}
-	if s.Target.DeadLetterConfig != nil {
-		in.Target.DeadLetterConfig = &types.DeadLetterConfig{Arn: &s.Target.DeadLetterConfig.Arn}
+// wanted is the whole schedule as it is to be.
+func (s *scheduleStep) wanted() *schedule {
+	attempts, age := int32(185), int32(86400)
+	w := &schedule{
+		Name: s.Name, GroupName: cmp.Or(s.GroupName, "default"), Description: s.Description, ScheduleExpression: s.ScheduleExpression,
+		ScheduleExpressionTimezone: cmp.Or(s.ScheduleExpressionTimezone, "UTC"), KmsKeyArn: s.KmsKeyArn, State: s.State, StartDate: inSeconds(s.start), EndDate: inSeconds(s.end),
+		ActionAfterCompletion: "NONE",
+		FlexibleTimeWindow:    flexibleWindow{s.FlexibleTimeWindow.Mode, s.FlexibleTimeWindow.MaximumWindowInMinutes},
+		Target: scheduleTarget{
+			Arn: s.Target.Arn, RoleArn: s.Target.RoleArn, Input: s.Target.Input, SqsParameters: s.Target.SqsParameters, DeadLetterConfig: s.Target.DeadLetterConfig,
+			RetryPolicy: &retryPolicy{MaximumRetryAttempts: &attempts, MaximumEventAgeInSeconds: &age},
+		},
 	}
 	if r := s.Target.RetryPolicy; r != nil {
 		if r.MaximumRetryAttempts != nil {
-			in.Target.RetryPolicy.MaximumRetryAttempts = r.MaximumRetryAttempts
+			w.Target.RetryPolicy.MaximumRetryAttempts = r.MaximumRetryAttempts
 		}
 		if r.MaximumEventAgeInSeconds != nil {
-			in.Target.RetryPolicy.MaximumEventAgeInSeconds = r.MaximumEventAgeInSeconds
+			w.Target.RetryPolicy.MaximumEventAgeInSeconds = r.MaximumEventAgeInSeconds
 		}
 	}
-	return in
+	return w
+}
+
+func inSeconds(t *time.Time) *float64 {
+	if t == nil {
+		return nil
+	}
+	seconds := float64(t.UnixMilli()) / 1000
+	return &seconds
 }
 
 func (s *scheduleStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	in, action := s.input(), Unchanged
-	var scheduleARN *string
-	now, err := d.Schedules.GetSchedule(ctx, &scheduler.GetScheduleInput{Name: &s.Name, GroupName: s.group()})
-	var missing *types.ResourceNotFoundException
-	switch {
-	case errors.As(err, &missing):
-		out, err := d.Schedules.CreateSchedule(ctx, &scheduler.CreateScheduleInput{
-			Name: in.Name, GroupName: in.GroupName, Description: in.Description, ScheduleExpression: in.ScheduleExpression, ScheduleExpressionTimezone: in.ScheduleExpressionTimezone,
-			KmsKeyArn: in.KmsKeyArn, State: in.State, StartDate: in.StartDate, EndDate: in.EndDate, ActionAfterCompletion: in.ActionAfterCompletion,
-			FlexibleTimeWindow: in.FlexibleTimeWindow, Target: in.Target,
-		})
-		if err != nil {
+	wanted, action := s.wanted(), Unchanged
+	now, err := d.schedules.find(ctx, s.Name, s.GroupName)
+	if err != nil {
+		return outcome{}, err
+	}
+	var scheduleARN string
+	if now == nil {
+		if scheduleARN, err = d.schedules.create(ctx, wanted); err != nil {
 			return outcome{}, err
 		}
-		action, scheduleARN = Created, out.ScheduleArn
-	case err != nil:
-		return outcome{}, err
-	default:
-		is := &scheduler.UpdateScheduleInput{
-			Name: now.Name, GroupName: now.GroupName, Description: now.Description, ScheduleExpression: now.ScheduleExpression, ScheduleExpressionTimezone: now.ScheduleExpressionTimezone,
-			KmsKeyArn: now.KmsKeyArn, State: now.State, StartDate: utc(now.StartDate), EndDate: utc(now.EndDate), ActionAfterCompletion: now.ActionAfterCompletion,
-			FlexibleTimeWindow: now.FlexibleTimeWindow, Target: now.Target,
-		}
-		want := *in
-		want.StartDate, want.EndDate = utc(in.StartDate), utc(in.EndDate)
-		if scheduleARN = now.Arn; !sameDocument(is, &want) {
-			if _, err := d.Schedules.UpdateSchedule(ctx, in); err != nil {
+		action = Created
+	} else {
+		scheduleARN, now.Arn = now.Arn, ""
+		if !sameDocument(now, wanted) {
+			if err := d.schedules.update(ctx, wanted); err != nil {
 				return outcome{}, err
 			}
 			action = Updated
 		}
 	}
-	return outcome{name: s.Name, identity: s.identity(), action: action, attributes: map[string]string{"": s.Name, "Arn": aws.ToString(scheduleARN)}}, nil
-}
-
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	u := t.UTC()
-	return &u
+	return outcome{name: s.Name, identity: s.identity(), action: action, attributes: map[string]string{"": s.Name, "Arn": scheduleARN}}, nil
 }
 
 // removeSchedule removes a schedule by its group and name. Older releases have kept the name alone:
 // it is looked for in all groups.
 func (t *Target) removeSchedule(ctx context.Context, id string) error {
-	name := id
-	if group, in, ok := strings.Cut(id, "/"); ok {
-		_, err := t.Schedules.DeleteSchedule(ctx, &scheduler.DeleteScheduleInput{Name: &in, GroupName: &group})
+	if group, name, ok := strings.Cut(id, "/"); ok {
+		return t.schedules.remove(ctx, name, group)
+	}
+	groups, err := t.schedules.groupsOf(ctx, id)
+	if err != nil {
 		return err
 	}
-	var found []types.ScheduleSummary
-	for in := (&scheduler.ListSchedulesInput{NamePrefix: &name}); ; {
-		out, err := t.Schedules.ListSchedules(ctx, in)
-		if err != nil {
-			return err
-		}
-		for _, s := range out.Schedules {
-			if aws.ToString(s.Name) == name {
-				found = append(found, s)
-			}
-		}
-		if in.NextToken = out.NextToken; in.NextToken == nil {
-			break
-		}
+	if len(groups) > 1 {
+		return fmt.Errorf("there are %d schedules %s, in several groups: remove the one that is not needed yourself", len(groups), id)
 	}
-	if len(found) > 1 {
-		return fmt.Errorf("there are %d schedules %s, in several groups: remove the one that is not needed yourself", len(found), name)
-	}
-	for _, s := range found {
-		if _, err := t.Schedules.DeleteSchedule(ctx, &scheduler.DeleteScheduleInput{Name: s.Name, GroupName: s.GroupName}); err != nil {
+	for _, group := range groups {
+		if err := t.schedules.remove(ctx, id, group); err != nil {
 			return err
 		}
 	}
@@ -424,36 +376,22 @@ func prepareScheduleGroup(c *preparation) step {
 }
 
 func (g *scheduleGroup) there(ctx context.Context, d *deployment) (ref string, err error) {
-	_, err = d.Schedules.GetScheduleGroup(ctx, &scheduler.GetScheduleGroupInput{Name: &g.Name})
-	var missing *types.ResourceNotFoundException
-	switch {
-	case errors.As(err, &missing):
-		return "", nil
-	case err != nil:
+	groupARN, err := d.schedules.findGroup(ctx, g.Name)
+	if groupARN == "" {
 		return "", err
 	}
-	return g.Name, nil
+	return g.Name, err
 }
 
 func (g *scheduleGroup) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	out := func(groupARN *string, action Action) outcome {
-		return outcome{name: g.Name, action: action, attributes: map[string]string{"": g.Name, "Arn": aws.ToString(groupARN), "State": "ACTIVE"}}
+	action := Unchanged
+	groupARN, err := d.schedules.findGroup(ctx, g.Name)
+	if err == nil && groupARN == "" {
+		groupARN, err = d.schedules.createGroup(ctx, g.Name, g.Tags)
+		action = Created
 	}
-	now, err := d.Schedules.GetScheduleGroup(ctx, &scheduler.GetScheduleGroupInput{Name: &g.Name})
-	var missing *types.ResourceNotFoundException
-	switch {
-	case errors.As(err, &missing):
-		in := &scheduler.CreateScheduleGroupInput{Name: &g.Name}
-		for _, t := range g.Tags {
-			in.Tags = append(in.Tags, types.Tag{Key: aws.String(t.Key), Value: aws.String(t.Value)})
-		}
-		made, err := d.Schedules.CreateScheduleGroup(ctx, in)
-		if err != nil {
-			return outcome{}, err
-		}
-		return out(made.ScheduleGroupArn, Created), nil
-	case err != nil:
+	if err != nil {
 		return outcome{}, err
 	}
-	return out(now.Arn, Unchanged), nil
+	return outcome{name: g.Name, action: action, attributes: map[string]string{"": g.Name, "Arn": groupARN, "State": "ACTIVE"}}, nil
 }
