@@ -111,6 +111,9 @@ func (c *clientFlags) mover(cmd *cobra.Command) (*mover, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := notBySocket(client); err != nil {
+		return nil, err
+	}
 	status, err := client.Status(cmd.Context())
 	if err != nil {
 		return nil, err

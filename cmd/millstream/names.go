@@ -120,6 +120,9 @@ func (c *clientFlags) awsClients(ctx context.Context) (*template.Target, error) 
 	if err != nil {
 		return nil, err
 	}
+	if err := notBySocket(client); err != nil {
+		return nil, err
+	}
 	status, err := client.Status(ctx)
 	if err != nil {
 		return nil, err

@@ -199,8 +199,8 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(dataError(flags.data, err), closeAll(ln, front, own, plain))
 	}
 	socket, err := listenSocket(flags.data)
-	if err != nil {
-		return errors.Join(err, closeAll(ln, front, own, plain), srv.Close())
+	if err != nil { // not every file system has sockets
+		logger.Warn("there is no socket for millstream's own commands in the data folder", "error", err)
 	}
 	if flags.auth == "on" {
 		flags.deploy.credentials = srv.Config().Credentials

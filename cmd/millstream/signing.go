@@ -13,11 +13,22 @@ import (
 // signer returns what AWS's clients sign with for an account: where signatures are verified the environment's access key, whose
 // account is its own; else the account itself.
 func signer(ctx context.Context, client *admin.Client, account string) (aws.CredentialsProvider, error) {
+	if err := notBySocket(client); err != nil {
+		return nil, err
+	}
 	status, err := client.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return signerFor(status, account), nil
+}
+
+// notBySocket refuses a socket for what speaks AWS's protocols.
+func notBySocket(client *admin.Client) error {
+	if client.Socket() != "" {
+		return usagef("%s speaks millstream's own protocol alone: name the server's address by --endpoint, and an access key by AWS_ACCESS_KEY_ID", client.Socket())
+	}
+	return nil
 }
 
 func signerFor(status admin.Status, account string) aws.CredentialsProvider {

@@ -87,6 +87,9 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
+// Socket is unix:PATH when the client goes by a socket, where nothing but Millstream's own protocol is spoken; else empty.
+func (c *Client) Socket() string { return c.socket }
+
 // Endpoint returns the server's address.
 func (c *Client) Endpoint() string { return c.endpoint }
 

@@ -183,6 +183,15 @@ func TestEveryDoorVerifies(t *testing.T) {
 	if status, body := g.call(t, own, g.ordinary, nil); status != 403 || !strings.Contains(body, "operator") {
 		t.Errorf("an ordinary key may operate: %d %s", status, body)
 	}
+	for path, want := range map[string]int{"/metrics": 403, "/healthz": 200, "/": 200} {
+		res, err := http.Get(g.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != want {
+			t.Errorf("%s to nobody: %s", path, res.Status)
+		}
+	}
 	client, err := admin.New(admin.Options{Endpoint: g.socket})
 	if err != nil {
 		t.Fatal(err)
@@ -282,6 +291,23 @@ func TestKeysHaveAccounts(t *testing.T) {
 	if all := g.credentials.List(); len(all) != 2 || !slices.ContainsFunc(all, func(k credential.Key) bool { return k.ID == g.ordinary.AccessKeyID && !k.Used.IsZero() }) {
 		t.Errorf("its last use is not told: %+v", all)
 	}
+	// Queues, too: by their address, their owner, and their ARN.
+	status, body := g.call(t, target("sqs", "AmazonSQS.CreateQueue", `{"QueueName":"q"}`), g.ordinary, nil)
+	if status != 200 || !strings.Contains(body, "/111122223333/q") {
+		t.Fatalf("%d %s", status, body)
+	}
+	for _, r := range []request{
+		target("sqs", "AmazonSQS.PurgeQueue", `{"QueueUrl":"`+g.url+`/111122223333/q"}`),
+		target("sqs", "AmazonSQS.GetQueueUrl", `{"QueueName":"q","QueueOwnerAWSAccountId":"111122223333"}`),
+		target("sqs", "AmazonSQS.ListMessageMoveTasks", `{"SourceArn":"arn:aws:sqs:us-east-1:111122223333:q"}`),
+	} {
+		if status, body := g.call(t, r, g.root, nil); status != 400 || !strings.Contains(body, "NonExistentQueue") && !strings.Contains(body, "QueueDoesNotExist") {
+			t.Errorf("another account's queue: %d %s", status, body)
+		}
+		if status, body := g.call(t, r, g.ordinary, nil); status != 200 {
+			t.Errorf("its own queue: %d %s", status, body)
+		}
+	}
 	if err := g.credentials.Disable(g.ordinary.AccessKeyID, true); err != nil {
 		t.Fatal(err)
 	}
@@ -334,6 +360,13 @@ func TestSessions(t *testing.T) {
 	if status, body := g.call(t, reads[0], beside, nil); status != 400 || !strings.Contains(body, "UnrecognizedClientException") {
 		t.Errorf("a token beside a key that needs none: %d %s", status, body)
 	}
+	// A session ends with the key whose it is.
+	if err := g.credentials.Disable(g.ordinary.AccessKeyID, true); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := g.call(t, reads[0], session, nil); status != 400 || !strings.Contains(body, "UnrecognizedClientException") {
+		t.Errorf("the session of a disabled key: %d %s", status, body)
+	}
 	// A function's session ends with its process: this one's is not there.
 	gone, err := g.credentials.Session("111122223333", 0, false)
 	if err != nil {
@@ -350,6 +383,16 @@ func TestWarn(t *testing.T) {
 	for _, key := range []aws.Credentials{{AccessKeyID: "local", SecretAccessKey: "local"}, g.root} {
 		if status, body := g.call(t, reads[0], key, nil); status != 200 {
 			t.Errorf("%d %s", status, body)
+		}
+	}
+	// Nobody becomes more by it: neither a session that would be good later, nor a key.
+	if _, body := g.call(t, form("sts", "Action=GetSessionToken&Version=2011-06-15"), aws.Credentials{AccessKeyID: "111122223333", SecretAccessKey: "x"}, nil); strings.Contains(body, "ASIA") {
+		t.Errorf("a stranger got a session: %s", body)
+	}
+	for _, key := range []aws.Credentials{{}, {AccessKeyID: "local", SecretAccessKey: "local"}, g.ordinary} {
+		r := request{"millstream", "POST", "/_millstream/v1/credentials?operator=true", "", []string{"X-Millstream: 1"}}
+		if status, body := g.call(t, r, key, nil); status != 403 {
+			t.Errorf("%s makes a key: %d %s", key.AccessKeyID, status, body)
 		}
 	}
 	res, err := http.Get(g.url + "/metrics")
@@ -417,6 +460,9 @@ func TestObjectsOfAGuardedServer(t *testing.T) {
 		}
 	}
 	put := request{"s3", "PUT", "/things/k", "content", nil}
+	if status, body := g.call(t, put, g.root, func(r *http.Request) { r.Body, r.ContentLength = http.NoBody, 0 }); status < 400 {
+		t.Errorf("a body that was taken away: %d %s", status, body)
+	}
 	if status, body := g.call(t, put, g.root, func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("Content")) }); status < 400 {
 		t.Errorf("another body than was signed: %d %s", status, body)
 	}

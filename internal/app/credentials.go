@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -39,11 +41,24 @@ func (s *App) openCredentials() error {
 			return err
 		}
 	}
+	if named := s.opts.KeyFile; named != "" && s.opts.Dir != "" {
+		dir, err := filepath.Abs(s.opts.Dir)
+		if err != nil {
+			return err
+		}
+		if named, err = filepath.Abs(named); err != nil {
+			return err
+		}
+		if within := strings.HasPrefix(named, dir+string(filepath.Separator)); within && named != filepath.Join(dir, keyFileName) {
+			return fmt.Errorf("--key-file %s lies in the data folder, so copies of the folder would hold it: put it elsewhere", s.opts.KeyFile)
+		}
+	}
 	var err error
 	s.credentials, err = credential.Open(credential.Options{
 		Store: s.store, KeyFile: keyFile(s.opts.Dir, s.opts.KeyFile), Now: time.Now,
 		Root: s.opts.RootKey, RootSecret: s.opts.RootSecret, RootAccount: s.opts.Account,
-		Alive: func(token string) bool { return s.functions.Alive(token) },
+		Lenient: mode == server.AuthOff,
+		Alive:   func(token string) bool { return s.functions.Alive(token) },
 	})
 	if err != nil {
 		return err
@@ -68,12 +83,16 @@ func (s *App) openCredentials() error {
 }
 
 // sessions makes credentials for those who ask STS; nil where no signature is verified.
-func (s *App) sessions() func(string, time.Duration) (sts.Credentials, error) {
+func (s *App) sessions() func(*http.Request, string, time.Duration) (sts.Credentials, error) {
 	if s.auth.Mode == server.AuthOff {
 		return nil
 	}
-	return func(account string, lasts time.Duration) (sts.Credentials, error) {
-		c, err := s.credentials.Session(account, lasts, false)
+	return func(r *http.Request, account string, lasts time.Duration) (sts.Credentials, error) {
+		caller, verified := s.auth.Verified(r)
+		if !verified { // let in by --auth warn: what it gets is good for no more than what it has
+			return sts.Credentials{AccessKeyID: account, SecretAccessKey: "millstream", SessionToken: "millstream", Expires: time.Now().Add(lasts)}, nil
+		}
+		c, err := s.credentials.SessionOf(caller, lasts)
 		return sts.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires}, err
 	}
 }

@@ -36,7 +36,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	bodies, answers := shareMemory(debug.SetMemoryLimit(-1))
 	protocol := awsjson.New(awsjson.Options{
 		Authenticate: auth.Authenticate, Caller: auth.Caller, Answers: door.NewRoom(answers, answerWait),
-		Form: sts.New(sts.Options{Authenticate: auth.Authenticate, Session: s.sessions()}), Region: s.opts.Region, Logger: s.opts.Logger,
+		Form: sts.New(sts.Options{Authenticate: auth.Authenticate, Session: s.sessions(), Logger: s.opts.Logger}), Region: s.opts.Region, Logger: s.opts.Logger,
 	})
 	dynamodb.Register(protocol, s.tables)
 	dynamodb.RegisterKeeping(protocol, s.keep)
@@ -69,7 +69,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services: map[string]http.Handler{
 			"logs": functionLogs, "s3": auth.Guard(s.buckets, bucket.Refuse), "ecr": ecr.New(),
-			"sqs":            s.traced(s.activity.Door(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}), s.functions.Running), operationName),
+			"sqs":            s.traced(s.activity.Door(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}), s.functions.Running), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),

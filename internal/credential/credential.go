@@ -35,6 +35,9 @@ type Options struct {
 	Root, RootSecret, RootAccount string
 	// Alive reports whether the process that was given this token is still there.
 	Alive func(token string) bool
+	// Lenient opens the keys although the file of the sealing key is none, or others can read it: they sign nothing then. For servers
+	// that verify no signature.
+	Lenient bool
 	// Now is the machine's clock.
 	Now func() time.Time
 }
@@ -57,15 +60,19 @@ type Key struct {
 type Caller struct {
 	Account  string
 	Operator bool
-	key      *kept // nil: a session
+	key      *kept   // nil: a session
+	session  *claims // of a session, with its token
+	token    string
 }
 
 // Service holds the keys. Its methods may be called by many goroutines at once.
 type Service struct {
 	opts Options
 
-	mu     sync.Mutex // held over the write of a row
-	sealer atomic.Pointer[sealer]
+	mu      sync.Mutex // held over the write of a row
+	sealer  atomic.Pointer[sealer]
+	passing *sealer // of this run, for sessions while there is no other
+	broken  error   // why there is none although there is a file
 
 	keys    atomic.Pointer[map[string]*kept] // by id; the map is never changed
 	derived sync.Map                         // signing keys by derivedKey
@@ -92,9 +99,13 @@ var (
 // Open brings the keys up. Those whose secrets were sealed with a file that is not there, or is another, sign nothing: see Count and
 // Unusable. A file that is no key, or that others can read, is an error.
 func Open(o Options) (*Service, error) {
-	s := &Service{opts: o}
+	passing, err := newSealer([]byte(rand.Text() + rand.Text()))
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{opts: o, passing: passing}
 	keys := map[string]*kept{}
-	err := o.Store.Each([]byte{store.SpaceCredential}, func(key, value []byte) error {
+	err = o.Store.Each([]byte{store.SpaceCredential}, func(key, value []byte) error {
 		if len(value) == 0 || value[0] != rowVersion {
 			return errors.New("credential: a row has an unknown format: it was written by a newer release")
 		}
@@ -109,8 +120,8 @@ func Open(o Options) (*Service, error) {
 		return nil, err
 	}
 	if o.KeyFile == "" || exists(o.KeyFile) {
-		if err := s.readSealer(); err != nil {
-			return nil, err
+		if s.broken = s.readSealer(); s.broken != nil && !o.Lenient {
+			return nil, s.broken
 		}
 	}
 	for _, k := range keys {
@@ -274,7 +285,15 @@ func (s *Service) Create(account, name string, operator bool) (k Key, secret str
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken != nil {
+		return Key{}, "", s.broken
+	}
 	if s.sealer.Load() == nil {
+		for _, k := range *s.keys.Load() {
+			if k.ID != s.opts.Root { // a new file would make it useless for ever
+				return Key{}, "", fmt.Errorf("the access key %s was sealed with a file that is not there, %s: bring it back, or remove the key first", k.ID, s.opts.KeyFile)
+			}
+		}
 		if err := s.readSealer(); err != nil {
 			return Key{}, "", err
 		}
@@ -403,6 +422,15 @@ const (
 	TokenBeside        // a token came with a key that needs none
 )
 
+// Known reports whether Find would find a key, without the work of it: for who has yet to look at what is signed.
+func (s *Service) Known(accessKey, token string) bool {
+	if k := (*s.keys.Load())[accessKey]; k != nil {
+		return !k.Disabled && k.secret != ""
+	}
+	secret, _, _ := s.session(accessKey, token)
+	return secret != ""
+}
+
 // Find returns the key that a request with this access key and token (empty: none) must be signed with.
 func (s *Service) Find(accessKey, token, date, region, service string) (*sigv4.Key, Caller, Reason) {
 	if k := (*s.keys.Load())[accessKey]; k != nil {
@@ -413,14 +441,14 @@ func (s *Service) Find(accessKey, token, date, region, service string) (*sigv4.K
 		if token != "" {
 			reason = TokenBeside // told after the signature
 		}
-		return s.derive(derivedKey{k.secret, date, region, service}), Caller{k.Account, k.Operator, k}, reason
+		return s.derive(derivedKey{k.secret, date, region, service}), Caller{Account: k.Account, Operator: k.Operator, key: k}, reason
 	}
 	if !strings.HasPrefix(accessKey, "ASIA") {
 		return nil, Caller{}, Unknown
 	}
 	secret, caller, reason := s.session(accessKey, token)
 	if secret == "" {
-		return nil, Caller{}, reason
+		return nil, caller, reason
 	}
 	return s.derive(derivedKey{secret, date, region, service}), caller, reason
 }

@@ -69,6 +69,7 @@ func TestRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.now = w.now.Add(time.Second)
 	b, _, err := s.Create("444455556666", "b", true)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("the session is %q's", account)
 	}
 	all := s.List()
-	if len(all) != 2 || !all[0].Used.IsZero() || all[1].Used != w.now || !all[1].Operator || all[0].Sealed != nil {
+	if len(all) != 2 || !all[0].Used.IsZero() || all[1].Used != w.now.Truncate(time.Hour) || !all[1].Operator || all[0].Sealed != nil {
 		t.Errorf("%+v", all)
 	}
 	w.now = w.now.Add(time.Hour)
@@ -194,5 +195,112 @@ func TestDerivedKeysAreBounded(t *testing.T) {
 	s.derived.Range(func(any, any) bool { n++; return true })
 	if n > maxDerived+8 {
 		t.Errorf("%d signing keys are remembered", n)
+	}
+}
+
+// A session of somebody's ends with what it was made with: the key is disabled, the process is gone, the time is over.
+func TestSessionsEndWithTheirMaker(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(t)
+	k, _, err := s.Create("111122223333", "a", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	callerOf := func(id, token string) Caller {
+		t.Helper()
+		key, caller, reason := s.Find(id, token, "20261129", "us-east-1", "sts")
+		if key == nil {
+			t.Fatal(reason)
+		}
+		return caller
+	}
+	of := func(c Caller, lasts time.Duration) Session {
+		t.Helper()
+		made, err := s.SessionOf(c, lasts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	first := of(callerOf(k.ID, ""), 12*time.Hour)
+	second := of(callerOf(first.AccessKeyID, first.SessionToken), 12*time.Hour)
+	if second.Expires != w.now.Add(time.Hour) {
+		t.Errorf("a session of a session lasts until %s", second.Expires)
+	}
+	process, err := s.Session("111122223333", 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.alive[process.SessionToken] = true
+	third := of(callerOf(process.AccessKeyID, process.SessionToken), 12*time.Hour)
+	fourth := of(callerOf(third.AccessKeyID, third.SessionToken), 12*time.Hour)
+	good := func(what string, want bool, all ...Session) {
+		t.Helper()
+		for i, one := range all {
+			if account, reason := find(s, one.AccessKeyID, one.SessionToken); (account != "") != want || s.Known(one.AccessKeyID, one.SessionToken) != want {
+				t.Errorf("%s: session %d: %q, %v", what, i, account, reason)
+			}
+		}
+	}
+	good("at first", true, first, second, third, fourth)
+	if err := s.Disable(k.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	good("their key is disabled", false, first, second)
+	good("another's key is disabled", true, third, fourth)
+	delete(w.alive, process.SessionToken)
+	good("their process is gone", false, third, fourth)
+	if err := s.Disable(k.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(11*time.Hour + 59*time.Minute)
+	last := of(callerOf(first.AccessKeyID, first.SessionToken), time.Hour)
+	w.now = w.now.Add(time.Minute)
+	good("the first has ended", false, first, last)
+	if _, err := s.SessionOf(Caller{Account: "111122223333"}, time.Hour); err == nil {
+		t.Error("nobody got a session")
+	}
+}
+
+// A file that is not there is not made anew while keys lie sealed with it, and a server that verifies nothing opens all the same.
+func TestKeyFileIsNotReplaced(t *testing.T) {
+	w := newWorld(t)
+	s := w.open(t)
+	k, _, err := s.Create("111122223333", "a", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(w.file, w.file+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s = w.open(t)
+	session, err := s.Session("111122223333", time.Hour, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if account, _ := find(s, session.AccessKeyID, session.SessionToken); account == "" {
+		t.Error("there are no sessions without the file")
+	}
+	if _, _, err := s.Create("111122223333", "b", false); err == nil || !strings.Contains(err.Error(), "bring it back") {
+		t.Errorf("a second key: %v", err)
+	}
+	if _, err := os.Stat(w.file); err == nil {
+		t.Error("the file was made anew")
+	}
+	if err := s.Delete(k.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Create("111122223333", "b", false); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(w.file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lenient, err := Open(Options{Store: w.store, KeyFile: w.file, Now: time.Now, Lenient: true})
+	if err != nil || lenient.Count() != 0 {
+		t.Fatal(err)
+	}
+	if _, _, err := lenient.Create("111122223333", "c", false); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("a key with a file that others can read: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package credential
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 )
@@ -18,7 +19,10 @@ type claims struct {
 	ID       string `json:"i"`
 	Account  string `json:"a"`
 	Operator bool   `json:"o,omitempty"`
-	Expires  int64  `json:"e,omitempty"` // in seconds; 0: while the process is there that it was given to
+	// Parent is the access key whose session it is, and Process the token of the process in whose place it is: with either it ends.
+	Parent  string `json:"p,omitempty"`
+	Process string `json:"t,omitempty"`
+	Expires int64  `json:"e,omitempty"` // in seconds; 0: while the process is there that it was given to
 }
 
 // TokenPrefix begins the tokens of sessions.
@@ -27,19 +31,38 @@ const TokenPrefix = "millstream-"
 var tokenContext = []byte("session")
 
 // Session makes credentials of an account that last for a time, or with 0 until Options.Alive says that their process is gone.
-// Those of an operator may use Millstream's own protocol.
+// Those of an operator may use Millstream's own protocol. Sessions that were made before the file of the sealing key is there end with
+// the server.
 func (s *Service) Session(account string, lasts time.Duration, operator bool) (Session, error) {
-	if s.sealer.Load() == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.sealer.Load() == nil {
-			if err := s.readSealer(); err != nil {
-				return Session{}, err
-			}
+	return s.make(claims{Account: account, Operator: operator}, lasts)
+}
+
+// maxChained is how long the session of a session lasts at most, as on AWS.
+const maxChained = time.Hour
+
+// SessionOf makes credentials of a caller's account that last for a time, and no longer than what the caller has signed with.
+func (s *Service) SessionOf(caller Caller, lasts time.Duration) (Session, error) {
+	c := claims{Account: caller.Account}
+	switch of := caller.session; {
+	case caller.key != nil:
+		c.Parent = caller.key.ID
+	case of != nil:
+		lasts = min(lasts, maxChained)
+		c.Parent, c.Process = of.Parent, of.Process
+		if of.Expires == 0 {
+			c.Process = caller.token
+		} else if left := time.Unix(of.Expires, 0).Sub(s.opts.Now()); left < lasts {
+			lasts = max(left, time.Second)
 		}
+	default:
+		return Session{}, errors.New("credential: nobody has signed")
 	}
+	return s.make(c, lasts)
+}
+
+func (s *Service) make(c claims, lasts time.Duration) (Session, error) {
 	made := Session{AccessKeyID: newID("ASIA")}
-	c := claims{ID: made.AccessKeyID, Account: account, Operator: operator}
+	c.ID = made.AccessKeyID
 	if lasts > 0 {
 		made.Expires = s.opts.Now().Add(lasts).UTC().Truncate(time.Second)
 		c.Expires = made.Expires.Unix()
@@ -49,6 +72,9 @@ func (s *Service) Session(account string, lasts time.Duration, operator bool) (S
 		return Session{}, err
 	}
 	sealer := s.sealer.Load()
+	if sealer == nil {
+		sealer = s.passing
+	}
 	made.SecretAccessKey = sealer.secretOf(made.AccessKeyID)
 	made.SessionToken = TokenPrefix + base64.RawURLEncoding.EncodeToString(sealer.seal(tokenContext, text))
 	return made, nil
@@ -59,24 +85,38 @@ const maxToken = 1024
 
 // session returns the secret of a session; empty when the reason says that there is none.
 func (s *Service) session(accessKey, token string) (secret string, _ Caller, _ Reason) {
-	sealer := s.sealer.Load()
 	text, is := strings.CutPrefix(token, TokenPrefix)
-	if sealer == nil || !is || len(token) > maxToken {
+	if !is || len(token) > maxToken {
 		return "", Caller{}, Unknown
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {
 		return "", Caller{}, Unknown
 	}
-	plain, err := sealer.open(tokenContext, sealed)
-	var c claims
-	if err != nil || json.Unmarshal(plain, &c) != nil || c.ID != accessKey {
+	sealer, plain := s.passing, []byte(nil)
+	if kept := s.sealer.Load(); kept != nil {
+		sealer = kept
+	}
+	if plain, err = sealer.open(tokenContext, sealed); err != nil && sealer != s.passing {
+		sealer = s.passing
+		plain, err = sealer.open(tokenContext, sealed)
+	}
+	c := &claims{}
+	if err != nil || json.Unmarshal(plain, c) != nil || c.ID != accessKey {
 		return "", Caller{}, Unknown
 	}
-	switch {
-	case c.Expires == 0 && (s.opts.Alive == nil || !s.opts.Alive(token)),
-		c.Expires != 0 && s.opts.Now().Unix() >= c.Expires:
-		return "", Caller{}, ExpiredOne
+	caller := Caller{Account: c.Account, Operator: c.Operator, session: c, token: token}
+	if c.Parent != "" {
+		if k := (*s.keys.Load())[c.Parent]; k == nil || k.Disabled || k.secret == "" {
+			return "", Caller{}, Unknown
+		}
 	}
-	return sealer.secretOf(accessKey), Caller{Account: c.Account, Operator: c.Operator}, Known
+	process := c.Process
+	if c.Expires == 0 {
+		process = token
+	}
+	if process != "" && (s.opts.Alive == nil || !s.opts.Alive(process)) || c.Expires != 0 && s.opts.Now().Unix() >= c.Expires {
+		return "", caller, ExpiredOne
+	}
+	return sealer.secretOf(accessKey), caller, Known
 }

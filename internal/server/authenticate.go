@@ -34,6 +34,9 @@ type Authenticator struct {
 // status 403 where DynamoDB has 400.
 func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Error) {
 	c, err := readClaim(r)
+	if err != nil && a.Mode != AuthOff {
+		a.refused(&c, err)
+	}
 	if err == nil {
 		var scope schema.Scope
 		if scope, err = a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyHTTP(r, &c, servedAs(r, c.service)) }); err == nil {
@@ -59,6 +62,9 @@ func (a *Authenticator) judge(c *claim, verify func() (keys.Caller, *awserr.Erro
 			return schema.Scope{}, refused
 		}
 		a.refused(c, refused)
+		if caller.Account != "" { // a key that is known has its account, also where its signature is not accepted
+			return schema.Scope{Account: caller.Account, Region: c.region}, nil
+		}
 	}
 	return a.scope(c), nil
 }
@@ -89,6 +95,9 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 	}
 	c, err := headerClaim(string(r.Authorization), string(r.Date))
 	if err != nil {
+		if a.Mode != AuthOff {
+			a.refused(&c, err)
+		}
 		return schema.Scope{}, err
 	}
 	if usual {
@@ -128,6 +137,7 @@ type claim struct {
 	signedHeaders, signature         string
 	time                             string // as it was sent
 	query                            bool   // it stands in the query
+	repeated                         bool   // a part of it stands there twice
 }
 
 const algorithm = "AWS4-HMAC-SHA256"
@@ -163,7 +173,7 @@ func headerClaim(header, date string) (claim, *awserr.Error) {
 	}
 	alg, rest, _ := strings.Cut(header, " ")
 	var scope, signed, signature string
-	var hasScope, hasSigned, hasSignature bool
+	var hasScope, hasSigned, hasSignature, repeated bool
 	for rest != "" {
 		end := strings.IndexAny(rest, ", ")
 		part := rest
@@ -179,6 +189,7 @@ func headerClaim(header, date string) (claim, *awserr.Error) {
 		if !ok {
 			return claim{}, awserr.AuthorizationNotPair(part, header)
 		}
+		repeated = repeated || key == "Credential" && hasScope || key == "SignedHeaders" && hasSigned || key == "Signature" && hasSignature
 		switch key {
 		case "Credential":
 			scope, hasScope = value, true
@@ -201,7 +212,7 @@ func headerClaim(header, date string) (claim, *awserr.Error) {
 		}
 		return claim{}, awserr.AuthorizationLacks(lacks, date == "", header)
 	}
-	return checkClaim(claim{signedHeaders: signed, signature: signature}, alg, scope, date)
+	return checkClaim(claim{signedHeaders: signed, signature: signature, repeated: repeated}, alg, scope, date)
 }
 
 // presignedParameters are the parts of a pre-signed address, in the order in

@@ -18,6 +18,9 @@ func (q quick) Enter(r *door.Request) (door.Entry, door.Reply) {
 	if q.panicked.Load() || !q.config.Plain() || !q.hosts.allow(string(r.Host)) {
 		return door.Elsewhere, door.Reply{}
 	}
+	if q.verifies() && r.Length() > SmallBody && !q.config.Auth.knows(r) {
+		return door.Elsewhere, door.Reply{} // where it is refused before its body is read
+	}
 	var ok bool
 	if r.Held, ok = q.requests.enter(context.Background(), r.Peer, int64(r.Length())); !ok {
 		q.metrics.refused.WithLabelValues("busy").Inc()

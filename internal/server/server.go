@@ -78,7 +78,7 @@ type Server struct {
 	requests, invocations, fronts, admins *admission
 
 	panicked atomic.Bool
-	exposed  atomic.Bool // a listener can be reached from other machines
+	exposed  atomic.Bool // the listener of ServeAdmin can be reached from other machines
 	// stopping ends when Serve begins to shut down: streams of records and logs
 	// would otherwise never end by themselves.
 	stopping context.Context
@@ -125,9 +125,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, plain door.Handler, limits Limits, header int, ending func()) error {
 	if err := checkListener(ln.Addr(), s.config.BeyondLoopback); err != nil {
 		return errors.Join(err, ln.Close())
-	}
-	if !local(ln.Addr()) {
-		s.exposed.Store(true)
 	}
 	srv := &http.Server{
 		Handler:           h,
@@ -202,14 +199,14 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	}
 	kind := routeOf(r.URL.Path)
 	switch {
-	case kind == routeMetrics && (trusted || s.open(r)):
+	case kind == routeMetrics && (trusted || s.open(r, admin)):
 		s.scrapes.ServeHTTP(w, r)
 		return
 	case kind == routeMetrics:
-		writeRefusal(w, "Metrics name tables and functions: where other machines reach this server, they ask for an operator's signature, or come from --admin-listen on loopback.")
+		writeRefusal(w, "Metrics name tables and functions: with --auth on they ask for an operator's signature, or come from --admin-listen on loopback.")
 		return
 	case kind == routeHealth:
-		s.serveHealth(w, trusted || s.open(r))
+		s.serveHealth(w, trusted || s.open(r, admin))
 		return
 	case s.panicked.Load():
 		writeError(w, kind, awserr.Internal())
@@ -261,9 +258,13 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	}
 	start := time.Now()
 	defer gate.leave(held, start)
+	if kind == routeAdmin && strings.HasPrefix(r.URL.Path, keysPath) && !trusted && s.config.Auth != nil && !s.verifies() {
+		writeRefusal(w, "Access keys are made by the owner of the data folder, with --data FOLDER, or by an operator where signatures are verified.")
+		return
+	}
 	if s.verifies() {
 		if r = s.config.Auth.receive(r, maxBody); kind == routeAdmin && !trusted && !strings.HasPrefix(r.URL.Path, codePath) {
-			if refused := s.config.Auth.Operator(r); refused != nil && s.config.Auth.Mode == AuthOn {
+			if refused := s.config.Auth.Operator(r); refused != nil && (s.config.Auth.Mode == AuthOn || strings.HasPrefix(r.URL.Path, keysPath)) {
 				refused.Status = http.StatusForbidden
 				writeError(w, kind, refused)
 				return
@@ -279,11 +280,14 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	op.done(ex.outcome(), time.Since(start))
 }
 
-// open reports whether a request may see what tells of the data without being in it: while no other machine reaches the server,
-// or nobody's signature is looked at, or with an operator's.
-func (s *Server) open(r *http.Request) bool {
-	return !s.exposed.Load() || s.config.Auth == nil || s.config.Auth.Mode != AuthOn || s.config.Auth.Operator(r) == nil
+// open reports whether a request may see what tells of the data without being in it: where nobody's signature is looked at, by a
+// listener of the operator's own that no other machine reaches, or with an operator's signature.
+func (s *Server) open(r *http.Request, admin *admission) bool {
+	return s.config.Auth == nil || s.config.Auth.Mode != AuthOn || admin == s.admins && !s.exposed.Load() || s.config.Auth.Operator(r) == nil
 }
+
+// keysPath is where access keys are made: by the owner of the data, or an operator, whether or not other signatures are looked at.
+const keysPath = adminPath + "credentials"
 
 // codePath is where GetFunction's links to code lead, which clients do not sign: who knows the hash of the code has it.
 const codePath = adminPath + "code/"

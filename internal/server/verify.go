@@ -124,6 +124,9 @@ func servedAs(r *http.Request, named string) string {
 
 // verifyHTTP finds out who has signed a request of net/http.
 func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (keys.Caller, *awserr.Error) {
+	if signedFor(r) != c.service { // the door was chosen by it
+		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialService(service))
+	}
 	signed := sigv4.Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Headers: sigv4.HTTP(r), S3: service == "s3"}
 	token := r.Header.Get("X-Amz-Security-Token")
 	var expires string
@@ -167,7 +170,7 @@ func (h *plainHeaders) Amz(f func(name []byte) bool) {
 
 // verify makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body.
 func (a *Authenticator) verify(c *claim, signed *sigv4.Request, service, token, expires string, payload func() (string, *awserr.Error)) (keys.Caller, *awserr.Error) {
-	if c.service != service {
+	if c.service != service || c.repeated {
 		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialService(service))
 	}
 	at, err := signatureTime(c.time)
@@ -187,24 +190,24 @@ func (a *Authenticator) verify(c *claim, signed *sigv4.Request, service, token, 
 	key, caller, reason := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service)
 	switch {
 	case reason == keys.ExpiredOne:
-		return keys.Caller{}, awserr.ExpiredToken()
+		return caller, awserr.ExpiredToken()
 	case key == nil:
 		return keys.Caller{}, awserr.UnrecognizedClient()
 	}
 	signed.Scope = c.date + "/" + c.region + "/" + c.service + "/aws4_request"
 	signed.SignedHeaders = c.signedHeaders
 	if name := signed.Unsigned(); name != "" {
-		return keys.Caller{}, awserr.HeaderNotSigned(name)
+		return caller, awserr.HeaderNotSigned(name)
 	}
 	var refused *awserr.Error
 	if signed.Payload, refused = payload(); refused != nil {
-		return keys.Caller{}, refused
+		return caller, refused
 	}
 	if !key.Matches(signed, c.signature) {
-		return keys.Caller{}, awserr.SignatureDoesNotMatch()
+		return caller, awserr.SignatureDoesNotMatch()
 	}
 	if reason == keys.TokenBeside {
-		return keys.Caller{}, awserr.UnrecognizedClient()
+		return caller, awserr.UnrecognizedClient()
 	}
 	return caller, nil
 }
@@ -270,6 +273,8 @@ func payloadOf(r *http.Request, service string, query bool) (string, *awserr.Err
 		switch {
 		case query && p.declared == "":
 			return sigv4.UnsignedPayload, nil
+		case len(p.declared) == sha256.Size*2 && p.declared != sigv4.EmptyPayload && r.ContentLength == 0:
+			return "", awserr.SignatureDoesNotMatch() // a body that was taken away is not compared as it is read
 		case p.declared == "":
 			return "", &awserr.Error{Code: "InvalidRequest", Message: "Missing required header for this request: x-amz-content-sha256", Status: http.StatusBadRequest}
 		}
@@ -284,21 +289,26 @@ func payloadOf(r *http.Request, service string, query bool) (string, *awserr.Err
 // receive reads the body of a request that says it is from a known key, and takes its hash, which is signed. What is signed for
 // S3 may be long and names its hash in a header: its body is compared with that as it is read. max bounds the body.
 func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
-	c, err := readClaim(r)
-	if err != nil || r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody {
 		return r
 	}
+	c, err := readClaim(r)
 	token := r.Header.Get("X-Amz-Security-Token")
 	if c.query {
 		token = r.URL.Query().Get("X-Amz-Security-Token")
 	}
-	if key, _, _ := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service); key == nil {
-		return r // it will be refused, and costs nothing until then
+	if err != nil || !a.Keys.Known(c.accessKey, token) {
+		if a.Mode == AuthOn && (r.ContentLength < 0 || r.ContentLength > SmallBody) { // it will be refused, and costs little until then
+			copied := *r
+			copied.Body = http.NoBody
+			return &copied
+		}
+		return r
 	}
 	p := &payload{declared: r.Header.Get("X-Amz-Content-Sha256")}
 	r = r.WithContext(context.WithValue(r.Context(), payloadKey{}, p))
 	if c.service == "s3" {
-		if len(p.declared) == sha256.Size*2 {
+		if len(p.declared) == sha256.Size*2 && a.Mode == AuthOn {
 			r.Body = &compared{r.Body, sha256.New(), p.declared}
 		}
 		return r
@@ -311,6 +321,12 @@ func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
 	}
 	r.Body = &readAgain{bytes.NewReader(body), failure, r.Body}
 	return r
+}
+
+// knows reports whether a request of the door's kind says that it is from a known key.
+func (a *Authenticator) knows(r *door.Request) bool {
+	c, err := headerClaim(string(r.Authorization), string(r.Date))
+	return err == nil && a.Keys.Known(c.accessKey, string(r.Token))
 }
 
 // readAgain is a body that was read once: the bytes, then what came of them, or the rest of what is too long.
@@ -359,7 +375,7 @@ func (a *Authenticator) Guard(next http.Handler, fail func(http.ResponseWriter, 
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, refused := a.Authenticate(r); refused != nil {
+		if _, refused := a.Authenticate(r); refused != nil && a.Mode == AuthOn {
 			fail(w, r, refused)
 			return
 		}
@@ -367,13 +383,23 @@ func (a *Authenticator) Guard(next http.Handler, fail func(http.ResponseWriter, 
 	})
 }
 
+// Verified returns who has signed a request that Authenticate has let in; ok is false when its signature is not accepted, as with
+// AuthWarn it may be.
+func (a *Authenticator) Verified(r *http.Request) (caller keys.Caller, ok bool) {
+	c, refused := readClaim(r)
+	if refused == nil {
+		caller, refused = a.verifyHTTP(r, &c, servedAs(r, c.service))
+	}
+	return caller, refused == nil
+}
+
 // Operator reports why a request may not use Millstream's own protocol, which spans accounts; nil: it may.
 func (a *Authenticator) Operator(r *http.Request) *awserr.Error {
 	c, refused := readClaim(r)
-	if refused != nil {
-		return refused
+	var caller keys.Caller
+	if refused == nil {
+		caller, refused = a.verifyHTTP(r, &c, adminService)
 	}
-	caller, refused := a.verifyHTTP(r, &c, adminService)
 	if refused == nil && !caller.Operator {
 		refused = &awserr.Error{Code: "AccessDeniedException", Message: "The access key " + c.accessKey + " is of one account, and this spans all: use an operator's key (millstream credentials create --operator)"}
 	}
@@ -387,14 +413,14 @@ func (a *Authenticator) Operator(r *http.Request) *awserr.Error {
 
 // FunctionURL reports whether a request to a function URL that asks for AWS_IAM is signed by a key of the function's account.
 func (a *Authenticator) FunctionURL(r *http.Request, account string) bool {
-	c, refused := readClaim(r)
-	if refused != nil {
-		return false
-	}
 	if a.Mode == AuthOff {
 		return true
 	}
-	caller, refused := a.verifyHTTP(r, &c, "lambda")
+	c, refused := readClaim(r)
+	var caller keys.Caller
+	if refused == nil {
+		caller, refused = a.verifyHTTP(r, &c, "lambda")
+	}
 	if refused == nil && caller.Account != account {
 		refused = &awserr.Error{Code: "AccessDeniedException", Message: "The access key is another account's"}
 	}

@@ -112,13 +112,9 @@ func (r *Request) Unsigned() string {
 	unsigned := ""
 	r.Headers.Amz(func(name []byte) bool {
 		var buf [64]byte
-		if len(name) > len(buf) {
-			unsigned = string(name)
-			return false
-		}
-		lower := buf[:len(name)]
-		for i, c := range name {
-			lower[i] = lowerCase(c)
+		lower := buf[:0]
+		for _, c := range name {
+			lower = append(lower, lowerCase(c))
 		}
 		if string(lower) != "x-amz-security-token" && !r.Signed(string(lower)) {
 			unsigned = string(name)

@@ -84,7 +84,7 @@ func upperCase(c byte) byte {
 type param struct{ name, value string }
 
 // appendQuery appends the canonical query: parameters by their escaped name, then by value, without the signature itself. A plus
-// is a plus.
+// that is not escaped is signed by nobody: some read it as one, and some as a blank.
 func (s *scratch) appendQuery(dst []byte, query string) (_ []byte, ok bool) {
 	if query == "" {
 		return dst, true
@@ -138,7 +138,10 @@ func reescaped(s string) (_ string, ok bool) {
 	dst := make([]byte, 0, len(s)+8)
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c == '%' {
+		switch c {
+		case '+':
+			return "", false
+		case '%':
 			if c, ok = unhex(s, i); !ok {
 				return "", false
 			}

@@ -2,6 +2,8 @@ package sqs
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -20,7 +23,9 @@ import (
 type Options struct {
 	// Authenticate reads who a request is from. Required.
 	Authenticate func(*http.Request) (schema.Scope, *awserr.Error)
-	Logger       *slog.Logger // nil: nothing is logged
+	// Apart has a caller reach the queues of its own account only, as where no policy lets it in elsewhere.
+	Apart  bool
+	Logger *slog.Logger // nil: nothing is logged
 }
 
 // Handler answers SQS. It is safe for concurrent use.
@@ -148,7 +153,37 @@ func (h *Handler) run(r *http.Request, c *call, op operation) error {
 	if c.scope, refused = h.options.Authenticate(r); refused != nil {
 		return refused
 	}
+	if h.options.Apart && c.elsewhere() {
+		return awserr.QueueMissing()
+	}
 	return op(r.Context(), c)
+}
+
+// elsewhere reports whether a call names a queue of another account.
+func (c *call) elsewhere() bool {
+	other := func(account string) bool { return account != "" && account != c.scope.Account }
+	for _, name := range []string{c.sourceARN, c.destinationARN} {
+		if scope, _, ok := arn.Queue(name); ok && other(scope.Account) {
+			return true
+		}
+	}
+	if handle, err := base64.StdEncoding.DecodeString(c.taskHandle); err == nil && c.taskHandle != "" {
+		var task struct{ SourceARN string }
+		if json.Unmarshal(handle, &task) != nil {
+			return true
+		}
+		if scope, _, ok := arn.Queue(task.SourceARN); ok && other(scope.Account) {
+			return true
+		}
+	}
+	if other(c.owner) {
+		return true
+	}
+	if c.queueURL == "" {
+		return false
+	}
+	q, err := c.find()
+	return err == nil && q.Scope().Account != c.scope.Account
 }
 
 func readBody(r *http.Request) ([]byte, error) {

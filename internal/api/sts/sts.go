@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -28,8 +29,10 @@ const namespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 type Options struct {
 	// Authenticate reads who a request is from. Required.
 	Authenticate func(*http.Request) (schema.Scope, *awserr.Error)
-	// Session makes credentials of an account. nil: where no signature is verified any will do.
-	Session func(account string, lasts time.Duration) (Credentials, error)
+	// Session makes credentials of who has signed a request, whose account Authenticate has read. nil: where no signature is verified any
+	// will do.
+	Session func(r *http.Request, account string, lasts time.Duration) (Credentials, error)
+	Logger  *slog.Logger // nil: nothing is logged
 }
 
 // Credentials are those of a session.
@@ -41,7 +44,7 @@ type Credentials struct {
 // New returns the handler.
 func New(o Options) http.Handler {
 	if o.Session == nil {
-		o.Session = func(account string, lasts time.Duration) (Credentials, error) {
+		o.Session = func(_ *http.Request, account string, lasts time.Duration) (Credentials, error) {
 			return Credentials{account, "millstream", "millstream", time.Now().Add(lasts)}, nil
 		}
 	}
@@ -65,7 +68,7 @@ func New(o Options) http.Handler {
 		switch action := form.Get("Action"); action {
 		case "GetCallerIdentity":
 		case "AssumeRole", "GetSessionToken":
-			o.session(w, scope, action, form, id)
+			o.session(w, r, scope, action, form, id)
 			return
 		default:
 			writeError(w, id, http.StatusBadRequest, "InvalidAction", "Could not find operation "+action+" for version "+form.Get("Version"))
@@ -84,7 +87,7 @@ func New(o Options) http.Handler {
 }
 
 // session answers AssumeRole and GetSessionToken. Who asks for a role gets keys of the same account: roles are not looked at.
-func (o *Options) session(w http.ResponseWriter, scope schema.Scope, action string, form url.Values, id string) {
+func (o *Options) session(w http.ResponseWriter, r *http.Request, scope schema.Scope, action string, form url.Values, id string) {
 	usual, most := time.Hour, 12*time.Hour
 	if action == "GetSessionToken" {
 		usual, most = 12*time.Hour, 36*time.Hour
@@ -97,9 +100,12 @@ func (o *Options) session(w http.ResponseWriter, scope schema.Scope, action stri
 			return
 		}
 	}
-	made, err := o.Session(scope.Account, lasts)
+	made, err := o.Session(r, scope.Account, lasts)
 	if err != nil {
-		writeError(w, id, http.StatusInternalServerError, "InternalFailure", err.Error())
+		if o.Logger != nil {
+			o.Logger.Error("no credentials of a session could be made", "error", err)
+		}
+		writeError(w, id, http.StatusInternalServerError, "InternalFailure", "The request processing has failed because of an unknown error")
 		return
 	}
 	credentials := keys{AccessKeyID: made.AccessKeyID, SecretAccessKey: made.SecretAccessKey, SessionToken: made.SessionToken, Expiration: made.Expires.UTC().Format(time.RFC3339)}
