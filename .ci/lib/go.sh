@@ -127,11 +127,21 @@ fuzzers() {
 		name="${name#func }"
 		name="${name%%(*}"
 		echo "$name in $(dirname "$file")"
-		go test -run '^$' -fuzz "^$name\$" -fuzztime "$1" "$(dirname "$file")" >"$work/fuzz.out" 2>&1 || { cat "$work/fuzz.out"; return 1; }
+		fuzz "$name" "$1" "$(dirname "$file")" || { cat "$work/fuzz.out"; return 1; }
 		count=$((count + 1))
 	done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*(' . | sort)
 	echo "$count fuzzers, $1 each"
 	[ "$count" -gt 0 ]
+}
+
+# fuzz TARGET TIME PACKAGE. Go's own race at the end of the time (Go's issue 75804) fails a
+# target that has found nothing, and says so: it is run once more.
+fuzz() {
+	local again=""
+	while ! go test -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" >"$work/fuzz.out" 2>&1; do
+		[ -z "$again" ] && grep -q 'context deadline exceeded' "$work/fuzz.out" && ! grep -q 'Failing input written' "$work/fuzz.out" || return 1
+		again=yes
+	done
 }
 
 # hot judges the processor time of the hottest paths too, which go test ./... leaves to an idle machine.
@@ -140,7 +150,7 @@ hot() { MILLSTREAM_HOT=1 go test -count=1 -v ./test/hot | grep -vE '^=== '; }
 # guides runs the pages of docs/guides. None may be skipped.
 guides() {
 	local out="$work/guides.out"
-	TOOLS_REQUIRE=1 go test -count=1 -v -run '^TestGuides$' ./test/tools >"$out" 2>&1
+	TOOLS_REQUIRE=1 go test -count=1 -v -timeout 20m -run '^TestGuides$' ./test/tools >"$out" 2>&1
 	local status=$?
 	grep -E '^ *--- ' "$out"
 	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestGuides' "$out" || { failures "$out"; return 1; }

@@ -128,9 +128,7 @@ func (a authority) certificate(now time.Time) (*tls.Certificate, error) {
 	if err == nil && pair.Leaf.NotAfter.Sub(now) > certificateLife/3 && a.named(pair.Leaf) {
 		return &pair, nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
+	// Whatever is wrong with it, such as a key that a crash has parted from its certificate, another one is made.
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return nil, err
 	}

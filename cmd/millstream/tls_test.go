@@ -70,7 +70,7 @@ func TestTLS(t *testing.T) {
 	if _, err := http.Get(url + "/healthz"); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the authority: %v", err)
 	}
-	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}}}
+	old := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}}
 	if _, err := old.Get(url + "/healthz"); err == nil {
 		t.Error("TLS 1.1 is spoken")
 	}
@@ -113,6 +113,23 @@ func TestCertificateIsRenewed(t *testing.T) {
 	if second == first {
 		t.Error("it was not made anew")
 	}
+	if err := os.Rename(a.file("ca-key.pem"), a.file("kept")); err != nil { // a crash between the two files
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(a.file("kept"))
+	if err == nil {
+		err = os.WriteFile(a.file("key.pem"), other, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(a.file("kept"), a.file("ca-key.pem"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mended := serial(now); mended == second {
+		t.Error("a key that is another's was presented")
+	}
+	second = serial(now)
 	a.names = append(a.names, "db.example.com")
 	if third := serial(now); third == second {
 		t.Error("it lacks a name")

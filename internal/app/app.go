@@ -214,6 +214,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	}
 	s.destinations.Own = s.queues
 	s.destinations.OwnTopic = s.publishOwn
+	if err := s.openTopics(); err != nil {
+		return nil, err
+	}
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {
 		return nil, err

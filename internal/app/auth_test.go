@@ -140,6 +140,7 @@ var reads = []request{
 	form("iam", "Action=ListRoles&Version=2010-05-08"),
 	form("cloudformation", "Action=ListStacks&Version=2010-05-15"),
 	target("sqs", "AmazonSQS.ListQueues", "{}"),
+	form("sns", "Action=ListTopics&Version=2010-03-31"),
 	target("logs", "Logs_20140328.DescribeLogGroups", "{}"),
 	target("events", "AWSEvents.ListRules", "{}"),
 	{"scheduler", "GET", "/schedules", "", nil},
@@ -307,6 +308,16 @@ func TestKeysHaveAccounts(t *testing.T) {
 		if status, body := g.call(t, r, g.ordinary, nil); status != 200 {
 			t.Errorf("its own queue: %d %s", status, body)
 		}
+	}
+	if status, body := g.call(t, form("sns", "Action=CreateTopic&Version=2010-03-31&Name=news"), g.ordinary, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	publish := form("sns", "Action=Publish&Version=2010-03-31&Message=m&TopicArn="+url.QueryEscape("arn:aws:sns:us-east-1:111122223333:news"))
+	if status, body := g.call(t, publish, g.root, nil); status != 403 || !strings.Contains(body, "AuthorizationError") {
+		t.Errorf("another account's topic: %d %s", status, body)
+	}
+	if status, body := g.call(t, publish, g.ordinary, nil); status != 200 {
+		t.Errorf("its own topic: %d %s", status, body)
 	}
 	if err := g.credentials.Disable(g.ordinary.AccessKeyID, true); err != nil {
 		t.Fatal(err)

@@ -18,14 +18,17 @@ import (
 	"github.com/millstreamdb/millstream/internal/topic"
 )
 
-// openSchedules opens what is owed, and what owes it.
-func (s *App) openSchedules() (err error) {
+// openTopics opens what is owed, and the topics, before the functions: they may have something to tell a topic from their first moment on.
+func (s *App) openTopics() (err error) {
 	if s.outbox, err = outbox.Open(outbox.Options{Store: s.store, Clock: s.clock, Send: s.deliver, Logger: s.opts.Logger}); err != nil {
 		return err
 	}
-	if s.topics, err = topic.Open(topic.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Endpoint: s.Endpoint, Exists: s.exists, Logger: s.opts.Logger}); err != nil {
-		return err
-	}
+	s.topics, err = topic.Open(topic.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Endpoint: s.Endpoint, Exists: s.exists, Logger: s.opts.Logger})
+	return err
+}
+
+// openSchedules opens the schedules, whose starts are owed, too.
+func (s *App) openSchedules() (err error) {
 	s.schedules, err = schedule.Open(schedule.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Logger: s.opts.Logger})
 	return err
 }

@@ -23,6 +23,8 @@ var unread = []struct{ member, reason string }{
 	{"UpdateTable.GlobalTableWitnessUpdates.*", "GlobalTableWitnessUpdates is refused by name"},
 	{"*.UUID", "in the path"},
 	{"*.Resource", "in the path"},
+	{"*ResourcePolicy.ResourceArn", "in the path"},
+	{"DeleteResourcePolicy.RevisionId", "read from the query"},
 	{"*.FunctionName", "in the path, or read from the query"},
 	{"[DGU]*Alias.Name", "in the path"},
 	{"*.LayerName", "in the path"},

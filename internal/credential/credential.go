@@ -74,9 +74,10 @@ type Service struct {
 	passing *sealer // of this run, for sessions while there is no other
 	broken  error   // why there is none although there is a file
 
-	keys    atomic.Pointer[map[string]*kept] // by id; the map is never changed
-	derived sync.Map                         // signing keys by derivedKey
-	count   atomic.Int64                     // of derived
+	keys     atomic.Pointer[map[string]*kept] // by id; the map is never changed
+	derived  sync.Map                         // signing keys by derivedKey
+	count    int                              // of derived; guarded by counting
+	counting sync.Mutex
 }
 
 // kept is a key as it is used. What may change is replaced, with the map.
@@ -403,9 +404,11 @@ func (s *Service) derive(k derivedKey) *sigv4.Key {
 		return found.(*sigv4.Key)
 	}
 	key := sigv4.NewKey(k.secret, k.date, k.region, k.service)
-	if s.count.Add(1) > maxDerived { // a day's, or a stranger's regions: begin anew
+	s.counting.Lock()
+	defer s.counting.Unlock()
+	if s.count++; s.count > maxDerived { // a day's, or a stranger's regions: begin anew
 		s.derived.Clear()
-		s.count.Store(1)
+		s.count = 1
 	}
 	s.derived.Store(k, &key)
 	return &key

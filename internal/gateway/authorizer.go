@@ -202,9 +202,14 @@ func (s *Service) authorize(q *request, l *live, route *compiled) *denial {
 	return nil
 }
 
-// methodARN is what an authorizer's policy allows or denies.
+// methodARN is what an authorizer's policy allows or denies: the path as routes see it, so that no other spelling of it is another
+// resource.
 func methodARN(q *request) string {
-	return q.scope.ARN("execute-api", q.apiID+"/"+q.stage+"/"+q.http.Method+"/"+strings.TrimPrefix(q.raw, "/"))
+	parts := split(q.raw)
+	for i := range parts {
+		parts[i] = decoded(parts[i])
+	}
+	return q.scope.ARN("execute-api", q.apiID+"/"+q.stage+"/"+strings.ToUpper(q.http.Method)+"/"+strings.Trim(strings.Join(parts, "/"), "/"))
 }
 
 // remembered is an answer that still counts. Its time is measured by the monotonic clock.
@@ -381,15 +386,15 @@ func readPolicy(raw json.RawMessage) (*policy, error) {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, fmt.Errorf("its policyDocument could not be read: %w", err)
 	}
-	var all []struct {
+	type written struct {
 		Effect           string
 		Action, Resource texts
+
+		Condition, NotAction, NotResource json.RawMessage
 	}
+	var all []written
 	if err := json.Unmarshal(d.Statement, &all); err != nil {
-		all = make([]struct {
-			Effect           string
-			Action, Resource texts
-		}, 1)
+		all = make([]written, 1)
 		if json.Unmarshal(d.Statement, &all[0]) != nil {
 			return nil, errors.New("its policyDocument has no Statement")
 		}
@@ -398,6 +403,9 @@ func readPolicy(raw json.RawMessage) (*policy, error) {
 	for _, s := range all {
 		if s.Effect != "Allow" && s.Effect != "Deny" {
 			return nil, fmt.Errorf("its policyDocument has the Effect %q", s.Effect)
+		}
+		if s.Condition != nil || s.NotAction != nil || s.NotResource != nil || len(s.Resource) == 0 {
+			return nil, errors.New("its policyDocument has a statement with Condition, NotAction or NotResource, or without Resource, which Millstream does not evaluate")
 		}
 		if slices.ContainsFunc(s.Action, func(a string) bool { return wild(strings.ToLower(a), "execute-api:invoke") }) {
 			p.statements = append(p.statements, statement{s.Effect == "Allow", s.Resource})

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +156,7 @@ func keyOf(s *Request, secret string) Key {
 // What AWS's SDK for Go signs is a signature, and nothing that was changed since is one.
 func TestAgreesWithTheSDKForGo(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
+	forger := rand.New(rand.NewPCG(3, 4)) // of its own, so that each request can be made again
 	presigned := 0
 	for i := range 10000 {
 		const secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -168,7 +171,9 @@ func TestAgreesWithTheSDKForGo(t *testing.T) {
 		if strings.Contains(r.RequestURI, "X-Amz-Signature") {
 			presigned++
 		}
-		for what, change := range tampering(rnd) {
+		ways := tampering(forger)
+		for _, what := range slices.Sorted(maps.Keys(ways)) {
+			change := ways[what]
 			forged := *s
 			forgedSignature := signature
 			if !change(&forged, &forgedSignature) {
@@ -340,7 +345,7 @@ func TestVerifyAllocates(t *testing.T) {
 		if !key.Matches(s, signature) {
 			t.Fatal("it does not match")
 		}
-	}); n > 4 {
+	}); n > 4 && !underRace {
 		t.Errorf("%.1f allocations", n)
 	}
 }

@@ -63,8 +63,11 @@ func (a *api) add(c *preparation, line int, name, method, path string, in integr
 		route.Method, route.Path = "ANY", "$default"
 	}
 	same := func(o admin.Route) bool { return o.Method == route.Method && o.Path == route.Path }
-	if slices.ContainsFunc(a.doc.Routes, same) { // an event and a document may name one
-		return nil
+	if i := slices.IndexFunc(a.doc.Routes, same); i >= 0 { // an event and a document may name one; either may protect it
+		if a.doc.Routes[i].Authorizer != "" {
+			return nil
+		}
+		return &a.doc.Routes[i]
 	}
 	a.doc.Routes = append(a.doc.Routes, route)
 	return &a.doc.Routes[len(a.doc.Routes)-1]

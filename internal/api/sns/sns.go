@@ -33,7 +33,9 @@ const (
 type Options struct {
 	// Authenticate reads who a request is from. Required.
 	Authenticate func(*http.Request) (arn.Scope, *awserr.Error)
-	Logger       *slog.Logger
+	// Apart has a caller reach the topics of its own account only, as where no policy lets it in elsewhere.
+	Apart  bool
+	Logger *slog.Logger
 }
 
 // call is one request under way.
@@ -58,7 +60,7 @@ func New(topics *topic.Service, o Options) http.Handler {
 		c := &call{topics: topics}
 		id := uuid.NewString()
 		var action string
-		err := c.read(r, o.Authenticate)
+		err := c.read(r, o.Authenticate, o.Apart)
 		if err == nil {
 			action = c.form.Get("Action")
 			if op := operations[action]; op != nil {
@@ -95,7 +97,7 @@ func New(topics *topic.Service, o Options) http.Handler {
 // silent are the operations whose answers have no result.
 var silent = map[string]bool{"DeleteTopic": true, "SetTopicAttributes": true, "SetSubscriptionAttributes": true, "Unsubscribe": true}
 
-func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope, *awserr.Error)) error {
+func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope, *awserr.Error), apart bool) error {
 	if IsLink(r) {
 		c.form = r.URL.Query()
 		return nil
@@ -114,6 +116,12 @@ func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope
 	}
 	if c.form, err = url.ParseQuery(string(body)); err != nil {
 		return &awserr.Error{Code: "MalformedQueryString", Message: "The form could not be read: " + err.Error()}
+	}
+	for _, name := range []string{"TopicArn", "TargetArn", "SubscriptionArn", "ResourceArn"} {
+		if a, ok := arn.Parse(c.form.Get(name)); apart && ok && a.Account != scope.Account {
+			return &awserr.Error{Code: "AuthorizationError", Status: http.StatusForbidden,
+				Message: "User: " + scope.Global("iam", "root") + " is not authorized to perform: SNS:" + c.form.Get("Action") + " on resource: " + a.String()}
+		}
 	}
 	return nil
 }
