@@ -191,10 +191,12 @@ func TestOverload(t *testing.T) {
 	const enough = 16
 	load(enough) // warm
 	peak := measured(enough)
-	if over := measured(5 * enough); over < 0.8*peak {
+	// Two seconds have one or two collections of garbage more or less in them: quick, the test finds a collapse, and no more.
+	least := float64(scaled(50, 80)) / 100
+	if over := measured(5 * enough); over < least*peak {
 		t.Errorf("goodput fell to %.0f %%", 100*over/peak)
 	}
-	if over := measured(scaled(400, 2000)); over < 0.5*peak {
+	if over := measured(scaled(400, 2000)); over < float64(scaled(30, 50))/100*peak {
 		t.Errorf("goodput fell to %.0f %%", 100*over/peak)
 	}
 	m := s.memory()
