@@ -81,7 +81,7 @@ func TestHotPaths(t *testing.T) {
 	arn := conn.find("DescribeTable", `{"TableName":"orders"}`, `"LatestStreamArn":"([^"]+)"`)
 	shard := conn.find("DescribeStream", `{"StreamArn":"`+arn+`"}`, `"ShardId":"([^"]+)"`)
 	iterator := conn.find("GetShardIterator", `{"StreamArn":"`+arn+`","ShardId":"`+shard+`","ShardIteratorType":"TRIM_HORIZON"}`, `"ShardIterator":"([^"]+)"`)
-	timed := os.Getenv("MILLSTREAM_HOT") == "1"
+	timed := os.Getenv("MILLSTREAM_HOT") != ""
 	for _, p := range paths(iterator) {
 		t.Run(p.name, func(t *testing.T) {
 			raw := make([][]byte, len(p.requests))
@@ -138,12 +138,18 @@ func record(t *testing.T, s *millstream.Server, conn *client) {
 // judge measures a round in several runs and takes the least, since other goroutines only ever add.
 func judge(t *testing.T, p path, timed bool, conn *client, round func()) {
 	const least, runs, rounds = 7, 30, 300
+	// On a machine that others use, or whose disk is slow, much is spread: there a path that has become another one is found. A quiet
+	// one tells a tenth of the allocations, and half of the time.
+	mostAllocations, mostWork := p.allocations*1.3+1, p.work*4
+	if os.Getenv("MILLSTREAM_HOT") == "quiet" {
+		mostAllocations, mostWork = p.allocations*1.1+1, p.work*1.5
+	}
 	for range rounds {
 		round()
 	}
 	allocations, work := math.Inf(1), math.Inf(1)
 	for run := range runs {
-		if run >= least && allocations <= p.allocations*1.1+1 && (!timed || work <= p.work*1.5) {
+		if run >= least && allocations <= mostAllocations && (!timed || work <= mostWork) {
 			break
 		}
 		var before, after runtime.MemStats
@@ -164,10 +170,10 @@ func judge(t *testing.T, p path, timed bool, conn *client, round func()) {
 		}
 	}
 	t.Logf("%.1f allocations of %.1f, %.2f pieces of work of %.2f", allocations, p.allocations, work, p.work)
-	if allocations > p.allocations*1.1+1 {
+	if allocations > mostAllocations {
 		t.Errorf("%.1f allocations, where there were %.1f", allocations, p.allocations)
 	}
-	if timed && work > p.work*1.5 {
+	if timed && work > mostWork {
 		t.Errorf("as much processor time as %.2f pieces of the fixed work, where there were %.2f", work, p.work)
 	}
 }
