@@ -63,7 +63,8 @@ func TestEventsUnderKills(t *testing.T) {
 
 	var mu sync.Mutex
 	accepted := map[int]bool{}
-	var killed []time.Time
+	type kill struct{ at, over time.Time } // over: before the server is started again, when all calls of the one before have come in
+	var killed []kill
 	for round := range kills + 1 {
 		from, to := events*round/(kills+1), events*(round+1)/(kills+1)
 		if round == kills {
@@ -99,10 +100,11 @@ func TestEventsUnderKills(t *testing.T) {
 			clients.Wait()
 		}
 		<-time.After(time.Duration(random.IntN(300)) * time.Millisecond)
+		at := time.Now()
 		server.Kill()
-		killed = append(killed, time.Now())
 		cancel()
 		clients.Wait()
+		killed = append(killed, kill{at, time.Now()})
 		if err := server.Start(); err != nil {
 			t.Fatalf("round %d: restart: %v\n%s", round, err, server.Output())
 		}
@@ -144,7 +146,7 @@ func TestEventsUnderKills(t *testing.T) {
 		for i := 1; i < len(at); i++ {
 			explained := false
 			for _, k := range killed {
-				explained = explained || k.After(at[i-1]) && k.Before(at[i])
+				explained = explained || at[i-1].Before(k.over) && at[i].After(k.at)
 			}
 			if !explained {
 				t.Errorf("event %d was tried again at %v after %v, without a kill in between", n, at[i], at[i-1])
