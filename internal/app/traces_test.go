@@ -322,8 +322,14 @@ func TestTraceOfRecordsSetAside(t *testing.T) {
 	if err := os.WriteFile(wants, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := c.engine.Redrive(t.Context(), *m.UUID, trigger.Redrive{}); err != nil || n != 1 {
-		t.Fatal(n, err)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // the second call is seen before it has ended, and its record is parked
+		n, err := c.engine.Redrive(t.Context(), *m.UUID, trigger.Redrive{})
+		if n == 1 && err == nil {
+			break
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatal(n, err)
+		}
 	}
 	c.sees(t, "f", 3)
 }
