@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -55,7 +56,18 @@ func (f *keyFlags) keys(ctx context.Context) (keys, error) {
 // folderKeys are those of a folder that no server has open.
 type folderKeys struct{ dir, file string }
 
+// there refuses a folder that no server has made: only the first key makes one.
+func (f folderKeys) there() error {
+	if _, err := os.Stat(f.dir); err != nil {
+		return fmt.Errorf("--data %s: there is no such folder, and so no access key in it (%w)", f.dir, err)
+	}
+	return nil
+}
+
 func (f folderKeys) AccessKeys(context.Context) ([]admin.AccessKey, error) {
+	if err := f.there(); err != nil {
+		return nil, err
+	}
 	return app.ListKeys(f.dir, f.file)
 }
 
@@ -67,10 +79,16 @@ func (f folderKeys) CreateKey(_ context.Context, account, name string, operator 
 }
 
 func (f folderKeys) DisableKey(_ context.Context, id string, disabled bool) error {
+	if err := f.there(); err != nil {
+		return err
+	}
 	return app.DisableKey(f.dir, f.file, id, disabled)
 }
 
 func (f folderKeys) DeleteKey(_ context.Context, id string) error {
+	if err := f.there(); err != nil {
+		return err
+	}
 	return app.DeleteKey(f.dir, f.file, id)
 }
 
@@ -89,7 +107,13 @@ A secret is shown once, when its key is made.`,
   millstream credentials disable AKIAIOSFODNN7EXAMPLE --data ./millstream-data`,
 	}
 	group(cmd)
-	cmd.AddCommand(newKeyCreate(), newKeyList(), newKeyDisable(true), newKeyDisable(false), newKeyRotate(), newKeyDelete())
+	cmd.AddCommand(newKeyCreate(), newKeyList(), newKeyRotate(),
+		newKeyChange("disable", "Have an access key sign nothing any more", "disabled",
+			func(ctx context.Context, all keys, id string) error { return all.DisableKey(ctx, id, true) }),
+		newKeyChange("enable", "Have a disabled access key sign again", "enabled",
+			func(ctx context.Context, all keys, id string) error { return all.DisableKey(ctx, id, false) }),
+		newKeyChange("rm", "Remove an access key for good", "removed",
+			func(ctx context.Context, all keys, id string) error { return all.DeleteKey(ctx, id) }))
 	return cmd
 }
 
@@ -174,12 +198,9 @@ func newKeyList() *cobra.Command {
 	return cmd
 }
 
-func newKeyDisable(disable bool) *cobra.Command {
+// newKeyChange is a command that does something to one key and says that it is done.
+func newKeyChange(use, short, done string, change func(ctx context.Context, all keys, id string) error) *cobra.Command {
 	var flags keyFlags
-	use, short, done := "disable", "Have an access key sign nothing any more", "disabled"
-	if !disable {
-		use, short, done = "enable", "Have a disabled access key sign again", "enabled"
-	}
 	cmd := &cobra.Command{
 		Use:   use + " KEY",
 		Short: short,
@@ -187,31 +208,10 @@ func newKeyDisable(disable bool) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all, err := flags.keys(cmd.Context())
 			if err == nil {
-				err = all.DisableKey(cmd.Context(), args[0], disable)
+				err = change(cmd.Context(), all, args[0])
 			}
 			if err == nil {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", args[0], done)
-			}
-			return err
-		},
-	}
-	flags.add(cmd)
-	return cmd
-}
-
-func newKeyDelete() *cobra.Command {
-	var flags keyFlags
-	cmd := &cobra.Command{
-		Use:   "rm KEY",
-		Short: "Remove an access key for good",
-		Args:  takes("KEY"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			all, err := flags.keys(cmd.Context())
-			if err == nil {
-				err = all.DeleteKey(cmd.Context(), args[0])
-			}
-			if err == nil {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is removed\n", args[0])
 			}
 			return err
 		},

@@ -426,7 +426,7 @@ func TestStackOfAGuardedServer(t *testing.T) {
 	if status != 200 {
 		t.Fatalf("%d %s", status, body)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, body = g.call(t, form("cloudformation", "Action=DescribeStacks&Version=2010-05-15&StackName=s"), g.ordinary, nil)
 		if !strings.Contains(body, "IN_PROGRESS") || time.Now().After(deadline) {
