@@ -59,7 +59,7 @@ type Function struct {
 
 	mu    sync.Mutex
 	calls []Invocation
-	moved chan struct{} // closed and replaced at every call
+	moved chan struct{} // closed and replaced when a call comes and when its script is over
 }
 
 // FunctionOption changes the request that creates the function.
@@ -144,10 +144,13 @@ func (f *Function) serve(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	call.N = len(f.calls)
 	f.calls = append(f.calls, call)
-	close(f.moved)
-	f.moved = make(chan struct{})
+	f.wake()
 	f.mu.Unlock()
-	switch answer := f.script(call); {
+	answer := f.script(call)
+	f.mu.Lock()
+	f.wake() // what a test awaits may be what its script has counted
+	f.mu.Unlock()
+	switch {
 	case answer.Never:
 		select {
 		case <-r.Context().Done():
@@ -161,6 +164,12 @@ func (f *Function) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		_, _ = io.WriteString(w, answer.Body)
 	}
+}
+
+// wake lets all that wait in Await look again. The caller holds the lock.
+func (f *Function) wake() {
+	close(f.moved)
+	f.moved = make(chan struct{})
 }
 
 // Calls returns the calls so far.
