@@ -1,6 +1,9 @@
 package awserr
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // The errors of SNS.
 
@@ -38,9 +41,13 @@ func TopicTags() *Error {
 	return &Error{Code: "TagLimitExceeded", Message: "Could not complete request: tag quota of per resource exceeded"}
 }
 
+// topicRetry is when a caller is told to come back: nobody knows when the receivers of
+// what is owed will answer.
+const topicRetry = time.Second
+
 // TopicThrottled is the answer while too many deliveries are owed.
 func TopicThrottled() *Error {
-	return &Error{Code: "Throttled", Message: "Rate exceeded: too many deliveries are owed", Status: http.StatusTooManyRequests}
+	return &Error{Code: "Throttled", Message: "Rate exceeded: too many deliveries are owed", Status: http.StatusTooManyRequests, RetryAfter: topicRetry}
 }
 
 // TopicBatch is the answer to entries of a batch that do not go together.

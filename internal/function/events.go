@@ -1,6 +1,7 @@
 package function
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -91,7 +92,8 @@ func (s *Service) InvokeEvent(scope schema.Scope, inv Invocation) (requestID str
 
 // InvokeEventWith is InvokeEvent for who has something to store in the same batch; also, unless nil, puts it there.
 func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(*store.Batch)) (requestID string, err error) {
-	if _, _, err := s.resolveLatest(scope, inv.Name, inv.Qualifier); err != nil {
+	f, _, err := s.resolveLatest(scope, inv.Name, inv.Qualifier)
+	if err != nil {
 		return "", err
 	}
 	if err := inv.check(MaxEventPayload); err != nil {
@@ -108,7 +110,14 @@ func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(
 	if e.head.Qualifier == "" {
 		e.head.Qualifier = inv.Qualifier
 	}
-	return inv.RequestID, s.events.accept(e, also)
+	if err := s.events.accept(e, also); err != nil {
+		if errors.Is(err, errFull) {
+			// Room is made as fast as the function's calls end.
+			err = awserr.LambdaThrottled(awserr.ThrottleRate, s.turn(f.live))
+		}
+		return "", err
+	}
+	return inv.RequestID, nil
 }
 
 // open brings the events of an earlier run back.
@@ -146,7 +155,7 @@ func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	q.mu.Lock()
 	if q.closed || len(q.events) >= q.maxCount || q.bytes+e.head.Size > q.maxBytes {
 		q.mu.Unlock()
-		return awserr.LambdaThrottled(awserr.ThrottleRate, time.Second)
+		return errFull
 	}
 	e.id = q.nextID
 	q.nextID++

@@ -163,6 +163,18 @@ func TestEventQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, Options{})
 		s.events.maxBytes = 64 << 20
+		if err := s.RegisterGo(scope, "slow", func(context.Context, []byte) ([]byte, error) {
+			time.Sleep(700 * time.Millisecond)
+			return nil, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutConcurrency(scope, "slow", 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Invoke(t.Context(), scope, Invocation{Name: "slow"}); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.RegisterGo(scope, "g", func(ctx context.Context, _ []byte) ([]byte, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -183,6 +195,14 @@ func TestEventQueueIsBounded(t *testing.T) {
 		}
 		if taken != 64 {
 			t.Errorf("%d events of 1 MB were taken", taken)
+		}
+		// A caller is told to wait as the function's own calls end: the second behind the first.
+		for _, want := range []time.Duration{700 * time.Millisecond, 1400 * time.Millisecond} {
+			_, err := s.InvokeEvent(scope, Invocation{Name: "slow", Payload: big})
+			var e *awserr.Error
+			if !errors.As(err, &e) || e.RetryAfter != want {
+				t.Errorf("told to come back: %+v, want %v", e, want)
+			}
 		}
 		_, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: append(big, ' ')})
 		wantError(t, err, "RequestTooLargeException", "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)")

@@ -195,11 +195,11 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	switch d := e.f.def.Load(); {
 	case errors.Is(err, errFull):
 		result, out.Error = "throttled", err.Error()
+		reason := awserr.ThrottleConcurrent
 		if d.Reserved != nil {
-			err = awserr.LambdaThrottled(awserr.ThrottleReserved, s.turn(e.f, *d.Reserved))
-		} else {
-			err = awserr.LambdaThrottled(awserr.ThrottleConcurrent, s.turn(e.f, AccountConcurrency))
+			reason = awserr.ThrottleReserved
 		}
+		err = awserr.LambdaThrottled(reason, s.turn(e.f))
 	case errors.Is(err, errGone):
 		out.Error = err.Error()
 		err = awserr.FunctionNotFound(arn)
@@ -246,9 +246,13 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued boo
 	}
 }
 
-// turn returns when a caller of a function that has so many places should come back; 0
-// when it has none.
-func (s *Service) turn(f *live, places int) time.Duration {
+// turn returns when a caller of a function that has no room should come back; 0 when it
+// may run nothing at all.
+func (s *Service) turn(f *live) time.Duration {
+	places := AccountConcurrency
+	if reserved := f.def.Load().Reserved; reserved != nil {
+		places = *reserved
+	}
 	if places == 0 {
 		return 0
 	}

@@ -554,3 +554,11 @@ func crashes(t *testing.T, seed uint64) {
 		t.Error(n, " deliveries are owed")
 	}
 }
+
+// Who publishes while too much is owed is told when to come back.
+func TestFullOutboxThrottles(t *testing.T) {
+	var e *awserr.Error
+	if !errors.As(full(outbox.ErrFull), &e) || e.Status != 429 || e.RetryAfter < time.Millisecond {
+		t.Errorf("%+v", e)
+	}
+}

@@ -81,6 +81,7 @@ func New(topics *topic.Service, o Options) http.Handler {
 			if e.HTTPStatus() >= 500 {
 				fault = "Receiver"
 			}
+			e.SetRetryAfter(w.Header())
 			w.WriteHeader(e.HTTPStatus())
 			_, _ = io.WriteString(w, `<ErrorResponse xmlns="`+namespace+`"><Error><Type>`+fault+`</Type><Code>`+e.Code+`</Code><Message>`+escaped(e.Message)+
 				`</Message></Error><RequestId>`+id+`</RequestId></ErrorResponse>`) // the client has gone: there is nobody to tell
