@@ -1,7 +1,7 @@
 // Command facts lists the facts of facts.md that no case of the suite names, and
 // fails when one of them is sure (confidence H or M). With -all it lists every fact with
-// the files that name it. -also names folders of other tests: of a server's own, for what
-// cannot be seen from outside of it.
+// the files that name it. -also names folders of other tests, for what cannot be seen from
+// outside of a server: Millstream's own unless told otherwise.
 package main
 
 import (
@@ -16,10 +16,13 @@ import (
 	"strings"
 )
 
+// own is where Millstream's own tests are, seen from the suite's folder.
+const own = "../../internal"
+
 func main() {
 	all := flag.Bool("all", false, "list every fact with the files that name it")
 	root := flag.String("suite", ".", "folder of the suite")
-	also := flag.String("also", "", "folders of other tests, with commas between them")
+	also := flag.String("also", own, "folders of other tests, with commas between them")
 	flag.Parse()
 	roots := []string{*root}
 	if *also != "" {
