@@ -33,6 +33,11 @@ lint() {
 		"$work/bin/staticcheck" ./... && (cd test/conformance && "$work/bin/staticcheck" ./...)
 }
 
+# security looks for what gosec knows. What it finds and was looked at is in .ci/gosec/reviewed, with the reasons.
+security() {
+	(cd .ci/gosec && go mod tidy -diff && go build -o "$work/bin/gosec" .) && "$work/bin/gosec" .ci/gosec/reviewed . ./cmd/... ./internal/...
+}
+
 # in_process are the packages whose tests need Go, node and python3; those of test/sdk,
 # test/examples, test/faults and test/tools have steps of their own.
 in_process() { go list ./... | grep -vE '/test/(sdk|examples|faults|tools)$'; }
