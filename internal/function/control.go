@@ -263,12 +263,18 @@ func (d *definition) listKey() string { return fmt.Sprintf("%s\x00%010d", d.Name
 // change may return a definition without a new revision; running processes then
 // stay.
 func (s *Service) update(scope schema.Scope, name string, change func(d *definition) error) (*definition, error) {
+	return s.updateOf(scope, name, "", change)
+}
+
+// updateOf is update for what belongs to a version or an alias. It is looked up under the lock under which it is
+// deleted too: what is set for one that has just gone would be found again by the next of its name.
+func (s *Service) updateOf(scope schema.Scope, name, qualifier string, change func(d *definition) error) (*definition, error) {
 	s.control.Lock()
 	defer s.control.Unlock()
 	if s.ctx.Err() != nil {
 		return nil, errClosed
 	}
-	f, _, err := s.resolve(scope, name, "")
+	f, _, err := s.resolve(scope, name, qualifier)
 	if err != nil {
 		return nil, err
 	}

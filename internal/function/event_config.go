@@ -175,7 +175,7 @@ func (s *Service) changeEventConfig(scope schema.Scope, name, qualifier string, 
 			return EventConfigDocument{}, err
 		}
 	}
-	d, err := s.update(scope, name, func(d *definition) error {
+	d, err := s.updateOf(scope, name, q, func(d *definition) error {
 		now, there := d.Events[q]
 		c, err := from(now, there, d.arn()+":"+q)
 		if err != nil {

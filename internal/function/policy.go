@@ -134,7 +134,7 @@ func (d *definition) setPolicy(qualifier string, p policy) {
 // changePolicy changes the policy of a qualifier, and returns the new revision of what it belongs to.
 func (s *Service) changePolicy(scope schema.Scope, name, qualifier string, revision *string, change func(p *policy) error) (string, error) {
 	q, next := orLatest(qualifier), ""
-	_, err := s.update(scope, name, func(d *definition) error {
+	_, err := s.updateOf(scope, name, q, func(d *definition) error {
 		p := d.policyOf(q)
 		before, err := p.document()
 		if err != nil {

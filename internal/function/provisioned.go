@@ -56,7 +56,7 @@ func (s *Service) PutProvisioned(scope schema.Scope, name, qualifier string, cou
 		return ProvisionedDocument{}, awserr.LambdaInvalidParameter("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
 	}
 	p := provisioned{count, s.opts.Now()}
-	_, err = s.update(scope, name, func(d *definition) error {
+	_, err = s.updateOf(scope, name, t.qualifier, func(d *definition) error {
 		others := 0
 		for q, o := range d.Provisioned {
 			if q != t.qualifier {
@@ -124,7 +124,7 @@ func (s *Service) DeleteProvisioned(scope schema.Scope, name, qualifier string) 
 	if orLatest(t.qualifier) == runner.Latest {
 		return awserr.LambdaInvalidParameter("The function resource provided must be an alias or a published version.")
 	}
-	_, err = s.update(scope, name, func(d *definition) error {
+	_, err = s.updateOf(scope, name, t.qualifier, func(d *definition) error {
 		d.setProvisioned(t.qualifier, nil)
 		return nil
 	})

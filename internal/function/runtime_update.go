@@ -46,7 +46,7 @@ func (s *Service) PutRuntimeManagement(scope schema.Scope, name, qualifier strin
 		return RuntimeManagement{}, err
 	}
 	q := orLatest(t.qualifier)
-	d, err := s.update(scope, name, func(d *definition) error {
+	d, err := s.updateOf(scope, name, q, func(d *definition) error {
 		d.setRuntimeUpdate(q, &u)
 		return nil
 	})

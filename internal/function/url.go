@@ -177,7 +177,7 @@ func (s *Service) changeURL(scope schema.Scope, name, qualifier string, change f
 	if err != nil {
 		return URLDocument{}, err
 	}
-	d, err := s.update(scope, name, func(d *definition) error { return change(d, alias) })
+	d, err := s.updateOf(scope, name, alias, func(d *definition) error { return change(d, alias) })
 	if err != nil {
 		return URLDocument{}, err
 	}
@@ -190,7 +190,7 @@ func (s *Service) DeleteURL(scope schema.Scope, name, qualifier string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.update(scope, name, func(d *definition) error {
+	_, err = s.updateOf(scope, name, alias, func(d *definition) error {
 		if d.url(alias) == nil {
 			return awserr.NoFunctionURL()
 		}

@@ -332,3 +332,60 @@ func TestUpdatesFailNoCall(t *testing.T) {
 	callers.Wait()
 	t.Logf("%d calls of %d versions", calls, len(versions))
 }
+
+// TestNothingOfAnAliasOutlivesIt sets what belongs to an alias while that is deleted. Whichever comes first, the next
+// alias of the name begins with nothing.
+func TestNothingOfAnAliasOutlivesIt(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	r := createRequest("f", "provided.al2023", "x", makeZip(t, entry{"bootstrap", 0o755, "#!/bin/sh\n"}))
+	r.Publish = true
+	create(t, s, r)
+	deeds := []func() error{
+		func() error {
+			_, err := s.AddPermission(scope, "f", "live", PermissionRequest{StatementID: "a", Action: "lambda:InvokeFunction", Principal: "*"})
+			return err
+		},
+		func() error {
+			_, err := s.PutEventConfig(scope, "f", "live", EventConfigRequest{MaximumRetryAttempts: ptr(1)})
+			return err
+		},
+		func() error {
+			_, err := s.CreateURL(scope, "f", "live", URLRequest{AuthType: ptr(authNone)})
+			return err
+		},
+		func() error {
+			_, err := s.PutProvisioned(scope, "f", "live", 1)
+			return err
+		},
+		func() error { return s.DeleteAlias(scope, "f", "live") },
+	}
+	refused := 0
+	for round := range 200 {
+		if _, err := s.CreateAlias(scope, "f", AliasRequest{Name: "live", FunctionVersion: ptr("1")}); err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		var mu sync.Mutex
+		for i := range deeds {
+			both.Go(func() {
+				if err := deeds[(round+i)%len(deeds)](); IsNotFound(err) {
+					mu.Lock()
+					refused++
+					mu.Unlock()
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		d := s.lookup(scope, "f").def.Load()
+		if len(d.Policies)+len(d.Events)+len(d.URLs)+len(d.Provisioned) > 0 {
+			t.Fatalf("the alias is deleted, and there are policies %v, event settings %v, URLs %v and provisioned concurrency %v", d.Policies, d.Events, d.URLs, d.Provisioned)
+		}
+	}
+	t.Logf("%d of %d were refused", refused, 200*(len(deeds)-1))
+	// And without a race: what was seen before the lock may be gone under it.
+	if _, err := s.changePolicy(scope, "f", "live", nil, func(*policy) error { t.Error("changed"); return nil }); !IsNotFound(err) {
+		t.Errorf("the policy of an alias that is not there: %v", err)
+	}
+}
