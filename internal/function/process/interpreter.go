@@ -26,8 +26,9 @@ const probeTimeout = 30 * time.Second
 type interpreters struct {
 	dir, project string
 
-	mu    sync.Mutex // guards found, and is held while one is probed
-	found map[string]interpreter
+	mu      sync.Mutex // guards what follows, and is held while one is probed
+	found   map[string]interpreter
+	written map[string]bool // the shims
 }
 
 // interpreter is a program that runs the shim of a language.
@@ -173,8 +174,12 @@ func probe(name string, args ...string) ([]string, error) {
 }
 
 // write puts a shim, and the files that stand beside it in a folder of its own, where
-// interpreters can read them, and returns its path.
+// interpreters can read them, and returns its path. It does so once: the runtimes of a language share
+// them, and a process that starts meanwhile must not find half of one. mu is held.
 func (s *interpreters) write(name string) (string, error) {
+	if s.written[name] {
+		return filepath.Join(s.dir, name), nil
+	}
 	files := []string{name}
 	if folder := path.Dir(name); folder != "." {
 		all, err := fs.Glob(shims, path.Join("shim", folder, "*"))
@@ -199,5 +204,9 @@ func (s *interpreters) write(name string) (string, error) {
 			return "", err
 		}
 	}
+	if s.written == nil {
+		s.written = map[string]bool{}
+	}
+	s.written[name] = true
 	return filepath.Join(s.dir, name), nil
 }
