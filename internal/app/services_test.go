@@ -103,6 +103,26 @@ func TestCloudWatchLogs(t *testing.T) {
 	if n != 26 && len(streams.LogStreams) == 1 {
 		t.Errorf("a stream has %d lines", n)
 	}
+	// Backwards from the newest, a page at a time, each line once too. (Lines of one millisecond are not in the order of their ids.)
+	in.NextToken, in.StartFromHead, got = nil, nil, nil
+	for {
+		out, err := c.GetLogEvents(ctx, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page []string
+		for _, e := range out.Events {
+			page = append(page, aws.ToString(e.Message))
+		}
+		got = append(page, got...)
+		if aws.ToString(out.NextBackwardToken) == aws.ToString(in.NextToken) {
+			break
+		}
+		in.NextToken = out.NextBackwardToken
+	}
+	if want := append(want, "ERROR later"); !slices.Equal(got, want) && len(streams.LogStreams) == 1 {
+		t.Errorf("backwards, a stream has %q", got)
+	}
 	if _, err := c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String("mine"), Tags: map[string]string{"a": "b"}}); err != nil {
 		t.Fatal(err)
 	}

@@ -105,10 +105,11 @@ func (s *Service) LogGroup(scope schema.Scope, name string) (LogGroup, error) {
 
 // CreateLogGroup makes a group, or returns ErrLogGroupExists. That of a function is there once it has logged, as on AWS.
 func (s *Service) CreateLogGroup(scope schema.Scope, name string, tags map[string]string) error {
-	s.groups.mu.RLock()
+	functions := s.groupsOfFunctions(scope)[name]
+	s.groups.mu.Lock()
+	defer s.groups.mu.Unlock()
 	there := s.groups.kept[id{scope, name}] != nil
-	s.groups.mu.RUnlock()
-	for _, function := range s.groupsOfFunctions(scope)[name] {
+	for _, function := range functions {
 		there = there || len(s.logs.Recent(scope, function, 1)) > 0
 	}
 	if there {
@@ -143,28 +144,36 @@ func (s *Service) DeleteLogGroup(scope schema.Scope, name string) error {
 
 // TagLogGroup gives a group tags, and takes those away that remove names.
 func (s *Service) TagLogGroup(scope schema.Scope, name string, tags map[string]string, remove []string) error {
-	g, err := s.LogGroup(scope, name)
-	if err != nil {
-		return err
-	}
-	g.Tags = maps.Clone(g.Tags)
-	if g.Tags == nil {
-		g.Tags = map[string]string{}
-	}
-	maps.Copy(g.Tags, tags)
-	for _, key := range remove {
-		delete(g.Tags, key)
-	}
-	return s.putLogGroup(&g)
+	return s.changeLogGroup(scope, name, func(g *LogGroup) {
+		g.Tags = maps.Clone(g.Tags)
+		if g.Tags == nil {
+			g.Tags = map[string]string{}
+		}
+		maps.Copy(g.Tags, tags)
+		for _, key := range remove {
+			delete(g.Tags, key)
+		}
+	})
 }
 
 // SetRetention keeps how long a group's lines are wanted, in days; 0: for ever.
 func (s *Service) SetRetention(scope schema.Scope, name string, days int) error {
-	g, err := s.LogGroup(scope, name)
-	if err != nil {
-		return err
+	return s.changeLogGroup(scope, name, func(g *LogGroup) { g.Retention = days })
+}
+
+// changeLogGroup changes a copy of a group, and keeps it.
+func (s *Service) changeLogGroup(scope schema.Scope, name string, change func(*LogGroup)) error {
+	_, ofFunction := s.groupsOfFunctions(scope)[name]
+	s.groups.mu.Lock()
+	defer s.groups.mu.Unlock()
+	g := LogGroup{Scope: scope, Name: name, Created: s.opts.Now()}
+	switch kept := s.groups.kept[id{scope, name}]; {
+	case kept != nil:
+		g = *kept
+	case !ofFunction:
+		return ErrLogGroup
 	}
-	g.Retention = days
+	change(&g)
 	return s.putLogGroup(&g)
 }
 
@@ -174,9 +183,8 @@ func logGroupKey(scope schema.Scope, name string) []byte {
 	return key
 }
 
+// putLogGroup writes a group. groups.mu is held.
 func (s *Service) putLogGroup(g *LogGroup) error {
-	s.groups.mu.Lock()
-	defer s.groups.mu.Unlock()
 	if s.rows.store != nil {
 		body, err := json.Marshal(g)
 		if err != nil {

@@ -61,17 +61,26 @@ func (c *call) events() (r eventsRequest, events []function.LogEvent, err error)
 	return r, events, nil
 }
 
-// after returns what follows the event of an id, or what is later where that is no longer held.
-func after(events []function.LogEvent, id string) []function.LogEvent {
+// from returns the event of an id and what follows it, or what is later where that is no longer held. Events of one millisecond
+// are not in the order of their ids.
+func from(events []function.LogEvent, id string) []function.LogEvent {
 	i := slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID == id })
-	if i >= 0 {
-		return events[i+1:]
+	if i < 0 {
+		i = slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID > id })
 	}
-	i = slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID > id })
 	if i < 0 {
 		return nil
 	}
 	return events[i:]
+}
+
+// after returns what follows the event of an id.
+func after(events []function.LogEvent, id string) []function.LogEvent {
+	rest := from(events, id)
+	if len(rest) > 0 && rest[0].ID == id {
+		return rest[1:]
+	}
+	return rest
 }
 
 func filterEvents(c *call) (any, error) {
@@ -157,9 +166,8 @@ func getEvents(c *call) (any, error) {
 		events = after(events, id)
 		events = events[:min(r.Limit, len(events))]
 	case direction == "b":
-		if i := slices.IndexFunc(events, func(e function.LogEvent) bool { return e.ID >= id }); i >= 0 {
-			events = events[max(0, i-r.Limit):i]
-		}
+		events = events[:len(events)-len(from(events, id))]
+		events = events[max(0, len(events)-r.Limit):]
 	case r.StartFromHead:
 		events = events[:min(r.Limit, len(events))]
 	default:
