@@ -32,12 +32,40 @@ dynoxide() {
 
 # victoria_metrics unpacks Debian's package and exports the program's path.
 victoria_metrics() {
-	local out="$work/debian.out"
 	export EXAMPLES_VICTORIAMETRICS="${EXAMPLES_VICTORIAMETRICS:-$(command -v victoria-metrics)}"
 	[ -n "$EXAMPLES_VICTORIAMETRICS" ] && return
-	(mkdir -p "$work/debian" && cd "$work/debian" && apt-get update -qq && apt-get download -qq victoria-metrics &&
-		dpkg -x victoria-metrics_*.deb .) >"$out" 2>&1 || { cat "$out"; return 1; }
+	debian "$work/debian" victoria-metrics || return 1
 	EXAMPLES_VICTORIAMETRICS="$work/debian/usr/bin/victoria-metrics"
+}
+
+# debian FOLDER PACKAGES... unpacks packages of Debian.
+debian() {
+	local folder="$1" out="$work/debian.out"
+	shift
+	(mkdir -p "$folder" && cd "$folder" && apt-get update -qq && apt-get download -qq "$@" &&
+		for package in *.deb; do dpkg -x "$package" . || exit 1; done) >"$out" 2>&1 || { cat "$out"; return 1; }
+}
+
+# aws_cli unpacks the AWS CLI, version 2, which PyPI does not have, and exports the path of a program that runs it.
+aws_cli() {
+	export TOOLS_AWS="$work/aws/run"
+	[ -x "$TOOLS_AWS" ] && return
+	# shellcheck disable=SC2046 # one word a package
+	debian "$work/aws" awscli $(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances awscli |
+		grep -E '^python3-[a-z0-9.-]+$' | sort -u) &&
+		printf '#!/bin/sh\nPYTHONPATH=%s/aws/usr/lib/python3/dist-packages exec /usr/bin/python3 %s/aws/usr/bin/aws "$@"\n' "$work" "$work" >"$TOOLS_AWS" &&
+		chmod +x "$TOOLS_AWS" && "$TOOLS_AWS" --version
+}
+
+# ruby_program unpacks Ruby and puts it into PATH, unless the machine has it.
+ruby_program() {
+	command -v ruby >/dev/null && return
+	local folder="$work/ruby" ruby machine
+	ruby="$(apt-cache depends ruby | grep -oE 'ruby[0-9.]+$')" && machine="$(dpkg-architecture -qDEB_HOST_MULTIARCH)" &&
+		debian "$folder" "$ruby" "lib$ruby" ruby-rubygems rubygems-integration libyaml-0-2 libgmp10 || return 1
+	ln -s "$ruby" "$folder/usr/bin/ruby"
+	export PATH="$folder/usr/bin:$PATH" LD_LIBRARY_PATH="$folder/usr/lib/$machine" RUBYLIB
+	RUBYLIB="$folder/usr/lib/ruby/vendor_ruby:$(echo "$folder"/usr/lib/ruby/[0-9]*):$(echo "$folder"/usr/lib/"$machine"/ruby/[0-9]*)"
 }
 
 # postgres unpacks PostgreSQL and exports the folder of its programs.
@@ -79,9 +107,9 @@ function_tools() {
 		touch "$folder/complete"
 }
 
-# deploying_tools installs the SAM CLI, the AWS CDK with its library for Python, osls and the Serverless Framework, and exports
-# where they are.
+# deploying_tools installs the SAM CLI, the AWS CDK with its library for Python, osls, the Serverless Framework and the AWS CLI, and
+# exports where they are.
 deploying_tools() {
-	node_packages deploying && python_packages deploy || return 1
+	node_packages deploying && python_packages deploy && aws_cli || return 1
 	export TOOLS_NODE_MODULES="$work/deploying/node_modules" TOOLS_PYTHON="$work/deploy"
 }

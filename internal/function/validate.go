@@ -29,22 +29,16 @@ var (
 		"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "nodejs26.x",
 		"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "python3.15",
 		"java8.al2", "java8.al2023", "java11", "java11.al2023", "java17", "java17.al2023", "java21", "java25",
+		"ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0",
 		"provided.al2", "provided.al2023",
 	}
-	known   = []string{"dotnet8", "dotnet9", "dotnet10", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0"}
+	known   = []string{"dotnet8", "dotnet9", "dotnet10"}
 	retired = []string{
 		"nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x",
 		"java8", "python2.7", "python3.6", "python3.7", "python3.8", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1",
 		"dotnetcore3.1", "dotnet6", "dotnet7", "go1.x", "ruby2.5", "ruby2.7", "provided",
 	}
 )
-
-// clients are AWS's runtime interface clients, by which languages without a runtime of their
-// own here run.
-var clients = map[string]string{
-	"ruby":   "AWS's client for Ruby (the gem aws_lambda_ric)",
-	"dotnet": "your program, which brings AWS's client for .NET (the package Amazon.Lambda.RuntimeSupport)",
-}
 
 // reservedVariables may be set by Lambda only.
 var reservedVariables = []string{
@@ -265,9 +259,8 @@ func checkRuntime(name string) *awserr.Error {
 	case slices.Contains(retired, name):
 		return awserr.RuntimeRetired(name)
 	case slices.Contains(known, name):
-		client := clients[name[:strings.IndexAny(name, "0123456789")]]
-		return awserr.LambdaInvalidParameter("The runtime " + name + " does not run here. Give provided.al2023, and in the package a bootstrap that starts " + client +
-			"; or PackageType Image and an ImageUri that is the http(s) URL of your service. Runtimes that do run: " + strings.Join(runtimes, ", ") + ".")
+		return awserr.LambdaInvalidParameter("The runtime " + name + " does not run here. Give provided.al2023, and in the package a bootstrap that starts your program, which brings AWS's client " +
+			"for .NET (the package Amazon.Lambda.RuntimeSupport); or PackageType Image and an ImageUri that is the http(s) URL of your service. Runtimes that do run: " + strings.Join(runtimes, ", ") + ".")
 	}
 	return awserr.RuntimeUnknown(name, slices.Concat(runtimes, known))
 }

@@ -37,8 +37,8 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
-	if strings.HasPrefix(s.Runtime, "java") {
-		c, err := javaCommand(i, &s)
+	if strings.HasPrefix(s.Runtime, "java") || strings.HasPrefix(s.Runtime, "ruby") {
+		c, err := clientCommand(i, &s)
 		if err != nil {
 			return command{}, err
 		}
@@ -55,6 +55,29 @@ func (h *Host) command(s runner.Spec) (command, error) {
 		}
 	}
 	return wrapped(c, &s)
+}
+
+// clientCommand returns how to start a function on AWS's own runtime interface client.
+func clientCommand(i interpreter, s *runner.Spec) (command, error) {
+	if strings.HasPrefix(s.Runtime, "ruby") {
+		return rubyCommand(i, s)
+	}
+	return javaCommand(i, s)
+}
+
+// MissingClient says what a function lacks beside the program of its runtime, or "".
+func (h *Host) MissingClient(s runner.Spec) string {
+	if !strings.HasPrefix(s.Runtime, "java") && !strings.HasPrefix(s.Runtime, "ruby") {
+		return ""
+	}
+	i, err := h.runtimes.find(s.Runtime)
+	if err == nil {
+		_, err = clientCommand(i, &s)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // wrapped lets the program of AWS_LAMBDA_EXEC_WRAPPER start the runtime, as AWS's bootstraps do. Such scripts lie in layers,

@@ -38,6 +38,7 @@ type interpreter struct {
 	flags   []string
 	shim    string
 	modules []string // where to look for what a package lacks, first to last
+	abi     string   // of Ruby: what the folders of its gems are called
 }
 
 // command returns how to start a function. MILLSTREAM_MODULES tells the shim where
@@ -72,6 +73,8 @@ func (s *interpreters) find(runtime string) (interpreter, error) {
 		}
 	case strings.HasPrefix(runtime, "java"):
 		i, err = s.java(runtime)
+	case strings.HasPrefix(runtime, "ruby"):
+		i, err = s.ruby(runtime)
 	case strings.HasPrefix(runtime, "provided"):
 		return interpreter{}, nil
 	default:

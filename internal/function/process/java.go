@@ -137,13 +137,3 @@ func withDependencies(repository, jar string) ([]string, error) {
 	}
 	return jars, nil
 }
-
-// MissingClient says what a function lacks beside the program of its runtime, or "".
-func (h *Host) MissingClient(s runner.Spec) string {
-	if strings.HasPrefix(s.Runtime, "java") {
-		if _, err := javaClientPath(&s); err != nil {
-			return err.Error()
-		}
-	}
-	return ""
-}
