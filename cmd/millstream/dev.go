@@ -43,7 +43,8 @@ that they fired:
      └─ PutItem shop-Orders {"id":{"S":"o-1"}}  1.2 ms
         └─ shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-1"}}  ok  3.4 ms
 
-An error in the template, or in the syntax of the code, is shown, and the last version that worked stays. Data is kept in memory unless
+An error in the template, or in the syntax of the code, is shown, and the last version that worked stays. The files that dev
+itself prints to (dev >dev.out) are not watched. Data is kept in memory unless
 --data names a folder. Of a template that asks for what Millstream has none of, dev asks whether to leave that out (--yes: it is).
 
 --debug FUNCTION runs a function under its debugger, with all timeouts off: attach to 127.0.0.1:9229 for

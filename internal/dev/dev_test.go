@@ -102,7 +102,8 @@ func TestTreeUnderTraffic(t *testing.T) {
 	})
 }
 
-// TestWatcher: what was changed, made or removed is told once it is at rest; what is not source is not looked at.
+// TestWatcher: what was changed, made or removed is told once it is at rest; what is not source, and what the process
+// itself prints to, is not looked at.
 func TestWatcher(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -118,7 +119,16 @@ func TestWatcher(t *testing.T) {
 	write("a/app.js", "1")
 	write("a/gone.js", "1")
 	write("node_modules/x/index.js", "1")
+	printed, err := os.Create(filepath.Join(dir, "dev.out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(was *os.File) { os.Stdout = was; _ = printed.Close() }(os.Stdout)
+	os.Stdout = printed
 	w := NewWatcher(dir)
+	if _, err := printed.WriteString("Reloaded"); err != nil {
+		t.Fatal(err)
+	}
 	write("node_modules/x/index.js", "22")
 	write(".git/index", "1")
 	write("a/app.js", "22")

@@ -3,7 +3,9 @@ package dev
 import (
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,9 +27,12 @@ var ignored = map[string]bool{
 	".git": true, "node_modules": true, "__pycache__": true, ".venv": true, "venv": true, ".aws-sam": true, ".pytest_cache": true, "millstream-data": true,
 }
 
-// Watcher tells when files have changed, by looking at them.
+// Watcher tells when files have changed, by looking at them. It does not look at the files
+// that this process itself prints to, as in `millstream dev >dev.out`: telling of a change
+// would be one.
 type Watcher struct {
 	roots []string
+	own   []os.FileInfo
 	seen  map[string]stamp
 }
 
@@ -39,6 +44,11 @@ type stamp struct {
 // NewWatcher watches files, and folders with what is in them, from now on.
 func NewWatcher(roots ...string) *Watcher {
 	w := &Watcher{roots: roots}
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			w.own = append(w.own, info)
+		}
+	}
 	w.seen = w.look()
 	return w
 }
@@ -102,11 +112,15 @@ func (w *Watcher) look() map[string]stamp {
 				}
 				return nil
 			}
-			if info, err := d.Info(); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(path, "~") {
+			if info, err := d.Info(); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(path, "~") && !w.printsTo(info) {
 				found[path] = stamp{info.Size(), info.ModTime()}
 			}
 			return nil
 		})
 	}
 	return found
+}
+
+func (w *Watcher) printsTo(file os.FileInfo) bool {
+	return slices.ContainsFunc(w.own, func(own os.FileInfo) bool { return os.SameFile(own, file) })
 }
