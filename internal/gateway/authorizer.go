@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -175,7 +176,7 @@ func (s *Service) authorize(q *request, l *live, route *compiled) *denial {
 		return &denial{trouble: unauthorized}
 	}
 	arn := methodARN(q)
-	key := sha256.Sum256([]byte(strings.Join(who, "\x00")))
+	key := identityKey(who)
 	v, known := a.remembered(key)
 	if !known {
 		var t trouble
@@ -200,6 +201,16 @@ func (s *Service) authorize(q *request, l *live, route *compiled) *denial {
 	}
 	q.principal, q.authorizer, q.authorized = v.principal, v.context, a.Kind
 	return nil
+}
+
+// identityKey is under what the answer for a caller is remembered. No two callers share one, whatever characters their values have.
+func identityKey(who []string) [32]byte {
+	var b []byte
+	for _, value := range who {
+		b = binary.AppendUvarint(b, uint64(len(value)))
+		b = append(b, value...)
+	}
+	return sha256.Sum256(b)
 }
 
 // methodARN is what an authorizer's policy allows or denies: the path as routes see it, so that no other spelling of it is another

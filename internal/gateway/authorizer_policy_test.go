@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A statement of which a part is not evaluated is none that may be obeyed in part.
@@ -26,6 +27,24 @@ func TestPoliciesThatAreNotEvaluated(t *testing.T) {
 	}
 	if allowed, explicit := p.allows(arn); allowed || !explicit {
 		t.Error("a denial is not obeyed")
+	}
+}
+
+// Two callers never share what is remembered, though one's values have the bytes between another's.
+func TestIdentityKeys(t *testing.T) {
+	if identityKey([]string{"a\x00b", "c"}) == identityKey([]string{"a", "b\x00c"}) || identityKey([]string{"ab", "c"}) == identityKey([]string{"a", "bc"}) {
+		t.Error("two callers share a key")
+	}
+}
+
+// Behind TLS functions are told https and its port.
+func TestForwardedScheme(t *testing.T) {
+	for endpoint, want := range map[string]string{"http://127.0.0.1:80": "http 80", "https://127.0.0.1:443": "https 443"} {
+		s := &Service{opts: Options{Endpoint: func() string { return endpoint }, Now: time.Now}}
+		h := s.newRequest(&http.Request{Host: "a.example", Header: http.Header{}}, "/").headers()
+		if got := h.Get("X-Forwarded-Proto") + " " + h.Get("X-Forwarded-Port"); got != want {
+			t.Errorf("%s: %s", endpoint, got)
+		}
 	}
 }
 

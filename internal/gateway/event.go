@@ -31,6 +31,7 @@ type request struct {
 	base   string // what is left out of it that AWS shows: "/stage", or nothing
 	body   []byte
 	binary bool // the body is given in base64
+	secure bool // it came by TLS
 
 	httpAPI      bool   // it came to an HTTP API
 	authorized   string // the kind of the authorizer that has let it through
@@ -62,15 +63,18 @@ func (q *request) host() string {
 func (q *request) headers() http.Header {
 	h := q.http.Header.Clone()
 	h.Set("Host", q.http.Host)
-	_, port, err := net.SplitHostPort(q.http.Host)
-	if err != nil {
-		port = "80"
+	scheme, port := "http", "80"
+	if q.secure {
+		scheme, port = "https", "443"
+	}
+	if _, given, err := net.SplitHostPort(q.http.Host); err == nil {
+		port = given
 	}
 	if h.Get("X-Forwarded-For") == "" {
 		h.Set("X-Forwarded-For", q.sourceIP())
 	}
 	h.Set("X-Forwarded-Port", port)
-	h.Set("X-Forwarded-Proto", "http")
+	h.Set("X-Forwarded-Proto", scheme)
 	return h
 }
 

@@ -75,7 +75,8 @@ func (s *Service) serveID(w http.ResponseWriter, r *http.Request, id, path strin
 
 // newRequest begins the way of a request; raw is its path as it was sent.
 func (s *Service) newRequest(r *http.Request, raw string) *request {
-	return &request{http: r, id: uuid.NewString(), at: s.opts.Now(), raw: raw}
+	secure := strings.HasPrefix(s.opts.Endpoint(), "https://") // the front door has one listener, and the connection does not say
+	return &request{http: r, id: uuid.NewString(), at: s.opts.Now(), raw: raw, secure: secure}
 }
 
 // serveAPI answers for an API.
