@@ -52,6 +52,8 @@ type Options struct {
 	// FrontEndpoint is the URL at which function URLs and HTTP APIs are reached.
 	// Empty: ServeFront's listener, once there is one.
 	FrontEndpoint string
+	// LinkEndpoint is the URL in links that messages of topics carry, for whoever gets them. Empty: Endpoint.
+	LinkEndpoint string
 	// Project is the folder in which modules are looked for that functions use
 	// without bringing them along (boto3, @aws-sdk/*). Empty: none.
 	Project string

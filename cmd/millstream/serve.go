@@ -177,6 +177,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Region:         flags.region,
 		Endpoint:       "http://" + inside.Addr().String(),
 		FrontEndpoint:  scheme + reachable(front.Addr()),
+		LinkEndpoint:   scheme + linked(ln.Addr(), flags.allowedHosts),
 		Project:        project,
 		AllowedHosts:   flags.allowedHosts,
 		InsecureListen: beyond,
@@ -324,6 +325,16 @@ func reachable(addr net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 	}
 	return addr.String()
+}
+
+// linked is the address in links for others: the first name by which the server may be called, or where it listens.
+func linked(addr net.Addr, names []string) string {
+	for _, name := range names {
+		if _, port, err := net.SplitHostPort(addr.String()); err == nil && !strings.Contains(name, "*") {
+			return net.JoinHostPort(name, port)
+		}
+	}
+	return reachable(addr)
 }
 
 // greet tells a person how to use what has just started.

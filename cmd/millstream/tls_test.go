@@ -84,6 +84,24 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// Links in messages lead to the listener that clients use, by the first name that it may be called by.
+func TestLinks(t *testing.T) {
+	for _, c := range []struct {
+		ip    net.IP
+		names []string
+		want  string
+	}{
+		{net.IPv4(127, 0, 0, 1), nil, "127.0.0.1:8000"},
+		{net.IPv4zero, nil, "127.0.0.1:8000"},
+		{net.IPv4zero, []string{"*.example.com", "db.example.com"}, "db.example.com:8000"},
+		{net.IPv6loopback, nil, "[::1]:8000"},
+	} {
+		if got := linked(&net.TCPAddr{IP: c.ip, Port: 8000}, c.names); got != c.want {
+			t.Errorf("%v and %v: %s, want %s", c.ip, c.names, got, c.want)
+		}
+	}
+}
+
 // A certificate is made anew when it nears its end or the names are others; the authority stays, and is private.
 func TestCertificateIsRenewed(t *testing.T) {
 	a := authority{filepath.Join(t.TempDir(), "tls"), []string{"localhost", "*.localhost", "127.0.0.1", "::1"}}

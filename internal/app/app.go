@@ -53,6 +53,7 @@ type Options struct {
 	Durability              string
 	Account, Region         string
 	Endpoint, FrontEndpoint string
+	LinkEndpoint            string
 	Project                 string
 	AllowedHosts            []string
 	InsecureListen          bool
@@ -388,6 +389,9 @@ func (s *App) closeRooms() error {
 	}
 	if s.outbox != nil {
 		s.outbox.Close()
+	}
+	if s.topics != nil {
+		s.topics.Close()
 	}
 	if s.functions != nil {
 		errs = append(errs, s.functions.Close())

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ func (s *App) openTopics() (err error) {
 	if s.outbox, err = outbox.Open(outbox.Options{Store: s.store, Clock: s.clock, Send: s.deliver, Logger: s.opts.Logger}); err != nil {
 		return err
 	}
-	s.topics, err = topic.Open(topic.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Endpoint: s.Endpoint, Exists: s.exists, Logger: s.opts.Logger})
+	s.topics, err = topic.Open(topic.Options{Store: s.store, Clock: s.clock, Outbox: s.outbox, Endpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) }, Exists: s.exists, Logger: s.opts.Logger})
 	return err
 }
 

@@ -93,7 +93,10 @@ func TestTopics(t *testing.T) {
 	batch, err := c.PublishBatch(ctx, &sns.PublishBatchInput{TopicArn: topicARN, PublishBatchRequestEntries: []types.PublishBatchRequestEntry{
 		{Id: aws.String("a"), Message: aws.String("m2")}, {Id: aws.String("b"), Message: aws.String("")},
 	}})
-	if err != nil || len(batch.Successful) != 1 || len(batch.Failed) != 1 || *batch.Failed[0].Id != "b" || *batch.Failed[0].Message != "Invalid parameter: Empty message" {
+	if refusal(err) != "InvalidParameter: Invalid parameter: Empty message" { // for all of them
+		t.Errorf("PublishBatch: %+v %v", batch, err)
+	}
+	if batch, err = c.PublishBatch(ctx, &sns.PublishBatchInput{TopicArn: topicARN, PublishBatchRequestEntries: []types.PublishBatchRequestEntry{{Id: aws.String("a"), Message: aws.String("m2")}}}); err != nil || len(batch.Successful) != 1 {
 		t.Errorf("PublishBatch: %+v %v", batch, err)
 	}
 	w.took(0)

@@ -45,6 +45,11 @@ func TopicTags() *Error {
 // what is owed will answer.
 const topicRetry = time.Second
 
+// TopicForbidden is the answer to who may not do what it asks for.
+func TopicForbidden(reason string) *Error {
+	return &Error{Code: "AuthorizationError", Message: "Not authorized: " + reason, Status: http.StatusForbidden}
+}
+
 // TopicThrottled is the answer while too many deliveries are owed.
 func TopicThrottled() *Error {
 	return &Error{Code: "Throttled", Message: "Rate exceeded: too many deliveries are owed", Status: http.StatusTooManyRequests, RetryAfter: topicRetry}

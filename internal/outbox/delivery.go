@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/store"
@@ -39,7 +40,7 @@ type Delivery struct {
 	Attempts int    `json:"attempts,omitempty"`
 	DueMS    int64  `json:"dueMs,omitempty"`
 	Error    string `json:"error,omitempty"` // of the last attempt
-	Size     int    `json:"size"`            // of the payload in bytes
+	Size     int    `json:"size"`            // of the payload, attributes and headers in bytes
 }
 
 // Attribute is one of a message.
@@ -65,6 +66,9 @@ type Letter struct {
 	Condition string `json:"condition,omitempty"` // MaximumRetryAttempts or MaximumEventAgeInSeconds
 	Attempts  string `json:"attempts,omitempty"`  // retries that were made
 }
+
+// far says that the receiver is not this server's.
+func (d *Delivery) far() bool { return strings.HasPrefix(d.Target, "http") }
 
 const maxBackoff = 5 * time.Minute
 

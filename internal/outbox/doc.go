@@ -7,8 +7,9 @@
 //   - Where the receiver stores what it gets in this same store, the delivery ends in the receiver's batch, so that it is made once, also over a crash.
 //     Any other delivery is made at least once.
 //   - Deliveries of one source whose deliveries are ordered are made one after another, each until it was made or given up.
-//   - The memory has a few words of each delivery, and the payloads of those that are being made. There are at most 100,000 of them, with payloads
-//     of 1 GB, and one source has no more than is left for all others; who would owe more is refused.
+//   - The memory has a few words of each delivery, and the payloads of those that are being made, which are at most so many (pool.go). How many are
+//     owed is bounded, for one source and for all (room.go); who would owe more is refused.
+//   - No source waits for another: each has its turn, and a receiver that takes long has one of the places for such.
 //
 // It knows nothing of topics and schedules. It imports store and worker.
 package outbox

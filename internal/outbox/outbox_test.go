@@ -1,34 +1,242 @@
 package outbox
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
 
 // TestShares: sources whose receivers never answer leave room for every other one, by count and by bytes, and what is over gives its room back.
 func TestShares(t *testing.T) {
 	for _, size := range []int{1, 256 << 10} {
-		b := &Outbox{owed: map[uint64]*owed{}, shares: map[string]*share{}}
-		id := uint64(0)
+		b := newOutbox(Options{})
 		fill := func(source string) (n int) {
 			for b.fits(source, size) {
-				id++
-				b.hold(&Delivery{ID: id, Source: source, Size: size})
+				of := b.shares[source]
+				if of == nil {
+					of = &share{source: source}
+					b.shares[source] = of
+				}
+				of.count, of.bytes, b.count, b.bytes = of.count+1, of.bytes+size, b.count+1, b.bytes+size
 				n++
 			}
 			return n
 		}
-		all := min(maxCount, maxBytes/size)
-		for i, source := range []string{"a", "b", "c", "d"} {
-			if n, want := fill(source), all>>(i+1); n < want-4 || n > want+4 {
-				t.Errorf("source %d with payloads of %d bytes owes %d, want some %d", i+1, size, n, want)
+		all, least := min(maxCount, maxBytes/size), min(sourceCount, sourceBytes/size)
+		if n, want := fill("first"), all/(sourcePart+1); n < want-1 || n > want+1 {
+			t.Errorf("the first source with payloads of %d bytes owes %d, want some %d", size, n, want)
+		}
+		for i := range 700 {
+			if n := fill(fmt.Sprint(i)); n < least {
+				t.Fatalf("after %d sources whose receivers never answer the next one with payloads of %d bytes may owe %d", i+1, size, n)
+			}
+			if b.count > maxCount*9/8 || b.bytes > maxBytes*9/8 {
+				t.Fatalf("%d deliveries of %d bytes are owed", b.count, b.bytes)
+			}
+			if size > 1 && i == 200 {
+				break
 			}
 		}
-		if n := fill("a"); n != 0 {
+		if n := fill("first"); n != 0 {
 			t.Error("the first source has taken ", n, " of the room that is left for others")
 		}
-		for id := range b.owed {
-			b.drop(id)
+	}
+	b := newOutbox(Options{})
+	b.hold(&Delivery{ID: 1, Source: "a", Size: 7})
+	if b.count != 1 || b.bytes != 7 {
+		t.Error("counted are ", b.count, b.bytes)
+	}
+	if b.drop(1); b.count != 0 || b.bytes != 0 || len(b.shares) != 0 {
+		t.Error("nothing is owed, and counted are ", b.count, " of ", b.bytes, " bytes of ", len(b.shares), " sources")
+	}
+}
+
+// TestWeight: attributes and headers count as the payload does, and a reservation that does not fit holds nothing.
+func TestWeight(t *testing.T) {
+	d := &Delivery{Attributes: []Attribute{{Name: "ab", Type: "String", Value: make([]byte, 100)}}, Headers: map[string]string{"x": "yz"}}
+	if d.Weigh(1000); d.Size != 1000+2+6+100+3 {
+		t.Error("it weighs ", d.Size)
+	}
+	b := newOutbox(Options{})
+	some := []*Delivery{{Source: "a", Size: 1}, {Source: "b", Size: maxBytes}}
+	if err := b.Reserve(some...); err != ErrFull || len(b.owed) != 0 || b.bytes != 0 {
+		t.Errorf("reserved with %v: %d of %d bytes", err, len(b.owed), b.bytes)
+	}
+}
+
+// box is an outbox over a store in memory.
+func box(t *testing.T, disk *crashtest.Disk, clock *worker.Clock, log *slog.Logger, send func(ctx context.Context, d *Delivery) error) (b *Outbox, s *store.Store, done func()) {
+	var err error
+	s, err = store.Open(store.Options{FS: disk.FS(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = Open(Options{Store: s, Clock: clock, Logger: log, Send: func(ctx context.Context, d *Delivery, _ []byte, _ func(*store.Batch)) error { return send(ctx, d) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	done = func() {
+		if closed {
+			return
 		}
-		if b.bytes != 0 || len(b.shares) != 0 {
-			t.Error("nothing is owed, and counted are ", b.bytes, " bytes of ", len(b.shares), " sources")
+		closed = true
+		b.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
+	}
+	t.Cleanup(done)
+	return b, s, done
+}
+
+// owe has deliveries owed.
+func owe(t *testing.T, b *Outbox, s *store.Store, all ...*Delivery) {
+	t.Helper()
+	batch := s.NewBatch()
+	defer batch.Close()
+	for _, d := range all {
+		if err := b.Add(batch, d, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Write(batch); err != nil {
+		t.Fatal(err)
+	}
+	b.Release(all...)
+}
+
+func url(i int) *Delivery {
+	return &Delivery{Source: fmt.Sprint("silent", i), Target: fmt.Sprint("http://silent/", i), Retry: Retry{Attempts: 100, Delays: []int{1}}}
+}
+
+// TestSilentReceivers: URLs that do not answer hold up no other, and what is made at once, with its payloads in memory, is bounded whatever is owed.
+func TestSilentReceivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		made, now, most := map[string]time.Time{}, 0, 0
+		b, s, _ := box(t, crashtest.New(), worker.NewClock(time.Now), nil, func(ctx context.Context, d *Delivery) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			defer func() { mu.Lock(); now--; mu.Unlock() }()
+			if strings.HasPrefix(d.Target, "http://silent/") {
+				select {
+				case <-time.After(15 * time.Second):
+				case <-ctx.Done():
+				}
+				return errors.New("no answer")
+			}
+			mu.Lock()
+			made[d.Target] = time.Now()
+			mu.Unlock()
+			return nil
+		})
+		b.Start()
+		for i := range 100 {
+			for range 8 {
+				owe(t, b, s, url(i))
+			}
+		}
+		time.Sleep(time.Minute) // they are known by now
+		for i := range 20 {
+			owe(t, b, s, &Delivery{Source: fmt.Sprint("quick", i), Target: fmt.Sprint("http://quick/", i)})
+		}
+		began := time.Now()
+		time.Sleep(3 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range 20 {
+			if at, ok := made[fmt.Sprint("http://quick/", i)]; !ok || at.Sub(began) > slowAfter {
+				t.Errorf("quick receiver %d was reached after %v (%v)", i, at.Sub(began), ok)
+			}
+		}
+		if most > farWidth+slowWidth {
+			t.Error(most, " deliveries were made at once")
+		}
+		if most <= farWidth {
+			t.Error("only ", most, " deliveries were made at once: slow ones hold up others")
+		}
+	})
+}
+
+// TestTurns: a source that owes much does not have others wait until all of it is made.
+func TestTurns(t *testing.T) {
+	var mu sync.Mutex
+	var order []string
+	clock := worker.NewManualClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	b, s, _ := box(t, crashtest.New(), clock, nil, func(_ context.Context, d *Delivery) error {
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, d.Source)
+		return nil
+	})
+	b.own.width = 1 // so that the order is one
+	for range 50 {
+		owe(t, b, s, &Delivery{Source: "much", Target: "q"})
+	}
+	owe(t, b, s, &Delivery{Source: "little", Target: "q"})
+	b.Start()
+	if err := clock.Advance(t.Context(), 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, source := range order {
+		if source == "little" {
+			if i > 2 {
+				t.Error("its turn was after ", i, " of another")
+			}
+			return
+		}
+	}
+	t.Error("it was not made")
+}
+
+type counting struct{ n atomic.Int64 }
+
+func (c *counting) Write(p []byte) (int, error) {
+	c.n.Add(1)
+	return len(p), nil
+}
+
+// TestNearlyFullDisk: while the disk is nearly full what is owed is not read again and again: one look a second is for all of it.
+func TestNearlyFullDisk(t *testing.T) {
+	disk, log := crashtest.New(), &counting{}
+	clock := worker.NewManualClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	made := atomic.Int64{}
+	b, s, done := box(t, disk, clock, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(context.Context, *Delivery) error {
+		made.Add(1)
+		return nil
+	})
+	for i := range 1000 {
+		owe(t, b, s, &Delivery{Source: fmt.Sprint(i), Target: "q"})
+	}
+	done()
+	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 100 << 20, TotalBytes: 1 << 40})
+	again, _, _ := box(t, disk, clock, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})), func(context.Context, *Delivery) error {
+		made.Add(1)
+		return nil
+	})
+	again.Start()
+	if err := clock.Advance(t.Context(), 10*time.Second, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := log.n.Load(); n > 11*ownWidth || made.Load() != 0 {
+		t.Error(n, " looks in ten seconds, and ", made.Load(), " were made")
 	}
 }

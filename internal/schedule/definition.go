@@ -184,7 +184,8 @@ type entry struct {
 	expr  when.Expression
 	zone  *time.Location
 	state state
-	index int // in the heap; -1: it is not due any more
+	index int   // in the heap; -1: it is not due any more
+	held  int64 // it owes too much and is not started before, in ms since 1970
 }
 
 // newEntry reads a definition's expression and zone.

@@ -3,7 +3,6 @@ package schedule
 import (
 	"container/heap"
 	"encoding/json"
-	"errors"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ const (
 	piece = 64
 	// pieceBytes is of how many bytes of payloads on no other definition is started in it.
 	pieceBytes = 4 << 20
-	// fullPause is the time before another look when too much is owed, or the disk is nearly full.
+	// fullPause is the time before another look when a definition owes too much, or the disk is nearly full.
 	fullPause = time.Second
 )
 
@@ -32,11 +31,14 @@ const (
 type dueHeap []*entry
 
 func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].state.due < h[j].state.due }
+func (h dueHeap) Less(i, j int) bool { return h[i].starts() < h[j].starts() }
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j
 }
+
+// starts is when a definition's next start is made.
+func (e *entry) starts() int64 { return max(e.state.due, e.held) }
 
 func (h *dueHeap) Push(x any) {
 	e := x.(*entry)
@@ -109,7 +111,7 @@ func (s *Service) arm() {
 		}
 		return
 	}
-	s.wait(time.Duration(min(max(s.due[0].state.due-s.now(), 0), farthest)) * time.Millisecond)
+	s.wait(time.Duration(min(max(s.due[0].starts()-s.now(), 0), farthest)) * time.Millisecond)
 }
 
 func (s *Service) wait(d time.Duration) {
@@ -136,18 +138,13 @@ func (s *Service) fire() {
 		s.o.Logger.Error("schedules could not be set right after the clock", "error", err)
 		return
 	}
-	for !s.closed && len(s.due) > 0 && s.due[0].state.due <= s.now() {
+	for !s.closed && len(s.due) > 0 && s.due[0].starts() <= s.now() {
 		if err := s.o.Store.Admit(); err != nil {
 			s.o.Logger.Debug("schedules wait for the store", "error", err)
 			s.wait(fullPause)
 			return
 		}
-		switch err := s.startSome(); {
-		case errors.Is(err, outbox.ErrFull):
-			s.o.Logger.Warn("schedules wait: too many deliveries are owed")
-			s.wait(fullPause)
-			return
-		case err != nil: // the server ends, and the next one starts them
+		if err := s.startSome(); err != nil { // the server ends, and the next one starts them
 			s.o.Logger.Error("starts of schedules could not be stored", "error", err)
 			return
 		}
@@ -173,7 +170,12 @@ func (s *Service) startSome() error {
 	b := s.o.Store.NewBatch()
 	defer b.Close()
 	var owed []*outbox.Delivery
-	var begun []*entry
+	var begun, held []*entry
+	defer func() {
+		for _, e := range held {
+			heap.Push(&s.due, e)
+		}
+	}()
 	was := map[*entry]state{}
 	undo := func() {
 		s.o.Outbox.Forget(owed...)
@@ -183,26 +185,40 @@ func (s *Service) startSome() error {
 		}
 	}
 	size := 0
-	for len(begun) < piece && size < pieceBytes && len(s.due) > 0 && s.due[0].state.due <= now {
+	for len(begun)+len(held) < piece && size < pieceBytes && len(s.due) > 0 && s.due[0].starts() <= now {
 		e := heap.Pop(&s.due).(*entry)
 		was[e] = e.state
 		begun = append(begun, e)
 		moment, due := e.state.next, e.state.due
 		next := s.follow(e, now)
+		var its []*outbox.Delivery
+		var payloads [][]byte
 		for i := range e.def.Targets {
 			d, payload, err := s.delivery(e, &e.def.Targets[i], moment, due)
-			if err == nil {
-				if now-due > d.Retry.AgeMS && (ageing || next != 0) {
-					s.o.Logger.Warn("a start was left out: it is overdue by more than MaximumEventAgeInSeconds", "schedule", e.def.ARN(), "moment", time.UnixMilli(moment).UTC())
-					continue
-				}
-				err = s.o.Outbox.Add(b, d, payload)
-			}
 			if err != nil {
 				undo()
 				return err
 			}
-			owed = append(owed, d)
+			if now-due > d.Retry.AgeMS && (ageing || next != 0) {
+				s.o.Logger.Warn("a start was left out: it is overdue by more than MaximumEventAgeInSeconds", "schedule", e.def.ARN(), "moment", time.UnixMilli(moment).UTC())
+				continue
+			}
+			d.Weigh(len(payload))
+			its, payloads = append(its, d), append(payloads, payload)
+		}
+		if err := s.o.Outbox.Reserve(its...); err != nil { // others go on
+			s.o.Logger.Warn("a schedule waits: it owes too many deliveries", "schedule", e.def.ARN())
+			begun = begun[:len(begun)-1]
+			e.held = now + fullPause.Milliseconds()
+			held = append(held, e)
+			continue
+		}
+		owed = append(owed, its...)
+		for i, d := range its {
+			if err := s.o.Outbox.Put(b, d, payloads[i]); err != nil {
+				undo()
+				return err
+			}
 			size += d.Size
 		}
 		e.state.last, e.state.next = moment, next
@@ -213,6 +229,9 @@ func (s *Service) startSome() error {
 		} else {
 			b.Set(numbered(rowState, e.def.ID), e.state.encode())
 		}
+	}
+	if b.Empty() {
+		return nil
 	}
 	if err := s.o.Store.Write(b); err != nil {
 		undo()

@@ -34,7 +34,9 @@ type Subscription struct {
 	Attributes map[string]string `json:",omitempty"` // those that were set
 	Token      string            `json:",omitempty"` // that confirms it; kept so that it may be confirmed again
 	Pending    bool              `json:",omitempty"` // it is to be confirmed
-	CreatedMS  int64
+	// Authenticate has only signed requests unsubscribe it.
+	Authenticate bool `json:",omitempty"`
+	CreatedMS    int64
 }
 
 // ARN names the subscription.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
+	"slices"
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -30,44 +32,113 @@ type healthy struct {
 	BackoffFunction    string `json:"backoffFunction"`
 }
 
-// parseDelivery reads the policy of a subscription, or of a topic.
-func parseDelivery(text string) (h healthy, err error) {
-	h = healthy{MinDelayTarget: 20, MaxDelayTarget: 20, NumRetries: 3, BackoffFunction: "linear"}
-	var policy struct {
-		HealthyRetryPolicy *healthy `json:"healthyRetryPolicy"`
-		HTTP               struct {
-			DefaultHealthyRetryPolicy *healthy `json:"defaultHealthyRetryPolicy"`
-		} `json:"http"`
+const defaultContentType = "text/plain; charset=UTF-8"
+
+// deliveryPolicy is what the policy of a subscription, or of a topic, says.
+type deliveryPolicy struct {
+	healthy
+	contentType string
+	overrides   bool // false: those of subscriptions do not count
+}
+
+// parseDelivery reads the policy of a subscription, or of a topic; empty: the default.
+func parseDelivery(text string) (p deliveryPolicy, err error) {
+	retry := healthy{MinDelayTarget: 20, MaxDelayTarget: 20, NumRetries: 3, BackoffFunction: "linear"}
+	p = deliveryPolicy{healthy: retry, contentType: defaultContentType, overrides: true}
+	if text == "" {
+		return p, nil
 	}
-	own, ofTopic := h, h
-	policy.HealthyRetryPolicy, policy.HTTP.DefaultHealthyRetryPolicy = &own, &ofTopic
-	if err := json.Unmarshal([]byte(text), &policy); err != nil {
-		return h, errors.New("failed to parse JSON.")
+	type throttle struct {
+		MaxReceivesPerSecond *float64 `json:"maxReceivesPerSecond"`
 	}
-	if h = ofTopic; policy.HealthyRetryPolicy != nil && strings.Contains(text, `"healthyRetryPolicy"`) {
-		h = own
+	type request struct {
+		HeaderContentType *string `json:"headerContentType"`
 	}
+	var d struct {
+		HealthyRetryPolicy, SicklyRetryPolicy json.RawMessage
+		ThrottlePolicy                        throttle
+		RequestPolicy                         request
+		HTTP                                  struct {
+			DefaultHealthyRetryPolicy, DefaultSicklyRetryPolicy json.RawMessage
+			DefaultThrottlePolicy                               throttle
+			DefaultRequestPolicy                                request
+			DisableSubscriptionOverrides                        bool
+		}
+	}
+	unreadable := errors.New("failed to parse JSON.")
+	if json.Unmarshal([]byte(text), &d) != nil {
+		return p, unreadable
+	}
+	for _, raw := range []json.RawMessage{d.HTTP.DefaultHealthyRetryPolicy, d.HealthyRetryPolicy} {
+		if raw == nil {
+			continue
+		}
+		p.healthy = retry
+		if json.Unmarshal(raw, &p.healthy) != nil {
+			return p, unreadable
+		}
+	}
+	for _, r := range []request{d.HTTP.DefaultRequestPolicy, d.RequestPolicy} {
+		if r.HeaderContentType == nil {
+			continue
+		}
+		kind, _, err := mime.ParseMediaType(*r.HeaderContentType)
+		if err != nil || len(*r.HeaderContentType) > maxContentType || !strings.HasPrefix(kind, "text/") && !strings.HasPrefix(kind, "application/") {
+			return p, errors.New("headerContentType must be a media type of text or application")
+		}
+		p.contentType = *r.HeaderContentType
+	}
+	p.overrides = !d.HTTP.DisableSubscriptionOverrides
+	set := func(raw json.RawMessage) bool { return raw != nil && string(raw) != "null" }
+	h := p.healthy
 	switch {
 	case h.NumRetries < 0 || h.NumRetries > 100:
-		return h, errors.New("numRetries must be between 0 and 100")
+		return p, errors.New("numRetries must be between 0 and 100")
 	case h.MinDelayTarget < 1 || h.MaxDelayTarget > 3600 || h.MinDelayTarget > h.MaxDelayTarget:
-		return h, errors.New("minDelayTarget and maxDelayTarget must be between 1 and 3600, and the first not above the second")
+		return p, errors.New("minDelayTarget and maxDelayTarget must be between 1 and 3600, and the first not above the second")
 	case h.NumNoDelayRetries < 0 || h.NumMinDelayRetries < 0 || h.NumMaxDelayRetries < 0 || h.NumNoDelayRetries+h.NumMinDelayRetries+h.NumMaxDelayRetries > h.NumRetries:
-		return h, errors.New("numRetries must be at least the sum of numNoDelayRetries, numMinDelayRetries and numMaxDelayRetries")
+		return p, errors.New("numRetries must be at least the sum of numNoDelayRetries, numMinDelayRetries and numMaxDelayRetries")
 	}
 	switch h.BackoffFunction {
 	case "linear", "arithmetic", "geometric", "exponential":
-		return h, nil
+	default:
+		return p, errors.New("backoffFunction must be linear, arithmetic, geometric or exponential")
 	}
-	return h, errors.New("backoffFunction must be linear, arithmetic, geometric or exponential")
+	switch { // what an earlier release accepted and left undone counts for the rest of the policy still
+	case d.ThrottlePolicy.MaxReceivesPerSecond != nil || d.HTTP.DefaultThrottlePolicy.MaxReceivesPerSecond != nil:
+		return p, errNotDone("maxReceivesPerSecond")
+	case set(d.SicklyRetryPolicy) || set(d.HTTP.DefaultSicklyRetryPolicy):
+		return p, errNotDone("sicklyRetryPolicy")
+	}
+	return p, nil
 }
 
-// retryOf is how often and when a delivery to a URL is tried again: without a delay, then with the least, then with one that grows, then with the most.
-func retryOf(policy string) outbox.Retry {
-	h, err := parseDelivery(policy)
-	if policy == "" || err != nil { // it was checked when it was set
-		h = healthy{MinDelayTarget: 20, MaxDelayTarget: 20, NumRetries: 3, BackoffFunction: "linear"}
+// errNotDone refuses a member of a policy that AWS has.
+type errNotDone string
+
+func (e errNotDone) Error() string { return "Millstream has no " + string(e) + ": leave it out" }
+
+// maxContentType is how long a content type may be, in bytes.
+const maxContentType = 256
+
+// effective is the policy of a subscription: its own, unless it has none or its topic's comes first. Both were checked when they were set; one that an
+// earlier release accepted and this one cannot read is the default.
+func effective(ofTopic, own string) deliveryPolicy {
+	parsed := func(text string) deliveryPolicy {
+		p, err := parseDelivery(text)
+		if _, ok := err.(errNotDone); err != nil && !ok {
+			p, _ = parseDelivery("") // which is never refused
+		}
+		return p
 	}
+	if p := parsed(ofTopic); own == "" || !p.overrides {
+		return p
+	}
+	return parsed(own)
+}
+
+// retry is how often and when a delivery to a URL is tried again: without a delay, then with the least, then with one that grows, then with the most.
+func (h healthy) retry() outbox.Retry {
 	r := outbox.Retry{Attempts: h.NumRetries}
 	grow := h.NumRetries - h.NumNoDelayRetries - h.NumMinDelayRetries - h.NumMaxDelayRetries
 	for range h.NumNoDelayRetries {
@@ -145,7 +216,7 @@ func checkTopicAttribute(name, value string, create, fifo bool) error {
 		}
 	}
 	for _, protocol := range []string{"HTTP", "Lambda", "SQS", "Firehose", "Application"} { // logs of deliveries, of which there are none
-		if strings.HasPrefix(name, protocol+"Success") || strings.HasPrefix(name, protocol+"Failure") {
+		if what, ok := strings.CutPrefix(name, protocol); ok && slices.Contains([]string{"SuccessFeedbackRoleArn", "SuccessFeedbackSampleRate", "FailureFeedbackRoleArn"}, what) {
 			return nil
 		}
 	}

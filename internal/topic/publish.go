@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -130,8 +129,20 @@ func checkAttribute(a outbox.Attribute) error {
 		return &awserr.Error{Code: "ParameterValueInvalid", Message: text}
 	}
 	switch {
-	case a.Name == "" || len(a.Name) > 256 || strings.Trim(a.Name, nameCharacters+".") != "":
+	case a.Name == "":
 		return wrong("Invalid attribute name: " + a.Name)
+	case len(a.Name) > 256:
+		return wrong("Length of message attribute name must be less than 256 bytes.")
+	case strings.Trim(a.Name, nameCharacters+".") != "":
+		sign := strings.IndexFunc(a.Name, func(r rune) bool { return !strings.ContainsRune(nameCharacters+".", r) })
+		r, _ := utf8.DecodeRuneInString(a.Name[sign:])
+		return wrong(fmt.Sprintf("Invalid non-alphanumeric character '#x%X' was found in the message attribute name. Can only include alphanumeric characters, hyphens, underscores, or dots.", r))
+	case a.Name[0] == '.':
+		return wrong("Invalid message attribute name starting with character '.' was found.")
+	case a.Name[len(a.Name)-1] == '.':
+		return wrong("Invalid message attribute name ending with character '.' was found.")
+	case strings.Contains(a.Name, ".."):
+		return wrong("Message attribute name can not have successive '.' character.")
 	case len(a.Type) > 256 || strings.Trim(a.Type, nameCharacters+".") != "":
 		return wrong("The message attribute '" + a.Name + "' has an invalid message attribute type.")
 	case !a.Binary && !utf8.Valid(a.Value):
@@ -150,36 +161,13 @@ func checkAttribute(a outbox.Attribute) error {
 	return nil
 }
 
-// dedupWindow is how long a deduplication id is remembered, in ms.
-const dedupWindow = 5 * 60_000
-
-// earlier is what is remembered of a deduplication id.
-type earlier struct {
-	UntilMS int64
-	ID, Seq string
-}
-
-// fifo is what a FIFO topic has in memory. Its lock is held while a message is taken, so that messages are owed in order.
-type fifo struct {
-	mu    sync.Mutex
-	known map[string]earlier
-	order []string // ids, the one that is forgotten first in front
-	gone  bool     // the topic was deleted
-}
-
-// fifoOf is a topic's; the caller holds mu for writing, or nobody else is there yet.
-func (s *Service) fifoOf(topicARN string) *fifo {
-	f := s.fifo[topicARN]
-	if f == nil {
-		f = &fifo{known: map[string]earlier{}}
-		s.fifo[topicARN] = f
+// Check says whether Publish would refuse a message for what is in it.
+func (s *Service) Check(topicARN string, m Message) error {
+	t, err := s.Topic(topicARN)
+	if err == nil {
+		_, err = m.check(t)
 	}
-	return f
-}
-
-func (f *fifo) note(id string, e earlier) {
-	f.known[id] = e
-	f.order = append(f.order, id)
+	return err
 }
 
 // Publish takes a message: on return a delivery is owed, durably, to each subscription that it is for.
@@ -243,27 +231,19 @@ func (p *published) inOrder(f *fifo, to []*subscription) (Published, error) {
 	if err != nil {
 		return Published{}, err
 	}
-	var gone []string
-	for _, old := range f.order[:min(len(f.order), 8)] { // more than one message brings
-		if f.known[old].UntilMS > now {
-			break
-		}
-		gone = append(gone, old)
-	}
+	gone := f.expired(now, 8) // more than one message brings
 	err = p.store(to, func(b *store.Batch) {
 		for _, old := range gone {
-			b.Delete(key(rowDedup, p.topic.ARN()+"\x00"+old))
+			b.Delete(dedupKey(p.topic.ARN(), old))
 		}
-		b.Set(key(rowDedup, p.topic.ARN()+"\x00"+id), row)
+		b.Set(dedupKey(p.topic.ARN(), id), row)
 	})
 	if err != nil {
 		return Published{}, err
 	}
-	for _, old := range gone {
-		delete(f.known, old)
-	}
-	f.order = f.order[len(gone):]
+	f.forget(gone)
 	f.note(id, e)
+	p.s.sweepLater()
 	return p.Published, nil
 }
 
@@ -282,35 +262,57 @@ type published struct {
 	}
 }
 
-// store writes what is owed to subscriptions, in pieces; also, unless nil, goes with the last. Deliveries begin when all are durable.
+// store writes what is owed to subscriptions, in pieces; also, unless nil, goes with the last. Room for all of it is made first, so that a message is
+// refused for all of them or for none. Deliveries begin when all are durable.
 func (p *published) store(to []*subscription, also func(*store.Batch)) error {
-	b := p.s.o.Store.NewBatch()
-	defer b.Close()
 	var owed []*outbox.Delivery
-	written := 0
-	fail := func(err error) error {
-		p.s.o.Outbox.Forget(owed[written:]...)
-		p.s.o.Outbox.Release(owed[:written]...) // they are stored, and are made: at least once
-		return full(err)
-	}
+	var of []*subscription
+	var payloads [][]byte // those of the first piece; the others are rendered again, so that they are not in memory together
+	kept := 0
 	for _, sub := range to {
 		if !p.passes(sub) {
 			continue
 		}
 		d, payload, err := p.delivery(sub)
+		if err != nil {
+			return err
+		}
+		d.Weigh(len(payload))
+		if owed, of = append(owed, d), append(of, sub); kept < pieceBytes {
+			kept += d.Size
+			payloads = append(payloads, payload)
+		}
+	}
+	if err := p.s.o.Outbox.Reserve(owed...); err != nil {
+		return full(err)
+	}
+	b := p.s.o.Store.NewBatch()
+	defer b.Close()
+	written := 0
+	fail := func(err error) error {
+		p.s.o.Outbox.Forget(owed[written:]...)
+		p.s.o.Outbox.Release(owed[:written]...) // they are stored, and are made: at least once
+		return err
+	}
+	for i, d := range owed {
+		var payload []byte
+		var err error
+		if i < len(payloads) {
+			payload = payloads[i]
+		} else {
+			_, payload, err = p.delivery(of[i])
+		}
 		if err == nil {
-			err = p.s.o.Outbox.Add(b, d, payload)
+			err = p.s.o.Outbox.Put(b, d, payload)
+		}
+		if err == nil && b.Len() >= pieceBytes {
+			if err = p.s.o.Store.Write(b); err == nil {
+				written = i + 1
+				b.Reset()
+			}
 		}
 		if err != nil {
 			return fail(err)
-		}
-		owed = append(owed, d)
-		if b.Len() >= pieceBytes {
-			if err := p.s.o.Store.Write(b); err != nil {
-				return fail(err)
-			}
-			written = len(owed)
-			b.Reset()
 		}
 	}
 	if also != nil {
@@ -409,10 +411,11 @@ func (p *published) delivery(sub *subscription) (*outbox.Delivery, []byte, error
 		payload, err := p.event(sub)
 		return d, payload, err
 	case "http", "https":
-		d.Retry = retryOf(cmp.Or(sub.Attributes["DeliveryPolicy"], p.topic.Attributes["DeliveryPolicy"]))
+		policy := effective(p.topic.Attributes["DeliveryPolicy"], sub.Attributes["DeliveryPolicy"])
+		d.Retry = policy.retry()
 		d.Headers = map[string]string{
 			"x-amz-sns-message-type": "Notification", "x-amz-sns-message-id": p.ID, "x-amz-sns-topic-arn": p.topic.ARN(), "x-amz-sns-subscription-arn": sub.ARN(),
-			"Content-Type": "text/plain; charset=UTF-8",
+			"Content-Type": policy.contentType,
 		}
 		if sub.raw {
 			d.Headers["x-amz-sns-rawdelivery"] = "true"
@@ -551,7 +554,7 @@ func (s *Service) confirmation(sub *Subscription) (*outbox.Delivery, []byte) {
 	now := s.o.Clock.StampTime().UTC()
 	id := uuid.NewString()
 	d := &outbox.Delivery{
-		Source: sub.ARN(), Target: sub.Endpoint, SinceMS: now.UnixMilli(), Retry: retryOf(sub.Attributes["DeliveryPolicy"]), Letter: letter,
+		Source: sub.ARN(), Target: sub.Endpoint, SinceMS: now.UnixMilli(), Retry: effective("", sub.Attributes["DeliveryPolicy"]).retry(), Letter: letter,
 		Headers: map[string]string{"x-amz-sns-message-type": "SubscriptionConfirmation", "x-amz-sns-message-id": id, "x-amz-sns-topic-arn": sub.TopicARN, "Content-Type": "text/plain; charset=UTF-8"},
 	}
 	e := &envelope{}

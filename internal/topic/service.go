@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -46,6 +47,11 @@ type Service struct {
 	subscriptions map[string]*subscription            // by ARN
 	of            map[string]map[string]*subscription // by the topic's ARN, then their own
 	fifo          map[string]*fifo                    // by the topic's ARN
+
+	sweeping sync.Mutex // guards what follows; taken after any other
+	sweeper  *worker.Timer
+	swept    sync.WaitGroup
+	closed   bool
 }
 
 // Open loads the topics.
@@ -93,6 +99,9 @@ func Open(o Options) (*Service, error) {
 	)
 	for _, f := range s.fifo { // rows are in the order of ids
 		slices.SortStableFunc(f.order, func(a, b string) int { return cmp.Compare(f.known[a].UntilMS, f.known[b].UntilMS) })
+	}
+	if len(s.fifo) > 0 {
+		s.sweepLater()
 	}
 	return s, err
 }
@@ -152,10 +161,21 @@ func (s *Service) topic(topicARN string) (*Topic, error) {
 	if t := s.topics[topicARN]; t != nil {
 		return t, nil
 	}
+	if err := elements("TopicArn", topicARN); err != nil {
+		return nil, err
+	}
 	if arn.Service(topicARN) != "sns" {
 		return nil, awserr.TopicParameter("TopicArn")
 	}
 	return nil, awserr.TopicMissing()
+}
+
+// elements refuses an ARN that has too few parts.
+func elements(parameter, text string) error {
+	if n := strings.Count(text, ":") + 1; n < 6 {
+		return awserr.TopicParameterReason(parameter, "An ARN must have at least 6 elements, not "+itoa(n))
+	}
+	return nil
 }
 
 // All returns the topics of a scope by ascending ARN.
@@ -296,9 +316,23 @@ func (s *Service) ChangeTags(topicARN string, set map[string]string, unset []str
 // maxTags is how many tags a topic has at most.
 const maxTags = 50
 
+// Lengths of tags, in characters, as on AWS.
+const (
+	maxTagKey   = 128
+	maxTagValue = 256
+)
+
 func checkTags(tags map[string]string) error {
 	if len(tags) > maxTags {
 		return awserr.TopicTags()
+	}
+	for key, value := range tags {
+		switch {
+		case key == "" || utf8.RuneCountInString(key) > maxTagKey:
+			return awserr.TopicParameterReason("Tags", fmt.Sprintf("the key of a tag has 1 to %d characters", maxTagKey))
+		case utf8.RuneCountInString(value) > maxTagValue:
+			return awserr.TopicParameterReason("Tags", fmt.Sprintf("the value of a tag has at most %d characters", maxTagValue))
+		}
 	}
 	return nil
 }
@@ -444,12 +478,15 @@ func (s *Service) checkEndpoint(t *Topic, protocol, endpoint string) error {
 	return nil
 }
 
-// Confirm confirms the subscription of a token.
-func (s *Service) Confirm(topicARN, token string) (*Subscription, error) {
+// minToken is how long a text must be to look like a token.
+const minToken = 64
+
+// Confirm confirms the subscription of a token. authenticate has the links of its messages no longer unsubscribe.
+func (s *Service) Confirm(topicARN, token string, authenticate bool) (*Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, err := s.topic(topicARN); err != nil {
-		return nil, err
+	if len(token) < minToken || strings.Trim(strings.ToLower(token), "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		return nil, &awserr.Error{Code: "InvalidParameter", Message: "Invalid token"}
 	}
 	for _, sub := range s.of[topicARN] {
 		if token == "" || sub.Token != token {
@@ -457,12 +494,12 @@ func (s *Service) Confirm(topicARN, token string) (*Subscription, error) {
 		}
 		if sub.Pending {
 			one := *sub.Subscription
-			one.Pending = false
+			one.Pending, one.Authenticate = false, authenticate
 			return &one, s.replace(&one)
 		}
 		return sub.Subscription, nil
 	}
-	return nil, awserr.TopicParameterReason("Token", "")
+	return nil, awserr.TopicParameter("Token") // also when there is no such topic
 }
 
 // replace stores a subscription in the place of the one that is there. The caller holds mu.
@@ -493,14 +530,20 @@ func (s *Service) subscription(subscriptionARN string) (*subscription, error) {
 	if sub := s.subscriptions[subscriptionARN]; sub != nil {
 		return sub, nil
 	}
-	if strings.Count(subscriptionARN, ":") < 6 {
-		return nil, awserr.TopicParameterReason("SubscriptionArn", "An ARN must have at least 6 elements, not "+itoa(strings.Count(subscriptionARN, ":")+1))
+	if subscriptionARN == "" {
+		return nil, awserr.TopicParameterReason("SubscriptionArn", "no value for required parameter")
+	}
+	if err := elements("SubscriptionArn", subscriptionARN); err != nil {
+		return nil, err
+	}
+	if strings.Count(subscriptionARN, ":") == 5 { // it names a topic
+		return nil, awserr.TopicParameter("SubscriptionId")
 	}
 	return nil, awserr.SubscriptionMissing()
 }
 
-// Unsubscribe removes a subscription. One that is not there is no error.
-func (s *Service) Unsubscribe(subscriptionARN string) error {
+// Unsubscribe removes a subscription. One that is not there is no error. signed is false for whoever follows the link of a message.
+func (s *Service) Unsubscribe(subscriptionARN string, signed bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sub, err := s.subscription(subscriptionARN)
@@ -510,6 +553,9 @@ func (s *Service) Unsubscribe(subscriptionARN string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if sub.Authenticate && !signed {
+		return awserr.TopicForbidden("the subscription was confirmed with AuthenticateOnUnsubscribe: its owner unsubscribes")
 	}
 	b := s.o.Store.NewBatch()
 	defer b.Close()
@@ -571,14 +617,14 @@ func (s *Service) checkSubscriptionAttribute(one *Subscription, name, value, whe
 	switch name {
 	case "RawMessageDelivery":
 		if value != "true" && value != "false" {
-			return awserr.TopicParameterReason("RawMessageDelivery", "Invalid value ["+value+"]. Must be true or false.")
+			return awserr.TopicParameter(where + "RawMessageDelivery: Invalid value [" + value + "]. Must be true or false.")
 		}
 		if one.Protocol == "lambda" && value == "true" {
 			return awserr.TopicParameterReason("Delivery protocol [lambda] does not support raw message delivery.", "")
 		}
 	case "FilterPolicyScope":
 		if value != "MessageAttributes" && value != "MessageBody" {
-			return awserr.TopicParameterReason("FilterPolicyScope", "Invalid value ["+value+"]. Please use either MessageBody or MessageAttributes")
+			return awserr.TopicParameter(where + "FilterPolicyScope: Invalid value [" + value + "]. Please use either MessageBody or MessageAttributes")
 		}
 		if policy := one.Attributes["FilterPolicy"]; policy != "" {
 			if err := checkPolicy(policy, value == "MessageBody"); err != nil {
@@ -600,8 +646,13 @@ func (s *Service) checkSubscriptionAttribute(one *Subscription, name, value, whe
 			return nil
 		}
 		p, err := prepare(&changed)
-		if !object() || err != nil || arn.Service(p.deadLetter) != "sqs" {
-			return awserr.TopicParameterReason("RedrivePolicy", "deadLetterTargetArn is invalid")
+		switch {
+		case !object() || err != nil:
+			return awserr.TopicParameter(where + "RedrivePolicy: failed to parse JSON.")
+		case arn.Service(p.deadLetter) != "sqs":
+			return awserr.TopicParameter(where + "RedrivePolicy: deadLetterTargetArn is an invalid arn")
+		case strings.HasSuffix(one.TopicARN, ".fifo") && strings.HasSuffix(one.Endpoint, ".fifo") && !strings.HasSuffix(p.deadLetter, ".fifo"):
+			return awserr.TopicParameter(where + "RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic.")
 		}
 		if !s.o.Exists(p.deadLetter) {
 			return awserr.TopicParameterReason("RedrivePolicy", "Millstream delivers to its own queues, and has no "+p.deadLetter)

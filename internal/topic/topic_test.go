@@ -189,7 +189,7 @@ func TestFilters(t *testing.T) {
 		if got := len(w.got(testScope.QueueARN(queue))) == 1; got != c.want {
 			t.Errorf("%s lets %s %v through: %v, want %v", c.policy, c.text, c.attributes, got, c.want)
 		}
-		w.must(w.s.Unsubscribe(sub))
+		w.must(w.s.Unsubscribe(sub, true))
 	}
 }
 
@@ -256,14 +256,14 @@ func TestConfirmation(t *testing.T) {
 	if got := w.got(endpoint); again.ARN() != s.ARN() || len(got) != 2 || !strings.Contains(got[1], told.Token) {
 		t.Fatalf("asked again, %s instead of %s, the endpoint got %v", again.ARN(), s.ARN(), got)
 	}
-	if _, err := w.s.Confirm(topicARN, "guess"); err == nil {
+	if _, err := w.s.Confirm(topicARN, "guess", false); err == nil {
 		t.Error("any token confirms")
 	}
-	if _, err := w.s.Confirm(topicARN, ""); err == nil {
+	if _, err := w.s.Confirm(topicARN, "", false); err == nil {
 		t.Error("no token confirms")
 	}
 	for range 2 { // twice is no error
-		if c, err := w.s.Confirm(topicARN, told.Token); err != nil || c.ARN() != s.ARN() {
+		if c, err := w.s.Confirm(topicARN, told.Token, false); err != nil || c.ARN() != s.ARN() {
 			t.Fatal(c, err)
 		}
 	}
@@ -282,7 +282,7 @@ func TestRetriesOfURLs(t *testing.T) {
 	s, err := w.s.Subscribe(topicARN, "https", "https://there/", map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"` + dead + `"}`, "RawMessageDelivery": "true"})
 	w.must(err)
 	w.settle()
-	_, err = w.s.Confirm(topicARN, s.Token)
+	_, err = w.s.Confirm(topicARN, s.Token, false)
 	w.must(err)
 	var at []int
 	var letter []outbox.Attribute
@@ -362,7 +362,7 @@ func TestNearlyFullDisk(t *testing.T) {
 	if got := w.got(testScope.QueueARN("q")); !slices.Equal(got, []string{"owed"}) {
 		t.Error("the queue got ", got)
 	}
-	w.must(w.s.Unsubscribe(sub))
+	w.must(w.s.Unsubscribe(sub, true))
 	w.must(w.s.Delete(topicARN))
 }
 
@@ -419,6 +419,10 @@ func TestRefused(t *testing.T) {
 		_, err := w.s.Create(testScope, name, attributes, nil)
 		return err
 	}
+	attribute := func(name string) error {
+		return publish(topicARN, Message{Text: &text, Attributes: []outbox.Attribute{{Name: name, Type: "String", Value: []byte("v")}}})
+	}
+	confirm := func(token string) error { _, err := w.s.Confirm(topicARN, token, false); return err }
 	for i, c := range []struct {
 		err  error
 		want string
@@ -427,7 +431,7 @@ func TestRefused(t *testing.T) {
 		{publish(topicARN, Message{Text: &empty}), "Invalid parameter: Empty message"},
 		{publish(topicARN, Message{Text: &long}), "Invalid parameter: Message too long"},
 		{publish(topicARN+"x", Message{Text: &text}), "Topic does not exist"},
-		{publish("t", Message{Text: &text}), "Invalid parameter: TopicArn"},
+		{publish("t", Message{Text: &text}), "Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1"},
 		{publish(topicARN, Message{Text: &text, Structure: "json"}), "Invalid parameter: Message Structure - JSON message body failed to parse"},
 		{publish(fifo, Message{Text: &text}), "Invalid parameter: The MessageGroupId parameter is required for FIFO topics"},
 		{publish(fifo, Message{Text: &text, Group: &group}), "Invalid parameter: The topic should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly"},
@@ -448,8 +452,21 @@ func TestRefused(t *testing.T) {
 		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicy": `{"a":["` + strings.Repeat("x", maxAttribute) + `"]}`}), "Invalid parameter: FilterPolicy Reason: it has more than 30720 bytes"},
 		{publish(topicARN, Message{Text: &text, Attributes: []outbox.Attribute{{Name: "a", Type: `String","x":"`, Value: []byte("v")}}}), "has an invalid message attribute type."},
 		{publish(topicARN, Message{Text: &text, Attributes: []outbox.Attribute{{Name: "a", Type: "String", Value: []byte("v")}, {Name: "a", Type: "String", Value: []byte("w")}}}), "The message attribute 'a' is there twice."},
-		{subscribe(topicARN, "sqs", queue, map[string]string{"RawMessageDelivery": "yes"}), "Invalid parameter: RawMessageDelivery Reason: Invalid value [yes]. Must be true or false."},
+		{subscribe(topicARN, "sqs", queue, map[string]string{"RawMessageDelivery": "yes"}), "Invalid parameter: Attributes Reason: RawMessageDelivery: Invalid value [yes]. Must be true or false."},
 		{subscribe(topicARN, "sqs", queue, map[string]string{"DeliveryPolicy": `{"healthyRetryPolicy":{"numRetries":101}}`}), "Invalid parameter: DeliveryPolicy Reason: numRetries must be between 0 and 100"},
+		{attribute("a^*?"), "Invalid non-alphanumeric character '#x5E' was found in the message attribute name. Can only include alphanumeric characters, hyphens, underscores, or dots."},
+		{attribute(".abc"), "Invalid message attribute name starting with character '.' was found."},
+		{attribute("abc."), "Invalid message attribute name ending with character '.' was found."},
+		{attribute("a..bc"), "Message attribute name can not have successive '.' character."},
+		{attribute(strings.Repeat("a", 257)), "Length of message attribute name must be less than 256 bytes."},
+		{w.s.Unsubscribe("randomstring", true), "Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not 1"},
+		{w.s.Unsubscribe("arn:aws:sns:us-east-1:111111111111:random", true), "Invalid parameter: SubscriptionId"},
+		{w.s.Unsubscribe("", true), "Invalid parameter: SubscriptionArn Reason: no value for required parameter"},
+		{confirm("randomtoken"), "Invalid token"},
+		{confirm(strings.Repeat("a", 100)), "Invalid parameter: Token"},
+		{subscribe(topicARN, "sqs", queue, map[string]string{"FilterPolicyScope": "x"}), "Invalid parameter: Attributes Reason: FilterPolicyScope: Invalid value [x]. Please use either MessageBody or MessageAttributes"},
+		{subscribe(topicARN, "sqs", queue, map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"fake-arn"}`}), "Invalid parameter: Attributes Reason: RedrivePolicy: deadLetterTargetArn is an invalid arn"},
+		{subscribe(fifo, "sqs", queue+".fifo", map[string]string{"RedrivePolicy": `{"deadLetterTargetArn":"` + queue + `"}`}), "RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic."},
 		{create("a b", nil), "Invalid parameter: Topic Name"},
 		{create("a", map[string]string{"FifoTopic": "true"}), "Invalid parameter: Topic Name"},
 		{create("t", map[string]string{"DisplayName": "other"}), "Invalid parameter: Attributes Reason: Topic already exists with different attributes"},

@@ -43,6 +43,7 @@ type call struct {
 	topics *topic.Service
 	scope  arn.Scope
 	form   url.Values
+	signed bool            // it is from an account, not by a link
 	out    strings.Builder // members of the answer
 }
 
@@ -110,7 +111,7 @@ func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope
 	if refused != nil {
 		return refused
 	}
-	c.scope = scope
+	c.scope, c.signed = scope, true
 	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
 		return &awserr.Error{Code: "RequestEntityTooLarge", Message: "The request is too large, or was cut off.", Status: http.StatusRequestEntityTooLarge}
@@ -198,7 +199,7 @@ var operations = map[string]func(*call) error{
 		return c.topics.SetAttribute(c.form.Get("TopicArn"), c.form.Get("AttributeName"), c.form.Get("AttributeValue"))
 	},
 	"Subscribe": (*call).subscribe, "ConfirmSubscription": (*call).confirm, "GetSubscriptionAttributes": (*call).subscriptionAttributes,
-	"Unsubscribe": func(c *call) error { return c.topics.Unsubscribe(c.form.Get("SubscriptionArn")) },
+	"Unsubscribe": func(c *call) error { return c.topics.Unsubscribe(c.form.Get("SubscriptionArn"), c.signed) },
 	"SetSubscriptionAttributes": func(c *call) error {
 		return c.topics.SetSubscriptionAttribute(c.form.Get("SubscriptionArn"), c.form.Get("AttributeName"), c.form.Get("AttributeValue"))
 	},
@@ -206,7 +207,11 @@ var operations = map[string]func(*call) error{
 	"ListSubscriptionsByTopic": func(c *call) error { return c.subscriptions(c.form.Get("TopicArn")) },
 	"Publish":                  (*call).publish, "PublishBatch": (*call).publishBatch,
 	"TagResource": func(c *call) error {
-		return c.topics.ChangeTags(c.form.Get("ResourceArn"), c.pairs("Tags.member", "Key", "Value"), nil)
+		tags, err := c.tagged()
+		if err != nil {
+			return err
+		}
+		return c.topics.ChangeTags(c.form.Get("ResourceArn"), tags, nil)
 	},
 	"UntagResource": func(c *call) error {
 		var keys []string
@@ -218,8 +223,21 @@ var operations = map[string]func(*call) error{
 	"ListTagsForResource": (*call).tags,
 }
 
+// tagged reads tags, of which no key may be there twice.
+func (c *call) tagged() (map[string]string, error) {
+	tags := c.pairs("Tags.member", "Key", "Value")
+	if len(tags) != len(c.list("Tags.member")) {
+		return nil, awserr.TopicParameter("Duplicated keys are not allowed.")
+	}
+	return tags, nil
+}
+
 func (c *call) createTopic() error {
-	t, err := c.topics.Create(c.scope, c.form.Get("Name"), c.pairs("Attributes.entry", "key", "value"), c.pairs("Tags.member", "Key", "Value"))
+	tags, err := c.tagged()
+	if err != nil {
+		return err
+	}
+	t, err := c.topics.Create(c.scope, c.form.Get("Name"), c.pairs("Attributes.entry", "key", "value"), tags)
 	if err == nil {
 		c.text("TopicArn", t.ARN())
 	}
@@ -305,7 +323,7 @@ func (c *call) subscribe() error {
 }
 
 func (c *call) confirm() error {
-	s, err := c.topics.Confirm(c.form.Get("TopicArn"), c.form.Get("Token"))
+	s, err := c.topics.Confirm(c.form.Get("TopicArn"), c.form.Get("Token"), c.signed && c.form.Get("AuthenticateOnUnsubscribe") == "true")
 	if err == nil {
 		c.text("SubscriptionArn", s.ARN())
 	}
@@ -338,6 +356,13 @@ func (c *call) message(prefix string) (topic.Message, error) {
 		Group: c.get(prefix + "MessageGroupId"), Dedup: c.get(prefix + "MessageDeduplicationId"),
 	}
 	for _, p := range c.list(prefix + "MessageAttributes.entry") {
+		if !c.form.Has(p + ".Value.DataType") {
+			at := "messageAttributes."
+			if n, ok := strings.CutPrefix(prefix, entriesName+"."); ok {
+				at = "publishBatchRequestEntries." + n + "member.messageAttributes."
+			}
+			return m, &awserr.Error{Code: "ValidationError", Message: "1 validation error detected: Value null at '" + at + c.form.Get(p+".Name") + ".member.dataType' failed to satisfy constraint: Member must not be null"}
+		}
 		a := outbox.Attribute{Name: c.form.Get(p + ".Name"), Type: c.form.Get(p + ".Value.DataType"), Value: []byte(c.form.Get(p + ".Value.StringValue"))}
 		if v := c.get(p + ".Value.BinaryValue"); v != nil {
 			b, err := base64.StdEncoding.DecodeString(*v)
@@ -380,9 +405,10 @@ func (c *call) published(p topic.Published) {
 	}
 }
 
+const entriesName = "PublishBatchRequestEntries.member"
+
 func (c *call) publishBatch() error {
-	const name = "PublishBatchRequestEntries.member"
-	entries := c.list(name)
+	entries := c.list(entriesName)
 	topicARN := c.form.Get("TopicArn")
 	switch n := len(entries); {
 	case n == 0:
@@ -397,10 +423,15 @@ func (c *call) publishBatch() error {
 	messages := make([]topic.Message, len(entries))
 	for i, p := range entries {
 		id := c.form.Get(p + ".Id")
-		if id == "" || len(id) > 80 || strings.ContainsFunc(id, func(r rune) bool {
-			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
-		}) {
+		switch {
+		case id == "":
 			return awserr.TopicBatch("InvalidBatchEntryId", "The Id of a batch entry in a batch request doesn't abide by the specification.")
+		case len(id) > 80:
+			return awserr.TopicBatch("InvalidBatchEntryId", "The Id of a batch entry in the batch request is too long: "+id)
+		case strings.ContainsFunc(id, func(r rune) bool {
+			return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+		}):
+			return awserr.TopicBatch("InvalidBatchEntryId", "The Id of a batch entry in the batch request contains an impermissible character: "+id)
 		}
 		if ids[id] {
 			return awserr.TopicBatch("BatchEntryIdsNotDistinct", "Two or more batch entries in the request have the same Id.")
@@ -415,6 +446,11 @@ func (c *call) publishBatch() error {
 	}
 	if size > topic.MaxMessage {
 		return awserr.TopicBatch("BatchRequestTooLong", "The length of all the messages put together is more than the limit.")
+	}
+	for _, m := range messages { // one that is refused for what is in it has all of them refused
+		if err := c.topics.Check(topicARN, m); err != nil {
+			return err
+		}
 	}
 	var failed strings.Builder
 	c.object("Successful", func() {
