@@ -178,6 +178,9 @@ var rooms = map[string][]string{
 	"test/sdk":             {},
 	"test/tools":           {},
 
+	// what makes a release; no code of the product
+	"scripts/packages": {},
+
 	// applications
 	"examples/ci-webhook/job":          {},
 	"examples/tweet-fanout/api":        {},

@@ -134,3 +134,30 @@ deploying() {
 	[ $status -eq 0 ] && grep -q '^--- PASS' "$out" || { failures "$out"; return 1; }
 	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
 }
+
+# installed_packages makes the packages of a release for this machine and installs each from its file, and runs it as its users do. Of the
+# Debian package the service is looked at and not started; the image's program runs in the image's root folder.
+installed_packages() {
+	local dist="$work/dist" at="$work/installed" arch cpu unpacked
+	case "$(uname -m)" in
+	x86_64) arch=amd64 cpu=x64 ;;
+	aarch64) arch=arm64 cpu=arm64 ;;
+	*) echo "no packages are made for $(uname -m)"; return 1 ;;
+	esac
+	DIST="$dist" VERSION=v0.1.0 PLATFORMS="linux/$arch" scripts/release.sh && mkdir -p "$at/npm" "$at/debian" "$at/image" "$at/tests" || return 1
+	echo "-- npm"
+	(cd "$at/npm" && echo '{"private":true}' >package.json &&
+		npm install --offline --no-audit --no-fund --silent "$dist/millstream-0.1.0.tgz" "$dist/millstreamdb-linux-$cpu-0.1.0.tgz" "$dist/millstreamdb-testing-0.1.0.tgz" &&
+		npx --offline millstream demo &&
+		MILLSTREAM_BIN= PATH="$(dirname "$(command -v node)")" node --input-type=module -e "import { start } from '@millstreamdb/testing'; await (await start()).stop()") || return 1
+	echo "-- PyPI"
+	python_packages pytest && "$work/pytest/bin/pip" install --quiet --disable-pip-version-check --no-index --no-deps "$dist"/*.whl &&
+		"$work/pytest/bin/millstream" demo && cp -R helpers/pytest/testdata "$at/tests" &&
+		printf 'def test_starts(millstream):\n    assert millstream.endpoint\n' >"$at/tests/test_installed.py" &&
+		(cd "$at/tests" && MILLSTREAM_BIN="" PATH=/usr/bin:/bin "$work/pytest/bin/python" -m pytest -q) || return 1
+	echo "-- Debian"
+	dpkg-deb --info "$dist/millstream_0.1.0_$arch.deb" && dpkg-deb --extract "$dist/millstream_0.1.0_$arch.deb" "$at/debian" && "$at/debian/usr/bin/millstream" demo || return 1
+	echo "-- image"
+	tar -C "$at" -xf "$dist/millstream_0.1.0_oci.tar" && unpacked="$(find "$at/blobs" -type f -size +1M)" && tar -C "$at/image" -xzf "$unpacked" || return 1
+	if [ "$(id -u)" = 0 ]; then chroot "$at/image" /millstream demo; else "$at/image/millstream" demo; fi
+}

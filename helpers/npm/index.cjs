@@ -13,7 +13,7 @@ const source = 'github.com/millstreamdb/millstream/cmd/millstream@latest';
 const maxOutput = 1 << 20; // characters of the server's output that are kept
 const stopLimit = 20_000; // ms until a server that does not end is killed
 
-// command finds the program: MILLSTREAM_BIN, `millstream` on the PATH, or Go, which
+// command finds the program: MILLSTREAM_BIN, the package millstream beside this one, `millstream` on the PATH, or Go, which
 // builds it into the user's cache.
 function command(env) {
   if (env.MILLSTREAM_BIN) return [env.MILLSTREAM_BIN];
@@ -25,6 +25,11 @@ function command(env) {
       return false;
     }
   });
+  try {
+    return [require('millstream').program()];
+  } catch (err) {
+    if (err.code !== 'MODULE_NOT_FOUND') throw err;
+  }
   if (found('millstream')) return ['millstream'];
   if (found('go')) {
     const bin = path.join(env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'millstream', 'bin');

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import urllib.error
 import urllib.parse
@@ -30,9 +31,13 @@ class MillstreamError(Exception):
 
 
 def _program(env):
-    """Finds the program: MILLSTREAM_BIN, `millstream` on the PATH, or Go, which builds it into the user's cache."""
+    """Finds the program: MILLSTREAM_BIN, that of the package millstream, `millstream` on the PATH, or Go, which builds it into
+    the user's cache."""
     if env.get("MILLSTREAM_BIN"):
         return env["MILLSTREAM_BIN"]
+    beside = shutil.which("millstream", path=sysconfig.get_path("scripts"))
+    if beside:
+        return beside
     path = env.get("PATH", "")
     found = shutil.which("millstream", path=path)
     if found:
