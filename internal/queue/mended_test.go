@@ -247,7 +247,16 @@ func TestFailedBatchLeavesNoTrace(t *testing.T) {
 		mend()
 		w.counted(t, q, Counts{Visible: 3})
 		w.counted(t, to, Counts{})
-		if _, got := w.take(q, 10, 30); got != "a,b,c" {
+		moves, err := w.s.Moves(q.ARN(), 1)
+		w.must(err)
+		if moves[0].Status != taskFailed || moves[0].Failure == "" {
+			t.Errorf("a task that met an error is %+v", moves[0])
+		}
+		_, err = w.s.StartMove(q.ARN(), to.ARN(), nil)
+		w.must(err)
+		w.s.tasks.wait()
+		w.counted(t, q, Counts{})
+		if _, got := w.take(to, 10, 30); got != "a,b,c" {
 			t.Error(got)
 		}
 	})
@@ -509,5 +518,39 @@ func TestOutboxReadsAnewFirst(t *testing.T) {
 	defer q.mu.Unlock()
 	if q.stale || q.total != 1 {
 		t.Errorf("stale %v with %d messages", q.stale, q.total)
+	}
+}
+
+// Who is woken and gets what an earlier attempt took wakes the next: what it was woken for is still there.
+func TestRepeatedAttemptWakesTheNext(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("f.fifo", map[string]string{})
+	w.put(q, "g", "a")
+	taken, _, _, err := q.take(t.Context(), ReceiveRequest{Max: 1}, 30_000, false)
+	w.must(err)
+	got := [2]chan string{make(chan string, 1), make(chan string, 1)}
+	for i, attempt := range []string{"again", ""} {
+		go func() {
+			wait := time.Minute
+			all, err := q.Receive(t.Context(), ReceiveRequest{Max: 1, Wait: &wait, Attempt: attempt})
+			text := fmt.Sprint(err)
+			for _, m := range all {
+				text = m.Body
+			}
+			got[i] <- text
+		}()
+		for waiting := 0; waiting <= i; {
+			q.mu.Lock()
+			waiting = len(q.waiters)
+			q.mu.Unlock()
+		}
+	}
+	// Another receive of the same attempt was quicker.
+	q.mu.Lock()
+	q.note("again", taken)
+	q.mu.Unlock()
+	w.put(q, "h", "b")
+	if first, second := <-got[0], <-got[1]; first != "a" || second != "b" {
+		t.Errorf("got %q and %q", first, second)
 	}
 }

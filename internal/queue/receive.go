@@ -164,6 +164,7 @@ func (q *Queue) take(ctx context.Context, r ReceiveRequest, visibility int64, ma
 				q.giveUp()
 				return nil, nil, nil, err
 			}
+			q.rouse(now) // it takes nothing from the line: who was woken wakes the next
 			if r.Taken != nil {
 				r.Taken()
 			}

@@ -220,7 +220,7 @@ func (t *tasks) run(task *Task) {
 	for s.ending.Err() == nil {
 		more, err := t.step(task)
 		if err != nil {
-			s.log.Error("a task that moves messages stopped", "source", task.Source, "error", err)
+			t.fail(task, err)
 			return
 		}
 		if !more {
@@ -229,6 +229,32 @@ func (t *tasks) run(task *Task) {
 		if task.Rate > 0 && s.clock.Wait(s.ending, time.Second, nil) != nil {
 			return
 		}
+	}
+}
+
+// fail ends a task that met an error. When that cannot be stored either, the next start goes on with the task.
+func (t *tasks) fail(task *Task, err error) {
+	s := t.s
+	if s.ending.Err() != nil {
+		return // the next start goes on with it
+	}
+	s.log.Error("a task that moves messages stopped; start another once the cause is gone", "source", task.Source, "error", err)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	task.Status, task.Failure = taskFailed, err.Error()
+	s.mu.RLock()
+	q := s.byID[task.queue]
+	s.mu.RUnlock()
+	if q == nil {
+		return // it was deleted, and the task with it
+	}
+	b := s.store.NewBatch()
+	defer b.Close()
+	if err = t.set(b, task); err == nil {
+		err = s.store.Write(b)
+	}
+	if err != nil {
+		s.log.Error("the end of a task that moves messages could not be stored", "source", task.Source, "error", err)
 	}
 }
 

@@ -143,7 +143,8 @@ func (c *committer) take(all bool) (p progress) {
 	var early []*shardWork
 	for _, w := range shards {
 		row, changes, ok := w.row(func(row *backend.Row) bool {
-			return all || row.Window == nil && !row.WindowEnded || time.Since(w.windowAt) >= windowInterval
+			// A shard's end never waits: children's positions, which are asked for later, are not to be stored before it.
+			return all || row.Done || row.Window == nil && !row.WindowEnded || time.Since(w.windowAt) >= windowInterval
 		})
 		switch {
 		case ok:

@@ -431,6 +431,9 @@ func (b incarnation) commitLocked(rows []backend.Row, aside []backend.AsideRows)
 		if !ok {
 			return fmt.Errorf("a row of the deleted mapping %s", r.UUID)
 		}
+		if parent := b.parentLocked(m.StreamARN, r.Shard); parent != "" && num(0).Less(r.Low) && !m.Checkpoints[parent].Done && !stores(rows, r.UUID, parent) {
+			panic("the position of " + r.Shard + " is stored before the end of its parent")
+		}
 		old := m.Checkpoints[r.Shard]
 		if r.Generation == old.Generation && r.Low.Less(old.Low) || r.Generation < old.Generation {
 			return fmt.Errorf("position of %s went back", r.UUID)
@@ -447,6 +450,23 @@ func (b incarnation) commitLocked(rows []backend.Row, aside []backend.AsideRows)
 		b.aside[a.UUID].apply(a.Changes)
 	}
 	return nil
+}
+
+// parentLocked is the shard before another, empty without one.
+func (b *fakeBackend) parentLocked(arn, shard string) string {
+	if s := b.streams[arn]; s != nil {
+		for _, sh := range s.shards {
+			if sh.ID == shard {
+				return sh.Parent
+			}
+		}
+	}
+	return ""
+}
+
+// stores reports whether rows have the end of a shard.
+func stores(rows []backend.Row, uuid, shard string) bool {
+	return slices.ContainsFunc(rows, func(r backend.Row) bool { return r.UUID == uuid && r.Shard == shard && r.Done })
 }
 
 // set changes the backend under its lock.

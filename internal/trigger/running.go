@@ -154,7 +154,7 @@ func (m *running) look() {
 
 // shardDone keeps the last checkpoint of a shard that has ended, and lets its
 // children begin. The row is dirty already, and children's rows become dirty
-// later, so no child is ever durably ahead of its parent's end.
+// later, or are stored with this one (ends), so no child is ever durably ahead of its parent's end.
 func (m *running) shardDone(r *shardWork) {
 	m.mu.Lock()
 	if m.shards[r.shard] == r {
@@ -166,6 +166,42 @@ func (m *running) shardDone(r *shardWork) {
 	}
 	m.mu.Unlock()
 	m.look()
+}
+
+// ends are positions of a mapping's shards that have ended, to be stored with something else.
+type ends struct{ progress }
+
+// ends builds those that are not stored yet. The caller holds the committer's lock until it has told of them, with stored or putBack.
+func (m *running) ends() (e ends) {
+	m.mu.Lock()
+	finished := slices.Collect(maps.Values(m.finished))
+	m.mu.Unlock()
+	for _, w := range finished {
+		if row, changes, ok := w.row(func(*backend.Row) bool { return true }); ok {
+			e.rows, e.shards = append(e.rows, row), append(e.shards, w)
+			e.add(m.uuid, changes, w)
+		}
+	}
+	return e
+}
+
+func (e *ends) stored() {
+	for i, w := range e.shards {
+		w.setStored(e.rows[i].Checkpoint)
+	}
+}
+
+func (e *ends) changesStored() {
+	for i, o := range e.owners {
+		o.changesStored(e.aside[i].Changes)
+	}
+}
+
+func (e *ends) putBack() {
+	for i, o := range e.owners {
+		o.putBack(e.aside[i].Changes)
+	}
+	*e = ends{}
 }
 
 // params is called with mu held.

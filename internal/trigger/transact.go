@@ -3,6 +3,7 @@ package trigger
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
@@ -15,7 +16,8 @@ import (
 //  1. The machine has the answer and asks for a Transact; the records are still under way.
 //  2. The backend has the items' locks, and the conditions hold. Under the committer's lock the position is
 //     built as it will be (stage), and goes into the batch. So no position that was built before
-//     is written after it, and other mappings' positions wait for no item.
+//     is written after it, and other mappings' positions wait for no item. The ends of the mapping's shards that are
+//     not stored yet go with it: a child's position is never on the disk before its parent's end.
 //  3. The batch is visible. Before that lock is released, the machine ends the
 //     records (apply): every position that is built from then on is behind them.
 //  4. It is durable, and the machine goes on (TransactDone).
@@ -69,6 +71,7 @@ type transaction struct {
 
 	locked, staged, applied bool
 
+	ends   ends // of shards before this one
 	row    *backend.Row
 	own    []lane.AsideChange // of the machine
 	others []lane.AsideChange // of the mapping's Aside; stored with every position
@@ -81,6 +84,7 @@ func (t *transaction) commit(with backend.Transaction) error {
 	case !t.applied:
 		t.takeBack()
 	case err == nil:
+		t.ends.changesStored()
 		if len(t.own) > 0 {
 			t.d.owner.changesStored(t.own)
 		}
@@ -101,9 +105,11 @@ func (t *transaction) build() (rows []backend.Row, aside []backend.AsideRows, er
 		t.takeBack() // now: the backend may wait for the disk before it returns
 		return nil, nil, errAbandoned
 	}
+	t.ends = m.ends()
 	t.others = t.d.aside.rows.TakeChanges()
+	rows, aside = slices.Clone(t.ends.rows), slices.Clone(t.ends.aside)
 	if t.row != nil {
-		rows = []backend.Row{*t.row}
+		rows = append(rows, *t.row)
 	}
 	for _, changes := range [][]lane.AsideChange{t.own, t.others, removed} {
 		if len(changes) > 0 {
@@ -116,6 +122,7 @@ func (t *transaction) build() (rows []backend.Row, aside []backend.AsideRows, er
 // apply ends the records: the writes are visible.
 func (t *transaction) apply() {
 	t.applied = true
+	t.ends.stored()
 	t.d.owner.apply(t.batch, t.row)
 	t.unlock()
 }
@@ -125,6 +132,7 @@ func (t *transaction) takeBack() {
 	if t.staged {
 		t.staged = false
 		t.d.owner.unstage(t.batch)
+		t.ends.putBack()
 		t.d.owner.putBack(t.own)
 		if len(t.others) > 0 {
 			t.d.aside.putBack(t.others)

@@ -175,3 +175,44 @@ func TestMessagesOfAnAnswer(t *testing.T) {
 		})
 	}
 }
+
+// A child's first writes commit with its parent's end, when that is not stored yet; if they are refused, the end is stored as ever.
+func TestWritesOfAChildBringTheParentsEnd(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		bubble(t, func(t *testing.T, h *harness) {
+			h.invoker.set("f", func(_ context.Context, payload []byte) lane.Result {
+				return lane.Result{Payload: []byte(`{"transactItems":[1]}`)}
+			})
+			var got []made
+			h.backend.set(func() {
+				h.backend.transact = func(x made) error {
+					got = append(got, x)
+					if refused && len(got) == 2 {
+						return &backend.Refused{Why: "the condition failed"}
+					}
+					return nil
+				}
+			})
+			v := h.create("t", "f", func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:exactly-once": "true"} })
+			h.backend.write("t", 0, 1)
+			time.Sleep(time.Second)
+			h.backend.split("t", 0)
+			h.backend.write("t", 1, 1)
+			synctest.Wait()
+			if len(got) != 2 || len(got[1].Rows) != 2 || got[1].Rows[0].Shard != "shard-0" || !got[1].Rows[0].Done || got[1].Rows[1].Shard != "shard-1" {
+				t.Fatalf("made %+v", got)
+			}
+			if !refused {
+				h.crash()
+				if !h.backend.row(v.UUID, "shard-0").Done || h.backend.row(v.UUID, "shard-1").Low != num(1) {
+					t.Errorf("stored %+v", h.backend.mappings)
+				}
+				return
+			}
+			time.Sleep(time.Minute)
+			if !h.backend.row(v.UUID, "shard-0").Done || h.backend.row(v.UUID, "shard-1").Low != num(1) || len(got) != 3 || len(got[2].Rows) != 1 {
+				t.Errorf("stored %+v, made %+v", h.backend.mappings, got)
+			}
+		})
+	}
+}

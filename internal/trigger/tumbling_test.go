@@ -90,3 +90,29 @@ func TestWindowCommits(t *testing.T) {
 		}
 	})
 }
+
+// The end of a shard with a window is on the disk before its children's positions, whenever the engine crashes: nothing of the parent comes
+// after what the children have delivered.
+func TestWindowEndsBeforeChildren(t *testing.T) {
+	for after := range 40 {
+		bubble(t, func(t *testing.T, h *harness) {
+			h.invoker.set("f", func(context.Context, []byte) lane.Result { return lane.Result{Payload: []byte(`{"state":{"n":1}}`)} })
+			v := h.create("t", "f", func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(900) })
+			h.backend.write("t", 0, 1)
+			time.Sleep(time.Second) // its window is stored
+			h.backend.write("t", 0, 1)
+			time.Sleep(time.Second)
+			h.backend.write("t", 0, 1)
+			time.Sleep(20 * time.Millisecond) // its state is stored, so the next has to wait
+			h.backend.split("t", 0)
+			h.backend.write("t", 1, 1)
+			time.Sleep(time.Duration(after) * 5 * time.Millisecond)
+			synctest.Wait()
+			h.crash()
+			synctest.Wait()
+			if parent, child := h.backend.row(v.UUID, "shard-0"), h.backend.row(v.UUID, "shard-1"); num(0).Less(child.Low) && !parent.Done {
+				t.Errorf("a crash after %d ms: child %+v, parent %+v", after*5, child, parent)
+			}
+		})
+	}
+}

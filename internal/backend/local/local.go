@@ -394,9 +394,14 @@ func (b *Backend) Commit(_ context.Context, rows []backend.Row, aside []backend.
 	if err := b.store.Sync(c); err != nil {
 		return err
 	}
+	b.stored(rows)
+	return nil
+}
+
+// stored tells of positions that are durable now: what lies behind them is needed no more.
+func (b *Backend) stored(rows []backend.Row) {
 	b.readers.advanced(rows)
 	b.thawRead(rows)
-	return nil
 }
 
 func (b *Backend) applyRows(c *store.Commit, batch *store.Batch, rows []backend.Row, aside []backend.AsideRows) error {

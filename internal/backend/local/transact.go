@@ -27,6 +27,16 @@ func (b *Backend) Transact(ctx context.Context, t backend.Transaction) error {
 	if err := c.messages(); err != nil {
 		return err
 	}
+	if err := c.run(ctx); err != nil {
+		return err
+	}
+	b.stored(c.rows)
+	return nil
+}
+
+// run makes the transaction durable.
+func (c *combined) run(ctx context.Context) error {
+	b, t := c.b, c.t
 	if t.Items == nil {
 		return c.commit()
 	}
@@ -48,6 +58,7 @@ type combined struct {
 	t      *backend.Transaction
 	outbox *queue.Outbox // nil: no messages
 	locked bool          // mu of the backend
+	rows   []backend.Row // of the newest build
 }
 
 // messages makes the transaction's messages ready.
@@ -92,6 +103,7 @@ func (c *combined) fill(batch *store.Batch) error {
 	if err != nil {
 		return err
 	}
+	c.rows = rows
 	c.b.mu.RLock()
 	c.locked = true
 	if !c.b.knows(rows, aside) {

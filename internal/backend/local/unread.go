@@ -91,11 +91,17 @@ type reader struct {
 }
 
 type place struct {
-	low  seqnum.Num
-	done bool
+	generation uint64
+	low        seqnum.Num
+	done       bool
 }
 
-func placeOf(c *lane.Checkpoint) place { return place{c.Low, c.Done} }
+func placeOf(c *lane.Checkpoint) place { return place{c.Generation, c.Low, c.Done} }
+
+// before reports whether p was stored before o, of the same shard: those who have stored may tell of it in another order.
+func (p place) before(o place) bool {
+	return p.generation < o.generation || p.generation == o.generation && (p.low.Less(o.low) || p.low == o.low && o.done && !p.done)
+}
 
 // get returns the readers, read from the disk at the first call. The caller holds mu.
 func (r *readers) get(b *Backend) (map[[16]byte]*reader, error) {
@@ -174,7 +180,9 @@ func (r *readers) advanced(rows []backend.Row) {
 			continue // it was stored, so it has a form
 		}
 		if rd := r.byID[uuid]; rd != nil {
-			rd.at[rows[i].Shard] = placeOf(&rows[i].Checkpoint) // of a shard that is gone: nobody asks
+			if at := placeOf(&rows[i].Checkpoint); !at.before(rd.at[rows[i].Shard]) {
+				rd.at[rows[i].Shard] = at // of a shard that is gone: nobody asks
+			}
 		}
 	}
 }

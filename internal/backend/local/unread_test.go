@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -165,4 +166,42 @@ func TestRowsGoWithTheirStream(t *testing.T) {
 		}
 		w.check(w.store.Close())
 	})
+}
+
+// TestTransactLetsTheLogGo: a mapping whose positions are stored with its writes alone keeps no more of the log than one that commits them,
+// also when an older position is told of after a newer one.
+func TestTransactLetsTheLogGo(t *testing.T) {
+	w := newWorld(t, crashtest.New())
+	s := w.create(1)
+	q, err := w.withQueues().Create(arn.Scope(scope), "q", nil, nil)
+	w.check(err)
+	m := w.mapping(s, mapping.StartTrimHorizon)
+	m.Enabled = true
+	_, err = w.b.CreateMapping(t.Context(), m)
+	w.check(err)
+	sh := s.Shards()[0]
+	needs := func(want seqnum.Num) {
+		t.Helper()
+		if after, needed, err := w.b.Needed(sh); err != nil || !needed || after != want {
+			t.Errorf("the log is kept after %v (%v, %v), want %v", after, needed, err, want)
+		}
+	}
+	needs(sh.Start.Prev())
+	at := func(lo uint64) backend.Row {
+		return backend.Row{UUID: m.UUID, Shard: sh.ID, Checkpoint: lane.Checkpoint{Generation: m.Generation, Low: seqnum.Num{Hi: sh.Start.Hi, Lo: lo}}}
+	}
+	w.check(w.b.Transact(t.Context(), sending(q, at(7))))
+	needs(at(7).Low)
+	w.b.stored([]backend.Row{at(5)})
+	needs(at(7).Low)
+	moved := at(2)
+	moved.Generation++
+	w.b.stored([]backend.Row{moved})
+	needs(moved.Low)
+	end := at(9)
+	end.Generation, end.Done = moved.Generation, true
+	w.check(w.b.Transact(t.Context(), sending(q, end)))
+	if _, needed, err := w.b.Needed(sh); err != nil || needed {
+		t.Errorf("the log is kept for a shard that was read to its end (%v)", err)
+	}
 }
