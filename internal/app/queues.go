@@ -13,7 +13,7 @@ func (s *App) openPollers() (*poll.Mappings, error) {
 	return poll.Open(poll.Options{
 		Store: s.store, Queues: s.queues, Invoker: invoker{s}, Clock: s.clock, Log: s.opts.Logger,
 		IsMissing: func(err error) bool { return errors.Is(err, trigger.ErrNoFunction) },
-		Timeout:   s.timeoutOf, Trace: s.traceBatch,
+		Timeout:   s.timeoutOf, Places: s.placesOf, Trace: s.traceBatch,
 		Tags: func(functionARN string) map[string]string {
 			function, _ := s.tagsOf(functionARN, "")
 			return function
@@ -32,4 +32,13 @@ func (s *App) timeoutOf(functionARN string) int {
 		return 0
 	}
 	return c.Timeout
+}
+
+// placesOf is how many calls of a function may run at once; 0: not known.
+func (s *App) placesOf(functionARN string) int {
+	f, ok := arn.ParseFunction(functionARN)
+	if !ok {
+		return 0
+	}
+	return s.functions.Places(f.Scope, functionARN)
 }

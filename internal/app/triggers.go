@@ -63,6 +63,11 @@ func (i invoker) Resolve(_ context.Context, scope schema.Scope, name string) (st
 }
 
 func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte) lane.Result {
+	return i.InvokeUnlessLate(ctx, functionARN, payload, nil)
+}
+
+// InvokeUnlessLate is Invoke for a call that is not to begin any more once late is closed.
+func (i invoker) InvokeUnlessLate(ctx context.Context, functionARN string, payload []byte, late <-chan struct{}) lane.Result {
 	f, ok := arn.ParseFunction(functionARN)
 	if !ok {
 		return lane.Result{Outcome: lane.NotDelivered, Error: "not the ARN of a function: " + functionARN}
@@ -70,7 +75,7 @@ func (i invoker) Invoke(ctx context.Context, functionARN string, payload []byte)
 	if i.s.activity.Watched() {
 		ctx = activity.With(ctx, activity.Cause{Event: payload})
 	}
-	out, err := i.s.functions.Invoke(ctx, f.Scope, function.Invocation{Name: functionARN, Payload: payload, TraceID: trace.From(ctx).Header(), Trusted: true})
+	out, err := i.s.functions.Invoke(ctx, f.Scope, function.Invocation{Name: functionARN, Payload: payload, TraceID: trace.From(ctx).Header(), Trusted: true, Late: late})
 	r := lane.Result{Payload: out.Payload, Error: out.Error, RetryAfter: out.RetryAfter, RequestID: out.RequestID, Version: out.ExecutedVersion}
 	switch {
 	case err != nil:

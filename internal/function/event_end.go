@@ -209,14 +209,19 @@ func (q *eventQueue) tellHere(e *event, to teller) error {
 	return q.s.opts.Destination.Tell(b, to.ARN, string(body), e.head.Trace, attributes)
 }
 
+// tellTimeout bounds one call of a destination. Who accepts a call and never answers would keep one of the few tellers for ever.
+const tellTimeout = 30 * time.Second
+
 func (q *eventQueue) send(e *event, to teller) error {
 	s := q.s
+	ctx, cancel := context.WithTimeout(s.ctx, tellTimeout)
+	defer cancel()
 	body, attributes, err := q.message(e, to)
 	if err != nil {
 		return err
 	}
 	if to.DeadLetter {
-		return s.opts.Destination.DeadLetter(s.ctx, to.ARN, body, attributes)
+		return s.opts.Destination.DeadLetter(ctx, to.ARN, body, attributes)
 	}
 	if arn.Service(to.ARN) == "lambda" {
 		_, err := s.InvokeEvent(e.head.Scope, Invocation{Name: to.ARN, Payload: body, TraceID: e.head.Trace, Trusted: true})
@@ -224,7 +229,7 @@ func (q *eventQueue) send(e *event, to teller) error {
 	}
 	at := time.UnixMilli(e.head.EndedMS).UTC()
 	key := "aws/lambda/async/" + e.head.Name + at.Format("/2006/01/02/2006-01-02T15.04.05-") + e.head.RequestID
-	return s.opts.Destination.Deliver(s.ctx, to.ARN, key, body)
+	return s.opts.Destination.Deliver(ctx, to.ARN, key, body)
 }
 
 // render makes AWS's invocation record.
@@ -250,7 +255,7 @@ func (e *event) render(how ending) ([]byte, error) {
 	}{
 		Version:        "1.0",
 		Timestamp:      time.UnixMilli(e.head.EndedMS).UTC().Format("2006-01-02T15:04:05.000Z"),
-		RequestPayload: e.payload,
+		RequestPayload: asJSON(e.payload),
 	}
 	doc.RequestContext = requestContext{
 		RequestID: e.head.RequestID, FunctionArn: e.head.Scope.FunctionARN(e.head.Name) + ":" + orLatest(e.head.Qualifier),
@@ -261,11 +266,17 @@ func (e *event) render(how ending) ([]byte, error) {
 	}
 	if o := how.outcome; o != nil {
 		doc.ResponseContext = &responseContext{StatusCode: 200, ExecutedVersion: o.ExecutedVersion, FunctionError: o.FunctionError}
-		if doc.ResponsePayload = o.Payload; !json.Valid(o.Payload) {
-			doc.ResponsePayload = runner.AppendJSONString(nil, string(o.Payload))
-		}
+		doc.ResponsePayload = asJSON(o.Payload)
 	}
 	return json.Marshal(doc)
+}
+
+// asJSON is a payload as it is, or as a string when it is no JSON.
+func asJSON(payload []byte) json.RawMessage {
+	if json.Valid(payload) {
+		return payload
+	}
+	return runner.AppendJSONString(nil, string(payload))
 }
 
 // maxDeadLetterError is how much of an error's text a dead-letter queue is told, in bytes.

@@ -139,3 +139,81 @@ func TestCrashesTellOwnQueuesOnce(t *testing.T) {
 		}
 	})
 }
+
+// hanging is a destination that accepts calls to one ARN and never answers them.
+type hanging struct {
+	mailbox
+	silent string
+	calls  int
+}
+
+func (h *hanging) Deliver(ctx context.Context, arn, key string, document []byte) error {
+	if arn != h.silent {
+		return h.mailbox.Deliver(ctx, arn, key, document)
+	}
+	h.mu.Lock()
+	h.calls++
+	h.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A destination that never answers holds up no other for ever.
+func TestSilentDestination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hanging{silent: "arn:aws:s3:::silent"}
+		s := open(t, Options{Destination: h})
+		for name, to := range map[string]string{"f": h.silent, "g": "arn:aws:s3:::b"} {
+			if err := s.RegisterGo(scope, name, func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.PutEventConfig(scope, name, "", EventConfigRequest{DestinationConfig: &DestinationTable{OnSuccess: DestinationName{to}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 20 { // more than there are tellers
+			if _, err := s.InvokeEvent(scope, Invocation{Name: "f"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if _, err := s.InvokeEvent(scope, Invocation{Name: "g"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		if told := h.take(); !strings.Contains(told, `"condition":"Success"`) {
+			t.Errorf("the other destination was told %q", told)
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.calls <= 20 {
+			t.Errorf("the silent one was called %d times: not again", h.calls)
+		}
+	})
+}
+
+// An event that is no JSON, as earlier versions took from schedules, is told of as a string.
+func TestEventThatIsNoJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := &mailbox{}
+		s := open(t, Options{Destination: box})
+		if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("broken") }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PutEventConfig(scope, "g", "", EventConfigRequest{
+			MaximumRetryAttempts: ptr(0), DestinationConfig: &DestinationTable{OnFailure: DestinationName{queueARN}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("he\"llo"), Trusted: true}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if told := box.take(); !strings.Contains(told, `"requestPayload":"he\"llo"`) {
+			t.Errorf("told %q", told)
+		}
+		if n := s.Stats().Queued; n != 0 {
+			t.Errorf("%d events are left", n)
+		}
+	})
+}

@@ -263,6 +263,52 @@ func TestCallsWaitInOrderAndFindADeletedFunction(t *testing.T) {
 	})
 }
 
+// A call that is late before it has a place is throttled, and takes none; one that has begun goes on.
+func TestLateCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, Options{Concurrency: 1})
+		ran := 0
+		if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) {
+			ran++ // one at a time
+			time.Sleep(10 * time.Second)
+			return nil, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		late := make(chan struct{})
+		began := time.Now()
+		errs := make([]error, 3)
+		ended := make([]time.Duration, 3)
+		var calls sync.WaitGroup
+		for i := range errs {
+			inv := Invocation{Name: "g", Late: late}
+			if i == 2 {
+				inv.Late = nil
+			}
+			calls.Go(func() {
+				_, errs[i] = s.Invoke(t.Context(), scope, inv)
+				ended[i] = time.Since(began)
+			})
+			synctest.Wait()
+		}
+		time.Sleep(5 * time.Second)
+		close(late)
+		calls.Wait()
+		var e *awserr.Error
+		if errs[0] != nil || !errors.As(errs[1], &e) || e.Code != "TooManyRequestsException" || errs[2] != nil || ran != 2 {
+			t.Errorf("%v, %d ran", errs, ran)
+		}
+		if ended[0] != 10*time.Second || ended[1] != 5*time.Second || ended[2] != 20*time.Second {
+			t.Errorf("ended after %v", ended)
+		}
+		calls.Go(func() { _, errs[0] = s.Invoke(t.Context(), scope, Invocation{Name: "g", Late: late}) })
+		calls.Wait()
+		if errs[0] != nil {
+			t.Errorf("with a free place: %v", errs[0])
+		}
+	})
+}
+
 func TestTimeoutOfAGoFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, Options{})

@@ -31,6 +31,9 @@ type Invocation struct {
 	Stream Stream
 	// Trusted says that the payload is known to be JSON of an allowed size.
 	Trusted bool
+	// Late, when it is closed, ends the wait for a place or a process: the call is then throttled. It does nothing to a call that has
+	// begun. nil: the call waits as long as it takes.
+	Late <-chan struct{}
 }
 
 // Stream takes an answer piece by piece, from one goroutine and not after the call has returned. A
@@ -168,6 +171,7 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 		TraceID: header,
 		Stream:  versioned(inv.Stream, out.ExecutedVersion),
 		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
+		Late:    inv.Late,
 	}, queued)
 	result := "undelivered"
 	if err == nil {
@@ -224,7 +228,7 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued boo
 	for {
 		reserved := f.def.Load().Reserved
 		wait := reserved == nil || queued && *reserved > 0
-		if err := f.limit.enter(ctx, wait); err != nil {
+		if err := f.limit.enter(ctx, wait, c.Late); err != nil {
 			return runner.Result{}, err
 		}
 		r, err := s.runner(e)

@@ -23,8 +23,8 @@ type limiter struct {
 }
 
 // enter takes a place, which leave gives back. Without wait it returns errFull
-// when there is none free; with it, when too many wait already.
-func (l *limiter) enter(ctx context.Context, wait bool) error {
+// when there is none free; with it, when too many wait already, or when late is closed before one is free.
+func (l *limiter) enter(ctx context.Context, wait bool, late <-chan struct{}) error {
 	l.mu.Lock()
 	if l.running < l.limit && len(l.waiting) == 0 {
 		l.running++
@@ -38,10 +38,13 @@ func (l *limiter) enter(ctx context.Context, wait bool) error {
 	turn := make(chan struct{}, 1)
 	l.waiting = append(l.waiting, turn)
 	l.mu.Unlock()
+	err := errFull
 	select {
 	case <-turn:
 		return nil
+	case <-late:
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,7 +54,7 @@ func (l *limiter) enter(ctx context.Context, wait bool) error {
 		l.running--
 		l.admit()
 	}
-	return ctx.Err()
+	return err
 }
 
 func (l *limiter) leave() {

@@ -430,6 +430,15 @@ func (s *Service) end(e *edition) {
 	s.retire(run, code)
 }
 
+// Places is how many invocations of a function may run at once; 0: none, or there is no such function.
+func (s *Service) Places(scope schema.Scope, name string) int {
+	t, _, err := s.resolve(scope, name, "")
+	if err != nil {
+		return 0
+	}
+	return s.limitOf(t.live.def.Load())
+}
+
 // limitOf is how many invocations may run at once.
 func (s *Service) limitOf(d *definition) int {
 	if d.Reserved != nil {

@@ -283,6 +283,14 @@ func (s *Service) delivery(e *entry, t *Target, moment, due int64) (*outbox.Deli
 	return d, payload, err
 }
 
+// inContext puts a start's context in the place of AWS's words in a schedule's input.
+func inContext(input, scheduleARN, at, id string) string {
+	return strings.NewReplacer(
+		"<aws.scheduler.schedule-arn>", scheduleARN, "<aws.scheduler.scheduled-time>", at,
+		"<aws.scheduler.execution-id>", id, "<aws.scheduler.attempt-number>", "1",
+	).Replace(input)
+}
+
 // payload is what a target gets for a moment; id is the event's or the execution's.
 func (e *entry) payload(t *Target, moment int64, id string) ([]byte, error) {
 	at := time.UnixMilli(moment).UTC().Format("2006-01-02T15:04:05Z")
@@ -290,10 +298,7 @@ func (e *entry) payload(t *Target, moment int64, id string) ([]byte, error) {
 		if e.def.Kind == Rule {
 			return []byte(*t.Input), nil
 		}
-		return []byte(strings.NewReplacer(
-			"<aws.scheduler.schedule-arn>", e.def.ARN(), "<aws.scheduler.scheduled-time>", at,
-			"<aws.scheduler.execution-id>", id, "<aws.scheduler.attempt-number>", "1",
-		).Replace(*t.Input)), nil
+		return []byte(inContext(*t.Input, e.def.ARN(), at, id)), nil
 	}
 	event := struct {
 		Version    string   `json:"version"`

@@ -126,7 +126,7 @@ func TestLengths(t *testing.T) {
 // TestBatchesOfLargeInputs: what starts at one moment is no batch without bounds, and all of it starts.
 func TestBatchesOfLargeInputs(t *testing.T) {
 	w := newWorld(t)
-	input := strings.Repeat("<aws.scheduler.schedule-arn>", 20_000)
+	input := `"` + strings.Repeat("<aws.scheduler.schedule-arn>", 20_000) + `"`
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		d := definition(name, "at(2030-01-01T00:01:00)")
 		d.Targets[0].Input = &input

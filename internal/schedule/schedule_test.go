@@ -145,6 +145,28 @@ func TestInput(t *testing.T) {
 	}
 }
 
+// TestInputOfAFunctionIsJSON: as it is once AWS's words are replaced. A queue is sent any text.
+func TestInputOfAFunctionIsJSON(t *testing.T) {
+	w := newWorld(t)
+	for i, c := range []struct {
+		input, target string
+		ok            bool
+	}{
+		{`{"n":<aws.scheduler.attempt-number>,"at":"<aws.scheduler.scheduled-time>"}`, function, true},
+		{`hello`, function, false},
+		{`{"a":1}}`, function, false},
+		{`{"n":<aws.scheduler.other>}`, function, false},
+		{`hello`, testScope.QueueARN("q"), true},
+	} {
+		d := definition("s"+itoa(i), "rate(1 minute)")
+		d.Targets[0].ARN, d.Targets[0].Input = c.target, &c.input
+		_, err := w.s.Create(d)
+		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "must be well-formed JSON") {
+			t.Errorf("%s to %s: %v", c.input, c.target, err)
+		}
+	}
+}
+
 // TestWindow: with a flexible window a start is made within it, and the moments stay.
 func TestWindow(t *testing.T) {
 	w := newWorld(t)

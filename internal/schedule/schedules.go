@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -99,8 +100,13 @@ func checkSchedule(d *Definition) error {
 		return awserr.ScheduleValidation("The EndDate you specify must come after the StartDate.")
 	}
 	for i := range d.Targets {
-		if err := checkTarget(&d.Targets[i]); err != nil {
+		t := &d.Targets[i]
+		if err := checkTarget(t); err != nil {
 			return err
+		}
+		// What a queue is sent may be any text. AWS's words are JSON only when they have been replaced.
+		if t.Input != nil && *t.Input != "" && arn.Service(t.ARN) == "lambda" && !json.Valid([]byte(inContext(*t.Input, "0", "0", "0"))) {
+			return awserr.ScheduleValidation("Invalid Input: what a function is started with must be well-formed JSON.")
 		}
 	}
 	return nil

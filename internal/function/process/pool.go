@@ -88,6 +88,16 @@ func (p *Pool) Invoke(ctx context.Context, c runner.Call, done func()) runner.Re
 	select {
 	case r := <-inv.result:
 		return r
+	case <-c.Late:
+		if p.withdraw(inv) {
+			inv.end(runner.Result{Status: runner.NotDelivered, Throttled: true, Err: "no process was ready in time"})
+			return <-inv.result
+		}
+		select { // a process has it: it is not late any more
+		case r := <-inv.result:
+			return r
+		case <-ctx.Done():
+		}
 	case <-ctx.Done():
 	}
 	if p.withdraw(inv) {

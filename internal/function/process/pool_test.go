@@ -88,6 +88,17 @@ func TestCallerThatGivesUp(t *testing.T) {
 	}
 }
 
+func TestLateCallIsTakenBack(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, "sleep 600", nil)
+	late := make(chan struct{})
+	close(late)
+	done := 0
+	if r := p.Invoke(t.Context(), runner.Call{RequestID: "id", Late: late}, func() { done++ }); r.Status != runner.NotDelivered || !r.Throttled || done != 1 {
+		t.Errorf("%+v, done %d times", r, done)
+	}
+}
+
 func TestKillEndsCalls(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, "sleep 600", nil)

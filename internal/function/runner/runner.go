@@ -56,6 +56,8 @@ type Call struct {
 	Tail bool
 	// Stream takes an answer that the function streams; nil: it is gathered in Payload.
 	Stream Stream
+	// Late, when it is closed, takes back a call that still waits for a process: it is then throttled. nil: never.
+	Late <-chan struct{}
 }
 
 // Stream takes an answer piece by piece, from one goroutine. A Write that fails says that nobody

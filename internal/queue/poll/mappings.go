@@ -26,8 +26,8 @@ import (
 type Invoker interface {
 	// Resolve turns what a caller wrote as FunctionName into the function's ARN.
 	Resolve(ctx context.Context, scope arn.Scope, name string) (string, error)
-	// Invoke runs the function once with payload.
-	Invoke(ctx context.Context, functionARN string, payload []byte) lane.Result
+	// InvokeUnlessLate runs the function once with payload. When late is closed and the call still waits for its turn, it is not delivered.
+	InvokeUnlessLate(ctx context.Context, functionARN string, payload []byte, late <-chan struct{}) lane.Result
 }
 
 // Options of Open. All but Trace and Log are required.
@@ -37,8 +37,10 @@ type Options struct {
 	Invoker Invoker
 	// IsMissing says of an error of Resolve that there is no such function.
 	IsMissing func(error) bool
-	// Timeout is the timeout of a function in seconds; 0: not known.
+	// Timeout is the timeout of a function in seconds; 0: not known. It must not wait.
 	Timeout func(functionARN string) int
+	// Places is how many calls of a function may run at once; 0: not known. It must not wait.
+	Places func(functionARN string) int
 	// Tags returns the tags of a function. It must not wait.
 	Tags func(functionARN string) map[string]string
 	// Trace, if set, is called before each invocation with its number of messages and their trace headers. It returns the

@@ -31,6 +31,8 @@ type world struct {
 	mu     sync.Mutex
 	answer lane.Outcome
 	takes  time.Duration // by the clock
+	full   bool          // the function has no place for a call
+	places int           // that it has; 0: not known
 	calls  []string      // when each was made, and for which bodies with how many receives
 	busy   int
 	most   int // calls at once
@@ -40,7 +42,7 @@ func (w *world) Resolve(_ context.Context, scope arn.Scope, name string) (string
 	return "arn:aws:lambda:" + scope.Region + ":" + scope.Account + ":function:" + name, nil
 }
 
-func (w *world) Invoke(ctx context.Context, _ string, payload []byte) lane.Result {
+func (w *world) InvokeUnlessLate(ctx context.Context, _ string, payload []byte, late <-chan struct{}) lane.Result {
 	var e struct {
 		Records []struct {
 			Body       string
@@ -57,6 +59,16 @@ func (w *world) Invoke(ctx context.Context, _ string, payload []byte) lane.Resul
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.full {
+		w.mu.Unlock()
+		for !closed(late) {
+			if w.clock.Wait(ctx, 100*time.Millisecond, nil) != nil {
+				break
+			}
+		}
+		w.mu.Lock()
+		return lane.Result{Outcome: lane.NotDelivered, Error: "no place"}
+	}
 	w.calls = append(w.calls, call)
 	w.busy++
 	w.most = max(w.most, w.busy)
@@ -76,11 +88,20 @@ func newWorld(t *testing.T, attributes map[string]string, r mapping.CreateReques
 	w.must(err)
 	queues, err := queue.Open(queue.Options{Store: st, Clock: w.clock})
 	w.must(err)
-	w.q, err = queues.Create(testScope, "q", attributes, nil)
+	name := "q"
+	if attributes["FifoQueue"] != "" {
+		name += ".fifo"
+	}
+	w.q, err = queues.Create(testScope, name, attributes, nil)
 	w.must(err)
 	w.m, err = Open(Options{
 		Store: st, Queues: queues, Invoker: w, Clock: w.clock,
 		IsMissing: func(error) bool { return false }, Timeout: func(string) int { return 3 },
+		Places: func(string) int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.places
+		},
 	})
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -260,5 +281,101 @@ func TestFailureEndsWithItsMessages(t *testing.T) {
 	w.must(w.q.Purge())
 	if failure() != "" {
 		t.Errorf("a failure is told of nothing: %q", failure())
+	}
+}
+
+// What the function has no place for goes back before others could receive it beside the call that waits: it is called once, in order, and
+// it does not count that it was received.
+func TestWaitForAPlace(t *testing.T) {
+	for _, attributes := range []map[string]string{
+		{"VisibilityTimeout": "30"},
+		{"VisibilityTimeout": "30", "FifoQueue": "true", "ContentBasedDeduplication": "true"},
+		{"VisibilityTimeout": "3"},
+	} {
+		fifo := attributes["FifoQueue"] != ""
+		t.Run(fmt.Sprint(attributes["VisibilityTimeout"], fifo), func(t *testing.T) {
+			w := newWorld(t, attributes, mapping.CreateRequest{Settings: mapping.Settings{BatchSize: new(1)}})
+			w.answers(lane.Succeeded, time.Second)
+			w.mu.Lock()
+			w.full = true
+			w.mu.Unlock()
+			var group *string
+			if fifo {
+				group = new("g")
+			}
+			for _, body := range []string{"a", "b", "c"} {
+				sent, err := w.q.Send(testScope.Account, false, []queue.Entry{{Body: &body, Group: group}})
+				w.must(err)
+				w.must(sent[0].Err)
+			}
+			if got := w.advance(10 * time.Minute); got != "" {
+				t.Errorf("calls that have no place: %s", got)
+			}
+			w.mu.Lock()
+			w.full = false
+			w.mu.Unlock()
+			got := w.advance(time.Minute)
+			for _, body := range []string{"a", "b", "c"} {
+				if strings.Count(got, body+":1") != 1 {
+					t.Errorf("%s was not called once, with its first receive: %s", body, got)
+				}
+			}
+			if strings.Count(got, ":") != 3 || fifo && strings.Index(got, "a") > strings.Index(got, "b") || fifo && strings.Index(got, "b") > strings.Index(got, "c") {
+				t.Errorf("calls: %s", got)
+			}
+			if c, err := w.q.Counts(); err != nil || c != (queue.Counts{}) {
+				t.Errorf("%+v %v", c, err)
+			}
+		})
+	}
+}
+
+// The function's whole timeout is left to a call that begins late, as far as there is that much.
+func TestLateBeginLeavesTheTimeout(t *testing.T) {
+	for visibility, want := range map[string]time.Duration{"30": 27 * time.Second, "4": 2 * time.Second, "6": 3 * time.Second} {
+		w := newWorld(t, map[string]string{"VisibilityTimeout": visibility}, mapping.CreateRequest{})
+		w.mu.Lock()
+		w.full = true
+		w.mu.Unlock()
+		w.send("a")
+		late := func() uint64 {
+			st, err := w.m.Status(w.uuid)
+			w.must(err)
+			return st.Counters.NotDelivered
+		}
+		w.advance(want - 200*time.Millisecond)
+		if n := late(); n != 0 {
+			t.Errorf("with %s s: gave up before %v", visibility, want)
+		}
+		w.advance(400 * time.Millisecond)
+		if n := late(); n != 1 {
+			t.Errorf("with %s s: %d calls were given up after %v", visibility, n, want)
+		}
+	}
+}
+
+// No more messages are taken than the function has places for, also when it has fewer later.
+func TestCallsAsManyAsPlaces(t *testing.T) {
+	w := newWorld(t, map[string]string{"VisibilityTimeout": "43200"}, mapping.CreateRequest{Settings: mapping.Settings{
+		BatchSize: new(1), ScalingConfig: &mapping.ScalingConfig{MaximumConcurrency: new(50)},
+	}})
+	w.answers(lane.Succeeded, time.Hour)
+	for _, places := range []int{3, 2} {
+		w.mu.Lock()
+		w.places, w.most = places, 0
+		w.mu.Unlock()
+		w.m.FunctionChanged("arn:aws:lambda:eu-west-1:123456789012:function:f")
+		w.send("a", "b", "c", "d", "e", "f")
+		w.advance(0)
+		if c, err := w.q.Counts(); err != nil || c != (queue.Counts{Visible: 6 - places, InFlight: places}) {
+			t.Errorf("%d places: %+v %v", places, c, err)
+		}
+		w.advance(12 * time.Hour)
+		w.mu.Lock()
+		most := w.most
+		w.mu.Unlock()
+		if most != places {
+			t.Errorf("%d calls ran at once, of %d places", most, places)
+		}
 	}
 }

@@ -45,10 +45,11 @@ type running struct {
 	failure  string // of the newest call
 }
 
-// limits are those of calls, by the tags of a mapping and its function.
+// limits are those of calls, by a mapping, its function, and the tags of both.
 type limits struct {
-	calls int     // at once
-	rate  float64 // a second; 0: no limit
+	calls   int           // at once
+	rate    float64       // a second; 0: no limit
+	timeout time.Duration // of the function; 0: not known
 }
 
 // limitsNow looks the tags up.
@@ -58,12 +59,16 @@ func (r *running) limitsNow(def mapping.Definition) limits {
 		function = r.m.o.Tags(def.FunctionARN)
 	}
 	v := setting.Read(function, def.Tags)
-	l := limits{usualCalls, v.Rate}
+	l := limits{usualCalls, v.Rate, time.Duration(r.m.o.Timeout(def.FunctionARN)) * time.Second}
 	if def.MaximumConcurrency > 0 {
 		l.calls = def.MaximumConcurrency
 	}
 	if v.MaxInFlight > 0 {
 		l.calls = v.MaxInFlight
+	}
+	// What the function has no place for would only wait, invisible to everybody.
+	if places := r.m.o.Places(def.FunctionARN); places > 0 {
+		l.calls = min(l.calls, places)
 	}
 	return l
 }
@@ -286,7 +291,7 @@ func (p *poller) sift(batch []*queue.Received) (wanted, unwanted []*queue.Receiv
 // process invokes the function for messages, in as many calls as their size needs, the first after wait, and deletes what was done. What is not
 // invisible any more when its call comes is left out: it comes again. After a call of which not all is done, or with some left out, no further call
 // is made for a FIFO queue, since what follows in a group may not come before it. When ctx, the worker's, has ended, no further call is made: what
-// no call has reached goes back to the queue.
+// no call has reached goes back to the queue. So does what the function had no place for in time.
 func (p *poller) process(ctx context.Context, q *queue.Queue, wanted []*queue.Received, wait time.Duration) {
 	for first := true; len(wanted) > 0; first = false {
 		if !first {
@@ -303,8 +308,8 @@ func (p *poller) process(ctx context.Context, q *queue.Queue, wanted []*queue.Re
 			return // the rest is visible to others again
 		}
 		payload, n := p.render(wanted)
-		done, reached := p.call(ctx, q, payload, wanted[:n])
-		if !reached && ctx.Err() != nil {
+		done, back := p.call(ctx, q, payload, wanted[:n])
+		if back {
 			p.release(q, wanted)
 			return
 		}
@@ -346,16 +351,21 @@ func earliest(batch []*queue.Received) int64 {
 }
 
 // call invokes the function once, and again as long as a call does not reach it and the messages are invisible to others and the
-// worker goes on. It reports whether all messages are done, and whether a call has reached the function.
-func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, batch []*queue.Received) (all, reached bool) {
+// worker goes on. It reports whether all messages are done, and whether they are to go back to the queue at once: no call has reached the
+// function, since the worker has ended or the function had no place for one in time.
+func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, batch []*queue.Received) (all, back bool) {
 	until := earliest(batch)
+	late := make(chan struct{})
+	timer := p.o.Clock.AfterFunc(p.startWithin(until), func() { close(late) })
+	defer timer.Stop()
 	n := uint64(len(batch))
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		ctx, ended := p.r.m.ctx, (func(lane.Result))(nil)
 		if p.o.Trace != nil {
 			ctx, ended = p.o.Trace(ctx, p.def.FunctionARN, len(batch), func(i int) string { return batch[i].Message.Trace })
 		}
-		result := p.o.Invoker.Invoke(ctx, p.def.FunctionARN, payload)
+		wasLate := closed(late)
+		result := p.o.Invoker.InvokeUnlessLate(ctx, p.def.FunctionARN, payload, late)
 		if ended != nil {
 			ended(result)
 		}
@@ -374,20 +384,44 @@ func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, ba
 				p.o.Log.Warn("a function has named messages that failed", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", failed)
 			}
 			p.delete(q, done)
-			return failed == 0, true
+			return failed == 0, false
 		case lane.FunctionError:
 			p.r.called(mapping.ResultFailed, result.Error)
 			p.r.count(counter.Mapping{Invocations: 1, Invoked: n, Errors: 1, FailedInvoke: n})
 			p.o.Log.Warn("a function has failed for messages of a queue", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
-			return false, true
+			return false, false
 		}
 		p.r.called(mapping.ResultFailed, result.Error)
 		p.r.count(counter.Mapping{NotDelivered: 1})
+		if !wasLate && closed(late) {
+			p.o.Log.Warn("messages of a queue waited for a place in the function until it was too late, and go back", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch))
+			return false, true
+		}
 		wait := max(backoff, result.RetryAfter, p.turnIn(true))
 		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(worker, wait, nil) != nil {
 			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
-			return false, false
+			return false, worker.Err() != nil
 		}
+	}
+}
+
+// startWithin is how long a call may wait until the function begins with messages that are visible again at until: so long that the
+// function's whole timeout is left, or half of the time when there is not that much. Otherwise they would be received again while it runs.
+func (p *poller) startWithin(until int64) time.Duration {
+	left := time.Duration(until-p.o.Queues.Now()) * time.Millisecond
+	keep := left / 2
+	if p.limits.timeout > 0 {
+		keep = min(keep, p.limits.timeout)
+	}
+	return max(left-keep, firstBackoff)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -125,7 +125,7 @@ func (m *Mappings) setPaused(uuid string, paused bool) error {
 	return nil
 }
 
-// FunctionChanged tells that a function's tags may have changed. functionARN has no qualifier.
+// FunctionChanged tells that a function's tags, timeout or concurrency may have changed. functionARN has no qualifier.
 func (m *Mappings) FunctionChanged(functionARN string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
