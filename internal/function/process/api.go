@@ -31,9 +31,9 @@ var (
 	silent    = log.New(io.Discard, "", 0)
 )
 
-// ServeHTTP serves the Runtime API to this environment's process. Any other
-// program on the machine that finds the port is trusted as the process is, but a
-// web page must not be able to reach it.
+// ServeHTTP serves the Runtime API to this environment's process. Any other program of
+// the same user that finds the port is trusted as the process is (ownUser keeps other users
+// away), but a web page must not be able to reach it.
 func (e *environment) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Host != e.addr || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
 		apiError(w, http.StatusForbidden, "InvalidRequest", "this is the Runtime API of a function")

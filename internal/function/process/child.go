@@ -28,6 +28,7 @@ func newSpawner() *spawner {
 	s := &spawner{work: make(chan func()), quit: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		noNewPrivileges()      // of this thread, and of all that it starts
 		for {
 			select {
 			case f := <-s.work:
@@ -46,12 +47,12 @@ func (s *spawner) close() { close(s.quit) }
 // framesFD is the descriptor at which a process finds the end of the pipe for its frames.
 const framesFD = 3
 
-// start starts a process in a group of its own, its output going to out, its frames to
-// frames unless that is nil.
-func (s *spawner) start(c command, env []string, dir string, out, frames *os.File) (*child, error) {
+// start starts a process in a session and a group of its own, its output going to out, its frames to
+// frames unless that is nil. token is the one in env.
+func (s *spawner) start(c command, env []string, token, dir string, out, frames *os.File) (*child, error) {
 	cmd := &exec.Cmd{
 		Path: c.path, Args: c.args, Env: env, Dir: dir,
-		Stdout: out, Stderr: out, SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
+		Stdout: out, Stderr: out, SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	if frames != nil {
 		cmd.ExtraFiles = []*os.File{frames}
@@ -59,7 +60,15 @@ func (s *spawner) start(c command, env []string, dir string, out, frames *os.Fil
 	bindToParent(cmd.SysProcAttr)
 	done := make(chan error, 1)
 	select {
-	case s.work <- func() { done <- cmd.Start() }:
+	case s.work <- func() {
+		done <- orphans.started(token, func() (int, error) {
+			closeOnExec()
+			if err := cmd.Start(); err != nil {
+				return 0, err
+			}
+			return cmd.Process.Pid, nil
+		})
+	}:
 	case <-s.quit:
 		return nil, errEnding
 	}
@@ -96,14 +105,16 @@ func (c *child) signal(s syscall.Signal) {
 }
 
 // wait returns when the process has ended: "" for success, else how it ended. What
-// is left of its group is killed.
+// is left of its group is killed, and what has left the group.
 func (c *child) wait() string {
 	awaitExit(c.cmd.Process.Pid)
 	c.kill()
 	c.mu.Lock()
 	c.reaped = true
 	c.mu.Unlock()
-	if err := c.cmd.Wait(); err != nil {
+	err := c.cmd.Wait()
+	orphans.ended(c.cmd.Process.Pid)
+	if err != nil {
 		return err.Error()
 	}
 	return ""

@@ -12,6 +12,12 @@ import (
 // their Runtime API is gone.
 func bindToParent(*syscall.SysProcAttr) {}
 
+// noNewPrivileges does nothing: only Linux can.
+func noNewPrivileges() {}
+
+// closeOnExec does nothing: only Linux can.
+func closeOnExec() {}
+
 // awaitExit returns when the process has ended, and leaves it to be reaped, so that
 // its id, which is its group's, cannot be given to another in the meantime.
 func awaitExit(pid int) {

@@ -13,6 +13,16 @@ import (
 // bindToParent makes the kernel kill the child when this program dies.
 func bindToParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
 
+// noNewPrivileges makes the thread, and what it starts, gain none by a program's set-user-id bit or capabilities.
+func noNewPrivileges() {
+	_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) // since Linux 3.5 it does not fail
+}
+
+// closeOnExec keeps from what is started the files that this program was given by who started it; its own are so already.
+func closeOnExec() {
+	_ = unix.CloseRange(framesFD, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) // before Linux 5.11 they are passed on
+}
+
 // awaitExit returns when the process has ended, and leaves it to be reaped, so that
 // its id, which is its group's, cannot be given to another in the meantime.
 func awaitExit(pid int) {

@@ -170,7 +170,7 @@ func (e *environment) open() (*http.Server, *os.File, error) {
 	go out.run()
 	// Runtimes tell what caused an error in a header of up to 1 MiB.
 	server := &http.Server{Handler: e, ErrorLog: silent, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 2 << 20}
-	go func() { _ = server.Serve(ln) }() // ends with server.Close
+	go func() { _ = server.Serve(ownUser{ln, h.opts.Logger}) }() // ends with server.Close
 	return server, w, nil
 }
 
@@ -186,7 +186,7 @@ func (e *environment) start(cmd command, w *os.File) (err error) {
 	if e.ending {
 		return errEnding
 	}
-	e.child, err = e.pool.host.spawner.start(cmd, append(e.environ(), cmd.env...), e.pool.spec.CodeDir, w, frames)
+	e.child, err = e.pool.host.spawner.start(cmd, append(e.environ(), cmd.env...), e.token, e.pool.spec.CodeDir, w, frames)
 	return err
 }
 

@@ -1,0 +1,179 @@
+package process
+
+import (
+	"bytes"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// kin knows the processes that functions have left behind. A process that leaves its group, and whose parent ends, would
+// become a child of the machine's first process; as a subreaper this program becomes its parent instead, and ends it.
+//
+// There is one for the whole program, since the kernel gives orphans to the program, not to a host.
+type kin struct {
+	once sync.Once
+	mu   sync.Mutex // held while a child is started, so that it is not seen before it is known
+	live map[int]relation
+}
+
+// relation is a child that was started here for an environment.
+type relation struct {
+	token string // in its AWS_SESSION_TOKEN
+	began uint64 // as in /proc/PID/stat
+}
+
+var orphans = kin{live: map[int]relation{}}
+
+// sweepPause is how long orphans may be there before they are looked at; those of an environment that ends are at once.
+const sweepPause = time.Second
+
+// started starts a process by start, which returns its id, and notes whose it is.
+func (k *kin) started(token string, start func() (pid int, err error)) error {
+	k.once.Do(func() {
+		if unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != nil {
+			return // since Linux 3.4 it does not fail
+		}
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGCHLD)
+		go func() {
+			for range signals {
+				k.sweep()
+				time.Sleep(sweepPause)
+			}
+		}()
+	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	pid, err := start()
+	if err == nil {
+		p, _ := readStat(pid)
+		k.live[pid] = relation{token, p.began}
+	}
+	return err
+}
+
+// ended forgets a child that was reaped, and ends what it has left behind.
+func (k *kin) ended(pid int) {
+	k.mu.Lock()
+	delete(k.live, pid)
+	k.mu.Unlock()
+	for range 1000 { // an orphan's own children are found once it has ended; one that the kernel holds is left to a later sweep
+		if k.sweep() == 0 {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// sweep ends and reaps the orphans whose environment has ended. It returns how many of those are still there.
+//
+// Orphans are the children of this program in another session: functions have one of their own, and can join no other. One that
+// does not say whose it is, because it has changed its environment, is ended when every environment has that may have started it.
+func (k *kin) sweep() (left int) {
+	self := os.Getpid()
+	session, err := unix.Getsid(0)
+	if err != nil {
+		return 0
+	}
+	adopted := func(pid int) (stat, bool) {
+		p, ok := readStat(pid)
+		return p, ok && p.parent == self && p.session != session
+	}
+	pids := slices.DeleteFunc(processes(), func(pid int) bool { _, is := adopted(pid); return !is })
+	if len(pids) == 0 {
+		return 0
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, pid := range pids {
+		// Once more: what is an orphan now stays one until it is reaped, here.
+		p, is := adopted(pid)
+		if _, own := k.live[pid]; own || !is {
+			continue
+		}
+		if p.state != 'Z' {
+			if !k.over(pid, p.began) {
+				continue
+			}
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			left++
+		}
+		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+	}
+	return left
+}
+
+// over reports whether the environment has ended that an orphan is of. mu is held.
+func (k *kin) over(pid int, began uint64) bool {
+	const name = "AWS_SESSION_TOKEN="
+	env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ") // one that cannot be read says nothing
+	said := false
+	for v := range bytes.SplitSeq(env, []byte{0}) {
+		token, ok := bytes.CutPrefix(v, []byte(name))
+		if !ok {
+			continue
+		}
+		said = true
+		for _, r := range k.live {
+			if r.token == string(token) {
+				return false
+			}
+		}
+	}
+	if said {
+		return true
+	}
+	for _, r := range k.live {
+		if r.began <= began {
+			return false
+		}
+	}
+	return true
+}
+
+// stat is what the kernel says of a process.
+type stat struct {
+	state           byte
+	parent, session int
+	began           uint64 // ticks since the machine was started
+}
+
+// readStat reads /proc/PID/stat; false when there is no such process. The name of the program, in parentheses, may hold anything.
+func readStat(pid int) (s stat, ok bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return stat{}, false
+	}
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) < 20 || len(fields[0]) != 1 {
+		return stat{}, false
+	}
+	s.state = fields[0][0]
+	s.parent, _ = strconv.Atoi(string(fields[1])) // the kernel writes numbers
+	s.session, _ = strconv.Atoi(string(fields[3]))
+	s.began, _ = strconv.ParseUint(string(fields[19]), 10, 64)
+	return s, true
+}
+
+// processes are the ids of all that can be seen.
+func processes() (pids []int) {
+	d, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
