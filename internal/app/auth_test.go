@@ -319,6 +319,60 @@ func TestKeysHaveAccounts(t *testing.T) {
 	if status, body := g.call(t, publish, g.ordinary, nil); status != 200 {
 		t.Errorf("its own topic: %d %s", status, body)
 	}
+	// What starts or is told later may not be another account's either.
+	queue, topic := "arn:aws:sqs:us-east-1:111122223333:q", "arn:aws:sns:us-east-1:111122223333:news"
+	own := "arn:aws:sqs:us-east-1:000000000000:mine"
+	if status, body := g.call(t, target("sqs", "AmazonSQS.CreateQueue", `{"QueueName":"mine"}`), g.root, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	if status, body := g.call(t, form("sns", "Action=CreateTopic&Version=2010-03-31&Name=mine"), g.root, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	if status, body := g.call(t, target("events", "AWSEvents.PutRule", `{"Name":"r","ScheduleExpression":"rate(1 day)","State":"DISABLED"}`), g.root, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	schedule := func(name, to string) request {
+		return request{"scheduler", "POST", "/schedules/" + name, `{"ScheduleExpression":"rate(1 day)","State":"DISABLED","FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"` + to + `","RoleArn":"arn:aws:iam::000000000000:role/r"}}`, nil}
+	}
+	rule := func(to string) request {
+		return target("events", "AWSEvents.PutTargets", `{"Rule":"r","Targets":[{"Id":"1","Arn":"`+to+`"}]}`)
+	}
+	subscribe := func(to string) request {
+		return form("sns", "Action=Subscribe&Version=2010-03-31&Protocol=sqs&TopicArn="+url.QueryEscape("arn:aws:sns:us-east-1:000000000000:mine")+"&Endpoint="+url.QueryEscape(to))
+	}
+	redrive := func(to string) request {
+		return target("sqs", "AmazonSQS.CreateQueue", `{"QueueName":"work","Attributes":{"RedrivePolicy":"{\"deadLetterTargetArn\":\"`+to+`\",\"maxReceiveCount\":3}"}}`)
+	}
+	for _, c := range []struct {
+		r    request
+		want string
+	}{
+		{schedule("s", queue), "AccessDeniedException"},
+		{rule(queue), "because no resource-based policy allows the sqs:SendMessage action"},
+		{subscribe(queue), "AuthorizationError"},
+		{redrive(queue), "Dead letter target owner should be same as the source."},
+		{request{"lambda", "PUT", "/2019-09-25/functions/f/event-invoke-config", `{"DestinationConfig":{"OnSuccess":{"Destination":"` + topic + `"}}}`, nil}, "does not have permissions to call Publish on " + topic},
+		{request{"lambda", "POST", "/2015-03-31/event-source-mappings/", `{"FunctionName":"f","EventSourceArn":"` + queue + `"}`, nil}, "does not have permissions to call ReceiveMessage on " + queue},
+	} {
+		if status, body := g.call(t, c.r, g.root, nil); status/100 != 4 || !strings.Contains(body, c.want) {
+			t.Errorf("%s %s for another account: %d %s, want %s", c.r.service, c.r.path, status, body, c.want)
+		}
+	}
+	for _, r := range []request{schedule("s", own), rule(own), subscribe(own), redrive(own)} {
+		if status, body := g.call(t, r, g.root, nil); status != 200 || strings.Contains(body, `"FailedEntryCount":1`) {
+			t.Errorf("%s %s for its own account: %d %s", r.service, r.path, status, body)
+		}
+	}
+	tags := request{"scheduler", "GET", "/tags/" + url.PathEscape("arn:aws:scheduler:us-east-1:000000000000:schedule-group/g"), "", nil}
+	if status, body := g.call(t, request{"scheduler", "POST", "/schedule-groups/g", `{"Tags":[{"Key":"k","Value":"v"}]}`, nil}, g.root, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	if status, body := g.call(t, tags, g.root, nil); status != 200 || !strings.Contains(body, `"v"`) {
+		t.Errorf("its own tags: %d %s", status, body)
+	}
+	if status, body := g.call(t, tags, g.ordinary, nil); status != 404 || !strings.Contains(body, "ResourceNotFoundException") {
+		t.Errorf("another account's tags: %d %s", status, body)
+	}
 	if err := g.credentials.Disable(g.ordinary.AccessKeyID, true); err != nil {
 		t.Fatal(err)
 	}

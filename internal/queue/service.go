@@ -230,6 +230,9 @@ func (s *Service) checkDefinition(d *definition) error {
 	bad := func(reason string) error {
 		return awserr.QueueParameterValue(d.Attributes["RedrivePolicy"], "RedrivePolicy", reason)
 	}
+	if _, other := arn.OfOther(d.Scope.Account, r.target); other {
+		return bad("Dead letter target owner should be same as the source.")
+	}
 	target := s.FindARN(r.target)
 	if target == nil {
 		return bad("Dead letter target does not exist.")

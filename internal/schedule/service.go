@@ -232,19 +232,19 @@ func (s *Service) remove(all ...*entry) error {
 	return nil
 }
 
-// Tags of what an ARN names; the map is not to be changed.
-func (s *Service) Tags(of string) (map[string]string, error) {
+// Tags of what an ARN of the account names; the map is not to be changed.
+func (s *Service) Tags(account, of string) (map[string]string, error) {
 	s.control.Lock()
 	defer s.control.Unlock()
-	tags, _, err := s.tagged(of)
+	tags, _, err := s.tagged(account, of)
 	return tags, err
 }
 
 // ChangeTags sets tags and removes others.
-func (s *Service) ChangeTags(of string, set map[string]string, unset []string) error {
+func (s *Service) ChangeTags(account, of string, set map[string]string, unset []string) error {
 	s.control.Lock()
 	defer s.control.Unlock()
-	have, store, err := s.tagged(of)
+	have, store, err := s.tagged(account, of)
 	if err != nil {
 		return err
 	}
@@ -262,8 +262,12 @@ func (s *Service) ChangeTags(of string, set map[string]string, unset []string) e
 	return store(tags)
 }
 
-// tagged finds what an ARN names, its tags, and what stores others. The caller holds control.
-func (s *Service) tagged(of string) (tags map[string]string, store func(map[string]string) error, err error) {
+// tagged finds what an ARN of the account names, its tags, and what stores others. What is another account's is not there. The
+// caller holds control.
+func (s *Service) tagged(account, of string) (tags map[string]string, store func(map[string]string) error, err error) {
+	if _, other := arn.OfOther(account, of); other {
+		return nil, nil, awserr.ScheduleResourceMissing(of)
+	}
 	for _, e := range s.entries {
 		if e.def.ARN() == of && e.def.Kind == Rule {
 			return e.def.Tags, func(tags map[string]string) error {

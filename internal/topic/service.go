@@ -654,6 +654,11 @@ func (s *Service) checkSubscriptionAttribute(one *Subscription, name, value, whe
 		case strings.HasSuffix(one.TopicARN, ".fifo") && strings.HasSuffix(one.Endpoint, ".fifo") && !strings.HasSuffix(p.deadLetter, ".fifo"):
 			return awserr.TopicParameter(where + "RedrivePolicy: must use a FIFO queue as DLQ for a FIFO Subscription to a FIFO Topic.")
 		}
+		if topic, _ := arn.Parse(one.TopicARN); topic.Account != "" {
+			if _, other := arn.OfOther(topic.Account, p.deadLetter); other {
+				return awserr.TopicParameterReason("RedrivePolicy", "dead letter queue must be in the same account as the subscription's topic")
+			}
+		}
 		if !s.o.Exists(p.deadLetter) {
 			return awserr.TopicParameterReason("RedrivePolicy", "Millstream delivers to its own queues, and has no "+p.deadLetter)
 		}

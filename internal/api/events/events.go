@@ -30,7 +30,9 @@ const (
 type Options struct {
 	// Authenticate reads who a request is from. Required.
 	Authenticate func(*http.Request) (arn.Scope, *awserr.Error)
-	Logger       *slog.Logger
+	// Apart has rules start what is of their own account only, as where no policy lets them in elsewhere.
+	Apart  bool
+	Logger *slog.Logger
 }
 
 // request has the members of all operations.
@@ -102,7 +104,7 @@ func New(schedules *schedule.Service, o Options) http.Handler {
 			fail(w, awserr.EventsUnsupported("Of EventBridge, Millstream has rules with a schedule expression, not "+name+"."))
 			return
 		}
-		answer, err := op(&call{schedules, scope, &in})
+		answer, err := op(&call{schedules, scope, o.Apart, &in})
 		var e *awserr.Error
 		switch {
 		case errors.As(err, &e):
@@ -120,6 +122,7 @@ func New(schedules *schedule.Service, o Options) http.Handler {
 type call struct {
 	schedules *schedule.Service
 	scope     arn.Scope
+	apart     bool
 	*request
 }
 
@@ -129,9 +132,11 @@ var operations = map[string]func(c *call) (any, error){
 	"DisableRule": func(c *call) (any, error) { return c.enable(false) },
 	"PutTargets":  (*call).putTargets, "RemoveTargets": (*call).removeTargets, "ListTargetsByRule": (*call).listTargets, "ListRuleNamesByTarget": (*call).listNames,
 	"TagResource": func(c *call) (any, error) {
-		return struct{}{}, c.schedules.ChangeTags(c.ResourceARN, tagMap(c.Tags), nil)
+		return struct{}{}, c.schedules.ChangeTags(c.scope.Account, c.ResourceARN, tagMap(c.Tags), nil)
 	},
-	"UntagResource":       func(c *call) (any, error) { return struct{}{}, c.schedules.ChangeTags(c.ResourceARN, nil, c.TagKeys) },
+	"UntagResource": func(c *call) (any, error) {
+		return struct{}{}, c.schedules.ChangeTags(c.scope.Account, c.ResourceARN, nil, c.TagKeys)
+	},
 	"ListTagsForResource": (*call).listTags,
 }
 
@@ -266,6 +271,9 @@ func (c *call) putTargets() (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if other, is := arn.OfOther(c.scope.Account, t.ARN, t.DeadLetter); is && c.apart {
+			return nil, awserr.AccessDenied(c.scope.Global("iam", "root"), arn.Use(other), other)
+		}
 		all = append(all, t)
 	}
 	return entries(c.schedules.PutTargets(c.scope, c.Rule, all))
@@ -350,7 +358,7 @@ func (c *call) listNames() (any, error) {
 }
 
 func (c *call) listTags() (any, error) {
-	tags, err := c.schedules.Tags(c.ResourceARN)
+	tags, err := c.schedules.Tags(c.scope.Account, c.ResourceARN)
 	all := []tag{}
 	for key, value := range tags {
 		all = append(all, tag{key, value})

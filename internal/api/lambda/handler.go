@@ -41,7 +41,9 @@ type mappingServer interface {
 type Options struct {
 	// Authenticate returns the scope of a request's credentials.
 	Authenticate func(r *http.Request, body []byte) (schema.Scope, *awserr.Error)
-	Logger       *slog.Logger // nil: none
+	// Apart has functions and mappings name queues and topics of their own account only, as where no policy lets them in elsewhere.
+	Apart  bool
+	Logger *slog.Logger // nil: none
 }
 
 // Handler is the door of the Lambda API. It is safe for concurrent use.
@@ -85,6 +87,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if denied != nil {
 		writeError(w, denied)
 		return
+	}
+	if h.opts.Apart && r.Method != http.MethodGet && (op.mappings || namesOthers[op.name]) {
+		if err := elsewhere(scope.Account, body); err != nil {
+			writeError(w, err)
+			return
+		}
 	}
 	c := &call{h: h, r: r, scope: scope, body: body, query: r.URL.Query(), parts: parts}
 	switch {

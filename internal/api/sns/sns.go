@@ -119,7 +119,7 @@ func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope
 	if c.form, err = url.ParseQuery(string(body)); err != nil {
 		return &awserr.Error{Code: "MalformedQueryString", Message: "The form could not be read: " + err.Error()}
 	}
-	for _, name := range []string{"TopicArn", "TargetArn", "SubscriptionArn", "ResourceArn"} {
+	for _, name := range []string{"TopicArn", "TargetArn", "SubscriptionArn", "ResourceArn", "Endpoint"} {
 		if a, ok := arn.Parse(c.form.Get(name)); apart && ok && a.Account != scope.Account {
 			return &awserr.Error{Code: "AuthorizationError", Status: http.StatusForbidden,
 				Message: "User: " + scope.Global("iam", "root") + " is not authorized to perform: SNS:" + c.form.Get("Action") + " on resource: " + a.String()}
