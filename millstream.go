@@ -70,6 +70,9 @@ type Options struct {
 	KeyFile string
 	// RootKey and RootSecret are an operator's access key of Account that is stored nowhere. Empty: none.
 	RootKey, RootSecret string
+	// AuditLog is a file with a line of JSON for each call that is about how the server is set up, and each that was refused for its
+	// signature. "off": none. Empty: audit/audit.jsonl in Dir with Auth "on" or "warn", none otherwise.
+	AuditLog string
 	// ShardRoll is how long a shard of a stream is written to before it ends and a
 	// child goes on, as on AWS about every four hours; one without a record stays.
 	// 0: shards do not roll over.

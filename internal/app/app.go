@@ -59,6 +59,7 @@ type Options struct {
 	InsecureListen          bool
 	Auth, KeyFile           string
 	RootKey, RootSecret     string
+	AuditLog                string
 	ShardRoll, StatusDelay  time.Duration
 	LogCap                  int64
 	ResumeTriggers          bool
@@ -98,6 +99,7 @@ type App struct {
 	iam         *iam.Service
 	credentials *credential.Service
 	auth        *server.Authenticator
+	audit       *server.Audit                       // nil: there is none
 	onOwnCall   atomic.Pointer[func(*http.Request)] // of tests: each call that the server makes of itself
 	// Nothing is loaded, and no network asked, before the first delivery.
 	destinations destination.Clients
@@ -263,6 +265,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		s.start("clock", s.watchClock)
 	}
 	s.auth.OnRefused = metrics.AuthRefused(s.auth.Mode)
+	if err := s.openAudit(metrics); err != nil {
+		return nil, err
+	}
 	s.door = s.newDoor(metrics)
 	s.workers.Start("stacks", s.stacks.Run)
 	s.workers.Start("backups and exports", s.keep.RunSaves)
@@ -405,6 +410,7 @@ func (s *App) closeRooms() error {
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
+	errs = append(errs, s.audit.Close())
 	if s.closeTraces != nil {
 		errs = append(errs, s.closeTraces())
 	}

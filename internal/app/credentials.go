@@ -82,6 +82,23 @@ func (s *App) openCredentials() error {
 	return nil
 }
 
+// openAudit opens the audit file, if there is to be one.
+func (s *App) openAudit(metrics *server.Metrics) (err error) {
+	path := s.opts.AuditLog
+	if path == "" && s.opts.Dir != "" && s.auth.Mode != server.AuthOff {
+		path = filepath.Join(s.opts.Dir, "audit", "audit.jsonl")
+	}
+	if path == "" || path == "off" {
+		return nil
+	}
+	s.audit, err = server.OpenAudit(path, time.Now, func(err error) {
+		metrics.AuditLost()
+		s.opts.Logger.Error("a call could not be written to the audit file", "error", err)
+	})
+	s.auth.Audit = s.audit
+	return err
+}
+
 // sessions makes credentials for those who ask STS; nil where no signature is verified.
 func (s *App) sessions() func(*http.Request, string, time.Duration) (sts.Credentials, error) {
 	if s.auth.Mode == server.AuthOff {

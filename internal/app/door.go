@@ -43,6 +43,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	streams.Register(protocol, s.streams)
 	functions := lambda.New(s.functions, lambda.NewMappings(s.engine, s.pollers), lambda.Options{
 		Authenticate: func(r *http.Request, _ []byte) (schema.Scope, *awserr.Error) { return auth.Authenticate(r) },
+		Apart:        auth.Mode == server.AuthOn,
 		Logger:       s.opts.Logger,
 	})
 	own := http.NewServeMux()
@@ -64,16 +65,16 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Lambda:   s.traced(s.activity.Door(functions, s.functions.Running), lambdaName),
 		Front:    s.traced(s.activity.Front(s.gateway), frontName),
 		Admin:    own,
-		Auth:     auth,
-		Answer:   s.tracedAnswer(protocol.Answer), Plain: func() bool { return s.tracer == nil && !s.activity.Watched() },
+		Auth:     auth, Audit: s.audit,
+		Answer: s.tracedAnswer(protocol.Answer), Plain: func() bool { return s.tracer == nil && !s.activity.Watched() },
 		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services: map[string]http.Handler{
 			"logs": functionLogs, "s3": auth.Guard(s.buckets, bucket.Refuse), "ecr": ecr.New(),
 			"sqs":            s.traced(s.activity.Door(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}), s.functions.Running), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
-			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
-			"scheduler":      scheduler.New(s.schedules, scheduler.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
+			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}),
+			"scheduler":      scheduler.New(s.schedules, scheduler.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}),
 			"sns":            sns.New(s.topics, sns.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}),
 			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 		},

@@ -27,7 +27,7 @@ func (d Folder) List(context.Context) (files []File, err error) {
 		}
 		name := filepath.ToSlash(rel)
 		if entry.IsDir() {
-			if name == "logs" || name == "pending" || name == "tls" || name == "damaged" || strings.HasPrefix(name, "before-repair-") || name == "code/runtime" ||
+			if name == "logs" || name == "pending" || name == "tls" || name == "audit" || name == "damaged" || strings.HasPrefix(name, "before-repair-") || name == "code/runtime" ||
 				strings.HasPrefix(name, "code/") && strings.HasSuffix(name, "/task") || strings.HasPrefix(entry.Name(), ".") {
 				return fs.SkipDir
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,6 +142,9 @@ func (d *Door) accept() error {
 		c := &conn{Conn: nc, door: d}
 		c.phase.Store(heading.at(d.now()))
 		c.peer.cut = func() { _ = nc.Close() }
+		if from, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
+			c.peer.addr = from.Addr()
+		}
 		if !d.enter(c) {
 			_ = nc.Close()
 			return net.ErrClosed

@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,15 @@ type Peer struct {
 	moved      atomic.Int64 // bytes sent and taken of what is large
 	exchanging atomic.Bool  // the peer is waited for
 	cut        func()       // ends the connection
+	addr       netip.Addr   // zero: it has none, as a socket of the file system
+}
+
+// Addr is the peer's address; the zero one when it has none.
+func (p *Peer) Addr() netip.Addr {
+	if p == nil {
+		return netip.Addr{}
+	}
+	return p.addr
 }
 
 // Exchange says that the peer is waited for from now on, to send or to take, and returns what ends that.

@@ -117,12 +117,12 @@ func (a *admission) enter(ctx context.Context, peer *door.Peer, n int64) (held *
 	return held, ok
 }
 
-// enterHTTP is enter for a request whose body has at most max bytes. The request that it returns is for the handler. It is a
+// enterHTTP is enter for a request whose body has at most max bytes, and is held so often at once. The request that it returns is for the handler. It is a
 // copy when the body's reading is watched: net/http looks at the body of its own request to learn whether the caller is still
 // sending, and then waits before it closes.
-func (a *admission) enterHTTP(r *http.Request, max int64) (watched *http.Request, held *door.Held, ok bool) {
+func (a *admission) enterHTTP(r *http.Request, max, copies int64) (watched *http.Request, held *door.Held, ok bool) {
 	peer := door.PeerOf(r.Context())
-	held, ok = a.enter(r.Context(), peer, bodySize(r, max))
+	held, ok = a.enter(r.Context(), peer, copies*bodySize(r, max))
 	if held != nil && peer != nil {
 		watched := *r
 		watched.Body = &admitted{r.Body, peer}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Authenticator struct {
 // status 403 where DynamoDB has 400.
 func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Error) {
 	c, err := readClaim(r)
+	c.from = addressOf(r)
 	if err != nil && a.Mode != AuthOff {
 		a.refused(&c, err)
 	}
@@ -89,11 +91,13 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 				return k.scope, nil
 			}
 			c := k.claim
+			c.from = r.Peer.Addr()
 			c.signature, c.time = string(r.Authorization[len(start):]), string(r.Date)
 			return a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, &c) })
 		}
 	}
 	c, err := headerClaim(string(r.Authorization), string(r.Date))
+	c.from = r.Peer.Addr()
 	if err != nil {
 		if a.Mode != AuthOff {
 			a.refused(&c, err)
@@ -138,6 +142,7 @@ type claim struct {
 	time                             string // as it was sent
 	query                            bool   // it stands in the query
 	repeated                         bool   // a part of it stands there twice
+	from                             netip.Addr
 }
 
 const algorithm = "AWS4-HMAC-SHA256"

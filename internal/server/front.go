@@ -39,7 +39,7 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 		writeError(w, routeLambda, awserr.LambdaService())
 		return
 	}
-	r, held, ok := s.fronts.enterHTTP(r, maxFrontBody)
+	r, held, ok := s.fronts.enterHTTP(r, maxFrontBody, s.copies(r))
 	if !ok {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		w.Header().Set("Connection", "close")

@@ -25,6 +25,7 @@ var MetricTable = slices.Concat([]Metric{
 	requestsInFlight,
 	requestsRefused,
 	authFailures,
+	auditLost,
 	commitsTotal,
 	streamRecordsTotal,
 	streamHeldBytes,
@@ -66,6 +67,8 @@ var (
 		"Requests refused at the door: host, origin, header or busy."}
 	authFailures = Metric{"millstream_auth_failures_total", "counter", []string{"service", "reason", "mode"},
 		"Requests whose signature was not accepted, by AWS's error code. With mode warn they were answered all the same."}
+	auditLost = Metric{"millstream_audit_lost_total", "counter", nil,
+		"Calls that could not be written to the audit file. They were answered all the same."}
 	commitsTotal = Metric{"millstream_commits_total", "counter", nil,
 		"Batches committed by the store."}
 	streamRecordsTotal = Metric{"millstream_stream_records_total", "counter", nil,

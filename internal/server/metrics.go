@@ -70,6 +70,7 @@ type Metrics struct {
 	inFlight atomic.Int64
 	refused  *prometheus.CounterVec
 	auth     *prometheus.CounterVec
+	unheard  *prometheus.CounterVec
 
 	invocations       *prometheus.CounterVec
 	invocationSeconds *prometheus.HistogramVec
@@ -92,6 +93,7 @@ func NewMetrics(sources Sources) *Metrics {
 		seconds:     histogramVec(requestSeconds, requestBuckets),
 		refused:     counterVec(requestsRefused),
 		auth:        counterVec(authFailures),
+		unheard:     counterVec(auditLost),
 		invocations: counterVec(invocationsTotal),
 		invocationSeconds: histogramVec(invocationSeconds,
 			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}),
@@ -112,12 +114,13 @@ func NewMetrics(sources Sources) *Metrics {
 	for _, op := range adminOperations {
 		m.admin[adminPath+op] = &operation{metrics: m, api: "admin", name: op}
 	}
+	m.unheard.WithLabelValues() // is shown as 0
 	m.sts = &operation{metrics: m, api: "sts", name: "GetCallerIdentity"}
 	m.front = &operation{metrics: m, api: "http", name: "request"}
 	for _, api := range []string{"dynamodb", "streams", "lambda", "admin", "logs", "sqs", "sns", "events", "scheduler", "cloudformation", "s3", "ssm", "ecr", "iam"} {
 		m.other[api] = &operation{metrics: m, api: api, name: "other"}
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.auth, m.invocations, m.invocationSeconds,
+	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.auth, m.unheard, m.invocations, m.invocationSeconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), scrape{m})
 	return m
 }
@@ -126,6 +129,9 @@ func NewMetrics(sources Sources) *Metrics {
 func (m *Metrics) AuthRefused(mode AuthMode) func(service, reason string) {
 	return func(service, reason string) { m.auth.WithLabelValues(service, reason, mode.String()).Inc() }
 }
+
+// AuditLost counts an event that could not be written to the audit file.
+func (m *Metrics) AuditLost() { m.unheard.WithLabelValues().Inc() }
 
 // Handler answers GET /metrics.
 func (m *Metrics) Handler() http.Handler {

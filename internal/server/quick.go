@@ -58,5 +58,7 @@ func (q quick) Leave(r *door.Request, reply *door.Reply, began time.Time) {
 	if reply.Status >= 400 {
 		outcome = bodyCode(reply.Text())
 	}
-	q.metrics.targeted(r.Target).done(outcome, time.Since(began))
+	op := q.metrics.targeted(r.Target)
+	q.auditQuick(r, op, outcome, time.Since(began))
+	op.done(outcome, time.Since(began))
 }

@@ -47,6 +47,8 @@ type Config struct {
 	// Auth reads who requests are from; with AuthOn or AuthWarn the bodies of requests are read before their handlers see them, and
 	// Millstream's own protocol asks for an operator's signature. nil: signatures are the handlers' alone.
 	Auth *Authenticator
+	// Audit is told of calls that are about how the server is set up; with it, Auth is required. nil: nothing is.
+	Audit *Audit
 
 	// Health returns why the server is not well: a poisoned store, a worker that
 	// returned early. nil means well.
@@ -248,7 +250,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 		writeNotFound(w)
 		return
 	}
-	r, held, ok := gate.enterHTTP(r, maxBody)
+	r, held, ok := gate.enterHTTP(r, maxBody, s.copies(r))
 	if !ok {
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		// What the caller is still sending will not be read.
@@ -276,7 +278,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	s.metrics.inFlight.Add(1)
 	defer s.metrics.inFlight.Add(-1)
 	ex := exchange{ResponseWriter: w, peer: door.PeerOf(r.Context())}
+	event, audited := s.audited(kind, r, op, trusted)
 	handler.ServeHTTP(&ex, r)
+	if audited {
+		s.audit(event, r, ex.outcome(), time.Since(start))
+	}
 	op.done(ex.outcome(), time.Since(start))
 }
 
@@ -291,6 +297,15 @@ const keysPath = adminPath + "credentials"
 
 // codePath is where GetFunction's links to code lead, which clients do not sign: who knows the hash of the code has it.
 const codePath = adminPath + "code/"
+
+// copies is how often a request's body is held at once: where signatures are verified it is read whole for its hash, before its
+// protocol reads it. S3's is compared as it is read.
+func (s *Server) copies(r *http.Request) int64 {
+	if s.verifies() && signedFor(r) != "s3" {
+		return 2
+	}
+	return 1
+}
 
 // verifies reports whether signatures are looked at.
 func (s *Server) verifies() bool { return s.config.Auth != nil && s.config.Auth.Mode != AuthOff }

@@ -253,7 +253,7 @@ func TestBodyBudget(t *testing.T) {
 		if encoding != "" {
 			r.Header.Set("Content-Encoding", encoding)
 		}
-		_, held, ok := a.enterHTTP(r, 16<<20)
+		_, held, ok := a.enterHTTP(r, 16<<20, 1)
 		return held, ok
 	}
 	first, ok := enter(2<<20, "")
@@ -275,6 +275,17 @@ func TestBodyBudget(t *testing.T) {
 	}
 	a.leave(small, time.Now())
 	a.leave(first, time.Now())
+	// A body that is held twice, for its hash and for its protocol, takes twice the room.
+	r := httptest.NewRequest("POST", "/", nil)
+	r.ContentLength = 1 << 20
+	_, twice, ok := a.enterHTTP(r, 16<<20, 2)
+	if !ok {
+		t.Fatal("twice")
+	}
+	if _, ok := enter(2<<20, ""); ok {
+		t.Fatal("there was room for two bodies beside one that is held twice")
+	}
+	a.leave(twice, time.Now())
 	all, ok := enter(16<<20, "") // more than the budget: takes all of it
 	if !ok {
 		t.Fatal("all")

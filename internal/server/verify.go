@@ -55,6 +55,7 @@ type Auth struct {
 	// OnRefused is told of each request that is refused, or with AuthWarn would be.
 	OnRefused func(service, reason string)
 	Logger    *slog.Logger
+	Audit     *Audit // nil: none
 
 	said said
 }
@@ -76,6 +77,7 @@ func (a *Authenticator) refused(c *claim, e *awserr.Error) {
 	if a.OnRefused != nil {
 		a.OnRefused(service, e.Code)
 	}
+	a.auditRefusal(c, e)
 	if a.Logger == nil {
 		return
 	}
@@ -313,13 +315,19 @@ func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
 		}
 		return r
 	}
-	body, failure := io.ReadAll(io.LimitReader(r.Body, max+1))
-	if failure == nil && int64(len(body)) <= max {
-		sum := sha256.Sum256(body)
+	// There is room for as much as is announced; its end is found without growing.
+	ahead := min(max, r.ContentLength)
+	if ahead < 0 { // it is not announced
+		ahead = 0
+	}
+	body := bytes.NewBuffer(make([]byte, 0, ahead+bytes.MinRead))
+	_, failure := body.ReadFrom(io.LimitReader(r.Body, max+1))
+	if failure == nil && int64(body.Len()) <= max {
+		sum := sha256.Sum256(body.Bytes())
 		p.hash = hex.EncodeToString(sum[:])
 		failure = io.EOF
 	}
-	r.Body = &readAgain{bytes.NewReader(body), failure, r.Body}
+	r.Body = &readAgain{bytes.NewReader(body.Bytes()), body.Bytes(), failure, r.Body}
 	return r
 }
 
@@ -332,6 +340,7 @@ func (a *Authenticator) knows(r *door.Request) bool {
 // readAgain is a body that was read once: the bytes, then what came of them, or the rest of what is too long.
 type readAgain struct {
 	*bytes.Reader
+	all     []byte
 	failure error
 	rest    io.ReadCloser
 }
@@ -396,6 +405,7 @@ func (a *Authenticator) Verified(r *http.Request) (caller keys.Caller, ok bool) 
 // Operator reports why a request may not use Millstream's own protocol, which spans accounts; nil: it may.
 func (a *Authenticator) Operator(r *http.Request) *awserr.Error {
 	c, refused := readClaim(r)
+	c.from = addressOf(r)
 	var caller keys.Caller
 	if refused == nil {
 		caller, refused = a.verifyHTTP(r, &c, adminService)
@@ -417,6 +427,7 @@ func (a *Authenticator) FunctionURL(r *http.Request, account string) bool {
 		return true
 	}
 	c, refused := readClaim(r)
+	c.from = addressOf(r)
 	var caller keys.Caller
 	if refused == nil {
 		caller, refused = a.verifyHTTP(r, &c, "lambda")
