@@ -1,6 +1,7 @@
 package template
 
 import (
+	"archive/zip"
 	"os"
 	"path"
 	"path/filepath"
@@ -84,8 +85,13 @@ func (f *function) checkHandler(c *preparation) {
 			c.problems.add(n.line, "%s: Handler %s: code in the template is in a file index: say index.%s", f.id, f.Handler, export)
 			return
 		}
-	case f.source == "" || err != nil || !info.IsDir():
-		return // told of elsewhere, or a zip file, which the server looks into
+	case f.source == "" || err != nil:
+		return // told of elsewhere
+	case !info.IsDir():
+		if in := deeper(f.source, module, l.extensions); in != "" {
+			c.problems.add(n.line, "%s: Handler %s: %s has no %s%s, but %s: zip what is in the folder, not the folder", f.id, f.Handler, f.source, module, path.Ext(in), in)
+		}
+		return
 	default:
 		file, modules := l.find(f.source, module, l.extensions), l.modules(f.source)
 		if f.bundle != nil {
@@ -106,6 +112,26 @@ func (f *function) checkHandler(c *preparation) {
 	if known := l.names(text); l.lacks(text, export, known) {
 		c.problems.add(n.line, "%s: Handler %s: %s exports no %s%s", f.id, f.Handler, module, export, nearest.Hint(module+"."+export, within(module, known)))
 	}
+}
+
+// deeper is the file of a module in a folder of a zip file that has nothing of its name
+// where it is looked for: the folder was zipped, and not what is in it. It is empty when
+// the file is in its place, or nowhere.
+func deeper(archive, module string, extensions []string) (in string) {
+	z, err := zip.OpenReader(archive)
+	if err != nil {
+		return "" // the server tells
+	}
+	defer func() { _ = z.Close() }() // it was only read
+	for _, file := range z.File {
+		switch folder, rest, ok := strings.Cut(file.Name, "/"); {
+		case strings.HasPrefix(file.Name, module+".") || strings.HasPrefix(file.Name, module+"/"):
+			return ""
+		case ok && folder != "node_modules" && slices.ContainsFunc(extensions, func(ext string) bool { return rest == module+ext }):
+			in = file.Name
+		}
+	}
+	return in
 }
 
 // find is a module's file in a folder, empty when there is none.

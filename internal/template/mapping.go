@@ -129,7 +129,7 @@ func (m *mapping) checked(c *preparation, source string) {
 	case n == nil || m.stream == "":
 		c.problems.add(c.r.line, "%s has no %s: does its table have a stream?", c.r.id, source)
 	case arn.TableOf(m.stream) == "":
-		c.problems.add(n.line, "%s.%s must be the stream of a table, not %q", c.r.id, source, m.stream)
+		c.problems.add(n.line, "%s.%s must be the stream of a table, as !GetAtt TABLE.StreamArn is, not %q", c.r.id, source, m.stream)
 	}
 }
 
