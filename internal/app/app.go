@@ -251,6 +251,10 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 
+	if err := s.store.LossSettled(); err != nil { // every room has compared its files with its rows
+		return nil, err
+	}
+
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.workers = worker.NewGroup(ctx)

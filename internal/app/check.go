@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -95,6 +96,35 @@ func checkCode(dir string) (f Finding, err error) {
 	return f, nil
 }
 
+// linkRest links what is in no backup of a server, and is needed to go on with what a repair keeps of before: without RESTORED
+// its triggers would run that are paused here, without the key no secret could be read, and buckets would be empty.
+func linkRest(root, to string) error {
+	for _, name := range []string{restoredFile, "secrets.key", "tls", "artifacts"} {
+		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(root, path)
+			switch {
+			case err != nil:
+				return err
+			case entry.IsDir():
+				return os.MkdirAll(filepath.Join(to, rel), 0o700)
+			case !entry.Type().IsRegular():
+				return nil
+			}
+			return os.Link(path, filepath.Join(to, rel))
+		})
+		if err != nil {
+			return fmt.Errorf("copy %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // Repair makes anew what is derived in a data folder that no server has open: entries of indexes
 // and of time to live, and counts. It first puts a copy of the folder, of links, into the folder that it
 // returns, unless there is nothing to mend. A repair that was cut short leaves a folder that no server opens, and is
@@ -117,10 +147,10 @@ func Repair(ctx context.Context, dir string) (mended []string, kept string, err 
 		kept = filepath.Join(dir, "before-repair-"+time.Now().UTC().Format("20060102T150405.000Z"))
 		err := st.Stage(ctx, kept)
 		if err == nil {
-			err = linkFiles(dir, kept)
+			err = errors.Join(linkFiles(st, dir, kept), linkRest(dir, kept))
 		}
 		if err == nil {
-			err = store.NewLineage(vfs.Default, kept) // both may go on
+			err = errors.Join(store.NewLineage(vfs.Default, kept), store.MarkCopied(vfs.Default, kept)) // both may go on
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("keep a copy: %w", err)

@@ -275,6 +275,26 @@ func (c *cutAfter) Err() error {
 	return nil
 }
 
+// TestRestOfACopy: what a repair keeps of before has what no backup has: the mark that pauses triggers, the key of the secrets, buckets.
+func TestRestOfACopy(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	names := []string{"RESTORED", "secrets.key", "artifacts/buckets/b/.x/y", "artifacts/metadata/b/z"}
+	for _, name := range names {
+		path := filepath.Join(from, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(name), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := linkRest(from, to); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if is, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(is) != name {
+			t.Errorf("%s: %q, %v", name, is, err)
+		}
+	}
+}
+
 // TestCutRepair: wherever a repair is cut, the folder is refused or no entry of an index is missing; the next repair mends it.
 func TestCutRepair(t *testing.T) {
 	from := checked(t, false)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,17 +79,22 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 // of the copy names was there at its moment, and is linked by one of the two even when it
 // came, or went, beside it.
 func (g *stages) make(ctx context.Context, dir string) error {
-	if err := linkFiles(g.s.opts.Dir, dir); err != nil {
+	if err := linkFiles(g.s.store, g.s.opts.Dir, dir); err != nil {
 		return err
 	}
 	if err := g.s.store.Stage(ctx, dir); err != nil {
 		return err
 	}
-	return linkFiles(g.s.opts.Dir, dir)
+	return linkFiles(g.s.store, g.s.opts.Dir, dir)
 }
 
-// linkFiles links what a data folder has beside the database, and cannot be made again from it.
-func linkFiles(root, to string) error {
+// linkFiles links what a data folder has beside the database, and cannot be made again from it. What is being frozen at the time is
+// left out: no row names it yet, and its files still grow.
+func linkFiles(st *store.Store, root, to string) error {
+	frozen, err := st.FrozenNames()
+	if err != nil {
+		return err
+	}
 	for _, pattern := range []string{"code/*/package.zip", "frozen/*/*", "quarantined/*/*", "backups/*/*"} {
 		names, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
@@ -102,6 +108,9 @@ func linkFiles(root, to string) error {
 			path := filepath.Join(to, rel)
 			if strings.HasPrefix(pattern, store.BackupsPath) && !keep.IsID(filepath.Base(filepath.Dir(path))) {
 				continue // someone's own
+			}
+			if strings.HasPrefix(pattern, "frozen") && !slices.Contains(frozen, filepath.Base(filepath.Dir(path))) {
+				continue
 			}
 			if filepath.Base(path) == "LOCK" || strings.HasSuffix(path, ".tmp") || strings.HasPrefix(filepath.Base(filepath.Dir(path)), ".") { // not there yet, or no more
 				continue
@@ -133,7 +142,18 @@ func (g *stages) Open(id, name string) (io.ReadCloser, int64, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return nil, 0, errors.Join(err, file.Close(), fs.ErrNotExist)
 	}
-	return file, info.Size(), nil
+	return &asked{file, g.idle}, info.Size(), nil
+}
+
+// asked is a file of the copy. While it is read, which may take hours for a large one over a slow line, the copy is in use.
+type asked struct {
+	io.ReadCloser
+	idle *time.Timer // of a copy that is gone it does nothing
+}
+
+func (a *asked) Read(p []byte) (int, error) {
+	a.idle.Reset(stageIdle)
+	return a.ReadCloser.Read(p)
 }
 
 // Remove implements admin.Stages.

@@ -113,7 +113,7 @@ func (c *codeStore) add(zip []byte) (hash string, err error) {
 	c.acquire(hash)
 	_, err, _ = c.flight.Do(hash, func() (any, error) {
 		if _, err := os.Stat(c.task(hash)); err == nil {
-			return nil, nil
+			return nil, c.mend(hash, zip)
 		}
 		if err := removeTree(filepath.Join(c.dir, hash)); err != nil { // a damaged package: see whole
 			return nil, fmt.Errorf("function: remove damaged code: %w", err)
@@ -125,6 +125,27 @@ func (c *codeStore) add(zip []byte) (hash string, err error) {
 		return "", err
 	}
 	return hash, nil
+}
+
+// mend writes a package anew that is not what its name says, though it was unpacked while it was: backups have the package only.
+func (c *codeStore) mend(hash string, zip []byte) error {
+	dir := filepath.Join(c.dir, hash)
+	is, err := os.ReadFile(filepath.Join(dir, zipFile))
+	if err == nil && hashOf(is) == hash {
+		return nil
+	}
+	tmp := filepath.Join(dir, unfinished+"zip")
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("function: mend a damaged package: %w", err)
+	}
+	err = c.writeFile(tmp, zip)
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(dir, zipFile))
+	}
+	if err != nil {
+		return fmt.Errorf("function: mend a damaged package: %w", err)
+	}
+	return c.syncDir(dir)
 }
 
 func (c *codeStore) unpack(hash string, zip []byte) (err error) {
@@ -223,15 +244,15 @@ func (c *codeStore) discard(hash string) (string, error) {
 	return to, nil
 }
 
-// sweep removes what no definition names; it runs before anything else does.
-func (c *codeStore) sweep() error {
+// sweep has that removed which no definition names; it runs before anything else does.
+func (c *codeStore) sweep(remove func(name string) error) error {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return fmt.Errorf("function: read the code folder: %w", err)
 	}
 	for _, e := range entries {
 		if c.refs[e.Name()] == 0 && e.Name() != shimDir {
-			if err := removeTree(filepath.Join(c.dir, e.Name())); err != nil {
+			if err := remove(e.Name()); err != nil {
 				return fmt.Errorf("function: remove old code: %w", err)
 			}
 		}

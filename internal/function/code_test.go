@@ -39,4 +39,17 @@ func TestDamagedPackageHoldsNobodyUp(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.task(hash), "index.js")); err != nil {
 		t.Error(err)
 	}
+	// One that was damaged after it had been unpacked is mended, too: backups have the package only.
+	name := filepath.Join(c.dir, hash, zipFile)
+	for _, damage := range []func() error{func() error { return os.WriteFile(name, []byte("rotten"), 0o600) }, func() error { return os.Remove(name) }} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.add(b.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		if is, err := os.ReadFile(name); err != nil || !bytes.Equal(is, b.Bytes()) {
+			t.Errorf("%q, %v", is, err)
+		}
+	}
 }

@@ -230,6 +230,14 @@ func Open(o Options) (*Service, error) {
 	return s, nil
 }
 
+// removeStray removes a package that nothing names; after a loss that was accepted it is set aside.
+func (s *Service) removeStray(name string) error {
+	if s.opts.Dir != "" && s.opts.Store != nil && s.opts.Store.Lossy() {
+		return s.opts.Store.RemoveStray("code", name)
+	}
+	return removeTree(filepath.Join(s.code.dir, name))
+}
+
 func (s *Service) open() (err error) {
 	dir, logDir := filepath.Join(s.opts.Dir, "code"), filepath.Join(s.opts.Dir, "logs")
 	if s.opts.Dir == "" {
@@ -282,7 +290,7 @@ func (s *Service) open() (err error) {
 		s.code.acquire(v.CodeHash)
 		s.layers.found[k].versions[v.Version] = v
 	}
-	if err := s.code.sweep(); err != nil {
+	if err := s.code.sweep(s.removeStray); err != nil {
 		return err
 	}
 	s.host = process.NewHost(process.Options{

@@ -98,6 +98,9 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	if err := drop(s, s.backups, kindBackup, b.ARN); err != nil {
 		return nil, err
 	}
+	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back a row without files
+		return nil, err
+	}
 	s.left(b.ID, s.files(b.ID).Remove())
 	gone := *b
 	gone.Status = Deleted

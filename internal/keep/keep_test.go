@@ -29,6 +29,7 @@ type world struct {
 	t     *testing.T
 	disk  *vfs.MemFS
 	fs    vfs.FS // of the store
+	with  store.Durability
 	store *store.Store
 	db    *table.DB
 	s     *Service
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) openAgain() {
 	w.t.Helper()
 	var err error
-	if w.store, err = store.Open(store.Options{FS: w.fs, Dir: "data", DiskReserve: 1 << 20}); err != nil {
+	if w.store, err = store.Open(store.Options{FS: w.fs, Dir: "data", DiskReserve: 1 << 20, Durability: w.with}); err != nil {
 		w.t.Fatal(err)
 	}
 	streams, err := stream.Open(w.store, time.Now)
@@ -356,4 +357,80 @@ func TestIDsRise(t *testing.T) {
 	if back := s.nextID(now.Add(-time.Hour)); back >= last {
 		t.Errorf("%s: a clock that was set right is followed", back)
 	}
+}
+
+// TestCrashOfABackupThatWasMade: with commits that are not synced, what a backup is made of goes only once the row that says that it
+// is made is durable. Else a crash would bring back the row that says it is to be made, with nothing to make it of, and it would be removed.
+func TestCrashOfABackupThatWasMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, disk: vfs.NewCrashableMem(), with: store.NoSync}
+		w.fs = w.disk
+		w.free(1 << 40)
+		w.openAgain()
+		create := decoded(w, request.DecodeCreateTable, `{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"k","AttributeType":"S"}],
+			"KeySchema":[{"AttributeName":"k","KeyType":"HASH"}]}`)
+		if _, err := w.db.CreateTable(t.Context(), scope, create); err != nil {
+			t.Fatal(err)
+		}
+		b, err := w.s.CreateBackup(t.Context(), scope, decoded(w, request.DecodeCreateBackup, `{"TableName":"tab","BackupName":"first"}`))
+		if err == nil {
+			err = w.store.Flush() // the row that says that it is to be made is durable
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		save := func() *Backup {
+			stop := w.run(w.s.RunSaves)
+			time.Sleep(time.Minute)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			return get(w.s, w.s.backups, b.ARN)
+		}
+		if b := save(); b.Status != Available {
+			t.Fatalf("%+v", b)
+		}
+		frozen, err := w.disk.OpenDir("data/frozen") // the system may write folders back at any time
+		if err == nil {
+			err = errors.Join(frozen.Sync(), frozen.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		crashed := w.disk.CrashClone(vfs.CrashCloneCfg{})
+		w.close()
+		w.disk, w.fs = crashed, crashed
+		w.free(1 << 40)
+		w.openAgain()
+		defer w.close()
+		if b := save(); b == nil || b.Status != Available {
+			t.Errorf("after the crash: %+v, %s", b, w.log.String())
+		}
+	})
+}
+
+// TestLossOfARow: after a loss that was accepted, a backup whose row was lost is set aside whole, and not removed.
+func TestLossOfARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := newID(time.Now())
+		if err := w.store.Files(store.BackupsPath, id).Put("file", []byte("kept")); err != nil {
+			t.Fatal(err)
+		}
+		w.close()
+		loss, err := w.disk.Create("data/LOSS", vfs.WriteCategoryUnspecified) // as --accept-loss leaves it
+		if err == nil {
+			err = loss.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.openAgain()
+		defer w.close()
+		if kept, err := w.disk.Open("data/damaged/backups/" + id + "/file"); err != nil {
+			t.Error(err)
+		} else if err := kept.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -72,6 +72,9 @@ func (s *Service) saveNext(ctx context.Context) (more bool, err error) {
 	if err := oldest.do(); err != nil {
 		return false, err
 	}
+	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back the row that says it is to be done
+		return false, err
+	}
 	s.left(frozenName(oldest.id), s.Store.Thaw(frozenName(oldest.id)))
 	return true, nil
 }
@@ -111,6 +114,9 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 		return err
 	}
 	if next.Status == Deleted {
+		if err := s.Store.MakeDurable(); err != nil {
+			return err
+		}
 		s.left(b.ID, s.files(b.ID).Remove())
 	}
 	return nil

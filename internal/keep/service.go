@@ -198,7 +198,8 @@ func loadInto[T any](m map[string]*T, key string, body []byte) error {
 	return nil
 }
 
-// sweep removes what has no row: it was being made, or removed, when the server ended.
+// sweep removes what has no row: it was being made, or removed, when the server ended. After a loss that was accepted it may be that
+// its row was lost: then it is set aside.
 func (s *Service) sweep() error {
 	frozen, files := map[string]bool{}, map[string]bool{}
 	for _, b := range s.backups {
@@ -211,7 +212,7 @@ func (s *Service) sweep() error {
 	names, err := s.Store.FrozenNames()
 	for _, name := range names {
 		if strings.HasPrefix(name, store.FrozenTable) && !frozen[name] {
-			s.left(name, s.Store.Thaw(name))
+			s.left(name, s.Store.ThawStray(name))
 		}
 	}
 	if err != nil {
@@ -221,7 +222,7 @@ func (s *Service) sweep() error {
 	for _, name := range names {
 		// What has another name is not ours: someone may keep copies of the whole folder there.
 		if !files[name] && IsID(name) {
-			s.left(name, s.files(name).Remove())
+			s.left(name, s.Store.RemoveStray(store.BackupsPath, name))
 		}
 	}
 	return err

@@ -29,6 +29,10 @@ func (s *Store) acceptLoss(dir string, faults []fault) error {
 		}
 	}
 	f := s.witness.fs
+	if err := writeFile(f, s.witness.dir, lossFile, []byte("writes are given up, as --accept-loss accepts\n")); err != nil {
+		return fmt.Errorf("store: write %s: %w", lossFile, err)
+	}
+	s.lossy = true
 	logs, err := wal.Scan(wal.Dir{FS: f, Dirname: dir})
 	if err != nil {
 		return fmt.Errorf("store: list the logs: %w", err)
@@ -96,12 +100,9 @@ func readable(log wal.LogicalLog) (end int64, whole bool, err error) {
 func (s *Store) setAside(path, aside string, keep int64) error {
 	f := s.witness.fs
 	base := f.PathBase(path)
-	to := f.PathJoin(aside, base)
-	for n := 1; ; n++ {
-		if _, err := f.Stat(to); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		to = f.PathJoin(aside, base+"."+strconv.Itoa(n))
+	to, err := unused(f, f.PathJoin(aside, base))
+	if err != nil {
+		return fmt.Errorf("store: set %s aside: %w", path, err)
 	}
 	move := func() error { return f.Rename(path, to) }
 	if keep >= 0 {
@@ -136,6 +137,63 @@ func copyFile(f vfs.FS, from, to string, n int64) error {
 	}
 	_, err = io.Copy(dst, r)
 	return errors.Join(err, dst.Sync(), dst.Close(), src.Close())
+}
+
+// lossFile is in a folder from before --accept-loss gives up a part of its log until all that opens after that has compared its files with its
+// rows: a file whose row is not there may be one whose row was lost, and is not to be removed.
+const lossFile = "LOSS"
+
+// RemoveStray removes a file or folder, by its path below the data folder, that no row names. After a loss that was accepted it is moved to
+// the folder damaged instead: what it is may be whole, and wanted. It is for the sweeps of a start.
+func (s *Store) RemoveStray(path ...string) error {
+	f := s.space.fs
+	from := f.PathJoin(append([]string{s.space.dir}, path...)...)
+	if !s.lossy {
+		if err := f.RemoveAll(from); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("store: remove %s: %w", from, err)
+		}
+		return nil
+	}
+	to := f.PathJoin(append([]string{s.space.dir, damagedPath}, path...)...)
+	if err := makeFolder(f, f.PathDir(to)); err != nil {
+		return fmt.Errorf("store: make %s: %w", f.PathDir(to), err)
+	}
+	to, err := unused(f, to)
+	if err == nil {
+		err = errors.Join(f.Rename(from, to), syncFolder(f, f.PathDir(to)), syncFolder(f, f.PathDir(from)))
+	}
+	if err != nil {
+		return fmt.Errorf("store: set %s aside: %w", from, err)
+	}
+	s.log.Warn("files have no row that names them, which may be a row that was lost: they are set aside, and not removed", "files", from, "set_aside_in", to)
+	return nil
+}
+
+// Lossy says whether a loss was accepted, and not everything has compared its files with its rows since.
+func (s *Store) Lossy() bool { return s.lossy }
+
+// LossSettled says that everything has compared its files with its rows. After an error before it the next start does so again.
+func (s *Store) LossSettled() error {
+	if !s.lossy {
+		return nil
+	}
+	if err := s.space.fs.Remove(s.space.fs.PathJoin(s.space.dir, lossFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: remove %s: %w", lossFile, err)
+	}
+	return syncFolder(s.space.fs, s.space.dir)
+}
+
+// unused returns a path, with a number behind it when there is something there.
+func unused(f vfs.FS, path string) (string, error) {
+	to := path
+	for n := 1; ; n++ {
+		if _, err := f.Stat(to); errors.Is(err, fs.ErrNotExist) {
+			return to, nil
+		} else if err != nil {
+			return "", err
+		}
+		to = path + "." + strconv.Itoa(n)
+	}
 }
 
 func logNumber(base string) (wal.NumWAL, error) {

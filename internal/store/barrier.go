@@ -95,6 +95,15 @@ func (b *barriers) run(s *Store) {
 	}
 }
 
+// MakeDurable returns when everything that was applied before the call is durable, whatever the durability of commits. It comes before
+// files are removed that no row names any more: a crash must not bring the row back, and find nothing.
+func (s *Store) MakeDurable() error {
+	if s.durability == Sync {
+		return s.check() // Write has returned
+	}
+	return s.syncLog()
+}
+
 // syncLog appends an empty record to the log and returns when it is durable, and
 // with it everything before it.
 func (s *Store) syncLog() error {

@@ -369,6 +369,66 @@ func TestAcceptLoss(t *testing.T) {
 	}
 }
 
+// TestStrays: after a loss that was accepted, files that no row names are set aside until all is settled, over restarts; else
+// they are removed.
+func TestStrays(t *testing.T) {
+	disk := killed(t, 1, 20_000, 60)
+	mem := disk.Mem()
+	stray := func() {
+		t.Helper()
+		if err := mem.MkdirAll(damagedDir+"/backups/one", 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(path string) bool { _, err := mem.Stat(damagedDir + "/" + path); return err == nil }
+	remove(t, disk, newest(files(t, disk, ".log")))
+	options := store.Options{FS: disk.FS(), Dir: damagedDir, AcceptLoss: true}
+	for n, kept := range []string{"damaged/backups/one", "damaged/backups/one.1"} {
+		s := open(t, options)
+		options.AcceptLoss = false
+		stray()
+		if err := s.RemoveStray("backups", "one"); err != nil {
+			t.Fatal(err)
+		}
+		if !s.Lossy() || is("backups/one") || !is(kept) {
+			t.Errorf("life %d: not set aside", n)
+		}
+		if n == 1 {
+			if err := s.LossSettled(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeStore(t, s)
+	}
+	s := open(t, options)
+	defer closeStore(t, s)
+	stray()
+	if err := s.RemoveStray("backups", "one"); err != nil || s.Lossy() || is("backups/one") || is("damaged/backups/one.2") {
+		t.Errorf("not removed: %v", err)
+	}
+}
+
+// TestAcceptLossRaisesTheIncarnation: the row with the incarnation may be in what is given up. No number is given again all the same.
+func TestAcceptLossRaisesTheIncarnation(t *testing.T) {
+	disk := killed(t, 1, 20_000, 60)
+	last := uint64(0)
+	for range 3 { // the newest row of each life is in its log only
+		s := open(t, store.Options{FS: disk.FS(), Dir: damagedDir})
+		last = s.Incarnation()
+		put(t, s, "k", "v")
+		disk = disk.CloneKeeping(100, 1)
+		closeStore(t, s)
+	}
+	for _, name := range files(t, disk, ".log") {
+		remove(t, disk, name)
+	}
+	s := open(t, store.Options{FS: disk.FS(), Dir: damagedDir, AcceptLoss: true})
+	defer closeStore(t, s)
+	if got := s.Incarnation(); got <= last {
+		t.Errorf("incarnation %d after %d", got, last)
+	}
+}
+
 // TestProgramWithoutWitness: a folder that an older program has used in between opens,
 // although the logs are not those that the witness knows.
 func TestProgramWithoutWitness(t *testing.T) {

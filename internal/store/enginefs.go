@@ -89,7 +89,8 @@ func (f engineFS) witnessed(name string, file vfs.File) vfs.File {
 }
 
 func (f engineFS) made(name string, err error) error {
-	if err != nil && strings.HasSuffix(name, ".log") {
+	// A copy's log, of a freeze say, is no loss: only the copy fails.
+	if err != nil && strings.HasSuffix(name, ".log") && f.PathDir(name) == f.dir {
 		return f.s.poison("make a log", err)
 	}
 	return err

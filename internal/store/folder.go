@@ -154,6 +154,17 @@ func newerError[N ~int | ~uint64](what string, has, known N) error {
 		ErrNewer, what, has, known)
 }
 
+func there(f vfs.FS, name string) (bool, error) {
+	_, err := f.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store: look for %s: %w", name, err)
+	}
+	return true, nil
+}
+
 func readFile(f vfs.FS, name string) ([]byte, error) {
 	file, err := f.Open(name)
 	if err != nil {

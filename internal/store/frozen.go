@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
@@ -45,6 +46,8 @@ func (s *Store) Freeze(name string, lower, upper []byte) error {
 	if err := s.syncLog(); err != nil {
 		return err
 	}
+	s.freezing.Store(name, nil)
+	defer s.freezing.Delete(name)
 	var failed error
 	err := s.guard("freeze", func() error {
 		failed = s.db.Checkpoint(s.frozenDir(name), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: lower, End: upper}}))
@@ -93,7 +96,10 @@ func (s *Store) Thaw(name string) error {
 	return nil
 }
 
-// FrozenNames lists what is frozen.
+// ThawStray is RemoveStray of what was frozen under a name.
+func (s *Store) ThawStray(name string) error { return s.RemoveStray(frozenPath, name) }
+
+// FrozenNames lists what is frozen; what a Freeze has not yet ended with is not.
 func (s *Store) FrozenNames() ([]string, error) {
 	fs := s.space.fs
 	dir := fs.PathJoin(s.space.dir, frozenPath)
@@ -104,7 +110,11 @@ func (s *Store) FrozenNames() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: list what is frozen: %w", err)
 	}
-	return names, nil
+	// After the listing: what is under way now may have been under way then.
+	return slices.DeleteFunc(names, func(name string) bool {
+		_, making := s.freezing.Load(name)
+		return making
+	}), nil
 }
 
 // quiet is a logger of an engine that only reads: what fails is returned as an error, and a Fatalf,

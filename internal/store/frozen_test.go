@@ -32,21 +32,26 @@ func TestFreeze(t *testing.T) {
 		}
 	}
 	set("one")
-	disk.Fail(func(_, file string) error {
-		if strings.Contains(file, "frozen") {
-			return errors.New("no room")
+	for _, fails := range []func(file string) bool{
+		func(file string) bool { return strings.Contains(file, "frozen") },
+		func(file string) bool { return strings.Contains(file, "frozen") && strings.HasSuffix(file, ".log") }, // the copy of the log, at the end
+	} {
+		disk.Fail(func(_, file string) error {
+			if fails(file) {
+				return errors.New("no room")
+			}
+			return nil
+		})
+		if err := s.Freeze("a", []byte("k"), []byte("l")); err == nil {
+			t.Fatal("frozen on a disk that fails")
 		}
-		return nil
-	})
-	if err := s.Freeze("a", []byte("k"), []byte("l")); err == nil {
-		t.Fatal("frozen on a disk that fails")
-	}
-	disk.Fail(nil)
-	if err := s.Err(); err != nil {
-		t.Fatalf("the store is poisoned: %v", err)
-	}
-	if err := s.Thaw("a"); err != nil {
-		t.Fatal(err)
+		disk.Fail(nil)
+		if err := s.Err(); err != nil {
+			t.Fatalf("the store is poisoned: %v", err)
+		}
+		if err := s.Thaw("a"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := s.Freeze("a", []byte("k"), []byte("l")); err != nil {
 		t.Fatal(err)
@@ -86,5 +91,34 @@ func TestFreeze(t *testing.T) {
 	}
 	if names, err := s.FrozenNames(); err != nil || len(names) != 0 {
 		t.Error(names, err)
+	}
+}
+
+// TestFrozenNamesAreWhole: what is being frozen is not listed yet, since its files still grow.
+func TestFrozenNamesAreWhole(t *testing.T) {
+	disk := crashtest.New()
+	s := open(t, store.Options{FS: disk.FS(), Dir: "data"})
+	defer closeStore(t, s)
+	put(t, s, "k", "v")
+	looked, asking := 0, false
+	disk.Fail(func(_, file string) error {
+		if asking || !strings.Contains(file, "MANIFEST") {
+			return nil
+		}
+		asking = true
+		defer func() { asking = false }()
+		looked++
+		if names, err := s.FrozenNames(); err != nil || len(names) > 0 {
+			t.Errorf("%v, %v", names, err)
+		}
+		return nil
+	})
+	err := s.Freeze("a", []byte("k"), []byte("l"))
+	disk.Fail(nil)
+	if err != nil || looked == 0 {
+		t.Fatal(err, looked)
+	}
+	if names, err := s.FrozenNames(); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v", names, err)
 	}
 }

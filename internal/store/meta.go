@@ -5,8 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // The rows of SpaceMeta: SpaceMeta ‖ name → version byte ‖ content.
@@ -45,6 +49,10 @@ func (s *Store) readMeta(name string, size int) (content []byte, found bool, err
 // incarnation. All is durable when it returns, whatever the durability of commits:
 // sequence numbers are made from the incarnation, and no two runs may share one.
 func (s *Store) enter() error {
+	raise, err := readCopied(s.space.fs, s.space.dir)
+	if err != nil {
+		return err
+	}
 	format, found, err := s.readMeta(metaFormat, 8)
 	if err != nil {
 		return err
@@ -87,12 +95,50 @@ func (s *Store) enter() error {
 		set(metaDatabase, s.meta.database[:])
 		set(metaTokenKey, s.meta.tokenKey[:])
 	}
-	s.meta.incarnation++
+	// The row may have gone with what --accept-loss has given up; the witness knows of it.
+	s.meta.incarnation = max(s.meta.incarnation, s.witness.incarnation) + 1 + raise
 	if err := s.witness.enter(s.meta.incarnation); err != nil {
 		return err
 	}
 	set(metaIncarnation, binary.BigEndian.AppendUint64(nil, s.meta.incarnation))
-	return s.guard("open", func() error { return s.db.Apply(b, pebble.Sync) })
+	if err := s.guard("open", func() error { return s.db.Apply(b, pebble.Sync) }); err != nil {
+		return err
+	}
+	if raise > 0 { // after a crash before this it is raised once more, which does no harm
+		return s.space.fs.Remove(s.space.fs.PathJoin(s.space.dir, copiedFile))
+	}
+	return nil
+}
+
+// copiedFile is in a folder that is a copy of another, until its first open, and has by how much that open raises the
+// incarnation: the other one may have gone on, and what it has given numbers to since must not be met here under the same ones.
+const copiedFile = "COPIED"
+
+// copyRaise is by how much at least; maxRaise keeps a file that is damaged, or made by hand, from using up the room for numbers.
+const copyRaise, maxRaise = 1 << 10, 1 << 17
+
+// MarkCopied makes that file in a folder that is not open.
+func MarkCopied(f vfs.FS, dir string) error {
+	if err := writeFile(f, dir, copiedFile, fmt.Appendln(nil, copyRaise)); err != nil {
+		return fmt.Errorf("store: write %s: %w", copiedFile, err)
+	}
+	return nil
+}
+
+// readCopied returns what the file says; 0: there is none.
+func readCopied(f vfs.FS, dir string) (raise uint64, err error) {
+	text, err := readFile(f, f.PathJoin(dir, copiedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("store: read %s: %w", copiedFile, err)
+	}
+	raise, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || raise < 1 || raise > maxRaise {
+		return 0, fmt.Errorf("%w: %s holds %q, not a number from 1 to %d", ErrDamaged, f.PathJoin(dir, copiedFile), text, maxRaise)
+	}
+	return raise, nil
 }
 
 // mustBeEmpty refuses a database that has data but lost its meta rows: they were
@@ -108,6 +154,25 @@ func (s *Store) mustBeEmpty() error {
 	}
 	if any {
 		return fmt.Errorf("%w: its database has data but no row %s", ErrDamaged, metaFormat)
+	}
+	return nil
+}
+
+// databaseFile has the database's id, so that those who only copy files know whose they are.
+const databaseFile = "DATABASE"
+
+// nameDatabase writes the id to its file, unless it is there.
+func (s *Store) nameDatabase(dir string) error {
+	f := s.space.fs
+	text := fmt.Sprintf("%x\n", s.meta.database)
+	switch is, err := readFile(f, f.PathJoin(dir, databaseFile)); {
+	case err == nil && string(is) == text:
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("store: read %s: %w", databaseFile, err)
+	}
+	if err := writeFile(f, dir, databaseFile, []byte(text)); err != nil {
+		return fmt.Errorf("store: write %s: %w", databaseFile, err)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type Store struct {
 	durability Durability
 	meta       meta
 	readOnly   bool
+	lossy      bool // see RemoveStray; set by Open
 
 	refusal    atomic.Pointer[error] // why calls are refused: the poison or ErrClosed
 	poisoned   atomic.Pointer[error]
@@ -40,6 +41,7 @@ type Store struct {
 	witness    *witness
 	damages    damages
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
+	freezing   sync.Map                      // names for which a Freeze is under way
 	excising   sync.Mutex                    // held while a range is taken out of the database, and while that and its list are copied; before applying
 	applying   sync.RWMutex                  // held for writing while a range is taken out of the database
 	pauses     atomic.Int64                  // see pause
@@ -117,6 +119,9 @@ func Open(o Options) (_ *Store, err error) {
 	if s.witness, err = openWitness(o.FS, o.Dir, o.Logger); err != nil {
 		return nil, err
 	}
+	if s.lossy, err = there(o.FS, o.FS.PathJoin(o.Dir, lossFile)); err != nil {
+		return nil, err
+	}
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err
 	}
@@ -125,6 +130,9 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	close(s.openedCh)
 	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	if err := s.nameDatabase(o.Dir); err != nil {
 		return nil, err
 	}
 	return s, nil

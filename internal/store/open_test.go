@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -268,5 +269,57 @@ func TestEveryOpenBeginsALineage(t *testing.T) {
 	}
 	if len(seen) != 3 {
 		t.Error(seen)
+	}
+}
+
+// TestCopiesGoOnElsewhere: the first open of a copy raises the incarnation far, once, and a file that cannot say by how much is told.
+func TestCopiesGoOnElsewhere(t *testing.T) {
+	mem := vfs.NewMem()
+	closeStore(t, open(t, store.Options{FS: mem, Dir: "data"}))
+	if err := store.MarkCopied(mem, "data"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []uint64{1026, 1027} {
+		s := open(t, store.Options{FS: mem, Dir: "data"})
+		if got := s.Incarnation(); got != want {
+			t.Errorf("incarnation %d, want %d", got, want)
+		}
+		id := s.DatabaseID()
+		closeStore(t, s)
+		if text := readAll(t, mem, "data/DATABASE"); text != fmt.Sprintf("%x\n", id) {
+			t.Errorf("DATABASE holds %q", text)
+		}
+	}
+	for _, text := range []string{"", "x", "0", "-1", "99999999"} {
+		writeAll(t, mem, "data/COPIED", text)
+		if _, err := store.Open(store.Options{FS: mem, Dir: "data"}); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func readAll(t *testing.T, fs vfs.FS, name string) string {
+	t.Helper()
+	f, err := fs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func writeAll(t *testing.T, fs vfs.FS, name, text string) {
+	t.Helper()
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write([]byte(text))
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }

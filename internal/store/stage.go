@@ -70,7 +70,7 @@ func (s *Store) Stage(ctx context.Context, dir string) error {
 		return err
 	}
 	// After the checkpoint, so that every range it lacks is listed.
-	for _, name := range []string{versionFile, lineageFile, quarantineFile} {
+	for _, name := range []string{versionFile, lineageFile, databaseFile, quarantineFile} {
 		err := copyFile(f, f.PathJoin(s.space.dir, name), f.PathJoin(dir, name), -1)
 		if errors.Is(err, fs.ErrNotExist) && name == quarantineFile {
 			continue

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,6 +22,12 @@ type fault struct {
 	what string
 }
 
+// missing is what is wrong with a file that is not there.
+const missing = "is missing"
+
+// byNumber orders names of logs by their numbers, which have six digits or more, and manifests behind them.
+func byNumber(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b)) }
+
 // verify compares the database's files with what the witness knows and returns the
 // faults that mean a loss. before is what the engine would take for the database.
 func (w *witness) verify(dir string, before *pebble.DBDesc) (faults []fault, err error) {
@@ -36,7 +43,7 @@ func (w *witness) verify(dir string, before *pebble.DBDesc) (faults []fault, err
 	} else {
 		faults = append(faults, fault{databasePath + "/marker.manifest.*", "is missing"})
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.files)) {
+	for _, name := range slices.SortedFunc(maps.Keys(w.files), byNumber) {
 		if name != current && !strings.HasSuffix(name, ".log") {
 			continue // a manifest from before, or one that was never put in force
 		}
@@ -58,7 +65,7 @@ func (w *witness) verify(dir string, before *pebble.DBDesc) (faults []fault, err
 func (w *witness) compare(path string, want extent) (string, error) {
 	file, err := w.fs.Open(path, vfs.SequentialReadsOption)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "is missing", nil
+		return missing, nil
 	}
 	if err != nil {
 		return "", err
@@ -84,8 +91,18 @@ func (w *witness) compare(path string, want extent) (string, error) {
 func (w *witness) relevant(dir string, before *pebble.DBDesc, faults []fault) []fault {
 	look := lookFS{FS: w.fs, opened: map[string]bool{}}
 	incarnation, err := look.database(dir)
-	if err != nil {
-		return faults // the engine has found something, too
+	if err != nil { // the engine has found something, too
+		first := ""
+		for name := range look.opened {
+			if strings.HasSuffix(name, ".log") && (first == "" || byNumber(name, first) < 0) {
+				first = name
+			}
+		}
+		// It reads the logs in order, from the first that it needs. The log may end where it must end only, so an older one's damage is not to count.
+		return slices.DeleteFunc(faults, func(f fault) bool {
+			base := w.fs.PathBase(f.name)
+			return strings.HasSuffix(base, ".log") && f.what != missing && first != "" && byNumber(base, first) < 0
+		})
 	}
 	if incarnation > w.incarnation {
 		w.log.Info("the data folder was last used by a program that keeps no witness of the log: it begins anew")
@@ -95,7 +112,7 @@ func (w *witness) relevant(dir string, before *pebble.DBDesc, faults []fault) []
 		return nil
 	}
 	return slices.DeleteFunc(faults, func(f fault) bool {
-		return strings.HasSuffix(f.name, ".log") && f.what != "is missing" && !look.opened[w.fs.PathBase(f.name)]
+		return strings.HasSuffix(f.name, ".log") && f.what != missing && !look.opened[w.fs.PathBase(f.name)]
 	})
 }
 
@@ -110,7 +127,7 @@ func (w *witness) unreadable(dir string, refusal error) []fault {
 	last := ""
 	for name := range look.opened {
 		if strings.HasSuffix(name, ".log") {
-			last = max(last, name)
+			last = slices.MaxFunc([]string{last, name}, byNumber)
 		}
 	}
 	if last == "" || !pebble.IsCorruptionError(err) {

@@ -213,7 +213,7 @@ func (w *witness) write() error {
 // files (2), each as length of the name (1), name, end (8), sum (8); then the
 // xxhash64 of all that (8). mu is held.
 func (w *witness) encode() []byte {
-	names := slices.Sorted(maps.Keys(w.files))
+	names := slices.SortedFunc(maps.Keys(w.files), byNumber)
 	if extra := len(names) - witnessFilesMax; extra > 0 {
 		names = names[extra:] // manifests and the newest logs stay
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"maps"
 	"testing"
@@ -53,5 +54,20 @@ func BenchmarkNote(b *testing.B) {
 	b.StopTimer()
 	if err := w.stop(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// TestNamesByNumber: a log of seven digits is later than one of six, and the newest are those that a full slot keeps.
+func TestNamesByNumber(t *testing.T) {
+	w := &witness{files: map[string]extent{"MANIFEST-000011": {}}}
+	for n := range witnessFilesMax {
+		w.files[fmt.Sprintf("%06d.log", 999_950+n)] = extent{}
+	}
+	_, _, files, ok := decodeSlot(w.encode())
+	_, manifest := files["MANIFEST-000011"]
+	_, oldest := files["999950.log"]
+	_, newest := files["1000049.log"]
+	if !ok || !manifest || oldest || !newest {
+		t.Error(ok, manifest, oldest, newest)
 	}
 }

@@ -264,7 +264,7 @@ func (b *Backend) sweep(log *slog.Logger) error {
 	for _, name := range names {
 		if !read[name] && !strings.HasPrefix(name, store.FrozenTable) {
 			log.Info("removing a snapshot that has been read", "name", name)
-			if err := b.store.Thaw(name); err != nil {
+			if err := b.store.ThawStray(name); err != nil {
 				return err
 			}
 		}
