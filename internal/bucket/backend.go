@@ -95,10 +95,10 @@ func (b *backend) walk(dir string, f func(name, at string, info fs.FileInfo) err
 // maxKey is the longest key, in bytes: with 33 more it is the name of the file with its metadata.
 const maxKey = 220
 
-// within reports whether a key's file lies in the folder of its bucket.
+// within reports whether a key's file lies in the folder of its bucket, and is no other key's: the name of a file has no empty parts.
 func within(bucket, key string) bool {
 	parts := strings.Split(key, "/")
-	return gofakes3.ValidateBucketName(bucket) == nil && !slices.Contains(parts, ".") && !slices.Contains(parts, "..")
+	return gofakes3.ValidateBucketName(bucket) == nil && !slices.Contains(parts, ".") && !slices.Contains(parts, "..") && !slices.Contains(parts, "")
 }
 
 // BucketExists implements gofakes3.Backend. A name that cannot be a bucket's is none: "." is the folder of all.
@@ -202,7 +202,7 @@ func checkKey(bucket, key string) error {
 	case len(key) > maxKey:
 		return gofakes3.ErrorMessage(gofakes3.ErrKeyTooLong, fmt.Sprintf("Your key is too long: Millstream takes %d bytes", maxKey))
 	case !within(bucket, key):
-		return gofakes3.ErrorMessage(gofakes3.ErrInvalidURI, "Millstream takes no keys with . or .. between slashes")
+		return gofakes3.ErrorMessage(gofakes3.ErrInvalidURI, "Millstream takes no keys with nothing, . or .. between slashes, nor with a slash at an end")
 	}
 	return nil
 }

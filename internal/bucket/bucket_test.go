@@ -326,3 +326,24 @@ func TestPutWithoutMetadata(t *testing.T) {
 	expect(t, s, 404, "GET", "/things/k", "")
 	expect(t, s, 200, "GET", "/things", "")
 }
+
+// TestEmptyPartsOfKeys: a key whose file would have another name is refused, and keeps nobody from the rest of its bucket.
+func TestEmptyPartsOfKeys(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		s := open(t, dir)
+		if err := s.Create("bucket"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Put("bucket", "a/b", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"/a", "a/", "a//b", "/exports/x", "/"} {
+			if err := s.Put("bucket", key, []byte("x")); err == nil || !strings.Contains(err.Error(), "between slashes") {
+				t.Errorf("%q: %v", key, err)
+			}
+		}
+		if list := expect(t, s, 200, "GET", "http://localhost/bucket?list-type=2", ""); strings.Count(list, "<Key>") != 1 {
+			t.Error(list)
+		}
+	})
+}
