@@ -3,11 +3,13 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,7 +22,7 @@ const manifestVersion = 1
 // Manifest is a backup: what was in a data folder.
 type Manifest struct {
 	Version int       `json:"version"`
-	ID      string    `json:"id"` // rises with time
+	ID      string    `json:"id"` // see newID
 	Made    time.Time `json:"made"`
 	Program string    `json:"program"` // the release that made it
 	// Lineage is the folder's: while it is the same, a table of the same name and size
@@ -55,7 +57,51 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("the manifest of backup %s is damaged: the file %q cannot be one of a backup", m.ID, f.Name)
 		}
 	}
+	if !isDataFolder(m.Files) {
+		return fmt.Errorf("the backup %s is none of a data folder: it lacks %s or the database", m.ID, versionFile)
+	}
 	return nil
+}
+
+// isDataFolder says whether files can be those of a data folder.
+func isDataFolder(files []File) bool {
+	return slices.ContainsFunc(files, func(f File) bool { return f.Name == versionFile }) &&
+		slices.ContainsFunc(files, func(f File) bool { return strings.HasPrefix(f.Name, "db/") })
+}
+
+// databaseDigits is how much of a database's name is in the ids of its backups: enough to tell some servers apart.
+const databaseDigits = 8
+
+const idTime = "20060102T150405.000Z"
+
+// newID returns the id of a backup that is made now, beside others of which the newest has the id last: its time, of which
+// database it is, and something random. Ids rise also when the machine's clock does not: with a clock that was ahead once, that
+// backup would be the newest for ever. ahead is by how much last is ahead of the clock.
+func newID(now time.Time, last, database string) (id string, ahead time.Duration) {
+	now = now.Truncate(time.Millisecond)
+	if at, ok := timeOf(last); ok && !at.Before(now) {
+		ahead = at.Sub(now)
+		now = at.Add(time.Millisecond)
+	}
+	if database != "" {
+		database += "-"
+	}
+	return now.Format(idTime) + "-" + database + rand.Text()[:4], ahead
+}
+
+// timeOf is the time that an id begins with.
+func timeOf(id string) (time.Time, bool) {
+	text, _, _ := strings.Cut(id, "-")
+	at, err := time.Parse(idTime, text)
+	return at, err == nil
+}
+
+// databaseOf returns what an id says of whose backup it is; empty: nothing, as those of early releases.
+func databaseOf(id string) string {
+	if parts := strings.Split(id, "-"); len(parts) == 3 {
+		return parts[1]
+	}
+	return ""
 }
 
 // List returns the backups of a place, the oldest first, and why others cannot be used, which hides none of the rest.
@@ -93,25 +139,52 @@ func manifests(ctx context.Context, p Place) ([]string, error) {
 // Find returns a backup of a place; of an empty id the newest. No other is read.
 func Find(ctx context.Context, p Place, id string) (Manifest, error) {
 	if id != "" {
-		m, err := read(ctx, p, basePath+"/"+id+".json")
+		m, err := read(ctx, p, nameOf(id))
 		if errors.Is(err, ErrAbsent) {
 			return m, fmt.Errorf("there is no backup %s in %s; `millstream backups ls --at %s` lists those that are", id, p, p)
 		}
 		return m, err
 	}
-	names, err := manifests(ctx, p)
-	if err == nil && len(names) == 0 {
+	ids, err := newestFirst(ctx, p)
+	if err == nil && len(ids) == 0 {
 		err = fmt.Errorf("there is no backup in %s", p)
 	}
 	if err != nil {
 		return Manifest{}, err
 	}
-	m, err := read(ctx, p, names[len(names)-1])
+	if of := databases(ids); len(of) > 1 {
+		return Manifest{}, fmt.Errorf("%s holds backups of %d servers (%s, in the middle of the ids): name one with --backup; `millstream backups ls --at %s` lists them", p, len(of), strings.Join(of, ", "), p)
+	}
+	m, err := read(ctx, p, nameOf(ids[0]))
 	if err != nil {
 		err = fmt.Errorf("the newest backup cannot be used: %w (name an older one with --backup; `millstream backups ls --at %s` lists them)", err, p)
 	}
 	return m, err
 }
+
+// newestFirst returns the ids of the backups of a place. No manifest is read.
+func newestFirst(ctx context.Context, p Place) ([]string, error) {
+	names, err := manifests(ctx, p)
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(path.Base(name), ".json")
+	}
+	slices.Reverse(names)
+	return names, err
+}
+
+// databases are those that ids name.
+func databases(ids []string) (of []string) {
+	for _, id := range ids {
+		if d := databaseOf(id); d != "" {
+			of = append(of, d)
+		}
+	}
+	slices.Sort(of)
+	return slices.Compact(of)
+}
+
+// nameOf is where the manifest of a backup is.
+func nameOf(id string) string { return basePath + "/" + id + ".json" }
 
 func read(ctx context.Context, p Place, name string) (m Manifest, err error) {
 	r, err := p.Get(ctx, name)
@@ -135,5 +208,5 @@ func (m *Manifest) put(ctx context.Context, p Place) error {
 		return err
 	}
 	text = append(text, '\n')
-	return p.Put(ctx, basePath+"/"+m.ID+".json", bytes.NewReader(text), int64(len(text)))
+	return p.Put(ctx, nameOf(m.ID), bytes.NewReader(text), int64(len(text)))
 }

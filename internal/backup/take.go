@@ -2,13 +2,13 @@ package backup
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +22,9 @@ type Source interface {
 // Names of files of a data folder that are not copied as they are.
 const (
 	lineageFile    = "LINEAGE"
+	databaseFile   = "DATABASE"
 	restoredFile   = "RESTORED"
+	copiedFile     = "COPIED"    // by how much the first open raises the incarnation; goes with it
 	restoringFile  = "RESTORING" // there while a restore is under way: a folder that has it does not open
 	versionFile    = "VERSION"
 	quarantineFile = "QUARANTINE"
@@ -57,41 +59,27 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	if err != nil {
 		return Manifest{}, done, err
 	}
-	earlier, faults, err := List(ctx, p)
+	if !isDataFolder(files) {
+		return Manifest{}, done, fmt.Errorf("nothing is backed up: this is no data folder, it lacks %s or the database", versionFile)
+	}
+	m, known, err := begin(ctx, src, files, p, &o)
 	if err != nil {
-		return Manifest{}, done, err
-	}
-	for _, f := range faults { // what it had is copied again
-		o.warn(fmt.Errorf("an earlier backup cannot be used: %w", f))
-	}
-	now := time.Now().UTC()
-	m := Manifest{Version: manifestVersion, ID: now.Format("20060102T150405.000Z") + "-" + rand.Text()[:4], Made: now, Program: o.Program}
-	if m.Lineage, err = readLineage(ctx, src, files); err != nil {
 		return m, done, err
-	}
-	type key struct {
-		name string
-		size int64
-	}
-	known := map[key]string{}
-	for _, e := range earlier {
-		for _, f := range e.Files {
-			if m.Lineage != "" && e.Lineage == m.Lineage && immutable(f.Name) {
-				known[key{f.Name, f.Size}] = f.Sum
-			}
-		}
 	}
 	for _, f := range files {
 		done.Total += f.Size
 	}
 	pace := newPace(o.Rate)
 	for _, f := range files {
-		if f.Name == lineageFile || f.Name == restoredFile {
+		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile {
 			done.Done += f.Size
 			continue
 		}
 		m.Quarantined = m.Quarantined || f.Name == quarantineFile
-		sum := known[key{f.Name, f.Size}]
+		sum := known[f]
+		if hash, ok := packageOf(f.Name); ok && hash != sum { // it was damaged then, and may have been mended
+			sum = ""
+		}
 		there := false
 		if sum != "" {
 			if there, err = p.Has(ctx, objectName(sum), f.Size); err != nil {
@@ -122,6 +110,64 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	return m, done, nil
 }
 
+// begin makes the manifest of a new backup, without its files, and tells what contents the place has of the same lineage: the
+// sums of files, by name and size. They stand in the newest backup that can be read; what an older one has besides is gone from
+// the folder.
+func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (m Manifest, known map[File]string, err error) {
+	m = Manifest{Version: manifestVersion, Made: time.Now().UTC(), Program: o.Program}
+	if m.Lineage, err = readLine(ctx, src, files, lineageFile); err != nil {
+		return m, nil, err
+	}
+	database, err := readLine(ctx, src, files, databaseFile)
+	if err != nil {
+		return m, nil, err
+	}
+	if _, err := hex.DecodeString(database); err != nil || len(database) < databaseDigits {
+		database = "" // of an earlier release, or damaged: it tells nothing
+	} else {
+		database = database[:databaseDigits]
+	}
+	ids, err := newestFirst(ctx, p)
+	if err != nil {
+		return m, nil, err
+	}
+	last := ""
+	for _, id := range ids { // a name that is none of ours may be before those that are
+		if _, ok := timeOf(id); ok {
+			last = id
+			break
+		}
+	}
+	var ahead time.Duration
+	if m.ID, ahead = newID(m.Made, last, database); ahead > time.Second {
+		o.warn(fmt.Errorf("the backup %s is from %s later than this machine's clock says it is now: one of the two clocks was wrong, and this backup counts as made just after that one", last, ahead.Round(time.Second)))
+	}
+	if others := slices.DeleteFunc(databases(ids), func(d string) bool { return d == database }); database != "" && len(others) > 0 {
+		o.warn(fmt.Errorf("%s holds backups of other servers, too (%s): give each a place of its own, or no restore can know which is the newest", p, strings.Join(others, ", ")))
+	}
+	known = map[File]string{}
+	for _, id := range ids {
+		if of := databaseOf(id); of != "" && of != database {
+			continue
+		}
+		e, err := read(ctx, p, nameOf(id))
+		switch {
+		case ctx.Err() != nil:
+			return m, nil, ctx.Err()
+		case err != nil: // what it had is copied again
+			o.warn(fmt.Errorf("an earlier backup cannot be used: %w", err))
+			continue
+		}
+		for _, f := range e.Files {
+			if m.Lineage != "" && e.Lineage == m.Lineage && immutable(f.Name) {
+				known[File{Name: f.Name, Size: f.Size}] = f.Sum
+			}
+		}
+		break
+	}
+	return m, known, nil
+}
+
 // packageOf returns the hash that a package of code has by its name.
 func packageOf(name string) (hash string, ok bool) {
 	hash, ok = strings.CutPrefix(name, "code/")
@@ -136,9 +182,10 @@ func immutable(name string) bool {
 	return strings.HasPrefix(name, "db/") && strings.HasSuffix(name, ".sst") || strings.HasPrefix(name, "code/")
 }
 
-func readLineage(ctx context.Context, src Source, files []File) (string, error) {
+// readLine reads a file of one line; empty: it is not there.
+func readLine(ctx context.Context, src Source, files []File, name string) (string, error) {
 	for _, f := range files {
-		if f.Name != lineageFile {
+		if f.Name != name {
 			continue
 		}
 		r, err := src.Open(ctx, f.Name)

@@ -1,0 +1,186 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// flaky breaks off the first answers that it gives of contents.
+type flaky struct {
+	Place
+	breaks atomic.Int64
+}
+
+func (f *flaky) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	r, err := f.Place.Get(ctx, name)
+	if err != nil || !strings.HasPrefix(name, "objects/") || f.breaks.Add(-1) < 0 {
+		return r, err
+	}
+	return &broken{r}, nil
+}
+
+type broken struct{ io.ReadCloser }
+
+func (b *broken) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p[:1])
+	if err == nil {
+		err = errCut
+	}
+	return n, err
+}
+
+// TestBrokenAnswers: a restore and a verification go on when an answer broke off, and end when all do; none of that is told as
+// damage, which it says to remove.
+func TestBrokenAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := folder(t.TempDir())
+		m, _ := take(t, data(t, t.TempDir(), nil), p)
+		for _, test := range []struct {
+			breaks int64
+			err    error
+		}{{1, nil}, {3, nil}, {1 << 40, errCut}} {
+			f := &flaky{Place: p}
+			f.breaks.Store(test.breaks)
+			if err := Restore(t.Context(), f, m, filepath.Join(t.TempDir(), "new"), Options{}); !errors.Is(err, test.err) {
+				t.Errorf("restore with %d: %v", test.breaks, err)
+			}
+			f.breaks.Store(test.breaks)
+			if faults, err := Verify(t.Context(), f, m, Options{}); len(faults) > 0 || !errors.Is(err, test.err) {
+				t.Errorf("verify with %d: %v, %v", test.breaks, faults, err)
+			}
+		}
+	})
+}
+
+// TestTwoRestores: of two restores into one folder at once at most one goes on.
+func TestTwoRestores(t *testing.T) {
+	p := folder(t.TempDir())
+	m, _ := take(t, data(t, t.TempDir(), nil), p)
+	to := filepath.Join(t.TempDir(), "new")
+	begun, goOn, first := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() { first <- Restore(t.Context(), &held{Place: p, begun: begun, goOn: goOn}, m, to, Options{}) }()
+	<-begun
+	if _, err := claim(to, ""); err == nil || !strings.Contains(err.Error(), "another restore") {
+		t.Error(err)
+	}
+	close(goOn)
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	// The second had found the folder empty, and claims it when the first is over.
+	if _, err := claim(to, ""); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(to, restoringFile)); err == nil {
+		t.Error("the first one's folder does not open")
+	}
+}
+
+// held says when the first content is asked for, and waits.
+type held struct {
+	Place
+	begun, goOn chan struct{}
+	said        atomic.Bool
+}
+
+func (h *held) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if !h.said.Swap(true) {
+		close(h.begun)
+	}
+	<-h.goOn
+	return h.Place.Get(ctx, name)
+}
+
+const idA, idB = "aaaaaaaa11112222", "bbbbbbbb11112222"
+
+// TestClockAhead: a backup is newer than those that were made before it, whatever the clock says, and it is told.
+func TestClockAhead(t *testing.T) {
+	p := folder(t.TempDir())
+	src := data(t, t.TempDir(), map[string]string{"DATABASE": idA + "\n"})
+	early, _ := take(t, src, p)
+	early.ID = time.Now().UTC().Add(24*time.Hour).Format(idTime) + "-ZZZZ"
+	if err := early.put(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		var told []string
+		m, _, err := Take(t.Context(), src, p, Options{Warn: func(err error) { told = append(told, err.Error()) }})
+		if err != nil || len(told) != 1 || !strings.Contains(told[0], "clock") {
+			t.Fatalf("%v, %q", err, told)
+		}
+		if newest, err := Find(t.Context(), p, ""); err != nil || newest.ID != m.ID {
+			t.Errorf("%s, want %s: %v", newest.ID, m.ID, err)
+		}
+	}
+}
+
+// TestTwoServersInOnePlace: no restore takes one's newest backup for the other's.
+func TestTwoServersInOnePlace(t *testing.T) {
+	p := folder(t.TempDir())
+	a := data(t, t.TempDir(), map[string]string{"DATABASE": idA + "\n"})
+	b := data(t, t.TempDir(), map[string]string{"DATABASE": idB + "\n"})
+	first, _ := take(t, a, p)
+	if m, err := Find(t.Context(), p, ""); err != nil || m.ID != first.ID || !strings.Contains(m.ID, "-aaaaaaaa-") {
+		t.Fatal(m.ID, err)
+	}
+	var told []string
+	if _, _, err := Take(t.Context(), b, p, Options{Warn: func(err error) { told = append(told, err.Error()) }}); err != nil || len(told) != 1 || !strings.Contains(told[0], "aaaaaaaa") {
+		t.Fatalf("%v, %q", err, told)
+	}
+	if m, err := Find(t.Context(), p, ""); err == nil || !strings.Contains(err.Error(), "aaaaaaaa, bbbbbbbb") {
+		t.Errorf("%s, %v", m.ID, err)
+	}
+	if m, err := Find(t.Context(), p, first.ID); err != nil || m.ID != first.ID {
+		t.Error(m.ID, err)
+	}
+}
+
+// TestOneManifestIsRead: a place with many backups costs no more than one with few.
+func TestOneManifestIsRead(t *testing.T) {
+	p := folder(t.TempDir())
+	src := data(t, t.TempDir(), map[string]string{"DATABASE": idA + "\n"})
+	for range 5 {
+		take(t, src, p)
+	}
+	c := &counted{Place: p}
+	if _, done := take(t, src, c); c.gets != 1 || done.Copied != 0 {
+		t.Errorf("%d were read, %+v", c.gets, done)
+	}
+}
+
+type counted struct {
+	Place
+	gets int
+}
+
+func (c *counted) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	c.gets++
+	return c.Place.Get(ctx, name)
+}
+
+// TestMendedPackage: a package of code that was damaged when it was backed up is copied again once it is whole.
+func TestMendedPackage(t *testing.T) {
+	p := folder(t.TempDir())
+	const sum = "770e607624d689265ca6c44884d0807d9b054d23c473c106c72be9de08b7376c" // of good
+	name := "code/" + sum + "/package.zip"
+	src := data(t, t.TempDir(), map[string]string{name: "evil"})
+	take(t, src, p)
+	data(t, string(src), map[string]string{name: "good"})
+	m, _, err := Take(t.Context(), src, p, Options{Warn: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range m.Files {
+		if f.Name == name && f.Sum != sum {
+			t.Error("the backup has the damaged package")
+		}
+	}
+}
