@@ -54,6 +54,8 @@ type Options struct {
 	FrontEndpoint string
 	// LinkEndpoint is the URL in links that messages of topics carry, for whoever gets them. Empty: Endpoint.
 	LinkEndpoint string
+	// Console is the URL of the page that shows the loop live, for ServeConsole. Empty: there is none.
+	Console string
 	// Project is the folder in which modules are looked for that functions use
 	// without bringing them along (boto3, @aws-sdk/*). Empty: none.
 	Project string
@@ -152,6 +154,15 @@ func (s *Server) ServeFront(ctx context.Context, ln net.Listener) error {
 func (s *Server) ServeAdmin(ctx context.Context, ln net.Listener) error {
 	return s.app.ServeAdmin(ctx, ln)
 }
+
+// ServeConsole answers on ln, which is at the address that Options name as Console, with the page that shows the loop live, until ctx ends,
+// and closes ln. It is a listener and an origin of its own. One gets in by a link of ConsoleLink.
+func (s *Server) ServeConsole(ctx context.Context, ln net.Listener) error {
+	return s.app.ServeConsole(ctx, ln)
+}
+
+// ConsoleLink returns a new link by which one person gets into the console, once; empty when Options name no Console.
+func (s *Server) ConsoleLink() string { return s.app.ConsoleLink() }
 
 // FrontHandler is what ServeFront serves.
 func (s *Server) FrontHandler() http.Handler { return s.app.FrontHandler() }

@@ -134,6 +134,9 @@ var rooms = map[string][]string{
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
 	"internal/server":  {"internal/counter", "internal/awserr", "internal/credential", "internal/door", "internal/schema", "internal/sigv4", "internal/turns"},
 
+	// the page for people, which asks the server as any client does
+	"internal/console": {"internal/admin/wire"},
+
 	// clients: they speak the wire and import no room below
 	"internal/admin":      {"internal/admin/wire"},
 	"internal/admin/wire": {"internal/counter"},
@@ -157,7 +160,7 @@ var rooms = map[string][]string{
 	"internal/app": {
 		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/credential", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
 		"internal/api/scheduler", "internal/api/sns", "internal/outbox", "internal/schedule", "internal/topic",
-		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/destination", "internal/door", "internal/function",
+		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/console", "internal/destination", "internal/door", "internal/function",
 		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},

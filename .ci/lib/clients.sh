@@ -161,3 +161,17 @@ installed_packages() {
 	tar -C "$at" -xf "$dist/millstream_0.1.0_oci.tar" && unpacked="$(find "$at/blobs" -type f -size +1M)" && tar -C "$at/image" -xzf "$unpacked" || return 1
 	if [ "$(id -u)" = 0 ]; then chroot "$at/image" /millstream demo; else "$at/image/millstream" demo; fi
 }
+
+# console drives the console in Chromium, with axe-core on every page, and keeps pictures of them in CONSOLE_SHOTS when that is set.
+console() {
+	local out="$work/console.out" axe=4.14.1
+	if ! command -v "${CHROMIUM:-chromium}" >/dev/null; then
+		(apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >"$out" 2>&1 || { cat "$out"; return 1; }
+	fi
+	(cd "$work" && npm pack --silent "axe-core@$axe" "htm@3.1.1" >/dev/null && mkdir -p axe htm && tar -xzf "axe-core-$axe.tgz" -C axe && tar -xzf htm-3.1.1.tgz -C htm) || return 1
+	cmp "$work/htm/package/preact/standalone.module.js" internal/console/assets/vendor/htm-preact.js || return 1
+	(cd test/console && go vet ./... && AXE="$work/axe/package/axe.min.js" go test -count=1 -v ./...) >"$out" 2>&1
+	local status=$?
+	grep -vE '^=== ' "$out"
+	[ $status -eq 0 ] && ! grep -qE '^ *--- SKIP' "$out"
+}

@@ -68,7 +68,7 @@ func newBenchServer() *cobra.Command {
 	cmd.Use, cmd.Hidden = bench.ServerCommand, true
 	f := cmd.Flags()
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		flags := serveFlags{}
+		flags := serveFlags{consoleListen: "off"}
 		for name, to := range map[string]*string{
 			"listen": &flags.listen, "data": &flags.data, "durability": &flags.durability,
 			"region": &flags.region, "account": &flags.account, "log-level": &flags.logLevel,

@@ -86,6 +86,17 @@ func listenFront(addr, server string, insecure bool) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort(host, "0"))
 }
 
+// listenConsole takes the port of the console in the same way, the port after that of the front door; nil when it is off.
+func listenConsole(addr, front string, insecure bool) (net.Listener, error) {
+	switch addr {
+	case "off":
+		return nil, nil
+	case "":
+		return listenFront("", front, insecure)
+	}
+	return listen("--console-listen", addr, insecure)
+}
+
 // checkData refuses a folder for the data that is none.
 func checkData(dir string) error {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {

@@ -33,8 +33,8 @@ type serveFlags struct {
 	shardRoll, statusDelay time.Duration
 	logCap                 byteSize
 
-	httpListen, adminListen, template string
-	deploy                            templateFlags
+	httpListen, adminListen, consoleListen, template string
+	deploy                                           templateFlags
 
 	// Of dev: a function to debug, and what is done once serving, in the place of deploying the template.
 	debug string
@@ -101,6 +101,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
+	f.StringVar(&flags.consoleListen, "console-listen", "", "address of the console, the page that shows the loop live, or off (default: the port after --http-listen's)")
 	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
 	flags.deploy.add(cmd)
 	return cmd
@@ -150,10 +151,14 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	page, err := listenConsole(flags.consoleListen, front.Addr().String(), beyond)
+	if err != nil {
+		return errors.Join(err, closeAll(ln, front))
+	}
 	var own net.Listener
 	if flags.adminListen != "" {
 		if own, err = listen("--admin-listen", flags.adminListen, flags.insecureListen); err != nil {
-			return errors.Join(err, ln.Close(), front.Close())
+			return errors.Join(err, closeAll(ln, front, page))
 		}
 	}
 	// Functions, and the template that is deployed at the start, come by inside: with TLS by a listener on loopback, since they know
@@ -166,10 +171,17 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 			plain, err = net.Listen("tcp", "127.0.0.1:0")
 		}
 		if err != nil {
-			return errors.Join(err, closeAll(ln, front, own))
+			return errors.Join(err, closeAll(ln, front, page, own))
 		}
 		inside, scheme, ca = plain, "https://", file
 		ln, front = certificates.listener(ln), certificates.listener(front)
+		if page != nil {
+			page = certificates.listener(page)
+		}
+	}
+	console := ""
+	if page != nil {
+		console = scheme + linked(page.Addr(), flags.allowedHosts)
 	}
 	srv, err := millstream.Open(millstream.Options{
 		Dir:            flags.data,
@@ -179,6 +191,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Endpoint:       "http://" + inside.Addr().String(),
 		FrontEndpoint:  scheme + reachable(front.Addr()),
 		LinkEndpoint:   scheme + linked(ln.Addr(), flags.allowedHosts),
+		Console:        console,
 		Project:        project,
 		AllowedHosts:   flags.allowedHosts,
 		InsecureListen: beyond,
@@ -199,7 +212,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Logger:         logger,
 	})
 	if err != nil {
-		return errors.Join(dataError(flags.data, err), closeAll(ln, front, own, plain))
+		return errors.Join(dataError(flags.data, err), closeAll(ln, front, page, own, plain))
 	}
 	socket, err := listenSocket(flags.data)
 	if err != nil { // not every file system has sockets
@@ -210,13 +223,20 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	}
 	if prepare != nil {
 		if err := prepare(srv); err != nil {
-			return errors.Join(err, closeAll(ln, front, own, plain, socket), srv.Close())
+			return errors.Join(err, closeAll(ln, front, page, own, plain, socket), srv.Close())
 		}
 	}
-	greet(out, scheme+ln.Addr().String(), scheme+front.Addr().String(), ca, flags)
+	greet(out, scheme+ln.Addr().String(), scheme+front.Addr().String(), srv.ConsoleLink(), ca, flags)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
+	if page != nil {
+		beside.Go(func() {
+			if err := srv.ServeConsole(ctx, page); err != nil {
+				stop(err)
+			}
+		})
+	}
 	beside.Go(func() {
 		if err := srv.ServeFront(ctx, front); err != nil {
 			stop(err)
@@ -340,13 +360,16 @@ func linked(addr net.Addr, names []string) string {
 }
 
 // greet tells a person how to use what has just started.
-func greet(out io.Writer, endpoint, front, ca string, flags serveFlags) {
+func greet(out io.Writer, endpoint, front, console, ca string, flags serveFlags) {
 	data := flags.data
 	if data == "" {
 		data = "in memory"
 	}
 	fmt.Fprintf(out, "Millstream %s serves %s (data: %s, durability: %s)\n", programVersion(), endpoint, data, flags.durability)
 	fmt.Fprintf(out, "Function URLs and HTTP APIs, also for web pages: %s\n", front)
+	if console != "" {
+		fmt.Fprintf(out, "Console, for one browser: %s\n", console)
+	}
 	if flags.clock == "manual" {
 		fmt.Fprintln(out, "The clock stands still until `millstream clock advance DURATION` moves it.")
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/backend/local"
 	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/console"
 	"github.com/millstreamdb/millstream/internal/credential"
 	"github.com/millstreamdb/millstream/internal/destination"
 	"github.com/millstreamdb/millstream/internal/function"
@@ -54,6 +55,7 @@ type Options struct {
 	Account, Region         string
 	Endpoint, FrontEndpoint string
 	LinkEndpoint            string
+	Console                 string
 	Project                 string
 	AllowedHosts            []string
 	InsecureListen          bool
@@ -108,6 +110,7 @@ type App struct {
 	door         *server.Server
 	endpoint     atomic.Pointer[string]
 	front        atomic.Pointer[string] // endpoint of the front door
+	console      *console.Console       // nil: Options name none
 	panicked     chan struct{}          // closed when a handler panicked
 	cancel       context.CancelFunc
 	held         bool // see checkRestored
@@ -273,6 +276,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.door = s.newDoor(metrics)
+	if err := s.openConsole(); err != nil {
+		return nil, err
+	}
 	s.workers.Start("stacks", s.stacks.Run)
 	s.workers.Start("backups and exports", s.keep.RunSaves)
 	s.workers.Start("imports and restores", s.keep.RunLoads)

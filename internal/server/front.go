@@ -48,6 +48,7 @@ func (s *Server) serveFront(w http.ResponseWriter, r *http.Request) {
 	}
 	start := time.Now()
 	defer s.fronts.leave(held, start)
+	dropConsoleCookies(r)
 	if s.verifies() {
 		r = s.config.Auth.receive(r, maxFrontBody)
 	}

@@ -30,3 +30,8 @@ type Status struct {
 	Functions  int       `json:"functions"`
 	Triggers   int       `json:"triggers"`
 }
+
+// Console is a link to the console.
+type Console struct {
+	URL string `json:"url"` // good once
+}

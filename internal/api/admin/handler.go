@@ -63,6 +63,8 @@ type Config struct {
 	Advance func(ctx context.Context, d time.Duration) error
 	// AcceptClock is a person's word that the clock is right.
 	AcceptClock func() error
+	// ConsoleLink makes a link by which one person gets into the console; empty: it is not served.
+	ConsoleLink func() string
 	// Health tells why the server is not well; nil when it is.
 	Health func() error
 	// Degraded tells what does not work although the server is well.
@@ -113,6 +115,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "credentials/delete", h.deleteKey)
 	h.document("POST", "invoke", h.invoke)
 	h.document("GET", "runtimes/{name}", h.runtime)
+	h.document("POST", "console", h.console)
 	h.document("GET", "apis", h.apis)
 	h.document("PUT", "apis/{name}", h.putAPI)
 	h.document("DELETE", "apis/{name}", h.deleteAPI)

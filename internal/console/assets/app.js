@@ -1,0 +1,47 @@
+// The page: what is shown, by the address after #.
+import { html, render, useState, useEffect } from './vendor/htm-preact.js';
+import { connect, useLive, condition } from './live.js';
+import { Loop } from './loop.js';
+import { Triggers, Trigger } from './triggers.js';
+import { Parked } from './parked.js';
+import { Tables, Table } from './tables.js';
+import { Stream } from './stream.js';
+import { Functions, Function_ } from './functions.js';
+import { Server } from './server.js';
+
+const routes = {
+  '': () => html`<${Loop} />`, tables: () => html`<${Tables} />`, table: (name) => html`<${Table} key=${name} name=${name} />`, stream: (name) => html`<${Stream} key=${name} table=${name} />`,
+  triggers: () => html`<${Triggers} />`, trigger: (uuid) => html`<${Trigger} key=${uuid} uuid=${uuid} />`, parked: (uuid) => html`<${Parked} uuid=${uuid} />`,
+  functions: () => html`<${Functions} />`, function: (name) => html`<${Function_} key=${name} name=${name} />`, server: () => html`<${Server} />`,
+};
+const links = [['', 'Loop'], ['tables', 'Tables'], ['triggers', 'Triggers'], ['parked', 'Parked'], ['functions', 'Functions'], ['server', 'Server']];
+const within = { table: 'tables', stream: 'tables', trigger: 'triggers', function: 'functions' };
+
+const place = () => {
+  const [page = '', ...rest] = location.hash.replace(/^#\/?/, '').split('/');
+  return { page: routes[page] ? page : '', name: decodeURIComponent(rest.join('/')) };
+};
+
+function App() {
+  const live = useLive();
+  const [at, go] = useState(place());
+  useEffect(() => {
+    const moved = () => { go(place()); scrollTo(0, 0); };
+    addEventListener('hashchange', moved);
+    return () => removeEventListener('hashchange', moved);
+  }, []);
+  const s = live.state?.status, triggers = live.state?.triggers ?? [];
+  const parked = triggers.reduce((n, t) => n + t.setAside.parked, 0), bad = triggers.filter((t) => condition(t).level === 'bad').length;
+  const health = !live.connected ? ['off', 'not connected'] : !s?.healthy ? ['bad', s?.problem ? 'not healthy' : 'connecting'] : (s.degraded ?? []).length ? ['warn', 'degraded'] : ['ok', 'healthy'];
+  const on = within[at.page] ?? at.page;
+  return html`<a class="skip" href="#main">To the content</a><header><b>Millstream</b><nav aria-label="pages">${links.map(([page, word]) => html`<a href=${'#/' + page} class=${page === on ? 'on' : ''} aria-current=${page === on ? 'page' : undefined}>${word}${page === 'parked' && parked > 0 ? html` <span class="badt">${parked}</span>` : ''}${page === 'triggers' && bad > 0 ? html` <span class="badt">${bad}</span>` : ''}</a>`)}</nav>
+    <div class="aside"><span role="status"><a href="#/server"><span class=${'dot ' + health[0]}></span>${health[1]}</a></span>${s && html`<span>${s.region}</span>`}</div></header>
+    ${live.over && html`<p class="alert" role="alert"><b>The session is over.</b> Open the console by a new link: <code>millstream console</code></p>`}
+    ${!live.connected && !live.over && live.state && html`<p class="alert mild" role="status"><b>The server does not answer.</b> What is shown is from ${new Date(live.state.at).toTimeString().slice(0, 8)}; the page goes on by itself.</p>`}
+    ${live.state?.problem && html`<p class="alert" role="alert"><b>The server cannot tell how its triggers are:</b> ${live.state.problem}</p>`}
+    <main id="main" tabindex="-1">${routes[at.page](at.name)}</main>`;
+}
+
+connect();
+document.getElementById('app').replaceChildren();
+render(html`<${App} />`, document.getElementById('app'));

@@ -1,0 +1,87 @@
+// Functions: what they are, what they print, and a try.
+import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
+import { functionList, lambda, lines, act } from './api.js';
+import { useAsked, Problem, Act, Search } from './parts.js';
+import { useLive, title, rates } from './live.js';
+import { count, rate, bytes, clock } from './values.js';
+import { writes } from './learned.js';
+
+export function Functions() {
+  const { state } = useLive();
+  const [text, set] = useState('');
+  const asked = useAsked(functionList, []);
+  const found = (asked.value ?? []).filter((f) => f.FunctionName.toLowerCase().includes(text.toLowerCase()));
+  return html`<h1>Functions</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a function" /><span class="dim">${asked.value && count(found.length)}</span></div><${Problem} error=${asked.error} />
+    <div class="card scroll"><table><thead><tr><th>Function</th><th>Runtime</th><th>Handler</th><th class="n">Time-out</th><th class="n">Code</th><th>Changed</th><th>Triggers</th></tr></thead>
+    <tbody>${found.slice(0, 500).map((f) => html`<tr key=${f.FunctionName}><td class="mono"><a href=${'#/function/' + encodeURIComponent(f.FunctionName)}>${f.FunctionName}</a></td><td>${f.Runtime}</td><td class="mono">${f.Handler}</td>
+      <td class="n">${f.Timeout} s</td><td class="n">${bytes(f.CodeSize ?? 0)}</td><td>${clock(f.LastModified)}</td>
+      <td>${(state?.triggers ?? []).filter((t) => t.function === f.FunctionName).map((t) => html`<a href=${'#/trigger/' + t.uuid}>${t.table || t.queue}</a> `)}</td></tr>`)}</tbody></table>
+    ${asked.value && found.length === 0 && html`<p class="dim">There is no function${text && ' of that name'}.</p>`}</div>`;
+}
+
+const sample = (t) => JSON.stringify({ Records: [{ eventID: '1', eventName: 'INSERT', eventVersion: '1.1', eventSource: 'aws:dynamodb', awsRegion: 'us-east-1',
+  dynamodb: { Keys: { pk: { S: '1' } }, NewImage: { pk: { S: '1' } }, SequenceNumber: '1', SizeBytes: 10, StreamViewType: 'NEW_AND_OLD_IMAGES' }, eventSourceARN: t?.streamArn ?? '' }] }, null, 2);
+const samples = {
+  empty: () => '{}', stream: sample,
+  api: () => JSON.stringify({ version: '2.0', routeKey: 'GET /', rawPath: '/', rawQueryString: '', headers: {}, requestContext: { http: { method: 'GET', path: '/' } }, isBase64Encoded: false }, null, 2),
+  queue: () => JSON.stringify({ Records: [{ messageId: '1', receiptHandle: '1', body: 'text', attributes: {}, messageAttributes: {}, eventSource: 'aws:sqs', awsRegion: 'us-east-1' }] }, null, 2),
+};
+
+export function Function_({ name }) {
+  const { state } = useLive();
+  const asked = useAsked(() => lambda('GET', '/2015-03-31/functions/' + encodeURIComponent(name)).then((a) => a.Configuration), [name]);
+  const [seen, see] = useState(false);
+  const f = asked.value, triggers = (state?.triggers ?? []).filter((t) => t.function === name), env = Object.entries(f?.Environment?.Variables ?? {});
+  return html`<h1 class="mono">${name}</h1><${Problem} error=${asked.error} />
+    <div class="grid"><div class="card"><h2>Configuration</h2>${f && html`<div class="kv"><span>Runtime</span><div>${f.Runtime ?? f.PackageType}</div><span>Handler</span><div class="mono">${f.Handler}</div><span>Time-out</span><div>${f.Timeout} s</div>
+        <span>Memory</span><div>${f.MemorySize} MB</div><span>Code</span><div>${bytes(f.CodeSize ?? 0)}</div><span>State</span><div>${f.State}${f.StateReason ? ': ' + f.StateReason : ''}</div><span>Changed</span><div>${clock(f.LastModified)}</div></div>
+        ${env.length > 0 && html`<h2>Environment <button onClick=${() => see(!seen)}>${seen ? 'Hide values' : 'Show values'}</button></h2><div class="kv">${env.map(([k, v]) => html`<span class="mono">${k}</span><div class="mono">${seen ? v : '••••'}</div>`)}</div>`}`}
+        <h2>Triggered by</h2>${triggers.length === 0 ? html`<p class="dim">no table or queue</p>` : triggers.map((t) => html`<p><a class="mono" href=${'#/trigger/' + t.uuid}>${title(t)}</a> <span class="dim">${rate(rates(t.uuid).calls)} calls/s</span></p>`)}
+        <h2>Writes to</h2><p>${[...(writes.get(name) ?? [])].map((t) => html`<a class="mono" href=${'#/table/' + encodeURIComponent(t)}>${t}</a> `)}${!writes.get(name) && html`<span class="dim">nothing was seen yet</span>`}</p></div>
+      <${Invoke} key=${name} name=${name} trigger=${triggers[0]} /></div>
+    <${Logs} key=${'l' + name} name=${name} />`;
+}
+
+const savedAs = (name) => 'event of ' + name;
+
+function Invoke({ name, trigger }) {
+  const [event, set] = useState(() => localStorage.getItem(savedAs(name)) ?? '{}');
+  const [out, setOut] = useState(null);
+  const run = async () => {
+    JSON.parse(event);
+    localStorage.setItem(savedAs(name), event);
+    setOut(await act('invoke', { function: name }, event));
+  };
+  return html`<div class="card"><h2>Try it</h2><div class="bar"><select aria-label="event" onChange=${(e) => e.target.value && set(samples[e.target.value](trigger))}><option value="">an event of …</option><option value="stream">a table's stream</option><option value="queue">a queue</option>
+      <option value="api">an HTTP API</option><option value="empty">nothing</option></select></div>
+    <textarea class="mono" rows="10" spellcheck="false" aria-label="event in JSON" value=${event} onInput=${(e) => set(e.target.value)}></textarea>
+    <div class="bar"><${Act} primary run=${run}>Invoke</${Act}></div>
+    ${out && html`<p class=${out.error ? 'badt' : 'ok'} role="status">${out.error || 'success'} <span class="dim">${out.millis.toFixed(1)} ms</span></p><pre class="mono">${typeof out.payload === 'string' ? out.payload : JSON.stringify(out.payload, null, 2)}</pre>${out.log && html`<pre class="mono dim">${out.log}</pre>`}`}</div>`;
+}
+
+const keptLines = 1000;
+
+function Logs({ name }) {
+  const [at, set] = useState({ lines: [] });
+  const [text, setText] = useState('');
+  const waiting = useRef([]), end = useRef(null), error = useRef(null);
+  useEffect(() => {
+    const gone = new AbortController();
+    lines('logs', { function: name, lines: 200, follow: 1 }, gone.signal, (l) => {
+      waiting.current.push(l);
+      if (waiting.current.length > keptLines) waiting.current.shift();
+    }).catch((e) => { if (e.name !== 'AbortError') error.current = e; });
+    const timer = setInterval(() => {
+      if (waiting.current.length === 0 && !error.current) return;
+      const news = waiting.current;
+      waiting.current = [];
+      const down = end.current && end.current.scrollHeight - end.current.scrollTop - end.current.clientHeight < 40;
+      set((s) => ({ error: error.current, lines: [...s.lines, ...news].slice(-keptLines) }));
+      if (down) requestAnimationFrame(() => { if (end.current) end.current.scrollTop = end.current.scrollHeight; });
+    }, 250);
+    return () => { gone.abort(); clearInterval(timer); };
+  }, [name]);
+  const found = at.lines.filter((l) => l.text.toLowerCase().includes(text.toLowerCase()));
+  return html`<div class="card"><h2>Logs, live</h2><div class="bar"><${Search} value=${text} set=${setText} label="Find in the logs" /></div><${Problem} error=${at.error} />
+    <div class="logs mono" tabindex="0" ref=${end} role="log" aria-label="logs">${found.map((l) => html`<div><span class="dim">${clock(l.time)}</span> ${l.text}</div>`)}</div>${found.length === 0 && html`<p class="dim">Nothing was printed${text && ' with that'}.</p>`}</div>`;
+}

@@ -1,0 +1,79 @@
+// Small parts that pages share.
+import { html, useState, useEffect } from './vendor/htm-preact.js';
+import { diff, plainItem, clock, keyText, bytes } from './values.js';
+
+// useAsked asks once for each key, and again on reload(): {value, error, busy, reload}.
+export function useAsked(ask, keys = []) {
+  const [at, set] = useState({ busy: true });
+  const [n, again] = useState(0);
+  useEffect(() => {
+    let gone = false;
+    set((s) => ({ ...s, busy: true }));
+    ask().then((value) => gone || set({ value }), (error) => gone || set({ error }));
+    return () => { gone = true; };
+  }, [...keys, n]);
+  return { ...at, reload: () => again((k) => k + 1) };
+}
+
+export const Problem = ({ error }) => error ? html`<p class="problem" role="alert">${error.code ? html`<b>${error.code}</b> ` : ''}${error.message}</p>` : null;
+
+// Act is a button that does something with the server, once at a time, and tells what came of it. ask: what to confirm first.
+export function Act({ children, run, ask, done, primary, danger, disabled, label }) {
+  const [at, set] = useState({});
+  const go = async () => {
+    set({ busy: true });
+    try {
+      const said = await run();
+      set({ said });
+      done?.();
+    } catch (error) { set({ error }); }
+  };
+  if (at.sure) {
+    return html`<span class="sure" role="group" aria-label="confirm">${at.sure} <button class=${danger ? 'danger' : 'pri'} onClick=${go}>Yes</button> <button onClick=${() => set({})}>No</button></span>`;
+  }
+  const start = async () => {
+    if (!ask) return go();
+    try { set({ sure: typeof ask === 'function' ? await ask() : ask }); } catch (error) { set({ error }); }
+  };
+  return html`<span class="act"><button class=${primary ? 'pri' : danger ? 'danger' : ''} disabled=${disabled || at.busy} aria-label=${label} onClick=${start}>${at.busy ? '…' : children}</button>
+    ${at.error && html`<span class="badt" role="alert"> ${at.error.message}</span>`}${typeof at.said === 'string' && html`<span class="dim" role="status"> ${at.said}</span>`}</span>`;
+}
+
+// Diff shows an item before and after a change.
+export function Diff({ before, after }) {
+  return html`<div class="diff" role="group" aria-label="the change">${diff(plainItem(before), plainItem(after)).map(([mark, line]) =>
+    html`<div class=${mark === '-' ? 'del' : mark === '+' ? 'add' : ''}><span class="mark">${mark === '-' ? '−' : mark}</span> ${line}</div>`)}</div>`;
+}
+
+// Change shows a record of a stream as a Lambda event carries it.
+export function Change({ record }) {
+  const d = record?.dynamodb;
+  if (!d) return html`<pre class="mono">${JSON.stringify(record, null, 2)}</pre>`;
+  return html`<p class="dim">${record.eventName} ${keyText(d.Keys)} · ${clock(d.ApproximateCreationDateTime * 1000)} · ${bytes(d.SizeBytes ?? 0)}
+    ${record.userIdentity ? ' · removed by time to live' : ''}</p>
+    ${d.OldImage || d.NewImage ? html`<${Diff} before=${d.OldImage} after=${d.NewImage} />` : html`<p class="dim">The stream carries keys only.</p>`}`;
+}
+
+// Chart draws points [ms, value] over a quarter of an hour.
+export function Chart({ points, label, unit = String, tone = 'water', small }) {
+  const w = small ? 120 : 420, h = small ? 30 : 110, now = points.length ? points[points.length - 1][0] : 0, start = now - 15 * 60 * 1000;
+  const top = Math.max(1e-9, ...points.map((p) => p[1]));
+  const x = (t) => Math.max(0, (t - start) / (now - start || 1)) * w, y = (v) => h - 2 - v / top * (h - 4);
+  // As many points as there are places; of those that fall together the highest counts, since a peak is what one looks for.
+  const places = new Map();
+  for (const [t, v] of points) { const k = Math.round(x(t)); places.set(k, Math.max(places.get(k) ?? 0, v)); }
+  const line = [...places].map(([k, v]) => `${k},${y(v).toFixed(1)}`).join(' ');
+  const last = points.length ? points[points.length - 1][1] : 0;
+  const text = `${label}: now ${unit(last)}, at most ${unit(points.length ? top : 0)}`;
+  return html`<figure class=${small ? 'spark' : 'chart'}><svg viewBox="0 0 ${w} ${h}" preserveAspectRatio="none" role="img" aria-label=${text}><polyline class=${tone} points=${line} /></svg>
+    ${!small && html`<figcaption>${label} <b>${unit(last)}</b> <span class="dim">at most ${unit(points.length && top > 1e-8 ? top : 0)} in 15 min</span></figcaption>`}</figure>`;
+}
+
+// Copy puts a text on the clipboard.
+export function Copy({ text, children }) {
+  const [done, set] = useState(false);
+  return html`<button onClick=${async () => { await navigator.clipboard.writeText(text); set(true); setTimeout(() => set(false), 1500); }}>${done ? 'Copied' : children}</button>`;
+}
+
+// Search is a field that narrows a list.
+export const Search = ({ value, set, label }) => html`<input type="search" placeholder=${label} aria-label=${label} value=${value} onInput=${(e) => set(e.target.value)} />`;

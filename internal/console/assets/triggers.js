@@ -1,0 +1,58 @@
+// One trigger: how it is, where it stands, and what can be done with it.
+import { html, useState } from './vendor/htm-preact.js';
+import { useLive, series, title, source, condition, byTrouble, rates } from './live.js';
+import { act, lambda } from './api.js';
+import { Act, Chart, Search } from './parts.js';
+import { Trouble, TriggerTable } from './loop.js';
+import { count, rate, span, bytes } from './values.js';
+
+export function Triggers() {
+  const { state } = useLive();
+  const [text, set] = useState('');
+  if (!state) return html`<p class="wait">Asking the server …</p>`;
+  const found = state.triggers.filter((t) => title(t).toLowerCase().includes(text.toLowerCase())).sort(byTrouble);
+  return html`<h1>Triggers</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a trigger" /><span class="dim">${count(found.length)} of ${count(state.triggers.length)}</span></div>
+    <${TriggerTable} triggers=${found.slice(0, 300)} />`;
+}
+
+const setting = (name, value) => value ? html`<span>${name}</span><div>${value}</div>` : null;
+
+export function Trigger({ uuid }) {
+  const { state } = useLive();
+  const [to, setTo] = useState('15m');
+  const t = state?.triggers.find((t) => t.uuid === uuid);
+  if (!state) return html`<p class="wait">Asking the server …</p>`;
+  if (!t) return html`<p>There is no trigger ${uuid} any more. <a href="#/triggers">All triggers</a></p>`;
+  const c = condition(t), r = rates(uuid), stream = !t.queue;
+  const enable = (Enabled) => lambda('PUT', `/2015-03-31/event-source-mappings/${uuid}`, { Enabled });
+  return html`<h1><span class="mono">${title(t)}</span> <span class=${'tag ' + c.level}>${c.word}</span></h1>
+    <${Trouble} key=${uuid} t=${t} withRecord />
+    <div class="bar">
+      ${stream && (t.paused ? html`<${Act} primary run=${() => act(`triggers/${uuid}/resume`)}>Resume</${Act}>` : html`<${Act} run=${() => act(`triggers/${uuid}/pause`)}>Pause</${Act}>`)}
+      ${t.state === 'Disabled' ? html`<${Act} run=${() => enable(true).then(() => 'enabled')}>Enable</${Act}>` : html`<${Act} ask="Disabled, it reads nothing until it is enabled; records older than a day are lost to it." run=${() => enable(false).then(() => 'disabled')}>Disable</${Act}>`}
+      ${stream && html`<label>back to <input class="narrow" value=${to} onInput=${(e) => setTo(e.target.value)} aria-label="place to go back to" /></label>
+        <${Act} ask=${() => `Up to ${to === 'HORIZON' ? 'everything that is kept' : to} comes again, also what succeeded.`} run=${async () => { const m = await act(`triggers/${uuid}/rewind`, { to }); return `${count(m.records)} records come again`; }}>Rewind</${Act}>
+        <${Act} danger ask=${`${count(t.lagRecords)} records are never delivered.`} run=${async () => { const m = await act(`triggers/${uuid}/skip`, { to: 'LATEST' }); return `${count(m.records)} skipped`; }}>Skip to now</${Act}>`}
+      ${t.setAside.parked + t.setAside.held > 0 && html`<a class="button" href=${'#/parked/' + uuid}>${count(t.setAside.parked)} parked, ${count(t.setAside.held)} held</a>`}
+      <a class="button" href=${'#/function/' + encodeURIComponent(t.function)}>Function</a>
+      ${t.table && html`<a class="button" href=${'#/stream/' + encodeURIComponent(t.table)}>Stream</a>`}
+    </div>
+    <div class="charts card"><${Chart} label="Lag, records" points=${series(uuid, 1)} unit=${count} tone=${c.level === 'bad' ? 'bad' : 'water'} />
+      <${Chart} label="Lag, age of the oldest" points=${series(uuid, 2)} unit=${span} tone=${c.level === 'bad' ? 'bad' : 'water'} />
+      <${Chart} label="Calls a second" points=${series(uuid, 3, true)} unit=${rate} />
+      <${Chart} label="Failed calls a second" points=${series(uuid, 4, true)} unit=${rate} tone="bad" />
+      <${Chart} label="Records a second" points=${series(uuid, 5, true)} unit=${rate} /></div>
+    <div class="grid"><div class="card scroll"><h2>Shards</h2>${t.queue ? html`<p>A queue has none. ${count(t.inFlight)} calls under way.</p>` : html`<table><thead><tr><th>Shard</th><th>Position</th><th class="n">Lag</th><th class="n">Behind</th><th>Now</th></tr></thead>
+      <tbody>${(t.shards ?? []).filter((s) => !s.done).map((s) => html`<tr key=${s.shard}><td class="mono" title=${s.shard}>…${s.shard.slice(-8)}</td><td class="mono">${s.position}</td><td class="n">${count(s.lagRecords)}</td>
+        <td class="n">${s.lagSeconds > 0 ? span(s.lagSeconds) : ''}</td><td>${s.blocked ? html`<span class="badt">blocked: ${s.blocked.error}</span>` : s.waitsForParent ? 'waits for its parent' : s.inFlight ? `${s.inFlight} under way` : ''}</td></tr>`)}</tbody></table>`}</div>
+      <div class="card"><h2>Settings</h2><div class="kv">
+        ${setting(t.queue ? 'Queue' : 'Table', source(t))}${setting('Batches', `up to ${t.batchSize}, window ${t.batchingWindowSeconds} s${t.parallelizationFactor > 1 ? `, ${t.parallelizationFactor} at once a shard` : ''}`)}
+        ${setting('Retries', t.maximumRetryAttempts < 0 ? 'without end' : String(t.maximumRetryAttempts))}${setting('Oldest record', t.maximumRecordAge < 0 && 'no limit' || t.maximumRecordAgeSeconds > 0 && span(t.maximumRecordAgeSeconds))}
+        ${setting('On failure', t.onFailure)}${setting('Destination', t.onFailureDestination)}${setting('Filters', t.filters?.length > 0 && t.filters.map((f) => html`<div class="mono">${f}</div>`))}
+        ${setting('When', t.when && html`<span class="mono">${t.when}</span>`)}${setting('Window', t.tumblingWindowSeconds && `${t.tumblingWindowSeconds} s`)}
+        ${setting('Item failures', t.reportBatchItemFailures && 'reported')}${setting('Set aside', t.setAside.bytes > 0 && bytes(t.setAside.bytes))}${setting('UUID', html`<span class="mono">${uuid}</span>`)}</div>
+      ${(t.filterWarnings ?? []).map((w) => html`<p class="warnt">${w}</p>`)}
+      <h2>Since the server started</h2><div class="kv">${Object.entries(t.counts).filter(([, n]) => n > 0).map(([name, n]) => html`<span>${name}</span><div class=${['dropped', 'expired', 'errors', 'failedInvoke'].includes(name) ? 'badt' : ''}>${n.toLocaleString('en')}</div>`)}</div>
+      ${(t.unread ?? []).map((u) => html`<p class="badt">${count(u.records)} records were removed unread (${u.reason}), ${u.first} to ${u.last}</p>`)}
+      <p class="dim">${rate(r.calls)} calls/s now</p></div></div>`;
+}

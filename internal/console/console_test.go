@@ -1,0 +1,240 @@
+package console
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// testConsole is one whose server answers a status and a trigger, and says what else it was asked.
+func testConsole(t *testing.T, asked *atomic.Int64) *Console {
+	t.Helper()
+	return New(Options{
+		Server: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			switch r.URL.Path {
+			case "/_millstream/v1/status":
+				_, _ = io.WriteString(w, `{"healthy":true}`)
+			case "/_millstream/v1/triggers":
+				_, _ = fmt.Fprintf(w, `{"triggers":[{"uuid":"u","lagRecords":%d}]}`, asked.Load())
+			default:
+				body, _ := io.ReadAll(r.Body)
+				_, _ = fmt.Fprintf(w, "%s %s %s %s %s %q", r.Method, r.Host, r.URL, r.Header.Get("Authorization"), body, r.Header["Cookie"])
+			}
+		}),
+		Sign: func(r *http.Request, service, hash string) error {
+			r.Header.Set("Authorization", service+" "+hash[:4])
+			return nil
+		},
+		Key: []byte("key"), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// session opens the console and returns the cookie.
+func session(t *testing.T, c *Console) *http.Cookie {
+	t.Helper()
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:8002/open?token="+c.Token(), nil))
+	if w.Code != http.StatusSeeOther {
+		t.Fatalf("open: %d", w.Code)
+	}
+	return w.Result().Cookies()[0]
+}
+
+func get(c *Console, method, url, body string, cookie *http.Cookie) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://127.0.0.1:8002"+url, strings.NewReader(body))
+	if cookie != nil {
+		r.AddCookie(cookie)
+	}
+	r.Header.Set("Origin", "http://127.0.0.1:8002")
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	return w
+}
+
+// A token is good once, and the oldest of many that nobody used is good no more; a session ends after a week, or with another key.
+func TestSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		c := testConsole(t, &asked)
+		first := c.Token()
+		for range maxTokens {
+			c.Token()
+		}
+		if w := get(c, "GET", "/open?token="+first, "", nil); w.Code != http.StatusUnauthorized {
+			t.Errorf("a token of long ago: %d", w.Code)
+		}
+		cookie := session(t, c)
+		if w := get(c, "GET", "/history", "", cookie); w.Code != http.StatusOK {
+			t.Errorf("a session: %d", w.Code)
+		}
+		other := testConsole(t, &asked)
+		if w := get(other, "GET", "/history", "", cookie); w.Code != http.StatusOK {
+			t.Errorf("a session after a restart: %d", w.Code)
+		}
+		other.Key = []byte("another")
+		if w := get(other, "GET", "/history", "", cookie); w.Code != http.StatusUnauthorized {
+			t.Errorf("a session of another key: %d", w.Code)
+		}
+		time.Sleep(sessionLife - time.Second)
+		renewed := get(c, "GET", "/", "", cookie)
+		time.Sleep(time.Second)
+		if w := get(c, "GET", "/history", "", cookie); w.Code != http.StatusUnauthorized {
+			t.Errorf("a session after a week: %d", w.Code)
+		}
+		if w := get(c, "GET", "/history", "", renewed.Result().Cookies()[0]); w.Code != http.StatusOK {
+			t.Errorf("one whose page was opened meanwhile: %d", w.Code)
+		}
+	})
+}
+
+// What the page asks goes on signed, without its cookie, to the path that it means.
+func TestQuestionsGoOn(t *testing.T) {
+	var asked atomic.Int64
+	c := testConsole(t, &asked)
+	cookie := session(t, c)
+	for _, q := range []struct{ method, url, body, want string }{
+		{"POST", "/aws/dynamodb/", "{}", `POST localhost http://localhost/ dynamodb 4413 {} []`},
+		{"GET", "/aws/lambda/2015-03-31/functions/a%2Fb/?x=1%202", "", `GET localhost http://localhost/2015-03-31/functions/a%2Fb/?x=1%202 lambda e3b0  []`},
+		{"POST", "/_millstream/v1/triggers/u/skip?to=LATEST", "", `POST localhost http://127.0.0.1:8002/_millstream/v1/triggers/u/skip?to=LATEST   []`},
+	} {
+		if w := get(c, q.method, q.url, q.body, cookie); !strings.HasSuffix(w.Body.String(), q.want) {
+			t.Errorf("%s %s: %q, want %q", q.method, q.url, w.Body, q.want)
+		}
+	}
+	if w := get(c, "POST", "/aws/lambda/x", strings.Repeat("x", maxBody+1), cookie); w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a body that is too long: %d", w.Code)
+	}
+	if w := get(c, "GET", "/_millstream/v1/status", "", nil); w.Code != http.StatusUnauthorized {
+		t.Errorf("without a session: %d", w.Code)
+	}
+}
+
+// While nobody looks the server is asked every ten seconds, else every second; what is remembered ends after a quarter of an hour.
+func TestHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		c := testConsole(t, &asked)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		time.Sleep(time.Minute + time.Millisecond)
+		if n := asked.Load() / 2; n != 7 {
+			t.Errorf("asked %d times in a minute in which nobody looked", n)
+		}
+		r, w := io.Pipe()
+		viewing, leave := context.WithCancel(ctx)
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			c.live(&piped{w: w}, httptest.NewRequest("GET", "/live", nil).WithContext(viewing))
+		}()
+		lines := bufio.NewScanner(r)
+		for range 3 { // three states are read, the third of them at once
+			if !lines.Scan() || lines.Text() != "event: state" || !lines.Scan() || !strings.Contains(lines.Text(), `"uuid":"u"`) || !lines.Scan() {
+				t.Fatalf("line %q", lines.Text())
+			}
+		}
+		before := asked.Load()
+		time.Sleep(30 * time.Second) // nothing is read meanwhile
+		if n := (asked.Load() - before) / 2; n != 30 {
+			t.Errorf("asked %d times in half a minute in which somebody looked", n)
+		}
+		for lines.Scan() && lines.Text() != "event: missed" {
+		}
+		if !lines.Scan() || !regexp.MustCompile(`^data: 2\d$`).MatchString(lines.Text()) {
+			t.Errorf("a slow viewer was told %q", lines.Text())
+		}
+		leave()
+		_ = r.Close()
+		<-gone
+		c.history.viewers.Store(1)
+		time.Sleep(time.Hour)
+		if n := len(c.history.past["u"]); n > maxPoints || n < maxPoints-2 {
+			t.Errorf("%d points", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// piped is a connection that is read as slowly as one likes.
+type piped struct {
+	w      *io.PipeWriter
+	header http.Header
+}
+
+func (p *piped) Header() http.Header {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	return p.header
+}
+func (p *piped) WriteHeader(int)             {}
+func (p *piped) Write(b []byte) (int, error) { return p.w.Write(b) }
+func (p *piped) Flush()                      {}
+
+// What was not written here is as it was published, and is listed.
+func TestVendored(t *testing.T) {
+	list, err := os.ReadFile("assets/vendor/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, row := range regexp.MustCompile(`(?m)^\| (\S+\.js) \|.* ([0-9a-f]{64}) \|$`).FindAllStringSubmatch(string(list), -1) {
+		text, err := os.ReadFile("assets/vendor/" + row[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != row[2] {
+			t.Errorf("%s is not as it was published", row[1])
+		}
+		n++
+	}
+	if files, err := os.ReadDir("assets/vendor"); err != nil || len(files) != n+1 {
+		t.Errorf("%d files, %d listed (%v)", len(files)-1, n, err)
+	}
+}
+
+// The page takes no markup from data, sets no style as text and loads nothing from elsewhere: its policy would refuse it, in a browser.
+func TestAssetsKeepToThePolicy(t *testing.T) {
+	total := 0
+	err := fs.WalkDir(embedded, "assets", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(embedded, path)
+		total += len(text)
+		if strings.HasPrefix(path, "assets/vendor/") || !strings.HasSuffix(path, ".js") && !strings.HasSuffix(path, ".html") {
+			return err
+		}
+		for _, bad := range []string{"innerHTML", "dangerouslySetInnerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://", "onclick=", "<style"} {
+			if strings.Contains(string(text), bad) {
+				t.Errorf("%s has %s", path, bad)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if total > 150<<10 {
+		t.Errorf("the page has %d bytes", total)
+	}
+}

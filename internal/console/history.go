@@ -1,0 +1,212 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+)
+
+const (
+	// lookedAt and alone are how often the server is asked while somebody looks at the page, and while nobody does.
+	lookedAt = time.Second
+	alone    = 10 * time.Second
+	// remembered is how far the charts go back.
+	remembered = 15 * time.Minute
+	// maxPoints bounds what is remembered of a trigger.
+	maxPoints = int(remembered / lookedAt)
+	// writeTime is how long a viewer may take to read a state.
+	writeTime = 20 * time.Second
+)
+
+// point is what a trigger had done at a moment. It goes to the page as a list.
+type point struct {
+	at                                   time.Time
+	lag                                  uint64
+	lagSeconds                           float64
+	calls, errors, records, failed, lost uint64 // since the server started
+}
+
+// MarshalJSON is [milliseconds, lag, lag in seconds, calls, errors, records, failed records, records lost].
+func (p point) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{p.at.UnixMilli(), p.lag, p.lagSeconds, p.calls, p.errors, p.records, p.failed, p.lost})
+}
+
+// history is what the server was last seen to do, and before.
+type history struct {
+	viewers atomic.Int32
+	wake    chan struct{} // a viewer came
+
+	mu      sync.Mutex // guards the following
+	past    map[string][]point
+	state   []byte // newest, as it goes to the page
+	number  uint64 // of state, from 1
+	changed chan struct{}
+}
+
+func (h *history) init() {
+	h.wake = make(chan struct{}, 1)
+	h.past = map[string][]point{}
+	h.changed = make(chan struct{})
+}
+
+// Run asks the server for its state until ctx ends: every second while somebody looks at the page, else every ten.
+func (c *Console) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-c.history.wake:
+		}
+		if err := c.look(ctx); err != nil && ctx.Err() == nil {
+			c.Logger.Warn("the console did not learn how the triggers are", "error", err)
+		}
+		wait := alone
+		if c.history.viewers.Load() > 0 {
+			wait = lookedAt
+		}
+		timer.Reset(wait)
+	}
+}
+
+// state is what the page is sent each second.
+type state struct {
+	At       int64           `json:"at"` // milliseconds since 1970
+	Status   json.RawMessage `json:"status"`
+	Triggers []wire.Trigger  `json:"triggers"`
+	Problem  string          `json:"problem,omitempty"` // why the rest is not there
+}
+
+// look asks the server how it is.
+func (c *Console) look(ctx context.Context) error {
+	now := c.Now()
+	s := state{At: now.UnixMilli(), Triggers: []wire.Trigger{}}
+	var list struct{ Triggers []wire.Trigger }
+	err := c.ask(ctx, "status", &s.Status)
+	if err == nil {
+		err = c.ask(ctx, "triggers", &list)
+	}
+	if err != nil {
+		s.Problem = err.Error()
+	} else if list.Triggers != nil {
+		s.Triggers = list.Triggers
+	}
+	text, marshalErr := json.Marshal(s)
+	if marshalErr != nil {
+		return marshalErr
+	}
+	c.history.add(now, s.Triggers, text)
+	return err
+}
+
+// ask reads a document of Millstream's own protocol.
+func (c *Console) ask(ctx context.Context, path string, v any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+ownPath+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	w := &answer{header: http.Header{}, status: http.StatusOK}
+	c.Server.ServeHTTP(w, r)
+	if w.status != http.StatusOK {
+		return fmt.Errorf("%s: status %d: %.200s", path, w.status, w.body.Bytes())
+	}
+	return json.Unmarshal(w.body.Bytes(), v)
+}
+
+// answer is what a handler wrote.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+
+// add remembers a state, and tells those who wait for it.
+func (h *history) add(now time.Time, triggers []wire.Trigger, text []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := make(map[string][]point, len(triggers)) // without triggers that are gone
+	for i := range triggers {
+		t := &triggers[i]
+		points := h.past[t.UUID]
+		for len(points) > 0 && (now.Sub(points[0].at) > remembered || len(points) >= maxPoints) {
+			points = points[1:]
+		}
+		next[t.UUID] = append(points, point{
+			now, t.LagRecords, t.LagSeconds, t.Counts.Invocations, t.Counts.Errors + t.Counts.PartialFailures + t.Counts.NotDelivered,
+			t.Counts.Invoked, t.Counts.FailedInvoke, t.Counts.Dropped + t.Counts.Expired,
+		})
+	}
+	h.past, h.state = next, text
+	h.number++
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// newest returns the newest state, its number, and what is closed when there is a newer one.
+func (h *history) newest() (text []byte, number uint64, changed <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state, h.number, h.changed
+}
+
+// live sends states as server-sent events. A viewer who is slow is sent the newest one when the one before is read, and told how many
+// were left out.
+func (c *Console) live(w http.ResponseWriter, r *http.Request) {
+	h := &c.history
+	h.viewers.Add(1)
+	defer h.viewers.Add(-1)
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	control := http.NewResponseController(w)
+	seen := uint64(0)
+	for {
+		text, number, changed := h.newest()
+		if number > seen {
+			if missed := number - seen - 1; seen > 0 && missed > 0 {
+				fmt.Fprintf(w, "event: missed\ndata: %d\n\n", missed)
+			}
+			seen = number
+			_ = control.SetWriteDeadline(time.Now().Add(writeTime)) // a connection that has none is embedded
+			if _, err := fmt.Fprintf(w, "event: state\ndata: %s\n\n", text); err != nil {
+				return
+			}
+			if err := control.Flush(); err != nil {
+				return
+			}
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-changed:
+		}
+	}
+}
+
+// past answers with the points of all triggers, the oldest first: {"UUID":[[...],...]}.
+func (c *Console) past(w http.ResponseWriter, _ *http.Request) {
+	c.history.mu.Lock()
+	text, err := json.Marshal(c.history.past)
+	c.history.mu.Unlock()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(text) // the reader has gone
+}

@@ -1,0 +1,228 @@
+package console
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// A record that fails blocks its trigger: the first page says so with the record, and one click lets the others go on.
+func TestLoop(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	p := open(t, s.link)
+	p.sees("orders → indexer", "orders → email", "healthy")
+	for _, pk := range []string{"order-1", "poison", "order-2", "order-3"} {
+		s.put(t, "orders", attributes{"pk": attributes{"S": pk}, "html": attributes{"S": "<img src=x onerror=alert(1)>"}})
+	}
+	p.sees("orders → indexer is blocked since", "pk=poison", "TypeError", "records wait behind it")
+	p.clicks("Show record")
+	p.sees(`"html": "<img src=x onerror=alert(1)>"`)
+	p.shown("loop")
+	p.clicks("Hold this item only")
+	p.seesNot("is blocked since")
+	p.sees("held")
+	p.clicks("orders → indexer")
+	p.sees("Lag, records", "Shards", "block-key")
+	p.shown("trigger")
+}
+
+// Items are read, made, changed and deleted; numbers keep their 38 digits; nobody's change is overwritten unseen; markup is text.
+func TestItems(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	const digits, markup = "12345678901234567890123456789012345678", `<script>document.title='gone'</script>`
+	s.put(t, "invoices", attributes{"pk": attributes{"S": markup}, "sk": attributes{"N": digits}, "<b>name</b>": attributes{"SS": []string{markup}}, "empty": attributes{"S": ""}, "bin": attributes{"B": "AAEC"}})
+	p := open(t, s.link)
+	p.clicks("Tables")
+	p.clicks("invoices")
+	p.sees(digits, markup, "<b>name</b>", "1 items")
+	p.clicks(markup)
+	p.clicks("DynamoDB JSON")
+	p.shown("item")
+	const field = "item in DynamoDB JSON"
+	p.types(field, `{"pk": {"S": "new"}, "sk": {"N": "`+digits+`"}}`)
+	p.clicks("Save")
+	p.sees("The key is another one")
+	p.clicks("Close")
+	p.clicks("New item")
+	p.types(field, `{"pk": {"S": "new"}, "sk": {"N": 5}}`)
+	p.clicks("Save")
+	p.sees(`sk: a number is written as text, {"N": "5"}`)
+	p.types(field, `{"pk": {"S": "new"}, "sk": {"N": "`+digits+`"}, "big": {"S": "`+strings.Repeat("x", 350_000)+`"}}`)
+	p.clicks("Save")
+	p.sees("2 items")
+	got := s.ask(t, "GetItem", map[string]any{"TableName": "invoices", "Key": attributes{"pk": attributes{"S": "new"}, "sk": attributes{"N": digits}}})
+	if n := got["Item"].(map[string]any)["sk"].(map[string]any)["N"]; n != digits {
+		t.Errorf("the number is %v, want %s", n, digits)
+	}
+	p.clicks("new")
+	p.clicks("DynamoDB JSON")
+	s.put(t, "invoices", attributes{"pk": attributes{"S": "new"}, "sk": attributes{"N": digits}, "by": attributes{"S": "another"}})
+	p.types(field, `{"pk": {"S": "new"}, "sk": {"N": "`+digits+`"}, "by": {"S": "me"}}`)
+	p.clicks("Save")
+	p.sees("Somebody has changed the item since it was shown")
+	p.clicks("Close")
+	p.clicks("new")
+	p.sees(`"by": "another"`)
+	p.clicks("Delete")
+	p.clicks("Yes")
+	p.sees("1 items")
+	p.types("PartiQL statement", `SELECT sk FROM "invoices"`)
+	p.clicks("Run")
+	p.sees(digits)
+	p.types("PartiQL statement", `SELECT`)
+	p.clicks("Run")
+	p.sees("ValidationException")
+	if title := do(p, "read the title", chromedp.Title()); title != "Millstream" {
+		t.Errorf("the page ran markup of an item: its title is %q", title)
+	}
+}
+
+// Records that were given up are looked at, sent again and dropped.
+func TestParked(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	for _, pk := range []string{"bad-1", "bad-2"} {
+		s.put(t, "orders", attributes{"pk": attributes{"S": pk}})
+	}
+	p := open(t, s.link)
+	p.clicks("orders → audit")
+	p.clicks("2 parked, 0 held")
+	p.clicks("pk=bad-1")
+	p.sees(`"pk": "bad-1"`, "sequence number")
+	p.shown("parked")
+	p.clicks("Drop")
+	p.clicks("Yes")
+	p.seesNot("pk=bad-1")
+	p.clicks("Send all again")
+	p.clicks("Yes")
+	p.sees("1 records") // it is parked again at once
+}
+
+// A table's changes are shown as they come, and a function's lines.
+func TestStreamAndFunction(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	p := open(t, s.link)
+	p.sees("orders → email")
+	p.goes("#/stream/orders")
+	p.sees("Waiting for changes of orders")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "seen"}, "n": attributes{"N": "1"}})
+	s.put(t, "orders", attributes{"pk": attributes{"S": "seen"}, "n": attributes{"N": "2"}})
+	p.sees("MODIFY", "pk=seen")
+	p.clicks("Pause")
+	runs[chromedp.Void](p, "open the change", `[...document.querySelectorAll('.changes button')].find((b) => b.innerText.includes('MODIFY')).click()`)
+	p.sees(`−   "n": 1`, `+   "n": 2`)
+	p.shown("stream")
+	p.goes("#/function/email")
+	p.sees("mail for <b>seen</b>", "SECRET", "••••")
+	p.clicks("Show values")
+	p.sees("hidden until asked for")
+	p.types("event in JSON", `{"Records": []}`)
+	p.clicks("Invoke")
+	p.sees("success")
+	p.shown("function")
+	for _, name := range []string{"Tables", "Triggers", "Functions", "Server"} {
+		p.clicks(name)
+		p.sees("healthy")
+		p.shown(strings.ToLower(name))
+	}
+}
+
+// Who has no link gets nothing; a link is good once; other sites' pages get nothing either.
+func TestWhoGetsIn(t *testing.T) {
+	s := start(t, t.TempDir())
+	base, _, _ := strings.Cut(s.link, "/open")
+	get := func(method, path string, headers ...string) (int, string, *http.Response) {
+		r, err := http.NewRequest(method, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			if headers[i] == "Host" {
+				r.Host = headers[i+1]
+			} else {
+				r.Header.Set(headers[i], headers[i+1])
+			}
+		}
+		client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, string(text), answer
+	}
+	for _, path := range []string{"/", "/live", "/history", "/_millstream/v1/status", "/aws/dynamodb/", "/open", "/open?token=", "/open?token=x"} {
+		if status, text, _ := get("GET", path); status != http.StatusUnauthorized {
+			t.Errorf("GET %s without a session: %d %.100s", path, status, text)
+		}
+	}
+	_, link, _ := strings.Cut(s.link, base)
+	status, _, answer := get("GET", link)
+	if status != http.StatusSeeOther || len(answer.Cookies()) != 1 {
+		t.Fatalf("the link: %d, cookies %v", status, answer.Cookies())
+	}
+	if status, _, _ := get("GET", link); status != http.StatusUnauthorized {
+		t.Errorf("the link, once more: %d", status)
+	}
+	c := answer.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode {
+		t.Errorf("cookie %+v", c)
+	}
+	cookie := c.Name + "=" + c.Value
+	status, _, answer = get("GET", "/", "Cookie", cookie)
+	if policy := answer.Header.Get("Content-Security-Policy"); status != http.StatusOK || !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("the page: %d, policy %s", status, policy)
+	}
+	until, mac, _ := strings.Cut(c.Value, ".")
+	for _, c := range []struct {
+		what    string
+		status  int
+		method  string
+		headers []string
+	}{
+		{"a session", http.StatusOK, "GET", []string{"Cookie", cookie}},
+		{"a longer session of one's own making", http.StatusUnauthorized, "GET", []string{"Cookie", c.Name + "=9" + until + "." + mac}},
+		{"the page of another site", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Origin", "http://evil.example"}},
+		{"another site's image", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Sec-Fetch-Site", "cross-site"}},
+		{"another port's page", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Sec-Fetch-Site", "same-site"}},
+		{"another name", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Host", "evil.example"}},
+		{"a change without an origin", http.StatusForbidden, "POST", []string{"Cookie", cookie}},
+		{"a change of another origin", http.StatusForbidden, "POST", []string{"Cookie", cookie, "Origin", "http://127.0.0.1:1"}},
+		{"a change of the page's own", http.StatusOK, "POST", []string{"Cookie", cookie, "Origin", base}},
+	} {
+		path := "/_millstream/v1/status"
+		if c.method == "POST" {
+			path = "/_millstream/v1/settle"
+		}
+		if status, text, _ := get(c.method, path, c.headers...); status != c.status {
+			t.Errorf("%s: %d, want %d (%.100s)", c.what, status, c.status, text)
+		}
+	}
+}
+
+// A page that is open goes on when the server was started again.
+func TestRestart(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	s.deploy(t)
+	p := open(t, s.link)
+	p.sees("orders → email", "healthy")
+	s.stop()
+	p.sees("The server does not answer", "not connected")
+	address, _, _ := strings.Cut(strings.TrimPrefix(s.link, "http://"), "/")
+	s = start(t, dir, "--console-listen", address)
+	p.sees("healthy")
+	p.seesNot("The server does not answer")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "poison"}})
+	p.sees("orders → indexer is blocked since")
+}
