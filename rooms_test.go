@@ -124,7 +124,7 @@ var rooms = map[string][]string{
 	"internal/api/scheduler":      {"internal/arn", "internal/awserr", "internal/schedule"},
 	"internal/api/logs":           {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},
 	"internal/api/lambda": {
-		"internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trace", "internal/trigger", "internal/trigger/mapping",
+		"internal/arn", "internal/awserr", "internal/schema", "internal/function", "internal/queue/poll", "internal/trace", "internal/trigger", "internal/trigger/mapping",
 	},
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/credential", "internal/function", "internal/function/logs",

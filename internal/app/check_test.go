@@ -387,12 +387,21 @@ func TestCheckWritesNothing(t *testing.T) {
 // TestCopiesLeaveUnfinishedCodeOut: a deployment may be under way.
 func TestCopiesLeaveUnfinishedCodeOut(t *testing.T) {
 	dir, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
+	st, err := store.Open(store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	for _, name := range []string{".new-1", ".old-1", "aa"} {
 		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "code", name), 0o700), os.WriteFile(filepath.Join(dir, "code", name, "package.zip"), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := linkFiles(dir, to); err != nil {
+	if err := linkFiles(st, dir, to); err != nil {
 		t.Fatal(err)
 	}
 	if names, _ := filepath.Glob(filepath.Join(to, "code", "*")); len(names) != 1 {

@@ -31,7 +31,11 @@ type fakeWorld struct {
 	made int
 }
 
-func newFakeWorld() *fakeWorld { return &fakeWorld{b: newFakeBackend()} }
+func newFakeWorld() *fakeWorld {
+	w := &fakeWorld{b: newFakeBackend()}
+	w.b.anyOrder = true
+	return w
+}
 
 func (w *fakeWorld) Backend() backend.Backend { return w.b.open() }
 

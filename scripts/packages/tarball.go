@@ -13,11 +13,10 @@ var made = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // file is one in a package. A name that ends in / is a folder.
 type file struct {
-	name     string
-	mode     int64
-	body     []byte
-	owner    int
-	linkname string
+	name  string
+	mode  int64
+	body  []byte
+	owner int
 }
 
 // tarball packs files, with the folders above them when deep is set.
