@@ -177,6 +177,13 @@ func parametersOf(t *template.Template, apps []*template.Template, given map[str
 }
 
 func deployOne(ctx context.Context, out io.Writer, t *template.Template, plan *template.Plan, target *template.Target, exports map[string]string, prune, again, several bool) error {
+	release, err := target.Front.HoldDeployment(ctx, plan.Stack(), func() {
+		fmt.Fprintf(out, "The stack %s is being deployed by somebody else: waiting until that has ended.\n", plan.Stack())
+	})
+	if err != nil {
+		return err
+	}
+	defer release()
 	if !again {
 		if several {
 			fmt.Fprintf(out, "\nStack %s\n", plan.Stack())

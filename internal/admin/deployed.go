@@ -1,25 +1,64 @@
 package admin
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // Deployed lists what the deployments of a stack have made, in the order in which they did.
-func (c *Client) Deployed(ctx context.Context, stack string) ([]Deployed, error) {
-	var answer Deployment
-	err := c.document(ctx, http.MethodGet, "deployments/"+url.PathEscape(stack), nil, nil, &answer)
-	return answer.Resources, err
+func (c *Client) Deployed(ctx context.Context, stack string) (d Deployment, err error) {
+	err = c.document(ctx, http.MethodGet, "deployments/"+url.PathEscape(stack), nil, nil, &d)
+	return d, err
 }
 
-// PutDeployed replaces that list; an empty one removes it. It is durable on return.
-func (c *Client) PutDeployed(ctx context.Context, stack string, all []Deployed) error {
-	body, err := json.Marshal(Deployment{Resources: all})
+// PutDeployed replaces the list of that version, and no other, by d's; an empty one removes it. It is durable on return, and
+// what is returned is its version.
+func (c *Client) PutDeployed(ctx context.Context, stack string, d Deployment) (version string, err error) {
+	body, err := json.Marshal(d)
 	if err != nil {
-		return err
+		return "", err
 	}
-	var none struct{}
-	return c.document(ctx, http.MethodPut, "deployments/"+url.PathEscape(stack), nil, body, &none)
+	var answer Deployment
+	err = c.document(ctx, http.MethodPut, "deployments/"+url.PathEscape(stack), nil, body, &answer)
+	return answer.Version, err
+}
+
+// HoldDeployment returns when nobody else deploys a stack, and keeps others waiting until release, or until this process or the
+// connection to the server is gone. Before it waits for somebody it calls waiting, once.
+func (c *Client) HoldDeployment(ctx context.Context, stack string, waiting func()) (release func(), err error) {
+	res, err := c.call(ctx, http.MethodPost, "deployments/"+url.PathEscape(stack)+"/hold", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		switch line := lines.Bytes(); {
+		case len(line) == 0: // the server is alive
+		case bytes.HasPrefix(line, []byte(`{"error":`)):
+			_ = res.Body.Close()
+			return nil, readError(res.StatusCode, line)
+		default:
+			var is wire.Hold
+			if err := json.Unmarshal(line, &is); err != nil {
+				_ = res.Body.Close()
+				return nil, fmt.Errorf("%s sent something unreadable: %w", c.endpoint, err)
+			}
+			if is.Held {
+				return func() { _ = res.Body.Close() }, nil
+			}
+			waiting()
+		}
+	}
+	_ = res.Body.Close()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("the connection to %s broke off while the stack %s was being deployed by somebody else: deploy again", c.endpoint, stack)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/template"
 )
@@ -16,7 +18,8 @@ import (
 type deployer struct {
 	*formation
 	stack  string
-	leaves []string // what was said before anything was touched
+	ctx    context.Context // unless nil, ends its deployments
+	leaves []string        // what was said before anything was touched
 	done   []string
 }
 
@@ -39,7 +42,11 @@ func (d *deployer) deploy(tpl string, prune bool) error {
 	if err != nil {
 		d.Fatal(err)
 	}
-	_, err = p.DeployKept(d.Context(), target, prune, func(all []template.Leaving) {
+	ctx := d.ctx
+	if ctx == nil {
+		ctx = d.Context()
+	}
+	_, err = p.DeployKept(ctx, target, prune, func(all []template.Leaving) {
 		for _, l := range all {
 			d.leaves = append(d.leaves, fmt.Sprint(l.ID, " ", l.Ref, " by ", l.By, " stays ", l.Stays))
 		}
@@ -195,6 +202,56 @@ func TestDeployPrunesAfterFailures(t *testing.T) {
 	}
 	b.onOwnCall.Store(nil)
 	d.well("Resources:\n"+tableOf("Fourth", ""), true, "Third shop-Third by  stays false", "removed Third", `"shop-Fourth"`)
+}
+
+// A deployment that somebody ends finishes the resource that is under way, makes no other, and the next one goes on: the first
+// is the stack's own.
+func TestDeployIsEnded(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	d := &deployer{formation: &formation{t, a}, stack: "shop"}
+	var end context.CancelFunc
+	d.ctx, end = context.WithCancel(t.Context())
+	spoil(a, func(target, _ string) bool {
+		if strings.HasSuffix(target, "CreateTable") {
+			end()
+		}
+		return false
+	})
+	both := "Resources:\n" + tableOf("First", "") + tableOf("Second", "")
+	if err := d.deploy(both, false); err == nil || !strings.Contains(err.Error(), "Second (AWS::DynamoDB::Table): the deployment was ended before this one. What is deployed stays") {
+		t.Errorf("ended amid a table: %v", err)
+	}
+	a.onOwnCall.Store(nil)
+	if got := a.stacks.Deployed(a.scope, "shop").Resources; len(got) != 1 || got[0].Ref != "shop-First" || got[0].Making || got[0].Used {
+		t.Errorf("the list says %+v", got)
+	}
+	d.ctx = nil
+	d.well(both, true, "", "created Second", `"shop-First","shop-Second"`)
+	d.well("Resources:\n"+tableOf("Second", ""), true, "First shop-First by  stays false", "removed First", `"shop-Second"`)
+}
+
+// A list replaces the one that was read, and no other's.
+func TestDeployedListsAreCompared(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	d := &deployer{formation: &formation{t, a}, stack: "shop"}
+	d.well("Resources:\n"+tableOf("First", ""), false, "", "created First", `"shop-First"`)
+	late := a.stacks.Deployed(a.scope, "shop")
+	d.well("Resources:\n"+tableOf("First", "")+tableOf("Second", ""), false, "", "created Second", `"shop-First","shop-Second"`)
+	is := a.stacks.Deployed(a.scope, "shop")
+	if _, err := a.stacks.PutDeployed(a.scope, "shop", late); err == nil || err.Error() != "the stack shop was deployed by somebody else meanwhile: deploy it again" {
+		t.Errorf("a list from before: %v", err)
+	}
+	if _, err := a.stacks.PutDeployed(a.scope, "shop", wire.Deployment{Resources: late.Resources}); err == nil {
+		t.Error("a list of no version was put over one")
+	}
+	if now := a.stacks.Deployed(a.scope, "shop"); now.Version != is.Version || len(now.Resources) != 2 {
+		t.Errorf("the list is %+v", now)
+	}
+	if again, err := a.stacks.PutDeployed(a.scope, "shop", is); err != nil || again != is.Version {
+		t.Errorf("the list itself: %s, %v", again, err)
+	}
 }
 
 // A stack's templates are rows of their own, written once, and gone with what they were for; rows of before are read.

@@ -307,7 +307,7 @@ func (s *Service) Execute(scope arn.Scope, stack, name string, keepFailed bool) 
 	if set.Status != "CREATE_COMPLETE" {
 		return &Error{"InvalidChangeSetStatus", "ChangeSet [" + set.ID + "] cannot be executed in its current status of [" + set.Status + "]"}
 	}
-	return s.begin(st.ID, set.Type == "CREATE", set.Version, Request{KeepFailed: keepFailed})
+	return s.begin(st.ID, set, set.Type == "CREATE", set.Version, Request{KeepFailed: keepFailed})
 }
 
 // Create makes a stack without a change set; the operation goes on when it has returned.
@@ -337,7 +337,7 @@ func (s *Service) Create(ctx context.Context, scope arn.Scope, r Request) (id st
 	if err != nil {
 		return "", err
 	}
-	return st.ID, s.begin(st.ID, true, v, r)
+	return st.ID, s.begin(st.ID, nil, true, v, r)
 }
 
 // Update changes a stack without a change set; the operation goes on when it has returned.
@@ -360,15 +360,19 @@ func (s *Service) Update(ctx context.Context, scope arn.Scope, r Request) (id st
 	if _, same := changes(st, p, v); same {
 		return "", invalid(noUpdates)
 	}
-	return st.ID, s.begin(st.ID, false, v, r)
+	return st.ID, s.begin(st.ID, nil, false, v, r)
 }
 
-// begin puts a stack under an operation and has it run.
-func (s *Service) begin(id string, create bool, v Version, r Request) error {
+// begin puts a stack under an operation and has it run. set, unless nil, is the change set that asks for it: one that
+// another operation has made stale meanwhile is not there any more.
+func (s *Service) begin(id string, set *ChangeSet, create bool, v Version, r Request) error {
 	if err := s.opts.Store.Admit(); err != nil {
 		return err
 	}
 	err := s.change(id, func(st *Stack) error {
+		if set != nil && !st.Busy() && (st.Sets[set.Name] == nil || st.Sets[set.Name].ID != set.ID) {
+			return &Error{"ChangeSetNotFound", "ChangeSet [" + set.Name + "] does not exist"}
+		}
 		if create && st.Status != review || !create && !st.updatable() {
 			return invalid("Stack:" + st.ID + " is in " + st.Status + " state and can not be updated.")
 		}

@@ -3,6 +3,8 @@ package stack
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -37,8 +39,9 @@ type Service struct {
 	texts      map[string]map[string]string // the templates that have rows, by stack and sum
 	parameters map[named]Parameter
 	deployed   map[named][]wire.Deployed
-	running    map[string]bool // stacks with an operation that somebody runs
-	rested     chan struct{}   // closed, and made anew, when a stack has come to rest
+	held       map[named]chan struct{} // clients' stacks that somebody deploys: closed when the last who came has done
+	running    map[string]bool         // stacks with an operation that somebody runs
+	rested     chan struct{}           // closed, and made anew, when a stack has come to rest
 
 	work chan string // ids of stacks with an operation to run
 }
@@ -51,7 +54,7 @@ type named struct {
 
 // Open brings the stacks up from the store. Nothing is run until Run.
 func Open(o Options) (*Service, error) {
-	s := &Service{opts: o, stacks: map[string]*Stack{}, texts: map[string]map[string]string{}, parameters: map[named]Parameter{}, deployed: map[named][]wire.Deployed{},
+	s := &Service{opts: o, stacks: map[string]*Stack{}, texts: map[string]map[string]string{}, parameters: map[named]Parameter{}, deployed: map[named][]wire.Deployed{}, held: map[named]chan struct{}{},
 		running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
 	if err := o.Store.Each([]byte{store.SpaceStack}, s.load); err != nil {
 		return nil, err
@@ -372,12 +375,62 @@ func (s *Service) DeleteParameter(scope arn.Scope, name string) (bool, error) {
 
 // Deployed lists what the deployments of a client's stack have made. What another stack has made since, or uses, is not
 // this one's to remove, and is left out.
-func (s *Service) Deployed(scope arn.Scope, stack string) []wire.Deployed {
+func (s *Service) Deployed(scope arn.Scope, stack string) wire.Deployment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.deployed[named{scope, stack}]), func(d wire.Deployed) bool {
+	all := s.deployed[named{scope, stack}]
+	return wire.Deployment{Version: versionOf(all), Resources: slices.DeleteFunc(slices.Clone(all), func(d wire.Deployed) bool {
 		return !d.Used && s.othersHave(scope, stack, d)
-	})
+	})}
+}
+
+// versionOf tells a list from every other; an empty one has none.
+func versionOf(all []wire.Deployed) string {
+	if len(all) == 0 {
+		return ""
+	}
+	body, err := json.Marshal(all)
+	if err != nil { // a list of texts and flags has a form
+		panic(err)
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Hold returns when nobody else holds a client's stack; waiting is called once before it waits. Whoever comes first is first.
+func (s *Service) Hold(ctx context.Context, scope arn.Scope, stack string, waiting func() error) (release func(), err error) {
+	id, mine := named{scope, stack}, make(chan struct{})
+	s.mu.Lock()
+	before := s.held[id] // closed when that one, and so all before it, have done
+	s.held[id] = mine
+	s.mu.Unlock()
+	leave := func() {
+		s.mu.Lock()
+		if s.held[id] == mine { // nobody waits
+			delete(s.held, id)
+		}
+		s.mu.Unlock()
+		close(mine)
+	}
+	if before == nil {
+		return leave, nil
+	}
+	select {
+	case <-before:
+		return leave, nil
+	default:
+		err = waiting()
+	}
+	if err == nil {
+		select {
+		case <-before:
+			return leave, nil
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	go func() { <-before; leave() }() // who waits for this one waits for those before it
+	return nil, err
 }
 
 // othersHave reports whether another client's stack, or one of CloudFormation's, has a thing.
@@ -399,23 +452,27 @@ func (s *Service) othersHave(scope arn.Scope, stack string, is wire.Deployed) bo
 	return false
 }
 
-// PutDeployed replaces that list; an empty one removes it. It is durable on return.
-func (s *Service) PutDeployed(scope arn.Scope, stack string, all []wire.Deployed) error {
+// PutDeployed replaces the list of that version, and no other; an empty one removes it. It is durable on return, and what is
+// returned is its version.
+func (s *Service) PutDeployed(scope arn.Scope, stack string, d wire.Deployment) (version string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, key := named{scope, stack}, namedKey('d', scope, stack)
+	id, key, all := named{scope, stack}, namedKey('d', scope, stack), d.Resources
+	if d.Version != versionOf(s.deployed[id]) {
+		return "", wire.Conflict("the stack " + stack + " was deployed by somebody else meanwhile: deploy it again")
+	}
 	if len(all) == 0 {
 		if err := s.drop(key); err != nil {
-			return err
+			return "", err
 		}
 		delete(s.deployed, id)
-		return nil
+		return "", nil
 	}
 	if err := s.put(key, all); err != nil {
-		return err
+		return "", err
 	}
 	s.deployed[id] = all
-	return nil
+	return versionOf(all), nil
 }
 
 // Error is a refusal in CloudFormation's words.

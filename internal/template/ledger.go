@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin"
 )
@@ -29,15 +30,17 @@ type ledger struct {
 	stack string
 	list  []admin.Deployed
 	dirty bool
+
+	version string // of the list that the server has
 }
 
 // openLedger reads the list of a stack.
 func (t *Target) openLedger(ctx context.Context, stack string) (*ledger, error) {
-	list, err := t.Front.Deployed(ctx, stack)
+	is, err := t.Front.Deployed(ctx, stack)
 	if err != nil {
 		return nil, fmt.Errorf("template: ask the server what the stack %s has made: %w", stack, err)
 	}
-	return &ledger{of: t, stack: stack, list: list}, nil
+	return &ledger{of: t, stack: stack, list: is.Resources, version: is.Version}, nil
 }
 
 // save keeps the list if it has changed.
@@ -45,10 +48,11 @@ func (l *ledger) save(ctx context.Context) error {
 	if !l.dirty {
 		return nil
 	}
-	if err := l.of.Front.PutDeployed(ctx, l.stack, l.list); err != nil {
+	version, err := l.of.Front.PutDeployed(ctx, l.stack, admin.Deployment{Resources: l.list, Version: l.version})
+	if err != nil {
 		return fmt.Errorf("template: keep what the stack %s has made: %w", l.stack, err)
 	}
-	l.dirty = false
+	l.dirty, l.version = false, version
 	return nil
 }
 
@@ -190,7 +194,7 @@ func (l *ledger) prune(ctx context.Context, progress func(Change)) error {
 	if err != nil {
 		return err
 	}
-	l.list = again.list
+	l.list, l.version = again.list, again.version
 	for i := len(l.list) - 1; i >= 0; i-- {
 		d := l.list[i]
 		if !d.Gone {
@@ -212,10 +216,16 @@ func (l *ledger) prune(ctx context.Context, progress func(Change)) error {
 	return nil
 }
 
+// finishing is how long a resource may take that was begun when somebody ended the deployment.
+const finishing = 5 * time.Second
+
+// errEnded says that somebody has ended a deployment, as Ctrl-C does.
+var errEnded = errors.New("the deployment was ended")
+
 // DeployKept is Deploy with an account of what the stack makes. before is told of what
 // the template no longer names and what is replaced, before anything is touched. With prune
 // what is not named any more is removed at the end, unless its policies keep it. The
-// target must have a Front.
+// target must have a Front. When ctx ends, the resource that is under way is still finished, so that the list says what there is.
 func (p *Plan) DeployKept(ctx context.Context, t *Target, prune bool, before func([]Leaving), progress func(Change)) (*Result, error) {
 	l, err := t.openLedger(ctx, p.opts.Stack)
 	if err != nil {
@@ -231,23 +241,29 @@ func (p *Plan) DeployKept(ctx context.Context, t *Target, prune bool, before fun
 			planned[r.ID] = r
 		}
 	}
+	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(finishing, cancel) })()
 	var kept error // of the list
-	result, err := p.DeployWatched(ctx, t, Watch{
+	result, err := p.DeployWatched(whole, t, Watch{
 		Begin: func(id, there string) error {
+			if ctx.Err() != nil {
+				return fmt.Errorf("%w before this one. What is deployed stays; deploy again to go on", errEnded)
+			}
 			if r, ok := planned[id]; ok && r.Named && there == "" {
 				l.begun(r)
-				kept = errors.Join(kept, l.save(ctx))
+				kept = errors.Join(kept, l.save(whole))
 			}
 			return kept
 		},
 		Failed: func(id, left string) {
 			l.failed(id, left != "")
-			kept = errors.Join(kept, l.save(ctx))
+			kept = errors.Join(kept, l.save(whole))
 		},
 		Done: func(c Change) {
 			if r, ok := planned[c.ID]; ok {
 				l.done(r, c)
-				kept = errors.Join(kept, l.save(ctx))
+				kept = errors.Join(kept, l.save(whole))
 			}
 			progress(c)
 		},
@@ -256,7 +272,7 @@ func (p *Plan) DeployKept(ctx context.Context, t *Target, prune bool, before fun
 		return result, errors.Join(err, kept)
 	}
 	l.leave(planned)
-	if err := l.save(ctx); err != nil || !prune {
+	if err := l.save(whole); err != nil || !prune {
 		return result, err
 	}
 	return result, l.prune(ctx, func(c Change) {

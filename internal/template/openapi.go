@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 // integration is what a route leads to, as both write it.
 type integration struct {
 	kind, uri, payload string
+	subtype            string // of what calls a service with no address, such as SQS-SendMessage
 	timeout            int
 }
 
@@ -40,7 +42,7 @@ func (a *api) add(c *preparation, line int, name, method, path string, in integr
 	case kind == "MOCK" && method == "OPTIONS": // answers preflights; see cors
 		return nil
 	case m == nil && (kind == "AWS_PROXY" || kind == "AWS"):
-		lack("an integration with " + in.uri + " is not supported")
+		lack("an integration with " + cmp.Or(in.uri, in.subtype) + " is not supported")
 		return nil
 	case m == nil:
 		lack("integrations of type " + in.kind + " are not supported")
@@ -95,6 +97,7 @@ func (a *api) openAPI(c *preparation, doc *node, where string) {
 	if paths == nil {
 		return
 	}
+	open := false // there is a route that says nothing of who may call it
 	for i, path := range paths.keys {
 		operations := paths.vals[i]
 		for j, method := range operations.keys {
@@ -107,15 +110,19 @@ func (a *api) openAPI(c *preparation, doc *node, where string) {
 				c.problems.lack(op.line, "the route is not there", fmt.Sprintf("%s: %s %s has no x-amazon-apigateway-integration", where, strings.ToUpper(method), path))
 				continue
 			}
-			in := integration{kind: scalarOf(n.get("type")), uri: scalarOf(n.get("uri")), payload: scalarOf(n.get("payloadFormatVersion"))}
+			in := integration{kind: scalarOf(n.get("type")), uri: scalarOf(n.get("uri")), payload: scalarOf(n.get("payloadFormatVersion")), subtype: scalarOf(n.get("integrationSubtype"))}
 			c.decode(n.get("timeoutInMillis"), where+".timeoutInMillis", &in.timeout)
 			if strings.EqualFold(method, "options") && strings.EqualFold(in.kind, "mock") {
 				a.cors(n)
 			}
 			if route := a.add(c, n.line, where, method, path, in); route != nil {
 				a.secured(c, route, op, where)
+				open = open || op.get("security") == nil && route.Authorizer == ""
 			}
 		}
+	}
+	if s := doc.get("security"); open && s != nil && len(s.list) > 0 {
+		c.problems.lack(s.line, "the routes that have none of their own answer everyone", where+": security at the root of the document is not supported: give it to each operation")
 	}
 }
 

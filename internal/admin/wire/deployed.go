@@ -22,4 +22,11 @@ type Deployed struct {
 // Deployment is the document of deployments/{stack}.
 type Deployment struct {
 	Resources []Deployed `json:"resources"` // in the order in which they were made
+	// Version is the list's that was read: a list replaces that one only, and no other's work is lost. Empty: there was none.
+	Version string `json:"version"`
+}
+
+// Hold is a line of deployments/{stack}/hold: whether the caller has the stack to itself, or waits.
+type Hold struct {
+	Held bool `json:"held"`
 }

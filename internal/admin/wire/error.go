@@ -16,6 +16,11 @@ func NotFound(message string) *Error {
 	return &Error{Code: "NotFound", Message: message, Status: http.StatusNotFound}
 }
 
+// Conflict says that what was asked for does not go with what is there by now.
+func Conflict(message string) *Error {
+	return &Error{Code: "Conflict", Message: message, Status: http.StatusConflict}
+}
+
 // BadRequest says what is wrong with the request.
 func BadRequest(message string) *Error {
 	return &Error{Code: "BadRequest", Message: message, Status: http.StatusBadRequest}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -11,7 +12,23 @@ import (
 const maxDeployment = 1 << 20
 
 func (h *handler) deployed(r *http.Request) (any, error) {
-	return wire.Deployment{Resources: h.Stacks.Deployed(h.scope(r), r.PathValue("stack"))}, nil
+	return h.Stacks.Deployed(h.scope(r), r.PathValue("stack")), nil
+}
+
+// holdDeployment gives a stack to one caller at a time, for as long as its connection stands.
+func (h *handler) holdDeployment(w http.ResponseWriter, r *http.Request) {
+	h.stream(w, r, func(ctx context.Context, _ func(), emit func(any) error) error {
+		release, err := h.Stacks.Hold(ctx, h.scope(r), r.PathValue("stack"), func() error { return emit(wire.Hold{}) })
+		if err != nil {
+			return err
+		}
+		defer release()
+		if err := emit(wire.Hold{Held: true}); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
 }
 
 func (h *handler) putDeployed(r *http.Request) (any, error) {
@@ -21,5 +38,6 @@ func (h *handler) putDeployed(r *http.Request) (any, error) {
 	if err := decoder.Decode(&d); err != nil {
 		return nil, wire.BadRequest("the list of what was made could not be read: " + err.Error())
 	}
-	return struct{}{}, h.Stacks.PutDeployed(h.scope(r), r.PathValue("stack"), d.Resources)
+	version, err := h.Stacks.PutDeployed(h.scope(r), r.PathValue("stack"), d)
+	return wire.Deployment{Version: version}, err
 }

@@ -121,6 +121,7 @@ func New(c Config) http.Handler {
 	h.document("DELETE", "apis/{name}", h.deleteAPI)
 	h.document("GET", "deployments/{stack}", h.deployed)
 	h.document("PUT", "deployments/{stack}", h.putDeployed)
+	h.mux.HandleFunc("POST "+Prefix+"deployments/{stack}/hold", h.holdDeployment)
 	h.document("POST", "stages", h.stage)
 	h.document("DELETE", "stages/{id}", h.unstage)
 	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)
