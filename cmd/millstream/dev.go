@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/app"
 	"github.com/millstreamdb/millstream/internal/bundle"
 	"github.com/millstreamdb/millstream/internal/dev"
 	"github.com/millstreamdb/millstream/internal/nearest"
@@ -81,6 +82,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 			flags.deploy.ask = askOnce(cmd.InOrStdin(), out)
 			loop := &devLoop{flags: flags, path: path, out: out, color: paint, showFiltered: showFiltered}
 			flags.after = loop.run
+			app.AdoptOrphans()
 			return serve(cmd.Context(), flags, out, cmd.ErrOrStderr(), nil)
 		},
 	}

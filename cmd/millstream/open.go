@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -86,15 +87,30 @@ func listenFront(addr, server string, insecure bool) (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort(host, "0"))
 }
 
-// listenConsole takes the port of the console in the same way, the port after that of the front door; nil when it is off.
-func listenConsole(addr, front string, insecure bool) (net.Listener, error) {
+// listenConsole takes the port of the console: addr, or without one, on loopback, the port after that of the front door, or any; nil when
+// it is off.
+func listenConsole(addr string, front net.Addr, insecure bool) (net.Listener, error) {
 	switch addr {
 	case "off":
 		return nil, nil
 	case "":
-		return listenFront("", front, insecure)
+		port := "0"
+		if tcp, ok := front.(*net.TCPAddr); ok {
+			port = strconv.Itoa(tcp.Port)
+		}
+		return listenFront("", net.JoinHostPort("127.0.0.1", port), insecure)
 	}
 	return listen("--console-listen", addr, insecure)
+}
+
+// isTerminal reports whether what is written is read by a person.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // checkData refuses a folder for the data that is none.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/millstreamdb/millstream"
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/app"
 	"github.com/millstreamdb/millstream/internal/template"
 )
 
@@ -73,6 +74,7 @@ that --allowed-host lists: a web page must not reach it.`,
 				return usagef("say either --in-memory or --data, not both")
 			}
 			warnOfVariables(cmd.Root(), environ(), cmd.ErrOrStderr())
+			app.AdoptOrphans()
 			return serve(cmd.Context(), flags, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)
 		},
 	}
@@ -151,15 +153,15 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	page, err := listenConsole(flags.consoleListen, front.Addr().String(), beyond)
-	if err != nil {
-		return errors.Join(err, closeAll(ln, front))
-	}
 	var own net.Listener
 	if flags.adminListen != "" {
 		if own, err = listen("--admin-listen", flags.adminListen, flags.insecureListen); err != nil {
-			return errors.Join(err, closeAll(ln, front, page))
+			return errors.Join(err, closeAll(ln, front))
 		}
+	}
+	page, err := listenConsole(flags.consoleListen, front.Addr(), beyond) // the last, since its port is guessed
+	if err != nil {
+		return errors.Join(err, closeAll(ln, front, own))
 	}
 	// Functions, and the template that is deployed at the start, come by inside: with TLS by a listener on loopback, since they know
 	// neither the authority nor the name.
@@ -181,7 +183,10 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	}
 	console := ""
 	if page != nil {
-		console = scheme + linked(page.Addr(), flags.allowedHosts)
+		console = scheme + reachable(page.Addr())
+		if tcp, ok := page.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+			console = scheme + linked(page.Addr(), flags.allowedHosts)
+		}
 	}
 	srv, err := millstream.Open(millstream.Options{
 		Dir:            flags.data,
@@ -367,8 +372,12 @@ func greet(out io.Writer, endpoint, front, console, ca string, flags serveFlags)
 	}
 	fmt.Fprintf(out, "Millstream %s serves %s (data: %s, durability: %s)\n", programVersion(), endpoint, data, flags.durability)
 	fmt.Fprintf(out, "Function URLs and HTTP APIs, also for web pages: %s\n", front)
-	if console != "" {
+	switch {
+	case console == "":
+	case flags.auth != "on" || isTerminal(out):
 		fmt.Fprintf(out, "Console, for one browser: %s\n", console)
+	default: // what is printed is kept as a log, and a link is a key
+		fmt.Fprintln(out, "Console: `millstream console` prints a link to it.")
 	}
 	if flags.clock == "manual" {
 		fmt.Fprintln(out, "The clock stands still until `millstream clock advance DURATION` moves it.")

@@ -33,30 +33,41 @@ func (c *Client) PutDeployed(ctx context.Context, stack string, d Deployment) (v
 // HoldDeployment returns when nobody else deploys a stack, and keeps others waiting until release, or until this process or the
 // connection to the server is gone. Before it waits for somebody it calls waiting, once.
 func (c *Client) HoldDeployment(ctx context.Context, stack string, waiting func()) (release func(), err error) {
-	res, err := c.call(ctx, http.MethodPost, "deployments/"+url.PathEscape(stack)+"/hold", nil, nil)
+	// The hold outlives ctx: what is ended still finishes its resource under the hold.
+	holding, end := context.WithCancel(context.WithoutCancel(ctx))
+	giveUp := context.AfterFunc(ctx, end)
+	res, err := c.call(holding, http.MethodPost, "deployments/"+url.PathEscape(stack)+"/hold", nil, nil)
 	if err != nil {
+		end()
 		return nil, err
 	}
+	held := false
+	defer func() {
+		if !held {
+			_ = res.Body.Close() // what it said was read
+			end()
+		}
+	}()
 	lines := bufio.NewScanner(res.Body)
 	for lines.Scan() {
 		switch line := lines.Bytes(); {
 		case len(line) == 0: // the server is alive
 		case bytes.HasPrefix(line, []byte(`{"error":`)):
-			_ = res.Body.Close()
 			return nil, readError(res.StatusCode, line)
 		default:
 			var is wire.Hold
 			if err := json.Unmarshal(line, &is); err != nil {
-				_ = res.Body.Close()
 				return nil, fmt.Errorf("%s sent something unreadable: %w", c.endpoint, err)
 			}
-			if is.Held {
-				return func() { _ = res.Body.Close() }, nil
+			if held = is.Held && giveUp(); held {
+				return func() { _ = res.Body.Close(); end() }, nil
+			}
+			if is.Held { // ctx has ended
+				return nil, ctx.Err()
 			}
 			waiting()
 		}
 	}
-	_ = res.Body.Close()
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

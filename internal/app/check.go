@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -96,9 +97,10 @@ func checkCode(dir string) (f Finding, err error) {
 	return f, nil
 }
 
-// linkRest links what is in no backup of a server, and is needed to go on with what a repair keeps of before: without RESTORED
-// its triggers would run that are paused here, without the key no secret could be read, and buckets would be empty.
-func linkRest(root, to string) error {
+// copyRest copies what is in no backup of a server, and is needed to go on with what a repair keeps of before: without RESTORED
+// its triggers would run that are paused here, without the key no secret could be read, and buckets would be empty. Links would not do:
+// objects are written over in place.
+func copyRest(root, to string) error {
 	for _, name := range []string{restoredFile, "secrets.key", "tls", "artifacts"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -116,13 +118,28 @@ func linkRest(root, to string) error {
 			case !entry.Type().IsRegular():
 				return nil
 			}
-			return os.Link(path, filepath.Join(to, rel))
+			return copyFile(path, filepath.Join(to, rel))
 		})
 		if err != nil {
 			return fmt.Errorf("copy %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// copyFile copies one file, for its owner alone.
+func copyFile(from, to string) error {
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Sync(), w.Close())
 }
 
 // Repair makes anew what is derived in a data folder that no server has open: entries of indexes
@@ -147,7 +164,7 @@ func Repair(ctx context.Context, dir string) (mended []string, kept string, err 
 		kept = filepath.Join(dir, "before-repair-"+time.Now().UTC().Format("20060102T150405.000Z"))
 		err := st.Stage(ctx, kept)
 		if err == nil {
-			err = errors.Join(linkFiles(st, dir, kept), linkRest(dir, kept))
+			err = errors.Join(linkFiles(st, dir, kept), copyRest(dir, kept))
 		}
 		if err == nil {
 			err = errors.Join(store.NewLineage(vfs.Default, kept), store.MarkCopied(vfs.Default, kept)) // both may go on

@@ -285,7 +285,7 @@ func TestRestOfACopy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := linkRest(from, to); err != nil {
+	if err := copyRest(from, to); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {

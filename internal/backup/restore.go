@@ -116,6 +116,12 @@ func again(ctx context.Context, get func() error) (err error) {
 		if _, ours := errors.AsType[*fetchError](err); !ours || errors.Is(err, ErrAbsent) || n == len(retries) {
 			return err
 		}
+		if errors.Is(err, errDamaged) { // once more, in case it is the way
+			if n > 0 {
+				return err
+			}
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

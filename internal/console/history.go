@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,9 @@ const (
 	alone    = 10 * time.Second
 	// remembered is how far the charts go back.
 	remembered = 15 * time.Minute
-	// maxPoints bounds what is remembered of a trigger.
-	maxPoints = int(remembered / lookedAt)
+	// maxPoints bounds what is remembered of a trigger, and maxTriggers those of which anything is: 36 MB.
+	maxPoints   = int(remembered / lookedAt)
+	maxTriggers = 500
 	// writeTime is how long a viewer may take to read a state.
 	writeTime = 20 * time.Second
 )
@@ -138,7 +140,7 @@ func (h *history) add(now time.Time, triggers []wire.Trigger, text []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	next := make(map[string][]point, len(triggers)) // without triggers that are gone
-	for i := range triggers {
+	for i := range min(len(triggers), maxTriggers) {
 		t := &triggers[i]
 		points := h.past[t.UUID]
 		for len(points) > 0 && (now.Sub(points[0].at) > remembered || len(points) >= maxPoints) {
@@ -201,8 +203,9 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 // past answers with the points of all triggers, the oldest first: {"UUID":[[...],...]}.
 func (c *Console) past(w http.ResponseWriter, _ *http.Request) {
 	c.history.mu.Lock()
-	text, err := json.Marshal(c.history.past)
+	past := maps.Clone(c.history.past) // points that are there do not change
 	c.history.mu.Unlock()
+	text, err := json.Marshal(past)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

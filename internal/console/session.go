@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -74,7 +75,7 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request) {
 }
 
 func cookieOf(r *http.Request) string {
-	_, port, _ := strings.Cut(strings.TrimPrefix(r.Host, "[::1]"), ":")
+	_, port, _ := net.SplitHostPort(r.Host) // none: the scheme's own
 	return cookieName + port
 }
 
@@ -109,6 +110,8 @@ func (c *Console) within(next http.Handler) http.Handler {
 			closed(w, "Nobody is signed in here.")
 		case !c.has(r):
 			http.Error(w, "The session is over. Open the console by a new link: millstream console", http.StatusUnauthorized)
+		case r.URL.Path != "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate":
+			http.Error(w, "Only the console's own page asks here: an address is not to be followed to it.", http.StatusForbidden)
 		case !looks && r.Header.Get("Origin") == "":
 			http.Error(w, "Only the console's own page may change something here.", http.StatusForbidden)
 		default:

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"context"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"testing"
@@ -23,5 +26,42 @@ func TestFunctionsDoNotSeeTheConsolesCookies(t *testing.T) {
 		if got := r.Header["Cookie"]; !slices.Equal(got, c.seen) {
 			t.Errorf("%q became %q, want %q", c.sent, got, c.seen)
 		}
+	}
+}
+
+// Behind TLS the console's own origin is https, which net/http does not see: the page may change something, and no other origin may.
+func TestConsoleBehindTLS(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- New(Config{}).ServeConsole(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.TLS == nil {
+				t.Error("the handler is not told of TLS")
+			}
+		}), true)
+	}()
+	for origin, want := range map[string]int{"https://": http.StatusOK, "http://": http.StatusForbidden} {
+		r, err := http.NewRequest(http.MethodPost, "http://"+ln.Addr().String()+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", origin+ln.Addr().String())
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("origin %s...: %d, want %d", origin, answer.StatusCode, want)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -74,9 +74,17 @@ func TestItems(t *testing.T) {
 	p.types("PartiQL statement", `SELECT sk FROM "invoices"`)
 	p.clicks("Run")
 	p.sees(digits)
+	s.put(t, "orders", attributes{"pk": attributes{"S": "counted"}, "n": attributes{"N": "1"}})
+	p.types("PartiQL statement", `UPDATE "orders" SET n = n + 1 WHERE pk = 'counted'`)
+	p.clicks("Run")
+	p.sees("The statement is done.")
 	p.types("PartiQL statement", `SELECT`)
 	p.clicks("Run")
 	p.sees("ValidationException")
+	got = s.ask(t, "GetItem", map[string]any{"TableName": "orders", "Key": attributes{"pk": attributes{"S": "counted"}}})
+	if n := got["Item"].(map[string]any)["n"].(map[string]any)["N"]; n != "2" {
+		t.Errorf("a statement that adds 1 was run once: %v", n)
+	}
 	if title := do(p, "read the title", chromedp.Title()); title != "Millstream" {
 		t.Errorf("the page ran markup of an item: its title is %q", title)
 	}
@@ -195,6 +203,7 @@ func TestWhoGetsIn(t *testing.T) {
 		{"the page of another site", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Origin", "http://evil.example"}},
 		{"another site's image", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Sec-Fetch-Site", "cross-site"}},
 		{"another port's page", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Sec-Fetch-Site", "same-site"}},
+		{"an address that was followed", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "same-origin"}},
 		{"another name", http.StatusForbidden, "GET", []string{"Cookie", cookie, "Host", "evil.example"}},
 		{"a change without an origin", http.StatusForbidden, "POST", []string{"Cookie", cookie}},
 		{"a change of another origin", http.StatusForbidden, "POST", []string{"Cookie", cookie, "Origin", "http://127.0.0.1:1"}},

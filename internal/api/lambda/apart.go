@@ -8,7 +8,9 @@ import (
 )
 
 // namesOthers are the operations, beside those of mappings, whose bodies name what a function is to tell.
-var namesOthers = map[string]bool{"PutFunctionEventInvokeConfig": true, "UpdateFunctionEventInvokeConfig": true}
+var namesOthers = map[string]bool{
+	"PutFunctionEventInvokeConfig": true, "UpdateFunctionEventInvokeConfig": true, "CreateFunction": true, "UpdateFunctionConfiguration": true,
+}
 
 // elsewhere refuses a configuration that names another account's queue or topic. What cannot be read is refused by who reads it.
 func elsewhere(account string, body []byte) error {
@@ -16,12 +18,13 @@ func elsewhere(account string, body []byte) error {
 	var in struct {
 		EventSourceArn    string
 		DestinationConfig struct{ OnSuccess, OnFailure told }
+		DeadLetterConfig  struct{ TargetArn string }
 	}
 	_ = json.Unmarshal(body, &in)
 	if other, is := arn.OfOther(account, in.EventSourceArn); is && arn.Service(other) == "sqs" {
 		return awserr.LambdaRoleLacks("ReceiveMessage", other)
 	}
-	if other, is := arn.OfOther(account, in.DestinationConfig.OnSuccess.Destination, in.DestinationConfig.OnFailure.Destination); is {
+	if other, is := arn.OfOther(account, in.DestinationConfig.OnSuccess.Destination, in.DestinationConfig.OnFailure.Destination, in.DeadLetterConfig.TargetArn); is {
 		call := "SendMessage"
 		if arn.Service(other) == "sns" {
 			call = "Publish"

@@ -16,7 +16,7 @@ async function answer(response) {
   try {
     const doc = JSON.parse(text);
     const error = doc.error ?? doc;
-    code = (error.code ?? error.__type ?? error.Type ?? '').split('#').pop();
+    code = (response.headers.get('X-Amzn-Errortype') ?? error.code ?? error.__type ?? error.Type ?? '').split('#').pop();
     message = error.message ?? error.Message ?? text;
   } catch { /* not JSON: the text itself says it */ }
   throw new Refused(response.status, code, message || response.statusText);
@@ -30,6 +30,12 @@ const query = (q) => {
 // own asks Millstream's own protocol.
 export const own = async (path, q, method = 'GET', body) =>
   answer(await fetch('/_millstream/v1/' + path + query(q), { method, body }));
+// ownText is own for an answer whose text matters, such as numbers of more digits than JavaScript's have.
+export const ownText = async (path, q, body) => {
+  const response = await fetch('/_millstream/v1/' + path + query(q), { method: 'POST', body });
+  if (!response.ok) await answer(response);
+  return response.text();
+};
 export const act = (path, q, body) => own(path, q, 'POST', body);
 
 const targets = { dynamodb: 'DynamoDB_20120810.', streams: 'DynamoDBStreams_20120810.' };

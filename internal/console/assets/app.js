@@ -19,7 +19,9 @@ const within = { table: 'tables', stream: 'tables', trigger: 'triggers', functio
 
 const place = () => {
   const [page = '', ...rest] = location.hash.replace(/^#\/?/, '').split('/');
-  return { page: routes[page] ? page : '', name: decodeURIComponent(rest.join('/')) };
+  let name = rest.join('/');
+  try { name = decodeURIComponent(name); } catch { /* typed by hand */ }
+  return { page: Object.hasOwn(routes, page) ? page : '', name };
 };
 
 function App() {

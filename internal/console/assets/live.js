@@ -37,11 +37,14 @@ async function remember() {
   tell();
 }
 
+// connect keeps the page live while it is looked at: a browser has six connections to a server, for all its tabs.
+let feed;
 export function connect() {
-  const source = new EventSource('/live');
-  source.addEventListener('open', () => { live.connected = true; live.over = false; remember().catch(() => {}); tell(); });
-  source.addEventListener('missed', (e) => { live.missed += Number(e.data); });
-  source.addEventListener('state', (e) => {
+  if (document.hidden) return;
+  feed = new EventSource('/live');
+  feed.addEventListener('open', () => { live.connected = true; live.over = false; remember().catch(() => {}); tell(); });
+  feed.addEventListener('missed', (e) => { live.missed += Number(e.data); });
+  feed.addEventListener('state', (e) => {
     const state = JSON.parse(e.data), next = {};
     for (const t of state.triggers) {
       const points = live.past[t.uuid] ?? [];
@@ -53,16 +56,18 @@ export function connect() {
     live.past = next;
     tell();
   });
-  source.addEventListener('error', async () => {
+  const mine = feed;
+  feed.addEventListener('error', async () => {
+    if (mine !== feed) return;
     live.connected = false;
     tell();
-    if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    if (mine.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
     try {
       const response = await fetch('/history');
       live.over = response.status === 401;
     } catch { /* the server is down */ }
     tell();
-    if (!live.over) setTimeout(connect, 1000);
+    if (!live.over) setTimeout(() => { if (mine === feed) connect(); }, 1000);
   });
 }
 
@@ -112,3 +117,9 @@ export function condition(t) {
 }
 const rank = { bad: 0, warn: 1, ok: 2, off: 3 };
 export const byTrouble = (a, b) => rank[condition(a).level] - rank[condition(b).level] || (title(a) < title(b) ? -1 : 1);
+
+document.addEventListener('visibilitychange', () => {
+  feed?.close();
+  feed = undefined;
+  connect();
+});

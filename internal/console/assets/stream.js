@@ -31,7 +31,7 @@ export function Stream({ table }) {
     lines('tail', { table, from }, end.signal, (c) => {
       waiting.current.push(c.record);
       if (waiting.current.length > 4 * kept) waiting.current.splice(0, waiting.current.length - 4 * kept);
-    }, () => set((s) => ({ ...s, listening: true }))).catch((e) => { if (e.name !== 'AbortError') error.current = e; });
+    }, () => set((s) => ({ ...s, listening: true }))).then(() => { error.current = new Error('The server has ended this. Load the page again to go on.'); }, (e) => { if (e.name !== 'AbortError') error.current = e; });
     // Many changes a second are drawn four times a second.
     const timer = setInterval(() => {
       if (still.current || (waiting.current.length === 0 && !error.current)) return;

@@ -33,8 +33,10 @@ export function Table({ name }) {
   return html`<${Items} key=${name} table=${asked.value} />`;
 }
 
-// placed makes an attribute value of what was typed for a key or a filter.
+// typed makes an attribute value of what was typed for a key or a filter.
 const typed = (type, text) => ({ [type]: text });
+
+const reads = (statement) => /^\s*select\b/i.test(statement);
 
 function Items({ table }) {
   const indexes = [...(table.GlobalSecondaryIndexes ?? []), ...(table.LocalSecondaryIndexes ?? [])];
@@ -50,6 +52,7 @@ function Items({ table }) {
   const asked = useAsked(async () => {
     const q = run.q;
     if (q.statement.trim()) {
+      if (!reads(q.statement)) return { items: [], done: run.done };
       const a = await dynamodb('ExecuteStatement', { Statement: q.statement, NextToken: from, Limit: 100 });
       return { items: a.Items ?? [], next: a.NextToken };
     }
@@ -82,19 +85,31 @@ function Items({ table }) {
     const a = await dynamodb(operation, input);
     return { items: a.Items, next: a.LastEvaluatedKey, scanned: a.ScannedCount, operation };
   }, [table.TableName, run]);
-  const go = (e) => { e?.preventDefault(); choose(new Set()); setRun({ n: run.n + 1, q, from: [undefined] }); };
+  const go = async (e) => {
+    e?.preventDefault();
+    choose(new Set());
+    setOpen(null);
+    if (!q.statement.trim() || reads(q.statement)) return setRun({ n: run.n + 1, q, from: [undefined] });
+    // A statement that changes something is run here, once; what is drawn anew later does not run it again.
+    try {
+      await dynamodb('ExecuteStatement', { Statement: q.statement });
+      setRun({ n: run.n + 1, q, from: [undefined], done: 'The statement is done.' });
+    } catch (error) { setRun({ n: run.n + 1, q, from: [undefined], error }); }
+  };
   const keys = table.KeySchema.map((k) => k.AttributeName);
   const keyOf = (item) => Object.fromEntries(keys.filter((k) => item[k]).map((k) => [k, item[k]]));
   const items = asked.value?.items ?? [];
   const columns = [...new Set([...keys, ...items.flatMap((i) => Object.keys(i))])].slice(0, 10);
   const hash = part(of(q.index), 'HASH'), range = part(of(q.index), 'RANGE');
-  const whole = (item) => keys.every((k) => item[k]);
+  // What a statement answers may be another table's, so it is only looked at.
+  const whole = (item) => !run.q.statement.trim() && keys.every((k) => item[k]);
   const show = async (item) => {
+    if (!whole(item)) return setOpen({ item, look: true });
     setOpen({ item });
-    if (whole(item)) { // an index may carry less
+    try { // an index may carry less
       const a = await dynamodb('GetItem', { TableName: table.TableName, Key: keyOf(item), ConsistentRead: true });
       setOpen(a.Item ? { item: a.Item } : { error: new Error('The item is not there any more.') });
-    }
+    } catch (error) { setOpen({ error }); }
   };
   const removeChosen = async () => {
     const list = items.filter((i) => chosen.has(JSON.stringify(keyOf(i))));
@@ -126,8 +141,8 @@ function Items({ table }) {
       <input class="short" value=${q.filter} onInput=${change('filter')} aria-label="value of the filter" placeholder="value" />
       <label class="grow">PartiQL <input class="wideinput" value=${q.statement} onInput=${change('statement')} aria-label="PartiQL statement" placeholder=${`SELECT * FROM "${table.TableName}" WHERE …`} /></label>
       <button class="pri">Run</button></form>
-    <${Problem} error=${asked.error} />
-    <div class="bar"><span class="dim" role="status">${asked.busy ? 'Asking …' : asked.value ? `${items.length} items${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
+    <${Problem} error=${run.error ?? asked.error} />
+    <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${items.length} items${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
       <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: '' }])) })}>New item</button>
       ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size} items are gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
       ${items.length > 0 && html`<button onClick=${() => save(items.map((i) => JSON.stringify(i)).join('\n') + '\n', table.TableName + '.jsonl')}>Save as JSON lines</button>`}
@@ -165,8 +180,8 @@ function Editor({ table, at, keyOf, close, again }) {
     <div class="bar"><button aria-pressed=${view === 'read'} onClick=${() => setView('read')}>Plain</button><button aria-pressed=${view === 'edit'} onClick=${() => setView('edit')}>DynamoDB JSON</button></div>
     ${view === 'read' ? html`<pre class="mono">${(() => { try { return plainItem(parseItem(text)); } catch (e) { return e.message; } })()}</pre>`
       : html`<textarea class="mono" spellcheck="false" aria-label="item in DynamoDB JSON" rows=${Math.min(30, text.split('\n').length + 1)} value=${text} onInput=${(e) => set(e.target.value)}></textarea>`}
-    <div class="bar"><${Act} primary run=${put}>Save</${Act}>
-      ${!at.fresh && html`<${Act} danger ask="The item is gone for good." run=${async () => { await dynamodb('DeleteItem', { TableName, Key, ...asShown(at.item) }); close(true); }}>Delete</${Act}>
+    <div class="bar">${!at.look && html`<${Act} primary run=${put}>Save</${Act}>`}
+      ${!at.fresh && !at.look && html`<${Act} danger ask="The item is gone for good." run=${async () => { await dynamodb('DeleteItem', { TableName, Key, ...asShown(at.item) }); close(true); }}>Delete</${Act}>
         <button onClick=${() => again(at.item)}>Duplicate</button><${Copy} text=${command}>Copy as command</${Copy}>`}
       <button onClick=${() => close(false)}>Close</button></div></section>`;
 }

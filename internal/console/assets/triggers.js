@@ -47,7 +47,7 @@ export function Trigger({ uuid }) {
         <td class="n">${s.lagSeconds > 0 ? span(s.lagSeconds) : ''}</td><td>${s.blocked ? html`<span class="badt">blocked: ${s.blocked.error}</span>` : s.waitsForParent ? 'waits for its parent' : s.inFlight ? `${s.inFlight} under way` : ''}</td></tr>`)}</tbody></table>`}</div>
       <div class="card"><h2>Settings</h2><div class="kv">
         ${setting(t.queue ? 'Queue' : 'Table', source(t))}${setting('Batches', `up to ${t.batchSize}, window ${t.batchingWindowSeconds} s${t.parallelizationFactor > 1 ? `, ${t.parallelizationFactor} at once a shard` : ''}`)}
-        ${setting('Retries', t.maximumRetryAttempts < 0 ? 'without end' : String(t.maximumRetryAttempts))}${setting('Oldest record', t.maximumRecordAge < 0 && 'no limit' || t.maximumRecordAgeSeconds > 0 && span(t.maximumRecordAgeSeconds))}
+        ${setting('Retries', t.maximumRetryAttempts < 0 ? 'without end' : String(t.maximumRetryAttempts))}${setting('Oldest record', t.maximumRecordAgeSeconds > 0 ? span(t.maximumRecordAgeSeconds) : 'no limit')}
         ${setting('On failure', t.onFailure)}${setting('Destination', t.onFailureDestination)}${setting('Filters', t.filters?.length > 0 && t.filters.map((f) => html`<div class="mono">${f}</div>`))}
         ${setting('When', t.when && html`<span class="mono">${t.when}</span>`)}${setting('Window', t.tumblingWindowSeconds && `${t.tumblingWindowSeconds} s`)}
         ${setting('Item failures', t.reportBatchItemFailures && 'reported')}${setting('Set aside', t.setAside.bytes > 0 && bytes(t.setAside.bytes))}${setting('UUID', html`<span class="mono">${uuid}</span>`)}</div>

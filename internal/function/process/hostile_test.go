@@ -113,6 +113,7 @@ func TestHostile(t *testing.T) {
 			t.Skip("needs " + need)
 		}
 	}
+	AdoptOrphans()
 	t.Setenv("MILLSTREAM_TEST_SECRET", "of the server")
 	open, err := os.Create(filepath.Join(t.TempDir(), "secrets.key"))
 	if err != nil {

@@ -11,3 +11,6 @@ func (*kin) started(_ string, start func() (int, error)) error {
 }
 
 func (*kin) ended(int) {}
+
+// AdoptOrphans does nothing here.
+func AdoptOrphans() {}

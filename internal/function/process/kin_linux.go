@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,12 +17,22 @@ import (
 // kin knows the processes that functions have left behind. A process that leaves its group, and whose parent ends, would
 // become a child of the machine's first process; as a subreaper this program becomes its parent instead, and ends it.
 //
-// There is one for the whole program, since the kernel gives orphans to the program, not to a host.
+// There is one for the whole program, since the kernel gives orphans to the program, not to a host. It does nothing before AdoptOrphans.
 type kin struct {
-	once sync.Once
-	mu   sync.Mutex // held while a child is started, so that it is not seen before it is known
-	live map[int]relation
+	once    sync.Once
+	adopted atomic.Bool
+	mu      sync.Mutex // held while a child is started, so that it is not seen before it is known
+	live    map[int]relation
+	first   uint64   // when the first child was started; 0: none was
+	given   []string // tokens of environments that have ended, the newest last
 }
+
+// maxGiven bounds the tokens that are remembered: an orphan is looked at within a second of when its environment has ended.
+const maxGiven = 1024
+
+// AdoptOrphans has this program end what functions have left behind. It is for a program that is a server and nothing else: one that embeds
+// a server has children of its own, of which nobody but itself may say when they end.
+func AdoptOrphans() { orphans.adopted.Store(true) }
 
 // relation is a child that was started here for an environment.
 type relation struct {
@@ -36,32 +47,44 @@ const sweepPause = time.Second
 
 // started starts a process by start, which returns its id, and notes whose it is.
 func (k *kin) started(token string, start func() (pid int, err error)) error {
-	k.once.Do(func() {
-		if unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != nil {
-			return // since Linux 3.4 it does not fail
-		}
-		signals := make(chan os.Signal, 1)
-		signal.Notify(signals, syscall.SIGCHLD)
-		go func() {
-			for range signals {
-				k.sweep()
-				time.Sleep(sweepPause)
-			}
-		}()
-	})
+	if k.adopted.Load() {
+		k.once.Do(k.adopt)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	pid, err := start()
 	if err == nil {
 		p, _ := readStat(pid)
 		k.live[pid] = relation{token, p.began}
+		if k.first == 0 {
+			k.first = p.began
+		}
 	}
 	return err
+}
+
+// adopt makes this program the parent of orphans, and looks at them when one of its children has ended.
+func (k *kin) adopt() {
+	if unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != nil {
+		return // since Linux 3.4 it does not fail
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGCHLD)
+	go func() {
+		for range signals {
+			k.sweep()
+			time.Sleep(sweepPause)
+		}
+	}()
 }
 
 // ended forgets a child that was reaped, and ends what it has left behind.
 func (k *kin) ended(pid int) {
 	k.mu.Lock()
+	if len(k.given) == maxGiven {
+		k.given = k.given[1:]
+	}
+	k.given = append(k.given, k.live[pid].token)
 	delete(k.live, pid)
 	k.mu.Unlock()
 	for range 1000 { // an orphan's own children are found once it has ended; one that the kernel holds is left to a later sweep
@@ -74,9 +97,13 @@ func (k *kin) ended(pid int) {
 
 // sweep ends and reaps the orphans whose environment has ended. It returns how many of those are still there.
 //
-// Orphans are the children of this program in another session: functions have one of their own, and can join no other. One that
-// does not say whose it is, because it has changed its environment, is ended when every environment has that may have started it.
+// Orphans are the children of this program in another session: functions have one of their own, and can join no other. One with the token of
+// an environment is ended when that has ended. One that has no token, because it has changed its environment, is ended when every environment
+// has that may have started it; what is older than all of them is left alone, and so is what has a token that was not given out here.
 func (k *kin) sweep() (left int) {
+	if !k.adopted.Load() {
+		return 0
+	}
 	self := os.Getpid()
 	session, err := unix.Getsid(0)
 	if err != nil {
@@ -114,21 +141,20 @@ func (k *kin) sweep() (left int) {
 func (k *kin) over(pid int, began uint64) bool {
 	const name = "AWS_SESSION_TOKEN="
 	env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ") // one that cannot be read says nothing
-	said := false
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		token, ok := bytes.CutPrefix(v, []byte(name))
 		if !ok {
 			continue
 		}
-		said = true
 		for _, r := range k.live {
 			if r.token == string(token) {
 				return false
 			}
 		}
+		return slices.Contains(k.given, string(token))
 	}
-	if said {
-		return true
+	if k.first == 0 || began < k.first {
+		return false
 	}
 	for _, r := range k.live {
 		if r.began <= began {

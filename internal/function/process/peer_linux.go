@@ -2,6 +2,7 @@ package process
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
@@ -25,6 +26,18 @@ func peerUser(c net.Conn) (uid int, err error) {
 	if !ok || !ok2 || here.IP.To4() == nil || there.IP.To4() == nil {
 		return 0, fmt.Errorf("%v is no connection over IPv4", c.RemoteAddr())
 	}
+	uid, err = userOf(there, here)
+	if errors.Is(err, errNoPeer) {
+		// A kernel that cannot tell of TCP at all answers in the same way, also of this end, which is there.
+		if _, own := userOf(here, there); errors.Is(own, errNoPeer) {
+			return 0, errors.New("sock_diag knows no connection over TCP")
+		}
+	}
+	return uid, err
+}
+
+// userOf asks whose the socket is that goes from one address to another.
+func userOf(from, to *net.TCPAddr) (uid int, err error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return 0, fmt.Errorf("open sock_diag: %w", err)
@@ -42,10 +55,10 @@ func peerUser(c net.Conn) (uid int, err error) {
 	d := q[unix.NLMSG_HDRLEN:]
 	d[0], d[1] = unix.AF_INET, unix.IPPROTO_TCP
 	native.PutUint32(d[4:], ^uint32(0)) // in any state
-	binary.BigEndian.PutUint16(d[8:], uint16(there.Port))
-	binary.BigEndian.PutUint16(d[10:], uint16(here.Port))
-	copy(d[12:], there.IP.To4())
-	copy(d[28:], here.IP.To4())
+	binary.BigEndian.PutUint16(d[8:], uint16(from.Port))
+	binary.BigEndian.PutUint16(d[10:], uint16(to.Port))
+	copy(d[12:], from.IP.To4())
+	copy(d[28:], to.IP.To4())
 	native.PutUint64(d[48:], ^uint64(0)) // no cookie
 	if err := unix.Sendto(fd, q, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return 0, fmt.Errorf("ask sock_diag: %w", err)

@@ -364,7 +364,6 @@ func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, ba
 		if p.o.Trace != nil {
 			ctx, ended = p.o.Trace(ctx, p.def.FunctionARN, len(batch), func(i int) string { return batch[i].Message.Trace })
 		}
-		wasLate := closed(late)
 		result := p.o.Invoker.InvokeUnlessLate(ctx, p.def.FunctionARN, payload, late)
 		if ended != nil {
 			ended(result)
@@ -393,14 +392,18 @@ func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, ba
 		}
 		p.r.called(mapping.ResultFailed, result.Error)
 		p.r.count(counter.Mapping{NotDelivered: 1})
-		if !wasLate && closed(late) {
+		if closed(late) {
 			p.o.Log.Warn("messages of a queue waited for a place in the function until it was too late, and go back", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch))
 			return false, true
 		}
 		wait := max(backoff, result.RetryAfter, p.turnIn(true))
-		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(worker, wait, nil) != nil {
+		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(worker, wait, late) != nil {
 			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
 			return false, worker.Err() != nil
+		}
+		if closed(late) { // a call from here on might still run when the messages are visible again
+			p.o.Log.Warn("messages of a queue did not reach the function until it was too late, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
+			return false, false
 		}
 	}
 }
