@@ -118,7 +118,7 @@ export function Loop() {
     return html`<div class="card empty"><h1>No triggers yet</h1><p>A trigger runs a function for each change of a table. Deploy one with <code>millstream deploy template.yaml</code>,
       with your own tools, or see the whole loop with <code>millstream demo</code>.</p><p><a href="#/tables">Tables</a> · <a href="#/functions">Functions</a></p></div>`;
   }
-  return html`${stuck.slice(0, 3).map((t) => html`<${Trouble} key=${t.uuid} t=${t} />`)}
+  return html`<h1 class="unseen">The loop</h1>${stuck.slice(0, 3).map((t) => html`<${Trouble} key=${t.uuid} t=${t} />`)}
     ${stuck.length > 3 && html`<p class="badt"><a href="#/triggers">${stuck.length - 3} more are stuck</a></p>`}
     ${state.triggers.length > 8 && html`<div class="bar"><${Search} value=${text} set=${setText} label="Find a trigger" />
       <span class="dim">${count(found.length)} of ${count(state.triggers.length)} triggers, those in trouble first</span>
