@@ -135,6 +135,12 @@ deploying() {
 	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
 }
 
+# in_root FOLDER PROGRAM... runs a program with a folder as its root, and /proc and /dev as a container has them, which are gone with it.
+in_root() {
+	mkdir -p "$1/proc" "$1/dev" &&
+		unshare --mount --pid --fork sh -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && exec chroot "$@"' - "$@"
+}
+
 # installed_packages makes the packages of a release for this machine and installs each from its file, and runs it as its users do. Of the
 # Debian package the service is looked at and not started; the image's program runs in the image's root folder.
 installed_packages() {
@@ -159,7 +165,7 @@ installed_packages() {
 	dpkg-deb --info "$dist/millstream_0.1.0_$arch.deb" && dpkg-deb --extract "$dist/millstream_0.1.0_$arch.deb" "$at/debian" && "$at/debian/usr/bin/millstream" demo || return 1
 	echo "-- image"
 	tar -C "$at" -xf "$dist/millstream_0.1.0_oci.tar" && unpacked="$(find "$at/blobs" -type f -size +1M)" && tar -C "$at/image" -xzf "$unpacked" || return 1
-	if [ "$(id -u)" = 0 ]; then chroot "$at/image" /millstream demo; else "$at/image/millstream" demo; fi
+	if [ "$(id -u)" = 0 ]; then in_root "$at/image" /millstream demo; else "$at/image/millstream" demo; fi
 }
 
 # console drives the console in Chromium, with axe-core on every page, and keeps pictures of them in CONSOLE_SHOTS when that is set.
