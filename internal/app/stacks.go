@@ -1,8 +1,6 @@
 package app
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,32 +46,14 @@ func (s *App) target(scope arn.Scope) (*template.Target, error) {
 type inside struct{ s *App }
 
 func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	defer r.Body.Close()
-	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
-	if r.Host == "" {
-		r.Host = r.URL.Host
+	if r.Body != nil {
+		defer r.Body.Close()
 	}
 	if f := i.s.onOwnCall.Load(); f != nil {
 		(*f)(r)
 	}
-	a := &answer{header: http.Header{}, status: http.StatusOK}
-	i.s.door.Own().ServeHTTP(a, r)
-	return &http.Response{Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header,
-		Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Request: r}, nil
+	return inProcess{i.s.door.Own()}.Do(r)
 }
-
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
 
 // artifacts are what tools have made to deploy with.
 type artifacts struct {

@@ -17,6 +17,8 @@ import (
 type Options struct {
 	// Server answers the protocols, Millstream's own as for who owns the data.
 	Server http.Handler
+	// Ask has it answer a request of the console's own.
+	Ask func(*http.Request) (*http.Response, error)
 	// Sign signs a request of AWS's protocols for a service; payloadHash is the body's SHA-256 in hex.
 	Sign func(r *http.Request, service, payloadHash string) error
 	// Key signs sessions: who has it has the console. A key that is kept lets a page go on over a restart.

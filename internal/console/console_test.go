@@ -23,19 +23,25 @@ import (
 // testConsole is one whose server answers a status and a trigger, and says what else it was asked.
 func testConsole(t *testing.T, asked *atomic.Int64) *Console {
 	t.Helper()
+	server := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		switch r.URL.Path {
+		case "/_millstream/v1/status":
+			_, _ = io.WriteString(w, `{"healthy":true}`)
+		case "/_millstream/v1/triggers":
+			_, _ = fmt.Fprintf(w, `{"triggers":[{"uuid":"u","lagRecords":%d}]}`, asked.Load())
+		default:
+			body, _ := io.ReadAll(r.Body)
+			_, _ = fmt.Fprintf(w, "%s %s %s %s %s %q", r.Method, r.Host, r.URL, r.Header.Get("Authorization"), body, r.Header["Cookie"])
+		}
+	})
 	return New(Options{
-		Server: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			asked.Add(1)
-			switch r.URL.Path {
-			case "/_millstream/v1/status":
-				_, _ = io.WriteString(w, `{"healthy":true}`)
-			case "/_millstream/v1/triggers":
-				_, _ = fmt.Fprintf(w, `{"triggers":[{"uuid":"u","lagRecords":%d}]}`, asked.Load())
-			default:
-				body, _ := io.ReadAll(r.Body)
-				_, _ = fmt.Fprintf(w, "%s %s %s %s %s %q", r.Method, r.Host, r.URL, r.Header.Get("Authorization"), body, r.Header["Cookie"])
-			}
-		}),
+		Server: server,
+		Ask: func(r *http.Request) (*http.Response, error) {
+			w := httptest.NewRecorder()
+			server(w, r)
+			return w.Result(), nil
+		},
 		Sign: func(r *http.Request, service, hash string) error {
 			r.Header.Set("Authorization", service+" "+hash[:4])
 			return nil

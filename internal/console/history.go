@@ -1,10 +1,11 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"sync"
@@ -116,24 +117,19 @@ func (c *Console) ask(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return err
 	}
-	w := &answer{header: http.Header{}, status: http.StatusOK}
-	c.Server.ServeHTTP(w, r)
-	if w.status != http.StatusOK {
-		return fmt.Errorf("%s: status %d: %.200s", path, w.status, w.body.Bytes())
+	answer, err := c.Ask(r)
+	if err != nil {
+		return err
 	}
-	return json.Unmarshal(w.body.Bytes(), v)
+	text, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: status %d: %.200s", path, answer.StatusCode, text)
+	}
+	return json.Unmarshal(text, v)
 }
-
-// answer is what a handler wrote.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
 
 // add remembers a state, and tells those who wait for it.
 func (h *history) add(now time.Time, triggers []wire.Trigger, text []byte) {
