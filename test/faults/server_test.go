@@ -22,6 +22,9 @@ import (
 // full reports whether the faults are made in full.
 var full = os.Getenv("MILLSTREAM_FAULTS") != ""
 
+// alone: nothing else runs on the machine, so that goodput can be judged. go test ./... runs other packages beside this one.
+var alone = full || os.Getenv("MILLSTREAM_FAULTS_ALONE") != ""
+
 // scaled is quick, or what the full tier does.
 func scaled(quick, all int) int {
 	if full {
