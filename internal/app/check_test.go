@@ -278,7 +278,7 @@ func (c *cutAfter) Err() error {
 // TestRestOfACopy: what a repair keeps of before has what no backup has: the mark that pauses triggers, the key of the secrets, buckets.
 func TestRestOfACopy(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
-	names := []string{"RESTORED", "secrets.key", "artifacts/buckets/b/.x/y", "artifacts/metadata/b/z"}
+	names := []string{"RESTORED", "secrets.key", "artifacts/objects/b/y"}
 	for _, name := range names {
 		path := filepath.Join(from, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(name), 0o600)); err != nil {

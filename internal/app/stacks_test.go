@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -503,6 +504,14 @@ func TestArtifacts(t *testing.T) {
 	}
 	if code, _, _ := do("HEAD", "/things/wrong", "", nil); code != 404 {
 		t.Errorf("an object of a put that failed: %d", code)
+	}
+	for _, key := range []string{"x//y", "folder/"} { // sam deploy --s3-prefix x/ makes such keys
+		if code, _, body := do("PUT", "/things/"+key, key, map[string]string{"Content-Length": strconv.Itoa(len(key))}); code != 200 {
+			t.Errorf("a put of %q: %d %s", key, code, body)
+		}
+		if code, _, body := do("GET", "/things/"+key, "", nil); code != 200 || body != key {
+			t.Errorf("a get of %q: %d %s", key, code, body)
+		}
 	}
 	if code, _, _ := do("GET", "/things?encryption=", "", nil); code != 404 {
 		t.Errorf("encryption: %d", code)

@@ -1,34 +1,30 @@
 package bucket
 
 import (
-	"encoding/json"
+	"cmp"
+	"crypto/md5"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3afero"
 	"github.com/spf13/afero"
 )
 
 // Folders below the root.
 const (
-	bucketsDir, metadataDir = "buckets", "metadata" // as s3afero has them
-	spoolDir                = "spool"               // what is arriving
+	objectsDir = "objects" // a folder a bucket, a file an object
+	spoolDir   = "spool"   // what is arriving
 )
 
-// backend is gofakes3's store in a folder, made safe: names stay inside of their bucket, objects are whole, a bucket that holds
-// something is not removed, and uploads in parts lie in files.
+// backend is gofakes3's store in a folder. An object is one file (see object), so it is there whole or not at all, whatever its key looks like.
 type backend struct {
-	*s3afero.MultiBucketBackend
 	fs    afero.Fs
 	admit func() error
 
@@ -41,64 +37,50 @@ func openBackend(root afero.Fs, admit func() error) (*backend, error) {
 	if err := root.RemoveAll(spoolDir); err != nil {
 		return nil, err
 	}
-	if err := root.MkdirAll(spoolDir, 0o700); err != nil {
-		return nil, err
+	for _, dir := range []string{spoolDir, objectsDir} {
+		if err := root.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
 	}
-	store, err := s3afero.MultiBucket(root)
+	b := &backend{fs: root, admit: admit, uploads: map[gofakes3.UploadID]*upload{}}
+	return b, b.adopt()
+}
+
+// checkKey refuses what S3 refuses: a key of more than 1,024 bytes, and one that leads out of its bucket, read from the left.
+func checkKey(key string) error {
+	if len(key) > gofakes3.KeySizeLimit {
+		return gofakes3.ErrorMessage(gofakes3.ErrKeyTooLong, "Your key is too long")
+	}
+	depth := 0
+	for part := range strings.SplitSeq(key, "/") {
+		switch part {
+		case ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < 0 {
+			return gofakes3.ErrorMessage(gofakes3.ErrInvalidURI, "Couldn't parse the specified URI.")
+		}
+	}
+	if key == "" || key == "." {
+		return gofakes3.ErrorMessage(gofakes3.ErrInvalidURI, "Couldn't parse the specified URI.")
+	}
+	return nil
+}
+
+// ListBuckets implements gofakes3.Backend.
+func (b *backend) ListBuckets() ([]gofakes3.BucketInfo, error) {
+	folders, err := afero.ReadDir(b.fs, objectsDir)
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{MultiBucketBackend: store, fs: root, admit: admit, uploads: map[gofakes3.UploadID]*upload{}}
-	return b, b.sweep()
-}
-
-// sweep removes the objects whose metadata is not there or is another's: the server ended between the two, before it had
-// answered. Left there, the object could not be read, and neither could the list of its bucket.
-func (b *backend) sweep() error {
-	sizes := map[string]int64{} // by BUCKET/KEY
-	err := b.walk(metadataDir, func(_ string, at string, info fs.FileInfo) error {
-		text, err := afero.ReadFile(b.fs, at)
-		if err != nil {
-			return err
-		}
-		var meta s3afero.Metadata
-		if json.Unmarshal(text, &meta) == nil { // else it is as if it were not there
-			sizes[meta.File] = meta.Size
-		}
-		return nil
-	})
-	if err != nil {
-		return err
+	var buckets []gofakes3.BucketInfo
+	for _, info := range folders {
+		buckets = append(buckets, gofakes3.BucketInfo{Name: info.Name(), CreationDate: gofakes3.NewContentTime(info.ModTime())})
 	}
-	return b.walk(bucketsDir, func(name, at string, info fs.FileInfo) error {
-		if size, ok := sizes[name]; !ok || size != info.Size() {
-			return b.fs.Remove(at)
-		}
-		return nil
-	})
-}
-
-// walk calls f with the files below a folder, by their names in it and below the root.
-func (b *backend) walk(dir string, f func(name, at string, info fs.FileInfo) error) error {
-	return afero.Walk(b.fs, dir, func(at string, info fs.FileInfo, err error) error {
-		if err != nil || info.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, at)
-		if err != nil {
-			return err
-		}
-		return f(filepath.ToSlash(name), at, info)
-	})
-}
-
-// maxKey is the longest key, in bytes: with 33 more it is the name of the file with its metadata.
-const maxKey = 220
-
-// within reports whether a key's file lies in the folder of its bucket, and is no other key's: the name of a file has no empty parts.
-func within(bucket, key string) bool {
-	parts := strings.Split(key, "/")
-	return gofakes3.ValidateBucketName(bucket) == nil && !slices.Contains(parts, ".") && !slices.Contains(parts, "..") && !slices.Contains(parts, "")
+	return buckets, nil
 }
 
 // BucketExists implements gofakes3.Backend. A name that cannot be a bucket's is none: "." is the folder of all.
@@ -106,7 +88,16 @@ func (b *backend) BucketExists(name string) (bool, error) {
 	if gofakes3.ValidateBucketName(name) != nil {
 		return false, nil
 	}
-	return b.MultiBucketBackend.BucketExists(name)
+	return afero.DirExists(b.fs, path.Join(objectsDir, name))
+}
+
+// find says in S3's words that a bucket is not there.
+func (b *backend) find(bucket string) error {
+	is, err := b.BucketExists(bucket)
+	if err == nil && !is {
+		err = gofakes3.BucketNotFound(bucket)
+	}
+	return err
 }
 
 // CreateBucket implements gofakes3.Backend.
@@ -114,31 +105,36 @@ func (b *backend) CreateBucket(name string) error {
 	if err := gofakes3.ValidateBucketName(name); err != nil {
 		return err
 	}
-	return b.MultiBucketBackend.CreateBucket(name)
+	err := b.fs.Mkdir(path.Join(objectsDir, name), 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = gofakes3.ResourceError(gofakes3.ErrBucketAlreadyExists, name)
+	}
+	return err
 }
 
-// DeleteBucket implements gofakes3.Backend. The folders that keys had do not count, and uploads in parts end.
+// DeleteBucket implements gofakes3.Backend. Uploads in parts end.
 func (b *backend) DeleteBucket(name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch is, err := b.BucketExists(name); {
+	if err := b.find(name); err != nil {
+		return err
+	}
+	dir := path.Join(objectsDir, name)
+	switch objects, err := afero.ReadDir(b.fs, dir); {
 	case err != nil:
 		return err
-	case !is:
-		return gofakes3.BucketNotFound(name)
-	}
-	err := b.walk(path.Join(bucketsDir, name), func(string, string, fs.FileInfo) error {
+	case len(objects) > 0:
 		return gofakes3.ResourceError(gofakes3.ErrBucketNotEmpty, name)
-	})
-	if err != nil {
-		return err
 	}
 	for id, u := range b.uploads {
 		if u.bucket == name {
 			b.drop(id)
 		}
 	}
-	return b.MultiBucketBackend.ForceDeleteBucket(name)
+	if err := b.fs.Remove(dir); err != nil {
+		return err
+	}
+	return syncFolder(b.fs, objectsDir)
 }
 
 // ForceDeleteBucket is for a header of another store than S3, which is not obeyed.
@@ -146,35 +142,82 @@ func (b *backend) ForceDeleteBucket(string) error { return gofakes3.ErrNotImplem
 
 // HeadObject implements gofakes3.Backend.
 func (b *backend) HeadObject(bucket, key string) (*gofakes3.Object, error) {
-	if !within(bucket, key) {
-		return nil, gofakes3.KeyNotFound(key)
+	o, err := b.GetObject(bucket, key, nil)
+	if err != nil {
+		return nil, err
 	}
-	return b.MultiBucketBackend.HeadObject(bucket, key)
+	return o, o.Contents.Close()
 }
 
 // GetObject implements gofakes3.Backend.
 func (b *backend) GetObject(bucket, key string, part *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
-	if !within(bucket, key) {
-		return nil, gofakes3.KeyNotFound(key)
+	if err := b.find(bucket); err != nil {
+		return nil, err
 	}
-	return b.MultiBucketBackend.GetObject(bucket, key, part)
+	file, o, err := readObject(b.fs, place(bucket, key))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, gofakes3.KeyNotFound(key)
+	case err != nil:
+		return nil, err
+	}
+	of, err := part.Range(o.size)
+	if err != nil {
+		_ = file.Close() // it was read only
+		return nil, err
+	}
+	from, length := int64(0), o.size
+	if of != nil {
+		from, length = of.Start, of.Length
+	}
+	return &gofakes3.Object{
+		Name: key, Hash: o.MD5, Metadata: o.Meta, Range: of, Size: o.size, Contents: content{io.NewSectionReader(file, from, length), file},
+	}, nil
 }
 
-// DeleteObject implements gofakes3.Backend.
+// content is what is read of an object.
+type content struct {
+	io.Reader
+	io.Closer
+}
+
+// DeleteObject implements gofakes3.Backend. A key that is not there is no error.
 func (b *backend) DeleteObject(bucket, key string) (gofakes3.ObjectDeleteResult, error) {
-	if !within(bucket, key) {
-		return gofakes3.ObjectDeleteResult{}, nil // as every key that is not there
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.MultiBucketBackend.DeleteObject(bucket, key)
+	if err := b.find(bucket); err != nil {
+		return gofakes3.ObjectDeleteResult{}, err
+	}
+	return gofakes3.ObjectDeleteResult{}, b.remove(bucket, key)
+}
+
+// remove removes an object. The caller holds mu.
+func (b *backend) remove(bucket, key string) error {
+	at := place(bucket, key)
+	if err := b.fs.Remove(at); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return syncFolder(b.fs, path.Dir(at))
 }
 
 // DeleteMulti implements gofakes3.Backend.
-func (b *backend) DeleteMulti(bucket string, keys ...string) (gofakes3.MultiDeleteResult, error) {
+func (b *backend) DeleteMulti(bucket string, keys ...string) (out gofakes3.MultiDeleteResult, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.MultiBucketBackend.DeleteMulti(bucket, slices.DeleteFunc(keys, func(key string) bool { return !within(bucket, key) })...)
+	if err := b.find(bucket); err != nil {
+		return out, err
+	}
+	for _, key := range keys {
+		if err := b.remove(bucket, key); err != nil {
+			out.Error = append(out.Error, gofakes3.ErrorResult{Key: key, Code: gofakes3.ErrInternal, Message: err.Error()})
+		} else {
+			out.Deleted = append(out.Deleted, gofakes3.ObjectID{Key: key})
+		}
+	}
+	return out, nil
 }
 
 // CopyObject implements gofakes3.Backend.
@@ -184,62 +227,83 @@ func (b *backend) CopyObject(fromBucket, fromKey, bucket, key string, meta map[s
 
 // PutObject implements gofakes3.Backend. A body that is cut off, or is another than its checksum says, leaves what was there.
 func (b *backend) PutObject(bucket, key string, meta map[string]string, body io.Reader, _ int64, c *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
-	if err := checkKey(bucket, key); err != nil {
+	if err := cmp.Or(b.find(bucket), checkKey(key)); err != nil {
 		return gofakes3.PutObjectResult{}, err
 	}
-	file, size, err := b.spool(body)
+	file, err := b.write(bucket, key, meta, body)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, err
 	}
 	defer b.discard(file)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.put(bucket, key, meta, file, size, c)
+	return gofakes3.PutObjectResult{}, b.stand(file, bucket, key, c)
 }
 
-func checkKey(bucket, key string) error {
+// write makes the file of an object in the spool.
+func (b *backend) write(bucket, key string, meta map[string]string, body io.Reader) (afero.File, error) {
+	sum := md5.New()
+	file, size, err := b.spool(io.TeeReader(body, sum))
+	if err != nil {
+		return nil, err
+	}
+	if err := seal(file, object{Bucket: bucket, Key: key, MD5: sum.Sum(nil), At: time.Now(), Meta: meta, size: size}); err != nil {
+		b.discard(file)
+		return nil, err
+	}
+	return file, nil
+}
+
+// stand gives an object's file its name, if the conditions allow it. The caller holds mu.
+func (b *backend) stand(file afero.File, bucket, key string, c *gofakes3.PutConditions) error {
+	if err := b.find(bucket); err != nil { // deleted meanwhile
+		return err
+	}
+	at := place(bucket, key)
+	if c != nil {
+		if err := b.allows(at, c); err != nil {
+			return err
+		}
+	}
+	if err := b.fs.Rename(file.Name(), at); err != nil {
+		return err
+	}
+	return syncFolder(b.fs, path.Dir(at))
+}
+
+// allows checks a put's conditions on what is there.
+func (b *backend) allows(at string, c *gofakes3.PutConditions) error {
+	file, o, err := readObject(b.fs, at)
 	switch {
-	case len(key) > maxKey:
-		return gofakes3.ErrorMessage(gofakes3.ErrKeyTooLong, fmt.Sprintf("Your key is too long: Millstream takes %d bytes", maxKey))
-	case !within(bucket, key):
-		return gofakes3.ErrorMessage(gofakes3.ErrInvalidURI, "Millstream takes no keys with nothing, . or .. between slashes, nor with a slash at an end")
+	case errors.Is(err, fs.ErrNotExist):
+		return gofakes3.CheckPutConditions(c, &gofakes3.ConditionalObjectInfo{})
+	case err != nil:
+		return err
 	}
-	return nil
+	_ = file.Close() // it was read only
+	return gofakes3.CheckPutConditions(c, &gofakes3.ConditionalObjectInfo{Exists: true, Hash: o.MD5})
 }
 
-// put writes an object. The caller holds mu.
-func (b *backend) put(bucket, key string, meta map[string]string, body io.Reader, size int64, c *gofakes3.PutConditions) (gofakes3.PutObjectResult, error) {
-	at := path.Join(bucketsDir, bucket, key)
-	before := b.stateOf(at)
-	result, err := b.MultiBucketBackend.PutObject(bucket, key, meta, body, size, c)
-	if err == nil {
-		return result, nil
-	}
-	// An object without its metadata could not be read.
-	if is := b.stateOf(at); is.there && is != before {
-		err = errors.Join(err, b.fs.Remove(at))
-	}
-	return result, err
+// arriving is a file of the spool. It keeps its name there when it gets another.
+type arriving struct {
+	afero.File
+	name string
 }
 
-// state tells whether a file was written.
-type state struct {
-	there bool
-	size  int64
-	at    time.Time
-}
+func (a arriving) Name() string { return a.name }
 
-func (b *backend) stateOf(name string) state {
-	info, err := b.fs.Stat(name)
-	if err != nil || info.IsDir() {
-		return state{}
+// temporary makes a file in the spool, which the caller discards.
+func (b *backend) temporary() (afero.File, error) {
+	file, err := afero.TempFile(b.fs, spoolDir, "body-") // for the owner only
+	if err != nil {
+		return nil, err
 	}
-	return state{true, info.Size(), info.ModTime()}
+	return arriving{file, file.Name()}, nil
 }
 
 // spool writes a body whole to a file beside the objects, which the caller discards, while there is room.
 func (b *backend) spool(body io.Reader) (file afero.File, size int64, err error) {
-	if file, err = afero.TempFile(b.fs, spoolDir, "body-"); err != nil {
+	if file, err = b.temporary(); err != nil {
 		return nil, 0, err
 	}
 	if size, err = io.Copy(file, admitted{body, b.admit}); err == nil {
@@ -279,19 +343,64 @@ func (a admitted) Read(p []byte) (int, error) {
 	return a.Reader.Read(p)
 }
 
-// keys lists the objects of a bucket that are whole.
-func (b *backend) keys(bucket, prefix string) (keys []string, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if is, err := b.BucketExists(bucket); err != nil || !is {
-		return nil, errors.Join(err, gofakes3.BucketNotFound(bucket))
+// objects lists the objects of a bucket whose keys begin with prefix, by key.
+func (b *backend) objects(bucket, prefix string) ([]object, error) {
+	if err := b.find(bucket); err != nil {
+		return nil, err
 	}
-	err = b.walk(path.Join(bucketsDir, bucket), func(name, _ string, _ fs.FileInfo) error {
-		if strings.HasPrefix(name, prefix) {
-			keys = append(keys, name)
+	dir := path.Join(objectsDir, bucket)
+	infos, err := afero.ReadDir(b.fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	var objects []object
+	for _, info := range infos {
+		file, o, err := readObject(b.fs, path.Join(dir, info.Name()))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+			continue
+		case err != nil:
+			return nil, err
 		}
-		return nil
-	})
-	slices.Sort(keys)
-	return keys, err
+		_ = file.Close() // it was read only
+		if strings.HasPrefix(o.Key, prefix) {
+			objects = append(objects, o)
+		}
+	}
+	slices.SortFunc(objects, func(x, y object) int { return cmp.Compare(x.Key, y.Key) })
+	return objects, nil
+}
+
+// ListBucket implements gofakes3.Backend.
+func (b *backend) ListBucket(bucket string, p *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
+	if p == nil {
+		p = &gofakes3.Prefix{}
+	}
+	objects, err := b.objects(bucket, p.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	list := gofakes3.NewObjectList()
+	for _, o := range objects {
+		name, common := o.Key, false
+		if p.HasDelimiter {
+			if end := strings.Index(o.Key[len(p.Prefix):], p.Delimiter); end >= 0 {
+				name, common = o.Key[:len(p.Prefix)+end+len(p.Delimiter)], true
+			}
+		}
+		if page.HasMarker && name <= page.Marker || common && name == list.NextMarker {
+			continue
+		}
+		if n := len(list.Contents) + len(list.CommonPrefixes); page.MaxKeys > 0 && int64(n) == page.MaxKeys {
+			list.IsTruncated = true
+			return list, nil
+		}
+		if list.NextMarker = name; common {
+			list.AddPrefix(name)
+		} else {
+			list.Add(&gofakes3.Content{Key: name, LastModified: gofakes3.NewContentTime(o.At), ETag: gofakes3.FormatETag(o.MD5), Size: o.size})
+		}
+	}
+	list.NextMarker = ""
+	return list, nil
 }

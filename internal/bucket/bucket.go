@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -33,14 +32,14 @@ type Service struct {
 	logger  *slog.Logger
 }
 
-// Open brings up the buckets. Objects whose writing was cut off are gone then, as are uploads in parts.
+// Open brings up the buckets. Uploads in parts are gone then.
 func Open(o Options) (*Service, error) {
 	fs := afero.NewMemMapFs()
 	if o.Dir != "" {
 		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 			return nil, fmt.Errorf("bucket: %w", err)
 		}
-		fs = afero.NewBasePathFs(private{afero.NewOsFs(), filepath.Join(o.Dir, spoolDir)}, o.Dir)
+		fs = afero.NewBasePathFs(private{afero.NewOsFs()}, o.Dir)
 	}
 	if o.Admit == nil {
 		o.Admit = func() error { return nil }
@@ -238,5 +237,10 @@ func (s *Service) Open(bucket, key string) (io.ReadCloser, error) {
 
 // Keys lists the objects whose keys begin with prefix, ascending.
 func (s *Service) Keys(bucket, prefix string) ([]string, error) {
-	return s.backend.keys(bucket, prefix)
+	objects, err := s.backend.objects(bucket, prefix)
+	var keys []string
+	for _, o := range objects {
+		keys = append(keys, o.Key)
+	}
+	return keys, err
 }

@@ -4,18 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/spf13/afero"
 )
 
 func open(t *testing.T, dir string) *Service {
@@ -188,12 +186,17 @@ func TestNames(t *testing.T) {
 		expect(t, s, 400, "DELETE", "/.", "")
 		expect(t, s, 400, "DELETE", "/..", "", "x-minio-force-delete", "true")
 		expect(t, s, 400, "PUT", "/others/../things/k", "y")
+		for _, key := range []string{"..", ".", "a/../../k", "../things/k"} {
+			if err := s.Put("things", key, nil); err == nil {
+				t.Errorf("%q was put", key)
+			}
+		}
 		expect(t, s, 404, "GET", "/others/../things/k", "")
 		expect(t, s, 204, "DELETE", "/others/../things/k", "")
 		expect(t, s, 200, "POST", "/others?delete", "<Delete><Object><Key>../things/k</Key></Object></Delete>")
 		expect(t, s, 404, "PUT", "/others/copy", "", "X-Amz-Copy-Source", "/others/../things/k")
-		expect(t, s, 400, "PUT", "/things/"+strings.Repeat("k", maxKey+1), "x")
-		expect(t, s, 200, "PUT", "/things/"+strings.Repeat("k", maxKey), "x")
+		expect(t, s, 400, "PUT", "/things/"+strings.Repeat("k", 1025), "x")
+		expect(t, s, 200, "PUT", "/things/"+strings.Repeat("k", 1024), "x")
 		if got, err := s.Get(t.Context(), "things", "k"); err != nil || string(got) != "x" {
 			t.Errorf("the object is %q, %v", got, err)
 		}
@@ -248,14 +251,14 @@ func (c cut) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An object is there whole or not at all: a put that is cut off, in the body, or by the server's end at any of its steps, leaves
-// what was there or nothing, and never what cannot be read.
+// An object is there whole or not at all: a put that is cut off, in the body, or by the server's end, leaves what was there, with its
+// metadata, and a restored copy of the folder has the same ETags.
 func TestObjectsAreWhole(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	expect(t, s, 200, "PUT", "/things", "")
-	expect(t, s, 200, "PUT", "/things/a/kept", "kept")
-	expect(t, s, 200, "PUT", "/things/a/old", "old")
+	expect(t, s, 200, "PUT", "/things/a/old", "old", "X-Amz-Meta-Of", "before")
+	tag := do(s, "HEAD", "/things/a/old", "").Header().Get("ETag")
 	r := httptest.NewRequest("PUT", "/things/a/old", cut{strings.NewReader("ne")})
 	r.Header.Set("Content-Length", "3")
 	w := httptest.NewRecorder()
@@ -263,87 +266,143 @@ func TestObjectsAreWhole(t *testing.T) {
 		t.Errorf("a body that was cut off: %d", w.Code)
 	}
 	expect(t, s, 400, "PUT", "/things/a/old", "new", "Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==")
-	if got := expect(t, s, 200, "GET", "/things/a/old", ""); got != "old" {
-		t.Errorf("then the object is %q", got)
-	}
 
-	// What is being written is not seen, whenever the server ends.
-	name := filepath.Join(dir, bucketsDir, "things", "a", "old")
-	p := private{Fs: afero.NewOsFs(), spool: filepath.Join(dir, spoolDir)}
-	file, err := p.Create(name)
+	// Whenever the server ends amid a put, the folder is as it was but for the spool.
+	file, err := s.backend.write("things", "a/old", nil, strings.NewReader("newer"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := file.Write([]byte("newer")); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(name); string(got) != "old" || err != nil {
-		t.Errorf("amid a put the object is %q, %v", got, err)
-	}
+	_ = file.Close() // the server's end does
 	s = open(t, dir)
-	if got := expect(t, s, 200, "GET", "/things/a/old", ""); got != "old" {
-		t.Errorf("after an end amid a put the object is %q", got)
+	w = do(s, "GET", "/things/a/old", "")
+	if h := w.Header(); w.Body.String() != "old" || h.Get("X-Amz-Meta-Of") != "before" || h.Get("ETag") != tag {
+		t.Errorf("after an end amid a put the object is %q with %v", w.Body, h)
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, spoolDir)); err != nil || len(left) > 0 {
 		t.Errorf("the spool has %v, %v", left, err)
 	}
-	_ = file.Close() // its name is gone
 
-	// The server ends after the object, before its metadata: of a new one, and of one that was there.
-	expect(t, s, 200, "PUT", "/things/a/new", "new")
-	err = filepath.WalkDir(filepath.Join(dir, metadataDir), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(d.Name(), "a_new-") {
-			return os.Remove(path)
-		}
-		return err
-	})
-	if err != nil {
+	// A copy of the files has other times.
+	at := filepath.Join(dir, place("things", "a/old"))
+	if err := os.Chtimes(at, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(name, []byte("newer"), 0o600); err != nil {
-		t.Fatal(err)
+	if got := do(open(t, dir), "HEAD", "/things/a/old", "").Header().Get("ETag"); got != tag {
+		t.Errorf("of a copy the ETag is %s, not %s", got, tag)
 	}
-	s = open(t, dir)
-	expect(t, s, 404, "HEAD", "/things/a/new", "")
-	expect(t, s, 404, "HEAD", "/things/a/old", "")
-	if list := expect(t, s, 200, "GET", "/things?prefix=a/&delimiter=/", ""); !strings.Contains(list, "a/kept") || strings.Contains(list, "a/old") {
-		t.Errorf("the list is %s", list)
-	}
-	if got := expect(t, s, 200, "GET", "/things/a/kept", ""); got != "kept" {
-		t.Errorf("the other object is %q", got)
+
+	// Nothing of what was before stays with a new object.
+	expect(t, s, 200, "PUT", "/things/a/old", "new")
+	if h := do(s, "HEAD", "/things/a/old", "").Header(); h.Get("X-Amz-Meta-Of") != "" {
+		t.Errorf("a new object has the old one's %v", h)
 	}
 }
 
-// What was put has no room for its metadata: it is not left there unreadable.
-func TestPutWithoutMetadata(t *testing.T) {
+// A damaged object is told, and is none that is not there.
+func TestDamagedObject(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	expect(t, s, 200, "PUT", "/things", "")
-	if err := os.WriteFile(filepath.Join(dir, metadataDir, "things"), nil, 0o600); err != nil { // no folder can be made there
+	expect(t, s, 200, "PUT", "/things/k", "content")
+	expect(t, s, 200, "PUT", "/things/other", "content")
+	at := filepath.Join(dir, place("things", "k"))
+	whole, err := os.ReadFile(at)
+	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s, 500, "PUT", "/things/k", "x")
+	for i := len("content"); i < len(whole); i += 3 {
+		text := slices.Clone(whole)
+		text[i] ^= 0x20
+		if err := os.WriteFile(at, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Get(t.Context(), "things", "k"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Fatalf("with byte %d changed: %v", i, err)
+		}
+	}
+	for n := 0; n < len(whole); n += 5 {
+		if err := os.WriteFile(at, whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Get(t.Context(), "things", "k"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	expect(t, s, 500, "GET", "/things/k", "")
+	expect(t, s, 200, "GET", "/things/other", "")
+	expect(t, s, 204, "DELETE", "/things/k", "")
 	expect(t, s, 404, "GET", "/things/k", "")
-	expect(t, s, 200, "GET", "/things", "")
 }
 
-// TestEmptyPartsOfKeys: a key whose file would have another name is refused, and keeps nobody from the rest of its bucket.
-func TestEmptyPartsOfKeys(t *testing.T) {
+// Keys are whatever S3 takes: with slashes at the end, the beginning and one after another, and beside keys that are their folders.
+func TestKeys(t *testing.T) {
 	both(t, func(t *testing.T, dir string) {
 		s := open(t, dir)
-		if err := s.Create("bucket"); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Put("bucket", "a/b", []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-		for _, key := range []string{"/a", "a/", "a//b", "/exports/x", "/"} {
-			if err := s.Put("bucket", key, []byte("x")); err == nil || !strings.Contains(err.Error(), "between slashes") {
+		expect(t, s, 200, "PUT", "/things", "")
+		keys := []string{"/a", "a", "a/", "a/./b", "a//b", "a/b", "a/b/c", "b/../c", "folder/", "x y+z%"}
+		for i, key := range keys {
+			if err := s.Put("things", key, []byte{byte(i)}); err != nil {
 				t.Errorf("%q: %v", key, err)
 			}
 		}
-		if list := expect(t, s, 200, "GET", "http://localhost/bucket?list-type=2", ""); strings.Count(list, "<Key>") != 1 {
-			t.Error(list)
+		for i, key := range keys {
+			if got, err := s.Get(t.Context(), "things", key); err != nil || !slices.Equal(got, []byte{byte(i)}) {
+				t.Errorf("%q has %v, %v", key, got, err)
+			}
+		}
+		if got, err := s.Keys("things", ""); err != nil || !slices.Equal(got, keys) {
+			t.Errorf("the keys are %q, %v", got, err)
+		}
+		list := func(query string) (names []string, next string) {
+			t.Helper()
+			text := expect(t, s, 200, "GET", "/things?list-type=2&"+query, "")
+			for _, m := range regexp.MustCompile("<(?:Key|Prefix|NextContinuationToken)>([^<]*)<").FindAllStringSubmatch(text, -1) {
+				if strings.HasPrefix(m[0], "<Next") {
+					next = m[1]
+				} else if m[1] != "" {
+					names = append(names, m[1])
+				}
+			}
+			return names, next
+		}
+		for query, want := range map[string][]string{
+			"delimiter=/":                         {"a", "x y+z%", "/", "a/", "b/", "folder/"},
+			"delimiter=/&prefix=a/":               {"a/", "a/", "a/b", "a//", "a/./", "a/b/"}, // the prefix first
+			"prefix=none/&delimiter=/":            {"none/"},
+			"prefix=a/b":                          {"a/b", "a/b", "a/b/c"},
+			"start-after=b/../c":                  {"folder/", "x y+z%"},
+			"delimiter=/&start-after=a":           {"x y+z%", "a/", "b/", "folder/"},
+			"delimiter=/&prefix=%2F":              {"/", "/a"},
+			"delimiter=/b&prefix=a&max-keys=1000": {"a", "a", "a/", "a/./b", "a//b", "a/b"},
+		} {
+			got, _ := list(query)
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q, not %q", query, got, want)
+			}
+		}
+		var paged []string
+		for next, n := "", 0; ; n++ {
+			query := "max-keys=3"
+			if next != "" {
+				query += "&continuation-token=" + next
+			}
+			var names []string
+			if names, next = list(query); len(names) > 3 || n > len(keys) {
+				t.Fatalf("page %d: %q", n, names)
+			}
+			paged = append(paged, names...)
+			if next == "" {
+				break
+			}
+		}
+		if !slices.Equal(paged, keys) {
+			t.Errorf("the pages have %q", paged)
+		}
+		expect(t, s, 200, "POST", "/things?delete", "<Delete><Object><Key>a//b</Key></Object><Object><Key>folder/</Key></Object></Delete>")
+		if got, err := s.Keys("things", "a/"); err != nil || !slices.Equal(got, []string{"a/", "a/./b", "a/b", "a/b/c"}) {
+			t.Errorf("after a deletion: %q, %v", got, err)
 		}
 	})
 }

@@ -3,7 +3,7 @@
 // over a folder of the data, with what the tools need beside it: bodies in aws-chunked form
 // with trailers, and the settings of buckets, which are accepted and not kept.
 //
-// It is no object store for applications: no event comes of a write, and one object is written
-// at a time. But an object that was answered for is on the disk, and is whole; one that was
-// deleted may be back after a loss of power.
+// It is no object store for applications: no event comes of a write. But an object that was
+// answered for is on the disk, and what was there before is there until then, whole and with its
+// metadata: an object is one file, whatever its key looks like.
 package bucket

@@ -53,7 +53,7 @@ func (d *losing) Rename(from, to string) error {
 func TestLossOfPower(t *testing.T) {
 	root := t.TempDir()
 	disk := &losing{afero.NewOsFs(), map[string]bool{}}
-	b, err := openBackend(afero.NewBasePathFs(private{disk, filepath.Join(root, spoolDir)}, root), func() error { return nil })
+	b, err := openBackend(afero.NewBasePathFs(private{disk}, root), func() error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

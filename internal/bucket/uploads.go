@@ -43,11 +43,14 @@ type part struct {
 
 // CreateMultipartUpload implements gofakes3.MultipartBackend.
 func (b *backend) CreateMultipartUpload(bucket, key string, meta map[string]string) (gofakes3.UploadID, error) {
-	if err := checkKey(bucket, key); err != nil {
+	if err := checkKey(key); err != nil {
 		return "", err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err := b.find(bucket); err != nil {
+		return "", err
+	}
 	b.expire()
 	if len(b.uploads) >= maxUploads {
 		return "", gofakes3.ErrorMessage("ServiceUnavailable", fmt.Sprintf("%d uploads are open: complete or abort some", maxUploads))
@@ -84,8 +87,8 @@ func (b *backend) forget(u *upload, p part) {
 // hold counts bytes of parts.
 func (b *backend) hold(u *upload, n int64) { u.bytes += n; b.bytes += n }
 
-// find returns an open upload.
-func (b *backend) find(bucket, key string, id gofakes3.UploadID) (*upload, error) {
+// open returns an open upload.
+func (b *backend) open(bucket, key string, id gofakes3.UploadID) (*upload, error) {
 	u := b.uploads[id]
 	if u == nil || u.bucket != bucket || u.key != key {
 		return nil, gofakes3.ErrNoSuchUpload
@@ -136,7 +139,7 @@ func (b *backend) expect(bucket, key string, id gofakes3.UploadID, length int64)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.expire()
-	u, err := b.find(bucket, key, id)
+	u, err := b.open(bucket, key, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -156,7 +159,7 @@ func quoted(sum hash.Hash) string { return `"` + hex.EncodeToString(sum.Sum(nil)
 func (b *backend) AbortMultipartUpload(bucket, key string, id gofakes3.UploadID) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, err := b.find(bucket, key, id); err != nil {
+	if _, err := b.open(bucket, key, id); err != nil {
 		return err
 	}
 	b.drop(id)
@@ -167,7 +170,7 @@ func (b *backend) AbortMultipartUpload(bucket, key string, id gofakes3.UploadID)
 func (b *backend) CompleteMultipartUpload(bucket, key string, id gofakes3.UploadID, in *gofakes3.CompleteMultipartUploadRequest) (gofakes3.VersionID, string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u, err := b.find(bucket, key, id)
+	u, err := b.open(bucket, key, id)
 	if err != nil {
 		return "", "", err
 	}
@@ -177,7 +180,6 @@ func (b *backend) CompleteMultipartUpload(bucket, key string, id gofakes3.Upload
 	sum := md5.New()
 	all := &joined{fs: b.fs}
 	defer all.close()
-	var size int64
 	for i, named := range in.Parts {
 		p, ok := u.parts[named.PartNumber]
 		if !ok || strings.Trim(named.ETag, `"`) != strings.Trim(p.etag, `"`) {
@@ -191,14 +193,18 @@ func (b *backend) CompleteMultipartUpload(bucket, key string, id gofakes3.Upload
 			return "", "", err
 		}
 		sum.Write(raw) // never fails
-		all.names, size = append(all.names, p.file), size+p.size
+		all.names = append(all.names, p.file)
 	}
-	result, err := b.put(bucket, key, u.meta, all, size, nil)
+	file, err := b.write(bucket, key, u.meta, all)
 	if err != nil {
 		return "", "", err
 	}
+	defer b.discard(file)
+	if err := b.stand(file, bucket, key, nil); err != nil {
+		return "", "", err
+	}
 	b.drop(id)
-	return result.VersionID, fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(sum.Sum(nil)), len(in.Parts)), nil
+	return "", fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(sum.Sum(nil)), len(in.Parts)), nil
 }
 
 // joined reads files one after the other, of which one is open.
@@ -282,7 +288,7 @@ func (b *backend) ListMultipartUploads(bucket string, marker *gofakes3.UploadLis
 func (b *backend) ListParts(bucket, key string, id gofakes3.UploadID, marker int, limit int64) (*gofakes3.ListMultipartUploadPartsResult, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u, err := b.find(bucket, key, id)
+	u, err := b.open(bucket, key, id)
 	if err != nil {
 		return nil, err
 	}
