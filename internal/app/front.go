@@ -52,7 +52,7 @@ func (f frontFunctions) Invoke(ctx context.Context, scope schema.Scope, c gatewa
 	out, err := f.functions.Invoke(ctx, scope, function.Invocation{Name: c.Function, Payload: c.Event, TraceID: c.Trace, Stream: c.Stream, Trusted: true})
 	var e *awserr.Error
 	if errors.As(err, &e) && e.Code == "TooManyRequestsException" {
-		err = gateway.ErrBusy
+		err = &gateway.Busy{Wait: e.RetryAfter}
 	}
 	return out.Payload, out.FunctionError != "", err
 }

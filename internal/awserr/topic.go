@@ -50,9 +50,10 @@ func TopicForbidden(reason string) *Error {
 	return &Error{Code: "AuthorizationError", Message: "Not authorized: " + reason, Status: http.StatusForbidden}
 }
 
-// TopicThrottled is the answer while too many deliveries are owed.
+// TopicThrottled is the answer while too many deliveries are owed. Its code is the one that AWS
+// answers in every service of this protocol: SDKs try it again, and do not try SNS's own "Throttled" again.
 func TopicThrottled() *Error {
-	return &Error{Code: "Throttled", Message: "Rate exceeded: too many deliveries are owed", Status: http.StatusTooManyRequests, RetryAfter: topicRetry}
+	return &Error{Code: "Throttling", Message: "Rate exceeded: too many deliveries are owed", RetryAfter: topicRetry}
 }
 
 // TopicBatch is the answer to entries of a batch that do not go together.

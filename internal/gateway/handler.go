@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -243,11 +244,15 @@ func (s *Service) serve(w http.ResponseWriter, q *request, c call, err error) {
 	if streamed != nil && streamed.finish(answer, broken || err != nil) {
 		return
 	}
+	var busy *Busy
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		fail(timedOut)
 		return
-	case errors.Is(err, ErrBusy):
+	case errors.As(err, &busy):
+		if busy.Wait > 0 {
+			w.Header().Set("Retry-After", strconv.FormatInt(int64((busy.Wait+time.Second-1)/time.Second), 10))
+		}
 		fail(throttled)
 		return
 	case err != nil:
@@ -272,5 +277,9 @@ func (s *Service) serve(w http.ResponseWriter, q *request, c call, err error) {
 	r.write(w, q.http.Method)
 }
 
-// ErrBusy is Functions' error when there is no room to run the function.
-var ErrBusy = errors.New("gateway: no room to run the function")
+// Busy is Functions' error when there is no room to run the function.
+type Busy struct {
+	Wait time.Duration // when to come back; 0: not known
+}
+
+func (*Busy) Error() string { return "gateway: no room to run the function" }

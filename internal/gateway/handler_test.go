@@ -120,7 +120,7 @@ func TestHandler(t *testing.T) {
 			case "answer", "gate":
 				one := fake{url: f.url, answer: d.Input, failed: d.HasArg("failed"), hang: d.HasArg("hangs")}
 				if d.HasArg("busy") {
-					one.err = ErrBusy
+					one.err = &Busy{Wait: 1200 * time.Millisecond}
 				}
 				if d.HasArg("unreached") {
 					one.err = errors.New("no such function")

@@ -16,10 +16,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/millstreamdb/millstream/internal/door"
 )
@@ -207,6 +215,71 @@ func TestSDKsReadWhyTheyAreThrottled(t *testing.T) {
 		var busy *lambdatypes.TooManyRequestsException
 		if err := invoke(); !errors.As(err, &busy) || busy.Reason != lambdatypes.ThrottleReasonCallerRateLimitExceeded || aws.ToString(busy.RetryAfterSeconds) == "" {
 			t.Errorf("Invoke: %+v", err)
+		}
+		holding.Wait()
+	})
+}
+
+// Every service refuses as its own SDK reads it: as throttling, which is tried again, and with the wait. [10.01 D SDK 11 H]
+func TestSDKsOfOtherServicesAreThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Minute) })
+		s := New(Config{DynamoDB: slow, Limits: Limits{Requests: 1}, Services: map[string]http.Handler{
+			"sqs": slow, "sns": slow, "iam": slow, "cloudformation": slow, "s3": slow, "logs": slow, "events": slow, "scheduler": slow,
+		}})
+		transport, stop := serveSDK(t, s)
+		defer stop()
+		ctx := t.Context()
+		var holding sync.WaitGroup
+		holding.Go(func() {
+			config := configFor(&wire{to: transport})
+			config.RetryMaxAttempts = 1
+			_ = put(dynamodb.NewFromConfig(config)) // holds the place
+		})
+		time.Sleep(time.Second)
+		name := aws.String("name")
+		for service, call := range map[string]func(aws.Config) error{
+			"sqs": func(c aws.Config) error {
+				_, err := sqs.NewFromConfig(c).SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: aws.String("http://127.0.0.1:1/000000000000/name"), MessageBody: name})
+				return err
+			},
+			"sns": func(c aws.Config) error {
+				_, err := sns.NewFromConfig(c).Publish(ctx, &sns.PublishInput{TopicArn: name, Message: name})
+				return err
+			},
+			"iam": func(c aws.Config) error {
+				_, err := iam.NewFromConfig(c).GetRole(ctx, &iam.GetRoleInput{RoleName: name})
+				return err
+			},
+			"sts": func(c aws.Config) error {
+				_, err := sts.NewFromConfig(c).GetCallerIdentity(ctx, nil)
+				return err
+			},
+			"s3": func(c aws.Config) error {
+				_, err := s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = true }).GetObject(ctx, &s3.GetObjectInput{Bucket: name, Key: name})
+				return err
+			},
+			"logs": func(c aws.Config) error {
+				_, err := cloudwatchlogs.NewFromConfig(c).DescribeLogGroups(ctx, nil)
+				return err
+			},
+			"events": func(c aws.Config) error {
+				_, err := eventbridge.NewFromConfig(c).ListRules(ctx, nil)
+				return err
+			},
+			"scheduler": func(c aws.Config) error {
+				_, err := scheduler.NewFromConfig(c).GetSchedule(ctx, &scheduler.GetScheduleInput{Name: name})
+				return err
+			},
+		} {
+			w := &wire{to: transport}
+			config := configFor(w)
+			config.RetryMaxAttempts = 2
+			err := call(config)
+			throttle := retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err)
+			if throttle != aws.TrueTernary || len(w.attempts) != 2 || w.attempts[0].told <= 0 {
+				t.Errorf("%s: attempts %+v, throttling %v: %v", service, w.attempts, throttle, err)
+			}
 		}
 		holding.Wait()
 	})

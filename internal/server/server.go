@@ -230,21 +230,22 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 		r, cancel = s.endWithServer(r)
 		defer cancel()
 	}
-	switch door, other := s.service(kind, r); {
-	case door != nil:
+	service, name := s.service(kind, r)
+	switch {
+	case service != nil:
 		if refused := refuseSites(r); refused != nil {
 			s.metrics.refused.WithLabelValues(refused.reason).Inc()
 			writeRefusal(w, refused.text)
 			return
 		}
-		handler, gate, maxBody = door, s.requests, maxDynamoDBBody
+		handler, gate, maxBody = service, s.requests, maxDynamoDBBody
 		if signedFor(r) == "s3" {
 			maxBody = maxLambdaBody
 			s.allowUpload(w, r)
 		}
 		kind = routeService
-	case other != "":
-		writeNoService(w, r, other)
+	case name != "":
+		writeNoService(w, r, name)
 		return
 	case handler == nil || kind == routeNone:
 		writeNotFound(w)
@@ -255,7 +256,12 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 		s.metrics.refused.WithLabelValues("busy").Inc()
 		// What the caller is still sending will not be read.
 		w.Header().Set("Connection", "close")
-		writeError(w, kind, throttled(kind, r.Header.Get("X-Amz-Target"), gate.wait()))
+		switch wait := gate.wait(); {
+		case kind == routeService || kind == routeDynamoDB && isForm(r): // a form for "/" is for STS
+			writeServiceError(w, r, name, throttledService(r, name, wait))
+		default:
+			writeError(w, kind, throttled(kind, r.Header.Get("X-Amz-Target"), wait))
+		}
 		return
 	}
 	start := time.Now()

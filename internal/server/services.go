@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
 )
 
 // Services of AWS that are told apart by the name in a signature's scope, where path and
@@ -72,18 +75,51 @@ var serviceNames = map[string]string{
 	"servicediscovery": "Cloud Map", "ssm": "Systems Manager", "states": "Step Functions", "xray": "X-Ray",
 }
 
-// writeNoService answers a call of a service that is not there, in the form of the
-// service's protocol.
+// writeNoService answers a call of a service that is not there.
 func writeNoService(w http.ResponseWriter, r *http.Request, service string) {
 	name := serviceNames[service]
 	if name == "" {
 		name = strings.ToUpper(service)
 	}
-	const code = "UnsupportedOperationException"
-	text := "Millstream has no " + name + ". It has DynamoDB and its Streams, Lambda, SQS, SNS, schedules of EventBridge, CloudWatch Logs and STS, and for tools that deploy CloudFormation, S3, Parameter Store and IAM."
+	writeServiceError(w, r, service, &awserr.Error{
+		Code: "UnsupportedOperationException",
+		Message: "Millstream has no " + name + ". It has DynamoDB and its Streams, Lambda, SQS, SNS, schedules of EventBridge, CloudWatch Logs and STS, " +
+			"and for tools that deploy CloudFormation, S3, Parameter Store and IAM.",
+	})
+}
+
+// throttledService is throttled for the other services: each is refused with the code that its SDKs
+// take for throttling, and so try again.
+func throttledService(r *http.Request, service string, wait time.Duration) *awserr.Error {
+	e := &awserr.Error{Code: "ThrottlingException", Message: "Rate exceeded", RetryAfter: wait}
+	switch {
+	case isBuckets(service):
+		e.Code, e.Message, e.Status = "SlowDown", "Please reduce your request rate.", http.StatusServiceUnavailable
+	case service == "sqs":
+		e.Code, e.Message = "RequestThrottled", "Request is throttled."
+	case isForm(r):
+		e.Code = "Throttling"
+	case r.Header.Get("X-Amz-Target") == "": // by path, as EventBridge Scheduler
+		e.Status = http.StatusTooManyRequests
+	}
+	return e
+}
+
+func isBuckets(service string) bool {
+	return service == "s3" || service == "s3express" || service == "s3-object-lambda"
+}
+
+// isForm reports whether a request speaks the query protocol.
+func isForm(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
+}
+
+// writeServiceError answers for the door itself in the form of a service's protocol. Code and text have fewer than 256 bytes.
+func writeServiceError(w http.ResponseWriter, r *http.Request, service string, e *awserr.Error) {
 	id := uuid.NewString()
 	h := w.Header()
 	h.Set("x-amzn-RequestId", id)
+	e.SetRetryAfter(h)
 	escaped := func(s string) string {
 		var b strings.Builder
 		_ = xml.EscapeText(&b, []byte(s)) // a Builder takes everything
@@ -91,32 +127,36 @@ func writeNoService(w http.ResponseWriter, r *http.Request, service string) {
 	}
 	send := func(kind string, body []byte) {
 		h.Set("Content-Type", kind)
-		w.WriteHeader(http.StatusBadRequest)
+		w.WriteHeader(e.HTTPStatus())
 		_, _ = w.Write(body) // the client has gone: there is nobody to tell
 	}
-	inner := "<Code>" + code + "</Code><Message>" + escaped(text) + "</Message>"
+	inner := "<Code>" + e.Code + "</Code><Message>" + escaped(e.Message) + "</Message>"
 	const head = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
-	switch form := strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"); {
+	switch {
 	case r.Header.Get("Smithy-Protocol") == "rpc-v2-cbor":
 		h.Set("Smithy-Protocol", "rpc-v2-cbor")
 		body := []byte{0xa2} // a map of two
-		for _, s := range []string{"__type", code, "message", text} {
+		for _, s := range []string{"__type", e.Code, "message", e.Message} {
 			body = append(append(body, 0x78, byte(len(s))), s...) // a text of less than 256 bytes
 		}
 		send("application/cbor", body)
 	case r.Header.Get("X-Amz-Target") == "" && service == "ec2":
 		send("text/xml", []byte(head+"<Response><Errors><Error>"+inner+"</Error></Errors><RequestID>"+id+"</RequestID></Response>"))
-	case service == "s3" || service == "s3express" || service == "s3-object-lambda":
+	case isBuckets(service):
 		send("application/xml", []byte(head+"<Error>"+inner+"<RequestId>"+id+"</RequestId></Error>"))
-	case form || service == "route53" || service == "cloudfront":
+	case isForm(r) || service == "route53" || service == "cloudfront":
 		send("text/xml", []byte(head+"<ErrorResponse><Error><Type>Sender</Type>"+inner+"</Error><RequestId>"+id+"</RequestId></ErrorResponse>"))
 	default: // JSON, by target or by path
-		body, _ := json.Marshal(map[string]string{"__type": code, "message": text}) // strings always marshal
-		h.Set("x-amzn-ErrorType", code)
-		kind := "application/json"
+		kind, name := "application/json", e.Code
 		if r.Header.Get("X-Amz-Target") != "" {
 			kind = "application/x-amz-json-1.1"
 		}
+		if service == "sqs" {
+			kind, name = amzJSON, "com.amazonaws.sqs#"+e.Code
+			h.Set("x-amzn-query-error", e.Code+";Sender")
+		}
+		h.Set("x-amzn-ErrorType", e.Code)
+		body, _ := json.Marshal(map[string]string{"__type": name, "message": e.Message}) // strings always marshal
 		send(kind, body)
 	}
 }

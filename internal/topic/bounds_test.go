@@ -44,7 +44,7 @@ func TestFanOutIsWhole(t *testing.T) {
 	}
 	owed := w.box.Len()
 	var e *awserr.Error
-	if _, err := w.s.Publish(topicARN, Message{Text: &text}); !errors.As(err, &e) || e.Code != "Throttled" {
+	if _, err := w.s.Publish(topicARN, Message{Text: &text}); !errors.As(err, &e) || e.Code != "Throttling" {
 		t.Error("answered with ", err)
 	}
 	if n := w.box.Len(); n != owed {

@@ -575,7 +575,7 @@ func crashes(t *testing.T, seed uint64) {
 // Who publishes while too much is owed is told when to come back.
 func TestFullOutboxThrottles(t *testing.T) {
 	var e *awserr.Error
-	if !errors.As(full(outbox.ErrFull), &e) || e.Status != 429 || e.RetryAfter < time.Millisecond {
+	if !errors.As(full(outbox.ErrFull), &e) || e.Code != "Throttling" || e.RetryAfter < time.Millisecond {
 		t.Errorf("%+v", e)
 	}
 }
