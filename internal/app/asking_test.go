@@ -117,7 +117,9 @@ func signedPost(s *App, path, target, body string, headers ...string) string {
 	r := httptest.NewRequest("POST", "http://127.0.0.1"+path, strings.NewReader(body))
 	service := "lambda"
 	if target != "" {
-		service = "dynamodb"
+		if service = "dynamodb"; strings.HasPrefix(target, "AmazonSQS.") {
+			service = "sqs"
+		}
 		r.Header.Set("X-Amz-Target", target)
 		r.Header.Set("Content-Type", "application/x-amz-json-1.0")
 	}

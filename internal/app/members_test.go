@@ -11,6 +11,7 @@ import (
 	sdkdynamodb "github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodbstreams"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/millstreamdb/millstream/internal/api/dynamodb"
 	apilambda "github.com/millstreamdb/millstream/internal/api/lambda"
@@ -73,6 +74,8 @@ var unread = []struct{ member, reason string }{
 	{"*Function*.KMSKeyArn", "kept and shown as it came; docs/differences.md"},
 	{"*Function*.Layers", "read as a list of ARNs where there is a function"},
 	{"*Function*.SnapStart", "kept and shown as it came; docs/differences.md"},
+	{"SendMessage.*.*ListValues", "SQS does not read them either: reserved for later"},
+	{"SendMessageBatch.Entries.*.*ListValues", "SQS does not read them either: reserved for later"},
 	{"*Function*.VpcConfig", "kept and shown as it came; docs/differences.md"},
 }
 
@@ -104,7 +107,7 @@ func TestMembersAreRead(t *testing.T) {
 	targets := targetsOf(s)
 	byTarget := func(service, prefix string, client reflect.Type) {
 		for _, name := range operationsOf(client) {
-			if _, unused := dynamodb.Unused()[name]; unused || !slices.Contains(targets, prefix+name) {
+			if _, unused := dynamodb.Unused()[name]; unused || service != "sqs" && !slices.Contains(targets, prefix+name) {
 				continue
 			}
 			method, _ := client.MethodByName(name)
@@ -115,6 +118,7 @@ func TestMembersAreRead(t *testing.T) {
 	}
 	byTarget("dynamodb", "DynamoDB_20120810.", reflect.TypeFor[*sdkdynamodb.Client]())
 	byTarget("streams", "DynamoDBStreams_20120810.", reflect.TypeFor[*dynamodbstreams.Client]())
+	byTarget("sqs", "AmazonSQS.", reflect.TypeFor[*sqs.Client]()) // which are all there
 
 	functions := reflect.TypeFor[*lambda.Client]()
 	for _, name := range operationsOf(functions) {
@@ -137,8 +141,8 @@ func TestMembersAreRead(t *testing.T) {
 			t.Errorf("%s is on the list, and is read or not there", u.member)
 		}
 	}
-	if len(unread) > 60 {
-		t.Errorf("%d members are on the list; 60 are enough", len(unread))
+	if len(unread) >= 60 {
+		t.Errorf("%d members are on the list; fewer than 60 are enough", len(unread))
 	}
 }
 
