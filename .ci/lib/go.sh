@@ -153,6 +153,9 @@ fuzz() {
 # `hot quiet` judges it narrowly, for a machine that does nothing else.
 hot() { MILLSTREAM_HOT="${1:-1}" go test -count=1 -v ./test/hot | grep -vE '^=== '; }
 
+# idle_functions holds what functions cost that nobody calls, on a machine that does nothing else. It needs node and python3.
+idle_functions() { go test -count=1 -v -tags quiet -run '^TestIdleFunctions$' ./test/hot | grep -vE '^=== '; }
+
 # guides runs the pages of docs/guides. None may be skipped.
 guides() {
 	local out="$work/guides.out"

@@ -47,15 +47,16 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 		s.code.release(d.CodeHash)
 		return Configuration{}, err
 	}
-	if missing := s.host.MissingClient(s.processSpec(d)); missing != "" && d.PackageType == packageZip {
+	if err := s.checkClient(d); err != nil {
 		s.code.releaseAll(d.hashes())
-		return Configuration{}, awserr.LambdaInvalidParameter(missing + ".")
+		return Configuration{}, err
 	}
 	if err := s.create(d); err != nil {
 		s.code.releaseAll(d.hashes())
 		return Configuration{}, err
 	}
 	s.changed(scope, d.Name)
+	s.tellOldSDK(d)
 	if !r.Publish {
 		return d.configuration(false), nil
 	}
@@ -159,10 +160,6 @@ func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 		s.code.release(hash)
 		return err
 	}
-	if note := archive.OldSDK(s.code.task(hash)); note != "" {
-		s.opts.Logger.Warn("a function's package has an old AWS SDK", "function", d.arn(), "note", note)
-		s.logs.Log(d.Scope, d.Name).Write([]byte(note))
-	}
 	return nil
 }
 
@@ -186,6 +183,17 @@ func (s *Service) checkInterpreter(d *definition) error {
 	}
 	if missing := s.host.Missing(d.Runtime); missing != "" {
 		return awserr.LambdaInvalidParameter(missing)
+	}
+	return nil
+}
+
+// checkClient refuses a package without the client of AWS's that its runtime needs here, and says how to add it.
+func (s *Service) checkClient(d *definition) error {
+	if d.PackageType != packageZip {
+		return nil
+	}
+	if missing := s.host.MissingClient(s.processSpec(d)); missing != "" {
+		return awserr.LambdaInvalidParameter(missing + ".")
 	}
 	return nil
 }
@@ -354,7 +362,7 @@ func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeReques
 		}
 		replaced = d.CodeHash
 		d.CodeHash, d.CodeSize, d.ImageURI, d.Architecture = next.CodeHash, next.CodeSize, next.ImageURI, next.Architecture
-		if err := s.checkBootstrap(d); err != nil {
+		if err := cmp.Or(s.checkBootstrap(d), s.checkClient(d)); err != nil {
 			return err
 		}
 		s.touch(d)
@@ -366,6 +374,7 @@ func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeReques
 	}
 	s.code.release(replaced)
 	s.changed(scope, d.Name)
+	s.tellOldSDK(d)
 	if r.Publish {
 		return s.publish(scope, d.Name, PublishRequest{})
 	}
@@ -407,6 +416,11 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 			}
 			taken = d.Layers
 		}
+		if r.Runtime != nil || r.Layers != nil {
+			if err := s.checkClient(d); err != nil {
+				return err
+			}
+		}
 		s.touch(d)
 		return nil
 	})
@@ -416,6 +430,9 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	}
 	s.releaseLayers(old)
 	s.changed(scope, d.Name)
+	if r.Runtime != nil || r.Layers != nil {
+		s.tellOldSDK(d)
+	}
 	return d.configuration(false), nil
 }
 

@@ -2,6 +2,7 @@ package function
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -238,6 +239,12 @@ func (s *Service) LogEvents(scope schema.Scope, group string) ([]LogEvent, error
 	}
 	slices.SortStableFunc(events, func(a, b LogEvent) int { return a.Time.Compare(b.Time) })
 	return events, nil
+}
+
+// AwaitLog returns once look returns true, or ctx or the server ends. look is called at once, and after lines that functions of the scope
+// have printed.
+func (s *Service) AwaitLog(ctx context.Context, scope schema.Scope, look func() bool) {
+	s.logs.Await(ctx, scope, look)
 }
 
 // logStream names the stream of a line: the lines of all processes of a function and a day

@@ -482,6 +482,10 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 	if e.gone {
 		return nil, errGone
 	}
+	note := ""
+	if d.run == nil && d.PackageType == packageZip { // it reads the package, which others need not wait for
+		note = s.oldSDK(d)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -496,7 +500,7 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 		e.code = d.hashes()
 		s.code.acquireAll(e.code)
 		spec := s.processSpec(d)
-		spec.Note = archive.OldSDK(spec.CodeDir)
+		spec.Note = note
 		e.run = s.host.NewPool(spec, s.limitOf(e.f.def.Load()), log)
 	}
 	s.runners[e.run] = struct{}{}
@@ -512,6 +516,28 @@ func (s *Service) processSpec(d *definition) runner.Spec {
 		}
 	}
 	return d.spec(s.code.task(d.CodeHash), layers...)
+}
+
+// oldSDK says which AWS SDK of a function, its layers or the machine calls the real AWS, or "".
+func (s *Service) oldSDK(d *definition) string {
+	spec := s.processSpec(d)
+	modules, boto3 := s.host.Supplied(d.Runtime)
+	packages := []string{spec.CodeDir}
+	for _, layer := range slices.Backward(spec.Layers) {
+		packages = append(packages, layer)
+	}
+	return archive.OldSDK(d.Runtime, packages, archive.Supply{Modules: modules, Boto3: boto3, Gems: modules})
+}
+
+// tellOldSDK says so where people look when a function was made or changed.
+func (s *Service) tellOldSDK(d *definition) {
+	if d.PackageType != packageZip || d.run != nil {
+		return
+	}
+	if note := s.oldSDK(d); note != "" {
+		s.opts.Logger.Warn("a function has an old AWS SDK", "function", d.arn(), "note", note)
+		s.logs.Log(d.Scope, d.Name).Write([]byte(note))
+	}
 }
 
 var errGone = errors.New("function: it was deleted")

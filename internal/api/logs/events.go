@@ -3,6 +3,7 @@ package logs
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/function"
 )
@@ -23,6 +24,8 @@ type eventsRequest struct {
 	StartFromHead       bool     `json:"startFromHead"`
 	OrderBy             string   `json:"orderBy"`
 	Descending          bool     `json:"descending"`
+
+	group string // its name
 }
 
 type eventDocument struct {
@@ -33,22 +36,25 @@ type eventDocument struct {
 	EventID       string `json:"eventId,omitempty"`
 }
 
-// events decodes a request and returns the events of its group that are of its streams and
-// times.
-func (c *call) events() (r eventsRequest, events []function.LogEvent, err error) {
+// request decodes a request for events of a group.
+func (c *call) request() (r eventsRequest, err error) {
 	if err := c.decode(&r); err != nil {
-		return r, nil, err
+		return r, err
 	}
-	name, err := r.name()
-	if err != nil {
-		return r, nil, err
+	if r.group, err = r.name(); err != nil {
+		return r, err
 	}
 	if r.Limit <= 0 || r.Limit > maxEvents {
 		r.Limit = maxEvents
 	}
-	all, err := c.functions.LogEvents(c.scope, name)
+	return r, nil
+}
+
+// find returns the events of a request's group that are of its streams and times.
+func (c *call) find(r *eventsRequest) (events []function.LogEvent, err error) {
+	all, err := c.functions.LogEvents(c.scope, r.group)
 	if err != nil {
-		return r, nil, noGroup(err)
+		return nil, noGroup(err)
 	}
 	for _, e := range all {
 		ms := e.Time.UnixMilli()
@@ -58,7 +64,15 @@ func (c *call) events() (r eventsRequest, events []function.LogEvent, err error)
 			events = append(events, e)
 		}
 	}
-	return r, events, nil
+	return events, nil
+}
+
+// events decodes a request and returns what it asks for.
+func (c *call) events() (r eventsRequest, events []function.LogEvent, err error) {
+	if r, err = c.request(); err == nil {
+		events, err = c.find(&r)
+	}
+	return r, events, err
 }
 
 // from returns the event of an id and what follows it, or what is later where that is no longer held. Events of one millisecond
@@ -83,8 +97,15 @@ func after(events []function.LogEvent, id string) []function.LogEvent {
 	return rest
 }
 
+// filtered is an answer of FilterLogEvents.
+type filtered struct {
+	Events             []eventDocument `json:"events"`
+	SearchedLogStreams []any           `json:"searchedLogStreams"`
+	NextToken          string          `json:"nextToken,omitempty"`
+}
+
 func filterEvents(c *call) (any, error) {
-	r, events, err := c.events()
+	r, err := c.request()
 	if err != nil {
 		return nil, err
 	}
@@ -92,28 +113,53 @@ func filterEvents(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p, follows := parsePosition(r.NextToken); follows && r.StartTime != nil {
+		return c.follow(&r, matches, p)
+	}
+	q := question{c.client, c.scope, r.group}
+	mayFollow := c.program != nil && r.NextToken == "" && r.EndTime == nil && r.StartTime != nil
+	if mayFollow {
+		now := time.Now()
+		if p, again := c.followers.again(q, *r.StartTime, now); again {
+			if c.program.chain > 0 {
+				p.until = now.Add(c.program.chain).UnixMilli()
+			}
+			return c.follow(&r, matches, p)
+		}
+	}
+	events, err := c.find(&r)
+	if err != nil {
+		return nil, err
+	}
 	if r.NextToken != "" {
 		events = after(events, r.NextToken)
 	}
-	var out struct {
-		Events             []eventDocument `json:"events"`
-		SearchedLogStreams []any           `json:"searchedLogStreams"`
-		NextToken          string          `json:"nextToken,omitempty"`
-	}
-	out.Events, out.SearchedLogStreams = []eventDocument{}, []any{}
-	last := ""
-	for _, e := range events {
-		if !matches(e.Text) {
-			continue
+	out, last := r.page(events, matches, "")
+	if mayFollow && out.NextToken == "" {
+		p := position{last: last}
+		if n := len(out.Events); n > 0 {
+			p.newest = out.Events[n-1].Timestamp
 		}
-		if len(out.Events) == r.Limit {
-			out.NextToken = last
-			break
-		}
-		last = e.ID
-		out.Events = append(out.Events, eventDocument{e.Stream, e.Time.UnixMilli(), e.Text, e.Time.UnixMilli(), e.ID})
+		c.followers.answered(q, asked{p, time.Now(), *r.StartTime})
 	}
 	return out, nil
+}
+
+// page returns the first of some events that match, as many as were asked for, with the token of the next page if there is one, and the
+// id of the last event that was looked at; last when there was none.
+func (r *eventsRequest) page(events []function.LogEvent, matches func(string) bool, last string) (filtered, string) {
+	out := filtered{Events: []eventDocument{}, SearchedLogStreams: []any{}}
+	for _, e := range events {
+		if matches(e.Text) {
+			if len(out.Events) == r.Limit {
+				out.NextToken = last
+				break
+			}
+			out.Events = append(out.Events, eventDocument{e.Stream, e.Time.UnixMilli(), e.Text, e.Time.UnixMilli(), e.ID})
+		}
+		last = e.ID
+	}
+	return out, last
 }
 
 // pattern is a filter pattern of words: all that stand alone must be there, one of those with

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -31,6 +32,7 @@ type Options struct {
 type Handler struct {
 	functions *function.Service
 	opts      Options
+	followers followers
 }
 
 // New returns the door to the logs of functions.
@@ -44,6 +46,10 @@ func New(functions *function.Service, o Options) *Handler {
 // call is one request.
 type call struct {
 	functions *function.Service
+	followers *followers
+	ctx       context.Context // its client's
+	client    string          // the address of its connection
+	program   *program        // it is of a program that follows groups; nil: it is not
 	scope     schema.Scope
 	body      []byte
 }
@@ -75,7 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &awserr.Error{Code: "UnknownOperationException", Message: name + " is not supported: Millstream's CloudWatch Logs has what reads the logs of functions. Follow them with FilterLogEvents."})
 		return
 	}
-	answer, err := serve(&call{h.functions, scope, body})
+	answer, err := serve(&call{h.functions, &h.followers, r.Context(), r.RemoteAddr, programOf(r), scope, body})
 	var known *awserr.Error
 	switch {
 	case err == nil:

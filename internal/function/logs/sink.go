@@ -55,6 +55,9 @@ type Sink struct {
 
 	seq atomic.Uint64 // of the newest line
 
+	ending chan struct{} // closed by end
+	end    func()
+
 	mu   sync.Mutex // guards logs, and followers
 	logs map[key]*Log
 	fols map[*follower]struct{}
@@ -74,7 +77,9 @@ func Open(dir string, now func() time.Time, print func([]Line)) (*Sink, error) {
 			return nil, fmt.Errorf("logs: %w", err)
 		}
 	}
-	return &Sink{dir: dir, now: now, print: print, fileLimit: maxFile, logs: map[key]*Log{}, fols: map[*follower]struct{}{}}, nil
+	s := &Sink{dir: dir, now: now, print: print, fileLimit: maxFile, logs: map[key]*Log{}, fols: map[*follower]struct{}{}, ending: make(chan struct{})}
+	s.end = sync.OnceFunc(func() { close(s.ending) })
+	return s, nil
 }
 
 // Log returns the log of a function, which need not exist.
@@ -171,15 +176,8 @@ func isName(name string) bool {
 // be missed. Lines that a slow yield misses are replaced by one that tells their
 // number.
 func (s *Sink) Follow(ctx context.Context, scope schema.Scope, function string, n int, ready func(), yield func(Line) bool) {
-	f := &follower{scope: scope, function: function, lines: make(chan Line, followBuffer)}
-	s.mu.Lock()
-	s.fols[f] = struct{}{}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.fols, f)
-		s.mu.Unlock()
-	}()
+	f := s.follow(scope, function, followBuffer)
+	defer s.unfollow(f)
 	if ready != nil {
 		ready()
 	}
@@ -207,6 +205,39 @@ func (s *Sink) Follow(ctx context.Context, scope schema.Scope, function string, 
 			}
 		}
 	}
+}
+
+// Await returns once look returns true, or ctx ends, or EndWaits was called. look is called at once, and after lines of the scope's
+// functions.
+func (s *Sink) Await(ctx context.Context, scope schema.Scope, look func() bool) {
+	f := s.follow(scope, "", 1) // one line says that there are some
+	defer s.unfollow(f)
+	for !look() {
+		select {
+		case <-f.lines:
+		case <-ctx.Done():
+			return
+		case <-s.ending:
+			return
+		}
+	}
+}
+
+// EndWaits has those who wait for lines wait no more: the server is about to end.
+func (s *Sink) EndWaits() { s.end() }
+
+func (s *Sink) follow(scope schema.Scope, function string, lag int) *follower {
+	f := &follower{scope: scope, function: function, lines: make(chan Line, lag)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fols[f] = struct{}{}
+	return f
+}
+
+func (s *Sink) unfollow(f *follower) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.fols, f)
 }
 
 // Close writes out what is held back for files.

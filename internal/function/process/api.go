@@ -81,7 +81,7 @@ func (e *environment) invocationCall(w http.ResponseWriter, r *http.Request, res
 // answers no more: a runtime that was told so would exit at once, before its own
 // handler of the signal has run.
 func (e *environment) nextCall(w http.ResponseWriter, r *http.Request) {
-	if !e.asked() {
+	if !e.asked(r.Context().Done()) {
 		select {
 		case <-e.ended:
 			<-r.Context().Done()

@@ -18,6 +18,8 @@ const (
 	// initErrorGrace is how long a process may live after it has reported that
 	// its init failed.
 	initErrorGrace = 500 * time.Millisecond
+	// answerGrace is how long a request for work waits for the answer of the call before.
+	answerGrace = time.Second
 	// closeGrace is the usual CloseGrace of Options.
 	closeGrace = 250 * time.Millisecond
 	// An environment without extensions is killed at once. With one, the process has termGrace between
@@ -64,14 +66,15 @@ type environment struct {
 	child     *child
 	addr      string
 	output    *output
-	current   *invocation // handed over and not answered
-	due       time.Time   // when its time is over, or that of answered; zero: there is none
-	answered  *invocation // answered, and the process has not asked for the next
-	unclosed  bool        // answered has no END and REPORT yet
-	closeAt   time.Time   // when answered is closed at the latest
-	timer     *time.Timer // of the init
-	deadline  alarm       // of the invocation, until the next is asked for
-	closing   alarm       // for closeAt
+	current   *invocation   // handed over and not answered
+	freed     chan struct{} // closed once current is nil; nil: nobody waits for that
+	due       time.Time     // when its time is over, or that of answered; zero: there is none
+	answered  *invocation   // answered, and the process has not asked for the next
+	unclosed  bool          // answered has no END and REPORT yet
+	closeAt   time.Time     // when answered is closed at the latest
+	timer     *time.Timer   // of the init
+	deadline  alarm         // of the invocation, until the next is asked for
+	closing   alarm         // for closeAt
 	inited    bool
 	nexting   bool // a /next is being served
 	ending    bool
@@ -220,15 +223,50 @@ func (e *environment) initOverran() {
 }
 
 // asked takes note of the process's first or next request for work. It reports
-// whether that is in order.
-func (e *environment) asked() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ending || e.nexting || e.current != nil {
-		return false
+// whether that is in order. A request that overtakes the answer of the call before waits for it: AWS's client for Node.js asks while the
+// end of a streamed answer is still on its way. It gives up when give closes.
+func (e *environment) asked(give <-chan struct{}) bool {
+	var late <-chan time.Time
+	for {
+		e.mu.Lock()
+		if e.ending || e.nexting {
+			e.mu.Unlock()
+			return false
+		}
+		if e.current == nil {
+			e.nexting = true
+			e.mu.Unlock()
+			return true
+		}
+		if e.freed == nil {
+			e.freed = make(chan struct{})
+		}
+		freed := e.freed
+		e.mu.Unlock()
+		if late == nil {
+			timer := time.NewTimer(answerGrace)
+			defer timer.Stop()
+			late = timer.C
+		}
+		select {
+		case <-freed:
+		case <-late:
+			return false
+		case <-give:
+			return false
+		case <-e.ended:
+			return false
+		}
 	}
-	e.nexting = true
-	return true
+}
+
+// free says that the call was answered, or needs no answer any more. mu is held.
+func (e *environment) free() {
+	e.current = nil
+	if e.freed != nil {
+		close(e.freed)
+		e.freed = nil
+	}
 }
 
 // rested ends the init or the call for good: the process and its extensions have asked for more. It reports false
@@ -315,7 +353,7 @@ func (e *environment) take(inv *invocation) bool {
 	if e.current != inv || inv == nil {
 		return false
 	}
-	e.current = nil
+	e.free()
 	return true
 }
 
@@ -327,7 +365,8 @@ func (e *environment) finish(inv *invocation, r runner.Result, status string) bo
 		return false
 	}
 	inv.status, inv.outcome = status, r
-	e.current, e.answered, e.unclosed = nil, inv, true
+	e.free()
+	e.answered, e.unclosed = inv, true
 	e.closeAt = time.Now().Add(e.pool.host.opts.CloseGrace)
 	e.closing.set(e.closeAt)
 	e.mu.Unlock()
@@ -418,7 +457,8 @@ func (e *environment) exited(status string) {
 	e.close(nil, "")
 	e.mu.Lock()
 	inv := e.current
-	e.current, e.due = nil, time.Time{}
+	e.free()
+	e.due = time.Time{}
 	e.timer.Stop()
 	e.deadline.stop()
 	e.closing.stop()

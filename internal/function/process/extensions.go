@@ -52,10 +52,25 @@ type extension struct {
 	state     extensionState
 	events    []string
 	errorType string
-	queue     chan []byte // what its event/next is answered with: an INVOKE and a SHUTDOWN at most
+	queue     chan []byte // what its event/next is answered with: an INVOKE and a SHUTDOWN
 }
 
 func (x *extension) wants(event string) bool { return slices.Contains(x.events, event) }
+
+// tell gives x an event, in the place of one that it asked for and did not take, since it hung up. mu is held.
+func (x *extension) tell(event []byte) {
+	for {
+		select {
+		case x.queue <- event:
+			return
+		default:
+		}
+		select {
+		case <-x.queue:
+		default:
+		}
+	}
+}
 
 // extensions are those of one environment.
 //
@@ -232,7 +247,7 @@ func (s *extensions) invoke(inv *invocation) {
 	for _, x := range s.all {
 		if x.wants(invokeEvent) && x.state == waits {
 			x.state = running
-			x.queue <- b
+			x.tell(b)
 		}
 	}
 }
@@ -279,7 +294,7 @@ func (s *extensions) end() {
 			if x.state == waits {
 				x.state = running
 			}
-			x.queue <- b
+			x.tell(b)
 			continue
 		}
 		x.child.kill()

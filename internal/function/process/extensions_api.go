@@ -172,6 +172,11 @@ func (s *extensions) next(w http.ResponseWriter, r *http.Request, x *extension) 
 	var event []byte
 	select {
 	case event = <-x.queue:
+		s.mu.Lock()
+		if x.state == waits { // it was told before it asked
+			x.state = running
+		}
+		s.mu.Unlock()
 	case <-r.Context().Done():
 		s.mu.Lock()
 		if x.state == waits {

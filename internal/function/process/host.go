@@ -116,3 +116,13 @@ func (h *Host) Missing(runtime string) string {
 	}
 	return ""
 }
+
+// Supplied is what the machine gives to functions of a runtime whose packages lack it: folders of modules, or of gems, and the version of
+// Python's boto3, or "".
+func (h *Host) Supplied(runtime string) (modules []string, boto3 string) {
+	i, err := h.runtimes.find(runtime)
+	if err != nil {
+		return nil, ""
+	}
+	return i.modules, i.boto3
+}

@@ -39,6 +39,7 @@ type interpreter struct {
 	shim    string
 	modules []string // where to look for what a package lacks, first to last
 	abi     string   // of Ruby: what the folders of its gems are called
+	boto3   string   // of Python: the version of boto3 that it has, or ""
 }
 
 // command returns how to start a function. MILLSTREAM_MODULES tells the shim where
@@ -113,6 +114,19 @@ func (s *interpreters) node() (interpreter, error) {
 	return i, nil
 }
 
+// pythonProbe tells where Python is, its version, and that of its boto3.
+const pythonProbe = `
+import sys
+assert sys.version_info >= (3, 8)
+print(sys.executable)
+print('%d.%d.%d' % sys.version_info[:3])
+try:
+    from importlib.metadata import version
+    print(version('boto3'))
+except Exception:
+    pass
+`
+
 func (s *interpreters) python(runtime string) (interpreter, error) {
 	roots := []string{os.Getenv("VIRTUAL_ENV")}
 	if s.project != "" {
@@ -133,7 +147,7 @@ func (s *interpreters) python(runtime string) (interpreter, error) {
 	var out []string
 	var err error
 	for _, name := range append(names, runtime, "python3", "python") {
-		out, err = probe(name, "-c", "import sys; print(sys.executable); print('%d.%d.%d' % sys.version_info[:3]); assert sys.version_info >= (3, 8)")
+		out, err = probe(name, "-c", pythonProbe)
 		if err == nil {
 			break
 		}
@@ -146,6 +160,9 @@ func (s *interpreters) python(runtime string) (interpreter, error) {
 		return interpreter{}, err
 	}
 	i := interpreter{path: out[0], version: out[1], shim: shim, flags: []string{"-u"}}
+	if len(out) > 2 {
+		i.boto3 = out[2]
+	}
 	minor := strings.Join(strings.Split(i.version, ".")[:2], ".")
 	for _, r := range roots {
 		if r != "" {
@@ -155,7 +172,7 @@ func (s *interpreters) python(runtime string) (interpreter, error) {
 	return i, nil
 }
 
-// probe runs a program that prints two lines.
+// probe runs a program that prints two lines or more.
 func probe(name string, args ...string) ([]string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
