@@ -119,7 +119,7 @@ var rooms = map[string][]string{
 	"internal/api/iam":            {"internal/api/query", "internal/arn", "internal/awserr", "internal/iam"},
 	"internal/api/ssm":            {"internal/arn", "internal/awserr", "internal/stack"},
 	"internal/api/ecr":            {},
-	"internal/api/sns":            {"internal/arn", "internal/awserr", "internal/outbox", "internal/topic"},
+	"internal/api/sns":            {"internal/arn", "internal/awserr", "internal/outbox", "internal/topic", "internal/trace"},
 	"internal/api/events":         {"internal/arn", "internal/awserr", "internal/schedule"},
 	"internal/api/scheduler":      {"internal/arn", "internal/awserr", "internal/schedule"},
 	"internal/api/logs":           {"internal/arn", "internal/awserr", "internal/schema", "internal/function"},

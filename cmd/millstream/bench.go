@@ -52,7 +52,7 @@ Measurements: ` + strings.Join(bench.Names(), ", ") + `.`,
 	f.IntVar(&o.Connections, "connections", 32, "clients at once")
 	f.StringVar(&o.Dir, "dir", "", "folder for temporary data, whose disk is measured (default the system's)")
 	f.StringVar(&o.Durability, "durability", "", "of the server under test: sync, periodic or none (default sync)")
-	f.IntVar(&o.Backlog, "backlog", 0, "records that catchup and poison find waiting (default 400,000, with --quick 50,000)")
+	f.IntVar(&o.Backlog, "backlog", 0, "records that catchup and poison, and messages that queuebacklog find waiting (default 400,000 and a million, with --quick 50,000)")
 	f.Int64Var(&loadedMB, "loaded-mb", 0, "data to write before the loaded figures are taken, in MB (default 256, with --quick 32)")
 	// MILLSTREAM_ENDPOINT names a person's own server, which nobody wants filled.
 	if err := f.SetAnnotation("endpoint", noVariable, []string{}); err != nil {

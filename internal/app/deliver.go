@@ -65,6 +65,12 @@ func (s *App) deliverToQueue(d *outbox.Delivery, payload []byte, done func(*stor
 	if q == nil {
 		return lasting(awserr.QueueMissing())
 	}
+	if d.Lost && d.Letter.Event {
+		var err error
+		if payload, err = topic.OfEvent(payload); err != nil {
+			return &outbox.Permanent{Err: err}
+		}
+	}
 	body := string(payload)
 	e := queue.Entry{Body: &body}
 	for _, a := range d.Attributes {

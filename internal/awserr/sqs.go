@@ -104,9 +104,9 @@ func PurgeInProgress(queue string) *Error {
 	return &Error{Code: "AWS.SimpleQueueService.PurgeQueueInProgress", Message: "Only one PurgeQueue operation on " + queue + " is allowed every 60 seconds.", Status: http.StatusForbidden}
 }
 
-// BatchEmpty is the answer to a batch without entries.
-func BatchEmpty() *Error {
-	return &Error{Code: "AWS.SimpleQueueService.EmptyBatchRequest", Message: "There should be at least one entry in the request."}
+// BatchEmpty is the answer to a batch without entries of a kind, such as SendMessageBatchRequestEntry.
+func BatchEmpty(entry string) *Error {
+	return &Error{Code: "AWS.SimpleQueueService.EmptyBatchRequest", Message: "There should be at least one " + entry + " in the request."}
 }
 
 // BatchTooMany is the answer to a batch of more than ten entries.

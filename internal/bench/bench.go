@@ -33,6 +33,9 @@ var measurements = []measurement{
 	{"loaded", measureLoaded},
 	{"idle", measureIdle},
 	{"mappings", measureIdleMappings},
+	{"queues", measureQueues},
+	{"queuemappings", measureIdleQueueMappings},
+	{"queuebacklog", measureQueueBacklog},
 }
 
 // quick are the measurements that Quick takes unless Only names others: each is done in a few seconds.

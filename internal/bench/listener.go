@@ -73,9 +73,11 @@ func attach(ctx context.Context, endpoint, streamARN, function string, batch int
 
 func attachTagged(ctx context.Context, endpoint, streamARN, function string, batch int, enabled bool, position string, tags map[string]string) (id string, err error) {
 	var created struct{ UUID string }
-	err = callLambda(ctx, http.MethodPost, endpoint, "/2015-03-31/event-source-mappings/", map[string]any{
-		"EventSourceArn": streamARN, "FunctionName": function, "BatchSize": batch, "Enabled": enabled, "StartingPosition": position, "Tags": tags,
-	}, &created)
+	in := map[string]any{"EventSourceArn": streamARN, "FunctionName": function, "BatchSize": batch, "Enabled": enabled, "Tags": tags}
+	if position != "" { // a queue has none
+		in["StartingPosition"] = position
+	}
+	err = callLambda(ctx, http.MethodPost, endpoint, "/2015-03-31/event-source-mappings/", in, &created)
 	if err != nil {
 		return "", err
 	}

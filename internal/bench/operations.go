@@ -230,7 +230,11 @@ var mark = strings.Repeat("0", keyDigits)
 // fields returns a request whose marks are replaced, before each sending, by the key
 // that key says: of the client, for the i-th mark of the n-th request.
 func fields(host, operation, body string, client int, key func(n, i int) int) func(n int) []byte {
-	request := message(host, operation, []byte(body))
+	return numbered(message(host, operation, []byte(body)), client, key)
+}
+
+// numbered is fields for a whole request.
+func numbered(request []byte, client int, key func(n, i int) int) func(n int) []byte {
 	var at []int
 	for from := 0; ; {
 		i := bytes.Index(request[from:], []byte(mark))

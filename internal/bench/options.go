@@ -36,8 +36,8 @@ type Options struct {
 	// LoadedBytes is how much is written before the start-up after a kill and the
 	// sustained write figure are taken; 0 means 256 MiB, or 32 MiB with Quick.
 	LoadedBytes int64
-	// Backlog is how many records "catchup" and "poison" find waiting; 0 means 400,000,
-	// or 50,000 with Quick.
+	// Backlog is how many records "catchup" and "poison", and how many messages "queuebacklog"
+	// find waiting; 0 means 400,000 records and a million messages, or 50,000 with Quick.
 	Backlog int
 	// command is what starts the server under test; empty means serve.
 	command string

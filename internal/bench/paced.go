@@ -21,6 +21,9 @@ type paced struct {
 	offset int // of the clients' numbers, so that runs do not share keys
 	each   int // writes of one client
 
+	request func(host string, client int) func(n int) []byte // of a write
+	before  string                                           // what stands before its number in an event
+
 	sent, answered, called [pacedClients][]atomic.Int64
 	seen                   atomic.Int64
 	all                    chan struct{} // closed when every write was seen
@@ -28,6 +31,7 @@ type paced struct {
 
 func newPaced(length time.Duration, offset int) *paced {
 	p := &paced{began: time.Now(), offset: offset, each: int(length.Seconds() * pacedRate / pacedClients), all: make(chan struct{})}
+	p.request, p.before = func(host string, client int) func(int) []byte { return puts(host, table, client) }, keyBefore
 	for i := range pacedClients {
 		p.sent[i], p.answered[i], p.called[i] = make([]atomic.Int64, p.each), make([]atomic.Int64, p.each), make([]atomic.Int64, p.each)
 	}
@@ -37,7 +41,7 @@ func newPaced(length time.Duration, offset int) *paced {
 // event is the function: it notes which writes an event carries.
 func (p *paced) event(event []byte) {
 	now := time.Since(p.began).Nanoseconds()
-	eachKey(event, func(client, n int) {
+	eachNumber(event, p.before, func(client, n int) {
 		client -= p.offset
 		if client < 0 || client >= pacedClients || n >= p.each || !p.called[client][n].CompareAndSwap(0, now) {
 			return
@@ -83,7 +87,7 @@ func (p *paced) write(ctx context.Context, host string, client int) error {
 		return err
 	}
 	defer conn.Close()
-	request := puts(host, table, p.offset+client)
+	request := p.request(host, p.offset+client)
 	next := time.Now().Add(time.Duration(client) * time.Second / pacedRate)
 	wait := time.NewTimer(time.Until(next))
 	defer wait.Stop()
@@ -112,6 +116,22 @@ func (p *paced) latencies() (fromAnswer, fromRequest []time.Duration) {
 	slices.Sort(fromAnswer)
 	slices.Sort(fromRequest)
 	return fromAnswer, fromRequest
+}
+
+// report adds the median and the 99th percentile of latencies; name has a place for which of them it is.
+func (p *paced) report(r *report, name, write string) {
+	fromAnswer, fromRequest := p.latencies()
+	for _, q := range []struct {
+		name   string
+		of     float64
+		budget time.Duration
+	}{{"median", 0.5, time.Millisecond}, {"99th percentile", 0.99, 5 * time.Millisecond}} {
+		r.add(result{
+			name:     fmt.Sprintf(name, q.name),
+			measured: float64(quantile(fromAnswer, q.of)), budget: float64(q.budget), atMost: true, format: milliseconds,
+			why: fmt.Sprintf("taken from the %s's answer at the client; from the start of its request, sync included: %s.", write, milliseconds(float64(quantile(fromRequest, q.of)))),
+		})
+	}
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {

@@ -134,14 +134,20 @@ func measureIdle(ctx context.Context, o Options, r *report) error {
 }
 
 // measureIdleMappings compares the processor time of an idle server without and
-// with many enabled mappings.
+// with many enabled mappings on one stream.
 func measureIdleMappings(ctx context.Context, o Options, r *report) error {
+	return idleMappings(ctx, o, r, "%s idle mappings", "LATEST", func(c *child) (string, error) { return makeTable(ctx, c.endpoint, table, true) },
+		func(_ *child, stream string, _ int) (string, error) { return stream, nil })
+}
+
+// idleMappings is that for mappings on what source returns; prepare is done before the server without them is measured.
+func idleMappings(ctx context.Context, o Options, r *report, name, position string, prepare func(*child) (string, error), source func(c *child, prepared string, i int) (string, error)) error {
 	mappings := 1000
 	if o.Quick {
 		mappings = 200
 	}
 	return onServer(ctx, o, func(c *child, _ string) error {
-		stream, err := makeTable(ctx, c.endpoint, table, true)
+		prepared, err := prepare(c)
 		if err != nil {
 			return err
 		}
@@ -164,10 +170,14 @@ func measureIdleMappings(ctx context.Context, o Options, r *report) error {
 		}
 		for i := range mappings {
 			name := fmt.Sprint("bench-", i)
-			if err := deploy(ctx, c.endpoint, name, "http://127.0.0.1:9/"); err != nil {
+			if err := deployTimed(ctx, c.endpoint, name, "http://127.0.0.1:9/", 20); err != nil {
 				return err
 			}
-			if _, err := attach(ctx, c.endpoint, stream, name, 100, true, "LATEST"); err != nil {
+			from, err := source(c, prepared, i)
+			if err != nil {
+				return err
+			}
+			if _, err := attach(ctx, c.endpoint, from, name, 10, true, position); err != nil {
 				return err
 			}
 		}
@@ -179,7 +189,7 @@ func measureIdleMappings(ctx context.Context, o Options, r *report) error {
 			return err
 		}
 		r.add(result{
-			name:     fmt.Sprintf("processor share of %s idle mappings", thousands(int64(mappings))),
+			name:     "processor share of " + fmt.Sprintf(name, thousands(int64(mappings))),
 			measured: max(0, with-without), budget: 0.005, atMost: true, ceiling: without, ceilingName: "the server without them", format: percent,
 			why: "of one processor, over " + length.String() + "; half a percent is what the clock of the measurement can tell apart.",
 		})

@@ -28,9 +28,14 @@ func authorization(service string, now time.Time) (header, date string) {
 }
 
 // message builds one HTTP/1.1 request. Its bytes are sent again and again.
-func message(host, target string, body []byte) []byte {
-	auth, date := authorization("dynamodb", time.Now())
-	return fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: DynamoDB_20120810.%s\r\nX-Amz-Date: %s\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
+func message(host, operation string, body []byte) []byte {
+	return messageTo(host, "dynamodb", "DynamoDB_20120810."+operation, body)
+}
+
+// messageTo is message for another service.
+func messageTo(host, service, target string, body []byte) []byte {
+	auth, date := authorization(service, time.Now())
+	return fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: %s\r\nX-Amz-Date: %s\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s",
 		host, target, date, auth, len(body), body)
 }
 
@@ -51,7 +56,10 @@ func dial(ctx context.Context, host string) (*conn, error) {
 
 // roundTrip sends a request and reads past its answer, looking only at the
 // status and the length.
-func (c *conn) roundTrip(request []byte) error {
+func (c *conn) roundTrip(request []byte) error { return c.exchange(request, nil) }
+
+// exchange is roundTrip that keeps the answer's body, unless kept is nil.
+func (c *conn) exchange(request []byte, kept *bytes.Buffer) error {
 	if _, err := c.Write(request); err != nil {
 		return err
 	}
@@ -86,8 +94,13 @@ func (c *conn) roundTrip(request []byte) error {
 	case chunked: // as peers answer what is large
 		body = httputil.NewChunkedReader(c.in)
 	case length >= 0:
-		if ok {
+		if ok && kept == nil {
 			_, err := c.in.Discard(length)
+			return err
+		}
+		if ok {
+			kept.Reset()
+			_, err := io.CopyN(kept, c.in, int64(length))
 			return err
 		}
 		body = io.LimitReader(c.in, int64(length))
@@ -98,7 +111,12 @@ func (c *conn) roundTrip(request []byte) error {
 		text, err := io.ReadAll(io.LimitReader(body, 4096))
 		return errors.Join(fmt.Errorf("%s: %s", status, text), err)
 	}
-	if _, err := io.Copy(io.Discard, body); err != nil {
+	var to io.Writer = io.Discard
+	if kept != nil {
+		kept.Reset()
+		to = kept
+	}
+	if _, err := io.Copy(to, body); err != nil {
 		return err
 	}
 	_, err = c.in.Discard(len("\r\n")) // behind the last chunk

@@ -26,10 +26,13 @@ func (b *Outbox) make(e *owed) (then outcome, wait time.Duration) {
 	}
 	d, payload, err := b.read(e.id)
 	if err != nil {
-		// It stays where it is: a damaged disk is no reason to forget it.
-		b.o.Logger.Error("a delivery cannot be read and waits for the next start", "of", e.source, "error", err)
-		return over, 0
+		// It stays where it is, and is read again: a damaged disk is no reason to forget it, nor to let later ones of its line overtake it.
+		wait = min(time.Second<<min(e.unread, 16), maxBackoff)
+		e.unread++
+		b.o.Logger.Error("a delivery cannot be read, and is read again; those that are to come after it wait", "of", e.source, "after", wait, "error", err)
+		return again, wait
 	}
+	e.unread = 0
 	now, ageing := b.o.Clock.Now() // a clock that is not believed gives nothing up
 	if age := now.UnixMilli() - d.SinceMS; ageing && d.Retry.AgeMS > 0 && age > d.Retry.AgeMS {
 		return b.giveUp(e, d, "", "MaximumEventAgeInSeconds", errors.New(d.Error))
@@ -84,7 +87,7 @@ func (b *Outbox) giveUp(e *owed, d *Delivery, code, condition string, cause erro
 	dead := d.DeadLetter != ""
 	if dead {
 		log.Info("a delivery was given up and goes to its dead-letter queue", "queue", d.DeadLetter)
-		d.toDeadLetter(code, condition, cause.Error(), b.o.Clock.Wall())
+		d.toDeadLetter(code, condition, cause.Error(), b.o.Clock.StampTime())
 	} else {
 		log.Warn("a delivery was given up, and nobody is to be told")
 	}

@@ -36,6 +36,8 @@ type Delivery struct {
 	About      map[string]string `json:"about,omitempty"`
 	Letter     Letter            `json:"letter"`
 
+	Lost bool `json:"lost,omitempty"` // it was given up: Target is its dead-letter queue
+
 	// Attempts that have failed, and when the next one is due.
 	Attempts int    `json:"attempts,omitempty"`
 	DueMS    int64  `json:"dueMs,omitempty"`
@@ -65,6 +67,10 @@ type Letter struct {
 	Message   string `json:"message,omitempty"`
 	Condition string `json:"condition,omitempty"` // MaximumRetryAttempts or MaximumEventAgeInSeconds
 	Attempts  string `json:"attempts,omitempty"`  // retries that were made
+	// Plain has the dead-letter queue get what was to be delivered, with its own attributes and nothing else. Event says that this is the event of a
+	// topic's subscription to a function: what makes it ready for the queue is Options.Send.
+	Plain bool `json:"plain,omitempty"`
+	Event bool `json:"event,omitempty"`
 }
 
 // far says that the receiver is not this server's.
@@ -98,7 +104,14 @@ const maxLetterError = 1024
 // toDeadLetter makes the message to its dead-letter queue of a delivery that was given up.
 func (d *Delivery) toDeadLetter(code, condition, message string, now time.Time) {
 	d.Target, d.DeadLetter = d.DeadLetter, ""
-	d.Headers, d.Attributes = nil, nil
+	attempts := d.Attempts
+	d.Headers = nil
+	d.Attempts, d.DueMS, d.SinceMS, d.Lost = 0, 0, now.UnixMilli(), true
+	d.Retry = Retry{Attempts: 1 << 30, AgeMS: letterAge.Milliseconds()}
+	if d.Letter.Plain {
+		return
+	}
+	d.Attributes = nil
 	add := func(name, value string) {
 		if name != "" && value != "" {
 			d.Attributes = append(d.Attributes, Attribute{Name: name, Type: "String", Value: []byte(value)})
@@ -110,9 +123,7 @@ func (d *Delivery) toDeadLetter(code, condition, message string, now time.Time) 
 	add(d.Letter.Code, code)
 	add(d.Letter.Message, message[:min(len(message), maxLetterError)])
 	add(d.Letter.Condition, condition)
-	add(d.Letter.Attempts, strconv.Itoa(max(0, d.Attempts-1)))
-	d.Attempts, d.DueMS, d.SinceMS = 0, 0, now.UnixMilli()
-	d.Retry = Retry{Attempts: 1 << 30, AgeMS: letterAge.Milliseconds()}
+	add(d.Letter.Attempts, strconv.Itoa(max(0, attempts-1)))
 }
 
 // A delivery's rows: SpaceOutbox ‖ kind ‖ id (8), and as value a version byte and what the kind says. Only heads change.

@@ -51,6 +51,7 @@ type owed struct {
 	ordered bool
 	far     bool // its receiver is not this server's
 	size    int
+	unread  int // attempts to read it that have failed
 	dueMS   int64
 	timer   *worker.Timer // nil: it is not waiting
 }

@@ -240,3 +240,54 @@ func TestNearlyFullDisk(t *testing.T) {
 		t.Error(n, " looks in ten seconds, and ", made.Load(), " were made")
 	}
 }
+
+// TestUnreadableInOrder: an ordered delivery that cannot be read holds up those after it, and is read again.
+func TestUnreadableInOrder(t *testing.T) {
+	clock := worker.NewManualClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+	var mu sync.Mutex
+	var made []string
+	b, s, _ := box(t, crashtest.New(), clock, nil, func(_ context.Context, d *Delivery) error {
+		mu.Lock()
+		defer mu.Unlock()
+		made = append(made, d.Group)
+		return nil
+	})
+	one := &Delivery{Source: "a", Ordered: true, Target: "t", Group: "1"}
+	two := &Delivery{Source: "a", Ordered: true, Target: "t", Group: "2"}
+	other := &Delivery{Source: "b", Ordered: true, Target: "t", Group: "3"}
+	batch := s.NewBatch()
+	defer batch.Close()
+	for _, d := range []*Delivery{one, two, other} {
+		if err := b.Add(batch, d, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Write(batch); err != nil {
+		t.Fatal(err)
+	}
+	damage := func(version byte) {
+		row := s.NewBatch()
+		defer row.Close()
+		row.Set(key(payloadRow, one.ID), []byte{version, 'x'})
+		if err := s.Write(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(rowVersion + 1)
+	b.Start()
+	b.Release(one, two, other)
+	advance := func(d time.Duration, want string) {
+		t.Helper()
+		if err := clock.Advance(context.Background(), d, nil); err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if got := strings.Join(made, ","); got != want {
+			t.Fatalf("made were %q, not %q", got, want)
+		}
+	}
+	advance(time.Hour, "3")
+	damage(rowVersion)
+	advance(10*time.Minute, "3,1,2")
+}

@@ -65,6 +65,22 @@ func KnownAttribute(name string) bool {
 	return number || fifo || slices.Contains(otherAttributes, name) || slices.Contains(computed, name)
 }
 
+// normal are attributes in the form in which SQS keeps them: true and false in small letters, and the count of a redrive policy as a number. What is
+// wrong stays as it is, for the checks. One attribute belongs to another: without a key there is no time for which data keys are used again.
+func normal(given map[string]string) map[string]string {
+	given = maps.Clone(given)
+	for _, name := range []string{"FifoQueue", "ContentBasedDeduplication", "SqsManagedSseEnabled"} {
+		if lower := strings.ToLower(given[name]); lower == "true" || lower == "false" {
+			given[name] = lower
+		}
+	}
+	if p, err := parseRedrive(given["RedrivePolicy"]); err == nil && p != nil && strings.Contains(given["RedrivePolicy"], `"`+strconv.Itoa(p.max)+`"`) {
+		target, _ := json.Marshal(p.target) // a text always marshals
+		given["RedrivePolicy"] = `{"deadLetterTargetArn":` + string(target) + `,"maxReceiveCount":` + strconv.Itoa(p.max) + `}`
+	}
+	return given
+}
+
 // checkAttributes is every check of attributes that needs no other queue, in the order of the names.
 func checkAttributes(fifo, create bool, given map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -211,6 +227,9 @@ func (d *definition) all() map[string]string {
 		all["KmsDataKeyReusePeriodSeconds"] = "300"
 	}
 	maps.Copy(all, d.Attributes)
+	if d.Attributes["KmsMasterKeyId"] == "" {
+		delete(all, "KmsDataKeyReusePeriodSeconds")
+	}
 	return all
 }
 

@@ -19,12 +19,14 @@ type Message struct {
 	MD5    [md5.Size]byte // of the body
 	SentMS int64          // since 1970
 	// DueMS is when it was first to be visible.
-	DueMS      int64
-	Sender     string // account
-	Group      string
-	Dedup      string
-	Trace      string // AWSTraceHeader
-	Source     string // ARN of the queue from which it came to this dead-letter queue
+	DueMS  int64
+	Sender string // account
+	Group  string
+	Dedup  string
+	Trace  string // AWSTraceHeader
+	Source string // ARN of the queue from which it came to this dead-letter queue
+	// Earlier is how often it was received before it came to this dead-letter queue.
+	Earlier    uint32
 	Attributes []Attribute
 }
 
@@ -81,11 +83,19 @@ func SequenceText(seq uint64) string {
 	return fmt.Sprintf("%d%016d", 1885+seq/low, seq%low)
 }
 
-const messageVersion = 1
+// Versions of a message's row: the second has Earlier.
+const (
+	messageVersion = 1
+	countedVersion = 2
+)
 
 // encode appends the row of a message: version, times, id and digest; then texts with their lengths; then the body.
 func (m *Message) encode(dst []byte) []byte {
-	dst = append(dst, messageVersion)
+	version := byte(messageVersion)
+	if m.Earlier > 0 {
+		version = countedVersion
+	}
+	dst = append(dst, version)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(m.SentMS))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(m.DueMS))
 	dst = append(dst, m.ID[:]...)
@@ -93,6 +103,9 @@ func (m *Message) encode(dst []byte) []byte {
 	put := func(s string) { dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...) }
 	for _, s := range []string{m.Sender, m.Group, m.Dedup, m.Trace, m.Source} {
 		put(s)
+	}
+	if m.Earlier > 0 {
+		dst = binary.AppendUvarint(dst, uint64(m.Earlier))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(m.Attributes)))
 	for _, a := range m.Attributes {
@@ -112,7 +125,7 @@ var errMessageRow = errors.New("queue: a message cannot be read: it is damaged, 
 
 // times reads the head of a message's row.
 func times(row []byte) (sentMS, dueMS int64, err error) {
-	if len(row) < 49 || row[0] != messageVersion {
+	if len(row) < 49 || row[0] != messageVersion && row[0] != countedVersion {
 		return 0, 0, errMessageRow
 	}
 	return int64(binary.BigEndian.Uint64(row[1:])), int64(binary.BigEndian.Uint64(row[9:])), nil
@@ -143,6 +156,9 @@ func decodeMessage(row []byte) (*Message, error) {
 	r := reader{row[49:]}
 	for _, s := range []*string{&m.Sender, &m.Group, &m.Dedup, &m.Trace, &m.Source} {
 		*s = r.text()
+	}
+	if row[0] == countedVersion {
+		m.Earlier = uint32(r.number())
 	}
 	n := r.number()
 	if n > uint64(len(row)) {
@@ -216,7 +232,7 @@ func parseHandle(s string) (handle, bool) {
 type Received struct {
 	*Message
 	Handle string
-	// Count is how often it was received, this time included.
+	// Count is how often it was received from this queue, this time included.
 	Count int
 	// FirstMS is when it was received first, DueMS when its visibility timeout ends.
 	FirstMS, DueMS int64
@@ -234,7 +250,7 @@ func (r *Received) SystemAttributes() [][2]string {
 	}
 	add("AWSTraceHeader", r.Trace)
 	add("ApproximateFirstReceiveTimestamp", strconv.FormatInt(r.FirstMS, 10))
-	add("ApproximateReceiveCount", strconv.Itoa(r.Count))
+	add("ApproximateReceiveCount", strconv.Itoa(int(r.Earlier)+r.Count))
 	add("DeadLetterQueueSourceArn", r.Source)
 	add("MessageDeduplicationId", r.Dedup)
 	add("MessageGroupId", r.Group)

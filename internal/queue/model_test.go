@@ -92,6 +92,7 @@ type modelMessage struct {
 	count           int
 	handle          string // the newest
 	old             string // one from before
+	earlier         int    // how often it was received before it was moved here
 	first           time.Time
 	gone            bool
 	source          string
@@ -222,7 +223,7 @@ func (m *model) took(msg *modelMessage, g *Received, visibility time.Duration, n
 		msg.first = now
 	}
 	msg.count++
-	if g.Body != msg.body || g.IDText() != msg.id || g.Count != msg.count || g.Group != msg.group || g.FirstMS != msg.first.UnixMilli() || g.Source != msg.source {
+	if g.Body != msg.body || g.IDText() != msg.id || g.Count != msg.count || int(g.Earlier) != msg.earlier || g.Group != msg.group || g.FirstMS != msg.first.UnixMilli() || g.Source != msg.source {
 		return fmt.Errorf("%s: got %q (%s) for the %dth time, not %q (%s) for the %dth", m.name, g.Body, g.IDText(), g.Count, msg.body, msg.id, msg.count)
 	}
 	msg.old, msg.handle = msg.handle, g.Handle
@@ -237,7 +238,7 @@ func (m *model) bury(msg *modelMessage, now time.Time) bool {
 	}
 	m.remove(msg, now)
 	m.dead.append(&modelMessage{
-		body: msg.body, group: msg.group, id: msg.id, initial: now, due: now, source: testScope.QueueARN(m.name),
+		body: msg.body, group: msg.group, id: msg.id, initial: now, due: now, source: testScope.QueueARN(m.name), earlier: msg.earlier + msg.count,
 	})
 	return true
 }
@@ -349,13 +350,17 @@ func runModel(t *rapid.T) {
 		},
 		"delete with an old handle": func(t *rapid.T) {
 			m := pick()
-			for _, msg := range m.messages {
-				if msg.old != "" {
-					errs, err := w.queue(m.name).Delete([]string{msg.old})
-					w.must(err)
-					if (errs[0] != nil) != m.fifo {
-						t.Fatalf("%s: an old handle of %q: %v", m.name, msg.body, errs[0])
-					}
+			for _, msg := range slices.Clone(m.messages) {
+				if msg.old == "" || rapid.Bool().Draw(t, "leave") {
+					continue
+				}
+				errs, err := w.queue(m.name).Delete([]string{msg.old})
+				w.must(err)
+				if (errs[0] != nil) != m.fifo {
+					t.Fatalf("%s: an old handle of %q: %v", m.name, msg.body, errs[0])
+				}
+				if !m.fifo {
+					m.remove(msg, w.now())
 				}
 			}
 		},
@@ -366,9 +371,13 @@ func runModel(t *rapid.T) {
 					continue
 				}
 				seconds := fault.Draw(t, "visibility")
-				errs, err := w.queue(m.name).ChangeVisibility([]Visibility{{msg.handle, seconds}})
+				handle, good := msg.handle, true
+				if msg.old != "" && rapid.Bool().Draw(t, "old") {
+					handle, good = msg.old, !m.fifo
+				}
+				errs, err := w.queue(m.name).ChangeVisibility([]Visibility{{handle, seconds}})
 				w.must(err)
-				if flying := msg.due.After(w.now()); flying != (errs[0] == nil) {
+				if flying := msg.due.After(w.now()); (flying && good) != (errs[0] == nil) {
 					t.Fatalf("%s: the visibility of %q: %v", m.name, msg.body, errs[0])
 				}
 				if errs[0] == nil {
@@ -396,6 +405,7 @@ func runModel(t *rapid.T) {
 			w.must(err)
 			m.messages = nil
 			clear(m.since)
+			clear(m.dedup)
 		},
 		"": func(t *rapid.T) {
 			now := w.now()

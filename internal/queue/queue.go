@@ -526,7 +526,7 @@ func (q *Queue) Purge() error {
 	}
 	b := q.s.store.NewBatch()
 	defer b.Close()
-	for _, row := range []byte{rowMessage, rowState, rowReady, rowDelayed, rowOrder, rowGroup} {
+	for _, row := range []byte{rowMessage, rowState, rowReady, rowDelayed, rowOrder, rowGroup, rowDedup, rowExpiry} { // AWS forgets deduplication ids too
 		b.DeleteRange(q.key(row), q.key(row+1))
 	}
 	c, err := q.apply(b)

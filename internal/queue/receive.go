@@ -466,12 +466,12 @@ func (t *taking) tooOften(seq uint64, count uint32, m *Message) (done bool, err 
 	}
 	t.moved++
 	t.bytes += m.size()
-	return true, q.moveTo(t.b, t.dead, seq, m, t.now, q.def.arn(), t.fresh)
+	return true, q.moveTo(t.b, t.dead, seq, m, t.now, q.def.arn(), m.Earlier+count, t.fresh)
 }
 
 // moveTo writes a message to another queue, and takes its rows away but for those of the index. Of a FIFO queue the time at which it was
-// sent begins anew, as at AWS. Both locks are held.
-func (q *Queue) moveTo(b *store.Batch, to *Queue, seq uint64, m *Message, now int64, source string, fresh map[string]bool) error {
+// sent begins anew, as at AWS. earlier is how often it was received so far, which SQS goes on counting in a dead-letter queue. Both locks are held.
+func (q *Queue) moveTo(b *store.Batch, to *Queue, seq uint64, m *Message, now int64, source string, earlier uint32, fresh map[string]bool) error {
 	b.Delete(q.numbered(rowMessage, seq))
 	b.Delete(q.numbered(rowState, seq))
 	if q.def.settings.fifo {
@@ -480,7 +480,7 @@ func (q *Queue) moveTo(b *store.Batch, to *Queue, seq uint64, m *Message, now in
 	q.flights.remove(seq)
 	q.total--
 	moved := *m
-	moved.DueMS, moved.Source = now, source
+	moved.DueMS, moved.Source, moved.Earlier = now, source, earlier
 	if to.def.settings.fifo {
 		moved.SentMS = q.s.clock.Stamp()
 	}

@@ -166,6 +166,7 @@ func (s *Service) All(scope arn.Scope) []*Queue {
 
 // Create makes a queue, or returns the one that is there with the attributes that are given.
 func (s *Service) Create(scope arn.Scope, queue string, attributes, tags map[string]string) (*Queue, error) {
+	attributes = normal(attributes)
 	fifo := attributes["FifoQueue"] == "true"
 	if err := checkName(queue, fifo); err != nil {
 		return nil, err
@@ -173,7 +174,7 @@ func (s *Service) Create(scope arn.Scope, queue string, attributes, tags map[str
 	if err := checkAttributes(fifo, true, attributes); err != nil {
 		return nil, err
 	}
-	if err := checkTags(nil, tags); err != nil {
+	if err := checkTags(queue, nil, tags); err != nil {
 		return nil, err
 	}
 	s.control.Lock()
@@ -269,6 +270,7 @@ func (s *Service) change(q *Queue, f func(d *definition) error) error {
 
 // SetAttributes changes attributes.
 func (s *Service) SetAttributes(q *Queue, attributes map[string]string) error {
+	attributes = normal(attributes)
 	return s.change(q, func(d *definition) error {
 		if err := checkAttributes(d.settings.fifo, false, attributes); err != nil {
 			return err
@@ -282,7 +284,7 @@ func (s *Service) SetAttributes(q *Queue, attributes map[string]string) error {
 // Tag gives a queue tags.
 func (s *Service) Tag(q *Queue, tags map[string]string) error {
 	return s.change(q, func(d *definition) error {
-		if err := checkTags(d.Tags, tags); err != nil {
+		if err := checkTags(d.Name, d.Tags, tags); err != nil {
 			return err
 		}
 		d.Tags = maps.Clone(d.Tags)
@@ -305,7 +307,7 @@ func (s *Service) Untag(q *Queue, keys []string) error {
 	})
 }
 
-func checkTags(have, tags map[string]string) error {
+func checkTags(queue string, have, tags map[string]string) error {
 	all := maps.Clone(have)
 	if all == nil {
 		all = map[string]string{}
@@ -317,7 +319,7 @@ func checkTags(have, tags map[string]string) error {
 		all[k] = v
 	}
 	if len(all) > MaxTags {
-		return awserr.QueueParameter("Too many tags added for queue.")
+		return awserr.QueueParameter("Too many tags added for queue " + queue + ".")
 	}
 	return nil
 }

@@ -43,9 +43,6 @@ func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*s
 			errs[i] = awserr.ReceiptHandleExpired(text)
 			continue
 		}
-		if st.nonce != h.nonce {
-			continue // it was received again since: that delivery counts
-		}
 		if err := q.remove(b, h.seq, 0, fl.group, removed, groups); err != nil {
 			return nil, err
 		}
@@ -125,7 +122,7 @@ func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error,
 			return nil, err
 		}
 		fl, flying := q.flights.all[h.seq]
-		if !found || !flying || st.nonce != h.nonce {
+		if other := st.nonce != h.nonce; !found || !flying || other && (fifo || uncount > 0) {
 			errs[i] = awserr.VisibilityUnavailable(change.Handle)
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -52,4 +53,32 @@ func TestNearlyFullDisk(t *testing.T) {
 	w.full(100 << 20)
 	tell(store.ErrDiskFull)
 	w.counted(t, w.queue("q"), Counts{Visible: 2})
+}
+
+// A task that moves messages waits while the disk is nearly full, and ends afterwards.
+func TestMoveWaitsForTheDisk(t *testing.T) {
+	w := openWorld(t)
+	dead := w.create("dead", nil)
+	w.create("q", redrive("dead", 1))
+	w.create("to", nil)
+	w.put(dead, "", "a", "b")
+	w.full(200 << 20) // under the reserve
+	moves := func() Task {
+		t.Helper()
+		all, err := w.s.Moves(testScope.QueueARN("dead"), 1)
+		w.must(err)
+		return all[0]
+	}
+	_, err := w.s.StartMove(testScope.QueueARN("dead"), testScope.QueueARN("to"), nil)
+	w.must(err)
+	w.sleep(time.Minute)
+	if m := moves(); m.Status != taskRunning || m.Moved != 0 {
+		t.Fatalf("on a full disk the task is %+v", m)
+	}
+	w.full(1 << 39)
+	w.s.tasks.wait()
+	if m := moves(); m.Status != taskCompleted || m.Moved != 2 {
+		t.Fatalf("with room on the disk the task is %+v", m)
+	}
+	w.counted(t, w.queue("to"), Counts{Visible: 2})
 }

@@ -4,10 +4,13 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -45,8 +48,13 @@ type Task struct {
 
 // Handle names a task.
 func (t *Task) Handle() string {
-	doc, _ := json.Marshal(map[string]string{"taskId": strconv.FormatUint(t.ID, 10), "sourceArn": t.Source}) // strings always marshal
+	doc, _ := json.Marshal(map[string]string{"taskId": t.uuid(), "sourceArn": t.Source}) // strings always marshal
 	return base64.StdEncoding.EncodeToString(doc)
+}
+
+// uuid is the task's id as clients see it.
+func (t *Task) uuid() string {
+	return uuid.NewSHA1(uuid.Nil, binary.BigEndian.AppendUint64(nil, t.ID)).String()
 }
 
 // tasks are those of all queues.
@@ -197,7 +205,7 @@ func (s *Service) CancelMove(handle string) (moved int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, task := range t.all[q.id] {
-		if strconv.FormatUint(task.ID, 10) != doc.TaskID {
+		if task.uuid() != doc.TaskID {
 			continue
 		}
 		if task.Status != taskRunning {
@@ -214,12 +222,22 @@ func (s *Service) CancelMove(handle string) (moved int, err error) {
 	return 0, awserr.QueueResourceMissing("Task does not exist.")
 }
 
-// run moves until nothing is left.
+// run moves until nothing is left. While the disk is nearly full it waits, as senders have to.
 func (t *tasks) run(task *Task) {
 	s := t.s
+	told := false
 	for s.ending.Err() == nil {
 		more, err := t.step(task)
-		if err != nil {
+		if errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrStalled) {
+			if !told {
+				s.log.Warn("a task that moves messages waits until it can be written again", "source", task.Source, "error", err)
+			}
+			if told = true; s.clock.Wait(s.ending, time.Second, nil) != nil {
+				return
+			}
+			continue
+		}
+		if told = false; err != nil {
 			t.fail(task, err)
 			return
 		}
@@ -290,6 +308,9 @@ func (t *tasks) stepLocked(b *store.Batch, task *Task) (c *store.Commit, more bo
 	}
 	if task.Status == taskCancelling {
 		return end(taskCancelled, "")
+	}
+	if err := s.store.Admit(); err != nil {
+		return nil, true, err
 	}
 	to := s.FindARN(task.Destination)
 	if task.Destination == "" {
@@ -392,7 +413,7 @@ func (q *Queue) move(b *store.Batch, to *Queue, most int, home bool) (n int, oth
 			q.lineOf(e.row).put(e)
 			return n, true, nil
 		}
-		if err := q.moveTo(b, to, e.seq, m, now, "", fresh); err != nil {
+		if err := q.moveTo(b, to, e.seq, m, now, "", 0, fresh); err != nil {
 			return n, false, err
 		}
 		n++

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -75,8 +76,15 @@ func (m *Message) check(t *Topic) (texts map[string]string, err error) {
 	switch m.Structure {
 	case "":
 	case "json":
-		if json.Unmarshal([]byte(*m.Text), &texts) != nil {
+		var members map[string]any
+		if json.Unmarshal([]byte(*m.Text), &members) != nil {
 			return nil, awserr.TopicParameterReason("Message Structure - JSON message body failed to parse", "")
+		}
+		texts = map[string]string{}
+		for protocol, value := range members {
+			if text, ok := value.(string); ok { // AWS leaves out what is no text
+				texts[protocol] = text
+			}
 		}
 		if _, ok := texts["default"]; !ok {
 			return nil, awserr.TopicParameterReason("Message Structure - No default entry in JSON message body", "")
@@ -124,7 +132,7 @@ func (m *Message) checkFIFO(t *Topic) error {
 }
 
 func checkAttribute(a outbox.Attribute) error {
-	base, _, _ := strings.Cut(a.Type, ".")
+	base, rest, dotted := strings.Cut(a.Type, ".")
 	wrong := func(text string) error {
 		return &awserr.Error{Code: "ParameterValueInvalid", Message: text}
 	}
@@ -143,11 +151,11 @@ func checkAttribute(a outbox.Attribute) error {
 		return wrong("Invalid message attribute name ending with character '.' was found.")
 	case strings.Contains(a.Name, ".."):
 		return wrong("Message attribute name can not have successive '.' character.")
-	case len(a.Type) > 256 || strings.Trim(a.Type, nameCharacters+".") != "":
+	case len(a.Type) > 256 || strings.Trim(a.Type, nameCharacters+". ") != "":
 		return wrong("The message attribute '" + a.Name + "' has an invalid message attribute type.")
 	case !a.Binary && !utf8.Valid(a.Value):
 		return wrong("The message attribute '" + a.Name + "' must be UTF-8 encoded.")
-	case base != "String" && base != "Number" && base != "Binary":
+	case base != "String" && base != "Number" && base != "Binary", dotted && rest == "":
 		return wrong("The message attribute '" + a.Name + "' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
 	case len(a.Value) == 0:
 		return wrong("The message attribute '" + a.Name + "' must contain non-empty message attribute value for message attribute type '" + a.Type + "'.")
@@ -389,7 +397,8 @@ func (p *published) text(protocol string) string {
 	return p.texts["default"]
 }
 
-var letter = outbox.Letter{Code: "ErrorCode", Message: "ErrorMessage"}
+// letter: a dead-letter queue gets the message as the subscription would have, and nothing about what went wrong.
+var letter = outbox.Letter{Plain: true}
 
 // ownRetry is for queues and functions of this server: AWS tries for 23 days.
 var ownRetry = outbox.Retry{Attempts: 100_015, AgeMS: (23 * 24 * time.Hour).Milliseconds()}
@@ -397,10 +406,10 @@ var ownRetry = outbox.Retry{Attempts: 100_015, AgeMS: (23 * 24 * time.Hour).Mill
 // delivery makes what is owed to a subscription.
 func (p *published) delivery(sub *subscription) (*outbox.Delivery, []byte, error) {
 	d := &outbox.Delivery{
-		Source: sub.ARN(), Target: sub.Endpoint, Ordered: p.topic.FIFO(), DeadLetter: sub.deadLetter, About: map[string]string{"RequestID": p.ID}, Letter: letter,
+		Source: sub.ARN(), Target: sub.Endpoint, Ordered: p.topic.FIFO(), DeadLetter: sub.deadLetter, Letter: letter,
 		SinceMS: p.now.UnixMilli(), Retry: ownRetry, Trace: p.m.Trace,
 	}
-	if p.m.Group != nil {
+	if p.m.Group != nil && (!p.topic.FIFO() || strings.HasSuffix(sub.Endpoint, ".fifo")) { // a standard queue does not learn of a FIFO topic's groups
 		d.Group = *p.m.Group
 	}
 	if p.m.Dedup != nil {
@@ -408,6 +417,7 @@ func (p *published) delivery(sub *subscription) (*outbox.Delivery, []byte, error
 	}
 	switch sub.Protocol {
 	case "lambda":
+		d.Letter.Event = true
 		payload, err := p.event(sub)
 		return d, payload, err
 	case "http", "https":
@@ -452,9 +462,13 @@ const timeForm = "2006-01-02T15:04:05.000Z"
 // unsigned is what stands for a signature, of which this server has none.
 const unsigned = "EXAMPLE"
 
-func (s *Service) link(action string, values url.Values) string {
-	values.Set("Action", action)
-	return s.o.Endpoint() + "/?" + values.Encode()
+// link makes a link to an operation with parameters, each a name and a value, with the colons of ARNs as they are, as AWS writes them.
+func (s *Service) link(action string, parameters ...string) string {
+	text := s.o.Endpoint() + "/?Action=" + action
+	for i := 0; i < len(parameters); i += 2 {
+		text += "&" + parameters[i] + "=" + strings.ReplaceAll(url.QueryEscape(parameters[i+1]), "%3A", ":")
+	}
+	return text
 }
 
 func (s *Service) certificate() string { return s.o.Endpoint() + "/SimpleNotificationService.pem" }
@@ -506,42 +520,81 @@ func (p *published) notification(sub *subscription) ([]byte, error) {
 	}
 	e.add("Message", p.text(sub.Protocol))
 	e.add("Timestamp", p.now.Format(timeForm))
-	e.add("SignatureVersion", cmp.Or(p.topic.Attributes["SignatureVersion"], "1"))
-	e.add("Signature", unsigned)
+	if !p.topic.FIFO() { // messages of FIFO topics are not signed
+		e.add("SignatureVersion", cmp.Or(p.topic.Attributes["SignatureVersion"], "1"))
+		e.add("Signature", unsigned)
+	}
 	e.add("SigningCertURL", p.s.certificate())
-	e.add("UnsubscribeURL", p.s.link("Unsubscribe", url.Values{"SubscriptionArn": {sub.ARN()}}))
-	if all := p.attributes(); all != nil {
-		e.tail = ",\n  \"MessageAttributes\" : {"
-		for i, name := range slices.Sorted(maps.Keys(all)) {
-			a := all[name]
-			value, err := marshal(a.Value)
-			if err != nil {
-				return nil, err
-			}
-			e.tail += map[bool]string{true: "\n", false: ",\n"}[i == 0] + `    "` + name + `" : {"Type":"` + a.Type + `","Value":` + value + `}`
+	e.add("UnsubscribeURL", p.s.link("Unsubscribe", "SubscriptionArn", sub.ARN()))
+	if err := e.attributes(p.attributes()); err != nil {
+		return nil, err
+	}
+	return e.render()
+}
+
+// attributes has the envelope end with a message's attributes.
+func (e *envelope) attributes(all map[string]attribute) error {
+	if len(all) == 0 {
+		return nil
+	}
+	e.tail = ",\n  \"MessageAttributes\" : {"
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		a := all[name]
+		value, err := marshal(a.Value)
+		if err != nil {
+			return err
 		}
-		e.tail += "\n  }"
+		e.tail += map[bool]string{true: "\n", false: ",\n"}[i == 0] + `    "` + name + `" : {"Type":"` + a.Type + `","Value":` + value + `}`
+	}
+	e.tail += "\n  }"
+	return nil
+}
+
+// record is a message in the event that functions get.
+type record struct {
+	EventSource, EventVersion, EventSubscriptionArn string
+	Sns                                             struct {
+		Type, MessageId, TopicArn                                                       string
+		Subject                                                                         *string
+		Message, Timestamp, SignatureVersion, Signature, SigningCertUrl, UnsubscribeUrl string
+		MessageAttributes                                                               map[string]attribute
+	}
+}
+
+// OfEvent turns the event of a function into the message as a queue would get it, which is what a dead-letter queue is told.
+func OfEvent(event []byte) ([]byte, error) {
+	var in struct{ Records []record }
+	if err := json.Unmarshal(event, &in); err != nil || len(in.Records) != 1 {
+		return nil, errors.New("what was to be delivered is no event of a topic")
+	}
+	m := &in.Records[0].Sns
+	e := &envelope{}
+	e.add("Type", m.Type)
+	e.add("MessageId", m.MessageId)
+	e.add("TopicArn", m.TopicArn)
+	if m.Subject != nil {
+		e.add("Subject", *m.Subject)
+	}
+	e.add("Message", m.Message)
+	e.add("Timestamp", m.Timestamp)
+	e.add("SignatureVersion", m.SignatureVersion)
+	e.add("Signature", m.Signature)
+	e.add("SigningCertURL", m.SigningCertUrl)
+	e.add("UnsubscribeURL", m.UnsubscribeUrl)
+	if err := e.attributes(m.MessageAttributes); err != nil {
+		return nil, err
 	}
 	return e.render()
 }
 
 // event is a message as functions get it.
 func (p *published) event(sub *subscription) ([]byte, error) {
-	type record struct {
-		EventSource, EventVersion, EventSubscriptionArn string
-		Sns                                             struct {
-			Type, MessageId, TopicArn                                                       string
-			Subject                                                                         *string
-			Message, Timestamp, SignatureVersion, Signature, SigningCertUrl, UnsubscribeUrl string
-			MessageAttributes                                                               map[string]attribute
-		}
-	}
 	var event struct{ Records [1]record }
 	r := &event.Records[0]
 	r.EventSource, r.EventVersion, r.EventSubscriptionArn = "aws:sns", "1.0", sub.ARN()
 	r.Sns.Type, r.Sns.MessageId, r.Sns.TopicArn, r.Sns.Subject = "Notification", p.ID, p.topic.ARN(), p.m.Subject
 	r.Sns.Message, r.Sns.Timestamp, r.Sns.SignatureVersion, r.Sns.Signature = p.text("lambda"), p.now.Format(timeForm), cmp.Or(p.topic.Attributes["SignatureVersion"], "1"), unsigned
-	r.Sns.SigningCertUrl, r.Sns.UnsubscribeUrl = p.s.certificate(), p.s.link("Unsubscribe", url.Values{"SubscriptionArn": {sub.ARN()}})
+	r.Sns.SigningCertUrl, r.Sns.UnsubscribeUrl = p.s.certificate(), p.s.link("Unsubscribe", "SubscriptionArn", sub.ARN())
 	if r.Sns.MessageAttributes = p.attributes(); r.Sns.MessageAttributes == nil {
 		r.Sns.MessageAttributes = map[string]attribute{}
 	}
@@ -563,7 +616,7 @@ func (s *Service) confirmation(sub *Subscription) (*outbox.Delivery, []byte) {
 	e.add("Token", sub.Token)
 	e.add("TopicArn", sub.TopicARN)
 	e.add("Message", "You have chosen to subscribe to the topic "+sub.TopicARN+".\nTo confirm the subscription, visit the SubscribeURL included in this message.")
-	e.add("SubscribeURL", s.link("ConfirmSubscription", url.Values{"TopicArn": {sub.TopicARN}, "Token": {sub.Token}}))
+	e.add("SubscribeURL", s.link("ConfirmSubscription", "TopicArn", sub.TopicARN, "Token", sub.Token))
 	e.add("Timestamp", now.Format(timeForm))
 	e.add("SignatureVersion", "1")
 	e.add("Signature", unsigned)

@@ -207,6 +207,10 @@ func (s *Service) Create(scope arn.Scope, name string, attributes, tags map[stri
 	if err := checkTags(tags); err != nil {
 		return nil, err
 	}
+	if !suffixed { // AWS forgets that it was given
+		attributes = maps.Clone(attributes)
+		delete(attributes, "FifoTopic")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := &Topic{Scope: scope, Name: name, Attributes: attributes, Tags: tags, CreatedMS: s.o.Clock.Stamp()}
@@ -216,8 +220,10 @@ func (s *Service) Create(scope arn.Scope, name string, attributes, tags map[stri
 				return nil, awserr.TopicParameterReason("Attributes", "Topic already exists with different attributes")
 			}
 		}
-		if len(tags) > 0 && !maps.Equal(old.Tags, tags) {
-			return nil, awserr.TopicParameterReason("Tags", "Topic already exists with different tags")
+		for key, value := range tags {
+			if had, ok := old.Tags[key]; !ok || had != value {
+				return nil, awserr.TopicParameterReason("Tags", "Topic already exists with different tags")
+			}
 		}
 		return old, nil
 	}
@@ -348,9 +354,7 @@ func (s *Service) Attributes(topicARN string) (map[string]string, error) {
 	out := map[string]string{
 		"TopicArn": topicARN, "Owner": t.Scope.Account, "DisplayName": "", "SubscriptionsDeleted": "0",
 		"EffectiveDeliveryPolicy": cmp.Or(t.Attributes["DeliveryPolicy"], defaultDelivery),
-		"Policy": `{"Version":"2008-10-17","Id":"__default_policy_ID","Statement":[{"Effect":"Allow","Sid":"__default_statement_ID","Principal":{"AWS":"*"},` +
-			`"Action":["SNS:GetTopicAttributes","SNS:SetTopicAttributes","SNS:AddPermission","SNS:RemovePermission","SNS:DeleteTopic","SNS:Subscribe","SNS:ListSubscriptionsByTopic","SNS:Publish"],` +
-			`"Resource":"` + topicARN + `","Condition":{"StringEquals":{"AWS:SourceOwner":"` + t.Scope.Account + `"}}}]}`,
+		"Policy":                  t.defaultPolicy(),
 	}
 	if t.FIFO() {
 		out["ContentBasedDeduplication"] = "false"
@@ -379,6 +383,7 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 	if err := s.checkEndpoint(t, protocol, endpoint); err != nil {
 		return nil, err
 	}
+	attributes = lowered(attributes)
 	one := &Subscription{ID: uuid.NewString(), TopicARN: topicARN, Protocol: protocol, Endpoint: endpoint, Attributes: cloned(attributes), CreatedMS: s.o.Clock.Stamp()}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if err := s.checkSubscriptionAttribute(one, name, attributes[name], "Attributes Reason: "); err != nil {
@@ -388,7 +393,7 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 	for _, sub := range s.of[topicARN] {
 		if sub.Protocol == protocol && sub.Endpoint == endpoint {
 			for name, value := range attributes {
-				if sub.Attributes[name] != value {
+				if cmp.Or(sub.Attributes[name], subscriptionDefaults[name]) != value {
 					return nil, awserr.TopicParameterReason("Attributes", "Subscription already exists with different attributes")
 				}
 			}
@@ -407,6 +412,18 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 		return nil, err
 	}
 	return one, s.subscribed(sub)
+}
+
+// subscriptionDefaults of attributes that were not set.
+var subscriptionDefaults = map[string]string{"RawMessageDelivery": "false", "FilterPolicyScope": "MessageAttributes"}
+
+// lowered are attributes with a RawMessageDelivery of True or False in small letters, as AWS keeps it.
+func lowered(attributes map[string]string) map[string]string {
+	if raw := attributes["RawMessageDelivery"]; raw == "True" || raw == "False" || raw == "TRUE" || raw == "FALSE" {
+		attributes = maps.Clone(attributes)
+		attributes["RawMessageDelivery"] = strings.ToLower(raw)
+	}
+	return attributes
 }
 
 // subscribed stores a subscription and owes its endpoint what confirms it, if it is to be confirmed. The caller holds mu.
@@ -575,6 +592,7 @@ func (s *Service) SetSubscriptionAttribute(subscriptionARN, name, value string) 
 	if err != nil {
 		return err
 	}
+	value = lowered(map[string]string{name: value})[name]
 	one := *sub.Subscription
 	one.Attributes = cloned(one.Attributes)
 	if err := s.checkSubscriptionAttribute(&one, name, value, ""); err != nil {

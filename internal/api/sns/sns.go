@@ -20,6 +20,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/outbox"
 	"github.com/millstreamdb/millstream/internal/topic"
+	"github.com/millstreamdb/millstream/internal/trace"
 )
 
 const (
@@ -44,6 +45,7 @@ type call struct {
 	scope  arn.Scope
 	form   url.Values
 	signed bool            // it is from an account, not by a link
+	trace  string          // X-Ray's header of the request
 	out    strings.Builder // members of the answer
 }
 
@@ -58,7 +60,7 @@ func IsLink(r *http.Request) bool {
 // New returns the handler.
 func New(topics *topic.Service, o Options) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{topics: topics}
+		c := &call{topics: topics, trace: trace.From(r.Context()).Header()}
 		id := uuid.NewString()
 		var action string
 		err := c.read(r, o.Authenticate, o.Apart)
@@ -97,7 +99,7 @@ func New(topics *topic.Service, o Options) http.Handler {
 }
 
 // silent are the operations whose answers have no result.
-var silent = map[string]bool{"DeleteTopic": true, "SetTopicAttributes": true, "SetSubscriptionAttributes": true, "Unsubscribe": true}
+var silent = map[string]bool{"AddPermission": true, "RemovePermission": true, "DeleteTopic": true, "SetTopicAttributes": true, "SetSubscriptionAttributes": true, "Unsubscribe": true}
 
 func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope, *awserr.Error), apart bool) error {
 	if IsLink(r) {
@@ -118,6 +120,9 @@ func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope
 	}
 	if c.form, err = url.ParseQuery(string(body)); err != nil {
 		return &awserr.Error{Code: "MalformedQueryString", Message: "The form could not be read: " + err.Error()}
+	}
+	if a, ok := arn.Parse(c.form.Get("TopicArn")); ok && a.Region != scope.Region { // a topic is reached in its own region only
+		return awserr.TopicParameter("TopicArn")
 	}
 	for _, name := range []string{"TopicArn", "TargetArn", "SubscriptionArn", "ResourceArn", "Endpoint"} {
 		if a, ok := arn.Parse(c.form.Get(name)); apart && ok && a.Account != scope.Account {
@@ -183,6 +188,14 @@ func (c *call) list(name string) (prefixes []string) {
 	return prefixes
 }
 
+// texts reads a list of texts.
+func (c *call) texts(name string) (all []string) {
+	for _, p := range c.list(name) {
+		all = append(all, c.form.Get(p))
+	}
+	return all
+}
+
 // pairs reads a map, or a list of tags.
 func (c *call) pairs(name, key, value string) map[string]string {
 	all := map[string]string{}
@@ -214,13 +227,13 @@ var operations = map[string]func(*call) error{
 		return c.topics.ChangeTags(c.form.Get("ResourceArn"), tags, nil)
 	},
 	"UntagResource": func(c *call) error {
-		var keys []string
-		for _, p := range c.list("TagKeys.member") {
-			keys = append(keys, c.form.Get(p))
-		}
-		return c.topics.ChangeTags(c.form.Get("ResourceArn"), nil, keys)
+		return c.topics.ChangeTags(c.form.Get("ResourceArn"), nil, c.texts("TagKeys.member"))
 	},
 	"ListTagsForResource": (*call).tags,
+	"AddPermission": func(c *call) error {
+		return c.topics.AddPermission(c.form.Get("TopicArn"), c.form.Get("Label"), c.texts("AWSAccountId.member"), c.texts("ActionName.member"))
+	},
+	"RemovePermission": func(c *call) error { return c.topics.RemovePermission(c.form.Get("TopicArn"), c.form.Get("Label")) },
 }
 
 // tagged reads tags, of which no key may be there twice.
@@ -342,7 +355,10 @@ func (c *call) subscriptionAttributes() error {
 		"SubscriptionPrincipal": owner.Scope().Global("iam", "root"),
 	}
 	maps.Copy(all, s.Attributes)
-	if all["FilterPolicy"] != "" && all["FilterPolicyScope"] == "" {
+	switch {
+	case all["FilterPolicy"] == "":
+		delete(all, "FilterPolicyScope")
+	case all["FilterPolicyScope"] == "":
 		all["FilterPolicyScope"] = "MessageAttributes"
 	}
 	c.attributes(all)
@@ -351,7 +367,7 @@ func (c *call) subscriptionAttributes() error {
 
 // message reads a message, of a batch's entry when prefix is not empty.
 func (c *call) message(prefix string) (topic.Message, error) {
-	m := topic.Message{
+	m := topic.Message{Trace: c.trace,
 		Text: c.get(prefix + "Message"), Subject: c.get(prefix + "Subject"), Structure: c.form.Get(prefix + "MessageStructure"),
 		Group: c.get(prefix + "MessageGroupId"), Dedup: c.get(prefix + "MessageDeduplicationId"),
 	}
@@ -381,7 +397,7 @@ func (c *call) publish() error {
 	if to == "" {
 		to = c.form.Get("TargetArn")
 	}
-	if to == "" {
+	if to == "" && !c.form.Has("TopicArn") {
 		if c.form.Has("PhoneNumber") {
 			return awserr.TopicParameterReason("PhoneNumber", "Millstream sends no SMS")
 		}

@@ -44,10 +44,10 @@ func (c *call) sent(s *queue.Sent, e *queue.Entry) {
 const maxBatch = 10
 
 // checkBatch is about the entries of a batch together.
-func (c *call) checkBatch() error {
+func (c *call) checkBatch(operation string) error {
 	switch n := len(c.entries); {
 	case n == 0:
-		return awserr.BatchEmpty()
+		return awserr.BatchEmpty(operation + "RequestEntry")
 	case n > maxBatch:
 		return awserr.BatchTooMany(n)
 	}
@@ -69,7 +69,7 @@ func sendMessageBatch(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkBatch(); err != nil {
+	if err := c.checkBatch("SendMessageBatch"); err != nil {
 		return err
 	}
 	entries := make([]queue.Entry, len(c.entries))
@@ -214,7 +214,7 @@ func deleteMessageBatch(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkBatch(); err != nil {
+	if err := c.checkBatch("DeleteMessageBatch"); err != nil {
 		return err
 	}
 	handles := make([]string, len(c.entries))
@@ -251,7 +251,7 @@ func changeVisibilityBatch(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkBatch(); err != nil {
+	if err := c.checkBatch("ChangeMessageVisibilityBatch"); err != nil {
 		return err
 	}
 	changes := make([]queue.Visibility, len(c.entries))

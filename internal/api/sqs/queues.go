@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,7 +171,7 @@ func tagQueue(_ context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if !c.hasTags {
+	if len(c.tags) == 0 {
 		return awserr.QueueParameterMissing("Tags")
 	}
 	return c.queues.Tag(q, c.tags)
@@ -242,6 +243,15 @@ func oneOrAll(all []string) any {
 	return all
 }
 
+// maxActions is how many actions one statement of a queue's policy has at most.
+const maxActions = 7
+
+// ownersOnly are the actions that no permission gives to others.
+var ownersOnly = []string{
+	"AddPermission", "CancelMessageMoveTask", "CreateQueue", "DeleteQueue", "ListMessageMoveTasks", "ListQueueTags", "ListQueues", "RemovePermission",
+	"SetQueueAttributes", "StartMessageMoveTask", "TagQueue", "UntagQueue",
+}
+
 func addPermission(_ context.Context, c *call) error {
 	q, err := c.find()
 	if err != nil {
@@ -250,11 +260,13 @@ func addPermission(_ context.Context, c *call) error {
 	if c.label == "" {
 		return awserr.QueueParameterMissing("Label")
 	}
-	if len(c.accounts) == 0 {
-		return awserr.QueueParameterMissing("AWSAccountIds")
-	}
-	if len(c.actions) == 0 {
+	switch {
+	case len(c.actions) == 0:
 		return awserr.QueueParameterMissing("Actions")
+	case len(c.accounts) == 0:
+		return awserr.QueueParameterValue("[]", "PrincipalId", "Unable to verify.")
+	case len(c.actions) > maxActions:
+		return &awserr.Error{Code: "OverLimit", Message: strconv.Itoa(len(c.actions)) + " Actions were found, maximum allowed is 7.", Status: http.StatusForbidden}
 	}
 	var principals, actions []string
 	for _, a := range c.accounts {
@@ -263,6 +275,9 @@ func addPermission(_ context.Context, c *call) error {
 	for _, a := range c.actions {
 		if a != "*" && operations[a] == nil {
 			return awserr.QueueParameterValue("SQS:"+a, "ActionName", "Please refer to the appropriate WSDL for a list of valid actions. ")
+		}
+		if slices.Contains(ownersOnly, a) {
+			return awserr.QueueParameterValue("SQS:"+a, "ActionName", "Only the queue owner is allowed to invoke this action.")
 		}
 		actions = append(actions, "SQS:"+a)
 	}

@@ -20,7 +20,7 @@ type request struct {
 	attributeNames, messageAttributeNames, tagKeys, accounts, actions []string
 	attributes, tags                                                  map[string]string
 	entries                                                           []entry
-	hasAttributes, hasTags                                            bool
+	hasAttributes                                                     bool
 }
 
 // entry is one message of a batch.
@@ -79,7 +79,6 @@ func decodeJSON(body []byte) (*request, error) {
 			r.hasAttributes = true
 			return table(d, &r.attributes)
 		case "tags", "Tags":
-			r.hasTags = true
 			return table(d, &r.tags)
 		case "Entries":
 			return d.Array(func(int) error {
@@ -175,7 +174,7 @@ func decodeQuery(form url.Values) (*request, error) {
 		return all
 	}
 	r.attributes, r.tags = pairs("Attribute", "Name"), pairs("Tag", "Key")
-	r.hasAttributes, r.hasTags = len(r.attributes) > 0, len(r.tags) > 0
+	r.hasAttributes = len(r.attributes) > 0
 	if err := r.fromForm(form, ""); err != nil {
 		return nil, err
 	}
