@@ -159,7 +159,7 @@ type devLoop struct {
 	tree         *dev.Tree
 	color        bool
 	showFiltered bool
-	warned       map[string]bool // what was said of filters
+	warned       map[string]bool // what was said of filters and SDKs
 
 	up      bool     // a version was deployed
 	heading string   // says what was saved; printed with what comes of it, since trees are printed meanwhile
@@ -264,6 +264,7 @@ func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 		d.up = true
 		d.tree.Look() // at what the triggers are now, before one is called
 		d.warnOfFilters(ctx, client)
+		d.warnOfSDKs(ctx, client)
 		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
 	}
 	return nil
@@ -277,16 +278,32 @@ func (d *devLoop) warnOfFilters(ctx context.Context, client *admin.Client) {
 	}
 	for i := range all {
 		for _, why := range all[i].FilterWarnings {
-			text := fmt.Sprintf("Note: a filter of %s on %s may not mean what it seems to: %s", all[i].Function, all[i].Source(), why)
-			if !d.warned[text] {
-				fmt.Fprintln(d.out, text)
-			}
-			if d.warned == nil {
-				d.warned = map[string]bool{}
-			}
-			d.warned[text] = true
+			d.warn(fmt.Sprintf("Note: a filter of %s on %s may not mean what it seems to: %s", all[i].Function, all[i].Source(), why))
 		}
 	}
+}
+
+// warnOfSDKs says which functions have an SDK that calls the real AWS, as their logs do since they were made, once each.
+func (d *devLoop) warnOfSDKs(ctx context.Context, client *admin.Client) {
+	// An error is that the server is ending, or will say so itself.
+	_ = client.Logs(ctx, admin.LogsOptions{Lines: 1000}, func(l admin.LogLine) error {
+		if strings.Contains(l.Text, " does not know AWS_ENDPOINT_URL: ") {
+			d.warn("Note: in " + l.Function + ", " + l.Text)
+		}
+		return nil
+	})
+}
+
+// warn prints a text unless it was printed before.
+func (d *devLoop) warn(text string) {
+	if d.warned[text] {
+		return
+	}
+	if d.warned == nil {
+		d.warned = map[string]bool{}
+	}
+	d.warned[text] = true
+	fmt.Fprintln(d.out, text)
 }
 
 func (d *devLoop) takeHeading() string {

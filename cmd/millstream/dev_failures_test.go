@@ -201,3 +201,27 @@ func TestDevTellsOfFilters(t *testing.T) {
 	putTo(t, endpoint, "shop-Stock", "hat")
 	_, _ = out.await(t, at, `shop-Alert <- shop-Stock  1 record was refused by its filters`)
 }
+
+// A function whose SDK would call the real AWS is told of when it is deployed, before it is called.
+func TestDevTellsOfOldSDKs(t *testing.T) {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("node is not in PATH")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"template.yaml": "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties: {Runtime: nodejs22.x, Handler: index.handler, CodeUri: src}\n",
+		"src/index.js":  "exports.handler = async () => 1", "src/node_modules/aws-sdk/package.json": `{"version":"2.1692.0"}`,
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, _, at := runDev(t, filepath.Join(dir, "template.yaml"))
+	if _, told := out.await(t, 0, `Note: in shop-F, AWS SDK for JavaScript 2\.1692\.0 does not know AWS_ENDPOINT_URL`); told > at {
+		t.Error("it is told after the application is in effect")
+	}
+}

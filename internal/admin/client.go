@@ -107,6 +107,18 @@ func (c *Client) RuntimeProblem(ctx context.Context, name string) (why string, e
 	return r.Why, err
 }
 
+// PackageProblem tells why a package without layers cannot run on the server as a function of a runtime; empty when it can, or when
+// that shows only later.
+func (c *Client) PackageProblem(ctx context.Context, runtime string, p Package) (why string, err error) {
+	body, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	var r wire.Runtime
+	err = c.document(ctx, http.MethodPost, "runtimes/"+url.PathEscape(runtime), nil, body, &r)
+	return r.Why, err
+}
+
 // Status asks for the state of the server.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	err = c.document(ctx, http.MethodGet, "status", nil, nil, &s)

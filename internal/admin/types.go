@@ -21,6 +21,7 @@ type (
 	Shard        = wire.Shard
 	Change       = wire.Change
 	LogLine      = wire.LogLine
+	Package      = wire.Package
 	Invocation   = wire.Invocation
 	Settled      = wire.Settled
 	Clock        = wire.Clock

@@ -217,8 +217,7 @@ func TestPython(t *testing.T) {
 	}
 }
 
-// A runtime whose program is not there is refused before anything is touched, with what to install;
-// languages that have none here, with the client by which they run.
+// A runtime whose program is not there is refused before anything is touched, with what to install.
 func TestMissingInterpreterIsNamed(t *testing.T) {
 	s := open(t, Options{})
 	create(t, s, createRequest("g", "provided.al2023", "x", script(t, ""))) // never run
@@ -227,7 +226,7 @@ func TestMissingInterpreterIsNamed(t *testing.T) {
 		"nodejs22.x": "install it from https://nodejs.org", "nodejs26.x": "install it from https://nodejs.org",
 		"python3.13": "install it from https://www.python.org", "python3.15": "install it from https://www.python.org",
 		"java21": "needs Java 21 or newer on this machine, and no java was found in JAVA_HOME or PATH: install it from https://adoptium.net", "java8.al2": "https://adoptium.net",
-		"ruby3.4": "needs Ruby on this machine, and no working ruby was found in PATH: install it from https://www.ruby-lang.org", "dotnet10": "Amazon.Lambda.RuntimeSupport",
+		"ruby3.4": "needs Ruby on this machine, and no working ruby was found in PATH: install it from https://www.ruby-lang.org", "dotnet10": "needs .NET 10 on this machine, and no dotnet was found in PATH: install it from https://dotnet.microsoft.com",
 	} {
 		_, err := s.Create(scope, createRequest("f", runtime, "index.handler", makeZip(t, js("index.js", ""))))
 		if err == nil || !strings.Contains(err.Error(), text) || !strings.Contains(err.Error(), runtime) {

@@ -22,17 +22,15 @@ const (
 	maxEnvironment = 4096
 )
 
-// runtimes are those that run here; known are AWS's others, which do not; retired
-// are those that AWS no longer takes.
+// runtimes are those that run here, retired those that AWS no longer takes.
 var (
 	runtimes = []string{
 		"nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "nodejs26.x",
 		"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "python3.15",
 		"java8.al2", "java8.al2023", "java11", "java11.al2023", "java17", "java17.al2023", "java21", "java25",
-		"ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0",
+		"ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0", "dotnet8", "dotnet9", "dotnet10",
 		"provided.al2", "provided.al2023",
 	}
-	known   = []string{"dotnet8", "dotnet9", "dotnet10"}
 	retired = []string{
 		"nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x",
 		"java8", "python2.7", "python3.6", "python3.7", "python3.8", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1",
@@ -258,11 +256,8 @@ func checkRuntime(name string) *awserr.Error {
 		return nil
 	case slices.Contains(retired, name):
 		return awserr.RuntimeRetired(name)
-	case slices.Contains(known, name):
-		return awserr.LambdaInvalidParameter("The runtime " + name + " does not run here. Give provided.al2023, and in the package a bootstrap that starts your program, which brings AWS's client " +
-			"for .NET (the package Amazon.Lambda.RuntimeSupport); or PackageType Image and an ImageUri that is the http(s) URL of your service. Runtimes that do run: " + strings.Join(runtimes, ", ") + ".")
 	}
-	return awserr.RuntimeUnknown(name, slices.Concat(runtimes, known))
+	return awserr.RuntimeUnknown(name, runtimes)
 }
 
 func checkVariables(env map[string]string) *awserr.Error {

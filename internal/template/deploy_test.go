@@ -526,6 +526,56 @@ func TestDeployNotes(t *testing.T) {
 }
 
 // What is not supported is told before anything is touched.
+// A package that lacks AWS's client is refused by line before anything is touched, and what has it is deployed. Ruby is played by a script
+// that tells of one.
+func TestPackageWithoutItsClient(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "ruby"), []byte("#!/bin/sh\necho /bin/sh\necho 3.4.1\necho 3.4.0\necho "+bin+"/gems\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	b := newBed(t)
+	text := "Resources:\n  T:\n    Type: AWS::Serverless::SimpleTable\n  F:\n    Type: AWS::Serverless::Function\n    Properties: {Runtime: ruby3.4, Handler: app.handler, CodeUri: ruby}\n"
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(b.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("template.yaml", text)
+	write("ruby/app.rb", "")
+	deploy := func() error {
+		tpl, err := template.Read(filepath.Join(b.dir, "template.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := template.Options{Stack: "shop"}
+		if err := b.target.Fill(t.Context(), &o); err != nil {
+			t.Fatal(err)
+		}
+		p, err := tpl.Plan(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Deploy(t.Context(), b.target, nil)
+		return err
+	}
+	if err := deploy(); err == nil || !strings.Contains(err.Error(), "template.yaml:5: F") || !strings.Contains(err.Error(), "add gem 'aws_lambda_ric' to the Gemfile") {
+		t.Errorf("without the client: %v", err)
+	}
+	if out, err := b.target.Tables.ListTables(t.Context(), &dynamodb.ListTablesInput{}); err != nil || len(out.TableNames) != 0 {
+		t.Errorf("tables %v, %v", out.TableNames, err)
+	}
+	write("ruby/vendor/bundle/ruby/3.4.0/gems/aws_lambda_ric-3.1.3/lib/aws_lambda_ric.rb", "")
+	if err := deploy(); err != nil {
+		t.Errorf("with the client: %v", err)
+	}
+}
+
 func TestNothingIsTouchedBeforeItIsChecked(t *testing.T) {
 	b := newBed(t)
 	b.edit("BillingMode: PAY_PER_REQUEST", "Magic: 1")

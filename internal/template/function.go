@@ -1,6 +1,8 @@
 package template
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	fn "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
+	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/bundle"
 	"github.com/millstreamdb/millstream/internal/nearest"
@@ -260,11 +263,37 @@ func (f *function) prepared(c *preparation) {
 	}
 }
 
-func (f *function) build(ctx context.Context, d *deployment) (err error) {
-	if f.image == "" {
-		d.code[f.id], err = f.archive(ctx, d.plan)
+func (f *function) build(ctx context.Context, d *deployment) error {
+	if f.image != "" {
+		return nil
 	}
-	return err
+	code, err := f.archive(ctx, d.plan)
+	if err != nil {
+		return err
+	}
+	d.code[f.id] = code
+	return f.checkClient(ctx, d, code)
+}
+
+// checkClient refuses a package that lacks AWS's client, on which functions of some languages run, before anything is touched. A layer may
+// have it: that shows when the function is made.
+func (f *function) checkClient(ctx context.Context, d *deployment, code *archive) error {
+	own := slices.ContainsFunc([]string{"java", "ruby", "dotnet"}, func(language string) bool { return strings.HasPrefix(f.Runtime, language) })
+	if !own || len(f.Layers) > 0 || d.Front == nil {
+		return nil
+	}
+	z, err := zip.NewReader(bytes.NewReader(code.zip), int64(len(code.zip)))
+	if err != nil {
+		return nil //nolint:nilerr // the server says what is wrong with it
+	}
+	p := admin.Package{Handler: f.Handler}
+	for _, file := range z.File {
+		p.Files = append(p.Files, file.Name)
+	}
+	if why, err := d.Front.PackageProblem(ctx, f.Runtime, p); err == nil && why != "" { // a server that cannot be asked tells it when the function is made
+		return errors.New(why)
+	}
+	return nil
 }
 
 func (f *function) there(ctx context.Context, d *deployment) (ref string, err error) {

@@ -14,6 +14,12 @@ type Runtime struct {
 	Why string `json:"why,omitempty"` // they cannot; empty: they can
 }
 
+// Package names what is in a function's package.
+type Package struct {
+	Handler string   `json:"handler"`
+	Files   []string `json:"files"`
+}
+
 // Status is the state of the server.
 type Status struct {
 	Version    string    `json:"version"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -115,6 +116,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "credentials/delete", h.deleteKey)
 	h.document("POST", "invoke", h.invoke)
 	h.document("GET", "runtimes/{name}", h.runtime)
+	h.document("POST", "runtimes/{name}", h.packageProblem)
 	h.document("POST", "console", h.console)
 	h.document("GET", "apis", h.apis)
 	h.document("PUT", "apis/{name}", h.putAPI)
@@ -151,6 +153,19 @@ func (h *handler) document(method, path string, answer func(*http.Request) (any,
 // runtime tells why functions of a runtime cannot run here.
 func (h *handler) runtime(r *http.Request) (any, error) {
 	return wire.Runtime{Why: h.Functions.RuntimeProblem(r.PathValue("name"))}, nil
+}
+
+// maxNames bounds the document of packageProblem: a package of AWS's largest size has fewer files.
+const maxNames = 16 << 20
+
+// packageProblem tells why a package cannot run as a function of a runtime.
+func (h *handler) packageProblem(r *http.Request) (any, error) {
+	var p wire.Package
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxNames)).Decode(&p); err != nil {
+		return nil, wire.BadRequest("the package could not be read: " + err.Error())
+	}
+	why, err := h.Functions.PackageProblem(r.PathValue("name"), p.Handler, p.Files)
+	return wire.Runtime{Why: why}, err
 }
 
 func (h *handler) version(*http.Request) (any, error) {

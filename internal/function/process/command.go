@@ -37,7 +37,7 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
-	if strings.HasPrefix(s.Runtime, "java") || strings.HasPrefix(s.Runtime, "ruby") {
+	if ownClient(s.Runtime) {
 		c, err := clientCommand(i, &s)
 		if err != nil {
 			return command{}, err
@@ -57,17 +57,25 @@ func (h *Host) command(s runner.Spec) (command, error) {
 	return wrapped(c, &s)
 }
 
-// clientCommand returns how to start a function on AWS's own runtime interface client.
+// ownClient reports whether functions of a runtime run on AWS's own runtime interface client.
+func ownClient(runtime string) bool {
+	return strings.HasPrefix(runtime, "java") || strings.HasPrefix(runtime, "ruby") || strings.HasPrefix(runtime, "dotnet")
+}
+
+// clientCommand returns how to start a function on that client.
 func clientCommand(i interpreter, s *runner.Spec) (command, error) {
-	if strings.HasPrefix(s.Runtime, "ruby") {
+	switch {
+	case strings.HasPrefix(s.Runtime, "ruby"):
 		return rubyCommand(i, s)
+	case strings.HasPrefix(s.Runtime, "dotnet"):
+		return dotnetCommand(i, s)
 	}
 	return javaCommand(i, s)
 }
 
 // MissingClient says what a function lacks beside the program of its runtime, or "".
 func (h *Host) MissingClient(s runner.Spec) string {
-	if !strings.HasPrefix(s.Runtime, "java") && !strings.HasPrefix(s.Runtime, "ruby") {
+	if !ownClient(s.Runtime) {
 		return ""
 	}
 	i, err := h.runtimes.find(s.Runtime)

@@ -76,6 +76,8 @@ func (s *interpreters) find(runtime string) (interpreter, error) {
 		i, err = s.java(runtime)
 	case strings.HasPrefix(runtime, "ruby"):
 		i, err = s.ruby(runtime)
+	case strings.HasPrefix(runtime, "dotnet"):
+		i, err = s.dotnet(runtime)
 	case strings.HasPrefix(runtime, "provided"):
 		return interpreter{}, nil
 	default:
