@@ -282,7 +282,7 @@ var recorderOnce = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	bin := filepath.Join(dir, "recorder")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "github.com/millstreamdb/millstream/test/conformance/recorder")
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "github.com/millstreamdb/millstream/test/conformance/recorder")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if system := os.Getenv("CONFORMANCE_GOOS"); system != "" {
 		cmd.Env = append(cmd.Env, "GOOS="+system)
