@@ -38,7 +38,7 @@ func (s *App) target(scope arn.Scope) (*template.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Front, t.Artifacts = front, artifacts{s, scope}
+	t.Front = front
 	return t, nil
 }
 
@@ -53,29 +53,4 @@ func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 		(*f)(r)
 	}
 	return inProcess{i.s.door.Own()}.Do(r)
-}
-
-// artifacts are what tools have made to deploy with.
-type artifacts struct {
-	s     *App
-	scope arn.Scope
-}
-
-func (a artifacts) HasBucket(name string) (bool, error) { return a.s.buckets.Exists(name) }
-func (a artifacts) CreateBucket(name string) error      { return a.s.buckets.Create(name) }
-func (a artifacts) DeleteBucket(name string) error      { return a.s.buckets.Delete(name) }
-
-func (a artifacts) Parameter(name string) (string, bool) {
-	p, ok := a.s.stacks.Parameter(a.scope, name)
-	return p.Value, ok
-}
-
-func (a artifacts) PutParameter(name, kind, value, description string) error {
-	_, err := a.s.stacks.PutParameter(a.scope, name, stack.Parameter{Type: kind, Value: value, Description: description}, true)
-	return err
-}
-
-func (a artifacts) DeleteParameter(name string) error {
-	_, err := a.s.stacks.DeleteParameter(a.scope, name)
-	return err
 }

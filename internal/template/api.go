@@ -13,9 +13,9 @@ import (
 type httpAPI struct {
 	Name, StageName               string
 	StageVariables                map[string]string
-	CorsConfiguration             ignored     // read apart: an object, or true
-	Auth                          ignored     // read apart
-	DefinitionBody, DefinitionUri ignored     // read apart
+	CorsConfiguration             apart // an object, or true
+	Auth                          apart
+	DefinitionBody, DefinitionUri apart
 	Domain                        unsupported `effect:"it answers at its address here alone"`
 	AccessLogSettings, DefaultRouteSettings, RouteSettings, FailOnWarnings, DisableExecuteApiEndpoint,
 	Description, Tags, PropagateTags ignored
@@ -25,10 +25,10 @@ type httpAPI struct {
 type restAPI struct {
 	Name, StageName                          string
 	Variables                                map[string]string
-	Cors                                     ignored // read apart: an object, or the origin
+	Cors                                     apart // an object, or the origin
 	BinaryMediaTypes                         []string
-	Auth                                     ignored     // read apart
-	DefinitionBody, DefinitionUri            ignored     // read apart
+	Auth                                     apart
+	DefinitionBody, DefinitionUri            apart
 	Domain                                   unsupported `effect:"it answers at its address here alone"`
 	GatewayResponses, Models, ApiKeyRequired unsupported
 	Mode, Policy, FailOnWarnings             ignored

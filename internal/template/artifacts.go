@@ -1,21 +1,89 @@
 package template
 
 import (
+	"cmp"
 	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
+
+	"github.com/aws/smithy-go"
 
 	"github.com/millstreamdb/millstream/internal/arn"
 )
 
-// Artifacts are what deploying tools make for themselves: buckets for code and templates,
-// and parameters that tell what they have set up. A Millstream has them for such tools.
-type Artifacts interface {
-	HasBucket(name string) (bool, error)
-	CreateBucket(name string) error // says what is wrong with the name
-	DeleteBucket(name string) error // one that is not empty is an error
-	Parameter(name string) (value string, ok bool)
-	PutParameter(name, kind, value, description string) error
-	DeleteParameter(name string) error
+// bucketClient calls S3 for what a template needs of it: that buckets are there, or not.
+type bucketClient struct{ signedClient }
+
+func (c *bucketClient) exists(ctx context.Context, name string) (bool, error) {
+	err := c.ask(ctx, http.MethodHead, name)
+	var e smithy.APIError
+	if errors.As(err, &e) && e.ErrorCode() == "NotFound" {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (c *bucketClient) create(ctx context.Context, name string) error {
+	return c.ask(ctx, http.MethodPut, name)
+}
+
+// remove takes an empty bucket away.
+func (c *bucketClient) remove(ctx context.Context, name string) error {
+	return c.ask(ctx, http.MethodDelete, name)
+}
+
+// ask makes a request for a bucket. A refusal is a smithy.APIError; of HEAD, whose answers have no body, its code is NotFound or the status.
+func (c *bucketClient) ask(ctx context.Context, method, name string) error {
+	answer, text, err := c.do(ctx, method, "/"+url.PathEscape(name), nil, func(http.Header) {})
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %s %s: %w", c.name, method, name, err)
+	case answer.StatusCode < 300:
+		return nil
+	case method == http.MethodHead && (answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusBadRequest): // or none can have the name: making it tells why
+		return &smithy.GenericAPIError{Code: "NotFound", Message: "there is no bucket " + name}
+	}
+	var refused struct{ Code, Message string }
+	if xml.Unmarshal(text, &refused) != nil || refused.Code == "" {
+		return fmt.Errorf("%s: %s %s: %s", c.name, method, name, answer.Status)
+	}
+	if refused.Code == "BucketNotEmpty" {
+		refused.Message = "the bucket " + name + " is not empty: only an empty one can be deleted"
+	}
+	return &smithy.GenericAPIError{Code: refused.Code, Message: cmp.Or(refused.Message, answer.Status)}
+}
+
+// parameterClient calls Systems Manager for what a template needs of its Parameter Store.
+type parameterClient struct{ signedClient }
+
+func (c *parameterClient) do(ctx context.Context, operation string, in, out any) error {
+	return c.call(ctx, http.MethodPost, "/", "AmazonSSM."+operation, in, out)
+}
+
+func (c *parameterClient) get(ctx context.Context, name string) (value string, ok bool, err error) {
+	var out struct{ Parameter struct{ Value string } }
+	err = c.do(ctx, "GetParameter", map[string]any{"Name": name, "WithDecryption": true}, &out)
+	var e smithy.APIError
+	if errors.As(err, &e) && e.ErrorCode() == "ParameterNotFound" {
+		return "", false, nil
+	}
+	return out.Parameter.Value, err == nil, err
+}
+
+func (c *parameterClient) put(ctx context.Context, p *parameterStep) error {
+	in := map[string]any{"Name": p.Name, "Type": p.Type, "Value": p.Value, "Overwrite": true}
+	if p.Description != "" {
+		in["Description"] = p.Description
+	}
+	return c.do(ctx, "PutParameter", in, nil)
+}
+
+func (c *parameterClient) remove(ctx context.Context, name string) error {
+	return c.do(ctx, "DeleteParameter", map[string]any{"Name": name}, nil)
 }
 
 // bucketStep is an AWS::S3::Bucket.
@@ -33,10 +101,6 @@ type bucketStep struct {
 }
 
 func prepareBucket(c *preparation) step {
-	if !c.plan.opts.Artifacts {
-		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" is not supported")
-		return nil
-	}
 	b := &bucketStep{}
 	c.into(b)
 	if b.BucketName == "" {
@@ -53,19 +117,19 @@ func bucketName(name string) string {
 	return strings.ToLower(name)
 }
 
-func (b *bucketStep) there(_ context.Context, d *deployment) (ref string, err error) {
-	if is, err := d.Artifacts.HasBucket(b.BucketName); err != nil || !is {
+func (b *bucketStep) there(ctx context.Context, d *deployment) (ref string, err error) {
+	if is, err := d.buckets.exists(ctx, b.BucketName); err != nil || !is {
 		return "", err
 	}
 	return b.BucketName, nil
 }
 
-func (b *bucketStep) deploy(_ context.Context, d *deployment) (outcome, error) {
-	there, err := d.Artifacts.HasBucket(b.BucketName)
+func (b *bucketStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
+	there, err := d.buckets.exists(ctx, b.BucketName)
 	action := Unchanged
 	if err == nil && !there {
 		action = Created
-		err = d.Artifacts.CreateBucket(b.BucketName)
+		err = d.buckets.create(ctx, b.BucketName)
 	}
 	if err != nil {
 		return outcome{}, err
@@ -84,10 +148,6 @@ type parameterStep struct {
 }
 
 func prepareParameter(c *preparation) step {
-	if !c.plan.opts.Artifacts {
-		c.leave(c.r.line, "", c.r.typ+" is not supported")
-		return nil
-	}
 	p := &parameterStep{}
 	c.into(p)
 	c.required("Type", "Value")
@@ -95,22 +155,26 @@ func prepareParameter(c *preparation) step {
 	return p
 }
 
-func (p *parameterStep) there(_ context.Context, d *deployment) (ref string, err error) {
-	if _, ok := d.Artifacts.Parameter(p.Name); !ok {
-		return "", nil
+func (p *parameterStep) there(ctx context.Context, d *deployment) (ref string, err error) {
+	if _, ok, err := d.parameters.get(ctx, p.Name); err != nil || !ok {
+		return "", err
 	}
 	return p.Name, nil
 }
 
-func (p *parameterStep) deploy(_ context.Context, d *deployment) (outcome, error) {
+func (p *parameterStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	action := Created
-	if is, ok := d.Artifacts.Parameter(p.Name); ok {
+	is, ok, err := d.parameters.get(ctx, p.Name)
+	if err != nil {
+		return outcome{}, err
+	}
+	if ok {
 		if action = Updated; is == p.Value {
 			action = Unchanged
 		}
 	}
 	if action != Unchanged {
-		if err := d.Artifacts.PutParameter(p.Name, p.Type, p.Value, p.Description); err != nil {
+		if err := d.parameters.put(ctx, p); err != nil {
 			return outcome{}, err
 		}
 	}

@@ -145,8 +145,8 @@ type samAuth struct {
 // samAuthorizer is one of its authorizers.
 type samAuthorizer struct {
 	FunctionArn, FunctionPayloadType, AuthorizerPayloadFormatVersion, IdentitySource string
-	UserPoolArn                                                                      ignored // Cognito's; read apart
-	JwtConfiguration                                                                 ignored // read apart: its members are in small letters
+	UserPoolArn                                                                      apart // Cognito's
+	JwtConfiguration                                                                 apart // its members are in small letters
 	EnableSimpleResponses                                                            bool
 	AuthorizationScopes                                                              []string
 	Identity                                                                         *struct {

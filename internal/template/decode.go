@@ -12,8 +12,12 @@ import (
 // ignored is the type of a property that is accepted and makes no difference here.
 type ignored struct{}
 
+// apart is the type of a property that is read elsewhere, from the node itself.
+type apart struct{}
+
 var (
 	ignoredType     = reflect.TypeFor[ignored]()
+	apartType       = reflect.TypeFor[apart]()
 	unsupportedType = reflect.TypeFor[unsupported]()
 )
 
@@ -29,7 +33,7 @@ func (d decoder) decode(n *node, path string, into any) {
 }
 
 func (d decoder) fill(n *node, path string, to reflect.Value) {
-	if n == nil || n.kind == null || to.Type() == ignoredType {
+	if n == nil || n.kind == null || to.Type() == ignoredType || to.Type() == apartType {
 		return
 	}
 	switch to.Kind() {

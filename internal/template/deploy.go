@@ -21,16 +21,17 @@ import (
 // Target is what a plan is deployed to. Queues, Topics and Front may be nil: then
 // there are none.
 type Target struct {
-	Tables    *dynamodb.Client
-	Functions *lambda.Client
-	Queues    *sqs.Client
-	Topics    *sns.Client
-	schedules *scheduleClient
-	Artifacts Artifacts     // of a Millstream that deploying tools call
-	Front     *admin.Client // of a Millstream, for the routes of HTTP APIs
-	Region    string
-	rules     *ruleClient
-	identity  *sts.Client
+	Tables     *dynamodb.Client
+	Functions  *lambda.Client
+	Queues     *sqs.Client
+	Topics     *sns.Client
+	schedules  *scheduleClient
+	buckets    *bucketClient
+	parameters *parameterClient
+	Front      *admin.Client // of a Millstream, for the routes of HTTP APIs
+	Region     string
+	rules      *ruleClient
+	identity   *sts.Client
 }
 
 // Endpoints of NewTarget. An empty one is the configuration's own; an empty SQS or SNS is Main.
@@ -53,6 +54,8 @@ func NewTarget(config aws.Config, at Endpoints) *Target {
 	main := cmp.Or(at.Main, aws.ToString(config.BaseEndpoint))
 	t.rules = &ruleClient{signedClient{"EventBridge", "events", main, config}}
 	t.schedules = &scheduleClient{signedClient{"EventBridge Scheduler", "scheduler", main, config}}
+	t.buckets = &bucketClient{signedClient{"S3", "s3", main, config}}
+	t.parameters = &parameterClient{signedClient{"Systems Manager", "ssm", main, config}}
 	t.Queues = sqs.NewFromConfig(config, func(o *sqs.Options) { o.BaseEndpoint = own(cmp.Or(at.SQS, at.Main)) })
 	t.Topics = sns.NewFromConfig(config, func(o *sns.Options) { o.BaseEndpoint = own(cmp.Or(at.SNS, at.Main)) })
 	return t
@@ -77,7 +80,7 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 			return why
 		}
 	}
-	o.Queues, o.Topics, o.HTTP, o.Artifacts = t.Queues != nil, t.Topics != nil, t.Front != nil, t.Artifacts != nil
+	o.Queues, o.Topics, o.HTTP = t.Queues != nil, t.Topics != nil, t.Front != nil
 	return nil
 }
 

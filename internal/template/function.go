@@ -43,7 +43,7 @@ type settings struct {
 // serverlessFunction are the properties of AWS::Serverless::Function.
 type serverlessFunction struct {
 	settings
-	CodeUri                ignored // read apart
+	CodeUri                apart
 	InlineCode             string
 	ImageUri               string
 	ImageConfig            ignored
@@ -67,7 +67,7 @@ type serverlessFunction struct {
 // lambdaFunction are the properties of AWS::Lambda::Function.
 type lambdaFunction struct {
 	settings
-	Code                                                         ignored // read apart
+	Code                                                         apart
 	Tags                                                         []tag
 	TracingConfig                                                *struct{ Mode string }
 	DeadLetterConfig                                             *struct{ TargetArn string }

@@ -77,8 +77,9 @@ func (x *expansion) parts() {
 
 // writtenAPI are the properties of AWS::ApiGatewayV2::Api.
 type writtenAPI struct {
-	Name, ProtocolType, Target, RouteKey              string
-	CorsConfiguration, Body, BodyS3Location, BasePath ignored // read apart
+	Name, ProtocolType, Target, RouteKey    string
+	CorsConfiguration, Body, BodyS3Location apart
+	BasePath                                ignored
 	CredentialsArn, Description, DisableExecuteApiEndpoint, DisableSchemaValidation, FailOnWarnings, IpAddressType,
 	RouteSelectionExpression, ApiKeySelectionExpression, Tags, Version ignored
 }
@@ -87,7 +88,7 @@ type writtenAPI struct {
 type writtenREST struct {
 	Name                 string
 	BinaryMediaTypes     []string
-	Body, BodyS3Location ignored // read apart
+	Body, BodyS3Location apart
 	ApiKeySourceType, CloneFrom, Description, DisableExecuteApiEndpoint, EndpointConfiguration, FailOnWarnings, MinimumCompressionSize,
 	Mode, Parameters, Policy, SecurityPolicy, EndpointAccessMode, Tags ignored
 }

@@ -19,7 +19,7 @@ type layerProperties struct {
 	LayerName, Description, LicenseInfo             string
 	CompatibleRuntimes                              []fn.Runtime
 	CompatibleArchitectures                         []fn.Architecture
-	Content, ContentUri                             ignored // read apart
+	Content, ContentUri                             apart
 	RetentionPolicy, PublishLambdaVersion, Metadata ignored
 }
 

@@ -30,8 +30,8 @@ type Options struct {
 	// Queues, Topics and HTTP say that the target has SQS, SNS, and Millstream's front
 	// door; a template that needs what is not there cannot be deployed.
 	Queues, Topics, HTTP bool
-	// Artifacts says that the target has buckets and parameters for deploying tools.
-	Artifacts bool
+	// seen is told of what a type's properties are decoded into, for the page of types. nil: nobody asks.
+	seen func(typ string, properties any)
 	// SkipUnsupported leaves out what Millstream has none of, instead of refusing the
 	// template for it.
 	SkipUnsupported bool
@@ -383,7 +383,12 @@ type preparation struct {
 }
 
 // into decodes the resource's properties.
-func (c *preparation) into(properties any) { c.decode(c.props, c.r.id, properties) }
+func (c *preparation) into(properties any) {
+	if c.plan.opts.seen != nil {
+		c.plan.opts.seen(c.r.typ, properties)
+	}
+	c.decode(c.props, c.r.id, properties)
+}
 
 func (p *Plan) prepare(r *resource, e *evaluator) step {
 	return r.kind.prepare(&preparation{decoder: decoder{e.problems}, plan: p, r: r, props: p.resolved(e, e.eval(r.props)), eval: e})

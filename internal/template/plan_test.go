@@ -198,7 +198,7 @@ func TestCircles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = tpl.Plan(Options{Stack: "s", Account: "000000000000", Region: "us-east-1", HTTP: true, Artifacts: true})
+			_, err = tpl.Plan(Options{Stack: "s", Account: "000000000000", Region: "us-east-1", HTTP: true})
 			if err == nil || !strings.Contains(err.Error(), "circular dependency") {
 				t.Fatal(err)
 			}
@@ -237,7 +237,7 @@ func TestTemplatesThatGrow(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o := Options{Stack: "s", Account: "000000000000", Region: "us-east-1", Queues: true, Artifacts: true, Parameters: map[string]string{}}
+			o := Options{Stack: "s", Account: "000000000000", Region: "us-east-1", Queues: true, Parameters: map[string]string{}}
 			if tpl.Has("P") {
 				o.Parameters["P"] = strings.Repeat("p", 900_000)
 			}

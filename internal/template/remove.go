@@ -62,16 +62,13 @@ func Physical(typ, ref string) string {
 func (t *Target) Remove(ctx context.Context, is Kept) error {
 	err := t.remove(ctx, is)
 	var e smithy.APIError
-	if errors.As(err, &e) && (strings.HasSuffix(e.ErrorCode(), "NotFoundException") || strings.Contains(e.ErrorCode(), "NonExistentQueue") || e.ErrorCode() == "NotFound") {
+	if errors.As(err, &e) && (strings.HasSuffix(e.ErrorCode(), "NotFoundException") || strings.Contains(e.ErrorCode(), "NonExistentQueue") || slices.Contains([]string{"NotFound", "NoSuchBucket", "ParameterNotFound"}, e.ErrorCode())) {
 		return nil
 	}
 	return err
 }
 
 func (t *Target) remove(ctx context.Context, is Kept) (err error) {
-	if t.Artifacts == nil && (is.Type == "AWS::S3::Bucket" || is.Type == "AWS::SSM::Parameter") {
-		return errors.New("buckets and parameters are made and removed through the CloudFormation endpoint only")
-	}
 	function, qualifier := is.ID, ""
 	if f, ok := arn.ParseFunction(is.ID); ok {
 		function, qualifier = f.Name, f.Qualifier
@@ -142,9 +139,9 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 		}
 		_, err = t.Topics.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &is.ID})
 	case "AWS::S3::Bucket":
-		err = t.Artifacts.DeleteBucket(is.ID)
+		err = t.buckets.remove(ctx, is.ID)
 	case "AWS::SSM::Parameter":
-		err = t.Artifacts.DeleteParameter(is.ID)
+		err = t.parameters.remove(ctx, is.ID)
 	}
 	return err
 }

@@ -81,23 +81,23 @@ func init() { // prepare functions look types up again
 	}
 }
 
-// accepted are types that make no difference here: permissions, which are not
-// looked at, and what only watches.
-func accepted(typ string) bool {
-	switch typ {
-	case "AWS::Lambda::Permission", "AWS::Lambda::LayerVersionPermission", "AWS::Lambda::CodeSigningConfig", "AWS::ApiGateway::Account", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::Serverless::Connector",
-		"AWS::CDK::Metadata", "AWS::S3::BucketPolicy", "AWS::ECR::Repository", "AWS::CloudFormation::WaitConditionHandle", "AWS::ApplicationInsights::Application", "AWS::ResourceGroups::Group":
-		return true
+// acceptedTypes and the types of acceptedServices make no difference here: permissions, which are not looked at, and what only
+// watches.
+var (
+	acceptedTypes = []string{
+		"AWS::ApiGateway::Account", "AWS::ApplicationInsights::Application", "AWS::CDK::Metadata", "AWS::CloudFormation::WaitConditionHandle",
+		"AWS::ECR::Repository", "AWS::Lambda::CodeSigningConfig", "AWS::Lambda::LayerVersionPermission", "AWS::Lambda::Permission",
+		"AWS::ResourceGroups::Group", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Serverless::Connector",
 	}
+	acceptedServices = []string{"ApplicationAutoScaling", "CloudWatch", "IAM", "Logs", "XRay"}
+)
+
+func accepted(typ string) bool {
 	if typ == "AWS::Logs::SubscriptionFilter" { // it calls something
 		return false
 	}
-	for _, service := range []string{"IAM", "Logs", "CloudWatch", "ApplicationAutoScaling", "XRay"} {
-		if strings.HasPrefix(typ, "AWS::"+service+"::") {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(acceptedTypes, typ) ||
+		slices.ContainsFunc(acceptedServices, func(service string) bool { return strings.HasPrefix(typ, "AWS::"+service+"::") })
 }
 
 // resourceMembers are what may stand beside a resource's Type.

@@ -16,6 +16,9 @@ const (
 	implicitHTTP = "ServerlessHttpApi"
 )
 
+// madeEvents are the types of a function's events that are made here; samEvents are SAM's others.
+var madeEvents = []string{"DynamoDB", "SQS", "SNS", "Schedule", "ScheduleV2", "HttpApi", "Api"}
+
 // globals are the parts of Globals and the types that they are for.
 var globals = map[string]string{
 	"AWS::Serverless::Function": "Function", "AWS::Serverless::Api": "Api",
@@ -127,7 +130,7 @@ func (x *expansion) function(r *resource) {
 		default:
 			what := fmt.Sprintf("%s.Events.%s: events of type %s are not supported", r.id, name, typ.text)
 			if !slices.Contains(samEvents, typ.text) {
-				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, append([]string{"DynamoDB", "SQS", "SNS", "Schedule", "ScheduleV2", "HttpApi", "Api"}, samEvents...)))
+				x.problems.add(typ.line, "%s%s", what, nearest.Hint(typ.text, slices.Concat(madeEvents, samEvents)))
 				continue
 			}
 			if x.problems.skip {

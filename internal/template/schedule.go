@@ -27,7 +27,7 @@ type fifoParameters struct{ MessageGroupId string }
 type ruleStep struct {
 	Name, Description, ScheduleExpression, EventBusName, RoleArn string
 	State                                                        string
-	EventPattern                                                 ignored // looked at apart
+	EventPattern                                                 unsupported `effect:"the targets are called by the schedule alone"`
 	Targets                                                      []ruleTarget
 	Tags                                                         []tag
 }

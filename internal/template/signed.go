@@ -17,8 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// signedClient calls a service of AWS of which few operations are needed, in JSON: AWS's own clients of EventBridge and of its
-// Scheduler would be more than a megabyte of the program. It is safe for concurrent use.
+// signedClient calls a service of AWS of which few operations are needed: AWS's own clients of EventBridge, its Scheduler, Systems
+// Manager and S3 would be megabytes of the program. It is safe for concurrent use.
 type signedClient struct {
 	name     string // for people
 	service  string // for which calls are signed
@@ -29,7 +29,7 @@ type signedClient struct {
 // maxSignedAnswer bounds an answer: five targets with inputs of 8 KB, or a page of schedules, are far below.
 const maxSignedAnswer = 1 << 20
 
-// call makes one call. A refusal is a smithy.APIError. A nil in sends no body, a nil out takes nothing of the answer.
+// call makes one call in JSON. A refusal is a smithy.APIError. A nil in sends no body, a nil out takes nothing of the answer.
 func (c *signedClient) call(ctx context.Context, method, path, target string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -38,34 +38,16 @@ func (c *signedClient) call(ctx context.Context, method, path, target string, in
 			return err
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.endpoint, "/")+path, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	doing := strings.TrimSpace(method + " " + path)
-	if r.Header.Set("Content-Type", "application/json"); target != "" {
-		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
-		r.Header.Set("X-Amz-Target", target)
+	kind, doing := "application/json", strings.TrimSpace(method+" "+path)
+	if target != "" {
+		kind = "application/x-amz-json-1.1"
 		_, doing, _ = strings.Cut(target, ".")
 	}
-	who, err := c.config.Credentials.Retrieve(ctx)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, who, r, hex.EncodeToString(sum[:]), c.service, c.config.Region, time.Now()); err != nil {
-		return err
-	}
-	var client aws.HTTPClient = http.DefaultClient
-	if c.config.HTTPClient != nil {
-		client = c.config.HTTPClient
-	}
-	answer, err := client.Do(r)
-	if err != nil {
-		return fmt.Errorf("%s: %s: %w", c.name, doing, err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxSignedAnswer))
+	answer, text, err := c.do(ctx, method, path, body, func(h http.Header) {
+		if h.Set("Content-Type", kind); target != "" {
+			h.Set("X-Amz-Target", target)
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", c.name, doing, err)
 	}
@@ -90,4 +72,35 @@ func (c *signedClient) call(ctx context.Context, method, path, target string, in
 		return fmt.Errorf("%s: %s: the answer cannot be read: %w", c.name, doing, err)
 	}
 	return nil
+}
+
+// do signs and sends a request, and reads its answer, whose body is closed then.
+func (c *signedClient) do(ctx context.Context, method, path string, body []byte, set func(http.Header)) (*http.Response, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.endpoint, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := sha256.Sum256(body)
+	hash := hex.EncodeToString(sum[:])
+	if set(r.Header); c.service == "s3" {
+		r.Header.Set("X-Amz-Content-Sha256", hash)
+	}
+	who, err := c.config.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v4.NewSigner().SignHTTP(ctx, who, r, hash, c.service, c.config.Region, time.Now()); err != nil {
+		return nil, nil, err
+	}
+	var client aws.HTTPClient = http.DefaultClient
+	if c.config.HTTPClient != nil {
+		client = c.config.HTTPClient
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxSignedAnswer))
+	return answer, text, err
 }

@@ -13,7 +13,7 @@ func TestNothingIsLeftOutSilently(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return tpl.Plan(Options{Stack: "s", Account: "000000000000", Region: "us-east-1", Queues: true, Artifacts: true, SkipUnsupported: skip,
+		return tpl.Plan(Options{Stack: "s", Account: "000000000000", Region: "us-east-1", Queues: true, SkipUnsupported: skip,
 			Stored: func(name string) (string, bool) { return "<" + name + ">", name == "/db/host" },
 			Runtime: func(name string) string {
 				if name == "nodejs22.x" {

@@ -14,7 +14,7 @@ import (
 type subscription struct {
 	TopicArn, Protocol, Endpoint, FilterPolicyScope string
 	RawMessageDelivery                              *bool
-	FilterPolicy, RedrivePolicy, DeliveryPolicy     ignored     // read apart, as documents
+	FilterPolicy, RedrivePolicy, DeliveryPolicy     apart       // as documents
 	Region, SubscriptionRoleArn                     ignored     // there is one server, and roles are not looked at
 	ReplayPolicy                                    unsupported `effect:"no message of before comes"`
 

@@ -1,0 +1,96 @@
+package template_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/millstreamdb/millstream/internal/template"
+)
+
+// A deployment makes the buckets and parameters of its template, leaves what is as it should be, and takes them away again.
+func TestBucketsAndParametersAreDeployed(t *testing.T) {
+	b := newBed(t)
+	const text = `Resources:
+  Photos: {Type: AWS::S3::Bucket}
+  Named: {Type: AWS::S3::Bucket, Properties: {BucketName: named-by-hand}}
+  Flag: {Type: AWS::SSM::Parameter, Properties: {Name: /shop/flag, Type: String, Value: !Sub '${Photos} on', Description: whether}}
+Outputs:
+  Photos: {Value: !Ref Photos}
+  Arn: {Value: !GetAtt Named.Arn}
+  Flag: {Value: !GetAtt Flag.Value}
+`
+	if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, actions := b.deploy(nil)
+	if actions["Photos"] != "created" || actions["Named"] != "created" || actions["Flag"] != "created" {
+		t.Fatalf("first: %v", actions)
+	}
+	photos := output(t, first, "Photos")
+	if arn, flag := output(t, first, "Arn"), output(t, first, "Flag"); arn != "arn:aws:s3:::named-by-hand" || flag != photos+" on" {
+		t.Errorf("the outputs: %s, %s", arn, flag)
+	}
+	b.edit(" on'", " off'")
+	_, actions = b.deploy(nil)
+	if actions["Photos"] != "unchanged" || actions["Named"] != "unchanged" || actions["Flag"] != "updated" {
+		t.Errorf("second: %v", actions)
+	}
+	_, actions = b.deploy(nil)
+	if actions["Flag"] != "unchanged" {
+		t.Errorf("third: %v", actions)
+	}
+
+	remove := func(typ, id string) error {
+		return b.target.Remove(context.Background(), template.Kept{Type: typ, ID: id})
+	}
+	b.object("PUT", "/named-by-hand/a", "text", 200)
+	if err := remove("AWS::S3::Bucket", "named-by-hand"); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("the removal of a bucket with an object: %v", err)
+	}
+	b.object("DELETE", "/named-by-hand/a", "", 204)
+	for range 2 { // What is not there any more is no error
+		for typ, id := range map[string]string{"AWS::S3::Bucket": "named-by-hand", "AWS::SSM::Parameter": "/shop/flag"} {
+			if err := remove(typ, id); err != nil {
+				t.Errorf("the removal of %s: %v", id, err)
+			}
+		}
+	}
+	if actions = second(b.deploy(nil)); actions["Photos"] != "unchanged" || actions["Named"] != "created" || actions["Flag"] != "created" {
+		t.Errorf("after the removal: %v", actions)
+	}
+	b.edit("named-by-hand", "No_Name")
+	tpl, err := template.Read(filepath.Join(b.dir, "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := template.Options{Stack: "shop"}
+	if err := b.target.Fill(t.Context(), &o); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := tpl.Plan(o)
+	if err == nil {
+		_, err = plan.Deploy(t.Context(), b.target, nil)
+	}
+	if err == nil || !strings.Contains(err.Error(), "Named") || !strings.Contains(err.Error(), "bucket") {
+		t.Errorf("a name that S3 refuses: %v", err)
+	}
+}
+
+// object calls S3 for an object.
+func (b *bed) object(method, path, body string, want int) {
+	b.Helper()
+	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature="+strings.Repeat("0", 64))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	w := httptest.NewRecorder()
+	if b.srv.Handler().ServeHTTP(w, r); w.Code != want {
+		b.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+	}
+}
+
+func second[A, B any](_ A, b B) B { return b }
