@@ -54,6 +54,7 @@ type owed struct {
 	unread  int // attempts to read it that have failed
 	dueMS   int64
 	timer   *worker.Timer // nil: it is not waiting
+	held    bool          // its batch is not durable yet: Release begins it
 }
 
 // Open finds what is owed. Deliveries begin with Start.
@@ -95,6 +96,9 @@ func (b *Outbox) Start() {
 	now := b.o.Clock.Wall().UnixMilli()
 	for _, id := range slices.Sorted(maps.Keys(b.owed)) {
 		e := b.owed[id]
+		if e.held {
+			continue
+		}
 		if e.dueMS <= now {
 			b.ready(e)
 			continue
@@ -167,7 +171,7 @@ func (b *Outbox) Reserve(all ...*Delivery) error {
 		}
 		b.nextID++
 		d.ID = b.nextID
-		b.hold(d)
+		b.hold(d).held = true
 	}
 	return nil
 }
@@ -185,12 +189,11 @@ func (b *Outbox) Put(batch *store.Batch, d *Delivery, payload []byte) error {
 func (b *Outbox) Release(all ...*Delivery) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.started {
-		return
-	}
 	for _, d := range all {
 		if e := b.owed[d.ID]; e != nil {
-			b.ready(e)
+			if e.held = false; b.started {
+				b.ready(e)
+			}
 		}
 	}
 }
