@@ -70,7 +70,8 @@ type Log interface {
 	// must not be changed. It never waits for records to come. When the shard is
 	// closed and nothing is left above the last returned record, End is true. If
 	// records right above after were trimmed before they were read, Missed tells
-	// the range (P4: expired). A shard that is gone has ended.
+	// the range (P4: expired). A shard that is gone has ended. Coming tells that records were written above those that
+	// are durable: every record that was written before Read began lies at or below the page's last, or is coming.
 	Read(ctx context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error)
 
 	// Watch calls wake (without blocking, from any goroutine, never under a lock

@@ -183,3 +183,26 @@ func TestPages(t *testing.T) {
 		}
 	})
 }
+
+// TestComing: a read tells of records that are written above those that it may show.
+func TestComing(t *testing.T) {
+	w := newWorld(t)
+	sh := root(w.create(NewImage, 1))
+	coming := func() bool {
+		t.Helper()
+		p, err := sh.Read(sh.Start.Prev(), 100, 1<<20, (*Record).EventSize)
+		w.check(err)
+		return p.Coming
+	}
+	w.write(sh, 2)
+	if coming() {
+		t.Error("all is durable")
+	}
+	a := w.apply(sh, 1, 0)
+	if !coming() {
+		t.Error("a record that is not durable is not told of")
+	}
+	if a.durable(); coming() {
+		t.Error("all is durable again")
+	}
+}

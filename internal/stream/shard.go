@@ -35,6 +35,7 @@ type Shard struct {
 	// incarnation.
 	opened  seqnum.Num
 	durable atomic.Uint64              // ordinal of the highest durable record
+	stamped atomic.Uint64              // ordinal of the highest record that was given its number in this run
 	end     atomic.Pointer[ending]     // set once, when it is durable that the shard has closed
 	trimmed atomic.Pointer[seqnum.Num] // every record up to it is gone or about to go; nil: none
 	hidden  atomic.Pointer[seqnum.Num] // every record up to it is past the retention; nil: none is known to be
@@ -84,6 +85,7 @@ func (sh *Shard) Append(b *store.Batch, r *Record, nowMS, items, bytes int64) {
 	sh.tail.push(r, &sh.stream.streams.tails)
 	sh.stream.streams.records.Add(1)
 	sh.next.Lo++
+	sh.stamped.Store(sh.next.Lo - 1)
 }
 
 // Committed tells that everything up to r is durable, and wakes the watchers.
@@ -165,6 +167,8 @@ type Page struct {
 	// Missed are the records right above the position asked for that retention had
 	// removed before this Read; nil when there are none.
 	Missed *Range
+	// Coming: there are records above these that are not durable yet.
+	Coming bool
 }
 
 // Range is a range of records: Count of them lie from First to Last, which bound
@@ -193,6 +197,7 @@ func (sh *Shard) Read(after seqnum.Num, maxRecords, maxBytes int, size func(*Rec
 	// The end is read first: when it is set, every record was stamped before, and
 	// the durable mark tells whether all of them may be shown.
 	end := sh.end.Load()
+	stamped := sh.stamped.Load() // before the mark: what was stamped when Read began is returned, or Coming
 	durable := sh.durable.Load()
 	head := sh.at(durable)
 	var p Page
@@ -209,6 +214,7 @@ func (sh *Shard) Read(after seqnum.Num, maxRecords, maxBytes int, size func(*Rec
 			after = head
 		}
 	}
+	p.Coming = stamped > durable
 	p.End = end != nil && durable >= end.ordinal && !after.Less(head)
 	return p, nil
 }

@@ -90,6 +90,7 @@ type fakeStream struct {
 type fakeShard struct {
 	backend.Shard
 	log     []*testRecord
+	late    []*testRecord // written and not durable yet
 	trimmed uint64
 }
 
@@ -146,6 +147,24 @@ func (b *fakeBackend) writeSized(table string, shard, size int, keys ...int) {
 		sh.append(newRecord(uint64(len(sh.log)+1), k, s.orders[k], time.Now().UnixMilli(), size))
 	}
 	b.wakeLocked(s)
+}
+
+// writeLate writes a record to a shard whose sync takes until the returned function is called.
+func (b *fakeBackend) writeLate(table string, shard, key int) (sync func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.streams[testScope.StreamARN(table, testLabel)]
+	sh := s.shards[shard]
+	s.orders[key]++
+	sh.late = append(sh.late, newRecord(uint64(len(sh.log)+len(sh.late)+1), key, s.orders[key], time.Now().UnixMilli(), 0))
+	return func() {
+		b.mu.Lock()
+		for _, r := range sh.late {
+			sh.append(r)
+		}
+		sh.late = nil
+		b.wakeLocked(s)
+	}
 }
 
 // split closes a shard and opens two children.
@@ -228,7 +247,9 @@ func (b incarnation) Read(_ context.Context, arn, shard string, after seqnum.Num
 	}
 	for _, sh := range b.streams[arn].shards {
 		if sh.ID == shard {
-			return pageOf(sh.log, sh.trimmed, sh.Closed, after, maxRecords, maxBytes), nil
+			page := pageOf(sh.log, sh.trimmed, sh.Closed, after, maxRecords, maxBytes)
+			page.Coming = len(sh.late) > 0
+			return page, nil
 		}
 	}
 	return lane.Page{End: true}, nil

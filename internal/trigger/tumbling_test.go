@@ -65,6 +65,28 @@ func TestTumblingOverCrashes(t *testing.T) {
 	})
 }
 
+// A record that was written in a window's time belongs to it, however long its sync takes: the window waits, and is closed once.
+func TestWindowWaitsForSync(t *testing.T) {
+	for _, late := range []time.Duration{time.Second, 1500 * time.Millisecond, 10 * time.Second, 3 * time.Minute} {
+		bubble(t, func(t *testing.T, h *harness) {
+			var w windowed
+			h.invoker.set("f", w.call)
+			h.create("t", "f", func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(60) })
+			h.backend.write("t", 0, 1)
+			time.Sleep(time.Minute - 10*time.Millisecond)
+			sync := h.backend.writeLate("t", 0, 2)
+			time.Sleep(late)
+			if synctest.Wait(); len(w.closed) != 0 {
+				t.Errorf("after a sync of %v the window is closed already: %v", late, w.closed)
+			}
+			sync()
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			expect(t, strings.Join(w.closed, " "), "00:00:00-00:01:00:2")
+		})
+	}
+}
+
 // A position with a window is stored at most every 100 ms, whatever the function does;
 // other mappings' positions do not wait for it.
 func TestWindowCommits(t *testing.T) {

@@ -103,7 +103,7 @@ func (b *Backend) Read(_ context.Context, arn, shard string, after seqnum.Num, m
 	if err != nil {
 		return lane.Page{}, err
 	}
-	out := lane.Page{Records: make([]lane.Record, len(page.Records)), End: page.End}
+	out := lane.Page{Records: make([]lane.Record, len(page.Records)), End: page.End, Coming: page.Coming}
 	for i, r := range page.Records {
 		out.Records[i] = r
 	}

@@ -46,18 +46,21 @@ type Machine struct {
 	expired  uint64
 	window   *Window // the tumbling window under way, once a batch of it has ended
 	ending   windowEnding
-	lastLow  seqnum.Num // low-water mark at the last Commit action
+	settled  int64         // the End of the window of which every record is durable and read; 0: not known
+	settleAt time.Duration // when that may be asked again
+	lastLow  seqnum.Num    // low-water mark at the last Commit action
 
 	// Reading.
-	head      mark
-	headEnd   bool // the shard is known to be closed
-	headKnown bool // told since the last start
-	reading   bool
-	token     uint64
-	readAfter mark
-	readHead  mark
-	readFail  trouble
-	catchTurn bool // the next read is for lanes that are behind
+	head       mark
+	headEnd    bool // the shard is known to be closed
+	headKnown  bool // told since the last start
+	reading    bool
+	token      uint64
+	readAfter  mark
+	readHead   mark
+	readFail   trouble
+	settleRead int64 // the End of the window whose last records this read looks for
+	catchTurn  bool  // the next read is for lanes that are behind
 
 	// Pending records, by sequence number, and their sums by virtual lane.
 	pending      []entry
@@ -198,6 +201,7 @@ func (s *step) start(p Params) {
 	s.setParams(p)
 	s.running, s.drain, s.headKnown, s.suspects = true, false, false, nil
 	s.readFail = trouble{}
+	s.settled, s.settleAt = 0, 0
 	s.resetLanes()
 }
 
@@ -285,6 +289,9 @@ func (s *step) setTimer() {
 		if d := s.lanes[g].deadline; d > s.now.Mono {
 			at = min(at, d)
 		}
+	}
+	if s.window != nil && s.settleAt > s.now.Mono {
+		at = min(at, s.settleAt)
 	}
 	if s.readFail.at > s.now.Mono {
 		at = min(at, s.readFail.at)

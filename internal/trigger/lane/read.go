@@ -47,7 +47,7 @@ func (s *step) readMore() {
 	}
 	s.unshed()
 	catch := s.behind(^s.shed)
-	ahead := !s.closed && (s.frontier.seq.Less(s.head.seq) || s.headEnd)
+	ahead := !s.closed && (s.frontier.seq.Less(s.head.seq) || s.headEnd || s.settling())
 	if catch == 0 && !ahead {
 		return
 	}
@@ -75,7 +75,10 @@ func (s *step) readMore() {
 	}
 	s.reading = true
 	s.token++
-	s.readAfter, s.readHead = from, s.head
+	s.readAfter, s.readHead, s.settleRead = from, s.head, 0
+	if s.settling() {
+		s.settleRead = s.window.End
+	}
 	s.do(Read{Token: s.token, After: from.seq, MaxRecords: limit - len(s.pending), MaxBytes: s.bounds.bytes - s.pendingBytes})
 }
 
@@ -105,6 +108,7 @@ func (s *step) pageRead(ev PageRead) {
 		// read was made.
 		at = later(at, s.readHead)
 	}
+	s.settle(empty, page.Coming)
 	if empty && s.headEnd {
 		s.readFailed("the shard is closed, but its end cannot be read")
 	} else {

@@ -40,6 +40,8 @@ type Page struct {
 	// End: the shard is closed, and these are its last records.
 	End    bool
 	Missed *Missed
+	// Coming: records above these are written and not durable yet.
+	Coming bool
 }
 
 // Missed is a range of records that were gone before they were read.

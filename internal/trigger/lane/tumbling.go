@@ -21,7 +21,29 @@ func (s *step) windowOver() bool {
 	case s.closed:
 		return true
 	}
-	return s.pastEnd(w) && s.headKnown && !s.reading && !s.frontier.seq.Less(s.head.seq)
+	return s.pastEnd(w) && s.settled == w.End && s.headKnown && !s.reading && !s.frontier.seq.Less(s.head.seq)
+}
+
+// settlePause is the time between reads that look for records that are still to become durable.
+const settlePause = 100 * time.Millisecond
+
+// settling reports whether the window under way is over but for a read that shows that none of its records is still to become durable:
+// one may have been written in time, and its sync take longer than the grace.
+func (s *step) settling() bool {
+	w := s.window
+	return w != nil && s.settled != w.End && !s.closed && len(s.pending)+len(s.batches)+len(s.abandoned) == 0 && s.now.Mono >= s.settleAt && s.pastEnd(w)
+}
+
+// settle notes what a read has shown of that.
+func (s *step) settle(empty, coming bool) {
+	switch {
+	case !empty:
+		s.settled = 0
+	case !coming:
+		s.settled = s.settleRead
+	case s.settleRead != 0:
+		s.settleAt = s.now.Mono + settlePause
+	}
 }
 
 // windowEnding is when a window ends in elapsed time. It is set when the machine first sees the window, so
@@ -114,7 +136,7 @@ func (m *Machine) windowMoved(b *batch, n int, state []byte) {
 // windowClosed ends the window after its closing call, which may have been
 // given up.
 func (s *step) windowClosed(b *batch) {
-	s.window, s.ending = nil, windowEnding{}
+	s.window, s.ending, s.settled = nil, windowEnding{}, 0
 	s.moved = true
 	s.remove(b)
 }
