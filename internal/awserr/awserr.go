@@ -24,6 +24,8 @@ type Error struct {
 	// Item is the binary form (package item) of the stored item that a failed
 	// condition returns on request; nil when absent. The door renders it.
 	Item []byte
+	// Lower: the text's member is "message" although that of the code is "Message", as SearchVectors has it.
+	Lower bool
 	// Hashed: the sets of numbers in Item are shown in Java's order, as PartiQL does.
 	Hashed bool
 	// Reasons are the cancellation reasons of a transaction, in order.

@@ -61,7 +61,9 @@ func MissingField(member string, line, column int) *Error {
 // Unexpected is how SearchVectors says that a value, such as "null" or "integer `3`", is not of
 // the type, or not in the range, that it wants there. invalid is "type" or "value".
 func Unexpected(invalid, what, want string, line, column int) *Error {
-	return Serialization("invalid " + invalid + ": " + what + ", expected " + want + " at line " + strconv.Itoa(line) + " column " + strconv.Itoa(column))
+	e := Serialization("invalid " + invalid + ": " + what + ", expected " + want + " at line " + strconv.Itoa(line) + " column " + strconv.Itoa(column))
+	e.Lower = true
+	return e
 }
 
 // NotAVector is for a search whose vector has a value that is no number of 32 bits.

@@ -101,6 +101,16 @@ func (k *Keys) CheckEmpty(it item.Item) *awserr.Error {
 	return nil
 }
 
+// Mistyped reports whether a key attribute is there with another type than the key's.
+func (k *Keys) Mistyped(attrs item.Item) bool {
+	for i := range k.Len() {
+		if v := attrs.Get(k.At(i).Name); v != nil && v.Type() != k.At(i).Type {
+			return true
+		}
+	}
+	return false
+}
+
 // checkSizes checks the lengths of the key values alone.
 func (k *Keys) checkSizes(it item.Item) *awserr.Error {
 	if k.Hash.Type != item.N && it.Get(k.Hash.Name).Len() > MaxHashKeySize {

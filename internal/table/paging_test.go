@@ -362,3 +362,42 @@ func TestScopesShareNothing(t *testing.T) {
 		}
 	}
 }
+
+// A scan costs a block at least for each of the four partitions of a table on demand that it looks at; of one with throughput of
+// its own, and of an index, one block.
+func TestScansLookAtEachPartition(t *testing.T) {
+	w := newWorld(t)
+	w.createKeyed(t, "tab", "S", "N")
+	units := func(members string) float64 {
+		return w.must(t, "Scan", `{"TableName":"tab","ReturnConsumedCapacity":"TOTAL","ConsistentRead":true`+members+`}`).(*QueryResult).Capacity.Units
+	}
+	if got := units(""); got != 4 {
+		t.Errorf("an empty table: %v units, want 4", got)
+	}
+	var items []string
+	for i := range 40 {
+		items = append(items, fmt.Sprintf(`{"pk":{"S":"p%d"},"sk":{"N":"1"}}`, i))
+	}
+	w.put(t, "tab", items)
+	for _, row := range []struct {
+		members string
+		want    float64
+	}{
+		{``, 4}, {`,"Limit":1`, 1}, {`,"Limit":39`, 4}, {`,"TotalSegments":1,"Segment":0`, 4},
+		{`,"TotalSegments":4,"Segment":0`, 1}, {`,"TotalSegments":4,"Segment":2`, 1}, {`,"TotalSegments":4,"Segment":3`, 1},
+		{`,"TotalSegments":2,"Segment":0`, 2}, {`,"TotalSegments":2,"Segment":1`, 2},
+		{`,"TotalSegments":100,"Segment":99`, 1}, {`,"TotalSegments":3,"Segment":1`, 2},
+	} {
+		if got := units(row.members); got != row.want {
+			t.Errorf("Scan%s: %v units, want %v", row.members, got, row.want)
+		}
+	}
+	last := w.must(t, "Scan", `{"TableName":"tab","Limit":39}`).(*QueryResult).LastEvaluatedKey
+	if got := units(`,"ExclusiveStartKey":` + jsonOf(last)); got != 1 {
+		t.Errorf("the rest behind a page: %v units, want 1", got)
+	}
+	w.must(t, "UpdateTable", `{"TableName":"tab","BillingMode":"PROVISIONED","ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5}}`)
+	if got := units(""); got != 1 {
+		t.Errorf("a table with throughput of its own: %v units, want 1", got)
+	}
+}

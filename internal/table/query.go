@@ -296,6 +296,7 @@ func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*Q
 	return db.page(ctx, s, b, pageOptions{
 		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
 		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: true,
+		spread: s.x == nil && s.d.def.Settings.PayPerRequest,
 	})
 }
 
@@ -323,12 +324,14 @@ type pageOptions struct {
 	whole      bool // and answered, not only what the entries hold
 
 	entryFilter bool // the filter sees the entries all the same
+	spread      bool // each partition that is looked at costs a block
 }
 
 // page evaluates the items of a range until the limit, 1 MB or the end.
 func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*QueryResult, error) {
 	res := &QueryResult{CountOnly: o.countOnly}
 	var kept copies
+	var stopped []byte // the key at which the page ends, before the range does
 	size, fetched := 0, 0.0
 	if bytes.Compare(b.lower, b.upper) < 0 {
 		it, err := db.store.NewIter(b.lower, b.upper)
@@ -387,6 +390,9 @@ func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*Qu
 				if !o.one {
 					res.LastEvaluatedKey = s.lastKey(entry)
 				}
+				if o.spread {
+					stopped = bytes.Clone(it.Key())
+				}
 				break
 			}
 		}
@@ -406,7 +412,11 @@ func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*Qu
 		return nil, db.whenDurable(ctx, awserr.NoSuchIndex(s.x.Name))
 	}
 	if o.common.ReturnConsumedCapacity != request.CapacityNone {
-		res.Capacity = s.capacity(&o, schema.ReadUnits(size, o.consistent), fetched)
+		units := schema.ReadUnits(size, o.consistent)
+		if o.spread {
+			units = max(units, float64(s.partitions(b, stopped))*schema.ReadUnits(0, o.consistent))
+		}
+		res.Capacity = s.capacity(&o, units, fetched)
 	}
 	return res, nil
 }

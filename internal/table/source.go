@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -160,6 +161,27 @@ func (s *source) item(items *store.Iter, entry item.Item) (item.Item, error) {
 	}
 	v, err := items.Value()
 	return item.Item(v), err
+}
+
+// partitions is how many of the partitions that AWS gives a table on demand a scan has looked at, from b's beginning to
+// the key at which it stopped; nil: to b's end. A scan of a tiny table costs a block in each.
+func (s *source) partitions(b bounds, stopped []byte) int {
+	hash := func(key []byte) (uint64, bool) {
+		if !bytes.HasPrefix(key, s.prefix) || len(key) < len(s.prefix)+8 {
+			return 0, false
+		}
+		return binary.BigEndian.Uint64(key[len(s.prefix):]), true
+	}
+	first, last := 0, schema.OnDemandPartitions-1
+	if h, ok := hash(b.lower); ok {
+		first = schema.Partition(h, schema.OnDemandPartitions)
+	}
+	if h, ok := hash(stopped); ok {
+		last = schema.Partition(h, schema.OnDemandPartitions)
+	} else if h, ok := hash(b.upper); ok {
+		last = schema.Partition(h-1, schema.OnDemandPartitions)
+	}
+	return last - first + 1
 }
 
 // capacity is what a page used: units of the source, and of the table for what

@@ -53,13 +53,14 @@ func (db *DB) transact(ctx context.Context, scope schema.Scope, r *request.Trans
 	if err != nil {
 		return nil, err
 	}
-	if e := tx.addActions(r.Writes, tables, descs); e != nil {
+	refused, e := tx.addActions(r, tables, descs)
+	if e != nil {
 		return nil, tx.fail(e)
 	}
 	tx.lock()
 	use := usage{kind: "Write", asked: r.ReturnConsumedCapacity}
 	reads := usage{kind: "Read"}
-	e, err := tx.perform(r, &use, &reads)
+	e, err = tx.perform(r, refused, &use, &reads)
 	if err != nil {
 		return nil, tx.fail(err)
 	}
@@ -100,33 +101,50 @@ func collectionsOf(writes []request.TransactWrite, tables []*Table, descs []*des
 	return list
 }
 
+// refusedAction is an action that the schema does not allow, of a transaction that gives a reason for each.
+type refusedAction struct {
+	why    *awserr.Error // nil: it is allowed
+	absent bool          // its key is none, so that no item was added
+}
+
 // addActions checks what needs the schema, in AWS's order, and adds one item for
-// each action.
-func (tx *Tx) addActions(writes []request.TransactWrite, tables []*Table, descs []*descriptor) *awserr.Error {
+// each action. Where there is to be a reason for each, refused has those of the actions that are not
+// allowed, nil when all are; a key of the wrong type is told alone.
+func (tx *Tx) addActions(r *request.TransactWriteItems, tables []*Table, descs []*descriptor) (refused []refusedAction, e *awserr.Error) {
+	writes := r.Writes
 	for i := range writes {
 		if e := descs[i].def.Keys.CheckEmpty(writes[i].Attributes()); e != nil {
-			return e
+			return nil, e
 		}
 		if e := checkEmptyIndexKeys(descs[i], &writes[i]); e != nil {
-			return e
+			return nil, e
 		}
 	}
 	var invalid *awserr.Error
 	for i := range writes {
 		w := &writes[i]
-		e := checkActionKey(&descs[i].def.Keys, w)
+		keys := &descs[i].def.Keys
+		e := checkActionKey(keys, w)
+		absent := e != nil
 		if e == nil {
 			tx.add(tables[i], descs[i], w.Attributes())
 			e = checkAction(descs[i], w)
 		}
-		if e != nil && invalid == nil {
+		switch {
+		case e == nil || invalid != nil:
+		case !r.EveryReason || absent && keys.Mistyped(w.Attributes()):
 			invalid = invalidAction(len(writes), i, e)
+		default:
+			if refused == nil {
+				refused = make([]refusedAction, len(writes))
+			}
+			refused[i] = refusedAction{e, absent}
 		}
 	}
 	if tx.hasDuplicates() {
-		return awserr.MultipleOperations()
+		return nil, awserr.MultipleOperations()
 	}
-	return invalid
+	return refused, invalid
 }
 
 func checkActionKey(k *schema.Keys, w *request.TransactWrite) *awserr.Error {
@@ -169,7 +187,10 @@ func noReasons(n int) []awserr.Reason {
 
 // perform loads all items, tests all conditions and puts what the actions make of
 // the items. The error of AWS's is the cancellation.
-func (tx *Tx) perform(r *request.TransactWriteItems, use, reads *usage) (*awserr.Error, error) {
+func (tx *Tx) perform(r *request.TransactWriteItems, refused []refusedAction, use, reads *usage) (*awserr.Error, error) {
+	if refused != nil {
+		return tx.explain(r, refused)
+	}
 	writes := r.Writes
 	var reasons []awserr.Reason
 	for i := range writes {
@@ -207,6 +228,40 @@ func (tx *Tx) perform(r *request.TransactWriteItems, use, reads *usage) (*awserr
 	}
 	for i := range writes {
 		if w := &writes[i]; w.Existence == request.MaybeItem && w.Condition != nil && tx.ops[i].old == nil {
+			reasons[i] = awserr.ConditionReason(nil)
+		}
+	}
+	return awserr.TransactionCanceled(reasons), nil
+}
+
+// explain is perform for a transaction of which some actions are refused: it writes nothing, and says
+// what is wrong with the others.
+func (tx *Tx) explain(r *request.TransactWriteItems, refused []refusedAction) (*awserr.Error, error) {
+	reasons := noReasons(len(r.Writes))
+	op := -1
+	for i := range r.Writes {
+		if !refused[i].absent {
+			op++
+		}
+		if e := refused[i].why; e != nil {
+			reasons[i] = awserr.ValidationReason(e)
+			continue
+		}
+		w := &r.Writes[i]
+		old, err := tx.load(op, w.Action == request.TransactPut)
+		if err != nil {
+			return nil, err
+		}
+		reason, e := test(w, old)
+		if e == nil && reason.Code == "" {
+			_, e = outcome(tx.ops[op].desc, w, old)
+		}
+		switch {
+		case e != nil:
+			reasons[i] = awserr.ValidationReason(e)
+		case reason.Code != "":
+			reasons[i] = reason
+		case w.Existence == request.MaybeItem && w.Condition != nil && old == nil:
 			reasons[i] = awserr.ConditionReason(nil)
 		}
 	}

@@ -14,7 +14,7 @@ func AppendError(dst []byte, e *awserr.Error) []byte {
 	if e.Message != "" {
 		name := "message"
 		// A failed condition has the capital only beside its item.
-		if capitalMessage(e.Code) || e.Item != nil {
+		if (capitalMessage(e.Code) || e.Item != nil) && !e.Lower {
 			name = "Message"
 		}
 		dst = AppendString(dst, name, e.Message)
@@ -43,6 +43,20 @@ func AppendError(dst []byte, e *awserr.Error) []byte {
 				dst = Member(dst, "Item")
 				dst = item.Item(reason.Item).AppendHashedJSON(dst)
 			}
+			dst = append(dst, '}')
+		}
+		dst = append(dst, ']')
+	}
+	if e.ThrottlingReasons != nil {
+		dst = Member(dst, "throttlingReasons")
+		dst = append(dst, '[')
+		for i, reason := range e.ThrottlingReasons {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, '{')
+			dst = AppendString(dst, "reason", reason.Reason)
+			dst = AppendString(dst, "resource", reason.Resource)
 			dst = append(dst, '}')
 		}
 		dst = append(dst, ']')

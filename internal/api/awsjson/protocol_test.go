@@ -246,6 +246,9 @@ func TestErrorBodies(t *testing.T) {
 		{awserr.Validation("a \"b\""), `{"__type":"com.amazon.coral.validate#ValidationException","message":"a \"b\""}`},
 		{awserr.Serialization("x"), `{"__type":"com.amazon.coral.service#SerializationException","Message":"x"}`},
 		{awserr.Throttled("", 0), `{"__type":"com.amazon.coral.availability#ThrottlingException","message":"` + awserr.Throttled("", 0).Message + `"}`},
+		{awserr.Throttled("GetItem", 0), `{"__type":"com.amazon.coral.availability#ThrottlingException","message":"` + awserr.Throttled("", 0).Message +
+			`","throttlingReasons":[{"reason":"TableReadAccountLimitExceeded","resource":"arn:aws:dynamodb:*:*:table/*"}]}`},
+		{awserr.Unexpected("type", "null", "i32", 1, 2), `{"__type":"com.amazon.coral.service#SerializationException","message":"invalid type: null, expected i32 at line 1 column 2"}`},
 		{awserr.ResourceNotFound(), `{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"Requested resource not found"}`},
 		{&awserr.Error{Code: "AccessDeniedException", Message: "no"}, `{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"no"}`},
 		{&awserr.Error{Code: "TransactionCanceledException", Message: "m", Reasons: []awserr.Reason{{Code: "None"}, {Code: "ConditionalCheckFailed", Message: "The conditional request failed", Item: item.NewItem(nil)}}},

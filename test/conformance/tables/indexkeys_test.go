@@ -127,6 +127,13 @@ func TestIndexKeysInWrites(t *testing.T) {
 		"ConditionalCheckFailed: The conditional request failed", "None", "ConditionalCheckFailed: The conditional request failed")
 	reasons(statements(`UPDATE $T SET x=1 WHERE pk='none' AND sk='1'`, `DELETE FROM $T WHERE pk=1 AND sk='s'`),
 		"None", "ValidationError: The provided key element does not match the schema")
+	const nothing = `UPDATE $T SET x=1 WHERE pk='none' AND sk='1'`
+	reasons(statements(`INSERT INTO $T VALUE {'sk':'s'}`, nothing, `INSERT INTO $T VALUE {'pk':'new'}`),
+		"ValidationError: "+invalid+"Missing the key pk in the item", "ConditionalCheckFailed: The conditional request failed", "ValidationError: "+invalid+"Missing the key sk in the item")
+	reasons(statements(`INSERT INTO $T VALUE {'pk':'new','sk':'s','a':1}`, `DELETE FROM $T WHERE pk='fine' AND sk='s'`, nothing),
+		"ValidationError: "+mismatch("a", "S", "N", "gsi1"), "None", "ConditionalCheckFailed: The conditional request failed")
+	reasons(statements(`INSERT INTO $T VALUE {'sk':'s'}`, `INSERT INTO $T VALUE {'pk':1,'sk':'s'}`, nothing),
+		"None", "ValidationError: "+invalid+"Type mismatch for key pk expected: S actual: N", "None")
 }
 
 func TestReadsOfIndexesThatProjectLess(t *testing.T) {
@@ -251,6 +258,18 @@ func TestShapesOfAnswers(t *testing.T) {
 	got := target.Raw(t, "GetItem", `{"TableName":"`+table+`","Key":{"pk":{"S":"p"},"sk":{"S":"big"}},"ProjectionExpression":"sk","ConsistentRead":true,"ReturnConsumedCapacity":"TOTAL"}`)
 	if !strings.Contains(string(got.Body), `"CapacityUnits":3`) {
 		t.Errorf("a projected read of 9 KB: %s", got.Body)
+	}
+	// and a scan looks at each of the four partitions of a small table on demand
+	small := target.Create(t, harness.Table{})
+	small.Put(t, harness.Item{"pk": harness.S("a")})
+	for more, want := range map[string]string{``: `2`, `,"ConsistentRead":true`: `4`, `,"ConsistentRead":true,"FilterExpression":"attribute_exists(zz9)"`: `4`} {
+		got := target.Raw(t, "Scan", `{"TableName":"`+small.Name+`","ReturnConsumedCapacity":"TOTAL"`+more+`}`)
+		var answer struct {
+			ConsumedCapacity struct{ CapacityUnits json.Number }
+		}
+		if got.JSON(t, &answer); string(answer.ConsumedCapacity.CapacityUnits) != want && string(answer.ConsumedCapacity.CapacityUnits) != want+".0" {
+			t.Errorf("a scan of a tiny table (%s): %s, want %s units", more, got.Body, want)
+		}
 	}
 	// [9.10 T AL/LS M] what DeleteTable does not show
 	var deleted struct{ TableDescription map[string]json.RawMessage }

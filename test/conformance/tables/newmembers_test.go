@@ -2,6 +2,7 @@ package tables
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -52,7 +53,11 @@ func TestMembersThatTheModelRequires(t *testing.T) {
 	}
 	for member, want := range map[string]string{"IndexName": "a string", "TableName": "a string", "SearchVector": "a sequence", "TopK": "i32"} {
 		body := `{"` + member + `":null`
-		target.Raw(t, "SearchVectors", body+"}").Want(t, "SerializationException", "invalid type: null, expected "+want+" at line 1 column "+strconv.Itoa(len(body)))
+		reply := target.Raw(t, "SearchVectors", body+"}")
+		reply.Want(t, "SerializationException", "invalid type: null, expected "+want+" at line 1 column "+strconv.Itoa(len(body)))
+		if !strings.Contains(string(reply.Body), `"message":`) {
+			t.Errorf("the text of SearchVectors' errors is not in message: %s", reply.Body)
+		}
 	}
 	// [10.05 D SDK 11 H] a client finds the text of an error in either casing
 	made := target.Create(t, harness.Table{})
