@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,7 +61,12 @@ func measureQueues(ctx context.Context, o Options, r *report) error {
 		messages int
 		budget   float64
 	}{{"one by one", sendOne, 1, 8000}, {"ten at once", sendTen, perBatch, 40_000}} {
-		err := onServer(ctx, o, func(c *child, _ string) error {
+		err := onServer(ctx, o, func(c *child, dir string) error {
+			// What the disk has to give at this moment: each message is three synced commits.
+			ceiling, err := engineCeiling(ctx, filepath.Join(dir, "engine"), queueCrowd, o.duration()/4)
+			if err != nil {
+				return err
+			}
 			_, path, err := queueARN(ctx, c, table)
 			if err != nil {
 				return err
@@ -83,6 +89,7 @@ func measureQueues(ctx context.Context, o Options, r *report) error {
 			r.add(result{
 				name:     fmt.Sprintf("messages of %d B sent %s by %d senders, received and deleted by %d receivers, synced", bodyBytes, kind.name, queueCrowd, queueCrowd),
 				measured: float64(sent) / time.Since(start).Seconds(), budget: kind.budget, format: perSecond,
+				ceiling: ceiling * float64(kind.messages), ceilingName: fmt.Sprintf("bare engine, %d writers, nobody reads or deletes", queueCrowd),
 				why: fmt.Sprintf("until the last was deleted; sent: %s in requests of %d.", perSecond(float64(sent)/sending.Seconds()), kind.messages),
 			})
 			return nil

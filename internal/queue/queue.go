@@ -574,6 +574,15 @@ func (q *Queue) remove(b *store.Batch, seq uint64, due int64, group string, remo
 	return nil
 }
 
+// removeFlying is remove for a message of a standard queue that is in flight.
+func (q *Queue) removeFlying(b *store.Batch, seq uint64, fl flight) {
+	b.Delete(q.numbered(rowMessage, seq))
+	b.Delete(q.numbered(rowState, seq))
+	q.flights.remove(seq)
+	q.total--
+	q.drop(b, entry{row: rowReady, due: fl.due, seq: seq})
+}
+
 // Attributes returns the attributes that are named, all for "All".
 func (q *Queue) Attributes(names []string) (map[string]string, error) {
 	q.mu.Lock()

@@ -30,6 +30,13 @@ func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*s
 			errs[i] = awserr.ReceiptHandleInvalid(text)
 			continue
 		}
+		fl, flying := q.flights.all[h.seq]
+		fifo := q.def.settings.fifo
+		if flying && !fifo { // any handle of it will do, and the memory knows its entry
+			q.removeFlying(b, h.seq, fl)
+			removed[h.seq] = true
+			continue
+		}
 		st, found, err := q.state(h.seq)
 		if err != nil {
 			return nil, err
@@ -37,8 +44,6 @@ func (q *Queue) deleteLocked(b *store.Batch, handles []string, errs []error) (*s
 		if !found || removed[h.seq] {
 			continue // it was deleted before
 		}
-		fl, flying := q.flights.all[h.seq]
-		fifo := q.def.settings.fifo
 		if fifo && (st.nonce != h.nonce || !flying && st.due <= now) {
 			errs[i] = awserr.ReceiptHandleExpired(text)
 			continue
