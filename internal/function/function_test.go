@@ -226,6 +226,11 @@ func TestGoFunction(t *testing.T) {
 				t.Errorf("%s=%q, want %q", k, got[k], v)
 			}
 		}
+		for _, service := range []string{"CLOUDWATCH_LOGS", "CLOUDFORMATION", "IAM", "STS", "SQS", "SNS", "SCHEDULER", "EVENTBRIDGE", "S3", "SSM"} { // all that the server has
+			if v := got["AWS_ENDPOINT_URL_"+service]; v == "" {
+				t.Errorf("there is no endpoint for %s", service)
+			}
+		}
 		if got["AWS_LAMBDA_RUNTIME_API"] == "" || got["LAMBDA_TASK_ROOT"] == "" {
 			t.Errorf("no runtime API or task root in %v", got)
 		}

@@ -28,9 +28,10 @@ func TestIdleFunctions(t *testing.T) {
 	const (
 		functions = 200
 		look      = 20 * time.Second
-		perMade   = 24 << 10  // bytes of the server for a function that is made
-		perWarm   = 160 << 10 // and for one that has a process
-		share     = 0.005     // of a processor; half a percent is what ticks of 10 ms can tell apart
+		perMade   = 24 << 10    // bytes of the server for a function that is made
+		perWarm   = 160 << 10   // and for one that has a process
+		settle    = time.Minute // Node.js tidies up for some seconds after its start, with 20 ms of a processor or so
+		share     = 0.01        // of a processor; 100 processes of Node.js now and then use some 0.3% together by themselves
 	)
 	s := serveProcess(t)
 	resting := s.share(look)
@@ -48,7 +49,7 @@ func TestIdleFunctions(t *testing.T) {
 		})
 	}
 	calls.Wait()
-	time.Sleep(look) // what starting them left behind
+	time.Sleep(settle)
 	warm := s.memory(s.pid)
 	shared := map[string][]int{}
 	for _, pid := range s.children() {
@@ -231,19 +232,27 @@ func (s *server) children() (pids []int) {
 // share is how much of a processor the server and its children use for some time.
 func (s *server) share(d time.Duration) float64 {
 	s.t.Helper()
-	used := func() (ticks int) {
+	used := func() (ns int) {
 		for _, pid := range append(s.children(), s.pid) {
-			for _, field := range stat(pid)[11:13] { // in user mode, and in the kernel
-				n, err := strconv.Atoi(field)
+			threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for _, file := range threads {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					continue // the thread has ended
+				}
+				n, err := strconv.Atoi(strings.Fields(string(text))[0]) // nanoseconds on a processor
 				if err != nil {
 					s.t.Fatal(err)
 				}
-				ticks += n
+				ns += n
 			}
 		}
-		return ticks
+		return ns
 	}
 	before, began := used(), time.Now()
 	time.Sleep(d)
-	return float64(used()-before) / 100 / time.Since(began).Seconds()
+	return float64(used()-before) / float64(time.Since(began))
 }

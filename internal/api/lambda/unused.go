@@ -46,7 +46,7 @@ var unused = map[string]operation{
 const (
 	noSigning  = "no signatures of code are verified here"
 	noCapacity = "functions run on this machine, not on EC2 instances"
-	noDurable  = "durable executions do not run here"
+	noDurable  = "durable executions are not emulated: DurableConfig is refused when a function is made, so there are none"
 )
 
 // refused is an operation that would turn its feature on.

@@ -123,6 +123,13 @@ var inherited = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy",
 }
 
+// The services that are served here, by the names that SDKs know: calls to others go where they always went. The second
+// may be elsewhere, as this server's own variables say, which its destinations follow too.
+var (
+	ownServices   = []string{"DYNAMODB", "DYNAMODB_STREAMS", "LAMBDA", "CLOUDWATCH_LOGS", "CLOUDFORMATION", "IAM", "STS"}
+	otherServices = []string{"SQS", "SNS", "SCHEDULER", "EVENTBRIDGE", "S3", "SSM"}
+)
+
 // environ returns the variables of a function's process; the user's come last and
 // so win. Names that only Lambda may set were refused when the function was made.
 func (e *environment) environ() []string {
@@ -182,12 +189,12 @@ func (e *environment) environ() []string {
 		}
 	}
 	if url := h.opts.Endpoint(); url != "" {
-		// Only the services that are served here: calls to others go where they
-		// always went.
-		env = append(env, "AWS_ENDPOINT_URL_DYNAMODB="+url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS="+url, "AWS_ENDPOINT_URL_LAMBDA="+url,
-			"AWS_ENDPOINT_URL_SQS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SQS"), os.Getenv("AWS_ENDPOINT_URL"), url), // as destinations go
-			"AWS_ENDPOINT_URL_SNS="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SNS"), os.Getenv("AWS_ENDPOINT_URL"), url),
-			"AWS_ENDPOINT_URL_SCHEDULER="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_SCHEDULER"), os.Getenv("AWS_ENDPOINT_URL"), url))
+		for _, service := range ownServices {
+			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+url)
+		}
+		for _, service := range otherServices {
+			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_"+service), os.Getenv("AWS_ENDPOINT_URL"), url))
+		}
 	}
 	names := make([]string, 0, len(s.Env))
 	for name := range s.Env {
