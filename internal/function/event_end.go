@@ -171,7 +171,7 @@ func (q *eventQueue) tell(e *event) {
 
 func (q *eventQueue) toldForLongEnough(e *event) bool {
 	now, ageing := q.s.opts.Clock.Now()
-	return ageing && now.After(time.UnixMilli(e.head.EndedMS).Add(eventMaxAge))
+	return ageing && now.After(time.UnixMilli(e.head.EndedMS).Add(eventTellAge))
 }
 
 // message is what is told, and with which attributes.

@@ -192,6 +192,46 @@ func TestSilentDestination(t *testing.T) {
 	})
 }
 
+// away is a destination that cannot be reached until it is mended.
+type away struct {
+	noDestination
+	mended bool
+	told   int
+}
+
+func (a *away) Deliver(context.Context, string, string, []byte) error {
+	if !a.mended {
+		return errNoDestination
+	}
+	a.told++
+	return nil
+}
+
+// A destination that is away for a week is told when it is back.
+func TestDestinationThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &away{}
+		s := open(t, Options{Destination: a})
+		if err := s.RegisterGo(scope, "f", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("broken") }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PutEventConfig(scope, "f", "", EventConfigRequest{DestinationConfig: &DestinationTable{OnFailure: DestinationName{"arn:aws:s3:::b"}}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.InvokeEvent(scope, Invocation{Name: "f"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(7 * 24 * time.Hour)
+		synctest.Wait()
+		a.mended = true
+		time.Sleep(2 * eventMaxBackoff)
+		synctest.Wait()
+		if a.told != 1 || s.Stats().Queued != 0 {
+			t.Errorf("told %d times, %d events are left", a.told, s.Stats().Queued)
+		}
+	})
+}
+
 // An event that is no JSON, as earlier versions took from schedules, is told of as a string.
 func TestEventThatIsNoJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

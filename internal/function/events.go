@@ -19,12 +19,18 @@ const (
 	eventMaxAge     = 6 * time.Hour // MaximumEventAgeInSeconds likewise
 	eventRetryDelay = time.Minute   // after the first failure; twice that after the second
 	eventMaxBackoff = 5 * time.Minute
+	// eventTellAge is how long a destination is tried to be told of an end; ours, and as long as queues and topics try.
+	eventTellAge = 14 * 24 * time.Hour
 )
 
-// Bounds of the queue. What is beyond them is refused with 429.
+// Bounds of the queue, with what is still to be told. A function may have as much as is left for all others, so one function's events, or a
+// destination that is away, leave room for every other. There is an eighth more for those that have little. What is beyond is refused with 429.
 const (
-	eventMaxCount = 100_000
-	eventMaxBytes = 1 << 30 // of payloads
+	eventMaxCount = 200_000
+	eventMaxBytes = 2 << 30 // of payloads
+
+	eventLeastCount = 100
+	eventLeastBytes = 4 << 20
 )
 
 // tellWidth is how many documents about one function's events are on their way to
@@ -49,8 +55,12 @@ type eventQueue struct {
 	nextID uint64
 	events map[*event]struct{} // all of them
 	bytes  int                 // of their payloads
+	shares map[id]*eventShare  // of functions that have events
 	lines  map[lineKey]*eventLine
 }
+
+// eventShare is what a function has in the queue.
+type eventShare struct{ count, bytes int }
 
 // event is one invocation. While it is ready or waits, mu of the queue guards it;
 // otherwise it belongs to who works on it.
@@ -79,7 +89,7 @@ type eventLine struct {
 func newEventQueue(s *Service) *eventQueue {
 	return &eventQueue{
 		s: s, rows: eventRows{s.opts.Store}, maxCount: eventMaxCount, maxBytes: eventMaxBytes,
-		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{},
+		events: map[*event]struct{}{}, shares: map[id]*eventShare{}, lines: map[lineKey]*eventLine{},
 	}
 }
 
@@ -128,8 +138,7 @@ func (q *eventQueue) open() error {
 	}
 	for _, e := range found {
 		q.nextID = max(q.nextID, e.id+1)
-		q.events[e] = struct{}{}
-		q.bytes += e.head.Size
+		q.hold(e)
 	}
 	if q.s.opts.HoldEvents {
 		return nil
@@ -153,14 +162,13 @@ func (q *eventQueue) longestWait() time.Duration {
 
 func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	q.mu.Lock()
-	if q.closed || len(q.events) >= q.maxCount || q.bytes+e.head.Size > q.maxBytes {
+	if q.closed || !q.fits(e) {
 		q.mu.Unlock()
 		return errFull
 	}
 	e.id = q.nextID
 	q.nextID++
-	q.events[e] = struct{}{}
-	q.bytes += e.head.Size
+	q.hold(e)
 	q.mu.Unlock()
 	// The clock of a test waits for the event from here on.
 	q.s.opts.Clock.Begin()
@@ -180,7 +188,35 @@ func (q *eventQueue) forget(e *event) {
 	if _, there := q.events[e]; there {
 		delete(q.events, e)
 		q.bytes -= e.head.Size
+		of := q.shares[e.of()]
+		if of.count, of.bytes = of.count-1, of.bytes-e.head.Size; of.count == 0 {
+			delete(q.shares, e.of())
+		}
 	}
+}
+
+// hold counts an event. The caller holds mu, or is alone.
+func (q *eventQueue) hold(e *event) {
+	q.events[e] = struct{}{}
+	q.bytes += e.head.Size
+	of := q.shares[e.of()]
+	if of == nil {
+		of = &eventShare{}
+		q.shares[e.of()] = of
+	}
+	of.count, of.bytes = of.count+1, of.bytes+e.head.Size
+}
+
+// fits says whether there is room for one more event of its function. The caller holds mu.
+func (q *eventQueue) fits(e *event) bool {
+	var of eventShare
+	if o := q.shares[e.of()]; o != nil {
+		of = *o
+	}
+	within := func(all, used, more, has, least int) bool {
+		return has+more <= max(all-used, least) && used+more <= all+all/8
+	}
+	return within(q.maxCount, len(q.events), 1, of.count, eventLeastCount) && within(q.maxBytes, q.bytes, e.head.Size, of.bytes, eventLeastBytes)
 }
 
 func (q *eventQueue) len() int {
@@ -203,9 +239,10 @@ func (q *eventQueue) close() {
 	q.workers.Wait()
 }
 
-func (e *event) line() lineKey {
-	return lineKey{id{e.head.Scope, e.head.Name}, len(e.head.Tell) > 0}
-}
+// of is the function of an event.
+func (e *event) of() id { return id{e.head.Scope, e.head.Name} }
+
+func (e *event) line() lineKey { return lineKey{e.of(), len(e.head.Tell) > 0} }
 
 // ready puts an event into its line.
 func (q *eventQueue) ready(e *event) {
