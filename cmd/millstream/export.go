@@ -631,13 +631,23 @@ func checkManifest(names, data []string, read func(name string) ([]byte, error))
 	return items, nil
 }
 
-// filesIn lists the files below a folder, with their paths; of a file, itself.
+// filesIn lists the files below a folder, with their paths; of a file, itself. A link is followed at the root alone: below, a link
+// whose file would be left out is an error.
 func filesIn(root string) (names []string, err error) {
+	if root, err = filepath.EvalSymlinks(root); err != nil {
+		return nil, err
+	}
 	err = filepath.WalkDir(root, func(name string, entry os.DirEntry, err error) error {
-		if err == nil && entry.Type().IsRegular() && !strings.HasPrefix(entry.Name(), ".") {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() || strings.HasPrefix(entry.Name(), "."):
+		case !entry.Type().IsRegular():
+			return fmt.Errorf("%s is a link, or no file at all, and would be left out: put the file itself there", name)
+		default:
 			names = append(names, filepath.ToSlash(name))
 		}
-		return err
+		return nil
 	})
 	return names, err
 }

@@ -114,3 +114,21 @@ func TestTemporaryBucketsGo(t *testing.T) {
 		t.Errorf("a day later: %v", names)
 	}
 }
+
+// TestLinksAreNotLeftOut: no file of an import is left out because it is a link; the folder itself may be one.
+func TestLinksAreNotLeftOut(t *testing.T) {
+	root := t.TempDir()
+	data, link := filepath.Join(root, "data"), filepath.Join(root, "link")
+	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "a.json"), nil, 0o600), os.Symlink(data, link)); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := filesIn(link); err != nil || len(names) != 1 {
+		t.Errorf("of a link to the folder: %q, %v", names, err)
+	}
+	if err := os.Symlink(filepath.Join(data, "a.json"), filepath.Join(data, "b.json")); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := filesIn(data); err == nil || !strings.Contains(err.Error(), "b.json is a link") {
+		t.Errorf("of a folder with a link: %q, %v", names, err)
+	}
+}

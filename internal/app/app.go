@@ -239,7 +239,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if err := s.openStacks(); err != nil {
 		return nil, err
 	}
-	s.keep, err = keep.Open(keep.Options{Store: s.store, Tables: s.tables, Buckets: s.buckets, Now: s.clock.Wall, Logger: o.Logger})
+	s.keep, err = keep.Open(keep.Options{Store: s.store, Tables: s.tables, Buckets: s.buckets, Now: s.clock.StampTime, Believed: s.clock.Believed, Logger: o.Logger})
 	if err != nil {
 		return nil, err
 	}

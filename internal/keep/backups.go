@@ -25,7 +25,7 @@ func (s *Service) CreateBackup(ctx context.Context, scope schema.Scope, r *reque
 	now := s.Now()
 	b := &Backup{ID: s.nextID(now), Name: r.Name, Scope: scope, Table: r.TableName, Status: Creating, CreatedMS: now.UnixMilli()}
 	b.ARN = scope.TableARN(b.Table) + "/backup/" + b.ID
-	err := s.forget(now.UnixMilli())
+	err := s.forget()
 	if err != nil {
 		return nil, err
 	}

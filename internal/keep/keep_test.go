@@ -333,7 +333,16 @@ func TestEndedRowsAreForgotten(t *testing.T) {
 			b.ARN = arn
 			show(w.s, w.s.backups, arn, b)
 		}
-		if err := w.s.forget(now); err != nil {
+		// A clock that is ahead, and not believed, has nothing forgotten by age.
+		w.s.Now, w.s.Believed = func() time.Time { return time.Now().Add(2 * keepFor) }, func() int64 { return 0 }
+		if err := w.s.forget(); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.s.imports) != maxEnded || len(w.s.backups) != 3 {
+			t.Errorf("by a clock that is not believed: %d imports, %v", len(w.s.imports), w.s.backups)
+		}
+		w.s.Believed = func() int64 { return now }
+		if err := w.s.forget(); err != nil {
 			t.Fatal(err)
 		}
 		if len(w.s.imports) != maxEnded || w.s.imports["arn-00004"] != nil || len(w.s.backups) != 2 || w.s.backups["old"] != nil {

@@ -37,8 +37,10 @@ type Options struct {
 	Store   *store.Store
 	Tables  *table.DB
 	Buckets Buckets
-	Now     func() time.Time
-	Logger  *slog.Logger
+	Now     func() time.Time // stamps what is made
+	// Believed is what the time must be, in ms since 1970: by a clock that may be wrong nothing is forgotten. nil: Now.
+	Believed func() int64
+	Logger   *slog.Logger
 }
 
 // Service holds the backups, exports and imports. Its methods may be called by many goroutines at once. They return
@@ -159,6 +161,9 @@ func (r *restore) key() string { return r.Scope.TableARN(r.Table) }
 
 // Open brings up what there is. Nothing is done until RunSaves and RunLoads.
 func Open(o Options) (*Service, error) {
+	if o.Believed == nil {
+		o.Believed = func() int64 { return o.Now().UnixMilli() }
+	}
 	s := &Service{
 		Options: o, backups: map[string]*Backup{}, exports: map[string]*Export{}, imports: map[string]*Import{}, restores: map[string]*restore{},
 		fills: map[string]int{},
@@ -338,7 +343,8 @@ func wake(ch chan struct{}) {
 }
 
 // forget removes the rows of what ended long ago, and the oldest ones when there are too many. control is held.
-func (s *Service) forget(now int64) error {
+func (s *Service) forget() error {
+	now := s.Believed()
 	return errors.Join(
 		forget(s, s.exports, kindExport, now, func(e *Export) (string, schema.Scope, int64, bool) {
 			return e.ARN, e.Request.Scope, e.EndMS, e.Status != InProgress

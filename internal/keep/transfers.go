@@ -39,7 +39,7 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 		e.Request.Token = uuid.NewString() // as AWS makes one
 	case r.Unsupported == nil: // before the table is looked for: it may be gone when a client tries again
 		same := values(s, s.exports, func(o *Export) bool {
-			return o.Request.Token == r.Token && o.Request.Scope == scope && o.AtMS > now.Add(-tokenFor).UnixMilli()
+			return o.Request.Token == r.Token && o.Request.Scope == scope && o.AtMS > s.Believed()-tokenFor.Milliseconds()
 		})
 		if len(same) > 0 && same[0].Fingerprint == e.Fingerprint {
 			return same[0], nil
@@ -63,7 +63,7 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	if s.saving() >= maxSaves {
 		return nil, awserr.BackupsFull()
 	}
-	if err := s.forget(now.UnixMilli()); err != nil {
+	if err := s.forget(); err != nil {
 		return nil, err
 	}
 	if e.Saved, err = s.Tables.Freeze(ctx, scope, r.Table, r.TableARN, frozenName(e.ID)); err != nil {
@@ -158,7 +158,7 @@ func (s *Service) ImportTable(ctx context.Context, scope schema.Scope, r *reques
 	now := s.Now()
 	// As measured on AWS: the token counts while the import runs, and only the table is compared.
 	same := values(s, s.imports, func(o *Import) bool {
-		return o.Scope == scope && o.Request.Token == r.Token && o.Status == InProgress && o.StartMS > now.Add(-tokenFor).UnixMilli()
+		return o.Scope == scope && o.Request.Token == r.Token && o.Status == InProgress && o.StartMS > s.Believed()-tokenFor.Milliseconds()
 	})
 	if len(same) > 0 && same[0].Request.Create.TableName != r.Create.TableName {
 		return nil, awserr.ImportConflict()
@@ -169,7 +169,7 @@ func (s *Service) ImportTable(ctx context.Context, scope schema.Scope, r *reques
 	if s.loading() >= maxLoads {
 		return nil, awserr.ImportsFull()
 	}
-	if err := s.forget(now.UnixMilli()); err != nil {
+	if err := s.forget(); err != nil {
 		return nil, err
 	}
 	i := &Import{Request: *r, Scope: scope, Status: InProgress, StartMS: now.UnixMilli()}
