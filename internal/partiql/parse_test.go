@@ -113,6 +113,8 @@ func TestErrors(t *testing.T) {
 		{`SELECT sk FROM "t" WHERE pk > 'a' ORDER BY sk`, "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause."},
 		{`SELECT sk FROM "t" WHERE pk IN ['o', 'p'] ORDER BY sk`, "Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause."},
 		{`SELECT * FROM "t" WHERE pk = ?`, "Number of parameters in request and statement don't match."},
+		{`SELECT * FROM ""."gsi" WHERE pk = ?`, "Path component cannot be an empty string"},             // what FROM names comes first
+		{`SELECT * FROM "t" WHERE s IN '?, 'a']`, "Statement wasn't well formed, can't be processed: "}, // tokens come before what they say
 		{`EXISTS(SELECT * FROM "t" WHERE pk = 'x' AND sk = 'y')`, "EXISTS() must contain a single item read with additional condition"},
 		{`UPDATE "t" SET a = 1, a.b = 2`, "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [a, b], path two: [a]"},
 		{`INSERT INTO "t" VALUE {'pk': 'x', 'd': ` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"},

@@ -94,10 +94,26 @@ func Parse(src string, params []item.Value) (*Statement, *awserr.Error) {
 		}
 	}
 	if e != nil {
-		return nil, e
+		return nil, p.first(e)
 	}
 	s.builder = p.b
 	return s, nil
+}
+
+// first is what is told of a statement in which e was found: AWS reads all tokens before it looks at
+// what they say, and what FROM names before it counts parameters.
+func (p *parser) first(e *awserr.Error) *awserr.Error {
+	t := p.tok
+	for t.kind != end && t.kind != illegal {
+		t = p.scanBehind(t)
+	}
+	switch {
+	case t.kind == illegal:
+		return awserr.Malformed("")
+	case p.refused != nil && e.Message == awserr.ParameterCount().Message:
+		return p.refused
+	}
+	return e
 }
 
 func (p *parser) scanBehind(t token) token {

@@ -196,6 +196,7 @@ var classes = []class{
 			},
 			tokens,
 			computedIndexKey,
+			nothingToDo,
 		),
 	},
 	{

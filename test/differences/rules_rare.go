@@ -46,6 +46,9 @@ func removesNothing(d *Difference) bool {
 	if d.Request.Op != "TransactWriteItems" || mine == nil || other == nil || d.Mine.failed() || d.Other.failed() || !slices.ContainsFunc(updatesOf(d.Request), alone) {
 		return false
 	}
+	if mine["ConsumedCapacity"] == nil || other["ConsumedCapacity"] == nil {
+		return false
+	}
 	other["ConsumedCapacity"] = mine["ConsumedCapacity"]
 	return true
 }
@@ -97,5 +100,27 @@ func emptyNameOfTTL(d *Difference) bool {
 		return false
 	}
 	d.Other.Message = d.Mine.Message
+	return true
+}
+
+// nothingToDo explains an action of a transaction that is null, which is told before the values of others (5.04, 5.07):
+// dynoxide does so of an action that is absent.
+func nothingToDo(d *Difference) bool {
+	if !strings.HasPrefix(d.Mine.Message, "Invalid Request: TransactWriteRequest should contain") || d.Other.code() != "ValidationException" {
+		return false
+	}
+	actions, _ := d.Request.Body["TransactItems"].(list)
+	if !slices.ContainsFunc(actions, func(action any) bool {
+		a, _ := action.(object)
+		for _, member := range a {
+			if member == nil {
+				return true
+			}
+		}
+		return false
+	}) {
+		return false
+	}
+	*d.Other = *d.Mine
 	return true
 }
