@@ -75,7 +75,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 			"events":         events.New(s.schedules, events.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}),
 			"scheduler":      scheduler.New(s.schedules, scheduler.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}),
-			"sns":            sns.New(s.topics, sns.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}),
+			"sns":            s.traced(sns.New(s.topics, sns.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}), operationName),
 			"ssm":            ssm.New(s.stacks, ssm.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),
 		},
 		Linked:       func(r *http.Request) (string, bool) { return "sns", sns.IsLink(r) },

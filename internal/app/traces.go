@@ -100,7 +100,7 @@ func (w *answerStatus) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // What requests ask for: an operation of DynamoDB, one of Lambda's paths, a path of the front door.
 func operationName(r *http.Request) string {
 	service, operation, named := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	if !named { // in SQS's older protocol the body names it
+	if !named { // in SQS's older protocol, and in SNS's, the body names it
 		return r.Method
 	}
 	service, _, _ = strings.Cut(service, "_")

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/smithy-go/middleware"
@@ -356,4 +357,31 @@ func TestTraceOfMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.sees(t, "f", 1)
+}
+
+// What is published goes on with its trace in the queue that gets it.
+func TestTraceThroughTopic(t *testing.T) {
+	c := openChain(t)
+	queues := sqs.NewFromConfig(c.Config())
+	topics := sns.NewFromConfig(c.Config(), func(o *sns.Options) { o.APIOptions = append(o.APIOptions, withTrace) })
+	q, err := queues.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("q")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := topics.CreateTopic(t.Context(), &sns.CreateTopicInput{Name: aws.String("t")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Subscribe(t.Context(), &sns.SubscribeInput{TopicArn: made.TopicArn, Protocol: aws.String("sqs"), Endpoint: aws.String(c.scope.QueueARN("q"))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Publish(t.Context(), &sns.PublishInput{TopicArn: made.TopicArn, Message: aws.String("x")}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := queues.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{
+		QueueUrl: q.QueueUrl, WaitTimeSeconds: 20, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"AWSTraceHeader"},
+	})
+	if err != nil || len(out.Messages) != 1 || out.Messages[0].Attributes["AWSTraceHeader"] != testTrace {
+		t.Fatal(out, err)
+	}
 }
