@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"path"
 	"slices"
@@ -25,15 +26,17 @@ const (
 
 // backend is gofakes3's store in a folder. An object is one file (see object), so it is there whole or not at all, whatever its key looks like.
 type backend struct {
-	fs    afero.Fs
-	admit func() error
+	fs     afero.Fs
+	admit  func() error
+	logger *slog.Logger
+	down   string // why there are no buckets, if so
 
 	mu      sync.Mutex // held while an object, a bucket or an upload changes
 	uploads map[gofakes3.UploadID]*upload
 	bytes   int64 // of their parts, with those that are arriving
 }
 
-func openBackend(root afero.Fs, admit func() error) (*backend, error) {
+func openBackend(root afero.Fs, admit func() error, logger *slog.Logger) (*backend, error) {
 	if err := root.RemoveAll(spoolDir); err != nil {
 		return nil, err
 	}
@@ -42,8 +45,20 @@ func openBackend(root afero.Fs, admit func() error) (*backend, error) {
 			return nil, err
 		}
 	}
-	b := &backend{fs: root, admit: admit, uploads: map[gofakes3.UploadID]*upload{}}
-	return b, b.adopt()
+	b := &backend{fs: root, admit: admit, logger: logger, uploads: map[gofakes3.UploadID]*upload{}}
+	if err := b.adopt(); err != nil {
+		b.down = "the objects of an earlier build could not be moved: " + err.Error() + ": mend that and start the server again"
+		logger.Error("no bucket can be used until the next start", "error", b.down)
+	}
+	return b, nil
+}
+
+// up says why there are no buckets. gofakes3 writes into its errors, so each call has its own.
+func (b *backend) up() error {
+	if b.down == "" {
+		return nil
+	}
+	return gofakes3.ErrorMessage(gofakes3.ErrInternal, b.down)
 }
 
 // checkKey refuses what S3 refuses: a key of more than 1,024 bytes, and one that leads out of its bucket, read from the left.
@@ -70,15 +85,24 @@ func checkKey(key string) error {
 	return nil
 }
 
-// ListBuckets implements gofakes3.Backend.
+// ListBuckets implements gofakes3.Backend. What else lies beside the buckets is not the server's.
 func (b *backend) ListBuckets() ([]gofakes3.BucketInfo, error) {
+	if err := b.up(); err != nil {
+		return nil, err
+	}
 	folders, err := afero.ReadDir(b.fs, objectsDir)
 	if err != nil {
 		return nil, err
 	}
 	var buckets []gofakes3.BucketInfo
 	for _, info := range folders {
-		buckets = append(buckets, gofakes3.BucketInfo{Name: info.Name(), CreationDate: gofakes3.NewContentTime(info.ModTime())})
+		is, err := b.BucketExists(info.Name())
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			buckets = append(buckets, gofakes3.BucketInfo{Name: info.Name(), CreationDate: gofakes3.NewContentTime(info.ModTime())})
+		}
 	}
 	return buckets, nil
 }
@@ -87,6 +111,9 @@ func (b *backend) ListBuckets() ([]gofakes3.BucketInfo, error) {
 func (b *backend) BucketExists(name string) (bool, error) {
 	if gofakes3.ValidateBucketName(name) != nil {
 		return false, nil
+	}
+	if err := b.up(); err != nil {
+		return false, err
 	}
 	return afero.DirExists(b.fs, path.Join(objectsDir, name))
 }
@@ -102,7 +129,7 @@ func (b *backend) find(bucket string) error {
 
 // CreateBucket implements gofakes3.Backend.
 func (b *backend) CreateBucket(name string) error {
-	if err := gofakes3.ValidateBucketName(name); err != nil {
+	if err := cmp.Or(gofakes3.ValidateBucketName(name), b.up()); err != nil {
 		return err
 	}
 	err := b.fs.Mkdir(path.Join(objectsDir, name), 0o700)
@@ -112,7 +139,7 @@ func (b *backend) CreateBucket(name string) error {
 	return err
 }
 
-// DeleteBucket implements gofakes3.Backend. Uploads in parts end.
+// DeleteBucket implements gofakes3.Backend. Uploads in parts end. A file that no listing shows is told, and not removed.
 func (b *backend) DeleteBucket(name string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,11 +147,26 @@ func (b *backend) DeleteBucket(name string) error {
 		return err
 	}
 	dir := path.Join(objectsDir, name)
-	switch objects, err := afero.ReadDir(b.fs, dir); {
-	case err != nil:
+	infos, err := afero.ReadDir(b.fs, dir)
+	if err != nil {
 		return err
-	case len(objects) > 0:
-		return gofakes3.ResourceError(gofakes3.ErrBucketNotEmpty, name)
+	}
+	hidden := ""
+	for _, info := range infos {
+		at := path.Join(dir, info.Name())
+		if !isObject(info.Name()) {
+			hidden = "artifacts/" + at + " is no object: move it away"
+			continue
+		}
+		file, _, err := readObject(b.fs, at)
+		if err == nil {
+			_ = file.Close() // it was read only
+			return gofakes3.ResourceError(gofakes3.ErrBucketNotEmpty, name)
+		}
+		hidden = err.Error()
+	}
+	if hidden != "" {
+		return gofakes3.ErrorMessage(gofakes3.ErrBucketNotEmpty, "The bucket you tried to delete is not empty: "+hidden)
 	}
 	for id, u := range b.uploads {
 		if u.bucket == name {
@@ -158,6 +200,9 @@ func (b *backend) GetObject(bucket, key string, part *gofakes3.ObjectRangeReques
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, gofakes3.KeyNotFound(key)
+	case errors.As(err, new(*damage)):
+		b.logger.Error("an object cannot be read", "bucket", bucket, "key", key, "error", err)
+		return nil, gofakes3.ErrorMessage(gofakes3.ErrInternal, err.Error())
 	case err != nil:
 		return nil, err
 	}
@@ -343,24 +388,29 @@ func (a admitted) Read(p []byte) (int, error) {
 	return a.Reader.Read(p)
 }
 
-// objects lists the objects of a bucket whose keys begin with prefix, by key.
-func (b *backend) objects(bucket, prefix string) ([]object, error) {
+// objects lists the objects of a bucket whose keys begin with prefix, by key, and tells of each that is damaged: its key is not known.
+func (b *backend) objects(bucket, prefix string) (objects []object, damaged []error, err error) {
 	if err := b.find(bucket); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dir := path.Join(objectsDir, bucket)
 	infos, err := afero.ReadDir(b.fs, dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var objects []object
 	for _, info := range infos {
+		if !isObject(info.Name()) {
+			continue
+		}
 		file, o, err := readObject(b.fs, path.Join(dir, info.Name()))
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
 			continue
+		case errors.As(err, new(*damage)):
+			damaged = append(damaged, err)
+			continue
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		}
 		_ = file.Close() // it was read only
 		if strings.HasPrefix(o.Key, prefix) {
@@ -368,17 +418,20 @@ func (b *backend) objects(bucket, prefix string) ([]object, error) {
 		}
 	}
 	slices.SortFunc(objects, func(x, y object) int { return cmp.Compare(x.Key, y.Key) })
-	return objects, nil
+	return objects, damaged, nil
 }
 
-// ListBucket implements gofakes3.Backend.
+// ListBucket implements gofakes3.Backend. A damaged object is left out, so that the others can be reached, and logged.
 func (b *backend) ListBucket(bucket string, p *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
 	if p == nil {
 		p = &gofakes3.Prefix{}
 	}
-	objects, err := b.objects(bucket, p.Prefix)
+	objects, damaged, err := b.objects(bucket, p.Prefix)
 	if err != nil {
 		return nil, err
+	}
+	for _, err := range damaged {
+		b.logger.Error("a listing leaves out an object", "bucket", bucket, "error", err)
 	}
 	list := gofakes3.NewObjectList()
 	for _, o := range objects {

@@ -32,7 +32,8 @@ type Service struct {
 	logger  *slog.Logger
 }
 
-// Open brings up the buckets. Uploads in parts are gone then.
+// Open brings up the buckets. Uploads in parts are gone then. When the objects of an earlier build cannot be moved to where they lie
+// now, the rest of the server must not wait for it: every call of the Service then has an error that says so, and the next Open tries again.
 func Open(o Options) (*Service, error) {
 	fs := afero.NewMemMapFs()
 	if o.Dir != "" {
@@ -47,7 +48,7 @@ func Open(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	backend, err := openBackend(fs, o.Admit)
+	backend, err := openBackend(fs, o.Admit, o.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
@@ -65,8 +66,8 @@ const (
 
 // Get reads an object. The error says in S3's words what is not there.
 func (s *Service) Get(_ context.Context, bucket, key string) ([]byte, error) {
-	if ok, err := s.backend.BucketExists(bucket); err != nil || !ok {
-		return nil, errors.Join(errors.New("The specified bucket does not exist"), err)
+	if err := s.exists(bucket); err != nil {
+		return nil, err
 	}
 	o, err := s.backend.GetObject(bucket, key, nil)
 	switch {
@@ -81,6 +82,15 @@ func (s *Service) Get(_ context.Context, bucket, key string) ([]byte, error) {
 		err = fmt.Errorf("the object has more than %d MB", MaxObject>>20)
 	}
 	return body, err
+}
+
+// exists says that a bucket is not there.
+func (s *Service) exists(bucket string) error {
+	ok, err := s.backend.BucketExists(bucket)
+	if err == nil && !ok {
+		err = errors.New("The specified bucket does not exist")
+	}
+	return err
 }
 
 // Exists reports whether a bucket is there.
@@ -216,8 +226,8 @@ func fail(w http.ResponseWriter, status int, code, message string) {
 
 // Put writes an object whole. When nothing may be written now, the error is over that of Options.Admit.
 func (s *Service) Put(bucket, key string, content []byte) error {
-	if ok, err := s.backend.BucketExists(bucket); err != nil || !ok {
-		return errors.Join(errors.New("The specified bucket does not exist"), err)
+	if err := s.exists(bucket); err != nil {
+		return err
 	}
 	_, err := s.backend.PutObject(bucket, key, map[string]string{}, bytes.NewReader(content), int64(len(content)), nil)
 	if err != nil {
@@ -235,12 +245,15 @@ func (s *Service) Open(bucket, key string) (io.ReadCloser, error) {
 	return o.Contents, nil
 }
 
-// Keys lists the objects whose keys begin with prefix, ascending.
+// Keys lists the objects whose keys begin with prefix, ascending. A damaged object of the bucket is an error, since its key is not known.
 func (s *Service) Keys(bucket, prefix string) ([]string, error) {
-	objects, err := s.backend.objects(bucket, prefix)
+	objects, damaged, err := s.backend.objects(bucket, prefix)
+	if err := errors.Join(err, errors.Join(damaged...)); err != nil {
+		return nil, err
+	}
 	var keys []string
 	for _, o := range objects {
 		keys = append(keys, o.Key)
 	}
-	return keys, err
+	return keys, nil
 }

@@ -35,6 +35,15 @@ func (p private) MkdirAll(name string, mode fs.FileMode) error {
 	return err
 }
 
+// LstatIfPossible implements afero.Lstater: a walk tells a link from a file.
+func (p private) LstatIfPossible(name string) (fs.FileInfo, bool, error) {
+	if l, ok := p.Fs.(afero.Lstater); ok {
+		return l.LstatIfPossible(name)
+	}
+	info, err := p.Stat(name)
+	return info, false, err
+}
+
 // syncFolder brings a folder's list of names to the disk.
 func syncFolder(fs afero.Fs, name string) error {
 	folder, err := fs.Open(name)

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,10 +9,17 @@ import (
 	"github.com/spf13/afero"
 )
 
-// losing is a disk that tells which names a loss of power would take: those made in a folder that was not synced since.
+// losing is a disk that tells which names a loss of power would take: those made in a folder that was not synced since, and which it would
+// bring back.
 type losing struct {
 	afero.Fs
 	owed map[string]bool // by the names that are not safe yet
+}
+
+func (d *losing) owe(name string) {
+	if filepath.Base(filepath.Dir(name)) != spoolDir { // it is emptied anyway
+		d.owed[name] = true
+	}
 }
 
 type folder struct {
@@ -44,7 +52,23 @@ func (d *losing) Mkdir(name string, mode os.FileMode) error {
 func (d *losing) Rename(from, to string) error {
 	err := d.Fs.Rename(from, to)
 	if err == nil {
-		d.owed[to] = true
+		d.owe(from)
+		d.owe(to)
+	}
+	return err
+}
+
+func (d *losing) Remove(name string) error {
+	err := d.Fs.Remove(name)
+	if err == nil {
+		for below := range d.owed {
+			if filepath.Dir(below) == name {
+				delete(d.owed, below)
+			}
+		}
+		if filepath.Base(name) != adoptingFile { // should it come back, the next start removes it
+			d.owe(name)
+		}
 	}
 	return err
 }
@@ -53,7 +77,7 @@ func (d *losing) Rename(from, to string) error {
 func TestLossOfPower(t *testing.T) {
 	root := t.TempDir()
 	disk := &losing{afero.NewOsFs(), map[string]bool{}}
-	b, err := openBackend(afero.NewBasePathFs(private{disk}, root), func() error { return nil })
+	b, err := openBackend(afero.NewBasePathFs(private{disk}, root), func() error { return nil }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -68,9 +69,28 @@ func readObject(fs afero.Fs, at string) (afero.File, object, error) {
 	}
 	if err != nil {
 		_ = file.Close() // it was read only
-		return nil, object{}, fmt.Errorf("artifacts/%s is damaged: %w: restore it from a backup, or remove it and put the object again", at, err)
+		return nil, object{}, &damage{at, err}
 	}
 	return file, o, nil
+}
+
+// damage says that a file with the name of an object's is not whole.
+type damage struct {
+	at  string
+	why error
+}
+
+func (d *damage) Error() string {
+	return fmt.Sprintf("artifacts/%s is damaged: %v: restore it from a backup, or remove it and put the object again", d.at, d.why)
+}
+
+func (d *damage) Unwrap() error { return d.why }
+
+// isObject tells whether a file of a bucket's folder has the name of an object's. Others are not the server's, such as those that
+// file managers make.
+func isObject(name string) bool {
+	_, err := hex.DecodeString(name)
+	return err == nil && len(name) == 2*sha256.Size && name == strings.ToLower(name)
 }
 
 func readEnd(file afero.File) (object, error) {
