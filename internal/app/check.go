@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -58,6 +59,11 @@ func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
 		return err
 	}
 	tell(code)
+	objects := Finding{Part: "objects of buckets"}
+	if objects.Looked, objects.Faults, err = bucket.Check(ctx, filepath.Join(dir, "artifacts")); err != nil {
+		return err
+	}
+	tell(objects)
 	streams, tables, err := openData(st)
 	if err != nil {
 		tell(Finding{"definitions", 1, []string{err.Error()}})

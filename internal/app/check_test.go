@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -245,6 +246,16 @@ func TestCheckFindsDamage(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(name, "package.zip"), []byte("other"), 0o600); err != nil {
 				t.Fatal(err)
 			}
+		}},
+		"an object": {"objects of buckets", func(t *testing.T, dir string) {
+			s, err := bucket.Open(bucket.Options{Dir: filepath.Join(dir, "artifacts")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(s.Create("things"), s.Put("things", "k", []byte("content"))); err != nil {
+				t.Fatal(err)
+			}
+			one("artifacts/objects/things/*", func(b []byte) []byte { b[0] ^= 1; return b })(t, dir)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
