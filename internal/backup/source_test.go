@@ -77,12 +77,12 @@ func TestNoDataFolder(t *testing.T) {
 // TestDotNames: keys of objects may begin with a dot; names at the top that do, and unfinished code, are left out.
 func TestDotNames(t *testing.T) {
 	src := data(t, t.TempDir(), map[string]string{
-		"artifacts/buckets/b/.well-known/x": "x", "artifacts/buckets/b/a/.hidden": "x", "artifacts/spool/body-1": "x",
+		"artifacts/objects/b/.well-known/x": "x", "artifacts/buckets/b/a/.hidden": "x", "artifacts/spool/body-1": "x",
 		".mine": "x", ".git/config": "x", "code/.new-1/package.zip": "x", "code/.old-1/aa/package.zip": "x", "code/aa/.new-2/x": "x",
 	})
 	got := names(t, src)
 	for name, want := range map[string]bool{
-		"artifacts/buckets/b/.well-known/x": true, "artifacts/buckets/b/a/.hidden": true, "artifacts/spool/body-1": false,
+		"artifacts/objects/b/.well-known/x": true, "artifacts/buckets/b/a/.hidden": true, "artifacts/spool/body-1": false,
 		".mine": false, ".git/config": false, "code/.new-1/package.zip": false, "code/.old-1/aa/package.zip": false, "code/aa/.new-2/x": false, "code/aa/package.zip": true,
 	} {
 		if slices.Contains(got, name) != want {
