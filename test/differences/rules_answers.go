@@ -196,6 +196,11 @@ func throughput(mine, other object) {
 	if mine["TableStatus"] == "UPDATING" || mine["IndexStatus"] == "UPDATING" {
 		two["ReadCapacityUnits"], two["WriteCapacityUnits"] = one["ReadCapacityUnits"], one["WriteCapacityUnits"]
 	}
+	for _, member := range []string{"ReadCapacityUnits", "WriteCapacityUnits"} {
+		if fmt.Sprint(two[member]) == "0" { // a number with a fraction, whose whole part counts (A.5)
+			two[member] = one[member]
+		}
+	}
 }
 
 // streams explains what dynoxide tells of streams.
