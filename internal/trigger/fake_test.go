@@ -167,6 +167,19 @@ func (b *fakeBackend) writeLate(table string, shard, key int) (sync func()) {
 	}
 }
 
+// writeBusy writes a record whose sync takes until the next one is written: one is always on its way to the disk.
+func (b *fakeBackend) writeBusy(table string, shard, key int) {
+	b.mu.Lock()
+	s := b.streams[testScope.StreamARN(table, testLabel)]
+	sh := s.shards[shard]
+	for _, r := range sh.late {
+		sh.append(r)
+	}
+	s.orders[key]++
+	sh.late = []*testRecord{newRecord(uint64(len(sh.log)+1), key, s.orders[key], time.Now().UnixMilli(), 0)}
+	b.wakeLocked(s)
+}
+
 // split closes a shard and opens two children.
 func (b *fakeBackend) split(table string, shard int) {
 	b.splitStream(testScope.StreamARN(table, testLabel), shard)

@@ -87,6 +87,28 @@ func TestWindowWaitsForSync(t *testing.T) {
 	}
 }
 
+// A window ends by the records that its mapping's filter refuses, too: on a shard that is never without a record on its way to the disk, nothing
+// else shows that none of the window is still to come.
+func TestWindowEndsByRefusedRecords(t *testing.T) {
+	for _, pause := range []time.Duration{time.Millisecond, 30 * time.Millisecond, 700 * time.Millisecond} {
+		bubble(t, func(t *testing.T, h *harness) {
+			var w windowed
+			h.invoker.set("f", w.call)
+			h.create("t", "f", func(r *mapping.CreateRequest) {
+				r.TumblingWindowInSeconds, r.FilterCriteria = new(60), filters(`{"dynamodb":{"NewImage":{"key":{"N":["1"]}}}}`)
+			})
+			h.backend.write("t", 0, 1, 1)
+			time.Sleep(59 * time.Second)
+			for range 4 * time.Second / pause {
+				h.backend.writeBusy("t", 0, 2)
+				time.Sleep(pause)
+			}
+			synctest.Wait()
+			expect(t, strings.Join(w.closed, " "), "00:00:00-00:01:00:2")
+		})
+	}
+}
+
 // A position with a window is stored at most every 100 ms, whatever the function does;
 // other mappings' positions do not wait for it.
 func TestWindowCommits(t *testing.T) {

@@ -18,11 +18,16 @@ func (s *step) windowOver() bool {
 		return true
 	case len(s.pending) > 0:
 		return !w.holds(s.pending[0].rec.Time())
-	case s.closed:
+	case s.closed, s.readPast(w):
 		return true
 	}
 	return s.pastEnd(w) && s.settled == w.End && s.headKnown && !s.reading && !s.frontier.seq.Less(s.head.seq)
 }
+
+// readPast reports whether the shard was read up to a record that was written after the window, be it one that the filter has refused:
+// times never fall along a shard, and what is read is durable, so no record of the window is still to come. A busy shard shows nothing else:
+// one of its records is always on its way to the disk.
+func (s *step) readPast(w *Window) bool { return !w.holds(s.frontier.time) }
 
 // settlePause is the time between reads that look for records that are still to become durable.
 const settlePause = 100 * time.Millisecond
