@@ -346,17 +346,6 @@ func (e *environment) isCurrent(id string) *invocation {
 	return nil
 }
 
-// take ends inv's time as the current invocation; false if it had ended already.
-func (e *environment) take(inv *invocation) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.current != inv || inv == nil {
-		return false
-	}
-	e.free()
-	return true
-}
-
 // finish ends inv with what the process posted. status is empty for success.
 func (e *environment) finish(inv *invocation, r runner.Result, status string) bool {
 	e.mu.Lock()
@@ -424,13 +413,27 @@ func (e *environment) note() {
 	}
 }
 
+// runOut takes inv from the process, whose time is over, unless it is past it. Of what waits for inv's end nothing goes on: the process is ending
+// from the same moment, so it gets no other call before it is killed.
+func (e *environment) runOut(inv *invocation) (answered, over bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	answered = e.answered == inv
+	if !answered && e.current != inv {
+		return false, false
+	}
+	e.markEnding(timeout)
+	if !answered {
+		e.free()
+	}
+	return answered, true
+}
+
 // timedOut ends inv and its whole process group. A process that has answered, and works on without
 // asking for more, has no more time than one that has not.
 func (e *environment) timedOut(inv *invocation) {
-	e.mu.Lock()
-	answered := e.answered == inv
-	e.mu.Unlock()
-	if !answered && !e.take(inv) {
+	answered, over := e.runOut(inv)
+	if !over {
 		return
 	}
 	e.end(timeout)

@@ -15,11 +15,11 @@ func TestNextWaitsForTheAnswer(t *testing.T) {
 		want  bool
 		took  time.Duration
 	}{
-		"the answer comes":  {func(e *environment, _ chan struct{}) { e.take(e.current) }, 300 * time.Millisecond, true, 300 * time.Millisecond},
+		"the answer comes":  {func(e *environment, _ chan struct{}) { answer(e) }, 300 * time.Millisecond, true, 300 * time.Millisecond},
 		"no answer comes":   {func(*environment, chan struct{}) {}, 0, false, answerGrace},
 		"the client is off": {func(_ *environment, give chan struct{}) { close(give) }, 100 * time.Millisecond, false, 100 * time.Millisecond},
 		"the process ends":  {func(e *environment, _ chan struct{}) { close(e.ended) }, 200 * time.Millisecond, false, 200 * time.Millisecond},
-		"it asks twice":     {func(e *environment, _ chan struct{}) { e.nexting = true; e.take(e.current) }, 50 * time.Millisecond, false, 50 * time.Millisecond},
+		"it asks twice":     {func(e *environment, _ chan struct{}) { e.nexting = true; answer(e) }, 50 * time.Millisecond, false, 50 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -30,6 +30,46 @@ func TestNextWaitsForTheAnswer(t *testing.T) {
 				began := time.Now()
 				if got := e.asked(give); got != c.want || time.Since(began) != c.took {
 					t.Errorf("%t after %s, want %t after %s", got, time.Since(began), c.want, c.took)
+				}
+			})
+		})
+	}
+}
+
+func answer(e *environment) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free()
+}
+
+// A process whose call has just run out of time gets no other, also before it is killed.
+func TestNoCallForAProcessThatIsKilled(t *testing.T) {
+	for name, answered := range map[string]bool{"it has not answered": false, "it has answered": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				inv := &invocation{}
+				e := &environment{ended: make(chan struct{})}
+				if answered {
+					e.answered = inv
+				} else {
+					e.current = inv
+				}
+				got := make(chan bool)
+				if !answered { // it asks already, and waits for the end of the call
+					go func() { got <- e.asked(nil) }()
+					synctest.Wait()
+				}
+				if was, over := e.runOut(inv); was != answered || !over {
+					t.Fatalf("answered %t, over %t", was, over)
+				}
+				if answered {
+					go func() { got <- e.asked(nil) }()
+				}
+				if <-got || e.begin(&invocation{}) {
+					t.Error("it may have the next call")
+				}
+				if _, over := e.runOut(&invocation{}); over {
+					t.Error("the time of another call is over")
 				}
 			})
 		})
