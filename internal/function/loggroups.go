@@ -242,9 +242,9 @@ func (s *Service) LogEvents(scope schema.Scope, group string) ([]LogEvent, error
 }
 
 // AwaitLog returns once look returns true, or ctx or the server ends. look is called at once, and after lines that functions of the scope
-// have printed.
-func (s *Service) AwaitLog(ctx context.Context, scope schema.Scope, look func() bool) {
-	s.logs.Await(ctx, scope, look)
+// have printed, with a pause between its calls.
+func (s *Service) AwaitLog(ctx context.Context, scope schema.Scope, pause time.Duration, look func() bool) {
+	s.logs.Await(ctx, scope, pause, look)
 }
 
 // logStream names the stream of a line: the lines of all processes of a function and a day

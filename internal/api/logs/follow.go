@@ -29,7 +29,8 @@ var (
 )
 
 const (
-	// followPause is how long a request that waits takes at least: lines that come together are shown together.
+	// followPause is how long a request that waits takes at least: lines that come together are shown together. It looks as seldom for
+	// more: a look goes through all that is held of the group.
 	followPause = 200 * time.Millisecond
 	// maxFollowers is how many requests wait at once; others are answered as they come.
 	maxFollowers = 64
@@ -164,7 +165,7 @@ func (c *call) follow(r *eventsRequest, matches func(string) bool, p position) (
 		return len(out.Events) > 0
 	}
 	if c.followers.enter() {
-		c.functions.AwaitLog(ctx, c.scope, look)
+		c.functions.AwaitLog(ctx, c.scope, followPause, look)
 		c.followers.leave()
 	} else {
 		look()

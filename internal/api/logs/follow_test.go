@@ -142,6 +142,38 @@ func TestFollowersAreAnsweredAtOnce(t *testing.T) {
 	}
 }
 
+// A function that prints without end, of another group, has a follower look a few times a second, not once for each of its lines; and a line of
+// the follower's own is shown within the pause.
+func TestFollowersLookSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, awsTail)
+		other := c.h.functions.Logs().Log(scope, "other")
+		const each = time.Millisecond
+		var prints func()
+		var timer *time.Timer
+		prints = func() {
+			other.Write([]byte("x"))
+			timer.Reset(each)
+		}
+		timer = time.AfterFunc(time.Hour, prints)
+		timer.Reset(each)
+		defer timer.Stop()
+		looks, began := 0, time.Now()
+		c.h.functions.AwaitLog(t.Context(), scope, followPause, func() bool {
+			looks++
+			return time.Since(began) >= 10*time.Second
+		})
+		if want := int(10*time.Second/followPause) + 2; looks > want || looks < want/2 {
+			t.Errorf("%d looks in ten seconds", looks)
+		}
+		start := c.begin(false, 0)
+		c.later(3*time.Second, "one")
+		if seen, _, _, took := c.filter(start, ""); fmt.Sprint(seen) != "[one]" || took < 3*time.Second || took > 3*time.Second+followPause+each {
+			t.Errorf("%q after %s", seen, took)
+		}
+	})
+}
+
 // The SAM CLI that follows a group waits while lines come; soon it is told that there are no more, so that it sees whether it was
 // interrupted, and follows again.
 func TestSAMFollows(t *testing.T) {

@@ -208,17 +208,25 @@ func (s *Sink) Follow(ctx context.Context, scope schema.Scope, function string, 
 }
 
 // Await returns once look returns true, or ctx ends, or EndWaits was called. look is called at once, and after lines of the scope's
-// functions.
-func (s *Sink) Await(ctx context.Context, scope schema.Scope, look func() bool) {
+// functions, with a pause between its calls: a function that prints without end does not have it called without end.
+func (s *Sink) Await(ctx context.Context, scope schema.Scope, pause time.Duration, look func() bool) {
 	f := s.follow(scope, "", 1) // one line says that there are some
 	defer s.unfollow(f)
+	rest := time.NewTimer(pause)
+	defer rest.Stop()
 	for !look() {
-		select {
-		case <-f.lines:
-		case <-ctx.Done():
-			return
-		case <-s.ending:
-			return
+		rest.Reset(pause)
+		for lines, rested := f.lines, rest.C; lines != nil || rested != nil; {
+			select {
+			case <-lines:
+				lines = nil
+			case <-rested:
+				rested = nil
+			case <-ctx.Done():
+				return
+			case <-s.ending:
+				return
+			}
 		}
 	}
 }
