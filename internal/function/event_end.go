@@ -93,14 +93,49 @@ func (q *eventQueue) end(e *event, config EventConfig, how ending) {
 			e.document, err = e.render(how)
 		}
 	}
-	if err == nil {
-		err = q.rows.ended(e)
+	if err != nil {
+		q.stuck(e, err)
+		return
+	}
+	out, fits := q.roomToTell(e)
+	switch {
+	case fits:
+		err = q.rows.ended(e, out)
+	default: // nothing of its function could be dropped instead
+		out = append(out, e)
+		err = q.rows.remove(out...)
 	}
 	if err != nil {
 		q.stuck(e, err)
 		return
 	}
+	q.dropped(e, out)
+	if !fits {
+		q.forget(e)
+		return
+	}
 	q.ready(e)
+}
+
+// dropped says that there was no room to keep what was to be told about some events of e's function.
+func (q *eventQueue) dropped(e *event, out []*event) {
+	if len(out) == 0 {
+		return
+	}
+	q.mu.Lock()
+	q.untold += uint64(len(out))
+	all := q.untold
+	q.mu.Unlock()
+	if held, ok := q.maySay("dropped " + e.head.Scope.FunctionARN(e.head.Name)); ok {
+		q.s.opts.Logger.Error("how the oldest Event invocations of a function ended is dropped: its destinations could not be told, and there is no room for more",
+			"function", e.head.Name, "requestId", out[0].head.RequestID, "to", out[0].head.Tell[0].ARN, "droppedOfAll", all, "notLogged", held)
+	}
+}
+
+// maySay bounds how often the log says the same about something.
+func (q *eventQueue) maySay(about string) (held int, ok bool) {
+	mono, _, _ := q.s.opts.Clock.Instant()
+	return q.said.may(about, mono)
 }
 
 // deadLetterOf is the ARN of the function's dead-letter queue, empty without one.
@@ -146,7 +181,9 @@ func (q *eventQueue) tell(e *event) {
 		s.opts.Logger.Error("how an Event invocation ended could not be told, and is dropped", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "error", err)
 	default:
 		e.backoff = min(max(2*e.backoff, time.Second), eventMaxBackoff)
-		s.opts.Logger.Warn("how an Event invocation ended could not be told yet", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "again", e.backoff, "error", err)
+		if held, ok := q.maySay("not told " + to.ARN); ok { // each event is tried again and again
+			s.opts.Logger.Warn("how an Event invocation ended could not be told yet", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "again", e.backoff, "error", err, "notLogged", held)
+		}
 		q.later(e, e.backoff)
 		return
 	}

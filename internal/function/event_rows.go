@@ -38,7 +38,11 @@ type eventHead struct {
 	EndedMS      int64    `json:"endedMs,omitempty"`
 	ErrorCode    int      `json:"errorCode,omitempty"`
 	ErrorMessage string   `json:"errorMessage,omitempty"`
+	ToldSize     int      `json:"toldSize,omitempty"` // of what a destination is told, in bytes
 }
+
+// bytes is what an event counts for in its room.
+func (h *eventHead) bytes() int { return h.Size + h.ToldSize }
 
 // teller is one who has to be told how an event ended.
 type teller struct {
@@ -78,9 +82,12 @@ func (r eventRows) update(e *event) error {
 }
 
 // ended stores that an event has ended, and what its destination is told (nil:
-// nothing, the payload goes to a dead-letter queue), synced.
-func (r eventRows) ended(e *event) error {
+// nothing, the payload goes to a dead-letter queue), synced; and removes these others.
+func (r eventRows) ended(e *event, out []*event) error {
 	return r.write(func(b *store.Batch) error {
+		for _, old := range out {
+			r.delete(b, old)
+		}
 		if e.document != nil {
 			b.Set(eventKey(eventDocumentRow, e.id), append([]byte{eventVersion}, e.document...))
 		}
@@ -88,10 +95,12 @@ func (r eventRows) ended(e *event) error {
 	})
 }
 
-// remove removes an event, synced.
-func (r eventRows) remove(e *event) error {
+// remove removes events, synced.
+func (r eventRows) remove(events ...*event) error {
 	return r.write(func(b *store.Batch) error {
-		r.delete(b, e)
+		for _, e := range events {
+			r.delete(b, e)
+		}
 		return nil
 	})
 }

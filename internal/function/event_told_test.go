@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,7 +151,10 @@ type hanging struct {
 }
 
 func (h *hanging) Deliver(ctx context.Context, arn, key string, document []byte) error {
-	if arn != h.silent {
+	h.mu.Lock()
+	silent := arn == h.silent
+	h.mu.Unlock()
+	if !silent {
 		return h.mailbox.Deliver(ctx, arn, key, document)
 	}
 	h.mu.Lock()
@@ -195,15 +201,15 @@ func TestSilentDestination(t *testing.T) {
 // away is a destination that cannot be reached until it is mended.
 type away struct {
 	noDestination
-	mended bool
-	told   int
+	mended atomic.Bool
+	told   atomic.Int64
 }
 
 func (a *away) Deliver(context.Context, string, string, []byte) error {
-	if !a.mended {
+	if !a.mended.Load() {
 		return errNoDestination
 	}
-	a.told++
+	a.told.Add(1)
 	return nil
 }
 
@@ -223,11 +229,11 @@ func TestDestinationThatIsAway(t *testing.T) {
 		}
 		time.Sleep(7 * 24 * time.Hour)
 		synctest.Wait()
-		a.mended = true
+		a.mended.Store(true)
 		time.Sleep(2 * eventMaxBackoff)
 		synctest.Wait()
-		if a.told != 1 || s.Stats().Queued != 0 {
-			t.Errorf("told %d times, %d events are left", a.told, s.Stats().Queued)
+		if n := a.told.Load(); n != 1 || s.Stats().Queued != 0 {
+			t.Errorf("told %d times, %d events are left", n, s.Stats().Queued)
 		}
 	})
 }
@@ -256,4 +262,87 @@ func TestEventThatIsNoJSON(t *testing.T) {
 			t.Errorf("%d events are left", n)
 		}
 	})
+}
+
+// countLog counts what is logged.
+type countLog struct {
+	slog.Handler
+	warned, failed *atomic.Int64
+}
+
+func (countLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c countLog) Handle(_ context.Context, r slog.Record) error {
+	switch r.Level {
+	case slog.LevelWarn:
+		c.warned.Add(1)
+	case slog.LevelError:
+		c.failed.Add(1)
+	}
+	return nil
+}
+
+// A destination that is gone, or never answers, has its function refuse no events: what is told about the oldest is dropped, from the disk as
+// well, and the log says so, seldom.
+func TestGoneDestinationRefusesNoEvents(t *testing.T) {
+	for name, silent := range map[string]string{"gone": "", "silent": "arn:aws:s3:::silent"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const events, kept = 300, 100
+				box := &hanging{silent: silent}
+				box.down = true
+				to := "arn:aws:s3:::b"
+				if silent != "" {
+					to = silent
+				}
+				st, err := store.Open(store.Options{FS: crashtest.New().FS(), Dir: "data"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				log := countLog{slog.DiscardHandler, new(atomic.Int64), new(atomic.Int64)}
+				s, err := Open(Options{Store: st, Destination: box, Logger: slog.New(log)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer closeBoth(t, s, st)
+				s.events.toRun.maxCount, s.events.toTell.maxCount = 2*kept, 2*kept
+				if err := s.RegisterGo(scope, "f", func(context.Context, []byte) ([]byte, error) { return nil, nil }); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.PutEventConfig(scope, "f", "", EventConfigRequest{DestinationConfig: &DestinationTable{OnSuccess: DestinationName{to}}}); err != nil {
+					t.Fatal(err)
+				}
+				for n := range events {
+					if _, err := s.InvokeEvent(scope, Invocation{Name: "f", Payload: []byte(strconv.Itoa(n))}); err != nil {
+						t.Fatalf("event %d: %v", n, err)
+					}
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
+				rows, err := eventRows{st}.all()
+				if err != nil {
+					t.Fatal(err)
+				}
+				stats := s.Stats()
+				if len(rows) != kept || stats.Queued != kept || stats.Untold != events-kept {
+					t.Errorf("%d events on the disk, %d in memory, %d dropped", len(rows), stats.Queued, stats.Untold)
+				}
+				if warned, failed := log.warned.Load(), log.failed.Load(); warned < 1 || warned > 2 || failed < 1 || failed > 2 {
+					t.Errorf("%d warnings and %d errors are logged in five minutes", warned, failed)
+				}
+				box.mu.Lock()
+				box.silent, box.down = "", false
+				box.mu.Unlock()
+				time.Sleep(2 * eventMaxBackoff)
+				synctest.Wait()
+				told := box.take()
+				if n := strings.Count(told, `"condition":"Success"`); n < kept || s.Stats().Queued != 0 {
+					t.Errorf("%d ends are told, %d events are left", n, s.Stats().Queued)
+				}
+				if !strings.Contains(told, `"requestPayload":299,`) || strings.Contains(told, `"requestPayload":150,`) {
+					t.Error("the newest is not told, or one that is older than what is kept")
+				}
+			})
+		})
+	}
 }

@@ -1,7 +1,9 @@
 package function
 
 import (
+	"container/list"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,16 +25,6 @@ const (
 	eventTellAge = 14 * 24 * time.Hour
 )
 
-// Bounds of the queue, with what is still to be told. A function may have as much as is left for all others, so one function's events, or a
-// destination that is away, leave room for every other. There is an eighth more for those that have little. What is beyond is refused with 429.
-const (
-	eventMaxCount = 200_000
-	eventMaxBytes = 2 << 30 // of payloads
-
-	eventLeastCount = 100
-	eventLeastBytes = 4 << 20
-)
-
 // tellWidth is how many documents about one function's events are on their way to
 // destinations at once.
 const tellWidth = 4
@@ -44,23 +36,21 @@ const tellWidth = 4
 // An event is in one of three states: ready (in a line, in the order of arrival),
 // being worked on, or waiting for its timer.
 type eventQueue struct {
-	s                  *Service
-	rows               eventRows
-	maxCount, maxBytes int
+	s    *Service
+	rows eventRows
 
 	workers sync.WaitGroup
+	said    seldom
 
 	mu     sync.Mutex // guards what follows
 	closed bool
 	nextID uint64
 	events map[*event]struct{} // all of them
-	bytes  int                 // of their payloads
-	shares map[id]*eventShare  // of functions that have events
+	toRun  *eventRoom
+	toTell *eventRoom // those that have ended
 	lines  map[lineKey]*eventLine
+	untold uint64 // ends that were dropped for want of room
 }
-
-// eventShare is what a function has in the queue.
-type eventShare struct{ count, bytes int }
 
 // event is one invocation. While it is ready or waits, mu of the queue guards it;
 // otherwise it belongs to who works on it.
@@ -72,6 +62,9 @@ type event struct {
 	backoff           time.Duration // the next one, of waits that are no retries
 	timer             *worker.Timer // nil: it is not waiting
 	missing           bool          // it waits for its function to be there
+
+	room  *eventRoom // guarded by mu of the queue, as place
+	place *list.Element
 }
 
 // lineKey names a line: events of one function that are to be invoked, or those that
@@ -88,8 +81,8 @@ type eventLine struct {
 
 func newEventQueue(s *Service) *eventQueue {
 	return &eventQueue{
-		s: s, rows: eventRows{s.opts.Store}, maxCount: eventMaxCount, maxBytes: eventMaxBytes,
-		events: map[*event]struct{}{}, shares: map[id]*eventShare{}, lines: map[lineKey]*eventLine{},
+		s: s, rows: eventRows{s.opts.Store}, toRun: newEventRoom(), toTell: newEventRoom(),
+		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{},
 	}
 }
 
@@ -162,7 +155,7 @@ func (q *eventQueue) longestWait() time.Duration {
 
 func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	q.mu.Lock()
-	if q.closed || !q.fits(e) {
+	if q.closed || !q.toRun.fits(e.of(), e.head.Size) {
 		q.mu.Unlock()
 		return errFull
 	}
@@ -185,44 +178,31 @@ func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 func (q *eventQueue) forget(e *event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.forgetLocked(e)
+}
+
+func (q *eventQueue) forgetLocked(e *event) {
 	if _, there := q.events[e]; there {
 		delete(q.events, e)
-		q.bytes -= e.head.Size
-		of := q.shares[e.of()]
-		if of.count, of.bytes = of.count-1, of.bytes-e.head.Size; of.count == 0 {
-			delete(q.shares, e.of())
-		}
+		e.room.leave(e)
 	}
 }
 
 // hold counts an event. The caller holds mu, or is alone.
 func (q *eventQueue) hold(e *event) {
 	q.events[e] = struct{}{}
-	q.bytes += e.head.Size
-	of := q.shares[e.of()]
-	if of == nil {
-		of = &eventShare{}
-		q.shares[e.of()] = of
+	if e.line().telling {
+		q.toTell.enter(e)
+	} else {
+		q.toRun.enter(e)
 	}
-	of.count, of.bytes = of.count+1, of.bytes+e.head.Size
 }
 
-// fits says whether there is room for one more event of its function. The caller holds mu.
-func (q *eventQueue) fits(e *event) bool {
-	var of eventShare
-	if o := q.shares[e.of()]; o != nil {
-		of = *o
-	}
-	within := func(all, used, more, has, least int) bool {
-		return has+more <= max(all-used, least) && used+more <= all+all/8
-	}
-	return within(q.maxCount, len(q.events), 1, of.count, eventLeastCount) && within(q.maxBytes, q.bytes, e.head.Size, of.bytes, eventLeastBytes)
-}
-
-func (q *eventQueue) len() int {
+// held is how many events the queue has, and how many ends were dropped.
+func (q *eventQueue) held() (events int, untold uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.events)
+	return len(q.events), q.untold
 }
 
 // close returns when nobody works on an event any more. The service's context has
@@ -339,6 +319,15 @@ func (q *eventQueue) laterLocked(e *event, wait time.Duration) {
 			q.readyLocked(e)
 		}
 	})
+}
+
+// remove takes an event out of a line, from wherever in it.
+func (l *eventLine) remove(e *event) bool {
+	i := slices.Index(l.ready, e)
+	if i >= 0 {
+		l.ready = slices.Delete(l.ready, i, i+1)
+	}
+	return i >= 0
 }
 
 // functionChanged has the events that wait for a function to be there look again, and

@@ -162,7 +162,7 @@ func TestEventsWaitForRoom(t *testing.T) {
 func TestEventQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, Options{})
-		s.events.maxBytes = 128 << 20
+		s.events.toRun.maxBytes = 128 << 20
 		if err := s.RegisterGo(scope, "slow", func(context.Context, []byte) ([]byte, error) {
 			time.Sleep(700 * time.Millisecond)
 			return nil, nil
@@ -199,7 +199,7 @@ func TestEventQueueIsBounded(t *testing.T) {
 		// So there is room for the next one, which leaves as much again.
 		s.events.mu.Lock()
 		next := &event{head: eventHead{Scope: scope, Name: "slow", Size: 32 << 20}}
-		if !s.events.fits(next) {
+		if !s.events.toRun.fits(next.of(), 32<<20) {
 			t.Error("there is no room for another function's events")
 		}
 		s.events.hold(next)

@@ -345,17 +345,18 @@ func (s *Service) changed(scope schema.Scope, name string) {
 // Stats counts what the functions hold now.
 type Stats struct {
 	Functions    int
-	Environments int // processes
-	Idle         int // of them
-	Queued       int // Event invocations that wait
+	Environments int    // processes
+	Idle         int    // of them
+	Queued       int    // Event invocations that wait
+	Untold       uint64 // ends of Event invocations that were dropped for want of room, since the start
 }
 
 // Stats returns the present counts.
 func (s *Service) Stats() Stats {
-	queued := s.events.len() // takes its own lock, under which mu may be taken
+	queued, untold := s.events.held() // takes its own lock, under which mu may be taken
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	st := Stats{Functions: len(s.functions), Queued: queued}
+	st := Stats{Functions: len(s.functions), Queued: queued, Untold: untold}
 	for r := range s.runners {
 		if p, ok := r.(*process.Pool); ok {
 			all, idle := p.Environments()
