@@ -15,11 +15,11 @@ func TestNextWaitsForTheAnswer(t *testing.T) {
 		want  bool
 		took  time.Duration
 	}{
-		"the answer comes":  {func(e *environment, _ chan struct{}) { answer(e) }, 300 * time.Millisecond, true, 300 * time.Millisecond},
+		"the answer comes":  {func(e *environment, _ chan struct{}) { answer(e, false) }, 300 * time.Millisecond, true, 300 * time.Millisecond},
 		"no answer comes":   {func(*environment, chan struct{}) {}, 0, false, answerGrace},
 		"the client is off": {func(_ *environment, give chan struct{}) { close(give) }, 100 * time.Millisecond, false, 100 * time.Millisecond},
 		"the process ends":  {func(e *environment, _ chan struct{}) { close(e.ended) }, 200 * time.Millisecond, false, 200 * time.Millisecond},
-		"it asks twice":     {func(e *environment, _ chan struct{}) { e.nexting = true; answer(e) }, 50 * time.Millisecond, false, 50 * time.Millisecond},
+		"it asks twice":     {func(e *environment, _ chan struct{}) { answer(e, true) }, 50 * time.Millisecond, false, 50 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -36,9 +36,10 @@ func TestNextWaitsForTheAnswer(t *testing.T) {
 	}
 }
 
-func answer(e *environment) {
+func answer(e *environment, nexting bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.nexting = nexting
 	e.free()
 }
 
