@@ -77,10 +77,14 @@ func (s *App) deliverToQueue(d *outbox.Delivery, payload []byte, done func(*stor
 		e.Attributes = append(e.Attributes, queue.Attribute{Name: a.Name, Type: a.Type, Value: string(a.Value), Binary: a.Binary})
 	}
 	e = q.Sendable(e)
-	if d.Group != "" {
+	if d.Group != "" && (q.FIFO() || !d.Ordered) { // a standard queue does not learn of a FIFO topic's groups
 		e.Group = &d.Group
 	}
 	if q.FIFO() {
+		if e.Group == nil && d.Lost { // what was owed to another kind of receiver has no group, and must not be lost for want of one
+			id := fmt.Sprintf("%d", d.ID)
+			e.Group = &id
+		}
 		if e.Dedup = &d.Dedup; d.Dedup == "" {
 			id := fmt.Sprintf("%d", d.ID) // a delivery is one message, however often it is sent
 			e.Dedup = &id

@@ -19,8 +19,11 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
 	"github.com/millstreamdb/millstream/internal/outbox"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // TestTopics: SNS by AWS's SDK, to queues, a function and a URL.
@@ -171,6 +174,74 @@ func TestNoMessageToLinkLocal(t *testing.T) {
 	defer leads.Close()
 	if err := (&App{}).deliverToURL(t.Context(), &outbox.Delivery{Target: leads.URL}, nil); err == nil || !strings.Contains(err.Error(), "307") {
 		t.Error("a redirect: ", err)
+	}
+}
+
+// TestLetterToAnotherKindOfQueue: a dead letter comes to a FIFO queue whatever was to get the message, in its group or one of its own; and a standard
+// queue does not learn of a FIFO topic's groups.
+func TestLetterToAnotherKindOfQueue(t *testing.T) {
+	w := openQueues(t)
+	c, ctx := sns.NewFromConfig(w.srv.Config()), t.Context()
+	fifo := map[string]string{"FifoQueue": "true"}
+	deadURL, dead := w.newQueue("dead.fifo", fifo)
+	hereURL, here := w.newQueue("here", nil)
+	publish := func(name string, attributes map[string]string, in sns.PublishInput) {
+		t.Helper()
+		made, err := c.CreateTopic(ctx, &sns.CreateTopicInput{Name: &name, Attributes: attributes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		goneURL, gone := w.newQueue("gone-"+strings.TrimSuffix(name, ".fifo"), nil)
+		for _, queue := range []string{gone, here} {
+			if _, err := c.Subscribe(ctx, &sns.SubscribeInput{TopicArn: made.TopicArn, Protocol: aws.String("sqs"), Endpoint: &queue, Attributes: map[string]string{
+				"RawMessageDelivery": "true", "RedrivePolicy": `{"deadLetterTargetArn":"` + dead + `"}`,
+			}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := w.sqs.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &goneURL}); err != nil {
+			t.Fatal(err)
+		}
+		in.TopicArn = made.TopicArn
+		if _, err := c.Publish(ctx, &in); err != nil {
+			t.Fatal(err)
+		}
+		w.took(time.Minute)
+	}
+	groups := func(url string) map[string]string {
+		t.Helper()
+		got, err := w.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &url, MaxNumberOfMessages: 10, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"All"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		for _, m := range got.Messages {
+			all[*m.Body] = m.Attributes["MessageGroupId"]
+		}
+		return all
+	}
+	publish("t.fifo", map[string]string{"FifoTopic": "true"}, sns.PublishInput{Message: aws.String("ordered"), MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("i")})
+	publish("grouped", nil, sns.PublishInput{Message: aws.String("grouped"), MessageGroupId: aws.String("h")})
+	if got := groups(hereURL); len(got) != 2 || got["ordered"] != "" || got["grouped"] != "h" {
+		t.Errorf("the standard queue got %v", got)
+	}
+	publish("plain", nil, sns.PublishInput{Message: aws.String("plain")})
+	if got := groups(deadURL); len(got) != 3 || got["ordered"] != "g" || got["grouped"] != "h" || got["plain"] == "" {
+		t.Errorf("the dead-letter queue got %v", got)
+	}
+	// What an earlier release owes: the message of a FIFO topic for a standard queue, without its group.
+	earlier := &outbox.Delivery{ID: 7, Source: "s", Ordered: true, Lost: true, Target: dead, Dedup: "j"}
+	if err := w.srv.deliver(ctx, earlier, []byte("earlier"), func(*store.Batch) {}); err != nil {
+		t.Fatal(err)
+	}
+	if got := groups(deadURL); got["earlier"] == "" {
+		t.Errorf("the dead-letter queue got %v", got)
+	}
+	// Only a letter gets a group of its own: another message without one is refused, as AWS refuses it.
+	earlier.Lost = false
+	var permanent *outbox.Permanent
+	if err := w.srv.deliver(ctx, earlier, []byte("x"), func(*store.Batch) {}); !errors.As(err, &permanent) || permanent.Code != "MissingParameter" {
+		t.Error("a message without a group: ", err)
 	}
 }
 

@@ -409,7 +409,7 @@ func (p *published) delivery(sub *subscription) (*outbox.Delivery, []byte, error
 		Source: sub.ARN(), Target: sub.Endpoint, Ordered: p.topic.FIFO(), DeadLetter: sub.deadLetter, Letter: letter,
 		SinceMS: p.now.UnixMilli(), Retry: ownRetry, Trace: p.m.Trace,
 	}
-	if p.m.Group != nil && (!p.topic.FIFO() || strings.HasSuffix(sub.Endpoint, ".fifo")) { // a standard queue does not learn of a FIFO topic's groups
+	if p.m.Group != nil {
 		d.Group = *p.m.Group
 	}
 	if p.m.Dedup != nil {
