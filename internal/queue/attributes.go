@@ -66,7 +66,7 @@ func KnownAttribute(name string) bool {
 }
 
 // normal are attributes in the form in which SQS keeps them: true and false in small letters, and the count of a redrive policy as a number. What is
-// wrong stays as it is, for the checks. One attribute belongs to another: without a key there is no time for which data keys are used again.
+// wrong stays as it is, for the checks.
 func normal(given map[string]string) map[string]string {
 	given = maps.Clone(given)
 	for _, name := range []string{"FifoQueue", "ContentBasedDeduplication", "SqsManagedSseEnabled"} {
@@ -227,7 +227,7 @@ func (d *definition) all() map[string]string {
 		all["KmsDataKeyReusePeriodSeconds"] = "300"
 	}
 	maps.Copy(all, d.Attributes)
-	if d.Attributes["KmsMasterKeyId"] == "" {
+	if d.Attributes["KmsMasterKeyId"] == "" { // without a key there is no time for which data keys are used again
 		delete(all, "KmsDataKeyReusePeriodSeconds")
 	}
 	return all
@@ -249,8 +249,23 @@ func (d *definition) set(given map[string]string) {
 	d.load()
 }
 
-// load reads the settings off the attributes, which have been checked.
+// differs names an attribute that a queue has otherwise than it is given, the first by name; empty: none.
+func (d *definition) differs(given map[string]string) string {
+	all := d.all()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if name == "KmsDataKeyReusePeriodSeconds" && all["KmsMasterKeyId"] == "" {
+			continue // it counts only with a key
+		}
+		if all[name] != given[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// load reads the settings off the attributes, which have been checked. Those that an earlier release has stored get the form of today's.
 func (d *definition) load() {
+	d.Attributes = normal(d.Attributes)
 	all := d.all()
 	number := func(name string) int {
 		n, _ := strconv.Atoi(all[name]) // checked

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
 	"github.com/millstreamdb/millstream/internal/worker"
@@ -552,5 +554,75 @@ func TestRepeatedAttemptWakesTheNext(t *testing.T) {
 	w.put(q, "h", "b")
 	if first, second := <-got[0], <-got[1]; first != "a" || second != "b" {
 		t.Errorf("got %q and %q", first, second)
+	}
+}
+
+// A queue that is made again with what it was made with is the same queue, also when an earlier release has stored its attributes as they were given.
+func TestMadeAgain(t *testing.T) {
+	w := openWorld(t)
+	w.create("dead", nil)
+	policy := `{"maxReceiveCount":"3", "deadLetterTargetArn":"` + testScope.QueueARN("dead") + `"}`
+	first := map[string]map[string]string{
+		"as given":           {"RedrivePolicy": policy},
+		"period without key": {"KmsDataKeyReusePeriodSeconds": "600", "KmsMasterKeyId": ""},
+		"empty key":          {"KmsMasterKeyId": ""},
+		"key":                {"KmsDataKeyReusePeriodSeconds": "600", "KmsMasterKeyId": "k"},
+	}
+	queues := map[string]*Queue{}
+	for name, attributes := range first {
+		queues[name] = w.create(strings.ReplaceAll(name, " ", "-"), attributes)
+	}
+	// The row of an earlier release.
+	old := *queues["as given"].definition()
+	old.Attributes = map[string]string{"RedrivePolicy": policy}
+	w.must(w.s.storeDefinition(&old))
+	w.close()
+	w.open()
+	for name, attributes := range first {
+		if q, err := w.s.Create(testScope, strings.ReplaceAll(name, " ", "-"), attributes, nil); err != nil || q.id != queues[name].id {
+			t.Errorf("%s: made again: %v", name, err)
+		}
+	}
+	for _, c := range []struct{ queue, attribute, value string }{
+		{"as-given", "RedrivePolicy", strings.Replace(policy, "3", "4", 1)}, {"key", "KmsDataKeyReusePeriodSeconds", "700"}, {"key", "KmsMasterKeyId", ""},
+		{"empty-key", "KmsMasterKeyId", "k"},
+	} {
+		_, err := w.s.Create(testScope, c.queue, map[string]string{c.attribute: c.value}, nil)
+		if want := awserr.QueueExists(c.attribute); err == nil || err.Error() != want.Error() {
+			t.Errorf("%s made again with %s %q: %v", c.queue, c.attribute, c.value, err)
+		}
+	}
+	// With a key for a queue that has none, that is what differs.
+	_, err := w.s.Create(testScope, "empty-key", first["key"], nil)
+	if want := awserr.QueueExists("KmsMasterKeyId"); err == nil || err.Error() != want.Error() {
+		t.Errorf("made again with a key: %v", err)
+	}
+}
+
+// A task that moves messages is known by the handle that earlier releases gave, too.
+func TestEarlierTaskHandle(t *testing.T) {
+	w := openWorld(t)
+	dead := w.create("dead", nil)
+	w.create("q", redrive("dead", 1))
+	w.create("to", nil)
+	w.put(dead, "", "a")
+	w.full(200 << 20) // it waits
+	task, err := w.s.StartMove(testScope.QueueARN("dead"), testScope.QueueARN("to"), nil)
+	w.must(err)
+	handle := func(id uint64) string {
+		return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"sourceArn":%q,"taskId":"%d"}`, task.Source, id))
+	}
+	if _, err := w.s.CancelMove(handle(task.ID + 1)); err == nil {
+		t.Error("another task was cancelled")
+	}
+	if _, err := w.s.CancelMove(handle(task.ID)); err != nil {
+		t.Error(err)
+	}
+	w.full(1 << 39)
+	w.s.tasks.wait()
+	all, err := w.s.Moves(task.Source, 1)
+	w.must(err)
+	if all[0].Status != taskCancelled || all[0].Moved != 0 {
+		t.Errorf("the task is %+v", all[0])
 	}
 }

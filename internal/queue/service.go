@@ -180,11 +180,8 @@ func (s *Service) Create(scope arn.Scope, queue string, attributes, tags map[str
 	s.control.Lock()
 	defer s.control.Unlock()
 	if q, err := s.Find(scope, queue); err == nil {
-		all := q.definition().all()
-		for _, k := range slices.Sorted(maps.Keys(attributes)) {
-			if all[k] != attributes[k] {
-				return nil, awserr.QueueExists(k)
-			}
+		if name := q.definition().differs(attributes); name != "" {
+			return nil, awserr.QueueExists(name)
 		}
 		return q, q.settled()
 	}

@@ -205,7 +205,7 @@ func (s *Service) CancelMove(handle string) (moved int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, task := range t.all[q.id] {
-		if task.uuid() != doc.TaskID {
+		if task.uuid() != doc.TaskID && strconv.FormatUint(task.ID, 10) != doc.TaskID { // the handles of earlier releases have the number
 			continue
 		}
 		if task.Status != taskRunning {
