@@ -29,6 +29,9 @@ func (b *Outbox) make(e *owed) (then outcome, wait time.Duration) {
 		// It stays where it is, and is read again: a damaged disk is no reason to forget it, nor to let later ones of its line overtake it.
 		wait = min(time.Second<<min(e.unread, 16), maxBackoff)
 		e.unread++
+		if now, ageing := b.o.Clock.Now(); ageing && e.unread > unreadTries && now.UnixMilli() > e.endMS {
+			return b.giveUpUnread(e, err)
+		}
 		b.o.Logger.Error("a delivery cannot be read, and is read again; those that are to come after it wait", "of", e.source, "after", wait, "error", err)
 		return again, wait
 	}
@@ -97,9 +100,32 @@ func (b *Outbox) giveUp(e *owed, d *Delivery, code, condition string, cause erro
 	}
 	if dead {
 		b.mu.Lock()
-		e.far = d.far()
+		e.far, e.endMS = d.far(), d.endMS()
 		b.mu.Unlock()
 		return again, 0
+	}
+	b.Forget(d)
+	return over, 0
+}
+
+// unreadTries is how often a delivery is read before it is given up as one that cannot be read, however old it is: for some hour.
+const unreadTries = 20
+
+// giveUpUnread ends a delivery that could not be read for as long as it may be owed, and longer than a dead-letter queue is tried to be told. There is
+// nothing left to tell one.
+func (b *Outbox) giveUpUnread(e *owed, cause error) (then outcome, wait time.Duration) {
+	log := b.o.Logger.With("of", e.source, "id", e.id, "bytes", e.size, "reads", e.unread, "error", cause)
+	if d, err := b.head(e.id); err == nil {
+		log = log.With("to", d.Target, "deadLetter", d.DeadLetter, "since", time.UnixMilli(d.SinceMS).UTC(), "attempts", d.Attempts, "lastError", d.Error)
+	}
+	log.Error("a delivery could not be read for so long that it is given up and removed; nobody can be told what it was, and those after it go on")
+	b.mu.Lock()
+	b.givenUp++
+	b.mu.Unlock()
+	d := &Delivery{ID: e.id, Source: e.source}
+	if err := b.write(d, true); err != nil {
+		b.stuck(d, err)
+		return over, 0
 	}
 	b.Forget(d)
 	return over, 0
@@ -110,18 +136,22 @@ func (b *Outbox) stuck(d *Delivery, err error) {
 	b.o.Logger.Error("the state of a delivery could not be stored", "of", d.Source, "error", err)
 }
 
-func (b *Outbox) read(id uint64) (d *Delivery, payload []byte, err error) {
-	head, found, err := b.o.Store.Get(nil, key(headRow, id))
+func (b *Outbox) head(id uint64) (*Delivery, error) {
+	row, found, err := b.o.Store.Get(nil, key(headRow, id))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !found {
-		return nil, nil, errRow
+		return nil, errRow
 	}
-	if d, err = decodeHead(id, head); err != nil {
+	return decodeHead(id, row)
+}
+
+func (b *Outbox) read(id uint64) (d *Delivery, payload []byte, err error) {
+	if d, err = b.head(id); err != nil {
 		return nil, nil, err
 	}
-	payload, found, err = b.o.Store.Get(nil, key(payloadRow, id))
+	payload, found, err := b.o.Store.Get(nil, key(payloadRow, id))
 	if err == nil && (!found || len(payload) == 0 || payload[0] != rowVersion) {
 		err = errRow
 	}

@@ -21,7 +21,7 @@ type Delivery struct {
 	Ordered bool `json:"ordered,omitempty"`
 	// Target is the ARN of a function or queue, or an http or https URL.
 	Target string `json:"target"`
-	// Attributes, Group and Dedup are a queue message's; Headers and the rest are a request's.
+	// Attributes, Group and Dedup are a queue message's, of which a receiver takes those that its kind has; Headers and the rest are a request's.
 	Attributes []Attribute       `json:"attributes,omitempty"`
 	Group      string            `json:"group,omitempty"`
 	Dedup      string            `json:"dedup,omitempty"`
@@ -76,6 +76,9 @@ type Letter struct {
 // far says that the receiver is not this server's.
 func (d *Delivery) far() bool { return strings.HasPrefix(d.Target, "http") }
 
+// endMS is when it is given up should it not be read: when it would be in any case, and not before a letter would be.
+func (d *Delivery) endMS() int64 { return d.SinceMS + max(d.Retry.AgeMS, letterAge.Milliseconds()) }
+
 const maxBackoff = 5 * time.Minute
 
 // delay is the time before the next attempt.
@@ -95,7 +98,7 @@ type Permanent struct {
 func (e *Permanent) Error() string { return e.Err.Error() }
 func (e *Permanent) Unwrap() error { return e.Err }
 
-// letterAge is how long a dead-letter queue is tried to be told.
+// letterAge is how long a dead-letter queue is tried to be told, and at least how long a delivery that cannot be read is kept.
 const letterAge = 14 * 24 * time.Hour
 
 // maxLetterError is how much of an error a dead-letter queue is told, in bytes.

@@ -51,7 +51,8 @@ type owed struct {
 	ordered bool
 	far     bool // its receiver is not this server's
 	size    int
-	unread  int // attempts to read it that have failed
+	unread  int   // attempts to read it that have failed
+	endMS   int64 // when it is given up should it not be read
 	dueMS   int64
 	timer   *worker.Timer // nil: it is not waiting
 	held    bool          // its batch is not durable yet: Release begins it

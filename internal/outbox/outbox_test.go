@@ -252,8 +252,9 @@ func TestUnreadableInOrder(t *testing.T) {
 		made = append(made, d.Group)
 		return nil
 	})
-	one := &Delivery{Source: "a", Ordered: true, Target: "t", Group: "1"}
-	two := &Delivery{Source: "a", Ordered: true, Target: "t", Group: "2"}
+	since := clock.Wall().UnixMilli()
+	one := &Delivery{Source: "a", Ordered: true, Target: "t", Group: "1", SinceMS: since}
+	two := &Delivery{Source: "a", Ordered: true, Target: "t", Group: "2", SinceMS: since}
 	other := &Delivery{Source: "b", Ordered: true, Target: "t", Group: "3"}
 	batch := s.NewBatch()
 	defer batch.Close()
@@ -290,4 +291,75 @@ func TestUnreadableInOrder(t *testing.T) {
 	advance(time.Hour, "3")
 	damage(rowVersion)
 	advance(10*time.Minute, "3,1,2")
+}
+
+// TestUnreadableForLong: what cannot be read is given up once it is older than it may become, is told in the log and counted, and those after it go
+// on. Its age alone is not enough: it must have been read again for a while.
+func TestUnreadableForLong(t *testing.T) {
+	for name, c := range map[string]struct {
+		age   time.Duration // before the start
+		limit time.Duration // of its retries
+		kept  time.Duration // from the start, at least
+	}{
+		"young":           {age: letterAge - 3*time.Hour, kept: 3 * time.Hour},
+		"of long retries": {age: 2*letterAge - 3*time.Hour, limit: 2 * letterAge, kept: 3 * time.Hour},
+		"old":             {age: 3 * letterAge, kept: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := worker.NewManualClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+			made := atomic.Int64{}
+			var log lines
+			b, s, done := box(t, crashtest.New(), clock, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context, *Delivery) error {
+				made.Add(1)
+				return nil
+			})
+			since := clock.Wall().Add(-c.age).UnixMilli()
+			one := &Delivery{Source: "a", Ordered: true, Target: "to", SinceMS: since, Retry: Retry{AgeMS: c.limit.Milliseconds()}}
+			owe(t, b, s, one, &Delivery{Source: "a", Ordered: true, Target: "to", SinceMS: clock.Wall().UnixMilli()})
+			row := s.NewBatch()
+			defer row.Close()
+			row.Delete(key(payloadRow, one.ID))
+			if err := s.Write(row); err != nil {
+				t.Fatal(err)
+			}
+			b.Start()
+			if err := clock.Advance(t.Context(), c.kept, nil); err != nil {
+				t.Fatal(err)
+			}
+			if made.Load() != 0 || b.Len() != 2 || b.GivenUp() != 0 {
+				t.Fatalf("after %v %d were made, %d are owed and %d were given up", c.kept, made.Load(), b.Len(), b.GivenUp())
+			}
+			if err := clock.Advance(t.Context(), 3*maxBackoff, nil); err != nil {
+				t.Fatal(err)
+			}
+			if made.Load() != 1 || b.Len() != 0 || b.GivenUp() != 1 {
+				t.Errorf("at the end %d were made, %d are owed and %d were given up", made.Load(), b.Len(), b.GivenUp())
+			}
+			if text := log.String(); strings.Count(text, "given up and removed") != 1 || !strings.Contains(text, "to=to ") || !strings.Contains(text, "of=a ") {
+				t.Errorf("the log does not have what was given up: %.2000s", text)
+			}
+			if _, found, err := s.Get(nil, key(headRow, one.ID)); found || err != nil {
+				t.Error("its row is still there, for the next start ", err)
+			}
+			done()
+		})
+	}
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

@@ -43,7 +43,7 @@ func (b *Outbox) hold(d *Delivery) *owed {
 	}
 	of.count++
 	of.bytes += d.Size
-	e := &owed{id: d.ID, source: of.source, ordered: d.Ordered, far: d.far(), size: d.Size, dueMS: d.DueMS}
+	e := &owed{id: d.ID, source: of.source, ordered: d.Ordered, far: d.far(), size: d.Size, dueMS: d.DueMS, endMS: d.endMS()}
 	b.owed[d.ID] = e
 	b.count++
 	b.bytes += e.size
