@@ -18,7 +18,7 @@ import (
 const (
 	// lookedAt and alone are how often the server is asked while somebody looks at the page, and while nobody does.
 	lookedAt = time.Second
-	alone    = 10 * time.Second
+	alone    = 30 * time.Second
 	// remembered is how far the charts go back.
 	remembered = 15 * time.Minute
 	// maxPoints bounds what is remembered of a trigger, and maxTriggers those of which anything is: 36 MB.
@@ -44,7 +44,8 @@ func (p point) MarshalJSON() ([]byte, error) {
 // history is what the server was last seen to do, and before.
 type history struct {
 	viewers atomic.Int32
-	wake    chan struct{} // a viewer came
+	wake    chan struct{}   // a viewer came
+	status  json.RawMessage // as it was last asked for, by Run alone
 
 	mu      sync.Mutex // guards the following
 	past    map[string][]point
@@ -59,7 +60,7 @@ func (h *history) init() {
 	h.changed = make(chan struct{})
 }
 
-// Run asks the server for its state until ctx ends: every second while somebody looks at the page, else every ten.
+// Run asks the server for its state until ctx ends: every second while somebody looks at the page, else every thirty.
 func (c *Console) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -94,7 +95,11 @@ func (c *Console) look(ctx context.Context) error {
 	now := c.Now()
 	s := state{At: now.UnixMilli(), Triggers: []wire.Trigger{}}
 	var list struct{ Triggers []wire.Trigger }
-	err := c.ask(ctx, "status", &s.Status)
+	var err error
+	if c.history.viewers.Load() > 0 || c.history.status == nil { // else nobody sees it, and it costs as much as all the rest
+		err = c.ask(ctx, "status", &c.history.status)
+	}
+	s.Status = c.history.status
 	if err == nil {
 		err = c.ask(ctx, "triggers", &list)
 	}

@@ -83,8 +83,9 @@ func (e *Engine) Status(ctx context.Context, uuid string) (MappingStatus, error)
 // Statuses tells the state of every mapping of every account and region, in the
 // order of their creation.
 func (e *Engine) Statuses(ctx context.Context) ([]MappingStatus, error) {
-	var all []MappingStatus
-	for _, m := range e.all() {
+	mappings := e.all()
+	all := make([]MappingStatus, 0, len(mappings)) // they are large
+	for _, m := range mappings {
 		s, err := m.status(ctx)
 		if err != nil {
 			return nil, err
