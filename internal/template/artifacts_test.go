@@ -64,18 +64,7 @@ Outputs:
 		t.Errorf("after the removal: %v", actions)
 	}
 	b.edit("named-by-hand", "No_Name")
-	tpl, err := template.Read(filepath.Join(b.dir, "template.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := template.Options{Stack: "shop"}
-	if err := b.target.Fill(t.Context(), &o); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := tpl.Plan(o)
-	if err == nil {
-		_, err = plan.Deploy(t.Context(), b.target, nil)
-	}
+	_, err := b.try(nil)
 	if err == nil || !strings.Contains(err.Error(), "Named") || !strings.Contains(err.Error(), "bucket") {
 		t.Errorf("a name that S3 refuses: %v", err)
 	}

@@ -174,23 +174,28 @@ func (o testOutput) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// deploy deploys the folder's template and returns what came of it, with the
-// actions by resource.
-func (b *bed) deploy(parameters map[string]string) (*template.Result, map[string]string) {
+// try deploys the folder's template.
+func (b *bed) try(parameters map[string]string) (*template.Result, error) {
 	b.Helper()
 	t, err := template.Read(filepath.Join(b.dir, "template.yaml"))
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
 	o := template.Options{Stack: "shop", Parameters: parameters}
 	if err := b.target.Fill(b.Context(), &o); err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
 	plan, err := t.Plan(o)
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
-	result, err := plan.Deploy(b.Context(), b.target, nil)
+	return plan.Deploy(b.Context(), b.target, nil)
+}
+
+// deploy is try for what must be deployed. It returns the actions by resource, too.
+func (b *bed) deploy(parameters map[string]string) (*template.Result, map[string]string) {
+	b.Helper()
+	result, err := b.try(parameters)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -421,19 +426,7 @@ func TestDeployTables(t *testing.T) {
 		t.Errorf("with point-in-time recovery: %q, notes %q", actions["T"], r.Notes)
 	}
 	write(strings.ReplaceAll(fmt.Sprintf(head, ""), "AttributeName: a", "AttributeName: other"))
-	tpl, err := template.Read(filepath.Join(b.dir, "template.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := template.Options{Stack: "shop"}
-	if err := b.target.Fill(t.Context(), &o); err != nil {
-		t.Fatal(err)
-	}
-	plan, err := tpl.Plan(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = plan.Deploy(t.Context(), b.target, nil); err == nil || !strings.Contains(err.Error(), "template.yaml:3: T (AWS::DynamoDB::Table): the key of a table cannot be changed") {
+	if _, err := b.try(nil); err == nil || !strings.Contains(err.Error(), "template.yaml:3: T (AWS::DynamoDB::Table): the key of a table cannot be changed") {
 		t.Fatal(err)
 	}
 }
@@ -549,19 +542,7 @@ func TestPackageWithoutItsClient(t *testing.T) {
 	write("template.yaml", text)
 	write("ruby/app.rb", "")
 	deploy := func() error {
-		tpl, err := template.Read(filepath.Join(b.dir, "template.yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := template.Options{Stack: "shop"}
-		if err := b.target.Fill(t.Context(), &o); err != nil {
-			t.Fatal(err)
-		}
-		p, err := tpl.Plan(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = p.Deploy(t.Context(), b.target, nil)
+		_, err := b.try(nil)
 		return err
 	}
 	if err := deploy(); err == nil || !strings.Contains(err.Error(), "template.yaml:5: F") || !strings.Contains(err.Error(), "add gem 'aws_lambda_ric' to the Gemfile") {

@@ -137,6 +137,7 @@ func (e *environment) nextCall(w http.ResponseWriter, r *http.Request) {
 
 // responseCall takes the function's answer, to its end and with its trailers.
 func (e *environment) responseCall(w http.ResponseWriter, r *http.Request, inv *invocation) {
+	e.answers(inv, true)
 	streams := r.Header.Get("Lambda-Runtime-Function-Response-Mode") == "streaming"
 	result := runner.Result{Status: runner.OK}
 	var err error
@@ -162,6 +163,7 @@ func (e *environment) responseCall(w http.ResponseWriter, r *http.Request, inv *
 		e.finish(inv, result, "error\tError Type: "+kind)
 		return
 	case err != nil: // the process broke off; its exit or the timeout ends the call
+		e.answers(inv, false)
 		apiError(w, http.StatusBadRequest, "InvalidRequest", "the body broke off")
 		return
 	default:

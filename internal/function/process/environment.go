@@ -18,7 +18,7 @@ const (
 	// initErrorGrace is how long a process may live after it has reported that
 	// its init failed.
 	initErrorGrace = 500 * time.Millisecond
-	// answerGrace is how long a request for work waits for the answer of the call before.
+	// answerGrace is how long a request for work waits for the answer of the call before to begin to arrive.
 	answerGrace = time.Second
 	// closeGrace is the usual CloseGrace of Options.
 	closeGrace = 250 * time.Millisecond
@@ -68,6 +68,7 @@ type environment struct {
 	output    *output
 	current   *invocation   // handed over and not answered
 	freed     chan struct{} // closed once current is nil; nil: nobody waits for that
+	answering bool          // the answer of current is arriving
 	due       time.Time     // when its time is over, or that of answered; zero: there is none
 	answered  *invocation   // answered, and the process has not asked for the next
 	unclosed  bool          // answered has no END and REPORT yet
@@ -224,12 +225,12 @@ func (e *environment) initOverran() {
 
 // asked takes note of the process's first or next request for work. It reports
 // whether that is in order. A request that overtakes the answer of the call before waits for it: AWS's client for Node.js asks while the
-// end of a streamed answer is still on its way. It gives up when give closes.
+// end of a streamed answer is still on its way, for as long as its reader takes. It gives up when give closes.
 func (e *environment) asked(give <-chan struct{}) bool {
-	var late <-chan time.Time
-	for {
+	var grace *time.Timer
+	for late := false; ; {
 		e.mu.Lock()
-		if e.ending || e.nexting {
+		if e.ending || e.nexting || late && e.current != nil && !e.answering {
 			e.mu.Unlock()
 			return false
 		}
@@ -243,15 +244,17 @@ func (e *environment) asked(give <-chan struct{}) bool {
 		}
 		freed := e.freed
 		e.mu.Unlock()
-		if late == nil {
-			timer := time.NewTimer(answerGrace)
-			defer timer.Stop()
-			late = timer.C
+		if grace == nil {
+			grace = time.NewTimer(answerGrace)
+			defer grace.Stop()
+		} else if late {
+			grace.Reset(answerGrace)
 		}
 		select {
 		case <-freed:
-		case <-late:
-			return false
+			late = false
+		case <-grace.C:
+			late = true
 		case <-give:
 			return false
 		case <-e.ended:
@@ -260,9 +263,18 @@ func (e *environment) asked(give <-chan struct{}) bool {
 	}
 }
 
+// answers takes note that the answer of inv is arriving, or that it broke off.
+func (e *environment) answers(inv *invocation, arriving bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current == inv {
+		e.answering = arriving
+	}
+}
+
 // free says that the call was answered, or needs no answer any more. mu is held.
 func (e *environment) free() {
-	e.current = nil
+	e.current, e.answering = nil, false
 	if e.freed != nil {
 		close(e.freed)
 		e.freed = nil

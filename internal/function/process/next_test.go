@@ -15,8 +15,17 @@ func TestNextWaitsForTheAnswer(t *testing.T) {
 		want  bool
 		took  time.Duration
 	}{
-		"the answer comes":  {func(e *environment, _ chan struct{}) { answer(e, false) }, 300 * time.Millisecond, true, 300 * time.Millisecond},
-		"no answer comes":   {func(*environment, chan struct{}) {}, 0, false, answerGrace},
+		"the answer comes": {func(e *environment, _ chan struct{}) { answer(e, false) }, 300 * time.Millisecond, true, 300 * time.Millisecond},
+		"no answer comes":  {func(*environment, chan struct{}) {}, 0, false, answerGrace},
+		"a long answer": {func(e *environment, _ chan struct{}) {
+			e.answers(e.current, true)
+			time.AfterFunc(time.Hour, func() { answer(e, false) })
+		}, 300 * time.Millisecond, true, time.Hour + 300*time.Millisecond},
+		"an answer breaks off": {func(e *environment, _ chan struct{}) {
+			inv := e.current
+			e.answers(inv, true)
+			time.AfterFunc(answerGrace, func() { e.answers(inv, false) })
+		}, 300 * time.Millisecond, false, 2 * answerGrace},
 		"the client is off": {func(_ *environment, give chan struct{}) { close(give) }, 100 * time.Millisecond, false, 100 * time.Millisecond},
 		"the process ends":  {func(e *environment, _ chan struct{}) { close(e.ended) }, 200 * time.Millisecond, false, 200 * time.Millisecond},
 		"it asks twice":     {func(e *environment, _ chan struct{}) { answer(e, true) }, 50 * time.Millisecond, false, 50 * time.Millisecond},
