@@ -135,6 +135,7 @@ func Open(o Options) (_ *Store, err error) {
 	if err := s.nameDatabase(o.Dir); err != nil {
 		return nil, err
 	}
+	s.space.measure() // else those who come together pass while the first of them measures
 	return s, nil
 }
 
