@@ -26,6 +26,30 @@ type state struct {
 	mu      sync.Mutex
 	crashed bool
 	kept    any
+	steps   int
+}
+
+// untilCrash is called between the two steps of what should be one. The first three calls return at once, so that the
+// case has its answers; the fourth waits for the crash, and the crash for it: the case meets the bug, whatever the
+// scheduler does.
+func (s *state) untilCrash() {
+	s.mu.Lock()
+	s.steps++
+	s.mu.Unlock()
+	s.wait(func() bool { return s.steps <= 3 || s.crashed })
+}
+
+// wait returns when something holds that is read under the lock.
+func (s *state) wait(holds func() bool) {
+	for {
+		s.mu.Lock()
+		ok := holds()
+		s.mu.Unlock()
+		if ok {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // RunBroken shows that each case of the suite fails for a backend that breaks its promise: it runs the cases against
@@ -71,6 +95,7 @@ func (w *brokenWorld) Backend() backend.Backend {
 }
 
 func (w *brokenWorld) Crash() {
+	w.state.wait(func() bool { return w.state.steps == 0 || w.state.steps > 3 })
 	w.World.Crash()
 	w.state.mu.Lock()
 	defer w.state.mu.Unlock()

@@ -435,25 +435,25 @@ var bugs = []bug{
 			return nil
 		}
 	}},
-	{"a commit is stored in two steps", []string{"a commit is there whole or not at all after a crash"}, func(h *hooks, _ *state) {
+	{"a commit is stored in two steps", []string{"a commit is there whole or not at all after a crash"}, func(h *hooks, s *state) {
 		h.commit = func(rows []backend.Row, aside []backend.AsideRows) error {
 			if err := h.Backend.Commit(ctx, rows, nil); err != nil {
 				return err
 			}
-			runtime.Gosched()
+			s.untilCrash()
 			return h.Backend.Commit(ctx, nil, aside)
 		}
 	}},
-	{"a move is stored in two steps", []string{"a move is there whole or not at all after a crash"}, func(h *hooks, _ *state) {
+	{"a move is stored in two steps", []string{"a move is there whole or not at all after a crash"}, func(h *hooks, s *state) {
 		h.reposition = func(r backend.Repositioned) error {
 			if err := h.Backend.UpdateMapping(ctx, r.Mapping); err != nil {
 				return err
 			}
-			runtime.Gosched()
+			s.untilCrash()
 			return h.Backend.Reposition(ctx, r)
 		}
 	}},
-	{"writes and their position are stored in two steps", []string{"writes of an answer are there with their position or not at all after a crash"}, func(h *hooks, _ *state) {
+	{"writes and their position are stored in two steps", []string{"writes of an answer are there with their position or not at all after a crash"}, func(h *hooks, s *state) {
 		h.transact = func(t backend.Transaction) error {
 			var rows []backend.Row
 			var aside []backend.AsideRows
@@ -465,7 +465,7 @@ var bugs = []bug{
 			if err := h.Backend.Transact(ctx, t); err != nil {
 				return err
 			}
-			runtime.Gosched()
+			s.untilCrash()
 			return h.Backend.Commit(ctx, rows, aside)
 		}
 	}},
