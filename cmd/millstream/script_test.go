@@ -241,9 +241,12 @@ func TestDemo(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	program := t.TempDir() + "/millstream"
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	program := os.Getenv("MILLSTREAM_BIN")
+	if program == "" {
+		program = t.TempDir() + "/millstream"
+		if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, ".").CombinedOutput(); err != nil {
+			t.Fatalf("build: %v\n%s", err, out)
+		}
 	}
 	tmp := t.TempDir()
 	cmd := exec.CommandContext(ctx, program, "demo")

@@ -45,19 +45,24 @@ type chain struct {
 	stop      func()
 }
 
-func openChain(t *testing.T) *chain {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "bootstrap")
-	if b, err := exec.Command("go", "build", "-o", program, "./testdata/tracer").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, b)
+// tracerPackage is the functions' package, made once.
+var tracerPackage = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "tracer")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "bootstrap")
+	if b, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", program, "./testdata/tracer").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, b)
 	}
 	code, err := os.ReadFile(program)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var pack bytes.Buffer
 	z := zip.NewWriter(&pack)
-	h := &zip.FileHeader{Name: "bootstrap"}
+	h := &zip.FileHeader{Name: "bootstrap", Method: zip.Store}
 	h.SetMode(0o755)
 	f, err := z.CreateHeader(h)
 	if err == nil {
@@ -66,6 +71,12 @@ func openChain(t *testing.T) *chain {
 	if err == nil {
 		err = z.Close()
 	}
+	return pack.Bytes(), err
+})
+
+func openChain(t *testing.T) *chain {
+	t.Helper()
+	pack, err := tracerPackage()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +111,7 @@ func openChain(t *testing.T) *chain {
 	})
 	t.Cleanup(stop)
 
-	return &chain{App: s, db: dynamodb.NewFromConfig(s.Config()), functions: lambda.NewFromConfig(s.Config()), pack: pack.Bytes(), stop: stop}
+	return &chain{App: s, db: dynamodb.NewFromConfig(s.Config()), functions: lambda.NewFromConfig(s.Config()), pack: pack, stop: stop}
 }
 
 // table makes a table and returns the ARN of its stream.

@@ -31,7 +31,7 @@ var goBootstrap = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "bootstrap")
-	cmd := exec.Command("go", "build", "-o", out, "./testdata/gofunc")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "./testdata/gofunc")
 	if b, err := cmd.CombinedOutput(); err != nil {
 		return b, err
 	}

@@ -18,7 +18,7 @@ func TestGoClientRows(t *testing.T) {
 	t.Parallel()
 	s := open(t, Options{})
 	out := filepath.Join(t.TempDir(), "bootstrap")
-	if b, err := exec.Command("go", "build", "-o", out, "./testdata/goclient").CombinedOutput(); err != nil {
+	if b, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "./testdata/goclient").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, b)
 	}
 	program, err := os.ReadFile(out)

@@ -125,7 +125,7 @@ func zipOf(t *testing.T, name string, body []byte) []byte {
 func goZip(t *testing.T) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "bootstrap")
-	if b, err := exec.Command("go", "build", "-o", out, "../../function/testdata/gofunc").CombinedOutput(); err != nil {
+	if b, err := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "../../function/testdata/gofunc").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, b)
 	}
 	b, err := os.ReadFile(out)
