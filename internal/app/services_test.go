@@ -183,6 +183,92 @@ func TestCloudWatchLogs(t *testing.T) {
 	}
 }
 
+// All that a group is made with is kept, shown and heeded.
+func TestLogGroups(t *testing.T) {
+	s, server := openForLogs(t, 0)
+	c := cloudwatchlogs.NewFromConfig(s.Config(), func(o *cloudwatchlogs.Options) { o.BaseEndpoint = &server.URL })
+	ctx := t.Context()
+	for _, in := range []cloudwatchlogs.CreateLogGroupInput{
+		{LogGroupName: aws.String("/a/rare"), LogGroupClass: types.LogGroupClassInfrequentAccess},
+		{LogGroupName: aws.String("/a/kept"), DeletionProtectionEnabled: aws.Bool(true), KmsKeyId: aws.String("arn:aws:kms:us-east-1:000000000000:key/k")},
+		{LogGroupName: aws.String("/b/plain")},
+	} {
+		if _, err := c.CreateLogGroup(ctx, &in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(in cloudwatchlogs.DescribeLogGroupsInput) (names []string, first types.LogGroup) {
+		t.Helper()
+		out, err := c.DescribeLogGroups(ctx, &in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range out.LogGroups {
+			names = append(names, *g.LogGroupName)
+		}
+		return names, out.LogGroups[0]
+	}
+	for _, want := range []struct {
+		in    cloudwatchlogs.DescribeLogGroupsInput
+		names []string
+	}{
+		{cloudwatchlogs.DescribeLogGroupsInput{LogGroupIdentifiers: []string{"/b/plain", "arn:aws:logs:us-east-1:000000000000:log-group:/a/kept", "none"}}, []string{"/a/kept", "/b/plain"}},
+		{cloudwatchlogs.DescribeLogGroupsInput{LogGroupClass: types.LogGroupClassInfrequentAccess}, []string{"/a/rare"}},
+		{cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/a/")}, []string{"/a/kept", "/a/rare"}},
+		{cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePattern: aws.String("lai")}, []string{"/b/plain"}},
+	} {
+		if names, _ := list(want.in); !slices.Equal(names, want.names) {
+			t.Errorf("%+v: %q", want.in, names)
+		}
+	}
+	if _, g := list(cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePattern: aws.String("lai")}); g.LogGroupArn != nil || g.StoredBytes != nil || g.Arn == nil {
+		t.Errorf("by a pattern: %+v", g)
+	}
+	_, kept := list(cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/a/kept")})
+	if !aws.ToBool(kept.DeletionProtectionEnabled) || aws.ToString(kept.KmsKeyId) != "arn:aws:kms:us-east-1:000000000000:key/k" || kept.LogGroupClass != types.LogGroupClassStandard {
+		t.Errorf("%+v", kept)
+	}
+	if _, err := c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: kept.LogGroupName}); err == nil || !strings.Contains(err.Error(), "Cannot delete log group with deletion protection enabled.") {
+		t.Error(err)
+	}
+	for _, change := range []func() (any, error){
+		func() (any, error) {
+			return c.PutLogGroupDeletionProtection(ctx, &cloudwatchlogs.PutLogGroupDeletionProtectionInput{LogGroupIdentifier: kept.LogGroupArn, DeletionProtectionEnabled: aws.Bool(false)})
+		},
+		func() (any, error) {
+			return c.DisassociateKmsKey(ctx, &cloudwatchlogs.DisassociateKmsKeyInput{LogGroupName: kept.LogGroupName})
+		},
+	} {
+		if _, err := change(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, g := list(cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: kept.LogGroupName}); aws.ToBool(g.DeletionProtectionEnabled) || g.KmsKeyId != nil {
+		t.Errorf("%+v", g)
+	}
+	if _, err := c.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: kept.LogGroupName}); err != nil {
+		t.Error(err)
+	}
+	for name, ask := range map[string]func() (any, error){
+		"retentionInDays": func() (any, error) {
+			return c.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: aws.String("/b/plain"), RetentionInDays: aws.Int32(2)})
+		},
+		"logGroupClass": func() (any, error) {
+			return c.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String("x"), LogGroupClass: "NONE"})
+		},
+		"mutually exclusive": func() (any, error) {
+			return c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("a"), LogGroupNamePattern: aws.String("b")})
+		},
+		"logGroupIdentifiers": func() (any, error) {
+			return c.DescribeLogGroups(ctx, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("a"), LogGroupIdentifiers: []string{"b"}})
+		},
+	} {
+		if _, err := ask(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A call of a service that is not there says so, in the form that its SDK reads.
 func TestServicesThatAreNotThere(t *testing.T) {
 	_, server := openForLogs(t, 0)

@@ -28,6 +28,9 @@ type LogGroup struct {
 	Created   time.Time         `json:"created"`
 	Retention int               `json:"retention,omitempty"` // days; 0: for ever. It is kept and given back only
 	Tags      map[string]string `json:"tags,omitempty"`
+	Class     string            `json:"class,omitempty"` // empty: STANDARD. It is kept and given back only, as is the key
+	KMSKey    string            `json:"kmsKey,omitempty"`
+	Protected bool              `json:"protected,omitempty"` // it cannot be deleted
 }
 
 // logGroups are those that are stored.
@@ -36,10 +39,11 @@ type logGroups struct {
 	kept map[id]*LogGroup
 }
 
-// ErrLogGroup says that a log group is not there, ErrLogGroupExists that it is.
+// ErrLogGroup says that a log group is not there, ErrLogGroupExists that it is, ErrLogGroupKept that it may not be deleted.
 var (
 	ErrLogGroup       = errors.New("the log group does not exist")
 	ErrLogGroupExists = errors.New("the log group is there")
+	ErrLogGroupKept   = errors.New("the log group is protected from deletion")
 )
 
 // lambdaGroup begins the names of the groups of functions that name no other.
@@ -104,22 +108,23 @@ func (s *Service) LogGroup(scope schema.Scope, name string) (LogGroup, error) {
 	return LogGroup{}, ErrLogGroup
 }
 
-// CreateLogGroup makes a group, or returns ErrLogGroupExists. That of a function is there once it has logged, as on AWS.
-func (s *Service) CreateLogGroup(scope schema.Scope, name string, tags map[string]string) error {
-	functions := s.groupsOfFunctions(scope)[name]
+// CreateLogGroup makes a group as g has it, but for its time, or returns ErrLogGroupExists. That of a function is there once it has logged, as on AWS.
+func (s *Service) CreateLogGroup(g LogGroup) error {
+	functions := s.groupsOfFunctions(g.Scope)[g.Name]
 	s.groups.mu.Lock()
 	defer s.groups.mu.Unlock()
-	there := s.groups.kept[id{scope, name}] != nil
+	there := s.groups.kept[id{g.Scope, g.Name}] != nil
 	for _, function := range functions {
-		there = there || len(s.logs.Recent(scope, function, 1)) > 0
+		there = there || len(s.logs.Recent(g.Scope, function, 1)) > 0
 	}
 	if there {
 		return ErrLogGroupExists
 	}
-	return s.putLogGroup(&LogGroup{Scope: scope, Name: name, Created: s.opts.Now(), Tags: tags})
+	g.Created = s.opts.Now()
+	return s.putLogGroup(&g)
 }
 
-// DeleteLogGroup forgets a group and what is in it. The group of a function that is there begins anew.
+// DeleteLogGroup forgets a group and what is in it, or returns ErrLogGroupKept. The group of a function that is there begins anew.
 func (s *Service) DeleteLogGroup(scope schema.Scope, name string) error {
 	if _, err := s.LogGroup(scope, name); err != nil {
 		return err
@@ -127,6 +132,9 @@ func (s *Service) DeleteLogGroup(scope schema.Scope, name string) error {
 	functions := s.groupsOfFunctions(scope)[name]
 	s.groups.mu.Lock()
 	defer s.groups.mu.Unlock()
+	if g := s.groups.kept[id{scope, name}]; g != nil && g.Protected {
+		return ErrLogGroupKept
+	}
 	if s.rows.store != nil {
 		b := s.rows.store.NewBatch()
 		defer b.Close()
@@ -145,7 +153,7 @@ func (s *Service) DeleteLogGroup(scope schema.Scope, name string) error {
 
 // TagLogGroup gives a group tags, and takes those away that remove names.
 func (s *Service) TagLogGroup(scope schema.Scope, name string, tags map[string]string, remove []string) error {
-	return s.changeLogGroup(scope, name, func(g *LogGroup) {
+	return s.ChangeLogGroup(scope, name, func(g *LogGroup) {
 		g.Tags = maps.Clone(g.Tags)
 		if g.Tags == nil {
 			g.Tags = map[string]string{}
@@ -157,13 +165,8 @@ func (s *Service) TagLogGroup(scope schema.Scope, name string, tags map[string]s
 	})
 }
 
-// SetRetention keeps how long a group's lines are wanted, in days; 0: for ever.
-func (s *Service) SetRetention(scope schema.Scope, name string, days int) error {
-	return s.changeLogGroup(scope, name, func(g *LogGroup) { g.Retention = days })
-}
-
-// changeLogGroup changes a copy of a group, and keeps it.
-func (s *Service) changeLogGroup(scope schema.Scope, name string, change func(*LogGroup)) error {
+// ChangeLogGroup changes a copy of a group, and keeps it.
+func (s *Service) ChangeLogGroup(scope schema.Scope, name string, change func(*LogGroup)) error {
 	_, ofFunction := s.groupsOfFunctions(scope)[name]
 	s.groups.mu.Lock()
 	defer s.groups.mu.Unlock()

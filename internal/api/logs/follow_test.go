@@ -55,7 +55,7 @@ func newClient(t *testing.T, agent string) *client {
 func (c *client) begin(empty bool, after int64) (start int64) {
 	c.t.Helper()
 	if empty {
-		if err := c.h.functions.CreateLogGroup(scope, "/aws/lambda/f", nil); err != nil {
+		if err := c.h.functions.CreateLogGroup(function.LogGroup{Scope: scope, Name: "/aws/lambda/f"}); err != nil {
 			c.t.Fatal(err)
 		}
 	} else {

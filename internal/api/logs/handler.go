@@ -58,7 +58,8 @@ type call struct {
 var operations = map[string]func(c *call) (any, error){
 	"DescribeLogGroups": describeGroups, "DescribeLogStreams": describeStreams, "FilterLogEvents": filterEvents, "GetLogEvents": getEvents,
 	"CreateLogGroup": createGroup, "PutRetentionPolicy": putRetention, "DeleteRetentionPolicy": deleteRetention,
-	"DeleteLogGroup": deleteGroup, "ListTagsForResource": listTags, "ListTagsLogGroup": listTags,
+	"DeleteLogGroup": deleteGroup, "PutLogGroupDeletionProtection": putProtection,
+	"AssociateKmsKey": associateKey, "DisassociateKmsKey": disassociateKey, "ListTagsForResource": listTags, "ListTagsLogGroup": listTags,
 	"TagResource": tagGroup, "TagLogGroup": tagGroup, "UntagResource": untagGroup, "UntagLogGroup": untagGroup,
 }
 
@@ -110,6 +111,8 @@ func noGroup(err error) error {
 	switch {
 	case errors.Is(err, function.ErrLogGroup):
 		return &awserr.Error{Code: "ResourceNotFoundException", Message: "The specified log group does not exist."}
+	case errors.Is(err, function.ErrLogGroupKept):
+		return &awserr.Error{Code: "ValidationException", Message: "Cannot delete log group with deletion protection enabled. Disable deletion protection first."}
 	case errors.Is(err, function.ErrLogGroupExists):
 		return &awserr.Error{Code: "ResourceAlreadyExistsException", Message: "The specified log group already exists"}
 	}
