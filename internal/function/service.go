@@ -483,10 +483,6 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 	if e.gone {
 		return nil, errGone
 	}
-	note := ""
-	if d.run == nil && d.PackageType == packageZip { // it reads the package, which others need not wait for
-		note = s.oldSDK(d)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -501,7 +497,7 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 		e.code = d.hashes()
 		s.code.acquireAll(e.code)
 		spec := s.processSpec(d)
-		spec.Note = note
+		spec.Note = sync.OnceValue(func() string { return s.oldSDK(d) }) // it reads the whole package: only for a call that failed
 		e.run = s.host.NewPool(spec, s.limitOf(e.f.def.Load()), log)
 	}
 	s.runners[e.run] = struct{}{}

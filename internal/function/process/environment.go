@@ -416,12 +416,16 @@ func (e *environment) close(inv *invocation, status string) {
 
 // note says what may have made a call fail.
 func (e *environment) note() {
-	switch s := &e.pool.spec; {
-	case s.Note == "":
+	s, note := &e.pool.spec, ""
+	if s.Note != nil {
+		note = s.Note()
+	}
+	switch {
+	case note == "":
 	case s.LogJSON:
-		e.output.platform(e.event("millstream.note", levelWarn, `{"message":`+string(runner.AppendJSONString(nil, s.Note))+`}`))
+		e.output.platform(e.event("millstream.note", levelWarn, `{"message":`+string(runner.AppendJSONString(nil, note))+`}`))
 	default:
-		e.output.platform([]byte(s.Note))
+		e.output.platform([]byte(note))
 	}
 }
 

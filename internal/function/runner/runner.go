@@ -39,7 +39,9 @@ type Spec struct {
 	Env      map[string]string // the user's variables
 	LogGroup string
 	LogJSON  bool
-	Note     string // what the log of a call that failed or timed out is to say; may be empty
+	// Note returns what the log of a call that failed or timed out is to say; "": nothing. nil: nothing too. It may take
+	// long the first time.
+	Note func() string
 	// AppLevel and SystemLevel are the lowest levels that are logged, with LogJSON; empty: INFO.
 	AppLevel, SystemLevel string
 }
