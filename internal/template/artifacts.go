@@ -106,6 +106,7 @@ func prepareBucket(c *preparation) step {
 	if b.BucketName == "" {
 		b.BucketName = bucketName(c.plan.name(c.r.id, ""))
 	}
+	c.bucketNamed(b.BucketName)
 	return b
 }
 
@@ -152,6 +153,7 @@ func prepareParameter(c *preparation) step {
 	c.into(p)
 	c.required("Type", "Value")
 	p.Name = c.plan.name(c.r.id, p.Name)
+	c.alone(naming{kind: "parameter", property: "Name"}, p.Name)
 	return p
 }
 

@@ -102,6 +102,8 @@ type bed struct {
 	target *template.Target
 	stop   func()
 	data   string
+
+	endpoint string // the server's
 }
 
 func newBed(t *testing.T) *bed {
@@ -136,6 +138,7 @@ func (b *bed) start() {
 		return ln
 	}
 	ln, front := listen(), listen()
+	b.endpoint = "http://" + ln.Addr().String()
 	srv, err := millstream.Open(millstream.Options{
 		Dir: b.data, Endpoint: "http://" + ln.Addr().String(), FrontEndpoint: "http://" + front.Addr().String(), FunctionOutput: testOutput{b.T},
 	})

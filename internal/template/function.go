@@ -241,6 +241,7 @@ func (f *function) checkRuntime(c *preparation) {
 func (f *function) prepared(c *preparation) {
 	c.checkTags(setting.Function)
 	f.FunctionName = c.plan.name(c.r.id, f.FunctionName)
+	c.functionNamed(f.FunctionName)
 	f.renewRuntime()
 	f.checkRuntime(c)
 	f.Layers = slices.DeleteFunc(f.Layers, func(layer string) bool { return c.plan.leftOutLayer(layer) })

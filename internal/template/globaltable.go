@@ -46,7 +46,7 @@ func prepareGlobalTable(c *preparation) step {
 	table := &table{}
 	c.into(&table.props)
 	c.checkTags(setting.Table)
-	table.props.TableName = c.plan.name(c.r.id, table.props.TableName)
+	c.tableNamed(&table.props)
 	return table
 }
 

@@ -62,6 +62,7 @@ type Plan struct {
 	conds     *node
 	deployed  map[string]map[string]string // attributes of what is there, by logical id
 	endpoints map[string]string            // of APIs by their ids, see rewrite
+	named     map[string]string            // the resource that has a name, by kind and name
 }
 
 // Plan checks the whole template. The error is a *Problems when something is not
@@ -75,7 +76,7 @@ func (t *Template) Plan(o Options) (*Plan, error) {
 		return nil, fmt.Errorf("stack name %q: want letters, digits and hyphens, at most 128, beginning with a letter", o.Stack)
 	}
 	t.checkSections(problems)
-	p := &Plan{template: t, opts: o, byID: map[string]*resource{}, deployed: map[string]map[string]string{}, endpoints: map[string]string{}, conds: t.root.get("Conditions")}
+	p := &Plan{template: t, opts: o, byID: map[string]*resource{}, deployed: map[string]map[string]string{}, endpoints: map[string]string{}, named: map[string]string{}, conds: t.root.get("Conditions")}
 	p.values = t.parameters(o, problems)
 	for name, value := range map[string]string{
 		"AWS::AccountId": o.Account, "AWS::Region": o.Region, "AWS::StackName": o.Stack, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com",

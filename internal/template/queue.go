@@ -52,11 +52,12 @@ func prepareQueue(c *preparation) step {
 		c.props = c.props.with(policy, small)
 	}
 	c.into(&q.props)
-	fifo := q.props.FifoQueue != nil && *q.props.FifoQueue
-	if q.props.QueueName == "" && fifo {
-		q.props.QueueName = c.plan.name(c.r.id, "") + ".fifo"
+	isFIFO := q.props.FifoQueue != nil && *q.props.FifoQueue
+	if q.props.QueueName == "" && isFIFO {
+		q.props.QueueName = c.plan.name(c.r.id, "") + fifo
 	}
 	q.props.QueueName = c.plan.name(c.r.id, q.props.QueueName)
+	c.fifoNamed(queueNaming, q.props.QueueName, isFIFO)
 	if !c.plan.opts.Queues {
 		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" needs a server of queues: set AWS_ENDPOINT_URL_SQS")
 	}

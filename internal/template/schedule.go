@@ -67,6 +67,7 @@ func prepareRule(c *preparation) step {
 	}
 	c.into(r)
 	r.Name = c.plan.name(c.r.id, r.Name)
+	c.named(ruleNaming, r.Name)
 	c.checkExpression("ScheduleExpression", r.ScheduleExpression, false)
 	return r
 }
@@ -239,6 +240,8 @@ func prepareSchedule(c *preparation) step {
 	}
 	c.into(s)
 	s.Name = c.plan.name(c.r.id, s.Name)
+	c.refuseName(scheduleNaming, scheduleNaming.wrong(s.Name))
+	c.alone(scheduleNaming, s.identity())
 	c.checkExpression("ScheduleExpression", s.ScheduleExpression, true)
 	if n := c.props.get("ScheduleExpressionTimezone"); n != nil {
 		if _, err := time.LoadLocation(s.ScheduleExpressionTimezone); err != nil {
@@ -372,6 +375,7 @@ func prepareScheduleGroup(c *preparation) step {
 	g := &scheduleGroup{}
 	c.into(g)
 	g.Name = c.plan.name(c.r.id, g.Name)
+	c.named(groupNaming, g.Name)
 	return g
 }
 

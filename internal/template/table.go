@@ -65,7 +65,7 @@ func prepareTable(c *preparation) step {
 	t := &table{}
 	c.into(&t.props)
 	c.checkTags(setting.Table)
-	t.props.TableName = c.plan.name(c.r.id, t.props.TableName)
+	c.tableNamed(&t.props)
 	return t
 }
 
@@ -97,7 +97,7 @@ func prepareSimpleTable(c *preparation) step {
 		}
 	}
 	t := &table{props: tableProperties{
-		TableName:             c.plan.name(c.r.id, p.TableName),
+		TableName:             p.TableName,
 		AttributeDefinitions:  []ddb.AttributeDefinition{{AttributeName: &name, AttributeType: typ}},
 		KeySchema:             []ddb.KeySchemaElement{{AttributeName: &name, KeyType: ddb.KeyTypeHash}},
 		ProvisionedThroughput: p.ProvisionedThroughput,
@@ -110,6 +110,7 @@ func prepareSimpleTable(c *preparation) step {
 	for _, k := range sortedKeys(p.Tags) {
 		t.props.Tags = append(t.props.Tags, tag{k, p.Tags[k]})
 	}
+	c.tableNamed(&t.props)
 	return t
 }
 

@@ -24,9 +24,10 @@ func prepareTopic(c *preparation) step {
 	t := &topic{}
 	c.into(t)
 	if t.TopicName == "" && t.FifoTopic {
-		t.TopicName = c.plan.name(c.r.id, "") + ".fifo"
+		t.TopicName = c.plan.name(c.r.id, "") + fifo
 	}
 	t.TopicName = c.plan.name(c.r.id, t.TopicName)
+	c.fifoNamed(topicNaming, t.TopicName, t.FifoTopic)
 	if !c.plan.opts.Topics {
 		c.leave(c.r.line, effectOf(c.r.typ), c.r.typ+" needs a server of topics: set AWS_ENDPOINT_URL_SNS")
 	}

@@ -129,6 +129,7 @@ func prepareAlias(c *preparation) step {
 	c.into(a)
 	c.required("Name", "FunctionName", "FunctionVersion")
 	a.FunctionName = nameOf(a.FunctionName)
+	c.aliasNamed(a.FunctionName, a.Name)
 	a.FunctionVersion = a.FunctionVersion[strings.LastIndexByte(a.FunctionVersion, ':')+1:]
 	return a
 }
