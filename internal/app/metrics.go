@@ -13,12 +13,15 @@ import (
 // newMetrics shows what the rooms count.
 func (s *App) newMetrics() *server.Metrics {
 	return server.NewMetrics(server.Sources{
-		Version:          s.opts.Version,
-		Commits:          func() uint64 { return s.store.Metrics().Commits },
-		StreamRecords:    s.streams.Records,
-		HeldBytes:        s.streams.Held,
-		Health:           s.health,
-		Space:            s.store.Space,
+		Version:       s.opts.Version,
+		StreamRecords: s.streams.Records,
+		HeldBytes:     s.streams.Held,
+		Health:        s.health,
+		Space:         s.store.Space,
+		Engine: func() server.EngineStats {
+			m := s.store.Metrics()
+			return server.EngineStats{Commits: m.Commits, DiskBytes: m.DiskBytes, Syncs: m.Syncs, SyncTime: m.SyncTime}
+		},
 		RefusedWrites:    func() uint64 { return s.tables.RefusedWrites() + s.queues.RefusedSends() },
 		ClockAhead:       func() time.Duration { return max(0, s.clock.Doubt().Ahead) },
 		DamagedFiles:     func() int { return len(s.store.Damages()) },

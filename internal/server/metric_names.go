@@ -44,6 +44,9 @@ var MetricTable = slices.Concat([]Metric{
 	damagedFiles,
 	diskFree,
 	diskReserve,
+	diskUsed,
+	syncsTotal,
+	syncSeconds,
 	writesRefused,
 	clockAhead,
 })
@@ -105,6 +108,12 @@ var (
 		"Bytes free on the disk of the data."}
 	diskReserve = Metric{"millstream_disk_reserve_bytes", "gauge", nil,
 		"Writes are refused while fewer bytes are free; deletes, while fewer than three quarters of it are."}
+	diskUsed = Metric{"millstream_disk_used_bytes", "gauge", nil,
+		"Bytes that the database takes on the disk, without code of functions, what they print, backups and buckets."}
+	syncsTotal = Metric{"millstream_syncs_total", "counter", nil,
+		"Syncs of the log; many writes share one."}
+	syncSeconds = Metric{"millstream_sync_seconds_total", "counter", nil,
+		"Time that syncs of the log took, together. Divided by their number it is what a write waits for the disk."}
 	writesRefused = Metric{"millstream_writes_refused_total", "counter", nil,
 		"Writes refused because the disk is nearly full, or because damage would soon stop them."}
 	clockAhead = Metric{"millstream_clock_ahead_seconds", "gauge", nil,

@@ -19,7 +19,7 @@ import (
 // must be cheap and safe to call at any time; nil ones are left out.
 type Sources struct {
 	Version       string
-	Commits       func() uint64
+	Engine        func() EngineStats
 	StreamRecords func() uint64
 	HeldBytes     func() int64
 	Mappings      func() []MappingStats
@@ -36,6 +36,14 @@ type Sources struct {
 	// requests that ask for none of them. nil: all are counted as "other".
 	LambdaOperations []string
 	LambdaOperation  func(*http.Request) string
+}
+
+// EngineStats is the database.
+type EngineStats struct {
+	Commits   uint64        // batches of writes
+	DiskBytes uint64        // of its files
+	Syncs     uint64        // of its log
+	SyncTime  time.Duration // of all syncs together
 }
 
 // QueueStats is one queue.
@@ -216,7 +224,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, writesRefused, clockAhead, queueMessages, queueOldest,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -253,6 +261,13 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 			send(diskReserve, float64(reserve))
 		}
 	}
+	if src.Engine != nil {
+		engine := src.Engine()
+		send(commitsTotal, float64(engine.Commits))
+		send(diskUsed, float64(engine.DiskBytes))
+		send(syncsTotal, float64(engine.Syncs))
+		send(syncSeconds, engine.SyncTime.Seconds())
+	}
 	if src.RefusedWrites != nil {
 		send(writesRefused, float64(src.RefusedWrites()))
 	}
@@ -261,9 +276,6 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.DamagedFiles != nil {
 		send(damagedFiles, float64(src.DamagedFiles()))
-	}
-	if src.Commits != nil {
-		send(commitsTotal, float64(src.Commits()))
 	}
 	if src.StreamRecords != nil {
 		send(streamRecordsTotal, float64(src.StreamRecords()))

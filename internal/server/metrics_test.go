@@ -109,8 +109,10 @@ func TestRequestMetrics(t *testing.T) {
 
 func TestSourceMetrics(t *testing.T) {
 	m := NewMetrics(Sources{
-		Version:       "v1.2.3",
-		Commits:       func() uint64 { return 7 },
+		Version: "v1.2.3",
+		Engine: func() EngineStats {
+			return EngineStats{Commits: 7, DiskBytes: 4096, Syncs: 5, SyncTime: 20 * time.Millisecond}
+		},
 		StreamRecords: func() uint64 { return 8 },
 		HeldBytes:     func() int64 { return 11 },
 		Health:        func() error { return nil },
@@ -130,6 +132,9 @@ func TestSourceMetrics(t *testing.T) {
 	metrics := scrapeOf(t, New(Config{Metrics: m}))
 	wantLines(t, metrics,
 		`millstream_commits_total 7`,
+		`millstream_disk_used_bytes 4096`,
+		`millstream_syncs_total 5`,
+		`millstream_sync_seconds_total 0.02`,
 		`millstream_stream_records_total 8`,
 		`millstream_stream_held_bytes 11`,
 		`millstream_healthy 1`,
@@ -162,7 +167,7 @@ func TestSourceMetrics(t *testing.T) {
 // Every metric of the table is shown with its kind, and none that is not in it.
 func TestMetricTableIsTrue(t *testing.T) {
 	m := NewMetrics(Sources{
-		Commits: func() uint64 { return 0 }, StreamRecords: func() uint64 { return 0 },
+		Engine: func() EngineStats { return EngineStats{} }, StreamRecords: func() uint64 { return 0 },
 		HeldBytes:     func() int64 { return 0 },
 		Health:        func() error { return nil },
 		DamagedFiles:  func() int { return 1 },

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
@@ -121,6 +122,7 @@ func TestEveryCommitOfOneWriterIsASync(t *testing.T) {
 	const commits = 200
 	for d, want := range map[store.Durability]int64{store.Sync: commits, store.NoSync: 0} {
 		disk := crashtest.New()
+		began := time.Now()
 		s := open(t, store.Options{FS: disk.FS(), Dir: "data", Durability: d})
 		before := disk.LogSyncs()
 		for i := range commits {
@@ -132,6 +134,8 @@ func TestEveryCommitOfOneWriterIsASync(t *testing.T) {
 		}
 		if m := s.Metrics(); m.Commits != commits || d == store.Sync && m.Syncs < commits {
 			t.Errorf("%v: metrics %+v", d, m)
+		} else if d == store.Sync && (m.SyncTime <= 0 || m.SyncTime > time.Since(began)) {
+			t.Errorf("%v: %d syncs, one after another, took %v of %v", d, m.Syncs, m.SyncTime, time.Since(began))
 		}
 		closeStore(t, s)
 	}

@@ -1,12 +1,15 @@
 package store
 
 import (
+	"time"
+
 	dto "github.com/prometheus/client_model/go"
 )
 
 // Metrics is what /metrics shows of the engine.
 type Metrics struct {
-	Commits, Syncs                     uint64 // since Open; Syncs of the log
+	Commits, Syncs                     uint64        // since Open; Syncs of the log
+	SyncTime                           time.Duration // of all Syncs together
 	DiskBytes, WALBytes, MemtableBytes uint64
 	CompactionDebtBytes                uint64 // an estimate
 	CacheBytes                         uint64 // blocks in the cache
@@ -26,6 +29,7 @@ func (s *Store) Metrics() Metrics {
 	return Metrics{
 		Commits:             s.commits.Load(),
 		Syncs:               syncs.GetHistogram().GetSampleCount(),
+		SyncTime:            time.Duration(syncs.GetHistogram().GetSampleSum()), // the engine counts nanoseconds
 		DiskBytes:           m.DiskSpaceUsage(),
 		WALBytes:            m.WAL.PhysicalSize,
 		MemtableBytes:       m.MemTable.Size,

@@ -1,7 +1,8 @@
-// Failingdisk is a server on a disk in memory that can be told to be full, or to fail, for the tests of alerts in
+// Failingdisk is a server on a disk in memory that can be told to be full, slow, or to fail, for the tests of alerts in
 // test/conformance/alerts. It prints its address, and then reads commands, a line each:
 //
 //	free BYTES    so much is free on the disk from now on
+//	slow MILLIS   a sync of the log takes so long from now on
 //	fail          syncs of the disk fail from now on
 //
 // It ends as `millstream serve` does when the disk fails, or with its input.
@@ -16,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -45,13 +47,18 @@ func run() error {
 	go func() {
 		defer cancel()
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-			switch word, bytes, _ := strings.Cut(lines.Text(), " "); word {
+			word, number, _ := strings.Cut(lines.Text(), " ")
+			n, _ := strconv.ParseUint(number, 10, 63)
+			switch word {
 			case "free":
-				free, err := strconv.ParseUint(bytes, 10, 64)
-				if err != nil {
-					return
-				}
-				disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: free, TotalBytes: 1 << 40})
+				disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 1 << 40})
+			case "slow":
+				disk.Fail(func(op, file string) error {
+					if op == "sync" && strings.HasSuffix(file, ".log") {
+						time.Sleep(time.Duration(n) * time.Millisecond)
+					}
+					return nil
+				})
 			case "fail":
 				disk.Fail(func(op, _ string) error {
 					if op == "sync" {

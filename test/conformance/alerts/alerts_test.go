@@ -267,7 +267,7 @@ func (w *world) fires(want ...string) {
 	}
 }
 
-// A disk that is full, one that fails, and a clock or files that are not right each fire their alert and no other.
+// A disk that is full, one that is slow, one that fails, and a clock or files that are not right each fire their alert and no other.
 func TestRulesFireForTheMachine(t *testing.T) {
 	w := begin(t)
 	program := build(t, "./test/failingdisk")
@@ -305,20 +305,36 @@ func TestRulesFireForTheMachine(t *testing.T) {
 	w.pass(2*time.Minute, nil)
 	w.fires("MillstreamDiskNearlyFull")
 	free(100 << 20)
-	refused := func() {
+	// until writes until the answer is as it must be: the server looks at the disk once a second.
+	until := func(want int, text string) {
+		t.Helper()
 		for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 			status, answer := w.try("POST", "/", "PutItem", `{"TableName":"stock","Item":{"id":{"S":"a"}}}`)
-			if status == 500 && strings.Contains(string(answer), "nearly full") {
+			if status == want && strings.Contains(string(answer), text) {
 				return
 			}
 			if time.Since(began) > time.Minute {
-				t.Fatalf("a write to a full disk: %d %s", status, answer)
+				t.Fatalf("a write: %d %s, not %d %s", status, answer, want, text)
 			}
 		}
 	}
-	w.pass(2*time.Minute, refused)
+	w.pass(2*time.Minute, func() { until(500, "nearly full") })
 	w.fires("MillstreamDiskNearlyFull", "MillstreamWritesRefused")
 	free(10 << 30)
+	until(200, "")
+	w.pass(7*time.Minute, nil)
+	w.fires()
+
+	// One write in two minutes is enough to tell that syncs are slow; none at all tells nothing.
+	fmt.Fprintln(disk, "slow 200")
+	steps := 0
+	w.pass(11*time.Minute, func() {
+		if steps++; steps%4 == 1 {
+			w.aws("POST", "/", "PutItem", fmt.Sprintf(`{"TableName":"stock","Item":{"id":{"S":"a"},"n":{"N":"%d"}}}`, steps))
+		}
+	})
+	w.fires("MillstreamDiskSlow")
+	fmt.Fprintln(disk, "slow 0")
 	w.pass(7*time.Minute, nil)
 	w.fires()
 
