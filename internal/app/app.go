@@ -322,6 +322,7 @@ func (s *App) Serve(ctx context.Context, ln net.Listener) error {
 	}()
 	defer context.AfterFunc(ctx, s.queues.EndWaits)()
 	defer context.AfterFunc(ctx, s.functions.Logs().EndWaits)()
+	defer context.AfterFunc(ctx, s.streams.EndWaits)()
 	err := s.door.Serve(ctx, ln)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)

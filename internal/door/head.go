@@ -137,7 +137,7 @@ func (r *Request) read(in []byte) (n int, v verdict) {
 				return 0, over
 			}
 		case 17:
-			if is(name, "transfer-encoding") {
+			if is(name, "transfer-encoding") || is(name, "x-millstream-wait") { // who waits may leave, which the door does not notice
 				return 0, over
 			}
 		case 20:

@@ -47,6 +47,7 @@ var heads = map[string]struct {
 	"two lengths":                {with("Content-Length: 2"), over},
 	"two lengths that differ":    {with("Content-Length: 3"), over},
 	"two lengths in one":         {strings.Replace(plain, "Length: 2", "Length: 2, 2", 1), over},
+	"one that waits":             {with("X-Millstream-Wait: 20000"), over},
 	"length and coding":          {with("Transfer-Encoding: chunked"), over},
 	"a coding that is none":      {with("Transfer-Encoding: identity"), over},
 	"a coding behind a tab":      {with("Transfer-Encoding:\tchunked"), over},

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/request"
@@ -114,28 +115,33 @@ func (ss *Streams) GetShardIterator(ctx context.Context, scope schema.Scope, r *
 	return ss.encodeIterator(s, it), nil
 }
 
-// GetRecords reads from an iterator on. Only durable records are shown.
-func (ss *Streams) GetRecords(_ context.Context, scope schema.Scope, r *request.GetRecords) (*RecordsResult, error) {
-	now := ss.now()
-	it, arn, e := ss.decodeIterator(r.Iterator, now)
+// locate returns the shard of an iterator, and what the iterator says.
+func (ss *Streams) locate(scope schema.Scope, text string, now time.Time) (*Stream, *Shard, iterator, *awserr.Error) {
+	it, arn, e := ss.decodeIterator(text, now)
 	if e != nil {
-		return nil, e
+		return nil, nil, it, e
 	}
 	s := ss.ByID(it.stream)
 	if s == nil || s.Scope != scope || s.Hidden() {
-		return nil, awserr.ShardNotFound()
+		return nil, nil, it, awserr.ShardNotFound()
 	}
 	if s.ARN != arn {
-		return nil, awserr.InvalidIterator()
+		return nil, nil, it, awserr.InvalidIterator()
 	}
-	var sh *Shard
-	for _, each := range s.Shards() {
-		if each.No == it.shard {
-			sh = each
+	for _, sh := range s.Shards() {
+		if sh.No == it.shard {
+			return s, sh, it, nil
 		}
 	}
-	if sh == nil {
-		return nil, awserr.ShardNotFound()
+	return nil, nil, it, awserr.ShardNotFound()
+}
+
+// GetRecords reads from an iterator on. Only durable records are shown.
+func (ss *Streams) GetRecords(_ context.Context, scope schema.Scope, r *request.GetRecords) (*RecordsResult, error) {
+	now := ss.now()
+	s, sh, it, e := ss.locate(scope, r.Iterator, now)
+	if e != nil {
+		return nil, e
 	}
 	after := it.after
 	if it.horizon {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,9 @@ type Streams struct {
 	records     atomic.Uint64 // appended since Open
 	tails       atomic.Int64  // bytes in the tails of all shards
 	heldBytes   atomic.Int64  // see Held
+	awaiting    atomic.Int32  // how many are in Await
+	ending      context.Context
+	end         context.CancelFunc
 
 	retaining Retaining // of Retain; used by its goroutine alone
 
@@ -76,6 +80,7 @@ type Stream struct {
 	closed   atomic.Pointer[time.Time]  // when it was disabled, once that is durable
 	watchers atomic.Pointer[[]*watcher] // replaced as a whole
 	watchMu  sync.Mutex                 // serialises changes of watchers
+	awaiting atomic.Int32               // how many are in Await
 	hidden   atomic.Bool                // see Hidden
 	removed  atomic.Bool                // see Removed
 }
@@ -145,6 +150,7 @@ func Open(st *store.Store, now func() time.Time) (*Streams, error) {
 // OpenAt is Open with a clock.
 func OpenAt(st *store.Store, clock *worker.Clock) (*Streams, error) {
 	ss := &Streams{store: st, now: clock.StampTime, clock: clock, incarnation: incarnationBase + st.Incarnation(), byARN: map[string]*Stream{}}
+	ss.ending, ss.end = context.WithCancel(context.Background())
 	lower := []byte{store.SpaceControl, controlStream}
 	it, err := st.NewIter(lower, store.PrefixEnd(lower))
 	if err != nil {

@@ -47,6 +47,7 @@ type Options struct {
 type Protocol struct {
 	options    Options
 	operations map[string]Operation // by X-Amz-Target
+	waiters    map[string]Waiter    // the same
 }
 
 // New returns a protocol without operations.
@@ -60,7 +61,7 @@ func New(o Options) *Protocol {
 	if o.Region == "" {
 		o.Region = "us-east-1"
 	}
-	return &Protocol{options: o, operations: make(map[string]Operation)}
+	return &Protocol{options: o, operations: make(map[string]Operation), waiters: make(map[string]Waiter)}
 }
 
 // Register makes op answer requests with this X-Amz-Target, such as
@@ -115,11 +116,15 @@ func (p *Protocol) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if codings := r.Header["Accept-Encoding"]; len(codings) > 0 {
 		r2.AcceptEncoding = []byte(strings.Join(codings, ","))
 	}
+	caller := func() (schema.Scope, *awserr.Error) { return p.options.Authenticate(r) }
+	if failure == nil {
+		failure = p.wait(w, r, caller, body)
+	}
 	var reply door.Reply
 	if failure != nil {
 		reply = p.failed(r.Context(), &r2, failure, buffers.out[:0])
 	} else {
-		reply = p.answer(r.Context(), &r2, func() (schema.Scope, *awserr.Error) { return p.options.Authenticate(r) }, buffers.out[:0])
+		reply = p.answer(r.Context(), &r2, caller, buffers.out[:0])
 	}
 	defer reply.Held.Release()
 	buffers.out = reply.Body

@@ -16,6 +16,8 @@ type Streams interface {
 	DescribeStream(context.Context, schema.Scope, *request.DescribeStream) (*stream.Description, error)
 	GetShardIterator(context.Context, schema.Scope, *request.GetShardIterator) (string, error)
 	GetRecords(context.Context, schema.Scope, *request.GetRecords) (*stream.RecordsResult, error)
+	// Await returns once GetRecords has something to answer, or ctx ends; false: it cannot wait.
+	Await(context.Context, schema.Scope, *request.GetRecords) bool
 }
 
 // target is the API's version in X-Amz-Target.
@@ -27,6 +29,10 @@ func Register(p *awsjson.Protocol, s Streams) {
 	operation(p, "DescribeStream", request.DecodeDescribeStream, s.DescribeStream, appendDescription)
 	operation(p, "GetShardIterator", request.DecodeGetShardIterator, s.GetShardIterator, appendIterator)
 	operation(p, "GetRecords", request.DecodeGetRecords, s.GetRecords, appendRecords)
+	p.RegisterWait(target+"GetRecords", func(ctx context.Context, scope schema.Scope, body []byte) bool {
+		r, err := request.DecodeGetRecords(body)
+		return err != nil || s.Await(ctx, scope, r) // the operation tells what is wrong
+	})
 }
 
 // operation registers decode, call, encode as one operation.

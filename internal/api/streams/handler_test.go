@@ -63,6 +63,8 @@ func (f *fake) GetRecords(_ context.Context, _ schema.Scope, r *request.GetRecor
 	return f.records, f.err
 }
 
+func (f *fake) Await(context.Context, schema.Scope, *request.GetRecords) bool { return true }
+
 func newHandler(f *fake) http.Handler {
 	p := awsjson.New(awsjson.Options{Authenticate: func(*http.Request) (schema.Scope, *awserr.Error) { return here, nil }})
 	Register(p, f)

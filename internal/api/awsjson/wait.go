@@ -1,0 +1,55 @@
+package awsjson
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/schema"
+)
+
+// A client may have an operation wait until it has something to answer, which is an extension of Millstream: a request header
+// with milliseconds, at most MaxWait. The answer says in another how long it has waited. So a client learns that the server
+// knows the header: others ignore it, and the answer has none.
+const (
+	waitHeader   = "X-Millstream-Wait"
+	waitedHeader = "X-Millstream-Waited"
+
+	// MaxWait is how long a request may wait; longer times are cut to it.
+	MaxWait = 20 * time.Second
+)
+
+// Waiter returns once an operation has something to answer, or ctx ends. It reports false at once when it cannot wait.
+type Waiter func(ctx context.Context, scope schema.Scope, body []byte) bool
+
+// RegisterWait has requests with this X-Amz-Target wait when their client asks for it.
+func (p *Protocol) RegisterWait(target string, w Waiter) { p.waiters[target] = w }
+
+// wait waits as r asks for it, and tells w's client so. It comes before room is taken for an answer.
+func (p *Protocol) wait(w http.ResponseWriter, r *http.Request, caller func() (schema.Scope, *awserr.Error), body []byte) error {
+	asked := r.Header.Get(waitHeader)
+	if asked == "" {
+		return nil
+	}
+	wait := p.waiters[r.Header.Get("X-Amz-Target")]
+	if wait == nil {
+		return nil // as a server that does not know the header
+	}
+	ms, err := strconv.ParseUint(asked, 10, 32)
+	if err != nil {
+		return awserr.Validation(waitHeader + " takes milliseconds, a whole number from 0 to " + strconv.FormatInt(MaxWait.Milliseconds(), 10))
+	}
+	scope, refused := caller()
+	if refused != nil {
+		return nil // the answer says so
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(ms)*time.Millisecond, MaxWait))
+	defer cancel()
+	if wait(ctx, scope, body) {
+		w.Header().Set(waitedHeader, strconv.FormatInt(time.Since(began).Milliseconds(), 10))
+	}
+	return nil
+}
