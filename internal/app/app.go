@@ -96,6 +96,7 @@ type App struct {
 	topics      *topic.Service
 	schedules   *schedule.Service
 	buckets     *bucket.Service
+	stages      *stages
 	stacks      *stack.Service
 	keep        *keep.Service
 	iam         *iam.Service
@@ -199,6 +200,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.store, err = store.Open(so); err != nil {
 		return nil, err
 	}
+	s.stages = &stages{s: s, copy: s.store.Stage}
 	if s.held, err = s.checkRestored(); err != nil {
 		return nil, err
 	}

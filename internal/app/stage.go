@@ -23,7 +23,8 @@ import (
 // stages makes copies of the data folder for backups. A copy is made of links, so it costs
 // little until the database moves on; the next one, and the next open, remove it.
 type stages struct {
-	s *App
+	s    *App
+	copy func(ctx context.Context, dir string) error // of the database
 
 	mu sync.Mutex // guards the following, and is held while a copy is made
 	id string     // of the copy that is there; empty: none
@@ -75,14 +76,14 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 	return st, err
 }
 
-// make links the code and what is frozen before the database and again after it: what a row
-// of the copy names was there at its moment, and is linked by one of the two even when it
-// came, or went, beside it.
+// make links what lies beside the database after it has copied the database: what a row of the copy names was there by then.
+// Backups of tables, and what is frozen, are not removed in between. Code may be, so it is linked before, too.
 func (g *stages) make(ctx context.Context, dir string) error {
+	defer g.s.store.KeepFiles()()
 	if err := linkFiles(g.s.store, g.s.opts.Dir, dir); err != nil {
 		return err
 	}
-	if err := g.s.store.Stage(ctx, dir); err != nil {
+	if err := g.copy(ctx, dir); err != nil {
 		return err
 	}
 	return linkFiles(g.s.store, g.s.opts.Dir, dir)

@@ -73,8 +73,17 @@ func (f *Files) Names() ([]string, error) {
 	return names, nil
 }
 
+// KeepFiles has Thaw and Remove wait until release is called. Rows name files beside the database. A copy of both is whole only when
+// what the copied rows name is still there to be copied after them.
+func (s *Store) KeepFiles() (release func()) {
+	s.leaving.Lock()
+	return s.leaving.Unlock
+}
+
 // Remove removes the folder with all that is in it; nothing happens when it is not there.
 func (f *Files) Remove() error {
+	f.s.leaving.RLock()
+	defer f.s.leaving.RUnlock()
 	if err := f.s.space.fs.RemoveAll(f.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: remove %s: %w", f.dir, err)
 	}

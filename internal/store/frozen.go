@@ -90,6 +90,8 @@ func (f *Frozen) Close() error {
 
 // Thaw removes what was frozen under a name, which is not open; nothing happens when there is none.
 func (s *Store) Thaw(name string) error {
+	s.leaving.RLock()
+	defer s.leaving.RUnlock()
 	if err := s.space.fs.RemoveAll(s.frozenDir(name)); err != nil {
 		return fmt.Errorf("store: remove what was frozen: %w", err)
 	}

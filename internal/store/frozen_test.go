@@ -4,6 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
@@ -120,5 +123,33 @@ func TestFrozenNamesAreWhole(t *testing.T) {
 	}
 	if names, err := s.FrozenNames(); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestFilesAreKeptForACopy: while a copy of the folder is made, nothing goes that its rows may name.
+func TestFilesAreKeptForACopy(t *testing.T) {
+	s, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	files := s.Files(store.BackupsPath, "one")
+	if err := errors.Join(s.Freeze("table-one", []byte("a"), []byte("b")), files.Put("file", []byte("content"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, remove := range map[string]func() error{"frozen": func() error { return s.Thaw("table-one") }, "files": files.Remove} {
+		release := s.KeepFiles()
+		done := make(chan error, 1)
+		go func() { done <- remove() }()
+		select {
+		case <-done:
+			t.Errorf("%s: removed while a copy is made", name)
+			continue
+		case <-time.After(50 * time.Millisecond):
+		}
+		release()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }
