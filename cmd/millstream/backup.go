@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/app"
 	"github.com/millstreamdb/millstream/internal/backup"
 )
 
@@ -84,14 +86,14 @@ A backup is there when the command has ended well; one that was cut short leaves
 				}()
 				src = staged{client, st}
 			}
-			m, done, err := backup.Take(ctx, src, place, backup.Options{Rate: int64(rate), Program: programVersion(), Progress: progressOf(cmd.ErrOrStderr(), "backed up"), Warn: func(err error) {
+			m, done, err := backup.Take(ctx, src, place, backup.Options{Rate: int64(rate), Program: programVersion(), Check: app.CheckTable, Progress: progressOf(cmd.ErrOrStderr(), "backed up"), Warn: func(err error) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", err)
 			}})
 			if err != nil {
 				return err
 			}
 			if flags.json {
-				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, done.Copied, len(m.Files), m.Quarantined})
+				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, done.Copied, len(m.Files), m.Quarantined, m.Damaged})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "backup %s: %s in %d files, %s of it new\n", m.ID, inBytes(m.Bytes), len(m.Files), inBytes(done.Copied))
 			if m.Quarantined {
@@ -118,6 +120,7 @@ type backupLine struct {
 	Copied      int64     `json:"copied,omitempty"`
 	Files       int       `json:"files"`
 	Quarantined bool      `json:"quarantined,omitempty"`
+	Damaged     bool      `json:"damaged,omitempty"`
 }
 
 // staged is the copy that a server has made for a backup.
@@ -201,9 +204,12 @@ calls nobody's functions.`,
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined})
+				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined, m.Damaged})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "restored backup %s of %s to %s: %s in %d files\n", m.ID, m.Made.Local().Format(time.DateTime), data, inBytes(m.Bytes), len(m.Files))
+			if m.Damaged {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning: tables of this backup were damaged when it was taken: `millstream check --data "+data+"` says which; an older backup may have them whole")
+			}
 			return nil
 		},
 	}
@@ -251,18 +257,14 @@ func newBackupsList() *cobra.Command {
 			if flags.json || flags.jsonl {
 				var lines []backupLine
 				for _, m := range all {
-					lines = append(lines, backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined})
+					lines = append(lines, backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined, m.Damaged})
 				}
 				return printList(cmd.OutOrStdout(), &flags, lines)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "BACKUP\tMADE\tSIZE\tFILES\tSTATE")
 			for _, m := range all {
-				state := "complete"
-				if m.Quarantined {
-					state = "ranges in quarantine"
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", m.ID, m.Made.Local().Format(time.DateTime), inBytes(m.Bytes), len(m.Files), state)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", m.ID, m.Made.Local().Format(time.DateTime), inBytes(m.Bytes), len(m.Files), cmp.Or(m.Doubts(), "complete"))
 			}
 			return w.Flush()
 		},

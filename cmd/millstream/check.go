@@ -17,8 +17,8 @@ func newCheck() *cobra.Command {
 		Short: "Look for damage and disagreement in a data folder",
 		Long: `Look at all that a data folder holds, and change nothing: every block of the database
 against its checksum, logs against what their last sync promised, every item, index
-entry, expiry, count and stream record against each other, packages of functions
-against their sums. The server must not run; to look at one that does, back it up and
+entry, expiry, count and stream record against each other, packages of functions and
+backups of tables against their sums. The server must not run; to look at one that does, back it up and
 check the restored folder.
 
 The code is 0 when all is well, 1 when there are faults, 2 when the folder cannot be

@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/keep"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -64,6 +65,11 @@ func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
 		return err
 	}
 	tell(objects)
+	backups := Finding{Part: "backups of tables"}
+	if backups.Looked, backups.Faults, err = keep.Check(ctx, st); err != nil {
+		return err
+	}
+	tell(backups)
 	streams, tables, err := openData(st)
 	if err != nil {
 		tell(Finding{"definitions", 1, []string{err.Error()}})
@@ -81,6 +87,9 @@ func openData(st *store.Store) (*stream.Streams, *table.DB, error) {
 	tables, err := table.Open(table.Options{Store: st, Streams: streams, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 	return streams, tables, err
 }
+
+// CheckTable says what is wrong with a table of the engine, by the path of its file.
+func CheckTable(path string) error { return store.CheckTable(path) }
 
 // checkCode compares each package with its sum, which names its folder.
 func checkCode(dir string) (f Finding, err error) {

@@ -179,8 +179,21 @@ func TestDamageFailsBackups(t *testing.T) {
 	// A backup that was damaged.
 	arn := k.backup("orders", "first")
 	k.available(arn)
+	if faults := k.checked()["backups of tables"]; len(faults) > 0 {
+		t.Error(faults)
+	}
+	list, err := filepath.Glob(filepath.Join(k.dir, "backups", "*", "manifest-files.json"))
+	k.must(err)
+	k.must(os.Rename(list[0], list[0]+".away"))
+	if faults := k.checked()["backups of tables"]; len(faults) != 1 || !strings.Contains(faults[0], "manifest-files.json is missing") {
+		t.Error(faults)
+	}
+	k.must(os.Rename(list[0]+".away", list[0]))
 	flip(t, filepath.Join(k.dir, "backups", "*", "*.gz"), 2)
-	_, err := k.db.RestoreTableFromBackup(ctx, &dynamodb.RestoreTableFromBackupInput{BackupArn: &arn, TargetTableName: aws.String("copy")})
+	if faults := k.checked()["backups of tables"]; len(faults) != 1 || !strings.Contains(faults[0], "is not what was written") {
+		t.Error(faults)
+	}
+	_, err = k.db.RestoreTableFromBackup(ctx, &dynamodb.RestoreTableFromBackupInput{BackupArn: &arn, TargetTableName: aws.String("copy")})
 	k.must(err)
 	until(k, "the table stays", func() (bool, bool) {
 		_, err := k.db.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: aws.String("copy")})

@@ -275,8 +275,8 @@ func damagedBackups(t *testing.T) {
 // TestHostileManifests: a manifest names no file outside the folder.
 func TestHostileManifests(t *testing.T) {
 	sum := strings.Repeat("ab", 32)
-	for _, f := range []File{{"../x", 1, sum}, {"/etc/x", 1, sum}, {"a/../../x", 1, sum}, {"", 1, sum}, {`..\x`, 1, sum}, {"x", -1, sum}, {"x", 1, "ab"}, {"x", 1, "../../" + sum[6:]}} {
-		m := Manifest{Version: 1, Files: []File{{"VERSION", 1, sum}, {"db/1", 1, sum}, f}}
+	for _, f := range []File{{Name: "../x", Size: 1, Sum: sum}, {Name: "/etc/x", Size: 1, Sum: sum}, {Name: "a/../../x", Size: 1, Sum: sum}, {Name: "", Size: 1, Sum: sum}, {Name: `..\x`, Size: 1, Sum: sum}, {Name: "x", Size: -1, Sum: sum}, {Name: "x", Size: 1, Sum: "ab"}, {Name: "x", Size: 1, Sum: "../../" + sum[6:]}} {
+		m := Manifest{Version: 1, Files: []File{{Name: "VERSION", Size: 1, Sum: sum}, {Name: "db/1", Size: 1, Sum: sum}, f}}
 		if err := Restore(t.Context(), folder(t.TempDir()), m, filepath.Join(t.TempDir(), "new"), Options{}); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("%+v: %v", f, err)
 		}

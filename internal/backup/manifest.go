@@ -30,8 +30,11 @@ type Manifest struct {
 	Lineage string `json:"lineage"`
 	Bytes   int64  `json:"bytes"`
 	// Quarantined: the folder had ranges of keys that were lost to damage, and so has this.
-	Quarantined bool   `json:"quarantined,omitempty"`
-	Files       []File `json:"files"`
+	Quarantined bool `json:"quarantined,omitempty"`
+	// Damaged: some file is one of those that Options.Check found damaged.
+	Damaged bool     `json:"damaged,omitempty"`
+	Files   []File   `json:"files"`
+	Folders []string `json:"folders,omitempty"` // without any file in them, such as a bucket without objects
 }
 
 // File is a file of a backup.
@@ -39,6 +42,8 @@ type File struct {
 	Name string `json:"name"` // below the data folder, with slashes
 	Size int64  `json:"size"`
 	Sum  string `json:"sum"` // SHA-256, hexadecimal
+	// Damaged: what the folder had was damaged already. The sum is that of the damaged content.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 func objectName(sum string) string { return "objects/" + sum[:2] + "/" + sum }
@@ -57,6 +62,11 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("the manifest of backup %s is damaged: the file %q cannot be one of a backup", m.ID, f.Name)
 		}
 	}
+	for _, name := range m.Folders {
+		if !filepath.IsLocal(filepath.FromSlash(name)) || strings.Contains(name, `\`) {
+			return fmt.Errorf("the manifest of backup %s is damaged: the folder %q cannot be one of a backup", m.ID, name)
+		}
+	}
 	if !isDataFolder(m.Files) {
 		return fmt.Errorf("the backup %s is none of a data folder: it lacks %s or the database", m.ID, versionFile)
 	}
@@ -66,7 +76,7 @@ func (m *Manifest) check() error {
 // isDataFolder says whether files can be those of a data folder.
 func isDataFolder(files []File) bool {
 	return slices.ContainsFunc(files, func(f File) bool { return f.Name == versionFile }) &&
-		slices.ContainsFunc(files, func(f File) bool { return strings.HasPrefix(f.Name, "db/") })
+		slices.ContainsFunc(files, func(f File) bool { return strings.HasPrefix(f.Name, "db/") && f.Name != "db/" })
 }
 
 // databaseDigits is how much of a database's name is in the ids of its backups: enough to tell some servers apart.
@@ -100,6 +110,17 @@ func timeOf(id string) (time.Time, bool) {
 func databaseOf(id string) string {
 	if parts := strings.Split(id, "-"); len(parts) == 3 {
 		return parts[1]
+	}
+	return ""
+}
+
+// Doubts says why a backup should not take the place of an older one; empty: nothing is wrong with it.
+func (m *Manifest) Doubts() string {
+	switch {
+	case m.Damaged:
+		return "damaged tables"
+	case m.Quarantined:
+		return "ranges in quarantine"
 	}
 	return ""
 }

@@ -122,7 +122,7 @@ func TestClockAhead(t *testing.T) {
 	}
 }
 
-// TestTwoServersInOnePlace: no restore takes one's newest backup for the other's.
+// TestTwoServersInOnePlace: the second is refused, and no restore takes one's newest backup for the other's.
 func TestTwoServersInOnePlace(t *testing.T) {
 	p := folder(t.TempDir())
 	a := data(t, t.TempDir(), map[string]string{"DATABASE": idA + "\n"})
@@ -131,9 +131,16 @@ func TestTwoServersInOnePlace(t *testing.T) {
 	if m, err := Find(t.Context(), p, ""); err != nil || m.ID != first.ID || !strings.Contains(m.ID, "-aaaaaaaa-") {
 		t.Fatal(m.ID, err)
 	}
-	var told []string
-	if _, _, err := Take(t.Context(), b, p, Options{Warn: func(err error) { told = append(told, err.Error()) }}); err != nil || len(told) != 1 || !strings.Contains(told[0], "aaaaaaaa") {
-		t.Fatalf("%v, %q", err, told)
+	if _, _, err := Take(t.Context(), b, p, Options{}); err == nil || !strings.Contains(err.Error(), "aaaaaaaa, and this one is bbbbbbbb") || !strings.Contains(err.Error(), "a place of its own") {
+		t.Fatal(err)
+	}
+	if m, err := Find(t.Context(), p, ""); err != nil || m.ID != first.ID {
+		t.Error(m.ID, err)
+	}
+	other := first // as an earlier release would have put it there
+	other.ID = strings.Replace(first.ID, "-aaaaaaaa-", "-bbbbbbbb-", 1)
+	if err := other.put(t.Context(), p); err != nil {
+		t.Fatal(err)
 	}
 	if m, err := Find(t.Context(), p, ""); err == nil || !strings.Contains(err.Error(), "aaaaaaaa, bbbbbbbb") {
 		t.Errorf("%s, %v", m.ID, err)
@@ -182,5 +189,59 @@ func TestMendedPackage(t *testing.T) {
 		if f.Name == name && f.Sum != sum {
 			t.Error("the backup has the damaged package")
 		}
+	}
+}
+
+// TestDamagedTables: a table that is damaged in the folder is backed up as it is, which is told and stays known. Once it is whole it
+// is copied again.
+func TestDamagedTables(t *testing.T) {
+	p := folder(t.TempDir())
+	src := data(t, t.TempDir(), map[string]string{"frozen/table-x/000001.sst": "evil", "quarantined/q/000001.sst": "evil", "artifacts/objects/b/x.sst": "evil"})
+	check := func(path string) error {
+		text, err := os.ReadFile(path)
+		if err == nil && string(text) == "evil" {
+			err = errors.New("a checksum")
+		}
+		return err
+	}
+	for range 2 {
+		var told []string
+		m, _, err := Take(t.Context(), src, p, Options{Check: check, Warn: func(err error) { told = append(told, err.Error()) }})
+		if err != nil || len(told) != 1 || !strings.Contains(told[0], "frozen/table-x/000001.sst is damaged") {
+			t.Fatalf("%v, %q", err, told)
+		}
+		if m, err = Find(t.Context(), p, m.ID); err != nil || !m.Damaged || m.Doubts() != "damaged tables" {
+			t.Errorf("%+v, %v", m, err)
+		}
+	}
+	data(t, string(src), map[string]string{"frozen/table-x/000001.sst": "good"})
+	if m, _, err := Take(t.Context(), src, p, Options{Check: check}); err != nil || m.Damaged {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// TestEmptyFolders: a bucket without objects is a folder without files, and is there after a restore.
+func TestEmptyFolders(t *testing.T) {
+	p := folder(t.TempDir())
+	src := data(t, t.TempDir(), nil)
+	for _, name := range []string{"artifacts/objects/empty", "artifacts/spool", ".hidden"} {
+		if err := os.MkdirAll(filepath.Join(string(src), filepath.FromSlash(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, _ := take(t, src, p)
+	to := filepath.Join(t.TempDir(), "new")
+	if err := Restore(t.Context(), p, m, to, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Folders) != 1 {
+		t.Error(m.Folders)
+	}
+	if names, err := os.ReadDir(filepath.Join(to, "artifacts", "objects", "empty")); err != nil || len(names) > 0 {
+		t.Error(names, err)
+	}
+	m.Folders = []string{"../elsewhere"}
+	if err := Restore(t.Context(), p, m, filepath.Join(t.TempDir(), "new"), Options{}); err == nil || !strings.Contains(err.Error(), "cannot be one of a backup") {
+		t.Error(err)
 	}
 }

@@ -55,6 +55,11 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 			o.Progress(done)
 		}
 	}
+	for _, name := range m.Folders {
+		if err := makeDirs(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return err
+		}
+	}
 	for name, text := range map[string]string{
 		lineageFile:  strings.ToLower(rand.Text()) + "\n",
 		restoredFile: "restored from the backup " + m.ID + " of " + p.String() + "\n",

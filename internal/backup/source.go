@@ -36,8 +36,14 @@ func (d Folder) List(context.Context) (files []File, err error) {
 		switch {
 		case leftOut(name) && entry.IsDir():
 			return fs.SkipDir
-		case leftOut(name) || entry.IsDir():
+		case leftOut(name):
 			return nil
+		case entry.IsDir():
+			in, err := os.ReadDir(at)
+			if err == nil && len(in) == 0 {
+				files = append(files, File{Name: name + "/"})
+			}
+			return err
 		case name == restoringFile:
 			return fmt.Errorf("%s holds a restore that is not whole: remove it, and restore again", d)
 		case entry.Type()&fs.ModeSymlink != 0:

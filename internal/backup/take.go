@@ -15,7 +15,8 @@ import (
 
 // Source is a data folder that does not change while it is read.
 type Source interface {
-	List(ctx context.Context) ([]File, error) // without sums
+	// List returns files without sums. A name that ends in a slash is a folder in which there is none.
+	List(ctx context.Context) ([]File, error)
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
@@ -36,6 +37,8 @@ type Options struct {
 	Program  string // the release
 	Progress func(Progress)
 	Warn     func(error) // takes what is wrong and does not end a Take
+	// Check says what is wrong with a table of the engine, a file whose name ends in .sst, before Take copies it; nil: nothing is looked at.
+	Check func(path string) error
 }
 
 func (o *Options) warn(err error) {
@@ -71,6 +74,10 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	}
 	pace := newPace(o.Rate)
 	for _, f := range files {
+		if name, folder := strings.CutSuffix(f.Name, "/"); folder {
+			m.Folders = append(m.Folders, name)
+			continue
+		}
 		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile {
 			done.Done += f.Size
 			continue
@@ -87,11 +94,16 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			}
 		}
 		if !there {
-			var copied int64
-			if sum, copied, err = send(ctx, src, p, f, pace); err != nil {
+			var s sent
+			if s, err = send(ctx, src, p, f, pace, o.Check); err != nil {
 				return m, done, fmt.Errorf("back up %s: %w", f.Name, err)
 			}
-			done.Copied += copied
+			sum = s.sum
+			done.Copied += s.copied
+			if s.fault != nil {
+				f.Damaged, m.Damaged = true, true
+				o.warn(fmt.Errorf("the table %s is damaged in the data folder, and so it is in this backup: keep the backups from before it (%w)", f.Name, s.fault))
+			}
 		}
 		if hash, ok := packageOf(f.Name); ok && hash != sum {
 			o.warn(fmt.Errorf("the package %s is damaged in the data folder, and so it is in this backup: deploy its function again, then back up again", f.Name))
@@ -143,7 +155,8 @@ func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (
 		o.warn(fmt.Errorf("the backup %s is from %s later than this machine's clock says it is now: one of the two clocks was wrong, and this backup counts as made just after that one", last, ahead.Round(time.Second)))
 	}
 	if others := slices.DeleteFunc(databases(ids), func(d string) bool { return d == database }); database != "" && len(others) > 0 {
-		o.warn(fmt.Errorf("%s holds backups of other servers, too (%s): give each a place of its own, or no restore can know which is the newest", p, strings.Join(others, ", ")))
+		return m, nil, fmt.Errorf("%s holds backups of another server (its database is %s, and this one is %s), so no restore could know which backup is the newest: give each server a place of its own",
+			p, strings.Join(others, ", "), database)
 	}
 	known = map[File]string{}
 	for _, id := range ids {
@@ -159,7 +172,7 @@ func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (
 			continue
 		}
 		for _, f := range e.Files {
-			if m.Lineage != "" && e.Lineage == m.Lineage && immutable(f.Name) {
+			if m.Lineage != "" && e.Lineage == m.Lineage && immutable(f.Name) && !f.Damaged {
 				known[File{Name: f.Name, Size: f.Size}] = f.Sum
 			}
 		}
@@ -198,34 +211,50 @@ func readLine(ctx context.Context, src Source, files []File, name string) (strin
 	return "", nil
 }
 
+// sent is what became of a file.
+type sent struct {
+	sum    string
+	copied int64 // bytes; 0: the place had it
+	fault  error // what is wrong with it, and was before it was copied
+}
+
 // send copies a file to the place, by way of a temporary one, since its sum is its name.
-func send(ctx context.Context, src Source, p Place, f File, pace *pace) (sum string, copied int64, err error) {
+func send(ctx context.Context, src Source, p Place, f File, pace *pace, check func(path string) error) (s sent, err error) {
 	spool, err := os.CreateTemp("", "millstream-backup-*")
 	if err != nil {
-		return "", 0, err
+		return s, err
 	}
 	defer func() { err = errors.Join(err, spool.Close(), os.Remove(spool.Name())) }()
 	r, err := src.Open(ctx, f.Name)
 	if err != nil {
-		return "", 0, err
+		return s, err
 	}
 	digest := sha256.New()
 	n, err := io.Copy(io.MultiWriter(spool, digest), pace.reader(ctx, r))
 	if err := errors.Join(err, r.Close()); err != nil {
-		return "", 0, err
+		return s, err
 	}
 	if n != f.Size {
-		return "", 0, fmt.Errorf("%d bytes came of %d", n, f.Size)
+		return s, fmt.Errorf("%d bytes came of %d", n, f.Size)
 	}
-	sum = hex.EncodeToString(digest.Sum(nil))
-	there, err := p.Has(ctx, objectName(sum), n)
+	s.sum = hex.EncodeToString(digest.Sum(nil))
+	if check != nil && isTable(f.Name) {
+		s.fault = check(spool.Name())
+	}
+	there, err := p.Has(ctx, objectName(s.sum), n)
 	if err != nil || there {
-		return sum, 0, err
+		return s, err
 	}
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return "", 0, err
+		return s, err
 	}
-	return sum, n, p.Put(ctx, objectName(sum), spool, n)
+	s.copied = n
+	return s, p.Put(ctx, objectName(s.sum), spool, n)
+}
+
+// isTable says whether a file is a table of the engine. What lies in quarantined/ is known to be damaged.
+func isTable(name string) bool {
+	return strings.HasSuffix(name, ".sst") && (strings.HasPrefix(name, "db/") || strings.HasPrefix(name, "frozen/"))
 }
 
 // pace keeps a copy to a rate.

@@ -228,39 +228,49 @@ func (s *Service) readBackup(ctx context.Context, l *table.Loader, r *restore) e
 		return fmt.Errorf("the backup %s is not there", r.Backup)
 	}
 	folder := s.files(b.ID)
-	const manifestMax = 64 << 20
-	manifest, err := folder.Get(export.FilesJSON, manifestMax)
+	files, err := b.files(folder)
 	if err != nil {
 		return err
 	}
-	if export.Sum(manifest) != b.Manifest {
-		return fileFault(b, export.FilesJSON, "is not what was written")
-	}
-	files, err := export.ParseManifest(manifest)
-	if err != nil {
-		return err
-	}
-	src := export.Source{Format: "DYNAMODB_JSON", Compression: "GZIP"}
 	p := &piece{to: l}
 	for _, f := range files {
-		content, err := folder.Get(f.Key, export.MaxFileBytes)
-		if err != nil {
+		if err := b.read(folder, f, func(it item.Item) error { return errors.Join(p.add(it), ctx.Err()) }); err != nil {
 			return err
-		}
-		if export.Sum(content) != f.MD5Checksum {
-			return fileFault(b, f.Key, "is not what was written")
-		}
-		items := int64(0)
-		_, err = src.Read(bytes.NewReader(content), func(it item.Item) error {
-			items++
-			return errors.Join(p.add(it), ctx.Err())
-		})
-		if err != nil {
-			return err
-		}
-		if items != f.ItemCount {
-			return fileFault(b, f.Key, fmt.Sprintf("has %d items instead of %d", items, f.ItemCount))
 		}
 	}
 	return errors.Join(p.write(), ctx.Err())
+}
+
+// files reads the list of a backup's files.
+func (b *Backup) files(folder *store.Files) ([]export.File, error) {
+	const manifestMax = 64 << 20
+	manifest, err := folder.Get(export.FilesJSON, manifestMax)
+	if err != nil {
+		return nil, err
+	}
+	if export.Sum(manifest) != b.Manifest {
+		return nil, fileFault(b, export.FilesJSON, "is not what was written")
+	}
+	return export.ParseManifest(manifest)
+}
+
+// read reads one of them.
+func (b *Backup) read(folder *store.Files, f export.File, add func(item.Item) error) error {
+	content, err := folder.Get(f.Key, export.MaxFileBytes)
+	if err != nil {
+		return err
+	}
+	if export.Sum(content) != f.MD5Checksum {
+		return fileFault(b, f.Key, "is not what was written")
+	}
+	src := export.Source{Format: "DYNAMODB_JSON", Compression: "GZIP"}
+	items := int64(0)
+	_, err = src.Read(bytes.NewReader(content), func(it item.Item) error {
+		items++
+		return add(it)
+	})
+	if err == nil && items != f.ItemCount {
+		err = fileFault(b, f.Key, fmt.Sprintf("has %d items instead of %d", items, f.ItemCount))
+	}
+	return err
 }

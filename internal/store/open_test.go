@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -321,5 +322,50 @@ func writeAll(t *testing.T, fs vfs.FS, name, text string) {
 	_, err = f.Write([]byte(text))
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCheckTable: a table file is read whole, by its path alone.
+func TestCheckTable(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.NewBatch()
+	for i := range 2000 {
+		b.Set(fmt.Appendf(nil, "key %d", i), bytes.Repeat([]byte{byte(i)}, 100))
+	}
+	if err := errors.Join(s.Write(b), s.Flush(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "db", "*.sst"))
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		whole, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.CheckTable(name); err != nil {
+			t.Error(err)
+		}
+		for _, part := range []int{0, 3, 8} {
+			damaged := bytes.Clone(whole)
+			damaged[len(damaged)*part/10] ^= 1
+			if err := os.WriteFile(name, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := store.CheckTable(name); err == nil {
+				t.Errorf("%s with a flipped byte at %d tenths is taken as whole", name, part)
+			}
+		}
+		if err := os.WriteFile(name, whole[:len(whole)/2], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.CheckTable(name); err == nil {
+			t.Errorf("the half of %s is taken as whole", name)
+		}
 	}
 }
