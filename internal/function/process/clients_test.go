@@ -48,6 +48,8 @@ type clientRow struct {
 	NoLog         string
 	Trace         []string
 	Differs       string
+	// May is what AWS's client, and not the shim, does beside the rest when time is short.
+	May string
 }
 
 // outcome is what a process did, in the order of events.
@@ -105,7 +107,10 @@ func TestNodeClientRows(t *testing.T) {
 			t.Run(fmt.Sprintf("%s-%d-%s", row.Row, i, v.runtime), func(t *testing.T) {
 				t.Parallel()
 				c := clientCommand(t, v.runtime)
-				if dir := os.Getenv(awsClients); dir != "" {
+				dir := os.Getenv(awsClients)
+				if dir == "" {
+					r.May = ""
+				} else {
 					if row.Differs != "" {
 						t.Skip(row.Differs)
 					}
@@ -287,6 +292,9 @@ loop:
 	}
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	<-exited
+	if r.May != "" {
+		got = slices.DeleteFunc(got, func(word string) bool { return word == r.May })
+	}
 	if len(got) != len(r.Both) {
 		t.Fatalf("did %q\nwant  %q\nlog: %q", got, r.Both, out.String())
 	}
