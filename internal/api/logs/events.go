@@ -1,15 +1,20 @@
 package logs
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
 )
 
-// maxEvents is AWS's limit of a page.
-const maxEvents = 10_000
+// maxEvents is AWS's limit of a page, maxStreams that of a page of streams.
+const (
+	maxEvents  = 10_000
+	maxStreams = 50
+)
 
 type eventsRequest struct {
 	groupRequest
@@ -56,6 +61,9 @@ func (c *call) find(r *eventsRequest) (events []function.LogEvent, err error) {
 	if err != nil {
 		return nil, noGroup(err)
 	}
+	if err := r.checkStreams(all); err != nil {
+		return nil, err
+	}
 	for _, e := range all {
 		ms := e.Time.UnixMilli()
 		if (r.StartTime == nil || ms >= *r.StartTime) && (r.EndTime == nil || ms < *r.EndTime) &&
@@ -65,6 +73,19 @@ func (c *call) find(r *eventsRequest) (events []function.LogEvent, err error) {
 		}
 	}
 	return events, nil
+}
+
+// checkStreams refuses streams that are not there. Who has a token has seen them, and what they held may have made room for newer lines.
+func (r *eventsRequest) checkStreams(all []function.LogEvent) error {
+	if r.NextToken != "" {
+		return nil
+	}
+	for _, name := range append(slices.Clip(r.LogStreamNames), r.LogStreamName) {
+		if name != "" && !slices.ContainsFunc(all, func(e function.LogEvent) bool { return e.Stream == name }) {
+			return &awserr.Error{Code: "ResourceNotFoundException", Message: "The specified log stream does not exist."}
+		}
+	}
+	return nil
 }
 
 // events decodes a request and returns what it asks for.
@@ -202,6 +223,9 @@ func pattern(text string) (func(string) bool, error) {
 
 func getEvents(c *call) (any, error) {
 	r, events, err := c.events()
+	if err == nil && r.LogStreamName == "" {
+		err = missing("logStreamName")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -275,5 +299,22 @@ func describeStreams(c *call) (any, error) {
 	if r.Descending {
 		slices.Reverse(streams)
 	}
-	return map[string]any{"logStreams": streams[:min(len(streams), r.Limit)]}, nil
+	if r.NextToken != "" {
+		after, err := base64.RawURLEncoding.DecodeString(r.NextToken)
+		i := slices.IndexFunc(streams, func(s *stream) bool { return s.LogStreamName == string(after) })
+		if err != nil || i < 0 {
+			return nil, invalid("The specified nextToken is invalid.")
+		}
+		streams = streams[i+1:]
+	}
+	var out struct {
+		LogStreams []*stream `json:"logStreams"`
+		NextToken  string    `json:"nextToken,omitempty"`
+	}
+	out.LogStreams = streams
+	if most := min(r.Limit, maxStreams); len(streams) > most {
+		out.LogStreams = streams[:most]
+		out.NextToken = base64.RawURLEncoding.EncodeToString([]byte(streams[most-1].LogStreamName))
+	}
+	return out, nil
 }
