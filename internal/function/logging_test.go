@@ -76,4 +76,15 @@ func TestLogLevels(t *testing.T) {
 	if c := create(t, s, r); c.LoggingConfig.ApplicationLogLevel != "INFO" || c.LoggingConfig.SystemLogLevel != "INFO" {
 		t.Errorf("the levels are %+v", c.LoggingConfig)
 	}
+	// What an update does not give stays, but levels, where it gives a format.
+	for _, c := range []struct{ given, want LoggingConfig }{
+		{LoggingConfig{ApplicationLogLevel: "DEBUG"}, LoggingConfig{"JSON", "DEBUG", "INFO", "/aws/lambda/f"}},
+		{LoggingConfig{LogGroup: "/mine"}, LoggingConfig{"JSON", "DEBUG", "INFO", "/mine"}},
+		{LoggingConfig{LogFormat: "JSON", SystemLogLevel: "WARN"}, LoggingConfig{"JSON", "INFO", "WARN", "/mine"}},
+		{LoggingConfig{LogFormat: "Text"}, LoggingConfig{"Text", "", "", "/mine"}},
+	} {
+		if is, err := s.UpdateConfiguration(scope, "f", UpdateConfigurationRequest{Settings: Settings{LoggingConfig: &c.given}}); err != nil || is.LoggingConfig != c.want {
+			t.Errorf("%+v: %+v %v", c.given, is.LoggingConfig, err)
+		}
+	}
 }

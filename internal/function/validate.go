@@ -176,7 +176,7 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 		d.Tracing = s.TracingConfig.Mode
 	}
 	if l := s.LoggingConfig; l != nil {
-		d.Logging = *l
+		d.Logging = l.over(d.Logging)
 	}
 	if d.Logging.LogFormat == "" {
 		d.Logging.LogFormat = "Text"
@@ -229,6 +229,17 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 	}
 	d.Kept = kept
 	return nil
+}
+
+// over puts what is given over what is there. The levels stay with the format: where one is given, levels that are not are its own.
+func (l LoggingConfig) over(is LoggingConfig) LoggingConfig {
+	if l.LogFormat == "" {
+		l.LogFormat = is.LogFormat
+		l.ApplicationLogLevel = cmp.Or(l.ApplicationLogLevel, is.ApplicationLogLevel)
+		l.SystemLogLevel = cmp.Or(l.SystemLogLevel, is.SystemLogLevel)
+	}
+	l.LogGroup = cmp.Or(l.LogGroup, is.LogGroup)
+	return l
 }
 
 // removes reports whether a value takes a setting away: from then on it is not shown.

@@ -479,6 +479,36 @@ func TestDeployMappingTags(t *testing.T) {
 	}
 }
 
+// Each member of LoggingConfig is deployed when it has changed, and taken back when the template no longer has it.
+func TestDeployLoggingConfig(t *testing.T) {
+	b := newBed(t)
+	const body = "Resources:\n  F:\n    Type: AWS::Lambda::Function\n    Properties:\n      PackageType: Image\n      Role: 'arn:aws:iam::000000000000:role/r'\n      Code: {ImageUri: 'http://127.0.0.1:1'}\n"
+	for i, s := range []struct{ more, action, want string }{
+		{"      LoggingConfig: {LogFormat: JSON, LogGroup: /mine}\n", "created", "JSON INFO INFO /mine"},
+		{"      LoggingConfig: {LogFormat: JSON, LogGroup: /mine, ApplicationLogLevel: DEBUG}\n", "updated configuration", "JSON DEBUG INFO /mine"},
+		{"      LoggingConfig: {LogFormat: JSON, LogGroup: /mine, ApplicationLogLevel: DEBUG}\n", "unchanged", "JSON DEBUG INFO /mine"},
+		{"      LoggingConfig: {LogFormat: JSON, SystemLogLevel: WARN}\n", "updated configuration", "JSON INFO WARN /aws/lambda/NAME"},
+		{"", "updated configuration", "Text   /aws/lambda/NAME"},
+		{"", "unchanged", "Text   /aws/lambda/NAME"},
+	} {
+		if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(body+s.more), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, actions := b.deploy(nil); actions["F"] != s.action {
+			t.Errorf("step %d: %q, want %q", i, actions["F"], s.action)
+		}
+		all, err := b.target.Functions.ListFunctions(t.Context(), &lambda.ListFunctionsInput{})
+		if err != nil || len(all.Functions) != 1 {
+			t.Fatal(all, err)
+		}
+		l := all.Functions[0].LoggingConfig
+		got := fmt.Sprint(l.LogFormat, " ", l.ApplicationLogLevel, " ", l.SystemLogLevel, " ", aws.ToString(l.LogGroup))
+		if want := strings.ReplaceAll(s.want, "NAME", aws.ToString(all.Functions[0].FunctionName)); got != want {
+			t.Errorf("step %d: %q, want %q", i, got, want)
+		}
+	}
+}
+
 // A runtime that AWS no longer takes is replaced, each time with a note; and packages that are
 // not installed are named.
 func TestDeployNotes(t *testing.T) {

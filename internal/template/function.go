@@ -3,6 +3,7 @@ package template
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -343,6 +344,7 @@ func (f *function) input() *lambda.UpdateFunctionConfigurationInput {
 		FunctionName: &f.FunctionName, Role: &f.Role, Description: &f.Description, Timeout: aws.Int32(3), MemorySize: aws.Int32(128),
 		Environment: &fn.Environment{Variables: map[string]string{}}, Layers: append([]string{}, f.Layers...),
 		TracingConfig: &fn.TracingConfig{Mode: fn.TracingModePassThrough}, DeadLetterConfig: &fn.DeadLetterConfig{TargetArn: &f.deadLetters},
+		LoggingConfig: f.logging(),
 	}
 	if f.tracing == string(fn.TracingModeActive) {
 		in.TracingConfig.Mode = fn.TracingModeActive
@@ -361,9 +363,6 @@ func (f *function) input() *lambda.UpdateFunctionConfigurationInput {
 	}
 	if f.EphemeralStorage != nil {
 		in.EphemeralStorage = &fn.EphemeralStorage{Size: f.EphemeralStorage.Size}
-	}
-	if f.LoggingConfig != nil {
-		in.LoggingConfig = f.LoggingConfig
 	}
 	return in
 }
@@ -497,8 +496,6 @@ func (f *function) differs(in *lambda.UpdateFunctionConfigurationInput, is *fn.F
 	} else if is.EphemeralStorage != nil && aws.ToInt32(is.EphemeralStorage.Size) != size {
 		in.EphemeralStorage = &fn.EphemeralStorage{Size: aws.Int32(size)}
 	}
-	logging := in.LoggingConfig != nil && is.LoggingConfig != nil && (in.LoggingConfig.LogFormat != "" && in.LoggingConfig.LogFormat != is.LoggingConfig.LogFormat ||
-		in.LoggingConfig.LogGroup != nil && *in.LoggingConfig.LogGroup != aws.ToString(is.LoggingConfig.LogGroup))
 	tracing, letters := fn.TracingModePassThrough, ""
 	if is.TracingConfig != nil && is.TracingConfig.Mode != "" {
 		tracing = is.TracingConfig.Mode
@@ -516,7 +513,7 @@ func (f *function) differs(in *lambda.UpdateFunctionConfigurationInput, is *fn.F
 	return aws.ToString(in.Role) != aws.ToString(is.Role) || aws.ToString(in.Description) != aws.ToString(is.Description) ||
 		*in.Timeout != aws.ToInt32(is.Timeout) || *in.MemorySize != aws.ToInt32(is.MemorySize) ||
 		in.Runtime != is.Runtime || aws.ToString(in.Handler) != aws.ToString(is.Handler) ||
-		!maps.Equal(in.Environment.Variables, env) || logging ||
+		!maps.Equal(in.Environment.Variables, env) || !sameLogging(in.LoggingConfig, is.LoggingConfig) ||
 		is.EphemeralStorage != nil && aws.ToInt32(is.EphemeralStorage.Size) != size
 }
 
@@ -536,4 +533,25 @@ func (f *function) reserve(ctx context.Context, d *deployment, now *lambda.GetFu
 	}
 	_, err := d.Functions.PutFunctionConcurrency(ctx, &lambda.PutFunctionConcurrencyInput{FunctionName: &f.FunctionName, ReservedConcurrentExecutions: want})
 	return true, err
+}
+
+// logging is the whole of LoggingConfig, as input is of the settings.
+func (f *function) logging() *fn.LoggingConfig {
+	l := &fn.LoggingConfig{}
+	if f.LoggingConfig != nil {
+		*l = *f.LoggingConfig
+	}
+	l.LogFormat = cmp.Or(l.LogFormat, fn.LogFormatText)
+	if l.LogFormat == fn.LogFormatJson {
+		l.ApplicationLogLevel, l.SystemLogLevel = cmp.Or(l.ApplicationLogLevel, fn.ApplicationLogLevelInfo), cmp.Or(l.SystemLogLevel, fn.SystemLogLevelInfo)
+	}
+	if aws.ToString(l.LogGroup) == "" {
+		l.LogGroup = aws.String("/aws/lambda/" + f.FunctionName)
+	}
+	return l
+}
+
+func sameLogging(l, is *fn.LoggingConfig) bool {
+	return is == nil || l.LogFormat == is.LogFormat && l.ApplicationLogLevel == is.ApplicationLogLevel && l.SystemLogLevel == is.SystemLogLevel &&
+		*l.LogGroup == aws.ToString(is.LogGroup)
 }
