@@ -85,7 +85,10 @@ func (s *Service) create(d *definition) error {
 func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definition, error) {
 	v := &constraints{}
 	name, ok := arn.ParseFunction(r.FunctionName)
-	if !ok || name.Qualifier != "" {
+	switch {
+	case isName(r.FunctionName, len(r.FunctionName)):
+		v.atMost(&r.FunctionName, "functionName", maxName)
+	case !ok || name.Qualifier != "":
 		v.fail(r.FunctionName, "functionName", "Member must satisfy regular expression pattern: "+namePattern)
 	}
 	if r.Role == nil {

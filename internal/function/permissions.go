@@ -2,6 +2,7 @@ package function
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,8 @@ type PermissionRequest struct {
 	RevisionID          *string `json:"RevisionId"`
 }
 
+var actionPattern = regexp.MustCompile(`^(lambda:[*]|lambda:[a-zA-Z]+|[*])$`)
+
 // statement checks a request and makes a policy's statement of it.
 func (r *PermissionRequest) statement(resource string) (statement, error) {
 	v := &constraints{}
@@ -35,6 +38,8 @@ func (r *PermissionRequest) statement(resource string) (statement, error) {
 	}
 	if r.Action == "" {
 		v.texts = append(v.texts, "Value null at 'action' failed to satisfy constraint: Member must not be null")
+	} else if !actionPattern.MatchString(r.Action) {
+		v.fail(r.Action, "action", "Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])")
 	}
 	if r.Principal == "" {
 		v.texts = append(v.texts, "Value null at 'principal' failed to satisfy constraint: Member must not be null")

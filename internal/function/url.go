@@ -213,20 +213,36 @@ func (s *Service) GetURL(scope schema.Scope, name, qualifier string) (URLDocumen
 	return s.urlDocument(d, alias), nil
 }
 
-// ListURLs returns a function's URLs: its own, and those of aliases by their names.
-func (s *Service) ListURLs(scope schema.Scope, name string) ([]URLDocument, error) {
+// URLPage is ListFunctionUrlConfigs' answer.
+type URLPage struct {
+	FunctionURLConfigs []URLDocument `json:"FunctionUrlConfigs"`
+	NextMarker         string        `json:",omitempty"`
+}
+
+// ListURLs returns a page of a function's URLs: its own, and those of aliases by their names.
+func (s *Service) ListURLs(scope schema.Scope, name, marker string, maxItems int) (URLPage, error) {
 	f, _, err := s.urlOf(scope, name, "")
 	if err != nil {
-		return nil, err
+		return URLPage{}, err
 	}
-	d, docs := f.def.Load(), []URLDocument{}
+	d := f.def.Load()
+	names := slices.Collect(maps.Keys(d.URLs))
 	if d.URL != nil {
-		docs = append(docs, s.urlDocument(d, ""))
+		names = append(names, runner.Latest) // which sorts before every alias
 	}
-	for _, alias := range slices.Sorted(maps.Keys(d.URLs)) {
-		docs = append(docs, s.urlDocument(d, alias))
+	slices.Sort(names)
+	names, next, err := pageOf(names, marker, maxItems, defaultPage)
+	if err != nil {
+		return URLPage{}, err
 	}
-	return docs, nil
+	page := URLPage{FunctionURLConfigs: []URLDocument{}, NextMarker: next}
+	for _, alias := range names {
+		if alias == runner.Latest {
+			alias = ""
+		}
+		page.FunctionURLConfigs = append(page.FunctionURLConfigs, s.urlDocument(d, alias))
+	}
+	return page, nil
 }
 
 // urlTime is how AWS writes the times of a function's URL.

@@ -141,6 +141,12 @@ func (s *Settings) check(v *constraints) {
 		}
 		v.atMost(&l.LogGroup, "loggingConfig.logGroup", 512)
 	}
+	if s.SnapStart != nil {
+		var snap struct{ ApplyOn string }
+		if json.Unmarshal(s.SnapStart, &snap) == nil && snap.ApplyOn != "" {
+			v.oneOf(snap.ApplyOn, "snapStart.applyOn", "PublishedVersions", "None")
+		}
+	}
 	checkArchitectures(s.Architectures, v)
 	if s.Environment != nil {
 		for name := range s.Environment.Variables {

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -192,7 +194,11 @@ func createFunction(c *call, w http.ResponseWriter) error {
 }
 
 func listFunctions(c *call, w http.ResponseWriter) error {
-	page, err := c.h.functions.List(c.scope, c.query.Get("Marker"), c.maxItems(), c.query.Get("FunctionVersion") == "ALL")
+	versions := c.query.Get("FunctionVersion")
+	if versions != "" && versions != "ALL" {
+		return awserr.Validation("1 validation error detected: Value '" + versions + "' at 'functionVersion' failed to satisfy constraint: Member must satisfy enum value set: [ALL]")
+	}
+	page, err := c.h.functions.List(c.scope, c.query.Get("Marker"), c.maxItems(), versions == "ALL")
 	return answer(w, http.StatusOK, page, err)
 }
 
@@ -268,9 +274,20 @@ func (c *call) mapping() (uuid string, ok bool) {
 	return uuid, ok
 }
 
+// untagged refuses the ARN of a version or alias: tags belong to whole functions.
+func (c *call) untagged() error {
+	if f, ok := arn.ParseFunction(c.name()); ok && f.Qualifier != "" && strings.Contains(c.name(), ":function:") { // not an ARN of a mapping
+		return awserr.LambdaInvalidParameter("Tags on function aliases and versions are not supported. Please specify a function ARN.")
+	}
+	return nil
+}
+
 func listTags(c *call, w http.ResponseWriter) error {
 	var tags map[string]string
-	var err error
+	err := c.untagged()
+	if err != nil {
+		return err
+	}
 	if uuid, ok := c.mapping(); ok {
 		tags, err = c.h.mappings.TagsOf(c.scope, c.name(), uuid)
 	} else {
@@ -288,10 +305,10 @@ func listTags(c *call, w http.ResponseWriter) error {
 
 func tagResource(c *call, w http.ResponseWriter) error {
 	var r struct{ Tags map[string]string }
-	if err := c.decode(&r); err != nil {
+	err := cmp.Or(c.decode(&r), c.untagged())
+	if err != nil {
 		return err
 	}
-	var err error
 	if uuid, ok := c.mapping(); ok {
 		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name(), uuid, func(tags map[string]string) { maps.Copy(tags, r.Tags) })
 	} else {
@@ -305,7 +322,10 @@ func tagResource(c *call, w http.ResponseWriter) error {
 }
 
 func untagResource(c *call, w http.ResponseWriter) error {
-	var err error
+	err := c.untagged()
+	if err != nil {
+		return err
+	}
 	if uuid, ok := c.mapping(); ok {
 		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name(), uuid, func(tags map[string]string) {
 			for _, k := range c.query["tagKeys"] {

@@ -22,10 +22,14 @@ func wantCode(t *testing.T, err error, code, message string) {
 }
 
 // newFunction makes a function with a published version and an alias.
-func (d *door) newFunction(t *testing.T, name string) *string {
+func (d *door) newFunction(t *testing.T, name string, change ...func(in *sdk.CreateFunctionInput)) *string {
 	t.Helper()
-	if _, err := d.client.CreateFunction(t.Context(), &sdk.CreateFunctionInput{FunctionName: &name, PackageType: types.PackageTypeImage, Publish: true,
-		Code: &types.FunctionCode{ImageUri: aws.String("http://127.0.0.1:1")}, Role: aws.String("arn:aws:iam::000000000000:role/r")}); err != nil {
+	in := &sdk.CreateFunctionInput{FunctionName: &name, PackageType: types.PackageTypeImage, Publish: true,
+		Code: &types.FunctionCode{ImageUri: aws.String("http://127.0.0.1:1")}, Role: aws.String("arn:aws:iam::000000000000:role/r")}
+	for _, f := range change {
+		f(in)
+	}
+	if _, err := d.client.CreateFunction(t.Context(), in); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.client.CreateAlias(t.Context(), &sdk.CreateAliasInput{FunctionName: &name, Name: aws.String("live"), FunctionVersion: aws.String("1")}); err != nil {
@@ -66,6 +70,8 @@ func TestPermissions(t *testing.T) {
 	wantCode(t, err, "InvalidParameterValueException", "We currently do not support adding policies for $LATEST.")
 	_, err = add(nil, sdk.AddPermissionInput{StatementId: aws.String("x"), Principal: aws.String("*"), RevisionId: aws.String("y")})
 	wantCode(t, err, "PreconditionFailedException", "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id")
+	_, err = d.client.AddPermission(ctx, &sdk.AddPermissionInput{FunctionName: name, StatementId: aws.String("x"), Action: aws.String("foo"), Principal: aws.String("*")})
+	wantCode(t, err, "ValidationException", "1 validation error detected: Value 'foo' at 'action' failed to satisfy constraint: Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])")
 	p, err := d.client.GetPolicy(ctx, &sdk.GetPolicyInput{FunctionName: name})
 	if err != nil || aws.ToString(p.Policy) != `{"Version":"2012-10-17","Id":"default","Statement":[`+s3+`]}` {
 		t.Fatal(p, err)
@@ -124,6 +130,17 @@ func TestUnusedOperations(t *testing.T) {
 	}
 	if out, err := d.client.GetFunctionRecursionConfig(ctx, &sdk.GetFunctionRecursionConfigInput{FunctionName: name}); err != nil || out.RecursiveLoop != types.RecursiveLoopAllow {
 		t.Error(out, err)
+	}
+	// What CreateFunction was given is shown until it is taken away.
+	const config = "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0123456789abcdef0"
+	signed := d.newFunction(t, "signed", func(in *sdk.CreateFunctionInput) { in.CodeSigningConfigArn = aws.String(config) })
+	for _, want := range []string{config, ""} {
+		if out, err := d.client.GetFunctionCodeSigningConfig(ctx, &sdk.GetFunctionCodeSigningConfigInput{FunctionName: signed}); err != nil || aws.ToString(out.CodeSigningConfigArn) != want {
+			t.Errorf("%v %v, want %s", out, err, want)
+		}
+		if _, err := d.client.DeleteFunctionCodeSigningConfig(ctx, &sdk.DeleteFunctionCodeSigningConfigInput{FunctionName: signed}); err != nil {
+			t.Error(err)
+		}
 	}
 	_, err := d.client.GetFunctionCodeSigningConfig(ctx, &sdk.GetFunctionCodeSigningConfigInput{FunctionName: aws.String("none")})
 	wantCode(t, err, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:none")
@@ -234,7 +251,7 @@ func TestResourcePolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone(arn + ":live")
-	if _, err := d.client.AddPermission(ctx, &sdk.AddPermissionInput{FunctionName: name, Qualifier: aws.String("live"), StatementId: aws.String("b"), Action: aws.String("x"), Principal: aws.String("*")}); err != nil {
+	if _, err := d.client.AddPermission(ctx, &sdk.AddPermissionInput{FunctionName: name, Qualifier: aws.String("live"), StatementId: aws.String("b"), Action: aws.String("lambda:InvokeFunction"), Principal: aws.String("*")}); err != nil {
 		t.Fatal(err)
 	}
 	if text, _ := get(arn + ":live"); !strings.HasPrefix(text, `{"Version":"2012-10-17","Id":"default",`) {
@@ -280,4 +297,39 @@ func TestRuntimeManagement(t *testing.T) {
 	wantCode(t, put(nil, "Never", nil), "ValidationException",
 		"1 validation error detected: Value 'Never' at 'updateRuntimeOn' failed to satisfy constraint: Member must satisfy enum value set: [Auto, Manual, FunctionUpdate]")
 	wantCode(t, put(aws.String("9"), types.UpdateRuntimeOnAuto, nil), "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:9")
+}
+
+// Tags belong to whole functions, values that AWS does not have are refused, and a page of URLs is as long as was asked.
+func TestTagsAndPages(t *testing.T) {
+	d := newDoor(t)
+	ctx := t.Context()
+	name := d.newFunction(t, "f")
+	const version = "arn:aws:lambda:us-east-1:000000000000:function:f:1"
+	const text = "Tags on function aliases and versions are not supported. Please specify a function ARN."
+	_, err := d.client.TagResource(ctx, &sdk.TagResourceInput{Resource: aws.String(version), Tags: map[string]string{"a": "b"}})
+	wantCode(t, err, "InvalidParameterValueException", text)
+	_, err = d.client.UntagResource(ctx, &sdk.UntagResourceInput{Resource: aws.String(version), TagKeys: []string{"a"}})
+	wantCode(t, err, "InvalidParameterValueException", text)
+	_, err = d.client.ListTags(ctx, &sdk.ListTagsInput{Resource: aws.String(version)})
+	wantCode(t, err, "InvalidParameterValueException", text)
+	_, err = d.client.ListFunctions(ctx, &sdk.ListFunctionsInput{FunctionVersion: "SOME"})
+	wantCode(t, err, "ValidationException", "1 validation error detected: Value 'SOME' at 'functionVersion' failed to satisfy constraint: Member must satisfy enum value set: [ALL]")
+	_, err = d.client.UpdateFunctionConfiguration(ctx, &sdk.UpdateFunctionConfigurationInput{FunctionName: name, SnapStart: &types.SnapStart{ApplyOn: "SOME"}})
+	wantCode(t, err, "ValidationException", "1 validation error detected: Value 'SOME' at 'snapStart.applyOn' failed to satisfy constraint: Member must satisfy enum value set: [PublishedVersions, None]")
+	long := strings.Repeat("x", 65)
+	_, err = d.client.CreateFunction(ctx, &sdk.CreateFunctionInput{FunctionName: &long, Code: &types.FunctionCode{}, Role: aws.String("arn:aws:iam::000000000000:role/r")})
+	wantCode(t, err, "ValidationException", "1 validation error detected: Value '"+long+"' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to 64")
+	for _, alias := range []*string{nil, aws.String("live")} {
+		if _, err := d.client.CreateFunctionUrlConfig(ctx, &sdk.CreateFunctionUrlConfigInput{FunctionName: name, Qualifier: alias, AuthType: types.FunctionUrlAuthTypeNone}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := d.client.ListFunctionUrlConfigs(ctx, &sdk.ListFunctionUrlConfigsInput{FunctionName: name, MaxItems: aws.Int32(1)})
+	if err != nil || len(first.FunctionUrlConfigs) != 1 || first.NextMarker == nil {
+		t.Fatal(first, err)
+	}
+	next, err := d.client.ListFunctionUrlConfigs(ctx, &sdk.ListFunctionUrlConfigsInput{FunctionName: name, MaxItems: aws.Int32(1), Marker: first.NextMarker})
+	if err != nil || len(next.FunctionUrlConfigs) != 1 || next.NextMarker != nil || aws.ToString(next.FunctionUrlConfigs[0].FunctionArn) != "arn:aws:lambda:us-east-1:000000000000:function:f:live" {
+		t.Fatal(next, err)
+	}
 }

@@ -16,8 +16,8 @@ var unused = map[string]operation{
 	"PUT 2020-04-22/code-signing-configs/{}":             missing("UpdateCodeSigningConfig", noSigning, signingMissing),
 	"DELETE 2020-04-22/code-signing-configs/{}":          missing("DeleteCodeSigningConfig", noSigning, signingMissing),
 	"GET 2020-04-22/code-signing-configs/{}/functions":   missing("ListFunctionsByCodeSigningConfig", noSigning, signingMissing),
-	"GET 2020-06-30/functions/{}/code-signing-config":    ofFunction("GetFunctionCodeSigningConfig", noSigning, http.StatusOK, func(string) any { return struct{}{} }),
-	"DELETE 2020-06-30/functions/{}/code-signing-config": ofFunction("DeleteFunctionCodeSigningConfig", noSigning, http.StatusNoContent, func(string) any { return nil }),
+	"GET 2020-06-30/functions/{}/code-signing-config":    {name: "GetFunctionCodeSigningConfig", why: noSigning, answered: true, serve: codeSigning},
+	"DELETE 2020-06-30/functions/{}/code-signing-config": {name: "DeleteFunctionCodeSigningConfig", why: noSigning, answered: true, serve: deleteCodeSigning},
 	"PUT 2020-06-30/functions/{}/code-signing-config":    refused("PutFunctionCodeSigningConfig", noSigning),
 
 	"POST 2025-11-30/capacity-providers":                     refused("CreateCapacityProvider", noCapacity),
@@ -76,6 +76,19 @@ func ofFunction(name, why string, status int, document func(arn string) any) ope
 		conf, err := c.h.functions.Configuration(c.scope, c.name(), c.qualifier())
 		return answer(w, status, document(conf.FunctionArn), err)
 	}}
+}
+
+// codeSigning shows what CreateFunction was given.
+func codeSigning(c *call, w http.ResponseWriter) error {
+	name, config, err := c.h.functions.CodeSigning(c.scope, c.name())
+	if config == "" {
+		return answer(w, http.StatusOK, struct{}{}, err)
+	}
+	return answer(w, http.StatusOK, object{"CodeSigningConfigArn": config, "FunctionName": name}, err)
+}
+
+func deleteCodeSigning(c *call, w http.ResponseWriter) error {
+	return answer(w, http.StatusNoContent, nil, c.h.functions.DeleteCodeSigning(c.scope, c.name()))
 }
 
 func signingMissing(arn string) string {

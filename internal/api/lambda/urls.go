@@ -39,10 +39,6 @@ func deleteURL(c *call, w http.ResponseWriter) error {
 }
 
 func listURLs(c *call, w http.ResponseWriter) error {
-	docs, err := c.h.functions.ListURLs(c.scope, c.name())
-	if err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, struct{ FunctionUrlConfigs []function.URLDocument }{docs})
-	return nil
+	page, err := c.h.functions.ListURLs(c.scope, c.name(), c.query.Get("Marker"), c.maxItems())
+	return answer(w, http.StatusOK, page, err)
 }
