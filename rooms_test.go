@@ -148,7 +148,7 @@ var rooms = map[string][]string{
 
 	// stacks: what tools deploy through CloudFormation. It is a client within the server: it deploys by calls of the
 	// server's own API
-	"internal/bucket": {"internal/awserr"},
+	"internal/bucket": {"internal/awserr", "internal/sigv4"},
 	"internal/iam":    {"internal/arn", "internal/store"},
 	"internal/stack":  {"internal/admin/wire", "internal/arn", "internal/store", "internal/template"},
 

@@ -181,9 +181,48 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("Your proposed upload exceeds the maximum allowed size: Millstream takes %d MB here", most>>20))
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, most)
-	s.s3.ServeHTTP(w, r)
+	body := &noted{ReadCloser: http.MaxBytesReader(w, r.Body, most)}
+	r.Body = body
+	s.s3.ServeHTTP(&judged{ResponseWriter: w, body: body}, r)
 }
+
+// noted is a body that keeps what is wrong with it.
+type noted struct {
+	io.ReadCloser
+	wrong *awserr.Error
+}
+
+func (b *noted) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	_ = errors.As(err, &b.wrong)
+	return n, err
+}
+
+// judged answers what is wrong with a body where the library would say that it is incomplete.
+type judged struct {
+	http.ResponseWriter
+	body     *noted
+	answered bool
+}
+
+func (w *judged) WriteHeader(status int) {
+	if e := w.body.wrong; e != nil && status >= http.StatusBadRequest {
+		w.answered = true
+		fail(w.ResponseWriter, e.HTTPStatus(), e.Code, e.Message)
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *judged) Write(b []byte) (int, error) {
+	if w.answered {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController flush and set deadlines.
+func (w *judged) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func write(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "application/xml")

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
@@ -15,6 +16,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/sigv4"
 )
 
 // SDKs send bodies in aws-chunked form: chunks, each behind a line with its length in
@@ -44,6 +48,9 @@ func decodeChunked(r *http.Request) error {
 		return errors.New("a body in aws-chunked form needs the header X-Amz-Decoded-Content-Length")
 	}
 	d := &chunks{from: bufio.NewReaderSize(r.Body, maxLine), body: r.Body, left: length}
+	if pieces := sigv4.PiecesOf(r.Context()); pieces.Signed() {
+		d.pieces, d.piece = pieces, sha256.New()
+	}
 	for _, name := range strings.Split(r.Header.Get("X-Amz-Trailer"), ",") {
 		if h := checksum(strings.TrimSpace(strings.ToLower(name))); h != nil {
 			d.name, d.sum = strings.TrimSpace(strings.ToLower(name)), h
@@ -77,6 +84,14 @@ func checksum(trailer string) hash.Hash {
 	return nil
 }
 
+// Errors of bodies.
+var (
+	errSignature = &awserr.Error{Code: "SignatureDoesNotMatch", Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method.", Status: http.StatusForbidden}
+	errBody      = func(text string) error {
+		return &awserr.Error{Code: "InvalidRequest", Message: text, Status: http.StatusBadRequest}
+	}
+)
+
 // chunks reads what is in the chunks of a body.
 type chunks struct {
 	from  *bufio.Reader
@@ -87,6 +102,10 @@ type chunks struct {
 	err   error // of all further reads
 	name  string
 	sum   hash.Hash
+
+	pieces    *sigv4.Pieces // that verifies the chunks' signatures; nil: they are not
+	piece     hash.Hash     // of the chunk that is being read
+	signature string        // of that chunk
 }
 
 func (c *chunks) Close() error { return c.body.Close() }
@@ -103,6 +122,9 @@ func (c *chunks) Read(p []byte) (int, error) {
 	if c.sum != nil {
 		c.sum.Write(p[:n]) // never fails
 	}
+	if c.piece != nil {
+		c.piece.Write(p[:n])
+	}
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
@@ -114,7 +136,10 @@ func (c *chunks) Read(p []byte) (int, error) {
 func (c *chunks) next() error {
 	if c.begun {
 		if line, err := c.line(); err != nil || line != "" {
-			return errors.Join(errors.New("a chunk is longer than it says"), err)
+			return cmp.Or(err, errBody("a chunk is longer than it says"))
+		}
+		if !c.signed() {
+			return errSignature
 		}
 	}
 	c.begun = true
@@ -122,39 +147,69 @@ func (c *chunks) next() error {
 	if err != nil {
 		return err
 	}
-	size, _, _ := strings.Cut(line, ";")
+	size, signature, _ := strings.Cut(line, ";")
+	c.signature = strings.TrimPrefix(signature, "chunk-signature=")
 	n, err := strconv.ParseInt(strings.TrimSpace(size), 16, 64)
 	if err != nil || n < 0 || n > c.left {
-		return fmt.Errorf("the length of a chunk is %q, with %d bytes to come", size, c.left)
+		return errBody(fmt.Sprintf("the length of a chunk is %q, with %d bytes to come", size, c.left))
 	}
 	c.left -= n
 	if c.chunk = n; n > 0 {
 		return nil
 	}
 	if c.left > 0 {
-		return fmt.Errorf("the body ends %d bytes before its length", c.left)
+		return errBody(fmt.Sprintf("the body ends %d bytes before its length", c.left))
+	}
+	if !c.signed() {
+		return errSignature
 	}
 	return c.trailers()
 }
 
+// signed reports whether the chunk that was read has its signature, where that is asked.
+func (c *chunks) signed() bool {
+	if c.pieces == nil {
+		return true
+	}
+	ok := c.pieces.Piece([sha256.Size]byte(c.piece.Sum(nil)), c.signature)
+	c.piece.Reset()
+	return ok
+}
+
 func (c *chunks) trailers() error {
+	lines, signed := sha256.New(), c.pieces == nil || !c.pieces.Trailer
 	for range maxTrailers {
 		line, err := c.line()
 		switch {
 		case err == io.ErrUnexpectedEOF, err == nil && line == "":
+			if !signed {
+				return errSignature
+			}
 			return io.EOF
 		case err != nil:
 			return err
 		}
 		name, value, _ := strings.Cut(line, ":")
+		if c.pieces != nil && c.pieces.Trailer {
+			if strings.EqualFold(strings.TrimSpace(name), "x-amz-trailer-signature") {
+				if signed = c.pieces.Trailers([sha256.Size]byte(lines.Sum(nil)), strings.TrimSpace(value)); !signed {
+					return errSignature
+				}
+				continue
+			}
+			if signed { // what follows the signature has none
+				return errSignature
+			}
+			_, _ = io.WriteString(lines, line+"\n") // never fails
+		}
 		if c.sum == nil || !strings.EqualFold(strings.TrimSpace(name), c.name) {
 			continue
 		}
 		if is := base64.StdEncoding.EncodeToString(c.sum.Sum(nil)); is != strings.TrimSpace(value) {
-			return fmt.Errorf("the checksum %s is %s, not %s", c.name, is, strings.TrimSpace(value))
+			return &awserr.Error{Code: "BadDigest", Message: fmt.Sprintf("the checksum %s is %s, not %s", c.name, is, strings.TrimSpace(value)), Status: http.StatusBadRequest}
 		}
 	}
-	return errors.New("the body has too many trailers")
+	return errBody("the body has too many trailers")
 }
 
 // line reads a line without its end.
@@ -162,7 +217,7 @@ func (c *chunks) line() (string, error) {
 	line, err := c.from.ReadSlice('\n')
 	switch {
 	case err == bufio.ErrBufferFull:
-		return "", errors.New("a line between the chunks is too long")
+		return "", errBody("a line between the chunks is too long")
 	case err == io.EOF:
 		return "", io.ErrUnexpectedEOF
 	case err != nil:

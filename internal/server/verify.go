@@ -136,7 +136,13 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 		q := r.URL.Query()
 		token, expires = q.Get("X-Amz-Security-Token"), q.Get("X-Amz-Expires")
 	}
-	return a.verify(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
+	caller, refused := a.verify(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
+	if p, _ := r.Context().Value(payloadKey{}).(*payload); refused == nil && p != nil && p.pieces != nil {
+		if key, _, _ := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service); key != nil {
+			p.pieces.Begin(key, &signed, c.signature)
+		}
+	}
+	return caller, refused
 }
 
 // verifyPlain is verifyHTTP for a request of the door's kind.
@@ -256,8 +262,9 @@ func (a *Authenticator) inTime(at time.Time, service string, query bool, expires
 
 // payload is what is known of a request's body.
 type payload struct {
-	hash     string // of the body, once it was read
-	declared string // X-Amz-Content-Sha256
+	hash     string        // of the body, once it was read
+	declared string        // X-Amz-Content-Sha256
+	pieces   *sigv4.Pieces // of a body for S3 whose pieces are verified as they are read; nil: they are not
 }
 
 type payloadKey struct{}
@@ -310,8 +317,13 @@ func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
 	p := &payload{declared: r.Header.Get("X-Amz-Content-Sha256")}
 	r = r.WithContext(context.WithValue(r.Context(), payloadKey{}, p))
 	if c.service == "s3" {
-		if len(p.declared) == sha256.Size*2 && a.Mode == AuthOn {
+		switch {
+		case a.Mode != AuthOn: // nothing is refused for its body
+		case len(p.declared) == sha256.Size*2:
 			r.Body = &compared{r.Body, sha256.New(), p.declared}
+		case p.declared == sigv4.SignedPieces, p.declared == sigv4.SignedPiecesTrailer:
+			p.pieces = &sigv4.Pieces{}
+			r = r.WithContext(sigv4.WithPieces(r.Context(), p.pieces))
 		}
 		return r
 	}
@@ -367,7 +379,7 @@ type compared struct {
 	want string
 }
 
-var errPayload = errors.New("the provided 'x-amz-content-sha256' header does not match what was computed")
+var errPayload = &awserr.Error{Code: "XAmzContentSHA256Mismatch", Message: "The provided 'x-amz-content-sha256' header does not match what was computed.", Status: http.StatusBadRequest}
 
 func (b *compared) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
