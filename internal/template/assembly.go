@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,9 @@ import (
 // (.serverless) holds one.
 func ReadAll(at string) ([]*Template, error) {
 	info, err := os.Stat(at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file or folder %s: name the template, or the folder that cdk synth, sam build or serverless package has written", at)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
@@ -36,6 +40,11 @@ func ReadAll(at string) ([]*Template, error) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(at, "manifest.json")); err != nil {
+		for _, project := range [][2]string{{"cdk.json", "`cdk synth`, and deploy the folder cdk.out"}, {"serverless.yml", "`serverless package` (or `osls package`), and deploy the folder .serverless"}} {
+			if _, err := os.Stat(filepath.Join(at, project[0])); err == nil {
+				return nil, fmt.Errorf("%s holds no template: make one with %s", at, project[1])
+			}
+		}
 		return nil, fmt.Errorf("%s holds no template.yaml, no manifest.json of the CDK and no result of `serverless package`", at)
 	}
 	a := assembly{}
@@ -192,7 +201,10 @@ func readJSON(path string, into any) error {
 		return fmt.Errorf("template: %w", err)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "json: "))
+		if fault := jsonFault(body); fault != nil {
+			err = fault
+		}
+		return fmt.Errorf("%s: %s: it is made anew by `cdk synth`", path, strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
 }

@@ -72,8 +72,8 @@ func TestReadAll(t *testing.T) {
 	for path, want := range map[string]string{
 		write("serverless.yml", "service: x"):            "serverless package",
 		t.TempDir():                                      "holds no template.yaml",
-		filepath.Join(dir, "nowhere"):                    "no such file",
-		filepath.Dir(write("broken/manifest.json", "{")): "unexpected end",
+		filepath.Join(dir, "nowhere"):                    "there is no file or folder",
+		filepath.Dir(write("broken/manifest.json", "{")): "opened and is not closed",
 		filepath.Dir(write("empty/manifest.json", "{}")): "has no stack",
 		filepath.Dir(write("gone/manifest.json", `{"artifacts": {"a": {"type": "aws:cloudformation:stack", "properties": {"templateFile": "x.json"}}}}`)): "no such file",
 	} {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/nearest"
 )
 
 // evaluator gives intrinsic functions their values. It adds to problems what has
@@ -60,6 +62,10 @@ func (e *evaluator) eval(n *node) *node {
 	}
 	return n
 }
+
+// intrinsics are the functions that apply knows, for hints at what was meant.
+var intrinsics = []string{"Ref", "Condition", "Fn::GetAtt", "Fn::Sub", "Fn::Join", "Fn::If", "Fn::Select", "Fn::Split", "Fn::FindInMap", "Fn::Base64", "Fn::Equals",
+	"Fn::And", "Fn::Or", "Fn::Not", "Fn::ImportValue", "Fn::GetAZs", "Fn::ToJsonString", "Fn::Length", "Fn::Transform"}
 
 func (e *evaluator) apply(line int, name string, arg *node) *node {
 	switch name {
@@ -125,7 +131,7 @@ func (e *evaluator) apply(line int, name string, arg *node) *node {
 	case "Fn::Transform":
 		return e.included(line, arg)
 	default:
-		e.problems.add(line, "the intrinsic function %s is not supported", name)
+		e.problems.add(line, "the intrinsic function %s is not supported%s", name, nearest.Hint(name, intrinsics))
 	}
 	return text(line, "")
 }

@@ -45,17 +45,20 @@ func parse(text []byte) (*node, []Problem, error) {
 	if len(text) > maxBytes {
 		return nil, nil, fmt.Errorf("a template may have %d MB", maxBytes>>20)
 	}
+	if notText(text) {
+		return nil, nil, errNotText
+	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, nil, fmt.Errorf("neither YAML nor JSON: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, nil, yamlFault(text, err)
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		return nil, nil, fmt.Errorf("the template is empty")
+		return nil, nil, fmt.Errorf("the file is empty")
 	}
 	c := converter{left: maxNodes}
 	n, err := c.node(doc.Content[0], 0)
 	if err == nil && n.kind != object {
-		err = lineError(n.line, "a template is an object with the member Resources")
+		err = lineError(n.line, "a template is an object, whose section Resources lists what it makes")
 	}
 	return n, c.warnings, err
 }
@@ -68,7 +71,7 @@ type converter struct {
 
 func (c *converter) node(y *yaml.Node, depth int) (*node, error) {
 	if c.left--; c.left < 0 || depth > maxDepth {
-		return nil, lineError(y.Line, "the template is too large or too deep")
+		return nil, lineError(y.Line, "the template is too large or too deep, or refers to itself")
 	}
 	n := &node{line: y.Line}
 	switch y.Kind {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/nearest"
 )
 
 // Template is a template that was read; nothing of it has been evaluated.
@@ -38,6 +40,11 @@ func (t *Template) Has(parameter string) bool { return t.root.get("Parameters").
 // New reads a template from memory; path is where it would lie.
 func New(path string, body []byte) (*Template, error) {
 	root, warnings, err := parse(body)
+	if strings.EqualFold(filepath.Ext(path), ".json") && !errors.Is(err, errNotText) {
+		if fault := jsonFault(body); fault != nil {
+			err = fault
+		}
+	}
 	var fault *atLine
 	switch {
 	case errors.As(err, &fault):
@@ -81,11 +88,14 @@ const samTransform = "AWS::Serverless-2016-10-31"
 func (t *Template) checkSections(problems *Problems) {
 	for i, name := range t.root.keys {
 		if _, ok := sections[name]; !ok {
-			problems.add(t.root.vals[i].line, "the section %s is not supported", name)
+			problems.add(t.root.vals[i].line, "the section %s is not supported%s", name, nearest.Hint(name, sortedKeys(sections)))
 		}
 	}
-	if r := t.root.get("Resources"); r == nil || r.kind != object || len(r.keys) == 0 {
-		problems.add(1, "a template is an object with the member Resources")
+	switch r := t.root.get("Resources"); { // one that is no object is told of below
+	case r == nil:
+		problems.add(1, "there is no section Resources, which lists what the template makes")
+	case r.kind == object && len(r.keys) == 0:
+		problems.add(r.line, "Resources is empty, so there is nothing to make")
 	}
 	transforms := []*node{t.root.get("Transform")}
 	if transforms[0] != nil && transforms[0].kind == list {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -165,8 +166,11 @@ type StepError struct {
 	Err            error
 }
 
+// ofSDK is what the SDK says around a refusal: which request was made, and over what.
+var ofSDK = regexp.MustCompile(`operation error [^:]+: \w+, https? response error StatusCode: \d+, RequestID: [^,]*, (?:api error )?`)
+
 func (e *StepError) Error() string {
-	return e.File + ":" + strconv.Itoa(e.Line) + ": " + e.ID + " (" + e.Type + "): " + e.Err.Error()
+	return e.File + ":" + strconv.Itoa(e.Line) + ": " + e.ID + " (" + e.Type + "): " + ofSDK.ReplaceAllString(e.Err.Error(), "")
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
