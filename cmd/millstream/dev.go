@@ -264,7 +264,7 @@ func (d *devLoop) deploy(ctx context.Context, client *admin.Client) error {
 		d.up = true
 		d.tree.Look() // at what the triggers are now, before one is called
 		d.warnOfFilters(ctx, client)
-		d.warnOfSDKs(ctx, client)
+		d.warnOfFunctions(ctx, client)
 		fmt.Fprintf(d.out, "In effect after %d ms\n\n", time.Since(began).Milliseconds())
 	}
 	return nil
@@ -283,11 +283,11 @@ func (d *devLoop) warnOfFilters(ctx context.Context, client *admin.Client) {
 	}
 }
 
-// warnOfSDKs says which functions have an SDK that calls the real AWS, as their logs do since they were made, once each.
-func (d *devLoop) warnOfSDKs(ctx context.Context, client *admin.Client) {
+// warnOfFunctions tells what the server says of functions as they were deployed, such as that an SDK calls the real AWS, once each.
+func (d *devLoop) warnOfFunctions(ctx context.Context, client *admin.Client) {
 	// An error is that the server is ending, or will say so itself.
 	_ = client.Logs(ctx, admin.LogsOptions{Lines: 1000}, func(l admin.LogLine) error {
-		if strings.Contains(l.Text, " does not know AWS_ENDPOINT_URL: ") {
+		if l.Note {
 			d.warn("Note: in " + l.Function + ", " + l.Text)
 		}
 		return nil

@@ -25,7 +25,7 @@ exports.handler = async (event) => {
 }`)))
 	r.Timeout = ptr(1)
 	create(t, s, r)
-	if !strings.Contains(log.String(), note) || !strings.Contains(s.Logs().Recent(scope, "f", 1)[0].Text, note) {
+	if !strings.Contains(log.String(), note) || !strings.Contains(s.Logs().Recent(scope, "f", 1)[0].Text, note) || !s.Logs().Recent(scope, "f", 1)[0].Note {
 		t.Errorf("not told when it was made: %s", log.String())
 	}
 	for event, told := range map[string]bool{`{}`: false, `{"fail":true}`: true, `{"hang":true}`: true} {

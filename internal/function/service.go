@@ -533,7 +533,7 @@ func (s *Service) tellOldSDK(d *definition) {
 	}
 	if note := s.oldSDK(d); note != "" {
 		s.opts.Logger.Warn("a function has an old AWS SDK", "function", d.arn(), "note", note)
-		s.logs.Log(d.Scope, d.Name).Write([]byte(note))
+		s.logs.Log(d.Scope, d.Name).Note(note)
 	}
 }
 

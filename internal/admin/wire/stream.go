@@ -11,11 +11,12 @@ type Change struct {
 	Record json.RawMessage `json:"record"` // as a Lambda event carries it
 }
 
-// LogLine is a line that a function printed.
+// LogLine is a line that a function printed, or, with Note, that the server says of it as it was deployed.
 type LogLine struct {
 	Time     time.Time `json:"time"`
 	Function string    `json:"function"`
 	Text     string    `json:"text"`
+	Note     bool      `json:"note,omitempty"`
 }
 
 // Invocation is the answer of a function.

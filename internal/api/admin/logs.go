@@ -41,7 +41,7 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
 		show := func(l logs.Line) error {
-			return emit(wire.LogLine{Time: l.Time, Function: l.Function, Text: l.Text})
+			return emit(wire.LogLine{Time: l.Time, Function: l.Function, Text: l.Text, Note: l.Note})
 		}
 		if !follow {
 			ready()

@@ -41,7 +41,12 @@ type Log struct {
 
 // Write keeps lines, each cut at MaxLine, and returns how many there was room for.
 // The texts are not used after it returns.
-func (l *Log) Write(texts ...[]byte) (kept int) {
+func (l *Log) Write(texts ...[]byte) (kept int) { return l.write(false, texts) }
+
+// Note keeps a line that the server says of the function as it was deployed.
+func (l *Log) Note(text string) { l.write(true, [][]byte{[]byte(text)}) }
+
+func (l *Log) write(note bool, texts [][]byte) (kept int) {
 	if len(texts) == 0 {
 		return 0
 	}
@@ -54,6 +59,8 @@ func (l *Log) Write(texts ...[]byte) (kept int) {
 		before := len(lines)
 		if lines = l.add(lines, now, text); len(lines) > before {
 			kept++
+			lines[len(lines)-1].Note = note
+			l.ring[len(l.ring)-1].Note = note
 		}
 	}
 	l.mu.Unlock()

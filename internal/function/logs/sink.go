@@ -40,6 +40,8 @@ type Line struct {
 	Scope    schema.Scope
 	Function string
 	Text     string // without the line's end
+	// Note: the server says it of the function as it was deployed, and the function did not print it. Files do not keep that.
+	Note bool
 
 	seq uint64 // rises from line to line of the sink; 0 for one read back from a file
 }
