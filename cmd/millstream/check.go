@@ -11,7 +11,7 @@ import (
 
 func newCheck() *cobra.Command {
 	var data string
-	var asJSON bool
+	var flags clientFlags // of these --json and --jsonl alone
 	cmd := &cobra.Command{
 		Use:   "check --data FOLDER",
 		Short: "Look for damage and disagreement in a data folder",
@@ -31,10 +31,10 @@ looked at.`,
 				return usagef("say which folder: --data FOLDER")
 			}
 			out, faults := cmd.OutOrStdout(), 0
-			list := listPrinter{w: out}
+			list := listPrinter{w: out, lines: flags.jsonl}
 			err := app.Check(cmd.Context(), data, func(f app.Finding) {
 				faults += len(f.Faults)
-				if asJSON {
+				if flags.forPrograms() {
 					_ = list.print(f) // a reader that has gone is met at the end
 					return
 				}
@@ -50,7 +50,7 @@ looked at.`,
 			if err != nil {
 				return usagef("%v", err)
 			}
-			if asJSON {
+			if flags.forPrograms() {
 				if err := list.end(); err != nil {
 					return err
 				}
@@ -62,7 +62,8 @@ looked at.`,
 		},
 	}
 	addStoppedData(cmd, &data)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
+	cmd.Flags().BoolVar(&flags.json, "json", false, "print JSON, for programs")
+	flags.addLines(cmd)
 	return cmd
 }
 

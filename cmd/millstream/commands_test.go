@@ -37,6 +37,20 @@ func TestCommandsPage(t *testing.T) {
 	}
 }
 
+// What lists things prints JSON in both shapes.
+func TestListsHaveBothShapes(t *testing.T) {
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		if json := c.Flags().Lookup("json") != nil; c.Name() == "ls" && (!json || c.Flags().Lookup("jsonl") == nil) {
+			t.Errorf("%s has not both --json and --jsonl", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRoot())
+}
+
 func writeCommands(page *strings.Builder, parent *cobra.Command) {
 	for _, c := range parent.Commands() {
 		if c.Hidden || c.Name() == "help" || c.Name() == "completion" {

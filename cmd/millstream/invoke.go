@@ -19,7 +19,7 @@ func newInvoke() *cobra.Command {
 Ends with code 1 when the function failed.`,
 		Example: `  millstream invoke on-order --event '{"id":"o-1"}'
   millstream invoke on-order --event-file event.json
-  millstream tail orders --json --limit 1 | millstream invoke on-order --event-file -`,
+  millstream tail orders --jsonl --limit 1 | millstream invoke on-order --event-file -`,
 		Args: takes("FUNCTION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("event") && cmd.Flags().Changed("event-file") {

@@ -18,9 +18,15 @@ func newLogs() *cobra.Command {
 		Long:  `Print what a function printed, or all functions, newest last.`,
 		Example: `  millstream logs on-order
   millstream logs -f                  follow all functions
-  millstream logs on-order -n 1000`,
+  millstream logs on-order -n 1000
+  millstream logs -f --jsonl          for programs: a line of JSON each`,
 		Args: takes("[FUNCTION]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if follow {
+				if err := flags.refuseEndless(cmd); err != nil {
+					return err
+				}
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
@@ -30,9 +36,10 @@ func newLogs() *cobra.Command {
 				o.Function = args[0]
 			}
 			out := cmd.OutOrStdout()
-			return client.Logs(cmd.Context(), o, func(l admin.LogLine) error {
-				if flags.json || flags.jsonl { // it has no end: a line for each
-					return printJSON(out, l)
+			list := &listPrinter{w: out, lines: flags.jsonl}
+			err = client.Logs(cmd.Context(), o, func(l admin.LogLine) error {
+				if flags.forPrograms() {
+					return list.print(l)
 				}
 				name := ""
 				if o.Function == "" {
@@ -41,6 +48,10 @@ func newLogs() *cobra.Command {
 				_, err := fmt.Fprintf(out, "%s  %s%s\n", l.Time.Local().Format("15:04:05.000"), name, l.Text)
 				return err
 			})
+			if err == nil && flags.forPrograms() {
+				err = list.end()
+			}
+			return err
 		},
 	}
 	cmd.ValidArgsFunction = completeFirst(&flags, functionWords)

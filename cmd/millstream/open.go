@@ -26,6 +26,12 @@ func listen(flag, addr string, insecure bool) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("address %s is in use, perhaps by another millstream: stop it, or say %s with another port", addr, flag)
 	}
+	if errors.Is(err, syscall.EACCES) {
+		return nil, fmt.Errorf("%s %s: there is no permission to listen on that port, as a rule because it is below 1024: name one above, such as 8000", flag, addr)
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return nil, fmt.Errorf("%s %s: this machine does not have that address: listen on 127.0.0.1", flag, addr)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
@@ -119,21 +125,6 @@ func checkData(dir string) error {
 		return fmt.Errorf("--data %s is a file: name a folder, which is made when it is missing", dir)
 	}
 	return nil
-}
-
-// dataError says what to do about a data folder that cannot be opened.
-func dataError(dir string, err error) error {
-	switch {
-	case dir == "":
-		return err
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("--data %s: there is no permission to write there: run as the user that owns it, or name another folder (%s)", dir, message(err))
-	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("--data %s is on a disk that can only be read: name a folder on another one (%s)", dir, message(err))
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("--data %s: the disk is full: make room, or name a folder on another one (%s)", dir, message(err))
-	}
-	return err
 }
 
 // closeLimit is how long a server that has failed may take to close. A fault of

@@ -2,28 +2,12 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 )
 
-func TestDataErrors(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want string
-	}{
-		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EACCES}, "--data /x: there is no permission to write there: run as the user that owns it"},
-		{&fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}, "--data /x is on a disk that can only be read"},
-		{&fs.PathError{Op: "open", Path: "/x", Err: syscall.ENOSPC}, "--data /x: the disk is full"},
-		{fmt.Errorf("something else"), "something else"},
-	} {
-		got := dataError("/x", fmt.Errorf("millstream: store: %w", c.err)).Error()
-		if !strings.Contains(got, c.want) || c.want != "something else" && strings.Contains(got, "store:") {
-			t.Errorf("%s; want %s", got, c.want)
-		}
-	}
+func TestMessage(t *testing.T) {
 	for text, want := range map[string]string{"millstream: millstream: store: a: b": "a: b", "a: store: b": "a: store: b"} {
 		if got := message(fmt.Errorf("%s", text)); got != want {
 			t.Errorf("%s is shown as %s", text, got)

@@ -112,7 +112,7 @@ func newParkedList() *cobra.Command {
 			list := &listPrinter{w: out, lines: flags.jsonl}
 			for _, t := range triggers {
 				err := client.AsideRecords(cmd.Context(), t.UUID, filter, func(r admin.AsideRecord) error {
-					if n++; flags.json || flags.jsonl {
+					if n++; flags.forPrograms() {
 						return list.print(struct {
 							Trigger string `json:"trigger"`
 							admin.AsideRecord
@@ -130,7 +130,7 @@ func newParkedList() *cobra.Command {
 				}
 			}
 			switch {
-			case flags.json || flags.jsonl:
+			case flags.forPrograms():
 				return list.end()
 			case n == 0:
 				fmt.Fprintln(out, "No records.")

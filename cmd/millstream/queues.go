@@ -22,15 +22,28 @@ SDK or tool; these commands look into them.`,
 	return group(cmd)
 }
 
+// runOnQueues is what a command about queues, topics or schedules does.
+type runOnQueues = func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, args []string) error
+
 // onQueues makes a command that is about queues.
-func onQueues(cmd *cobra.Command, run func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, args []string) error) *cobra.Command {
-	var flags clientFlags
+func onQueues(cmd *cobra.Command, run runOnQueues) *cobra.Command {
+	return (&clientFlags{}).onQueues(cmd, run)
+}
+
+// listsQueues makes one that prints several things.
+func listsQueues(cmd *cobra.Command, run runOnQueues) *cobra.Command {
+	flags := &clientFlags{}
+	flags.addLines(cmd)
+	return flags.onQueues(cmd, run)
+}
+
+func (flags *clientFlags) onQueues(cmd *cobra.Command, run runOnQueues) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		client, err := flags.client()
 		if err != nil {
 			return err
 		}
-		return run(cmd, &flags, client, args)
+		return run(cmd, flags, client, args)
 	}
 	flags.add(cmd)
 	flags.addScope(cmd)
@@ -38,14 +51,14 @@ func onQueues(cmd *cobra.Command, run func(cmd *cobra.Command, flags *clientFlag
 }
 
 func newQueuesList() *cobra.Command {
-	return onQueues(&cobra.Command{
+	return listsQueues(&cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List queues, with how many messages they have", Args: takes(),
 	}, func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, _ []string) error {
 		all, err := client.Queues(cmd.Context())
 		if err != nil {
 			return err
 		}
-		if flags.json {
+		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -63,7 +76,7 @@ func newQueuesList() *cobra.Command {
 
 func newQueuesPeek() *cobra.Command {
 	var most int
-	cmd := onQueues(&cobra.Command{
+	cmd := listsQueues(&cobra.Command{
 		Use: "peek QUEUE", Short: "Show the first messages of a queue, and leave them as they are",
 		Long: `Show the first messages of a queue in the order in which they were sent. Nothing is
 received: no visibility timeout begins, and no receive is counted.`,
@@ -73,7 +86,7 @@ received: no visibility timeout begins, and no receive is counted.`,
 		if err != nil {
 			return err
 		}
-		if flags.json {
+		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -101,9 +114,14 @@ const maxShown = 200
 func newQueuesPurge() *cobra.Command {
 	return onQueues(&cobra.Command{
 		Use: "purge QUEUE", Short: "Remove all messages of a queue", Example: `  millstream queues purge orders-dead`, Args: takes("QUEUE"),
-	}, func(cmd *cobra.Command, _ *clientFlags, client *admin.Client, args []string) error {
+	}, func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, args []string) error {
 		if err := client.PurgeQueue(cmd.Context(), args[0]); err != nil {
 			return err
+		}
+		if flags.json {
+			return printJSON(cmd.OutOrStdout(), struct {
+				Queue string `json:"queue"`
+			}{args[0]})
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is empty\n", args[0])
 		return nil
@@ -116,10 +134,16 @@ func newQueuesRedrive() *cobra.Command {
 		Use: "redrive QUEUE", Short: "Move the messages of a dead-letter queue back to where they came from",
 		Example: `  millstream queues redrive orders-dead
   millstream queues redrive orders-dead --to orders-again`, Args: takes("QUEUE"),
-	}, func(cmd *cobra.Command, _ *clientFlags, client *admin.Client, args []string) error {
+	}, func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, args []string) error {
 		n, err := client.RedriveQueue(cmd.Context(), args[0], to)
 		if err != nil {
 			return err
+		}
+		if flags.json {
+			return printJSON(cmd.OutOrStdout(), struct {
+				Queue  string `json:"queue"`
+				Moving int    `json:"moving"` // messages
+			}{args[0], n})
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "moving %d messages\n", n)
 		return nil

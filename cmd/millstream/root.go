@@ -79,9 +79,20 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 	f.BoolVar(&c.json, "json", false, "print JSON, for programs")
 }
 
-// addLines adds the flag of commands that print several things.
+// addLines adds the flag of commands that print several things: --json prints them as one array, --jsonl as a line each.
 func (c *clientFlags) addLines(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&c.jsonl, "jsonl", false, "print JSON, one line for each")
+}
+
+// forPrograms says that JSON is to be printed, in one of the two shapes.
+func (c *clientFlags) forPrograms() bool { return c.json || c.jsonl }
+
+// refuseEndless refuses --json where what is printed has no end, and so would the array.
+func (c *clientFlags) refuseEndless(cmd *cobra.Command) error {
+	if c.json && !c.jsonl {
+		return usagef("%s goes on and on, and --json prints one array: say --jsonl, for a line of JSON each", path(cmd))
+	}
+	return nil
 }
 
 // addScope adds the flags of commands that name a table or a function.

@@ -25,14 +25,14 @@ template.`,
 }
 
 func newSchedulesList() *cobra.Command {
-	return onQueues(&cobra.Command{
+	return listsQueues(&cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List schedules, with their next and latest starts", Args: takes(),
 	}, func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, _ []string) error {
 		all, err := client.Schedules(cmd.Context())
 		if err != nil {
 			return err
 		}
-		if flags.json {
+		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
 		at := func(t *time.Time) string {

@@ -73,6 +73,9 @@ that --allowed-host lists: a web page must not reach it.`,
 			if cmd.Flags().Changed("data") && cmd.Flags().Changed("in-memory") && flags.inMemory {
 				return usagef("say either --in-memory or --data, not both")
 			}
+			if flags.data == "" && !flags.inMemory {
+				return usagef("--data is empty: name a folder, or say --in-memory")
+			}
 			warnOfVariables(cmd.Root(), environ(), cmd.ErrOrStderr())
 			app.AdoptOrphans()
 			return serve(cmd.Context(), flags, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)
@@ -217,7 +220,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Logger:         logger,
 	})
 	if err != nil {
-		return errors.Join(dataError(flags.data, err), closeAll(ln, front, page, own, plain))
+		return errors.Join(err, closeAll(ln, front, page, own, plain))
 	}
 	socket, err := listenSocket(flags.data)
 	if err != nil { // not every file system has sockets

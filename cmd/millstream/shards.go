@@ -91,7 +91,7 @@ Consumers read a shard to its end before its children. Shards are never merged.`
 }
 
 func showShards(out io.Writer, flags *clientFlags, s admin.Shards) error {
-	if flags.json || flags.jsonl {
+	if flags.forPrograms() {
 		return printList(out, flags, s.Shards)
 	}
 	w := newColumns(out)

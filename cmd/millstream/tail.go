@@ -25,13 +25,18 @@ func newTail() *cobra.Command {
 		Long: `Print the records of a table's stream as they happen: what was inserted, modified
 and removed, with the images that the stream's view type holds, and each record's
 sequence number, which 'triggers rewind' and 'skip' take. Long values are cut unless
---full or --json is given. TABLE may also be the ARN of a stream.`,
+--full or JSON is asked for. TABLE may also be the ARN of a stream.`,
 		Example: `  millstream tail orders
   millstream tail orders --from-start          with what the stream still holds
   millstream tail orders --limit 1             wait for the next change
-  millstream tail orders --json | jq .record.dynamodb.NewImage`,
+  millstream tail orders --jsonl | jq .record.dynamodb.NewImage`,
 		Args: takes("TABLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit == 0 {
+				if err := flags.refuseEndless(cmd); err != nil {
+					return err
+				}
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
@@ -43,18 +48,23 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
 			out, printed := cmd.OutOrStdout(), 0
-			return client.Tail(ctx, o, func(c admin.Change) error {
+			list := &listPrinter{w: out, lines: flags.jsonl}
+			err = client.Tail(ctx, o, func(c admin.Change) error {
 				if limit > 0 && printed == limit {
 					return nil // was under way when the last one was printed
 				}
 				if printed++; printed == limit {
 					cancel()
 				}
-				if flags.json || flags.jsonl { // it has no end: a line for each
-					return printJSON(out, c)
+				if flags.forPrograms() {
+					return list.print(c)
 				}
 				return printChange(out, c, full)
 			})
+			if err == nil && flags.forPrograms() {
+				err = list.end()
+			}
+			return err
 		},
 	}
 	cmd.ValidArgsFunction = completeFirst(&flags, tableWords)

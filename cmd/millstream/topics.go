@@ -21,14 +21,14 @@ or tool, or by a template.`,
 }
 
 func newTopicsList() *cobra.Command {
-	return onQueues(&cobra.Command{
+	return listsQueues(&cobra.Command{
 		Use: "ls", Aliases: []string{"list"}, Short: "List topics with their subscriptions", Args: takes(),
 	}, func(cmd *cobra.Command, flags *clientFlags, client *admin.Client, _ []string) error {
 		all, err := client.Topics(cmd.Context())
 		if err != nil {
 			return err
 		}
-		if flags.json {
+		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)

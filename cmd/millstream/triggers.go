@@ -45,7 +45,7 @@ func newTriggersList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if flags.json || flags.jsonl {
+			if flags.forPrograms() {
 				return printList(cmd.OutOrStdout(), &flags, all)
 			}
 			if len(all) == 0 {

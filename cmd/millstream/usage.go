@@ -31,6 +31,9 @@ func see(cmd *cobra.Command) string { return " (see " + cmd.CommandPath() + " --
 func takes(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > len(names) {
+			if cmd.HasAvailableSubCommands() {
+				return noCommand(cmd, args[len(names)])
+			}
 			return usagef("%s: %q is too much%s", path(cmd), args[len(names)], see(cmd))
 		}
 		for _, name := range names[len(args):] {
@@ -48,23 +51,28 @@ func group(cmd *cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return nil
 		}
-		var names []string
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				names = append(append(names, sub.Name()), sub.Aliases...)
-			}
-		}
-		hint := nearest.Hint(args[0], names)
-		if hint == "" {
-			hint = "; there are " + strings.Join(slices.DeleteFunc(names, func(n string) bool { return n == "list" }), ", ")
-		}
-		if !cmd.HasParent() {
-			return usagef("there is no command %s%s", args[0], hint)
-		}
-		return usagef("%s has no command %s%s", path(cmd), args[0], hint)
+		return noCommand(cmd, args[0])
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
+}
+
+// noCommand says that a command has no such subcommand, and which it may have been.
+func noCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(append(names, sub.Name()), sub.Aliases...)
+		}
+	}
+	hint := nearest.Hint(word, names)
+	if hint == "" {
+		hint = "; there are " + strings.Join(slices.DeleteFunc(names, func(n string) bool { return n == "list" }), ", ")
+	}
+	if !cmd.HasParent() {
+		return usagef("there is no command %s%s", word, hint)
+	}
+	return usagef("%s has no command %s%s", path(cmd), word, hint)
 }
 
 // flagError says in this program's words what is wrong with a flag.

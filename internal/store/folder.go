@@ -71,11 +71,11 @@ func cannotUse(dir string, err error) error {
 		return fmt.Errorf("store: the data folder %s is on a file system that is mounted read-only: mount it for writing "+
 			"(Linux does this to a disk that fails: look at dmesg), or name another folder with --data (%w)", dir, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("store: no permission to write to the data folder %s: it must belong to the user that runs the server (%w)", dir, err)
+		return fmt.Errorf("store: no permission to write to the data folder %s: run the server as the user that owns it, or name another folder with --data (%w)", dir, err)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("store: the data folder %s is, or lies below, a file: name a folder with --data (%w)", dir, err)
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: no space is left on the disk of the data folder %s (%w)", ErrDiskFull, dir, err)
+		return fmt.Errorf("%w: no space is left on the disk of the data folder %s: make room, or name a folder on another disk with --data (%w)", ErrDiskFull, dir, err)
 	}
 	return fmt.Errorf("store: open the data folder %s: %w", dir, err)
 }

@@ -19,7 +19,7 @@ func Inspect(dir string) (s *Store, faults []string, err error) {
 	o := Options{FS: vfs.Default, Dir: dir, CacheBytes: defaultCacheBytes}
 	f := o.FS
 	if _, err := f.Stat(f.PathJoin(dir, versionFile)); err != nil {
-		return nil, nil, fmt.Errorf("store: %s is no data folder: %w", dir, err)
+		return nil, nil, fmt.Errorf("store: there is no data folder %s: name the one that the server was started with by --data (%w)", dir, err)
 	}
 	s = &Store{
 		log: slog.New(slog.DiscardHandler), poisonedCh: make(chan struct{}), closingCh: make(chan struct{}), openedCh: make(chan struct{}),
