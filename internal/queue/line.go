@@ -141,6 +141,7 @@ type flight struct {
 	due   int64
 	group string
 	size  uint32 // as of its entry
+	once  bool   // its state was written once; of standard queues
 }
 
 type lapse struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -17,6 +18,8 @@ type Queue struct {
 	s  *Service
 	id uint64
 
+	shown atomic.Pointer[definition] // def, for who does not hold the lock
+
 	mu      sync.Mutex // guards what follows, and the order of the queue's batches
 	def     *definition
 	deleted bool
@@ -26,6 +29,7 @@ type Queue struct {
 	ready   line
 	delayed line
 	flights flights
+	scratch []byte  // for a message's row
 	puts    []entry // of the batch under way: in the store once it is applied
 	trimmed []byte  // key up to which expired deduplication ids are gone
 	front   uint64  // there is no message with a lower number, nor will be
@@ -40,7 +44,8 @@ type Queue struct {
 }
 
 func newQueue(s *Service, d *definition) *Queue {
-	q := &Queue{s: s, id: d.ID, def: d, attempts: map[string]attempt{}}
+	q := &Queue{s: s, id: d.ID, attempts: map[string]attempt{}}
+	q.define(d)
 	q.ready.row, q.delayed.row = rowReady, rowDelayed
 	q.forget()
 	return q
@@ -54,10 +59,12 @@ func (q *Queue) forget() {
 	q.flights.reset()
 }
 
-func (q *Queue) definition() *definition {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.def
+func (q *Queue) definition() *definition { return q.shown.Load() }
+
+// define gives the queue a definition. The caller holds the lock.
+func (q *Queue) define(d *definition) {
+	q.def = d
+	q.shown.Store(d)
 }
 
 func (q *Queue) gone() bool {
@@ -321,16 +328,32 @@ func (q *Queue) put(b *store.Batch, e entry) {
 
 // drop removes one.
 func (q *Queue) drop(b *store.Batch, e entry) {
-	b.Delete(q.entryKey(e))
+	q.dropRow(b, e)
 	q.lineOf(e.row).drop(e)
 }
+
+// dropRow removes its row, which was written once.
+func (q *Queue) dropRow(b *store.Batch, e entry) {
+	if q.def.settings.fifo {
+		b.Delete(q.entryKey(e))
+	} else {
+		b.DeleteOnce(q.entryKey(e))
+	}
+}
+
+// keepScratch is how large a scratch is kept, in bytes.
+const keepScratch = 64 << 10
 
 // add writes a new message, due at a moment, and returns its number. fresh are the groups of which this batch has made the
 // index entry.
 func (q *Queue) add(b *store.Batch, m *Message, now int64, fresh map[string]bool) (uint64, error) {
 	seq := q.s.number()
-	row := m.encode(make([]byte, 0, 128+len(m.Body)))
+	row := m.encode(q.scratch[:0])
+	if cap(row) <= keepScratch {
+		q.scratch = row
+	}
 	b.Set(q.numbered(rowMessage, seq), row)
+	q.s.recent.put(seq, m, len(row))
 	q.total++
 	q.age.add(m.SentMS)
 	e := entry{row: rowReady, due: m.DueMS, seq: seq}
@@ -576,8 +599,12 @@ func (q *Queue) remove(b *store.Batch, seq uint64, due int64, group string, remo
 
 // removeFlying is remove for a message of a standard queue that is in flight.
 func (q *Queue) removeFlying(b *store.Batch, seq uint64, fl flight) {
-	b.Delete(q.numbered(rowMessage, seq))
-	b.Delete(q.numbered(rowState, seq))
+	b.DeleteOnce(q.numbered(rowMessage, seq))
+	if state := q.numbered(rowState, seq); fl.once {
+		b.DeleteOnce(state)
+	} else {
+		b.Delete(state)
+	}
 	q.flights.remove(seq)
 	q.total--
 	q.drop(b, entry{row: rowReady, due: fl.due, seq: seq})

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -96,6 +98,7 @@ func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, err
 		}
 		select {
 		case <-w.woken:
+			runtime.Gosched() // who is about to send does so first: one receive takes what they all send
 			continue
 		case <-timeout:
 		case <-ctx.Done():
@@ -108,25 +111,52 @@ func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, err
 
 // read reads the messages that were taken. One that a purge has taken away meanwhile is left out.
 func (q *Queue) read(got []taken) ([]*Received, error) {
-	d := q.definition()
+	if err := q.readRows(got); err != nil {
+		return nil, err
+	}
+	fifo := q.definition().settings.fifo
 	received := make([]*Received, 0, len(got))
-	for _, t := range got {
-		m := t.m
-		if m == nil {
-			var err error
-			if m, err = q.message(t.seq); err != nil {
-				return nil, err
-			}
-		}
-		if m == nil {
+	all := make([]Received, len(got))
+	for i, t := range got {
+		if t.m == nil {
 			continue
 		}
-		received = append(received, &Received{
-			Message: m, Handle: handle{q.id, t.seq, t.state.nonce}.String(), Count: int(t.state.count),
-			FirstMS: t.state.first, DueMS: t.state.due, Seq: t.seq, fifo: d.settings.fifo,
-		})
+		all[i] = Received{
+			Message: t.m, Handle: handle{q.id, t.seq, t.state.nonce}.String(), Count: int(t.state.count),
+			FirstMS: t.state.first, DueMS: t.state.due, Seq: t.seq, fifo: fifo,
+		}
+		received = append(received, &all[i])
 	}
 	return received, nil
+}
+
+// readRows reads those that were not in memory, which mostly lie side by side.
+func (q *Queue) readRows(got []taken) (err error) {
+	var it *store.Iter
+	for i := range got {
+		t := &got[i]
+		if t.m != nil {
+			continue
+		}
+		if it == nil {
+			if it, err = q.s.store.NewIter(q.key(rowMessage), q.key(rowMessage+1)); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, it.Close()) }()
+		}
+		k := q.numbered(rowMessage, t.seq)
+		if !it.SeekGE(k) || !bytes.Equal(it.Key(), k) {
+			continue
+		}
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		if t.m, err = decodeMessage(v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take puts messages in flight. When there are none and it may wait, w is told when that may have changed. With a commit, but neither
@@ -354,15 +384,16 @@ func (t *taking) message(e entry) error {
 		return err
 	}
 	if done {
-		t.b.Delete(q.entryKey(e))
+		q.dropRow(t.b, e)
 		return nil
 	}
-	st, err := t.deliver(e.seq, e.count, flight{size: e.size})
+	m := q.s.recent.take(e.seq) // what is here was never received
+	st, err := t.deliver(e.seq, e.count, m, flight{size: e.size, once: m != nil})
 	if err != nil {
 		return err
 	}
 	t.size += e.bytes()
-	t.b.Delete(q.entryKey(e))
+	q.dropRow(t.b, e)
 	q.put(t.b, entry{row: rowReady, due: st.due, seq: e.seq, count: st.count, size: e.size})
 	return nil
 }
@@ -383,9 +414,11 @@ func (t *taking) group(e entry) error {
 		if err != nil {
 			return false, err
 		}
-		m, err := q.message(seq)
-		if err != nil {
-			return false, err
+		m := q.s.recent.take(seq)
+		if m == nil {
+			if m, err = q.message(seq); err != nil {
+				return false, err
+			}
 		}
 		if m == nil {
 			return false, errMessageRow
@@ -393,11 +426,10 @@ func (t *taking) group(e entry) error {
 		if done, err := t.tooOften(seq, st.count, m); err != nil || done {
 			return err == nil, err
 		}
-		st, err = t.deliver(seq, st.count, flight{group: e.group})
+		st, err = t.deliver(seq, st.count, m, flight{group: e.group})
 		if err != nil {
 			return false, err
 		}
-		t.got[len(t.got)-1].m = m
 		if next.seq == 0 {
 			next.seq = seq
 		}
@@ -419,8 +451,8 @@ func (t *taking) group(e entry) error {
 	return nil
 }
 
-// deliver puts a message in flight.
-func (t *taking) deliver(seq uint64, count uint32, fl flight) (state, error) {
+// deliver puts a message in flight. m is nil when it is still to be read.
+func (t *taking) deliver(seq uint64, count uint32, m *Message, fl flight) (state, error) {
 	q := t.q
 	st := state{first: t.now}
 	if count > 0 {
@@ -435,7 +467,7 @@ func (t *taking) deliver(seq uint64, count uint32, fl flight) (state, error) {
 		fl.due = st.due
 		q.flights.add(seq, fl, q.def.settings.fifo)
 	}
-	t.got = append(t.got, taken{seq: seq, state: st})
+	t.got = append(t.got, taken{seq: seq, state: st, m: m})
 	return st, nil
 }
 

@@ -33,6 +33,7 @@ type Service struct {
 	log   *slog.Logger
 
 	refused atomic.Uint64 // sends, for want of room on the disk
+	recent  recent
 
 	unique atomic.Uint64 // numbers that rise, over restarts too
 	base   int64         // what queues take for the time when the clock began, in ms since 1970
@@ -261,7 +262,7 @@ func (s *Service) change(q *Queue, f func(d *definition) error) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.def = &d
+	q.define(&d)
 	return nil
 }
 

@@ -141,7 +141,7 @@ func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error,
 		b.Set(q.numbered(rowState, h.seq), st.encode())
 		q.flights.remove(h.seq)
 		if due > now {
-			q.flights.add(h.seq, flight{due, fl.group, fl.size}, fifo)
+			q.flights.add(h.seq, flight{due: due, group: fl.group, size: fl.size}, fifo)
 		}
 		if fifo {
 			groups[fl.group] = true

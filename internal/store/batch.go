@@ -57,6 +57,12 @@ func (b *Batch) Delete(key []byte) {
 	_ = b.engine().Delete(key, nil) // only an indexed batch can fail
 }
 
+// DeleteOnce is Delete for a key that has been set exactly once since it was last deleted, or never was. The engine then forgets both as soon as they
+// meet, as at the flush of the memory that has them. Of a key that was set more often, an older value may come back.
+func (b *Batch) DeleteOnce(key []byte) {
+	_ = b.engine().SingleDelete(key, nil) // only an indexed batch can fail
+}
+
 // DeleteRange removes every key in [lower, upper).
 func (b *Batch) DeleteRange(lower, upper []byte) {
 	_ = b.engine().DeleteRange(lower, upper, nil) // only an indexed batch can fail

@@ -39,6 +39,56 @@ func TestBatchIsAtomicAndOrdered(t *testing.T) {
 	}
 }
 
+// A key that was set once and is deleted by DeleteOnce is gone, whatever of it has been flushed and merged meanwhile; and it may be set again.
+func TestDeleteOnce(t *testing.T) {
+	s := open(t, store.Options{FS: vfs.NewMem(), Dir: "data"})
+	defer closeStore(t, s)
+	merge := func() {
+		t.Helper()
+		if err := s.CompactAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, merges := range map[string][3]bool{"in memory": {}, "flushed": {true}, "each": {true, true, true}, "at the end": {2: true}, "deleted and flushed": {1: true}} {
+		t.Run(name, func(t *testing.T) {
+			put(t, s, name, "first")
+			if merges[0] {
+				merge()
+			}
+			b := s.NewBatch()
+			defer b.Close()
+			b.DeleteOnce([]byte(name))
+			b.Set([]byte(name), []byte("second")) // in the same batch
+			if err := s.Write(b); err != nil {
+				t.Fatal(err)
+			}
+			if merges[1] {
+				merge()
+			}
+			if v, _ := get(t, s, name); v != "second" {
+				t.Errorf("%q", v)
+			}
+			b.DeleteOnce([]byte(name))
+			if err := s.Write(b); err != nil {
+				t.Fatal(err)
+			}
+			if v, found := get(t, s, name); found {
+				t.Errorf("%q is there", v)
+			}
+			if merges[2] {
+				merge()
+			}
+			if v, found := get(t, s, name); found {
+				t.Errorf("%q is there", v)
+			}
+		})
+	}
+	merge()
+	if got := all(t, s, "a", "z"); got != "" {
+		t.Errorf("left: %s", got)
+	}
+}
+
 func all(t *testing.T, s *store.Store, lower, upper string) string {
 	t.Helper()
 	it, err := s.NewIter([]byte(lower), []byte(upper))

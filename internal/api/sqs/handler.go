@@ -1,6 +1,7 @@
 package sqs
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -64,17 +66,21 @@ type operation func(ctx context.Context, c *call) error
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := uuid.NewString()
 	w.Header().Set("x-amzn-RequestId", id)
+	b := buffers.Get().(*buffer)
+	defer b.free()
 	action, isJSON := strings.CutPrefix(r.Header.Get("X-Amz-Target"), target)
 	c := &call{queues: h.queues, host: r.Host}
 	c.w.xml = !isJSON
 	var err error
+	c.w.b = b.answer[:0]
 	if isJSON {
 		c.w.b = append(c.w.b, '{')
-		err = h.json(r, c, action)
+		err = h.json(r, c, action, b)
 		c.w.b = append(c.w.b, '}')
 	} else {
-		action, err = h.query(r, c)
+		action, err = h.query(r, c, b)
 	}
+	b.answer = c.w.b
 	var e *awserr.Error
 	if err != nil && !errors.As(err, &e) {
 		if r.Context().Err() == nil {
@@ -95,12 +101,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *Handler) json(r *http.Request, c *call, action string) error {
+func (h *Handler) json(r *http.Request, c *call, action string, b *buffer) error {
 	op := operations[action]
 	if op == nil {
 		return &awserr.Error{Code: "UnknownOperationException"}
 	}
-	body, err := readBody(r)
+	body, err := b.read(r)
 	if err != nil {
 		return err
 	}
@@ -110,11 +116,11 @@ func (h *Handler) json(r *http.Request, c *call, action string) error {
 	return h.run(r, c, op)
 }
 
-func (h *Handler) query(r *http.Request, c *call) (action string, err error) {
+func (h *Handler) query(r *http.Request, c *call, b *buffer) (action string, err error) {
 	if r.Method != http.MethodPost { // AWS takes GET: but a link can be followed by whom nobody asked
 		return "", &awserr.Error{Code: "MethodNotAllowed", Message: "Millstream takes calls of SQS by POST only, as SDKs send them.", Status: http.StatusMethodNotAllowed}
 	}
-	body, err := readBody(r)
+	body, err := b.read(r)
 	if err != nil {
 		return "", err
 	}
@@ -186,15 +192,34 @@ func (c *call) elsewhere() bool {
 	return err == nil && q.Scope().Account != c.scope.Account
 }
 
-func readBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+// buffer is the memory of a request's body and answer. It is used again for another request: nothing may keep parts of it.
+type buffer struct {
+	body   bytes.Buffer
+	answer []byte
+}
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// keepBuffer is how large a buffer is kept for another request, in bytes.
+const keepBuffer = 64 << 10
+
+func (b *buffer) free() {
+	if b.body.Cap() <= keepBuffer && cap(b.answer) <= keepBuffer {
+		buffers.Put(b)
+	}
+}
+
+// read reads the body of a request, which is valid until the request is answered.
+func (b *buffer) read(r *http.Request) ([]byte, error) {
+	b.body.Reset()
+	_, err := b.body.ReadFrom(io.LimitReader(r.Body, maxBody+1))
 	switch {
 	case err != nil:
 		return nil, &awserr.Error{Code: "RequestTimeout", Message: "The request was cut off."}
-	case len(body) > maxBody:
+	case b.body.Len() > maxBody:
 		return nil, &awserr.Error{Code: "RequestEntityTooLarge", Message: "The request is too large.", Status: http.StatusRequestEntityTooLarge}
 	}
-	return body, nil
+	return b.body.Bytes(), nil
 }
 
 // shapes are the names of errors in the JSON protocol where they are not the code without AWS.SimpleQueueService.

@@ -81,6 +81,7 @@ func decodeJSON(body []byte) (*request, error) {
 		case "tags", "Tags":
 			return table(d, &r.tags)
 		case "Entries":
+			r.entries = make([]entry, 0, maxBatch)
 			return d.Array(func(int) error {
 				e := entry{}
 				err := d.Object(func(name []byte) error { return e.member(d, string(name)) })
