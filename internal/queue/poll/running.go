@@ -137,6 +137,7 @@ type poller struct {
 	def     mapping.Definition
 	limits  limits
 	filters []*pattern.Pattern
+	warned  bool // that the window is cut short
 }
 
 // turnIn is how long the next call has to wait for its turn. With take, the turn is the caller's.
@@ -232,10 +233,17 @@ func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
 }
 
 // window waits for more messages until a batch is full or its time is over. That is at most half of the time for which those that it has are
-// invisible: the rest is the function's, and none comes twice into a batch.
+// invisible, and what the function's timeout leaves of that time: so none comes twice into a batch, nor is visible again while the function has it.
 func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duration, batch []*queue.Received) []*queue.Received {
 	left := time.Duration(earliest(batch)-p.o.Queues.Now()) * time.Millisecond
-	window = min(window, left/2)
+	if most := max(0, min(left/2, left-p.limits.timeout)); window > most {
+		window = most
+		if !p.warned {
+			p.warned = true
+			p.o.Log.Warn("a batching window is cut short: the messages would be visible again before the function is done with them. Raise the queue's visibility timeout to the window plus the function's timeout, or more",
+				"mapping", p.def.UUID, "queue", p.def.StreamARN, "window", p.def.BatchingWindowSeconds, "waits", most)
+		}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	timer := p.o.Clock.AfterFunc(window, func() {
