@@ -85,8 +85,10 @@ func (s *App) deliverToQueue(d *outbox.Delivery, payload []byte, done func(*stor
 			id := fmt.Sprintf("%d", d.ID)
 			e.Group = &id
 		}
-		if e.Dedup = &d.Dedup; d.Dedup == "" {
-			id := fmt.Sprintf("%d", d.ID) // a delivery is one message, however often it is sent
+		if e.Dedup = &d.Dedup; d.Dedup == "" || d.Lost {
+			// A delivery is one message, however often it is sent. A dead letter does not keep its topic's id: other subscriptions of the topic may
+			// send theirs to the same queue.
+			id := fmt.Sprintf("%d", d.ID)
 			e.Dedup = &id
 		}
 	}

@@ -245,6 +245,37 @@ func TestLetterToAnotherKindOfQueue(t *testing.T) {
 	}
 }
 
+// TestLettersToOneQueue: the letters of several subscriptions of a FIFO topic about one message all come to the FIFO queue that they share.
+func TestLettersToOneQueue(t *testing.T) {
+	w := openQueues(t)
+	c, ctx := sns.NewFromConfig(w.srv.Config()), t.Context()
+	fifo := map[string]string{"FifoQueue": "true"}
+	deadURL, dead := w.newQueue("dead.fifo", fifo)
+	made, err := c.CreateTopic(ctx, &sns.CreateTopicInput{Name: aws.String("t.fifo"), Attributes: map[string]string{"FifoTopic": "true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.fifo", "b.fifo"} {
+		url, queue := w.newQueue(name, fifo)
+		if _, err := c.Subscribe(ctx, &sns.SubscribeInput{TopicArn: made.TopicArn, Protocol: aws.String("sqs"), Endpoint: &queue, Attributes: map[string]string{
+			"RawMessageDelivery": "true", "RedrivePolicy": `{"deadLetterTargetArn":"` + dead + `"}`,
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.sqs.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &url}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Publish(ctx, &sns.PublishInput{TopicArn: made.TopicArn, Message: aws.String("x"), MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("i")}); err != nil {
+		t.Fatal(err)
+	}
+	w.took(time.Minute)
+	got, err := w.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &deadURL, MaxNumberOfMessages: 10})
+	if err != nil || len(got.Messages) != 2 {
+		t.Errorf("%d letters, %v", len(got.Messages), err)
+	}
+}
+
 // TestTopicAsDestination: an asynchronous invocation's destination finds the server's own topic.
 func TestTopicAsDestination(t *testing.T) {
 	w := openQueues(t)
