@@ -23,6 +23,8 @@ func (s *App) newMetrics() *server.Metrics {
 			return server.EngineStats{Commits: m.Commits, DiskBytes: m.DiskBytes, Syncs: m.Syncs, SyncTime: m.SyncTime}
 		},
 		RefusedWrites:    func() uint64 { return s.tables.RefusedWrites() + s.queues.RefusedSends() },
+		GivenUp:          s.outbox.GivenUp,
+		Untold:           func() uint64 { return s.functions.Stats().Untold },
 		ClockAhead:       func() time.Duration { return max(0, s.clock.Doubt().Ahead) },
 		DamagedFiles:     func() int { return len(s.store.Damages()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,

@@ -37,6 +37,8 @@ var MetricTable = slices.Concat([]Metric{
 }, triggerCounters, []Metric{
 	queueMessages,
 	queueOldest,
+	deliveriesGivenUp,
+	endsUntold,
 	invocationsTotal,
 	invocationSeconds,
 	buildInfo,
@@ -95,6 +97,11 @@ var (
 		"Messages of a queue. state is visible, in_flight or delayed."}
 	queueOldest = Metric{"millstream_queue_oldest_seconds", "gauge", []string{"account", "region", "queue"},
 		"Age of the queue's oldest message; 0 when there is none."}
+
+	deliveriesGivenUp = Metric{"millstream_deliveries_given_up_total", "counter", nil,
+		"Messages of topics and starts of schedules that were given up since the start; each goes to its dead-letter queue where it has one."}
+	endsUntold = Metric{"millstream_untold_events_total", "counter", nil,
+		"Event invocations whose end was dropped before the destination or dead-letter queue had been told, since the start."}
 
 	invocationsTotal = Metric{"millstream_invocations_total", "counter", []string{"function", "outcome"},
 		"Invocations of functions. outcome is ok, error, throttled or undelivered."}

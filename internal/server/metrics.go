@@ -30,6 +30,8 @@ type Sources struct {
 	// the disk cannot tell.
 	Space         func() (free, reserve uint64, known bool)
 	RefusedWrites func() uint64
+	// GivenUp counts deliveries of topics and schedules that were given up; Untold, ends of Event invocations that nobody was told of.
+	GivenUp, Untold func() uint64
 	// ClockAhead is how far the clock is ahead of what it should be.
 	ClockAhead func() time.Duration
 	// LambdaOperations are the names that LambdaOperation returns; it is empty for
@@ -224,7 +226,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -270,6 +272,12 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.RefusedWrites != nil {
 		send(writesRefused, float64(src.RefusedWrites()))
+	}
+	if src.GivenUp != nil {
+		send(deliveriesGivenUp, float64(src.GivenUp()))
+	}
+	if src.Untold != nil {
+		send(endsUntold, float64(src.Untold()))
 	}
 	if src.ClockAhead != nil {
 		send(clockAhead, src.ClockAhead().Seconds())
