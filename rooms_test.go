@@ -71,7 +71,7 @@ var rooms = map[string][]string{
 		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/turns",
 	},
 	"internal/function/archive": {},
-	"internal/function/logs":    {"internal/schema"},
+	"internal/function/logs":    {"internal/schema", "internal/worker"},
 	"internal/function/runner":  {"internal/arn", "internal/schema"},
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
 	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},

@@ -322,14 +322,26 @@ func (s *App) Serve(ctx context.Context, ln net.Listener) error {
 		case <-ctx.Done():
 		}
 	}()
-	defer context.AfterFunc(ctx, s.queues.EndWaits)()
-	defer context.AfterFunc(ctx, s.functions.Logs().EndWaits)()
-	defer context.AfterFunc(ctx, s.streams.EndWaits)()
+	// Requests that wait are let go when ctx ends, and only while this server ends: the program may go on, with another.
+	defer endWaits(ctx, s.queues.EndWaits)()
+	defer endWaits(ctx, s.functions.Logs().EndWaits)()
+	defer endWaits(ctx, s.streams.EndWaits)()
 	err := s.door.Serve(ctx, ln)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
 	}
 	return err
+}
+
+// endWaits calls end once ctx is done. after is for when the server has ended.
+func endWaits(ctx context.Context, end func() (resume func())) (after func()) {
+	resume := make(chan func(), 1)
+	stop := context.AfterFunc(ctx, func() { resume <- end() })
+	return func() {
+		if !stop() {
+			(<-resume)()
+		}
+	}
 }
 
 // reachable turns the address of a listener on all interfaces into one that

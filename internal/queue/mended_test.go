@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -626,5 +627,58 @@ func TestEarlierTaskHandle(t *testing.T) {
 	w.must(err)
 	if all[0].Status != taskCancelled || all[0].Moved != 0 {
 		t.Errorf("the task is %+v", all[0])
+	}
+}
+
+// A server that ends lets go who waits by a request, and only until it has ended. The program's own receivers wait on.
+func TestWaitsEndWithAServer(t *testing.T) { synctest.Test(t, waitsEndWithAServer) }
+
+func waitsEndWithAServer(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("q", map[string]string{})
+	receive := func(ctx context.Context, worker bool) ([]*Received, error) {
+		wait := Forever
+		return q.Receive(ctx, ReceiveRequest{Max: 1, Wait: &wait, Worker: worker})
+	}
+	waiting := func(n int) {
+		t.Helper()
+		synctest.Wait()
+		if now := len(q.waiters); now != n {
+			t.Fatalf("%d wait, not %d", now, n)
+		}
+	}
+	type outcome struct {
+		got []*Received
+		err error
+	}
+	begin := func(worker bool) chan outcome {
+		done := make(chan outcome, 1)
+		w.s.clock.Begin() // as all work of the program does
+		go func() {
+			defer w.s.clock.End()
+			got, err := receive(context.Background(), worker)
+			done <- outcome{got, err}
+		}()
+		return done
+	}
+	client, own := begin(false), begin(true)
+	waiting(2)
+	resume, other := w.s.EndWaits(), w.s.EndWaits() // two servers end
+	if o := <-client; len(o.got) > 0 || o.err != nil {
+		t.Errorf("%+v", o)
+	}
+	waiting(1)
+	resume()
+	if o := <-begin(false); len(o.got) > 0 || o.err != nil {
+		t.Errorf("while the other ends: %+v", o)
+	}
+	other()
+	client = begin(false)
+	waiting(2)
+	w.put(q, "", "a", "b")
+	for _, done := range []chan outcome{client, own} {
+		if o := <-done; len(o.got) != 1 || o.err != nil {
+			t.Errorf("%+v", o)
+		}
 	}
 }

@@ -70,6 +70,10 @@ func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, err
 		defer t.Stop()
 		timeout = t.C
 	}
+	var over <-chan struct{}
+	if !r.Worker {
+		over = q.s.waits.Over()
+	}
 	for {
 		got, c, w, err := q.take(ctx, r, int64(visibility)*1000, wait != 0)
 		if err != nil {
@@ -102,6 +106,7 @@ func (q *Queue) Receive(ctx context.Context, r ReceiveRequest) ([]*Received, err
 			continue
 		case <-timeout:
 		case <-ctx.Done():
+		case <-over:
 		case <-q.s.ending.Done():
 		}
 		q.leave(w)

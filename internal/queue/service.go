@@ -46,7 +46,8 @@ type Service struct {
 
 	tasks tasks
 
-	ending context.Context // waits for messages end with it
+	waits  *worker.Waits   // of requests for messages
+	ending context.Context // everything that waits ends with it
 	end    context.CancelFunc
 }
 
@@ -61,7 +62,7 @@ func Open(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, clock: o.Clock, log: o.Logger, byName: map[name]*Queue{}, byID: map[uint64]*Queue{}}
+	s := &Service{store: o.Store, clock: o.Clock, log: o.Logger, byName: map[name]*Queue{}, byID: map[uint64]*Queue{}, waits: worker.NewWaits()}
 	s.unique.Store(o.Store.Incarnation() << 40)
 	s.ending, s.end = context.WithCancel(context.Background())
 	definitions, err := s.definitions()
@@ -116,8 +117,9 @@ func (s *Service) Close() {
 	s.tasks.wait()
 }
 
-// EndWaits has those who wait for messages get none, now and later: the server is about to end.
-func (s *Service) EndWaits() { s.end() }
+// EndWaits has requests that wait for messages get none, until resume is called: a server is about to end. Receivers that are part of the program
+// (ReceiveRequest.Worker) wait on.
+func (s *Service) EndWaits() (resume func()) { return s.waits.End() }
 
 // now is the time by which messages become visible, in ms. It never steps, since it goes by the monotonic clock.
 func (s *Service) now() int64 {

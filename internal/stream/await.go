@@ -31,6 +31,7 @@ func (ss *Streams) Await(ctx context.Context, scope schema.Scope, r *request.Get
 	}
 	defer s.awaiting.Add(-1)
 
+	over := ss.waits.Over()
 	woken := make(chan struct{}, 1)
 	defer s.Watch(func() {
 		select {
@@ -43,7 +44,7 @@ func (ss *Streams) Await(ctx context.Context, scope schema.Scope, r *request.Get
 		case <-woken:
 		case <-ctx.Done():
 			return true
-		case <-ss.ending.Done():
+		case <-over:
 			return true
 		}
 	}
@@ -64,5 +65,5 @@ func (sh *Shard) answers(it iterator) bool {
 // Waiting is how many wait for records of the stream.
 func (s *Stream) Waiting() int { return int(s.awaiting.Load()) }
 
-// EndWaits has those who wait for records wait no more: the server is about to end.
-func (ss *Streams) EndWaits() { ss.end() }
+// EndWaits has those who wait for records wait no more, until resume is called: a server is about to end.
+func (ss *Streams) EndWaits() (resume func()) { return ss.waits.End() }

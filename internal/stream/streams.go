@@ -2,7 +2,6 @@ package stream
 
 import (
 	"cmp"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -40,8 +39,7 @@ type Streams struct {
 	tails       atomic.Int64  // bytes in the tails of all shards
 	heldBytes   atomic.Int64  // see Held
 	awaiting    atomic.Int32  // how many are in Await
-	ending      context.Context
-	end         context.CancelFunc
+	waits       *worker.Waits // of requests for records
 
 	retaining Retaining // of Retain; used by its goroutine alone
 
@@ -150,7 +148,7 @@ func Open(st *store.Store, now func() time.Time) (*Streams, error) {
 // OpenAt is Open with a clock.
 func OpenAt(st *store.Store, clock *worker.Clock) (*Streams, error) {
 	ss := &Streams{store: st, now: clock.StampTime, clock: clock, incarnation: incarnationBase + st.Incarnation(), byARN: map[string]*Stream{}}
-	ss.ending, ss.end = context.WithCancel(context.Background())
+	ss.waits = worker.NewWaits()
 	lower := []byte{store.SpaceControl, controlStream}
 	it, err := st.NewIter(lower, store.PrefixEnd(lower))
 	if err != nil {

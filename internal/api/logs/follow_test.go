@@ -240,7 +240,7 @@ func TestOthersAreNotHeld(t *testing.T) {
 func TestFollowersAreLetGo(t *testing.T) {
 	for name, end := range map[string]func(c *client, cancel func()){
 		"it hangs up":     func(_ *client, cancel func()) { cancel() },
-		"the server ends": func(c *client, _ func()) { c.h.functions.Logs().EndWaits() },
+		"the server ends": func(c *client, _ func()) { _ = c.h.functions.Logs().EndWaits() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

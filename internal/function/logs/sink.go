@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // Bounds of one function's log.
@@ -57,8 +58,7 @@ type Sink struct {
 
 	seq atomic.Uint64 // of the newest line
 
-	ending chan struct{} // closed by end
-	end    func()
+	waits *worker.Waits // of requests for lines
 
 	mu   sync.Mutex // guards logs, and followers
 	logs map[key]*Log
@@ -79,8 +79,7 @@ func Open(dir string, now func() time.Time, print func([]Line)) (*Sink, error) {
 			return nil, fmt.Errorf("logs: %w", err)
 		}
 	}
-	s := &Sink{dir: dir, now: now, print: print, fileLimit: maxFile, logs: map[key]*Log{}, fols: map[*follower]struct{}{}, ending: make(chan struct{})}
-	s.end = sync.OnceFunc(func() { close(s.ending) })
+	s := &Sink{dir: dir, now: now, print: print, fileLimit: maxFile, logs: map[key]*Log{}, fols: map[*follower]struct{}{}, waits: worker.NewWaits()}
 	return s, nil
 }
 
@@ -216,6 +215,7 @@ func (s *Sink) Await(ctx context.Context, scope schema.Scope, pause time.Duratio
 	defer s.unfollow(f)
 	rest := time.NewTimer(pause)
 	defer rest.Stop()
+	over := s.waits.Over()
 	for !look() {
 		rest.Reset(pause)
 		for lines, rested := f.lines, rest.C; lines != nil || rested != nil; {
@@ -226,15 +226,15 @@ func (s *Sink) Await(ctx context.Context, scope schema.Scope, pause time.Duratio
 				rested = nil
 			case <-ctx.Done():
 				return
-			case <-s.ending:
+			case <-over:
 				return
 			}
 		}
 	}
 }
 
-// EndWaits has those who wait for lines wait no more: the server is about to end.
-func (s *Sink) EndWaits() { s.end() }
+// EndWaits has those who wait for lines wait no more, until resume is called: a server is about to end.
+func (s *Sink) EndWaits() (resume func()) { return s.waits.End() }
 
 func (s *Sink) follow(scope schema.Scope, function string, lag int) *follower {
 	f := &follower{scope: scope, function: function, lines: make(chan Line, lag)}
