@@ -179,7 +179,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 			return errors.Join(err, closeAll(ln, front, page, own))
 		}
 		inside, scheme, ca = plain, "https://", file
-		ln, front = certificates.listener(ln), certificates.listener(front)
+		ln, front = certificates.clientListener(ln), certificates.listener(front)
 		if page != nil {
 			page = certificates.listener(page)
 		}

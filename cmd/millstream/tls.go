@@ -27,6 +27,7 @@ import (
 type tlsFlags struct {
 	cert, key  string
 	selfSigned bool
+	clientCA   string
 }
 
 func (f *tlsFlags) add(cmd *cobra.Command) {
@@ -34,6 +35,7 @@ func (f *tlsFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.cert, "tls-cert", "", "file with the certificate, and those between it and its authority, for TLS on --listen and --http-listen; looked at anew each minute")
 	flags.StringVar(&f.key, "tls-key", "", "file with the key of --tls-cert")
 	flags.BoolVar(&f.selfSigned, "tls-self-signed", false, "TLS with a certificate of an authority that is made in the data folder, for a laboratory")
+	flags.StringVar(&f.clientCA, "tls-client-ca", "", "file with the authorities by one of which a client of --listen must have a certificate of its own; looked at anew each minute")
 }
 
 func (f *tlsFlags) on() bool { return f.cert != "" || f.selfSigned }
@@ -44,21 +46,30 @@ func (f *tlsFlags) check(inMemory bool) error {
 		return usagef("say both --tls-cert and --tls-key, or neither")
 	case f.cert != "" && f.selfSigned:
 		return usagef("say either --tls-cert or --tls-self-signed, not both")
+	case f.clientCA != "" && !f.on():
+		return usagef("--tls-client-ca takes TLS: say --tls-cert and --tls-key too")
 	case f.selfSigned && inMemory:
 		return usagef("--tls-self-signed keeps its authority in the data folder: say --data, or --tls-cert")
 	}
 	return nil
 }
 
-// certificates are what the listeners present. A certificate that was replaced is taken up within a minute; one that cannot be
-// read leaves the one before.
+// certificates are what the listeners present, and ask of clients. Files that were replaced are taken up within a minute; what
+// cannot be read leaves what was read before.
 type certificates struct {
-	load func(now time.Time) (*tls.Certificate, error)
-	log  *slog.Logger
+	load     func(now time.Time) (*tls.Certificate, error)
+	clientCA string // file; empty: clients need no certificate
+	log      *slog.Logger
 
 	mu      sync.Mutex // guards the following
-	current *tls.Certificate
+	current *presented
 	looked  time.Time
+}
+
+// presented is what was read at one time.
+type presented struct {
+	all     *tls.Config // for everybody
+	clients *tls.Config // for clients with a certificate; the same, when none is asked for
 }
 
 // lookEvery is how long a certificate is presented before it is looked at anew.
@@ -66,7 +77,7 @@ const lookEvery = time.Minute
 
 // open reads what the flags name. ca is the file with the authority that clients have to trust; empty: they know it.
 func (f *tlsFlags) open(data string, names []string, log *slog.Logger) (c *certificates, ca string, err error) {
-	c = &certificates{log: log}
+	c = &certificates{log: log, clientCA: f.clientCA}
 	if f.selfSigned {
 		dir, err := filepath.Abs(filepath.Join(data, "tls"))
 		if err != nil {
@@ -81,31 +92,59 @@ func (f *tlsFlags) open(data string, names []string, log *slog.Logger) (c *certi
 		}
 	}
 	now := time.Now()
-	if c.current, err = c.load(now); err != nil {
+	if c.current, err = c.read(now); err != nil {
 		return nil, "", fmt.Errorf("TLS: %w", err)
 	}
 	c.looked = now
 	return c, ca, nil
 }
 
-func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// read reads the files.
+func (c *certificates) read(now time.Time) (*presented, error) {
+	own, err := c.load(now)
+	if err != nil {
+		return nil, err
+	}
+	p := &presented{all: &tls.Config{Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
+	if p.clients = p.all; c.clientCA == "" {
+		return p, nil
+	}
+	text, err := os.ReadFile(c.clientCA)
+	if err != nil {
+		return nil, err
+	}
+	authorities := x509.NewCertPool()
+	if !authorities.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in PEM form", c.clientCA)
+	}
+	p.clients = p.all.Clone()
+	p.clients.ClientAuth, p.clients.ClientCAs = tls.RequireAndVerifyClientCert, authorities
+	return p, nil
+}
+
+func (c *certificates) get() *presented {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.looked) > lookEvery {
 		c.looked = now
-		next, err := c.load(now)
+		next, err := c.read(now)
 		if err != nil {
-			c.log.Error("the TLS certificate cannot be read anew; the one before stays", "error", err)
+			c.log.Error("the TLS certificates cannot be read anew; those before stay", "error", err)
 		} else {
 			c.current = next
 		}
 	}
-	return c.current, nil
+	return c.current
 }
 
 // listener speaks TLS on a listener, version 1.2 or later, and HTTP/1.1 within it.
 func (c *certificates) listener(ln net.Listener) net.Listener {
-	return tls.NewListener(ln, &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.get().all, nil }})
+}
+
+// clientListener is listener for those who need a certificate of their own, where the flags ask for it.
+func (c *certificates) clientListener(ln net.Listener) net.Listener {
+	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.get().clients, nil }})
 }
 
 // authority makes certificates for the names of one server.

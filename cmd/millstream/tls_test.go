@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -180,11 +182,7 @@ func TestCertificateIsReadAnew(t *testing.T) {
 	}
 	presented := func() string {
 		c.looked = time.Now().Add(-2 * lookEvery)
-		now, err := c.get(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return now.Leaf.SerialNumber.String()
+		return c.get().all.Certificates[0].Leaf.SerialNumber.String()
 	}
 	first := presented()
 	a.names = []string{"other.localhost"}
@@ -201,12 +199,115 @@ func TestCertificateIsReadAnew(t *testing.T) {
 	if presented() != second {
 		t.Error("a file that is none was taken up")
 	}
-	for _, f := range []tlsFlags{{cert: "x"}, {key: "x"}, {cert: "x", key: "y", selfSigned: true}} {
+	for _, f := range []tlsFlags{{cert: "x"}, {key: "x"}, {clientCA: "x"}, {cert: "x", key: "y", selfSigned: true}} {
 		if f.check(false) == nil {
 			t.Errorf("%+v is accepted", f)
 		}
 	}
 	if (&tlsFlags{selfSigned: true}).check(true) == nil {
 		t.Error("an authority in memory is accepted")
+	}
+}
+
+// With --tls-client-ca only clients that have a certificate by that authority get to --listen, the front door is open as before, and
+// another authority is taken up.
+func TestClientCertificates(t *testing.T) {
+	authorityOf := func() authority {
+		a := authority{t.TempDir(), []string{"127.0.0.1"}}
+		if _, err := a.certificate(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	own, other := authorityOf(), authorityOf()
+	file := filepath.Join(t.TempDir(), "clients.pem")
+	trust := func(a authority) {
+		text, err := os.ReadFile(a.file("ca.pem"))
+		if err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(own)
+	flags := tlsFlags{selfSigned: true, clientCA: file}
+	c, ca, err := flags.open(t.TempDir(), []string{"127.0.0.1"}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve := func(wrap func(net.Listener) net.Listener) string {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "let in") }), ErrorLog: log.New(io.Discard, "", 0)}
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(wrap(ln)) }()
+		t.Cleanup(func() {
+			_ = server.Close()
+			<-ended
+		})
+		return "https://" + ln.Addr().String()
+	}
+	listen, front := serve(c.clientListener), serve(c.listener)
+	// asks asks with a new connection and the certificate of a client of an authority; nil: with none.
+	asks := func(url string, by *authority) bool {
+		client := trusting(t, ca)
+		defer client.CloseIdleConnections()
+		if by != nil {
+			signer, err := tls.LoadX509KeyPair(by.file("ca.pem"), by.file("ca-key.pem"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			now := time.Now()
+			template := &x509.Certificate{Subject: pkix.Name{CommonName: "shop"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+			if err := by.make("client.pem", "client-key.pem", template, &signer); err != nil {
+				t.Fatal(err)
+			}
+			pair, err := tls.LoadX509KeyPair(by.file("client.pem"), by.file("client-key.pem"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{pair}
+		}
+		res, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}
+	for _, want := range []struct {
+		what string
+		url  string
+		by   *authority
+		in   bool
+	}{
+		{"a client of the authority", listen, &own, true}, {"a client of another one", listen, &other, false}, {"one without a certificate", listen, nil, false},
+		{"one without, at the front door", front, nil, true},
+	} {
+		if got := asks(want.url, want.by); got != want.in {
+			t.Errorf("%s gets in: %v", want.what, got)
+		}
+	}
+	trust(other)
+	c.mu.Lock()
+	c.looked = time.Now().Add(-2 * lookEvery)
+	c.mu.Unlock()
+	if asks(listen, &own) || !asks(listen, &other) {
+		t.Error("the authority that was replaced is heeded")
+	}
+	if err := os.WriteFile(file, []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.looked = time.Now().Add(-2 * lookEvery)
+	c.mu.Unlock()
+	if !asks(listen, &other) || asks(listen, nil) {
+		t.Error("a file that is none was taken up")
+	}
+	if _, _, err := flags.open(t.TempDir(), []string{"127.0.0.1"}, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a file that is none is accepted at the start")
 	}
 }
