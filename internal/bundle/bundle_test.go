@@ -86,6 +86,21 @@ func TestBuild(t *testing.T) {
 	}
 }
 
+// Templates name the SDK in External because AWS's runtime has it. What of it is installed is bundled all the same.
+func TestExternalSDK(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"a.ts": `import { s3 } from "@aws-sdk/client-s3"; import { sqs } from "@aws-sdk/client-sqs"; import own from "own"; export const handler = () => [s3, sqs, own];`,
+		"node_modules/@aws-sdk/client-s3/index.js": `exports.s3 = "bundled";`,
+		"node_modules/own/index.js":                `module.exports = "not bundled";`,
+	})
+	for _, external := range [][]string{{"@aws-sdk/*", "own"}, {"@aws-sdk/client-s3", "@aws-sdk/client-sqs", "own"}} {
+		code := build(t, &Builder{}, Options{Dir: dir, Entries: []string{"a.ts"}, External: external})["a.js"]
+		if !strings.Contains(code, `"bundled"`) || !strings.Contains(code, `require("@aws-sdk/client-sqs")`) || !strings.Contains(code, `require("own")`) {
+			t.Errorf("with External %q the bundle is:\n%s", external, code)
+		}
+	}
+}
+
 // ES modules stay what they are, by the file's name or by package.json, and what is bundled into them may call require.
 func TestModules(t *testing.T) {
 	const text = `const n = await Promise.resolve(1); export const handler = () => n;`

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -32,7 +33,7 @@ func (o *Options) esbuild() (b api.BuildOptions, err error) {
 	b = api.BuildOptions{
 		AbsWorkingDir: o.Dir, Outdir: o.out(), Bundle: true, Platform: api.PlatformNode,
 		Sourcemap: api.SourceMapLinked, SourcesContent: api.SourcesContentExclude,
-		External: o.External, MainFields: o.MainFields, OutExtension: o.OutExtension, Define: o.Define, Banner: o.Banner, Footer: o.Footer,
+		External: o.external(), MainFields: o.MainFields, OutExtension: o.OutExtension, Define: o.Define, Banner: o.Banner, Footer: o.Footer,
 		MinifyWhitespace: o.Minify, MinifyIdentifiers: o.Minify, MinifySyntax: o.Minify, KeepNames: o.KeepNames,
 		Plugins: []api.Plugin{runtimeSDK},
 	}
@@ -98,10 +99,21 @@ func (o *Options) setTarget(b *api.BuildOptions) error {
 	return nil
 }
 
+// sdk are the packages of the AWS SDK, which Lambda's runtimes have and Node.js itself does not.
+const sdk = `^(@aws-sdk/|@smithy/|aws-sdk($|/))`
+
+var namesSDK = regexp.MustCompile(sdk)
+
+// external is External without the SDK's packages: templates leave them out because AWS's runtime has them. Here runtimeSDK
+// decides by whether they are installed.
+func (o *Options) external() []string {
+	return slices.DeleteFunc(slices.Clone(o.External), namesSDK.MatchString)
+}
+
 // runtimeSDK leaves the AWS SDK out of a bundle where it is not installed: Lambda's runtimes have it, and here functions
 // find it where Node.js looks for packages on this machine.
 var runtimeSDK = api.Plugin{Name: "runtime-sdk", Setup: func(build api.PluginBuild) {
-	build.OnResolve(api.OnResolveOptions{Filter: `^(@aws-sdk/|@smithy/|aws-sdk($|/))`}, func(a api.OnResolveArgs) (r api.OnResolveResult, err error) {
+	build.OnResolve(api.OnResolveOptions{Filter: sdk}, func(a api.OnResolveArgs) (r api.OnResolveResult, err error) {
 		name := strings.Join(strings.SplitN(a.Path, "/", 3)[:min(2, strings.Count(a.Path, "/")+1)], "/")
 		if strings.HasPrefix(name, "aws-sdk") {
 			name = "aws-sdk"
