@@ -173,6 +173,9 @@ func (b *backend) DeleteBucket(name string) error {
 			b.drop(id)
 		}
 	}
+	if err := b.fs.RemoveAll(path.Join(settingsDir, name)); err != nil { // first: a bucket of this name that is made later has none
+		return err
+	}
 	if err := b.fs.Remove(dir); err != nil {
 		return err
 	}

@@ -114,14 +114,6 @@ func (s *Service) Delete(bucket string) error {
 	return err
 }
 
-// settings are those of buckets that are taken and not kept, by their name in the query,
-// and what S3 answers for a bucket that has none.
-var settings = map[string]string{
-	"encryption": "ServerSideEncryptionConfigurationNotFoundError", "policy": "NoSuchBucketPolicy", "lifecycle": "NoSuchLifecycleConfiguration",
-	"publicAccessBlock": "NoSuchPublicAccessBlockConfiguration", "tagging": "NoSuchTagSet", "cors": "NoSuchCORSConfiguration",
-	"ownershipControls": "OwnershipControlsNotFoundError", "website": "NoSuchWebsiteConfiguration", "replication": "ReplicationConfigurationNotFoundError",
-}
-
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		switch fault := recover(); fault {
@@ -140,33 +132,12 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, "AccessDenied", "Objects are not opened from web pages: type the address, or fetch it with a program")
 		return
 	}
-	if bucket, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); bucket != "" && gofakes3.ValidateBucketName(bucket) != nil {
+	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if bucket != "" && gofakes3.ValidateBucketName(bucket) != nil {
 		fail(w, http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid.")
 		return
 	}
-	query := r.URL.Query()
-	for name, missing := range settings {
-		if !query.Has(name) {
-			continue
-		}
-		switch r.Method {
-		case http.MethodGet:
-			fail(w, http.StatusNotFound, missing, "The bucket has no such configuration")
-		case http.MethodDelete:
-			w.WriteHeader(http.StatusNoContent)
-		default:
-			w.WriteHeader(http.StatusOK)
-		}
-		return
-	}
-	if query.Has("versioning") {
-		if r.Method == http.MethodGet {
-			write(w, http.StatusOK, `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>`)
-		}
-		return // taken: there is one version of an object
-	}
-	if query.Has("location") {
-		write(w, http.StatusOK, `<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>`)
+	if s.part(w, r, bucket, key) {
 		return
 	}
 	if err := decodeChunked(r); err != nil {

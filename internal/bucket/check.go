@@ -22,20 +22,22 @@ func Check(ctx context.Context, dir string) (looked int64, faults []string, err 
 		return 0, nil, nil
 	}
 	for _, bucket := range buckets {
-		infos, err := afero.ReadDir(b.fs, path.Join(objectsDir, bucket.Name))
-		if err != nil {
-			return looked, faults, err
-		}
-		for _, info := range infos {
-			if !isObject(info.Name()) {
-				continue
-			}
-			looked++
-			if err := b.check(path.Join(objectsDir, bucket.Name, info.Name())); err != nil {
-				faults = append(faults, err.Error())
-			}
-			if err := ctx.Err(); err != nil {
+		for _, dir := range []string{path.Join(objectsDir, bucket.Name), path.Join(settingsDir, bucket.Name)} {
+			infos, err := afero.ReadDir(b.fs, dir)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // most have no settings
 				return looked, faults, err
+			}
+			for _, info := range infos {
+				if path.Dir(dir) == objectsDir && !isObject(info.Name()) {
+					continue
+				}
+				looked++
+				if err := b.check(path.Join(dir, info.Name())); err != nil {
+					faults = append(faults, err.Error())
+				}
+				if err := ctx.Err(); err != nil {
+					return looked, faults, err
+				}
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func readObject(fs afero.Fs, at string) (afero.File, object, error) {
 		return nil, object{}, err
 	}
 	o, err := readEnd(file)
-	if err == nil && place(o.Bucket, o.Key) != at {
+	if err == nil && place(o.Bucket, o.Key) != at && settingPlace(o.Bucket, o.Key) != at {
 		err = errors.New("it is the file of another object")
 	}
 	if err != nil {
