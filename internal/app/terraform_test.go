@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 )
 
@@ -30,6 +31,7 @@ type provider struct {
 	lambda *lambda.Client
 	logs   *cloudwatchlogs.Client
 	iam    *iam.Client
+	s3     *s3.Client
 }
 
 func newProvider(t *testing.T) *provider {
@@ -42,6 +44,7 @@ func newProvider(t *testing.T) *provider {
 		lambda: lambda.New(lambda.Options{BaseEndpoint: at, Region: "us-east-1", Credentials: testCredentials, Retryer: once}),
 		logs:   cloudwatchlogs.New(cloudwatchlogs.Options{BaseEndpoint: at, Region: "us-east-1", Credentials: testCredentials, Retryer: once}),
 		iam:    iam.New(iam.Options{BaseEndpoint: at, Region: "us-east-1", Credentials: testCredentials, Retryer: once}),
+		s3:     s3.New(s3.Options{BaseEndpoint: at, Region: "us-east-1", Credentials: testCredentials, Retryer: once, UsePathStyle: true}),
 	}
 }
 

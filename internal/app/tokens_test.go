@@ -57,6 +57,7 @@ var tokenRequests = []tokenRequest{
 	{name: "ListObjectsV2", method: "GET", service: "s3", path: "/bucket?list-type=2&max-keys=1&continuation-token=QUERY"},
 	{name: "ListObjectsV2 after", method: "GET", service: "s3", path: "/bucket?list-type=2&max-keys=1&start-after=QUERY"},
 	{name: "ListObjects", method: "GET", service: "s3", path: "/bucket?max-keys=1&marker=QUERY"},
+	{name: "ListObjectVersions", method: "GET", service: "s3", path: "/bucket?versions&max-keys=1&key-marker=QUERY"},
 	{name: "ListMultipartUploads", method: "GET", service: "s3", path: "/bucket?uploads&key-marker=QUERY&upload-id-marker=QUERY"},
 	{name: "ListParts", method: "GET", service: "s3", path: "/bucket/key?uploadId=QUERY&part-number-marker=QUERY"},
 	{name: "ListStacks", method: "POST", service: "cloudformation", ask: `Action=ListStacks&Version=2010-05-15&NextToken=QUERY`},

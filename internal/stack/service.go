@@ -324,55 +324,6 @@ func (s *Service) importer(st *Stack) (export, by string) {
 	return "", ""
 }
 
-// Parameter is one of Parameter Store's.
-type Parameter struct {
-	Type, Value, Description string
-	Version                  int
-	Modified                 time.Time
-}
-
-// Parameter returns a parameter.
-func (s *Service) Parameter(scope arn.Scope, name string) (Parameter, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.parameters[named{scope, name}]
-	return p, ok
-}
-
-// PutParameter makes a parameter, or with overwrite its next version. It is durable on return.
-func (s *Service) PutParameter(scope arn.Scope, name string, p Parameter, overwrite bool) (version int, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	is, there := s.parameters[named{scope, name}]
-	if there && !overwrite {
-		return 0, &Error{"ParameterAlreadyExists", "The parameter already exists. To overwrite this value, set the overwrite option in the request to true."}
-	}
-	if err := s.opts.Store.Admit(); err != nil {
-		return 0, err
-	}
-	p.Version, p.Modified = is.Version+1, s.opts.Now().UTC()
-	if err := s.put(namedKey('p', scope, name), p); err != nil {
-		return 0, err
-	}
-	s.parameters[named{scope, name}] = p
-	return p.Version, nil
-}
-
-// DeleteParameter removes a parameter, and reports whether it was there.
-func (s *Service) DeleteParameter(scope arn.Scope, name string) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	id := named{scope, name}
-	if _, there := s.parameters[id]; !there {
-		return false, nil
-	}
-	if err := s.drop(namedKey('p', scope, name)); err != nil {
-		return false, err
-	}
-	delete(s.parameters, id)
-	return true, nil
-}
-
 // Deployed lists what the deployments of a client's stack have made. What another stack has made since, or uses, is not
 // this one's to remove, and is left out.
 func (s *Service) Deployed(scope arn.Scope, stack string) wire.Deployment {

@@ -1,13 +1,18 @@
-// Package ssm answers what deploying tools ask of Systems Manager's Parameter Store:
-// parameters by their names. It speaks JSON 1.1, by target.
+// Package ssm answers what deploying tools and functions ask of Systems Manager's Parameter
+// Store: parameters by their names and paths, and their tags. It speaks JSON 1.1, by target.
+// A SecureString is kept as it is, and given back to whoever may read it.
 package ssm
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,11 +31,29 @@ type Options struct {
 	Logger       *slog.Logger
 }
 
+type tag struct{ Key, Value string }
+
+// filter is one of ParameterFilters, or of the older Filters, which have no Option.
+type filter struct {
+	Key, Option string
+	Values      []string
+}
+
 // request has the members of all operations.
 type request struct {
-	Name, Type, Value, Description string
-	Names                          []string
-	Overwrite                      bool
+	Name, Type, Value                                  string
+	Description, AllowedPattern, DataType, Tier, KeyId *string
+	Policies                                           string
+	Names                                              []string
+	Overwrite                                          bool
+	Path                                               string
+	Recursive                                          bool
+	Filters, ParameterFilters                          []filter
+	MaxResults                                         int
+	NextToken                                          string
+	ResourceType, ResourceId                           string
+	Tags                                               []tag
+	TagKeys                                            []string
 }
 
 // shown is a parameter as it is answered.
@@ -39,6 +62,19 @@ type shown struct {
 	Version                int
 	DataType               string
 	LastModifiedDate       float64 // seconds since 1970
+}
+
+// described is a parameter as DescribeParameters has it: without its value.
+type described struct {
+	Name, Type, ARN  string
+	KeyId            string `json:",omitempty"`
+	Description      string `json:",omitempty"`
+	AllowedPattern   string `json:",omitempty"`
+	Version          int
+	Tier, DataType   string
+	Policies         []string
+	LastModifiedDate float64
+	LastModifiedUser string
 }
 
 // New returns the handler.
@@ -59,7 +95,7 @@ func New(stacks *stack.Service, o Options) http.Handler {
 			return
 		}
 		_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-		answer, err := serve(stacks, scope, op, in)
+		answer, err := store{stacks, scope}.serve(op, in)
 		var e *stack.Error
 		switch {
 		case errors.As(err, &e):
@@ -73,50 +109,272 @@ func New(stacks *stack.Service, o Options) http.Handler {
 	})
 }
 
-func serve(stacks *stack.Service, scope arn.Scope, op string, in request) (any, error) {
-	show := func(name string) (shown, bool) {
-		p, ok := stacks.Parameter(scope, name)
-		return shown{Name: name, Type: p.Type, Value: p.Value, Version: p.Version, DataType: "text", LastModifiedDate: float64(p.Modified.UnixNano()) / float64(time.Second),
-			ARN: scope.ARN("ssm", "parameter/"+strings.TrimPrefix(name, "/"))}, ok
+// store is the Parameter Store of a scope.
+type store struct {
+	stacks *stack.Service
+	scope  arn.Scope
+}
+
+func (s store) arn(name string) string {
+	return s.scope.ARN("ssm", "parameter/"+strings.TrimPrefix(name, "/"))
+}
+
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / float64(time.Second) }
+
+// find looks a parameter up by its name or its ARN, in which a name has lost its first slash.
+func (s store) find(name string) (p stack.NamedParameter, ok bool) {
+	if a, is := arn.Parse(name); is {
+		name = strings.TrimPrefix(a.Resource, "parameter/")
+		if p.Parameter, ok = s.stacks.Parameter(s.scope, "/"+name); ok {
+			p.Name = "/" + name
+			return p, true
+		}
 	}
+	p.Name = name
+	p.Parameter, ok = s.stacks.Parameter(s.scope, name)
+	return p, ok
+}
+
+func (s store) show(p stack.NamedParameter) shown {
+	return shown{Name: p.Name, Type: p.Type, Value: p.Value, Version: p.Version, DataType: cmp.Or(p.DataType, "text"), LastModifiedDate: seconds(p.Modified), ARN: s.arn(p.Name)}
+}
+
+func (s store) describe(p stack.NamedParameter) described {
+	d := described{
+		Name: p.Name, Type: p.Type, ARN: s.arn(p.Name), KeyId: p.KeyId, Description: p.Description, AllowedPattern: p.AllowedPattern, Version: p.Version,
+		Tier: cmp.Or(p.Tier, "Standard"), DataType: cmp.Or(p.DataType, "text"), Policies: []string{}, LastModifiedDate: seconds(p.Modified),
+		LastModifiedUser: "arn:aws:iam::" + s.scope.Account + ":root",
+	}
+	if p.Type == "SecureString" {
+		d.KeyId = cmp.Or(d.KeyId, "alias/aws/ssm")
+	}
+	return d
+}
+
+func notFound() error { return &stack.Error{Code: "ParameterNotFound"} }
+
+func invalid(message string) error {
+	return &stack.Error{Code: "ValidationException", Message: message}
+}
+
+// put checks PutParameter.
+func (s store) put(in request) (any, error) {
+	switch {
+	case in.Name == "" || in.Value == "":
+		return nil, invalid("A parameter needs a Name and a Value.")
+	case strings.Trim(in.Name, nameCharacters) != "" || len(in.Name) > maxName:
+		return nil, invalid(`Invalid parameter name. Please use correct syntax for referencing a version/label  <name>:<version/label>`)
+	case in.Overwrite && len(in.Tags) > 0:
+		return nil, invalid("Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
+	case in.Policies != "" && in.Policies != "[]":
+		return nil, &stack.Error{Code: "UnsupportedOperationException", Message: "Millstream has no policies of parameters: nothing expires, and nobody is told."}
+	case in.Tier != nil && *in.Tier == "Intelligent-Tiering":
+		*in.Tier = "Standard"
+	case in.Tier != nil && *in.Tier != "Standard" && *in.Tier != "Advanced":
+		return nil, invalid("1 validation error detected: Value '" + *in.Tier + "' at 'tier' failed to satisfy constraint: Member must satisfy enum value set: [Standard, Advanced, Intelligent-Tiering]")
+	}
+	p, err := s.stacks.PutParameter(s.scope, in.Name, stack.ParameterChange{
+		Type: in.Type, Value: in.Value, Description: in.Description, AllowedPattern: in.AllowedPattern, DataType: in.DataType, Tier: in.Tier, KeyId: in.KeyId, Tags: tags(in.Tags), Overwrite: in.Overwrite,
+	})
+	return map[string]any{"Version": p.Version, "Tier": cmp.Or(p.Tier, "Standard")}, err
+}
+
+const (
+	maxName        = 2048
+	nameCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/"
+)
+
+func tags(list []tag) map[string]string {
+	m := map[string]string{}
+	for _, t := range list {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+// matches reports whether a parameter is what filters ask for.
+func matches(p stack.NamedParameter, filters []filter) (bool, error) {
+	for _, f := range filters {
+		test := func(is string) (bool, error) {
+			for _, want := range f.Values {
+				switch f.Option {
+				case "", "Equals", "OneLevel", "Recursive":
+					if is == want {
+						return true, nil
+					}
+				case "BeginsWith":
+					if strings.HasPrefix(is, want) {
+						return true, nil
+					}
+				case "Contains":
+					if strings.Contains(is, want) {
+						return true, nil
+					}
+				default:
+					return false, &stack.Error{Code: "InvalidFilterOption", Message: "The specified filter option isn't valid. Valid options are Equals and BeginsWith. For Path filter, valid options are Recursive and OneLevel."}
+				}
+			}
+			return false, nil
+		}
+		var ok bool
+		var err error
+		key, isTag := strings.CutPrefix(f.Key, "tag:")
+		switch {
+		case isTag && len(f.Values) == 0:
+			_, ok = p.Tags[key]
+		case isTag:
+			if value, there := p.Tags[key]; there {
+				ok, err = test(value)
+			}
+		case f.Key == "Name":
+			ok, err = test(p.Name)
+		case f.Key == "Type":
+			ok, err = test(p.Type)
+		case f.Key == "KeyId":
+			ok, err = test(p.KeyId)
+		case f.Key == "DataType":
+			ok, err = test(cmp.Or(p.DataType, "text"))
+		case f.Key == "Tier":
+			ok, err = test(cmp.Or(p.Tier, "Standard"))
+		case f.Key == "Path":
+			ok = slices.ContainsFunc(f.Values, func(path string) bool { return within(p.Name, path, f.Option == "Recursive") })
+		default:
+			return false, &stack.Error{Code: "InvalidFilterKey", Message: "The specified key isn't valid."}
+		}
+		if !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// within reports whether a parameter lies below a path: at any depth, or right below it.
+func within(name, path string, recursive bool) bool {
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(path, "/")+"/")
+	return ok && rest != "" && (recursive || !strings.Contains(rest, "/"))
+}
+
+// page lists the parameters that a request asks for, from where its token is: the last name of the page before.
+func (s store) page(in request, most int, wanted func(stack.NamedParameter) bool) (list []stack.NamedParameter, next string, err error) {
+	switch {
+	case in.MaxResults < 0 || in.MaxResults > most:
+		return nil, "", invalid(fmt.Sprintf("1 validation error detected: Value '%d' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to %d", in.MaxResults, most))
+	case in.MaxResults > 0:
+		most = in.MaxResults
+	}
+	for _, p := range s.stacks.Parameters(s.scope) {
+		if in.NextToken != "" && p.Name <= in.NextToken || !wanted(p) {
+			continue
+		}
+		ok, err := matches(p, slices.Concat(in.ParameterFilters, in.Filters))
+		if err != nil {
+			return nil, "", err
+		}
+		if !ok {
+			continue
+		}
+		if len(list) == most {
+			return list, list[most-1].Name, nil
+		}
+		list = append(list, p)
+	}
+	return list, "", nil
+}
+
+// listed is an answer with a page of a list.
+func listed(list any, next string) map[string]any {
+	answer := map[string]any{"Parameters": list}
+	if next != "" {
+		answer["NextToken"] = next
+	}
+	return answer
+}
+
+func (s store) serve(op string, in request) (any, error) {
 	switch op {
 	case "GetParameter":
-		p, ok := show(in.Name)
+		p, ok := s.find(in.Name)
 		if !ok {
-			return nil, &stack.Error{Code: "ParameterNotFound"}
+			return nil, notFound()
 		}
-		return map[string]any{"Parameter": p}, nil
+		return map[string]any{"Parameter": s.show(p)}, nil
 	case "GetParameters":
 		found, none := []shown{}, []string{}
 		for _, name := range in.Names {
-			if p, ok := show(name); ok {
-				found = append(found, p)
+			if p, ok := s.find(name); ok {
+				found = append(found, s.show(p))
 			} else {
 				none = append(none, name)
 			}
 		}
 		return map[string]any{"Parameters": found, "InvalidParameters": none}, nil
+	case "GetParametersByPath":
+		if !strings.HasPrefix(in.Path, "/") {
+			return nil, invalid("The parameter doesn't meet the parameter name requirements. The parameter name must begin with a forward slash \"/\".")
+		}
+		list, next, err := s.page(in, 10, func(p stack.NamedParameter) bool { return within(p.Name, in.Path, in.Recursive) })
+		all := []shown{}
+		for _, p := range list {
+			all = append(all, s.show(p))
+		}
+		return listed(all, next), err
+	case "DescribeParameters":
+		list, next, err := s.page(in, 50, func(stack.NamedParameter) bool { return true })
+		all := []described{}
+		for _, p := range list {
+			all = append(all, s.describe(p))
+		}
+		return listed(all, next), err
 	case "PutParameter":
-		kind := in.Type
-		if is, ok := stacks.Parameter(scope, in.Name); ok && kind == "" {
-			kind = is.Type
-		}
-		switch {
-		case in.Name == "" || in.Value == "":
-			return nil, &stack.Error{Code: "ValidationException", Message: "A parameter needs a Name and a Value."}
-		case kind != "String" && kind != "StringList" && kind != "SecureString":
-			return nil, &stack.Error{Code: "ValidationException", Message: "A parameter's Type is String, StringList or SecureString."}
-		}
-		version, err := stacks.PutParameter(scope, in.Name, stack.Parameter{Type: kind, Value: in.Value, Description: in.Description}, in.Overwrite)
-		return map[string]any{"Version": version, "Tier": "Standard"}, err
+		return s.put(in)
 	case "DeleteParameter":
-		there, err := stacks.DeleteParameter(scope, in.Name)
+		there, err := s.stacks.DeleteParameter(s.scope, in.Name)
 		if err == nil && !there {
-			err = &stack.Error{Code: "ParameterNotFound"}
+			err = notFound()
 		}
 		return map[string]any{}, err
+	case "DeleteParameters":
+		gone, none := []string{}, []string{}
+		for _, name := range in.Names {
+			there, err := s.stacks.DeleteParameter(s.scope, name)
+			switch {
+			case err != nil:
+				return nil, err
+			case there:
+				gone = append(gone, name)
+			default:
+				none = append(none, name)
+			}
+		}
+		return map[string]any{"DeletedParameters": gone, "InvalidParameters": none}, nil
+	case "ListTagsForResource", "AddTagsToResource", "RemoveTagsFromResource":
+		return s.tagging(op, in)
 	}
-	return nil, &stack.Error{Code: "UnsupportedOperationException", Message: "Of Systems Manager, Millstream has GetParameter, GetParameters, PutParameter and DeleteParameter, not " + op + "."}
+	return nil, &stack.Error{Code: "UnsupportedOperationException", Message: "Of Systems Manager, Millstream has Parameter Store: GetParameter, GetParameters, GetParametersByPath, DescribeParameters, PutParameter, DeleteParameter, DeleteParameters and tags, not " + op + "."}
+}
+
+// tagging answers for the tags of a parameter.
+func (s store) tagging(op string, in request) (any, error) {
+	if in.ResourceType != "Parameter" {
+		return nil, &stack.Error{Code: "InvalidResourceType", Message: "Of Systems Manager, Millstream has parameters, not " + in.ResourceType + "."}
+	}
+	p, ok := s.find(in.ResourceId)
+	if !ok {
+		return nil, &stack.Error{Code: "InvalidResourceId"}
+	}
+	switch op {
+	case "AddTagsToResource":
+		_, err := s.stacks.TagParameter(s.scope, p.Name, tags(in.Tags), nil)
+		return map[string]any{}, err
+	case "RemoveTagsFromResource":
+		_, err := s.stacks.TagParameter(s.scope, p.Name, nil, in.TagKeys)
+		return map[string]any{}, err
+	}
+	list := []tag{}
+	for _, key := range slices.Sorted(maps.Keys(p.Tags)) {
+		list = append(list, tag{key, p.Tags[key]})
+	}
+	return map[string]any{"TagList": list}, nil
 }
 
 func fail(w http.ResponseWriter, status int, code, message string) {
