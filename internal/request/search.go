@@ -38,8 +38,11 @@ func (g *given) checkSearch(op *Unused, body []byte) *awserr.Error {
 	table, _ := g.values[2].(string)
 	topK, _ := g.values[3].(int64)
 	var v violations
-	if characters(index) < 3 {
+	switch n := characters(index); {
+	case n < 3:
 		v.unvalued("IndexName", "Member must have length greater than or equal to 3")
+	case n > 255:
+		v.unvalued("IndexName", "Member must have length less than or equal to 255")
 	}
 	if vector.length == 0 {
 		v.unvalued("SearchVector", notEmpty)

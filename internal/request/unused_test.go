@@ -1,6 +1,9 @@
 package request
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestUnusedRules: what AWS's model says of the members is checked first. The texts
 // are of recordings of AWS of 2026.
@@ -55,6 +58,7 @@ func TestUnusedRules(t *testing.T) {
 		{"SearchVectors", `{"SearchVector":[]}`, validation + "missing field `IndexName` at line 1 column 19"},
 		{"SearchVectors", `{"IndexName":"vix"}`, validation + "missing field `SearchVector` at line 1 column 19"},
 		{"SearchVectors", `{"TableName":"T","IndexName":"ab","SearchVector":[{"N":"1"}],"TopK":0}`, two + "Value at 'IndexName' failed to satisfy constraint: Member must have length greater than or equal to 3; Value at 'TopK' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"SearchVectors", `{"TableName":"T","IndexName":"` + strings.Repeat("i", 256) + `","SearchVector":[{"N":"1"}],"TopK":1}`, one + "Value at 'IndexName' failed to satisfy constraint: Member must have length less than or equal to 255"},
 		{"SearchVectors", `{"TableName":"a!","IndexName":"vix","SearchVector":[{"N":"1"}],"TopK":1,"ReturnConsumedCapacity":"X"}`, validation + "Value 'a!' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3"},
 		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":"1"}],"TopK":1,"ReturnConsumedCapacity":"X"}`, validation + "Value 'X' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]"},
 		{"SearchVectors", named + `,"IndexName":"vix","SearchVector":[{"N":"1"}],"TopK":101}`, validation + "Provided TopK value '101' is out of valid range. The value must be between 1 and 100 inclusive"},
