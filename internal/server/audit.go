@@ -31,9 +31,28 @@ type Audit struct {
 	mu   sync.Mutex // guards the following
 	file *os.File
 	size int64
-	// The second in which lines of refusals are counted, those in it, and those left out.
-	second     time.Time
-	told, more int
+	// What may be many has so many lines a second, so that it cannot drive all others out: who is refused, and who looks.
+	refusals, looks paced
+}
+
+// paced counts lines of one kind.
+type paced struct {
+	most       int
+	second     time.Time // in which those told are counted
+	told, more int       // more have been left out since the last line
+}
+
+// line reports whether there is a line for what happens now, and how many had none since the last.
+func (p *paced) line(now time.Time) (before int, ok bool) {
+	if now.Sub(p.second).Abs() >= time.Second {
+		p.second, p.told = now, 0
+	}
+	if p.told++; p.told > p.most {
+		p.more++
+		return 0, false
+	}
+	before, p.more = p.more, 0
+	return before, true
 }
 
 // Event is a line of the audit file. Members are only ever added.
@@ -51,19 +70,20 @@ type Event struct {
 	Code      string    `json:"code"`               // OK, or the error that was answered
 	Millis    int64     `json:"millis"`
 	Agent     string    `json:"agent,omitempty"`
-	Before    int       `json:"andBefore,omitempty"` // refusals that have no line of their own, since the last one that has
+	Before    int       `json:"andBefore,omitempty"` // calls of the kind (refused, or that change nothing) that have no line of their own, since the last one that has
 }
 
 const (
 	auditFileSize = 64 << 20 // bytes, from which on another file is begun
 	auditFiles    = 10       // are kept: the file itself, and FILE.1, the youngest, to FILE.9
 	maxAuditText  = 256      // of what a caller has sent
-	maxRefusals   = 20       // lines a second, so that who is refused cannot drive all others out
+	maxRefusals   = 20       // lines a second
+	maxLooks      = 5        // the same, of calls that change nothing: a day of them is a fifth of the files
 )
 
 // OpenAudit opens or makes the file, for its owner alone. fail is told of each event that could not be written.
 func OpenAudit(path string, now func() time.Time, fail func(error)) (*Audit, error) {
-	a := &Audit{path: path, now: now, fail: fail}
+	a := &Audit{path: path, now: now, fail: fail, refusals: paced{most: maxRefusals}, looks: paced{most: maxLooks}}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
@@ -111,15 +131,11 @@ func (a *Audit) write(e Event) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e.Kind == refusedCall {
-		if e.Time.Sub(a.second).Abs() >= time.Second {
-			a.second, a.told = e.Time, 0
-		}
-		if a.told++; a.told > maxRefusals {
-			a.more++
+	if kind := a.pace(&e); kind != nil {
+		var ok bool
+		if e.Before, ok = kind.line(e.Time); !ok {
 			return
 		}
-		e.Before, a.more = a.more, 0
 	}
 	line, err := json.Marshal(e)
 	if err != nil { // no member can fail
@@ -141,6 +157,33 @@ func (a *Audit) write(e Event) {
 	if err != nil {
 		a.fail(err)
 	}
+}
+
+// pace is that of an event's kind; nil: each has a line.
+func (a *Audit) pace(e *Event) *paced {
+	switch {
+	case e.Kind == refusedCall:
+		return &a.refusals
+	case looks(e):
+		return &a.looks
+	}
+	return nil
+}
+
+// looks reports whether a call changes nothing, by the name of its operation or the method before its path.
+func looks(e *Event) bool {
+	if e.Path != "" {
+		return strings.HasPrefix(e.Path, "GET ") || strings.HasPrefix(e.Path, "HEAD ")
+	}
+	if e.Operation == "GetSessionToken" { // it hands out credentials
+		return false
+	}
+	for _, verb := range [...]string{"Describe", "List", "Get", "Validate"} {
+		if strings.HasPrefix(e.Operation, verb) {
+			return true
+		}
+	}
+	return false
 }
 
 // rotate renames the files, and lets go of the oldest. mu is held.

@@ -137,15 +137,31 @@ func TestAuditIsNotFlooded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Close()
+	change, look, show := Event{Kind: "call", Operation: "CreateTable"}, Event{Kind: "call", Operation: "ListTables"}, Event{Kind: "call", Path: "GET /2015-03-31/functions/f"}
+	credentials := Event{Kind: "call", Operation: "GetSessionToken"}
 	for range maxRefusals + 5 {
-		a.write(Event{Kind: refusedCall})
-		a.write(Event{Kind: "call"})
+		for _, e := range []Event{{Kind: refusedCall}, change, look, show, credentials} {
+			a.write(e)
+		}
 	}
 	now = now.Add(time.Second)
+	a.write(look)
 	a.write(Event{Kind: refusedCall})
-	all := events(t, path)
-	if len(all) != maxRefusals+maxRefusals+5+1 || all[len(all)-1].Before != 5 {
-		t.Errorf("%d lines, the last %+v", len(all), all[len(all)-1])
+	count, last := map[string]int{}, map[string]int{}
+	for _, e := range events(t, path) {
+		name := e.Kind + " " + e.Operation + e.Path
+		count[name]++
+		last[name] = e.Before
+	}
+	const each = maxRefusals + 5
+	if count["refused "] != maxRefusals+1 || last["refused "] != 5 {
+		t.Errorf("of refusals: %v lines, the last after %v", count, last)
+	}
+	if looks := count["call ListTables"] + count["call GET /2015-03-31/functions/f"]; looks != maxLooks+1 || last["call ListTables"] != 2*each-maxLooks {
+		t.Errorf("of what changes nothing: %v lines, the last after %v", count, last)
+	}
+	if count["call CreateTable"] != each || count["call GetSessionToken"] != each {
+		t.Errorf("of changes: %v", count)
 	}
 }
 
