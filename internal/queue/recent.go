@@ -14,7 +14,7 @@ type recent [recentSlots]atomic.Pointer[recentMessage]
 
 type recentMessage struct {
 	seq uint64
-	m   *Message // not to be changed
+	m   *Message // not to be changed; its texts are no parts of larger ones
 }
 
 func (r *recent) put(seq uint64, m *Message, size int) {

@@ -194,9 +194,11 @@ func decodeQuery(form url.Values) (*request, error) {
 func (e *entry) fromForm(form url.Values, prefix string) error {
 	e.id, e.receiptHandle = form.Get(prefix+"Id"), form.Get(prefix+"ReceiptHandle")
 	m := &e.message
+	// What a form has may be a part of the request's body, and a message is kept for longer than that: its texts are copies.
+	get := func(name string) string { return strings.Clone(form.Get(name)) }
 	for name, to := range map[string]**string{"MessageBody": &m.Body, "MessageGroupId": &m.Group, "MessageDeduplicationId": &m.Dedup} {
 		if form.Has(prefix + name) {
-			s := form.Get(prefix + name)
+			s := get(prefix + name)
 			*to = &s
 		}
 	}
@@ -208,7 +210,7 @@ func (e *entry) fromForm(form url.Values, prefix string) error {
 	}
 	for name, to := range map[string]*[]queue.Attribute{"MessageAttribute": &m.Attributes, "MessageSystemAttribute": &m.System} {
 		for _, p := range numbered(form, prefix+name) {
-			a := queue.Attribute{Name: form.Get(p + ".Name"), Type: form.Get(p + ".Value.DataType"), Value: form.Get(p + ".Value.StringValue")}
+			a := queue.Attribute{Name: get(p + ".Name"), Type: get(p + ".Value.DataType"), Value: get(p + ".Value.StringValue")}
 			if form.Has(p + ".Value.BinaryValue") {
 				if err := a.SetBinary(form.Get(p + ".Value.BinaryValue")); err != nil {
 					return err
