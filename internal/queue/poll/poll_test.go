@@ -380,12 +380,12 @@ func TestCallsAsManyAsPlaces(t *testing.T) {
 	}
 }
 
-// The window leaves the function its whole timeout: no message is visible again, and taken for another call, while the function has it.
+// After a window the function has its whole timeout: no message is visible again, and taken for another call, while the function has it.
 func TestWindowLeavesTheTimeout(t *testing.T) {
 	w := newWorld(t, map[string]string{"VisibilityTimeout": "5"}, mapping.CreateRequest{Settings: mapping.Settings{BatchSize: new(10), MaximumBatchingWindowInSeconds: new(30)}})
 	w.answers(lane.Succeeded, 2900*time.Millisecond) // of 3 s
 	w.send("a")
-	if got := w.advance(time.Minute); got != "2s a:1" {
+	if got := w.advance(time.Minute); got != "2.5s a:1" {
 		t.Errorf("calls: %s", got)
 	}
 	if c, err := w.q.Counts(); err != nil || c != (queue.Counts{}) {

@@ -137,7 +137,6 @@ type poller struct {
 	def     mapping.Definition
 	limits  limits
 	filters []*pattern.Pattern
-	warned  bool // that the window is cut short
 }
 
 // turnIn is how long the next call has to wait for its turn. With take, the turn is the caller's.
@@ -228,22 +227,16 @@ func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
 	}
 	if window := time.Duration(p.def.BatchingWindowSeconds) * time.Second; window > 0 {
 		batch = p.window(ctx, q, window, batch)
+		p.extend(q, batch)
 	}
 	return batch
 }
 
 // window waits for more messages until a batch is full or its time is over. That is at most half of the time for which those that it has are
-// invisible, and what the function's timeout leaves of that time: so none comes twice into a batch, nor is visible again while the function has it.
+// invisible: the rest is the function's, and none comes twice into a batch.
 func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duration, batch []*queue.Received) []*queue.Received {
 	left := time.Duration(earliest(batch)-p.o.Queues.Now()) * time.Millisecond
-	if most := max(0, min(left/2, left-p.limits.timeout)); window > most {
-		window = most
-		if !p.warned {
-			p.warned = true
-			p.o.Log.Warn("a batching window is cut short: the messages would be visible again before the function is done with them. Raise the queue's visibility timeout to the window plus the function's timeout, or more",
-				"mapping", p.def.UUID, "queue", p.def.StreamARN, "window", p.def.BatchingWindowSeconds, "waits", most)
-		}
-	}
+	window = min(window, left/2)
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	timer := p.o.Clock.AfterFunc(window, func() {
@@ -271,6 +264,29 @@ func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duratio
 		batch = append(batch, more...)
 	}
 	return batch
+}
+
+// extend makes messages invisible for the queue's visibility timeout from now on, if the window has left less of it than the function's timeout: they
+// would be visible again, and taken for another call, while the function has them. What cannot be changed stays as it is.
+func (p *poller) extend(q *queue.Queue, batch []*queue.Received) {
+	now, seconds := p.o.Queues.Now(), q.VisibilitySeconds()
+	if earliest(batch)-now >= p.limits.timeout.Milliseconds() {
+		return
+	}
+	changes := make([]queue.Visibility, len(batch))
+	for i, m := range batch {
+		changes[i] = queue.Visibility{Handle: m.Handle, Seconds: seconds}
+	}
+	errs, err := q.ChangeVisibility(changes)
+	if err != nil {
+		p.o.Log.Warn("messages could not be made invisible for longer after a batching window, and may come twice", "mapping", p.def.UUID, "queue", p.def.StreamARN, "error", err)
+		return
+	}
+	for i, m := range batch {
+		if errs[i] == nil {
+			m.DueMS = now + int64(seconds)*1000
+		}
+	}
 }
 
 // failed is for a queue that gives no messages: after a fault, or while it is being deleted, it is not asked again at once.
