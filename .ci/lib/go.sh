@@ -157,13 +157,13 @@ hot() { MILLSTREAM_HOT="${1:-1}" go test -count=1 -v ./test/hot | grep -vE '^===
 # idle_functions holds what functions cost that nobody calls, on a machine that does nothing else. It needs node and python3.
 idle_functions() { go test -count=1 -v -tags quiet -run '^TestIdleFunctions$' ./test/hot | grep -vE '^=== '; }
 
-# guides runs the pages of docs/guides. None may be skipped.
+# guides runs the README's commands and the pages of docs/guides. None may be skipped.
 guides() {
 	local out="$work/guides.out"
-	TOOLS_REQUIRE=1 go test -count=1 -v -timeout 20m -run '^TestGuides$' ./test/tools >"$out" 2>&1
+	TOOLS_REQUIRE=1 go test -count=1 -v -timeout 20m -run '^Test(Guides|Readme)$' ./test/tools >"$out" 2>&1
 	local status=$?
 	grep -E '^ *--- ' "$out"
-	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestGuides' "$out" || { failures "$out"; return 1; }
+	[ $status -eq 0 ] && grep -q -- '^--- PASS: TestGuides' "$out" && grep -q -- '^--- PASS: TestReadme' "$out" || { failures "$out"; return 1; }
 }
 
 demo() {
