@@ -100,6 +100,10 @@ type Options struct {
 	// Debug names a function that is run under its language's debugger (Node.js at 127.0.0.1:9229, Python at
 	// 127.0.0.1:5678), without timeouts, one call at a time. Empty: none.
 	Debug string
+	// Isolation says how functions are kept apart from this program and each other. "process", the default: as processes of its user. "sandbox":
+	// in namespaces and a root of their own, behind Landlock and seccomp, as far as this machine can; what it cannot is logged. "require": the
+	// same, and Open fails where it cannot. See docs/security.md. The program is started again for each: its packages' init functions run there.
+	Isolation string
 	// Version is shown by the server.
 	Version string
 	// ManualClock has time stand still, but for Advance, which then does at once what

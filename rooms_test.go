@@ -68,14 +68,17 @@ var rooms = map[string][]string{
 	"internal/function": {
 		"internal/trace",
 		"internal/arn", "internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
-		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/turns",
+		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/function/sandbox", "internal/turns",
 	},
 	"internal/function/archive": {},
 	"internal/function/logs":    {"internal/schema", "internal/worker"},
 	"internal/function/runner":  {"internal/arn", "internal/schema"},
 	"internal/function/http":    {"internal/function/logs", "internal/function/runner"},
-	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner"},
-	"internal/trigger/lane":     {"internal/counter", "internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
+	"internal/function/process": {"internal/schema", "internal/function/logs", "internal/function/runner", "internal/function/sandbox"},
+	"internal/function/sandbox": {"internal/function/sandbox/launch"},
+	// Of the first packages that the program initialises: it may have no library but x/sys/unix, and of Go's no more than that.
+	"internal/function/sandbox/launch": {},
+	"internal/trigger/lane":            {"internal/counter", "internal/expr", "internal/item", "internal/pattern", "internal/seqnum", "internal/setting"},
 	"internal/trigger/mapping": {
 		"internal/arn", "internal/awserr", "internal/expr", "internal/pattern", "internal/schema", "internal/seqnum", "internal/setting", "internal/trigger/lane",
 	},

@@ -95,6 +95,7 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 	f.StringVar(&flags.account, "account", "000000000000", "account of access keys that are not an account's 12 digits")
 	f.StringVar(&flags.logLevel, "log-level", "error", "what to log on stderr: debug, info, warn or error")
 	f.StringVar(&flags.debug, "debug", "", "function to run under its debugger, without timeouts")
+	f.StringVar(&flags.isolation, "isolation", "process", isolationHelp)
 	f.StringVar(&color, "color", "auto", "print what failed in red: auto (on a terminal, unless NO_COLOR is set), always or never")
 	f.BoolVar(&showFiltered, "show-filtered", false, "tell of records that a trigger's filters refuse")
 	f.BoolVarP(&yes, "yes", "y", false, "leave out what Millstream has none of, without asking")

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,9 +39,12 @@ type serveFlags struct {
 	deploy                                           templateFlags
 
 	// Of dev: a function to debug, and what is done once serving, in the place of deploying the template.
-	debug string
-	after func(ctx context.Context, endpoint string) error
+	debug     string
+	isolation string
+	after     func(ctx context.Context, endpoint string) error
 }
+
+const isolationHelp = "how functions are kept apart from this server and each other: process, sandbox (as far as this machine can; Linux only), or require (a sandbox, or no start)"
 
 func newServe() *cobra.Command {
 	var flags serveFlags
@@ -96,6 +100,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.rootKey, "root-access-key-id", "", "an operator's access key that is stored nowhere; its secret stands in --root-secret-access-key-file")
 	f.StringVar(&flags.rootSecretFile, "root-secret-access-key-file", "", "file with the secret of --root-access-key-id")
 	flags.tls.add(cmd)
+	f.StringVar(&flags.isolation, "isolation", "process", isolationHelp)
 	f.BoolVar(&flags.insecureListen, "insecure-listen", false, "allow --listen beyond loopback without --auth on and TLS")
 	f.StringSliceVar(&flags.allowedHosts, "allowed-host", nil, "further name by which the server is called (repeatable; *.example.com)")
 	f.DurationVar(&flags.statusDelay, "status-delay", 0, "how long tables and indexes show CREATING, UPDATING and DELETING, such as 5s; 0: in the answers to changes only")
@@ -121,6 +126,9 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	}
 	if flags.triggers != "" && flags.triggers != "run" {
 		return usagef("--triggers %q: want run, or leave it away", flags.triggers)
+	}
+	if !slices.Contains([]string{"process", "sandbox", "require"}, flags.isolation) {
+		return usagef("--isolation %q: want process, sandbox or require", flags.isolation)
 	}
 	manual, err := flags.manualClock()
 	if err != nil {
@@ -216,6 +224,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		ManualClock:    manual,
 		FunctionOutput: flags.output(out),
 		Debug:          flags.debug,
+		Isolation:      flags.isolation,
 		Version:        programVersion(),
 		Logger:         logger,
 	})

@@ -67,7 +67,7 @@ type Options struct {
 	ResumeTriggers          bool
 	AcceptLoss              bool
 	FunctionOutput          io.Writer
-	Debug                   string
+	Debug, Isolation        string
 	Version                 string
 	ManualClock             bool
 	Now                     func() time.Time

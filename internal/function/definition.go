@@ -57,7 +57,7 @@ func (d *definition) spec(codeDir string, layers ...string) runner.Spec {
 	return runner.Spec{
 		Scope: d.Scope, Name: d.Name, ARN: d.arn(), Version: d.version(), Revision: d.Revision,
 		Handler: d.Handler, Runtime: d.Runtime, URL: d.ImageURI, CodeDir: codeDir, Layers: layers,
-		Timeout: time.Duration(d.Timeout) * time.Second, MemoryMB: d.MemorySize,
+		Timeout: time.Duration(d.Timeout) * time.Second, MemoryMB: d.MemorySize, EphemeralMB: d.Ephemeral,
 		Env: d.Env, LogGroup: d.Logging.LogGroup, LogJSON: d.Logging.LogFormat == "JSON",
 		AppLevel: d.Logging.ApplicationLogLevel, SystemLevel: d.Logging.SystemLogLevel,
 	}

@@ -73,6 +73,8 @@ type Options struct {
 	HoldEvents bool
 	// Debug names a function that is run under its language's debugger, without timeouts; empty: none.
 	Debug string
+	// Isolation says how functions are kept apart from this program and each other: process, sandbox or require. Empty: process.
+	Isolation string
 	// Print is called with the lines that functions log, as they come, those of one
 	// function at a time; it may not keep the slice. nil: none.
 	Print func([]logs.Line)
@@ -293,10 +295,15 @@ func (s *Service) open() (err error) {
 	if err := s.code.sweep(s.removeStray); err != nil {
 		return err
 	}
+	shims := filepath.Join(dir, shimDir)
+	machine, err := s.isolation(shims)
+	if err != nil {
+		return err
+	}
 	s.host = process.NewHost(process.Options{
-		ShimDir: filepath.Join(dir, shimDir), Project: s.opts.Project, Endpoint: s.opts.Endpoint,
+		ShimDir: shims, Project: s.opts.Project, Endpoint: s.opts.Endpoint,
 		Credentials: s.opts.Credentials, InitLimit: initLimit, IdleTimeout: s.opts.IdleTimeout, Now: s.opts.Now, Logger: s.opts.Logger,
-		Debug: s.opts.Debug,
+		Debug: s.opts.Debug, Sandbox: machine, Hidden: hidden(s.opts.Dir, dir),
 	})
 	return s.events.open()
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 // command is what is started for an environment.
@@ -14,6 +16,8 @@ type command struct {
 	path string
 	args []string // with the name of the program first
 	env  []string // beyond what every function is given
+	// needs are files and folders of the machine that it reads, beside those of the system, the function, its layers and the shims.
+	needs []string
 }
 
 // spawner starts processes from one operating system thread that lives as long
@@ -58,6 +62,11 @@ func (s *spawner) start(c command, env []string, token, dir string, out, frames 
 		cmd.ExtraFiles = []*os.File{frames}
 	}
 	bindToParent(cmd.SysProcAttr)
+	return s.run(cmd, token)
+}
+
+// run starts cmd, which is in a session of its own and whose environment has that token.
+func (s *spawner) run(cmd *exec.Cmd, token string) (*child, error) {
 	done := make(chan error, 1)
 	select {
 	case s.work <- func() {
@@ -78,9 +87,10 @@ func (s *spawner) start(c command, env []string, token, dir string, out, frames 
 	return &child{cmd: cmd}, nil
 }
 
-// child is a running process and its group.
+// child is a running process and its group: one of this program's, or one in an environment's box.
 type child struct {
-	cmd *exec.Cmd
+	cmd    *exec.Cmd
+	inside *sandbox.Program // else nil
 
 	mu     sync.Mutex // guards reaped: a group may be signalled only while its leader's id is taken
 	reaped bool
@@ -97,6 +107,10 @@ func (c *child) kill() { c.signal(syscall.SIGKILL) }
 func (c *child) terminate() { c.signal(syscall.SIGTERM) }
 
 func (c *child) signal(s syscall.Signal) {
+	if c.inside != nil {
+		c.inside.Signal(s)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.reaped {
@@ -107,6 +121,9 @@ func (c *child) signal(s syscall.Signal) {
 // wait returns when the process has ended: "" for success, else how it ended. What
 // is left of its group is killed, and what has left the group.
 func (c *child) wait() string {
+	if c.inside != nil {
+		return c.inside.Wait()
+	}
 	awaitExit(c.cmd.Process.Pid)
 	c.kill()
 	c.mu.Lock()
@@ -127,7 +144,14 @@ func (c *child) memoryMB() int {
 	defer c.memoryMu.Unlock()
 	if now := time.Now(); now.Sub(c.sampled) >= time.Second {
 		c.sampled = now
-		c.memory = max(c.memory, peakMemoryMB(c.cmd.Process.Pid))
+		c.memory = max(c.memory, peakMemoryMB(c.pid()))
 	}
 	return c.memory
+}
+
+func (c *child) pid() int {
+	if c.inside != nil {
+		return c.inside.PID()
+	}
+	return c.cmd.Process.Pid
 }

@@ -123,6 +123,12 @@ var inherited = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy",
 }
 
+// ofUser are those that lead to folders of this server's user, which a sandbox does not have: AWS sets none of them.
+var ofUser = []string{"HOME", "USER", "TMPDIR"}
+
+// ofFiles are those that name files or folders.
+var ofFiles = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
+
 // The services that are served here, by the names that SDKs know: calls to others go where they always went. The second
 // may be elsewhere, as this server's own variables say, which its destinations follow too.
 var (
@@ -136,6 +142,9 @@ func (e *environment) environ() []string {
 	h, s := e.pool.host, &e.pool.spec
 	var env []string
 	for _, name := range inherited {
+		if e.box != nil && slices.Contains(ofUser, name) {
+			continue
+		}
 		v, ok := os.LookupEnv(name)
 		switch name {
 		case "PATH":
@@ -196,6 +205,7 @@ func (e *environment) environ() []string {
 			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_"+service), os.Getenv("AWS_ENDPOINT_URL"), url))
 		}
 	}
+	env = e.seen(env)
 	names := make([]string, 0, len(s.Env))
 	for name := range s.Env {
 		names = append(names, name)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 // Functions in .NET are programs, whose assembly the handler names, and bring AWS's runtime client. The program that AWS starts for
@@ -72,5 +73,5 @@ func dotnetCommand(i interpreter, s *runner.Spec) (command, error) {
 	if _, err := os.Stat(filepath.Join(s.CodeDir, dotnetClient+".dll")); err != nil {
 		return command{}, errors.New("functions in .NET run on AWS's runtime client, and the package has no " + dotnetClient + ".dll: " + program)
 	}
-	return command{path: i.path, args: []string{i.path, "exec", path}}, nil
+	return command{path: i.path, args: []string{i.path, "exec", path}, needs: sandbox.Around(i.path)}, nil
 }

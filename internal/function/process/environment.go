@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 const (
@@ -57,6 +58,9 @@ type environment struct {
 	assigned    chan *invocation // one slot: filled under Pool.mu, for the /next that waits
 	ended       chan struct{}    // closed when the process is gone or was told to go
 	extensions  extensions
+	view        *sandbox.View // nil, as the other two, without a sandbox
+	box         *sandbox.Box
+	first       *child // the box's
 
 	// Guarded by Pool.mu.
 	pooled    state
@@ -118,13 +122,14 @@ func (e *environment) run() {
 		e.startFailed(err)
 		return
 	}
-	server, w, err := e.open()
+	server, w, err := e.open(cmd)
 	if err != nil {
 		e.startFailed(err)
 		return
 	}
 	defer server.Close()
 	defer e.output.close()
+	defer e.leave()
 	status := ""
 	if e.extensions.start(w) {
 		err = e.start(cmd, w)
@@ -145,8 +150,8 @@ func (e *environment) run() {
 	e.output.drain()
 }
 
-// open brings up the listener and the pipe. The caller closes both ends that it returns.
-func (e *environment) open() (*http.Server, *os.File, error) {
+// open brings up the listener, the pipe and the sandbox. The caller closes both ends that it returns.
+func (e *environment) open(cmd command) (*http.Server, *os.File, error) {
 	h := e.pool.host
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -172,9 +177,16 @@ func (e *environment) open() (*http.Server, *os.File, error) {
 	e.mu.Unlock()
 	out.platform(e.initStart())
 	go out.run()
+	if err := e.enter(cmd, w); err != nil {
+		w.Close()
+		ln.Close()
+		out.drain()
+		out.close()
+		return nil, nil, err
+	}
 	// Runtimes tell what caused an error in a header of up to 1 MiB.
 	server := &http.Server{Handler: e, ErrorLog: silent, ReadHeaderTimeout: time.Minute, MaxHeaderBytes: 2 << 20}
-	go func() { _ = server.Serve(ownUser{ln, h.opts.Logger}) }() // ends with server.Close
+	go func() { _ = server.Serve(ownUser{ln, h.opts.Logger, e.box}) }() // ends with server.Close
 	return server, w, nil
 }
 
@@ -190,7 +202,7 @@ func (e *environment) start(cmd command, w *os.File) (err error) {
 	if e.ending {
 		return errEnding
 	}
-	e.child, err = e.pool.host.spawner.start(cmd, append(e.environ(), cmd.env...), e.token, e.pool.spec.CodeDir, w, frames)
+	e.child, err = e.spawn(cmd, append(e.environ(), e.seen(cmd.env)...), e.pool.spec.CodeDir, w, frames)
 	return err
 }
 

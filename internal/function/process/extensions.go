@@ -174,7 +174,7 @@ func (e *environment) startExtension(x *extension, path string, w *os.File) (err
 		return errEnding
 	}
 	c := command{path: path, args: []string{path}}
-	child, err := e.pool.host.spawner.start(c, e.extensionEnviron(), e.token, filepath.Dir(filepath.Dir(path)), w, nil)
+	child, err := e.spawn(c, e.extensionEnviron(), filepath.Dir(filepath.Dir(path)), w, nil)
 	e.extensions.mu.Lock()
 	x.child = child
 	e.extensions.mu.Unlock()

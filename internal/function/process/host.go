@@ -9,6 +9,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -38,6 +39,9 @@ type Options struct {
 	IdleTimeout time.Duration
 	Now         func() time.Time
 	Logger      *slog.Logger
+	// Sandbox is what runs functions apart from this server and each other, nil: processes as any. Hidden are folders that they never see.
+	Sandbox *sandbox.Machine
+	Hidden  []string
 	// Debug names a function that is run under its language's debugger, without timeouts, one call at a time; empty: none.
 	Debug string
 }

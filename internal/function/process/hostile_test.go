@@ -3,8 +3,10 @@
 package process
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -21,164 +23,268 @@ import (
 	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
-// asUser runs this test's own program again as another user, which runs the part of the test named; it skips where that needs rights.
-func asUser(t *testing.T, test string, env ...string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can start a program of another user")
-	}
-	// The test's program lies in a folder of its maker's alone; this process opens it, and the other runs what is open.
-	exe, err := os.Open("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer exe.Close()
-	cmd := exec.Command("/proc/self/fd/3", "-test.run=^"+test+"$", "-test.v")
-	cmd.ExtraFiles = []*os.File{exe}
-	cmd.Dir = "/"
-	cmd.Env = append([]string{"MILLSTREAM_TEST_OTHER=1"}, env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return string(out)
-}
-
-// TestRuntimeAPIIsTheUsersAlone: another user of the machine is given no event, and the same user is, by either form of IPv4.
-func TestRuntimeAPIIsTheUsersAlone(t *testing.T) {
-	if addr := os.Getenv("MILLSTREAM_TEST_ADDR"); addr != "" {
-		r, err := http.Get("http://" + addr + "/")
-		if err == nil {
-			body, _ := io.ReadAll(r.Body)
-			t.Fatalf("another user was answered %s", body)
-		}
-		return
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "an event") })}
-	go server.Serve(ownUser{ln, slog.New(slog.DiscardHandler)})
-	defer server.Close()
-	for _, network := range []string{"tcp4", "tcp6"} {
-		c, err := dialAs(network, ln.Addr().(*net.TCPAddr).Port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		if answer, _ := io.ReadAll(c); !strings.Contains(string(answer), "an event") {
-			t.Errorf("%s: answered %q", network, answer)
-		}
-		c.Close()
-	}
-	asUser(t, t.Name(), "MILLSTREAM_TEST_ADDR="+ln.Addr().String())
-}
-
-// dialAs connects to a port of 127.0.0.1, for tcp6 with a socket of IPv6, as Java does.
-func dialAs(network string, port int) (io.ReadWriteCloser, error) {
-	if network == "tcp4" {
-		return net.Dial("tcp4", "127.0.0.1:"+strconv.Itoa(port))
-	}
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	to := &unix.SockaddrInet6{Port: port, Addr: [16]byte{10: 0xff, 11: 0xff, 12: 127, 15: 1}}
-	if err := unix.Connect(fd, to); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), "socket"), nil
-}
-
-// hostile is a function that does what is in attempt once, then answers; it speaks to the Runtime API by curl.
+// hostile is a function that does what its event says, as a shell, and answers with what that prints; it speaks to the Runtime API by curl.
 const hostile = `
-attempt() { :; }
-%ATTEMPT%
-attempt
+export LC_ALL=C
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
+try() { if "$@" >/dev/null 2>&1; then echo done; else echo refused; fi; }
+call() { perl -e '$r = syscall(map {0 + $_} @ARGV); print $r < 0 ? "refused" : "done"' -- "$@"; }
+shows() { case "$("$@" 2>/dev/null | tr '\0' '\n')" in *"of the victim"*) echo done;; *) echo refused;; esac; }
+answer=$(mktemp)
 while :; do
-  id=$(curl -sS -D - -o /dev/null http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/next | tr -d '\r' | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: //p')
-  curl -sS -o /dev/null -d "$(cat out 2>/dev/null)" http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation/$id/response
+  curl -sS -D $answer.head -o $answer.body $api/next
+  id=$(tr -d '\r' < $answer.head | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: //p')
+  ( . $answer.body ) > $answer 2>&1
+  curl -sS -o /dev/null --data-binary @$answer $api/$id/response
 done
 `
 
-// TestHostile: what a function tries in its process, and what comes of it without a sandbox.
-func TestHostile(t *testing.T) {
-	for _, need := range []string{"curl", "setsid", "sed"} {
+// The outcomes of an attempt. Some differ by who runs the tests, or by the machine, where there is no sandbox.
+const (
+	done    = "done"
+	refused = "refused"
+	varies  = ""
+)
+
+// attempt is what a function tries, and what comes of it in a sandbox and without one: see docs/security.md, "Functions".
+type attempt struct{ name, script, boxed, bare string }
+
+// attempts are those that leave the function as it was. Variables are set by victims.
+var attempts = []attempt{
+	// Secrets, data and code.
+	{"read the key of the secrets", `shows cat $DATA/secrets.key`, refused, done},
+	{"read the database", `shows cat $DATA/store/000001.log`, refused, done},
+	{"write into the database", `try sh -c 'echo x >> $DATA/store/000001.log'`, refused, done},
+	{"read another function's code", `shows cat $OTHER/bootstrap`, refused, done},
+	{"write another function's code", `try sh -c 'echo "# x" >> $OTHER/bootstrap'`, refused, done},
+	{"read another function's log", `shows cat $DATA/logs/other.log`, refused, done},
+	{"list the data folder", `try ls $DATA`, refused, done},
+	{"write its own code", `try sh -c 'echo "# x" >> $LAMBDA_TASK_ROOT/bootstrap'`, refused, done},
+	{"write the code that starts functions", `try touch $LAMBDA_RUNTIME_DIR/x`, refused, done},
+	{"write beside the system's programs", `try touch /usr/bin/millstream-x && rm -f /usr/bin/millstream-x`, refused, varies},
+	{"read the passwords of the machine", `try cat /etc/shadow`, refused, varies},
+	{"list the server's home", `try ls $SERVER_HOME`, refused, varies},
+	{"make a file of a device", `try mknod /tmp/device-$$ b 8 0; rm -f /tmp/device-$$`, refused, varies},
+	// The server's process, and others.
+	{"find the server's variables in its own", `shows env`, refused, refused},
+	{"read the server's variables", `shows cat /proc/$SERVER/environ`, refused, varies},
+	{"open the server's memory", `try sh -c ': < /proc/$SERVER/mem'`, refused, varies},
+	{"see the server's process", `try kill -0 $SERVER`, refused, done},
+	{"see the server's files by its process", `try ls /proc/$SERVER/root/`, refused, varies},
+	{"use the server's descriptors", `ls -l /proc/$$/fd | grep -q secrets.key && echo done || echo refused`, refused, refused},
+	{"trace the server", fmt.Sprintf(`call %d 16 $SERVER 0 0`, unix.SYS_PTRACE), refused, varies},
+	{"trace its own first process", fmt.Sprintf(`call %d 16 1 0 0`, unix.SYS_PTRACE), refused, varies},
+	{"read a process's memory", fmt.Sprintf(`call %d $$ 0 0 0 0 0`, unix.SYS_PROCESS_VM_READV), refused, varies},
+	{"read another function's variables", `shows sh -c 'cat /proc/[0-9]*/environ'`, refused, varies},
+	{"signal another function", `try kill -0 $OTHER_PID`, refused, done},
+	{"read the first process's variables", `try cat /proc/1/environ`, refused, varies},
+	{"reach a terminal", `try sh -c ': < /dev/tty'`, refused, refused},
+	// The kernel.
+	{"gain rights by a program", `grep -q "NoNewPrivs:.1" /proc/self/status && echo refused || echo done`, refused, refused},
+	{"keep a capability", `grep -q "CapBnd:.0000000000000000" /proc/self/status && echo refused || echo done`, refused, varies},
+	{"make a user namespace", fmt.Sprintf(`call %d %d`, unix.SYS_UNSHARE, unix.CLONE_NEWUSER), refused, varies},
+	{"make a namespace by clone", fmt.Sprintf(`call %d %d 0 0 0 0`, unix.SYS_CLONE, unix.CLONE_NEWUSER|int(syscall.SIGCHLD)), refused, varies},
+	{"mount", fmt.Sprintf(`call %d 0 0 0 0 0`, unix.SYS_MOUNT), refused, varies},
+	{"set up io_uring", fmt.Sprintf(`call %d 1 0`, unix.SYS_IO_URING_SETUP), refused, varies},
+	{"keep a key in the kernel", fmt.Sprintf(`call %d 0 -1 1`, unix.SYS_KEYCTL), refused, varies},
+	{"open a socket past the network", fmt.Sprintf(`call %d %d 3 0`, unix.SYS_SOCKET, unix.AF_PACKET), refused, varies},
+	{"open a socket of the kernel's ciphers", fmt.Sprintf(`call %d %d 5 0`, unix.SYS_SOCKET, unix.AF_ALG), refused, varies},
+	{"write what the kernel runs", `try sh -c ': >> /proc/sys/kernel/core_pattern'`, refused, varies},
+	// Addresses, and answers of others.
+	{"reach the admin socket", `shows curl -sS --max-time 5 --unix-socket $DATA/admin.sock http://x/`, refused, done},
+	{"reach a socket with an abstract name", `shows curl -sS --max-time 5 --abstract-unix-socket $ABSTRACT http://x/`, refused, done},
+	{"take another function's event", `curl -sS --max-time 1 -o /dev/null http://$OTHER_API/2018-06-01/runtime/invocation/next 2>/dev/null; case $? in 0|28) echo done;; *) echo refused;; esac`, refused, varies},
+	{"forge another function's answer", `code=$(curl -sS --max-time 5 -o /dev/null -w '%{http_code}' -d forged http://$OTHER_API/2018-06-01/runtime/invocation/other/response 2>/dev/null); case $code in 000) echo refused;; *) echo done;; esac`, refused, done},
+	{"reach another service of the machine", `shows curl -sS --max-time 5 http://$SERVICE/`, done, done}, // it has the machine's network
+	// Limits.
+	{"have a larger /tmp than its own", `try fallocate -l 600M /tmp/large-$$; rm -f /tmp/large-$$`, refused, varies},
+	{"open files without end", `[ "$(ulimit -Hn)" = 1024 ] && echo refused || echo done`, refused, varies},
+	{"leave a core", `[ "$(ulimit -Hc)" = 0 ] && echo refused || echo done`, refused, varies},
+	{"take memory without end", `try perl -e '$x = "x" x 600e6'`, refused, varies},
+}
+
+// victims are what attempts are made on; it returns the variables that lead there.
+func victims(t *testing.T, change func(*Options, *runner.Spec)) map[string]string {
+	data := t.TempDir()
+	for _, name := range []string{"secrets.key", "store/000001.log", "logs/other.log"} {
+		write(t, filepath.Join(data, name), "of the victim")
+	}
+	t.Setenv("MILLSTREAM_TEST_SECRET", "of the victim")
+	shows := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "of the victim") })
+	abstract := "millstream-test-" + strconv.Itoa(os.Getpid())
+	// Sockets in folders have short names.
+	short, err := os.MkdirTemp("", "ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(short) })
+	if err := os.Symlink(data, filepath.Join(short, "d")); err != nil {
+		t.Fatal(err)
+	}
+	var service string
+	for _, at := range []struct{ network, address string }{{"unix", filepath.Join(short, "d", "admin.sock")}, {"unix", "@" + abstract}, {"tcp", "127.0.0.1:0"}} {
+		ln, err := net.Listen(at.network, at.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: shows}
+		go server.Serve(ln)
+		t.Cleanup(func() { server.Close() })
+		service = ln.Addr().String()
+	}
+	// Another function of the same kind, with a call under way.
+	var code string
+	other := newPool(t, hostile, func(o *Options, s *runner.Spec) {
+		change(o, s)
+		s.Name, s.Env, code = "other", map[string]string{"SECRET": "of the victim"}, s.CodeDir
+		b, err := os.ReadFile(filepath.Join(code, "bootstrap"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(code, "bootstrap"), append(b, "# of the victim\n"...), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if answer := ask(t, other, `echo ready`); answer != "ready" {
+		t.Fatalf("the other function answered %q", answer)
+	}
+	var api string
+	var pid int
+	other.mu.Lock()
+	for e := range other.envs {
+		e.mu.Lock()
+		api, pid = e.addr, e.child.pid()
+		e.mu.Unlock()
+	}
+	other.mu.Unlock()
+	home, _ := os.UserHomeDir()
+	return map[string]string{
+		"DATA": filepath.Join(short, "d"), "OTHER": code, "SERVER": strconv.Itoa(os.Getpid()), "SERVER_HOME": home,
+		"OTHER_API": api, "OTHER_PID": strconv.Itoa(pid), "ABSTRACT": abstract, "SERVICE": service,
+	}
+}
+
+// ask has a hostile function do something, and returns what that prints.
+func ask(t *testing.T, p *Pool, script string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r := p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte(script)}, nil)
+	if r.Status != runner.OK {
+		t.Fatalf("the call failed: %s %s", r.Err, r.Payload)
+	}
+	return strings.TrimSpace(string(r.Payload))
+}
+
+// modes are how functions are run: see attempt.
+func modes(t *testing.T, test func(t *testing.T, inBox bool, change func(*Options, *runner.Spec))) {
+	for _, need := range []string{"curl", "setsid", "sed", "perl", "mktemp", "fallocate"} {
 		if _, err := exec.LookPath(need); err != nil {
 			t.Skip("needs " + need)
 		}
 	}
 	AdoptOrphans()
-	t.Setenv("MILLSTREAM_TEST_SECRET", "of the server")
-	open, err := os.Create(filepath.Join(t.TempDir(), "secrets.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer open.Close()
-	inherited, err := syscall.Dup(int(open.Fd())) // as from who started the server: it is not closed by exec
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer syscall.Close(inherited)
-	for _, c := range []struct {
-		name, attempt string
-		want          func(t *testing.T, dir, answer string, p *Pool)
-	}{
-		{"gain rights", `attempt() { grep NoNewPrivs /proc/self/status > out; }`, says("NoNewPrivs:\t1")},
-		{"find the server's variables in its own", `attempt() { env | grep -c MILLSTREAM_TEST_SECRET > out; }`, says("0")},
-		{"reach a terminal", `attempt() { (: < /dev/tty) 2>/dev/null && echo terminal > out || echo none > out; }`, says("none")},
-		{"use the server's descriptors", `attempt() { ls -l /proc/$$/fd | grep -c secrets.key > out; }`, says("0")},
-		{"outlive in its group", `attempt() { sleep 1000 & echo $! > pid; }`, ends},
-		{"outlive in a session of its own", `attempt() { setsid sh -c 'sleep 1000 & echo $! > pid' & wait; }`, ends},
-		{"outlive without variables", `attempt() { env -i /usr/bin/setsid sh -c 'sleep 1000 & echo $! > pid' & wait; }`, ends},
-		{"outlive by forking on", `attempt() { setsid sh -c 'setsid sh -c "setsid sleep 1000 & echo \$! > pid" &' & wait; until [ -s pid ]; do :; done; }`, ends},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var dir string
-			p := newPool(t, strings.Replace(hostile, "%ATTEMPT%", c.attempt, 1), func(_ *Options, s *runner.Spec) {
-				dir, s.Timeout = s.CodeDir, time.Minute
-			})
-			r := call(t, p)
-			if r.Status != runner.OK {
-				t.Fatalf("the call failed: %s", r.Payload)
-			}
-			c.want(t, dir, string(r.Payload), p)
-		})
-	}
+	t.Run("process", func(t *testing.T) {
+		test(t, false, func(_ *Options, s *runner.Spec) { s.Timeout = time.Minute })
+	})
+	t.Run("sandbox", func(t *testing.T) { test(t, true, boxed(machine(t))) })
 }
 
-func says(want string) func(*testing.T, string, string, *Pool) {
-	return func(t *testing.T, _, answer string, _ *Pool) {
-		if strings.TrimSpace(answer) != want {
-			t.Errorf("the function found %q, want %q", answer, want)
+// TestHostile: what a function tries, and what comes of it. In a sandbox each attempt fails that can without a network of its own.
+func TestHostile(t *testing.T) {
+	modes(t, func(t *testing.T, inBox bool, change func(*Options, *runner.Spec)) {
+		variables := victims(t, change)
+		open, err := os.Open(filepath.Join(variables["DATA"], "secrets.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer open.Close()
+		inherited, err := syscall.Dup(int(open.Fd())) // as from who started the server: it is not closed by exec
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(inherited)
+		p := newPool(t, hostile, func(o *Options, s *runner.Spec) {
+			change(o, s)
+			s.Env = variables
+		})
+		for _, a := range attempts {
+			want := a.boxed
+			if !inBox {
+				want = a.bare
+				if want == varies {
+					continue // by the rights of the server's user
+				}
+			}
+			if got := ask(t, p, a.script); got != want {
+				t.Errorf("to %s: %s, want %s", a.name, got, want)
+			}
+		}
+		if b, err := os.ReadFile(filepath.Join(variables["DATA"], "store", "000001.log")); inBox && (err != nil || string(b) != "of the victim") {
+			t.Errorf("the database is %q: %v", b, err)
+		}
+	})
+}
+
+// TestNothingOutlives: whatever a function does, what it has started is there while the function is, and is not when that has ended.
+func TestNothingOutlives(t *testing.T) {
+	modes(t, func(t *testing.T, inBox bool, change func(*Options, *runner.Spec)) {
+		for i, c := range []struct{ name, script string }{
+			{"in its group", `sleep $LONG &`},
+			{"in a session of its own", `setsid sh -c 'sleep $LONG & :' & wait`},
+			{"without variables", `env -i /usr/bin/setsid sh -c "sleep $LONG & :" & wait`},
+			{"by forking on", `setsid sh -c 'setsid sh -c "setsid sleep $LONG & :" & :' & wait`},
+			{"by ignoring signals", `sh -c 'trap "" HUP INT TERM; exec sleep $LONG' &`},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				mark := fmt.Sprintf("%d%d%d", 1000+i, os.Getpid(), time.Now().UnixNano()%1e6)
+				p := newPool(t, hostile, func(o *Options, s *runner.Spec) {
+					change(o, s)
+					s.Env = map[string]string{"LONG": mark}
+				})
+				if got := ask(t, p, c.script+`
+ until grep -qs "$LONG" /proc/[0-9]*/cmdline; do :; done; echo there`); !strings.HasSuffix(got, "there") {
+					t.Fatalf("answered %q", got)
+				}
+				orphans.sweep()
+				if !runs("sleep\x00" + mark) {
+					t.Fatal("the process is gone before the function")
+				}
+				p.Kill()
+				if runs("sleep\x00" + mark) {
+					t.Error("a process has outlived its function")
+				}
+			})
+		}
+	})
+}
+
+// runs reports whether a process is there with such a command line.
+func runs(command string) bool {
+	for _, pid := range processes() {
+		line, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if bytes.Contains(line, []byte(command)) {
+			return true
 		}
 	}
+	return false
 }
 
-// ends: the process whose id is in the file pid is there while the function is, and is not when that has ended.
-func ends(t *testing.T, dir, _ string, p *Pool) {
-	b, err := os.ReadFile(filepath.Join(dir, "pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("the process is gone before the function: %v", err)
-	}
-	orphans.sweep()
-	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("the process was ended while the function is there: %v", err)
-	}
-	p.Kill()
-	if err := syscall.Kill(pid, 0); err == nil {
-		t.Errorf("process %d has outlived its function", pid)
-	}
+// TestProcessesWithoutEnd: in a sandbox a function can start a thousand processes and no more, and the next one runs all the same.
+func TestProcessesWithoutEnd(t *testing.T) {
+	modes(t, func(t *testing.T, inBox bool, change func(*Options, *runner.Spec)) {
+		if !inBox {
+			return // nothing limits them
+		}
+		p := newPool(t, hostile, change)
+		got := ask(t, p, `perl -e '$n = 0; while ($n < 2000) { $pid = fork; last if !defined $pid; if (!$pid) { sleep 1000; exit } $n++ } print $n'`)
+		if n, err := strconv.Atoi(got); err != nil || n < 500 || n > 1024 {
+			t.Errorf("the function could start %s processes", got)
+		}
+		p.Kill()
+		next := newPool(t, hostile, change)
+		if got := ask(t, next, `echo runs`); got != "runs" {
+			t.Errorf("the next function answered %q", got)
+		}
+	})
 }

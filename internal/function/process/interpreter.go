@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 //go:embed shim
@@ -46,9 +48,10 @@ type interpreter struct {
 // to look, in order, for modules that the package itself lacks.
 func (i interpreter) command() command {
 	return command{
-		path: i.path,
-		args: append(append([]string{i.path}, i.flags...), i.shim),
-		env:  []string{"MILLSTREAM_MODULES=" + strings.Join(i.modules, string(os.PathListSeparator))},
+		path:  i.path,
+		args:  append(append([]string{i.path}, i.flags...), i.shim),
+		env:   []string{"MILLSTREAM_MODULES=" + strings.Join(i.modules, string(os.PathListSeparator))},
+		needs: append(sandbox.Around(i.path), i.modules...),
 	}
 }
 

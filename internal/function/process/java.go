@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 // Functions in Java run on AWS's own runtime interface client, which is taken from the package, from a layer, or
@@ -63,7 +64,7 @@ func javaCommand(i interpreter, s *runner.Spec) (command, error) {
 	if err != nil {
 		return command{}, err
 	}
-	classes := append(client, s.CodeDir, filepath.Join(s.CodeDir, "lib", "*"))
+	classes := append(slices.Clone(client), s.CodeDir, filepath.Join(s.CodeDir, "lib", "*"))
 	for _, dir := range inLayers(s, "java", "lib") {
 		classes = append(classes, filepath.Join(dir, "*"))
 	}
@@ -71,7 +72,7 @@ func javaCommand(i interpreter, s *runner.Spec) (command, error) {
 	return command{path: i.path, args: []string{
 		i.path, "-Xmx" + strconv.Itoa(heap) + "m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-cp", strings.Join(classes, string(os.PathListSeparator)), javaMain, s.Handler,
-	}}, nil
+	}, needs: append(sandbox.Around(i.path), client...)}, nil
 }
 
 // javaClientPath is where the client lies: nothing when the package or a layer brings it, else jars of Maven's cache.

@@ -6,13 +6,16 @@ import (
 	"net"
 	"os"
 	"sync"
+
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 // ownUser is a listener of loopback that takes the connections of this program's user alone: who asks at the Runtime API is given
-// the function's events. Where the kernel does not tell whose a connection is, all are taken.
+// the function's events. That of a box takes those of its processes alone. Where the kernel does not tell whose a connection is, all are taken.
 type ownUser struct {
 	net.Listener
 	logger *slog.Logger
+	box    *sandbox.Box // or nil
 }
 
 var (
@@ -26,10 +29,12 @@ func (l ownUser) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, err := peerUser(c)
+		uid, socket, err := peerOf(c)
 		switch {
-		case err == nil && uid == os.Geteuid():
+		case err == nil && l.box != nil && l.box.Owns(socket), err == nil && l.box == nil && uid == os.Geteuid():
 			return c, nil
+		case err == nil && l.box != nil:
+			l.logger.Warn("a connection to a function's Runtime API was refused that is not from its sandbox", "user", uid)
 		case err == nil:
 			l.logger.Warn("another user's connection to a function's Runtime API was refused", "user", uid)
 		case !errors.Is(err, errNoPeer):

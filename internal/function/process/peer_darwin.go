@@ -5,5 +5,5 @@ import (
 	"net"
 )
 
-// peerUser is not known here.
-func peerUser(net.Conn) (int, error) { return 0, errors.ErrUnsupported }
+// peerOf is not known here.
+func peerOf(net.Conn) (int, uint32, error) { return 0, 0, errors.ErrUnsupported }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 // Functions in Ruby run on AWS's own runtime interface client, which is taken from the package, from a layer, or
@@ -62,6 +63,7 @@ func rubyCommand(i interpreter, s *runner.Spec) (command, error) {
 			join("GEM_PATH", gems),
 			join("RUBYLIB", slices.Concat([]string{s.CodeDir}, inLayers(s, "ruby", "lib"), filepath.SplitList(os.Getenv("RUBYLIB")))),
 		},
+		needs: slices.Concat(sandbox.Around(i.path), gems, []string{client}, filepath.SplitList(os.Getenv("RUBYLIB"))),
 	}, nil
 }
 

@@ -36,9 +36,11 @@ type Spec struct {
 	Layers   []string // unpacked layers, in their order
 	Timeout  time.Duration
 	MemoryMB int
-	Env      map[string]string // the user's variables
-	LogGroup string
-	LogJSON  bool
+	// EphemeralMB is the size of /tmp, where functions have one of their own.
+	EphemeralMB int
+	Env         map[string]string // the user's variables
+	LogGroup    string
+	LogJSON     bool
 	// Note returns what the log of a call that failed or timed out is to say; "": nothing. nil: nothing too. It may take
 	// long the first time.
 	Note func() string

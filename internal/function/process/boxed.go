@@ -1,0 +1,115 @@
+package process
+
+import (
+	"os"
+	"strings"
+
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
+)
+
+// Of memory of its own a process may have what the function has, and what its runtime takes beside that: machines for bytecode have much that
+// they hardly use. Where the heap of one is limited by a flag, that comes first.
+const (
+	dataSpare        = 192
+	dataSpareMachine = 1024
+)
+
+// viewOf is what the box of an environment shows.
+func (e *environment) viewOf(cmd command) *sandbox.View {
+	h, s := e.pool.host, &e.pool.spec
+	v := &sandbox.View{
+		Code: s.CodeDir, Layers: s.Layers, Runtime: h.opts.ShimDir, Needs: cmd.needs, Hidden: h.opts.Hidden,
+		TmpMB: max(s.EphemeralMB, 512), DataMB: s.MemoryMB + dataSpare,
+	}
+	if ownClient(s.Runtime) {
+		v.DataMB = s.MemoryMB + dataSpareMachine
+	}
+	for _, name := range ofFiles {
+		if path := os.Getenv(name); path != "" {
+			v.Needs = append(v.Needs, path)
+		}
+	}
+	return v
+}
+
+// enter makes the environment's box, where functions have one.
+func (e *environment) enter(cmd command, w *os.File) error {
+	machine := e.pool.host.opts.Sandbox
+	if machine == nil {
+		return nil
+	}
+	frames, err := again(w)
+	if err != nil {
+		return err
+	}
+	defer frames.Close()
+	v := e.viewOf(cmd)
+	box, err := machine.New(v, w, frames)
+	if err != nil {
+		return err
+	}
+	first, err := e.pool.host.spawner.run(box.Command(), e.token)
+	if err == nil {
+		err = box.Begin()
+	}
+	if err != nil {
+		box.Close()
+		if first != nil {
+			first.kill()
+			first.wait()
+		}
+		return err
+	}
+	e.view, e.box, e.first = v, box, first
+	return nil
+}
+
+// leave ends the box, with all that is in it.
+func (e *environment) leave() {
+	if e.box == nil {
+		return
+	}
+	e.first.kill()
+	e.first.wait()
+	e.box.Close()
+}
+
+// spawn starts a program of the environment, whose paths are the machine's.
+func (e *environment) spawn(c command, env []string, dir string, out, frames *os.File) (*child, error) {
+	if e.box == nil {
+		return e.pool.host.spawner.start(c, env, e.token, dir, out, frames)
+	}
+	p, err := e.box.Start(e.view.Inside(c.path), e.seen(c.args), lasting(env), e.view.Inside(dir), frames != nil)
+	if err != nil {
+		return nil, err
+	}
+	return &child{inside: p}, nil
+}
+
+// seen are texts with paths of the machine, as the environment's programs find those.
+func (e *environment) seen(texts []string) []string {
+	if e.box == nil {
+		return texts
+	}
+	inside := make([]string, len(texts))
+	for i, text := range texts {
+		inside[i] = e.view.Inside(text)
+	}
+	return inside
+}
+
+// lasting are variables without those that a later one of the same name replaces.
+func lasting(env []string) []string {
+	last := map[string]int{}
+	name := func(v string) string { n, _, _ := strings.Cut(v, "="); return n }
+	for i, v := range env {
+		last[name(v)] = i
+	}
+	var kept []string
+	for i, v := range env {
+		if last[name(v)] == i {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
