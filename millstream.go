@@ -52,7 +52,7 @@ type Options struct {
 	// FrontEndpoint is the URL at which function URLs and HTTP APIs are reached.
 	// Empty: ServeFront's listener, once there is one.
 	FrontEndpoint string
-	// LinkEndpoint is the URL in links that messages of topics carry, for whoever gets them. Empty: Endpoint.
+	// LinkEndpoint is the URL in links for whoever gets them: those that messages of topics carry, and those to the code of functions. Empty: Endpoint.
 	LinkEndpoint string
 	// Console is the URL of the page that shows the loop live, for ServeConsole. Empty: there is none.
 	Console string

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -20,8 +21,9 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
 		Store: s.store, Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug, Isolation: s.opts.Isolation, HoldEvents: s.held,
 		Destination: &s.destinations, Tracer: s.tracer, Credentials: s.functionCredentials(),
-		FrontDoor: func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
-		Watched:   s.activity.Watched,
+		LinkEndpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
+		FrontDoor:    func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
+		Watched:      s.activity.Watched,
 		// Functions change after Open: the engine is there by then.
 		Changed: func(scope schema.Scope, name string) {
 			s.engine.FunctionChanged(scope.FunctionARN(name))

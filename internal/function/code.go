@@ -1,18 +1,22 @@
 package function
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -274,12 +278,35 @@ func removeTree(dir string) error {
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
-// ServeCode answers GET CodePath + hash with the zip, for GetFunction's
-// Code.Location. Whoever knows the hash may have it, as with a presigned URL.
+// linkLife is how long a link to code is good, as AWS's are.
+const linkLife = 10 * time.Minute
+
+// codeLink is an address of a zip for who has none of the server's keys, as a presigned one: it ends, and cannot be made up.
+func (s *Service) codeLink(hash string) string {
+	expires := strconv.FormatInt(s.opts.Now().Add(linkLife).Unix(), 10)
+	return s.opts.LinkEndpoint() + CodePath + hash + "?Expires=" + expires + "&Signature=" + s.signLink(hash, expires)
+}
+
+func (s *Service) signLink(hash, expires string) string {
+	mac := hmac.New(sha256.New, s.linkKey)
+	_, _ = io.WriteString(mac, "code "+hash+" "+expires) // never fails
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// ServeCode answers GET CodePath + hash with the zip, for the links of GetFunction and GetLayerVersion.
 func (s *Service) ServeCode(w http.ResponseWriter, r *http.Request) {
-	hash := strings.TrimPrefix(r.URL.Path, CodePath)
+	hash, query := strings.TrimPrefix(r.URL.Path, CodePath), r.URL.Query()
 	if b, err := hex.DecodeString(hash); err != nil || len(b) != sha256.Size || hash != strings.ToLower(hash) {
 		http.NotFound(w, r)
+		return
+	}
+	expires := query.Get("Expires")
+	if !hmac.Equal([]byte(query.Get("Signature")), []byte(s.signLink(hash, expires))) {
+		http.Error(w, "The link is not one that GetFunction or GetLayerVersion has given.", http.StatusForbidden)
+		return
+	}
+	if until, err := strconv.ParseInt(expires, 10, 64); err != nil || s.opts.Now().Unix() > until {
+		http.Error(w, "Request has expired: ask GetFunction or GetLayerVersion for another link.", http.StatusForbidden)
 		return
 	}
 	w.Header().Set("Content-Type", "application/zip")

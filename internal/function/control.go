@@ -224,7 +224,7 @@ func (s *Service) Get(scope schema.Scope, name, qualifier string) (FunctionDocum
 	if d.PackageType == packageImage {
 		doc.Code = CodeLocation{RepositoryType: "ECR", ImageURI: d.ImageURI, ResolvedImageURI: d.ImageURI}
 	} else {
-		doc.Code = CodeLocation{RepositoryType: "S3", Location: s.opts.Endpoint() + CodePath + d.CodeHash}
+		doc.Code = CodeLocation{RepositoryType: "S3", Location: s.codeLink(d.CodeHash)}
 	}
 	if whole.Reserved != nil {
 		doc.Concurrency = &Concurrency{*whole.Reserved}

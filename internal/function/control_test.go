@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -142,15 +143,30 @@ func TestCodeIsKeptOncePerHashAndFetchable(t *testing.T) {
 	if body, _ := io.ReadAll(w.Body); string(body) != string(code) {
 		t.Errorf("location gives %d: %d bytes", w.Code, len(body))
 	}
-	for _, path := range []string{CodePath, CodePath + "..", CodePath + strings.Repeat("0", 64), CodePath + strings.ToUpper(strings.TrimPrefix(path, CodePath)) + "A"} {
+	at, signed, _ := strings.Cut(path, "?")
+	for _, c := range []struct {
+		path, query string
+		want        int
+	}{
+		{CodePath, signed, 404}, {CodePath + "..", signed, 404}, {strings.ToUpper(at) + "A", signed, 404},
+		{at, "", 403}, {CodePath + strings.Repeat("0", 64), signed, 403}, {at, strings.Replace(signed, "Expires=1", "Expires=2", 1), 403},
+		{at, strings.Replace(signed, "Signature=", "Signature=0", 1), 403},
+	} {
 		w := httptest.NewRecorder()
-		r := httptest.NewRequest("GET", "/", nil)
-		r.URL.Path = path
+		r := httptest.NewRequest("GET", "/?"+c.query, nil)
+		r.URL.Path = c.path
 		s.ServeCode(w, r)
-		if w.Code != 404 {
-			t.Errorf("%s: %d", path, w.Code)
+		if w.Code != c.want {
+			t.Errorf("%s?%s: %d, want %d", c.path, c.query, w.Code, c.want)
 		}
 	}
+	now := s.opts.Now
+	s.opts.Now = func() time.Time { return now().Add(linkLife + time.Second) }
+	w = httptest.NewRecorder()
+	if s.ServeCode(w, httptest.NewRequest("GET", path, nil)); w.Code != 403 || !strings.Contains(w.Body.String(), "expired") {
+		t.Errorf("a link that is ten minutes old: %d %s", w.Code, w.Body)
+	}
+	s.opts.Now = now
 
 	same, err := s.UpdateCode(scope, "a", UpdateCodeRequest{CodeRequest: CodeRequest{ZipFile: code}})
 	if err != nil || same.CodeSha256 != a.CodeSha256 || same.RevisionID == a.RevisionID {

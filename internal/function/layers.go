@@ -115,7 +115,7 @@ func (v *layerVersion) document() LayerDocument {
 func (s *Service) wholeLayer(v *layerVersion) LayerDocument {
 	doc := v.document()
 	doc.LayerArn = v.layerARN()
-	doc.Content = &LayerContent{Location: s.opts.Endpoint() + CodePath + v.CodeHash, CodeSha256: base64OfHex(v.CodeHash), CodeSize: v.CodeSize}
+	doc.Content = &LayerContent{Location: s.codeLink(v.CodeHash), CodeSha256: base64OfHex(v.CodeHash), CodeSize: v.CodeSize}
 	return doc
 }
 

@@ -3,6 +3,7 @@ package function
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +55,8 @@ type Options struct {
 	// Endpoint returns the URL at which functions reach this server; nil or an
 	// empty answer: they are told none.
 	Endpoint func() string
+	// LinkEndpoint returns the URL in links to code, which clients follow; nil: Endpoint.
+	LinkEndpoint func() string
 	// FrontDoor returns the address of a function URL's id; nil: they have none.
 	FrontDoor func(id string) string
 	// Credentials returns what functions of a scope sign with; nil: the account's
@@ -120,6 +123,7 @@ type Service struct {
 	began     time.Time
 	layers    layers
 	groups    logGroups
+	linkKey   []byte // see codeLink
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -209,6 +213,9 @@ func Open(o Options) (*Service, error) {
 	if o.Endpoint == nil {
 		o.Endpoint = func() string { return "" }
 	}
+	if o.LinkEndpoint == nil {
+		o.LinkEndpoint = o.Endpoint
+	}
 	if o.Credentials == nil {
 		o.Credentials = func(s schema.Scope) Credentials {
 			return Credentials{AccessKeyID: s.Account, SecretAccessKey: "millstream"}
@@ -222,6 +229,11 @@ func Open(o Options) (*Service, error) {
 	s.events = newEventQueue(s)
 	s.layers.found = map[id]*layer{}
 	s.groups.kept = map[id]*LogGroup{}
+	if o.Store != nil {
+		s.linkKey = o.Store.TokenKey()
+	} else {
+		s.linkKey = []byte(rand.Text())
+	}
 	if err := s.open(); err != nil {
 		s.cancel()
 		if s.tempDir != "" {

@@ -301,7 +301,7 @@ func (s *Server) open(r *http.Request, admin *admission) bool {
 // keysPath is where access keys are made: by the owner of the data, or an operator, whether or not other signatures are looked at.
 const keysPath = adminPath + "credentials"
 
-// codePath is where GetFunction's links to code lead, which clients do not sign: who knows the hash of the code has it.
+// codePath is where GetFunction's links to code lead, which are signed when they are given, and not by clients.
 const codePath = adminPath + "code/"
 
 // copies is how often a request's body is held at once: where signatures are verified it is read whole for its hash, before its
