@@ -110,8 +110,15 @@ func (s *Store) syncLog() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
+	applied := uint64(0)
+	if s.changes != nil {
+		applied = s.changes.applied()
+	}
 	if err := s.guard("barrier", func() error { return s.db.LogData(nil, pebble.Sync) }); err != nil {
 		return err
+	}
+	if s.changes != nil {
+		s.changes.reached(applied)
 	}
 	return s.Err()
 }

@@ -30,6 +30,8 @@ type Commit struct {
 	s *Store
 	// pb is the engine's batch between Apply and Sync; it belongs to the writer.
 	pb *pebble.Batch
+	// end is the number of the batch after this one; set by Apply, when changes are collected.
+	end uint64
 
 	done atomic.Bool // set last: err may then be read
 	err  error
@@ -64,6 +66,7 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 		return s.applyUnsynced(c, pb, size)
 	}
 
+	repr := s.repr(pb)
 	s.inflight.Add(1)
 	err := s.guard("apply", func() error {
 		s.applying.RLock() // see isolate
@@ -76,6 +79,9 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 		return err
 	}
 	c.pb = pb
+	if repr != nil {
+		c.end = s.changes.add(repr)
+	}
 	s.commits.Add(1)
 	s.space.spend(size)
 	return nil
@@ -83,12 +89,16 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 
 // applyUnsynced applies without waiting for the disk, now or later.
 func (s *Store) applyUnsynced(c *Commit, pb *pebble.Batch, size uint64) error {
+	repr := s.repr(pb)
 	err := s.guard("apply", func() error {
 		s.applying.RLock()
 		defer s.applying.RUnlock()
 		return s.db.Apply(pb, pebble.NoSync)
 	})
 	if err == nil {
+		if repr != nil {
+			c.end = s.changes.add(repr)
+		}
 		_ = pb.Close() // returns it to the engine's pool; never fails
 		s.commits.Add(1)
 		s.space.spend(size)
@@ -96,6 +106,15 @@ func (s *Store) applyUnsynced(c *Commit, pb *pebble.Batch, size uint64) error {
 	}
 	c.finish(err)
 	return err
+}
+
+// repr returns a batch as the log will have it, nil when nobody collects changes. It is asked before the batch is applied, since the
+// engine lets go of a large one then; its number is in it after that.
+func (s *Store) repr(pb *pebble.Batch) []byte {
+	if s.changes == nil {
+		return nil
+	}
+	return pb.Repr()
 }
 
 // Sync waits until c is durable, then releases those who wait for it. It must be
@@ -110,6 +129,9 @@ func (s *Store) Sync(c *Commit) error {
 	err := s.guard("sync", pb.SyncWait)
 	if err == nil {
 		s.inflight.Add(-1)
+		if s.changes != nil {
+			s.changes.reached(c.end)
+		}
 		_ = pb.Close() // returns it to the engine's pool; never fails
 		err = s.Err()
 	}

@@ -102,7 +102,11 @@ func (s *Store) takeOut(list []Quarantined, at int) error {
 	if err := s.enclose(slices.Clone(list)); err != nil {
 		return err
 	}
-	if err := s.db.Excise(context.Background(), span); err != nil {
+	err = s.db.Excise(context.Background(), span)
+	if s.changes != nil {
+		s.changes.lose() // no batch has what it did
+	}
+	if err != nil {
 		return fmt.Errorf("store: take a damaged range out of the database: %w", err)
 	}
 	q.Removed = true

@@ -101,8 +101,12 @@ func (s *Store) enter() error {
 		return err
 	}
 	set(metaIncarnation, binary.BigEndian.AppendUint64(nil, s.meta.incarnation))
+	repr := s.repr(b)
 	if err := s.guard("open", func() error { return s.db.Apply(b, pebble.Sync) }); err != nil {
 		return err
+	}
+	if repr != nil {
+		s.changes.opened(repr)
 	}
 	if raise > 0 { // after a crash before this it is raised once more, which does no harm
 		return s.space.fs.Remove(s.space.fs.PathJoin(s.space.dir, copiedFile))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -39,6 +40,9 @@ type Store struct {
 	space      space
 	flushes    flushWatch
 	witness    *witness
+	changes    *Changes // nil: nobody takes them
+	lineage    string   // of this open
+	lineageWas string   // of the one before; empty: there was none, or the folder is a copy
 	damages    damages
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
 	leaving    sync.RWMutex                  // see KeepFiles
@@ -114,7 +118,7 @@ func Open(o Options) (_ *Store, err error) {
 	if _, disk := o.FS.(privateFS); disk {
 		tightenFolder(o.Dir, o.Logger)
 	}
-	if err := beginLineage(o.FS, o.Dir); err != nil {
+	if s.lineageWas, s.lineage, err = beginLineage(o.FS, o.Dir); err != nil {
 		return nil, err
 	}
 	if s.witness, err = openWitness(o.FS, o.Dir, o.Logger); err != nil {
@@ -122,6 +126,13 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	if s.lossy, err = there(o.FS, o.FS.PathJoin(o.Dir, lossFile)); err != nil {
 		return nil, err
+	}
+	if o.Changes {
+		tail, err := logTail(o.FS, o.FS.PathJoin(o.Dir, databasePath))
+		if err != nil {
+			return nil, fmt.Errorf("store: read the log: %w", err)
+		}
+		s.changes = newChanges(tail)
 	}
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err

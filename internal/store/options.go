@@ -49,6 +49,8 @@ type Options struct {
 	// AcceptLoss opens a folder that has lost acknowledged writes at the end of its
 	// log, without them, and sets the files aside from which they cannot be read.
 	AcceptLoss bool
+	// Changes collects what is committed: see Store.Changes.
+	Changes bool
 	// Repair opens a folder that a repair has left half done.
 	Repair bool
 }

@@ -24,12 +24,26 @@ const PendingPath = "pending"
 const stageFlush = 4 << 20
 
 // beginLineage writes a new LINEAGE, and removes what copies that were cut short have left.
-func beginLineage(f vfs.FS, dir string) error {
+func beginLineage(f vfs.FS, dir string) (was, is string, err error) {
 	if err := f.RemoveAll(f.PathJoin(dir, PendingPath)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("store: remove %s: %w", PendingPath, err)
+		return "", "", fmt.Errorf("store: remove %s: %w", PendingPath, err)
 	}
-	return NewLineage(f, dir)
+	text, err := readFile(f, f.PathJoin(dir, lineageFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("store: read %s: %w", lineageFile, err)
+	}
+	if err := NewLineage(f, dir); err != nil {
+		return "", "", err
+	}
+	now, err := readFile(f, f.PathJoin(dir, lineageFile))
+	if err != nil {
+		return "", "", fmt.Errorf("store: read %s: %w", lineageFile, err)
+	}
+	return strings.TrimSpace(string(text)), strings.TrimSpace(string(now)), nil
 }
+
+// Lineage names this open of the folder, and the one before it: no other open of any copy has the same name.
+func (s *Store) Lineage() (was, is string) { return s.lineageWas, s.lineage }
 
 // NewLineage begins a new line of life of a data folder that is not open, or not yet.
 func NewLineage(f vfs.FS, dir string) error {
