@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 )
 
 // bucket is a place in S3, or what speaks its protocol, by the settings of AWS's SDK:
@@ -45,6 +47,16 @@ func (b *bucket) key(name string) *string { return aws.String(b.prefix + name) }
 
 func (b *bucket) Put(ctx context.Context, name string, content io.ReadSeeker, size int64) error {
 	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: b.key(name), Body: content, ContentLength: &size})
+	return err
+}
+
+func (b *bucket) PutNew(ctx context.Context, name string, content []byte) error {
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.name, Key: b.key(name), Body: bytes.NewReader(content), ContentLength: aws.Int64(int64(len(content))), IfNoneMatch: aws.String("*"),
+	})
+	if e, ok := errors.AsType[smithy.APIError](err); ok && e.ErrorCode() == "PreconditionFailed" {
+		return fmt.Errorf("%w: %s in %s", ErrExists, name, b)
+	}
 	return err
 }
 

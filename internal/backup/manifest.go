@@ -29,6 +29,10 @@ type Manifest struct {
 	// is the same.
 	Lineage string `json:"lineage"`
 	Bytes   int64  `json:"bytes"`
+	// Chain is a segment of the place's chain (see package chain): what it and later ones have makes of this backup what came after it. It
+	// is set when Chained.
+	Chain   uint64 `json:"chain,omitempty"`
+	Chained bool   `json:"chained,omitempty"`
 	// Quarantined: the folder had ranges of keys that were lost to damage, and so has this.
 	Quarantined bool `json:"quarantined,omitempty"`
 	// Damaged: some file is one of those that Options.Check found damaged.
@@ -181,6 +185,27 @@ func Find(ctx context.Context, p Place, id string) (Manifest, error) {
 		err = fmt.Errorf("the newest backup cannot be used: %w (name an older one with --backup; `millstream backups ls --at %s` lists them)", err, p)
 	}
 	return m, err
+}
+
+// EachNewest calls f with the backups of a place, the newest first, until it returns false. Those that cannot be read are passed over.
+func EachNewest(ctx context.Context, p Place, f func(Manifest) bool) error {
+	ids, err := newestFirst(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		m, err := read(ctx, p, nameOf(id))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, damaged := errors.AsType[*json.SyntaxError](err); err != nil && !damaged && !errors.Is(err, ErrAbsent) && m.Version == 0 {
+			return err // of the way: an older one must not be taken for the newest
+		}
+		if err == nil && !f(m) {
+			break
+		}
+	}
+	return nil
 }
 
 // newestFirst returns the ids of the backups of a place. No manifest is read.

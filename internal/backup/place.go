@@ -15,10 +15,16 @@ import (
 // ErrAbsent says that a place has no object of a name.
 var ErrAbsent = errors.New("backup: no such object")
 
+// ErrExists says that a place has an object of a name already.
+var ErrExists = errors.New("backup: there is such an object already")
+
 // Place keeps objects by name. Its methods may be called at once.
 type Place interface {
 	// Put keeps an object whole or not at all, durably.
 	Put(ctx context.Context, name string, content io.ReadSeeker, size int64) error
+	// PutNew is Put of an object that is not there; else ErrExists, whoever put it: of many who put one name at once it is nil for one.
+	// After another error the object may be there, or come to be there later.
+	PutNew(ctx context.Context, name string, content []byte) error
 	Get(ctx context.Context, name string) (io.ReadCloser, error) // ErrAbsent
 	Has(ctx context.Context, name string, size int64) (bool, error)
 	List(ctx context.Context, prefix string) ([]string, error)
@@ -49,6 +55,27 @@ func (f folder) Put(_ context.Context, name string, content io.ReadSeeker, _ int
 		return err
 	}
 	return writeWhole(path, content)
+}
+
+func (f folder) PutNew(_ context.Context, name string, content []byte) error {
+	path := f.path(name)
+	dir := filepath.Dir(path)
+	if err := makeDirs(dir); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, temporary+"*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Link(file.Name(), path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%w: %s in %s", ErrExists, name, f)
+	}
+	return errors.Join(err, os.Remove(file.Name()), syncDir(dir))
 }
 
 func (f folder) Get(_ context.Context, name string) (io.ReadCloser, error) {

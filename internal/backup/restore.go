@@ -69,6 +69,11 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 			return err
 		}
 	}
+	if o.Finish != nil {
+		if err := o.Finish(); err != nil {
+			return err
+		}
+	}
 	return errors.Join(os.Remove(restoring), syncDir(dir))
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,9 @@ type Options struct {
 	Program  string // the release
 	Progress func(Progress)
 	Warn     func(error) // takes what is wrong and does not end a Take
+	Chain    *uint64     // see Manifest
+	// Finish does what is left to do of a Restore before its folder can be opened.
+	Finish func() error
 	// Check says what is wrong with a table of the engine, a file whose name ends in .sst, before Take copies it; nil: nothing is looked at.
 	Check func(path string) error
 }
@@ -127,6 +131,9 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 // the folder.
 func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (m Manifest, known map[File]string, err error) {
 	m = Manifest{Version: manifestVersion, Made: time.Now().UTC(), Program: o.Program}
+	if o.Chain != nil {
+		m.Chain, m.Chained = *o.Chain, true
+	}
 	if m.Lineage, err = readLine(ctx, src, files, lineageFile); err != nil {
 		return m, nil, err
 	}
@@ -216,6 +223,27 @@ type sent struct {
 	sum    string
 	copied int64 // bytes; 0: the place had it
 	fault  error // what is wrong with it, and was before it was copied
+}
+
+// PutFile copies a file into a place, unless its content is there, and returns its sum.
+func PutFile(ctx context.Context, p Place, path string) (File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return File{}, err
+	}
+	s, err := send(ctx, Folder(filepath.Dir(path)), p, File{Name: filepath.Base(path), Size: info.Size()}, newPace(0), nil)
+	return File{Name: filepath.Base(path), Size: info.Size(), Sum: s.sum}, err
+}
+
+// GetFile copies the content of a file out of a place, and checks it.
+func GetFile(ctx context.Context, p Place, f File, path string) error {
+	if m := (Manifest{Files: []File{f, {Name: versionFile, Sum: f.Sum}, {Name: "db/x", Sum: f.Sum}}}); m.check() != nil {
+		return m.check()
+	}
+	if err := makeDirs(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return fetch(ctx, p, f, path, newPace(0))
 }
 
 // send copies a file to the place, by way of a temporary one, since its sum is its name.

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/batchrepr"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/wal"
 )
@@ -22,6 +24,19 @@ type Change struct {
 	First, End uint64
 	AtMS       int64  // not after anyone was answered, and not before a change before it
 	Batch      []byte // the engine's encoding, a copy
+}
+
+// Touches says whether a change writes to one of some key spaces.
+func (c *Change) Touches(spaces ...byte) bool {
+	for r := batchrepr.Read(c.Batch); ; {
+		_, key, _, ok, err := r.Next()
+		if !ok || err != nil {
+			return false
+		}
+		if len(key) > 0 && slices.Contains(spaces, key[0]) {
+			return true
+		}
+	}
 }
 
 // Changes collects what is committed, in the order of the log, for who copies it elsewhere. A change is handed over once it is

@@ -1,0 +1,125 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backup"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// timeout is how long a call to the place may take.
+const timeout = time.Minute
+
+// fetch reads a segment as it lies there.
+func fetch(ctx context.Context, p backup.Place, number uint64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	r, err := p.Get(ctx, nameOf(number))
+	if err != nil {
+		return nil, err
+	}
+	segment, err := io.ReadAll(io.LimitReader(r, segmentMost))
+	return segment, errors.Join(err, r.Close())
+}
+
+// tries is how often a segment is read that comes damaged, or does not come.
+const tries = 5
+
+// read reads a segment. What comes damaged is asked for again: it may be the way.
+func read(ctx context.Context, p backup.Place, number uint64) (h Head, hash uint64, changes []store.Change, err error) {
+	for n := range tries {
+		if n > 1 {
+			select {
+			case <-ctx.Done():
+				return h, 0, nil, ctx.Err()
+			case <-time.After(time.Duration(n) * time.Second):
+			}
+		}
+		var segment []byte
+		segment, err = fetch(ctx, p, number)
+		if err == nil {
+			if h, hash, changes, err = decode(segment); err == nil && h.Number != number {
+				err = fmt.Errorf("%w: it is number %d", errTorn, h.Number)
+			}
+		}
+		if err == nil || errors.Is(err, backup.ErrAbsent) || ctx.Err() != nil {
+			break
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("segment %s of %s: %w", nameOf(number), p, err)
+	}
+	return h, hash, changes, err
+}
+
+func exists(ctx context.Context, p backup.Place, number uint64) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	r, err := p.Get(ctx, nameOf(number))
+	if errors.Is(err, backup.ErrAbsent) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, r.Close()
+}
+
+// newest returns the newest backup with a place in the chain that ok accepts, nil when there is none.
+func newest(ctx context.Context, p backup.Place, ok func(*backup.Manifest) bool) (found *backup.Manifest, err error) {
+	err = backup.EachNewest(ctx, p, func(m backup.Manifest) bool {
+		if m.Chained && ok(&m) {
+			found = &m
+		}
+		return found == nil
+	})
+	return found, err
+}
+
+// end returns the number after that of the newest segment. Numbers have no gap from a backup's on, so it asks for some of them, in
+// steps that double and then halve; no listing has to be right.
+func end(ctx context.Context, p backup.Place) (number uint64, base *backup.Manifest, err error) {
+	base, err = newest(ctx, p, func(*backup.Manifest) bool { return true })
+	if err != nil {
+		return 0, nil, err
+	}
+	there := uint64(0)
+	if base != nil {
+		there = base.Chain
+	}
+	ok, err := exists(ctx, p, there)
+	if err != nil || !ok && base == nil {
+		return 0, nil, err
+	}
+	if !ok {
+		return 0, base, fmt.Errorf("%s lacks the segment %s, which the backup %s names: it is damaged; replicate to another place", p, nameOf(there), base.ID)
+	}
+	absent := there + 1
+	for step := uint64(1); ; step *= 2 {
+		ok, err := exists(ctx, p, absent)
+		if err != nil {
+			return 0, nil, err
+		}
+		if !ok {
+			break
+		}
+		there, absent = absent, absent+step
+	}
+	for absent-there > 1 {
+		middle := there + (absent-there)/2
+		ok, err := exists(ctx, p, middle)
+		if err != nil {
+			return 0, nil, err
+		}
+		if ok {
+			there = middle
+		} else {
+			absent = middle
+		}
+	}
+	return absent, base, nil
+}

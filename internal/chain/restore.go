@@ -1,0 +1,96 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backup"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Restored is what a restore has made.
+type Restored struct {
+	Backup   backup.Manifest
+	Segments int
+	Batches  int
+	To       time.Time // all that was acknowledged by then is there, and nothing that was written later
+	// Short says why it ends before what was asked for, when it does.
+	Short string
+}
+
+// Has says whether a place has a chain that can be restored.
+func Has(ctx context.Context, p backup.Place) (bool, error) {
+	m, err := newest(ctx, p, func(*backup.Manifest) bool { return true })
+	return m != nil, err
+}
+
+// Restore makes a data folder of what a server had at a moment: of the newest backup before it, and of the chain from there on. A zero time
+// is the chain's end. The folder is absent or empty, and opens once Restore has returned nil.
+func Restore(ctx context.Context, p backup.Place, to time.Time, dir string, o backup.Options) (r Restored, err error) {
+	base, err := newest(ctx, p, func(m *backup.Manifest) bool { return to.IsZero() || !m.Made.After(to) })
+	if err != nil {
+		return r, err
+	}
+	if base == nil {
+		return r, fmt.Errorf("%s has no backup with a chain from before %s", p, to.UTC().Format(time.RFC3339))
+	}
+	r.Backup = *base
+	o.Finish = func() error { return r.replay(ctx, p, to, dir) }
+	err = backup.Restore(ctx, p, *base, dir, o)
+	return r, err
+}
+
+func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir string) (err error) {
+	folder, err := store.OpenReplay(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	r.To = r.Backup.Made
+	until := int64(1<<63 - 1)
+	if !to.IsZero() {
+		until = to.UnixMilli()
+	}
+	var previous uint64
+	for number := r.Backup.Chain; ; number++ {
+		h, hash, changes, err := read(ctx, p, number)
+		if errors.Is(err, backup.ErrAbsent) && number > r.Backup.Chain {
+			return nil // to.After(r.To) is no shortfall: nothing was written since
+		}
+		if err != nil {
+			return fmt.Errorf("%w (what was written up to %s can be restored with --to-time)", err, r.To.UTC().Format(time.RFC3339Nano))
+		}
+		if number > r.Backup.Chain {
+			if h.Previous != previous {
+				return fmt.Errorf("segment %s of %s does not follow the one before it: one of the two is another server's (what was written up to %s can be restored with --to-time)",
+					nameOf(number), p, r.To.UTC().Format(time.RFC3339Nano))
+			}
+			if h.Gap {
+				r.Short = fmt.Sprintf("the chain has a gap from %s to %s, and no backup from behind it and before the moment asked for", r.To.UTC().Format(time.RFC3339), time.UnixMilli(h.AtMS).UTC().Format(time.RFC3339))
+				return nil
+			}
+		}
+		previous = hash
+		for _, f := range h.Files {
+			if err := backup.GetFile(ctx, p, f, filepath.Join(dir, filepath.FromSlash(f.Name))); err != nil {
+				return err
+			}
+		}
+		r.Segments++
+		for _, c := range changes {
+			if c.AtMS > until {
+				return nil
+			}
+			if err := folder.Add(c); err != nil {
+				return fmt.Errorf("segment %s: %w", nameOf(number), err)
+			}
+			r.Batches++
+			if at := time.UnixMilli(c.AtMS); at.After(r.To) {
+				r.To = at
+			}
+		}
+	}
+}

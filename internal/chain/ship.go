@@ -1,0 +1,491 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backup"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+var (
+	// ErrFenced says that another server has taken over.
+	ErrFenced = errors.New("another server replicates to this place")
+	// ErrOlder says that the folder is older than what the place has of it.
+	ErrOlder = errors.New("this data folder is older than what was replicated")
+	// ErrOther says that the place is another database's.
+	ErrOther = errors.New("this place holds another database")
+)
+
+// Options of Open.
+type Options struct {
+	Store *store.Store // opened with Changes
+	Place backup.Place
+	Dir   string        // of the data
+	Every time.Duration // how long what is committed waits for more to come; 0: a second
+	// Stage copies the data folder, as store.Stage does, with the files that lie beside the database.
+	Stage   func(ctx context.Context, dir string) error
+	Rate    int64 // of backups, bytes a second; 0: no bound
+	Program string
+	Logger  *slog.Logger
+}
+
+// A new backup is made when the newest is so old, or more was shipped since than it holds and than baseBytes.
+const (
+	baseEvery = 24 * time.Hour
+	baseBytes = 256 << 20
+)
+
+// After a failure it is tried again, later each time.
+const firstRetry, lastRetry = time.Second, time.Minute
+
+// Status is how far a shipper has come.
+type Status struct {
+	Place   string  `json:"place"`
+	Lag     float64 `json:"lagSeconds"`        // how long ago what is not shipped yet, or cannot be restored yet, was committed; 0: nothing
+	Segment uint64  `json:"segment"`           // number of the next
+	Backup  string  `json:"backup,omitempty"`  // the newest; empty: the first is being made, and nothing of this run can be restored
+	Failing string  `json:"failing,omitempty"` // why nothing can be put there now
+	Bytes   int64   `json:"bytes"`             // shipped in this run
+}
+
+// Shipper ships. Status may be called by many at once.
+type Shipper struct {
+	o    Options
+	host string
+
+	// Of Run alone:
+	previous  uint64 // hash of the newest segment
+	part      uint64
+	sinceBase int64           // bytes shipped
+	files     map[string]bool // beside the database, which the chain or its backup has
+	baseDone  chan baseMade   // nil: none is being made
+	base      *backup.Manifest
+	retryBase time.Time
+
+	mu         sync.Mutex // guards the following
+	status     Status
+	pendingMS  int64 // time of the oldest change in a segment that is being put; 0: none
+	uncovered  int64 // from when on nothing can be restored; 0: all that is shipped can be
+	failedLast string
+}
+
+type baseMade struct {
+	m    backup.Manifest
+	part uint64
+	err  error
+}
+
+// New returns a shipper that does nothing until Run.
+func New(o Options) *Shipper {
+	if o.Every == 0 {
+		o.Every = time.Second
+	}
+	host, _ := os.Hostname()
+	return &Shipper{o: o, host: host, files: map[string]bool{}, status: Status{Place: o.Place.String()}, uncovered: time.Now().UnixMilli()}
+}
+
+// Status tells how far it has come.
+func (s *Shipper) Status() Status {
+	oldest := s.o.Store.Changes().OldestMS()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	for _, ms := range []int64{s.pendingMS, s.uncovered} {
+		if ms != 0 && (oldest == 0 || ms < oldest) {
+			oldest = ms
+		}
+	}
+	if oldest != 0 {
+		st.Lag = max(0, time.Since(time.UnixMilli(oldest)).Seconds())
+	}
+	return st
+}
+
+func (s *Shipper) update(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+// Run ships until ctx is done, and what is committed by then, if the place takes it. It returns an error when another has taken over, or
+// the place is not this folder's: then nothing more may be answered.
+func (s *Shipper) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	if s.baseDone != nil {
+		<-s.baseDone
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Shipper) run(ctx context.Context) error {
+	if err := s.retry(ctx, "begin to replicate", func() error { return s.claim(ctx) }); err != nil {
+		return err
+	}
+	for {
+		changes, err := s.o.Store.Changes().Take(segmentBytes)
+		switch {
+		case errors.Is(err, store.ErrGap):
+			if err := s.beginAnew(ctx); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		case len(changes) > 0:
+			if err := s.ship(ctx, changes); err != nil {
+				return err
+			}
+			if len(changes) > 0 && sizeOf(changes) >= segmentBytes/2 { // there is more
+				continue
+			}
+		}
+		s.startBase(ctx)
+		var retry <-chan time.Time
+		if s.baseDone == nil && s.base == nil {
+			retry = time.After(max(time.Until(s.retryBase), time.Millisecond))
+		}
+		woken := s.o.Store.Changes().Woken()
+		if len(changes) > 0 { // let more come together
+			woken = nil
+			retry = time.After(s.o.Every)
+		}
+		select {
+		case <-ctx.Done():
+			return s.last(ctx)
+		case made := <-s.baseDone:
+			s.baseDone = nil
+			s.based(made)
+		case <-retry:
+		case <-woken:
+			select { // it is rarely one alone
+			case <-ctx.Done():
+				return s.last(ctx)
+			case <-time.After(s.o.Every):
+			}
+		}
+	}
+}
+
+// last ships what is left at the end. It does not wait for a place that does not answer: the log keeps it for the next run.
+func (s *Shipper) last(ctx context.Context) error {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	for {
+		changes, err := s.o.Store.Changes().Take(segmentBytes)
+		if err != nil || len(changes) == 0 {
+			return nil
+		}
+		if err := s.ship(end, changes); err != nil {
+			s.o.Logger.Warn("what was written last is not replicated yet: the next start does so", "place", s.o.Place.String(), "error", err)
+			return nil
+		}
+	}
+}
+
+func sizeOf(changes []store.Change) (n int) {
+	for i := range changes {
+		n += len(changes[i].Batch)
+	}
+	return n
+}
+
+// retry calls f until it is well, ctx is done, or it says that this server may not go on.
+func (s *Shipper) retry(ctx context.Context, what string, f func() error) error {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := f()
+		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrOlder) || errors.Is(err, ErrOther) || errors.Is(err, errUnfit) || errors.Is(err, store.ErrPoisoned) {
+			s.failing(what, err)
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.failing(what, err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (s *Shipper) failing(what string, err error) {
+	s.mu.Lock()
+	was := s.status.Failing
+	s.status.Failing = ""
+	if err != nil {
+		s.status.Failing = what + ": " + err.Error()
+	}
+	is := s.status.Failing
+	s.mu.Unlock()
+	switch {
+	case err != nil && was == "":
+		s.o.Logger.Error("replication fails, and is tried again", "what", what, "place", s.o.Place.String(), "error", err)
+	case is == "" && was != "":
+		s.o.Logger.Info("replication goes on", "place", s.o.Place.String())
+	}
+}
+
+// errUnfit says that a place cannot hold a chain.
+var errUnfit = errors.New("it puts an object where one is already")
+
+// claim takes the chain over: it puts the first segment of this run behind the newest.
+func (s *Shipper) claim(ctx context.Context) error {
+	if err := s.probe(ctx); err != nil {
+		return err
+	}
+	was, is := s.o.Store.Lineage()
+	id := s.o.Store.DatabaseID()
+	h := Head{Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Claim: true}
+	changes := s.o.Store.Changes()
+	number, _, err := end(ctx, s.o.Place)
+	if err != nil {
+		return err
+	}
+	h.Number, h.Gap, h.Previous, h.First, h.End = number, true, 0, changes.Opened(), changes.Opened()
+	if number > 0 {
+		last, hash, _, err := read(ctx, s.o.Place, number-1)
+		if err != nil {
+			return err
+		}
+		switch {
+		case last.Database != h.Database:
+			return fmt.Errorf("%w: %s has that of database %s, and this one is %s: give each server a place of its own", ErrOther, s.o.Place, last.Database, h.Database)
+		case last.Lineage == is: // the claim was put, and the answer lost
+			return s.claimed(ctx, last, hash)
+		case last.Lineage == was && was != "" && last.End > changes.Opened(), last.Lineage != was && last.Incarnation >= h.Incarnation:
+			return fmt.Errorf("%w to %s, by %s: restore it from there (millstream restore --from %s), or replicate to a place of its own", ErrOlder, s.o.Place, last.Host, s.o.Place)
+		case last.Lineage == was && was != "" && changes.Skip(last.End):
+			h.Gap, h.Part, h.First, h.End = false, last.Part, last.End, last.End
+		}
+		h.Previous = hash
+	}
+	if h.Gap {
+		h.Part = number
+	}
+	h.AtMS = time.Now().UnixMilli()
+	segment, hash, err := encode(h, nil)
+	if err != nil {
+		return err
+	}
+	err = s.put(ctx, number, segment)
+	if errors.Is(err, ErrFenced) { // perhaps the run before has put one more at its end, or what was read was old
+		return fmt.Errorf("look again for the end: %v", err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.claimed(ctx, h, hash)
+}
+
+func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
+	base, err := newest(ctx, s.o.Place, func(m *backup.Manifest) bool { return m.Chain >= h.Part })
+	if err != nil {
+		return err
+	}
+	s.part, s.previous, s.base = h.Part, hash, base
+	s.sinceBase = 0
+	s.update(func() {
+		s.status.Segment = h.Number + 1
+		if base != nil {
+			s.status.Backup, s.uncovered = base.ID, 0
+		}
+	})
+	s.o.Logger.Info("replicating", "place", s.o.Place.String(), "segment", h.Number, "new_backup", base == nil)
+	return nil
+}
+
+// probe refuses a place that does not keep what is there: no chain can be in it.
+func (s *Shipper) probe(ctx context.Context) error {
+	const name = "chain-probe"
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for range 2 {
+		err := s.o.Place.PutNew(ctx, name, []byte("a place for a chain refuses to put this again\n"))
+		if errors.Is(err, backup.ErrExists) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s cannot be replicated to: %w (it must know If-None-Match)", s.o.Place, errUnfit)
+}
+
+// put puts a segment where there is none. Another's in its place is ErrFenced.
+func (s *Shipper) put(ctx context.Context, number uint64, segment []byte) error {
+	once, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := s.o.Place.PutNew(once, nameOf(number), segment)
+	if !errors.Is(err, backup.ErrExists) {
+		return err
+	}
+	there, err := fetch(ctx, s.o.Place, number)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(there, segment) { // an earlier try of ours, whose answer was lost
+		return nil
+	}
+	h, _, _, err := decode(there)
+	if err != nil { // it says nothing of whose it is
+		return fmt.Errorf("segment %s of %s is there: %w", nameOf(number), s.o.Place, err)
+	}
+	return fmt.Errorf("%w: a server on %q took over %s with its segment %s", ErrFenced, h.Host, s.o.Place, nameOf(number))
+}
+
+// ship puts changes as the next segment.
+func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
+	s.update(func() { s.pendingMS = changes[0].AtMS })
+	id, number := s.o.Store.DatabaseID(), s.status.Segment
+	_, is := s.o.Store.Lineage()
+	h := Head{
+		Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Part: s.part,
+		First: changes[0].First, End: changes[len(changes)-1].End, AtMS: changes[len(changes)-1].AtMS,
+	}
+	if namesFiles(changes) {
+		if err := s.retry(ctx, "copy files", func() (err error) { h.Files, err = s.newFiles(ctx); return err }); err != nil {
+			return err
+		}
+	}
+	segment, hash, err := encode(h, changes)
+	if err != nil {
+		return err
+	}
+	// The same bytes until the place has them: an earlier try may still arrive.
+	if err := s.retry(ctx, "put a segment", func() error { return s.put(ctx, number, segment) }); err != nil {
+		return err
+	}
+	s.previous = hash
+	s.sinceBase += int64(len(segment))
+	s.update(func() {
+		s.status.Segment++
+		s.status.Bytes += int64(len(segment))
+		s.pendingMS = 0
+	})
+	return nil
+}
+
+// namesFiles says whether changes have rows that may name files beside the database.
+func namesFiles(changes []store.Change) bool {
+	return slices.ContainsFunc(changes, func(c store.Change) bool { return c.Touches(store.SpaceFunction, store.SpaceLayer, store.SpaceKeep) })
+}
+
+// newFiles copies packages of code, and backups of tables, that are there and were not: a file is there before a row names it.
+func (s *Shipper) newFiles(ctx context.Context) (files []backup.File, err error) {
+	for _, pattern := range []string{"code/*/package.zip", store.BackupsPath + "/*/*"} {
+		paths, err := filepath.Glob(filepath.Join(s.o.Dir, filepath.FromSlash(pattern)))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range paths {
+			name, err := filepath.Rel(s.o.Dir, path)
+			if err != nil {
+				return nil, err
+			}
+			if name = filepath.ToSlash(name); s.files[name] || filepath.Ext(name) == ".tmp" || filepath.Base(filepath.Dir(path))[0] == '.' {
+				continue
+			}
+			f, err := backup.PutFile(ctx, patient{s.o.Place}, path)
+			if errors.Is(err, os.ErrNotExist) { // it is gone already
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			f.Name = name
+			files = append(files, f)
+		}
+	}
+	for _, f := range files {
+		if filepath.Base(f.Name) == "package.zip" { // the others may be written again
+			s.files[f.Name] = true
+		}
+	}
+	return files, nil
+}
+
+// beginAnew goes on behind a gap, with a new backup.
+func (s *Shipper) beginAnew(ctx context.Context) error {
+	s.o.Logger.Warn("more was written than could wait to be replicated, or a damaged range was taken out: a new backup is made", "place", s.o.Place.String())
+	number := s.status.Segment
+	id := s.o.Store.DatabaseID()
+	_, is := s.o.Store.Lineage()
+	h := Head{Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Gap: true, Part: number, AtMS: time.Now().UnixMilli()}
+	s.update(func() { s.uncovered, s.status.Backup = h.AtMS, "" })
+	segment, hash, err := encode(h, nil)
+	if err != nil {
+		return err
+	}
+	if err := s.retry(ctx, "put a segment", func() error { return s.put(ctx, number, segment) }); err != nil {
+		return err
+	}
+	s.part, s.previous, s.base, s.retryBase = number, hash, nil, time.Time{}
+	s.update(func() { s.status.Segment++ })
+	return s.o.Store.BeginChanges()
+}
+
+// startBase begins a backup when one is due.
+func (s *Shipper) startBase(ctx context.Context) {
+	switch {
+	case s.baseDone != nil || time.Now().Before(s.retryBase):
+		return
+	case s.base != nil && (s.sinceBase == 0 || time.Since(s.base.Made) < baseEvery && s.sinceBase < max(s.base.Bytes, baseBytes)):
+		return
+	}
+	// From the newest segment on: it is there, and what comes after it holds all that the backup does not.
+	chain, part := s.status.Segment-1, s.part
+	done := make(chan baseMade, 1)
+	s.baseDone = done
+	s.sinceBase = 0
+	go func() {
+		m, err := s.makeBase(ctx, chain)
+		done <- baseMade{m, part, err}
+	}()
+}
+
+func (s *Shipper) makeBase(ctx context.Context, chain uint64) (m backup.Manifest, err error) {
+	dir := filepath.Join(s.o.Dir, store.PendingPath, "replication")
+	if err := os.RemoveAll(dir); err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := s.o.Stage(ctx, dir); err != nil {
+		return m, err
+	}
+	m, _, err = backup.Take(ctx, backup.Folder(dir), patient{s.o.Place}, backup.Options{
+		Rate: s.o.Rate, Program: s.o.Program, Chain: &chain, Check: store.CheckTable,
+		Warn: func(err error) { s.o.Logger.Warn("a backup for replication", "error", err) },
+	})
+	return m, err
+}
+
+// based takes the end of a backup.
+func (s *Shipper) based(made baseMade) {
+	switch {
+	case made.err != nil:
+		s.retryBase = time.Now().Add(lastRetry)
+		if s.base == nil {
+			s.failing("make a backup", made.err)
+		} else {
+			s.o.Logger.Error("a backup for replication failed, and is tried again", "error", made.err)
+		}
+	case made.part == s.part: // else there was a gap since it began
+		s.base = &made.m
+		s.failing("", nil)
+		s.update(func() { s.status.Backup, s.uncovered = made.m.ID, 0 })
+		s.o.Logger.Info("a backup for replication is there", "backup", made.m.ID, "place", s.o.Place.String())
+	}
+}
