@@ -87,6 +87,10 @@ type Options struct {
 	// all streams, for enabled triggers that have not read them; what passes it is
 	// removed, and recorded for each trigger. 0: DefaultLogCap; below 0: none are kept.
 	LogCap int64
+	// Replicate is a folder, or s3://BUCKET/PREFIX, to which all that is committed is copied, every ReplicateEvery (0: a second), so that what the
+	// server had at any moment can be restored from there. It needs Dir, and a Durability other than "none". Empty: none.
+	Replicate      string
+	ReplicateEvery time.Duration
 	// ResumeTriggers lets the triggers of a folder go on that was restored from a backup. Without it they
 	// are paused there, accepted events wait, and nothing is removed for its age.
 	ResumeTriggers bool

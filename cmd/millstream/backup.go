@@ -171,20 +171,22 @@ func lockStopped(data string) (io.Closer, error) {
 }
 
 func newRestore() *cobra.Command {
-	var from, data, id string
+	var from, data, id, to string
 	var rate byteSize
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "restore --from PLACE --data FOLDER",
 		Short: "Make a new data folder of a backup",
-		Long: `Make a new data folder of a backup: the newest, or the one that --backup names. The
-folder must be new or empty; a restore never writes over one. Every byte is checked
-against its sum.
+		Long: `Make a new data folder of a backup: the newest, or the one that --backup names. Where
+a server replicates to (serve --replicate), what came after the backup is added: up to
+the last that was copied, or to the moment that --to-time says. The folder must be new
+or empty; a restore never writes over one. Every byte is checked against its sum.
 
 A server started on a restored folder keeps its triggers paused, and nothing in it
 expires, until it is started with --triggers run: so that a look at an old copy
 calls nobody's functions.`,
 		Example: `  millstream restore --from /mnt/backups --data ./restored
+  millstream restore --from /mnt/replica --to-time 2026-11-29T10:00:00Z --data ./restored
   millstream serve --data ./restored                 look at it, triggers paused
   millstream serve --data ./restored --triggers run  go on with it`,
 		Args: takes(),
@@ -196,11 +198,28 @@ calls nobody's functions.`,
 			if err != nil {
 				return err
 			}
+			o := backup.Options{Rate: int64(rate), Progress: progressOf(cmd.ErrOrStderr(), "restored")}
+			chained := to != ""
+			if !chained && id == "" {
+				if chained, err = app.Replicated(cmd.Context(), place); err != nil {
+					return err
+				}
+			}
+			if chained {
+				at, err := momentOf(to)
+				if err != nil {
+					return err
+				}
+				if id != "" {
+					return usagef("say either --backup or --to-time, not both")
+				}
+				return restoreMoment(cmd, place, at, data, o, asJSON)
+			}
 			m, err := backup.Find(cmd.Context(), place, id)
 			if err != nil {
 				return err
 			}
-			if err := backup.Restore(cmd.Context(), place, m, data, backup.Options{Rate: int64(rate), Progress: progressOf(cmd.ErrOrStderr(), "restored")}); err != nil {
+			if err := backup.Restore(cmd.Context(), place, m, data, o); err != nil {
 				return err
 			}
 			if asJSON {
@@ -220,9 +239,49 @@ calls nobody's functions.`,
 		panic(err) // the flag is there
 	}
 	f.StringVar(&id, "backup", "", "the backup (default the newest)")
+	f.StringVar(&to, "to-time", "", "of a place that a server replicates to: latest (the default), or a moment such as 2026-11-29T10:00:00Z")
 	f.Var(&rate, "rate", "bytes a second to copy at most, such as 50MB; 0: as fast as it goes")
 	f.BoolVar(&asJSON, "json", false, "print JSON, for programs")
 	return cmd
+}
+
+// momentOf reads --to-time; zero: the latest.
+func momentOf(text string) (time.Time, error) {
+	if text == "" || text == "latest" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return at, usagef("--to-time %q: want latest, or a moment such as 2026-11-29T10:00:00Z or 2026-11-29T11:00:00.5+01:00", text)
+	}
+	return at, nil
+}
+
+type restoredLine struct {
+	ID      string    `json:"id"` // of the backup
+	To      time.Time `json:"to"`
+	Batches int       `json:"batches"`
+	Short   string    `json:"short,omitempty"`
+}
+
+// restoreMoment restores what a server had at a moment.
+func restoreMoment(cmd *cobra.Command, place backup.Place, at time.Time, data string, o backup.Options, asJSON bool) error {
+	r, err := app.RestoreMoment(cmd.Context(), place, at, data, o)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = printJSON(cmd.OutOrStdout(), restoredLine{r.Backup.ID, r.To.UTC(), r.Batches, r.Short})
+	} else {
+		fmt.Fprintf(cmd.OutOrStdout(), "restored to %s, as of %s: backup %s and %d later commits\n", data, r.To.UTC().Format(time.RFC3339Nano), r.Backup.ID, r.Batches)
+	}
+	if d := r.Backup.Doubts(); d != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the backup %s has %s: `millstream check --data %s` says which\n", r.Backup.ID, d, data)
+	}
+	if r.Short != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", r.Short)
+	}
+	return err
 }
 
 func newBackups() *cobra.Command {

@@ -28,6 +28,9 @@ type serveFlags struct {
 
 	inMemory, insecureListen, acceptLoss bool
 
+	replicate      string
+	replicateEvery time.Duration
+
 	auth, keyFile, auditLog, rootKey, rootSecretFile string
 	tls                                              tlsFlags
 
@@ -108,6 +111,8 @@ that --allowed-host lists: a web page must not reach it.`,
 	flags.logCap = millstream.DefaultLogCap
 	f.Var(&flags.logCap, "log-cap", "how much of the streams past their retention is kept on disk for triggers that are behind, such as 500MB; 0: nothing")
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
+	f.StringVar(&flags.replicate, "replicate", "", "copy all that is committed to this folder or s3://BUCKET/PREFIX, so that any moment can be restored from there")
+	f.DurationVar(&flags.replicateEvery, "replicate-every", time.Second, "how long what is committed waits for more, to be copied together")
 	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
@@ -220,6 +225,8 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
 		AcceptLoss:     flags.acceptLoss,
+		Replicate:      flags.replicate,
+		ReplicateEvery: flags.replicateEvery,
 		ResumeTriggers: flags.triggers == "run",
 		ManualClock:    manual,
 		FunctionOutput: flags.output(out),

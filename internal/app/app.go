@@ -16,6 +16,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/backend/local"
 	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/chain"
 	"github.com/millstreamdb/millstream/internal/console"
 	"github.com/millstreamdb/millstream/internal/credential"
 	"github.com/millstreamdb/millstream/internal/destination"
@@ -64,6 +65,8 @@ type Options struct {
 	AuditLog                string
 	ShardRoll, StatusDelay  time.Duration
 	LogCap                  int64
+	Replicate               string
+	ReplicateEvery          time.Duration
 	ResumeTriggers          bool
 	AcceptLoss              bool
 	FunctionOutput          io.Writer
@@ -97,6 +100,7 @@ type App struct {
 	schedules   *schedule.Service
 	buckets     *bucket.Service
 	stages      *stages
+	chain       *chain.Shipper // nil: nothing is replicated
 	stacks      *stack.Service
 	keep        *keep.Service
 	iam         *iam.Service
@@ -190,7 +194,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.descriptors = openDescriptors()
-	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
+	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Changes: o.Replicate != "", Logger: o.Logger}
 	if o.Dir == "" {
 		so.FS, so.Dir = fs, "data"
 		if so.FS == nil {
@@ -202,6 +206,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	}
 	s.stages = &stages{s: s, copy: s.store.Stage}
 	if s.held, err = s.checkRestored(); err != nil {
+		return nil, err
+	}
+	if err := s.openReplication(); err != nil {
 		return nil, err
 	}
 	if err := s.resumeClock(); err != nil {
@@ -280,6 +287,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	s.door = s.newDoor(metrics)
 	if err := s.openConsole(); err != nil {
 		return nil, err
+	}
+	if s.chain != nil {
+		s.workers.Start("replication", s.chain.Run)
 	}
 	s.workers.Start("stacks", s.stacks.Run)
 	s.workers.Start("backups and exports", s.keep.RunSaves)
@@ -461,6 +471,11 @@ func (s *App) degraded() (reasons []string) {
 	}
 	if err := s.store.Admit(); err != nil && s.store.Err() == nil {
 		reasons = append(reasons, err.Error())
+	}
+	if s.chain != nil {
+		if st := s.chain.Status(); st.Failing != "" {
+			reasons = append(reasons, fmt.Sprintf("replication to %s fails, and is %.0f seconds behind: %s", st.Place, st.Lag, st.Failing))
+		}
 	}
 	if why := s.doubt(); why != "" {
 		reasons = append(reasons, why)

@@ -26,6 +26,7 @@ func (s *App) newMetrics() *server.Metrics {
 		GivenUp:          s.outbox.GivenUp,
 		Untold:           func() uint64 { return s.functions.Stats().Untold },
 		ClockAhead:       func() time.Duration { return max(0, s.clock.Doubt().Ahead) },
+		ReplicationLag:   s.replicationLag(),
 		DamagedFiles:     func() int { return len(s.store.Damages()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,
 		Mappings: func() []server.MappingStats {

@@ -35,8 +35,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
-// chain is a server with functions that print the trace of each call.
-type chain struct {
+// tracedApp is a server with functions that print the trace of each call.
+type tracedApp struct {
 	*App
 	db        *dynamodb.Client
 	functions *lambda.Client
@@ -74,7 +74,7 @@ var tracerPackage = sync.OnceValues(func() ([]byte, error) {
 	return pack.Bytes(), err
 })
 
-func openChain(t *testing.T) *chain {
+func openChain(t *testing.T) *tracedApp {
 	t.Helper()
 	pack, err := tracerPackage()
 	if err != nil {
@@ -111,11 +111,11 @@ func openChain(t *testing.T) *chain {
 	})
 	t.Cleanup(stop)
 
-	return &chain{App: s, db: dynamodb.NewFromConfig(s.Config()), functions: lambda.NewFromConfig(s.Config()), pack: pack, stop: stop}
+	return &tracedApp{App: s, db: dynamodb.NewFromConfig(s.Config()), functions: lambda.NewFromConfig(s.Config()), pack: pack, stop: stop}
 }
 
 // table makes a table and returns the ARN of its stream.
-func (c *chain) table(t *testing.T, name string) *string {
+func (c *tracedApp) table(t *testing.T, name string) *string {
 	t.Helper()
 	out, err := c.db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: &name, BillingMode: types.BillingModePayPerRequest,
@@ -131,7 +131,7 @@ func (c *chain) table(t *testing.T, name string) *string {
 
 // function makes a function that writes into a table, if one is named, and fails as long as there is no file of the
 // name in wants.
-func (c *chain) function(t *testing.T, name, table, wants string) {
+func (c *tracedApp) function(t *testing.T, name, table, wants string) {
 	t.Helper()
 	_, err := c.functions.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
 		FunctionName: &name, Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("x"), Role: aws.String("arn:aws:iam::000000000000:role/r"),
@@ -145,7 +145,7 @@ func (c *chain) function(t *testing.T, name, table, wants string) {
 
 // newChain returns one with three functions and two tables: a request to the first function's URL writes into the first
 // table, whose records have the second function write into the second table, whose records go to the third.
-func newChain(t *testing.T) *chain {
+func newChain(t *testing.T) *tracedApp {
 	t.Helper()
 	c := openChain(t)
 	streams := map[string]*string{"one": c.table(t, "one"), "two": c.table(t, "two")}
@@ -169,7 +169,7 @@ func newChain(t *testing.T) *chain {
 }
 
 // ask sends a request and waits until what follows from it has ended.
-func (c *chain) ask(t *testing.T, header string) {
+func (c *tracedApp) ask(t *testing.T, header string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -274,7 +274,7 @@ func TestTraceOfARequest(t *testing.T) {
 
 func root(id []byte) string { return fmt.Sprintf("%x-%x", id[:4], id[4:]) }
 
-func (c *chain) logOf(name string) (text string) {
+func (c *tracedApp) logOf(name string) (text string) {
 	for _, l := range c.App.functions.Logs().Log(c.scope, name).Recent(100) {
 		text += l.Text + "\n"
 	}
@@ -294,7 +294,7 @@ const testTrace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8
 
 // sees waits until a function has printed testTrace so often: what a process prints comes by a pipe of its own, perhaps
 // after its answer. It may have printed no other.
-func (c *chain) sees(t *testing.T, name string, times int) {
+func (c *tracedApp) sees(t *testing.T, name string, times int) {
 	t.Helper()
 	for began := time.Now(); strings.Count(c.logOf(name), "trace "+testTrace) < times; <-time.After(10 * time.Millisecond) {
 		if time.Since(began) > time.Minute {

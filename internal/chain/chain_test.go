@@ -400,9 +400,9 @@ func chains(t *testing.T, seed uint64) {
 // TestChain: whatever the place does, and however a server ends, what is restored is a prefix with all that was told as shipped, at its end
 // and at every moment.
 func TestChain(t *testing.T) {
-	seeds := 12
+	seeds := 3
 	if testing.Short() {
-		seeds = 4
+		seeds = 1
 	}
 	if v := os.Getenv("MILLSTREAM_CRASHES"); v != "" {
 		fmt.Sscan(v, &seeds)

@@ -21,10 +21,21 @@ type Restored struct {
 	Short string
 }
 
-// Has says whether a place has a chain that can be restored.
+// Has says whether a place has a chain that leads further than its newest backup does.
 func Has(ctx context.Context, p backup.Place) (bool, error) {
-	m, err := newest(ctx, p, func(*backup.Manifest) bool { return true })
-	return m != nil, err
+	var last *backup.Manifest
+	if err := backup.EachNewest(ctx, p, func(m backup.Manifest) bool { last = &m; return false }); err != nil || last == nil {
+		return false, err
+	}
+	if last.Chained {
+		return true, nil
+	}
+	number, base, err := end(ctx, p)
+	if err != nil || base == nil {
+		return false, err
+	}
+	h, _, _, err := read(ctx, p, number-1)
+	return h.AtMS > last.Made.UnixMilli(), err
 }
 
 // Restore makes a data folder of what a server had at a moment: of the newest backup before it, and of the chain from there on. A zero time

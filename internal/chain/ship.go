@@ -71,11 +71,9 @@ type Shipper struct {
 	base      *backup.Manifest
 	retryBase time.Time
 
-	mu         sync.Mutex // guards the following
-	status     Status
-	pendingMS  int64 // time of the oldest change in a segment that is being put; 0: none
-	uncovered  int64 // from when on nothing can be restored; 0: all that is shipped can be
-	failedLast string
+	mu        sync.Mutex // guards the following
+	status    Status
+	uncovered int64 // from when on nothing can be restored; 0: all that is shipped can be
 }
 
 type baseMade struct {
@@ -99,10 +97,8 @@ func (s *Shipper) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
-	for _, ms := range []int64{s.pendingMS, s.uncovered} {
-		if ms != 0 && (oldest == 0 || ms < oldest) {
-			oldest = ms
-		}
+	if s.uncovered != 0 && (oldest == 0 || s.uncovered < oldest) {
+		oldest = s.uncovered
 	}
 	if oldest != 0 {
 		st.Lag = max(0, time.Since(time.UnixMilli(oldest)).Seconds())
@@ -326,6 +322,14 @@ func (s *Shipper) probe(ctx context.Context) error {
 
 // put puts a segment where there is none. Another's in its place is ErrFenced.
 func (s *Shipper) put(ctx context.Context, number uint64, segment []byte) error {
+	if number > 0 { // of a disk that is not mounted there is an empty folder
+		switch there, err := exists(ctx, s.o.Place, number-1); {
+		case err != nil:
+			return err
+		case !there:
+			return fmt.Errorf("%s lacks the segment %s, which was put there: is it another place, or a disk that is not mounted? (to begin anew in an empty place, start again)", s.o.Place, nameOf(number-1))
+		}
+	}
 	once, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := s.o.Place.PutNew(once, nameOf(number), segment)
@@ -348,7 +352,6 @@ func (s *Shipper) put(ctx context.Context, number uint64, segment []byte) error 
 
 // ship puts changes as the next segment.
 func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
-	s.update(func() { s.pendingMS = changes[0].AtMS })
 	id, number := s.o.Store.DatabaseID(), s.status.Segment
 	_, is := s.o.Store.Lineage()
 	h := Head{
@@ -373,8 +376,8 @@ func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
 	s.update(func() {
 		s.status.Segment++
 		s.status.Bytes += int64(len(segment))
-		s.pendingMS = 0
 	})
+	s.o.Store.Changes().Settled()
 	return nil
 }
 
@@ -434,6 +437,7 @@ func (s *Shipper) beginAnew(ctx context.Context) error {
 	}
 	s.part, s.previous, s.base, s.retryBase = number, hash, nil, time.Time{}
 	s.update(func() { s.status.Segment++ })
+	s.o.Store.Changes().Settled()
 	return s.o.Store.BeginChanges()
 }
 

@@ -43,7 +43,7 @@ var MetricTable = slices.Concat([]Metric{
 	invocationSeconds,
 	buildInfo,
 	healthy,
-	damagedFiles,
+	damagedFiles, replicationLag,
 	diskFree,
 	diskReserve,
 	diskUsed,
@@ -125,6 +125,8 @@ var (
 		"Writes refused because the disk is nearly full, or because damage would soon stop them."}
 	clockAhead = Metric{"millstream_clock_ahead_seconds", "gauge", nil,
 		"How far the clock is ahead of what it should be. Above 0 nothing is removed by age until it is accepted or has agreed with itself for as long."}
+	replicationLag = Metric{"millstream_replication_lag_seconds", "gauge", nil,
+		"Age of the oldest write that could not be restored from where the server replicates to; 0 when all of them could. Only with --replicate."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

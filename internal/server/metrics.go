@@ -26,6 +26,8 @@ type Sources struct {
 	Queues        func() []QueueStats
 	Health        func() error
 	DamagedFiles  func() int
+	// ReplicationLag is the age of the oldest write that could not be restored from the chain; nil without one.
+	ReplicationLag func() time.Duration
 	// Space returns the bytes that are free on the disk of the data, and those below which writes are refused; known is false when
 	// the disk cannot tell.
 	Space         func() (free, reserve uint64, known bool)
@@ -226,7 +228,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -281,6 +283,9 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.ClockAhead != nil {
 		send(clockAhead, src.ClockAhead().Seconds())
+	}
+	if src.ReplicationLag != nil {
+		send(replicationLag, src.ReplicationLag().Seconds())
 	}
 	if src.DamagedFiles != nil {
 		send(damagedFiles, float64(src.DamagedFiles()))

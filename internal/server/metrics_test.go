@@ -172,9 +172,9 @@ func TestSourceMetrics(t *testing.T) {
 func TestMetricTableIsTrue(t *testing.T) {
 	m := NewMetrics(Sources{
 		Engine: func() EngineStats { return EngineStats{} }, StreamRecords: func() uint64 { return 0 },
-		HeldBytes:     func() int64 { return 0 },
-		Health:        func() error { return nil },
-		DamagedFiles:  func() int { return 1 },
+		HeldBytes:    func() int64 { return 0 },
+		Health:       func() error { return nil },
+		DamagedFiles: func() int { return 1 }, ReplicationLag: func() time.Duration { return time.Second },
 		Space:         func() (uint64, uint64, bool) { return 3, 2, true },
 		RefusedWrites: func() uint64 { return 4 },
 		GivenUp:       func() uint64 { return 5 },

@@ -58,6 +58,8 @@ type Changes struct {
 	durable  uint64
 	lastMS   int64 // of the newest in queue
 	gap      bool
+	gapMS    int64  // since when
+	outMS    int64  // time of the oldest that was taken, and is not settled; 0: none
 	openedAt uint64 // see Store.Opened
 }
 
@@ -106,9 +108,7 @@ func (c *Changes) add(batch []byte) (end uint64) {
 		return end
 	}
 	if c.bytes += len(batch); c.bytes > changesMax {
-		c.drop()
-		c.gap = true
-		c.wake()
+		c.dropped()
 		return end
 	}
 	from := len(c.queue)
@@ -163,6 +163,15 @@ func (c *Changes) drop() {
 func (c *Changes) lose() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.dropped()
+}
+
+// dropped makes a gap. mu is held.
+func (c *Changes) dropped() {
+	c.gapMS = time.Now().UnixMilli()
+	if len(c.queue) > 0 {
+		c.gapMS = min(c.gapMS, c.queue[0].AtMS)
+	}
 	c.drop()
 	c.gap = true
 	c.wake()
@@ -202,6 +211,9 @@ func (c *Changes) Take(limit int) ([]Change, error) {
 		n++
 	}
 	taken := c.queue[:n:n]
+	if n > 0 {
+		c.outMS = taken[0].AtMS
+	}
 	if c.queue = c.queue[n:]; len(c.queue) == 0 {
 		c.queue = nil
 	}
@@ -234,14 +246,33 @@ func (c *Changes) first() uint64 {
 	return c.next
 }
 
-// OldestMS is the time of the oldest change that waits; 0: none does.
-func (c *Changes) OldestMS() int64 {
+// Settled says that what was taken is where it was to go.
+func (c *Changes) Settled() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		return 0
+	c.outMS = 0
+}
+
+// OldestMS is the time of the oldest change that waits, or was taken and is not settled; 0: there is none.
+func (c *Changes) OldestMS() (oldest int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	older := func(ms int64) {
+		if ms != 0 && (oldest == 0 || ms < oldest) {
+			oldest = ms
+		}
 	}
-	return c.queue[0].AtMS
+	older(c.outMS)
+	if c.gap {
+		older(c.gapMS)
+	}
+	if len(c.queue) > 0 {
+		older(c.queue[0].AtMS)
+	}
+	for _, ch := range c.early {
+		older(ch.AtMS)
+	}
+	return oldest
 }
 
 // Opened returns the number of the first change of this run: what came before it is what Open has found.

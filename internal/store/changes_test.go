@@ -179,3 +179,36 @@ func TestTooManyChanges(t *testing.T) {
 		t.Errorf("%d changes, want the mark and the write", len(have))
 	}
 }
+
+// early says whether a change is handed out before it is durable.
+func early(t *testing.T) bool {
+	t.Helper()
+	s, err := store.Open(store.Options{Dir: t.TempDir(), Changes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	taken(t, s, nil)
+	b := s.NewBatch()
+	defer b.Close()
+	b.Set([]byte{store.SpaceItem, 1}, []byte("x"))
+	c := s.Begin()
+	if err := s.Apply(c, b); err != nil {
+		t.Fatal(err)
+	}
+	before := taken(t, s, nil)
+	if err := s.Sync(c); err != nil {
+		t.Fatal(err)
+	}
+	if after := taken(t, s, nil); len(before)+len(after) != 1 {
+		t.Fatalf("%d changes before the sync, %d after it, of one", len(before), len(after))
+	}
+	return len(before) > 0
+}
+
+// TestChangesAreDurable: what the log may still lose is not handed out.
+func TestChangesAreDurable(t *testing.T) {
+	if early(t) {
+		t.Error("a change was handed out before it was durable")
+	}
+}

@@ -35,6 +35,18 @@ type Status struct {
 	Tables     int       `json:"tables"`
 	Functions  int       `json:"functions"`
 	Triggers   int       `json:"triggers"`
+	// Replication is how far it has come; absent: nothing is replicated.
+	Replication *Replication `json:"replication,omitempty"`
+}
+
+// Replication is how far a server has come that copies what is committed to another place.
+type Replication struct {
+	Place      string  `json:"place"`
+	LagSeconds float64 `json:"lagSeconds"`        // age of the oldest write that could not be restored from there; 0: all could
+	Segments   uint64  `json:"segments"`          // that the place has
+	Backup     string  `json:"backup,omitempty"`  // with which a restore begins; absent: it is being made
+	Bytes      int64   `json:"bytes"`             // copied since the start, without backups
+	Failing    string  `json:"failing,omitempty"` // why nothing can be copied now
 }
 
 // Console is a link to the console.

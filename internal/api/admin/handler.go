@@ -70,6 +70,8 @@ type Config struct {
 	Health func() error
 	// Degraded tells what does not work although the server is well.
 	Degraded func() []string
+	// Replication tells how far it has come; nil: nothing is replicated.
+	Replication func() *wire.Replication
 
 	// About is what a status says that does not change: version, start, scope, durability and folder. Its account and
 	// region are used where a request names none.
@@ -183,7 +185,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 	if err := h.Health(); err != nil {
 		st.Healthy, st.Problem = false, err.Error()
 	}
-	st.Degraded = h.Degraded()
+	st.Degraded, st.Replication = h.Degraded(), h.Replication()
 	return st, nil
 }
 

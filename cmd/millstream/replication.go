@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+)
+
+func newReplication() *cobra.Command {
+	var flags clientFlags
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "replication",
+		Short: "Show how far a server has come that copies what is committed to another place",
+		Long: `Show how far a server that was started with --replicate has come: how old the oldest
+write is that could not be restored from there, and why nothing can be copied, if so.
+With --wait it waits until all that was written before could be restored, and ends with
+code 1 when that takes longer.`,
+		Example: `  millstream replication
+  millstream replication --wait 30s`,
+		Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			var r *wire.Replication
+			for until := time.Now().Add(wait); ; {
+				st, err := client.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if r = st.Replication; r == nil {
+					return usagef("this server replicates nothing: start it with --replicate PLACE")
+				}
+				if r.LagSeconds == 0 || !time.Now().Before(until) {
+					break
+				}
+				select {
+				case <-cmd.Context().Done():
+					return cmd.Context().Err()
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+			out := cmd.OutOrStdout()
+			switch {
+			case flags.json:
+				err = printJSON(out, r)
+			case r.LagSeconds == 0:
+				_, err = fmt.Fprintf(out, "All that was written can be restored from %s (backup %s and %d segments).\n", r.Place, r.Backup, r.Segments)
+			case r.Backup == "":
+				_, err = fmt.Fprintf(out, "The backup with which a restore from %s begins is being made, for %.1f seconds.\n", r.Place, r.LagSeconds)
+			default:
+				_, err = fmt.Fprintf(out, "What was written in the last %.1f seconds cannot all be restored from %s yet.\n", r.LagSeconds, r.Place)
+			}
+			if r.Failing != "" && !flags.json {
+				fmt.Fprintln(out, "It fails, and is tried again:", r.Failing)
+			}
+			if err == nil && wait > 0 && r.LagSeconds > 0 {
+				err = exitError(1)
+			}
+			return err
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().DurationVar(&wait, "wait", 0, "how long to wait until all can be restored")
+	return cmd
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/backup"
+	"github.com/millstreamdb/millstream/internal/chain"
+)
+
+// replicationRate is that of the backups from which a chain begins, in bytes a second: at it, writers keep some nine tenths of their speed.
+const replicationRate = 20 << 20
+
+// openReplication makes what replicates, if it was asked for. Nothing is copied before its worker is started.
+func (s *App) openReplication() error {
+	o := &s.opts
+	switch {
+	case o.Replicate == "":
+		return nil
+	case o.Dir == "":
+		return errors.New("data in memory cannot be replicated: name a folder for it")
+	case o.Durability == "none":
+		return errors.New("with durability none nothing can be replicated: what a crash of this server takes back would stay in the copy; use sync or periodic")
+	case o.ReplicateEvery < 0:
+		return fmt.Errorf("replication every %s: want 0 or more", o.ReplicateEvery)
+	case s.held:
+		return fmt.Errorf("the folder %s was restored from a backup, and nobody has said that it is to go on: with --triggers run it takes over %s, "+
+			"and the server that replicated there stops; to look at it, leave --replicate away", o.Dir, o.Replicate)
+	}
+	if !strings.Contains(o.Replicate, "://") {
+		if within, err := isWithin(o.Dir, o.Replicate); err != nil || within {
+			return errors.Join(err, fmt.Errorf("%s is in the data folder itself, and would be lost with it: replicate to another place", o.Replicate))
+		}
+	}
+	place, err := backup.Open(context.Background(), o.Replicate)
+	if err != nil {
+		return err
+	}
+	s.chain = chain.New(chain.Options{
+		Store: s.store, Place: place, Dir: o.Dir, Every: o.ReplicateEvery, Stage: s.stages.make, Rate: replicationRate, Program: o.Version, Logger: o.Logger,
+	})
+	return nil
+}
+
+// isWithin says whether a path lies in a folder.
+func isWithin(dir, path string) (bool, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return false, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return false, err
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel), nil
+}
+
+// replication tells how far it has come; nil: nothing is replicated.
+func (s *App) replication() *wire.Replication {
+	if s.chain == nil {
+		return nil
+	}
+	st := s.chain.Status()
+	return &wire.Replication{Place: st.Place, LagSeconds: st.Lag, Segments: st.Segment, Backup: st.Backup, Bytes: st.Bytes, Failing: st.Failing}
+}
+
+// replicationLag is for metrics; nil without replication.
+func (s *App) replicationLag() func() time.Duration {
+	if s.chain == nil {
+		return nil
+	}
+	return func() time.Duration { return time.Duration(s.chain.Status().Lag * float64(time.Second)) }
+}
+
+// Replicated says whether a place has a chain, from which any moment can be restored.
+func Replicated(ctx context.Context, p backup.Place) (bool, error) { return chain.Has(ctx, p) }
+
+// RestoreMoment makes a data folder of what a server that replicates had at a moment; a zero time is the latest.
+func RestoreMoment(ctx context.Context, p backup.Place, at time.Time, dir string, o backup.Options) (chain.Restored, error) {
+	return chain.Restore(ctx, p, at, dir, o)
+}
