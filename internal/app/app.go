@@ -194,7 +194,10 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.descriptors = openDescriptors()
-	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Changes: o.Replicate != "", Logger: o.Logger}
+	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
+	if o.Replicate != "" {
+		so.Changes = chain.Waiting
+	}
 	if o.Dir == "" {
 		so.FS, so.Dir = fs, "data"
 		if so.FS == nil {

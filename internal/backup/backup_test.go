@@ -77,6 +77,9 @@ func (s *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	body, found := s.objects[r.URL.Path]
 	switch {
+	case r.Method == "PUT" && found && r.Header.Get("If-None-Match") == "*":
+		w.WriteHeader(http.StatusPreconditionFailed)
+		_, _ = io.WriteString(w, `<Error><Code>PreconditionFailed</Code></Error>`)
 	case r.Method == "PUT":
 		b, _ := io.ReadAll(r.Body)
 		if strings.Contains(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING") {

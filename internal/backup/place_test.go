@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -244,4 +245,37 @@ func TestEmptyFolders(t *testing.T) {
 	if err := Restore(t.Context(), p, m, filepath.Join(t.TempDir(), "new"), Options{}); err == nil || !strings.Contains(err.Error(), "cannot be one of a backup") {
 		t.Error(err)
 	}
+}
+
+// TestPutNew: of many who put one name at once one succeeds, and what is there stays.
+func TestPutNew(t *testing.T) {
+	places(t, func(t *testing.T, p Place) {
+		const n = 8
+		errs := make([]error, n)
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() { errs[i] = p.PutNew(t.Context(), "chain/0", []byte{byte(i)}) })
+		}
+		wg.Wait()
+		winner := -1
+		for i, err := range errs {
+			switch {
+			case err == nil && winner < 0:
+				winner = i
+			case !errors.Is(err, ErrExists):
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		r, err := p.Get(t.Context(), "chain/0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(r)
+		if err := errors.Join(err, r.Close()); err != nil || winner < 0 || string(text) != string([]byte{byte(winner)}) {
+			t.Errorf("%q is there, put by %d: %v", text, winner, err)
+		}
+		if names, err := p.List(t.Context(), "chain"); err != nil || len(names) != 1 {
+			t.Error(names, err)
+		}
+	})
 }

@@ -195,7 +195,7 @@ func begin(t *testing.T, dir string, place backup.Place, before *life) *life {
 		l.begun, l.acked = before.begun, before.acked
 	}
 	var err error
-	if l.store, err = store.Open(store.Options{Dir: dir, Changes: true}); err != nil {
+	if l.store, err = store.Open(store.Options{Dir: dir, Changes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	l.shipper = New(Options{Store: l.store, Place: place, Dir: dir, Stage: l.store.Stage, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
@@ -400,7 +400,7 @@ func chains(t *testing.T, seed uint64) {
 // TestChain: whatever the place does, and however a server ends, what is restored is a prefix with all that was told as shipped, at its end
 // and at every moment.
 func TestChain(t *testing.T) {
-	seeds := 3
+	seeds := 2
 	if testing.Short() {
 		seeds = 1
 	}

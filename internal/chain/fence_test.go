@@ -172,7 +172,7 @@ func TestPlaceThatIsAway(t *testing.T) {
 		time.Sleep(time.Second)
 		place.fail(0, true)
 		for range 80 {
-			l.write(1, 1<<20)
+			l.write(1, 16<<10)
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Minute)

@@ -104,7 +104,7 @@ func shipUntilKilled(t *testing.T, dir string) {
 	if _, err := fmt.Sscan(os.Getenv("MILLSTREAM_TEST_BEGUN"), &l.begun[0], &l.begun[1], &l.begun[2], &l.begun[3]); err != nil {
 		t.Fatal(err)
 	}
-	if l.store, err = store.Open(store.Options{Dir: filepath.Join(dir, "data"), Changes: true}); err != nil {
+	if l.store, err = store.Open(store.Options{Dir: filepath.Join(dir, "data"), Changes: Waiting}); err != nil {
 		t.Fatal(err)
 	}
 	// Numbers go on from what the folder has.

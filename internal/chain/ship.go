@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ const (
 	baseBytes = 256 << 20
 )
 
+// Waiting is how many bytes may wait for a place that does not answer; beyond it there is a gap.
+const Waiting = 64 << 20
+
 // After a failure it is tried again, later each time.
 const firstRetry, lastRetry = time.Second, time.Minute
 
@@ -73,7 +77,8 @@ type Shipper struct {
 
 	mu        sync.Mutex // guards the following
 	status    Status
-	uncovered int64 // from when on nothing can be restored; 0: all that is shipped can be
+	noBackup  string // why there is no backup to begin with, if so
+	uncovered int64  // from when on nothing can be restored; 0: all that is shipped can be
 }
 
 type baseMade struct {
@@ -97,6 +102,7 @@ func (s *Shipper) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
+	st.Failing = cmp.Or(st.Failing, s.noBackup)
 	if s.uncovered != 0 && (oldest == 0 || s.uncovered < oldest) {
 		oldest = s.uncovered
 	}
@@ -481,15 +487,13 @@ func (s *Shipper) based(made baseMade) {
 	switch {
 	case made.err != nil:
 		s.retryBase = time.Now().Add(lastRetry)
+		s.o.Logger.Error("a backup for replication failed, and is tried again", "place", s.o.Place.String(), "error", made.err)
 		if s.base == nil {
-			s.failing("make a backup", made.err)
-		} else {
-			s.o.Logger.Error("a backup for replication failed, and is tried again", "error", made.err)
+			s.update(func() { s.noBackup = "make a backup: " + made.err.Error() })
 		}
 	case made.part == s.part: // else there was a gap since it began
 		s.base = &made.m
-		s.failing("", nil)
-		s.update(func() { s.status.Backup, s.uncovered = made.m.ID, 0 })
+		s.update(func() { s.status.Backup, s.uncovered, s.noBackup = made.m.ID, 0, "" })
 		s.o.Logger.Info("a backup for replication is there", "backup", made.m.ID, "place", s.o.Place.String())
 	}
 }

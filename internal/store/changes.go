@@ -45,10 +45,11 @@ func (c *Change) Touches(spaces ...byte) bool {
 //   - Batches are added after they were applied, by many at once, and so out of order: early holds those whose predecessor is not there yet.
 //   - A log is durable as a prefix: when a batch is, so are all with lower numbers.
 //
-// Nobody who commits waits for those who take. What waits is bounded: beyond changesMax all of it is dropped, and Take
+// Nobody who commits waits for those who take. What waits is bounded: beyond Options.Changes all of it is dropped, and Take
 // returns ErrGap.
 type Changes struct {
 	woken chan struct{} // holds one: something has come
+	most  int           // bytes that may wait
 
 	mu       sync.Mutex // guards the following
 	next     uint64     // the number with which the change after the queue begins; 0: not known yet
@@ -63,14 +64,11 @@ type Changes struct {
 	openedAt uint64 // see Store.Opened
 }
 
-// changesMax is how many bytes may wait.
-const changesMax = 64 << 20
-
 // batchHeader is the number of a batch and the count of what it holds: little-endian, 8 and 4 bytes.
 const batchHeader = 12
 
-func newChanges(tail []Change) *Changes {
-	c := &Changes{woken: make(chan struct{}, 1), early: map[uint64]Change{}, queue: tail}
+func newChanges(most int, tail []Change) *Changes {
+	c := &Changes{most: most, woken: make(chan struct{}, 1), early: map[uint64]Change{}, queue: tail}
 	for i := range tail {
 		c.bytes += len(tail[i].Batch)
 	}
@@ -107,7 +105,7 @@ func (c *Changes) add(batch []byte) (end uint64) {
 	if c.gap || first < c.next {
 		return end
 	}
-	if c.bytes += len(batch); c.bytes > changesMax {
+	if c.bytes += len(batch); c.bytes > c.most {
 		c.dropped()
 		return end
 	}
@@ -282,7 +280,7 @@ func (c *Changes) Opened() uint64 {
 	return c.openedAt
 }
 
-// Changes returns what is committed from the Open on, and what the log held before it; nil unless Options.Changes.
+// Changes returns what is committed from the Open on, and what the log held before it; nil without Options.Changes.
 func (s *Store) Changes() *Changes { return s.changes }
 
 // metaChanges is written to know where changes begin anew.
@@ -318,8 +316,8 @@ func (s *Store) BeginChanges() error {
 }
 
 // logTail returns the newest changes that the logs of a database hold, which is not open: those that lie without a gap before their end, at most
-// half of what may wait. Where a log cannot be read is its end: the engine sees it so, or refuses to open.
-func logTail(f vfs.FS, dir string) (tail []Change, err error) {
+// limit bytes. Where a log cannot be read is its end: the engine sees it so, or refuses to open.
+func logTail(f vfs.FS, dir string, limit int) (tail []Change, err error) {
 	logs, err := wal.Scan(wal.Dir{FS: f, Dirname: dir})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -353,7 +351,7 @@ func logTail(f vfs.FS, dir string) (tail []Change, err error) {
 				tail, bytes = nil, 0
 			}
 			tail = append(tail, Change{First: first, End: end, AtMS: at, Batch: batch})
-			for bytes += len(batch); bytes > changesMax/2; tail = tail[1:] {
+			for bytes += len(batch); bytes > limit; tail = tail[1:] {
 				bytes -= len(tail[0].Batch)
 			}
 		}

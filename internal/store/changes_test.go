@@ -61,7 +61,7 @@ func rows(t *testing.T, dir string) map[string]string {
 // batches, deleted ranges, and over a kill: what the first run did not hand over, the second does.
 func TestChangesMakeTheSame(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	s, err := store.Open(store.Options{Dir: dir, Changes: true})
+	s, err := store.Open(store.Options{Dir: dir, Changes: 128 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestChangesMakeTheSame(t *testing.T) {
 					if r.IntN(20) == 0 {
 						b.DeleteRange(fmt.Appendf([]byte{store.SpaceItem}, "%d 1", w), fmt.Appendf([]byte{store.SpaceItem}, "%d 3", w))
 					}
-					if w == 0 && i == 30 { // larger than half of what the engine keeps in memory
+					if w == 0 && i == 30 && round > 0 { // larger than half of what the engine keeps in memory
 						b.Set(fmt.Appendf([]byte{store.SpaceItem}, "large %d", round), bytes.Repeat([]byte("x"), 20<<20))
 					}
 					if err := s.Write(b); err != nil {
@@ -114,7 +114,7 @@ func TestChangesMakeTheSame(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = store.Open(store.Options{Dir: killed, Changes: true}); err != nil {
+	if s, err = store.Open(store.Options{Dir: killed, Changes: 128 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	if !s.Changes().Skip(last) {
@@ -152,7 +152,7 @@ func TestChangesMakeTheSame(t *testing.T) {
 
 // TestTooManyChanges: what nobody takes is dropped and told, and from then on it begins anew.
 func TestTooManyChanges(t *testing.T) {
-	s, err := store.Open(store.Options{Dir: t.TempDir(), Changes: true, Durability: store.Periodic})
+	s, err := store.Open(store.Options{Dir: t.TempDir(), Changes: 1 << 20, Durability: store.Periodic})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestTooManyChanges(t *testing.T) {
 	b := s.NewBatch()
 	defer b.Close()
 	for range 70 {
-		b.Set([]byte{store.SpaceItem, 1}, make([]byte, 1<<20))
+		b.Set([]byte{store.SpaceItem, 1}, make([]byte, 16<<10))
 		if err := s.Write(b); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestTooManyChanges(t *testing.T) {
 // early says whether a change is handed out before it is durable.
 func early(t *testing.T) bool {
 	t.Helper()
-	s, err := store.Open(store.Options{Dir: t.TempDir(), Changes: true})
+	s, err := store.Open(store.Options{Dir: t.TempDir(), Changes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

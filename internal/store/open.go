@@ -127,12 +127,12 @@ func Open(o Options) (_ *Store, err error) {
 	if s.lossy, err = there(o.FS, o.FS.PathJoin(o.Dir, lossFile)); err != nil {
 		return nil, err
 	}
-	if o.Changes {
-		tail, err := logTail(o.FS, o.FS.PathJoin(o.Dir, databasePath))
+	if o.Changes > 0 {
+		tail, err := logTail(o.FS, o.FS.PathJoin(o.Dir, databasePath), o.Changes/2)
 		if err != nil {
 			return nil, fmt.Errorf("store: read the log: %w", err)
 		}
-		s.changes = newChanges(tail)
+		s.changes = newChanges(o.Changes, tail)
 	}
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err

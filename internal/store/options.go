@@ -49,8 +49,8 @@ type Options struct {
 	// AcceptLoss opens a folder that has lost acknowledged writes at the end of its
 	// log, without them, and sets the files aside from which they cannot be read.
 	AcceptLoss bool
-	// Changes collects what is committed: see Store.Changes.
-	Changes bool
+	// Changes is how many bytes of what is committed may wait to be taken: see Store.Changes. 0: nothing is collected.
+	Changes int
 	// Repair opens a folder that a repair has left half done.
 	Repair bool
 }
