@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/admin"
 )
 
 func newReplication() *cobra.Command {
@@ -27,7 +27,7 @@ code 1 when that takes longer.`,
 			if err != nil {
 				return err
 			}
-			var r *wire.Replication
+			var r *admin.Replication
 			for until := time.Now().Add(wait); ; {
 				st, err := client.Status(cmd.Context())
 				if err != nil {

@@ -6,6 +6,7 @@ import "github.com/millstreamdb/millstream/internal/admin/wire"
 type (
 	Version      = wire.Version
 	Status       = wire.Status
+	Replication  = wire.Replication
 	Trigger      = wire.Trigger
 	TriggerShard = wire.TriggerShard
 	Counts       = wire.Counts

@@ -8,9 +8,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/millstreamdb/millstream/internal/backup"
-	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // Run with -tags plantedbugs. A segment that is put over another's: both of two owners believe that they ship.
@@ -31,35 +28,5 @@ func TestPlantedPlainPutIsSeen(t *testing.T) {
 			t.Errorf("not seen: the first is %f seconds behind", lag)
 		}
 		_, _ = first.end(), second.end()
-	})
-}
-
-// A run that goes on as if nothing had been written since the last segment.
-func TestPlantedGapIsSeen(t *testing.T) {
-	PlantedBug = "gap-is-none"
-	defer func() { PlantedBug = "" }()
-	synctest.Test(t, func(t *testing.T) {
-		place := newFaulty(1)
-		dir := filepath.Join(t.TempDir(), "data")
-		l := begin(t, dir, place, nil)
-		l.write(0, 1)
-		l.shipped()
-		_ = l.end()
-		s, err := store.Open(store.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		without := &life{t: t, store: s, begun: l.begun, acked: l.acked}
-		without.write(1, 1)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		l = begin(t, dir, place, without)
-		l.write(2, 1)
-		l.shipped()
-		_ = l.end()
-		if _, err := Restore(t.Context(), place, time.Time{}, filepath.Join(t.TempDir(), "restored"), backup.Options{}); err == nil {
-			t.Error("not seen")
-		}
 	})
 }
