@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,7 +66,9 @@ Node.js, or to 127.0.0.1:5678 for Python (which takes the package debugpy).`,
 			if len(args) == 1 {
 				path = args[0]
 			}
-			if _, err := os.Stat(path); err != nil {
+			if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("there is no file or folder %s: name the template of the application, as in millstream dev path/to/template.yaml", path)
+			} else if err != nil {
 				return fmt.Errorf("%w: name the template of the application, as in millstream dev path/to/template.yaml", err)
 			}
 			if _, err := flags.deploy.options(); err != nil {

@@ -54,6 +54,7 @@ made when it is not there. For a folder the server makes the export in a bucket 
 			return m.export(cmd.Context(), args[0], to, flags.json)
 		},
 	}
+	cmd.ValidArgsFunction = completeFirst(&flags, tableWords)
 	flags.add(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().StringVar(&to, "to", "", "where to: a folder or s3://BUCKET/PREFIX")

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/nearest"
 )
 
 func newParked() *cobra.Command {
@@ -93,6 +95,9 @@ func newParkedList() *cobra.Command {
 			filter, err := flags.filter(time.Now())
 			if err != nil {
 				return err
+			}
+			if kinds := []string{"parked", "held", "telling", "all"}; !slices.Contains(kinds, kind) {
+				return usagef("--kind %q: want parked, held, telling or all%s", kind, nearest.Hint(kind, kinds))
 			}
 			filter.Kind = kind
 			if kind == "all" {
