@@ -108,11 +108,10 @@ func write(fields ...string) {
 
 // programs are those that were started and have not ended.
 type programs struct {
-	mu    sync.Mutex
-	some  *sync.Cond
-	ids   map[int]string // by pid
-	pids  map[string]int
-	count int
+	mu   sync.Mutex
+	some *sync.Cond
+	ids  map[int]string // by pid
+	pids map[string]int
 }
 
 // serve starts programs and signals them until the server is gone.
