@@ -534,6 +534,18 @@ func TestObjectsOfAGuardedServer(t *testing.T) {
 	if status, _ := g.call(t, request{"s3", "GET", "/things/k", "", nil}, g.root, nil); status != 404 {
 		t.Errorf("it was stored: %d", status)
 	}
+	// A list of what is to be deleted is not acted on before all of it is known to be what was signed.
+	list := request{"s3", "POST", "/things?delete=", "<Delete><Object><Key>other</Key></Object></Delete>", nil}
+	changed := strings.Replace(list.body, "other", "a b/c+d%20e", 1)
+	if status, body := g.call(t, list, g.root, func(r *http.Request) {
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+		r.Header.Del("Content-Length")
+	}); status < 400 {
+		t.Errorf("another list than was signed: %d %s", status, body)
+	}
+	if _, err := c.HeadObject(ctx, &s3.HeadObjectInput{Bucket: aws.String("things"), Key: key}); err != nil {
+		t.Errorf("it was deleted: %v", err)
+	}
 }
 
 // No secret of a key stands in the files of the data, and without the file that seals them nothing is opened.

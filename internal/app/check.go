@@ -88,8 +88,8 @@ func openData(st *store.Store) (*stream.Streams, *table.DB, error) {
 	return streams, tables, err
 }
 
-// CheckTable says what is wrong with a table of the engine, by the path of its file.
-func CheckTable(path string) error { return store.CheckTable(path) }
+// CheckTable says what is wrong with a table of the engine, by the path of its file, or why it could not be read.
+func CheckTable(path string) (fault, err error) { return store.CheckTable(path) }
 
 // checkCode compares each package with its sum, which names its folder.
 func checkCode(dir string) (f Finding, err error) {

@@ -198,12 +198,12 @@ func TestMendedPackage(t *testing.T) {
 func TestDamagedTables(t *testing.T) {
 	p := folder(t.TempDir())
 	src := data(t, t.TempDir(), map[string]string{"frozen/table-x/000001.sst": "evil", "quarantined/q/000001.sst": "evil", "artifacts/objects/b/x.sst": "evil"})
-	check := func(path string) error {
+	check := func(path string) (fault, err error) {
 		text, err := os.ReadFile(path)
 		if err == nil && string(text) == "evil" {
-			err = errors.New("a checksum")
+			fault = errors.New("a checksum")
 		}
-		return err
+		return fault, err
 	}
 	for range 2 {
 		var told []string
@@ -216,6 +216,9 @@ func TestDamagedTables(t *testing.T) {
 		}
 	}
 	data(t, string(src), map[string]string{"frozen/table-x/000001.sst": "good"})
+	if _, _, err := Take(t.Context(), src, p, Options{Check: func(string) (error, error) { return nil, errors.New("no descriptors") }}); err == nil { //nolint:staticcheck // the fault comes first
+		t.Error("a table that could not be read is taken for whole or damaged")
+	}
 	if m, _, err := Take(t.Context(), src, p, Options{Check: check}); err != nil || m.Damaged {
 		t.Errorf("%+v, %v", m, err)
 	}

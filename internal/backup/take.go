@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -42,7 +41,8 @@ type Options struct {
 	// Finish does what is left to do of a Restore before its folder can be opened.
 	Finish func() error
 	// Check says what is wrong with a table of the engine, a file whose name ends in .sst, before Take copies it; nil: nothing is looked at.
-	Check func(path string) error
+	// err: it could not be read, which ends Take.
+	Check func(path string) (fault, err error)
 }
 
 func (o *Options) warn(err error) {
@@ -120,10 +120,31 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			o.Progress(done)
 		}
 	}
+	ids, err := newestFirst(ctx, p) // another server may have begun beside this one
+	if err == nil {
+		err = alone(p, ids, databaseOf(m.ID))
+	}
+	if err != nil {
+		return m, done, err
+	}
 	if err := m.put(ctx, p); err != nil {
 		return m, done, fmt.Errorf("write the manifest to %s: %w", p, err)
 	}
 	return m, done, nil
+}
+
+// alone refuses a place with backups of another database than this one; an empty name is that of none that is known.
+func alone(p Place, ids []string, database string) error {
+	if database == "" {
+		return nil
+	}
+	for _, id := range ids {
+		if of := databaseOf(id); of != "" && of != database {
+			return fmt.Errorf("%s holds a backup of another server (%s; its database is %s, and this one is %s), so no restore could know which backup is the newest: give each server a place of its own, or move the manifests of that server out of it",
+				p, nameOf(id), of, database)
+		}
+	}
+	return nil
 }
 
 // begin makes the manifest of a new backup, without its files, and tells what contents the place has of the same lineage: the
@@ -161,9 +182,8 @@ func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (
 	if m.ID, ahead = newID(m.Made, last, database); ahead > time.Second {
 		o.warn(fmt.Errorf("the backup %s is from %s later than this machine's clock says it is now: one of the two clocks was wrong, and this backup counts as made just after that one", last, ahead.Round(time.Second)))
 	}
-	if others := slices.DeleteFunc(databases(ids), func(d string) bool { return d == database }); database != "" && len(others) > 0 {
-		return m, nil, fmt.Errorf("%s holds backups of another server (its database is %s, and this one is %s), so no restore could know which backup is the newest: give each server a place of its own",
-			p, strings.Join(others, ", "), database)
+	if err := alone(p, ids, database); err != nil {
+		return m, nil, err
 	}
 	known = map[File]string{}
 	for _, id := range ids {
@@ -247,7 +267,7 @@ func GetFile(ctx context.Context, p Place, f File, path string) error {
 }
 
 // send copies a file to the place, by way of a temporary one, since its sum is its name.
-func send(ctx context.Context, src Source, p Place, f File, pace *pace, check func(path string) error) (s sent, err error) {
+func send(ctx context.Context, src Source, p Place, f File, pace *pace, check func(path string) (fault, err error)) (s sent, err error) {
 	spool, err := os.CreateTemp("", "millstream-backup-*")
 	if err != nil {
 		return s, err
@@ -267,7 +287,9 @@ func send(ctx context.Context, src Source, p Place, f File, pace *pace, check fu
 	}
 	s.sum = hex.EncodeToString(digest.Sum(nil))
 	if check != nil && isTable(f.Name) {
-		s.fault = check(spool.Name())
+		if s.fault, err = check(spool.Name()); err != nil {
+			return s, err
+		}
 	}
 	there, err := p.Has(ctx, objectName(s.sum), n)
 	if err != nil || there {

@@ -137,11 +137,14 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid.")
 		return
 	}
-	if s.part(w, r, bucket, key) {
-		return
-	}
+	r = detached(r)
 	if err := decodeChunked(r); err != nil {
 		fail(w, http.StatusBadRequest, "InvalidRequest", err.Error())
+		return
+	}
+	body := &noted{ReadCloser: r.Body}
+	r.Body, w = body, &judged{ResponseWriter: w, body: body}
+	if s.part(w, r, bucket, key) {
 		return
 	}
 	most := int64(maxOther)
@@ -152,9 +155,35 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("Your proposed upload exceeds the maximum allowed size: Millstream takes %d MB here", most>>20))
 		return
 	}
-	body := &noted{ReadCloser: http.MaxBytesReader(w, r.Body, most)}
-	r.Body = body
-	s.s3.ServeHTTP(&judged{ResponseWriter: w, body: body}, r)
+	r.Body = http.MaxBytesReader(w, body, most)
+	if r.Method != http.MethodPut && !s.whole(w, r) {
+		return
+	}
+	s.s3.ServeHTTP(w, r)
+}
+
+// detached is a request whose headers may be changed: who audits it reads them when it has been answered.
+func detached(r *http.Request) *http.Request {
+	copied := *r
+	copied.Header = r.Header.Clone()
+	return &copied
+}
+
+// whole reads a body that is no object to its end, which tells whether it is the one that was signed: the library stops reading when it has seen
+// enough, and acts. It reports false when it has answered.
+func (s *Service) whole(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		fail(w, http.StatusBadRequest, "EntityTooLarge", fmt.Sprintf("Your proposed upload exceeds the maximum allowed size: Millstream takes %d MB here", long.Limit>>20))
+		return false
+	case err != nil:
+		fail(w, http.StatusBadRequest, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header.")
+		return false
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return true
 }
 
 // noted is a body that keeps what is wrong with it.

@@ -48,7 +48,7 @@ func decodeChunked(r *http.Request) error {
 		return errors.New("a body in aws-chunked form needs the header X-Amz-Decoded-Content-Length")
 	}
 	d := &chunks{from: bufio.NewReaderSize(r.Body, maxLine), body: r.Body, left: length}
-	if pieces := sigv4.PiecesOf(r.Context()); pieces.Signed() {
+	if pieces := sigv4.PiecesOf(r.Context()); pieces != nil {
 		d.pieces, d.piece = pieces, sha256.New()
 	}
 	for _, name := range strings.Split(r.Header.Get("X-Amz-Trailer"), ",") {

@@ -199,11 +199,8 @@ func (s *Service) setting(w http.ResponseWriter, r *http.Request, bucket, name s
 	return gofakes3.ErrMethodNotAllowed
 }
 
-// readSetting reads a request's body, in whatever form it came.
+// readSetting reads a request's body.
 func readSetting(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if err := decodeChunked(r); err != nil {
-		return nil, gofakes3.ErrorMessage(gofakes3.ErrInvalidArgument, err.Error())
-	}
 	value, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxSetting))
 	var long *http.MaxBytesError
 	switch {

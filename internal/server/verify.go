@@ -264,6 +264,7 @@ func (a *Authenticator) inTime(at time.Time, service string, query bool, expires
 type payload struct {
 	hash     string        // of the body, once it was read
 	declared string        // X-Amz-Content-Sha256
+	received bool          // by receive
 	pieces   *sigv4.Pieces // of a body for S3 whose pieces are verified as they are read; nil: they are not
 }
 
@@ -280,6 +281,8 @@ func payloadOf(r *http.Request, service string, query bool) (string, *awserr.Err
 	}
 	if service == "s3" {
 		switch {
+		case p.hash == "" && !p.received:
+			return "", awserr.SignatureDoesNotMatch() // its key was unknown when the body came, so nobody looks at the body
 		case query && p.declared == "":
 			return sigv4.UnsignedPayload, nil
 		case len(p.declared) == sha256.Size*2 && p.declared != sigv4.EmptyPayload && r.ContentLength == 0:
@@ -314,7 +317,7 @@ func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
 		}
 		return r
 	}
-	p := &payload{declared: r.Header.Get("X-Amz-Content-Sha256")}
+	p := &payload{declared: r.Header.Get("X-Amz-Content-Sha256"), received: true}
 	r = r.WithContext(context.WithValue(r.Context(), payloadKey{}, p))
 	if c.service == "s3" {
 		switch {

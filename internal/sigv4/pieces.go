@@ -26,7 +26,7 @@ type Pieces struct {
 }
 
 // Begin has p verify what follows a request whose signature matched by k. It does nothing unless the request's payload is one
-// of the two names.
+// of the two names. Before Begin no signature matches.
 func (p *Pieces) Begin(k *Key, r *Request, signature string) {
 	if (r.Payload != SignedPieces && r.Payload != SignedPiecesTrailer) || len(signature) != len(p.before) {
 		return
@@ -34,9 +34,6 @@ func (p *Pieces) Begin(k *Key, r *Request, signature string) {
 	p.key, p.date, p.scope, p.Trailer = k, r.Date, r.Scope, r.Payload == SignedPiecesTrailer
 	copy(p.before[:], signature)
 }
-
-// Signed reports whether the pieces are to be verified. It may be called of nil.
-func (p *Pieces) Signed() bool { return p != nil && p.key != nil }
 
 // Piece reports whether signature is that of the next piece, whose SHA-256 is sum. The last piece is empty.
 func (p *Pieces) Piece(sum [sha256.Size]byte, signature string) bool {
@@ -60,6 +57,9 @@ func (p *Pieces) text(what string) []byte {
 }
 
 func (p *Pieces) matches(text []byte, signature string) bool {
+	if p.key == nil {
+		return false
+	}
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
 	want := s.hmac(p.key[:], text)

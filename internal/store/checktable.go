@@ -9,8 +9,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// CheckTable reads every block of a table of the engine, by its path, and compares it with its checksum.
-func CheckTable(path string) error {
+// CheckTable reads every block of a table of the engine, by its path, and compares it with its checksum. fault is what is wrong
+// with the table, err why it could not be read.
+func CheckTable(path string) (fault, err error) {
+	err = checkTable(path)
+	if pebble.IsCorruptionError(err) {
+		return err, nil
+	}
+	return nil, err
+}
+
+func checkTable(path string) error {
 	file, err := vfs.Default.Open(path)
 	if err != nil {
 		return err

@@ -348,8 +348,8 @@ func TestCheckTable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := store.CheckTable(name); err != nil {
-			t.Error(err)
+		if fault, err := store.CheckTable(name); fault != nil || err != nil {
+			t.Error(fault, err)
 		}
 		for _, part := range []int{0, 3, 8} {
 			damaged := bytes.Clone(whole)
@@ -357,14 +357,14 @@ func TestCheckTable(t *testing.T) {
 			if err := os.WriteFile(name, damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := store.CheckTable(name); err == nil {
+			if fault, err := store.CheckTable(name); fault == nil || err != nil {
 				t.Errorf("%s with a flipped byte at %d tenths is taken as whole", name, part)
 			}
 		}
 		if err := os.WriteFile(name, whole[:len(whole)/2], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.CheckTable(name); err == nil {
+		if fault, err := store.CheckTable(name); fault == nil || err != nil {
 			t.Errorf("the half of %s is taken as whole", name)
 		}
 	}

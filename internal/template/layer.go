@@ -36,7 +36,7 @@ func prepareLayer(c *preparation) step {
 	l := &layer{id: c.r.id}
 	c.into(&l.layerProperties)
 	l.LayerName = c.plan.name(c.r.id, l.LayerName)
-	c.named(layerNaming, l.LayerName)
+	c.refuseName(layerNaming, layerNaming.wrong(l.LayerName)) // two resources of one name are two versions of it
 	content, what := c.props.get("Content"), c.r.id+".Content"
 	if c.r.typ == "AWS::Serverless::LayerVersion" {
 		content, what = c.props.get("ContentUri"), c.r.id+".ContentUri"

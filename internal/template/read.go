@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -40,7 +41,8 @@ func (t *Template) Has(parameter string) bool { return t.root.get("Parameters").
 // New reads a template from memory; path is where it would lie.
 func New(path string, body []byte) (*Template, error) {
 	root, warnings, err := parse(body)
-	if strings.EqualFold(filepath.Ext(path), ".json") && !errors.Is(err, errNotText) {
+	// YAML is read whatever the file's name is, as AWS does; what is meant to be JSON must be it.
+	if strings.EqualFold(filepath.Ext(path), ".json") && !errors.Is(err, errNotText) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
 		if fault := jsonFault(body); fault != nil {
 			err = fault
 		}

@@ -116,15 +116,15 @@ func (p *Protocol) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if codings := r.Header["Accept-Encoding"]; len(codings) > 0 {
 		r2.AcceptEncoding = []byte(strings.Join(codings, ","))
 	}
-	caller := func() (schema.Scope, *awserr.Error) { return p.options.Authenticate(r) }
+	from := caller(func() (schema.Scope, *awserr.Error) { return p.options.Authenticate(r) })
 	if failure == nil {
-		failure = p.wait(w, r, caller, body)
+		from, failure = p.wait(w, r, from, body)
 	}
 	var reply door.Reply
 	if failure != nil {
 		reply = p.failed(r.Context(), &r2, failure, buffers.out[:0])
 	} else {
-		reply = p.answer(r.Context(), &r2, caller, buffers.out[:0])
+		reply = p.answer(r.Context(), &r2, from, buffers.out[:0])
 	}
 	defer reply.Held.Release()
 	buffers.out = reply.Body

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
@@ -27,23 +28,28 @@ type Waiter func(ctx context.Context, scope schema.Scope, body []byte) bool
 // RegisterWait has requests with this X-Amz-Target wait when their client asks for it.
 func (p *Protocol) RegisterWait(target string, w Waiter) { p.waiters[target] = w }
 
-// wait waits as r asks for it, and tells w's client so. It comes before room is taken for an answer.
-func (p *Protocol) wait(w http.ResponseWriter, r *http.Request, caller func() (schema.Scope, *awserr.Error), body []byte) error {
+// caller says who a request is from.
+type caller func() (schema.Scope, *awserr.Error)
+
+// wait waits as r asks for it, and tells w's client so. It comes before room is taken for an answer, and who the request is from is
+// asked once, before: a signature may be too old when the wait is over. A large body holds room, so nobody waits with one.
+func (p *Protocol) wait(w http.ResponseWriter, r *http.Request, from caller, body []byte) (caller, error) {
 	asked := r.Header.Get(waitHeader)
-	if asked == "" {
-		return nil
+	if asked == "" || len(body) > door.SmallBody {
+		return from, nil
 	}
 	wait := p.waiters[r.Header.Get("X-Amz-Target")]
 	if wait == nil {
-		return nil // as a server that does not know the header
+		return from, nil // as a server that does not know the header
 	}
 	ms, err := strconv.ParseUint(asked, 10, 32)
 	if err != nil {
-		return awserr.Validation(waitHeader + " takes milliseconds, a whole number from 0 to " + strconv.FormatInt(MaxWait.Milliseconds(), 10))
+		return from, awserr.Validation(waitHeader + " takes milliseconds, a whole number from 0 to " + strconv.FormatInt(MaxWait.Milliseconds(), 10))
 	}
-	scope, refused := caller()
+	scope, refused := from()
+	from = func() (schema.Scope, *awserr.Error) { return scope, refused }
 	if refused != nil {
-		return nil // the answer says so
+		return from, nil // the answer says so
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(ms)*time.Millisecond, MaxWait))
@@ -51,5 +57,5 @@ func (p *Protocol) wait(w http.ResponseWriter, r *http.Request, caller func() (s
 	if wait(ctx, scope, body) {
 		w.Header().Set(waitedHeader, strconv.FormatInt(time.Since(began).Milliseconds(), 10))
 	}
-	return nil
+	return from, nil
 }

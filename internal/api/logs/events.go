@@ -1,8 +1,11 @@
 package logs
 
 import (
+	"cmp"
 	"encoding/base64"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,6 +51,9 @@ func (c *call) request() (r eventsRequest, err error) {
 	}
 	if r.group, err = r.name(); err != nil {
 		return r, err
+	}
+	if len(r.LogStreamNames) > 100 {
+		return r, invalid("1 validation error detected: Value at 'logStreamNames' failed to satisfy constraint: Member must have length less than or equal to 100")
 	}
 	if r.Limit <= 0 || r.Limit > maxEvents {
 		r.Limit = maxEvents
@@ -290,22 +296,26 @@ func describeStreams(c *call) (any, error) {
 		}
 		streams[i].LastEventTimestamp, streams[i].LastIngestionTime = ms, ms
 	}
-	slices.SortStableFunc(streams, func(a, b *stream) int {
-		if r.OrderBy == "LastEventTime" && a.LastEventTimestamp != b.LastEventTimestamp {
-			return int(a.LastEventTimestamp - b.LastEventTimestamp)
+	before := func(a, b *stream) int {
+		order := strings.Compare(a.LogStreamName, b.LogStreamName)
+		if r.OrderBy == "LastEventTime" {
+			order = cmp.Or(cmp.Compare(a.LastEventTimestamp, b.LastEventTimestamp), order)
 		}
-		return strings.Compare(a.LogStreamName, b.LogStreamName)
-	})
-	if r.Descending {
-		slices.Reverse(streams)
+		if r.Descending {
+			order = -order
+		}
+		return order
 	}
-	if r.NextToken != "" {
-		after, err := base64.RawURLEncoding.DecodeString(r.NextToken)
-		i := slices.IndexFunc(streams, func(s *stream) bool { return s.LogStreamName == string(after) })
-		if err != nil || i < 0 {
+	slices.SortFunc(streams, before)
+	if r.NextToken != "" { // the place of the last one that was shown, which may have gone or logged since
+		text, err := base64.RawURLEncoding.DecodeString(r.NextToken)
+		at, name, _ := strings.Cut(string(text), " ")
+		ms, wrong := strconv.ParseInt(at, 10, 64)
+		if err != nil || wrong != nil {
 			return nil, invalid("The specified nextToken is invalid.")
 		}
-		streams = streams[i+1:]
+		last := &stream{LogStreamName: name, LastEventTimestamp: ms}
+		streams = slices.DeleteFunc(streams, func(s *stream) bool { return before(s, last) <= 0 })
 	}
 	var out struct {
 		LogStreams []*stream `json:"logStreams"`
@@ -314,7 +324,8 @@ func describeStreams(c *call) (any, error) {
 	out.LogStreams = streams
 	if most := min(r.Limit, maxStreams); len(streams) > most {
 		out.LogStreams = streams[:most]
-		out.NextToken = base64.RawURLEncoding.EncodeToString([]byte(streams[most-1].LogStreamName))
+		last := streams[most-1]
+		out.NextToken = base64.RawURLEncoding.EncodeToString(fmt.Append(nil, last.LastEventTimestamp, " ", last.LogStreamName))
 	}
 	return out, nil
 }

@@ -18,6 +18,7 @@ type groupRequest struct {
 	LogGroupName       string `json:"logGroupName"`
 	LogGroupIdentifier string `json:"logGroupIdentifier"`
 	ResourceArn        string `json:"resourceArn"`
+	ResourceIdentifier string `json:"resourceIdentifier"`
 	RetentionInDays    *int   `json:"retentionInDays"`
 	LogGroupClass      string `json:"logGroupClass"`
 	KmsKeyID           string `json:"kmsKeyId"`
@@ -38,7 +39,7 @@ func (r *groupRequest) tags() (tags map[string]string, err error) {
 
 // name is the group's name.
 func (r *groupRequest) name() (string, error) {
-	name := arn.LogGroup(r.LogGroupName + r.LogGroupIdentifier + r.ResourceArn)
+	name := arn.LogGroup(r.LogGroupName + r.LogGroupIdentifier + r.ResourceArn + r.ResourceIdentifier)
 	if name == "" || len(name) > 512 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_/.#") != "" {
 		return "", invalid("1 validation error detected: Value '" + name + "' at 'logGroupName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+")
 	}

@@ -33,8 +33,10 @@ func (l ownUser) Accept() (net.Conn, error) {
 		switch {
 		case err == nil && l.box != nil && l.box.Owns(socket), err == nil && l.box == nil && uid == os.Geteuid():
 			return c, nil
-		case err == nil && l.box != nil:
-			l.logger.Warn("a connection to a function's Runtime API was refused that is not from its sandbox", "user", uid)
+		case l.box != nil: // also when the kernel does not tell, or there is no descriptor to ask it with
+			if !errors.Is(err, errNoPeer) {
+				l.logger.Warn("a connection to a function's Runtime API was refused that is not known to be from its sandbox", "user", uid, "err", err)
+			}
 		case err == nil:
 			l.logger.Warn("another user's connection to a function's Runtime API was refused", "user", uid)
 		case !errors.Is(err, errNoPeer):

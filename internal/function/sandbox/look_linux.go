@@ -23,7 +23,7 @@ func Look(folder string) (m *Machine, missing []string) {
 		m.owners = owners
 	}
 	if err := m.try(folder); err != nil {
-		return nil, []string{"namespaces of user, mounts and processes (Linux 5.12, and not forbidden): " + err.Error()}
+		return nil, []string{"namespaces of user, mounts and processes (Linux 5.14, and not forbidden): " + err.Error()}
 	}
 	switch v := launch.LandlockVersion(); {
 	case v == 0:

@@ -1,7 +1,7 @@
 package launch
 
 // Variable is in the environment of a launcher, and is all that is in it.
-const Variable = "MILLSTREAM_SANDBOX"
+const Variable = "MILLSTREAM_SANDBOX_FIRST_PROCESS"
 
 // What is asked of a launcher, and what it answers, are frames: four bytes of length, and fields that each end with a zero byte. No
 // argument, variable or path can hold one.

@@ -155,14 +155,13 @@ func (p *programs) start(f []string) {
 	if err == nil {
 		p.ids[pid], p.pids[id] = id, pid
 		p.some.Signal()
+		write(Started, id, strconv.Itoa(pid)) // under the lock: its end is told after it
 	}
 	p.mu.Unlock()
 	if err != nil {
 		number, _ := err.(syscall.Errno)
 		write(Refused, id, strconv.Itoa(int(number)))
-		return
 	}
-	write(Started, id, strconv.Itoa(pid))
 }
 
 // signal signals a program's group, while its id is not free for another.
