@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 		LinkEndpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
 		FrontDoor:    func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Watched:      s.activity.Watched,
+		// Code comes after Open: the buckets are there by then.
+		Object: func(bucket, key string) ([]byte, error) { return s.buckets.Get(context.Background(), bucket, key) },
 		// Functions change after Open: the engine is there by then.
 		Changed: func(scope schema.Scope, name string) {
 			s.engine.FunctionChanged(scope.FunctionARN(name))

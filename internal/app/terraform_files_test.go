@@ -1,12 +1,17 @@
 package app
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
@@ -257,5 +262,53 @@ func TestTerraformParameter(t *testing.T) {
 	ask("DeleteParameter", map[string]any{"Name": c.Name}, &struct{}{})
 	if answer := ask("GetParameter", map[string]any{"Name": c.Name}, nil); !strings.Contains(answer, "ParameterNotFound") {
 		t.Error(answer)
+	}
+}
+
+// The code of functions and layers may be an object, as in `s3_bucket` and `s3_key`.
+func TestCodeInBuckets(t *testing.T) {
+	p, bucket := newProvider(t), aws.String("shop-files")
+	p.must(p.s3.CreateBucket(p.ctx, &s3.CreateBucketInput{Bucket: bucket}))
+	put := func(key string, zip []byte) {
+		t.Helper()
+		p.must(p.s3.PutObject(p.ctx, &s3.PutObjectInput{Bucket: bucket, Key: &key, Body: bytes.NewReader(zip)}))
+	}
+	one, two := bootstrap(t, "one"), bootstrap(t, "two")
+	put("one.zip", one)
+	put("two.zip", two)
+	create := func(bucket, key string, version *string) (*lambda.CreateFunctionOutput, error) {
+		return p.lambda.CreateFunction(p.ctx, &lambda.CreateFunctionInput{FunctionName: aws.String("f"), Role: aws.String(functionRole), Runtime: "provided.al2023", Handler: aws.String("a.b"),
+			Code: &types.FunctionCode{S3Bucket: &bucket, S3Key: &key, S3ObjectVersion: version}})
+	}
+	for _, c := range []struct {
+		bucket, key string
+		version     *string
+		want        string
+	}{
+		{"shop-files", "none.zip", nil, "S3 Error Code: NoSuchKey."}, {"no-files", "one.zip", nil, "S3 Error Code: NoSuchBucket."},
+		{"shop-files", "one.zip", aws.String("v1"), "S3 Error Code: NoSuchVersion."}, {"../shop-files", "one.zip", nil, "S3 Error Code: NoSuchBucket."},
+	} {
+		if _, err := create(c.bucket, c.key, c.version); code(nil, err) != "InvalidParameterValueException" || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s of %s: %v", c.key, c.bucket, err)
+		}
+	}
+	sum := func(zip []byte) string {
+		s := sha256.Sum256(zip)
+		return base64.StdEncoding.EncodeToString(s[:])
+	}
+	made, err := create("shop-files", "one.zip", nil)
+	p.must(made, err)
+	if *made.CodeSha256 != sum(one) || made.CodeSize != int64(len(one)) {
+		t.Errorf("the code is %s of %d bytes", *made.CodeSha256, made.CodeSize)
+	}
+	updated, err := p.lambda.UpdateFunctionCode(p.ctx, &lambda.UpdateFunctionCodeInput{FunctionName: aws.String("f"), S3Bucket: bucket, S3Key: aws.String("two.zip")})
+	p.must(updated, err)
+	if *updated.CodeSha256 != sum(two) {
+		t.Errorf("after an update the code is %s", *updated.CodeSha256)
+	}
+	layer, err := p.lambda.PublishLayerVersion(p.ctx, &lambda.PublishLayerVersionInput{LayerName: aws.String("l"), Content: &types.LayerVersionContentInput{S3Bucket: bucket, S3Key: aws.String("one.zip")}})
+	p.must(layer, err)
+	if *layer.Content.CodeSha256 != sum(one) {
+		t.Errorf("the layer is %s", *layer.Content.CodeSha256)
 	}
 }

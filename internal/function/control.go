@@ -128,9 +128,12 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 // takeCode puts a request's code into a definition. For a zip, d holds a reference
 // on the code afterwards.
 func (s *Service) takeCode(d *definition, c *CodeRequest) error {
+	if c.inS3() && d.PackageType != packageImage {
+		if err := s.fetch(c); err != nil {
+			return err
+		}
+	}
 	switch {
-	case c.S3Bucket != "" || c.S3Key != "":
-		return awserr.LambdaInvalidParameter("Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist")
 	case d.PackageType == packageImage && c.ImageURI == "":
 		return awserr.LambdaInvalidParameter("Please provide ImageUri when updating a function with packageType Image.")
 	case d.PackageType == packageImage:
@@ -143,7 +146,7 @@ func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 		return awserr.LambdaInvalidParameter("Please don't provide ImageUri when updating a function with packageType Zip.")
 	case len(c.ZipFile) == 0:
 		return awserr.LambdaInvalidParameter("Please provide a source for function code.")
-	case len(c.ZipFile) > archive.MaxZipped:
+	case len(c.ZipFile) > archive.MaxZipped && !c.inS3(): // one in S3 is bounded by what it unpacks to
 		return awserr.ZippedTooLarge(archive.MaxZipped)
 	}
 	hash, err := s.code.add(c.ZipFile)
@@ -163,6 +166,32 @@ func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 		s.code.release(hash)
 		return err
 	}
+	return nil
+}
+
+// inS3 reports whether the code is an object.
+func (c *CodeRequest) inS3() bool { return c.S3Bucket != "" || c.S3Key != "" }
+
+// fetch reads code that is an object.
+func (s *Service) fetch(c *CodeRequest) error {
+	refuse := func(code, message string) error {
+		return awserr.LambdaInvalidParameter("Error occurred while GetObject. S3 Error Code: " + code + ". S3 Error Message: " + message)
+	}
+	const noBucket = "The specified bucket does not exist"
+	if s.opts.Object == nil {
+		return refuse("NoSuchBucket", noBucket)
+	}
+	if c.S3ObjectVersion != "" && c.S3ObjectVersion != "null" {
+		return refuse("NoSuchVersion", "The specified version does not exist.")
+	}
+	zip, err := s.opts.Object(c.S3Bucket, c.S3Key)
+	switch {
+	case err != nil && err.Error() == noBucket:
+		return refuse("NoSuchBucket", noBucket)
+	case err != nil:
+		return refuse("NoSuchKey", err.Error())
+	}
+	c.ZipFile = zip
 	return nil
 }
 

@@ -151,11 +151,15 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	switch {
 	case !mine:
 		return LayerDocument{}, awserr.NotThere()
-	case r.Content.S3Bucket != "" || r.Content.S3Key != "":
-		return LayerDocument{}, awserr.LambdaInvalidParameter("Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist")
+	case r.Content.inS3():
+		if err := s.fetch(&r.Content); err != nil {
+			return LayerDocument{}, err
+		}
+	}
+	switch {
 	case len(r.Content.ZipFile) == 0:
 		return LayerDocument{}, awserr.LambdaInvalidParameter("Uploaded file must be a non-empty zip")
-	case len(r.Content.ZipFile) > archive.MaxZipped:
+	case len(r.Content.ZipFile) > archive.MaxZipped && !r.Content.inS3():
 		return LayerDocument{}, awserr.ZippedTooLarge(archive.MaxZipped)
 	}
 	if err := s.rows.admit(false); err != nil {
