@@ -421,7 +421,7 @@ func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, ba
 			return false, true
 		}
 		wait := max(backoff, result.RetryAfter, p.turnIn(true))
-		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(worker, wait, late) != nil {
+		if p.o.Queues.Now()+wait.Milliseconds() >= until || p.o.Clock.Wait(worker, wait, late) != nil || worker.Err() != nil { // both may have come
 			p.o.Log.Warn("messages of a queue did not reach the function, and come again", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
 			return false, worker.Err() != nil
 		}
