@@ -71,7 +71,7 @@ func newBenchServer() *cobra.Command {
 		flags := serveFlags{consoleListen: "off"}
 		for name, to := range map[string]*string{
 			"listen": &flags.listen, "data": &flags.data, "durability": &flags.durability,
-			"region": &flags.region, "account": &flags.account, "log-level": &flags.logLevel,
+			"region": &flags.region, "account": &flags.account, "log-level": &flags.logLevel, "isolation": &flags.isolation,
 		} {
 			var err error
 			if *to, err = f.GetString(name); err != nil {
