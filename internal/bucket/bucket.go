@@ -156,7 +156,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, body, most)
-	if r.Method != http.MethodPut && !s.whole(w, r) {
+	if r.Method != http.MethodPut && !whole(w, r) {
 		return
 	}
 	s.s3.ServeHTTP(w, r)
@@ -171,7 +171,7 @@ func detached(r *http.Request) *http.Request {
 
 // whole reads a body that is no object to its end, which tells whether it is the one that was signed: the library stops reading when it has seen
 // enough, and acts. It reports false when it has answered.
-func (s *Service) whole(w http.ResponseWriter, r *http.Request) bool {
+func whole(w http.ResponseWriter, r *http.Request) bool {
 	body, err := io.ReadAll(r.Body)
 	var long *http.MaxBytesError
 	switch {
@@ -247,7 +247,7 @@ func Refuse(w http.ResponseWriter, _ *http.Request, e *awserr.Error) {
 		case strings.HasPrefix(message, "Signature expired"), strings.HasPrefix(message, "Signature not yet current"):
 			code, message = "RequestTimeTooSkewed", "The difference between the request time and the current time is too large."
 		case strings.Contains(message, "does not match the signature"):
-			code, message = "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+			code, message = errSignature.Code, errSignature.Message
 		default:
 			code = "SignatureDoesNotMatch"
 		}

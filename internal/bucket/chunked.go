@@ -84,13 +84,12 @@ func checksum(trailer string) hash.Hash {
 	return nil
 }
 
-// Errors of bodies.
-var (
-	errSignature = &awserr.Error{Code: "SignatureDoesNotMatch", Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method.", Status: http.StatusForbidden}
-	errBody      = func(text string) error {
-		return &awserr.Error{Code: "InvalidRequest", Message: text, Status: http.StatusBadRequest}
-	}
-)
+// errSignature is of requests and of their pieces.
+var errSignature = &awserr.Error{Code: "SignatureDoesNotMatch", Message: "The request signature we calculated does not match the signature you provided. Check your key and signing method.", Status: http.StatusForbidden}
+
+func errBody(text string) error {
+	return &awserr.Error{Code: "InvalidRequest", Message: text, Status: http.StatusBadRequest}
+}
 
 // chunks reads what is in the chunks of a body.
 type chunks struct {
