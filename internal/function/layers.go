@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,6 +120,9 @@ func (s *Service) wholeLayer(v *layerVersion) LayerDocument {
 	return doc
 }
 
+// maxRuntimes is how many runtimes a layer may say that it is for.
+const maxRuntimes = 15
+
 var layerPattern = regexp.MustCompile(`^(?:arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:)?([a-zA-Z0-9-_]{1,140})$`)
 
 var layerVersionPattern = regexp.MustCompile(`^(arn:aws[a-zA-Z-]*:lambda:([a-z0-9-]+):(\d{12}):layer:([a-zA-Z0-9-_]+)):([0-9]+)$`)
@@ -141,7 +145,11 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	c := &constraints{}
 	c.atMost(r.Description, "description", 256)
 	c.atMost(r.LicenseInfo, "licenseInfo", 512)
-	checkArchitectures(r.CompatibleArchitectures, c)
+	c.allOf(r.CompatibleRuntimes, "compatibleRuntimes", slices.Concat(runtimes, retired))
+	c.allOf(r.CompatibleArchitectures, "compatibleArchitectures", []string{"x86_64", "arm64"})
+	if len(r.CompatibleRuntimes) > maxRuntimes {
+		c.fail("["+strings.Join(r.CompatibleRuntimes, ", ")+"]", "compatibleRuntimes", fmt.Sprintf("Member must have length less than or equal to %d", maxRuntimes))
+	}
 	if err := c.err(); err != nil {
 		return LayerDocument{}, err
 	}

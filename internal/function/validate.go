@@ -86,6 +86,13 @@ func (v *constraints) oneOf(value, member string, set ...string) {
 	}
 }
 
+// allOf is oneOf for each of a list's values.
+func (v *constraints) allOf(values []string, member string, set []string) {
+	if slices.ContainsFunc(values, func(one string) bool { return !slices.Contains(set, one) }) {
+		v.fail("["+strings.Join(values, ", ")+"]", member, "Member must satisfy constraint: [Member must satisfy enum value set: ["+strings.Join(set, ", ")+"]]")
+	}
+}
+
 func (v *constraints) atMost(value *string, member string, length int) {
 	if value != nil && len(*value) > length {
 		v.fail(*value, member, fmt.Sprintf("Member must have length less than or equal to %d", length))

@@ -274,8 +274,14 @@ func (c *call) mapping() (uuid string, ok bool) {
 	return uuid, ok
 }
 
-// untagged refuses the ARN of a version or alias: tags belong to whole functions.
+// taggable is the API reference's pattern of the ARNs that have tags.
+const taggable = `arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[a-f0-9]{8}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{4}-[a-f0-9]{12})`
+
+// untagged refuses what has no tags: names that are no ARNs, and versions and aliases, since tags belong to whole functions.
 func (c *call) untagged() error {
+	if !strings.HasPrefix(c.name(), "arn:") {
+		return awserr.Validation("1 validation error detected: Value '" + c.name() + "' at 'resource' failed to satisfy constraint: Member must satisfy regular expression pattern: " + taggable)
+	}
 	if f, ok := arn.ParseFunction(c.name()); ok && f.Qualifier != "" && strings.Contains(c.name(), ":function:") { // not an ARN of a mapping
 		return awserr.LambdaInvalidParameter("Tags on function aliases and versions are not supported. Please specify a function ARN.")
 	}
@@ -308,6 +314,9 @@ func tagResource(c *call, w http.ResponseWriter) error {
 	err := cmp.Or(c.decode(&r), c.untagged())
 	if err != nil {
 		return err
+	}
+	if len(r.Tags) == 0 {
+		return awserr.LambdaInvalidParameter("An error occurred and the request cannot be processed.")
 	}
 	if uuid, ok := c.mapping(); ok {
 		err = c.h.mappings.Retag(c.r.Context(), c.scope, c.name(), uuid, func(tags map[string]string) { maps.Copy(tags, r.Tags) })

@@ -3,11 +3,14 @@ package lambda
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/smithy-go"
 )
 
 // Layers and their policies, through AWS's SDK.
@@ -27,9 +30,19 @@ func TestLayers(t *testing.T) {
 	name := aws.String("l")
 	for n := range int64(2) {
 		p, err := d.client.PublishLayerVersion(ctx, &sdk.PublishLayerVersionInput{LayerName: name, Description: aws.String("d"), LicenseInfo: aws.String("MIT"),
-			CompatibleRuntimes: []types.Runtime{types.RuntimePython312}, Content: &types.LayerVersionContentInput{ZipFile: b.Bytes()}})
+			CompatibleRuntimes: []types.Runtime{types.RuntimePython312}, CompatibleArchitectures: []types.Architecture{types.ArchitectureX8664, types.ArchitectureArm64}, Content: &types.LayerVersionContentInput{ZipFile: b.Bytes()}})
 		if err != nil || p.Version != n+1 || p.Content.CodeSize != int64(b.Len()) || aws.ToString(p.LayerArn) != "arn:aws:lambda:us-east-1:000000000000:layer:l" {
 			t.Fatal(p, err)
+		}
+	}
+	for text, in := range map[string]*sdk.PublishLayerVersionInput{
+		"1 validation error detected: Value '[python3.12, pyton3.12]' at 'compatibleRuntimes' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [nodejs18.x, ": {CompatibleRuntimes: []types.Runtime{types.RuntimePython312, "pyton3.12"}},
+		"1 validation error detected: Value '[x86]' at 'compatibleArchitectures' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64]]":           {CompatibleArchitectures: []types.Architecture{"x86"}},
+	} {
+		in.LayerName, in.Content = name, &types.LayerVersionContentInput{ZipFile: b.Bytes()}
+		_, err := d.client.PublishLayerVersion(ctx, in)
+		if e := new(smithy.GenericAPIError); !errors.As(err, &e) || e.Code != "ValidationException" || !strings.HasPrefix(e.Message, text) {
+			t.Errorf("%v, want %s", err, text)
 		}
 	}
 	got, err := d.client.GetLayerVersion(ctx, &sdk.GetLayerVersionInput{LayerName: name, VersionNumber: aws.Int64(2)})
