@@ -30,6 +30,8 @@ const (
 	DefaultAccount = app.DefaultAccount
 	DefaultRegion  = app.DefaultRegion
 	DefaultLogCap  = app.DefaultLogCap
+
+	DefaultReplicateKeep = app.DefaultReplicateKeep
 )
 
 // Options of Open. The zero value is a server in memory.
@@ -89,8 +91,11 @@ type Options struct {
 	LogCap int64
 	// Replicate is a folder, or s3://BUCKET/PREFIX, to which all that is committed is copied, every ReplicateEvery (0: a second), so that what the
 	// server had at any moment can be restored from there. It needs Dir, and a Durability other than "none". Empty: none.
+	// Any moment within ReplicateKeep can be restored (0: DefaultReplicateKeep; a day at least); what only earlier ones need is removed
+	// from there. Below 0: nothing is.
 	Replicate      string
 	ReplicateEvery time.Duration
+	ReplicateKeep  time.Duration
 	// ResumeTriggers lets the triggers of a folder go on that was restored from a backup. Without it they
 	// are paused there, accepted events wait, and nothing is removed for its age.
 	ResumeTriggers bool

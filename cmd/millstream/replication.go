@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,8 @@ func newReplication() *cobra.Command {
 		Use:   "replication",
 		Short: "Show how far a server has come that copies what is committed to another place",
 		Long: `Show how far a server that was started with --replicate has come: how old the oldest
-write is that could not be restored from there, and why nothing can be copied, if so.
+write is that could not be restored from there, why nothing can be copied, if so, and
+for how long what was copied is kept.
 With --wait it waits until all that was written before could be restored, and ends with
 code 1 when that takes longer.`,
 		Example: `  millstream replication
@@ -56,8 +58,8 @@ code 1 when that takes longer.`,
 			default:
 				_, err = fmt.Fprintf(out, "What was written in the last %.1f seconds cannot all be restored from %s yet.\n", r.LagSeconds, r.Place)
 			}
-			if r.Failing != "" && !flags.json {
-				fmt.Fprintln(out, "It fails, and is tried again:", r.Failing)
+			if !flags.json {
+				printKept(out, r)
 			}
 			if err == nil && wait > 0 && r.LagSeconds > 0 {
 				err = exitError(1)
@@ -68,4 +70,22 @@ code 1 when that takes longer.`,
 	flags.add(cmd)
 	cmd.Flags().DurationVar(&wait, "wait", 0, "how long to wait until all can be restored")
 	return cmd
+}
+
+// printKept tells what goes wrong, and what is kept.
+func printKept(out io.Writer, r *admin.Replication) {
+	if r.Failing != "" {
+		fmt.Fprintln(out, "It fails, and is tried again:", r.Failing)
+	}
+	if r.NotRemoved != "" {
+		fmt.Fprintln(out, "What is too old to be kept could not be removed, which is tried again:", r.NotRemoved)
+	}
+	switch keep := inDays(time.Duration(r.KeepSeconds * float64(time.Second))); {
+	case r.KeepSeconds == 0:
+		fmt.Fprintln(out, "Nothing is removed from there.")
+	case r.Oldest.IsZero():
+		fmt.Fprintf(out, "What is older than %s is removed from there.\n", keep)
+	default:
+		fmt.Fprintf(out, "Moments from %s on can be restored; what is older than %s is removed.\n", r.Oldest.Local().Format(time.DateTime), keep)
+	}
 }

@@ -30,6 +30,7 @@ type serveFlags struct {
 
 	replicate      string
 	replicateEvery time.Duration
+	replicateKeep  days
 
 	auth, keyFile, auditLog, rootKey, rootSecretFile string
 	tls                                              tlsFlags
@@ -113,6 +114,8 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
 	f.StringVar(&flags.replicate, "replicate", "", "copy all that is committed to this folder or s3://BUCKET/PREFIX, so that any moment can be restored from there")
 	f.DurationVar(&flags.replicateEvery, "replicate-every", time.Second, "how long what is committed waits for more, to be copied together")
+	flags.replicateKeep = days(millstream.DefaultReplicateKeep)
+	f.Var(&flags.replicateKeep, "replicate-keep", "for how long any moment can be restored from there, such as 35d; what only earlier ones need is removed; 0: nothing is")
 	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
@@ -227,6 +230,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		AcceptLoss:     flags.acceptLoss,
 		Replicate:      flags.replicate,
 		ReplicateEvery: flags.replicateEvery,
+		ReplicateKeep:  replicateKeep(flags.replicateKeep),
 		ResumeTriggers: flags.triggers == "run",
 		ManualClock:    manual,
 		FunctionOutput: flags.output(out),
@@ -309,6 +313,14 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(err, closeFailed(srv))
 	}
 	return srv.Close()
+}
+
+// replicateKeep is the flag as Options have it, where 0 stands for the default.
+func replicateKeep(d days) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return time.Duration(d)
 }
 
 // rootSecret reads the secret of the key that is stored nowhere.

@@ -46,6 +46,8 @@ const (
 	DefaultAccount = "000000000000"
 	DefaultRegion  = "us-east-1"
 	DefaultLogCap  = 10 << 30
+
+	DefaultReplicateKeep = 7 * 24 * time.Hour
 )
 
 // Options are those of the public package, whose Options describes them: one is converted to the other, so the compiler
@@ -67,6 +69,7 @@ type Options struct {
 	LogCap                  int64
 	Replicate               string
 	ReplicateEvery          time.Duration
+	ReplicateKeep           time.Duration
 	ResumeTriggers          bool
 	AcceptLoss              bool
 	FunctionOutput          io.Writer

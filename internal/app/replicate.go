@@ -28,6 +28,8 @@ func (s *App) openReplication() error {
 		return errors.New("with durability none nothing can be replicated: what a crash of this server takes back would stay in the copy; use sync or periodic")
 	case o.ReplicateEvery < 0:
 		return fmt.Errorf("replication every %s: want 0 or more", o.ReplicateEvery)
+	case o.ReplicateKeep > 0 && o.ReplicateKeep < chain.KeepLeast:
+		return fmt.Errorf("replication keeps %s: want %s or more, or 0 for everything", o.ReplicateKeep, chain.KeepLeast)
 	case s.held:
 		return fmt.Errorf("the folder %s was restored from a backup, and nobody has said that it is to go on: with --triggers run it takes over %s, "+
 			"and the server that replicated there stops; to look at it, leave --replicate away", o.Dir, o.Replicate)
@@ -41,8 +43,13 @@ func (s *App) openReplication() error {
 	if err != nil {
 		return err
 	}
+	keep := o.ReplicateKeep
+	if keep == 0 {
+		keep = DefaultReplicateKeep
+	}
 	s.chain = chain.New(chain.Options{
 		Store: s.store, Place: place, Dir: o.Dir, Every: o.ReplicateEvery, Stage: s.stages.make, Rate: replicationRate, Program: o.Version, Logger: o.Logger,
+		Keep: max(0, keep), Doubted: func() bool { return s.clock.Doubt().Ahead > 0 },
 	})
 	return nil
 }
@@ -66,7 +73,10 @@ func (s *App) replication() *wire.Replication {
 		return nil
 	}
 	st := s.chain.Status()
-	return &wire.Replication{Place: st.Place, LagSeconds: st.Lag, Segments: st.Segment, Backup: st.Backup, Bytes: st.Bytes, Failing: st.Failing}
+	return &wire.Replication{
+		Place: st.Place, LagSeconds: st.Lag, Segments: st.Segment, Backup: st.Backup, Bytes: st.Bytes, Failing: st.Failing,
+		KeepSeconds: st.Keep.Seconds(), Oldest: st.Oldest, NotRemoved: st.NotRemoved,
+	}
 }
 
 // replicationLag is for metrics; nil without replication.

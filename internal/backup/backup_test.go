@@ -98,6 +98,9 @@ func (s *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		_ = xml.NewEncoder(w).Encode(list)
+	case r.Method == "DELETE":
+		delete(s.objects, r.URL.Path)
+		w.WriteHeader(http.StatusNoContent)
 	case !found:
 		w.WriteHeader(http.StatusNotFound)
 		if r.Method == "GET" {

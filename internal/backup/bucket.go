@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -77,6 +78,23 @@ func (b *bucket) Has(ctx context.Context, name string, size int64) (bool, error)
 		return false, nil
 	}
 	return err == nil && aws.ToInt64(out.ContentLength) == size, err
+}
+
+// Remove asks for one object at a time, some beside each other: not every server of the protocol has DeleteObjects in a form that the
+// SDK speaks.
+func (b *bucket) Remove(ctx context.Context, names []string) error {
+	const beside = 8
+	errs := make([]error, beside)
+	var wg sync.WaitGroup
+	for w := range beside {
+		wg.Go(func() {
+			for i := w; i < len(names) && errs[w] == nil; i += beside {
+				_, errs[w] = b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.key(names[i])})
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func (b *bucket) List(ctx context.Context, prefix string) (names []string, err error) {

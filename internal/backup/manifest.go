@@ -48,6 +48,20 @@ type File struct {
 	Sum  string `json:"sum"` // SHA-256, hexadecimal
 	// Damaged: what the folder had was damaged already. The sum is that of the damaged content.
 	Damaged bool `json:"damaged,omitempty"`
+	// Copy is behind the sum in the name of the content's object, where the object without it was about to be removed (see Sweep).
+	Copy string `json:"copy,omitempty"`
+}
+
+// object is where the content of a file is; empty without a sum.
+func (f *File) object() string {
+	if f.Sum == "" {
+		return ""
+	}
+	name := objectName(f.Sum)
+	if f.Copy != "" {
+		name += "-" + f.Copy
+	}
+	return name
 }
 
 func objectName(sum string) string { return "objects/" + sum[:2] + "/" + sum }
@@ -62,7 +76,8 @@ func (m *Manifest) check() error {
 	}
 	for _, f := range m.Files {
 		sum, err := hex.DecodeString(f.Sum)
-		if err != nil || len(sum) != 32 || f.Size < 0 || !filepath.IsLocal(filepath.FromSlash(f.Name)) || strings.Contains(f.Name, `\`) {
+		if err != nil || len(sum) != 32 || f.Size < 0 || !filepath.IsLocal(filepath.FromSlash(f.Name)) || strings.Contains(f.Name, `\`) ||
+			strings.Trim(f.Copy, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 			return fmt.Errorf("the manifest of backup %s is damaged: the file %q cannot be one of a backup", m.ID, f.Name)
 		}
 	}

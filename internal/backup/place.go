@@ -28,6 +28,8 @@ type Place interface {
 	Get(ctx context.Context, name string) (io.ReadCloser, error) // ErrAbsent
 	Has(ctx context.Context, name string, size int64) (bool, error)
 	List(ctx context.Context, prefix string) ([]string, error)
+	// Remove removes objects, those that are not there too, in any order. After an error some may be gone, or go later.
+	Remove(ctx context.Context, names []string) error
 	String() string
 }
 
@@ -57,7 +59,7 @@ func (f folder) Put(_ context.Context, name string, content io.ReadSeeker, _ int
 	return writeWhole(path, content)
 }
 
-func (f folder) PutNew(_ context.Context, name string, content []byte) error {
+func (f folder) PutNew(ctx context.Context, name string, content []byte) error {
 	path := f.path(name)
 	dir := filepath.Dir(path)
 	if err := makeDirs(dir); err != nil {
@@ -69,6 +71,9 @@ func (f folder) PutNew(_ context.Context, name string, content []byte) error {
 	}
 	_, err = file.Write(content)
 	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = ctx.Err() // a process that was suspended may come back when nobody expects it any more
+	}
 	if err == nil {
 		err = os.Link(file.Name(), path)
 	}
@@ -107,6 +112,26 @@ func (f folder) List(_ context.Context, prefix string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return names, err
+}
+
+func (f folder) Remove(ctx context.Context, names []string) error {
+	dirs := map[string]bool{}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		path := f.path(name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		dirs[filepath.Dir(path)] = true
+	}
+	for dir := range dirs {
+		if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // temporary begins the names of files that are not whole yet.

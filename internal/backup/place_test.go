@@ -170,7 +170,9 @@ type counted struct {
 }
 
 func (c *counted) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	c.gets++
+	if strings.HasPrefix(name, basePath) {
+		c.gets++
+	}
 	return c.Place.Get(ctx, name)
 }
 

@@ -142,7 +142,7 @@ func again(ctx context.Context, get func() error) (err error) {
 
 // readContent has a content read to its end. What fails because of the place is a *fetchError.
 func readContent(ctx context.Context, p Place, f File, pace *pace, read func(io.Reader) error) error {
-	r, err := p.Get(ctx, objectName(f.Sum))
+	r, err := p.Get(ctx, f.object())
 	if err != nil {
 		return &fetchError{fmt.Errorf("fetch %s: %w", f.Name, err)}
 	}
@@ -196,8 +196,8 @@ func Verify(ctx context.Context, p Place, m Manifest, o Options) (faults []error
 	pace := newPace(o.Rate)
 	seen := map[string]bool{}
 	for _, f := range m.Files {
-		if !seen[f.Sum] {
-			seen[f.Sum] = true
+		if !seen[f.object()] {
+			seen[f.object()] = true
 			err := again(ctx, func() error {
 				return readContent(ctx, p, f, pace, func(r io.Reader) error { _, err := io.Copy(io.Discard, r); return err })
 			})
@@ -207,9 +207,9 @@ func Verify(ctx context.Context, p Place, m Manifest, o Options) (faults []error
 			case errors.Is(err, ErrAbsent):
 				faults = append(faults, fmt.Errorf("%s: %w (the next backup copies it again if the folder still has it)", f.Name, err))
 			case errors.Is(err, errDamaged):
-				faults = append(faults, fmt.Errorf("%s: %w (it is %s in %s: remove that, and the next backup copies it again if the folder still has it)", f.Name, err, objectName(f.Sum), p))
+				faults = append(faults, fmt.Errorf("%s: %w (it is %s in %s: remove that, and the next backup copies it again if the folder still has it)", f.Name, err, f.object(), p))
 			case err != nil:
-				return faults, fmt.Errorf("%s could not be read, which says nothing of what it holds: %w", objectName(f.Sum), err)
+				return faults, fmt.Errorf("%s could not be read, which says nothing of what it holds: %w", f.object(), err)
 			}
 		}
 		done.Done += f.Size

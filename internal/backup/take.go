@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -38,6 +39,8 @@ type Options struct {
 	Progress func(Progress)
 	Warn     func(error) // takes what is wrong and does not end a Take
 	Chain    *uint64     // see Manifest
+	// Before is asked when all contents of a Take are there, and its manifest is not: an error ends it.
+	Before func() error
 	// Finish does what is left to do of a Restore before its folder can be opened.
 	Finish func() error
 	// Check says what is wrong with a table of the engine, a file whose name ends in .sst, before Take copies it; nil: nothing is looked at.
@@ -69,6 +72,11 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	if !isDataFolder(files) {
 		return Manifest{}, done, fmt.Errorf("nothing is backed up: this is no data folder, it lacks %s or the database", versionFile)
 	}
+	began := time.Now()
+	leaving, err := readCondemned(ctx, p)
+	if err != nil {
+		return Manifest{}, done, err
+	}
 	m, known, err := begin(ctx, src, files, p, &o)
 	if err != nil {
 		return m, done, err
@@ -87,32 +95,32 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			continue
 		}
 		m.Quarantined = m.Quarantined || f.Name == quarantineFile
-		sum := known[f]
-		if hash, ok := packageOf(f.Name); ok && hash != sum { // it was damaged then, and may have been mended
-			sum = ""
+		is := known[f]
+		if hash, ok := packageOf(f.Name); ok && hash != is.Sum { // it was damaged then, and may have been mended
+			is.Sum = ""
 		}
 		there := false
-		if sum != "" {
-			if there, err = p.Has(ctx, objectName(sum), f.Size); err != nil {
+		if _, leaves := leaving[is.object()]; is.Sum != "" && !leaves {
+			if there, err = p.Has(ctx, is.object(), f.Size); err != nil {
 				return m, done, fmt.Errorf("look into %s: %w", p, err)
 			}
 		}
 		if !there {
 			var s sent
-			if s, err = send(ctx, src, p, f, pace, o.Check); err != nil {
+			if s, err = send(ctx, src, p, f, pace, leaving, o.Check); err != nil {
 				return m, done, fmt.Errorf("back up %s: %w", f.Name, err)
 			}
-			sum = s.sum
+			is.Sum, is.Copy = s.sum, s.copy
 			done.Copied += s.copied
 			if s.fault != nil {
 				f.Damaged, m.Damaged = true, true
 				o.warn(fmt.Errorf("the table %s is damaged in the data folder, and so it is in this backup: keep the backups from before it (%w)", f.Name, s.fault))
 			}
 		}
-		if hash, ok := packageOf(f.Name); ok && hash != sum {
+		if hash, ok := packageOf(f.Name); ok && hash != is.Sum {
 			o.warn(fmt.Errorf("the package %s is damaged in the data folder, and so it is in this backup: deploy its function again, then back up again", f.Name))
 		}
-		f.Sum = sum
+		f.Sum, f.Copy = is.Sum, is.Copy
 		m.Files = append(m.Files, f)
 		m.Bytes += f.Size
 		done.Done += f.Size
@@ -126,6 +134,14 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	}
 	if err != nil {
 		return m, done, err
+	}
+	if o.Before != nil {
+		if err := o.Before(); err != nil {
+			return m, done, err
+		}
+	}
+	if took := time.Since(began); took > takeMost {
+		return m, done, fmt.Errorf("the backup took %s, and what it found in %s at its start may be removed after %s: back up at a higher rate", took.Round(time.Minute), p, grace)
 	}
 	if err := m.put(ctx, p); err != nil {
 		return m, done, fmt.Errorf("write the manifest to %s: %w", p, err)
@@ -150,7 +166,7 @@ func alone(p Place, ids []string, database string) error {
 // begin makes the manifest of a new backup, without its files, and tells what contents the place has of the same lineage: the
 // sums of files, by name and size. They stand in the newest backup that can be read; what an older one has besides is gone from
 // the folder.
-func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (m Manifest, known map[File]string, err error) {
+func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (m Manifest, known map[File]File, err error) {
 	m = Manifest{Version: manifestVersion, Made: time.Now().UTC(), Program: o.Program}
 	if o.Chain != nil {
 		m.Chain, m.Chained = *o.Chain, true
@@ -185,7 +201,7 @@ func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (
 	if err := alone(p, ids, database); err != nil {
 		return m, nil, err
 	}
-	known = map[File]string{}
+	known = map[File]File{}
 	for _, id := range ids {
 		if of := databaseOf(id); of != "" && of != database {
 			continue
@@ -200,7 +216,7 @@ func begin(ctx context.Context, src Source, files []File, p Place, o *Options) (
 		}
 		for _, f := range e.Files {
 			if m.Lineage != "" && e.Lineage == m.Lineage && immutable(f.Name) && !f.Damaged {
-				known[File{Name: f.Name, Size: f.Size}] = f.Sum
+				known[File{Name: f.Name, Size: f.Size}] = f
 			}
 		}
 		break
@@ -241,8 +257,9 @@ func readLine(ctx context.Context, src Source, files []File, name string) (strin
 // sent is what became of a file.
 type sent struct {
 	sum    string
-	copied int64 // bytes; 0: the place had it
-	fault  error // what is wrong with it, and was before it was copied
+	copy   string // see File
+	copied int64  // bytes; 0: the place had it
+	fault  error  // what is wrong with it, and was before it was copied
 }
 
 // PutFile copies a file into a place, unless its content is there, and returns its sum.
@@ -251,8 +268,12 @@ func PutFile(ctx context.Context, p Place, path string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	s, err := send(ctx, Folder(filepath.Dir(path)), p, File{Name: filepath.Base(path), Size: info.Size()}, newPace(0), nil)
-	return File{Name: filepath.Base(path), Size: info.Size(), Sum: s.sum}, err
+	leaving, err := readCondemned(ctx, p)
+	if err != nil {
+		return File{}, err
+	}
+	s, err := send(ctx, Folder(filepath.Dir(path)), p, File{Name: filepath.Base(path), Size: info.Size()}, newPace(0), leaving, nil)
+	return File{Name: filepath.Base(path), Size: info.Size(), Sum: s.sum, Copy: s.copy}, err
 }
 
 // GetFile copies the content of a file out of a place, and checks it.
@@ -267,7 +288,7 @@ func GetFile(ctx context.Context, p Place, f File, path string) error {
 }
 
 // send copies a file to the place, by way of a temporary one, since its sum is its name.
-func send(ctx context.Context, src Source, p Place, f File, pace *pace, check func(path string) (fault, err error)) (s sent, err error) {
+func send(ctx context.Context, src Source, p Place, f File, pace *pace, leaving condemned, check func(path string) (fault, err error)) (s sent, err error) {
 	spool, err := os.CreateTemp("", "millstream-backup-*")
 	if err != nil {
 		return s, err
@@ -291,7 +312,11 @@ func send(ctx context.Context, src Source, p Place, f File, pace *pace, check fu
 			return s, err
 		}
 	}
-	there, err := p.Has(ctx, objectName(s.sum), n)
+	if _, leaves := leaving[objectName(s.sum)]; leaves {
+		s.copy = rand.Text()
+	}
+	to := (&File{Sum: s.sum, Copy: s.copy}).object()
+	there, err := p.Has(ctx, to, n)
 	if err != nil || there {
 		return s, err
 	}
@@ -299,7 +324,7 @@ func send(ctx context.Context, src Source, p Place, f File, pace *pace, check fu
 		return s, err
 	}
 	s.copied = n
-	return s, p.Put(ctx, objectName(s.sum), spool, n)
+	return s, p.Put(ctx, to, spool, n)
 }
 
 // isTable says whether a file is a table of the engine. What lies in quarantined/ is known to be damaged.

@@ -154,6 +154,25 @@ func (f *faulty) List(_ context.Context, prefix string) (names []string, err err
 	return names, nil
 }
 
+func (f *faulty) Remove(ctx context.Context, names []string) error {
+	kind := f.fault()
+	if kind == 1 {
+		return errFault
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, name := range names {
+		if kind == 2 && i >= len(names)/2 { // some of them
+			return errFault
+		}
+		delete(f.objects, name)
+	}
+	if kind == 3 {
+		return errFault
+	}
+	return ctx.Err()
+}
+
 // quietly turns faults off, and waits for what comes late.
 func (f *faulty) quietly() {
 	f.mu.Lock()
@@ -190,6 +209,11 @@ type life struct {
 
 func begin(t *testing.T, dir string, place backup.Place, before *life) *life {
 	t.Helper()
+	return beginWith(t, dir, place, before, func(*Options) {})
+}
+
+func beginWith(t *testing.T, dir string, place backup.Place, before *life, set func(*Options)) *life {
+	t.Helper()
 	l := &life{t: t, dir: dir, place: place, ended: make(chan error, 1)}
 	if before != nil {
 		l.begun, l.acked = before.begun, before.acked
@@ -198,7 +222,9 @@ func begin(t *testing.T, dir string, place backup.Place, before *life) *life {
 	if l.store, err = store.Open(store.Options{Dir: dir, Changes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
-	l.shipper = New(Options{Store: l.store, Place: place, Dir: dir, Stage: l.store.Stage, Logger: slog.New(slog.NewTextHandler(&l.log, nil))})
+	o := Options{Store: l.store, Place: place, Dir: dir, Stage: l.store.Stage, Logger: slog.New(slog.NewTextHandler(&l.log, nil))}
+	set(&o)
+	l.shipper = New(o)
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
 	go func() { l.ended <- l.shipper.Run(ctx) }()

@@ -30,3 +30,25 @@ func TestPlantedPlainPutIsSeen(t *testing.T) {
 		_, _ = first.end(), second.end()
 	})
 }
+
+// An owner that looks for no floor believes in a put whose number another had taken, and removed.
+func TestPlantedBlindOwnerIsSeen(t *testing.T) {
+	PlantedBug = "no-floor"
+	defer func() { PlantedBug = "" }()
+	synctest.Test(t, func(t *testing.T) {
+		if _, err, counts, _ := stalled(t); err != nil || !counts {
+			t.Errorf("not seen: %v, it counts as shipped: %v", err, counts)
+		}
+	})
+}
+
+// A restore that looks for no floor takes a segment that was removed for the chain's end.
+func TestPlantedBlindRestoreIsSeen(t *testing.T) {
+	PlantedBug = "no-floor"
+	defer func() { PlantedBug = "" }()
+	synctest.Test(t, func(t *testing.T) {
+		if err := overtaken(t); err != nil {
+			t.Error("not seen:", err)
+		}
+	})
+}

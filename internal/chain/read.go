@@ -87,13 +87,19 @@ func end(ctx context.Context, p backup.Place) (number uint64, base *backup.Manif
 	if err != nil {
 		return 0, nil, err
 	}
-	there := uint64(0)
+	there, err := floor(ctx, p)
+	if err != nil {
+		return 0, nil, err
+	}
 	if base != nil {
-		there = base.Chain
+		there = max(there, base.Chain)
 	}
 	ok, err := exists(ctx, p, there)
-	if err != nil || !ok && base == nil {
+	if err != nil || !ok && base == nil && there == 0 {
 		return 0, nil, err
+	}
+	if !ok && base == nil {
+		return 0, nil, fmt.Errorf("%s lacks the segment %s, and all backups: it is damaged; replicate to another place", p, nameOf(there))
 	}
 	if !ok {
 		return 0, base, fmt.Errorf("%s lacks the segment %s, which the backup %s names: it is damaged; replicate to another place", p, nameOf(there), base.ID)

@@ -68,6 +68,13 @@ func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir
 	var previous uint64
 	for number := r.Backup.Chain; ; number++ {
 		h, hash, changes, err := read(ctx, p, number)
+		if errors.Is(err, backup.ErrAbsent) {
+			if low, ferr := floor(ctx, p); ferr != nil {
+				return ferr
+			} else if low > number {
+				return fmt.Errorf("the segment %s of %s was removed while this restore was under way, since it is too old to be kept: restore a later moment", nameOf(number), p)
+			}
+		}
 		if errors.Is(err, backup.ErrAbsent) && number > r.Backup.Chain {
 			return nil // to.After(r.To) is no shortfall: nothing was written since
 		}

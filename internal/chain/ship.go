@@ -33,8 +33,12 @@ type Options struct {
 	Dir   string        // of the data
 	Every time.Duration // how long what is committed waits for more to come; 0: a second
 	// Stage copies the data folder, as store.Stage does, with the files that lie beside the database.
-	Stage   func(ctx context.Context, dir string) error
-	Rate    int64 // of backups, bytes a second; 0: no bound
+	Stage func(ctx context.Context, dir string) error
+	Rate  int64 // of backups, bytes a second; 0: no bound
+	// Keep is for how long any moment can be restored: what only earlier ones need is removed. 0: everything is kept; else KeepLeast or more.
+	Keep time.Duration
+	// Doubted says whether the clock is not believed; nil: it is.
+	Doubted func() bool
 	Program string
 	Logger  *slog.Logger
 }
@@ -53,12 +57,17 @@ const firstRetry, lastRetry = time.Second, time.Minute
 
 // Status is how far a shipper has come.
 type Status struct {
-	Place   string  `json:"place"`
-	Lag     float64 `json:"lagSeconds"`        // how long ago what is not shipped yet, or cannot be restored yet, was committed; 0: nothing
-	Segment uint64  `json:"segment"`           // number of the next
-	Backup  string  `json:"backup,omitempty"`  // the newest; empty: the first is being made, and nothing of this run can be restored
-	Failing string  `json:"failing,omitempty"` // why nothing can be put there now
-	Bytes   int64   `json:"bytes"`             // shipped in this run
+	Place   string        `json:"place"`
+	Lag     float64       `json:"lagSeconds"`        // how long ago what is not shipped yet, or cannot be restored yet, was committed; 0: nothing
+	Segment uint64        `json:"segment"`           // number of the next
+	Backup  string        `json:"backup,omitempty"`  // the newest; empty: the first is being made, and nothing of this run can be restored
+	Failing string        `json:"failing,omitempty"` // why nothing can be put there now
+	Bytes   int64         `json:"bytes"`             // shipped in this run
+	Keep    time.Duration `json:"keep,omitempty"`    // Options.Keep
+	// Oldest is the first moment that can be restored, as of when it was last looked for; zero: not yet. NotRemoved says why what is
+	// too old could not be removed, if so.
+	Oldest     time.Time `json:"oldest,omitzero"`
+	NotRemoved string    `json:"notRemoved,omitempty"`
 }
 
 // Shipper ships. Status may be called by many at once.
@@ -74,6 +83,9 @@ type Shipper struct {
 	baseDone  chan baseMade   // nil: none is being made
 	base      *backup.Manifest
 	retryBase time.Time
+	sure      time.Time  // when the newest put began that came to pass
+	keepDone  chan error // nil: it is not looked for what can be removed
+	nextKeep  time.Time
 
 	mu        sync.Mutex // guards the following
 	status    Status
@@ -93,7 +105,7 @@ func New(o Options) *Shipper {
 		o.Every = time.Second
 	}
 	host, _ := os.Hostname()
-	return &Shipper{o: o, host: host, files: map[string]bool{}, status: Status{Place: o.Place.String()}, uncovered: time.Now().UnixMilli()}
+	return &Shipper{o: o, host: host, files: map[string]bool{}, status: Status{Place: o.Place.String(), Keep: o.Keep}, uncovered: time.Now().UnixMilli()}
 }
 
 // Status tells how far it has come.
@@ -121,9 +133,15 @@ func (s *Shipper) update(f func()) {
 // Run ships until ctx is done, and what is committed by then, if the place takes it. It returns an error when another has taken over, or
 // the place is not this folder's: then nothing more may be answered.
 func (s *Shipper) Run(ctx context.Context) error {
-	err := s.run(ctx)
+	all, stop := context.WithCancel(ctx) // what runs beside it ends with it
+	defer stop()
+	err := s.run(all)
+	stop()
 	if s.baseDone != nil {
 		<-s.baseDone
+	}
+	if s.keepDone != nil {
+		<-s.keepDone
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -154,7 +172,11 @@ func (s *Shipper) run(ctx context.Context) error {
 			}
 		}
 		s.startBase(ctx)
-		var retry <-chan time.Time
+		s.startKeeping(ctx)
+		var retry, keep <-chan time.Time
+		if s.keepDone == nil && s.o.Keep > 0 && s.base != nil {
+			keep = time.After(max(time.Until(s.nextKeep), time.Millisecond))
+		}
 		if s.baseDone == nil && s.base == nil {
 			retry = time.After(max(time.Until(s.retryBase), time.Millisecond))
 		}
@@ -168,8 +190,16 @@ func (s *Shipper) run(ctx context.Context) error {
 			return s.last(ctx)
 		case made := <-s.baseDone:
 			s.baseDone = nil
-			s.based(made)
+			if s.based(made); errors.Is(made.err, ErrFenced) {
+				return made.err
+			}
+		case err := <-s.keepDone:
+			s.keepDone = nil
+			if err := s.kept(ctx, err); err != nil {
+				return err
+			}
 		case <-retry:
+		case <-keep:
 		case <-woken:
 			select { // it is rarely one alone
 			case <-ctx.Done():
@@ -326,34 +356,44 @@ func (s *Shipper) probe(ctx context.Context) error {
 	return fmt.Errorf("%s cannot be replicated to: %w (it must know If-None-Match)", s.o.Place, errUnfit)
 }
 
-// put puts a segment where there is none. Another's in its place is ErrFenced.
+// put puts a segment where there is none. Another's in its place is ErrFenced, and so is it when another's was there and has been removed.
 func (s *Shipper) put(ctx context.Context, number uint64, segment []byte) error {
+	began := time.Now()
 	if number > 0 { // of a disk that is not mounted there is an empty folder
 		switch there, err := exists(ctx, s.o.Place, number-1); {
 		case err != nil:
 			return err
 		case !there:
+			if err := s.notRemoved(ctx, number-1); err != nil {
+				return err
+			}
 			return fmt.Errorf("%s lacks the segment %s, which was put there: is it another place, or a disk that is not mounted? (to begin anew in an empty place, start again)", s.o.Place, nameOf(number-1))
 		}
 	}
 	once, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := s.o.Place.PutNew(once, nameOf(number), segment)
-	if !errors.Is(err, backup.ErrExists) {
-		return err
+	if errors.Is(err, backup.ErrExists) {
+		var there []byte
+		if there, err = fetch(ctx, s.o.Place, number); err == nil && !bytes.Equal(there, segment) { // the same bytes: an earlier try of ours, whose answer was lost
+			h, _, _, err := decode(there)
+			if err != nil { // it says nothing of whose it is
+				return fmt.Errorf("segment %s of %s is there: %w", nameOf(number), s.o.Place, err)
+			}
+			return fencedBy(s.o.Place, h)
+		}
 	}
-	there, err := fetch(ctx, s.o.Place, number)
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(there, segment) { // an earlier try of ours, whose answer was lost
-		return nil
+	// In this time nobody can have removed what had been put there: it would have been younger than KeepLeast.
+	if now := time.Now(); max(now.Sub(s.sure), now.Round(0).Sub(s.sure.Round(0))) > unsure {
+		if err := s.notRemoved(ctx, number); err != nil {
+			return err
+		}
 	}
-	h, _, _, err := decode(there)
-	if err != nil { // it says nothing of whose it is
-		return fmt.Errorf("segment %s of %s is there: %w", nameOf(number), s.o.Place, err)
-	}
-	return fmt.Errorf("%w: a server on %q took over %s with its segment %s", ErrFenced, h.Host, s.o.Place, nameOf(number))
+	s.sure = began
+	return nil
 }
 
 // ship puts changes as the next segment.
@@ -368,6 +408,9 @@ func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
 		if err := s.retry(ctx, "copy files", func() (err error) { h.Files, err = s.newFiles(ctx); return err }); err != nil {
 			return err
 		}
+	}
+	if err := s.retry(ctx, "tell of files", func() error { return s.tellFiles(ctx, &h) }); err != nil {
+		return err
 	}
 	segment, hash, err := encode(h, changes)
 	if err != nil {
@@ -477,7 +520,8 @@ func (s *Shipper) makeBase(ctx context.Context, chain uint64) (m backup.Manifest
 	}
 	m, _, err = backup.Take(ctx, backup.Folder(dir), patient{s.o.Place}, backup.Options{
 		Rate: s.o.Rate, Program: s.o.Program, Chain: &chain, Check: store.CheckTable,
-		Warn: func(err error) { s.o.Logger.Warn("a backup for replication", "error", err) },
+		Before: func() error { return s.stillMine(ctx) }, // else it would be the newest, of a server that another has followed
+		Warn:   func(err error) { s.o.Logger.Warn("a backup for replication", "error", err) },
 	})
 	return m, err
 }

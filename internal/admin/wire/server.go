@@ -47,6 +47,11 @@ type Replication struct {
 	Backup     string  `json:"backup,omitempty"`  // with which a restore begins; absent: it is being made
 	Bytes      int64   `json:"bytes"`             // copied since the start, without backups
 	Failing    string  `json:"failing,omitempty"` // why nothing can be copied now
+	// KeepSeconds is for how long any moment can be restored; absent: nothing is removed. Oldest is the first moment that can be, as of when it was
+	// last looked for. NotRemoved says why what is older could not be removed, if so.
+	KeepSeconds float64   `json:"keepSeconds,omitempty"`
+	Oldest      time.Time `json:"oldest,omitzero"`
+	NotRemoved  string    `json:"notRemoved,omitempty"`
 }
 
 // Console is a link to the console.
