@@ -22,6 +22,8 @@ type TriggerStatus struct {
 	Dropped, Expired uint64
 	// Error is why the oldest batch or item fails that does; empty when none does.
 	Error string
+	// Item is the key of the item whose change that is, in DynamoDB's JSON; empty when none fails, or the key is not known.
+	Item string
 	// Attempts is how often that was tried.
 	Attempts int
 }
@@ -34,7 +36,11 @@ func (s TriggerStatus) String() string {
 	if s.Attempts == 0 { // a queue's messages are counted apart
 		return text + " (" + s.Error + ")"
 	}
-	return text + fmt.Sprintf(" (%d attempts: %s)", s.Attempts, s.Error)
+	on := ""
+	if s.Item != "" {
+		on = " on " + s.Item
+	}
+	return text + fmt.Sprintf(" (%d attempts%s: %s)", s.Attempts, on, s.Error)
 }
 
 // Triggers tells how far every trigger has got.
@@ -69,15 +75,16 @@ func statusOf(st *trigger.MappingStatus) TriggerStatus {
 		}
 	}
 	if oldest != nil {
-		out.Error, out.Attempts = oldest.Error, oldest.Attempts
+		out.Error, out.Attempts, out.Item = oldest.Error, oldest.Attempts, oldest.Keys
 	}
 	return out
 }
 
-// NotSettled is Settle's error when its context has ended before every trigger had caught up.
+// NotSettled is Settle's error when its context has ended before every trigger had caught up, or when time has to
+// be advanced for that.
 type NotSettled struct {
 	Behind []TriggerStatus
-	Err    error // the context's
+	Err    error // the context's, or ErrTimeStands
 }
 
 func (e *NotSettled) Error() string {
@@ -91,12 +98,12 @@ func (e *NotSettled) Error() string {
 	return "millstream: not settled (" + e.Err.Error() + "); behind are: " + strings.Join(names, ", ")
 }
 
-// Unwrap returns the context's error.
+// Unwrap returns Err.
 func (e *NotSettled) Unwrap() error { return e.Err }
 
-// notSettled says who is behind when ctx has ended.
-func (s *Server) notSettled(ctx context.Context) error {
-	e := &NotSettled{Err: ctx.Err()}
+// notSettled says who is behind.
+func (s *Server) notSettled(ctx context.Context, why error) error {
+	e := &NotSettled{Err: why}
 	all, err := s.Triggers(context.WithoutCancel(ctx))
 	if err != nil {
 		return e

@@ -73,10 +73,10 @@ func TestSettleSaysWhoIsBehind(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &behind) || len(behind.Behind) != 1 {
 		t.Fatalf("%v", err)
 	}
-	if b := behind.Behind[0]; b.Name != "mail" || b.Table != "orders" || b.Behind != 1 || b.Attempts < 1 || !strings.Contains(b.Error, "as failed") {
+	if b := behind.Behind[0]; b.Name != "mail" || b.Table != "orders" || b.Behind != 1 || b.Attempts < 1 || !strings.HasSuffix(b.Error, " as failed: no such address") || b.Item != `{"id":{"S":"a"}}` {
 		t.Errorf("%+v", b)
 	}
-	if text := err.Error(); !strings.Contains(text, "behind are: mail on orders by 1 records (") || strings.Contains(text, "OK") || strings.Contains(text, "works") {
+	if text := err.Error(); !strings.Contains(text, "behind are: mail on orders by 1 records (") || !strings.Contains(text, ` attempts on {"id":{"S":"a"}}: `) || strings.Contains(text, "OK") || strings.Contains(text, "works") {
 		t.Error(text)
 	}
 }

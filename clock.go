@@ -10,6 +10,10 @@ import (
 // ErrNotManual is Advance's error without Options.ManualClock.
 var ErrNotManual = app.ErrNotManual
 
+// ErrTimeStands is what a NotSettled of a server with a manual clock wraps when nothing more is
+// done before Advance moves the time: a batch waits for its window's end, or to be tried again.
+var ErrTimeStands = app.ErrTimeStands
+
 // Now is the server's time.
 func (s *Server) Now() time.Time { return s.app.Now() }
 

@@ -337,3 +337,26 @@ func records(t testing.TB, streams *dynamodbstreams.Client, it *string) (int, er
 	}
 	return len(page.Records), nil
 }
+
+// Nothing is waited for that only a later time brings: a retry, or a window's end.
+func TestManualClockSettlesAtOnce(t *testing.T) {
+	srv, db := openManual(t)
+	fails := true
+	attach(t, srv, db, lambda.CreateEventSourceMappingInput{}, func(context.Context, []byte) ([]byte, error) {
+		if fails {
+			return nil, errors.New("not yet")
+		}
+		return nil, nil
+	})
+	put(t, db, map[string]types.AttributeValue{"id": text("a")})
+	err := srv.Settle(t.Context()) // which has no end of its own
+	var behind *millstream.NotSettled
+	if !errors.Is(err, millstream.ErrTimeStands) || !errors.As(err, &behind) || len(behind.Behind) != 1 || behind.Behind[0].Item != `{"id":{"S":"a"}}` {
+		t.Fatal(err)
+	}
+	fails = false
+	advance(t, srv, time.Minute)
+	if err := srv.Settle(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

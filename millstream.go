@@ -10,6 +10,7 @@ package millstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -220,9 +221,11 @@ func (s *Server) tellPanic(function string, p any, stack []byte) {
 func (s *Server) Settle(ctx context.Context) error {
 	err := s.app.Settle(ctx)
 	if err != nil && ctx.Err() != nil {
-		return s.notSettled(ctx)
+		err = ctx.Err()
+	} else if !errors.Is(err, ErrTimeStands) {
+		return err
 	}
-	return err
+	return s.notSettled(ctx, err)
 }
 
 // Close stops the triggers, ends the functions' processes and closes the data.

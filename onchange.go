@@ -141,10 +141,19 @@ func or(n, otherwise int) *int {
 	return &n
 }
 
+// reason is an error's text; empty for none.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
 // handlerOf is the function that the engine calls.
 func handlerOf(handle func(context.Context, []Change) error) func(context.Context, []byte) ([]byte, error) {
 	type failure struct {
 		ItemIdentifier string `json:"itemIdentifier"`
+		Error          string `json:"error,omitempty"`
 	}
 	return func(ctx context.Context, event []byte) ([]byte, error) {
 		changes, err := decodeChanges(event)
@@ -154,7 +163,7 @@ func handlerOf(handle func(context.Context, []Change) error) func(context.Contex
 		err = handle(ctx, changes)
 		var from *FailedFrom
 		if errors.As(err, &from) {
-			return json.Marshal(map[string][]failure{"batchItemFailures": {{from.Change.SequenceNumber}}})
+			return json.Marshal(map[string][]failure{"batchItemFailures": {{from.Change.SequenceNumber, reason(from.Err)}}})
 		}
 		return nil, err
 	}

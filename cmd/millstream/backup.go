@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -320,7 +319,7 @@ func newBackupsList() *cobra.Command {
 				}
 				return printList(cmd.OutOrStdout(), &flags, lines)
 			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			w := newColumns(cmd.OutOrStdout())
 			fmt.Fprintln(w, "BACKUP\tMADE\tSIZE\tFILES\tSTATE")
 			for _, m := range all {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", m.ID, m.Made.Local().Format(time.DateTime), inBytes(m.Bytes), len(m.Files), cmp.Or(m.Doubts(), "complete"))

@@ -127,7 +127,7 @@ func newParkedList() *cobra.Command {
 						fmt.Fprintln(w, "KIND\tSINCE\tFUNCTION\tKEY\tATTEMPTS\tERROR\tTRIGGER\tID")
 					}
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Kind, r.Since.Local().Format(time.DateTime), t.Function, r.Keys,
-						r.Attempts, oneLine(cmp.Or(r.Error, r.Reason, "-"), 60), t.UUID, r.ID)
+						r.Attempts, oneLine(cmp.Or(r.Error, r.Reason, "-"), 60), w.short(t.UUID), r.ID)
 					return nil
 				})
 				if err != nil {

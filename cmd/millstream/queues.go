@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,7 +60,7 @@ func newQueuesList() *cobra.Command {
 		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		w := newColumns(cmd.OutOrStdout())
 		fmt.Fprintln(w, "QUEUE\tVISIBLE\tIN FLIGHT\tDELAYED\tDEAD LETTERS GO TO")
 		for _, q := range all {
 			_, dead, _ := arn.Queue(q.DeadLetters)
@@ -89,7 +88,7 @@ received: no visibility timeout begins, and no receive is counted.`,
 		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		w := newColumns(cmd.OutOrStdout())
 		fmt.Fprintln(w, "SENT\tRECEIVED\tSTATE\tBODY")
 		for _, m := range all {
 			state := "visible"

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,7 @@ func newSchedulesList() *cobra.Command {
 			}
 			return t.Local().Format(time.DateTime)
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		w := newColumns(cmd.OutOrStdout())
 		fmt.Fprintln(w, "SCHEDULE\tEXPRESSION\tNEXT\tLATEST\tTARGETS")
 		for _, s := range all {
 			name, expression, next := s.Name, s.Expression, at(s.Next)

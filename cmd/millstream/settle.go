@@ -35,7 +35,11 @@ is over before that.`,
 			case s.Settled:
 				_, err = fmt.Fprintf(out, "Settled after %d ms.\n", s.WaitedMS)
 			default:
-				fmt.Fprintf(out, "Not settled after %s. Behind are:\n", timeout)
+				why := fmt.Sprintf("after %s", timeout)
+				if s.TimeStands {
+					why = "while the clock stands still (millstream clock advance moves it)"
+				}
+				fmt.Fprintf(out, "Not settled %s. Behind are:\n", why)
 				err = printTriggers(out, s.Behind)
 			}
 			if err == nil && !s.Settled {

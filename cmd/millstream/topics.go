@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +30,7 @@ func newTopicsList() *cobra.Command {
 		if flags.forPrograms() {
 			return printList(cmd.OutOrStdout(), flags, all)
 		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		w := newColumns(cmd.OutOrStdout())
 		fmt.Fprintln(w, "TOPIC\tPROTOCOL\tENDPOINT\tSTATE")
 		for _, t := range all {
 			if len(t.Subscriptions) == 0 {

@@ -100,6 +100,9 @@ func printTriggers(out io.Writer, all []admin.Trigger) error {
 	for _, t := range all {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", w.short(t.UUID), t.Source(), t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
 			t.SetAside.Held, t.SetAside.Parked, t.Counts.Dropped, resultOf(t))
+		if strings.HasPrefix(resultOf(t), "FAILED") {
+			w.failed()
+		}
 	}
 	return w.Flush()
 }

@@ -73,7 +73,8 @@ class Millstream {
     const s = await this.admin('POST', 'settle', { timeout: duration(timeout) });
     if (s.settled) return;
     const behind = (s.behind || []).map((t) => `${t.function} on ${t.table || t.queue} by ${t.lagRecords} records (${trouble(t)})`);
-    throw new Error(`not settled after ${timeout}; behind are: ${behind.join(', ')}`);
+    const why = s.timeStands ? 'while time stands still (advance moves it)' : `after ${timeout}`;
+    throw new Error(`not settled ${why}; behind are: ${behind.join(', ')}`);
   }
 
   // now is the server's time.
@@ -116,7 +117,7 @@ class Millstream {
 // failed, so its last result is no answer.
 function trouble(t) {
   const [b] = [...(t.shards || []).map((shard) => shard.blocked), (t.setAside || {}).blocked].filter(Boolean);
-  if (b) return `${b.attempts} attempts: ${b.error}`;
+  if (b) return `${b.attempts} attempts${b.keys ? ` on ${JSON.stringify(b.keys)}` : ''}: ${b.error}`;
   if (t.error) return t.error; // of a queue
   return t.lastResult === 'OK' ? 'under way' : t.lastResult;
 }

@@ -58,7 +58,8 @@ def _trouble(t):
     so its last result is no answer."""
     blocked = [shard.get("blocked") for shard in t.get("shards", [])] + [t.get("setAside", {}).get("blocked")]
     for b in filter(None, blocked):
-        return f"{b['attempts']} attempts: {b['error']}"
+        on = f" on {json.dumps(b['keys'], separators=(',', ':'))}" if b.get("keys") else ""
+        return f"{b['attempts']} attempts{on}: {b['error']}"
     if t.get("error"):  # of a queue
         return t["error"]
     return "under way" if t["lastResult"] == "OK" else t["lastResult"]
@@ -145,7 +146,8 @@ class Millstream:
         s = self.admin("POST", "settle", timeout=_duration(timeout))
         if not s["settled"]:
             behind = [f"{t['function']} on {t['table'] or t.get('queue')} by {t['lagRecords']} records ({_trouble(t)})" for t in s.get("behind", [])]
-            raise MillstreamError(f"not settled after {timeout}; behind are: {', '.join(behind)}")
+            why = "while time stands still (advance moves it)" if s.get("timeStands") else f"after {timeout}"
+            raise MillstreamError(f"not settled {why}; behind are: {', '.join(behind)}")
 
     def now(self):
         """The server's time, in UTC."""

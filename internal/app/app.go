@@ -382,18 +382,36 @@ func (s *App) RegisterFunction(name string, run func(ctx context.Context, event 
 }
 
 // Settle returns when every enabled trigger has passed the head that its stream
-// had at the call, and no message that is visible waits for a function; or with ctx's error.
+// had at the call, and no message that is visible waits for a function; or with ctx's error. With
+// a manual clock what is due later than now is not waited for: the error is ErrTimeStands.
 func (s *App) Settle(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := s.engine.Settle(ctx); err != nil {
+	if err := s.settleTriggers(ctx); err != nil {
 		return err
 	}
 	if err := s.outbox.Settle(ctx); err != nil {
 		return err
 	}
 	return s.pollers.Settle(ctx)
+}
+
+// settleTriggers waits for the triggers on streams.
+func (s *App) settleTriggers(ctx context.Context) error {
+	if !s.clock.Manual() {
+		return s.engine.Settle(ctx)
+	}
+	if err := s.clock.Advance(ctx, 0, s.engine.Tidy); err != nil {
+		return err
+	}
+	now, cancel := context.WithCancel(ctx)
+	cancel() // all that can be done at this moment is done
+	err := s.engine.Settle(now)
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		return ErrTimeStands
+	}
+	return err
 }
 
 // ready waits until triggers deliver.

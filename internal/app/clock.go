@@ -33,6 +33,9 @@ func (s *App) start(name string, run func(context.Context) error) {
 // ErrNotManual is Advance's error without Options.ManualClock.
 var ErrNotManual = worker.ErrNotManual
 
+// ErrTimeStands is Settle's error when what it waits for is due at a later time of a manual clock.
+var ErrTimeStands = worker.ErrTimeStands
+
 // Now is the server's time.
 func (s *App) Now() time.Time { return s.clock.Wall() }
 

@@ -422,10 +422,10 @@ func (n *node) details(source func(string) string) (lines []string) {
 	}
 	for line := range strings.Lines(n.Log) {
 		line = strings.TrimRight(line, "\r\n")
-		if line == "" || platform(line) || n.Error != "" && reported(line) {
+		if line == "" || platform(line) || n.Error != "" && reported(line) || frame.MatchString(line) && ofRuntime.MatchString(line) {
 			continue
 		}
-		lines = append(lines, "| "+source(line))
+		lines = append(lines, "| "+source(prefix.ReplaceAllString(line, "$1")))
 	}
 	if n.trial != nil && n.trial.note != "" {
 		lines = append(lines, "! "+n.trial.note)
@@ -442,6 +442,13 @@ func (n *node) details(source func(string) string) (lines []string) {
 	}
 	return lines
 }
+
+// prefix is what the runtimes put before a line: the time and the request, which the tree says itself. Node.js has the level behind
+// them, Python before.
+var prefix = regexp.MustCompile(`^(\[[A-Z]+\]\t)?\d{4}-\d\d-\d\dT[\d:.]+Z\t(?:[0-9a-f-]{36}|undefined)\t`)
+
+// frame matches a line of a stack that a function in Node.js has printed.
+var frame = regexp.MustCompile(`^\s+at `)
 
 // reported reports whether a line is the runtime's own report of the error that ended the call: it is shown as such.
 // Node.js: time, request, ERROR, "Invoke Error" or the like, document.

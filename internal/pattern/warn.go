@@ -89,7 +89,7 @@ func (w *warnings) attribute(n *node, path []string) {
 			w.attribute(c, path) // of its elements
 		case item.N, item.NS:
 			if c.leaf != nil && slices.ContainsFunc(c.leaf.any, forNumbers) {
-				w.add(path, `holds numbers as strings: numeric and numbers never match it; write "`+c.name+`":["42"]`)
+				w.add(path, `holds numbers as strings: numeric and numbers never match it; write "`+c.name+`":["42"], or compare them by a condition: millstream triggers set TRIGGER --when 'NEW.total > 5'`)
 			}
 		}
 	}

@@ -63,6 +63,9 @@ const MaxAdvance = 10 * 366 * 24 * time.Hour
 // ErrNotManual is Advance's error on a clock that goes by itself.
 var ErrNotManual = errors.New("the clock goes by itself")
 
+// ErrTimeStands is the error of who waits for what only the advance of a manual clock brings.
+var ErrTimeStands = errors.New("the clock stands still until it is advanced")
+
 // Advance moves a manual clock on by d, from due moment to due moment, and waits at
 // each, the first and the last included, until the work is done. tidy, unless nil,
 // is called when there is none under way: it does what has only been put off, and reports whether there was any

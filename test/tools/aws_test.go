@@ -58,10 +58,7 @@ func asAWS(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	endpoint, region := os.Getenv("AWS_ENDPOINT_URL"), os.Getenv("AWS_REGION")
-	if region == "" {
-		region = os.Getenv("AWS_DEFAULT_REGION")
-	}
+	endpoint, region := os.Getenv("AWS_ENDPOINT_URL"), os.Getenv("AWS_DEFAULT_REGION") // its version 1 does not read AWS_REGION
 	if flags["endpoint-url"] != "" {
 		endpoint = flags["endpoint-url"]
 	}

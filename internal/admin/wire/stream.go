@@ -37,4 +37,6 @@ type Settled struct {
 	Settled  bool      `json:"settled"`
 	WaitedMS int64     `json:"waitedMs"`
 	Behind   []Trigger `json:"behind,omitempty"`
+	// TimeStands says that nothing more is done before the server's manual clock is advanced.
+	TimeStands bool `json:"timeStands,omitempty"`
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // all lists the triggers of all accounts and regions, without their shards.
@@ -86,13 +87,13 @@ func (h *handler) settle(r *http.Request) (any, error) {
 	defer cancel()
 	start := time.Now()
 	err = h.Settle(ctx)
-	answer := wire.Settled{Settled: err == nil, WaitedMS: time.Since(start).Milliseconds()}
-	if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	answer := wire.Settled{Settled: err == nil, WaitedMS: time.Since(start).Milliseconds(), TimeStands: errors.Is(err, worker.ErrTimeStands)}
+	if err == nil || !answer.TimeStands && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return answer, err
 	}
 	all, err := h.all(r.Context())
 	for _, t := range all {
-		if t.LagRecords > 0 {
+		if t.LagRecords > 0 || t.SetAside.Held > 0 {
 			answer.Behind = append(answer.Behind, t)
 		}
 	}

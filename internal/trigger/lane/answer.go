@@ -84,6 +84,7 @@ func readAnswer(records sent, answer []byte, report, windowed, exact bool) verdi
 		return v
 	}
 	failed := map[int]bool{}
+	why := "" // of the first that failed
 	for _, it := range items {
 		var id *string
 		if err := json.Unmarshal(it["itemIdentifier"], &id); err != nil || id == nil {
@@ -94,11 +95,22 @@ func readAnswer(records sent, answer []byte, report, windowed, exact bool) verdi
 			return verdict{err: "batchItemFailures of the answer names " + clip(*id) + ", which is no sequence number of the batch"}
 		}
 		failed[i] = true
-		v.done = min(v.done, i)
+		if i < v.done {
+			v.done, why = i, reasonOf(it)
+		}
 	}
 	v.named = len(failed)
-	v.err = "the function reported " + records.seq(v.done).String() + " as failed"
+	v.err = "the function reported " + records.seq(v.done).String() + " as failed" + why
 	return v
+}
+
+// reasonOf is why an item failed, when its function says so in a member that AWS does not look at.
+func reasonOf(item map[string]json.RawMessage) string {
+	var text string
+	if json.Unmarshal(item["error"], &text) != nil || text == "" {
+		return ""
+	}
+	return ": " + clipError(text)
 }
 
 // maxTransact bounds the text of transactItems: 4 MB of items may be of twice the text, not more.
