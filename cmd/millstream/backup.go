@@ -31,7 +31,7 @@ func newBackup() *cobra.Command {
 	rate := byteSize(backupRate)
 	cmd := &cobra.Command{
 		Use:   "backup --to PLACE",
-		Short: "Copy all that a server holds to a folder or bucket, while it serves",
+		Short: "Copy all that a server holds, while it serves",
 		Long: `Copy all that a server holds, while it serves: tables, streams, triggers with their
 positions, functions with their code. What the place has from an earlier backup is not
 copied again. With --data the folder of a server that does not run is copied.

@@ -72,7 +72,7 @@ func newRepair() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "repair --data FOLDER --yes",
-		Short: "Make anew what is derived in a data folder: indexes, expiries, counts",
+		Short: "Make indexes, expiries and counts of a data folder anew",
 		Long: `Make anew what millstream check finds wrong and what is derived from items: entries of
 indexes and of time to live, and counts. Items, stream records and definitions are not
 derived: a backup brings them back. The server must not run. A copy of the folder of

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -49,6 +50,22 @@ func TestListsHaveBothShapes(t *testing.T) {
 		}
 	}
 	visit(newRoot())
+}
+
+// The first help fits a terminal of 80 characters.
+func TestHelpFitsTheTerminal(t *testing.T) {
+	var out bytes.Buffer
+	root := newRoot()
+	root.SetArgs([]string{"--help"})
+	root.SetOut(&out)
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 81 {
+			t.Errorf("%d characters: %s", len(line)-1, line)
+		}
+	}
 }
 
 func writeCommands(page *strings.Builder, parent *cobra.Command) {

@@ -10,7 +10,7 @@ func newConsole() *cobra.Command {
 	var flags clientFlags
 	cmd := &cobra.Command{
 		Use:   "console",
-		Short: "Print a link to the server's console, the page that shows the loop live",
+		Short: "Print a link to the page that shows the loop live",
 		Long: `Print a link to the server's console: the page that shows tables, triggers and functions
 live, what is stuck and why, and what can be done about it.
 

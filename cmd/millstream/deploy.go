@@ -61,7 +61,7 @@ func newDeploy() *cobra.Command {
 	var flags templateFlags
 	cmd := &cobra.Command{
 		Use:   "deploy TEMPLATE",
-		Short: "Deploy a SAM or CloudFormation template, or what the CDK has written, to a running server",
+		Short: "Deploy a template, or what the CDK has written, to a server",
 		Long: `Deploy an AWS SAM or CloudFormation template, or the folder that the CDK or the
 Serverless Framework has written, to a running server: its tables,
 functions, event source mappings, function URLs and HTTP APIs, queues and topics.

@@ -31,7 +31,7 @@ func newDev() *cobra.Command {
 	var yes, showFiltered bool
 	cmd := &cobra.Command{
 		Use:   "dev [TEMPLATE]",
-		Short: "Run an application from its template, reloaded as you save, and show every call",
+		Short: "Run an application, reloaded as you save, and show every call",
 		Long: `Run an application from its AWS SAM or CloudFormation template (template.yaml unless named) and reload it as
 you save: functions in Node.js and Python at once, those in Go when they are built. TypeScript is built by esbuild,
 which is inside; types are not checked. Triggers keep their places, and what is blocked by a fault is tried again at once when the code has changed.
@@ -164,6 +164,7 @@ type devLoop struct {
 	color        bool
 	showFiltered bool
 	warned       map[string]bool // what was said of filters and SDKs
+	folders      sync.Map        // by a function's name, where its code is: what is shown is shown meanwhile
 
 	up      bool     // a version was deployed
 	heading string   // says what was saved; printed with what comes of it, since trees are printed meanwhile
@@ -183,7 +184,7 @@ func (d *devLoop) run(ctx context.Context, endpoint string) error {
 	watcher := dev.NewWatcher(folder)
 	tree := dev.NewTree(d.out)
 	d.tree = tree
-	tree.Source, tree.Color, tree.ShowFiltered = sourceOf, d.color, d.showFiltered
+	tree.Source, tree.Color, tree.ShowFiltered = d.sourceOf, d.color, d.showFiltered
 	tree.Triggers = func() []admin.Trigger {
 		all, err := client.Triggers(ctx)
 		if err != nil {
@@ -335,6 +336,11 @@ func (d *devLoop) check(ctx context.Context, plan *template.Plan) error {
 			return usagef("--debug %s: the template has no such function%s", d.flags.debug, hint)
 		}
 	}
+	for _, f := range functions {
+		if folder, err := filepath.Abs(f.Folder); err == nil && f.Folder != "" {
+			d.folders.Store(f.Name, folder)
+		}
+	}
 	if !d.up {
 		for _, f := range functions {
 			if f.File != "" {
@@ -356,8 +362,24 @@ func (d *devLoop) check(ctx context.Context, plan *template.Plan) error {
 	return err
 }
 
-// packaged begins the name of a file of a function's package, as the function knows it.
-var packaged = regexp.MustCompile(`(?:file://)?[^\s("']*/[0-9a-f]{64}/task/`)
+// packaged matches a file of a function's package by its name as the function knows it.
+var packaged = regexp.MustCompile(`(?:file://)?[^\s("']*/[0-9a-f]{64}/task/([^\s:"')]*)`)
 
-// sourceOf names files of a function's package in a line as its source does.
-func sourceOf(place string) string { return packaged.ReplaceAllString(place, "") }
+// sourceOf names files of a function's package in a line as their source does: whole, so that a terminal or an editor can open
+// them, or by the package alone where that was made from no folder, or has what the folder has not.
+func (d *devLoop) sourceOf(function, line string) string {
+	return packaged.ReplaceAllStringFunc(line, func(name string) string {
+		file := packaged.FindStringSubmatch(name)[1]
+		if folder, ok := d.folders.Load(function); ok {
+			if whole := filepath.Join(folder.(string), filepath.FromSlash(file)); fileThere(whole) {
+				return whole
+			}
+		}
+		return file
+	})
+}
+
+func fileThere(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
+}

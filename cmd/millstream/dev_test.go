@@ -138,7 +138,7 @@ func TestDev(t *testing.T) {
 	_, at = out.await(t, at, `In effect`)
 	post("o-4")
 	_, at = out.await(t, at, `shop-Confirm <- INSERT shop-Orders {"id":{"S":"o-4"}}  FAILED`)
-	_, at = out.await(t, at, `! +at .*"?app.py"?, line 2`)
+	_, at = out.await(t, at, `! +at .*"`+regexp.QuoteMeta(filepath.Join(dir, "confirm", "app.py"))+`", line 2`)
 	edit("template.yaml", "Runtime: python3.12", "Runtime: cobol")
 	_, at = out.await(t, at, `Not deployed, what was there before goes on:\n.*\n?.*cobol`)
 	edit("template.yaml", "Runtime: cobol", "Runtime: python3.12")

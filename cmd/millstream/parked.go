@@ -17,7 +17,7 @@ import (
 func newParked() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "parked",
-		Short: "Show records that triggers have set aside, send them again, or drop them",
+		Short: "Show records that are set aside, send them again, drop them",
 		Long: `A trigger whose tag millstream:on-failure is block-key or park keeps what it gives up,
 whole: it is parked. So is what an on-failure destination has not taken for an hour.
 Parked records are kept for 14 days.
@@ -138,7 +138,7 @@ func newParkedList() *cobra.Command {
 			case flags.forPrograms():
 				return list.end()
 			case n == 0:
-				fmt.Fprintln(out, "No records.")
+				fmt.Fprintln(out, "No records."+waiting(triggers, kind))
 			}
 			return w.Flush()
 		},
@@ -147,6 +147,23 @@ func newParkedList() *cobra.Command {
 	flags.addLines(cmd)
 	cmd.Flags().StringVar(&kind, "kind", "parked", "parked, held, telling or all")
 	return cmd
+}
+
+// waiting tells of records that are set aside and not of the kind that was asked for: what is tried again may come back.
+func waiting(triggers []admin.Trigger, kind string) string {
+	held, telling := 0, 0
+	for i := range triggers {
+		held += triggers[i].SetAside.Held
+		telling += triggers[i].SetAside.Telling
+	}
+	var text string
+	if held > 0 && (kind == "parked" || kind == "telling") {
+		text += fmt.Sprintf(" %d wait to be tried again (--kind held).", held)
+	}
+	if telling > 0 && (kind == "parked" || kind == "held") {
+		text += fmt.Sprintf(" The destination is to be told of %d (--kind telling).", telling)
+	}
+	return text
 }
 
 // oneLine cuts a text to a line of a table.

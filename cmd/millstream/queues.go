@@ -13,7 +13,7 @@ import (
 func newQueues() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "queues",
-		Short: "Show queues and their messages, empty them, and move dead letters back",
+		Short: "Show queues, empty them, and move dead letters back",
 		Long: `The queues of SQS that the server has. They are made, sent to and read with any AWS
 SDK or tool; these commands look into them.`,
 	}

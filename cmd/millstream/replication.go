@@ -15,7 +15,7 @@ func newReplication() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "replication",
-		Short: "Show how far a server has come that copies what is committed to another place",
+		Short: "Show how far the copy is that a server makes elsewhere",
 		Long: `Show how far a server that was started with --replicate has come: how old the oldest
 write is that could not be restored from there, why nothing can be copied, if so, and
 for how long what was copied is kept.

@@ -21,12 +21,12 @@ func newRoot() *cobra.Command {
 on every change, on one port, for every AWS SDK and tool.
 
 Write an item, answer the caller at once, and let the stream do the rest.`,
-		Example: `  millstream demo                   see it work, from a write to a function call
-  millstream serve                  serve http://127.0.0.1:8000 from ./millstream-data
-  millstream dev template.yaml      run an application, reloaded as you save, every call shown
-  millstream deploy template.yaml   bring up an application from its SAM template
-  millstream tail orders            watch the changes of a table
-  millstream triggers ls            how far each trigger has got`,
+		Example: `  millstream demo                  see it work, from a write to a function call
+  millstream serve                 listen on 127.0.0.1:8000
+  millstream dev template.yaml     run an application, and show every call
+  millstream deploy template.yaml  bring up an application from its template
+  millstream tail orders           watch the changes of a table
+  millstream triggers ls           how far each trigger has got`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       programVersion(),

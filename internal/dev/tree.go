@@ -36,7 +36,7 @@ const remember = 10 * time.Minute
 type Tree struct {
 	out io.Writer
 	// Source names the files in a line of a function's as their source does; nil: as they are.
-	Source func(line string) string
+	Source func(function, line string) string
 	// Color has what failed printed in red.
 	Color bool
 	// ShowFiltered has the records told of that filters refuse.
@@ -416,9 +416,12 @@ func compact(text json.RawMessage) string {
 }
 
 // details are a call's log lines, without those of the platform, and where its error points to.
-func (n *node) details(source func(string) string) (lines []string) {
-	if source == nil {
-		source = func(line string) string { return line }
+func (n *node) details(sourceOf func(function, line string) string) (lines []string) {
+	source := func(line string) string {
+		if sourceOf == nil {
+			return line
+		}
+		return sourceOf(n.Name, line)
 	}
 	for line := range strings.Lines(n.Log) {
 		line = strings.TrimRight(line, "\r\n")

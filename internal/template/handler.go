@@ -205,6 +205,7 @@ func within(module string, names []string) []string {
 type Function struct {
 	ID, Name, Runtime string
 	File              string // that its Handler names; empty when it is not one of a folder
+	Folder            string // that its code is in; empty when it is not in one
 	Bundled           bool   // it is built from TypeScript or modern JavaScript
 }
 
@@ -213,7 +214,11 @@ func (p *Plan) Functions() (all []Function) {
 	e := p.evaluator(&Problems{})
 	for _, r := range p.steps {
 		if f, ok := p.prepare(r, e).(*function); ok {
-			all = append(all, Function{ID: r.id, Name: f.FunctionName, Runtime: f.Runtime, File: f.file, Bundled: f.bundle != nil})
+			one := Function{ID: r.id, Name: f.FunctionName, Runtime: f.Runtime, File: f.file, Bundled: f.bundle != nil}
+			if info, err := os.Stat(f.source); err == nil && info.IsDir() {
+				one.Folder = f.source
+			}
+			all = append(all, one)
 		}
 	}
 	return all
