@@ -62,7 +62,7 @@ def test_settle_says_why_a_trigger_is_behind(tmp_path):
     with start(template=str(template), clock="manual") as server:
         dynamo(server, "PutItem", TableName="orders", Item={"id": {"S": "o-1"}})
         server.advance("0s")
-        with pytest.raises(MillstreamError, match=r"show on orders by 1 records \(1 attempts on \{"id":\{"S":"o-1"\}\}: the function reported \d+ as failed\)"):
+        with pytest.raises(MillstreamError, match=r'show on orders by 1 records \(1 attempts on \{"id":\{"S":"o-1"\}\}: the function reported \d+ as failed\)'):
             server.settle(timeout=0.05)
 
 
