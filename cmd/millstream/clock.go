@@ -105,7 +105,7 @@ code 1. A DURATION of 0s only waits.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := time.ParseDuration(args[0])
 			if err != nil || d < 0 {
-				return fmt.Errorf("%q: want a duration such as 20m or 24h", args[0])
+				return usagef("%q: want a duration such as 20m or 24h", args[0])
 			}
 			client, err := flags.client()
 			if err != nil {

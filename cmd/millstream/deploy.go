@@ -49,7 +49,7 @@ func (t *templateFlags) options() (template.Options, error) {
 	for _, p := range t.parameters {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok || name == "" {
-			return o, fmt.Errorf("--parameter %q: want KEY=VALUE", p)
+			return o, usagef("--parameter %q: want KEY=VALUE", p)
 		}
 		o.Parameters[name] = value
 	}
@@ -77,6 +77,9 @@ no longer names stays, or with --prune is removed, if a deployment of this stack
   millstream deploy .serverless        # what serverless package has written`,
 		Args: takes("TEMPLATE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := flags.options(); err != nil {
+				return err
+			}
 			apps, err := template.ReadAll(args[0])
 			if err != nil {
 				return err

@@ -1,13 +1,28 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millstreamdb/millstream/internal/admin"
 )
+
+// printNotes prints what the server says of a function as it was deployed: it may be why a call failed.
+func printNotes(ctx context.Context, out io.Writer, client *admin.Client, function string) {
+	const lines = 1000
+	// Without an answer there is nothing to add to the call's own error.
+	_ = client.Logs(ctx, admin.LogsOptions{Function: function, Lines: lines}, func(l admin.LogLine) error {
+		if l.Note {
+			fmt.Fprintln(out, "Note:", l.Text)
+		}
+		return nil
+	})
+}
 
 func newInvoke() *cobra.Command {
 	var flags clientFlags
@@ -53,6 +68,7 @@ Ends with code 1 when the function failed.`,
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), string(inv.Payload))
 			}
 			if err == nil && inv.Error != "" {
+				printNotes(cmd.Context(), cmd.ErrOrStderr(), client, args[0])
 				err = exitError(1)
 			}
 			return err

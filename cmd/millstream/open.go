@@ -20,7 +20,7 @@ import (
 // same port says so at once.
 func listen(flag, addr string, insecure bool) (net.Listener, error) {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return nil, fmt.Errorf("%s %q: want HOST:PORT, such as 127.0.0.1:8000", flag, addr)
+		return nil, usagef("%s %q: want HOST:PORT, such as 127.0.0.1:8000", flag, addr)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {

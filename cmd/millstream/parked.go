@@ -67,7 +67,7 @@ func moment(now time.Time, flag, text string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, fmt.Errorf("%s %q: want a time such as 2026-01-02T15:04:05Z, or a duration such as 2h", flag, text)
+		return t, usagef("%s %q: want a time such as 2026-01-02T15:04:05Z, or a duration such as 2h", flag, text)
 	}
 	return t, nil
 }

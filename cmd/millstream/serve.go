@@ -130,13 +130,16 @@ that --allowed-host lists: a web page must not reach it.`,
 func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare func(*millstream.Server) error) error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
-		return fmt.Errorf("--log-level %q: want debug, info, warn or error", flags.logLevel)
+		return usagef("--log-level %q: want debug, info, warn or error", flags.logLevel)
 	}
 	if flags.triggers != "" && flags.triggers != "run" {
 		return usagef("--triggers %q: want run, or leave it away", flags.triggers)
 	}
 	if !slices.Contains([]string{"process", "sandbox", "require"}, flags.isolation) {
 		return usagef("--isolation %q: want process, sandbox or require", flags.isolation)
+	}
+	if err := app.CheckOptions(app.Options{Account: flags.account, Region: flags.region, Durability: flags.durability}); err != nil {
+		return &usageError{"--" + message(err)}
 	}
 	manual, err := flags.manualClock()
 	if err != nil {
@@ -341,7 +344,7 @@ func (f *serveFlags) manualClock() (bool, error) {
 	case f.clock == "" || f.clock == "real":
 		return false, nil
 	case f.clock != "manual":
-		return false, fmt.Errorf("--clock %q: want real or manual", f.clock)
+		return false, usagef("--clock %q: want real or manual", f.clock)
 	case !f.inMemory:
 		return false, errors.New("--clock manual is for tests in memory: say --in-memory, too")
 	}

@@ -57,6 +57,44 @@ func group(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// newHelp is `millstream help COMMAND`, which refuses what is no command.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		ValidArgsFunction: func(_ *cobra.Command, words []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if about, err := find(root, words); err == nil {
+				for _, sub := range about.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, words []string) error {
+			about, err := find(root, words)
+			if err != nil {
+				return err
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
+}
+
+// find goes down from a command by names.
+func find(cmd *cobra.Command, names []string) (*cobra.Command, error) {
+	for _, name := range names {
+		i := slices.IndexFunc(cmd.Commands(), func(sub *cobra.Command) bool { return sub.Name() == name || sub.HasAlias(name) })
+		if i < 0 {
+			return nil, noCommand(cmd, name)
+		}
+		cmd = cmd.Commands()[i]
+	}
+	return cmd, nil
+}
+
 // noCommand says that a command has no such subcommand, and which it may have been.
 func noCommand(cmd *cobra.Command, word string) error {
 	var names []string

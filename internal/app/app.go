@@ -128,6 +128,12 @@ type App struct {
 	closeTraces func() error
 }
 
+// CheckOptions says what is wrong with options, before anything is opened.
+func CheckOptions(o Options) error {
+	_, err := o.fill()
+	return err
+}
+
 func (o *Options) fill() (store.Durability, error) {
 	if o.Account == "" {
 		o.Account = DefaultAccount

@@ -56,7 +56,7 @@ func (s *Service) Create(scope schema.Scope, r CreateRequest) (Configuration, er
 		return Configuration{}, err
 	}
 	s.changed(scope, d.Name)
-	s.tellOldSDK(d)
+	s.tellDoubts(d)
 	if !r.Publish {
 		return d.configuration(false), nil
 	}
@@ -406,7 +406,7 @@ func (s *Service) UpdateCode(scope schema.Scope, name string, r UpdateCodeReques
 	}
 	s.code.release(replaced)
 	s.changed(scope, d.Name)
-	s.tellOldSDK(d)
+	s.tellDoubts(d)
 	if r.Publish {
 		return s.publish(scope, d.Name, PublishRequest{})
 	}
@@ -463,7 +463,7 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	s.releaseLayers(old)
 	s.changed(scope, d.Name)
 	if r.Runtime != nil || r.Layers != nil {
-		s.tellOldSDK(d)
+		s.tellDoubts(d)
 	}
 	return d.configuration(false), nil
 }

@@ -547,10 +547,20 @@ func (s *Service) oldSDK(d *definition) string {
 	return archive.OldSDK(d.Runtime, packages, archive.Supply{Modules: modules, Boto3: boto3, Gems: modules})
 }
 
-// tellOldSDK says so where people look when a function was made or changed.
-func (s *Service) tellOldSDK(d *definition) {
+// misplaced says that the Handler's file is not where it is looked for, or "".
+func (s *Service) misplaced(d *definition) string {
+	return archive.Misplaced(d.Runtime, d.Handler, s.processSpec(d).CodeDir)
+}
+
+// tellDoubts says where people look, when a function was made or changed, what will fail: a Handler that is not at the package's top,
+// and an SDK that calls the real AWS.
+func (s *Service) tellDoubts(d *definition) {
 	if d.PackageType != packageZip || d.run != nil {
 		return
+	}
+	if note := s.misplaced(d); note != "" {
+		s.opts.Logger.Warn("a function's Handler is not at the top of its package", "function", d.arn(), "note", note)
+		s.logs.Log(d.Scope, d.Name).Note(note)
 	}
 	if note := s.oldSDK(d); note != "" {
 		s.opts.Logger.Warn("a function has an old AWS SDK", "function", d.arn(), "note", note)

@@ -47,7 +47,7 @@ func (h *handler) follow(ctx context.Context, q tailQuery, ready func(), emit fu
 	arn := q.stream
 	if arn == "" {
 		if arn = h.Tables.LatestStream(q.scope, q.table); arn == "" {
-			return wire.NotFound("table " + q.table + " is not there or has no stream; turn one on with `aws dynamodb update-table --stream-specification`")
+			return wire.NotFound("table " + q.table + " is not there or has no stream; turn one on with `aws dynamodb update-table --table-name " + q.table + " --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES`")
 		}
 	}
 	st := h.Streams.Get(arn)
