@@ -104,12 +104,18 @@ func TestEventsUnderKills(t *testing.T) {
 		server.Kill()
 		cancel()
 		clients.Wait()
+		f.AllIn(t)
 		killed = append(killed, kill{at, time.Now()})
 		if err := server.Start(); err != nil {
 			t.Fatalf("round %d: restart: %v\n%s", round, err, server.Output())
 		}
 	}
-	tries := map[int][]time.Time{}
+	// An event whose acceptance a kill kept from its client is sent again, and is another one then, with another request id.
+	type event struct {
+		n  int
+		id string
+	}
+	tries, tried := map[event][]time.Time{}, map[int]bool{}
 	type ending struct {
 		RequestContext struct{ Condition string }
 		RequestPayload int
@@ -138,10 +144,11 @@ func TestEventsUnderKills(t *testing.T) {
 		if err := json.Unmarshal(c.Raw, &n); err != nil {
 			t.Fatal(err)
 		}
-		tries[n] = append(tries[n], c.At)
+		e := event{n, c.RequestID}
+		tries[e], tried[n] = append(tries[e], c.At), true
 	}
 	most := 0
-	for n, at := range tries {
+	for e, at := range tries {
 		most = max(most, len(at))
 		for i := 1; i < len(at); i++ {
 			explained := false
@@ -149,12 +156,12 @@ func TestEventsUnderKills(t *testing.T) {
 				explained = explained || at[i-1].Before(k.over) && at[i].After(k.at)
 			}
 			if !explained {
-				t.Errorf("event %d was tried again at %v after %v, without a kill in between", n, at[i], at[i-1])
+				t.Errorf("event %d was tried again at %v after %v, without a kill in between", e.n, at[i], at[i-1])
 			}
 		}
 	}
 	for n := range accepted {
-		if len(tries[n]) == 0 {
+		if !tried[n] {
 			t.Errorf("event %d was accepted and never tried", n)
 		}
 		var e ending

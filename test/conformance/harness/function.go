@@ -51,15 +51,17 @@ type Function struct {
 	Name string
 	ARN  string
 
-	target *Target
-	script func(Invocation) Answer
-	server *http.Server
-	url    string
-	ended  chan struct{}
+	target   *Target
+	script   func(Invocation) Answer
+	server   *http.Server
+	listener net.Listener
+	url      string
+	ended    chan struct{}
 
 	mu    sync.Mutex
 	calls []Invocation
-	moved chan struct{} // closed and replaced when a call comes and when its script is over
+	conns map[string]bool // by the far end's address, those that are open
+	moved chan struct{}   // closed and replaced when a call comes, when its script is over, and when a connection comes or goes
 }
 
 // FunctionOption changes the request that creates the function.
@@ -77,13 +79,14 @@ func (t *Target) NewFunction(tb testing.TB, script func(Invocation) Answer, opti
 	if script == nil {
 		script = func(Invocation) Answer { return OK }
 	}
-	f := &Function{Name: Name("f"), target: t, script: script, ended: make(chan struct{}), moved: make(chan struct{})}
+	f := &Function{Name: Name("f"), target: t, script: script, ended: make(chan struct{}), conns: map[string]bool{}, moved: make(chan struct{})}
 	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("CONFORMANCE_CALLBACK_LISTEN"), "127.0.0.1:0"))
 	if err != nil {
 		tb.Fatal(err)
 	}
+	f.listener = listener
 	f.url = cmp.Or(os.Getenv("CONFORMANCE_CALLBACK_URL"), "http://"+listener.Addr().String()) + "/" + f.Name
-	f.server = &http.Server{Handler: http.HandlerFunc(f.serve)}
+	f.server = &http.Server{Handler: http.HandlerFunc(f.serve), ConnState: f.connection}
 	go func() { _ = f.server.Serve(listener) }() // ends with Close
 	tb.Cleanup(func() {
 		close(f.ended)
@@ -119,6 +122,44 @@ func (f *Function) Deploy(tb testing.TB, options ...FunctionOption) {
 			tb.Fatalf("GetFunctionConfiguration: %v", err)
 		}
 		return got.State == types.StateActive
+	})
+}
+
+func (f *Function) connection(c net.Conn, state http.ConnState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		f.conns[c.RemoteAddr().String()] = true
+	case http.StateClosed, http.StateHijacked:
+		delete(f.conns, c.RemoteAddr().String())
+	default:
+		return
+	}
+	f.wake()
+}
+
+// AllIn waits, after the target was killed, until each call has come in that its processes made:
+// what they sent may still lie in a socket when they are gone.
+func (f *Function) AllIn(tb testing.TB) {
+	tb.Helper()
+	// Connections are accepted in their order: when this one is, all before it were.
+	last, err := net.Dial("tcp", f.listener.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f.Await(tb, time.Minute, "the last connection came in", func([]Invocation) bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.conns[last.LocalAddr().String()]
+	})
+	if err := last.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	f.Await(tb, time.Minute, "every connection ended", func([]Invocation) bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.conns) == 0
 	})
 }
 
