@@ -188,20 +188,12 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	// Functions, and the template that is deployed at the start, come by inside: with TLS by a listener on loopback, since they know
 	// neither the authority nor the name.
 	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))
-	inside, scheme, ca, plain := ln, "http://", "", net.Listener(nil)
+	inside, scheme, plain := ln, "http://", net.Listener(nil)
 	if flags.tls.on() {
-		certificates, file, err := flags.tls.open(flags.data, tlsNames(flags.listen, flags.allowedHosts), logger)
-		if err == nil {
-			plain, err = net.Listen("tcp", "127.0.0.1:0")
-		}
-		if err != nil {
+		if plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return errors.Join(err, closeAll(ln, front, page, own))
 		}
-		inside, scheme, ca = plain, "https://", file
-		ln, front = certificates.clientListener(ln), certificates.listener(front)
-		if page != nil {
-			page = certificates.listener(page)
-		}
+		inside, scheme = plain, "https://"
 	}
 	console := ""
 	if page != nil {
@@ -244,6 +236,17 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	})
 	if err != nil {
 		return errors.Join(err, closeAll(ln, front, page, own, plain))
+	}
+	ca := ""
+	if flags.tls.on() { // only now: what it makes stands in the data folder, which Open has made and locked
+		certificates, file, err := flags.tls.open(flags.data, tlsNames(flags.listen, flags.allowedHosts), logger)
+		if err != nil {
+			return errors.Join(err, closeAll(ln, front, page, own, plain), srv.Close())
+		}
+		ca, ln, front = file, certificates.clientListener(ln), certificates.listener(front)
+		if page != nil {
+			page = certificates.listener(page)
+		}
 	}
 	socket, err := listenSocket(flags.data)
 	if err != nil { // not every file system has sockets
