@@ -196,17 +196,8 @@ func (b *backend) HeadObject(bucket, key string) (*gofakes3.Object, error) {
 
 // GetObject implements gofakes3.Backend.
 func (b *backend) GetObject(bucket, key string, part *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
-	if err := b.find(bucket); err != nil {
-		return nil, err
-	}
-	file, o, err := readObject(b.fs, place(bucket, key))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, gofakes3.KeyNotFound(key)
-	case errors.As(err, new(*damage)):
-		b.logger.Error("an object cannot be read", "bucket", bucket, "key", key, "error", err)
-		return nil, gofakes3.ErrorMessage(gofakes3.ErrInternal, err.Error())
-	case err != nil:
+	file, o, err := b.read(bucket, key)
+	if err != nil {
 		return nil, err
 	}
 	of, err := part.Range(o.size)
@@ -221,6 +212,22 @@ func (b *backend) GetObject(bucket, key string, part *gofakes3.ObjectRangeReques
 	return &gofakes3.Object{
 		Name: key, Hash: o.MD5, Metadata: o.Meta, Range: of, Size: o.size, Contents: content{io.NewSectionReader(file, from, length), file},
 	}, nil
+}
+
+// read opens an object's file, which the caller closes, with S3's errors.
+func (b *backend) read(bucket, key string) (afero.File, object, error) {
+	if err := b.find(bucket); err != nil {
+		return nil, object{}, err
+	}
+	file, o, err := readObject(b.fs, place(bucket, key))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = gofakes3.KeyNotFound(key)
+	case errors.As(err, new(*damage)):
+		b.logger.Error("an object cannot be read", "bucket", bucket, "key", key, "error", err)
+		err = gofakes3.ErrorMessage(gofakes3.ErrInternal, err.Error())
+	}
+	return file, o, err
 }
 
 // content is what is read of an object.
@@ -278,7 +285,7 @@ func (b *backend) PutObject(bucket, key string, meta map[string]string, body io.
 	if err := cmp.Or(b.find(bucket), checkKey(key)); err != nil {
 		return gofakes3.PutObjectResult{}, err
 	}
-	file, err := b.write(bucket, key, meta, body)
+	file, err := b.write(object{Bucket: bucket, Key: key, Meta: meta}, body)
 	if err != nil {
 		return gofakes3.PutObjectResult{}, err
 	}
@@ -288,14 +295,23 @@ func (b *backend) PutObject(bucket, key string, meta map[string]string, body io.
 	return gofakes3.PutObjectResult{}, b.stand(file, bucket, key, c)
 }
 
-// write makes the file of an object in the spool.
-func (b *backend) write(bucket, key string, meta map[string]string, body io.Reader) (afero.File, error) {
+// write makes the file of an object in the spool. Its time is now unless o has one.
+func (b *backend) write(o object, body io.Reader) (afero.File, error) {
 	sum := md5.New()
 	file, size, err := b.spool(io.TeeReader(body, sum))
 	if err != nil {
 		return nil, err
 	}
-	if err := seal(file, object{Bucket: bucket, Key: key, MD5: sum.Sum(nil), At: time.Now(), Meta: meta, size: size}); err != nil {
+	if o.MD5, o.size = sum.Sum(nil), size; o.At.IsZero() {
+		o.At = time.Now()
+	}
+	for _, name := range shown {
+		if value, ok := o.Meta[shownPrefix+name]; ok {
+			delete(o.Meta, shownPrefix+name)
+			o.Meta[name] = value
+		}
+	}
+	if err := seal(file, o); err != nil {
 		b.discard(file)
 		return nil, err
 	}

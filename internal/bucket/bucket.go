@@ -159,8 +159,19 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPut && !whole(w, r) {
 		return
 	}
+	for _, name := range shown {
+		if value := r.Header.Get(name); value != "" {
+			r.Header.Set(shownPrefix+name, value)
+		}
+	}
 	s.s3.ServeHTTP(w, r)
 }
+
+// shown are headers of a put that S3 gives back with the object and that the library does not hand on. It hands on those that
+// begin with X-Amz-.
+var shown = []string{"Cache-Control", "Content-Language", "Expires"}
+
+const shownPrefix = "X-Amz-Shown-"
 
 // detached is a request whose headers may be changed: who audits it reads them when it has been answered.
 func detached(r *http.Request) *http.Request {

@@ -268,7 +268,7 @@ func TestObjectsAreWhole(t *testing.T) {
 	expect(t, s, 400, "PUT", "/things/a/old", "new", "Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==")
 
 	// Whenever the server ends amid a put, the folder is as it was but for the spool.
-	file, err := s.backend.write("things", "a/old", nil, strings.NewReader("newer"))
+	file, err := s.backend.write(object{Bucket: "things", Key: "a/old"}, strings.NewReader("newer"))
 	if err != nil {
 		t.Fatal(err)
 	}

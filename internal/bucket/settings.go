@@ -191,6 +191,9 @@ func (s *Service) setting(w http.ResponseWriter, r *http.Request, bucket, name s
 		if err := s.backend.putSetting(bucket, name, value, meta); err != nil {
 			return err
 		}
+		if name == "versioning" && bytes.Contains(value, []byte("<Status>Enabled</Status>")) {
+			s.logger.Warn("a bucket was given versions, which are not kept: what is put or deleted takes the place of what was there", "bucket", bucket)
+		}
 		if name == "policy" || name == "tagging" {
 			w.WriteHeader(http.StatusNoContent)
 		}
@@ -237,7 +240,7 @@ func (b *backend) setting(bucket, name string) ([]byte, map[string]string, error
 
 // putSetting keeps a setting of a bucket. It is on the disk on return.
 func (b *backend) putSetting(bucket, name string, value []byte, meta map[string]string) error {
-	file, err := b.write(bucket, name, meta, bytes.NewReader(value))
+	file, err := b.write(object{Bucket: bucket, Key: name, Meta: meta}, bytes.NewReader(value))
 	if err != nil {
 		return err
 	}
@@ -346,29 +349,46 @@ func (s *Service) objectACL(w http.ResponseWriter, r *http.Request, bucket, key 
 	return gofakes3.ErrMethodNotAllowed
 }
 
-// retag writes an object anew with other tags.
+// retag writes an object anew with other tags, and the time that it had. Others go on meanwhile: if the object is another one when
+// that is done, it is begun again.
 func (b *backend) retag(bucket, key, tags string) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	o, err := b.GetObject(bucket, key, nil)
+	for {
+		if again, err := b.retagOnce(bucket, key, tags); !again || err != nil {
+			return err
+		}
+	}
+}
+
+func (b *backend) retagOnce(bucket, key, tags string) (again bool, err error) {
+	from, was, err := b.read(bucket, key)
 	if err != nil {
-		return err
+		return false, err
 	}
-	defer o.Contents.Close()
-	meta := maps.Clone(o.Metadata)
-	if meta == nil {
-		meta = map[string]string{}
+	defer from.Close()
+	o := was
+	if o.Meta = maps.Clone(was.Meta); o.Meta == nil {
+		o.Meta = map[string]string{}
 	}
-	delete(meta, objectTagging)
+	delete(o.Meta, objectTagging)
 	if tags != "" {
-		meta[objectTagging] = tags
+		o.Meta[objectTagging] = tags
 	}
-	file, err := b.write(bucket, key, meta, o.Contents)
+	file, err := b.write(o, io.NewSectionReader(from, 0, was.size))
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer b.discard(file)
-	return b.stand(file, bucket, key, nil)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now, is, err := b.read(bucket, key)
+	if err != nil {
+		return false, err
+	}
+	_ = now.Close() // it was read only
+	if !is.At.Equal(was.At) || !bytes.Equal(is.MD5, was.MD5) || !maps.Equal(is.Meta, was.Meta) {
+		return true, nil
+	}
+	return false, b.stand(file, bucket, key, nil)
 }
 
 // versions lists the objects of a bucket as versions, of which there is one of each.

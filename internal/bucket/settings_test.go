@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -102,6 +103,63 @@ func TestParts(t *testing.T) {
 	}
 	expect(t, s, 404, "GET", "/things/b?tagging", "")
 	expect(t, s, 404, "PUT", "/things/b?acl", "")
+}
+
+// While an object gets other tags, others write: what is put meanwhile stays, and gets them. Its time stays, too.
+func TestTagsBesideAPut(t *testing.T) {
+	var meanwhile func()
+	s, err := Open(Options{Admit: func() error {
+		if f := meanwhile; f != nil {
+			meanwhile = nil
+			f()
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s, 200, "PUT", "/things", "")
+	expect(t, s, 200, "PUT", "/things/a", "old")
+	listed := regexp.MustCompile("<LastModified>.*?</LastModified>")
+	before := listed.FindString(expect(t, s, 200, "GET", "/things", ""))
+	tags := `<Tagging><TagSet><Tag><Key>n</Key><Value>1</Value></Tag></TagSet></Tagging>`
+	expect(t, s, 200, "PUT", "/things/a?tagging", tags)
+	if after := listed.FindString(expect(t, s, 200, "GET", "/things", "")); after != before || before == "" {
+		t.Errorf("with other tags the object's time is %s, not %s", after, before)
+	}
+	meanwhile = func() { expect(t, s, 200, "PUT", "/things/a", "new") }
+	expect(t, s, 200, "PUT", "/things/a?tagging", tags)
+	if is := expect(t, s, 200, "GET", "/things/a", ""); is != "new" {
+		t.Errorf("the object is %q", is)
+	}
+	if is := expect(t, s, 200, "GET", "/things/a?tagging", ""); !strings.Contains(is, "<Key>n</Key>") {
+		t.Errorf("what was put meanwhile has the tags %s", is)
+	}
+	meanwhile = func() { expect(t, s, 204, "DELETE", "/things/a", "") }
+	expect(t, s, 404, "PUT", "/things/a?tagging", tags)
+	expect(t, s, 404, "GET", "/things/a", "")
+}
+
+// An object is given back with the headers that S3 keeps with it.
+func TestShownHeaders(t *testing.T) {
+	both(t, func(t *testing.T, dir string) {
+		s := open(t, dir)
+		expect(t, s, 200, "PUT", "/things", "")
+		put := []string{"Cache-Control", "no-cache", "Content-Language", "de", "Expires", "Wed, 21 Oct 2026 07:28:00 GMT", "Content-Disposition", "inline", "Content-Encoding", "x"}
+		expect(t, s, 200, "PUT", "/things/a", "content", put...)
+		for _, method := range []string{"GET", "HEAD"} {
+			h := do(s, method, "/things/a", "").Header()
+			for i := 0; i < len(put); i += 2 {
+				if h.Get(put[i]) != put[i+1] {
+					t.Errorf("%s: %s is %q", method, put[i], h.Get(put[i]))
+				}
+			}
+		}
+		expect(t, s, 200, "PUT", "/things/a", "content")
+		if h := do(s, "GET", "/things/a", "").Header(); h.Get("Cache-Control") != "" {
+			t.Errorf("a new object has the old one's %v", h)
+		}
+	})
 }
 
 // Each object has one version, whose name is null, and can be deleted by it.

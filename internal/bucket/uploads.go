@@ -195,7 +195,7 @@ func (b *backend) CompleteMultipartUpload(bucket, key string, id gofakes3.Upload
 		sum.Write(raw) // never fails
 		all.names = append(all.names, p.file)
 	}
-	file, err := b.write(bucket, key, u.meta, all)
+	file, err := b.write(object{Bucket: bucket, Key: key, Meta: u.meta}, all)
 	if err != nil {
 		return "", "", err
 	}

@@ -598,7 +598,7 @@ func (s *Service) SetSubscriptionAttribute(subscriptionARN, name, value string) 
 	if err := s.checkSubscriptionAttribute(&one, name, value, ""); err != nil {
 		return err
 	}
-	if one.Attributes[name] = value; value == "" {
+	if one.Attributes[name] = value; value == "" || name == "FilterPolicy" && value == "{}" { // AWS's way to remove a filter policy
 		delete(one.Attributes, name)
 	}
 	return s.replace(&one)

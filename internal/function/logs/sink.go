@@ -147,13 +147,19 @@ func (s *Sink) Recent(scope schema.Scope, function string, n int) []Line {
 // Functions returns the names of the functions of a scope that have logged.
 func (s *Sink) Functions(scope schema.Scope) []string {
 	names := map[string]bool{}
+	var held []*Log
 	s.mu.Lock()
-	for k := range s.logs {
+	for k, l := range s.logs {
 		if k.scope == scope {
-			names[k.function] = true
+			held = append(held, l)
 		}
 	}
 	s.mu.Unlock()
+	for _, l := range held {
+		if len(l.Recent(1)) > 0 { // it may have been removed
+			names[l.key.function] = true
+		}
+	}
 	if s.dir != "" {
 		files, _ := filepath.Glob(filepath.Join(s.dir, scope.Account, scope.Region, "*.log")) // the pattern is well-formed
 		for _, f := range files {
