@@ -108,8 +108,8 @@ function_tools() {
 }
 
 # deploying_tools installs the SAM CLI, the AWS CDK with its library for Python, osls, the Serverless Framework and the AWS CLI, and
-# exports where they are.
+# exports where they are. Functions in Java need their client in Maven's cache.
 deploying_tools() {
-	node_packages deploying && python_packages deploy && aws_cli || return 1
+	node_packages deploying && python_packages deploy && aws_cli && jars .ci/packages/java-client.xml "$work/java-client" || return 1
 	export TOOLS_NODE_MODULES="$work/deploying/node_modules" TOOLS_PYTHON="$work/deploy"
 }

@@ -153,7 +153,7 @@ func prepareParameter(c *preparation) step {
 	c.into(p)
 	c.required("Type", "Value")
 	p.Name = c.plan.name(c.r.id, p.Name)
-	c.alone(naming{kind: "parameter", property: "Name"}, p.Name)
+	c.named(storedNaming, p.Name)
 	return p
 }
 

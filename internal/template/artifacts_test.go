@@ -83,3 +83,27 @@ func (b *bed) object(method, path, body string, want int) {
 }
 
 func second[A, B any](_ A, b B) B { return b }
+
+// Parameters of a template that are kept in Parameter Store, and references to them, have their values from the server.
+func TestParametersOfTheServer(t *testing.T) {
+	b := newBed(t)
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("Resources:\n  Flag: {Type: AWS::SSM::Parameter, Properties: {Name: /shop/flag, Type: String, Value: kept}}\n")
+	b.deploy(nil)
+	write(`Parameters:
+  Flag: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /shop/flag}
+Resources:
+  Copy: {Type: AWS::SSM::Parameter, Properties: {Name: /shop/copy, Type: String, Value: !Sub '${Flag} and {{resolve:ssm:/shop/flag}}'}}
+Outputs:
+  Copy: {Value: !GetAtt Copy.Value}
+`)
+	result, _ := b.deploy(nil)
+	if is := output(t, result, "Copy"); is != "kept and kept" {
+		t.Errorf("the value is %q", is)
+	}
+}

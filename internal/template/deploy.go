@@ -81,6 +81,12 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 		}
 	}
 	o.Queues, o.Topics, o.HTTP = t.Queues != nil, t.Topics != nil, t.Front != nil
+	if o.Stored == nil {
+		o.Stored = func(name string) (string, bool) {
+			value, ok, _ := t.parameters.get(ctx, name) // where there is no Parameter Store, there is no parameter
+			return value, ok
+		}
+	}
 	return nil
 }
 

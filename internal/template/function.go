@@ -546,7 +546,11 @@ func (f *function) logging() *fn.LoggingConfig {
 		l.ApplicationLogLevel, l.SystemLogLevel = cmp.Or(l.ApplicationLogLevel, fn.ApplicationLogLevelInfo), cmp.Or(l.SystemLogLevel, fn.SystemLogLevelInfo)
 	}
 	if aws.ToString(l.LogGroup) == "" {
-		l.LogGroup = aws.String("/aws/lambda/" + f.FunctionName)
+		name := f.FunctionName
+		if as, ok := arn.ParseFunction(name); ok { // it may be written as its ARN
+			name = as.Name
+		}
+		l.LogGroup = aws.String("/aws/lambda/" + name)
 	}
 	return l
 }

@@ -32,6 +32,7 @@ var (
 	ruleNaming     = naming{"rule", "Name", 1, 64, "-_."}
 	scheduleNaming = naming{"schedule", "Name", 1, 64, "-_."}
 	groupNaming    = naming{"schedule group", "Name", 1, 64, "-_."}
+	storedNaming   = naming{"parameter", "Name", 1, 2048, "-_./"}
 	bucketNaming   = naming{"bucket", "BucketName", 3, 63, "-."}
 )
 

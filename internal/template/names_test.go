@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -122,6 +124,27 @@ func TestNames(t *testing.T) {
 				_, err := schedules.CreateScheduleGroup(ctx, &scheduler.CreateScheduleGroupInput{Name: &name})
 				return err
 			}, []string{"g", "g-g_g.g", "g:g", long(64), long(65)}},
+		{"parameter", `{Type: AWS::SSM::Parameter, Properties: {Name: %s, Type: String, Value: v}}`,
+			func(ctx context.Context, name string) error {
+				body := fmt.Sprintf(`{"Name": %q, "Type": "String", "Value": "v", "Overwrite": true}`, name)
+				r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.endpoint, strings.NewReader(body))
+				if err != nil {
+					return err
+				}
+				r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+				r.Header.Set("X-Amz-Date", "20260101T000000Z")
+				r.Header.Set("X-Amz-Target", "AmazonSSM.PutParameter")
+				r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ssm/aws4_request, SignedHeaders=host, Signature=0")
+				answer, err := http.DefaultClient.Do(r)
+				if err != nil {
+					return err
+				}
+				if answer.StatusCode != http.StatusOK {
+					text, _ := io.ReadAll(answer.Body) // what came of it is told
+					err = errors.New(string(text))
+				}
+				return errors.Join(err, answer.Body.Close())
+			}, []string{"p", "/p/p-p_p.p", "p p", "p:1", "pä", long(2048), long(2049)}},
 		{"bucket", `{Type: AWS::S3::Bucket, Properties: {BucketName: %s}}`,
 			func(ctx context.Context, name string) error {
 				_, err := buckets.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &name})

@@ -68,8 +68,8 @@ func (t *Template) fromStore(o Options, p *node, name, key string) string {
 	if strings.HasPrefix(key, "/cdk-bootstrap/") && strings.HasSuffix(key, "/version") {
 		return bootstrapVersion
 	}
-	warning := Problem{Line: p.line, Text: "the parameter " + name + " is kept in Parameter Store, which is not read from here: its value is taken to be " + key +
-		"; give it another one with --parameter " + name + "=VALUE"}
+	warning := Problem{Line: p.line, Text: "the parameter " + name + " is kept in Parameter Store, where there is no " + key + " here: its value is taken to be " + key +
+		"; put it there, or give it another one with --parameter " + name + "=VALUE"}
 	if !slices.Contains(t.Warnings, warning) {
 		t.Warnings = append(t.Warnings, warning)
 	}

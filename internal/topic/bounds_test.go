@@ -138,6 +138,19 @@ func TestDeliveryPolicies(t *testing.T) {
 	}
 }
 
+// A filter policy of {} is how AWS has one removed: nothing of it is shown then.
+func TestRemovedFilterPolicy(t *testing.T) {
+	w := newWorld(t)
+	sub, err := w.s.Subscribe(w.topic("t", nil), "http", "http://far", map[string]string{"FilterPolicy": `{"a":["1"]}`})
+	w.must(err)
+	w.must(w.s.SetSubscriptionAttribute(sub.ARN(), "FilterPolicy", "{}"))
+	now, err := w.s.Subscription(sub.ARN())
+	w.must(err)
+	if policy, is := now.Attributes["FilterPolicy"]; is {
+		t.Errorf("the filter policy is %q", policy)
+	}
+}
+
 // TestAuthenticateOnUnsubscribe: the link of a message does not unsubscribe who has asked for that, over a restart too; its owner does.
 func TestAuthenticateOnUnsubscribe(t *testing.T) {
 	w := newWorld(t)

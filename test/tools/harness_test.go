@@ -352,7 +352,12 @@ func (p *project) loop(function, id, greeting string) {
 	if _, err := p.db.PutItem(p.t.Context(), &dynamodb.PutItemInput{TableName: &table, Item: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: id}}}); err != nil {
 		p.t.Fatalf("write an order: %v", err)
 	}
-	name := p.named(function)
+	p.logged(p.named(function), greeting+" "+id)
+}
+
+// logged waits until a function has logged a line with a text.
+func (p *project) logged(name, text string) {
+	p.t.Helper()
 	var all []string
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		all = nil
@@ -362,12 +367,12 @@ func (p *project) loop(function, id, greeting string) {
 		}
 		for _, e := range out.Events {
 			all = append(all, *e.Message)
-			if strings.Contains(*e.Message, greeting+" "+id) {
+			if strings.Contains(*e.Message, text) {
 				return
 			}
 		}
 	}
-	p.t.Fatalf("%s has not logged %q:\n%s", name, greeting+" "+id, strings.Join(all, ""))
+	p.t.Fatalf("%s has not logged %q:\n%s", name, text, strings.Join(all, ""))
 }
 
 // gone holds that a removal has left no table and no function behind.

@@ -104,15 +104,18 @@ func (p *project) endpoints() {
 		p.t.Fatal(err)
 	}
 	asked := map[string]struct{ target, version, body string }{ // the version is of AWS's JSON protocol
-		"dynamodb": {"DynamoDB_20120810.ListTables", "1.0", "{}"},
-		"iam":      {"", "", "Action=ListRoles&Version=2010-05-08"},
-		"kms":      {"TrentService.ListAliases", "1.1", "{}"},
-		"lambda":   {"", "", ""},
-		"logs":     {"Logs_20140328.DescribeLogGroups", "1.1", "{}"},
-		"s3":       {"", "", ""},
-		"sqs":      {"AmazonSQS.ListQueues", "1.0", "{}"},
-		"ssm":      {"AmazonSSM.GetParameters", "1.1", `{"Names": ["none"]}`},
-		"sts":      {"", "", "Action=GetCallerIdentity&Version=2011-06-15"},
+		"dynamodb":  {"DynamoDB_20120810.ListTables", "1.0", "{}"},
+		"events":    {"AWSEvents.ListRules", "1.1", "{}"},
+		"iam":       {"", "", "Action=ListRoles&Version=2010-05-08"},
+		"kms":       {"TrentService.ListAliases", "1.1", "{}"},
+		"lambda":    {"", "", ""},
+		"logs":      {"Logs_20140328.DescribeLogGroups", "1.1", "{}"},
+		"s3":        {"", "", ""},
+		"scheduler": {"", "", ""},
+		"sns":       {"", "", "Action=ListTopics&Version=2010-03-31"},
+		"sqs":       {"AmazonSQS.ListQueues", "1.0", "{}"},
+		"ssm":       {"AmazonSSM.GetParameters", "1.1", `{"Names": ["none"]}`},
+		"sts":       {"", "", "Action=GetCallerIdentity&Version=2011-06-15"},
 	}
 	found := regexp.MustCompile(`(?m)^ +(\w+) += "(http://[^"]+)"$`).FindAllStringSubmatch(string(text), -1)
 	if len(found) != len(asked) {
@@ -128,6 +131,8 @@ func (p *project) endpoints() {
 		switch m[1] {
 		case "lambda":
 			method, path = "GET", "/2015-03-31/functions"
+		case "scheduler":
+			method, path = "GET", "/schedules"
 		case "s3":
 			method = "GET"
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -199,6 +200,9 @@ func TestRemove(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, scope.Account, scope.Region, "f.*"))
 	if err != nil || len(left) > 0 {
 		t.Error(left, err)
+	}
+	if names := s.Functions(scope); !slices.Equal(names, []string{"g"}) {
+		t.Errorf("those that have logged are %q", names)
 	}
 	s.Log(scope, "f").Write([]byte("new"))
 	if got := texts(s.Recent(scope, "f", 10)) + " " + texts(s.Recent(scope, "g", 10)); got != "new other" {
