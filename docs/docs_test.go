@@ -80,6 +80,9 @@ func TestReleaseHoldsWhatTheFirstPageLinksTo(t *testing.T) {
 	if list == nil {
 		t.Fatal("release.sh has no list of what is shipped")
 	}
+	if !strings.Contains(string(script), `tar -C "$dist" -czf "$dist/$name.tar.gz" "$name"`) {
+		t.Error("an archive does not unpack into a folder of its own name")
+	}
 	shipped := strings.Fields(string(list[1]))
 	for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(page(t, "../README.md"), -1) {
 		if first, _, _ := strings.Cut(m[1], "/"); !strings.Contains(m[1], "://") && !slices.Contains(shipped, first) && !slices.Contains(shipped, m[1]) {
