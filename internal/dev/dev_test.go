@@ -190,7 +190,7 @@ func TestTreeTellsTheVerdict(t *testing.T) {
 // of the user's code before those of packages.
 func TestAnErrorIsToldOnce(t *testing.T) {
 	n := &node{Activity: admin.Activity{
-		Kind: "call", Error: "Error: boom",
+		Kind: "call", Error: "Error: boom\n- /app/src/create.ts\n- /data/code/runtime/node/modules.mjs",
 		Log: "START RequestId: x\nabout to\n2026-01-02T03:04:05.000Z\tx\tERROR\tInvoke Error \t{\"errorType\":\"Error\",\"errorMessage\":\"boom\"}\n" +
 			"2026-01-02T03:04:05.000Z\t125e54ca-ab50-4525-8f15-7a85aa9690e8\tERROR\tmy own\n    at f (/app/src/create.ts:3:9)\n" +
 			"    at serve (file:///data/code/runtime/node/v3.mjs:215:20)\n[WARNING]\t2026-01-02T03:04:05.000Z\t125e54ca-ab50-4525-8f15-7a85aa9690e8\tof Python\nEND RequestId: x\n",
@@ -198,7 +198,7 @@ func TestAnErrorIsToldOnce(t *testing.T) {
 			`"    at handler (/app/src/create.ts:3:9)","    at serve (file:///data/code/runtime/node/v3.mjs:215:20)"]}`),
 	}}
 	want := []string{
-		"| about to", "| ERROR\tmy own", "|     at f (/app/src/create.ts:3:9)", "| [WARNING]\tof Python", "! Error: boom", "!   at handler (/app/src/create.ts:3:9)", "!   at query (/app/node_modules/pg/index.js:9:1)",
+		"| about to", "| ERROR\tmy own", "|     at f (/app/src/create.ts:3:9)", "| [WARNING]\tof Python", "! Error: boom", "! - /app/src/create.ts", "!   at handler (/app/src/create.ts:3:9)", "!   at query (/app/node_modules/pg/index.js:9:1)",
 	}
 	if got := n.details(nil); !slices.Equal(got, want) {
 		t.Errorf("%q", got)

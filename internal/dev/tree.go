@@ -436,10 +436,16 @@ func (n *node) details(sourceOf func(function, line string) string) (lines []str
 	if n.Error == "" {
 		return lines
 	}
-	if n.Kind != "call" {
-		return append(lines, "! "+n.Error)
+	for line := range strings.Lines(n.Error) {
+		if line = strings.TrimRight(line, "\r\n"); n.Kind != "call" {
+			lines = append(lines, "! "+line)
+		} else if !ofRuntime.MatchString(line) {
+			lines = append(lines, "! "+source(line))
+		}
 	}
-	lines = append(lines, "! "+source(n.Error))
+	if n.Kind != "call" {
+		return lines
+	}
 	for _, place := range places(n.Answer) {
 		lines = append(lines, "!   at "+source(place))
 	}
