@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/millstreamdb/millstream/internal/backup"
 	"github.com/millstreamdb/millstream/internal/store"
 )
@@ -219,7 +221,7 @@ func beginWith(t *testing.T, dir string, place backup.Place, before *life, set f
 		l.begun, l.acked = before.begun, before.acked
 	}
 	var err error
-	if l.store, err = store.Open(store.Options{Dir: dir, Changes: 1 << 20}); err != nil {
+	if l.store, err = store.Open(store.Options{FS: unsynced{vfs.Default}, Dir: dir, Changes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	o := Options{Store: l.store, Place: place, Dir: dir, Stage: l.store.Stage, Logger: slog.New(slog.NewTextHandler(&l.log, nil))}
@@ -325,7 +327,7 @@ func restored(t *testing.T, p backup.Place, to time.Time) ([writers]uint64, Rest
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(store.Options{Dir: dir})
+	s, err := store.Open(store.Options{FS: unsynced{vfs.Default}, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,10 +428,7 @@ func chains(t *testing.T, seed uint64) {
 // TestChain: whatever the place does, and however a server ends, what is restored is a prefix with all that was told as shipped, at its end
 // and at every moment.
 func TestChain(t *testing.T) {
-	seeds := 2
-	if testing.Short() {
-		seeds = 1
-	}
+	seeds := 1
 	if v := os.Getenv("MILLSTREAM_CRASHES"); v != "" {
 		fmt.Sscan(v, &seeds)
 		seeds = min(seeds, 2000)
