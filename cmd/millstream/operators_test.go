@@ -18,6 +18,9 @@ func TestOperatorsPages(t *testing.T) {
 	}
 	dir, ran := t.TempDir(), 0
 	for _, page := range pages {
+		if filepath.Base(page) == "standby.md" { // of two servers at once: TestDrill
+			continue
+		}
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

@@ -35,6 +35,16 @@ code 1 when that takes longer.`,
 				if err != nil {
 					return err
 				}
+				if st.Standby != nil {
+					if time.Now().Before(until) && (!st.Standby.Has || st.Standby.LagSeconds > 5) {
+						time.Sleep(50 * time.Millisecond)
+						continue
+					}
+					if flags.json {
+						return printJSON(cmd.OutOrStdout(), st.Standby)
+					}
+					return printStandby(cmd.OutOrStdout(), st.Standby)
+				}
 				if r = st.Replication; r == nil {
 					return usagef("this server replicates nothing: start it with --replicate PLACE")
 				}

@@ -29,6 +29,7 @@ type serveFlags struct {
 	inMemory, insecureListen, acceptLoss bool
 
 	replicate      string
+	standbyOf      string
 	replicateEvery time.Duration
 	replicateKeep  days
 
@@ -114,6 +115,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
 	f.StringVar(&flags.replicate, "replicate", "", "copy all that is committed to this folder or s3://BUCKET/PREFIX, so that any moment can be restored from there")
 	f.DurationVar(&flags.replicateEvery, "replicate-every", time.Second, "how long what is committed waits for more, to be copied together")
+	f.StringVar(&flags.standbyOf, "standby-of", "", "follow the server that replicates to this folder or s3://BUCKET/PREFIX, and serve nothing until millstream promote")
 	flags.replicateKeep = days(millstream.DefaultReplicateKeep)
 	f.Var(&flags.replicateKeep, "replicate-keep", "for how long any moment can be restored from there, such as 35d; what only earlier ones need is removed; 0: nothing is")
 	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
@@ -167,6 +169,12 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err := checkData(flags.data); err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))
+	if flags.standbyOf != "" {
+		if goOn, err := standby(ctx, &flags, ln, beyond, out, logger); err != nil || !goOn {
+			return errors.Join(err, ln.Close())
+		}
+	}
 	project, err := os.Getwd()
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -187,7 +195,6 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	}
 	// Functions, and the template that is deployed at the start, come by inside: with TLS by a listener on loopback, since they know
 	// neither the authority nor the name.
-	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))
 	inside, scheme, plain := ln, "http://", net.Listener(nil)
 	if flags.tls.on() {
 		if plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -15,6 +15,12 @@ func (c *Client) Stage(ctx context.Context) (st Stage, err error) {
 	return st, err
 }
 
+// Promote has a standby go on in the place of the server that it follows. It answers as that server's successor soon after.
+func (c *Client) Promote(ctx context.Context) (p Promoted, err error) {
+	err = c.document(ctx, http.MethodPost, "promote", nil, nil, &p)
+	return p, err
+}
+
 // Unstage removes a copy.
 func (c *Client) Unstage(ctx context.Context, id string) error {
 	var nothing struct{}

@@ -7,6 +7,8 @@ type (
 	Version      = wire.Version
 	Status       = wire.Status
 	Replication  = wire.Replication
+	Standby      = wire.Standby
+	Promoted     = wire.Promoted
 	Trigger      = wire.Trigger
 	TriggerShard = wire.TriggerShard
 	Counts       = wire.Counts

@@ -69,7 +69,7 @@ func TestTwoRestores(t *testing.T) {
 	begun, goOn, first := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() { first <- Restore(t.Context(), &held{Place: p, begun: begun, goOn: goOn}, m, to, Options{}) }()
 	<-begun
-	if _, err := claim(to, ""); err == nil || !strings.Contains(err.Error(), "another restore") {
+	if _, err := claim(&Options{}, to, ""); err == nil || !strings.Contains(err.Error(), "another restore") {
 		t.Error(err)
 	}
 	close(goOn)
@@ -77,7 +77,7 @@ func TestTwoRestores(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The second had found the folder empty, and claims it when the first is over.
-	if _, err := claim(to, ""); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if _, err := claim(&Options{}, to, ""); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(to, restoringFile)); err == nil {

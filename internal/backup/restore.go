@@ -23,7 +23,7 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 	if err := m.check(); err != nil {
 		return err
 	}
-	switch entries, err := os.ReadDir(dir); {
+	switch entries, err := o.entries(dir); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return fmt.Errorf("restore to %s: %w", dir, err)
@@ -35,7 +35,7 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 	if err := makeDirs(dir); err != nil {
 		return err
 	}
-	restoring, err := claim(dir, "a restore of the backup "+m.ID+" of "+p.String()+" has begun, and has not ended\n")
+	restoring, err := claim(&o, dir, "a restore of the backup "+m.ID+" of "+p.String()+" has begun, and has not ended\n")
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 	for name, text := range map[string]string{
 		lineageFile:  strings.ToLower(rand.Text()) + "\n",
 		restoredFile: "restored from the backup " + m.ID + " of " + p.String() + "\n",
-		copiedFile:   fmt.Sprintln(raise(time.Since(m.Made))),
+		copiedFile:   fmt.Sprintln(Raise(time.Since(m.Made))),
 	} {
 		if err := writeWhole(filepath.Join(dir, name), strings.NewReader(text)); err != nil {
 			return err
@@ -77,12 +77,18 @@ func Restore(ctx context.Context, p Place, m Manifest, dir string, o Options) (e
 	return errors.Join(os.Remove(restoring), syncDir(dir))
 }
 
-// raise is by how much the first open raises the incarnation, from which all numbers are made: above what the folder that was
+// entries are those of a folder that may not be there before a restore.
+func (o *Options) entries(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	return slices.DeleteFunc(entries, func(e os.DirEntry) bool { return o.Beside != nil && o.Beside(e.Name()) }), err
+}
+
+// Raise is by how much the first open raises the incarnation, from which all numbers are made: above what the folder that was
 // lost may have come to, and, since it rises by the minute, above an earlier restore of the same backup.
-func raise(age time.Duration) int { return 1<<10 + min(max(int(age.Minutes()), 0), 1<<16) }
+func Raise(age time.Duration) int { return 1<<10 + min(max(int(age.Minutes()), 0), 1<<16) }
 
 // claim makes the file that keeps servers, and other restores, away from a folder that is not whole yet, and returns its path.
-func claim(dir, text string) (string, error) {
+func claim(o *Options, dir, text string) (string, error) {
 	name := filepath.Join(dir, restoringFile)
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -95,7 +101,7 @@ func claim(dir, text string) (string, error) {
 	if err := errors.Join(err, file.Sync(), file.Close(), syncDir(dir)); err != nil {
 		return "", err
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := o.entries(dir)
 	if err == nil && len(entries) > 1 { // another restore has begun and ended since it was found empty
 		err = errors.Join(fmt.Errorf("%s is not empty any more", dir), os.Remove(name))
 	}

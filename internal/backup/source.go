@@ -44,6 +44,8 @@ func (d Folder) List(context.Context) (files []File, err error) {
 				files = append(files, File{Name: name + "/"})
 			}
 			return err
+		case name == standbyFile:
+			return fmt.Errorf("%s is the folder of a standby: back up the server that it follows", d)
 		case name == restoringFile:
 			return fmt.Errorf("%s holds a restore that is not whole: remove it, and restore again", d)
 		case entry.Type()&fs.ModeSymlink != 0:
@@ -71,7 +73,7 @@ func leftOut(name string) bool {
 	case "LOCK", "db/LOCK", "secrets.key", "console.key", "logs", "audit", "pending", "tls", "damaged", "code/runtime", "artifacts/spool":
 		return true
 	}
-	for _, pattern := range []string{".*", "before-repair-*", "code/.*", "code/*/.*", "code/*/task"} {
+	for _, pattern := range []string{".*", "before-repair-*", "before-rejoin-*", "code/.*", "code/*/.*", "code/*/task"} {
 		if ok, _ := path.Match(pattern, name); ok {
 			return true
 		}

@@ -26,6 +26,8 @@ const (
 	lineageFile    = "LINEAGE"
 	databaseFile   = "DATABASE"
 	restoredFile   = "RESTORED"
+	standbyFile    = "STANDBY"   // a folder that has it follows a chain
+	promotedFile   = "PROMOTED"  // it did so once
 	copiedFile     = "COPIED"    // by how much the first open raises the incarnation; goes with it
 	restoringFile  = "RESTORING" // there while a restore is under way: a folder that has it does not open
 	versionFile    = "VERSION"
@@ -43,6 +45,8 @@ type Options struct {
 	Before func() error
 	// Finish does what is left to do of a Restore before its folder can be opened.
 	Finish func() error
+	// Beside says which names may be in the folder before a Restore; nil: none.
+	Beside func(name string) bool
 	// Check says what is wrong with a table of the engine, a file whose name ends in .sst, before Take copies it; nil: nothing is looked at.
 	// err: it could not be read, which ends Take.
 	Check func(path string) (fault, err error)
@@ -90,7 +94,7 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			m.Folders = append(m.Folders, name)
 			continue
 		}
-		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile {
+		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile || f.Name == promotedFile {
 			done.Done += f.Size
 			continue
 		}

@@ -308,10 +308,13 @@ func (l *life) end() error {
 }
 
 // shipped waits until all is shipped and can be restored.
-func (l *life) shipped() {
+func (l *life) shipped() { l.t.Helper(); l.shippedUntil(100 * time.Millisecond) }
+
+// shippedUntil is shipped, asked for so often.
+func (l *life) shippedUntil(every time.Duration) {
 	l.t.Helper()
 	for range 36000 {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(every)
 		if st := l.shipper.Status(); st.Lag == 0 && st.Backup != "" && st.Failing == "" {
 			return
 		}
@@ -327,13 +330,21 @@ func restored(t *testing.T, p backup.Place, to time.Time) ([writers]uint64, Rest
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(store.Options{FS: unsynced{vfs.Default}, Dir: dir})
+	has, err := prefix(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return has, r
+}
+
+// prefix returns how many writes of each writer a folder has, with an error unless they are a prefix of the commits.
+func prefix(dir string) (has [writers]uint64, err error) {
+	s, err := store.Open(store.Options{FS: unsynced{vfs.Default}, Dir: dir})
+	if err != nil {
+		return has, err
+	}
 	defer s.Close()
-	var has, last [writers]uint64
-	var seen [writers]uint64
+	var last, seen [writers]uint64
 	err = s.Each([]byte{store.SpaceItem}, func(k, v []byte) error {
 		w, n := int(k[2]), binary.BigEndian.Uint64(k[3:])
 		if k[1] == 'n' {
@@ -350,14 +361,14 @@ func restored(t *testing.T, p backup.Place, to time.Time) ([writers]uint64, Rest
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		return has, err
 	}
 	for w := range writers {
 		if has[w] != last[w] || has[w] < seen[w] {
-			t.Fatalf("no prefix: writer %d has %d writes, %d by its last row, and another had seen %d", w, has[w], last[w], seen[w])
+			return has, fmt.Errorf("no prefix: writer %d has %d writes, %d by its last row, and another had seen %d", w, has[w], last[w], seen[w])
 		}
 	}
-	return has, r
+	return has, nil
 }
 
 func within(t *testing.T, what string, has, low, high [writers]uint64) {

@@ -15,9 +15,15 @@
 // No two servers both believe that they ship. A segment is put only where none is, so the chain is one row with one successor
 // each. Every run begins with a segment of its own, its claim: from then on all other servers fail at their next one, and stop.
 //
+// What is removed, since it is too old to be kept, is removed behind a floor that says so before (keep.go): nobody takes what was removed for what
+// was never there.
+//
+// A standby is a prefix of the commits of who ships (follow.go), and when it is promoted has all that was shipped before its claim.
+//
 // # Who may go on
 //
 // A claim names the open of the folder (store.Lineage). A run goes on in the chain when the newest claim is that of the open just before
 // it, and its log reaches back to the chain's end. Otherwise it begins anew, behind a gap and with a new backup, unless the chain shows
-// that the folder is older than what was shipped, or of another database: then it is refused.
+// that the folder is older than what was shipped, or of another database: then it is refused. A standby puts its own claim, right behind
+// the last segment that it has, and takes its name for its folder: who opens that goes on in the chain without a gap.
 package chain

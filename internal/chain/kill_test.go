@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,5 +144,108 @@ func shipUntilKilled(t *testing.T, dir string) {
 			}
 		}
 		fmt.Println("shipped", acked[0], acked[1], acked[2], acked[3])
+	}
+}
+
+// TestKilledStandby kills the process that follows, at any moment, again and again on the same folder, while another writes. What is promoted
+// in the end is a prefix with all that was shipped. MILLSTREAM_CHAIN_KILLS says how often.
+func TestKilledStandby(t *testing.T) {
+	if dir := os.Getenv("MILLSTREAM_TEST_STANDBY"); dir != "" {
+		place, err := backup.Open(t.Context(), filepath.Join(dir, "place"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Follow(FollowOptions{Place: place, Dir: filepath.Join(dir, "standby"), Every: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for f.Status().Lag < 0 {
+				time.Sleep(time.Millisecond)
+			}
+			fmt.Println("follows")
+		}()
+		_, err = f.Run(context.Background())
+		t.Fatal("it ended by itself", err)
+	}
+	kills := 2
+	if v := os.Getenv("MILLSTREAM_CHAIN_KILLS"); v != "" {
+		if _, err := fmt.Sscan(v, &kills); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	place, err := backup.Open(t.Context(), filepath.Join(dir, "place"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := beginWith(t, filepath.Join(dir, "data"), place, nil, func(o *Options) { o.Every = 3 * time.Millisecond })
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Duration(rand.IntN(4)) * time.Millisecond):
+					l.write(w, rand.IntN(3000))
+				}
+			}
+		})
+	}
+	l.shippedUntil(10 * time.Millisecond)
+	for range kills {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestKilledStandby$", "-test.timeout=5m")
+		cmd.Env = append(os.Environ(), "MILLSTREAM_TEST_STANDBY="+dir)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		follows := false
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if lines.Text() == "follows" && !follows {
+				follows = true
+				time.AfterFunc(time.Duration(rand.IntN(int(150*time.Millisecond))), func() { _ = cmd.Process.Kill() })
+			}
+			if strings.Contains(lines.Text(), "kill_test.go") {
+				t.Error(lines.Text())
+			}
+		}
+		_ = cmd.Wait()
+		if t.Failed() || !follows {
+			t.Fatal("it does not follow")
+		}
+	}
+	close(stop)
+	wg.Wait()
+	l.shippedUntil(10 * time.Millisecond)
+	_, acked, begun := l.moment()
+	f, err := Follow(FollowOptions{Place: place, Dir: filepath.Join(dir, "standby"), Every: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { _, err := f.Run(t.Context()); ended <- err }()
+	if _, err := f.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	n, err := prefix(filepath.Join(dir, "standby"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, "promoted", n, acked, begun)
+	l.write(0, 1)
+	if err := <-l.ended; !errors.Is(err, ErrFenced) {
+		t.Error(err)
+	}
+	if err := l.store.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -80,6 +80,19 @@ func newest(ctx context.Context, p backup.Place, ok func(*backup.Manifest) bool)
 	return found, err
 }
 
+// Newest returns the head of a chain's newest segment.
+func Newest(ctx context.Context, p backup.Place) (h Head, err error) {
+	number, _, err := end(ctx, p)
+	if err == nil && number == 0 {
+		err = fmt.Errorf("no server replicates to %s", p)
+	}
+	if err != nil {
+		return h, err
+	}
+	h, _, _, err = read(ctx, p, number-1)
+	return h, err
+}
+
 // end returns the number after that of the newest segment. Numbers have no gap from a backup's on, so it asks for some of them, in
 // steps that double and then halve; no listing has to be right.
 func end(ctx context.Context, p backup.Place) (number uint64, base *backup.Manifest, err error) {

@@ -65,7 +65,7 @@ func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir
 	if !to.IsZero() {
 		until = to.UnixMilli()
 	}
-	var previous uint64
+	var previous, end uint64
 	for number := r.Backup.Chain; ; number++ {
 		h, hash, changes, err := read(ctx, p, number)
 		if errors.Is(err, backup.ErrAbsent) {
@@ -91,7 +91,12 @@ func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir
 				return nil
 			}
 		}
-		previous = hash
+		if number > r.Backup.Chain && h.Renumber {
+			if err := folder.Renumber(end, h.First); err != nil {
+				return fmt.Errorf("segment %s: %w", nameOf(number), err)
+			}
+		}
+		previous, end = hash, h.End
 		for _, f := range h.Files {
 			if err := backup.GetFile(ctx, p, f, filepath.Join(dir, filepath.FromSlash(f.Name))); err != nil {
 				return err

@@ -36,6 +36,8 @@ type Head struct {
 	// Gap: what the segments before this one have does not reach up to it.
 	Gap  bool   `json:"gap,omitempty"`
 	Part uint64 `json:"part"` // number of the newest segment with a gap
+	// Renumber: the changes of later segments have numbers of their own, from First on. A standby goes on here from exactly what the segments before have.
+	Renumber bool `json:"renumber,omitempty"`
 	// First and End are the numbers of the first batch and of the one after the last; the same: there is none.
 	First uint64 `json:"first"`
 	End   uint64 `json:"end"`

@@ -298,7 +298,7 @@ func (s *Shipper) claim(ctx context.Context) error {
 		case last.Lineage == is: // the claim was put, and the answer lost
 			return s.claimed(ctx, last, hash)
 		case last.Lineage == was && was != "" && last.End > changes.Opened(), last.Lineage != was && last.Incarnation >= h.Incarnation:
-			return fmt.Errorf("%w to %s, by %s: restore it from there (millstream restore --from %s), or replicate to a place of its own", ErrOlder, s.o.Place, last.Host, s.o.Place)
+			return fmt.Errorf("%w to %s, by %s: make a standby of it (millstream rejoin), restore it from there (millstream restore --from %s), or replicate to a place of its own", ErrOlder, s.o.Place, last.Host, s.o.Place)
 		case last.Lineage == was && was != "" && changes.Skip(last.End):
 			h.Gap, h.Part, h.First, h.End = false, last.Part, last.End, last.End
 		}

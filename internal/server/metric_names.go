@@ -43,7 +43,7 @@ var MetricTable = slices.Concat([]Metric{
 	invocationSeconds,
 	buildInfo,
 	healthy,
-	damagedFiles, replicationLag,
+	damagedFiles, replicationLag, standbyLag,
 	diskFree,
 	diskReserve,
 	diskUsed,
@@ -127,6 +127,8 @@ var (
 		"How far the clock is ahead of what it should be. Above 0 nothing is removed by age until it is accepted or has agreed with itself for as long."}
 	replicationLag = Metric{"millstream_replication_lag_seconds", "gauge", nil,
 		"Age of the oldest write that could not be restored from where the server replicates to; 0 when all of them could. Only with --replicate."}
+	standbyLag = Metric{"millstream_standby_lag_seconds", "gauge", nil,
+		"How long ago a standby had all that was copied to the place that it follows; below 0 until it has had it once. Only with --standby-of."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

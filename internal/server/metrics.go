@@ -28,6 +28,8 @@ type Sources struct {
 	DamagedFiles  func() int
 	// ReplicationLag is the age of the oldest write that could not be restored from the chain; nil without one.
 	ReplicationLag func() time.Duration
+	// StandbyLag is how long ago a standby had all that the place has, below 0 when it never had; nil for other servers.
+	StandbyLag func() time.Duration
 	// Space returns the bytes that are free on the disk of the data, and those below which writes are refused; known is false when
 	// the disk cannot tell.
 	Space         func() (free, reserve uint64, known bool)
@@ -228,7 +230,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, standbyLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -286,6 +288,9 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.ReplicationLag != nil {
 		send(replicationLag, src.ReplicationLag().Seconds())
+	}
+	if src.StandbyLag != nil {
+		send(standbyLag, src.StandbyLag().Seconds())
 	}
 	if src.DamagedFiles != nil {
 		send(damagedFiles, float64(src.DamagedFiles()))

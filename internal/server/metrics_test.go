@@ -174,7 +174,7 @@ func TestMetricTableIsTrue(t *testing.T) {
 		Engine: func() EngineStats { return EngineStats{} }, StreamRecords: func() uint64 { return 0 },
 		HeldBytes:    func() int64 { return 0 },
 		Health:       func() error { return nil },
-		DamagedFiles: func() int { return 1 }, ReplicationLag: func() time.Duration { return time.Second },
+		DamagedFiles: func() int { return 1 }, ReplicationLag: func() time.Duration { return time.Second }, StandbyLag: func() time.Duration { return time.Second },
 		Space:         func() (uint64, uint64, bool) { return 3, 2, true },
 		RefusedWrites: func() uint64 { return 4 },
 		GivenUp:       func() uint64 { return 5 },

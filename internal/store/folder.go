@@ -39,6 +39,10 @@ const (
 	// restoringFile is in a folder from the first moment of a restore until just before VERSION: what it has is not all.
 	restoringFile = "RESTORING"
 
+	// standbyFile is in a folder that follows a chain, and says which; with the promotion it becomes promotedFile.
+	standbyFile  = "STANDBY"
+	promotedFile = "PROMOTED"
+
 	// repairingFile is in a folder while a repair changes it, and says where the copy of before is: until the end, what is
 	// derived from items may lack parts, which reads would answer as absent.
 	repairingFile = "REPAIRING"
@@ -110,6 +114,12 @@ func syncFolder(f vfs.FS, dir string) error {
 // checkVersion reads VERSION, or writes it into a new folder. It is durable before
 // there is a database, so a database without one is not ours.
 func checkVersion(f vfs.FS, dir string) error {
+	if text, err := readFile(f, f.PathJoin(dir, standbyFile)); err == nil {
+		return fmt.Errorf("store: %s is the folder of a standby of %s: serve it with --standby-of, and let it go on in that server's place with `millstream promote`",
+			dir, strings.TrimSpace(string(text)))
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: look for %s: %w", standbyFile, err)
+	}
 	if _, err := f.Stat(f.PathJoin(dir, restoringFile)); err == nil {
 		return fmt.Errorf("%w: the restore to %s was cut short, and the folder is not whole: remove it, and restore again", ErrDamaged, dir)
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -122,8 +122,10 @@ const copiedFile = "COPIED"
 const copyRaise, maxRaise = 1 << 10, 1 << 17
 
 // MarkCopied makes that file in a folder that is not open.
-func MarkCopied(f vfs.FS, dir string) error {
-	if err := writeFile(f, dir, copiedFile, fmt.Appendln(nil, copyRaise)); err != nil {
+func MarkCopied(f vfs.FS, dir string) error { return markCopied(f, dir, copyRaise) }
+
+func markCopied(f vfs.FS, dir string, raise uint64) error {
+	if err := writeFile(f, dir, copiedFile, fmt.Appendln(nil, raise)); err != nil {
 		return fmt.Errorf("store: write %s: %w", copiedFile, err)
 	}
 	return nil

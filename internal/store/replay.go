@@ -19,23 +19,36 @@ const metaReplayed = "replayed"
 
 // OpenReplay opens a folder to add changes to it. Nobody else has it open, and until Close has returned it is not whole.
 func OpenReplay(dir string) (*Replay, error) {
+	r, err := openReplay(dir, true)
+	if err != nil {
+		return nil, err
+	}
+	if r.next, err = r.mark(pebble.NoSync); err != nil {
+		return nil, errors.Join(err, r.db.Close())
+	}
+	return r, nil
+}
+
+func openReplay(dir string, withoutLog bool) (*Replay, error) {
 	f := privateFS{vfs.Default, dir}
 	path := f.PathJoin(dir, databasePath)
 	po := &pebble.Options{
-		FS: f, Logger: quiet{}, EventListener: onlyErrors(), FormatMajorVersion: formatVersion, MemTableSize: memTableSize, DisableWAL: true,
+		FS: f, Logger: quiet{}, EventListener: onlyErrors(), FormatMajorVersion: formatVersion, MemTableSize: memTableSize, DisableWAL: withoutLog,
 		ErrorIfNotExists: true,
 	}
 	db, err := pebble.Open(path, po)
 	if err != nil {
 		return nil, fmt.Errorf("store: open %s to add changes: %w", path, err)
 	}
-	mark := db.NewBatch()
-	err = errors.Join(mark.Set(metaKey(metaReplayed), []byte{metaVersion}, nil), db.Apply(mark, pebble.NoSync))
-	r := &Replay{db: db, next: uint64(mark.SeqNum())}
-	if err = errors.Join(err, mark.Close()); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	return r, nil
+	return &Replay{db: db}, nil
+}
+
+// mark writes a row, and returns the number that the engine gave it: all that it had before is below that.
+func (r *Replay) mark(o *pebble.WriteOptions) (uint64, error) {
+	mark := r.db.NewBatch()
+	err := errors.Join(mark.Set(metaKey(metaReplayed), []byte{metaVersion}, nil), r.db.Apply(mark, o))
+	number := uint64(mark.SeqNum())
+	return number, errors.Join(err, mark.Close())
 }
 
 // Next is the number of the change that comes next.
@@ -62,6 +75,98 @@ func (r *Replay) Add(c Change) error {
 	}
 	r.next = c.End
 	return b.Close()
+}
+
+// Renumber says that the changes that follow have numbers of their own, from next on. end is that of the last one before them: the folder ends
+// there, or else it has more than what was before.
+func (r *Replay) Renumber(end, next uint64) error {
+	if r.next != end {
+		return fmt.Errorf("%w: the folder ends at %d, and what goes on from there begins after %d", ErrGap, r.next, end)
+	}
+	r.next = next
+	return nil
+}
+
+// metaPosition is the row of a standby's position: what who follows has added, in their own encoding.
+const metaPosition = "standby"
+
+// KeepPosition stores a position, so that the folder can be opened by OpenStandby.
+func (r *Replay) KeepPosition(position []byte) error {
+	if err := r.db.Set(metaKey(metaPosition), append([]byte{metaVersion}, position...), pebble.NoSync); err != nil {
+		return fmt.Errorf("store: keep a position: %w", err)
+	}
+	return nil
+}
+
+// OpenStandby opens a folder to go on adding changes to it, where KeepPosition or AddAll has left off, and returns that position. The next change
+// is the one that Continue names.
+func OpenStandby(dir string) (*Replay, []byte, error) {
+	r, err := openReplay(dir, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, closer, err := r.db.Get(metaKey(metaPosition))
+	if err == nil {
+		v = append([]byte(nil), v...)
+		err = closer.Close()
+	}
+	if err == nil && (len(v) == 0 || v[0] != metaVersion) {
+		err = ErrDamaged
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("store: the position of the standby %s: %w", dir, err), r.db.Close())
+	}
+	return r, v[1:], nil
+}
+
+// Continue says which change comes next.
+func (r *Replay) Continue(next uint64) { r.next = next }
+
+// AddAll adds changes, and the position behind them that is made of the number of the next one, all or nothing. They are durable when it
+// returns. Changes that are there already are passed over.
+func (r *Replay) AddAll(changes []Change, position func(next uint64) ([]byte, error)) error {
+	all, next := r.db.NewBatch(), r.next
+	for _, c := range changes {
+		if c.End <= next {
+			continue
+		}
+		if c.First != next {
+			return errors.Join(fmt.Errorf("%w: the folder ends at %d, and the next change begins at %d", ErrGap, next, c.First), all.Close())
+		}
+		b := r.db.NewBatch()
+		var err error
+		if len(c.Batch) < batchHeader {
+			err = fmt.Errorf("%d bytes", len(c.Batch))
+		}
+		if err == nil {
+			err = b.SetRepr(c.Batch)
+		}
+		if err == nil {
+			err = all.Apply(b, nil)
+		}
+		if err = errors.Join(err, b.Close()); err != nil {
+			return errors.Join(fmt.Errorf("%w: change %d: %w", ErrDamaged, c.First, err), all.Close())
+		}
+		next = c.End
+	}
+	row, err := position(next)
+	if err == nil {
+		err = all.Set(metaKey(metaPosition), append([]byte{metaVersion}, row...), nil)
+	}
+	if err == nil {
+		err = r.db.Apply(all, pebble.Sync)
+	}
+	if err = errors.Join(err, all.Close()); err != nil {
+		return fmt.Errorf("store: add changes: %w", err)
+	}
+	r.next = next
+	return nil
+}
+
+// Opens returns the number of the first change of who opens the folder next, if nothing is added to it any more.
+func (r *Replay) Opens() (uint64, error) {
+	number, err := r.mark(pebble.Sync)
+	return number + 1, err
 }
 
 // Close makes all of it durable.

@@ -37,6 +37,27 @@ type Status struct {
 	Triggers   int       `json:"triggers"`
 	// Replication is how far it has come; absent: nothing is replicated.
 	Replication *Replication `json:"replication,omitempty"`
+	// Standby is there while the server is a standby, of which tables, functions and triggers are not counted.
+	Standby *Standby `json:"standby,omitempty"`
+}
+
+// Standby is how far a standby has come.
+type Standby struct {
+	Of         string    `json:"of"`             // the place
+	Host       string    `json:"host,omitempty"` // of the server that replicates there
+	State      string    `json:"state"`          // what it does
+	Has        bool      `json:"has"`            // it has had all that the place had, since it was started
+	LagSeconds float64   `json:"lagSeconds"`     // how long ago that was
+	To         time.Time `json:"to"`             // what was copied to the place by then is there
+	Segments   uint64    `json:"segments"`
+	Failing    string    `json:"failing,omitempty"` // why it cannot go on now
+}
+
+// Promoted tells of a standby that goes on in the place of the server that it followed.
+type Promoted struct {
+	Place   string    `json:"place"`
+	To      time.Time `json:"to"`      // what was copied to the place by then is there
+	Segment uint64    `json:"segment"` // by which the place was taken over
 }
 
 // Replication is how far a server has come that copies what is committed to another place.

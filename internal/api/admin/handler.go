@@ -126,6 +126,7 @@ func New(c Config) http.Handler {
 	h.document("GET", "deployments/{stack}", h.deployed)
 	h.document("PUT", "deployments/{stack}", h.putDeployed)
 	h.mux.HandleFunc("POST "+Prefix+"deployments/{stack}/hold", h.holdDeployment)
+	h.document("POST", "promote", h.promote)
 	h.document("POST", "stages", h.stage)
 	h.document("DELETE", "stages/{id}", h.unstage)
 	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)

@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/backup"
+	"github.com/millstreamdb/millstream/internal/chain"
+	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// StandbyOptions are those of a server that follows another. What they share with Options means the same.
+type StandbyOptions struct {
+	Dir, Of        string
+	Every          time.Duration // how often the place is asked for more; 0: a second
+	Account        string
+	Region         string
+	AllowedHosts   []string
+	InsecureListen bool
+	Version        string
+	Logger         *slog.Logger
+}
+
+// Standby follows what a server replicates to a place, until it is promoted.
+type Standby struct {
+	o        StandbyOptions
+	follower *chain.Follower
+	started  time.Time
+	// own answers for health, metrics, status and promotion; health for the first two.
+	own, health *server.Server
+}
+
+// PromotedFrom says whether a data folder was a standby of a place, and has been promoted.
+func PromotedFrom(ctx context.Context, dir, of string) (bool, error) {
+	place, err := backup.Open(ctx, of)
+	if err != nil {
+		return false, err
+	}
+	was, err := store.Promoted(dir)
+	return was == place.String(), err
+}
+
+// OpenStandby locks the folder, which is new or a standby's. Nothing is read before Run.
+func OpenStandby(ctx context.Context, o StandbyOptions) (*Standby, error) {
+	if o.Dir == "" {
+		return nil, errors.New("a standby keeps its data in a folder: name one for it")
+	}
+	if !strings.Contains(o.Of, "://") {
+		if within, err := isWithin(o.Dir, o.Of); err != nil || within {
+			return nil, errors.Join(err, fmt.Errorf("%s is in the standby's data folder itself, and another server's: name the place that this one replicates to", o.Of))
+		}
+	}
+	place, err := backup.Open(ctx, o.Of)
+	if err != nil {
+		return nil, err
+	}
+	s := &Standby{o: o, started: time.Now()}
+	if s.follower, err = chain.Follow(chain.FollowOptions{Place: place, Dir: o.Dir, Every: o.Every, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	c := server.Config{
+		AllowedHosts: o.AllowedHosts, BeyondLoopback: o.InsecureListen, Logger: o.Logger,
+		Health: func() error { return nil }, Degraded: s.degraded,
+		Metrics: server.NewMetrics(server.Sources{
+			Version: o.Version, Health: func() error { return nil },
+			StandbyLag: func() time.Duration { return time.Duration(s.follower.Status().Lag * float64(time.Second)) },
+		}),
+	}
+	s.health = server.New(c)
+	c.Admin = admin.NewStandby(admin.StandbyConfig{Status: s.status, Promote: s.promote, Logger: o.Logger})
+	s.own = server.New(c)
+	return s, nil
+}
+
+// Run follows until ctx is done or the standby is promoted. From then on the folder is a data folder like others.
+func (s *Standby) Run(ctx context.Context) (promoted bool, err error) { return s.follower.Run(ctx) }
+
+// Serve answers on ln until ctx is done, and closes ln: for health and metrics, and with own for status and promotion too.
+func (s *Standby) Serve(ctx context.Context, ln net.Listener, own bool) error {
+	if own {
+		return s.own.ServeAdmin(ctx, ln)
+	}
+	return s.health.ServeAdmin(ctx, ln)
+}
+
+func (s *Standby) degraded() []string {
+	st := s.follower.Status()
+	text := fmt.Sprintf("a standby of %s, which answers no requests until it is promoted", st.Place)
+	if st.Failing != "" {
+		return []string{text, "it cannot go on, and tries again: " + st.Failing}
+	}
+	return []string{text}
+}
+
+func (s *Standby) status() wire.Status {
+	st := s.follower.Status()
+	return wire.Status{
+		Version: s.o.Version, Started: s.started, Account: s.o.Account, Region: s.o.Region, Data: s.o.Dir, Healthy: true, Degraded: s.degraded(),
+		Standby: &wire.Standby{Of: st.Place, Host: st.Of, State: st.State, LagSeconds: max(0, st.Lag), Has: st.Lag >= 0, To: st.To.UTC(), Segments: st.Segment, Failing: st.Failing},
+	}
+}
+
+func (s *Standby) promote(ctx context.Context) (wire.Promoted, error) {
+	p, err := s.follower.Promote(ctx)
+	return wire.Promoted{Place: s.o.Of, To: p.To.UTC(), Segment: p.Segment}, err
+}
+
+// setAside begins the name of a folder, in the data folder, with what a server had that another has followed.
+const setAside = "before-rejoin-"
+
+// Rejoin makes of the folder of a server that another has followed one that follows that one. What it had is moved into a folder in it, whose
+// path is returned. Nobody has it open.
+func Rejoin(ctx context.Context, dir, of string) (aside string, err error) {
+	place, err := backup.Open(ctx, of)
+	if err != nil {
+		return "", err
+	}
+	h, err := chain.Newest(ctx, place)
+	if err != nil {
+		return "", err
+	}
+	database, err := os.ReadFile(filepath.Join(dir, "DATABASE"))
+	if err != nil {
+		return "", fmt.Errorf("whose folder it is: %w", err)
+	}
+	if strings.TrimSpace(string(database)) != h.Database {
+		return "", fmt.Errorf("%s holds the database %s, and %s that of %s: it was never one of the two", dir, strings.TrimSpace(string(database)), of, h.Database)
+	}
+	lineage, err := os.ReadFile(filepath.Join(dir, "LINEAGE"))
+	if err != nil {
+		return "", err
+	}
+	if strings.TrimSpace(string(lineage)) == h.Lineage {
+		return "", fmt.Errorf("%s is the folder of the server that replicates to %s: no other has taken it over", dir, of)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	aside = filepath.Join(dir, setAside+time.Now().UTC().Format("20060102T150405"))
+	if err := os.Mkdir(aside, 0o700); err != nil {
+		return "", err
+	}
+	// DATABASE and LINEAGE go last: when it is cut short it can be done again.
+	last := []string{"LINEAGE", "DATABASE"}
+	var names []string
+	for _, e := range entries {
+		if name := e.Name(); !store.IsApart(name) && name != last[0] && name != last[1] {
+			names = append(names, name)
+		}
+	}
+	for _, name := range append(names, last...) {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(aside, name)); err != nil {
+			return aside, err
+		}
+	}
+	return aside, errors.Join(syncDir(aside), syncDir(dir))
+}
