@@ -408,14 +408,9 @@ func (s *App) settleTriggers(ctx context.Context) error {
 	if !s.clock.Manual() {
 		return s.engine.Settle(ctx)
 	}
-	if err := s.clock.Advance(ctx, 0, s.engine.Tidy); err != nil {
-		return err
-	}
-	now, cancel := context.WithCancel(ctx)
-	cancel() // all that can be done at this moment is done
-	err := s.engine.Settle(now)
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		return ErrTimeStands
+	done, err := s.engine.SettleNow(ctx, func() error { return s.clock.Advance(ctx, 0, s.engine.Tidy) })
+	if err == nil && !done {
+		err = ErrTimeStands
 	}
 	return err
 }

@@ -17,30 +17,9 @@ var ErrStopped = errors.New("trigger: the engine is not running")
 // had at the time of the call, and has tried what it has set aside to be held once. It waits for progress and does not poll. A mapping that
 // is disabled or deleted meanwhile is not waited for; ErrNoMapping for an unknown one.
 func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
-	if !e.active() {
-		return ErrStopped
-	}
-	var targets []target
-	found := 0
-	for _, m := range e.all() {
-		if len(uuids) > 0 && !slices.Contains(uuids, m.uuid) {
-			continue
-		}
-		found++
-		shards, err := e.opts.Backend.Shards(ctx, m.stream)
-		if errors.Is(err, backend.ErrNoStream) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		def := m.definition()
-		for _, s := range withSnapshot(&def, shards) {
-			targets = append(targets, target{m: m, shard: s.ID, head: s.Head})
-		}
-	}
-	if found < len(slices.Compact(slices.Sorted(slices.Values(uuids)))) {
-		return backend.ErrNoMapping
+	targets, err := e.targets(ctx, uuids)
+	if err != nil {
+		return err
 	}
 	waiting := slices.Clone(targets)
 	for {
@@ -57,6 +36,49 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 			return ErrStopped
 		}
 	}
+}
+
+// SettleNow reports whether every enabled mapping has durably passed, once rest returns, the heads that there were at the call. rest waits
+// until nothing is left to do at a time that stands still.
+func (e *Engine) SettleNow(ctx context.Context, rest func() error) (bool, error) {
+	targets, err := e.targets(ctx, nil)
+	if err == nil {
+		err = rest()
+	}
+	if err != nil || slices.ContainsFunc(targets, func(t target) bool { return !t.passed() }) {
+		return false, err
+	}
+	return true, e.store(targets)
+}
+
+// targets are the heads of the shards that mappings read, those of these UUIDs or of all.
+func (e *Engine) targets(ctx context.Context, uuids []string) ([]target, error) {
+	if !e.active() {
+		return nil, ErrStopped
+	}
+	var targets []target
+	found := 0
+	for _, m := range e.all() {
+		if len(uuids) > 0 && !slices.Contains(uuids, m.uuid) {
+			continue
+		}
+		found++
+		shards, err := e.opts.Backend.Shards(ctx, m.stream)
+		if errors.Is(err, backend.ErrNoStream) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		def := m.definition()
+		for _, s := range withSnapshot(&def, shards) {
+			targets = append(targets, target{m: m, shard: s.ID, head: s.Head})
+		}
+	}
+	if found < len(slices.Compact(slices.Sorted(slices.Values(uuids)))) {
+		return nil, backend.ErrNoMapping
+	}
+	return targets, nil
 }
 
 // store makes the positions on the targets durable now. A machine may have passed
