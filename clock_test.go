@@ -360,25 +360,3 @@ func TestManualClockSettlesAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// Who writes meanwhile does not have Settle believe that time stands in the way of what it waits for.
-func TestManualClockSettlesAmidWrites(t *testing.T) {
-	srv, db := openManual(t)
-	attach(t, srv, db, lambda.CreateEventSourceMappingInput{}, func(context.Context, []byte) ([]byte, error) { return nil, nil })
-	put(t, db, map[string]types.AttributeValue{"id": text("a")})
-	ctx, stop := context.WithCancel(t.Context())
-	var writing sync.WaitGroup
-	writing.Go(func() {
-		for ctx.Err() == nil {
-			_, _ = db.PutItem(ctx, &dynamodb.PutItemInput{TableName: aws.String("orders"), Item: map[string]types.AttributeValue{"id": text("b")}})
-		}
-	})
-	for range 100 {
-		if err := srv.Settle(t.Context()); err != nil {
-			t.Error(err)
-			break
-		}
-	}
-	stop()
-	writing.Wait()
-}

@@ -445,6 +445,32 @@ func TestSettleWaits(t *testing.T) {
 	})
 }
 
+// Where time stands still, what was written by the call counts, and what was written meanwhile does not.
+func TestSettleNow(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { time.Sleep(time.Minute); return lane.Result{} })
+		h.create("t", "f", nil)
+		h.backend.write("t", 0, 1)
+		for _, c := range []struct {
+			rest time.Duration
+			want bool
+		}{{time.Second, false}, {3 * time.Minute, true}} {
+			done, err := h.SettleNow(t.Context(), func() error {
+				time.Sleep(c.rest)
+				h.backend.write("t", 0, 1)
+				return nil
+			})
+			if done != c.want || err != nil {
+				t.Errorf("after %v: %v, %v", c.rest, done, err)
+			}
+		}
+		ended := errors.New("ended")
+		if _, err := h.SettleNow(t.Context(), func() error { return ended }); !errors.Is(err, ended) {
+			t.Error(err)
+		}
+	})
+}
+
 // A record that is too old is given up before it is sent, younger ones of its batch
 // are not; a clock that leaps an hour ahead gives nothing up for an hour.
 func TestRecordAge(t *testing.T) {
