@@ -69,6 +69,22 @@ func TestTLS(t *testing.T) {
 	if res.Body.Close(); err != nil || string(body) != "ok\n" || res.ProtoMajor != 1 {
 		t.Errorf("%s %q, %v", res.Proto, body, err)
 	}
+	// A queue's URL leads its clients back by TLS: some send to it and not to their endpoint.
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(`{"QueueName":"q"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Content-Type": {"application/x-amz-json-1.0"}, "X-Amz-Target": {"AmazonSQS.CreateQueue"}, "X-Amz-Date": {"20261130T000000Z"},
+		"Authorization": {"AWS4-HMAC-SHA256 Credential=local/20261130/us-east-1/sqs/aws4_request, SignedHeaders=host, Signature=0"}}
+	res, err = client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if want := `"` + url + `/000000000000/q"`; err != nil || !strings.Contains(string(made), want) {
+		t.Errorf("%s, %v; want %s", made, err, want)
+	}
 	if _, err := http.Get(url + "/healthz"); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without the authority: %v", err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
@@ -49,7 +48,7 @@ func (s *App) ServeConsole(ctx context.Context, ln net.Listener) error {
 	if s.console == nil {
 		return errors.Join(errors.New("millstream: Options name no address of a console"), ln.Close())
 	}
-	return s.door.ServeConsole(ctx, ln, s.console, strings.HasPrefix(s.opts.Console, "https:"))
+	return s.door.ServeConsole(ctx, ln, s.console)
 }
 
 // ConsoleLink returns a new link by which one person gets into the console, once; empty when there is none.

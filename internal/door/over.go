@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
@@ -110,11 +111,21 @@ func PeerOf(ctx context.Context) *Peer {
 	return p
 }
 
-// hook has net/http tell what its connections are doing.
+// hook has net/http tell what its connections are doing, and tells it of TLS, which it does not see behind the door.
 func hook(s *http.Server) {
 	s.ConnContext = func(ctx context.Context, nc net.Conn) context.Context {
-		return context.WithValue(ctx, peerKey{}, &nc.(*httpConn).peer)
+		c := nc.(*httpConn)
+		c.peer.tls, _ = c.Conn.(*tls.Conn)
+		return context.WithValue(ctx, peerKey{}, &c.peer)
 	}
+	handler := s.Handler
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := PeerOf(r.Context()); p != nil && p.tls != nil {
+			state := p.tls.ConnectionState()
+			r.TLS = &state
+		}
+		handler.ServeHTTP(w, r)
+	})
 	s.ConnState = func(nc net.Conn, state http.ConnState) {
 		c := nc.(*httpConn).conn
 		switch state {

@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"crypto/tls"
 	"net/netip"
 	"slices"
 	"sync"
@@ -28,6 +29,8 @@ type Peer struct {
 	exchanging atomic.Bool  // the peer is waited for
 	cut        func()       // ends the connection
 	addr       netip.Addr   // zero: it has none, as a socket of the file system
+
+	tls *tls.Conn // nil: it speaks none, or net/http has not been given the connection
 }
 
 // Addr is the peer's address; the zero one when it has none.

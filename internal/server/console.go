@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
@@ -15,16 +14,11 @@ const consoleConnections = 256
 // ServeConsole answers on ln with h, the page for people, which decides itself who may see what. To a browser another port is another
 // origin, so that no page of a function is a page of the console; pages of other origins are refused before h sees them. Requests' contexts
 // end when the server stops. It ends as Serve does.
-//
-// secure says that ln speaks TLS, which net/http does not see behind the door.
-func (s *Server) ServeConsole(ctx context.Context, ln net.Listener, h http.Handler, secure bool) error {
+func (s *Server) ServeConsole(ctx context.Context, ln net.Listener, h http.Handler) error {
 	limits := s.limits
 	limits.Connections = consoleConnections
 	return s.serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer s.watchPanic()
-		if secure && r.TLS == nil {
-			r.TLS = &tls.ConnectionState{} // for the form of its own origin, and of cookies
-		}
 		if refused := s.hosts.refuse(r); refused != nil {
 			s.metrics.refused.WithLabelValues(refused.reason).Inc()
 			writeRefusal(w, refused.text)

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 )
@@ -29,8 +31,11 @@ func TestFunctionsDoNotSeeTheConsolesCookies(t *testing.T) {
 	}
 }
 
-// Behind TLS the console's own origin is https, which net/http does not see: the page may change something, and no other origin may.
+// Behind TLS the console's own origin is https, which net/http does not see behind the door by itself: the page may change something, and
+// no other origin may.
 func TestConsoleBehindTLS(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -38,19 +43,19 @@ func TestConsoleBehindTLS(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- New(Config{}).ServeConsole(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.TLS == nil {
+		done <- New(Config{}).ServeConsole(ctx, tls.NewListener(ln, certified.TLS), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.TLS == nil || !r.TLS.HandshakeComplete {
 				t.Error("the handler is not told of TLS")
 			}
-		}), true)
+		}))
 	}()
 	for origin, want := range map[string]int{"https://": http.StatusOK, "http://": http.StatusForbidden} {
-		r, err := http.NewRequest(http.MethodPost, "http://"+ln.Addr().String()+"/x", nil)
+		r, err := http.NewRequest(http.MethodPost, "https://"+ln.Addr().String()+"/x", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Origin", origin+ln.Addr().String())
-		answer, err := http.DefaultClient.Do(r)
+		answer, err := certified.Client().Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

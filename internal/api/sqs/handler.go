@@ -56,7 +56,7 @@ type call struct {
 	*request
 	queues *queue.Service
 	scope  schema.Scope
-	host   string // by which the client calls the server
+	base   string // of the URLs by which the client calls the server, such as http://127.0.0.1:8000
 	w      writer // of the answer
 }
 
@@ -69,7 +69,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b := buffers.Get().(*buffer)
 	defer b.free()
 	action, isJSON := strings.CutPrefix(r.Header.Get("X-Amz-Target"), target)
-	c := &call{queues: h.queues, host: r.Host}
+	c := &call{queues: h.queues, base: "http://" + r.Host}
+	if r.TLS != nil {
+		c.base = "https://" + r.Host
+	}
 	c.w.xml = !isJSON
 	var err error
 	c.w.b = b.answer[:0]

@@ -35,7 +35,7 @@ func (c *call) find() (*queue.Queue, error) {
 }
 
 func (c *call) url(q *queue.Queue) string {
-	return "http://" + c.host + "/" + q.Scope().Account + "/" + q.Name()
+	return c.base + "/" + q.Scope().Account + "/" + q.Name()
 }
 
 func createQueue(_ context.Context, c *call) error {

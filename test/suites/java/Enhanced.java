@@ -66,7 +66,7 @@ class Enhanced {
 
     static void run() throws Exception {
         DynamoDbClient low = DynamoDbClient.builder().endpointOverride(URI.create(Mapper.ENDPOINT)).region(Region.US_EAST_1)
-            .credentialsProvider(StaticCredentialsProvider.create(AwsBasicCredentials.create("test", "test"))).build();
+            .credentialsProvider(StaticCredentialsProvider.create(AwsBasicCredentials.create(System.getenv("AWS_ACCESS_KEY_ID"), System.getenv("AWS_SECRET_ACCESS_KEY")))).build();
         DynamoDbEnhancedClient client = DynamoDbEnhancedClient.builder().dynamoDbClient(low)
             .extensions(software.amazon.awssdk.enhanced.dynamodb.extensions.VersionedRecordExtension.builder().build(),
                 software.amazon.awssdk.enhanced.dynamodb.extensions.AtomicCounterExtension.builder().build()).build();

@@ -118,7 +118,7 @@ public class Mapper {
 
     static void mapper() throws Exception {
         AmazonDynamoDB client = AmazonDynamoDBClientBuilder.standard().withEndpointConfiguration(new EndpointConfiguration(ENDPOINT, "us-east-1"))
-            .withCredentials(new AWSStaticCredentialsProvider(new BasicAWSCredentials("test", "test"))).build();
+            .withCredentials(new AWSStaticCredentialsProvider(new BasicAWSCredentials(System.getenv("AWS_ACCESS_KEY_ID"), System.getenv("AWS_SECRET_ACCESS_KEY")))).build();
         DynamoDBMapper mapper = new DynamoDBMapper(client);
 
         scenario("a table from a class", () -> {
