@@ -393,9 +393,23 @@ func TestDrill(t *testing.T) {
 	if aside, err := filepath.Glob(filepath.Join(d.dir, "millstream-data/before-rejoin-*/db")); err != nil || len(aside) != 1 {
 		t.Error("what the first one had is gone:", aside, err)
 	}
+	if out, err := d.command("rejoin", "--data", "millstream-data", "--standby-of", "copy").CombinedOutput(); err == nil || !bytes.Contains(out, []byte("is in use")) {
+		t.Errorf("rejoin under a server: %v\n%s", err, out)
+	}
 	// Of the two, one is left.
 	_, _ = ask(second.endpoint, "PutItem", `{"TableName":"orders","Item":{"id":{"S":"late"},"n":{"N":"1"}}}`)
 	if err := second.cmd.Wait(); err == nil || !strings.Contains(second.log.String(), "another server replicates to this place") {
 		t.Errorf("the second one goes on: %v\n%s", err, second.log)
+	}
+	first.kill()
+	if out, err := d.command("rejoin", "--data", "millstream-data", "--standby-of", "copy").CombinedOutput(); err == nil || !bytes.Contains(out, []byte("no other has taken it over")) {
+		t.Errorf("rejoin of who goes on: %v\n%s", err, out)
+	}
+	first = d.serve(commands[5]) // the same command goes on as the server that it is
+	if out := d.run("replication --wait 60s --endpoint " + first.endpoint); !strings.Contains(out, "All that was written can be restored from copy") {
+		t.Error(out)
+	}
+	if all, err := filepath.Glob(filepath.Join(d.dir, "copy/base/*.json")); err != nil || len(all) != 1 {
+		t.Error("a promotion, or a start, has cost a backup:", all, err)
 	}
 }

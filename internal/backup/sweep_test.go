@@ -25,9 +25,6 @@ func verified(t *testing.T, p Place, m Manifest) {
 	if faults, err := Verify(t.Context(), p, m, Options{}); err != nil || len(faults) > 0 {
 		t.Error(m.ID, err, faults)
 	}
-	if err := Restore(t.Context(), p, m, filepath.Join(t.TempDir(), "new"), Options{}); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestSweep: contents go a day after they were condemned, when no backup and no file of a segment names them, and not before.

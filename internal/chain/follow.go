@@ -323,7 +323,7 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 	}
 	f.sure = asked
 	pos := f.pos
-	if pos.Any && h.Previous != pos.Previous {
+	if pos.Any && (h.Previous != pos.Previous || h.Database != pos.Database) {
 		return false, fmt.Errorf("%w: the segment %s does not follow the one before it", errNoWay, nameOf(h.Number))
 	}
 	if pos.Any && h.Gap {
@@ -405,23 +405,29 @@ func (f *Follower) promote(ctx context.Context, into *Promoted) (err error, fata
 
 func (f *Follower) raise() int { return backup.Raise(time.Since(time.UnixMilli(f.pos.MadeMS))) }
 
-// claim puts the segment by which the chain is taken over, right behind what the folder has. ErrExists: there is another.
-func (f *Follower) claim(ctx context.Context, number uint64, claim []byte) error {
-	var err error
+// claim puts the segment by which the chain is taken over, right behind what the folder has. ErrExists: there is another. It does not end with ctx:
+// once it is put the other server is fenced, whoever waits for the answer.
+func (f *Follower) claim(ctx context.Context, number uint64, claim []byte) (err error) {
 	for range 3 {
-		once, cancel := context.WithTimeout(ctx, timeout)
-		err = f.o.Place.PutNew(once, nameOf(number), claim)
+		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		err = f.claimOnce(once, number, claim)
 		cancel()
-		if errors.Is(err, backup.ErrExists) {
-			there, ferr := fetch(ctx, f.o.Place, number)
-			if ferr == nil && bytes.Equal(there, claim) {
-				err = nil
-			} else if ferr != nil {
-				err = ferr
-			}
-		}
-		if err == nil || errors.Is(err, backup.ErrExists) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, backup.ErrExists) || errors.Is(err, errNoWay) {
 			break
+		}
+	}
+	return err
+}
+
+func (f *Follower) claimOnce(ctx context.Context, number uint64, claim []byte) error {
+	err := f.o.Place.PutNew(ctx, nameOf(number), claim)
+	if errors.Is(err, backup.ErrExists) {
+		there, ferr := fetch(ctx, f.o.Place, number)
+		if ferr != nil {
+			return ferr
+		}
+		if bytes.Equal(there, claim) { // an earlier try, whose answer was lost
+			err = nil
 		}
 	}
 	if err != nil {

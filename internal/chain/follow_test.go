@@ -267,6 +267,86 @@ func TestStandbyOverGap(t *testing.T) {
 	})
 }
 
+// TestStandbyTooOld: a standby that was away for longer than segments are kept begins anew.
+func TestStandbyTooOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		l.busy(2, r)
+		l.shipped()
+		s := follow(t, filepath.Join(t.TempDir(), "standby"), place)
+		s.follows()
+		s.end()
+		for range 3 {
+			dir := l.dir
+			if err := l.end(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(25 * time.Hour)
+			l = beginWith(t, dir, place, l, func(o *Options) { o.Keep = KeepLeast })
+			l.busy(2, r)
+			l.shipped()
+			time.Sleep(15 * time.Minute)
+			l.shipped()
+		}
+		if low, err := floor(t.Context(), place); err != nil || low < s.f.pos.Segment {
+			t.Errorf("nothing that it needs is gone: %d, %v", low, err)
+		}
+		s = follow(t, s.dir, place)
+		s.follows()
+		_, acked, begun := l.moment()
+		dir, _ := s.promote()
+		within(t, "promoted", has(t, dir), acked, begun)
+		if !strings.Contains(s.log.String(), "is too old, and was removed") {
+			t.Error(s.log.String())
+		}
+		_ = l.end()
+	})
+}
+
+// TestTwoPromotions: of two standbys that are promoted at once one goes on, with all that was shipped.
+func TestTwoPromotions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		l.busy(2, r)
+		l.shipped()
+		a, b := follow(t, filepath.Join(t.TempDir(), "a"), place), follow(t, filepath.Join(t.TempDir(), "b"), place)
+		a.follows()
+		b.follows()
+		_, acked, begun := l.moment()
+		both := make(chan error, 2)
+		for _, s := range []*standby{a, b} {
+			go func() {
+				_, err := s.f.Promote(t.Context())
+				both <- err
+			}()
+		}
+		if err := errors.Join(<-both, <-both, <-a.ended, <-b.ended); err != nil {
+			t.Fatal(err)
+		}
+		goesOn := 0
+		for _, s := range []*standby{a, b} {
+			within(t, "promoted", has(t, s.dir), acked, begun)
+			next := begin(t, s.dir, place, &life{begun: acked, acked: acked})
+			time.Sleep(time.Minute)
+			select {
+			case err := <-next.ended:
+				if next.ended <- err; !errors.Is(err, ErrOlder) {
+					t.Error(err)
+				}
+			default:
+				goesOn++
+			}
+			_ = next.end()
+		}
+		if goesOn != 1 {
+			t.Errorf("%d go on", goesOn)
+		}
+		_ = l.end()
+	})
+}
+
 // TestStandbyFolders: only a new folder, or a standby's, becomes one, and no server opens it before it is promoted.
 func TestStandbyFolders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -252,7 +252,7 @@ func TestCutRemoval(t *testing.T) {
 		if begun < 30 || len(clean.objects) > len(whole.objects)-20 {
 			t.Fatalf("%d changes, %d objects of %d are left", begun, len(clean.objects), len(whole.objects))
 		}
-		step := 1 + begun/5
+		step := 1 + begun/4
 		if os.Getenv("MILLSTREAM_CRASHES") != "" {
 			step = 1
 		}

@@ -46,7 +46,11 @@ func BecomeStandby(dir, of string) (*Standby, error) {
 		return s, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, errors.Join(err, lock.Close())
-	case err != nil:
+	case err == nil: // of another place
+		if err := s.Clear(); err != nil {
+			return nil, errors.Join(err, lock.Close())
+		}
+	default:
 		entries, err := os.ReadDir(dir)
 		for _, e := range entries {
 			if !IsApart(e.Name()) {
