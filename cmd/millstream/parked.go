@@ -168,7 +168,7 @@ func waiting(triggers []admin.Trigger, kind string) string {
 
 // oneLine cuts a text to a line of a table.
 func oneLine(s string, most int) string {
-	s, _, more := strings.Cut(s, "\n")
+	s, _, more := strings.Cut(strings.ReplaceAll(s, "\t", " "), "\n")
 	if r := []rune(s); len(r) > most {
 		s, more = string(r[:most]), true
 	}

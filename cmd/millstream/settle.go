@@ -15,7 +15,8 @@ func newSettle() *cobra.Command {
 		Short: "Wait until every trigger has handled what has been written so far",
 		Long: `Wait until every enabled trigger has passed the head that its stream has now. In a
 test: write, settle, look at what the functions did. Ends with code 1 when the time
-is over before that.`,
+is over before that. With a manual clock it ends at once when only a later time brings the
+rest, such as the end of a window or a retry: clock advance does.`,
 		Example: `  aws dynamodb put-item ... && millstream settle && ./check-results
   millstream settle --timeout 2m`,
 		Args: takes(),
