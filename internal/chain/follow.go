@@ -249,7 +249,7 @@ func (f *Follower) moved() {
 
 // seed makes the folder of the newest backup whose chain begins at a number or later.
 func (f *Follower) seed(ctx context.Context, from uint64) error {
-	base, err := newest(ctx, patient{f.o.Place}, func(m *backup.Manifest) bool { return m.Chain >= from })
+	base, err := newest(ctx, patient{Place: f.o.Place}, func(m *backup.Manifest) bool { return m.Chain >= from })
 	if err != nil {
 		return err
 	}

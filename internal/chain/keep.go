@@ -95,7 +95,7 @@ func retire(all []backup.Manifest, now time.Time, keep time.Duration) (gone []st
 
 // remove removes what need not be kept, and returns the first moment that can be restored.
 func (o *Options) remove(ctx context.Context) (oldest time.Time, err error) {
-	p, now := patient{o.Place}, time.Now()
+	p, now := patient{Place: o.Place}, time.Now()
 	all, faults, err := backup.List(ctx, p)
 	if err = errors.Join(err, errors.Join(faults...)); err != nil {
 		return oldest, fmt.Errorf("nothing is removed while a backup cannot be read: %w", err)
@@ -196,7 +196,7 @@ func (s *Shipper) tellFiles(ctx context.Context, h *Head) error {
 
 // namedFiles returns the files that segments name.
 func namedFiles(ctx context.Context, p backup.Place) (all []backup.File, err error) {
-	names, err := patient{p}.List(ctx, filesPath)
+	names, err := patient{Place: p}.List(ctx, filesPath)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +238,7 @@ func (s *Shipper) mine(ctx context.Context) error {
 
 // stillMine is mine, tried again when the place does not answer.
 func (s *Shipper) stillMine(ctx context.Context) (err error) {
-	answered := patient{s.o.Place}.try(ctx, func(ctx context.Context) error {
+	answered := patient{Place: s.o.Place}.try(ctx, func(ctx context.Context) error {
 		if err = s.mine(ctx); errors.Is(err, ErrFenced) {
 			return nil
 		}
@@ -256,7 +256,7 @@ func fencedBy(p backup.Place, h Head) error {
 
 // notRemoved returns ErrFenced when what was put as a segment, or is about to follow one, lies where another's was removed.
 func (s *Shipper) notRemoved(ctx context.Context, number uint64) error {
-	switch low, err := floor(ctx, s.o.Place); {
+	switch low, err := floor(ctx, patient{s.o.Place, listTries}); {
 	case err != nil:
 		return err
 	case low > number:

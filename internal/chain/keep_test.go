@@ -107,7 +107,7 @@ func byHand(t *testing.T, l *life, place backup.Place) backup.Manifest {
 	if err := l.store.Stage(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
-	m, _, err := backup.Take(t.Context(), backup.Folder(dir), patient{place}, backup.Options{})
+	m, _, err := backup.Take(t.Context(), backup.Folder(dir), patient{Place: place}, backup.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,18 +11,27 @@ import (
 )
 
 // patient is a place whose calls are tried again: a backup makes thousands, and one that fails must not cost all the others.
-type patient struct{ backup.Place }
+type patient struct {
+	backup.Place
+	most int // how often at most; 0: patience
+}
+
+// listTries is how often a list is asked for that a claim needs: it needs several, and begins again when one of them fails.
+const listTries = 3
 
 // patience is how often a call is tried, and callTimeout how long it may take.
 const patience, callTimeout = 8, 10 * time.Minute
 
 func (p patient) try(ctx context.Context, f func(ctx context.Context) error) (err error) {
-	for n := range patience {
+	for n := range cmp.Or(p.most, patience) {
 		once, cancel := context.WithTimeout(ctx, callTimeout)
 		err = f(once)
 		cancel()
 		if err == nil || errors.Is(err, backup.ErrAbsent) || errors.Is(err, backup.ErrExists) || ctx.Err() != nil {
 			return err
+		}
+		if n+1 == p.most {
+			break
 		}
 		select {
 		case <-ctx.Done():

@@ -282,7 +282,7 @@ func (s *Shipper) claim(ctx context.Context) error {
 	id := s.o.Store.DatabaseID()
 	h := Head{Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Claim: true}
 	changes := s.o.Store.Changes()
-	number, _, err := end(ctx, s.o.Place)
+	number, _, err := end(ctx, patient{s.o.Place, listTries})
 	if err != nil {
 		return err
 	}
@@ -323,7 +323,7 @@ func (s *Shipper) claim(ctx context.Context) error {
 }
 
 func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
-	base, err := newest(ctx, s.o.Place, func(m *backup.Manifest) bool { return m.Chain >= h.Part })
+	base, err := newest(ctx, patient{s.o.Place, listTries}, func(m *backup.Manifest) bool { return m.Chain >= h.Part })
 	if err != nil {
 		return err
 	}
@@ -450,7 +450,7 @@ func (s *Shipper) newFiles(ctx context.Context) (files []backup.File, err error)
 			if name = filepath.ToSlash(name); s.files[name] || filepath.Ext(name) == ".tmp" || filepath.Base(filepath.Dir(path))[0] == '.' {
 				continue
 			}
-			f, err := backup.PutFile(ctx, patient{s.o.Place}, path)
+			f, err := backup.PutFile(ctx, patient{Place: s.o.Place}, path)
 			if errors.Is(err, os.ErrNotExist) { // it is gone already
 				continue
 			}
@@ -518,7 +518,7 @@ func (s *Shipper) makeBase(ctx context.Context, chain uint64) (m backup.Manifest
 	if err := s.o.Stage(ctx, dir); err != nil {
 		return m, err
 	}
-	m, _, err = backup.Take(ctx, backup.Folder(dir), patient{s.o.Place}, backup.Options{
+	m, _, err = backup.Take(ctx, backup.Folder(dir), patient{Place: s.o.Place}, backup.Options{
 		Rate: s.o.Rate, Program: s.o.Program, Chain: &chain, Check: store.CheckTable,
 		Before: func() error { return s.stillMine(ctx) }, // else it would be the newest, of a server that another has followed
 		Warn:   func(err error) { s.o.Logger.Warn("a backup for replication", "error", err) },
