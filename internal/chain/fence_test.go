@@ -248,7 +248,7 @@ func TestDamagedSegments(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.Previous++
-		foreign, _, err := encode(h, changes)
+		foreign, _, err := new(encoder).encode(h, changes)
 		if err != nil {
 			t.Fatal(err)
 		}

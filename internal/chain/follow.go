@@ -379,7 +379,7 @@ func (f *Follower) promote(ctx context.Context, into *Promoted) (err error, fata
 				Number: f.pos.Segment, Previous: f.pos.Previous, Database: f.pos.Database, Lineage: f.lineage, Incarnation: f.pos.Incarnation + uint64(f.raise()),
 				Host: f.host, Claim: true, Renumber: true, Part: f.pos.Part, First: opens, End: opens, AtMS: time.Now().UnixMilli(),
 			}
-			if claim, _, err = encode(h, nil); err != nil {
+			if claim, _, err = new(encoder).encode(h, nil); err != nil {
 				return err, false
 			}
 		}

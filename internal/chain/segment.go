@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
@@ -48,13 +49,29 @@ type Head struct {
 
 func nameOf(number uint64) string { return fmt.Sprintf("chain/%016x", number) }
 
-// encode returns a segment, and its hash.
-func encode(h Head, changes []store.Change) (segment []byte, hash uint64, err error) {
+// encoder makes segments. It keeps what it makes them with: under load there are several a second.
+type encoder struct {
+	zip    *zstd.Encoder
+	frames []byte // of the segment before, if that was large
+}
+
+// frameHeader is what a frame has before its batch, in bytes.
+const frameHeader = 28
+
+// encode returns a segment, and its hash. It is for one goroutine.
+func (e *encoder) encode(h Head, changes []store.Change) (segment []byte, hash uint64, err error) {
 	head, err := json.Marshal(h)
 	if err != nil {
 		return nil, 0, err
 	}
-	var frames []byte
+	size := 0
+	for i := range changes {
+		size += frameHeader + len(changes[i].Batch)
+	}
+	frames := slices.Grow(e.frames[:0], size)
+	if e.frames = nil; size >= segmentBytes/2 && size <= 2*segmentBytes {
+		e.frames = frames
+	}
 	for _, c := range changes {
 		for _, n := range []uint64{c.First, c.End, uint64(c.AtMS)} {
 			frames = binary.BigEndian.AppendUint64(frames, n)
@@ -63,11 +80,12 @@ func encode(h Head, changes []store.Change) (segment []byte, hash uint64, err er
 		frames = append(frames, c.Batch...)
 	}
 	segment = binary.BigEndian.AppendUint32([]byte(magic), uint32(len(head)))
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, 0, err
+	if e.zip == nil {
+		if e.zip, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true)); err != nil {
+			return nil, 0, err
+		}
 	}
-	segment = encoder.EncodeAll(frames, append(segment, head...))
+	segment = e.zip.EncodeAll(frames, append(segment, head...))
 	hash = xxhash.Sum64(segment)
 	return binary.BigEndian.AppendUint64(segment, hash), hash, nil
 }
@@ -104,12 +122,12 @@ func decode(segment []byte) (h Head, hash uint64, changes []store.Change, err er
 		return h, 0, nil, fmt.Errorf("%w: %w", errTorn, err)
 	}
 	for len(frames) > 0 {
-		if len(frames) < 28 {
+		if len(frames) < frameHeader {
 			return h, 0, nil, errTorn
 		}
 		c := store.Change{First: binary.BigEndian.Uint64(frames), End: binary.BigEndian.Uint64(frames[8:]), AtMS: int64(binary.BigEndian.Uint64(frames[16:]))}
 		size := binary.BigEndian.Uint32(frames[24:])
-		if frames = frames[28:]; uint64(size) > uint64(len(frames)) {
+		if frames = frames[frameHeader:]; uint64(size) > uint64(len(frames)) {
 			return h, 0, nil, errTorn
 		}
 		c.Batch, frames = frames[:size:size], frames[size:]

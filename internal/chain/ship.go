@@ -76,6 +76,7 @@ type Shipper struct {
 	host string
 
 	// Of Run alone:
+	encoder   encoder
 	previous  uint64 // hash of the newest segment
 	part      uint64
 	sinceBase int64           // bytes shipped
@@ -308,7 +309,7 @@ func (s *Shipper) claim(ctx context.Context) error {
 		h.Part = number
 	}
 	h.AtMS = time.Now().UnixMilli()
-	segment, hash, err := encode(h, nil)
+	segment, hash, err := s.encoder.encode(h, nil)
 	if err != nil {
 		return err
 	}
@@ -412,7 +413,7 @@ func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
 	if err := s.retry(ctx, "tell of files", func() error { return s.tellFiles(ctx, &h) }); err != nil {
 		return err
 	}
-	segment, hash, err := encode(h, changes)
+	segment, hash, err := s.encoder.encode(h, changes)
 	if err != nil {
 		return err
 	}
@@ -477,7 +478,7 @@ func (s *Shipper) beginAnew(ctx context.Context) error {
 	_, is := s.o.Store.Lineage()
 	h := Head{Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Gap: true, Part: number, AtMS: time.Now().UnixMilli()}
 	s.update(func() { s.uncovered, s.status.Backup = h.AtMS, "" })
-	segment, hash, err := encode(h, nil)
+	segment, hash, err := s.encoder.encode(h, nil)
 	if err != nil {
 		return err
 	}
