@@ -197,7 +197,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	// neither the authority nor the name.
 	inside, scheme, plain := ln, "http://", net.Listener(nil)
 	if flags.tls.on() {
-		if plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if plain, err = listenInside(flags.data); err != nil {
 			return errors.Join(err, closeAll(ln, front, page, own))
 		}
 		inside, scheme = plain, "https://"
@@ -249,6 +249,9 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		certificates, file, err := flags.tls.open(flags.data, tlsNames(flags.listen, flags.allowedHosts), logger)
 		if err != nil {
 			return errors.Join(err, closeAll(ln, front, page, own, plain), srv.Close())
+		}
+		if err := keepInside(flags.data, plain.Addr()); err != nil {
+			logger.Warn("URLs of queues that functions are given will lead nowhere after the next start", "error", err)
 		}
 		ca, ln, front = file, certificates.clientListener(ln), certificates.listener(front)
 		if page != nil {

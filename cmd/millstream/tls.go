@@ -147,6 +147,35 @@ func (c *certificates) clientListener(ln net.Listener) net.Listener {
 	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.get().clients, nil }})
 }
 
+// insideFile has the port of loopback by which functions reach a server that speaks TLS. It stays over restarts, since the variables of
+// functions hold URLs of queues.
+const insideFile = "inside.port"
+
+func listenInside(data string) (net.Listener, error) {
+	if text, err := os.ReadFile(filepath.Join(data, insideFile)); err == nil && data != "" {
+		if ln, err := net.Listen("tcp", "127.0.0.1:"+strings.TrimSpace(string(text))); err == nil {
+			return ln, nil
+		}
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// keepInside has the next start listen there again. That the folder is there, and nobody else's, the caller knows.
+func keepInside(data string, addr net.Addr) error {
+	if data == "" {
+		return nil
+	}
+	name, port := filepath.Join(data, insideFile), fmt.Sprintln(addr.(*net.TCPAddr).Port)
+	switch text, err := os.ReadFile(name); {
+	case err == nil && string(text) == port:
+		return nil
+	case err == nil:
+		defer func() { _ = os.WriteFile(name, []byte(port), 0o600) }()
+		return fmt.Errorf("port %s, by which functions reached the server, is taken; they go by %s now: deploy those again that know a queue's URL", strings.TrimSpace(string(text)), strings.TrimSpace(port))
+	}
+	return os.WriteFile(name, []byte(port), 0o600)
+}
+
 // authority makes certificates for the names of one server.
 type authority struct {
 	dir   string

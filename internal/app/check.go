@@ -115,7 +115,7 @@ func checkCode(dir string) (f Finding, err error) {
 // copyRest copies what is in no backup of a server, and is needed to go on with what a repair keeps of before: without RESTORED
 // its triggers would run that are paused here, without the key no secret could be read, and buckets would be empty.
 func copyRest(root, to string) error {
-	for _, name := range []string{restoredFile, "secrets.key", "tls", "artifacts"} {
+	for _, name := range []string{restoredFile, "secrets.key", "tls", "inside.port", "artifacts"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil

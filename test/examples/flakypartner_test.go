@@ -90,7 +90,8 @@ func TestFlakyPartnerQueue(t *testing.T) {
 
 // script is what programs with AWS's SDK are told.
 func script(endpoint string) []string {
-	return []string{"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"}
+	env := []string{"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"}
+	return append(env, doors.env...)
 }
 
 // partner is the application with its partner.

@@ -96,7 +96,15 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	scratch = dir
-	code := m.Run()
+	code := 1
+	if closed {
+		err = closeDoors(dir)
+	}
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
+	}
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -134,8 +142,12 @@ func serveWith(t *testing.T, name, template string, flags, env []string, paramet
 		t.Fatal(err)
 	}
 	value := func(flag string) string { return flags[slices.Index(flags, flag)+1] }
-	a := &app{t: t, bin: bin, dir: dir, env: env, endpoint: "http://" + value("--listen"), url: "http://" + value("--http-listen")}
-	a.args = append([]string{"serve", "--template", template}, flags...)
+	scheme := "http://"
+	if closed {
+		scheme = "https://"
+	}
+	a := &app{t: t, bin: bin, dir: dir, env: env, endpoint: scheme + value("--listen"), url: scheme + value("--http-listen")}
+	a.args = slices.Concat([]string{"serve", "--template", template}, doors.flags, flags)
 	a.with(parameters...)
 	a.aws = awsConfig(a.endpoint)
 	a.db = dynamodb.NewFromConfig(a.aws)
@@ -152,7 +164,7 @@ func (a *app) with(parameters ...string) {
 
 // awsConfig is for clients of AWS's services at an endpoint.
 func awsConfig(endpoint string) aws.Config {
-	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: http.DefaultClient, Credentials: credentials.NewStaticCredentialsProvider("test", secret, "")}
 }
 
 // start starts the server, once more after kill, and waits until it has deployed.
@@ -172,6 +184,7 @@ func (a *app) kill() {
 func (a *app) command(args ...string) string {
 	a.t.Helper()
 	cmd := exec.CommandContext(a.t.Context(), a.bin, append(args, "--endpoint", a.endpoint)...)
+	cmd.Env = append(os.Environ(), doors.env...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
