@@ -36,6 +36,27 @@ func (c *bucketClient) remove(ctx context.Context, name string) error {
 	return c.ask(ctx, http.MethodDelete, name)
 }
 
+// maxPackage bounds a package of code, in bytes: it is above what Lambda takes.
+const maxPackage = 300 << 20
+
+// get reads an object.
+func (c *bucketClient) get(ctx context.Context, o stored) ([]byte, error) {
+	at := url.URL{Path: "/" + o.bucket + "/" + o.key}
+	if o.version != "" {
+		at.RawQuery = url.Values{"versionId": {o.version}}.Encode()
+	}
+	answer, body, err := c.doUpTo(ctx, maxPackage+1, http.MethodGet, at.String(), nil, func(http.Header) {})
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.StatusCode != http.StatusOK:
+		return nil, errors.New(answer.Status)
+	case len(body) > maxPackage:
+		return nil, fmt.Errorf("it has more than %d MB", maxPackage>>20)
+	}
+	return body, nil
+}
+
 // ask makes a request for a bucket. A refusal is a smithy.APIError; of HEAD, whose answers have no body, its code is NotFound or the status.
 func (c *bucketClient) ask(ctx context.Context, method, name string) error {
 	answer, text, err := c.do(ctx, method, "/"+url.PathEscape(name), nil, func(http.Header) {})

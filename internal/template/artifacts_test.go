@@ -107,3 +107,24 @@ Outputs:
 		t.Errorf("the value is %q", is)
 	}
 }
+
+// Code in a bucket of the server, where packagers put it, is deployed from there; what no bucket has is told before anything is touched.
+func TestCodeInTheServersBuckets(t *testing.T) {
+	b := newBed(t)
+	b.object("PUT", "/artefacts", "", 200)
+	b.object("PUT", "/artefacts/a%20b+c/layer.zip", string(emptyZip), 200)
+	text := "Resources:\n  L: {Type: AWS::Lambda::LayerVersion, Properties: {Content: {S3Bucket: artefacts, S3Key: a b+c/layer.zip}}}\n"
+	if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, actions := b.deploy(nil); actions["L"] != "created" {
+		t.Errorf("first: %v", actions)
+	}
+	if _, actions := b.deploy(nil); actions["L"] != "unchanged" {
+		t.Errorf("second: %v", actions)
+	}
+	b.edit("layer.zip", "none.zip")
+	if _, err := b.try(nil); err == nil || !strings.Contains(err.Error(), "(artefacts/a b+c/none.zip), and no bucket here has it") {
+		t.Errorf("of what is not there: %v", err)
+	}
+}

@@ -87,6 +87,7 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 			return value, ok
 		}
 	}
+	o.uploaded = func(object stored) ([]byte, error) { return t.buckets.get(ctx, object) }
 	return nil
 }
 

@@ -42,8 +42,10 @@ type Options struct {
 	Export func(name string) (value string, ok bool)
 	// Stored is the value of a parameter in Parameter Store; nil: there is none.
 	Stored func(name string) (value string, ok bool)
-	// Object reads code in S3; nil: it is looked for beside the template.
+	// Object reads code in S3 for a template that came by itself; nil: it did not, and code is looked for beside it, too.
 	Object func(ctx context.Context, bucket, key, version string) ([]byte, error)
+	// uploaded reads an object of the server's buckets; nil: there is no server.
+	uploaded func(stored) ([]byte, error)
 }
 
 func (o *Options) scope() arn.Scope { return arn.Scope{Account: o.Account, Region: o.Region} }

@@ -76,6 +76,11 @@ func (c *signedClient) call(ctx context.Context, method, path, target string, in
 
 // do signs and sends a request, and reads its answer, whose body is closed then.
 func (c *signedClient) do(ctx context.Context, method, path string, body []byte, set func(http.Header)) (*http.Response, []byte, error) {
+	return c.doUpTo(ctx, maxSignedAnswer, method, path, body, set)
+}
+
+// doUpTo is do for an answer of at most so many bytes. What goes beyond is cut off.
+func (c *signedClient) doUpTo(ctx context.Context, most int64, method, path string, body []byte, set func(http.Header)) (*http.Response, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.endpoint, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, err
@@ -89,7 +94,7 @@ func (c *signedClient) do(ctx context.Context, method, path string, body []byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := v4.NewSigner().SignHTTP(ctx, who, r, hash, c.service, c.config.Region, time.Now()); err != nil {
+	if err := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = c.service == "s3" }).SignHTTP(ctx, who, r, hash, c.service, c.config.Region, time.Now()); err != nil {
 		return nil, nil, err
 	}
 	var client aws.HTTPClient = http.DefaultClient
@@ -101,6 +106,6 @@ func (c *signedClient) do(ctx context.Context, method, path string, body []byte,
 		return nil, nil, err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxSignedAnswer))
+	text, err := io.ReadAll(io.LimitReader(answer.Body, most))
 	return answer, text, err
 }

@@ -17,7 +17,10 @@ type source struct {
 }
 
 // stored is an object in S3.
-type stored struct{ bucket, key, version string }
+type stored struct {
+	bucket, key, version string
+	body                 []byte // nil: it was not read yet
+}
 
 // codeIn reads where code lies: a path, the address of an object in S3, or an object
 // of the template whose members are named in two ways.
@@ -84,8 +87,8 @@ func (p *Plan) include(path string) (*node, error) {
 	return n, err
 }
 
-// found looks for an object of S3: at the server, among the assets of the template,
-// and beside it, where packagers leave it.
+// found looks for an object of S3: among the assets of the template, at the server, and
+// beside the template, where packagers leave it.
 func (c *preparation) found(line int, what string, o *stored) source {
 	if asset, ok := c.plan.template.Assets[o.key]; ok {
 		return source{path: asset}
@@ -97,14 +100,23 @@ func (c *preparation) found(line int, what string, o *stored) source {
 	if _, err := os.Stat(beside); err == nil && o.key != "" {
 		return source{path: beside}
 	}
+	if read := c.plan.opts.uploaded; read != nil && o.bucket != "" && o.key != "" {
+		if body, err := read(*o); err == nil {
+			o.body = body
+			return source{object: o}
+		}
+	}
 	c.r.missing = true
-	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), which is not read from here: give a folder or a zip file, or lay %s beside the template",
+	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), and no bucket here has it: put it there, give a folder or a zip file, or lay %s beside the template",
 		what, o.bucket, o.key, path.Base(o.key)))
 	return source{}
 }
 
 // fetch reads an object.
 func (p *Plan) fetch(ctx context.Context, o *stored) (*archive, error) {
+	if o.body != nil {
+		return newArchive(o.body), nil
+	}
 	body, err := p.opts.Object(ctx, o.bucket, o.key, o.version)
 	if err != nil {
 		return nil, fmt.Errorf("Error occurred while GetObject. S3 Error Message: %w", err)
