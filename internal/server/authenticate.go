@@ -22,7 +22,8 @@ type Authenticator struct {
 	Account string
 	Auth
 
-	known [64]atomic.Pointer[known] // by hash
+	known    [64]atomic.Pointer[known] // by hash
+	failures failures
 }
 
 // Authenticate checks that a request is signed in SigV4's form, in its header or
@@ -45,7 +46,7 @@ func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Err
 			return scope, nil
 		}
 	}
-	if r.URL.Path != "/" {
+	if r.URL.Path != "/" && err.RetryAfter == 0 {
 		err.Status = http.StatusForbidden
 	}
 	return schema.Scope{}, err

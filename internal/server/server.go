@@ -273,7 +273,9 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, admin *admission
 	if s.verifies() {
 		if r = s.config.Auth.receive(r, maxBody); kind == routeAdmin && !trusted && !strings.HasPrefix(r.URL.Path, codePath) {
 			if refused := s.config.Auth.Operator(r); refused != nil && (s.config.Auth.Mode == AuthOn || strings.HasPrefix(r.URL.Path, keysPath)) {
-				refused.Status = http.StatusForbidden
+				if refused.RetryAfter == 0 {
+					refused.Status = http.StatusForbidden
+				}
 				writeError(w, kind, refused)
 				return
 			}

@@ -176,8 +176,23 @@ func (h *plainHeaders) Amz(f func(name []byte) bool) {
 	})
 }
 
-// verify makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body.
+// verify finds out who has signed a request, unless too many came from its address that were not signed right.
 func (a *Authenticator) verify(c *claim, signed *sigv4.Request, service, token, expires string, payload func() (string, *awserr.Error)) (keys.Caller, *awserr.Error) {
+	if a.Mode != AuthOn {
+		return a.check(c, signed, service, token, expires, payload)
+	}
+	if a.failures.over(c.from, a.Now()) {
+		return keys.Caller{}, tooManyFailures(service)
+	}
+	caller, refused := a.check(c, signed, service, token, expires, payload)
+	if refused != nil {
+		a.failures.failed(c.from, a.Now())
+	}
+	return caller, refused
+}
+
+// check makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body.
+func (a *Authenticator) check(c *claim, signed *sigv4.Request, service, token, expires string, payload func() (string, *awserr.Error)) (keys.Caller, *awserr.Error) {
 	if c.service != service || c.repeated {
 		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialService(service))
 	}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"hash/maphash"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+)
+
+// maxFailures is how many requests a second that are not signed right an address beyond this machine may send. Who sends more is
+// turned away unread until it has been quiet, so that keys cannot be tried at the speed of the server.
+const maxFailures = 20
+
+// failures counts them: a bucket of maxFailures for each address, an address of version 6 by the 64 bits that are a network's. There is a fixed
+// number of buckets, by hash; of two addresses that meet in one the later takes it, anew. The zero value is ready for use, by
+// many goroutines at once.
+type failures struct {
+	some    atomic.Bool // there was one ever: as a rule there was none, and this is all that is looked at
+	buckets [1024]failureBucket
+}
+
+type failureBucket struct {
+	mu   sync.Mutex // guards what follows
+	from netip.Addr
+	left float64 // as of at
+	at   time.Time
+}
+
+var failureSeed = maphash.MakeSeed()
+
+// of is the bucket of an address, locked; nil for one on this machine, or none: a proxy there speaks for many.
+func (f *failures) of(from netip.Addr, now time.Time) *failureBucket {
+	from = from.Unmap()
+	if !from.IsValid() || from.IsLoopback() {
+		return nil
+	}
+	if from.Is6() {
+		network, err := from.WithZone("").Prefix(64)
+		if err != nil {
+			return nil
+		}
+		from = network.Addr()
+	}
+	b := &f.buckets[maphash.Comparable(failureSeed, from)%uint64(len(f.buckets))]
+	b.mu.Lock()
+	if b.from != from {
+		b.from, b.left, b.at = from, maxFailures, now
+	}
+	if passed := now.Sub(b.at); passed > 0 {
+		b.left, b.at = min(maxFailures, b.left+passed.Seconds()*maxFailures), now
+	}
+	return b
+}
+
+// failed counts one.
+func (f *failures) failed(from netip.Addr, now time.Time) {
+	if b := f.of(from, now); b != nil {
+		b.left = max(b.left-1, 0)
+		b.mu.Unlock()
+		f.some.Store(true)
+	}
+}
+
+// over reports whether an address has no more left.
+func (f *failures) over(from netip.Addr, now time.Time) bool {
+	if !f.some.Load() {
+		return false
+	}
+	b := f.of(from, now)
+	if b == nil {
+		return false
+	}
+	defer b.mu.Unlock()
+	return b.left < 1
+}
+
+// tooManyFailures is the answer for a service, in its words for too many requests.
+func tooManyFailures(service string) *awserr.Error {
+	const wait = time.Second
+	switch {
+	case service == "dynamodb":
+		return awserr.Throttled("", wait)
+	case service == "lambda":
+		return awserr.LambdaThrottled("CallerRateLimitExceeded", wait)
+	case isBuckets(service):
+		return &awserr.Error{Code: "SlowDown", Message: "Please reduce your request rate.", Status: http.StatusServiceUnavailable, RetryAfter: wait}
+	case service == "sqs":
+		return &awserr.Error{Code: "RequestThrottled", Message: "Request is throttled.", RetryAfter: wait}
+	}
+	return &awserr.Error{Code: "ThrottlingException", Message: "Rate exceeded", RetryAfter: wait}
+}
