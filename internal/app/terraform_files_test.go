@@ -14,6 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/stack"
 )
 
 // bucketConfig is what aws_s3_bucket and the resources of its settings have.
@@ -262,6 +265,27 @@ func TestTerraformParameter(t *testing.T) {
 	ask("DeleteParameter", map[string]any{"Name": c.Name}, &struct{}{})
 	if answer := ask("GetParameter", map[string]any{"Name": c.Name}, nil); !strings.Contains(answer, "ParameterNotFound") {
 		t.Error(answer)
+	}
+}
+
+// A parameter that an earlier release made, which looked at no names, is written and deleted as before.
+func TestParameterNamesOfBefore(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	f := &formation{t, a}
+	if _, err := a.stacks.PutParameter(arn.Scope{Account: "000000000000", Region: "us-east-1"}, "old name", stack.ParameterChange{Type: "String", Value: "v"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		operation, body string
+		status          int
+	}{
+		{"PutParameter", `{"Name":"old name","Value":"w","Overwrite":true}`, 200}, {"PutParameter", `{"Name":"new name","Value":"w","Type":"String"}`, 400},
+		{"GetParameter", `{"Name":"old name"}`, 200}, {"DeleteParameter", `{"Name":"old name"}`, 200}, {"PutParameter", `{"Name":"old name","Value":"w","Type":"String"}`, 400},
+	} {
+		if status, answer := f.call("ssm", "AmazonSSM."+c.operation, c.body); status != c.status {
+			t.Errorf("%s %s: %d %s", c.operation, c.body, status, answer)
+		}
 	}
 }
 

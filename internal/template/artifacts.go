@@ -174,7 +174,15 @@ func prepareParameter(c *preparation) step {
 	c.into(p)
 	c.required("Type", "Value")
 	p.Name = c.plan.name(c.r.id, p.Name)
-	c.named(storedNaming, p.Name)
+	there := false
+	if c.plan.opts.Stored != nil {
+		_, there = c.plan.opts.Stored(p.Name)
+	}
+	if there { // one that an earlier release made, which looked at no names, may go on to be deployed
+		c.alone(storedNaming, p.Name)
+	} else {
+		c.named(storedNaming, p.Name)
+	}
 	return p
 }
 

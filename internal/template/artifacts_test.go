@@ -128,3 +128,17 @@ func TestCodeInTheServersBuckets(t *testing.T) {
 		t.Errorf("of what is not there: %v", err)
 	}
 }
+
+// A parameter that is there keeps its name, whatever the name is: an earlier release looked at none.
+func TestParameterNamesOfBefore(t *testing.T) {
+	tpl, err := template.New("template.yaml", []byte("Resources:\n  P: {Type: AWS::SSM::Parameter, Properties: {Name: old name, Type: String, Value: v}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, there := range []bool{false, true} {
+		_, err := tpl.Plan(template.Options{Stack: "app", Stored: func(string) (string, bool) { return "", there }})
+		if (err == nil) != there {
+			t.Errorf("it is there: %v, and the plan says %v", there, err)
+		}
+	}
+}

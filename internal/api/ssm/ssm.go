@@ -157,12 +157,13 @@ func invalid(message string) error {
 	return &stack.Error{Code: "ValidationException", Message: message}
 }
 
-// put checks PutParameter.
+// put checks PutParameter. A parameter that an earlier release made, which looked at no names, can be written as before.
 func (s store) put(in request) (any, error) {
+	_, there := s.stacks.Parameter(s.scope, in.Name)
 	switch {
 	case in.Name == "" || in.Value == "":
 		return nil, invalid("A parameter needs a Name and a Value.")
-	case strings.Trim(in.Name, nameCharacters) != "" || len(in.Name) > maxName:
+	case !there && (strings.Trim(in.Name, nameCharacters) != "" || len(in.Name) > maxName):
 		return nil, invalid(`Invalid parameter name. Please use correct syntax for referencing a version/label  <name>:<version/label>`)
 	case in.Overwrite && len(in.Tags) > 0:
 		return nil, invalid("Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.")
