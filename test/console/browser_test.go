@@ -194,9 +194,9 @@ func (p *page) until(condition, what string) {
 
 func quote(text string) string { b, _ := json.Marshal(text); return string(b) }
 
-// button is an expression for the button or link that is called so.
+// button is an expression for the button, link or box that is called so.
 func button(name string) string {
-	return fmt.Sprintf(`[...document.querySelectorAll('button, a')].find((e) => (e.getAttribute('aria-label') ?? e.innerText).trim() === %s && !e.disabled && e.offsetParent !== null)`, quote(name))
+	return fmt.Sprintf(`[...document.querySelectorAll('button, a, input[type=checkbox]')].find((e) => (e.getAttribute('aria-label') ?? e.innerText).trim() === %s && !e.disabled && e.offsetParent !== null)`, quote(name))
 }
 
 // clicks presses the button or follows the link of a name, as soon as it is there.
@@ -213,6 +213,19 @@ func (p *page) types(label, text string) {
 	p.until("!!"+field, "find the field "+label)
 	runs[chromedp.Void](p, "type into "+label, fmt.Sprintf(
 		`(() => { const e = %s; e.value = %s; e.dispatchEvent(new Event('input', { bubbles: true })); e.dispatchEvent(new Event('change', { bubbles: true })); })()`, field, quote(text)))
+}
+
+// fieldHas waits until the field of a label has a text.
+func (p *page) fieldHas(label, text string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`document.querySelector('[aria-label=%s]')?.value.includes(%s)`, quote(label), quote(text)), "see "+text+" in the field "+label)
+}
+
+// rewrites replaces a text in the field of a label.
+func (p *page) rewrites(label, old, text string) {
+	p.t.Helper()
+	p.fieldHas(label, old)
+	p.types(label, strings.Replace(runs[string](p, "read the field "+label, fmt.Sprintf(`document.querySelector('[aria-label=%s]').value`, quote(label))), old, text, 1))
 }
 
 func (p *page) goes(hash string) {

@@ -3,6 +3,8 @@ package console
 import (
 	"io"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +51,7 @@ func TestItems(t *testing.T) {
 	p.sees("The key is another one")
 	p.clicks("Close")
 	p.clicks("New item")
+	p.clicks("DynamoDB JSON")
 	p.types(field, `{"pk": {"S": "new"}, "sk": {"N": 5}}`)
 	p.clicks("Save")
 	p.sees(`sk: a number is written as text, {"N": "5"}`)
@@ -67,7 +70,7 @@ func TestItems(t *testing.T) {
 	p.sees("Somebody has changed the item since it was shown")
 	p.clicks("Close")
 	p.clicks("new")
-	p.sees(`"by": "another"`)
+	p.fieldHas("item in Plain JSON", `"by": "another"`)
 	p.clicks("Delete")
 	p.clicks("Yes")
 	p.sees("1 items")
@@ -88,6 +91,119 @@ func TestItems(t *testing.T) {
 	if title := do(p, "read the title", chromedp.Title()); title != "Millstream" {
 		t.Errorf("the page ran markup of an item: its title is %q", title)
 	}
+}
+
+// An item is edited in plain JSON: what that has no form for is written so that a save loses nothing; attributes that somebody adds meanwhile stay.
+func TestPlainItems(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	const digits = "0.00000000000000012345678901234567890123456789012345678"
+	key := attributes{"pk": attributes{"S": "all"}, "sk": attributes{"N": "1"}}
+	item := attributes{
+		"n": attributes{"N": digits}, "b": attributes{"B": "AAEC/w=="}, "ss": attributes{"SS": []any{"", "b,\"c\"", "d"}}, "ns": attributes{"NS": []any{"-1", digits}},
+		"bs": attributes{"BS": []any{"AA==", "AQ=="}}, "null": attributes{"NULL": true}, "no": attributes{"BOOL": false}, "empty": attributes{"S": ""}, "none": attributes{"L": []any{}},
+		"deep": attributes{"L": []any{attributes{"M": attributes{"x": attributes{"N": "1E+125"}, "$set": attributes{"NULL": true}}}, attributes{"M": attributes{}}}},
+		"sly":  attributes{"M": attributes{"$set": attributes{"L": []any{attributes{"N": "1"}}}}}, "slyer": attributes{"M": attributes{"$map": attributes{"M": attributes{"$binary": attributes{"S": "AAEC"}}}}},
+		"__proto__": attributes{"S": "p"}, "constructor": attributes{"S": "=1+1"}, "line\nbreak": attributes{"S": "é😀\u2028\"</textarea><b>"},
+	}
+	for name, value := range key {
+		item[name] = value
+	}
+	s.put(t, "invoices", item)
+	s.put(t, "invoices", attributes{"pk": attributes{"S": "without"}, "sk": attributes{"N": "1"}})
+	read := func() map[string]any {
+		return s.ask(t, "GetItem", map[string]any{"TableName": "invoices", "Key": key})["Item"].(map[string]any)
+	}
+	before := read()
+	p := open(t, s.link)
+	p.clicks("Tables")
+	p.clicks("invoices")
+	p.clicks("all")
+	const field = "item in Plain JSON"
+	p.fieldHas(field, `"n": `+digits)
+	p.fieldHas(field, `{"$set": [`)
+	p.fieldHas(field, `"sly": {"$map": {`)
+	p.shown("item")
+	p.clicks("DynamoDB JSON")
+	p.fieldHas("item in DynamoDB JSON", `"N": "`+digits+`"`)
+	p.clicks("Plain JSON")
+	s.ask(t, "UpdateItem", map[string]any{"TableName": "invoices", "Key": key, "UpdateExpression": "SET meanwhile = :m", "ExpressionAttributeValues": attributes{":m": attributes{"N": "7"}}})
+	p.rewrites(field, `"no": false`, `"no": 10000000000000000000000000000000000001, "fresh": {"$set": [2, 1e3]}`)
+	p.rewrites(field, `"null": null,`, ``)
+	p.clicks("Save")
+	p.seesNot("{\"$set\": [1, 2]}")
+	before["no"], before["fresh"], before["meanwhile"] = map[string]any{"N": "10000000000000000000000000000000000001"}, map[string]any{"NS": []any{"1000", "2"}}, map[string]any{"N": "7"}
+	delete(before, "null")
+	if after := read(); !reflect.DeepEqual(sorted(after), sorted(before)) {
+		t.Errorf("after the save the item is\n%v, want\n%v", after, before)
+	}
+	p.clicks("all")
+	for _, wrong := range [][2]string{
+		{`{"pk": "all", "sk": 1, "sk": 2}`, `"sk" is there twice`}, {"{\n\"pk\": \"all\",\n\"sk\": 01}", "Line 3: want , or }"}, {`{"x": {"$set": [1, "a"]}}`, "$set wants values of one kind"},
+		{`{"x": {"$binary": "A"}}`, "$binary wants base64"}, {`{"x": nul}`, "want a value"}, {`[]`, "want an object"}, {`{"x": "`, "this text does not end"},
+	} {
+		p.types(field, wrong[0])
+		p.clicks("Save")
+		p.sees(wrong[1])
+	}
+	p.types(field, `{"pk": "all", "sk": 2}`)
+	p.clicks("Duplicate")
+	p.sees("New item")
+	p.clicks("Save")
+	p.sees("3 items")
+
+	// The result as files, and as commands.
+	runs[chromedp.Void](p, "catch what is saved and copied", `URL.createObjectURL = (b) => { window.saved = b; return 'data:,'; }; navigator.clipboard.writeText = async (t) => { window.copied = t; }`)
+	p.clicks("Save as CSV")
+	p.sees("3 items saved")
+	csv := runs[string](p, "read the file", `window.saved.text()`)
+	for _, want := range []string{"pk,sk,", "all,2,,", "'=1+1", digits, `"{""$set"": [ ""b,`, "{\"\"$binary\"\": \"\"AAEC/w==\"\"}"} {
+		if !strings.Contains(strings.ReplaceAll(csv, `"""", `, ""), want) && !strings.Contains(csv, want) {
+			t.Errorf("the CSV has no %s:\n%s", want, csv)
+		}
+	}
+	runs[chromedp.Void](p, "forget the file", `window.saved = undefined`)
+	p.clicks("Save as JSON lines")
+	p.until(`window.saved !== undefined`, "see a file")
+	lines := runs[string](p, "read the file", `window.saved.text()`)
+	if n := strings.Count(lines, "\n"); n != 3 || !strings.Contains(lines, `"N":"`+digits+`"`) {
+		t.Errorf("the JSON lines are\n%s", lines)
+	}
+	p.types("pk is", "all")
+	p.types("compare", ">=")
+	p.types("sk is", "2")
+	p.clicks("Run")
+	p.sees("1 items, page 1")
+	p.types("sk is", "")
+	p.types("pk is", "it's")
+	p.clicks("Run")
+	p.sees("No item is found")
+	p.clicks("Copy as command")
+	if copied := runs[string](p, "read what is copied", `window.copied`); copied != `aws dynamodb query --table-name invoices --key-condition-expression '#h = :h' --scan-index-forward --expression-attribute-names '{"#h":"pk"}' --expression-attribute-values '{":h":{"S":"it'\''s"}}'` {
+		t.Errorf("copied %s", copied)
+	}
+	p.types("pk is", "")
+	p.clicks("Run")
+	p.sees("3 items")
+	p.clicks("choose all on this page")
+	p.clicks("Delete 3")
+	p.clicks("Yes")
+	p.sees("No item is found")
+	if n := s.ask(t, "Scan", map[string]any{"TableName": "invoices"})["Count"]; n != 0.0 {
+		t.Errorf("%v items are left", n)
+	}
+}
+
+// sorted is an item with its sets in one order.
+func sorted(item map[string]any) map[string]any {
+	for _, v := range item {
+		for kind, list := range v.(map[string]any) {
+			if l, ok := list.([]any); ok && len(kind) == 2 {
+				slices.SortFunc(l, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+			}
+		}
+	}
+	return item
 }
 
 // Records that were given up are looked at, sent again and dropped.

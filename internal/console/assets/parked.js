@@ -40,7 +40,7 @@ function OfTrigger({ t }) {
   };
   const all = async (path, q) => `${(await act(path, { ...where, kind: 'parked', ...q })).records} records`;
   return html`<div class="card"><h2>${title(t)}</h2><div class="bar"><${Search} value=${key} set=${(v) => { setKey(v); setFrom(undefined); }} label="Key or value of a key" />
-      <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all</option><option>parked</option><option>held</option><option>telling</option></select>
+      <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all</option><option value="parked">parked</option><option value="held">held</option><option value="telling">telling</option></select>
       <label>at most <input class="narrow" inputmode="numeric" value=${rate} onInput=${(e) => setRate(e.target.value)} aria-label="records a second" /> a second</label>
       ${chosen.size > 0 ? html`<${Act} primary done=${list.reload} run=${() => each('parked/redrive')}>Send ${chosen.size} again</${Act}>
           <${Act} danger done=${list.reload} ask="They are gone for good." run=${() => each('parked/drop')}>Drop ${chosen.size}</${Act}>`

@@ -1,6 +1,7 @@
 // Small parts that pages share.
 import { html, useState, useEffect } from './vendor/htm-preact.js';
-import { diff, plainItem, clock, keyText, bytes } from './values.js';
+import { diff, clock, keyText, bytes } from './values.js';
+import { writeItem } from './plain.js';
 
 // useAsked asks once for each key, and again on reload(): {value, error, busy, reload}.
 export function useAsked(ask, keys = []) {
@@ -41,7 +42,7 @@ export function Act({ children, run, ask, done, primary, danger, disabled, label
 
 // Diff shows an item before and after a change.
 export function Diff({ before, after }) {
-  return html`<div class="diff" role="group" aria-label="the change">${diff(plainItem(before), plainItem(after)).map(([mark, line]) =>
+  return html`<div class="diff" role="group" aria-label="the change">${diff(writeItem(before), writeItem(after)).map(([mark, line]) =>
     html`<div class=${mark === '-' ? 'del' : mark === '+' ? 'add' : ''}><span class="mark">${mark === '-' ? '−' : mark}</span> ${line}</div>`)}</div>`;
 }
 
@@ -69,10 +70,26 @@ export function Chart({ points, label, unit = String, tone = 'water', small }) {
     ${!small && html`<figcaption>${label} <b>${unit(last)}</b> <span class="dim">at most ${unit(points.length && top > 1e-8 ? top : 0)} in 15 min</span></figcaption>`}</figure>`;
 }
 
-// Copy puts a text on the clipboard.
+// Copy puts a text on the clipboard; where the browser does not let it, the text is shown.
 export function Copy({ text, children }) {
-  const [done, set] = useState(false);
-  return html`<button onClick=${async () => { await navigator.clipboard.writeText(text); set(true); setTimeout(() => set(false), 1500); }}>${done ? 'Copied' : children}</button>`;
+  const [at, set] = useState('');
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      set('Copied');
+      setTimeout(() => set(''), 1500);
+    } catch { set(text); }
+  };
+  return html`<button onClick=${copy}>${at === 'Copied' ? at : children}</button>${at && at !== 'Copied' && html`<code>${at}</code>`}`;
+}
+
+// save offers a text as a file.
+export function save(parts, name) {
+  const a = document.createElement('a');
+  a.href = URL.createObjectURL(new Blob(parts, { type: 'text/plain' }));
+  a.download = name;
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 60000);
 }
 
 // Search is a field that narrows a list.

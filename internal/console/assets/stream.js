@@ -45,7 +45,7 @@ export function Stream({ table }) {
   return html`<div class="card"><h1>Changes of <span class="mono">${table}</span></h1><div class="bar">
       <button aria-pressed=${paused} onClick=${() => setPaused(!paused)}>${paused ? 'Go on' : 'Pause'}</button>
       <select aria-label="from" value=${from} onChange=${(e) => setFrom(e.target.value)}><option value="latest">from now on</option><option value="horizon">from the oldest that is kept</option></select>
-      <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all kinds</option>${['INSERT', 'MODIFY', 'REMOVE'].map((k) => html`<option>${k}</option>`)}</select>
+      <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all kinds</option>${['INSERT', 'MODIFY', 'REMOVE'].map((k) => html`<option value=${k}>${k}</option>`)}</select>
       <${Search} value=${text} set=${setText} label="Find in keys and values" /><span class="dim">${found.length} of the newest ${at.records.length}</span></div>
     <${Problem} error=${at.error} />
     ${at.records.length === 0 && !at.error && html`<p class="dim">${at.listening ? `Waiting for changes of ${table} …` : 'Asking the server …'}</p>`}

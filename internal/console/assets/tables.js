@@ -1,11 +1,12 @@
 // Tables and their items.
 import { html, useState } from './vendor/htm-preact.js';
 import { dynamodb, tableNames } from './api.js';
-import { useAsked, Problem, Act, Copy, Search } from './parts.js';
+import { useAsked, Problem, Act, Copy, Search, save } from './parts.js';
+import { Editor } from './editor.js';
 import { useLive } from './live.js';
-import { short, plainItem, parseItem, asShown, count, bytes, keyText, shell } from './values.js';
+import { short, attribute, command, csv, count, bytes, keyText } from './values.js';
 
-const most = 200;
+const most = 200, mostSaved = 50e6; // bytes
 
 export function Tables() {
   const [text, set] = useState('');
@@ -48,16 +49,11 @@ function Items({ table }) {
   const of = (index) => indexes.find((i) => i.IndexName === index) ?? table;
   const typeOf = (name) => (table.AttributeDefinitions.find((a) => a.AttributeName === name) ?? {}).AttributeType ?? 'S';
   const part = (schema, kind) => schema.KeySchema.find((k) => k.KeyType === kind)?.AttributeName;
-  const from = run.from[run.from.length - 1];
-  const asked = useAsked(async () => {
-    const q = run.q;
-    if (q.statement.trim()) {
-      if (!reads(q.statement)) return { items: [], done: run.done };
-      const a = await dynamodb('ExecuteStatement', { Statement: q.statement, NextToken: from, Limit: 100 });
-      return { items: a.Items ?? [], next: a.NextToken };
-    }
+  // question is what the form asks for, as an operation and its input.
+  const question = (q) => {
+    if (q.statement.trim()) return ['ExecuteStatement', { Statement: q.statement }];
     const schema = of(q.index), hash = part(schema, 'HASH'), range = part(schema, 'RANGE'), names = {}, values = {};
-    const input = { TableName: table.TableName, Limit: 100, ExclusiveStartKey: from };
+    const input = { TableName: table.TableName };
     if (q.index) input.IndexName = q.index;
     if (q.filterName) {
       names['#f'] = q.filterName;
@@ -82,9 +78,15 @@ function Items({ table }) {
     }
     if (Object.keys(names).length) input.ExpressionAttributeNames = names;
     if (Object.keys(values).length) input.ExpressionAttributeValues = values;
-    const a = await dynamodb(operation, input);
-    return { items: a.Items, next: a.LastEvaluatedKey, scanned: a.ScannedCount, operation };
-  }, [table.TableName, run]);
+    return [operation, input];
+  };
+  const page = async (q, from, Limit) => {
+    const [operation, input] = question(q), statement = operation === 'ExecuteStatement';
+    const a = await dynamodb(operation, { ...input, Limit, [statement ? 'NextToken' : 'ExclusiveStartKey']: from });
+    return { items: a.Items ?? [], next: statement ? a.NextToken : a.LastEvaluatedKey, scanned: a.ScannedCount };
+  };
+  const changes = run.q.statement.trim() && !reads(run.q.statement);
+  const asked = useAsked(async () => changes ? { items: [] } : page(run.q, run.from[run.from.length - 1], 100), [table.TableName, run]);
   const go = async (e) => {
     e?.preventDefault();
     choose(new Set());
@@ -97,16 +99,16 @@ function Items({ table }) {
     } catch (error) { setRun({ n: run.n + 1, q, from: [undefined], error }); }
   };
   const keys = table.KeySchema.map((k) => k.AttributeName);
-  const keyOf = (item) => Object.fromEntries(keys.filter((k) => item[k]).map((k) => [k, item[k]]));
+  const keyOf = (item) => Object.fromEntries(keys.filter((k) => attribute(item, k)).map((k) => [k, item[k]]));
   const items = asked.value?.items ?? [];
   const columns = [...new Set([...keys, ...items.flatMap((i) => Object.keys(i))])].slice(0, 10);
   const hash = part(of(q.index), 'HASH'), range = part(of(q.index), 'RANGE');
   // What a statement answers may be another table's, so it is only looked at.
-  const whole = (item) => !run.q.statement.trim() && keys.every((k) => item[k]);
+  const whole = (item) => !run.q.statement.trim() && keys.every((k) => attribute(item, k));
+  const choosable = items.filter(whole).map((i) => JSON.stringify(keyOf(i)));
   const show = async (item) => {
     if (!whole(item)) return setOpen({ item, look: true });
-    setOpen({ item });
-    try { // an index may carry less
+    try { // an index may carry less, and the list may be old
       const a = await dynamodb('GetItem', { TableName: table.TableName, Key: keyOf(item), ConsistentRead: true });
       setOpen(a.Item ? { item: a.Item } : { error: new Error('The item is not there any more.') });
     } catch (error) { setOpen({ error }); }
@@ -121,67 +123,45 @@ function Items({ table }) {
     setRun({ ...run, n: run.n + 1 });
     return `${list.length} deleted`;
   };
-  const save = (text, name) => {
-    const a = document.createElement('a');
-    a.href = URL.createObjectURL(new Blob([text], { type: 'text/plain' }));
-    a.download = name;
-    a.click();
-    URL.revokeObjectURL(a.href);
+  // saveAll saves all pages of the result.
+  const saveAll = async (ending, write) => {
+    const items = [];
+    let next, size = 0;
+    do {
+      const a = await page(run.q, next, 1000);
+      items.push(...a.items);
+      size += a.items.reduce((n, i) => n + JSON.stringify(i).length, 0);
+      next = a.next;
+    } while (next && size < mostSaved);
+    save([write(items)], table.TableName + ending);
+    return `${count(items.length)} items saved${next ? `; there are more, and a page saves up to ${bytes(mostSaved)}` : ''}`;
   };
+  const [operation, input] = question(run.q);
   return html`<h1 class="mono">${table.TableName}</h1>
     <p class="dim">${count(table.ItemCount)} items · ${bytes(table.TableSizeBytes)} · key ${keys.join(', ')}${table.StreamSpecification?.StreamEnabled ? html` · <a href=${'#/stream/' + encodeURIComponent(table.TableName)}>stream ${table.StreamSpecification.StreamViewType}</a>` : ' · no stream'}</p>
     <form class="card bar" onSubmit=${go}>
-      <select aria-label="table or index" value=${q.index} onChange=${change('index')}><option value="">table</option>${indexes.map((i) => html`<option>${i.IndexName}</option>`)}</select>
+      <select aria-label="table or index" value=${q.index} onChange=${change('index')}><option value="">table</option>${indexes.map((i) => html`<option value=${i.IndexName}>${i.IndexName}</option>`)}</select>
       <label>${hash} = <input value=${q.hash} onInput=${change('hash')} aria-label=${hash + ' is'} placeholder="any: scan" /></label>
-      ${range && html`<label>${range} <select aria-label="compare" value=${q.compare} onChange=${change('compare')}>${['=', '<', '<=', '>', '>=', 'begins_with'].map((c) => html`<option selected=${c === q.compare}>${c}</option>`)}</select>
+      ${range && html`<label>${range} <select aria-label="compare" value=${q.compare} onChange=${change('compare')}>${['=', '<', '<=', '>', '>=', 'begins_with'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
         <input value=${q.range} onInput=${change('range')} aria-label=${range + ' is'} placeholder="any" /></label><label><input type="checkbox" checked=${q.back} onChange=${change('back')} /> last first</label>`}
       <label>where <input class="short" value=${q.filterName} onInput=${change('filterName')} aria-label="attribute to filter by" placeholder="attribute" /></label>
-      <select aria-label="filter compare" value=${q.filterCompare} onChange=${change('filterCompare')}>${['=', '<>', '<', '<=', '>', '>=', 'contains', 'begins_with', 'exists'].map((c) => html`<option selected=${c === q.filterCompare}>${c}</option>`)}</select>
+      <select aria-label="filter compare" value=${q.filterCompare} onChange=${change('filterCompare')}>${['=', '<>', '<', '<=', '>', '>=', 'contains', 'begins_with', 'exists'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
       <select aria-label="type of the filter" value=${q.filterType} onChange=${change('filterType')}><option value="S">text</option><option value="N">number</option><option value="BOOL">true/false</option></select>
       <input class="short" value=${q.filter} onInput=${change('filter')} aria-label="value of the filter" placeholder="value" />
       <label class="grow">PartiQL <input class="wideinput" value=${q.statement} onInput=${change('statement')} aria-label="PartiQL statement" placeholder=${`SELECT * FROM "${table.TableName}" WHERE …`} /></label>
       <button class="pri">Run</button></form>
     <${Problem} error=${run.error ?? asked.error} />
     <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${items.length} items${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
-      <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: '' }])) })}>New item</button>
+      <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: typeOf(k) === 'N' ? '0' : '' }])) })}>New item</button>
       ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size} items are gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
-      ${items.length > 0 && html`<button onClick=${() => save(items.map((i) => JSON.stringify(i)).join('\n') + '\n', table.TableName + '.jsonl')}>Save as JSON lines</button>`}
+      ${items.length > 0 && html`<${Act} run=${() => saveAll('.jsonl', (items) => items.map((i) => JSON.stringify(i) + '\n').join(''))}>Save as JSON lines</${Act}><${Act} run=${() => saveAll('.csv', (items) => csv(items, keys))}>Save as CSV</${Act}>`}
+      <${Copy} text=${command(operation, input)}>Copy as command</${Copy}>
       ${run.from.length > 1 && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: run.from.slice(0, -1) })}>Page before</button>`}
       ${asked.value?.next && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: [...run.from, asked.value.next] })}>Next page</button>`}</div>
     ${open && html`<${Editor} key=${JSON.stringify(open)} table=${table} at=${open} keyOf=${keyOf} close=${(saved) => { setOpen(null); if (saved) setRun({ ...run, n: run.n + 1 }); }} again=${(item) => setOpen({ fresh: true, item })} />`}
-    <div class="card scroll"><table class="items"><thead><tr><td></td>${columns.map((c) => html`<th>${c}</th>`)}</tr></thead><tbody>${items.map((item) => {
+    <div class="card scroll"><table class="items"><thead><tr><td>${choosable.length > 0 && html`<input type="checkbox" aria-label="choose all on this page" checked=${choosable.every((id) => chosen.has(id))} onChange=${(e) => choose(new Set(e.target.checked ? choosable : []))} />`}</td>${columns.map((c) => html`<th>${c}</th>`)}</tr></thead><tbody>${items.map((item) => {
       const id = JSON.stringify(keyOf(item));
       return html`<tr key=${id}><td>${whole(item) && html`<input type="checkbox" aria-label=${'choose ' + keyText(keyOf(item))} checked=${chosen.has(id)} onChange=${() => { const n = new Set(chosen); if (!n.delete(id)) n.add(id); choose(n); }} />`}</td>
-        ${columns.map((c, i) => html`<td class="mono">${i === 0 ? html`<button class="line" onClick=${() => show(item)}>${item[c] ? short(item[c], 40) || '(empty text)' : '–'}</button>` : item[c] ? short(item[c], 40) : ''}</td>`)}</tr>`;
-    })}</tbody></table>${asked.value && items.length === 0 && html`<p class="dim">No item is found${asked.value.next ? ' on this page' : ''}.</p>`}</div>`;
-}
-
-// Editor shows one item in DynamoDB's JSON and saves it only over what was shown.
-function Editor({ table, at, keyOf, close, again }) {
-  const [text, set] = useState(at.item ? JSON.stringify(at.item, null, 2) : '');
-  const [view, setView] = useState(at.fresh ? 'edit' : 'read');
-  if (at.error) return html`<div class="card"><${Problem} error=${at.error} /><button onClick=${() => close(true)}>Close</button></div>`;
-  const TableName = table.TableName, Key = keyOf(at.item);
-  const put = async () => {
-    const Item = parseItem(text);
-    const moved = !at.fresh && JSON.stringify(keyOf(Item)) !== JSON.stringify(Key);
-    if (moved) throw new Error('The key is another one: duplicate the item to save it under a new key.');
-    const still = at.fresh ? { ConditionExpression: 'attribute_not_exists(#k)', ExpressionAttributeNames: { '#k': table.KeySchema[0].AttributeName } } : asShown(at.item);
-    try { await dynamodb('PutItem', { TableName, Item, ...still }); } catch (e) {
-      if (e.code === 'ConditionalCheckFailedException') {
-        throw new Error(at.fresh ? 'An item of this key is there already.' : 'Somebody has changed the item since it was shown. Close it and open it again.');
-      }
-      throw e;
-    }
-    close(true);
-  };
-  const command = `aws dynamodb get-item --table-name ${shell(TableName)} --key ${shell(JSON.stringify(Key))}`;
-  return html`<section class="card" aria-label="item"><h2>${at.fresh ? 'New item' : keyText(Key)}</h2>
-    <div class="bar"><button aria-pressed=${view === 'read'} onClick=${() => setView('read')}>Plain</button><button aria-pressed=${view === 'edit'} onClick=${() => setView('edit')}>DynamoDB JSON</button></div>
-    ${view === 'read' ? html`<pre class="mono">${(() => { try { return plainItem(parseItem(text)); } catch (e) { return e.message; } })()}</pre>`
-      : html`<textarea class="mono" spellcheck="false" aria-label="item in DynamoDB JSON" rows=${Math.min(30, text.split('\n').length + 1)} value=${text} onInput=${(e) => set(e.target.value)}></textarea>`}
-    <div class="bar">${!at.look && html`<${Act} primary run=${put}>Save</${Act}>`}
-      ${!at.fresh && !at.look && html`<${Act} danger ask="The item is gone for good." run=${async () => { await dynamodb('DeleteItem', { TableName, Key, ...asShown(at.item) }); close(true); }}>Delete</${Act}>
-        <button onClick=${() => again(at.item)}>Duplicate</button><${Copy} text=${command}>Copy as command</${Copy}>`}
-      <button onClick=${() => close(false)}>Close</button></div></section>`;
+        ${columns.map((c, i) => html`<td class="mono">${i === 0 ? html`<button class="line" onClick=${() => show(item)}>${attribute(item, c) ? short(item[c], 40) || '(empty text)' : '–'}</button>` : attribute(item, c) ? short(item[c], 40) : ''}</td>`)}</tr>`;
+    })}</tbody></table>${asked.value && !changes && items.length === 0 && html`<p class="dim">No item is found${asked.value.next ? ' on this page' : ''}.</p>`}</div>`;
 }

@@ -1,32 +1,13 @@
-// Attribute values, without a number of JavaScript in between: DynamoDB's JSON carries numbers as text, and text they stay.
+// Attribute values as they are shown, compared and saved. DynamoDB's JSON carries numbers as text, and text they stay.
+import { write } from './plain.js';
 
-// plain writes an attribute value as people read it. Sets and binary values say what they are.
-export function plain(av, indent = '') {
-  if (av === undefined || av === null) return '';
-  const [type] = Object.keys(av), v = av[type], deeper = indent + '  ';
-  const list = (open, items, close) => items.length === 0 ? open + close
-    : open + '\n' + items.map((i) => deeper + i).join(',\n') + '\n' + indent + close;
-  switch (type) {
-    case 'S': return JSON.stringify(v);
-    case 'N': return String(v);
-    case 'B': return 'binary ' + JSON.stringify(v);
-    case 'BOOL': return String(v);
-    case 'NULL': return 'null';
-    case 'SS': return 'set ' + list('[', v.map((s) => JSON.stringify(s)), ']');
-    case 'NS': return 'set ' + list('[', v, ']');
-    case 'BS': return 'set of binary ' + list('[', v.map((s) => JSON.stringify(s)), ']');
-    case 'L': return list('[', v.map((e) => plain(e, deeper)), ']');
-    case 'M': return list('{', Object.keys(v).map((k) => JSON.stringify(k) + ': ' + plain(v[k], deeper)), '}');
-  }
-  return JSON.stringify(av);
-}
-
-export const plainItem = (item) => item ? plain({ M: item }) : '';
+// attribute is an item's attribute of a name, whatever that is: constructor, too.
+export const attribute = (item, name) => Object.hasOwn(item, name) ? item[name] : undefined;
 
 // short is a value on one line, cut off.
 export function short(av, room = 60) {
   const type = av && Object.keys(av)[0];
-  const text = type === 'S' ? av.S : plain(av).replace(/\s+/g, ' ');
+  const text = type === 'S' ? av.S : write(av).replace(/\s+/g, ' ');
   return text.length > room ? text.slice(0, room - 1) + '…' : text;
 }
 
@@ -75,10 +56,14 @@ function wrong(map, at) {
   }
 }
 
-// asShown is a condition that an item is still as it was shown: every attribute equal, so that nobody's change is overwritten unseen.
+// most conditions that one expression holds: DynamoDB's allow 300 operators and 4 KB.
+const most = 100;
+
+// asShown is a condition that an item is still as it was shown, so that nobody's change is overwritten unseen. Of an item with more than 100
+// attributes the first 100 are compared.
 export function asShown(item) {
   const names = {}, values = {};
-  const parts = Object.entries(item).map(([name, av], i) => {
+  const parts = Object.entries(item).slice(0, most).map(([name, av], i) => {
     names['#a' + i] = name;
     values[':a' + i] = av;
     return `#a${i} = :a${i}`;
@@ -86,8 +71,44 @@ export function asShown(item) {
   return { ConditionExpression: parts.join(' AND '), ExpressionAttributeNames: names, ExpressionAttributeValues: values };
 }
 
+// changeOf is what UpdateItem needs to make one item of another, if it still is as it was shown: an attribute that somebody adds meanwhile
+// stays. Of items with more than 100 attributes only those that change are compared. null: nothing changes.
+export function changeOf(before, after) {
+  const all = [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => ({ name, was: attribute(before, name), is: attribute(after, name) }));
+  all.forEach((a) => { a.changes = JSON.stringify(a.was) !== JSON.stringify(a.is); });
+  if (!all.some((a) => a.changes)) return null;
+  const names = {}, values = {}, still = [], set = [], remove = [];
+  all.filter((a) => a.changes || all.length <= most).forEach((a, i) => {
+    names['#a' + i] = a.name;
+    still.push(a.was ? `#a${i} = :a${i}` : `attribute_not_exists(#a${i})`);
+    if (a.was) values[':a' + i] = a.was;
+    if (!a.changes) return;
+    if (a.is) { set.push(`#a${i} = :b${i}`); values[':b' + i] = a.is; } else remove.push('#a' + i);
+  });
+  const UpdateExpression = [set.length ? 'SET ' + set.join(', ') : '', remove.length ? 'REMOVE ' + remove.join(', ') : ''].join(' ').trim();
+  return { UpdateExpression, ConditionExpression: still.join(' AND '), ExpressionAttributeNames: names, ExpressionAttributeValues: values };
+}
+
+// csv is items as a table: the texts as they are, anything else as plain JSON on one line. A text that a spreadsheet would take for a formula
+// has a ' before it.
+export function csv(items, first) {
+  const columns = [...new Set([...first, ...items.flatMap((i) => Object.keys(i))])];
+  const text = (s) => /^[=+\-@\t\r]/.test(s) ? "'" + s : s;
+  const cell = (av) => av === undefined ? '' : quoted(av.S !== undefined ? text(av.S) : write(av).replace(/\n */g, ' '), av.S !== undefined);
+  return [columns.map((c) => quoted(text(c))), ...items.map((i) => columns.map((c) => cell(attribute(i, c))))].map((row) => row.join(',') + '\r\n').join('');
+}
+const quoted = (s, always) => (always && s === '') || /[",\r\n]/.test(s) ? `"${s.replace(/"/g, '""')}"` : s;
+
+// command is a call of DynamoDB for the AWS CLI.
+export function command(operation, input) {
+  const kebab = (s) => s.replace(/[A-Z]/g, (c, i) => (i ? '-' : '') + c.toLowerCase());
+  const flags = Object.entries(input).filter(([, v]) => v !== undefined).map(([name, v]) =>
+    v === true ? `--${kebab(name)}` : v === false ? `--no-${kebab(name)}` : `--${kebab(name)} ${shell(typeof v === 'object' ? JSON.stringify(v) : String(v))}`);
+  return `aws dynamodb ${kebab(operation)} ${flags.join(' ')}`;
+}
+
 // shell quotes a word for a command line.
-export const shell = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${String(word).replace(/'/g, `'\\''`)}'`;
+const shell = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${String(word).replace(/'/g, `'\\''`)}'`;
 
 export const count = (n) => n === undefined || n === null ? '' : n >= 1e6 ? (n / 1e6).toFixed(n >= 1e7 ? 0 : 1) + ' M' : Math.round(n).toLocaleString('en');
 export const rate = (n) => n === undefined ? '–' : n === 0 ? '0' : n < 10 ? n.toFixed(1) : count(n);
