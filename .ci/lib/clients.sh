@@ -140,7 +140,7 @@ deploying() {
 terraform_itself() {
 	local out="$work/terraform.out"
 	command -v terraform >/dev/null || { echo "terraform is not in PATH; the calls of its provider are replayed in internal/app"; return 0; }
-	go test -count=1 -v -timeout 20m -run '^TestTerraform$' ./test/tools/ >"$out" 2>&1
+	TOOLS_TERRAFORM=1 go test -count=1 -v -timeout 20m -run '^TestTerraform$' ./test/tools/ >"$out" 2>&1
 	local status=$?
 	grep -E '^ *--- |Apply complete|is not here' "$out"
 	[ $status -eq 0 ] || { failures "$out"; return 1; }

@@ -56,6 +56,9 @@ const noteJS = `exports.handler = async (event) => { for (const r of event.Recor
 // TestTerraform takes resources through their lives with Terraform itself and AWS's provider: made, found as they are configured,
 // changed, found so again, and taken away.
 func TestTerraform(t *testing.T) {
+	if os.Getenv("TOOLS_TERRAFORM") != "1" {
+		t.Skip("it takes five minutes: TOOLS_TERRAFORM=1 runs it, as the step \"Terraform\" of .ci/tools does")
+	}
 	t.Run("page", func(t *testing.T) { // the project of docs/start/terraform.md, with its provider block
 		t.Parallel()
 		p := begin(t, "terraform", "terraform", "node")
