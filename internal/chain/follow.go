@@ -86,9 +86,6 @@ type asked struct {
 // errNoWay says that what a standby has does not go on in the chain: it begins anew.
 var errNoWay = errors.New("the chain does not go on from what the standby has")
 
-// errPromoted ends Run.
-var errPromoted = errors.New("promoted")
-
 // Follow locks a folder, which is new or a standby's, for Run.
 func Follow(o FollowOptions) (*Follower, error) {
 	if o.Every == 0 {

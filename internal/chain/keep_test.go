@@ -352,7 +352,7 @@ func (s *stalling) PutNew(ctx context.Context, name string, content []byte) erro
 
 // stalled suspends an owner in its put until another has taken over, and what it put in that number has been removed. It returns how the
 // first one ends, whether it counts its write as shipped, and what the other has written.
-func stalled(t *testing.T) (place *faulty, err error, counts bool, of moment) {
+func stalled(t *testing.T) (place *faulty, counts bool, of moment, err error) {
 	place = newFaulty(1)
 	slow := &stalling{faulty: place}
 	first := begin(t, filepath.Join(t.TempDir(), "data"), slow, nil)
@@ -401,7 +401,7 @@ func stalled(t *testing.T) (place *faulty, err error, counts bool, of moment) {
 	default:
 	}
 	_ = first.end()
-	return place, err, counts, moment{acked: acked, begun: begun}
+	return place, counts, moment{acked: acked, begun: begun}, err
 }
 
 // age has the backups of a place made earlier than they were.
@@ -424,7 +424,7 @@ func age(t *testing.T, place *faulty, by time.Duration) {
 // TestStalledOwner: an owner whose number was taken by another, and then removed, does not believe in its put.
 func TestStalledOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		place, err, counts, of := stalled(t)
+		place, counts, of, err := stalled(t)
 		if !errors.Is(err, ErrFenced) || counts {
 			t.Errorf("%v; it counts as shipped: %v", err, counts)
 		}

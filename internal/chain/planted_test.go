@@ -36,7 +36,7 @@ func TestPlantedBlindOwnerIsSeen(t *testing.T) {
 	PlantedBug = "no-floor"
 	defer func() { PlantedBug = "" }()
 	synctest.Test(t, func(t *testing.T) {
-		if _, err, counts, _ := stalled(t); err != nil || !counts {
+		if _, counts, _, err := stalled(t); err != nil || !counts {
 			t.Errorf("not seen: %v, it counts as shipped: %v", err, counts)
 		}
 	})
