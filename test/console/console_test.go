@@ -206,6 +206,80 @@ func sorted(item map[string]any) map[string]any {
 	return item
 }
 
+// A table is made with an index, its stream and time to live are changed, and it is deleted by who types its name.
+func TestTables(t *testing.T) {
+	s := start(t, t.TempDir())
+	p := open(t, s.link)
+	p.clicks("Tables")
+	p.clicks("New table")
+	p.types("name of the table", "x")
+	p.types("partition key", "id")
+	p.clicks("Create table")
+	p.sees("length greater than or equal to 3")
+	p.types("name of the table", "shipments")
+	p.types("sort key", "at")
+	p.types("type of the sort key", "N")
+	p.types("capacity", "PROVISIONED")
+	p.types("read units", "7")
+	p.types("stream", "KEYS_ONLY")
+	p.types("attribute of the time to live", "ends")
+	p.types("name of the index", "by-state")
+	p.types("partition key of the index", "at")
+	p.clicks("Create table")
+	p.sees("at cannot be of two types.")
+	p.types("partition key of the index", "state")
+	p.types("sort key of the index", "at")
+	p.types("type of the sort key of the index", "N")
+	p.shown("new-table")
+	p.clicks("Create table")
+	p.sees("0 items · 0 B · key id, at · stream KEYS_ONLY")
+	described := func() map[string]any {
+		return s.ask(t, "DescribeTable", map[string]any{"TableName": "shipments"})["Table"].(map[string]any)
+	}
+	d := described()
+	index := d["GlobalSecondaryIndexes"].([]any)[0].(map[string]any)
+	if units := d["ProvisionedThroughput"].(map[string]any)["ReadCapacityUnits"]; units != 7.0 || len(d["KeySchema"].([]any)) != 2 || len(d["AttributeDefinitions"].([]any)) != 3 || len(index["KeySchema"].([]any)) != 2 {
+		t.Errorf("the table is %v", d)
+	}
+	lives := func() any {
+		return s.ask(t, "DescribeTimeToLive", map[string]any{"TableName": "shipments"})["TimeToLiveDescription"]
+	}
+	if live := lives(); !reflect.DeepEqual(live, map[string]any{"TimeToLiveStatus": "ENABLED", "AttributeName": "ends"}) {
+		t.Errorf("the time to live is %v", live)
+	}
+	p.clicks("settings")
+	p.sees("at (N)", "by-state", "7 read, 5 write", "On, with keys only.", "an item ends at the time in ends")
+	p.types("key of the tag", "team")
+	p.types("value of the tag", "red")
+	p.clicks("Set tag")
+	p.sees("team = red")
+	p.shown("settings")
+	p.clicks("remove the tag team")
+	p.seesNot("team = red")
+	p.clicks("Turn the stream off")
+	p.clicks("Yes")
+	p.sees("Off: nothing can be triggered")
+	p.types("what the stream carries", "NEW_IMAGE")
+	p.clicks("Turn the stream on")
+	p.sees("On, with new images.")
+	if view := described()["StreamSpecification"].(map[string]any)["StreamViewType"]; view != "NEW_IMAGE" {
+		t.Errorf("the stream carries %v", view)
+	}
+	p.clicks("Turn time to live off")
+	p.clicks("Yes")
+	p.sees("Off: items stay until they are deleted.")
+	p.types("name of the table to delete", "shipment")
+	if runs[bool](p, "look for a way to delete", "!!"+button("Delete table")) {
+		t.Error("a table can be deleted by another name")
+	}
+	p.types("name of the table to delete", "shipments")
+	p.clicks("Delete table")
+	p.sees("There is no table")
+	if names := s.ask(t, "ListTables", map[string]any{})["TableNames"].([]any); len(names) != 0 {
+		t.Errorf("there are tables %v", names)
+	}
+}
+
 // Records that were given up are looked at, sent again and dropped.
 func TestParked(t *testing.T) {
 	s := start(t, t.TempDir())

@@ -18,7 +18,7 @@ export function Tables() {
     return { all: names.length, details };
   }, [text]);
   const key = (t) => (t.KeySchema ?? []).map((k) => `${k.AttributeName} (${(t.AttributeDefinitions ?? []).find((a) => a.AttributeName === k.AttributeName)?.AttributeType})`).join(', ');
-  return html`<h1>Tables</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a table" /><span class="dim">${asked.value && count(asked.value.all)} tables</span></div><${Problem} error=${asked.error} />
+  return html`<h1>Tables</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a table" /><span class="dim">${asked.value && `${count(asked.value.all)} tables`}</span><a class="button" href="#/new-table">New table</a></div><${Problem} error=${asked.error} />
     <div class="card scroll"><table><thead><tr><th>Table</th><th>Key</th><th class="n">Items</th><th class="n">Size</th><th class="n">Indexes</th><th>Stream</th><th class="n">Triggers</th><th>Status</th></tr></thead>
       <tbody>${(asked.value?.details ?? []).map((t) => html`<tr key=${t.TableName}><td class="mono"><a href=${'#/table/' + encodeURIComponent(t.TableName)}>${t.TableName}</a></td><td class="mono">${key(t)}</td>
         <td class="n">${count(t.ItemCount)}</td><td class="n">${bytes(t.TableSizeBytes ?? 0)}</td><td class="n">${(t.GlobalSecondaryIndexes?.length ?? 0) + (t.LocalSecondaryIndexes?.length ?? 0)}</td>
@@ -138,7 +138,7 @@ function Items({ table }) {
   };
   const [operation, input] = question(run.q);
   return html`<h1 class="mono">${table.TableName}</h1>
-    <p class="dim">${count(table.ItemCount)} items · ${bytes(table.TableSizeBytes)} · key ${keys.join(', ')}${table.StreamSpecification?.StreamEnabled ? html` · <a href=${'#/stream/' + encodeURIComponent(table.TableName)}>stream ${table.StreamSpecification.StreamViewType}</a>` : ' · no stream'}</p>
+    <p class="dim">${count(table.ItemCount)} items · ${bytes(table.TableSizeBytes)} · key ${keys.join(', ')}${table.StreamSpecification?.StreamEnabled ? html` · <a href=${'#/stream/' + encodeURIComponent(table.TableName)}>stream ${table.StreamSpecification.StreamViewType}</a>` : ' · no stream'} · <a href=${'#/settings/' + encodeURIComponent(table.TableName)}>settings</a></p>
     <form class="card bar" onSubmit=${go}>
       <select aria-label="table or index" value=${q.index} onChange=${change('index')}><option value="">table</option>${indexes.map((i) => html`<option value=${i.IndexName}>${i.IndexName}</option>`)}</select>
       <label>${hash} = <input value=${q.hash} onInput=${change('hash')} aria-label=${hash + ' is'} placeholder="any: scan" /></label>

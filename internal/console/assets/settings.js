@@ -1,0 +1,114 @@
+// A table's settings, a new table, and the end of one.
+import { html, useState } from './vendor/htm-preact.js';
+import { dynamodb } from './api.js';
+import { useAsked, Problem, Act, Copy } from './parts.js';
+import { useLive } from './live.js';
+import { command, count, bytes, clock } from './values.js';
+
+const types = [['S', 'text'], ['N', 'number'], ['B', 'binary']];
+const views = [['NEW_AND_OLD_IMAGES', 'new and old images'], ['NEW_IMAGE', 'new images'], ['OLD_IMAGE', 'old images'], ['KEYS_ONLY', 'keys only']];
+
+const Choice = ({ label, value, set, options }) =>
+  html`<select aria-label=${label} value=${value} onChange=${(e) => set(e.target.value)}>${options.map(([v, word]) => html`<option value=${v}>${word}</option>`)}</select>`;
+
+const stream = (view) => view ? { StreamEnabled: true, StreamViewType: view } : { StreamEnabled: false };
+
+// active waits until a table can be changed: at once, except with serve --status-delay.
+async function active(TableName) {
+  for (let tries = 0; ; tries++) {
+    const { Table } = await dynamodb('DescribeTable', { TableName });
+    if (Table.TableStatus === 'ACTIVE') return Table;
+    if (tries === 120) throw new Error(`The table is still ${Table.TableStatus}.`);
+    await new Promise((r) => setTimeout(r, 500));
+  }
+}
+
+// creation is CreateTable's input for what the form has.
+function creation(f) {
+  const definitions = new Map();
+  const key = (name, type, KeyType) => {
+    if (!name) return [];
+    if ((definitions.get(name) ?? type) !== type) throw new Error(`${name} cannot be of two types.`);
+    definitions.set(name, type);
+    return [{ AttributeName: name, KeyType }];
+  };
+  const schema = (of) => [...key(f[of + 'hash'], f[of + 'hashType'], 'HASH'), ...key(f[of + 'range'], f[of + 'rangeType'], 'RANGE')];
+  const units = f.billing === 'PROVISIONED' ? { ReadCapacityUnits: Number(f.read), WriteCapacityUnits: Number(f.write) } : undefined;
+  const KeySchema = schema('');
+  const GlobalSecondaryIndexes = f.index ? [{ IndexName: f.index, KeySchema: schema('index'), Projection: { ProjectionType: f.projection }, ProvisionedThroughput: units }] : undefined;
+  return { TableName: f.name, KeySchema, AttributeDefinitions: [...definitions].map(([AttributeName, AttributeType]) => ({ AttributeName, AttributeType })), BillingMode: f.billing,
+    ProvisionedThroughput: units, GlobalSecondaryIndexes, StreamSpecification: f.stream ? stream(f.stream) : undefined };
+}
+
+export function NewTable() {
+  const [f, set] = useState({ name: '', hash: '', hashType: 'S', range: '', rangeType: 'S', billing: 'PAY_PER_REQUEST', read: '5', write: '5', stream: '', ttl: '',
+    index: '', indexhash: '', indexhashType: 'S', indexrange: '', indexrangeType: 'S', projection: 'ALL' });
+  const change = (name) => (v) => set({ ...f, [name]: v });
+  const field = (label, name, placeholder, kind = 'field') => html`<input class=${kind} aria-label=${label} value=${f[name]} placeholder=${placeholder} onInput=${(e) => change(name)(e.target.value)} />`;
+  const pick = (label, name, options) => html`<${Choice} label=${label} value=${f[name]} set=${change(name)} options=${options} />`;
+  const make = async () => {
+    await dynamodb('CreateTable', creation(f));
+    if (f.ttl) {
+      try {
+        await active(f.name);
+        await dynamodb('UpdateTimeToLive', { TableName: f.name, TimeToLiveSpecification: { AttributeName: f.ttl, Enabled: true } });
+      } catch (e) { throw new Error(`The table is made, but without time to live: ${e.message}`); }
+    }
+    location.hash = '#/table/' + encodeURIComponent(f.name);
+  };
+  let asCommand;
+  try { asCommand = command('CreateTable', creation(f)); } catch (e) { asCommand = e.message; }
+  return html`<h1>New table</h1><div class="card form">
+    <h2>Name</h2><div>${field('name of the table', 'name', 'orders')}</div>
+    <h2>Partition key</h2><div>${field('partition key', 'hash', 'pk')} ${pick('type of the partition key', 'hashType', types)}</div>
+    <h2>Sort key</h2><div>${field('sort key', 'range', 'none')} ${pick('type of the sort key', 'rangeType', types)}</div>
+    <h2>Capacity</h2><div>${pick('capacity', 'billing', [['PAY_PER_REQUEST', 'on demand'], ['PROVISIONED', 'provisioned']])}
+      ${f.billing === 'PROVISIONED' && html`<label>read ${field('read units', 'read', '', 'narrow')}</label> <label>write ${field('write units', 'write', '', 'narrow')}</label>`}</div>
+    <h2>Stream</h2><div>${pick('stream', 'stream', [['', 'none'], ...views])} <span class="dim">triggers need one</span></div>
+    <h2>Time to live</h2><div>${field('attribute of the time to live', 'ttl', 'none')} <span class="dim">the attribute with the time at which an item ends, in seconds since 1970</span></div>
+    <h2>Index</h2><div>${field('name of the index', 'index', 'none')}
+      ${f.index && html`<p><span class="dim">partition key</span>${field('partition key of the index', 'indexhash', 'state')} ${pick('type of the partition key of the index', 'indexhashType', types)}</p>
+        <p><span class="dim">sort key</span>${field('sort key of the index', 'indexrange', 'none')} ${pick('type of the sort key of the index', 'indexrangeType', types)}</p>
+        <p>${pick('what the index carries', 'projection', [['ALL', 'with all attributes'], ['KEYS_ONLY', 'with keys only']])}</p>`}</div></div>
+    <div class="bar"><${Act} primary disabled=${!f.name || !f.hash} run=${make}>Create table</${Act}><${Copy} text=${asCommand}>Copy as command</${Copy}><a class="button" href="#/tables">Cancel</a></div>`;
+}
+
+export function Settings({ name }) {
+  const { state } = useLive();
+  const [view, setView] = useState('NEW_AND_OLD_IMAGES');
+  const [ttl, setTTL] = useState('');
+  const [typed, type] = useState('');
+  const [tag, setTag] = useState({ Key: '', Value: '' });
+  const asked = useAsked(async () => {
+    const { Table } = await dynamodb('DescribeTable', { TableName: name });
+    const [live, tags] = await Promise.all([dynamodb('DescribeTimeToLive', { TableName: name }), dynamodb('ListTagsOfResource', { ResourceArn: Table.TableArn })]);
+    return { t: Table, live: live.TimeToLiveDescription, tags: tags.Tags ?? [] };
+  }, [name]);
+  if (asked.error) return html`<h1 class="mono">${name}</h1><${Problem} error=${asked.error} />`;
+  if (!asked.value) return html`<p class="wait">Asking the server …</p>`;
+  const { t, live, tags } = asked.value, done = asked.reload, TableName = name, ResourceArn = t.TableArn, on = t.StreamSpecification?.StreamEnabled;
+  const triggers = (state?.triggers ?? []).filter((x) => x.table === name).length;
+  const key = (schema) => schema.map((k) => `${k.AttributeName} (${t.AttributeDefinitions.find((a) => a.AttributeName === k.AttributeName)?.AttributeType})`).join(', ');
+  const turn = async (view) => { await dynamodb('UpdateTable', { TableName, StreamSpecification: stream(view) }); await active(name); };
+  const lapse = (AttributeName, Enabled) => dynamodb('UpdateTimeToLive', { TableName, TimeToLiveSpecification: { AttributeName, Enabled } }).then(() => undefined);
+  const lives = ['ENABLED', 'ENABLING'].includes(live?.TimeToLiveStatus);
+  const indexes = [...(t.GlobalSecondaryIndexes ?? []).map((i) => ['global', i]), ...(t.LocalSecondaryIndexes ?? []).map((i) => ['local', i])];
+  return html`<h1>Settings of <span class="mono">${name}</span></h1><div class="bar"><a class="button" href=${'#/table/' + encodeURIComponent(name)}>Items</a>${on && html`<a class="button" href=${'#/stream/' + encodeURIComponent(name)}>Stream</a>`}</div>
+    <div class="grid even"><div><div class="card"><h2>Table</h2><div class="kv"><span>Key</span><div class="mono">${key(t.KeySchema)}</div><span>Status</span><div>${t.TableStatus}</div><span>Items</span><div>${count(t.ItemCount)}, ${bytes(t.TableSizeBytes ?? 0)}</div>
+        <span>Capacity</span><div>${t.BillingModeSummary?.BillingMode === 'PAY_PER_REQUEST' ? 'on demand' : `${count(t.ProvisionedThroughput?.ReadCapacityUnits)} read, ${count(t.ProvisionedThroughput?.WriteCapacityUnits)} write`}</div>
+        <span>Made</span><div>${clock((t.CreationDateTime ?? 0) * 1000)}</div><span>ARN</span><div class="mono">${t.TableArn}</div></div>
+        ${indexes.length > 0 && html`<h2>Indexes</h2><div class="scroll"><table><thead><tr><th>Index</th><th>Key</th><th>Carries</th><th class="n">Items</th></tr></thead><tbody>${indexes.map(([kind, i]) =>
+          html`<tr><td class="mono">${i.IndexName}</td><td class="mono">${key(i.KeySchema)}</td><td>${i.Projection.ProjectionType} <span class="dim">${kind}</span></td><td class="n">${count(i.ItemCount)}</td></tr>`)}</tbody></table></div>`}</div>
+      <div class="card"><h2>Tags</h2>${tags.map((g) => html`<div class="bar"><span class="mono">${g.Key} = ${g.Value}</span><${Act} done=${done} label=${'remove the tag ' + g.Key} run=${() => dynamodb('UntagResource', { ResourceArn, TagKeys: [g.Key] }).then(() => undefined)}>Remove</${Act}></div>`)}
+        <div class="bar"><input class="short" aria-label="key of the tag" placeholder="key" value=${tag.Key} onInput=${(e) => setTag({ ...tag, Key: e.target.value })} /><input class="short" aria-label="value of the tag" placeholder="value" value=${tag.Value} onInput=${(e) => setTag({ ...tag, Value: e.target.value })} />
+          <${Act} disabled=${!tag.Key} done=${() => { setTag({ Key: '', Value: '' }); done(); }} run=${() => dynamodb('TagResource', { ResourceArn, Tags: [tag] }).then(() => undefined)}>Set tag</${Act}></div></div></div>
+    <div><div class="card"><h2>Stream</h2>${on ? html`<p>On, with ${views.find(([v]) => v === t.StreamSpecification.StreamViewType)?.[1]}.</p>
+          <${Act} danger done=${done} ask=${`${triggers ? `${count(triggers)} ${triggers === 1 ? 'trigger gets' : 'triggers get'} no new changes. ` : ''}Turned on again it is another stream, which needs triggers of its own.`} run=${() => turn('')}>Turn the stream off</${Act}>`
+        : html`<p>Off: nothing can be triggered by changes of this table.</p><div class="bar"><${Choice} label="what the stream carries" value=${view} set=${setView} options=${views} /><${Act} primary done=${done} run=${() => turn(view)}>Turn the stream on</${Act}></div>`}</div>
+      <div class="card"><h2>Time to live</h2>${lives ? html`<p>On: an item ends at the time in <code>${live.AttributeName}</code>.</p><${Act} danger done=${done} ask="Items stay from now on." run=${() => lapse(live.AttributeName, false)}>Turn time to live off</${Act}>`
+        : html`<p>Off: items stay until they are deleted.</p><div class="bar"><input aria-label="attribute of the time to live" placeholder="attribute" value=${ttl} onInput=${(e) => setTTL(e.target.value)} />
+          <${Act} primary disabled=${!ttl} done=${done} ask=${`Items whose ${ttl} is past are deleted.`} run=${() => lapse(ttl, true)}>Turn time to live on</${Act}></div>`}</div>
+      <div class="card"><h2>Delete the table</h2><p>Its ${count(t.ItemCount)} items are gone for good${triggers ? `, and ${count(triggers)} ${triggers === 1 ? 'trigger has' : 'triggers have'} nothing more to read` : ''}. Type its name to go on.</p>
+        <div class="bar"><input aria-label="name of the table to delete" placeholder=${name} autocomplete="off" value=${typed} onInput=${(e) => type(e.target.value)} />
+          <${Act} danger disabled=${typed !== name} run=${async () => { await dynamodb('DeleteTable', { TableName }); location.hash = '#/tables'; }}>Delete table</${Act}></div></div></div></div>`;
+}
