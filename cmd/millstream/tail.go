@@ -120,6 +120,17 @@ func printChange(w io.Writer, c admin.Change, full bool) error {
 	return err
 }
 
+// printKeys prints a record on one line, without its images.
+func printKeys(w io.Writer, record json.RawMessage) error {
+	var r change
+	if err := json.Unmarshal(record, &r); err != nil {
+		return fmt.Errorf("a record that is no JSON: %w", err)
+	}
+	at := time.UnixMilli(int64(r.DynamoDB.Created * 1000)).Format("15:04:05.000")
+	_, err := fmt.Fprintf(w, "%s  %-6s  %s  %s\n", at, r.EventName, plainCut(r.DynamoDB.Keys, maxValue), r.DynamoDB.SequenceNumber)
+	return err
+}
+
 // plain turns an item in DynamoDB's JSON, {"id":{"S":"a"}}, into {"id":"a"}, for
 // reading: sets become lists and binary stays base64. What it does not understand
 // it leaves as it is.

@@ -19,7 +19,7 @@ func newTriggers() *cobra.Command {
 Triggers are made with AWS's own API (aws lambda create-event-source-mapping); here
 is what AWS does not show of them.`,
 	}
-	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume(), newTriggersSet())
+	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume(), newTriggersSet(), newTriggersTry())
 	return group(cmd)
 }
 

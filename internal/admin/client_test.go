@@ -289,6 +289,51 @@ func TestTail(t *testing.T) {
 	wantError(t, w.Tail(t.Context(), admin.TailOptions{}, none), "BadRequest", "say either table= or stream=")
 }
 
+// TestTry: filters are matched with the last records of a stream, oldest first.
+func TestTry(t *testing.T) {
+	w := start(t, millstream.Options{})
+	w.put("a", "b", "c")
+	w.drop("b")
+	try := func(last int, filters ...string) (seen string) {
+		t.Helper()
+		if err := w.Try(t.Context(), "tab", filters, last, func(r admin.Trial) error {
+			for _, warning := range r.Warnings {
+				seen += warning
+			}
+			_, key, _ := strings.Cut(string(r.Record), `"Keys":{"k":{"S":"`)
+			if key = key[:min(1, len(key))]; r.Matches {
+				key = strings.ToUpper(key)
+			}
+			seen += key
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return seen
+	}
+	for _, c := range []struct {
+		last    int
+		filters []string
+		want    string
+	}{
+		{100, []string{`{"eventName":["INSERT"]}`}, "ABCb"},
+		{3, []string{`{"dynamodb":{"Keys":{"k":{"S":["c"]}}}}`}, "bCb"},
+		{1, []string{`{"dynamodb":{"Keys":{"k":{"S":["c"]}}}}`, `{"eventName":["REMOVE"]}`}, "B"},
+	} {
+		if seen := try(c.last, c.filters...); seen != c.want {
+			t.Errorf("the last %d with %s: %s, want %s", c.last, c.filters, seen, c.want)
+		}
+	}
+	if seen := try(1, `{"dynamodb":{"Keys":{"k":["c"]}}}`); len(seen) < 20 || !strings.HasSuffix(seen, "b") {
+		t.Errorf("of a filter that can never match one is told %q", seen)
+	}
+	none := func(admin.Trial) error { return nil }
+	wantError(t, w.Try(t.Context(), "tab", []string{`{}`}, 1, none), "BadRequest", "invalid filter pattern")
+	wantError(t, w.Try(t.Context(), "tab", nil, 1, none), "BadRequest", "filter= is missing")
+	wantError(t, w.Try(t.Context(), "tab", []string{`{"eventName":["INSERT"]}`}, 1001, none), "BadRequest", "want 1 to 1000")
+	wantError(t, w.Try(t.Context(), "none", []string{`{"eventName":["INSERT"]}`}, 1, none), "NotFound", "table none is not there")
+}
+
 func (w *world) drop(keys ...string) {
 	w.t.Helper()
 	for _, k := range keys {

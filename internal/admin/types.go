@@ -23,6 +23,7 @@ type (
 	Shards       = wire.Shards
 	Shard        = wire.Shard
 	Change       = wire.Change
+	Trial        = wire.Trial
 	LogLine      = wire.LogLine
 	Package      = wire.Package
 	Invocation   = wire.Invocation

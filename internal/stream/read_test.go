@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -204,5 +205,33 @@ func TestComing(t *testing.T) {
 	}
 	if a.durable(); coming() {
 		t.Error("all is durable again")
+	}
+}
+
+// TestLast: the last records are those of before a restart, too, and none past the retention.
+func TestLast(t *testing.T) {
+	w := newWorld(t)
+	s := w.create(KeysOnly, 1)
+	w.write(root(s), 5)
+	s = w.reopen(s)
+	sh := root(s)
+	w.write(sh, 2)
+	for _, c := range []struct {
+		n    uint64
+		want []uint64
+	}{{1, span(7, 7)}, {2, span(6, 7)}, {4, span(4, 7)}, {7, span(1, 7)}, {100, span(1, 7)}} {
+		at, err := sh.Last(c.n)
+		w.check(err)
+		if got, _, _ := w.readAll(sh, at, 10); !slices.Equal(got, c.want) {
+			t.Errorf("the last %d are %v, want %v", c.n, got, c.want)
+		}
+	}
+	w.advance(Retention + 2*time.Hour)
+	w.check(w.ss.trim(w.now(), map[*Shard]time.Time{}))
+	w.write(sh, 1)
+	at, err := sh.Last(3)
+	w.check(err)
+	if got, _, _ := w.readAll(sh, at, 10); !slices.Equal(got, span(8, 8)) {
+		t.Errorf("after the retention the last 3 are %v", got)
 	}
 }

@@ -159,6 +159,15 @@ func (sh *Shard) Horizon() seqnum.Num {
 	return sh.Start.Prev()
 }
 
+// Last is the position before the last n durable records that are not past the retention, or the horizon when there are fewer.
+func (sh *Shard) Last(n uint64) (seqnum.Num, error) {
+	head, horizon := sh.Head(), sh.Horizon()
+	if head.Lo <= n || head.Lo-n <= horizon.Lo {
+		return horizon, nil
+	}
+	return sh.ordinal(head.Lo - n)
+}
+
 // Page is the answer of Read.
 type Page struct {
 	Records []*Record

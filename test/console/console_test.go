@@ -29,7 +29,20 @@ func TestLoop(t *testing.T) {
 	p.sees("held")
 	p.clicks("orders → indexer")
 	p.sees("Lag, records", "Shards", "block-key")
+	p.types("filter pattern", `{"dynamodb":{"NewImage":{"pk":["order-1"]}}}`)
+	p.clicks("Try")
+	p.sees("0 of 4 records match", "name its type")
+	p.types("filter pattern", `{"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"order-"}]}}}}`)
+	p.clicks("Try")
+	p.sees("3 of 4 records match", "– no match")
 	p.shown("trigger")
+	p.types("filter pattern", `{"dynamodb":`)
+	p.clicks("Try")
+	p.sees("invalid filter pattern")
+	p.types("filter pattern", `{"dynamodb":{"Keys":{"pk":{"S":[{"prefix":"order-"}]}}}}`)
+	p.clicks("Use this filter")
+	p.clicks("Yes")
+	p.sees("The trigger has this filter.", "Filters")
 }
 
 // Items are read, made, changed and deleted; numbers keep their 38 digits; nobody's change is overwritten unseen; markup is text.

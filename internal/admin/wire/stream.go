@@ -11,6 +11,14 @@ type Change struct {
 	Record json.RawMessage `json:"record"` // as a Lambda event carries it
 }
 
+// Trial is a stream record and whether filters take it; of the first line of an answer, what is suspicious about the filters.
+type Trial struct {
+	Shard    string          `json:"shard,omitempty"`
+	Record   json.RawMessage `json:"record,omitempty"` // as a Lambda event carries it
+	Matches  bool            `json:"matches"`
+	Warnings []string        `json:"warnings,omitempty"`
+}
+
 // LogLine is a line that a function printed, or, with Note, that the server says of it as it was deployed.
 type LogLine struct {
 	Time     time.Time `json:"time"`

@@ -131,6 +131,7 @@ func New(c Config) http.Handler {
 	h.document("DELETE", "stages/{id}", h.unstage)
 	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)
 	h.mux.HandleFunc("GET "+Prefix+"tail", h.tail)
+	h.mux.HandleFunc("GET "+Prefix+"try", h.try)
 	h.mux.HandleFunc("GET "+Prefix+"logs", h.logs)
 	h.mux.HandleFunc("GET "+Prefix+"activity", h.activity)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

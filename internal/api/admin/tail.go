@@ -20,10 +20,6 @@ type tailQuery struct {
 func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	query := tailQuery{scope: h.scope(r), table: q.Get("table"), stream: q.Get("stream")}
-	if (query.table == "") == (query.stream == "") {
-		h.fail(w, wire.BadRequest("say either table= or stream="))
-		return
-	}
 	switch from := q.Get("from"); from {
 	case "", "latest":
 	case "horizon":
@@ -44,16 +40,11 @@ const tailPage = 100
 // emit fails or the stream is gone. ready is called once when every record that becomes durable from then on will be
 // seen.
 func (h *handler) follow(ctx context.Context, q tailQuery, ready func(), emit func(any) error) error {
-	arn := q.stream
-	if arn == "" {
-		if arn = h.Tables.LatestStream(q.scope, q.table); arn == "" {
-			return wire.NotFound("table " + q.table + " is not there or has no stream; turn one on with `aws dynamodb update-table --table-name " + q.table + " --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES`")
-		}
+	st, err := h.streamOf(q)
+	if err != nil {
+		return err
 	}
-	st := h.Streams.Get(arn)
-	if st == nil {
-		return wire.NotFound("there is no stream " + arn)
-	}
+	arn := st.ARN
 	wake := make(chan struct{}, 1)
 	stop := st.Watch(func() {
 		select {
@@ -84,6 +75,24 @@ func (h *handler) follow(ctx context.Context, q tailQuery, ready func(), emit fu
 		case <-wake:
 		}
 	}
+}
+
+// streamOf finds the stream that is named by its ARN, or is the newest of a table.
+func (h *handler) streamOf(q tailQuery) (*stream.Stream, error) {
+	if (q.table == "") == (q.stream == "") {
+		return nil, wire.BadRequest("say either table= or stream=")
+	}
+	arn := q.stream
+	if arn == "" {
+		if arn = h.Tables.LatestStream(q.scope, q.table); arn == "" {
+			return nil, wire.NotFound("table " + q.table + " is not there or has no stream; turn one on with `aws dynamodb update-table --table-name " + q.table + " --stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES`")
+		}
+	}
+	st := h.Streams.Get(arn)
+	if st == nil {
+		return nil, wire.NotFound("there is no stream " + arn)
+	}
+	return st, nil
 }
 
 // tailOnce emits what is new in every shard; open reports whether more can come.

@@ -3,6 +3,7 @@ import { html, useState } from './vendor/htm-preact.js';
 import { useLive, series, title, source, condition, byTrouble, rates } from './live.js';
 import { act, lambda } from './api.js';
 import { Act, Chart, Search } from './parts.js';
+import { Try } from './try.js';
 import { Trouble, TriggerTable } from './loop.js';
 import { count, rate, span, bytes } from './values.js';
 
@@ -54,5 +55,6 @@ export function Trigger({ uuid }) {
       ${(t.filterWarnings ?? []).map((w) => html`<p class="warnt">${w}</p>`)}
       <h2>Since the server started</h2><div class="kv">${Object.entries(t.counts).filter(([, n]) => n > 0).map(([name, n]) => html`<span>${name}</span><div class=${['dropped', 'expired', 'errors', 'failedInvoke'].includes(name) ? 'badt' : ''}>${n.toLocaleString('en')}</div>`)}</div>
       ${(t.unread ?? []).map((u) => html`<p class="badt">${count(u.records)} records were removed unread (${u.reason}), ${u.first} to ${u.last}</p>`)}
-      <p class="dim">${rate(r.calls)} calls/s now</p></div></div>`;
+      <p class="dim">${rate(r.calls)} calls/s now</p></div></div>
+    ${stream && html`<${Try} key=${uuid} t=${t} />`}`;
 }
