@@ -135,17 +135,6 @@ deploying() {
 	! grep -E '^\s*--- SKIP' "$out" || { echo "tests were skipped"; return 1; }
 }
 
-# terraform_itself runs Terraform with AWS's provider, where it is installed: it comes from no registry of ours. TOOLS_TERRAFORM_PLUGINS
-# names a folder with the provider.
-terraform_itself() {
-	local out="$work/terraform.out"
-	command -v terraform >/dev/null || { echo "terraform is not in PATH; the calls of its provider are replayed in internal/app"; return 0; }
-	TOOLS_TERRAFORM=1 go test -count=1 -v -timeout 20m -run '^TestTerraform$' ./test/tools/ >"$out" 2>&1
-	local status=$?
-	grep -E '^ *--- |Apply complete|is not here' "$out"
-	[ $status -eq 0 ] || { failures "$out"; return 1; }
-}
-
 # in_root FOLDER PROGRAM... runs a program with a folder as its root, and /proc and /dev as a container has them, which are gone with it.
 in_root() {
 	mkdir -p "$1/proc" "$1/dev" &&

@@ -7,6 +7,6 @@
 // TOOLS_PYTHON names a folder (a virtual environment) whose bin holds sam and a python
 // with the CDK's library; TOOLS_NODE_MODULES a node_modules folder with the CDK, osls and
 // the Serverless Framework. What is absent skips a test with the reason, unless
-// TOOLS_REQUIRE=1. The step "deploying tools" of .ci/tools installs it. Terraform comes from no
-// package registry: TestTerraform runs it where it is, with TOOLS_TERRAFORM=1.
+// TOOLS_REQUIRE=1. The step "deploying tools" of .ci/tools installs it. OpenTofu comes from no
+// package registry: TestTerraform runs it where it is, with TOOLS_TOFU=1.
 package tools

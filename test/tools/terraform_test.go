@@ -12,26 +12,26 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// terraform readies a project for Terraform. TOOLS_TERRAFORM_PLUGINS names a folder with the provider, laid out as
-// `terraform providers mirror` does, and unpacked; without it, `terraform init` fetches it.
-func (p *project) terraform() {
+// tofu readies a project for OpenTofu, which has Terraform's commands. TOOLS_TOFU_PLUGINS names a folder with the provider, laid out as
+// `tofu providers mirror` does, and unpacked; without it, `tofu init` fetches it.
+func (p *project) tofu() {
 	p.t.Helper()
-	line := "terraform init -no-color -input=false"
-	if plugins := os.Getenv("TOOLS_TERRAFORM_PLUGINS"); plugins != "" {
+	line := "tofu init -no-color -input=false"
+	if plugins := os.Getenv("TOOLS_TOFU_PLUGINS"); plugins != "" {
 		line += " -plugin-dir=" + plugins
 	}
 	p.env = append(p.env, "TF_CLI_CONFIG_FILE=", "CHECKPOINT_DISABLE=1")
 	if out, err := p.command(line); err != nil {
-		absent(p.t, "Terraform's provider is not here: "+out)
+		absent(p.t, "AWS's provider is not here: "+out)
 	}
 }
 
-// apply has Terraform do what it plans, and then plan again: nothing is left to be done.
+// apply has OpenTofu do what it plans, and then plan again: nothing is left to be done.
 func (p *project) apply(variables string) {
 	p.t.Helper()
-	out := p.run("terraform apply -no-color -input=false -auto-approve " + variables)
+	out := p.run("tofu apply -no-color -input=false -auto-approve " + variables)
 	p.t.Log(regexp.MustCompile(`Apply complete.*`).FindString(out))
-	p.run("terraform plan -no-color -input=false -detailed-exitcode " + variables)
+	p.run("tofu plan -no-color -input=false -detailed-exitcode " + variables)
 }
 
 // zipped makes an archive of one file.
@@ -53,15 +53,15 @@ func (p *project) zipped(name, file, content string) {
 
 const noteJS = `exports.handler = async (event) => { for (const r of event.Records || []) console.log('GREETING', r.dynamodb?.Keys.id.S); };`
 
-// TestTerraform takes resources through their lives with Terraform itself and AWS's provider: made, found as they are configured,
+// TestTerraform takes resources through their lives with OpenTofu and AWS's provider: made, found as they are configured,
 // changed, found so again, and taken away.
 func TestTerraform(t *testing.T) {
-	if os.Getenv("TOOLS_TERRAFORM") != "1" {
-		t.Skip("it takes five minutes: TOOLS_TERRAFORM=1 runs it, as the step \"Terraform\" of .ci/tools does")
+	if os.Getenv("TOOLS_TOFU") != "1" {
+		t.Skip("it takes five minutes, OpenTofu and AWS's provider, which come from no package registry: TOOLS_TOFU=1 runs it")
 	}
 	t.Run("page", func(t *testing.T) { // the project of docs/start/terraform.md, with its provider block
 		t.Parallel()
-		p := begin(t, "terraform", "terraform", "node")
+		p := begin(t, "terraform", "tofu", "node")
 		text, err := os.ReadFile(filepath.Join("..", "..", "docs", "start", "terraform.md"))
 		if err != nil {
 			t.Fatal(err)
@@ -79,30 +79,30 @@ func TestTerraform(t *testing.T) {
 			}
 		}
 		p.zipped("note.zip", "index.js", strings.ReplaceAll(noteJS, "GREETING", "hello"))
-		p.terraform()
-		p.run("terraform workspace new -no-color millstream")
+		p.tofu()
+		p.run("tofu workspace new -no-color millstream")
 		p.apply("")
 		p.loopIn("orders", "note", "o-1", "hello", nil)
 		p.edit("main.tf", `handler       = "index.handler"`, "handler       = \"index.handler\"\n  timeout       = 20")
 		p.apply("")
 		p.loopIn("orders", "note", "o-2", "hello", nil)
-		p.run("terraform destroy -no-color -input=false -auto-approve")
+		p.run("tofu destroy -no-color -input=false -auto-approve")
 		p.gone()
 	})
 	t.Run("every", func(t *testing.T) {
 		t.Parallel()
-		p := begin(t, "terraform-every", "terraform", "node")
+		p := begin(t, "terraform-every", "tofu", "node")
 		for _, v := range []string{"1", "2"} {
 			p.zipped("note"+v+".zip", "index.js", strings.ReplaceAll(noteJS, "GREETING", "v"+v))
 			p.zipped("layer"+v+".zip", "nodejs/node_modules/lib/index.js", "module.exports = "+v)
 		}
-		p.terraform()
+		p.tofu()
 		sort := map[string]types.AttributeValue{"at": &types.AttributeValueMemberN{Value: "1"}}
 		for i, v := range []string{"1", "2", "1"} {
 			p.apply("-var v=" + v)
 			p.loopIn("orders", "note", "o-"+string(rune('1'+i)), "v"+v, sort)
 		}
-		p.run("terraform destroy -no-color -input=false -auto-approve")
+		p.run("tofu destroy -no-color -input=false -auto-approve")
 		p.gone()
 	})
 }
