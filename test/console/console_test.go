@@ -344,6 +344,40 @@ func TestStreamAndFunction(t *testing.T) {
 	}
 }
 
+// A write is shown with what it set off: calls, what they printed, and what becomes of those that failed.
+func TestRequests(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	p := open(t, s.link)
+	p.clicks("Requests")
+	p.sees("Waiting for requests and writes")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "seen"}, "<i>n</i>": attributes{"S": "<img src=x onerror=alert(1)>"}})
+	s.put(t, "orders", attributes{"pk": attributes{"S": "bad-1"}})
+	// All of it is below the write: nothing else has come.
+	p.sees("PutItem orders", `"<i>n</i>": "<img src=x onerror=alert(1)>"`, "INSERT pk=seen", "ValueError: bad audit", "1 failed, attempt 1 of 1: parked", "2 of the newest 2")
+	p.until(`[...document.querySelectorAll('.tree')].every((t) => t.querySelectorAll('.tree > ul > li > ul > li').length === 3)`, "see three calls below each write")
+	p.sees("mail for <b>seen</b>")
+	p.seesNot("REPORT RequestId")
+	p.shown("requests")
+	p.types("which", "failed")
+	p.sees("1 of the newest 2")
+	p.seesNot("pk=seen")
+	p.types("which", "slow")
+	p.types("slow, in milliseconds", "100000")
+	p.sees("0 of the newest 2")
+	p.types("which", "")
+	p.types("Find in names, items, errors and logs", "MAIL FOR <b>seen</b>")
+	p.sees("1 of the newest 2")
+	p.clicks("Pause")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "later"}})
+	p.types("Find in names, items, errors and logs", "")
+	p.sees("2 of the newest 2")
+	p.clicks("Go on")
+	p.sees("3 of the newest 3")
+	p.clicks("email")
+	p.sees("Configuration")
+}
+
 // Who has no link gets nothing; a link is good once; other sites' pages get nothing either.
 func TestWhoGetsIn(t *testing.T) {
 	s := start(t, t.TempDir())

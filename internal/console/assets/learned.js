@@ -1,6 +1,7 @@
 // What functions write to, learned from what happens: for a moment now and then the server is asked to tell of each write, which costs
 // it something while it lasts.
 import { lines } from './api.js';
+import { tablesOf } from './trees.js';
 
 const listens = 2000, pauses = 20000;
 export const writes = new Map(); // function → Set of tables and queues
@@ -35,12 +36,4 @@ export function learn() {
       await new Promise((r) => setTimeout(r, pauses));
     }
   })();
-}
-
-function tablesOf(body) {
-  if (!body) return [];
-  if (body.TableName) return [body.TableName];
-  if (body.QueueUrl) return [body.QueueUrl.split('/').pop()];
-  if (body.RequestItems) return Object.keys(body.RequestItems);
-  return (body.TransactItems ?? []).flatMap((i) => Object.values(i).map((a) => a.TableName));
 }
