@@ -309,6 +309,11 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		if !f.pos.Any {
 			return false, fmt.Errorf("%s lacks the segment %s, with which its backup goes on", f.o.Place, nameOf(f.pos.Segment))
 		}
+		if there, err := exists(ctx, f.o.Place, f.pos.Segment-1); err != nil {
+			return false, err
+		} else if !there {
+			return false, f.emptied(ctx)
+		}
 		f.sure = asked
 		f.mu.Lock()
 		f.caughtUp = asked
@@ -351,6 +356,18 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 	f.pos = pos
 	f.moved()
 	return true, nil
+}
+
+// emptied says why the place lacks the segment before the next, which was there. Of a disk that is not mounted there is an empty folder: it says
+// nothing of what the chain has, and a claim in it fences nobody.
+func (f *Follower) emptied(ctx context.Context) error {
+	switch low, err := floor(ctx, f.o.Place); {
+	case err != nil:
+		return err
+	case low > f.pos.Segment:
+		return fmt.Errorf("%w: its next segment %s is too old, and was removed", errNoWay, nameOf(f.pos.Segment))
+	}
+	return fmt.Errorf("%s lacks the segment %s, which was there: is it another place, or a disk that is not mounted?", f.o.Place, nameOf(f.pos.Segment-1))
 }
 
 // promote does what Promote says. fatal: the standby cannot go on as one.
@@ -417,6 +434,14 @@ func (f *Follower) claim(ctx context.Context, number uint64, claim []byte) (err 
 }
 
 func (f *Follower) claimOnce(ctx context.Context, number uint64, claim []byte) error {
+	switch _, hash, _, err := read(ctx, f.o.Place, number-1); {
+	case errors.Is(err, backup.ErrAbsent):
+		return f.emptied(ctx)
+	case err != nil:
+		return err
+	case hash != f.pos.Previous:
+		return fmt.Errorf("%w: the segment %s of %s is not what was read there", errNoWay, nameOf(number-1), f.o.Place)
+	}
 	err := f.o.Place.PutNew(ctx, nameOf(number), claim)
 	if errors.Is(err, backup.ErrExists) {
 		there, ferr := fetch(ctx, f.o.Place, number)

@@ -375,3 +375,41 @@ func TestStandbyFolders(t *testing.T) {
 		}
 	})
 }
+
+// TestStandbyOfEmptiedPlace: a standby whose place is empty, as on a disk that is not mounted, does not count as having caught up, and is not promoted.
+func TestStandbyOfEmptiedPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := newFaulty(1)
+		l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		l.write(0, 1)
+		l.shipped()
+		s := follow(t, filepath.Join(t.TempDir(), "standby"), place)
+		s.follows()
+		place.mu.Lock()
+		all := place.objects
+		place.objects = map[string][]byte{}
+		place.mu.Unlock()
+		time.Sleep(time.Minute)
+		if st := s.f.Status(); st.Lag < 50 || !strings.Contains(st.Failing, "not mounted") {
+			t.Errorf("%+v", st)
+		}
+		if _, err := s.f.Promote(t.Context()); err == nil || !strings.Contains(err.Error(), "not mounted") {
+			t.Errorf("it is promoted: %v", err)
+		}
+		if s.f.claim(t.Context(), s.f.pos.Segment, []byte("claim")) == nil {
+			t.Error("it claims an empty place")
+		}
+		place.mu.Lock()
+		if len(place.objects) > 0 {
+			t.Error("something was put there")
+		}
+		place.objects = all
+		place.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		s.follows()
+		_, acked, begun := l.moment()
+		dir, _ := s.promote()
+		within(t, "promoted", has(t, dir), acked, begun)
+		_ = l.end()
+	})
+}
