@@ -226,8 +226,11 @@ func (s *Shipper) mine(ctx context.Context) error {
 	number := s.status.Segment
 	s.mu.Unlock()
 	there, err := exists(ctx, s.o.Place, number)
-	if err != nil || !there {
+	if err != nil {
 		return err
+	}
+	if !there { // or it was, and is so old that it was removed
+		return s.notRemoved(ctx, number)
 	}
 	h, _, _, err := read(ctx, s.o.Place, number)
 	if _, is := s.o.Store.Lineage(); err != nil || h.Lineage == is { // put by now

@@ -392,6 +392,9 @@ func stalled(t *testing.T) (place *faulty, counts bool, of moment, err error) {
 	if _, there := place.objects[nameOf(number)]; there {
 		t.Fatalf("the segment %d is not removed", number)
 	}
+	if err := first.shipper.stillMine(t.Context()); !errors.Is(err, ErrFenced) { // else it would put a backup, the newest
+		t.Errorf("it counts the place as its own: %v", err)
+	}
 	close(until)
 	time.Sleep(time.Hour)
 	counts = first.shipper.Status().Lag == 0
