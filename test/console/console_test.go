@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -204,6 +205,25 @@ func TestPlainItems(t *testing.T) {
 	p.sees("No item is found")
 	if n := s.ask(t, "Scan", map[string]any{"TableName": "invoices"})["Count"]; n != 0.0 {
 		t.Errorf("%v items are left", n)
+	}
+
+	// What was saved comes back.
+	imports := func(text string) {
+		t.Helper()
+		p.until(`!!document.querySelector('[aria-label="file of items"]')`, "find the field for a file")
+		runs[chromedp.Void](p, "choose a file", fmt.Sprintf(`(() => { const i = document.querySelector('[aria-label="file of items"]'), d = new DataTransfer(); d.items.add(new File([%s], 'items.jsonl')); i.files = d.files; i.dispatchEvent(new Event('change', { bubbles: true })); })()`, quote(text)))
+	}
+	p.clicks("Import")
+	imports(lines + `{"pk":{"S":"x"}}`)
+	p.sees("Line 4: it lacks sk")
+	imports(lines + `{"Item":{"pk":{"S":"exported"},"sk":{"N":"1"}}}` + "\n" + `{"pk":{"S":"all"},"sk":{"N":"2"},"again":{"BOOL":true}}`)
+	p.sees("5 items")
+	p.shown("import")
+	runs[chromedp.Void](p, "import", `[...document.querySelectorAll('button.pri')].find((b) => b.innerText === 'Import').click()`)
+	p.clicks("Yes")
+	p.sees("5 items imported.", "4 items, page 1", "and 9 more", "4 items ·")
+	if after := read(); !reflect.DeepEqual(sorted(after), sorted(before)) {
+		t.Errorf("after saving and importing the item is\n%v, want\n%v", after, before)
 	}
 }
 

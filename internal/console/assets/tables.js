@@ -3,10 +3,11 @@ import { html, useState } from './vendor/htm-preact.js';
 import { dynamodb, tableNames } from './api.js';
 import { useAsked, Problem, Act, Copy, Search, save } from './parts.js';
 import { Editor } from './editor.js';
+import { Import } from './import.js';
 import { useLive } from './live.js';
 import { short, attribute, command, csv, count, bytes, keyText } from './values.js';
 
-const most = 200, mostSaved = 50e6; // bytes
+const most = 200, mostColumns = 10, mostSaved = 50e6; // bytes
 
 export function Tables() {
   const [text, set] = useState('');
@@ -31,7 +32,7 @@ export function Table({ name }) {
   const asked = useAsked(() => dynamodb('DescribeTable', { TableName: name }).then((a) => a.Table), [name]);
   if (asked.error) return html`<h1 class="mono">${name}</h1><${Problem} error=${asked.error} />`;
   if (!asked.value) return html`<p class="wait">Asking the server …</p>`;
-  return html`<${Items} key=${name} table=${asked.value} />`;
+  return html`<${Items} key=${name} table=${asked.value} changed=${asked.reload} />`;
 }
 
 // typed makes an attribute value of what was typed for a key or a filter.
@@ -39,12 +40,13 @@ const typed = (type, text) => ({ [type]: text });
 
 const reads = (statement) => /^\s*select\b/i.test(statement);
 
-function Items({ table }) {
+function Items({ table, changed }) {
   const indexes = [...(table.GlobalSecondaryIndexes ?? []), ...(table.LocalSecondaryIndexes ?? [])];
   const [q, set] = useState({ index: '', hash: '', range: '', compare: '=', filterName: '', filterType: 'S', filterCompare: '=', filter: '', statement: '', back: false });
   const [run, setRun] = useState({ n: 0, q, from: [undefined] });
   const [open, setOpen] = useState(null); // {item} or {fresh}
   const [chosen, choose] = useState(new Set());
+  const [importing, setImporting] = useState(false);
   const change = (name) => (e) => set({ ...q, [name]: e.target.type === 'checkbox' ? e.target.checked : e.target.value });
   const of = (index) => indexes.find((i) => i.IndexName === index) ?? table;
   const typeOf = (name) => (table.AttributeDefinitions.find((a) => a.AttributeName === name) ?? {}).AttributeType ?? 'S';
@@ -96,12 +98,13 @@ function Items({ table }) {
     try {
       await dynamodb('ExecuteStatement', { Statement: q.statement });
       setRun({ n: run.n + 1, q, from: [undefined], done: 'The statement is done.' });
+      changed();
     } catch (error) { setRun({ n: run.n + 1, q, from: [undefined], error }); }
   };
   const keys = table.KeySchema.map((k) => k.AttributeName);
   const keyOf = (item) => Object.fromEntries(keys.filter((k) => attribute(item, k)).map((k) => [k, item[k]]));
   const items = asked.value?.items ?? [];
-  const columns = [...new Set([...keys, ...items.flatMap((i) => Object.keys(i))])].slice(0, 10);
+  const names = [...new Set([...keys, ...items.flatMap((i) => Object.keys(i))])], columns = names.slice(0, mostColumns);
   const hash = part(of(q.index), 'HASH'), range = part(of(q.index), 'RANGE');
   // What a statement answers may be another table's, so it is only looked at.
   const whole = (item) => !run.q.statement.trim() && keys.every((k) => attribute(item, k));
@@ -113,6 +116,7 @@ function Items({ table }) {
       setOpen(a.Item ? { item: a.Item } : { error: new Error('The item is not there any more.') });
     } catch (error) { setOpen({ error }); }
   };
+  const again = (done) => { setRun({ ...run, n: run.n + 1, done }); changed(); };
   const removeChosen = async () => {
     const list = items.filter((i) => chosen.has(JSON.stringify(keyOf(i))));
     for (let at = 0; at < list.length; at += 25) {
@@ -120,7 +124,7 @@ function Items({ table }) {
       while (Object.keys(left).length) left = (await dynamodb('BatchWriteItem', { RequestItems: left })).UnprocessedItems;
     }
     choose(new Set());
-    setRun({ ...run, n: run.n + 1 });
+    again();
     return `${list.length} deleted`;
   };
   // saveAll saves all pages of the result.
@@ -153,13 +157,15 @@ function Items({ table }) {
     <${Problem} error=${run.error ?? asked.error} />
     <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${items.length} items${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
       <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: typeOf(k) === 'N' ? '0' : '' }])) })}>New item</button>
+      <button aria-expanded=${importing} onClick=${() => setImporting(!importing)}>Import</button>
       ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size} items are gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
       ${items.length > 0 && html`<${Act} run=${() => saveAll('.jsonl', (items) => items.map((i) => JSON.stringify(i) + '\n').join(''))}>Save as JSON lines</${Act}><${Act} run=${() => saveAll('.csv', (items) => csv(items, keys))}>Save as CSV</${Act}>`}
       <${Copy} text=${command(operation, input)}>Copy as command</${Copy}>
       ${run.from.length > 1 && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: run.from.slice(0, -1) })}>Page before</button>`}
       ${asked.value?.next && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: [...run.from, asked.value.next] })}>Next page</button>`}</div>
-    ${open && html`<${Editor} key=${JSON.stringify(open)} table=${table} at=${open} keyOf=${keyOf} close=${(saved) => { setOpen(null); if (saved) setRun({ ...run, n: run.n + 1 }); }} again=${(item) => setOpen({ fresh: true, item })} />`}
-    <div class="card scroll"><table class="items"><thead><tr><td>${choosable.length > 0 && html`<input type="checkbox" aria-label="choose all on this page" checked=${choosable.every((id) => chosen.has(id))} onChange=${(e) => choose(new Set(e.target.checked ? choosable : []))} />`}</td>${columns.map((c) => html`<th>${c}</th>`)}</tr></thead><tbody>${items.map((item) => {
+    ${importing && html`<${Import} table=${table.TableName} keys=${keys} close=${(done) => { setImporting(false); if (done) again(done); }} />`}
+    ${open && html`<${Editor} key=${JSON.stringify(open)} table=${table} at=${open} keyOf=${keyOf} close=${(saved) => { setOpen(null); if (saved) again(); }} again=${(item) => setOpen({ fresh: true, item })} />`}
+    <div class="card scroll"><table class="items"><thead><tr><td>${choosable.length > 0 && html`<input type="checkbox" aria-label="choose all on this page" checked=${choosable.every((id) => chosen.has(id))} onChange=${(e) => choose(new Set(e.target.checked ? choosable : []))} />`}</td>${columns.map((c) => html`<th>${c}</th>`)}${names.length > columns.length && html`<th title=${names.slice(mostColumns).join(', ')}>and ${names.length - columns.length} more</th>`}</tr></thead><tbody>${items.map((item) => {
       const id = JSON.stringify(keyOf(item));
       return html`<tr key=${id}><td>${whole(item) && html`<input type="checkbox" aria-label=${'choose ' + keyText(keyOf(item))} checked=${chosen.has(id)} onChange=${() => { const n = new Set(chosen); if (!n.delete(id)) n.add(id); choose(n); }} />`}</td>
         ${columns.map((c, i) => html`<td class="mono">${i === 0 ? html`<button class="line" onClick=${() => show(item)}>${attribute(item, c) ? short(item[c], 40) || '(empty text)' : '–'}</button>` : attribute(item, c) ? short(item[c], 40) : ''}</td>`)}</tr>`;
