@@ -26,10 +26,11 @@ const (
 	lineageFile    = "LINEAGE"
 	databaseFile   = "DATABASE"
 	restoredFile   = "RESTORED"
-	standbyFile    = "STANDBY"   // a folder that has it follows a chain
-	promotedFile   = "PROMOTED"  // it did so once
-	copiedFile     = "COPIED"    // by how much the first open raises the incarnation; goes with it
-	restoringFile  = "RESTORING" // there while a restore is under way: a folder that has it does not open
+	standbyFile    = "STANDBY"    // a folder that has it follows a chain
+	promotedFile   = "PROMOTED"   // it did so once
+	ownedFile      = "REPLICATED" // the opens that had a chain: a copy is none of them
+	copiedFile     = "COPIED"     // by how much the first open raises the incarnation; goes with it
+	restoringFile  = "RESTORING"  // there while a restore is under way: a folder that has it does not open
 	versionFile    = "VERSION"
 	quarantineFile = "QUARANTINE"
 )
@@ -94,7 +95,7 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			m.Folders = append(m.Folders, name)
 			continue
 		}
-		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile || f.Name == promotedFile {
+		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile || f.Name == promotedFile || f.Name == ownedFile {
 			done.Done += f.Size
 			continue
 		}

@@ -24,6 +24,7 @@
 //
 // A claim names the open of the folder (store.Lineage). A run goes on in the chain when the newest claim is that of the open just before
 // it, and its log reaches back to the chain's end. Otherwise it begins anew, behind a gap and with a new backup, unless the chain shows
-// that the folder is older than what was shipped, or of another database: then it is refused. A standby puts its own claim, right behind
+// that the folder is older than what was shipped, or of another database: then it is refused, and so is it at each later start. The folder
+// lists its own claims for that (store.Owned); in a copy that is to go on there is no list, and its incarnation is raised. A standby puts its own claim, right behind
 // the last segment that it has, and takes its name for its folder: who opens that goes on in the chain without a gap.
 package chain

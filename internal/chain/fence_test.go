@@ -67,7 +67,8 @@ func TestTwoOwners(t *testing.T) {
 	})
 }
 
-// TestOlderFolder: a folder that was put back from before what was shipped is refused, whether or not the server was started since then.
+// TestOlderFolder: a folder that was put back from before what was shipped is refused, however often, and whether or not the server was started
+// since then.
 func TestOlderFolder(t *testing.T) {
 	for name, again := range map[string]bool{"the same run": false, "a later run": true} {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +77,8 @@ func TestOlderFolder(t *testing.T) {
 				l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
 				l.busy(3, r)
 				l.shipped()
-				old := snapshot(t, l.dir)
+				first := snapshot(t, l.dir)
+				old := snapshot(t, first)
 				l.busy(3, r)
 				l.shipped()
 				if again {
@@ -92,8 +94,26 @@ func TestOlderFolder(t *testing.T) {
 				if err := l.end(); err != nil {
 					t.Error(err)
 				}
-				if err := begin(t, old, place, nil).failed(); !errors.Is(err, ErrOlder) || !strings.Contains(err.Error(), "millstream restore --from") {
-					t.Errorf("%v", err)
+				place.fail(0, true)
+				away := begin(t, old, place, nil)
+				time.Sleep(10 * time.Second)
+				_ = away.end()
+				place.fail(0, false)
+				for range 3 { // the opens that are refused do not make it younger
+					if err := begin(t, old, place, nil).failed(); !errors.Is(err, ErrOlder) || !strings.Contains(err.Error(), "millstream restore --from") {
+						t.Errorf("%v", err)
+					}
+				}
+				if !again { // one without a list, as of an earlier release, has one from its first refusal on
+					bare := snapshot(t, first)
+					if err := os.Remove(filepath.Join(bare, "REPLICATED")); err != nil {
+						t.Error(err)
+					}
+					for range 2 {
+						if err := begin(t, bare, place, nil).failed(); !errors.Is(err, ErrOlder) {
+							t.Errorf("without a list: %v", err)
+						}
+					}
 				}
 				has, _ := restored(t, place, time.Time{})
 				within(t, "latest", has, acked, begun)

@@ -176,10 +176,12 @@ func standbys(t *testing.T, seed uint64) {
 			t.Errorf("the old one: %v", err)
 		}
 		if generation == 0 {
-			old := begin(t, l.dir, place, l)
-			lives = append(lives, old)
-			if err := old.failed(); !errors.Is(err, ErrOlder) {
-				t.Errorf("the old one, started again: %v", err)
+			for range 2 {
+				old := begin(t, l.dir, place, l)
+				lives = append(lives, old)
+				if err := old.failed(); !errors.Is(err, ErrOlder) {
+					t.Errorf("the old one, started again: %v", err)
+				}
 			}
 		}
 		l = next

@@ -293,12 +293,19 @@ func (s *Shipper) claim(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		older, err := s.older(last, h, was)
+		if err != nil {
+			return err
+		}
 		switch {
 		case last.Database != h.Database:
 			return fmt.Errorf("%w: %s has that of database %s, and this one is %s: give each server a place of its own", ErrOther, s.o.Place, last.Database, h.Database)
 		case last.Lineage == is: // the claim was put, and the answer lost
 			return s.claimed(ctx, last, hash)
-		case last.Lineage == was && was != "" && last.End > changes.Opened(), last.Lineage != was && last.Incarnation >= h.Incarnation:
+		case older:
+			if err := s.o.Store.Overtaken(); err != nil {
+				return err
+			}
 			return fmt.Errorf("%w to %s, by %s: make a standby of it (millstream rejoin), restore it from there (millstream restore --from %s), or replicate to a place of its own", ErrOlder, s.o.Place, last.Host, s.o.Place)
 		case last.Lineage == was && was != "" && changes.Skip(last.End):
 			h.Gap, h.Part, h.First, h.End = false, last.Part, last.End, last.End
@@ -313,6 +320,9 @@ func (s *Shipper) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.o.Store.Own(); err != nil { // before: when it is put and nobody learns of it, the next open still knows
+		return err
+	}
 	err = s.put(ctx, number, segment)
 	if errors.Is(err, ErrFenced) { // perhaps the run before has put one more at its end, or what was read was old
 		return fmt.Errorf("look again for the end: %v", err)
@@ -321,6 +331,21 @@ func (s *Shipper) claim(ctx context.Context) error {
 		return err
 	}
 	return s.claimed(ctx, h, hash)
+}
+
+// older says whether the place has what this folder lacks, by the newest segment there. The folder has a list of the opens that had the chain, which no
+// later open changes; without one, as in a copy that is to go on, the incarnations tell.
+func (s *Shipper) older(last, h Head, was string) (bool, error) {
+	end, ours, known, err := s.o.Store.Owned(last.Lineage)
+	switch {
+	case err != nil:
+		return false, err
+	case ours:
+		return last.End > end, nil
+	case last.Lineage == was && was != "":
+		return last.End > s.o.Store.Changes().Opened(), nil
+	}
+	return known || last.Incarnation >= h.Incarnation, nil
 }
 
 func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {

@@ -108,6 +108,9 @@ func (s *Store) enter() error {
 	if repr != nil {
 		s.changes.opened(repr)
 	}
+	if err := s.openedOwned(uint64(b.SeqNum())); err != nil {
+		return err
+	}
 	if raise > 0 { // after a crash before this it is raised once more, which does no harm
 		return s.space.fs.Remove(s.space.fs.PathJoin(s.space.dir, copiedFile))
 	}
