@@ -17,6 +17,7 @@ import (
 	streamstypes "github.com/aws/aws-sdk-go-v2/service/dynamodbstreams/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/millstreamdb/millstream"
 )
@@ -358,5 +359,37 @@ func TestManualClockSettlesAtOnce(t *testing.T) {
 	advance(t, srv, time.Minute)
 	if err := srv.Settle(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Nor for the end of a queue's batching window.
+func TestManualClockSettlesBesideAWindow(t *testing.T) {
+	srv, _ := openManual(t)
+	called := 0
+	if err := srv.RegisterFunction("f", func(context.Context, []byte) ([]byte, error) {
+		called++
+		return nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	queues := sqs.NewFromConfig(srv.Config())
+	q, err := queues.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("q")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lambda.NewFromConfig(srv.Config()).CreateEventSourceMapping(t.Context(), &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("f"), EventSourceArn: aws.String("arn:aws:sqs:us-east-1:000000000000:q"), MaximumBatchingWindowInSeconds: aws.Int32(5), BatchSize: aws.Int32(20),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queues.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: q.QueueUrl, MessageBody: aws.String("m")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Settle(t.Context()); !errors.Is(err, millstream.ErrTimeStands) || called != 0 { // it has no end of its own
+		t.Fatal(err, called)
+	}
+	advance(t, srv, 5*time.Second)
+	if err := srv.Settle(t.Context()); err != nil || called != 1 {
+		t.Fatal(err, called)
 	}
 }

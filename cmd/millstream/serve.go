@@ -170,7 +170,17 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(err, ln.Close())
 	}
 	logger := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level}))
+	// What could keep this server from answering is tried before it takes anything over from another.
+	var certs *certificates
+	if flags.tls.cert != "" {
+		if certs, _, err = flags.tls.open("", nil, logger); err != nil {
+			return errors.Join(err, ln.Close())
+		}
+	}
 	if flags.standbyOf != "" {
+		if err := flags.tryPorts(beyond); err != nil {
+			return errors.Join(err, ln.Close())
+		}
 		if goOn, err := standby(ctx, &flags, ln, beyond, out, logger); err != nil || !goOn {
 			return errors.Join(err, ln.Close())
 		}
@@ -245,17 +255,18 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(err, closeAll(ln, front, page, own, plain))
 	}
 	ca := ""
-	if flags.tls.on() { // only now: what it makes stands in the data folder, which Open has made and locked
-		certificates, file, err := flags.tls.open(flags.data, tlsNames(flags.listen, flags.allowedHosts), logger)
-		if err != nil {
+	if flags.tls.selfSigned { // only now: what it makes stands in the data folder, which Open has made and locked
+		if certs, ca, err = flags.tls.open(flags.data, tlsNames(flags.listen, flags.allowedHosts), logger); err != nil {
 			return errors.Join(err, closeAll(ln, front, page, own, plain), srv.Close())
 		}
+	}
+	if certs != nil {
 		if err := keepInside(flags.data, plain.Addr()); err != nil {
 			logger.Warn("URLs of queues that functions are given will lead nowhere after the next start", "error", err)
 		}
-		ca, ln, front = file, certificates.clientListener(ln), certificates.listener(front)
+		ln, front = certs.clientListener(ln), certs.listener(front)
 		if page != nil {
-			page = certificates.listener(page)
+			page = certs.listener(page)
 		}
 	}
 	socket, err := listenSocket(flags.data)
@@ -329,6 +340,16 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		return errors.Join(err, closeFailed(srv))
 	}
 	return srv.Close()
+}
+
+// tryPorts looks whether a standby could serve where its flags say.
+func (f *serveFlags) tryPorts(beyond bool) error {
+	front, err := listenFront(f.httpListen, f.listen, beyond)
+	if err != nil {
+		return err
+	}
+	page, err := listenConsole(f.consoleListen, front.Addr(), beyond)
+	return errors.Join(err, closeAll(front, page))
 }
 
 // replicateKeep is the flag as Options have it, where 0 stands for the default.

@@ -12,7 +12,7 @@ import (
 )
 
 // maxFailures is how many requests a second that are not signed right an address beyond this machine may send. Who sends more is
-// turned away unread until it has been quiet, so that keys cannot be tried at the speed of the server.
+// turned away unchecked until it has been quiet, so that keys cannot be tried at the speed of the server.
 const maxFailures = 20
 
 // failures counts them: a bucket of maxFailures for each address, an address of version 6 by the 64 bits that are a network's. There is a fixed

@@ -85,11 +85,14 @@ func (c *parameterClient) do(ctx context.Context, operation string, in, out any)
 	return c.call(ctx, http.MethodPost, "/", "AmazonSSM."+operation, in, out)
 }
 
+// noService is what a server answers that has no Parameter Store.
+const noService = "UnsupportedOperationException"
+
 func (c *parameterClient) get(ctx context.Context, name string) (value string, ok bool, err error) {
 	var out struct{ Parameter struct{ Value string } }
 	err = c.do(ctx, "GetParameter", map[string]any{"Name": name, "WithDecryption": true}, &out)
 	var e smithy.APIError
-	if errors.As(err, &e) && e.ErrorCode() == "ParameterNotFound" {
+	if errors.As(err, &e) && (e.ErrorCode() == "ParameterNotFound" || e.ErrorCode() == noService) {
 		return "", false, nil
 	}
 	return out.Parameter.Value, err == nil, err

@@ -82,8 +82,13 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 	}
 	o.Queues, o.Topics, o.HTTP = t.Queues != nil, t.Topics != nil, t.Front != nil
 	if o.Stored == nil {
+		var unasked error
+		o.unasked = &unasked
 		o.Stored = func(name string) (string, bool) {
-			value, ok, _ := t.parameters.get(ctx, name) // where there is no Parameter Store, there is no parameter
+			value, ok, err := t.parameters.get(ctx, name)
+			if err != nil && unasked == nil {
+				unasked = fmt.Errorf("ask Parameter Store for %s: %w", name, err)
+			}
 			return value, ok
 		}
 	}

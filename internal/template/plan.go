@@ -42,6 +42,8 @@ type Options struct {
 	Export func(name string) (value string, ok bool)
 	// Stored is the value of a parameter in Parameter Store; nil: there is none.
 	Stored func(name string) (value string, ok bool)
+	// unasked is why Stored could not find out whether there is a parameter, if so; nil: it always can.
+	unasked *error
 	// Object reads code in S3 for a template that came by itself; nil: it did not, and code is looked for beside it, too.
 	Object func(ctx context.Context, bucket, key, version string) ([]byte, error)
 	// uploaded reads an object of the server's buckets; nil: there is no server.
@@ -70,6 +72,14 @@ type Plan struct {
 // Plan checks the whole template. The error is a *Problems when something is not
 // supported.
 func (t *Template) Plan(o Options) (*Plan, error) {
+	p, err := t.plan(o)
+	if o.unasked != nil && *o.unasked != nil {
+		return nil, *o.unasked
+	}
+	return p, err
+}
+
+func (t *Template) plan(o Options) (*Plan, error) {
 	problems := &Problems{File: t.Path, skip: o.SkipUnsupported}
 	if o.Stack == "" {
 		o.Stack = cmp.Or(t.Stack, stackName(t.Dir))

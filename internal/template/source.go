@@ -100,15 +100,18 @@ func (c *preparation) found(line int, what string, o *stored) source {
 	if _, err := os.Stat(beside); err == nil && o.key != "" {
 		return source{path: beside}
 	}
+	why := ""
 	if read := c.plan.opts.uploaded; read != nil && o.bucket != "" && o.key != "" {
-		if body, err := read(*o); err == nil {
+		body, err := read(*o)
+		if err == nil {
 			o.body = body
 			return source{object: o}
 		}
+		why = " (" + err.Error() + ")"
 	}
 	c.r.missing = true
-	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), and no bucket here has it: put it there, give a folder or a zip file, or lay %s beside the template",
-		what, o.bucket, o.key, path.Base(o.key)))
+	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), and no bucket here has it%s: put it there, give a folder or a zip file, or lay %s beside the template",
+		what, o.bucket, o.key, why, path.Base(o.key)))
 	return source{}
 }
 

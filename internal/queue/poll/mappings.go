@@ -354,17 +354,18 @@ func (m *Mappings) Retag(scope arn.Scope, uuid string, change func(tags map[stri
 }
 
 // Settle returns when no enabled mapping has a message that can be received, or a batch under way; or with ctx's error. What waits behind a
-// FIFO group's messages in flight cannot be received.
+// FIFO group's messages in flight cannot be received. With a manual clock it does not wait for the end of a window: the error is worker.ErrTimeStands.
 func (m *Mappings) Settle(ctx context.Context) error {
 	for {
 		m.mu.Lock()
 		idle := m.idle
 		all := slices.Collect(maps.Values(m.all))
 		m.mu.Unlock()
-		busy := false
+		busy, windows := false, false
 		for _, r := range all {
+			under := r.busy.Load()
 			if def := r.definition(); !def.Enabled || def.Paused {
-				busy = busy || r.busy.Load() > 0
+				busy = busy || under > 0
 				continue
 			}
 			if q := m.o.Queues.FindARN(r.definition().StreamARN); q != nil {
@@ -375,9 +376,15 @@ func (m *Mappings) Settle(ctx context.Context) error {
 				busy = busy || ready
 			}
 			// After the queue: what is taken is busy before it is not ready.
-			busy = busy || r.busy.Load() > 0
+			under = r.busy.Load()
+			waits := r.open.Load()
+			busy, windows = busy || under > waits, windows || waits > 0
 		}
-		if !busy {
+		switch {
+		case busy:
+		case windows && m.o.Clock.Manual():
+			return worker.ErrTimeStands
+		case !windows:
 			return nil
 		}
 		select {

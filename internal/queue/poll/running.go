@@ -33,6 +33,7 @@ const (
 type running struct {
 	m    *Mappings
 	busy atomic.Int32 // batches under way, and one while messages are gathered
+	open atomic.Int32 // those of them that are gathered until their window's end
 	last atomic.Int32 // a mapping.LastResult
 
 	limits limits // of the newest worker; guarded by the lock of Mappings
@@ -237,6 +238,8 @@ func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
 func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duration, batch []*queue.Received) []*queue.Received {
 	left := time.Duration(earliest(batch)-p.o.Queues.Now()) * time.Millisecond
 	window = min(window, left/2)
+	p.r.open.Add(1)
+	defer p.r.open.Add(-1)
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan struct{})
 	timer := p.o.Clock.AfterFunc(window, func() {
