@@ -282,6 +282,25 @@ func TestTables(t *testing.T) {
 	}
 	p.clicks("settings")
 	p.sees("at (N)", "by-state", "7 read, 5 write", "On, with keys only.", "an item ends at the time in ends")
+	p.types("capacity", "PAY_PER_REQUEST")
+	p.clicks("Set capacity")
+	p.sees("Capacity\non demand")
+	p.types("name of the index", "by-city")
+	p.types("partition key of the index", "city")
+	p.clicks("Create index")
+	p.sees("city (S)")
+	p.types("capacity", "PROVISIONED")
+	p.types("read units", "9")
+	p.clicks("Set capacity")
+	p.sees("9 read, 5 write")
+	for _, i := range described()["GlobalSecondaryIndexes"].([]any) {
+		if units := i.(map[string]any)["ProvisionedThroughput"].(map[string]any)["ReadCapacityUnits"]; units != 9.0 {
+			t.Errorf("index %v", i)
+		}
+	}
+	p.clicks("delete the index by-state")
+	p.clicks("Yes")
+	p.seesNot("by-state")
 	p.types("key of the tag", "team")
 	p.types("value of the tag", "red")
 	p.clicks("Set tag")
