@@ -389,9 +389,13 @@ func (f *Follower) promote(ctx context.Context, into *Promoted) (err error, fata
 			if err != nil {
 				return err, true
 			}
-			h = Head{
+			h = Head{ // what follows has numbers of its own
 				Number: f.pos.Segment, Previous: f.pos.Previous, Database: f.pos.Database, Lineage: f.lineage, Incarnation: f.pos.Incarnation + uint64(f.raise()),
 				Host: f.host, Claim: true, Renumber: true, Part: f.pos.Part, First: opens, End: opens, AtMS: time.Now().UnixMilli(),
+			}
+			// Its backup may have more than the segments, when an earlier release made it: no other goes on from there.
+			if f.pos.Next != f.pos.End {
+				h.Renumber, h.Gap, h.Part = false, true, h.Number
 			}
 			if claim, _, err = new(encoder).encode(h, nil); err != nil {
 				return err, false

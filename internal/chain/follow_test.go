@@ -415,3 +415,84 @@ func TestStandbyOfEmptiedPlace(t *testing.T) {
 		_ = l.end()
 	})
 }
+
+// TestBackupWaits: no backup is there before the chain has all that it has.
+func TestBackupWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := &stalling{faulty: newFaulty(1)}
+		until := make(chan struct{})
+		var l *life
+		l = beginWith(t, filepath.Join(t.TempDir(), "data"), place, nil, func(o *Options) {
+			stage := o.Stage
+			o.Stage = func(ctx context.Context, dir string) error {
+				place.stall(until)
+				l.write(0, 1)
+				return stage(ctx, dir)
+			}
+		})
+		time.Sleep(time.Minute)
+		if n := place.backups(); n != 0 {
+			t.Errorf("%d backups", n)
+		}
+		place.stall(nil)
+		close(until)
+		l.shipped()
+		if n := place.backups(); n != 1 {
+			t.Errorf("%d backups", n)
+		}
+		_, acked, begun := l.moment()
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+		has, _ := restored(t, place, time.Time{})
+		within(t, "latest", has, acked, begun)
+	})
+}
+
+// TestPromotionAheadOfTheChain: a standby that began with a backup which has more than the chain goes on behind a gap, so that another standby, which has
+// only what the chain has, does not take what comes for what follows.
+func TestPromotionAheadOfTheChain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := newFaulty(1)
+		slow := &stalling{faulty: place}
+		l := begin(t, filepath.Join(t.TempDir(), "data"), slow, nil)
+		l.write(0, 1)
+		l.shipped()
+		behind := follow(t, filepath.Join(t.TempDir(), "behind"), place)
+		behind.follows()
+		until := make(chan struct{})
+		slow.stall(until)
+		l.write(0, 1)
+		time.Sleep(10 * time.Second)
+		dir, chain := filepath.Join(t.TempDir(), "staged"), l.shipper.Status().Segment-1
+		if err := l.store.Stage(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := backup.Take(t.Context(), backup.Folder(dir), place, backup.Options{Chain: &chain}); err != nil {
+			t.Fatal(err)
+		}
+		ahead := follow(t, filepath.Join(t.TempDir(), "ahead"), place)
+		ahead.follows()
+		dir, _ = ahead.promote()
+		n := has(t, dir)
+		if n[0] != 2 {
+			t.Errorf("the promoted one has %d writes", n[0])
+		}
+		time.Sleep(10 * time.Second)
+		if st := behind.f.Status(); !strings.Contains(st.Failing, "there is a gap before the segment") {
+			t.Errorf("%+v", st)
+		}
+		next := begin(t, dir, place, &life{begun: n, acked: n})
+		next.write(0, 1)
+		next.shipped()
+		time.Sleep(2 * time.Minute)
+		behind.follows()
+		_, acked, begun := next.moment()
+		dir, _ = behind.promote()
+		within(t, "the other", has(t, dir), acked, begun)
+		latest, _ := restored(t, place, time.Time{})
+		within(t, "latest", latest, acked, begun)
+		close(until)
+		_, _ = next.end(), l.end()
+	})
+}

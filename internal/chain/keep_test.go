@@ -339,6 +339,12 @@ type stalling struct {
 	until chan struct{} // nil: nothing waits
 }
 
+func (s *stalling) stall(until chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.until = until
+}
+
 func (s *stalling) PutNew(ctx context.Context, name string, content []byte) error {
 	s.mu.Lock()
 	until := s.until
@@ -359,9 +365,7 @@ func stalled(t *testing.T) (place *faulty, counts bool, of moment, err error) {
 	first.write(0, 1)
 	first.shipped()
 	until := make(chan struct{})
-	slow.mu.Lock()
-	slow.until = until
-	slow.mu.Unlock()
+	slow.stall(until)
 	copied, before := snapshot(t, first.dir), &life{begun: first.begun, acked: first.acked}
 	first.write(0, 1) // is put into the number that the other's claim takes
 	time.Sleep(10 * time.Second)

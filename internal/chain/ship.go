@@ -91,6 +91,7 @@ type Shipper struct {
 	mu        sync.Mutex // guards the following
 	status    Status
 	noBackup  string // why there is no backup to begin with, if so
+	shipped   uint64 // the number of the change after the newest that was
 	uncovered int64  // from when on nothing can be restored; 0: all that is shipped can be
 }
 
@@ -356,7 +357,7 @@ func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
 	s.part, s.previous, s.base = h.Part, hash, base
 	s.sinceBase = 0
 	s.update(func() {
-		s.status.Segment = h.Number + 1
+		s.status.Segment, s.shipped = h.Number+1, h.End
 		if base != nil {
 			s.status.Backup, s.uncovered = base.ID, 0
 		}
@@ -450,6 +451,7 @@ func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
 	s.sinceBase += int64(len(segment))
 	s.update(func() {
 		s.status.Segment++
+		s.shipped = h.End
 		s.status.Bytes += int64(len(segment))
 	})
 	s.o.Store.Changes().Settled()
@@ -544,12 +546,39 @@ func (s *Shipper) makeBase(ctx context.Context, chain uint64) (m backup.Manifest
 	if err := s.o.Stage(ctx, dir); err != nil {
 		return m, err
 	}
+	reached, err := s.o.Store.Reached()
+	if err != nil {
+		return m, err
+	}
 	m, _, err = backup.Take(ctx, backup.Folder(dir), patient{Place: s.o.Place}, backup.Options{
 		Rate: s.o.Rate, Program: s.o.Program, Chain: &chain, Check: store.CheckTable,
-		Before: func() error { return s.stillMine(ctx) }, // else it would be the newest, of a server that another has followed
-		Warn:   func(err error) { s.o.Logger.Warn("a backup for replication", "error", err) },
+		Before: func() error {
+			// Else, with the end of this server now, it would have what no segment has, and whoever goes on from the segments would not go on from it.
+			if err := s.waitShipped(ctx, reached); err != nil {
+				return err
+			}
+			return s.stillMine(ctx) // else it would be the newest, of a server that another has followed
+		},
+		Warn: func(err error) { s.o.Logger.Warn("a backup for replication", "error", err) },
 	})
 	return m, err
+}
+
+// waitShipped returns when all before a number is in the chain.
+func (s *Shipper) waitShipped(ctx context.Context, number uint64) error {
+	for {
+		s.mu.Lock()
+		shipped := s.shipped
+		s.mu.Unlock()
+		if shipped >= number {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(s.o.Every):
+		}
+	}
 }
 
 // based takes the end of a backup.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/wal"
@@ -278,6 +279,20 @@ func (c *Changes) Opened() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.openedAt
+}
+
+// Reached returns a number that all that is in the database now is before: a copy of it made by now has nothing later. What is before it is durable.
+func (s *Store) Reached() (number uint64, err error) {
+	b := s.db.NewBatch() // of nothing that is numbered: it has the number of what comes after it
+	err = errors.Join(s.check(), b.LogData(nil, nil))
+	if err == nil {
+		err = s.guard("barrier", func() error { return s.db.Apply(b, pebble.Sync) })
+	}
+	if err != nil {
+		return 0, err
+	}
+	number = uint64(b.SeqNum())
+	return number, b.Close()
 }
 
 // Changes returns what is committed from the Open on, and what the log held before it; nil without Options.Changes.
