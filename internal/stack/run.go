@@ -225,9 +225,14 @@ func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed templ
 		}
 		return failed, err.Error(), nil
 	}
+	// In the order in which they need each other: they are removed from the end. A plan asks for parameters, which takes mu.
+	order := map[string]int{}
+	for i, r := range p.Resources() {
+		order[r.ID] = i
+	}
+	values, description := p.Values(), p.Description()
 	return failed, "", s.change(st.ID, func(st *Stack) error {
-		st.Outputs, st.Imports, st.Values = result.Outputs, imports, p.Values()
-		st.Description = p.Description()
+		st.Outputs, st.Imports, st.Values, st.Description = result.Outputs, imports, values, description
 		for _, is := range st.Resources {
 			if _, ok := planned[is.ID]; !ok && !slices.ContainsFunc(unmade, func(r template.Resource) bool { return r.ID == is.ID }) {
 				st.discard(is)
@@ -237,11 +242,6 @@ func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed templ
 			_, made := planned[is.ID]
 			return !made && !slices.ContainsFunc(unmade, func(r template.Resource) bool { return r.ID == is.ID })
 		})
-		// In the order in which they need each other: they are removed from the end.
-		order := map[string]int{}
-		for i, r := range p.Resources() {
-			order[r.ID] = i
-		}
 		slices.SortStableFunc(st.Resources, func(a, b Resource) int { return order[a.ID] - order[b.ID] })
 		return nil
 	})
