@@ -144,7 +144,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body := &noted{ReadCloser: r.Body}
 	r.Body, w = body, &judged{ResponseWriter: w, body: body}
-	if s.part(w, r, bucket, key) {
+	if locks(w, r, key) || s.part(w, r, bucket, key) {
 		return
 	}
 	most := int64(maxOther)

@@ -191,7 +191,7 @@ func (s *Service) setting(w http.ResponseWriter, r *http.Request, bucket, name s
 		if err := s.backend.putSetting(bucket, name, value, meta); err != nil {
 			return err
 		}
-		if name == "versioning" && bytes.Contains(value, []byte("<Status>Enabled</Status>")) {
+		if name == "versioning" && enabled(value) {
 			s.logger.Warn("a bucket was given versions, which are not kept: what is put or deleted takes the place of what was there", "bucket", bucket)
 		}
 		if name == "policy" || name == "tagging" {
@@ -223,6 +223,25 @@ func hasMembers(document []byte) bool {
 		Members []struct{} `xml:",any"`
 	}
 	return xml.Unmarshal(document, &root) != nil || len(root.Members) > 0
+}
+
+// enabled reports whether a VersioningConfiguration turns versions on.
+func enabled(document []byte) bool {
+	var is struct{ Status string }
+	return xml.Unmarshal(document, &is) == nil && strings.TrimSpace(is.Status) == "Enabled"
+}
+
+// locks refuses a request that would lock objects, which nothing here would keep to, and reports whether it is one.
+func locks(w http.ResponseWriter, r *http.Request, key string) bool {
+	switch {
+	case key == "" && r.Method == http.MethodPut && strings.EqualFold(r.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true"):
+		fail(w, http.StatusNotImplemented, "NotImplemented", "Millstream has no object-lock of buckets: "+relied["object-lock"])
+	case key != "" && (r.Header.Get("X-Amz-Object-Lock-Mode") != "" || r.Header.Get("X-Amz-Object-Lock-Retain-Until-Date") != "" || r.Header.Get("X-Amz-Object-Lock-Legal-Hold") != ""):
+		fail(w, http.StatusBadRequest, "InvalidRequest", "Bucket is missing Object Lock Configuration")
+	default:
+		return false
+	}
+	return true
 }
 
 func settingPlace(bucket, name string) string { return path.Join(settingsDir, bucket, name) }

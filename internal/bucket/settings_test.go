@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,6 +72,40 @@ func TestRefusedSettings(t *testing.T) {
 	}
 	expect(t, s, 404, "GET", "/other?tagging", "")
 	expect(t, s, 405, "POST", "/things?tagging", "")
+}
+
+// Nothing is taken that is to be locked: neither a bucket nor an object.
+func TestLocks(t *testing.T) {
+	s := open(t, "")
+	expect(t, s, 501, "PUT", "/locked", "", "X-Amz-Bucket-Object-Lock-Enabled", "true")
+	expect(t, s, 404, "HEAD", "/locked", "")
+	expect(t, s, 200, "PUT", "/things", "", "X-Amz-Bucket-Object-Lock-Enabled", "false")
+	for name, value := range map[string]string{"X-Amz-Object-Lock-Mode": "GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date": "2030-01-01T00:00:00Z", "X-Amz-Object-Lock-Legal-Hold": "ON"} {
+		expect(t, s, 400, "PUT", "/things/a", "x", name, value)
+		expect(t, s, 400, "POST", "/things/a?uploads", "", name, value)
+	}
+	expect(t, s, 404, "GET", "/things/a", "")
+}
+
+// The log tells of a bucket that is given versions, however that is written.
+func TestVersioningIsToldOf(t *testing.T) {
+	for document, told := range map[string]bool{
+		`<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>`:                                                             true,
+		`<v:VersioningConfiguration xmlns:v="http://s3.amazonaws.com/doc/2006-03-01/"><v:Status> Enabled </v:Status></v:VersioningConfiguration>`: true,
+		`<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>`:                                                           false,
+		`<VersioningConfiguration/>`: false,
+	} {
+		var log strings.Builder
+		s, err := Open(Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, s, 200, "PUT", "/things", "")
+		expect(t, s, 200, "PUT", "/things?versioning", document)
+		if strings.Contains(log.String(), "a bucket was given versions") != told {
+			t.Errorf("%s: the log is %q", document, log.String())
+		}
+	}
 }
 
 // A request for a part of a bucket or an object is never one for the whole: it lists nothing, deletes nothing and

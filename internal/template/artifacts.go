@@ -19,7 +19,7 @@ import (
 type bucketClient struct{ signedClient }
 
 func (c *bucketClient) exists(ctx context.Context, name string) (bool, error) {
-	err := c.ask(ctx, http.MethodHead, name)
+	_, err := c.ask(ctx, http.MethodHead, name, "", nil)
 	var e smithy.APIError
 	if errors.As(err, &e) && e.ErrorCode() == "NotFound" {
 		return false, nil
@@ -28,13 +28,34 @@ func (c *bucketClient) exists(ctx context.Context, name string) (bool, error) {
 }
 
 func (c *bucketClient) create(ctx context.Context, name string) error {
-	return c.ask(ctx, http.MethodPut, name)
+	_, err := c.ask(ctx, http.MethodPut, name, "", nil)
+	return err
+}
+
+// versioning is whether a bucket has versions: Enabled, Suspended, or empty for one that never had.
+func (c *bucketClient) versioning(ctx context.Context, name string) (versioningStatus, error) {
+	text, err := c.ask(ctx, http.MethodGet, name, "?versioning", nil)
+	if err != nil {
+		return "", err
+	}
+	var is struct{ Status versioningStatus }
+	err = xml.Unmarshal(text, &is)
+	return is.Status, err
+}
+
+func (c *bucketClient) setVersioning(ctx context.Context, name string, to versioningStatus) error {
+	_, err := c.ask(ctx, http.MethodPut, name, "?versioning",
+		[]byte(`<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>`+string(to)+`</Status></VersioningConfiguration>`))
+	return err
 }
 
 // remove takes an empty bucket away.
 func (c *bucketClient) remove(ctx context.Context, name string) error {
-	return c.ask(ctx, http.MethodDelete, name)
+	_, err := c.ask(ctx, http.MethodDelete, name, "", nil)
+	return err
 }
+
+var errNoObject = errors.New("no bucket here has it")
 
 // maxPackage bounds a package of code, in bytes: it is above what Lambda takes.
 const maxPackage = 300 << 20
@@ -49,6 +70,8 @@ func (c *bucketClient) get(ctx context.Context, o stored) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case answer.StatusCode == http.StatusNotFound:
+		return nil, errNoObject
 	case answer.StatusCode != http.StatusOK:
 		return nil, errors.New(answer.Status)
 	case len(body) > maxPackage:
@@ -57,25 +80,25 @@ func (c *bucketClient) get(ctx context.Context, o stored) ([]byte, error) {
 	return body, nil
 }
 
-// ask makes a request for a bucket. A refusal is a smithy.APIError; of HEAD, whose answers have no body, its code is NotFound or the status.
-func (c *bucketClient) ask(ctx context.Context, method, name string) error {
-	answer, text, err := c.do(ctx, method, "/"+url.PathEscape(name), nil, func(http.Header) {})
+// ask makes a request for a bucket, or for the part of it that query names. A refusal is a smithy.APIError; of HEAD, whose answers have no body, its code is NotFound or the status.
+func (c *bucketClient) ask(ctx context.Context, method, name, query string, body []byte) ([]byte, error) {
+	answer, text, err := c.do(ctx, method, "/"+url.PathEscape(name)+query, body, func(http.Header) {})
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %s %s: %w", c.name, method, name, err)
+		return nil, fmt.Errorf("%s: %s %s%s: %w", c.name, method, name, query, err)
 	case answer.StatusCode < 300:
-		return nil
+		return text, nil
 	case method == http.MethodHead && (answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusBadRequest): // or none can have the name: making it tells why
-		return &smithy.GenericAPIError{Code: "NotFound", Message: "there is no bucket " + name}
+		return nil, &smithy.GenericAPIError{Code: "NotFound", Message: "there is no bucket " + name}
 	}
 	var refused struct{ Code, Message string }
 	if xml.Unmarshal(text, &refused) != nil || refused.Code == "" {
-		return fmt.Errorf("%s: %s %s: %s", c.name, method, name, answer.Status)
+		return nil, fmt.Errorf("%s: %s %s%s: %s", c.name, method, name, query, answer.Status)
 	}
 	if refused.Code == "BucketNotEmpty" {
 		refused.Message = "the bucket " + name + " is not empty: only an empty one can be deleted"
 	}
-	return &smithy.GenericAPIError{Code: refused.Code, Message: cmp.Or(refused.Message, answer.Status)}
+	return nil, &smithy.GenericAPIError{Code: refused.Code, Message: cmp.Or(refused.Message, answer.Status)}
 }
 
 // parameterClient calls Systems Manager for what a template needs of its Parameter Store.
@@ -110,10 +133,25 @@ func (c *parameterClient) remove(ctx context.Context, name string) error {
 	return c.do(ctx, "DeleteParameter", map[string]any{"Name": name}, nil)
 }
 
+// versioningStatus is whether a bucket has versions.
+type versioningStatus string
+
+// Values are those that a template may have.
+func (versioningStatus) Values() []versioningStatus {
+	return []versioningStatus{"Enabled", "Suspended"}
+}
+
+// noVersions is what a bucket that is given versions is like.
+const noVersions = "there is still one version of an object"
+
 // bucketStep is an AWS::S3::Bucket.
 type bucketStep struct {
-	BucketName string
+	BucketName              string
+	VersioningConfiguration struct {
+		Status versioningStatus `effect:"it is kept and given back, and there is still one version of an object"`
+	}
 
+	ObjectLockEnabled         bool        `effect:"its objects can be deleted"`
 	NotificationConfiguration unsupported `effect:"nothing is called when objects are put or deleted"`
 	ReplicationConfiguration  unsupported `effect:"its objects are nowhere else"`
 	WebsiteConfiguration      unsupported `effect:"it is no website"`
@@ -121,7 +159,7 @@ type bucketStep struct {
 
 	AbacStatus, AccelerateConfiguration, AccessControl, AnalyticsConfigurations, BucketEncryption, CorsConfiguration, IntelligentTieringConfigurations,
 	InventoryConfigurations, LifecycleConfiguration, LoggingConfiguration, MetadataConfiguration, MetadataTableConfiguration, MetricsConfigurations,
-	ObjectLockEnabled, OwnershipControls, PublicAccessBlockConfiguration, Tags, VersioningConfiguration ignored
+	OwnershipControls, PublicAccessBlockConfiguration, Tags ignored
 }
 
 func prepareBucket(c *preparation) step {
@@ -151,15 +189,25 @@ func (b *bucketStep) there(ctx context.Context, d *deployment) (ref string, err 
 
 func (b *bucketStep) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	there, err := d.buckets.exists(ctx, b.BucketName)
-	action := Unchanged
+	action, detail := Unchanged, ""
 	if err == nil && !there {
 		action = Created
 		err = d.buckets.create(ctx, b.BucketName)
 	}
+	if want := b.VersioningConfiguration.Status; err == nil && want != "" {
+		var is versioningStatus
+		if is, err = d.buckets.versioning(ctx, b.BucketName); err == nil && is != want {
+			if action == Unchanged {
+				action = Updated
+			}
+			detail = detailIf(want == "Enabled", noVersions)
+			err = d.buckets.setVersioning(ctx, b.BucketName, want)
+		}
+	}
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{name: b.BucketName, action: action, attributes: map[string]string{
+	return outcome{name: b.BucketName, action: action, detail: detail, attributes: map[string]string{
 		"": b.BucketName, "Arn": arn.Scope{}.ARN("s3", b.BucketName), "DomainName": b.BucketName + ".s3.amazonaws.com",
 		"RegionalDomainName": b.BucketName + ".s3." + d.Region + ".amazonaws.com", "DualStackDomainName": b.BucketName + ".s3.dualstack." + d.Region + ".amazonaws.com",
 		"WebsiteURL": "http://" + b.BucketName + ".s3-website-" + d.Region + ".amazonaws.com",

@@ -2,12 +2,16 @@ package template_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/millstreamdb/millstream/internal/template"
 )
@@ -70,8 +74,49 @@ Outputs:
 	}
 }
 
+// A bucket that is given versions has none, which is said; what it was given is given back.
+func TestVersionsOfABucketAreToldOf(t *testing.T) {
+	b := newBed(t)
+	write := func(properties string) {
+		t.Helper()
+		text := "Resources: {Files: {Type: AWS::S3::Bucket, Properties: {BucketName: files" + properties + "}}}\n"
+		if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := "there is still one version of an object"
+	for i, c := range []struct {
+		properties     string
+		action         template.Action
+		detail, status string
+	}{
+		{"", template.Created, "", ""},
+		{", VersioningConfiguration: {Status: Enabled}", template.Updated, told, "Enabled"},
+		{", VersioningConfiguration: {Status: Enabled}, ObjectLockEnabled: false", template.Unchanged, "", "Enabled"},
+		{", VersioningConfiguration: {Status: Suspended}", template.Updated, "", "Suspended"},
+	} {
+		write(c.properties)
+		result, _ := b.deploy(nil)
+		if is := result.Changes[0]; is.Action != c.action || is.Detail != c.detail {
+			t.Errorf("step %d: %s (%s)", i, is.Action, is.Detail)
+		}
+		if is := b.object("GET", "/files?versioning", "", 200); strings.Contains(is, "<Status>") != (c.status != "") || !strings.Contains(is, c.status) {
+			t.Errorf("step %d: %s", i, is)
+		}
+	}
+	b.object("DELETE", "/files", "", 204)
+	write(", VersioningConfiguration: {Status: Enabled}")
+	if result, _ := b.deploy(nil); result.Changes[0].Action != template.Created || result.Changes[0].Detail != told {
+		t.Errorf("a new one: %+v", result.Changes[0])
+	}
+	write(", VersioningConfiguration: {Status: On}")
+	if _, err := b.try(nil); err == nil || !strings.Contains(err.Error(), "Files.VersioningConfiguration.Status must be one of Enabled, Suspended") {
+		t.Errorf("of another status: %v", err)
+	}
+}
+
 // object calls S3 for an object.
-func (b *bed) object(method, path, body string, want int) {
+func (b *bed) object(method, path, body string, want int) (answer string) {
 	b.Helper()
 	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
 	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature="+strings.Repeat("0", 64))
@@ -80,6 +125,7 @@ func (b *bed) object(method, path, body string, want int) {
 	if b.srv.Handler().ServeHTTP(w, r); w.Code != want {
 		b.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
 	}
+	return w.Body.String()
 }
 
 func second[A, B any](_ A, b B) B { return b }
@@ -128,6 +174,40 @@ func TestCodeInTheServersBuckets(t *testing.T) {
 		t.Errorf("of what is not there: %v", err)
 	}
 }
+
+// An object that many resources share is read once in a deployment; one that cannot be read is not said to be absent.
+func TestCodeIsReadOnce(t *testing.T) {
+	b := newBed(t)
+	asked, broken := 0, false
+	b.target = template.NewTarget(aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
+		HTTPClient: client(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/artefacts/layer.zip" {
+				asked++
+				if broken {
+					return &http.Response{StatusCode: 500, Status: "500 Internal Server Error", Body: http.NoBody}, nil
+				}
+			}
+			return http.DefaultClient.Do(r)
+		})}, template.Endpoints{Main: b.endpoint})
+	b.object("PUT", "/artefacts", "", 200)
+	b.object("PUT", "/artefacts/layer.zip", string(emptyZip), 200)
+	text := "Resources:\n  L: {Type: AWS::Lambda::LayerVersion, Properties: {Content: {S3Bucket: artefacts, S3Key: layer.zip}}}\n" +
+		"  M: {Type: AWS::Lambda::LayerVersion, Properties: {Content: {S3Bucket: artefacts, S3Key: layer.zip}}}\n"
+	if err := os.WriteFile(filepath.Join(b.dir, "template.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b.deploy(nil); asked != 1 {
+		t.Errorf("the object was read %d times", asked)
+	}
+	broken = true
+	if _, err := b.try(nil); err == nil || !strings.Contains(err.Error(), "(artefacts/layer.zip), and it cannot be read (500 Internal Server Error)") {
+		t.Errorf("of what cannot be read: %v", err)
+	}
+}
+
+type client func(*http.Request) (*http.Response, error)
+
+func (c client) Do(r *http.Request) (*http.Response, error) { return c(r) }
 
 // A parameter that is there keeps its name, whatever the name is: an earlier release looked at none.
 func TestParameterNamesOfBefore(t *testing.T) {

@@ -23,7 +23,7 @@ var (
 
 // decoder fills Go values from evaluated nodes. The fields of a struct are the
 // properties that are supported, under their own names; every other property is a
-// problem, named with its line. Numbers and booleans may be written as text, as
+// problem, named with its line. A boolean with a tag effect is unsupported when it is true. Numbers and booleans may be written as text, as
 // CloudFormation takes them.
 type decoder struct{ problems *Problems }
 
@@ -59,6 +59,9 @@ func (d decoder) fill(n *node, path string, to reflect.Value) {
 				continue
 			}
 			d.fill(n.vals[i], path+"."+name, to.FieldByIndex(field.Index))
+			if effect := field.Tag.Get("effect"); field.Type.Kind() == reflect.Bool && effect != "" && to.FieldByIndex(field.Index).Bool() {
+				d.problems.lack(n.vals[i].line, effect, path+"."+name+" is not supported")
+			}
 		}
 	case reflect.Slice:
 		if n.kind != list {

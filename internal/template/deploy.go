@@ -92,7 +92,19 @@ func (t *Target) Fill(ctx context.Context, o *Options) error {
 			return value, ok
 		}
 	}
-	o.uploaded = func(object stored) ([]byte, error) { return t.buckets.get(ctx, object) }
+	type read struct {
+		body []byte
+		err  error
+	}
+	objects := map[stored]read{} // a plan asks for them more than once, and functions share them
+	o.uploaded = func(object stored) ([]byte, error) {
+		is, ok := objects[object]
+		if !ok {
+			is.body, is.err = t.buckets.get(ctx, object)
+			objects[object] = is
+		}
+		return is.body, is.err
+	}
 	return nil
 }
 

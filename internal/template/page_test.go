@@ -109,8 +109,10 @@ func properties(of reflect.Type) []byte {
 				refused = append(refused, name+"\x00"+f.Tag.Get("effect"))
 			case inner != nil && !slices.Contains(within, inner):
 				walk(inner, name+list+".", append(within, inner))
+			case f.Type.Kind() == reflect.Bool && f.Tag.Get("effect") != "":
+				refused = append(refused, name+"\x00when it is true: "+f.Tag.Get("effect"))
 			default:
-				deployed = append(deployed, name)
+				deployed = append(deployed, name+"\x00"+f.Tag.Get("effect"))
 			}
 		}
 	}
@@ -118,20 +120,18 @@ func properties(of reflect.Type) []byte {
 	var text strings.Builder
 	for _, kind := range []struct {
 		what  string
-		names []string
-	}{{"Deployed", deployed}, {"Accepted", without}} {
-		if slices.Sort(kind.names); len(kind.names) > 0 {
-			fmt.Fprintf(&text, "\n%s: %s.\n", kind.what, quoted(kind.names))
+		names []string // each with its effect, if it has one that is told
+	}{{"Deployed", deployed}, {"Accepted", without}, {"Refused", refused}} {
+		if slices.Sort(kind.names); len(kind.names) == 0 {
+			continue
 		}
-	}
-	if slices.Sort(refused); len(refused) > 0 {
-		for i, one := range refused {
+		for i, one := range kind.names {
 			name, effect, _ := strings.Cut(one, "\x00")
-			if refused[i] = "`" + name + "`"; effect != "" {
-				refused[i] += " (" + effect + ")"
+			if kind.names[i] = "`" + name + "`"; effect != "" {
+				kind.names[i] += " (" + effect + ")"
 			}
 		}
-		fmt.Fprintf(&text, "\nRefused: %s.\n", strings.Join(refused, ", "))
+		fmt.Fprintf(&text, "\n%s: %s.\n", kind.what, strings.Join(kind.names, ", "))
 	}
 	return []byte(text.String())
 }

@@ -32,6 +32,7 @@ func TestNothingIsLeftOutSilently(t *testing.T) {
 	}
 	for _, c := range []struct{ resources, want string }{
 		{notified, "B.NotificationConfiguration is not supported"},
+		{"  B: {Type: AWS::S3::Bucket, Properties: {ObjectLockEnabled: true}}", "B.ObjectLockEnabled is not supported"},
 		{filter, "AWS::Logs::SubscriptionFilter is not supported"},
 		{tagged("{{resolve:ssm:/db/port}}"), "there is no parameter /db/port"},
 		{tagged("{{resolve:secretsmanager:a:SecretString:b}}"), "is not supported"},

@@ -17,10 +17,7 @@ type source struct {
 }
 
 // stored is an object in S3.
-type stored struct {
-	bucket, key, version string
-	body                 []byte // nil: it was not read yet
-}
+type stored struct{ bucket, key, version string }
 
 // codeIn reads where code lies: a path, the address of an object in S3, or an object
 // of the template whose members are named in two ways.
@@ -100,27 +97,31 @@ func (c *preparation) found(line int, what string, o *stored) source {
 	if _, err := os.Stat(beside); err == nil && o.key != "" {
 		return source{path: beside}
 	}
-	why := ""
+	err := errNoObject
 	if read := c.plan.opts.uploaded; read != nil && o.bucket != "" && o.key != "" {
-		body, err := read(*o)
-		if err == nil {
-			o.body = body
+		if _, err = read(*o); err == nil {
 			return source{object: o}
 		}
-		why = " (" + err.Error() + ")"
+	}
+	why := err.Error()
+	if !errors.Is(err, errNoObject) {
+		why = "it cannot be read (" + why + ")"
 	}
 	c.r.missing = true
-	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), and no bucket here has it%s: put it there, give a folder or a zip file, or lay %s beside the template",
+	c.problems.lack(line, "it is not there", fmt.Sprintf("%s: the code is in S3 (%s/%s), and %s: put it there, give a folder or a zip file, or lay %s beside the template",
 		what, o.bucket, o.key, why, path.Base(o.key)))
 	return source{}
 }
 
 // fetch reads an object.
 func (p *Plan) fetch(ctx context.Context, o *stored) (*archive, error) {
-	if o.body != nil {
-		return newArchive(o.body), nil
+	var body []byte
+	var err error
+	if p.opts.Object != nil {
+		body, err = p.opts.Object(ctx, o.bucket, o.key, o.version)
+	} else {
+		body, err = p.opts.uploaded(*o)
 	}
-	body, err := p.opts.Object(ctx, o.bucket, o.key, o.version)
 	if err != nil {
 		return nil, fmt.Errorf("Error occurred while GetObject. S3 Error Message: %w", err)
 	}
