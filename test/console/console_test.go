@@ -415,6 +415,22 @@ func TestRequests(t *testing.T) {
 	p.sees("3 of the newest 3")
 	p.clicks("email")
 	p.sees("Configuration")
+
+	// A function that writes to its own table, at one moment of the clock, makes trees that end, and not more of them than are kept.
+	grown := runs[[]int](p, "grow trees", `import('/assets/trees.js').then(({ Trees }) => {
+		const t = new Trees(), began = '2026-01-01T00:00:00Z', keys = { pk: { S: 'a' } };
+		for (let i = 0; i < 5000; i++) {
+			t.add({ kind: 'write', name: 'PutItem', by: 'c' + i, began, status: 200, body: { TableName: 't', Item: keys } }, i);
+			t.add({ kind: 'call', id: 'c' + i, name: 'f', began, changes: i ? [{ table: 't', keys }] : [] }, i);
+		}
+		let nodes = 0, deepest = 0;
+		const walk = (n, deep) => { nodes++; deepest = Math.max(deepest, deep); n.kids.forEach((k) => walk(k, deep + 1)); };
+		t.roots.forEach((r) => walk(r, 1));
+		return [t.roots.length, nodes, deepest];
+	})`)
+	if grown[0] != 300 || grown[1] < 3000 || grown[2] != 12 {
+		t.Errorf("%d trees of %d nodes, the deepest of %d", grown[0], grown[1], grown[2])
+	}
 }
 
 // Who has no link gets nothing; a link is good once; other sites' pages get nothing either.
