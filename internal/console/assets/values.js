@@ -72,13 +72,14 @@ export function asShown(item) {
 }
 
 // changeOf is what UpdateItem needs to make one item of another, if it still is as it was shown: an attribute that somebody adds meanwhile
-// stays. Of items with more than 100 attributes only those that change are compared. null: nothing changes.
+// stays. Of items with more than 100 attributes those that change are compared, and one that does not: it is gone when the item is. null: nothing changes.
 export function changeOf(before, after) {
   const all = [...new Set([...Object.keys(before), ...Object.keys(after)])].map((name) => ({ name, was: attribute(before, name), is: attribute(after, name) }));
   all.forEach((a) => { a.changes = JSON.stringify(a.was) !== JSON.stringify(a.is); });
   if (!all.some((a) => a.changes)) return null;
   const names = {}, values = {}, still = [], set = [], remove = [];
-  all.filter((a) => a.changes || all.length <= most).forEach((a, i) => {
+  const same = all.find((a) => !a.changes);
+  all.filter((a) => a.changes || a === same || all.length <= most).forEach((a, i) => {
     names['#a' + i] = a.name;
     still.push(a.was ? `#a${i} = :a${i}` : `attribute_not_exists(#a${i})`);
     if (a.was) values[':a' + i] = a.was;
