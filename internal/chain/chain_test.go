@@ -452,3 +452,35 @@ func TestChain(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesComeAgain: a package that was removed before a backup, and comes again after it, is copied again.
+func TestFilesComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := begin(t, filepath.Join(t.TempDir(), "data"), newFaulty(1), nil)
+		l.shipped()
+		path := filepath.Join(l.dir, "code", "x", "package.zip")
+		again := func(want int) {
+			t.Helper()
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("x"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // Run sleeps
+			if files, err := l.shipper.newFiles(t.Context()); len(files) != want || err != nil {
+				t.Errorf("%v, %v; want %d", files, err, want)
+			}
+		}
+		again(1)
+		again(0)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		l.shipper.base = nil // one is due
+		l.write(0, 1)
+		l.shipped()
+		time.Sleep(time.Minute)
+		again(1)
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}

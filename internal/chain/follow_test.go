@@ -430,7 +430,7 @@ func TestBackupWaits(t *testing.T) {
 				return stage(ctx, dir)
 			}
 		})
-		time.Sleep(time.Minute)
+		time.Sleep(20 * time.Second)
 		if n := place.backups(); n != 0 {
 			t.Errorf("%d backups", n)
 		}
@@ -485,7 +485,6 @@ func TestPromotionAheadOfTheChain(t *testing.T) {
 		next := begin(t, dir, place, &life{begun: n, acked: n})
 		next.write(0, 1)
 		next.shipped()
-		time.Sleep(2 * time.Minute)
 		behind.follows()
 		_, acked, begun := next.moment()
 		dir, _ = behind.promote()

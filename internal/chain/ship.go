@@ -80,7 +80,7 @@ type Shipper struct {
 	previous  uint64 // hash of the newest segment
 	part      uint64
 	sinceBase int64           // bytes shipped
-	files     map[string]bool // beside the database, which the chain or its backup has
+	files     map[string]bool // beside the database, which segments have had since the newest backup was begun
 	baseDone  chan baseMade   // nil: none is being made
 	base      *backup.Manifest
 	retryBase time.Time
@@ -531,6 +531,7 @@ func (s *Shipper) startBase(ctx context.Context) {
 	done := make(chan baseMade, 1)
 	s.baseDone = done
 	s.sinceBase = 0
+	clear(s.files) // what is gone by now is not in the backup, and may come again
 	go func() {
 		m, err := s.makeBase(ctx, chain)
 		done <- baseMade{m, part, err}
