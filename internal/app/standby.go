@@ -46,8 +46,7 @@ func PromotedFrom(ctx context.Context, dir, of string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	was, err := store.Promoted(dir)
-	return was == place.String(), err
+	return store.PromotedFrom(dir, place.String())
 }
 
 // OpenStandby locks the folder, which is new or a standby's. Nothing is read before Run.

@@ -349,7 +349,15 @@ func TestTwoPromotions(t *testing.T) {
 	})
 }
 
-// TestStandbyFolders: only a new folder, or a standby's, becomes one, and no server opens it before it is promoted.
+// named is a place by another name.
+type named struct {
+	*faulty
+	name string
+}
+
+func (n named) String() string { return n.name }
+
+// TestStandbyFolders: only a new folder, or a standby's of the same place, becomes one, and no server opens it before it is promoted.
 func TestStandbyFolders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		place := newFaulty(1)
@@ -369,6 +377,15 @@ func TestStandbyFolders(t *testing.T) {
 			t.Errorf("twice: %v", err)
 		}
 		s.end()
+		if _, err := Follow(FollowOptions{Place: named{place, "other"}, Dir: s.dir}); !errors.Is(err, store.ErrNotStandby) || !strings.Contains(err.Error(), "same place by another name") {
+			t.Errorf("of another place: %v", err)
+		}
+		s = follow(t, s.dir, named{place, "./" + place.String() + "/"})
+		s.follows()
+		s.end()
+		if strings.Contains(s.log.String(), "begins with a backup") {
+			t.Error(s.log.String())
+		}
 		if _, err := store.Open(store.Options{Dir: s.dir}); err == nil || !strings.Contains(err.Error(), "serve it with --standby-of") {
 			t.Errorf("opened: %v", err)
 		}

@@ -41,15 +41,20 @@ func BecomeStandby(dir, of string) (*Standby, error) {
 		return nil, err
 	}
 	s := &Standby{dir, lock}
-	switch was, err := readFile(f, f.PathJoin(dir, standbyFile)); {
-	case err == nil && strings.TrimSpace(string(was)) == of:
-		return s, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	if of, err = whole(of); err != nil {
 		return nil, errors.Join(err, lock.Close())
-	case err == nil: // of another place
-		if err := s.Clear(); err != nil {
-			return nil, errors.Join(err, lock.Close())
+	}
+	switch text, err := readFile(f, f.PathJoin(dir, standbyFile)); {
+	case err == nil:
+		was := strings.TrimSpace(string(text))
+		if was == of {
+			return s, nil
 		}
+		// It may be the last copy that is left. Nothing is removed for a name.
+		return nil, errors.Join(fmt.Errorf("%w: %s is that of a standby of %s, and not of %s; if that is the same place by another name, write it into %s; to follow another place, name an empty or new folder with --data",
+			ErrNotStandby, dir, was, of, filepath.Join(dir, standbyFile)), lock.Close())
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, errors.Join(err, lock.Close())
 	default:
 		entries, err := os.ReadDir(dir)
 		for _, e := range entries {
@@ -67,6 +72,14 @@ func BecomeStandby(dir, of string) (*Standby, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return s, nil
+}
+
+// whole returns a place with the whole path of its folder: a name alone is another folder's elsewhere.
+func whole(place string) (string, error) {
+	if strings.Contains(place, "://") {
+		return place, nil
+	}
+	return filepath.Abs(place)
 }
 
 // HasData says whether the folder has data that can be opened by OpenStandby.
@@ -115,13 +128,16 @@ func (s *Standby) Promote(lineage string, raise uint64) error {
 	return err
 }
 
-// Promoted returns what a folder was a standby of that has been promoted; empty: it was none.
-func Promoted(dir string) (of string, err error) {
+// PromotedFrom says whether a folder was a standby of a place, and has been promoted.
+func PromotedFrom(dir, of string) (bool, error) {
 	text, err := readFile(vfs.Default, filepath.Join(dir, promotedFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return false, nil
 	}
-	return strings.TrimSpace(string(text)), err
+	if err == nil {
+		of, err = whole(of)
+	}
+	return err == nil && strings.TrimSpace(string(text)) == of, err
 }
 
 // Close releases the folder.
