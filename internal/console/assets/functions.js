@@ -12,7 +12,7 @@ export function Functions() {
   const asked = useAsked(functionList, []);
   const found = (asked.value ?? []).filter((f) => f.FunctionName.toLowerCase().includes(text.toLowerCase()));
   return html`<h1>Functions</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a function" /><span class="dim">${asked.value && count(found.length)}</span></div><${Problem} error=${asked.error} />
-    <div class="card scroll"><table><thead><tr><th>Function</th><th>Runtime</th><th>Handler</th><th class="n">Time-out</th><th class="n">Code</th><th>Changed</th><th>Triggers</th></tr></thead>
+    <div class="card scroll" tabindex="0"><table><thead><tr><th>Function</th><th>Runtime</th><th>Handler</th><th class="n">Time-out</th><th class="n">Code</th><th>Changed</th><th>Triggers</th></tr></thead>
     <tbody>${found.slice(0, 500).map((f) => html`<tr key=${f.FunctionName}><td class="mono"><a href=${'#/function/' + encodeURIComponent(f.FunctionName)}>${f.FunctionName}</a></td><td>${f.Runtime}</td><td class="mono">${f.Handler}</td>
       <td class="n">${f.Timeout} s</td><td class="n">${bytes(f.CodeSize ?? 0)}</td><td>${clock(f.LastModified)}</td>
       <td>${(state?.triggers ?? []).filter((t) => t.function === f.FunctionName).map((t) => html`<a href=${'#/trigger/' + t.uuid}>${t.table || t.queue}</a> `)}</td></tr>`)}</tbody></table>

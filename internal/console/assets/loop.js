@@ -128,7 +128,7 @@ export function Loop() {
 }
 
 export function TriggerTable({ triggers }) {
-  return html`<div class="card scroll"><h2>Triggers</h2><table><thead><tr><th>Trigger</th><th>State</th><th>Lag, 15 min</th><th class="n">Lag</th><th class="n">Behind</th><th class="n">Calls/s</th><th class="n">Errors</th></tr></thead>
+  return html`<div class="card scroll" tabindex="0"><h2>Triggers</h2><table><thead><tr><th>Trigger</th><th>State</th><th>Lag, 15 min</th><th class="n">Lag</th><th class="n">Behind</th><th class="n">Calls/s</th><th class="n">Errors</th></tr></thead>
     <tbody>${triggers.map((t) => {
       const c = condition(t), r = rates(t.uuid);
       return html`<tr key=${t.uuid}><td class="mono"><a href=${'#/trigger/' + t.uuid}>${title(t)}</a></td>

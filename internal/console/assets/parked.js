@@ -12,7 +12,7 @@ export function Parked({ uuid }) {
   const at = state.triggers.find((t) => t.uuid === uuid) ?? (some.length === 1 ? some[0] : undefined);
   return html`<h1>Held and parked</h1>
     ${some.length === 0 && !at && html`<p class="card">Nothing is set aside: no record waits for a retry of its own, or for you.</p>`}
-    ${some.length > 0 && html`<div class="card scroll"><table><thead><tr><th>Trigger</th><th class="n">Parked</th><th class="n">Held</th><th class="n">To be told</th><th class="n">Size</th></tr></thead>
+    ${some.length > 0 && html`<div class="card scroll" tabindex="0"><table><thead><tr><th>Trigger</th><th class="n">Parked</th><th class="n">Held</th><th class="n">To be told</th><th class="n">Size</th></tr></thead>
       <tbody>${some.map((t) => html`<tr key=${t.uuid} class=${t === at ? 'on' : ''}><td class="mono"><a href=${'#/parked/' + t.uuid}>${title(t)}</a></td><td class="n">${count(t.setAside.parked)}</td><td class="n">${count(t.setAside.held)}</td>
         <td class="n">${count(t.setAside.telling)}</td><td class="n">${bytes(t.setAside.bytes)}</td></tr>`)}</tbody></table></div>`}
     ${at && html`<${OfTrigger} key=${at.uuid} t=${at} />`}`;
@@ -47,7 +47,7 @@ function OfTrigger({ t }) {
         : html`<${Act} primary disabled=${!t.setAside.parked} done=${list.reload} ask=${`${key ? 'Those found' : count(t.setAside.parked)} go to the function again.`} run=${() => all('parked/redrive', { rate })}>Send all again</${Act}>
           <${Act} danger disabled=${!t.setAside.parked} done=${list.reload} ask="All that are parked and found here are gone for good." run=${() => all('parked/drop')}>Drop all</${Act}>`}</div>
     <${Problem} error=${list.error} />
-    <div class="scroll"><table><thead><tr><th><input type="checkbox" aria-label="choose all on this page" checked=${parked.length > 0 && parked.every((r) => chosen.has(r.id))}
+    <div class="scroll" tabindex="0"><table><thead><tr><th><input type="checkbox" aria-label="choose all on this page" checked=${parked.length > 0 && parked.every((r) => chosen.has(r.id))}
         onChange=${(e) => choose(new Set(e.target.checked ? parked.map((r) => r.id) : []))} /></th><th>Item</th><th>Kind</th><th>Since</th><th class="n">Attempts</th><th>Why</th></tr></thead>
       <tbody>${records.map((r) => html`<tr key=${r.id}><td>${r.kind === 'parked' && html`<input type="checkbox" aria-label=${'choose ' + keyText(r.keys)} checked=${chosen.has(r.id)} onChange=${() => flip(r.id)} />`}</td>
         <td class="mono"><button class="line" aria-expanded=${open === r.id} onClick=${() => setOpen(open === r.id ? null : r.id)}>${keyText(r.keys) || r.sequenceNumber}</button></td><td>${r.kind}</td><td>${clock(r.since)}</td><td class="n">${r.attempts}</td>

@@ -130,7 +130,7 @@ function OfTable({ name, at, done }) {
         <span>Capacity</span><div>${demand ? 'on demand' : `${count(t.ProvisionedThroughput?.ReadCapacityUnits)} read, ${count(t.ProvisionedThroughput?.WriteCapacityUnits)} write`}</div>
         <span>Made</span><div>${clock((t.CreationDateTime ?? 0) * 1000)}</div><span>ARN</span><div class="mono">${t.TableArn}</div></div>
         <h2>Change capacity</h2><div class="bar">${capacity}<${Act} done=${done} run=${setCapacity}>Set capacity</${Act}></div></div>
-      <div class="card"><h2>Indexes</h2>${indexes.length > 0 && html`<div class="scroll"><table><thead><tr><th>Index</th><th>Key</th><th>Carries</th><th class="n">Items</th><td></td></tr></thead><tbody>${indexes.map(([kind, i]) =>
+      <div class="card"><h2>Indexes</h2>${indexes.length > 0 && html`<div class="scroll" tabindex="0"><table><thead><tr><th>Index</th><th>Key</th><th>Carries</th><th class="n">Items</th><td></td></tr></thead><tbody>${indexes.map(([kind, i]) =>
           html`<tr><td class="mono">${i.IndexName}</td><td class="mono">${key(i.KeySchema)}</td><td>${i.Projection.ProjectionType} <span class="dim">${kind}</span></td><td class="n">${count(i.ItemCount)}</td>
             <td>${kind === 'global' && html`<${Act} danger label=${'delete the index ' + i.IndexName} ask="Queries of it fail from now on." done=${done} run=${() => update({ GlobalSecondaryIndexUpdates: [{ Delete: { IndexName: i.IndexName } }] })}>Delete</${Act}>`}</td></tr>`)}</tbody></table></div>`}
         <div class="form add"><h2>New index</h2><div>${anIndex}${f.index && html`<p><${Act} primary disabled=${!f.indexhash} done=${done} run=${addIndex}>Create index</${Act}></p>`}</div></div></div>

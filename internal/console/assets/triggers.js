@@ -43,7 +43,7 @@ export function Trigger({ uuid }) {
       <${Chart} label="Calls a second" points=${series(uuid, 3, true)} unit=${rate} />
       <${Chart} label="Failed calls a second" points=${series(uuid, 4, true)} unit=${rate} tone="bad" />
       <${Chart} label="Records a second" points=${series(uuid, 5, true)} unit=${rate} /></div>
-    <div class="grid"><div class="card scroll"><h2>Shards</h2>${t.queue ? html`<p>A queue has none. ${count(t.inFlight)} calls under way.</p>` : html`<table><thead><tr><th>Shard</th><th>Position</th><th class="n">Lag</th><th class="n">Behind</th><th>Now</th></tr></thead>
+    <div class="grid"><div class="card scroll" tabindex="0"><h2>Shards</h2>${t.queue ? html`<p>A queue has none. ${count(t.inFlight)} calls under way.</p>` : html`<table><thead><tr><th>Shard</th><th>Position</th><th class="n">Lag</th><th class="n">Behind</th><th>Now</th></tr></thead>
       <tbody>${(t.shards ?? []).filter((s) => !s.done).map((s) => html`<tr key=${s.shard}><td class="mono" title=${s.shard}>…${s.shard.slice(-8)}</td><td class="mono">${s.position}</td><td class="n">${count(s.lagRecords)}</td>
         <td class="n">${s.lagSeconds > 0 ? span(s.lagSeconds) : ''}</td><td>${s.blocked ? html`<span class="badt">blocked: ${s.blocked.error}</span>` : s.waitsForParent ? 'waits for its parent' : s.inFlight ? `${s.inFlight} under way` : ''}</td></tr>`)}</tbody></table>`}</div>
       <div class="card"><h2>Settings</h2><div class="kv">
