@@ -31,6 +31,7 @@ func TestDependenciesAreListed(t *testing.T) {
 		{"npm packages, of tests", npmPackages(t, "../.ci/packages/*/package.json", "../test/suites/*/package.json", "../examples/*/*/package.json")},
 		{"PyPI packages, of tests", pythonPackages(t, "../.ci/packages/*.txt", "../test/suites/*/requirements.txt")},
 		{"Maven artifacts, of tests", mavenArtifacts(t, "../.ci/packages/*.xml", "../test/suites/*/pom.xml", "../examples/*/*/pom.xml")},
+		{"Crates, of tests", crates(t, "../test/tools/testdata/sam/rust/*/Cargo.toml")},
 	} {
 		listed := tables[c.heading]
 		for _, name := range slices.Sorted(maps.Keys(c.used)) {
@@ -157,6 +158,18 @@ func mavenArtifacts(t *testing.T, patterns ...string) map[string]string {
 		}
 		for _, d := range pom.Dependencies {
 			out[d.Group+":"+d.Artifact] = path
+		}
+	}
+	return out
+}
+
+func crates(t *testing.T, patterns ...string) map[string]string {
+	dependency := regexp.MustCompile(`(?m)^(\S+) = `)
+	out := map[string]string{}
+	for _, path := range glob(t, patterns...) {
+		_, dependencies, _ := strings.Cut(page(t, path), "[dependencies]\n")
+		for _, m := range dependency.FindAllStringSubmatch(dependencies, -1) {
+			out[m[1]] = path
 		}
 	}
 	return out

@@ -81,6 +81,7 @@ func TestSAMLanguages(t *testing.T) {
 		{"typescript", []string{"node", "npm", "esbuild"}},
 		{"go", []string{"go"}},
 		{"java", []string{"java", "mvn"}},
+		{"rust", []string{"cargo", "cargo-lambda"}},
 	} {
 		t.Run(c.app, func(t *testing.T) {
 			p := begin(t, "sam/"+c.app, append(c.needs, "sam")...)
