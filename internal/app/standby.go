@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,6 +118,17 @@ func (s *Standby) promote(ctx context.Context) (wire.Promoted, error) {
 // setAside begins the name of a folder, in the data folder, with what a server had that another has followed.
 const setAside = "before-rejoin-"
 
+// setAsideIn returns the folder of a Rejoin that was cut short: it has no VERSION yet. Empty: there is none.
+func setAsideIn(dir string) (aside string, err error) {
+	all, err := filepath.Glob(filepath.Join(dir, setAside+"*"))
+	for _, path := range all {
+		if _, err := os.Stat(filepath.Join(path, "VERSION")); errors.Is(err, os.ErrNotExist) {
+			aside = path
+		}
+	}
+	return aside, err
+}
+
 // Rejoin makes of the folder of a server that another has followed one that follows that one. What it had is moved into a folder in it, whose
 // path is returned. Nobody has it open.
 func Rejoin(ctx context.Context, dir, of string) (aside string, err error) {
@@ -128,38 +140,59 @@ func Rejoin(ctx context.Context, dir, of string) (aside string, err error) {
 	if err != nil {
 		return "", err
 	}
-	database, err := os.ReadFile(filepath.Join(dir, "DATABASE"))
-	if err != nil {
-		return "", fmt.Errorf("whose folder it is: %w", err)
-	}
-	if strings.TrimSpace(string(database)) != h.Database {
-		return "", fmt.Errorf("%s holds the database %s, and %s that of %s: it was never one of the two", dir, strings.TrimSpace(string(database)), of, h.Database)
-	}
-	lineage, err := os.ReadFile(filepath.Join(dir, "LINEAGE"))
+	aside, err = setAsideIn(dir)
 	if err != nil {
 		return "", err
 	}
-	if strings.TrimSpace(string(lineage)) == h.Lineage {
+	line := func(name string) (string, error) { // of one that was cut short it is there
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) && aside != "" {
+			text, err = os.ReadFile(filepath.Join(aside, name))
+		}
+		return strings.TrimSpace(string(text)), err
+	}
+	database, err := line("DATABASE")
+	if err != nil {
+		return "", fmt.Errorf("whose folder it is: %w", err)
+	}
+	if database != h.Database {
+		return "", fmt.Errorf("%s holds the database %s, and %s that of %s: it was never one of the two", dir, database, of, h.Database)
+	}
+	lineage, err := line("LINEAGE")
+	if err != nil {
+		return "", err
+	}
+	owner, err := store.OwnedUpTo(dir, h.Lineage, h.End)
+	if err != nil {
+		return "", err
+	}
+	if owner || lineage == h.Lineage {
 		return "", fmt.Errorf("%s is the folder of the server that replicates to %s: no other has taken it over", dir, of)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
 	}
-	aside = filepath.Join(dir, setAside+time.Now().UTC().Format("20060102T150405"))
-	if err := os.Mkdir(aside, 0o700); err != nil {
-		return "", err
+	if aside == "" {
+		aside = filepath.Join(dir, setAside+time.Now().UTC().Format("20060102T150405"))
+		if err := os.Mkdir(aside, 0o700); err != nil {
+			return "", err
+		}
 	}
-	// DATABASE and LINEAGE go last: when it is cut short it can be done again.
-	last := []string{"LINEAGE", "DATABASE"}
+	// These go last, so that it can be done again when it is cut short.
+	last := []string{"LINEAGE", "DATABASE", "VERSION"}
 	var names []string
 	for _, e := range entries {
-		if name := e.Name(); !store.IsApart(name) && name != last[0] && name != last[1] {
+		if name := e.Name(); !store.IsApart(name) && !slices.Contains(last, name) {
 			names = append(names, name)
 		}
 	}
 	for _, name := range append(names, last...) {
-		if err := os.Rename(filepath.Join(dir, name), filepath.Join(aside, name)); err != nil {
+		err := os.Rename(filepath.Join(dir, name), filepath.Join(aside, name))
+		if errors.Is(err, os.ErrNotExist) && slices.Contains(last, name) { // it was moved before
+			err = nil
+		}
+		if err != nil {
 			return aside, err
 		}
 	}

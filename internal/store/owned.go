@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // ownedFile lists the opens of the folder that have had a chain (see the room chain), the oldest first: a line with the name of each, and the number of
@@ -21,7 +23,11 @@ type owned struct {
 }
 
 func (s *Store) readOwned() (all []owned, known bool, err error) {
-	text, err := readFile(s.space.fs, s.space.fs.PathJoin(s.space.dir, ownedFile))
+	return readOwned(s.space.fs, s.space.dir)
+}
+
+func readOwned(f vfs.FS, dir string) (all []owned, known bool, err error) {
+	text, err := readFile(f, f.PathJoin(dir, ownedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
 	}
@@ -73,6 +79,17 @@ func (s *Store) Owned(lineage string) (end uint64, ours, known bool, err error) 
 		}
 	}
 	return 0, false, known, err
+}
+
+// OwnedUpTo says whether an open of a folder, which nobody has open now, has had a chain, and the folder lacks nothing of it up to a number.
+func OwnedUpTo(dir, lineage string, number uint64) (bool, error) {
+	all, _, err := readOwned(vfs.Default, dir)
+	for _, o := range all {
+		if o.lineage == lineage && (o.end == 0 || number <= o.end) {
+			return true, err
+		}
+	}
+	return false, err
 }
 
 // Own says that this open is about to take a chain.

@@ -19,7 +19,7 @@ var ErrNotStandby = errors.New("store: the data folder holds data of its own")
 // apart are what may lie in a standby's folder beside its data, and stays when that is made anew: keys, which no copy has, and what a server
 // keeps beside its database.
 var apart = map[string]bool{
-	lockFile: true, standbyFile: true, "admin.sock": true, "secrets.key": true, "console.key": true, "tls": true, "artifacts": true, "audit": true, "logs": true, "lost+found": true,
+	lockFile: true, standbyFile: true, "admin.sock": true, "secrets.key": true, "console.key": true, "tls": true, "inside.port": true, "artifacts": true, "audit": true, "logs": true, "lost+found": true,
 }
 
 // IsApart says whether a name in a data folder is one of those.
