@@ -521,3 +521,15 @@ func TestArtifacts(t *testing.T) {
 		t.Errorf("from inside: %q %v", got, err)
 	}
 }
+
+// A stack may read Parameter Store in its properties: the end of its deployment does so, too.
+func TestStackReadsAParameter(t *testing.T) {
+	a := openForStacks(t, nil)
+	defer a.Close()
+	f := &formation{t, a}
+	f.call("ssm", "AmazonSSM.PutParameter", `{"Name":"/n","Value":"w","Type":"String"}`)
+	f.made("shop", "Resources:\n  Q: {Type: 'AWS::SQS::Queue', Properties: {QueueName: '{{resolve:ssm:/n}}-q'}}\n")
+	if code, body := f.call("sqs", "AmazonSQS.GetQueueUrl", `{"QueueName":"w-q"}`); code != 200 {
+		t.Error(body)
+	}
+}
