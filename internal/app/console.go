@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,7 +31,8 @@ func (s *App) openConsole() error {
 	}
 	owner, signer := s.ownCredentials(s.opts.Account), v4.NewSigner()
 	s.console = console.New(console.Options{
-		Server: s.door.Own(), Ask: inProcess{s.door.Own()}.Do, Key: key, Now: s.realNow, Logger: s.opts.Logger,
+		Endpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
+		Server:   s.door.Own(), Ask: inProcess{s.door.Own()}.Do, Key: key, Now: s.realNow, Logger: s.opts.Logger,
 		Sign: func(r *http.Request, service, payloadHash string) error {
 			credentials, err := owner.Retrieve(r.Context())
 			if err != nil {

@@ -21,6 +21,8 @@ type Options struct {
 	Ask func(*http.Request) (*http.Response, error)
 	// Sign signs a request of AWS's protocols for a service; payloadHash is the body's SHA-256 in hex.
 	Sign func(r *http.Request, service, payloadHash string) error
+	// Endpoint is where clients reach the AWS protocols.
+	Endpoint func() string
 	// Key signs sessions: who has it has the console. A key that is kept lets a page go on over a restart.
 	Key    []byte
 	Now    func() time.Time

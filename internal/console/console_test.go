@@ -36,7 +36,8 @@ func testConsole(t *testing.T, asked *atomic.Int64) *Console {
 		}
 	})
 	return New(Options{
-		Server: server,
+		Endpoint: func() string { return "http://127.0.0.1:8000" },
+		Server:   server,
 		Ask: func(r *http.Request) (*http.Response, error) {
 			w := httptest.NewRecorder()
 			server(w, r)

@@ -84,7 +84,8 @@ func (c *Console) Run(ctx context.Context) error {
 
 // state is what the page is sent each second.
 type state struct {
-	At       int64           `json:"at"` // milliseconds since 1970
+	At       int64           `json:"at"`       // milliseconds since 1970
+	Endpoint string          `json:"endpoint"` // of the AWS protocols, for commands that are copied
 	Status   json.RawMessage `json:"status"`
 	Triggers []wire.Trigger  `json:"triggers"`
 	Problem  string          `json:"problem,omitempty"` // why the rest is not there
@@ -93,7 +94,7 @@ type state struct {
 // look asks the server how it is.
 func (c *Console) look(ctx context.Context) error {
 	now := c.Now()
-	s := state{At: now.UnixMilli(), Triggers: []wire.Trigger{}}
+	s := state{At: now.UnixMilli(), Endpoint: c.Endpoint(), Triggers: []wire.Trigger{}}
 	var list struct{ Triggers []wire.Trigger }
 	var err error
 	if c.history.viewers.Load() > 0 || c.history.status == nil { // else nobody sees it, and it costs as much as all the rest

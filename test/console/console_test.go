@@ -193,7 +193,7 @@ func TestPlainItems(t *testing.T) {
 	p.clicks("Run")
 	p.sees("No item is found")
 	p.clicks("Copy as command")
-	if copied := runs[string](p, "read what is copied", `window.copied`); copied != `aws dynamodb query --table-name invoices --key-condition-expression '#h = :h' --scan-index-forward --expression-attribute-names '{"#h":"pk"}' --expression-attribute-values '{":h":{"S":"it'\''s"}}'` {
+	if copied := runs[string](p, "read what is copied", `window.copied`); copied != `aws dynamodb query --endpoint-url `+s.endpoint+` --table-name invoices --key-condition-expression '#h = :h' --scan-index-forward --expression-attribute-names '{"#h":"pk"}' --expression-attribute-values '{":h":{"S":"it'\''s"}}'` {
 		t.Errorf("copied %s", copied)
 	}
 	p.types("pk is", "")

@@ -1,5 +1,6 @@
 // The state of the server, once a second, and what triggers did in the last quarter of an hour.
 import { useState, useEffect } from './vendor/htm-preact.js';
+import { server } from './values.js';
 
 const remembered = 15 * 60 * 1000;
 
@@ -53,6 +54,7 @@ export function connect() {
       next[t.uuid] = points;
     }
     live.state = state;
+    server.endpoint = state.endpoint;
     live.past = next;
     tell();
   });

@@ -100,12 +100,15 @@ export function csv(items, first) {
 }
 const quoted = (s, always) => (always && s === '') || /[",\r\n]/.test(s) ? `"${s.replace(/"/g, '""')}"` : s;
 
+// server is what commands need to know of it: without an address they would go to AWS.
+export const server = { endpoint: '' };
+
 // command is a call of DynamoDB for the AWS CLI.
 export function command(operation, input) {
   const kebab = (s) => s.replace(/[A-Z]/g, (c, i) => (i ? '-' : '') + c.toLowerCase());
   const flags = Object.entries(input).filter(([, v]) => v !== undefined).map(([name, v]) =>
     v === true ? `--${kebab(name)}` : v === false ? `--no-${kebab(name)}` : `--${kebab(name)} ${shell(typeof v === 'object' ? JSON.stringify(v) : String(v))}`);
-  return `aws dynamodb ${kebab(operation)} ${flags.join(' ')}`;
+  return `aws dynamodb ${kebab(operation)} --endpoint-url ${server.endpoint} ${flags.join(' ')}`;
 }
 
 // shell quotes a word for a command line.
