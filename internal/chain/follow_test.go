@@ -437,16 +437,16 @@ func TestStandbyOfEmptiedPlace(t *testing.T) {
 func TestBackupWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		place := &stalling{faulty: newFaulty(1)}
-		until := make(chan struct{})
-		var l *life
-		l = beginWith(t, filepath.Join(t.TempDir(), "data"), place, nil, func(o *Options) {
+		until, begun := make(chan struct{}), make(chan *life, 1)
+		l := beginWith(t, filepath.Join(t.TempDir(), "data"), place, nil, func(o *Options) {
 			stage := o.Stage
 			o.Stage = func(ctx context.Context, dir string) error {
 				place.stall(until)
-				l.write(0, 1)
+				(<-begun).write(0, 1)
 				return stage(ctx, dir)
 			}
 		})
+		begun <- l
 		time.Sleep(20 * time.Second)
 		if n := place.backups(); n != 0 {
 			t.Errorf("%d backups", n)
@@ -457,12 +457,12 @@ func TestBackupWaits(t *testing.T) {
 		if n := place.backups(); n != 1 {
 			t.Errorf("%d backups", n)
 		}
-		_, acked, begun := l.moment()
+		_, low, high := l.moment()
 		if err := l.end(); err != nil {
 			t.Error(err)
 		}
 		has, _ := restored(t, place, time.Time{})
-		within(t, "latest", has, acked, begun)
+		within(t, "latest", has, low, high)
 	})
 }
 
