@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/millstreamdb/millstream/internal/app"
 )
 
 func main() {
@@ -39,11 +41,17 @@ func run(ctx context.Context, args []string) int {
 		return int(quiet)
 	}
 	fmt.Fprintln(os.Stderr, "millstream:", message(err))
-	if errors.As(err, &usage) {
+	switch {
+	case errors.As(err, &usage):
 		return 2
+	case app.Overtaken(err):
+		return overtaken
 	}
 	return 1
 }
+
+// overtaken is the exit code of a server that another one has followed in its place. docs/operators/millstream.service does not start it again.
+const overtaken = 3
 
 // message is an error's text without the names of rooms that it begins with.
 func message(err error) string {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -378,7 +379,8 @@ func TestDrill(t *testing.T) {
 
 	// The first one comes back.
 	refused, err := d.command(strings.Fields(strings.TrimSuffix(commands[0], " &") + " --listen 127.0.0.1:0")...).CombinedOutput()
-	if err == nil || !bytes.Contains(refused, []byte("older than what was replicated")) || !bytes.Contains(refused, []byte("millstream rejoin")) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != overtaken || !bytes.Contains(refused, []byte("older than what was replicated")) || !bytes.Contains(refused, []byte("millstream rejoin")) {
 		t.Errorf("the first one comes back: %v\n%s", err, refused)
 	}
 	d.run(commands[4])

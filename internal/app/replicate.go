@@ -87,6 +87,11 @@ func (s *App) replicationLag() func() time.Duration {
 	return func() time.Duration { return time.Duration(s.chain.Status().Lag * float64(time.Second)) }
 }
 
+// Overtaken reports whether a server ended, or did not begin, since another has its place.
+func Overtaken(err error) bool {
+	return errors.Is(err, chain.ErrFenced) || errors.Is(err, chain.ErrOlder)
+}
+
 // Replicated says whether a place has a chain, from which any moment can be restored.
 func Replicated(ctx context.Context, p backup.Place) (bool, error) { return chain.Has(ctx, p) }
 

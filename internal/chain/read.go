@@ -56,17 +56,21 @@ func read(ctx context.Context, p backup.Place, number uint64) (h Head, hash uint
 	return h, hash, changes, err
 }
 
-func exists(ctx context.Context, p backup.Place, number uint64) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	r, err := p.Get(ctx, nameOf(number))
-	if errors.Is(err, backup.ErrAbsent) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	return true, r.Close()
+// exists asks for a segment more than once, since who takes a place over needs many answers in a row.
+func exists(ctx context.Context, p backup.Place, number uint64) (there bool, err error) {
+	err = patient{p, listTries}.try(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		r, err := p.Get(ctx, nameOf(number))
+		if there = err == nil; there {
+			return r.Close()
+		}
+		if errors.Is(err, backup.ErrAbsent) {
+			return nil
+		}
+		return err
+	})
+	return there && err == nil, err
 }
 
 // newest returns the newest backup with a place in the chain that ok accepts, nil when there is none.
