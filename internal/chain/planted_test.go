@@ -36,8 +36,8 @@ func TestPlantedBlindOwnerIsSeen(t *testing.T) {
 	PlantedBug = "no-floor"
 	defer func() { PlantedBug = "" }()
 	synctest.Test(t, func(t *testing.T) {
-		if _, counts, _, err := stalled(t); err != nil || !counts {
-			t.Errorf("not seen: %v, it counts as shipped: %v", err, counts)
+		if _, counts, backs, _, err := stalled(t); err != nil || !counts || !backs {
+			t.Errorf("not seen: %v, it counts as shipped: %v, it puts backups: %v", err, counts, backs)
 		}
 	})
 }
