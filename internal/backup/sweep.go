@@ -122,7 +122,7 @@ func Sweep(ctx context.Context, p Place, now time.Time, more func(ctx context.Co
 		if err != nil {
 			return done, err
 		}
-		if time.Since(read) > sweepMost {
+		if since(read) > sweepMost {
 			return done, fmt.Errorf("it took longer than %s to read what %s has: nothing is removed", sweepMost, p)
 		}
 		if err := p.Put(ctx, condemnedName, bytes.NewReader(text), int64(len(text))); err != nil {
@@ -130,7 +130,7 @@ func Sweep(ctx context.Context, p Place, now time.Time, more func(ctx context.Co
 		}
 	}
 	for some := range slices.Chunk(gone, removeAtOnce) {
-		if time.Since(read) > sweepMost { // the next sweep goes on
+		if since(read) > sweepMost { // the next sweep goes on
 			break
 		}
 		if err := Remove(ctx, p, some); err != nil {
@@ -150,4 +150,10 @@ func RemoveManifests(ctx context.Context, p Place, ids []string) error {
 		names[i] = nameOf(id)
 	}
 	return Remove(ctx, p, names)
+}
+
+// since is how long ago a moment was by the clock that is further: one of them stands while a machine is suspended, the other may be set back.
+func since(at time.Time) time.Duration {
+	now := time.Now()
+	return max(now.Sub(at), now.Round(0).Sub(at.Round(0)))
 }

@@ -145,7 +145,7 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			return m, done, err
 		}
 	}
-	if took := time.Since(began); took > takeMost {
+	if took := since(began); took > takeMost {
 		return m, done, fmt.Errorf("the backup took %s, and what it found in %s at its start may be removed after %s: back up at a higher rate", took.Round(time.Minute), p, grace)
 	}
 	if err := m.put(ctx, p); err != nil {
