@@ -282,6 +282,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		}
 	}
 	greet(out, scheme+ln.Addr().String(), scheme+front.Addr().String(), srv.ConsoleLink(), ca, flags)
+	trimLater()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
