@@ -46,9 +46,9 @@ func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond boo
 		return false, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	var beside sync.WaitGroup
 	defer beside.Wait()
+	defer stop(nil) // before they are waited for
 	serve := func(ln net.Listener, own bool) {
 		beside.Go(func() {
 			if err := s.Serve(ctx, ln, own); err != nil {
@@ -56,7 +56,6 @@ func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond boo
 			}
 		})
 	}
-	defer stop(nil)
 	if !flags.tls.on() { // else nobody could tell who answers
 		again, err := anotherOf(ln)
 		if err != nil {

@@ -2,13 +2,10 @@ package server
 
 import (
 	"hash/maphash"
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/millstreamdb/millstream/internal/awserr"
 )
 
 // maxFailures is how many requests a second that are not signed right an address beyond this machine may send. Who sends more is
@@ -22,6 +19,9 @@ type failures struct {
 	some    atomic.Bool // there was one ever: as a rule there was none, and this is all that is looked at
 	buckets [1024]failureBucket
 }
+
+// retryFailures is what an address is told to wait that has none left.
+const retryFailures = time.Second
 
 type failureBucket struct {
 	mu   sync.Mutex // guards what follows
@@ -76,20 +76,4 @@ func (f *failures) over(from netip.Addr, now time.Time) bool {
 	}
 	defer b.mu.Unlock()
 	return b.left < 1
-}
-
-// tooManyFailures is the answer for a service, in its words for too many requests.
-func tooManyFailures(service string) *awserr.Error {
-	const wait = time.Second
-	switch {
-	case service == "dynamodb":
-		return awserr.Throttled("", wait)
-	case service == "lambda":
-		return awserr.LambdaThrottled("CallerRateLimitExceeded", wait)
-	case isBuckets(service):
-		return &awserr.Error{Code: "SlowDown", Message: "Please reduce your request rate.", Status: http.StatusServiceUnavailable, RetryAfter: wait}
-	case service == "sqs":
-		return &awserr.Error{Code: "RequestThrottled", Message: "Request is throttled.", RetryAfter: wait}
-	}
-	return &awserr.Error{Code: "ThrottlingException", Message: "Rate exceeded", RetryAfter: wait}
 }

@@ -136,7 +136,18 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 		q := r.URL.Query()
 		token, expires = q.Get("X-Amz-Security-Token"), q.Get("X-Amz-Expires")
 	}
-	caller, refused := a.verify(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
+	tooMany := func() *awserr.Error {
+		switch service {
+		case "dynamodb":
+			return throttled(routeDynamoDB, r.Header.Get("X-Amz-Target"), retryFailures)
+		case "lambda", adminService:
+			return throttled(routeLambda, "", retryFailures)
+		}
+		return throttledService(r, service, retryFailures)
+	}
+	caller, refused := a.verify(c, tooMany, func() (keys.Caller, *awserr.Error) {
+		return a.check(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
+	})
 	if p, _ := r.Context().Value(payloadKey{}).(*payload); refused == nil && p != nil && p.pieces != nil {
 		if key, _, _ := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service); key != nil {
 			p.pieces.Begin(key, &signed, c.signature)
@@ -148,9 +159,12 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 // verifyPlain is verifyHTTP for a request of the door's kind.
 func (a *Authenticator) verifyPlain(r *door.Request, c *claim) (keys.Caller, *awserr.Error) {
 	signed := sigv4.Request{Method: http.MethodPost, Headers: (*plainHeaders)(r)}
-	return a.verify(c, &signed, "dynamodb", string(r.Token), "", func() (string, *awserr.Error) {
-		sum := sha256.Sum256(r.Body)
-		return hex.EncodeToString(sum[:]), nil
+	tooMany := func() *awserr.Error { return throttled(routeDynamoDB, string(r.Target), retryFailures) }
+	return a.verify(c, tooMany, func() (keys.Caller, *awserr.Error) {
+		return a.check(c, &signed, "dynamodb", string(r.Token), "", func() (string, *awserr.Error) {
+			sum := sha256.Sum256(r.Body)
+			return hex.EncodeToString(sum[:]), nil
+		})
 	})
 }
 
@@ -176,15 +190,15 @@ func (h *plainHeaders) Amz(f func(name []byte) bool) {
 	})
 }
 
-// verify finds out who has signed a request, unless too many came from its address that were not signed right.
-func (a *Authenticator) verify(c *claim, signed *sigv4.Request, service, token, expires string, payload func() (string, *awserr.Error)) (keys.Caller, *awserr.Error) {
+// verify finds out who has signed a request, unless too many came from its address that were not signed right: tooMany is the answer then.
+func (a *Authenticator) verify(c *claim, tooMany func() *awserr.Error, check func() (keys.Caller, *awserr.Error)) (keys.Caller, *awserr.Error) {
 	if a.Mode != AuthOn {
-		return a.check(c, signed, service, token, expires, payload)
+		return check()
 	}
 	if a.failures.over(c.from, a.Now()) {
-		return keys.Caller{}, tooManyFailures(service)
+		return keys.Caller{}, tooMany()
 	}
-	caller, refused := a.check(c, signed, service, token, expires, payload)
+	caller, refused := check()
 	if refused != nil {
 		a.failures.failed(c.from, a.Now())
 	}
