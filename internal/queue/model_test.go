@@ -277,6 +277,30 @@ func runModel(t *rapid.T) {
 	}
 	n := 0
 	pick := func() *model { return rapid.SampledFrom(models).Draw(t, "queue") }
+	send := func(t *rapid.T, m *model, entries []Entry) {
+		sent, err := w.queue(m.name).Send(testScope.Account, true, entries)
+		w.must(err)
+		now := w.now()
+		for i, e := range entries {
+			w.must(sent[i].Err)
+			delay := m.delay
+			if e.Delay != nil {
+				delay = time.Duration(*e.Delay) * time.Second
+			}
+			msg := &modelMessage{body: *e.Body, id: sent[i].IDText(), initial: now.Add(delay), due: now.Add(delay)}
+			if m.fifo {
+				msg.group = *e.Group
+				if d, ok := m.dedup[*e.Dedup]; ok && now.Before(d.at.Add(5*time.Minute)) {
+					if d.id != msg.id {
+						t.Fatalf("%s: a duplicate was answered with %s, not %s", m.name, msg.id, d.id)
+					}
+					continue
+				}
+				m.dedup[*e.Dedup] = modelDedup{msg.id, now}
+			}
+			m.append(msg)
+		}
+	}
 	fault := rapid.SampledFrom([]int{0, 0, 1, 5, 20, 40})
 	t.Repeat(map[string]func(*rapid.T){
 		"send": func(t *rapid.T) {
@@ -295,27 +319,18 @@ func runModel(t *rapid.T) {
 				}
 				entries = append(entries, e)
 			}
-			sent, err := w.queue(m.name).Send(testScope.Account, true, entries)
-			w.must(err)
-			now := w.now()
-			for i, e := range entries {
-				w.must(sent[i].Err)
-				delay := m.delay
-				if e.Delay != nil {
-					delay = time.Duration(*e.Delay) * time.Second
+			send(t, m, entries)
+		},
+		"send an id again": func(t *rapid.T) {
+			m := models[rapid.IntRange(3, 5).Draw(t, "queue")] // a FIFO queue
+			group, dedup := "g0", fmt.Sprint("d", rapid.IntRange(0, 30).Draw(t, "dedup"))
+			for range 3 {
+				n++
+				body := fmt.Sprint("message ", n)
+				send(t, m, []Entry{{Body: &body, Group: &group, Dedup: &dedup}})
+				if rapid.Bool().Draw(t, "late") {
+					w.sleep(301 * time.Second)
 				}
-				msg := &modelMessage{body: *e.Body, id: sent[i].IDText(), initial: now.Add(delay), due: now.Add(delay)}
-				if m.fifo {
-					msg.group = *e.Group
-					if d, ok := m.dedup[*e.Dedup]; ok && now.Before(d.at.Add(5*time.Minute)) {
-						if d.id != msg.id {
-							t.Fatalf("%s: a duplicate was answered with %s, not %s", m.name, msg.id, d.id)
-						}
-						continue
-					}
-					m.dedup[*e.Dedup] = modelDedup{msg.id, now}
-				}
-				m.append(msg)
 			}
 		},
 		"receive": func(t *rapid.T) {
