@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -10,9 +11,11 @@ import (
 // Isolated returns when no damaged file is being looked at.
 func (s *Store) Isolated() { s.damages.work.Wait() }
 
-// CompactAll merges everything that there is.
+// CompactAll merges everything that there is. It waits an hour at most (of a bubble's time), for a compaction that a damaged table lets never end.
 func (s *Store) CompactAll() error {
-	return s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	return s.db.Compact(ctx, []byte{0}, []byte{0xff}, false)
 }
 
 // UpperLevel is how many parts the engine's upper level has.
