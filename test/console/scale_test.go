@@ -1,0 +1,183 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// scale is how much the pages are tried with: CONSOLE_SCALE=full is what is promised, else a hundredth of it.
+func scale() (items, tables, triggers, parked int) {
+	if os.Getenv("CONSOLE_SCALE") == "full" {
+		return 1_000_000, 200, 300, 10_000
+	}
+	return 10_000, 20, 30, 100
+}
+
+// usable is how long a page may take until what it is for can be seen and pressed.
+const usable = 500 * time.Millisecond
+
+// TestScale opens each page of a large server. With CONSOLE_SCALE=full, which wants a quiet machine, each is usable in half a second.
+func TestScale(t *testing.T) {
+	items, tables, triggers, parked := scale()
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	for i := range tables - 2 { // the application has two
+		s.ask(t, "CreateTable", map[string]any{
+			"TableName": fmt.Sprintf("table-%03d", i), "BillingMode": "PAY_PER_REQUEST",
+			"AttributeDefinitions": []attributes{{"AttributeName": "pk", "AttributeType": "S"}}, "KeySchema": []attributes{{"AttributeName": "pk", "KeyType": "HASH"}},
+			"StreamSpecification": attributes{"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+		})
+	}
+	for i := range triggers - 3 { // the application has three
+		table := fmt.Sprintf("table-%03d", i%(tables-2))
+		arn := s.ask(t, "DescribeTable", map[string]any{"TableName": table})["Table"].(map[string]any)["LatestStreamArn"]
+		s.call(t, http.MethodPost, "/2015-03-31/event-source-mappings", map[string]any{
+			"FunctionName": []string{"email", "indexer", "audit"}[i/(tables-2)%3], "EventSourceArn": arn, "StartingPosition": "LATEST",
+		})
+	}
+	for i := 0; i < parked; i += 25 {
+		s.batch(t, "orders", i, min(25, parked-i), "bad-%08d")
+	}
+	var writers sync.WaitGroup
+	const writing = 8
+	for w := range writing {
+		writers.Go(func() {
+			for i := w * 25; i < items; i += writing * 25 {
+				s.batch(t, "invoices", i, min(25, items-i), "customer-%08d")
+			}
+		})
+	}
+	writers.Wait()
+
+	p := open(t, s.link)
+	limit, watched := 10*usable, 100*time.Millisecond // the machine does other things, too
+	if os.Getenv("CONSOLE_SCALE") == "full" {
+		limit, watched = usable, 3*time.Second
+	}
+	p.until(fmt.Sprintf(`[...document.querySelectorAll('.badt')].some((e) => e.innerText.replace(/\D/g, '') === %s)`, quote(strconv.Itoa(parked))), "see how many are parked")
+	for _, page := range []struct{ name, hash, shows string }{
+		{"loop", "#/", `document.querySelectorAll('.map .node.mid').length >= 30`},
+		{"tables", "#/tables", fmt.Sprintf(`document.querySelectorAll('main tbody tr').length === %d && document.body.innerText.includes('table-000')`, tables)},
+		{"items", "#/table/invoices", `document.querySelectorAll('table.items tbody tr').length === 100`},
+		{"stream", "#/stream/orders", `document.body.innerText.includes('Waiting for changes')`},
+		{"settings", "#/settings/invoices", `document.querySelector('h1')?.innerText === 'Settings of invoices'`},
+		{"triggers", "#/triggers", fmt.Sprintf(`document.querySelectorAll('main tbody tr').length === %d`, triggers)},
+		{"trigger", "", `document.body.innerText.includes('Shards') && document.body.innerText.includes('Settings')`},
+		{"parked", "#/parked/", `document.body.innerText.includes('pk=bad-')`},
+		{"functions", "#/functions", `document.body.innerText.includes('indexer')`},
+		{"function", "#/function/email", `document.body.innerText.includes('Configuration')`},
+		{"requests", "#/requests", `document.body.innerText.includes('Waiting for requests')`},
+		{"server", "#/server", `document.body.innerText.includes('Durability')`},
+	} {
+		if page.name == "trigger" {
+			page.hash = runs[string](p, "find a trigger", `[...document.querySelectorAll('main tbody a')].find((a) => a.innerText === 'orders → audit').getAttribute('href')`)
+		}
+		// From the address to the first frame in which the page shows what it is for; the second time is of a warm page.
+		script := fmt.Sprintf(`new Promise((done) => { const began = performance.now(); location.hash = %s;
+			const look = () => (%s) ? requestAnimationFrame(() => done(performance.now() - began)) : performance.now() - began > 20000 ? done(1e6) : setTimeout(look, 4); setTimeout(look, 0); })`, quote(page.hash), page.shows)
+		took := time.Duration(runs[float64](p, "open "+page.name, script)*1000) * time.Microsecond
+		busy := runs[float64](p, "watch "+page.name, fmt.Sprintf(`new Promise((done) => { let sum = 0; const o = new PerformanceObserver((l) => l.getEntries().forEach((e) => { sum += e.duration; })); o.observe({ entryTypes: ['longtask'] }); setTimeout(() => { o.disconnect(); done(sum); }, %d); })`, watched.Milliseconds()))
+		t.Logf("%-10s usable after %v, then tasks above 50 ms for %.0f ms of %v", page.name, took.Round(time.Millisecond), busy, watched)
+		if took > limit {
+			t.Errorf("%s is usable after %v", page.name, took)
+		}
+	}
+	p.goes("#/table/invoices")
+	p.until(`document.querySelectorAll('table.items tbody tr').length === 100`, "see items")
+	for range 5 {
+		took := runs[float64](p, "turn the page", `new Promise((done) => { const began = performance.now(), before = document.querySelector('table.items tbody tr').innerText; [...document.querySelectorAll('button')].find((b) => b.innerText === 'Next page').click();
+			const look = () => document.querySelector('table.items tbody tr')?.innerText !== before ? done(performance.now() - began) : setTimeout(look, 4); look(); })`)
+		if d := time.Duration(took * float64(time.Millisecond)); d > limit {
+			t.Errorf("the next page of items came after %v", d)
+		}
+	}
+}
+
+// TestLiveForLong has the page show a stream at 1,000 changes a second for CONSOLE_LIVE (two seconds unless set), and asks the browser what it keeps.
+func TestLiveForLong(t *testing.T) {
+	length := 2 * time.Second
+	if v := os.Getenv("CONSOLE_LIVE"); v != "" {
+		var err error
+		if length, err = time.ParseDuration(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := start(t, t.TempDir())
+	s.ask(t, "CreateTable", map[string]any{
+		"TableName": "live", "BillingMode": "PAY_PER_REQUEST",
+		"AttributeDefinitions": []attributes{{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "N"}},
+		"KeySchema":            []attributes{{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}},
+		"StreamSpecification":  attributes{"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+	})
+	p := open(t, s.link)
+	p.goes("#/stream/live")
+	p.sees("Waiting for changes of live")
+	heap := func() float64 {
+		return runs[float64](p, "ask what the page keeps", `(async () => { if (globalThis.gc) gc(); return performance.memory.usedJSHeapSize / 1e6; })()`)
+	}
+	tick, n := time.NewTicker(25*time.Millisecond), 0
+	defer tick.Stop()
+	end, next := time.Now().Add(length), time.Now().Add(length/10)
+	for now := range tick.C {
+		s.batch(t, "live", n%5000, 25, "customer-%08d")
+		n += 25
+		if now.After(next) {
+			next = now.Add(length / 10)
+			nodes := runs[int](p, "count", `document.querySelectorAll('*').length`)
+			mb := heap()
+			t.Logf("%d changes: %.1f MB of objects, %d elements", n, mb, nodes)
+			if mb > 100 || nodes > 10_000 {
+				t.Errorf("the page keeps %.1f MB and %d elements", mb, nodes)
+			}
+		}
+		if now.After(end) {
+			break
+		}
+	}
+	if got := runs[int](p, "count", `document.querySelectorAll('.changes li').length`); got == 0 || got > 500 {
+		t.Errorf("%d changes are shown", got)
+	}
+}
+
+// call asks the Lambda API.
+func (s *server) call(t *testing.T, method, path string, in any) {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest(method, s.endpoint+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Amz-Date", "20260101T000000Z")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=00")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode/100 != 2 {
+		t.Fatalf("%s: %d %s %v", path, answer.StatusCode, text, err)
+	}
+}
+
+// batch writes n items, from the number from, whose keys have a form.
+func (s *server) batch(t *testing.T, table string, from, n int, form string) {
+	var requests []attributes
+	for i := from; i < from+n; i++ {
+		requests = append(requests, attributes{"PutRequest": attributes{"Item": attributes{
+			"pk": attributes{"S": fmt.Sprintf(form, i)}, "sk": attributes{"N": strconv.Itoa(i)}, "at": attributes{"S": time.Now().Format(time.RFC3339Nano)},
+			"total": attributes{"N": strconv.Itoa(i * 7)}, "note": attributes{"S": "what the customer said about it"},
+		}}})
+	}
+	s.ask(t, "BatchWriteItem", map[string]any{"RequestItems": map[string]any{table: requests}})
+}
