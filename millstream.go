@@ -71,7 +71,8 @@ type Options struct {
 	// is an account; "on": each is verified by the access keys that `millstream credentials` makes, whose account is the caller's;
 	// "warn": they are verified, and what "on" would refuse is let in, counted and logged.
 	Auth string
-	// KeyFile is the file of the key that seals the secrets of access keys; made when it is missing. Empty: secrets.key in Dir.
+	// KeyFile is the file of the key that seals access keys, variables of functions and secret parameters; made when it is missing and needed.
+	// Empty: secrets.key in Dir.
 	KeyFile string
 	// RootKey and RootSecret are an operator's access key of Account that is stored nowhere. Empty: none.
 	RootKey, RootSecret string

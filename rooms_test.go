@@ -57,7 +57,8 @@ var rooms = map[string][]string{
 	"internal/table/appends": {},
 
 	"internal/sigv4":      {},
-	"internal/credential": {"internal/sigv4", "internal/store"},
+	"internal/seal":       {},
+	"internal/credential": {"internal/seal", "internal/sigv4", "internal/store"},
 
 	"internal/export": {"internal/item"},
 	"internal/keep": {
@@ -67,7 +68,7 @@ var rooms = map[string][]string{
 	"internal/door":  {},
 	"internal/function": {
 		"internal/trace",
-		"internal/arn", "internal/awserr", "internal/schema", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
+		"internal/arn", "internal/awserr", "internal/schema", "internal/seal", "internal/setting", "internal/store", "internal/worker", "internal/function/archive",
 		"internal/function/http", "internal/function/logs", "internal/function/process", "internal/function/runner", "internal/function/sandbox", "internal/turns",
 	},
 	"internal/function/archive": {},
@@ -153,7 +154,7 @@ var rooms = map[string][]string{
 	// server's own API
 	"internal/bucket": {"internal/awserr", "internal/sigv4"},
 	"internal/iam":    {"internal/arn", "internal/store"},
-	"internal/stack":  {"internal/admin/wire", "internal/arn", "internal/store", "internal/template"},
+	"internal/stack":  {"internal/admin/wire", "internal/arn", "internal/seal", "internal/store", "internal/template"},
 
 	// outside
 	"":               {"internal/app", "internal/arn", "internal/trigger", "internal/trigger/mapping"},
@@ -166,7 +167,7 @@ var rooms = map[string][]string{
 		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/credential", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
 		"internal/api/scheduler", "internal/api/sns", "internal/outbox", "internal/schedule", "internal/topic",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend/local", "internal/backup", "internal/chain", "internal/console", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/server", "internal/store", "internal/stream",
+		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/seal", "internal/server", "internal/store", "internal/stream",
 		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/app", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/export", "internal/nearest", "internal/template"},

@@ -37,7 +37,8 @@ positions, functions with their code. What the place has from an earlier backup 
 copied again. With --data the folder of a server that does not run is copied.
 
 The place is ` + placeHelp + `.
-A backup is there when the command has ended well; one that was cut short leaves none.`,
+A backup is there when the command has ended well; one that was cut short leaves none. The
+key that seals secrets (secrets.key) is in none: the command says where it is.`,
 		Example: `  millstream backup --to /mnt/backups
   millstream backup --to s3://company-backups/orders --rate 50MB
   millstream backup --data ./millstream-data --to /mnt/backups`,
@@ -52,6 +53,7 @@ A backup is there when the command has ended well; one that was cut short leaves
 				return err
 			}
 			var src backup.Source
+			key := "" // file of what seals
 			if data != "" {
 				if err := outside(data, to); err != nil {
 					return err
@@ -61,7 +63,7 @@ A backup is there when the command has ended well; one that was cut short leaves
 					return err
 				}
 				defer func() { err = errors.Join(err, lock.Close()) }()
-				src = backup.Folder(data)
+				src, key = backup.Folder(data), app.KeyFileThere(data, "")
 			} else {
 				client, err := flags.client()
 				if err != nil {
@@ -83,7 +85,7 @@ A backup is there when the command has ended well; one that was cut short leaves
 				defer func() { // also when ctx has ended
 					err = errors.Join(err, client.Unstage(context.WithoutCancel(ctx), st.ID))
 				}()
-				src = staged{client, st}
+				src, key = staged{client, st}, status.KeyFile
 			}
 			m, done, err := backup.Take(ctx, src, place, backup.Options{Rate: int64(rate), Program: programVersion(), Check: app.CheckTable, Progress: progressOf(cmd.ErrOrStderr(), "backed up"), Warn: func(err error) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", err)
@@ -92,11 +94,14 @@ A backup is there when the command has ended well; one that was cut short leaves
 				return err
 			}
 			if flags.json {
-				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, done.Copied, len(m.Files), m.Quarantined, m.Damaged})
+				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, done.Copied, len(m.Files), m.Quarantined, m.Damaged, key})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "backup %s: %s in %d files, %s of it new\n", m.ID, inBytes(m.Bytes), len(m.Files), inBytes(done.Copied))
 			if m.Quarantined {
 				fmt.Fprintln(cmd.OutOrStdout(), "the folder has ranges of keys that were lost to damage, and so has this backup: keep an older one")
+			}
+			if key != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "it does not hold the key that seals access keys, variables of functions and secret parameters: keep a copy of %s elsewhere, once\n", key)
 			}
 			return nil
 		},
@@ -120,6 +125,7 @@ type backupLine struct {
 	Files       int       `json:"files"`
 	Quarantined bool      `json:"quarantined,omitempty"`
 	Damaged     bool      `json:"damaged,omitempty"`
+	KeyFile     string    `json:"keyFile,omitempty"` // it is not in the backup
 }
 
 // staged is the copy that a server has made for a backup.
@@ -222,7 +228,7 @@ calls nobody's functions.`,
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined, m.Damaged})
+				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined, m.Damaged, ""})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "restored backup %s of %s to %s: %s in %d files\n", m.ID, m.Made.Local().Format(time.DateTime), data, inBytes(m.Bytes), len(m.Files))
 			if m.Damaged {
@@ -315,7 +321,7 @@ func newBackupsList() *cobra.Command {
 			if flags.json || flags.jsonl {
 				var lines []backupLine
 				for _, m := range all {
-					lines = append(lines, backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined, m.Damaged})
+					lines = append(lines, backupLine{m.ID, m.Made, m.Bytes, 0, len(m.Files), m.Quarantined, m.Damaged, ""})
 				}
 				return printList(cmd.OutOrStdout(), &flags, lines)
 			}

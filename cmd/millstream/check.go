@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,8 +44,8 @@ looked at.`,
 					state = "FAULTS"
 				}
 				fmt.Fprintf(out, "%-7s %s (%d)\n", state, f.Part, f.Looked)
-				for _, fault := range f.Faults {
-					fmt.Fprintln(out, "        "+strings.ReplaceAll(fault, "\n", " "))
+				for _, line := range slices.Concat(f.Faults, f.Notes) {
+					fmt.Fprintln(out, "        "+strings.ReplaceAll(line, "\n", " "))
 				}
 			})
 			if err != nil {

@@ -100,7 +100,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.account, "account", "000000000000", "account of requests whose access key is not an account itself (12 digits)")
 	f.StringVar(&flags.logLevel, "log-level", "info", "what to log on stderr: debug, info, warn or error")
 	f.StringVar(&flags.auth, "auth", "off", "what is done with signatures: off, warn (verify, let in all the same, count and log) or on")
-	f.StringVar(&flags.keyFile, "key-file", "", "file of the key that seals the secrets of access keys (default: secrets.key in the data folder)")
+	f.StringVar(&flags.keyFile, "key-file", "", "file of the key that seals access keys, variables of functions and secret parameters (default: secrets.key in the data folder)")
 	f.StringVar(&flags.auditLog, "audit-log", "", "file with a line of JSON for each call that is about how the server is set up, and each that was refused for its signature; off: none (default: audit/audit.jsonl in the data folder with --auth on or warn)")
 	f.StringVar(&flags.rootKey, "root-access-key-id", "", "an operator's access key that is stored nowhere; its secret stands in --root-secret-access-key-file")
 	f.StringVar(&flags.rootSecretFile, "root-secret-access-key-file", "", "file with the secret of --root-access-key-id")

@@ -77,6 +77,9 @@ func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond boo
 	if socket != nil {
 		serve(socket, true)
 	}
+	if app.KeyFileThere(flags.data, flags.keyFile) == "" {
+		logger.Warn("the key that seals secrets is not here, and is not copied: put the first server's secrets.key into this data folder before a promotion, or name it with --key-file; without it access keys sign nothing, and functions with variables do not start")
+	}
 	fmt.Fprintf(out, "Millstream %s follows %s (data: %s): a standby, which goes on in that server's place after `millstream promote`\n", programVersion(), flags.standbyOf, flags.data)
 	fmt.Fprintf(out, "Health, metrics and status: http://%s\n", ln.Addr())
 	promoted, err = s.Run(ctx)

@@ -30,6 +30,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/schedule"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/stack"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -107,6 +108,7 @@ type App struct {
 	stacks      *stack.Service
 	keep        *keep.Service
 	iam         *iam.Service
+	seals       *seal.Keys
 	credentials *credential.Service
 	auth        *server.Authenticator
 	audit       *server.Audit                       // nil: there is none
@@ -501,6 +503,9 @@ func (s *App) degraded() (reasons []string) {
 		if st := s.chain.Status(); st.Failing != "" {
 			reasons = append(reasons, fmt.Sprintf("replication to %s fails, and is %.0f seconds behind: %s", st.Place, st.Lag, st.Failing))
 		}
+	}
+	if n := len(s.functions.Locked()); n > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d functions do not start: their variables are sealed with a key that this server does not have (%s)", n, s.seals.Why()))
 	}
 	if why := s.doubt(); why != "" {
 		reasons = append(reasons, why)

@@ -16,7 +16,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/keep"
+	"github.com/millstreamdb/millstream/internal/seal"
+	"github.com/millstreamdb/millstream/internal/stack"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/stream"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -28,6 +31,7 @@ type Finding struct {
 	Part   string   `json:"part"`
 	Looked int64    `json:"looked"` // how much of it there is
 	Faults []string `json:"faults,omitempty"`
+	Notes  []string `json:"notes,omitempty"` // what is no fault, and good to know
 }
 
 // Check looks at a data folder that no server has open, and changes nothing in it. An error says
@@ -37,7 +41,7 @@ func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
 	if err != nil {
 		return err
 	}
-	tell(Finding{"folder " + dir, 1, faults})
+	tell(Finding{Part: "folder " + dir, Looked: 1, Faults: faults})
 	if st == nil {
 		return nil
 	}
@@ -70,13 +74,43 @@ func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
 		return err
 	}
 	tell(backups)
+	if err := checkSealed(st, dir, tell); err != nil {
+		return err
+	}
 	streams, tables, err := openData(st)
 	if err != nil {
-		tell(Finding{"definitions", 1, []string{err.Error()}})
+		tell(Finding{Part: "definitions", Looked: 1, Faults: []string{err.Error()}})
 		return nil
 	}
-	to := func(part string, n int64, faults []string) { tell(Finding{part, n, faults}) }
+	to := func(part string, n int64, faults []string) { tell(Finding{Part: part, Looked: n, Faults: faults}) }
 	return errors.Join(tables.Check(ctx, to), streams.Check(ctx, to))
+}
+
+// checkSealed reads the rows in which there may be something sealed. What does not open is no damage: its key may be elsewhere.
+func checkSealed(st *store.Store, dir string, tell func(Finding)) error {
+	seals, err := seal.Open(keyFile(dir, ""), true)
+	if err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		look func(*store.Store, *seal.Keys) (int64, []string, []string, error)
+	}{{"functions", function.CheckRows}, {"stacks and parameters", stack.CheckRows}} {
+		f := Finding{Part: part.name}
+		var locked []string
+		f.Looked, locked, f.Faults, err = part.look(st, seals)
+		if errors.Is(err, store.ErrDamaged) {
+			f.Faults, err = append(f.Faults, err.Error()), nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, arn := range locked {
+			f.Notes = append(f.Notes, arn+" is sealed, and does not open: "+seals.Why()+"; the server that serves the folder needs its key")
+		}
+		tell(f)
+	}
+	return nil
 }
 
 func openData(st *store.Store) (*stream.Streams, *table.DB, error) {
@@ -113,7 +147,7 @@ func checkCode(dir string) (f Finding, err error) {
 }
 
 // copyRest copies what is in no backup of a server, and is needed to go on with what a repair keeps of before: without RESTORED
-// its triggers would run that are paused here, without the key no secret could be read, and buckets would be empty.
+// its triggers would run that are paused here, without the key no secret could be opened, and buckets would be empty.
 func copyRest(root, to string) error {
 	for _, name := range []string{restoredFile, "secrets.key", "tls", "inside.port", "artifacts"} {
 		err := filepath.WalkDir(filepath.Join(root, name), func(path string, entry fs.DirEntry, err error) error {

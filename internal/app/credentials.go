@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/credential"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/store"
 )
@@ -54,11 +56,13 @@ func (s *App) openCredentials() error {
 		}
 	}
 	var err error
+	if s.seals, err = seal.Open(keyFile(s.opts.Dir, s.opts.KeyFile), mode == server.AuthOff); err != nil {
+		return err
+	}
 	s.credentials, err = credential.Open(credential.Options{
-		Store: s.store, KeyFile: keyFile(s.opts.Dir, s.opts.KeyFile), Now: time.Now,
+		Store: s.store, Seals: s.seals, Now: time.Now,
 		Root: s.opts.RootKey, RootSecret: s.opts.RootSecret, RootAccount: s.opts.Account,
-		Lenient: mode == server.AuthOff,
-		Alive:   func(token string) bool { return s.functions.Alive(token) },
+		Alive: func(token string) bool { return s.functions.Alive(token) },
 	})
 	if err != nil {
 		return err
@@ -80,6 +84,31 @@ func (s *App) openCredentials() error {
 	}
 	s.auth = &server.Authenticator{Account: s.opts.Account, Auth: server.Auth{Mode: mode, Keys: s.credentials, Now: time.Now, Logger: s.opts.Logger}}
 	return nil
+}
+
+// keyFileThere is the file of the key that seals; empty: there is none.
+func (s *App) keyFileThere() string {
+	if !s.seals.There() {
+		return ""
+	}
+	return s.seals.File()
+}
+
+// KeyFileThere is the file of the key of a data folder, or the one that is named; empty: there is none.
+func KeyFileThere(dir, named string) string {
+	name := keyFile(dir, named)
+	if _, err := os.Stat(name); err != nil {
+		return ""
+	}
+	return name
+}
+
+// atRest seals what is stored; nil: the data are in memory, and nothing is.
+func (s *App) atRest() *seal.Keys {
+	if s.seals.File() == "" {
+		return nil
+	}
+	return s.seals
 }
 
 // openAudit opens the audit file, if there is to be one.
@@ -181,7 +210,11 @@ func withKeys(dir, file string, do func(*credential.Service) error) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	s, err := credential.Open(credential.Options{Store: st, KeyFile: keyFile(dir, file), Now: time.Now})
+	seals, err := seal.Open(keyFile(dir, file), false)
+	if err != nil {
+		return err
+	}
+	s, err := credential.Open(credential.Options{Store: st, Seals: seals, Now: time.Now})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Settle: s.Settle, ConsoleLink: s.ConsoleLink, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded, Replication: s.replication,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
-			Durability: s.opts.Durability, Data: s.opts.Dir, Auth: s.auth.Mode.String(),
+			Durability: s.opts.Durability, Data: s.opts.Dir, KeyFile: s.keyFileThere(), Auth: s.auth.Mode.String(),
 		},
 		Logger: s.opts.Logger,
 	}))

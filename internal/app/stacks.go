@@ -23,7 +23,7 @@ func (s *App) openStacks() (err error) {
 	if s.buckets, err = bucket.Open(bucket.Options{Dir: dir, Admit: s.store.Admit, Logger: s.opts.Logger}); err != nil {
 		return err
 	}
-	s.stacks, err = stack.Open(stack.Options{Store: s.store, Target: s.target, Object: s.buckets.Get, Now: s.realNow, Logger: s.opts.Logger})
+	s.stacks, err = stack.Open(stack.Options{Store: s.store, Seals: s.atRest(), Target: s.target, Object: s.buckets.Get, Now: s.realNow, Logger: s.opts.Logger})
 	return err
 }
 

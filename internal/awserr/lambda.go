@@ -145,6 +145,15 @@ func LambdaNotReady(text string) *Error {
 	return &Error{Code: "ResourceNotReadyException", Message: text, Status: http.StatusBadGateway}
 }
 
+// EnvironmentLocked is the answer to a call of a function whose variables cannot be opened; why is for people.
+func EnvironmentLocked(why string) *Error {
+	return &Error{
+		Code:    "KMSAccessDeniedException",
+		Message: "Lambda was unable to decrypt the environment variables because KMS access was denied. Please check the function's KMS key settings. KMS Exception: NotFoundException KMS Message: " + why,
+		Status:  http.StatusBadGateway,
+	}
+}
+
 // NoEventConfig is the answer for a function, version or alias without settings for Event
 // invocations.
 func NoEventConfig(arn string) *Error {

@@ -1,9 +1,6 @@
 package credential
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,15 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/sigv4"
 	"github.com/millstreamdb/millstream/internal/store"
 )
@@ -28,16 +23,12 @@ import (
 // Options of Open.
 type Options struct {
 	Store *store.Store
-	// KeyFile is the file of the sealing key; it is made, with mode 0600, when the first key is. Empty: the key lives in memory, for
-	// data that does.
-	KeyFile string
+	// Seals seals the secrets.
+	Seals *seal.Keys
 	// Root is an operator's key that comes from outside and is stored nowhere, with RootSecret; empty: there is none.
 	Root, RootSecret, RootAccount string
 	// Alive reports whether the process that was given this token is still there.
 	Alive func(token string) bool
-	// Lenient opens the keys although the file of the sealing key is none, or others can read it: they sign nothing then. For servers
-	// that verify no signature.
-	Lenient bool
 	// Now is the machine's clock.
 	Now func() time.Time
 }
@@ -70,9 +61,7 @@ type Service struct {
 	opts Options
 
 	mu      sync.Mutex // held over the write of a row
-	sealer  atomic.Pointer[sealer]
-	passing *sealer // of this run, for sessions while there is no other
-	broken  error   // why there is none although there is a file
+	passing *seal.Key  // of this run, for sessions while there is no other
 
 	keys     atomic.Pointer[map[string]*kept] // by id; the map is never changed
 	derived  sync.Map                         // signing keys by derivedKey
@@ -98,15 +87,11 @@ var (
 )
 
 // Open brings the keys up. Those whose secrets were sealed with a file that is not there, or is another, sign nothing: see Count and
-// Unusable. A file that is no key, or that others can read, is an error.
+// Unusable.
 func Open(o Options) (*Service, error) {
-	passing, err := newSealer([]byte(rand.Text() + rand.Text()))
-	if err != nil {
-		return nil, err
-	}
-	s := &Service{opts: o, passing: passing}
+	s := &Service{opts: o, passing: seal.Passing()}
 	keys := map[string]*kept{}
-	err = o.Store.Each([]byte{store.SpaceCredential}, func(key, value []byte) error {
+	err := o.Store.Each([]byte{store.SpaceCredential}, func(key, value []byte) error {
 		if len(value) == 0 || value[0] != rowVersion {
 			return errors.New("credential: a row has an unknown format: it was written by a newer release")
 		}
@@ -120,16 +105,9 @@ func Open(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.KeyFile == "" || exists(o.KeyFile) {
-		if s.broken = s.readSealer(); s.broken != nil && !o.Lenient {
-			return nil, s.broken
-		}
-	}
 	for _, k := range keys {
-		if sealer := s.sealer.Load(); sealer != nil {
-			if secret, err := sealer.open([]byte(k.ID), k.Sealed); err == nil {
-				k.secret = string(secret)
-			}
+		if secret, err := o.Seals.Open(seal.AccessKey, []byte(k.ID), k.Sealed); err == nil {
+			k.secret = string(secret)
 		}
 		if !k.Used.IsZero() {
 			k.used.Store(k.Used.Unix() / 3600)
@@ -143,100 +121,6 @@ func Open(o Options) (*Service, error) {
 	}
 	s.keys.Store(&keys)
 	return s, nil
-}
-
-func exists(name string) bool {
-	_, err := os.Stat(name)
-	return err == nil
-}
-
-// readSealer brings up the sealing key, and makes it when it is not there.
-func (s *Service) readSealer() error {
-	secret := []byte(rand.Text() + rand.Text())
-	if name := s.opts.KeyFile; name != "" {
-		text, err := os.ReadFile(name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			if err := writeKeyFile(name, secret); err != nil {
-				return fmt.Errorf("credential: %w", err)
-			}
-		case err != nil:
-			return fmt.Errorf("credential: the file that seals the secrets of access keys cannot be read: %w", err)
-		default:
-			if secret = []byte(strings.TrimSpace(string(text))); len(secret) < 32 {
-				return fmt.Errorf("credential: %s is no key: it has %d characters, and 32 are the least", name, len(secret))
-			}
-			if info, err := os.Stat(name); err != nil || info.Mode().Perm()&0o077 != 0 {
-				return errors.Join(fmt.Errorf("credential: %s can be read by others: chmod 600 it", name), err)
-			}
-		}
-	}
-	sealer, err := newSealer(secret)
-	if err != nil {
-		return err
-	}
-	s.sealer.Store(sealer)
-	return nil
-}
-
-// writeKeyFile makes the file whole or not at all, and never over one that is there.
-func writeKeyFile(name string, secret []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(name), ".secrets-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(append(secret, '\n'))
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Link(file.Name(), name)
-	}
-	err = errors.Join(err, os.Remove(file.Name()))
-	if err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
-}
-
-// sealer seals secrets and tokens.
-type sealer struct {
-	aead    cipher.AEAD
-	session []byte // from which secrets of sessions are derived
-}
-
-func newSealer(secret []byte) (*sealer, error) {
-	seal, err := hkdf.Key(sha256.New, secret, nil, "millstream seal 1", 32)
-	if err != nil {
-		return nil, err
-	}
-	session, err := hkdf.Key(sha256.New, secret, nil, "millstream session 1", 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(seal)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCM(block)
-	return &sealer{aead, session}, err
-}
-
-// seal seals plain so that it opens with the same context only.
-func (s *sealer) seal(context, plain []byte) []byte {
-	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
-	_, _ = rand.Read(nonce) // never fails
-	return s.aead.Seal(nonce, nonce, plain, context)
-}
-
-func (s *sealer) open(context, sealed []byte) ([]byte, error) {
-	n := s.aead.NonceSize()
-	if len(sealed) < n {
-		return nil, errors.New("too short")
-	}
-	return s.aead.Open(nil, sealed[:n], sealed[n:], context)
 }
 
 // Count is how many keys there are that may sign.
@@ -286,21 +170,17 @@ func (s *Service) Create(account, name string, operator bool) (k Key, secret str
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
-		return Key{}, "", s.broken
-	}
-	if s.sealer.Load() == nil {
+	if s.opts.Seals.Broken() == nil && !s.opts.Seals.There() {
 		for _, k := range *s.keys.Load() {
-			if k.ID != s.opts.Root { // a new file would make it useless for ever
-				return Key{}, "", fmt.Errorf("the access key %s was sealed with a file that is not there, %s: bring it back, or remove the key first", k.ID, s.opts.KeyFile)
+			if k.ID != s.opts.Root { // it is easily forgotten that a new file is not the old one
+				return Key{}, "", fmt.Errorf("the access key %s was sealed with a file that is not there, %s: bring it back, or remove the key first", k.ID, s.opts.Seals.File())
 			}
-		}
-		if err := s.readSealer(); err != nil {
-			return Key{}, "", err
 		}
 	}
 	made := &kept{Key: Key{ID: newID("AKIA"), Account: account, Name: name, Operator: operator, Created: s.opts.Now().UTC().Truncate(time.Second)}, secret: newSecret()}
-	made.Sealed = s.sealer.Load().seal([]byte(made.ID), []byte(made.secret))
+	if made.Sealed, err = s.opts.Seals.Seal(seal.AccessKey, []byte(made.ID), []byte(made.secret)); err != nil {
+		return Key{}, "", err
+	}
 	if err := s.put(made); err != nil {
 		return Key{}, "", err
 	}
@@ -477,8 +357,12 @@ func (s *Service) Used(c Caller) {
 }
 
 // secretOf derives the secret of a session's access key.
-func (s *sealer) secretOf(accessKey string) string {
-	mac := hmac.New(sha256.New, s.session)
+func secretOf(by *seal.Key, accessKey string) (string, error) {
+	secret, err := by.Derive(seal.Session)
+	if err != nil {
+		return "", err
+	}
+	mac := hmac.New(sha256.New, secret)
 	_, _ = mac.Write([]byte(accessKey)) // never fails
-	return hex.EncodeToString(mac.Sum(nil)[:20])
+	return hex.EncodeToString(mac.Sum(nil)[:20]), nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -43,7 +44,11 @@ func (w *world) open(t *testing.T) *Service {
 	if w.store, err = store.Open(store.Options{FS: w.fs, Dir: "data", Durability: store.Sync}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(Options{Store: w.store, KeyFile: w.file, Now: func() time.Time { return w.now }, Alive: func(token string) bool { return w.alive[token] }})
+	seals, err := seal.Open(w.file, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Options{Store: w.store, Seals: seals, Now: func() time.Time { return w.now }, Alive: func(token string) bool { return w.alive[token] }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +158,7 @@ func TestKeyFile(t *testing.T) {
 	}
 	refused := func(want string) {
 		t.Helper()
-		if _, err := Open(Options{Store: w.store, KeyFile: w.file, Now: time.Now}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := seal.Open(w.file, false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
@@ -296,7 +301,11 @@ func TestKeyFileIsNotReplaced(t *testing.T) {
 	if err := os.Chmod(w.file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	lenient, err := Open(Options{Store: w.store, KeyFile: w.file, Now: time.Now, Lenient: true})
+	seals, err := seal.Open(w.file, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lenient, err := Open(Options{Store: w.store, Seals: seals, Now: time.Now})
 	if err != nil || lenient.Count() != 0 {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/seal"
 )
 
 // Session is what AWS's clients sign with for a while.
@@ -71,13 +73,17 @@ func (s *Service) make(c claims, lasts time.Duration) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	sealer := s.sealer.Load()
-	if sealer == nil {
-		sealer = s.passing
+	by := s.opts.Seals.First()
+	if by == nil {
+		by = s.passing
 	}
-	made.SecretAccessKey = sealer.secretOf(made.AccessKeyID)
-	made.SessionToken = TokenPrefix + base64.RawURLEncoding.EncodeToString(sealer.seal(tokenContext, text))
-	return made, nil
+	sealed, err := by.Seal(seal.AccessKey, tokenContext, text)
+	if err != nil {
+		return Session{}, err
+	}
+	made.SecretAccessKey, err = secretOf(by, made.AccessKeyID)
+	made.SessionToken = TokenPrefix + base64.RawURLEncoding.EncodeToString(sealed)
+	return made, err
 }
 
 // maxToken is the longest token that is looked at; those made here have some 150 bytes.
@@ -93,13 +99,13 @@ func (s *Service) session(accessKey, token string) (secret string, _ Caller, _ R
 	if err != nil {
 		return "", Caller{}, Unknown
 	}
-	sealer, plain := s.passing, []byte(nil)
-	if kept := s.sealer.Load(); kept != nil {
-		sealer = kept
+	by, plain := s.passing, []byte(nil)
+	if kept := s.opts.Seals.First(); kept != nil {
+		by = kept
 	}
-	if plain, err = sealer.open(tokenContext, sealed); err != nil && sealer != s.passing {
-		sealer = s.passing
-		plain, err = sealer.open(tokenContext, sealed)
+	if plain, err = by.Open(seal.AccessKey, tokenContext, sealed); err != nil && by != s.passing {
+		by = s.passing
+		plain, err = by.Open(seal.AccessKey, tokenContext, sealed)
 	}
 	c := &claims{}
 	if err != nil || json.Unmarshal(plain, c) != nil || c.ID != accessKey {
@@ -118,5 +124,8 @@ func (s *Service) session(accessKey, token string) (secret string, _ Caller, _ R
 	if process != "" && (s.opts.Alive == nil || !s.opts.Alive(process)) || c.Expires != 0 && s.opts.Now().Unix() >= c.Expires {
 		return "", caller, ExpiredOne
 	}
-	return sealer.secretOf(accessKey), caller, Known
+	if secret, err = secretOf(by, accessKey); err != nil {
+		return "", Caller{}, Unknown
+	}
+	return secret, caller, Known
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
@@ -12,33 +13,37 @@ import (
 // definition is the stored form of a function. It never changes: an update makes
 // a new one. Fields are only ever added.
 type definition struct {
-	Scope        schema.Scope               `json:"scope"`
-	Name         string                     `json:"name"`
-	Version      int                        `json:"version,omitempty"` // 0: $LATEST
-	Role         string                     `json:"role"`
-	Runtime      string                     `json:"runtime,omitempty"`
-	Handler      string                     `json:"handler,omitempty"`
-	Description  string                     `json:"description,omitempty"`
-	Timeout      int                        `json:"timeout"`
-	MemorySize   int                        `json:"memorySize"`
-	PackageType  string                     `json:"packageType"`
-	Architecture string                     `json:"architecture"`
-	Ephemeral    int                        `json:"ephemeral"`
-	Tracing      string                     `json:"tracing"`
-	Logging      LoggingConfig              `json:"logging"`
-	Env          map[string]string          `json:"env,omitempty"`
-	Kept         map[string]json.RawMessage `json:"kept,omitempty"` // members that are stored and echoed only
-	ImageURI     string                     `json:"imageUri,omitempty"`
-	CodeHash     string                     `json:"codeHash,omitempty"` // of the zip, hexadecimal
-	CodeSize     int64                      `json:"codeSize,omitempty"`
-	Layers       []usedLayer                `json:"layers,omitempty"`
-	Revision     string                     `json:"revision"`
-	Modified     time.Time                  `json:"modified"`
+	Scope        schema.Scope      `json:"scope"`
+	Name         string            `json:"name"`
+	Version      int               `json:"version,omitempty"` // 0: $LATEST
+	Role         string            `json:"role"`
+	Runtime      string            `json:"runtime,omitempty"`
+	Handler      string            `json:"handler,omitempty"`
+	Description  string            `json:"description,omitempty"`
+	Timeout      int               `json:"timeout"`
+	MemorySize   int               `json:"memorySize"`
+	PackageType  string            `json:"packageType"`
+	Architecture string            `json:"architecture"`
+	Ephemeral    int               `json:"ephemeral"`
+	Tracing      string            `json:"tracing"`
+	Logging      LoggingConfig     `json:"logging"`
+	Env          map[string]string `json:"env,omitempty"`
+	// Sealed are the variables as they are on the disk. In memory it is empty, or they could not be opened: see locked.
+	Sealed   []byte                     `json:"sealed,omitempty"`
+	Kept     map[string]json.RawMessage `json:"kept,omitempty"` // members that are stored and echoed only
+	ImageURI string                     `json:"imageUri,omitempty"`
+	CodeHash string                     `json:"codeHash,omitempty"` // of the zip, hexadecimal
+	CodeSize int64                      `json:"codeSize,omitempty"`
+	Layers   []usedLayer                `json:"layers,omitempty"`
+	Revision string                     `json:"revision"`
+	Modified time.Time                  `json:"modified"`
 	// Runs changes with whatever a running process would have to be started anew for.
 	Runs string `json:"runs,omitempty"`
 	shared
 
 	run GoFunc // of a Go function; never stored
+	// locked says why Sealed could not be opened. Such a function does not start.
+	locked string
 }
 
 func (d *definition) arn() string { return d.Scope.FunctionARN(d.Name) }
@@ -82,29 +87,29 @@ type shared struct {
 
 // Configuration is AWS's FunctionConfiguration.
 type Configuration struct {
-	FunctionName         string            `json:"FunctionName"`
-	FunctionArn          string            `json:"FunctionArn"`
-	Runtime              string            `json:"Runtime,omitempty"`
-	Role                 string            `json:"Role"`
-	Handler              string            `json:"Handler,omitempty"`
-	CodeSize             int64             `json:"CodeSize"`
-	Description          string            `json:"Description"`
-	Timeout              int               `json:"Timeout"`
-	MemorySize           int               `json:"MemorySize"`
-	LastModified         string            `json:"LastModified"`
-	CodeSha256           string            `json:"CodeSha256"`
-	Version              string            `json:"Version"`
-	Environment          *Environment      `json:"Environment,omitempty"`
-	TracingConfig        TracingConfig     `json:"TracingConfig"`
-	RevisionID           string            `json:"RevisionId"`
-	State                string            `json:"State,omitempty"`
-	LastUpdateStatus     string            `json:"LastUpdateStatus,omitempty"`
-	PackageType          string            `json:"PackageType"`
-	Architectures        []string          `json:"Architectures"`
-	EphemeralStorage     EphemeralStorage  `json:"EphemeralStorage"`
-	SnapStart            SnapStartResponse `json:"SnapStart"`
-	RuntimeVersionConfig *RuntimeVersion   `json:"RuntimeVersionConfig,omitempty"`
-	LoggingConfig        LoggingConfig     `json:"LoggingConfig"`
+	FunctionName         string               `json:"FunctionName"`
+	FunctionArn          string               `json:"FunctionArn"`
+	Runtime              string               `json:"Runtime,omitempty"`
+	Role                 string               `json:"Role"`
+	Handler              string               `json:"Handler,omitempty"`
+	CodeSize             int64                `json:"CodeSize"`
+	Description          string               `json:"Description"`
+	Timeout              int                  `json:"Timeout"`
+	MemorySize           int                  `json:"MemorySize"`
+	LastModified         string               `json:"LastModified"`
+	CodeSha256           string               `json:"CodeSha256"`
+	Version              string               `json:"Version"`
+	Environment          *EnvironmentResponse `json:"Environment,omitempty"`
+	TracingConfig        TracingConfig        `json:"TracingConfig"`
+	RevisionID           string               `json:"RevisionId"`
+	State                string               `json:"State,omitempty"`
+	LastUpdateStatus     string               `json:"LastUpdateStatus,omitempty"`
+	PackageType          string               `json:"PackageType"`
+	Architectures        []string             `json:"Architectures"`
+	EphemeralStorage     EphemeralStorage     `json:"EphemeralStorage"`
+	SnapStart            SnapStartResponse    `json:"SnapStart"`
+	RuntimeVersionConfig *RuntimeVersion      `json:"RuntimeVersionConfig,omitempty"`
+	LoggingConfig        LoggingConfig        `json:"LoggingConfig"`
 
 	VpcConfig           json.RawMessage `json:"VpcConfig,omitempty"`
 	DeadLetterConfig    json.RawMessage `json:"DeadLetterConfig,omitempty"`
@@ -119,7 +124,12 @@ type (
 	Environment struct {
 		Variables map[string]string `json:"Variables"`
 	}
-	TracingConfig struct {
+	EnvironmentResponse struct {
+		Variables map[string]string `json:"Variables,omitempty"`
+		Error     *EnvironmentError `json:"Error,omitempty"` // why they cannot be told
+	}
+	EnvironmentError struct{ ErrorCode, Message string }
+	TracingConfig    struct {
 		Mode string `json:"Mode"`
 	}
 	EphemeralStorage struct {
@@ -173,7 +183,10 @@ func (d *definition) configuration(listed bool) Configuration {
 		KMSKeyArn: d.Kept["KMSKeyArn"], FileSystemConfigs: d.Kept["FileSystemConfigs"],
 	}
 	if len(d.Env) > 0 { // AWS shows none where there are no variables
-		c.Environment = &Environment{Variables: d.Env}
+		c.Environment = &EnvironmentResponse{Variables: d.Env}
+	}
+	if d.locked != "" {
+		c.Environment = &EnvironmentResponse{Error: &EnvironmentError{"AccessDeniedException", awserr.EnvironmentLocked(d.locked).Message}}
 	}
 	for _, u := range d.Layers {
 		c.Layers = append(c.Layers, Layer{Arn: u.ARN, CodeSize: u.Size})

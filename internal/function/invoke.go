@@ -207,6 +207,9 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	case errors.Is(err, errGone):
 		out.Error = err.Error()
 		err = awserr.FunctionNotFound(arn)
+	case errors.Is(err, errLocked):
+		locked := awserr.EnvironmentLocked(e.def.Load().locked)
+		out.Error, err = locked.Message, locked
 	case errors.Is(err, errClosed):
 		out.Error = err.Error()
 		err = awserr.LambdaNotReady("the server is ending")

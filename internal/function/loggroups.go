@@ -50,7 +50,7 @@ var (
 const lambdaGroup = "/aws/lambda/"
 
 func (s *Service) openLogGroups() error {
-	return s.rows.each(store.SpaceLogGroup, func(value []byte) error {
+	return s.rows.each(store.SpaceLogGroup, rowVersion, func(value []byte) error {
 		g := &LogGroup{}
 		if err := json.Unmarshal(value, g); err != nil {
 			return fmt.Errorf("function: decode a log group: %w", err)

@@ -8,13 +8,18 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // A function's row: SpaceFunction ‖ account ‖ 0 ‖ region ‖ 0 ‖ name, and as value
 // a version byte and the definition as JSON. A published version's key goes on with
-// 0 ‖ number (8).
-const rowVersion = 1
+// 0 ‖ number (8). One with variables has them sealed, and version 2: an earlier release would
+// start it without them.
+const (
+	rowVersion    = 1
+	sealedVersion = 2
+)
 
 func rowKey(scope schema.Scope, name string) []byte {
 	k := append(make([]byte, 0, 3+len(scope.Account)+len(scope.Region)+len(name)), store.SpaceFunction)
@@ -31,16 +36,51 @@ func (d *definition) key() []byte {
 	return k
 }
 
-func (d *definition) encode() ([]byte, error) {
+// sealContext is what a function's variables open with, those of its versions too, which are copies.
+func (d *definition) sealContext() []byte { return rowKey(d.Scope, d.Name) }
+
+func (r rows) encode(d *definition) ([]byte, error) {
+	version := byte(rowVersion)
+	if len(d.Env) > 0 && r.seals != nil {
+		text, err := json.Marshal(d.Env)
+		if err != nil {
+			return nil, fmt.Errorf("function: encode %s: %w", d.Name, err)
+		}
+		c := *d
+		if c.Sealed, err = r.seals.Seal(seal.Environment, d.sealContext(), text); err != nil {
+			return nil, fmt.Errorf("the variables of %s cannot be sealed: %w", d.Name, err)
+		}
+		c.Env, d = nil, &c
+	}
+	if d.Sealed != nil {
+		version = sealedVersion
+	}
 	body, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("function: encode %s: %w", d.Name, err)
 	}
-	return append([]byte{rowVersion}, body...), nil
+	return append([]byte{version}, body...), nil
+}
+
+// open opens the variables of a definition that was read.
+func (r rows) open(d *definition) error {
+	if d.Sealed == nil {
+		return nil
+	}
+	if text, err := r.seals.Open(seal.Environment, d.sealContext(), d.Sealed); err == nil {
+		d.Sealed = nil
+		return json.Unmarshal(text, &d.Env)
+	}
+	d.locked = "The variables of the function " + d.Name + " are sealed with a key that the server does not have: " + r.seals.Why() +
+		". Bring the file of the key back and start the server again, or set all variables of the function anew."
+	return nil
 }
 
 // rows is the table of definitions on disk. A nil store keeps nothing.
-type rows struct{ store *store.Store }
+type rows struct {
+	store *store.Store
+	seals *seal.Keys // nil: variables are kept as they are
+}
 
 // admit refuses what takes space while the disk is nearly full. What removes something, or changes only settings, goes on for some longer.
 func (r rows) admit(small bool) error {
@@ -71,7 +111,7 @@ func (r rows) replace(gone []*definition, defs ...*definition) error {
 		b.Delete(d.key())
 	}
 	for _, d := range defs {
-		value, err := d.encode()
+		value, err := r.encode(d)
 		if err != nil {
 			return err
 		}
@@ -82,9 +122,13 @@ func (r rows) replace(gone []*definition, defs ...*definition) error {
 
 // all returns all definitions, each function's before those of its versions.
 func (r rows) all() (defs []*definition, err error) {
-	err = r.each(store.SpaceFunction, func(value []byte) error {
+	err = r.each(store.SpaceFunction, sealedVersion, func(value []byte) error {
 		d := &definition{}
-		if err := json.Unmarshal(value, d); err != nil {
+		err := json.Unmarshal(value, d)
+		if err == nil {
+			err = r.open(d)
+		}
+		if err != nil {
 			return fmt.Errorf("function: decode a definition: %w", err)
 		}
 		defs = append(defs, d)
@@ -129,7 +173,7 @@ func (r rows) removeLayer(v *layerVersion) error {
 
 // allLayers returns all versions of all layers, and the rows that tell the last numbers.
 func (r rows) allLayers() (all []*layerVersion, err error) {
-	err = r.each(store.SpaceLayer, func(value []byte) error {
+	err = r.each(store.SpaceLayer, rowVersion, func(value []byte) error {
 		v := &layerVersion{}
 		if err := json.Unmarshal(value, v); err != nil {
 			return fmt.Errorf("function: decode a layer: %w", err)
@@ -141,12 +185,12 @@ func (r rows) allLayers() (all []*layerVersion, err error) {
 }
 
 // each calls f with what follows the version byte of every row of a space.
-func (r rows) each(space byte, f func(value []byte) error) error {
+func (r rows) each(space, newest byte, f func(value []byte) error) error {
 	if r.store == nil {
 		return nil
 	}
 	return r.store.Each([]byte{space}, func(_, v []byte) error {
-		if len(v) == 0 || v[0] != rowVersion {
+		if len(v) == 0 || v[0] == 0 || v[0] > newest {
 			return errors.New("function: a row has an unknown format: it was written by a newer release")
 		}
 		return f(v[1:])

@@ -25,6 +25,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function/process"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/trace"
 	"github.com/millstreamdb/millstream/internal/turns"
@@ -46,6 +47,8 @@ type Credentials = process.Credentials
 // Options of Open. The zero value of a field means what is said beside it.
 type Options struct {
 	Store *store.Store // nil: definitions are kept in memory only
+	// Seals seals functions' variables in the store; nil: they are kept as they are.
+	Seals *seal.Keys
 	// Dir is the data folder, which gets code/ and logs/. Empty: code lies in a
 	// temporary folder that Close removes, logs in memory.
 	Dir string
@@ -224,7 +227,7 @@ func Open(o Options) (*Service, error) {
 		}
 	}
 	s := &Service{
-		opts: o, rows: rows{o.Store}, transport: http.NewTransport(), began: time.Now(),
+		opts: o, rows: rows{o.Store, o.Seals}, transport: http.NewTransport(), began: time.Now(),
 		functions: map[id]*live{}, urls: map[string]urlRef{}, runners: map[runner.Runner]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -287,6 +290,7 @@ func (s *Service) open() (err error) {
 		d.run = s.opts.inPlace[d.Name]
 		s.install(d)
 	}
+	s.tellLocked(defs)
 	if err := s.openLogGroups(); err != nil {
 		return err
 	}
@@ -514,6 +518,8 @@ func (s *Service) runner(e *edition) (runner.Runner, error) {
 		e.run, e.code = newGoRunner(d), nil
 	case d.PackageType == packageImage:
 		e.run, e.code = http.New(d.spec(""), s.transport, log, s.opts.Now), nil
+	case d.locked != "":
+		return nil, errLocked
 	default:
 		e.code = d.hashes()
 		s.code.acquireAll(e.code)
@@ -568,6 +574,39 @@ func (s *Service) tellDoubts(d *definition) {
 	}
 }
 
-var errGone = errors.New("function: it was deleted")
+var (
+	errGone   = errors.New("function: it was deleted")
+	errLocked = errors.New("function: its variables cannot be opened")
+)
+
+// tellLocked tells of functions that do not start because their variables cannot be opened.
+func (s *Service) tellLocked(defs []*definition) {
+	var names []string
+	for _, d := range defs {
+		if name := d.arn(); d.locked != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		s.opts.Logger.Warn("functions do not start: their variables are sealed with a key that this server does not have; bring the file of the key back and start again, or set all their variables anew",
+			"functions", names, "because", s.opts.Seals.Why())
+	}
+}
+
+// Locked are the ARNs of the functions that do not start because their variables, or those of one of their versions, cannot be opened.
+func (s *Service) Locked() (arns []string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, f := range s.functions {
+		for _, e := range append(f.published(), &f.edition) {
+			if d := e.def.Load(); d.locked != "" {
+				arns = append(arns, d.arn())
+				break
+			}
+		}
+	}
+	slices.Sort(arns)
+	return arns
+}
 
 func newID() string { return uuid.NewString() }

@@ -211,7 +211,7 @@ func (s *Settings) apply(d *definition) *awserr.Error {
 		if err := checkVariables(s.Environment.Variables); err != nil {
 			return err
 		}
-		d.Env = s.Environment.Variables
+		d.Env, d.Sealed, d.locked = s.Environment.Variables, nil, ""
 	}
 	if s.Runtime != nil {
 		if err := checkRuntime(*s.Runtime); err != nil {

@@ -3,6 +3,7 @@ package function
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -81,7 +82,7 @@ func (d *definition) runsLike(o *definition) bool {
 		p := *d
 		p.shared = shared{}
 		p.Version, p.Revision, p.Runs, p.Description, p.Modified = 0, "", "", "", o.Modified
-		text, err := p.encode()
+		text, err := json.Marshal(&p)
 		if err != nil {
 			return nil
 		}

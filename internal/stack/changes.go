@@ -47,6 +47,9 @@ func (r *Request) version(st *Stack) (Version, error) {
 		}
 		return v, nil
 	}
+	if st.Now.locked != "" && (r.PreviousTemplate || len(r.Previous) > 0) {
+		return v, invalid("What the stack " + st.Name + " was deployed with cannot be used again: " + st.Now.locked + ".")
+	}
 	if r.PreviousTemplate {
 		v.Template = st.Now.Template
 	}
@@ -63,6 +66,9 @@ func (r *Request) version(st *Stack) (Version, error) {
 
 // plan makes a plan of a version; imports are the exports that it names.
 func (s *Service) plan(ctx context.Context, st *Stack, v Version) (p *template.Plan, t *template.Target, imports []string, err error) {
+	if v.locked != "" {
+		return nil, nil, nil, invalid("A version of the stack " + st.Name + " cannot be deployed: " + v.locked + ".")
+	}
 	tpl, err := template.New("template", []byte(v.Template))
 	if err != nil {
 		return nil, nil, nil, invalid("Template format error: " + strings.TrimPrefix(err.Error(), "template:"))
@@ -87,6 +93,9 @@ func (s *Service) plan(ctx context.Context, st *Stack, v Version) (p *template.P
 	}
 	o.Stored = func(name string) (string, bool) {
 		p, ok := s.Parameter(st.Scope, name)
+		if p.Locked { // planned as missing, and told of as such
+			return "", false
+		}
 		return p.Value, ok
 	}
 	o.Object = func(ctx context.Context, bucket, key, _ string) ([]byte, error) {
@@ -237,6 +246,14 @@ func (s *Stack) propose(set *ChangeSet) error {
 	}
 	s.Sets[set.Name] = set
 	return nil
+}
+
+// Text is the template's; an error when it cannot be opened.
+func (s *Stack) Text(v *Version) (string, error) {
+	if v.Template == "" && v.locked != "" {
+		return "", invalid("The template of the stack " + s.Name + " cannot be shown: " + v.locked + ".")
+	}
+	return v.Template, nil
 }
 
 // Hidden are the parameters whose values are not to be shown: the template says NoEcho.

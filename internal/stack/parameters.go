@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/seal"
 )
 
 // Parameter is one of Parameter Store's.
@@ -18,6 +20,10 @@ type Parameter struct {
 
 	Description, AllowedPattern, DataType, Tier, KeyId string            `json:",omitempty"`
 	Tags                                               map[string]string `json:",omitempty"`
+
+	// Sealed is the Value of a SecureString as it is on the disk. In memory it is empty, or could not be opened: then it is Locked.
+	Sealed []byte `json:",omitempty"`
+	Locked bool   `json:"-"`
 }
 
 // ParameterChange is what a call puts. What is nil stays as it was.
@@ -96,12 +102,24 @@ func (s *Service) PutParameter(scope arn.Scope, name string, c ParameterChange) 
 		return p, err
 	}
 	p.Value, p.Version, p.Modified = c.Value, p.Version+1, s.opts.Now().UTC()
+	p.Sealed, p.Locked = nil, false
 	return p, s.keepParameter(scope, name, p)
 }
 
 // keepParameter brings a parameter to the disk. The caller holds mu.
 func (s *Service) keepParameter(scope arn.Scope, name string, p Parameter) error {
-	if err := s.put(namedKey('p', scope, name), p); err != nil {
+	key, row, version := namedKey('p', scope, name), p, byte(rowVersion)
+	if p.Type == "SecureString" && s.opts.Seals != nil && !p.Locked {
+		var err error
+		if row.Sealed, err = s.opts.Seals.Seal(seal.Parameter, key, []byte(p.Value)); err != nil {
+			return fmt.Errorf("the parameter %s cannot be sealed: %w", name, err)
+		}
+		row.Value = ""
+	}
+	if row.Sealed != nil {
+		version = sealedVersion
+	}
+	if err := s.put(key, version, row); err != nil {
 		return err
 	}
 	s.parameters[named{scope, name}] = p

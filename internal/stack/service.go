@@ -15,6 +15,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/template"
 )
@@ -22,6 +23,8 @@ import (
 // Options of Open.
 type Options struct {
 	Store *store.Store
+	// Seals seals templates, the parameters that they hide, and Parameter Store's SecureStrings in the store; nil: they are kept as they are.
+	Seals *seal.Keys
 	// Target is where the stacks of a scope are deployed.
 	Target func(arn.Scope) (*template.Target, error)
 	// Object reads an object of S3: templates and code.
@@ -52,18 +55,23 @@ type named struct {
 	name  string
 }
 
+func newService(o Options) *Service {
+	return &Service{opts: o, stacks: map[string]*Stack{}, texts: map[string]map[string]string{}, parameters: map[named]Parameter{}, deployed: map[named][]wire.Deployed{}, held: map[named]chan struct{}{},
+		running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
+}
+
 // Open brings the stacks up from the store. Nothing is run until Run.
 func Open(o Options) (*Service, error) {
-	s := &Service{opts: o, stacks: map[string]*Stack{}, texts: map[string]map[string]string{}, parameters: map[named]Parameter{}, deployed: map[named][]wire.Deployed{}, held: map[named]chan struct{}{},
-		running: map[string]bool{}, rested: make(chan struct{}), work: make(chan string, 64)}
+	s := newService(o)
 	if err := o.Store.Each([]byte{store.SpaceStack}, s.load); err != nil {
 		return nil, err
 	}
 	for id, st := range s.stacks {
-		if err := st.join(s.texts[id]); err != nil {
+		if err := st.join(s.texts[id], o.Seals); err != nil {
 			return nil, err
 		}
 	}
+	s.tellLocked()
 	return s, nil
 }
 
@@ -76,8 +84,16 @@ func (s *Service) load(key, value []byte) error {
 	switch key[1] {
 	case 'p':
 		var p Parameter
-		if err := decodeRow(value, rowVersion, &p); err != nil {
+		if err := decodeRow(value, sealedVersion, &p); err != nil {
 			return err
+		}
+		if value[0] == sealedVersion {
+			text, err := s.opts.Seals.Open(seal.Parameter, key, p.Sealed)
+			if err != nil {
+				p.Locked = true
+			} else {
+				p.Value, p.Sealed = string(text), nil
+			}
 		}
 		s.parameters[of()] = p
 	case 'd':
@@ -89,8 +105,15 @@ func (s *Service) load(key, value []byte) error {
 	case 't':
 		id, sum, _ := strings.Cut(name, "\x00")
 		var text string
-		if err := decodeRow(value, rowVersion, &text); err != nil {
-			return err
+		switch {
+		case len(value) > 0 && value[0] == sealedVersion:
+			if plain, err := s.opts.Seals.Open(seal.Parameter, key, value[1:]); err == nil { // else it is empty
+				text = string(plain)
+			}
+		default:
+			if err := decodeRow(value, rowVersion, &text); err != nil {
+				return err
+			}
 		}
 		if s.texts[id] == nil {
 			s.texts[id] = map[string]string{}
@@ -98,7 +121,7 @@ func (s *Service) load(key, value []byte) error {
 		s.texts[id][sum] = text
 	case 's':
 		st := &Stack{}
-		if err := decodeRow(value, stackVersion, st); err != nil {
+		if err := decodeRow(value, stackSealed, st); err != nil {
 			return err
 		}
 		if st.Sets == nil {
@@ -114,16 +137,19 @@ func (s *Service) load(key, value []byte) error {
 // putStack writes a stack's row, and of its templates what has changed, in one batch. s.mu is
 // held.
 func (s *Service) putStack(st *Stack) error {
-	row, texts := st.split()
+	row, version, texts, err := st.split(s.opts.Seals)
+	if err != nil {
+		return err
+	}
 	b := s.opts.Store.NewBatch()
 	defer b.Close()
-	if err := set(b, stackKey(st.ID), stackVersion, row); err != nil {
+	if err := set(b, stackKey(st.ID), version, row); err != nil {
 		return err
 	}
 	is := s.texts[st.ID]
 	for sum, text := range texts {
 		if _, there := is[sum]; !there {
-			if err := set(b, templateKey(st.ID, sum), rowVersion, text); err != nil {
+			if err := s.setTemplate(b, templateKey(st.ID, sum), text); err != nil {
 				return err
 			}
 		}
@@ -138,6 +164,43 @@ func (s *Service) putStack(st *Stack) error {
 	}
 	s.texts[st.ID] = texts
 	return nil
+}
+
+func (s *Service) setTemplate(b *store.Batch, key []byte, text string) error {
+	if s.opts.Seals == nil {
+		return set(b, key, rowVersion, text)
+	}
+	sealed, err := s.opts.Seals.Seal(seal.Parameter, key, []byte(text))
+	if err != nil {
+		return fmt.Errorf("a template cannot be sealed: %w", err)
+	}
+	b.Set(key, append([]byte{sealedVersion}, sealed...))
+	return nil
+}
+
+// locked are the ARNs of what cannot be opened.
+func (s *Service) locked() (stacks, parameters []string) {
+	for _, st := range s.stacks {
+		if st.Status != deleted && slices.ContainsFunc(st.versions(), func(v *Version) bool { return v.locked != "" }) {
+			stacks = append(stacks, st.ID)
+		}
+	}
+	for id, p := range s.parameters {
+		if p.Locked {
+			parameters = append(parameters, id.scope.ARN("ssm", "parameter/"+strings.TrimPrefix(id.name, "/")))
+		}
+	}
+	slices.Sort(stacks)
+	slices.Sort(parameters)
+	return stacks, parameters
+}
+
+// tellLocked tells of what cannot be opened.
+func (s *Service) tellLocked() {
+	if stacks, parameters := s.locked(); len(stacks)+len(parameters) > 0 {
+		s.opts.Logger.Warn("stacks and parameters are sealed with a key that this server does not have; bring the file of the key back and start again, or deploy the stacks with their whole templates and put the parameters anew",
+			"stacks", stacks, "parameters", parameters, "because", s.opts.Seals.Why())
+	}
 }
 
 // dropStack removes a stack's rows. s.mu is held.
@@ -166,10 +229,10 @@ func set(b *store.Batch, key []byte, version byte, v any) error {
 }
 
 // put writes a row. s.mu is held.
-func (s *Service) put(key []byte, v any) error {
+func (s *Service) put(key []byte, version byte, v any) error {
 	b := s.opts.Store.NewBatch()
 	defer b.Close()
-	if err := set(b, key, rowVersion, v); err != nil {
+	if err := set(b, key, version, v); err != nil {
 		return err
 	}
 	return s.opts.Store.Write(b)
@@ -419,7 +482,7 @@ func (s *Service) PutDeployed(scope arn.Scope, stack string, d wire.Deployment) 
 		delete(s.deployed, id)
 		return "", nil
 	}
-	if err := s.put(key, all); err != nil {
+	if err := s.put(key, rowVersion, all); err != nil {
 		return "", err
 	}
 	s.deployed[id] = all

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/seal"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/template"
 )
@@ -24,6 +26,11 @@ type Version struct {
 	Parameters   map[string]string `json:",omitempty"`
 	Tags         []Tag             `json:",omitempty"`
 	Capabilities []string          `json:",omitempty"`
+	// Sealed are the parameters that the template hides, as they are on the disk. In memory it is empty, or they could not be opened: see
+	// locked.
+	Sealed []byte `json:",omitempty"`
+	// locked says why Sealed or the template could not be opened. Such a version cannot be deployed.
+	locked string
 }
 
 // Tag is one of a stack's.
@@ -73,6 +80,7 @@ type Stack struct {
 	Now                       Version
 	Before                    *Version `json:",omitempty"` // what a roll-back goes to
 	Values                    map[string]string
+	SealedValues              []byte `json:",omitempty"` // as Version.Sealed
 	Description               string
 	Resources                 []Resource
 	Gone                      []Resource            `json:",omitempty"` // to be removed when the operation has succeeded
@@ -204,10 +212,13 @@ func (s *Stack) clone() *Stack {
 // The rows: SpaceStack ‖ 's' ‖ id of a stack, SpaceStack ‖ 't' ‖ id of a stack ‖ 0 ‖ sum of a
 // template that it is deployed with, and SpaceStack ‖ 'p' for a parameter or 'd' for what a
 // client's deployments have made ‖ account ‖ 0 ‖ region ‖ 0 ‖ name; a version byte and JSON. A
-// stack's row of version 1 has its templates in it.
+// stack's row of version 1 has its templates in it. A template of version 2 is sealed, and so is the
+// Value of a parameter of version 2; a stack of version 3 has values that are sealed.
 const (
-	rowVersion   = 1
-	stackVersion = 2
+	rowVersion    = 1
+	sealedVersion = 2
+	stackVersion  = 2
+	stackSealed   = 3
 )
 
 func stackKey(id string) []byte { return append([]byte{store.SpaceStack, 's'}, id...) }
@@ -232,32 +243,110 @@ func (s *Stack) versions() (all []*Version) {
 	return all
 }
 
-// split takes the templates out of a stack: row is what its row has, texts are the templates
-// by their sums.
-func (s *Stack) split() (row *Stack, texts map[string]string) {
-	row, texts = s.clone(), map[string]string{}
+// split takes the templates out of a stack, and seals what they hide: row is what its row has, texts
+// are the templates by their sums. A template that could not be opened is an empty text.
+func (s *Stack) split(seals *seal.Keys) (row *Stack, version byte, texts map[string]string, err error) {
+	row, version, texts = s.clone(), stackVersion, map[string]string{}
+	hide := func(values map[string]string, hidden map[string]bool) (rest map[string]string, sealed []byte, err error) {
+		secret := map[string]string{}
+		rest = maps.Clone(values)
+		for name, value := range values {
+			if hidden[name] {
+				secret[name] = value
+				delete(rest, name)
+			}
+		}
+		if len(secret) == 0 || seals == nil {
+			return values, nil, nil
+		}
+		text, err := json.Marshal(secret)
+		if err == nil {
+			sealed, err = seals.Seal(seal.Parameter, stackKey(s.ID), text)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("the parameters of the stack %s cannot be sealed: %w", s.Name, err)
+		}
+		return rest, sealed, nil
+	}
+	all := map[string]bool{} // hidden in any version: the values may be those of another one than Now
 	for _, v := range row.versions() {
+		hidden := v.Hidden()
+		maps.Copy(all, hidden)
+		if v.Sealed == nil {
+			if v.Parameters, v.Sealed, err = hide(v.Parameters, hidden); err != nil {
+				return nil, 0, nil, err
+			}
+		}
+		if v.Sealed != nil {
+			version = stackSealed
+		}
 		if v.Template == "" {
+			if v.Sum != "" {
+				texts[v.Sum] = ""
+			}
 			continue
 		}
 		sum := sha256.Sum256([]byte(v.Template))
 		v.Sum = hex.EncodeToString(sum[:])
 		texts[v.Sum], v.Template = v.Template, ""
 	}
-	return row, texts
+	if row.SealedValues == nil {
+		if row.Values, row.SealedValues, err = hide(row.Values, all); err != nil {
+			return nil, 0, nil, err
+		}
+	}
+	if row.SealedValues != nil {
+		version = stackSealed
+	}
+	return row, version, texts, nil
 }
 
-// join puts the templates back.
-func (s *Stack) join(texts map[string]string) error {
+// join puts the templates back, and opens what is sealed.
+func (s *Stack) join(texts map[string]string, seals *seal.Keys) error {
+	open := func(into map[string]string, sealed []byte) (map[string]string, bool, error) {
+		text, err := seals.Open(seal.Parameter, stackKey(s.ID), sealed)
+		if err != nil {
+			return into, false, nil
+		}
+		if into == nil {
+			into = map[string]string{}
+		}
+		return into, true, json.Unmarshal(text, &into)
+	}
+	locked := "it is sealed with a key that the server does not have: " + seals.Why() + ". Bring the file of the key back and start the server again, or deploy the stack with the whole template and all parameters"
 	for _, v := range s.versions() {
+		if v.Sealed != nil {
+			values, opened, err := open(v.Parameters, v.Sealed)
+			switch {
+			case err != nil:
+				return err
+			case opened:
+				v.Parameters, v.Sealed = values, nil
+			default:
+				v.locked = locked
+			}
+		}
 		if v.Sum == "" {
 			continue
 		}
 		text, ok := texts[v.Sum]
-		if !ok {
+		switch {
+		case !ok:
 			return fmt.Errorf("stack: a template of the stack %s is missing", s.Name)
+		case text == "":
+			v.locked = locked
+		default:
+			v.Template, v.Sum = text, ""
 		}
-		v.Template, v.Sum = text, ""
+	}
+	if s.SealedValues != nil {
+		values, opened, err := open(s.Values, s.SealedValues)
+		if err != nil {
+			return err
+		}
+		if opened {
+			s.Values, s.SealedValues = values, nil
+		}
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ type Status struct {
 	Durability string    `json:"durability"`
 	Auth       string    `json:"auth"` // off, warn or on
 	Data       string    `json:"data"` // the folder; "" when in memory
+	// KeyFile has the key that seals what is secret in the data, and is in no backup; "" when there is none.
+	KeyFile string `json:"keyFile,omitempty"`
 	Healthy    bool      `json:"healthy"`
 	Problem    string    `json:"problem,omitempty"`  // why it is not healthy
 	Degraded   []string  `json:"degraded,omitempty"` // what does not work although it is, such as damaged files

@@ -344,17 +344,21 @@ func listImports(c *call) error {
 func getTemplate(c *call) error {
 	text := ""
 	if name := c.Get("ChangeSetName"); name != "" {
-		_, set, err := c.h.stacks.Set(c.Scope, c.Get("StackName"), name)
+		st, set, err := c.h.stacks.Set(c.Scope, c.Get("StackName"), name)
 		if err != nil {
 			return err
 		}
-		text = set.Version.Template
+		if text, err = st.Text(&set.Version); err != nil {
+			return err
+		}
 	} else {
 		st, err := c.h.stacks.Get(c.Scope, c.Get("StackName"))
 		if err != nil {
 			return err
 		}
-		text = st.Now.Template
+		if text, err = st.Text(&st.Now); err != nil {
+			return err
+		}
 	}
 	c.Out.Must("TemplateBody", text)
 	query.List(c.Out, "StagesAvailable", []string{"Original", "Processed"}, func(s string) { c.Out.WriteString(s) })
@@ -369,8 +373,11 @@ func (c *call) read() (*template.Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		if text = st.Now.Template; st.Status == "REVIEW_IN_PROGRESS" {
+		if st.Status == "REVIEW_IN_PROGRESS" {
 			return nil, invalid("GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks.")
+		}
+		if text, err = st.Text(&st.Now); err != nil {
+			return nil, err
 		}
 	} else {
 		var err error

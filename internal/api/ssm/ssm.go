@@ -1,6 +1,6 @@
 // Package ssm answers what deploying tools and functions ask of Systems Manager's Parameter
 // Store: parameters by their names and paths, and their tags. It speaks JSON 1.1, by target.
-// A SecureString is kept as it is, and given back to whoever may read it.
+// A SecureString is sealed on the disk, and given back to whoever may read it.
 package ssm
 
 import (
@@ -153,6 +153,14 @@ func (s store) describe(p stack.NamedParameter) described {
 
 func notFound() error { return &stack.Error{Code: "ParameterNotFound"} }
 
+// locked refuses to show a SecureString that cannot be opened, as AWS does where the key is gone.
+func locked(p stack.NamedParameter) error {
+	if !p.Locked {
+		return nil
+	}
+	return &stack.Error{Code: "InvalidKeyId", Message: "The value of the parameter " + p.Name + " is sealed with a key that the server does not have. Bring the file of the key back and start the server again, or put the parameter anew."}
+}
+
 func invalid(message string) error {
 	return &stack.Error{Code: "ValidationException", Message: message}
 }
@@ -298,11 +306,14 @@ func (s store) serve(op string, in request) (any, error) {
 		if !ok {
 			return nil, notFound()
 		}
-		return map[string]any{"Parameter": s.show(p)}, nil
+		return map[string]any{"Parameter": s.show(p)}, locked(p)
 	case "GetParameters":
 		found, none := []shown{}, []string{}
 		for _, name := range in.Names {
 			if p, ok := s.find(name); ok {
+				if err := locked(p); err != nil {
+					return nil, err
+				}
 				found = append(found, s.show(p))
 			} else {
 				none = append(none, name)
@@ -316,6 +327,7 @@ func (s store) serve(op string, in request) (any, error) {
 		list, next, err := s.page(in, 10, func(p stack.NamedParameter) bool { return within(p.Name, in.Path, in.Recursive) })
 		all := []shown{}
 		for _, p := range list {
+			err = cmp.Or(err, locked(p))
 			all = append(all, s.show(p))
 		}
 		return listed(all, next), err
