@@ -38,7 +38,7 @@ func TestEveryOperationIsCounted(t *testing.T) {
 	for _, target := range targetsOf(s) {
 		service, name, _ := strings.Cut(target, ".")
 		api := map[string]string{"DynamoDB_20120810": "dynamodb", "DynamoDBStreams_20120810": "streams"}[service]
-		if !regexp.MustCompile(`millstream_requests_total\{api="`+api+`",code="[^"]*",operation="`+name+`"\}`).MatchString(page) {
+		if !regexp.MustCompile(`millstream_requests_total\{api="` + api + `",code="[^"]*",operation="` + name + `"\}`).MatchString(page) {
 			t.Errorf("%s of %s is not in /metrics by its name: list it in internal/server/operations.go", name, api)
 		}
 	}
