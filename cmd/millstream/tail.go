@@ -19,6 +19,7 @@ func newTail() *cobra.Command {
 	var flags clientFlags
 	var horizon, full bool
 	var limit int
+	var since string
 	cmd := &cobra.Command{
 		Use:   "tail TABLE",
 		Short: "Print the changes of a table as they happen",
@@ -28,6 +29,7 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 --full or JSON is asked for. TABLE may also be the ARN of a stream.`,
 		Example: `  millstream tail orders
   millstream tail orders --from-start          with what the stream still holds
+  millstream tail orders --since 15m           with those of the last quarter of an hour
   millstream tail orders --limit 1             wait for the next change
   millstream tail orders --jsonl | jq .record.dynamodb.NewImage`,
 		Args: takes("TABLE"),
@@ -37,11 +39,18 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 					return err
 				}
 			}
+			from, err := moment(time.Now(), "--since", since)
+			if err != nil {
+				return err
+			}
+			if horizon && since != "" {
+				return usagef("say --from-start or --since, not both")
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
-			o := admin.TailOptions{Table: args[0], Horizon: horizon}
+			o := admin.TailOptions{Table: args[0], Horizon: horizon, Since: from}
 			if arn.Is(args[0]) {
 				o.Table, o.Stream = "", args[0]
 			}
@@ -72,6 +81,7 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 	flags.addLines(cmd)
 	flags.addScope(cmd)
 	cmd.Flags().BoolVar(&horizon, "from-start", false, "begin with the oldest record that the stream holds")
+	cmd.Flags().StringVar(&since, "since", "", "begin with the records of then: a time, or how long ago, such as 15m")
 	cmd.Flags().BoolVar(&full, "full", false, "print long values whole")
 	cmd.Flags().IntVar(&limit, "limit", 0, "end after so many records (default never)")
 	return cmd

@@ -156,7 +156,8 @@ func (c *Client) Invoke(ctx context.Context, function string, event []byte) (inv
 // TailOptions of Tail: Table or Stream (an ARN) is required.
 type TailOptions struct {
 	Table, Stream string
-	Horizon       bool // from the oldest record on, not the next
+	Horizon       bool      // from the oldest record on, not the next
+	Since         time.Time // unless zero: from the first record of then on
 	// Ready, unless nil, is called when no later record will be missed.
 	Ready func()
 }
@@ -173,6 +174,9 @@ func (c *Client) Tail(ctx context.Context, o TailOptions, each func(Change) erro
 	}
 	if o.Horizon {
 		q.Set("from", "horizon")
+	}
+	if !o.Since.IsZero() {
+		q.Set("from", o.Since.UTC().Format(time.RFC3339Nano))
 	}
 	return lines(ctx, c, "tail", q, o.Ready, each)
 }

@@ -335,7 +335,7 @@ func TestTraceOfRecordsSetAside(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) { // the second call is seen before it has ended, and its record is parked
-		n, err := c.engine.Redrive(t.Context(), *m.UUID, trigger.Redrive{})
+		n, _, err := c.engine.Redrive(t.Context(), *m.UUID, trigger.Redrive{})
 		if n == 1 && err == nil {
 			break
 		}

@@ -54,6 +54,7 @@ func New(o Options) *Console {
 	c.mux.Handle("GET /{$}", c.within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, assets, "index.html") })))
 	c.mux.Handle("GET /live", c.within(http.HandlerFunc(c.live)))
 	c.mux.Handle("GET /history", c.within(http.HandlerFunc(c.past)))
+	c.mux.Handle("GET /metrics", c.within(http.HandlerFunc(c.own)))
 	c.mux.Handle(ownPath, c.within(http.HandlerFunc(c.own)))
 	c.mux.Handle("/aws/{service}/{path...}", c.within(http.HandlerFunc(c.aws)))
 	return c
@@ -81,7 +82,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ownPath is where Millstream's own protocol lives.
 const ownPath = "/_millstream/v1/"
 
-// own hands a question of Millstream's own protocol on.
+// own hands a question of Millstream's own protocol on, or one for the metrics.
 func (c *Console) own(w http.ResponseWriter, r *http.Request) {
 	in := r.Clone(r.Context())
 	in.Header = http.Header{"X-Millstream": {"1"}}

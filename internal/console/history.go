@@ -21,7 +21,7 @@ const (
 	alone    = 30 * time.Second
 	// remembered is how far the charts go back.
 	remembered = 15 * time.Minute
-	// maxPoints bounds what is remembered of a trigger, and maxTriggers those of which anything is: 36 MB.
+	// maxPoints bounds what is remembered of a trigger, and maxTriggers those of which anything is: 43 MB.
 	maxPoints   = int(remembered / lookedAt)
 	maxTriggers = 500
 	// writeTime is how long a viewer may take to read a state.
@@ -34,18 +34,27 @@ type point struct {
 	lag                                  uint64
 	lagSeconds                           float64
 	calls, errors, records, failed, lost uint64 // since the server started
+	// median and slow are the milliseconds that half of the calls since the point before have taken, and 99 of 100; below 0: there was none.
+	median, slow float32
 }
 
-// MarshalJSON is [milliseconds, lag, lag in seconds, calls, errors, records, failed records, records lost].
+// MarshalJSON is [milliseconds, lag, lag in seconds, calls, errors, records, failed records, records lost, median of calls, 99 of 100 of them].
 func (p point) MarshalJSON() ([]byte, error) {
-	return json.Marshal([]any{p.at.UnixMilli(), p.lag, p.lagSeconds, p.calls, p.errors, p.records, p.failed, p.lost})
+	of := func(ms float32) any {
+		if ms < 0 {
+			return nil
+		}
+		return ms
+	}
+	return json.Marshal([]any{p.at.UnixMilli(), p.lag, p.lagSeconds, p.calls, p.errors, p.records, p.failed, p.lost, of(p.median), of(p.slow)})
 }
 
 // history is what the server was last seen to do, and before.
 type history struct {
 	viewers atomic.Int32
-	wake    chan struct{}   // a viewer came
-	status  json.RawMessage // as it was last asked for, by Run alone
+	wake    chan struct{}          // a viewer came
+	status  json.RawMessage        // as it was last asked for, by Run alone
+	before  map[string]wire.Counts // of each trigger at its newest point, by Run alone
 
 	mu      sync.Mutex // guards the following
 	past    map[string][]point
@@ -84,11 +93,12 @@ func (c *Console) Run(ctx context.Context) error {
 
 // state is what the page is sent each second.
 type state struct {
-	At       int64           `json:"at"`       // milliseconds since 1970
-	Endpoint string          `json:"endpoint"` // of the AWS protocols, for commands that are copied
-	Status   json.RawMessage `json:"status"`
-	Triggers []wire.Trigger  `json:"triggers"`
-	Problem  string          `json:"problem,omitempty"` // why the rest is not there
+	At       int64            `json:"at"`       // milliseconds since 1970
+	Endpoint string           `json:"endpoint"` // of the AWS protocols, for commands that are copied
+	Status   json.RawMessage  `json:"status"`
+	Triggers []wire.Trigger   `json:"triggers"`
+	Points   map[string]point `json:"points"`            // the newest of each trigger, by its UUID
+	Problem  string           `json:"problem,omitempty"` // why the rest is not there
 }
 
 // look asks the server how it is.
@@ -109,11 +119,12 @@ func (c *Console) look(ctx context.Context) error {
 	} else if list.Triggers != nil {
 		s.Triggers = list.Triggers
 	}
+	s.Points = c.history.points(now, s.Triggers)
 	text, marshalErr := json.Marshal(s)
 	if marshalErr != nil {
 		return marshalErr
 	}
-	c.history.add(now, s.Triggers, text)
+	c.history.add(now, s.Points, text)
 	return err
 }
 
@@ -137,21 +148,37 @@ func (c *Console) ask(ctx context.Context, path string, v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// add remembers a state, and tells those who wait for it.
-func (h *history) add(now time.Time, triggers []wire.Trigger, text []byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	next := make(map[string][]point, len(triggers)) // without triggers that are gone
+// points are what the triggers have done, as of now.
+func (h *history) points(now time.Time, triggers []wire.Trigger) map[string]point {
+	points, counts := make(map[string]point, len(triggers)), make(map[string]wire.Counts, len(triggers)) // without triggers that are gone
 	for i := range min(len(triggers), maxTriggers) {
 		t := &triggers[i]
-		points := h.past[t.UUID]
+		calls := t.Counts.CallTimes.Sub(h.before[t.UUID].CallTimes)
+		points[t.UUID] = point{
+			at: now, lag: t.LagRecords, lagSeconds: t.LagSeconds,
+			calls: t.Counts.Invocations, errors: t.Counts.Errors + t.Counts.PartialFailures + t.Counts.NotDelivered,
+			records: t.Counts.Invoked, failed: t.Counts.FailedInvoke, lost: t.Counts.Dropped + t.Counts.Expired,
+			median: millis(calls.At(0.5)), slow: millis(calls.At(0.99)),
+		}
+		counts[t.UUID] = t.Counts
+	}
+	h.before = counts
+	return points
+}
+
+func millis(d time.Duration) float32 { return float32(d) / float32(time.Millisecond) }
+
+// add remembers a state, and tells those who wait for it.
+func (h *history) add(now time.Time, newest map[string]point, text []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := make(map[string][]point, len(newest))
+	for uuid, p := range newest {
+		points := h.past[uuid]
 		for len(points) > 0 && (now.Sub(points[0].at) > remembered || len(points) >= maxPoints) {
 			points = points[1:]
 		}
-		next[t.UUID] = append(points, point{
-			now, t.LagRecords, t.LagSeconds, t.Counts.Invocations, t.Counts.Errors + t.Counts.PartialFailures + t.Counts.NotDelivered,
-			t.Counts.Invoked, t.Counts.FailedInvoke, t.Counts.Dropped + t.Counts.Expired,
-		})
+		next[uuid] = append(points, p)
 	}
 	h.past, h.state = next, text
 	h.number++

@@ -102,22 +102,28 @@ type Redrive struct {
 	Rate float64
 	// Limit is how many at most; 0: all.
 	Limit int
+	// From is where to begin; zero: with the first. It is what an earlier call has returned.
+	From lane.AsideKey
 }
 
 // Redrive sends parked records again, or removes them, and returns when that is stored for all, with how many
-// that were. When ctx ends before, they are those so far.
-func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, err error) {
+// that were. When ctx ends before, they are those so far. next is where to go on behind Limit, which never comes to a record
+// that was sent again and is parked anew; zero: there is no more.
+func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, next lane.AsideKey, err error) {
 	m, err := e.find(uuid)
 	if err != nil {
-		return 0, err
+		return 0, next, err
 	}
 	if !e.active() {
-		return 0, ErrStopped
+		return 0, next, ErrStopped
 	}
-	r := lane.Recall{Discard: q.Discard, Match: q.match, From: q.ID}
+	r := lane.Recall{Discard: q.Discard, Match: q.match, From: q.From}
+	if q.ID != next {
+		r.From = q.ID
+	}
 	if q.Function != "" {
 		if r.Function, err = e.resolve(ctx, m.definition().Scope, q.Function); err != nil {
-			return 0, err
+			return 0, next, err
 		}
 	}
 	for {
@@ -131,7 +137,10 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 		done, err := m.aside.Load().recall(ctx, r)
 		n += done.Count
 		if err != nil || !done.More || q.ID != (lane.AsideKey{}) || n == q.Limit && q.Limit > 0 {
-			return n, err
+			if err == nil && done.More && q.ID == next {
+				next = done.Next
+			}
+			return n, next, err
 		}
 		r.From = done.Next
 		if q.Rate > 0 && done.Count > 0 {
@@ -140,7 +149,7 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, er
 			case <-wait.C:
 			case <-ctx.Done():
 				wait.Stop()
-				return n, ctx.Err()
+				return n, next, ctx.Err()
 			}
 		}
 	}

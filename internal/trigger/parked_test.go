@@ -152,7 +152,7 @@ func TestRedrive(t *testing.T) {
 			t.Error(r, err)
 		}
 		began := time.Now()
-		n, err := h.Redrive(t.Context(), v.UUID, Redrive{Function: "g", Rate: 5, Limit: 11})
+		n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{Function: "g", Rate: 5, Limit: 11})
 		if took := time.Since(began); err != nil || n != 11 || took < 2*time.Second || took > 3*time.Second {
 			t.Errorf("%d records in %v: %v", n, took, err)
 		}
@@ -160,7 +160,7 @@ func TestRedrive(t *testing.T) {
 		if got := h.invoker.take("g"); len(got) != 11 {
 			t.Errorf("%d calls", len(got))
 		}
-		if n, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true}); err != nil || n != 9 {
+		if n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true}); err != nil || n != 9 {
 			t.Error(n, err)
 		}
 		time.Sleep(time.Second)
@@ -170,7 +170,7 @@ func TestRedrive(t *testing.T) {
 		if _, err := h.AsideRecord(t.Context(), v.UUID, all[7].AsideKey); err != ErrNotAside {
 			t.Error(err)
 		}
-		if _, err := h.Redrive(t.Context(), "nobody", Redrive{}); err != backend.ErrNoMapping {
+		if _, _, err := h.Redrive(t.Context(), "nobody", Redrive{}); err != backend.ErrNoMapping {
 			t.Error(err)
 		}
 	})
@@ -191,7 +191,7 @@ func TestRedriveIsDurable(t *testing.T) {
 				if st := h.status(v.UUID); st.Parked != 3 {
 					t.Fatalf("%d parked", st.Parked)
 				}
-				if n, err := h.Redrive(t.Context(), v.UUID, q); n != 3 || err != nil {
+				if n, _, err := h.Redrive(t.Context(), v.UUID, q); n != 3 || err != nil {
 					t.Fatal(n, err)
 				}
 				h.backend.crash() // not an instant later
@@ -213,7 +213,7 @@ func TestRedriveIsDurable(t *testing.T) {
 		h.backend.write("t", 0, 1)
 		time.Sleep(time.Second)
 		h.backend.set(func() { h.backend.fail = errors.New("no room") })
-		if n, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true}); n != 0 || err == nil || !strings.Contains(err.Error(), "no room") {
+		if n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true}); n != 0 || err == nil || !strings.Contains(err.Error(), "no room") {
 			t.Errorf("%d, %v", n, err)
 		}
 		h.backend.set(func() { h.backend.fail = nil })

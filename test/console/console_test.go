@@ -350,7 +350,17 @@ func TestParked(t *testing.T) {
 	p.seesNot("pk=bad-1")
 	p.clicks("Send all again")
 	p.clicks("Yes")
-	p.sees("1 records") // it is parked again at once
+	p.sees("1 records sent again") // it is parked again at once
+	for i := range 40 {
+		s.put(t, "orders", attributes{"pk": attributes{"S": fmt.Sprintf("bad-%d", 10+i)}})
+	}
+	p.until(`[...document.querySelectorAll('.badt')].some((e) => e.innerText.trim() === '41')`, "see 41 parked")
+	p.types("records a second", "2")
+	p.clicks("Send all again")
+	p.clicks("Yes")
+	p.sees("2 sent") // or more
+	p.clicks("Stop")
+	p.sees("; stopped")
 }
 
 // A table's changes are shown as they come, and a function's lines.
@@ -368,6 +378,13 @@ func TestStreamAndFunction(t *testing.T) {
 	runs[chromedp.Void](p, "open the change", `[...document.querySelectorAll('.changes button')].find((b) => b.innerText.includes('MODIFY')).click()`)
 	p.sees(`−   "n": 1`, `+   "n": 2`)
 	p.shown("stream")
+	runs[chromedp.Void](p, "show an hour", `(() => { const e = document.querySelector('[aria-label="from"]'); e.value = '1h'; e.dispatchEvent(new Event('change', { bubbles: true })); })()`)
+	p.clicks("Go on")
+	p.sees("INSERT", "2 of the newest 2")
+	p.types("from a moment", "2001-01-01T00:00:00")
+	p.sees("2 of the newest 2")
+	p.types("from a moment", "2090-01-01T00:00:00")
+	p.sees("Waiting for changes of orders")
 	p.goes("#/function/email")
 	p.sees("mail for <b>seen</b>", "SECRET", "••••")
 	p.clicks("Show values")
@@ -375,7 +392,17 @@ func TestStreamAndFunction(t *testing.T) {
 	p.types("event in JSON", `{"Records": []}`)
 	p.clicks("Invoke")
 	p.sees("success")
+	s.call(t, http.MethodPost, "/2015-03-31/functions/email/versions", map[string]any{"Description": "the first"})
+	s.call(t, http.MethodPost, "/2015-03-31/functions/email/aliases", map[string]any{"Name": "live", "FunctionVersion": "1"})
+	p.goes("#/functions")
+	p.goes("#/function/email")
+	p.sees("Versions", "live", "version 1", "the first", "none failed", "Cold start")
 	p.shown("function")
+	p.clicks("Triggers")
+	p.clicks("orders → email")
+	p.sees("A call, 99 of 100", "Records a call", "a call takes")
+	p.clicks("Server")
+	p.sees("Access keys", "A sync of the log", "Disk used")
 	for _, name := range []string{"Tables", "Triggers", "Functions", "Server"} {
 		p.clicks(name)
 		p.sees("healthy")

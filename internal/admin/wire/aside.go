@@ -50,5 +50,6 @@ type AsideRecords struct {
 
 // Redriven counts records that were given back, or dropped.
 type Redriven struct {
-	Records int `json:"records"`
+	Records int    `json:"records"`
+	Next    string `json:"next,omitempty"` // where to go on behind a limit; absent: there is no more
 }

@@ -108,8 +108,18 @@ func (h *handler) redriven(r *http.Request, to trigger.Redrive) (any, error) {
 		return nil, err
 	}
 	uuid := r.URL.Query().Get("trigger")
-	n, err := h.Engine.Redrive(r.Context(), uuid, to)
-	return wire.Redriven{Records: n}, asideError(uuid, err)
+	if from := r.URL.Query().Get("from"); from != "" {
+		var ok bool
+		if to.From, ok = lane.ParseAsideKey(from); !ok {
+			return nil, wire.BadRequest("from=" + from + " is no place to go on")
+		}
+	}
+	n, next, err := h.Engine.Redrive(r.Context(), uuid, to)
+	done := wire.Redriven{Records: n}
+	if next != (lane.AsideKey{}) {
+		done.Next = next.String()
+	}
+	return done, asideError(uuid, err)
 }
 
 // asideFilter reads which records are meant.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/stream"
@@ -14,7 +15,7 @@ import (
 type tailQuery struct {
 	scope         schema.Scope
 	table, stream string
-	horizon       bool // from the oldest record on, not the next
+	from          backend.Place // zero: from the next record on
 }
 
 func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
@@ -23,10 +24,14 @@ func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	switch from := q.Get("from"); from {
 	case "", "latest":
 	case "horizon":
-		query.horizon = true
+		query.from.Horizon = true
 	default:
-		h.fail(w, wire.BadRequest("from="+from+": want latest or horizon"))
-		return
+		at, err := parsePlace(from, h.Clock.Wall())
+		if err != nil || at.Time.IsZero() {
+			h.fail(w, wire.BadRequest("from="+from+": want latest, horizon, a time such as 2026-01-31T12:00:00Z, or how long ago such as 15m"))
+			return
+		}
+		query.from = at
 	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
 		return h.follow(ctx, query, ready, emit)
@@ -56,8 +61,17 @@ func (h *handler) follow(ctx context.Context, q tailQuery, ready func(), emit fu
 	at := map[*stream.Shard]seqnum.Num{}
 	for _, sh := range st.Shards() {
 		at[sh] = sh.Head()
-		if q.horizon {
+		if q.from.Horizon || !q.from.Time.IsZero() {
 			at[sh] = sh.Horizon()
+		}
+		if !q.from.Time.IsZero() {
+			before, err := sh.Before(q.from.Time.UnixMilli())
+			if err != nil {
+				return err
+			}
+			if at[sh].Less(before) {
+				at[sh] = before
+			}
 		}
 	}
 	ready()

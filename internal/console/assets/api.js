@@ -22,7 +22,7 @@ async function answer(response) {
   throw new Refused(response.status, code, message || response.statusText);
 }
 
-const query = (q) => {
+export const query = (q) => {
   const set = Object.entries(q ?? {}).filter(([, v]) => v !== undefined && v !== null && v !== '');
   return set.length ? '?' + new URLSearchParams(set) : '';
 };
@@ -72,6 +72,17 @@ export async function lines(path, q, signal, each, ready) {
       each(doc);
     }
   }
+}
+
+// metrics are what the server measures: the sum of each name over its labels, without histograms.
+export async function metrics() {
+  const response = await fetch('/metrics'), sums = new Map();
+  if (!response.ok) await answer(response);
+  for (const line of (await response.text()).split('\n')) {
+    const found = line.match(/^([a-z_]+)(?:\{.*\})? ([^ ]+)$/);
+    if (found && !found[1].endsWith('_bucket')) sums.set(found[1], (sums.get(found[1]) ?? 0) + Number(found[2]));
+  }
+  return sums;
 }
 
 // pages follows NextToken-like members: ask(token) returns [list, token].

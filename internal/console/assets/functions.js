@@ -1,10 +1,11 @@
 // Functions: what they are, what they print, and a try.
 import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
-import { functionList, lambda, lines, ownText } from './api.js';
+import { functionList, lambda, lines, ownText, pages, query } from './api.js';
 import { useAsked, Problem, Act, Search } from './parts.js';
 import { useLive, title, rates } from './live.js';
 import { count, rate, bytes, clock } from './values.js';
 import { writes } from './learned.js';
+import { report, Calls } from './calls.js';
 
 export function Functions() {
   const { state } = useLive();
@@ -30,16 +31,28 @@ const samples = {
 export function Function_({ name }) {
   const { state } = useLive();
   const asked = useAsked(() => lambda('GET', '/2015-03-31/functions/' + encodeURIComponent(name)).then((a) => a.Configuration), [name]);
+  const editions = useAsked(() => editionsOf(name), [name]);
   const [seen, see] = useState(false);
   const f = asked.value, triggers = (state?.triggers ?? []).filter((t) => t.function === name), env = Object.entries(f?.Environment?.Variables ?? {});
   return html`<h1 class="mono">${name}</h1><${Problem} error=${asked.error} />
     <div class="grid"><div class="card"><h2>Configuration</h2>${f && html`<div class="kv"><span>Runtime</span><div>${f.Runtime ?? f.PackageType}</div><span>Handler</span><div class="mono">${f.Handler}</div><span>Time-out</span><div>${f.Timeout} s</div>
         <span>Memory</span><div>${f.MemorySize} MB</div><span>Code</span><div>${bytes(f.CodeSize ?? 0)}</div><span>State</span><div>${f.State}${f.StateReason ? ': ' + f.StateReason : ''}</div><span>Changed</span><div>${clock(f.LastModified)}</div></div>
         ${env.length > 0 && html`<h2>Environment <button onClick=${() => see(!seen)}>${seen ? 'Hide values' : 'Show values'}</button></h2><div class="kv">${env.map(([k, v]) => html`<span class="mono">${k}</span><div class="mono">${seen ? v : '••••'}</div>`)}</div>`}`}
+        ${editions.value?.length > 1 && html`<h2>Versions</h2><div class="kv">${editions.value.map((e) => html`<span class="mono">${e.name}</span><div>${e.of} <span class="dim">${e.text}</span></div>`)}</div>`}<${Problem} error=${editions.error} />
         <h2>Triggered by</h2>${triggers.length === 0 ? html`<p class="dim">no table or queue</p>` : triggers.map((t) => html`<p><a class="mono" href=${'#/trigger/' + t.uuid}>${title(t)}</a> <span class="dim">${rate(rates(t.uuid).calls)} calls/s</span></p>`)}
         <h2>Writes to</h2><p>${[...(writes.get(name) ?? [])].map((t) => html`<a class="mono" href=${'#/table/' + encodeURIComponent(t)}>${t}</a> `)}${!writes.get(name) && html`<span class="dim">nothing was seen yet</span>`}</p></div>
       <${Invoke} key=${name} name=${name} trigger=${triggers[0]} /></div>
     <${Logs} key=${'l' + name} name=${name} />`;
+}
+
+// editionsOf are a function's versions, the newest first, and its aliases.
+async function editionsOf(name) {
+  const path = '/2015-03-31/functions/' + encodeURIComponent(name);
+  const versions = await pages(async (t) => { const a = await lambda('GET', path + '/versions' + query({ Marker: t })); return [a.Versions, a.NextMarker]; });
+  const aliases = await pages(async (t) => { const a = await lambda('GET', path + '/aliases' + query({ Marker: t })); return [a.Aliases, a.NextMarker]; });
+  const weights = (a) => Object.entries(a.RoutingConfig?.AdditionalVersionWeights ?? {}).map(([v, w]) => `, ${100 * w} % of calls to ${v}`).join('');
+  return [...aliases.map((a) => ({ name: a.Name, of: `version ${a.FunctionVersion}${weights(a)}`, text: a.Description ?? '' })),
+    ...versions.reverse().slice(0, 50).map((v) => ({ name: v.Version, of: clock(v.LastModified), text: v.Description ?? '' }))];
 }
 
 const savedAs = (name) => 'event of ' + name;
@@ -62,10 +75,10 @@ function Invoke({ name, trigger }) {
     ${out && html`<p class=${out.error ? 'badt' : 'ok'} role="status">${out.error || 'success'} <span class="dim">${out.millis.toFixed(1)} ms</span></p><pre class="mono">${out.payload}</pre>${out.log && html`<pre class="mono dim">${out.log}</pre>`}`}</div>`;
 }
 
-const keptLines = 1000;
+const keptLines = 1000, keptCalls = 1000;
 
 function Logs({ name }) {
-  const [at, set] = useState({ lines: [] });
+  const [at, set] = useState({ lines: [], calls: [] });
   const [text, setText] = useState('');
   const waiting = useRef([]), end = useRef(null), error = useRef(null);
   useEffect(() => {
@@ -79,12 +92,12 @@ function Logs({ name }) {
       const news = waiting.current;
       waiting.current = [];
       const down = end.current && end.current.scrollHeight - end.current.scrollTop - end.current.clientHeight < 40;
-      set((s) => ({ error: error.current, lines: [...s.lines, ...news].slice(-keptLines) }));
+      set((s) => ({ error: error.current, lines: [...s.lines, ...news].slice(-keptLines), calls: [...s.calls, ...news.map(report).filter(Boolean)].slice(-keptCalls) }));
       if (down) requestAnimationFrame(() => { if (end.current) end.current.scrollTop = end.current.scrollHeight; });
     }, 250);
     return () => { gone.abort(); clearInterval(timer); };
   }, [name]);
   const found = at.lines.filter((l) => l.text.toLowerCase().includes(text.toLowerCase()));
-  return html`<div class="card"><h2>Logs, live</h2><div class="bar"><${Search} value=${text} set=${setText} label="Find in the logs" /></div><${Problem} error=${at.error} />
+  return html`<${Calls} calls=${at.calls} /><div class="card"><h2>Logs, live</h2><div class="bar"><${Search} value=${text} set=${setText} label="Find in the logs" /></div><${Problem} error=${at.error} />
     <div class="logs mono" tabindex="0" ref=${end} role="log" aria-label="logs">${found.map((l) => html`<div><span class="dim">${clock(l.time)}</span> ${l.text}</div>`)}</div>${found.length === 0 && html`<p class="dim">Nothing was printed${text && ' with that'}.</p>`}</div>`;
 }

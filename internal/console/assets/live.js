@@ -6,7 +6,7 @@ const remembered = 15 * 60 * 1000;
 
 export const live = {
   state: null, // {at, status, triggers}
-  past: {}, // by UUID: points [ms, lag, lagSeconds, calls, errors, records, failed, lost]
+  past: {}, // by UUID: points [ms, lag, lagSeconds, calls, errors, records, failed, lost, median ms, ms of 99 in 100]
   connected: false, over: false, missed: 0,
   seen: new Set(),
 };
@@ -23,9 +23,6 @@ export function useLive() {
   }, []);
   return live;
 }
-
-const point = (at, t) => [at, t.lagRecords, t.lagSeconds, t.counts.invocations, t.counts.errors + t.counts.partialFailures + t.counts.notDelivered,
-  t.counts.invoked, t.counts.failedInvoke, t.counts.dropped + t.counts.expired];
 
 async function remember() {
   const response = await fetch('/history');
@@ -48,8 +45,8 @@ export function connect() {
   feed.addEventListener('state', (e) => {
     const state = JSON.parse(e.data), next = {};
     for (const t of state.triggers) {
-      const points = live.past[t.uuid] ?? [];
-      if (points.length === 0 || points[points.length - 1][0] < state.at) points.push(point(state.at, t));
+      const points = live.past[t.uuid] ?? [], p = state.points[t.uuid];
+      if (p && (points.length === 0 || points[points.length - 1][0] < p[0])) points.push(p);
       while (points.length && points[0][0] < state.at - remembered) points.shift();
       next[t.uuid] = points;
     }
@@ -88,10 +85,20 @@ export function rates(uuid) {
 // series are the points of a chart: [ms, value], of a rate by the difference to the point before.
 export function series(uuid, i, isRate) {
   const points = live.past[uuid] ?? [];
-  if (!isRate) return points.map((p) => [p[0], p[i]]);
+  if (!isRate) return points.filter((p) => p[i] !== null).map((p) => [p[0], p[i]]);
   const out = [];
   for (let k = 1; k < points.length; k++) {
     out.push([points[k][0], Math.max(0, points[k][i] - points[k - 1][i]) / ((points[k][0] - points[k - 1][0]) / 1000)]);
+  }
+  return out;
+}
+
+// perCall are the points of how many records calls had, on average, between two looks.
+export function perCall(uuid) {
+  const points = live.past[uuid] ?? [], out = [];
+  for (let k = 1; k < points.length; k++) {
+    const calls = points[k][3] - points[k - 1][3];
+    if (calls > 0) out.push([points[k][0], Math.max(0, points[k][5] - points[k - 1][5]) / calls]);
   }
   return out;
 }

@@ -1,5 +1,5 @@
 // Records that are set aside, by trigger: what they are, why, and where they go.
-import { html, useState } from './vendor/htm-preact.js';
+import { html, useState, useRef } from './vendor/htm-preact.js';
 import { useLive, title } from './live.js';
 import { own, act } from './api.js';
 import { useAsked, Problem, Act, Change, Search } from './parts.js';
@@ -39,12 +39,31 @@ function OfTrigger({ t }) {
     return `${n} records`;
   };
   const all = async (path, q) => `${(await act(path, { ...where, kind: 'parked', ...q })).records} records`;
+  // sendAll sends them a part at a time, so that one sees how far it is and can stop it. What fails and is parked anew is not sent twice.
+  const [sending, tell] = useState(null);
+  const stopped = useRef(false);
+  const sendAll = async () => {
+    stopped.current = false;
+    const began = Date.now(), many = Number(rate) > 0 ? Math.max(1, Math.ceil(Number(rate))) : 500;
+    let n = 0, from;
+    tell({ n });
+    try {
+      do {
+        const part = await act('parked/redrive', { ...where, kind: 'parked', rate, limit: many, from });
+        n += part.records;
+        from = part.next;
+        tell({ n });
+        if (from && Number(rate) > 0) await new Promise((done) => setTimeout(done, began + 1000 * n / Number(rate) - Date.now()));
+      } while (from && !stopped.current);
+    } finally { tell(null); }
+    return `${count(n)} records sent again${from ? '; stopped' : ''}`;
+  };
   return html`<div class="card"><h2>${title(t)}</h2><div class="bar"><${Search} value=${key} set=${(v) => { setKey(v); setFrom(undefined); }} label="Key or value of a key" />
       <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all</option><option value="parked">parked</option><option value="held">held</option><option value="telling">telling</option></select>
       <label>at most <input class="narrow" inputmode="numeric" value=${rate} onInput=${(e) => setRate(e.target.value)} aria-label="records a second" /> a second</label>
       ${chosen.size > 0 ? html`<${Act} primary done=${list.reload} run=${() => each('parked/redrive')}>Send ${chosen.size} again</${Act}>
           <${Act} danger done=${list.reload} ask="They are gone for good." run=${() => each('parked/drop')}>Drop ${chosen.size}</${Act}>`
-        : html`<${Act} primary disabled=${!t.setAside.parked} done=${list.reload} ask=${`${key ? 'Those found' : count(t.setAside.parked)} go to the function again.`} run=${() => all('parked/redrive', { rate })}>Send all again</${Act}>
+        : html`<${Act} primary disabled=${!t.setAside.parked} done=${list.reload} ask=${`${key ? 'Those found' : count(t.setAside.parked)} go to the function again.`} run=${sendAll}>Send all again</${Act}>${sending && html`<span role="status">${count(sending.n)} sent</span> <button onClick=${() => { stopped.current = true; }}>Stop</button>`}
           <${Act} danger disabled=${!t.setAside.parked} done=${list.reload} ask="All that are parked and found here are gone for good." run=${() => all('parked/drop')}>Drop all</${Act}>`}</div>
     <${Problem} error=${list.error} />
     <div class="scroll" tabindex="0"><table><thead><tr><th><input type="checkbox" aria-label="choose all on this page" checked=${parked.length > 0 && parked.every((r) => chosen.has(r.id))}

@@ -3,11 +3,9 @@ import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
 import { lines } from './api.js';
 import { Problem, Search } from './parts.js';
 import { Trees, failed, some, tablesOf } from './trees.js';
-import { short, keyText, clock } from './values.js';
+import { short, keyText, clock, millis } from './values.js';
 
 const shown = 100;
-
-const millis = (n) => n < 10 ? n.toFixed(1) + ' ms' : n < 10000 ? Math.round(n) + ' ms' : (n / 1000).toFixed(1) + ' s';
 
 const said = (e) => e.answer?.errorMessage !== undefined ? [e.answer.errorType, e.answer.errorMessage].filter(Boolean).join(': ') : e.error || (e.status >= 400 ? 'status ' + e.status : '');
 

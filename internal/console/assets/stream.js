@@ -20,6 +20,7 @@ export function Stream({ table }) {
   const [text, setText] = useState('');
   const [kind, setKind] = useState('');
   const [from, setFrom] = useState('latest');
+  const [moment, setMoment] = useState('');
   const [open, setOpen] = useState(null);
   const waiting = useRef([]), still = useRef(false), error = useRef(null);
   still.current = paused;
@@ -44,7 +45,8 @@ export function Stream({ table }) {
   const found = at.records.filter((r) => (!kind || r.eventName === kind) && (!text || JSON.stringify(r.dynamodb).toLowerCase().includes(text.toLowerCase())));
   return html`<div class="card"><h1>Changes of <span class="mono">${table}</span></h1><div class="bar">
       <button aria-pressed=${paused} onClick=${() => setPaused(!paused)}>${paused ? 'Go on' : 'Pause'}</button>
-      <select aria-label="from" value=${from} onChange=${(e) => setFrom(e.target.value)}><option value="latest">from now on</option><option value="horizon">from the oldest that is kept</option></select>
+      <select aria-label="from" value=${from} onChange=${(e) => setFrom(e.target.value)}><option value="latest">from now on</option><option value="15m">from 15 minutes ago</option><option value="1h">from an hour ago</option><option value="horizon">from the oldest that is kept</option>${moment && html`<option value=${moment}>from a moment</option>`}</select>
+      <input type="datetime-local" step="1" aria-label="from a moment" onChange=${(e) => { const at = e.target.value && new Date(e.target.value).toISOString(); setMoment(at); setFrom(at || 'latest'); }} />
       <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all kinds</option>${['INSERT', 'MODIFY', 'REMOVE'].map((k) => html`<option value=${k}>${k}</option>`)}</select>
       <${Search} value=${text} set=${setText} label="Find in keys and values" /><span class="dim">${found.length} of the newest ${at.records.length}</span></div>
     <${Problem} error=${at.error} />

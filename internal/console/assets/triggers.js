@@ -1,11 +1,11 @@
 // One trigger: how it is, where it stands, and what can be done with it.
 import { html, useState } from './vendor/htm-preact.js';
-import { useLive, series, title, source, condition, byTrouble, rates } from './live.js';
+import { useLive, series, perCall, title, source, condition, byTrouble, rates } from './live.js';
 import { act, lambda } from './api.js';
 import { Act, Chart, Search } from './parts.js';
 import { Try } from './try.js';
 import { Trouble, TriggerTable } from './loop.js';
-import { count, rate, span, bytes } from './values.js';
+import { count, rate, span, millis, quantile, bytes } from './values.js';
 
 export function Triggers() {
   const { state } = useLive();
@@ -42,7 +42,10 @@ export function Trigger({ uuid }) {
       <${Chart} label="Lag, age of the oldest" points=${series(uuid, 2)} unit=${span} tone=${c.level === 'bad' ? 'bad' : 'water'} />
       <${Chart} label="Calls a second" points=${series(uuid, 3, true)} unit=${rate} />
       <${Chart} label="Failed calls a second" points=${series(uuid, 4, true)} unit=${rate} tone="bad" />
-      <${Chart} label="Records a second" points=${series(uuid, 5, true)} unit=${rate} /></div>
+      <${Chart} label="Records a second" points=${series(uuid, 5, true)} unit=${rate} />
+      <${Chart} label="Records a call" points=${perCall(uuid)} unit=${rate} />
+      <${Chart} label="A call, the median" points=${series(uuid, 8)} unit=${millis} />
+      <${Chart} label="A call, 99 of 100" points=${series(uuid, 9)} unit=${millis} /></div>
     <div class="grid"><div class="card scroll" tabindex="0"><h2>Shards</h2>${t.queue ? html`<p>A queue has none. ${count(t.inFlight)} calls under way.</p>` : html`<table><thead><tr><th>Shard</th><th>Position</th><th class="n">Lag</th><th class="n">Behind</th><th>Now</th></tr></thead>
       <tbody>${(t.shards ?? []).filter((s) => !s.done).map((s) => html`<tr key=${s.shard}><td class="mono" title=${s.shard}>…${s.shard.slice(-8)}</td><td class="mono">${s.position}</td><td class="n">${count(s.lagRecords)}</td>
         <td class="n">${s.lagSeconds > 0 ? span(s.lagSeconds) : ''}</td><td>${s.blocked ? html`<span class="badt">blocked: ${s.blocked.error}</span>` : s.waitsForParent ? 'waits for its parent' : s.inFlight ? `${s.inFlight} under way` : ''}</td></tr>`)}</tbody></table>`}</div>
@@ -53,7 +56,7 @@ export function Trigger({ uuid }) {
         ${setting('When', t.when && html`<span class="mono">${t.when}</span>`)}${setting('Window', t.tumblingWindowSeconds && `${t.tumblingWindowSeconds} s`)}
         ${setting('Item failures', t.reportBatchItemFailures && 'reported')}${setting('Set aside', t.setAside.bytes > 0 && bytes(t.setAside.bytes))}${setting('UUID', html`<span class="mono">${uuid}</span>`)}</div>
       ${(t.filterWarnings ?? []).map((w) => html`<p class="warnt">${w}</p>`)}
-      <h2>Since the server started</h2><div class="kv">${Object.entries(t.counts).filter(([, n]) => n > 0).map(([name, n]) => html`<span>${name}</span><div class=${['dropped', 'expired', 'errors', 'failedInvoke'].includes(name) ? 'badt' : ''}>${n.toLocaleString('en')}</div>`)}</div>
+      <h2>Since the server started</h2><div class="kv">${t.counts.callTimes?.length > 0 && html`<span>a call takes</span><div>${millis(quantile(t.counts.callTimes, 0.5))} (median), ${millis(quantile(t.counts.callTimes, 0.99))} (99 of 100)</div>`}${Object.entries(t.counts).filter(([, n]) => typeof n === 'number' && n > 0).map(([name, n]) => html`<span>${name}</span><div class=${['dropped', 'expired', 'errors', 'failedInvoke'].includes(name) ? 'badt' : ''}>${n.toLocaleString('en')}</div>`)}</div>
       ${(t.unread ?? []).map((u) => html`<p class="badt">${count(u.records)} records were removed unread (${u.reason}), ${u.first} to ${u.last}</p>`)}
       <p class="dim">${rate(r.calls)} calls/s now</p></div></div>
     ${stream && html`<${Try} key=${uuid} t=${t} />`}`;

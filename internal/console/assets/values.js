@@ -123,6 +123,16 @@ export function span(seconds) {
   return s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} m ${s % 60} s` : s < 86400 ? `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} m`
     : `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
 }
+export const millis = (n) => n < 10 ? n.toFixed(1) + ' ms' : n < 10000 ? Math.round(n) + ' ms' : (n / 1000).toFixed(1) + ' s';
+// quantile is how long a part of calls took, in milliseconds, of counts by length: element i is of those below 2^i quarters of a millisecond.
+export function quantile(times, part) {
+  let rest = part * times.reduce((a, b) => a + b, 0);
+  for (const [i, n] of times.entries()) {
+    if (n >= rest && n > 0) return i === 0 ? 0.25 * rest / n : 0.125 * 2 ** i * (1 + rest / n);
+    rest -= n;
+  }
+  return 0;
+}
 export const bytes = (n) => n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : n < 1e9 ? `${(n / 1e6).toFixed(1)} MB` : `${(n / 1e9).toFixed(1)} GB`;
 export function clock(time) {
   const d = new Date(time);

@@ -391,14 +391,18 @@ func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, ba
 		if p.o.Trace != nil {
 			ctx, ended = p.o.Trace(ctx, p.def.FunctionARN, len(batch), func(i int) string { return batch[i].Message.Trace })
 		}
+		began, _, _ := p.o.Clock.Instant()
 		result := p.o.Invoker.InvokeUnlessLate(ctx, p.def.FunctionARN, payload, late)
 		if ended != nil {
 			ended(result)
 		}
+		now, _, _ := p.o.Clock.Instant()
+		var times counter.CallTimes
+		times.Add(now - began)
 		switch result.Outcome {
 		case lane.Succeeded:
 			done, failed := p.judge(result.Payload, batch)
-			d := counter.Mapping{Invocations: 1, Invoked: n}
+			d := counter.Mapping{Invocations: 1, Invoked: n, CallTimes: times}
 			if failed == 0 {
 				p.r.called(mapping.ResultOK, "")
 			} else {
@@ -413,7 +417,7 @@ func (p *poller) call(worker context.Context, q *queue.Queue, payload []byte, ba
 			return failed == 0, false
 		case lane.FunctionError:
 			p.r.called(mapping.ResultFailed, result.Error)
-			p.r.count(counter.Mapping{Invocations: 1, Invoked: n, Errors: 1, FailedInvoke: n})
+			p.r.count(counter.Mapping{Invocations: 1, Invoked: n, Errors: 1, FailedInvoke: n, CallTimes: times})
 			p.o.Log.Warn("a function has failed for messages of a queue", "mapping", p.def.UUID, "function", p.def.FunctionARN, "messages", len(batch), "error", result.Error)
 			return false, false
 		}

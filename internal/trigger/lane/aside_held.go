@@ -141,7 +141,7 @@ func (s *asideStep) invocationDone(ev InvocationDone) {
 		s.requeue(h)
 		return
 	}
-	v, reached := s.p.answered(&s.counters, &ev.Result, c, false)
+	v, reached := s.p.answered(&s.counters, &ev.Result, c, false, s.now.Mono-c.began)
 	if !reached {
 		f := s.failure(c, verdict{err: r.Error}, r)
 		f.Undelivered = true

@@ -43,8 +43,8 @@ func (p *Params) tooOld(now Instant, ms int64) bool {
 
 // answered reads the end of an invocation of records, and counts it. reached is false
 // when the call has not reached the function: then there is no verdict, and no attempt is used.
-// windowed: the answer is to carry a window's state.
-func (p *Params) answered(c *Counters, r *Result, records sent, windowed bool) (v verdict, reached bool) {
+// windowed: the answer is to carry a window's state. took is how long the call has been away.
+func (p *Params) answered(c *Counters, r *Result, records sent, windowed bool, took time.Duration) (v verdict, reached bool) {
 	n := records.count()
 	if r.Outcome == NotDelivered {
 		c.NotDelivered++
@@ -52,6 +52,7 @@ func (p *Params) answered(c *Counters, r *Result, records sent, windowed bool) (
 		return v, false
 	}
 	c.Invocations++
+	c.CallTimes.Add(took)
 	c.Invoked += uint64(n)
 	if r.Outcome == Succeeded {
 		return judge(records, r.Payload, p.ReportFailures, windowed, p.ExactlyOnce), true

@@ -21,7 +21,7 @@ func (s *step) invocationDone(ev *InvocationDone) {
 	b, r := s.batches[i], &ev.Result
 	b.inFlight = false
 	b.requestID, b.version, b.unhandled = r.RequestID, r.Version, r.Outcome == FunctionError
-	v, reached := s.p.answered(&s.counters, r, b, b.window != nil && !b.closing)
+	v, reached := s.p.answered(&s.counters, r, b, b.window != nil && !b.closing, s.now.Mono-b.sent)
 	if !reached {
 		s.undelivered(b, r)
 		return
