@@ -3,7 +3,9 @@ package outbox
 import (
 	"errors"
 	"maps"
+	neturl "net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/store"
@@ -59,7 +61,7 @@ func (b *Outbox) make(e *owed) (then outcome, wait time.Duration) {
 		return over, 0
 	}
 	if errors.Is(err, store.ErrDiskFull) { // no attempt: nothing was tried, nor may much be written now
-		b.o.Logger.Debug("deliveries wait for room on the disk", "of", d.Source, "to", d.Target, "error", err)
+		b.o.Logger.Debug("deliveries wait for room on the disk", "of", d.Source, "to", d.shownTarget(), "error", err)
 		return unsent, 0
 	}
 	d.Attempts++
@@ -73,7 +75,7 @@ func (b *Outbox) make(e *owed) (then outcome, wait time.Duration) {
 	}
 	wait = d.delay()
 	d.DueMS = now.Add(wait).UnixMilli()
-	b.o.Logger.Debug("a delivery failed and is tried again", "of", d.Source, "to", d.Target, "after", wait, "error", err)
+	b.o.Logger.Debug("a delivery failed and is tried again", "of", d.Source, "to", d.shownTarget(), "after", wait, "error", err)
 	if err := b.write(d, false); err != nil {
 		b.stuck(d, err)
 		return over, 0
@@ -81,9 +83,21 @@ func (b *Outbox) make(e *owed) (then outcome, wait time.Duration) {
 	return again, wait
 }
 
+// shownTarget is Target as it may be written down: without the password of an address.
+func (d *Delivery) shownTarget() string {
+	if !strings.Contains(d.Target, "@") {
+		return d.Target
+	}
+	u, err := neturl.Parse(d.Target)
+	if err != nil {
+		return "[an address that cannot be read]"
+	}
+	return u.Redacted()
+}
+
 // giveUp ends a delivery, or turns it into the message to its dead-letter queue.
 func (b *Outbox) giveUp(e *owed, d *Delivery, code, condition string, cause error) (then outcome, wait time.Duration) {
-	log := b.o.Logger.With("of", d.Source, "to", d.Target, "attempts", d.Attempts, "error", cause)
+	log := b.o.Logger.With("of", d.Source, "to", d.shownTarget(), "attempts", d.Attempts, "error", cause)
 	b.mu.Lock()
 	b.givenUp++
 	b.mu.Unlock()
@@ -116,7 +130,7 @@ const unreadTries = 20
 func (b *Outbox) giveUpUnread(e *owed, cause error) (then outcome, wait time.Duration) {
 	log := b.o.Logger.With("of", e.source, "id", e.id, "bytes", e.size, "reads", e.unread, "error", cause)
 	if d, err := b.head(e.id); err == nil {
-		log = log.With("to", d.Target, "deadLetter", d.DeadLetter, "since", time.UnixMilli(d.SinceMS).UTC(), "attempts", d.Attempts, "lastError", d.Error)
+		log = log.With("to", d.shownTarget(), "deadLetter", d.DeadLetter, "since", time.UnixMilli(d.SinceMS).UTC(), "attempts", d.Attempts, "lastError", d.Error)
 	}
 	log.Error("a delivery could not be read for so long that it is given up and removed; nobody can be told what it was, and those after it go on")
 	b.mu.Lock()

@@ -266,7 +266,7 @@ func (s *Server) audited(kind route, r *http.Request, op *operation, trusted boo
 func (s *Server) audit(e Event, r *http.Request, code string, took time.Duration) {
 	e.Mode, e.Code, e.Millis = s.config.Auth.Mode.String(), code, took.Milliseconds()
 	if c, refused := readClaim(r); refused == nil {
-		e.Key = c.accessKey
+		e.Key = keyName(c.accessKey)
 		if e.Account = s.config.Auth.scope(&c).Account; s.verifies() && code == "OK" {
 			if caller, verified := s.config.Auth.Verified(r); verified {
 				e.Account = caller.Account
@@ -356,7 +356,7 @@ func (s *Server) auditQuick(r *door.Request, op *operation, code string, took ti
 		return true
 	})
 	if c, refused := headerClaim(string(r.Authorization), string(r.Date)); refused == nil {
-		e.Key, e.Account = c.accessKey, s.config.Auth.scope(&c).Account
+		e.Key, e.Account = keyName(c.accessKey), s.config.Auth.scope(&c).Account
 		if s.verifies() && code == "OK" {
 			if caller, refused := s.config.Auth.verifyPlain(r, &c); refused == nil {
 				e.Account = caller.Account
@@ -370,5 +370,5 @@ const refusedCall = "refused"
 
 // auditRefusal tells of a request that was refused for its signature, or would be.
 func (a *Authenticator) auditRefusal(c *claim, e *awserr.Error) {
-	a.Audit.write(Event{Kind: refusedCall, Mode: a.Mode.String(), Key: c.accessKey, From: origin(c.from), Service: short(c.service), Code: e.Code})
+	a.Audit.write(Event{Kind: refusedCall, Mode: a.Mode.String(), Key: keyName(c.accessKey), From: origin(c.from), Service: short(c.service), Code: e.Code})
 }

@@ -95,7 +95,24 @@ func (a *Authenticator) refused(c *claim, e *awserr.Error) {
 	if a.Mode == AuthWarn {
 		text = "a request would be refused with --auth on"
 	}
-	a.Logger.Warn(text, "key", short(c.accessKey), "service", service, "code", e.Code, "text", e.Message, "andBefore", more)
+	message := e.Message
+	if c.service == "" { // AWS's texts for a header that cannot be read have the header, in which there may be anything
+		message = "the signature cannot be read"
+	}
+	a.Logger.Warn(text, "key", keyName(c.accessKey), "service", service, "code", e.Code, "text", message, "andBefore", more)
+}
+
+// maxKeyID is more than the ids of access keys have that AWS or Millstream makes, and less than their secrets.
+const maxKeyID = 24
+
+// keyName is the id of an access key as it may be written down. What is not like one may be its secret, put at the wrong place.
+func keyName(id string) string {
+	if len(id) <= maxKeyID && !strings.ContainsFunc(id, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
+	}) {
+		return id
+	}
+	return "[no id of a key]"
 }
 
 // short cuts what a stranger has sent.

@@ -175,8 +175,18 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 	}
 }
 
+// told is a reason as it is kept and shown: AWS's text for variables that are too long ends with all of them, secret ones too.
+func told(reason string) string {
+	const measured = "String measured: "
+	if before, _, has := strings.Cut(reason, measured); has {
+		return before + measured + "[not kept]"
+	}
+	return reason
+}
+
 // bring deploys a version. failed says at which resource it ended, and why.
 func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed template.Resource, reason string, err error) {
+	defer func() { reason = told(reason) }()
 	p, target, imports, err := s.plan(ctx, st, v)
 	if err != nil {
 		return failed, err.Error(), nil

@@ -30,13 +30,13 @@ type Status struct {
 	Auth       string    `json:"auth"` // off, warn or on
 	Data       string    `json:"data"` // the folder; "" when in memory
 	// KeyFile has the key that seals what is secret in the data, and is in no backup; "" when there is none.
-	KeyFile string `json:"keyFile,omitempty"`
-	Healthy    bool      `json:"healthy"`
-	Problem    string    `json:"problem,omitempty"`  // why it is not healthy
-	Degraded   []string  `json:"degraded,omitempty"` // what does not work although it is, such as damaged files
-	Tables     int       `json:"tables"`
-	Functions  int       `json:"functions"`
-	Triggers   int       `json:"triggers"`
+	KeyFile   string   `json:"keyFile,omitempty"`
+	Healthy   bool     `json:"healthy"`
+	Problem   string   `json:"problem,omitempty"`  // why it is not healthy
+	Degraded  []string `json:"degraded,omitempty"` // what does not work although it is, such as damaged files
+	Tables    int      `json:"tables"`
+	Functions int      `json:"functions"`
+	Triggers  int      `json:"triggers"`
 	// Replication is how far it has come; absent: nothing is replicated.
 	Replication *Replication `json:"replication,omitempty"`
 	// Standby is there while the server is a standby, of which tables, functions and triggers are not counted.
