@@ -103,21 +103,25 @@ func (s *server) put(t *testing.T, table string, item attributes) {
 }
 
 // deploy makes the application of testdata.
-func (s *server) deploy(t *testing.T) {
+func (s *server) deploy(t *testing.T) { t.Helper(); s.deploys(t, "template.yaml") }
+
+func (s *server) deploys(t *testing.T, template string, more ...string) {
 	t.Helper()
 	app, err := filepath.Abs("testdata/app")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(os.Getenv("MILLSTREAM_BIN"), "deploy", filepath.Join(app, "template.yaml"), "--endpoint", s.endpoint).CombinedOutput(); err != nil {
+	args := append([]string{"deploy", filepath.Join(app, template), "--endpoint", s.endpoint}, more...)
+	if out, err := exec.Command(os.Getenv("MILLSTREAM_BIN"), args...).CombinedOutput(); err != nil {
 		t.Fatalf("deploy: %v\n%s", err, out)
 	}
 }
 
 // page is a browser's tab.
 type page struct {
-	t   *testing.T
-	ctx context.Context
+	t       *testing.T
+	ctx     context.Context
+	pressed int // how often clicks was called
 }
 
 var chromium = sync.OnceValue(func() string {
@@ -145,7 +149,7 @@ func open(t *testing.T, link string) *page {
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(link)); err != nil { // the browser lives as long as this context
 		t.Fatalf("start a browser: %v", err)
 	}
-	return &page{t, ctx}
+	return &page{t: t, ctx: ctx}
 }
 
 // do does something in the page, and tells what the page shows when it cannot.
@@ -204,6 +208,7 @@ func (p *page) clicks(name string) {
 	p.t.Helper()
 	p.until("!!"+button(name), "find "+name)
 	runs[chromedp.Void](p, "click "+name, button(name)+".click()")
+	p.pressed++
 }
 
 // types fills the field of a label.

@@ -1,14 +1,20 @@
 package console
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -180,4 +186,134 @@ func (s *server) batch(t *testing.T, table string, from, n int, form string) {
 		}}})
 	}
 	s.ask(t, "BatchWriteItem", map[string]any{"RequestItems": map[string]any{table: requests}})
+}
+
+// TestViewersCost has ten viewers look at a server that is written to 5,000 times a second, for CONSOLE_COST (a second unless set) without and
+// with them, in turns. With CONSOLE_COST they cost less than a twentieth of a core. One more viewer, who never reads, holds nobody up.
+func TestViewersCost(t *testing.T) {
+	length, strict := time.Second, false
+	if v := os.Getenv("CONSOLE_COST"); v != "" {
+		var err error
+		if length, err = time.ParseDuration(v); err != nil {
+			t.Fatal(err)
+		}
+		strict = true
+	}
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	base, _, _ := strings.Cut(s.link, "/open")
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	viewer := &http.Client{Jar: jar}
+	answer, err := viewer.Get(s.link)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatal(answer, err)
+	}
+	_ = answer.Body.Close() // nothing of it is wanted
+	processor := func() float64 {
+		answer, err := http.Get(s.endpoint + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.ParseFloat(regexp.MustCompile(`(?m)^process_cpu_seconds_total (.*)$`).FindStringSubmatch(string(text))[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	n := 0
+	write := func() (share float64) {
+		began, before := time.Now(), processor()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for now := range tick.C {
+			if now.Sub(began) > length {
+				break
+			}
+			s.batch(t, "invoices", n%100_000, 25, "customer-%08d")
+			n += 25
+		}
+		return (processor() - before) / time.Since(began).Seconds()
+	}
+	// learns has a viewer listen to what happens for two of 22 seconds, as the first page does: here at a time of its own in each turn.
+	learns := func(i int) {
+		time.Sleep(length * time.Duration(i) / 11)
+		ctx, cancel := context.WithTimeout(t.Context(), length*2/22)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/_millstream/v1/activity", nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if answer, err := viewer.Do(r); err == nil {
+			_, _ = io.Copy(io.Discard, answer.Body) // until the time is up
+			_ = answer.Body.Close()
+		}
+	}
+	look := func(reads bool) (seen *atomic.Int64, leave func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		seen = new(atomic.Int64)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := viewer.Do(r)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatal(answer, err)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer answer.Body.Close()
+			if !reads {
+				<-ctx.Done()
+				return
+			}
+			lines := bufio.NewScanner(answer.Body)
+			lines.Buffer(nil, 16<<20)
+			for lines.Scan() {
+				if lines.Text() == "event: state" {
+					seen.Add(1)
+				}
+			}
+		}()
+		return seen, func() { cancel(); <-done }
+	}
+	write() // warms up
+	var without, with float64
+	const turns = 3
+	for range turns {
+		without += write() / turns
+		var seen []*atomic.Int64
+		var leave []func()
+		var learning sync.WaitGroup
+		for i := range 10 {
+			n, l := look(true)
+			seen, leave = append(seen, n), append(leave, l)
+			learning.Go(func() { learns(i) })
+		}
+		_, l := look(false)
+		leave = append(leave, l)
+		with += write() / turns
+		learning.Wait()
+		for i, n := range seen {
+			if got := n.Load(); got < int64(length.Seconds()) {
+				t.Errorf("viewer %d saw %d states in %v", i, got, length)
+			}
+		}
+		for _, l := range leave {
+			l()
+		}
+	}
+	t.Logf("%.1f %% of a core without viewers, %.1f %% with ten: %.1f %%", 100*without, 100*with, 100*(with-without))
+	if strict && with-without > 0.05 {
+		t.Errorf("ten viewers cost %.1f %% of a core", 100*(with-without))
+	}
 }

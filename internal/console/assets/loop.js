@@ -79,10 +79,21 @@ export function Trouble({ t, withRecord }) {
     <div class="acts">
       ${shard && html`<button aria-expanded=${!!shown} onClick=${() => show(!shown)}>${shown ? 'Hide record' : 'Show record'}</button>
         <${Act} ask="The function never gets what is skipped." danger run=${async () => { const r = await act(`triggers/${t.uuid}/skip`, { to: b.sequenceNumber }); return `${r.records} skipped`; }}>Skip it</${Act}>
+        ${stuck && html`<${Act} run=${() => act(`triggers/${t.uuid}/pause`)}>Pause</${Act}>`}
         <${Act} primary run=${() => holdOnly(t)}>Hold this item only</${Act}>`}
       ${!shard && html`<a class="button" href=${'#/parked/' + t.uuid}>Show what is held</a>`}
     </div>
     ${shown && shard && html`<${Blocking} t=${t} shard=${shard.shard} number=${b.sequenceNumber} />`}</section>`;
+}
+
+// A function that writes to the table that calls it may go round for ever. Who means it does so a few times; from this rate on it is said.
+const rounds = 10;
+
+export const inCircle = (t) => t.table && t.state === 'Enabled' && !t.paused && (writes.get(t.function)?.has(t.table) ?? false) && rates(t.uuid).calls >= rounds;
+
+export function Circle({ t }) {
+  return html`<section class="alert mild" aria-label=${'Circle of ' + title(t)}><div class="what"><b>${t.function} writes to ${t.table}, whose changes call it:</b> ${rate(rates(t.uuid).calls)} calls a second. Where that is not meant,
+      pause the trigger, and have the function write only what changes something, or to another table.</div><div class="acts"><${Act} primary run=${() => act(`triggers/${t.uuid}/pause`)}>Pause</${Act}><a class="button" href=${'#/trigger/' + t.uuid}>Trigger</a></div></section>`;
 }
 
 // holdOnly has a trigger set aside the item that fails, so that others go on: its tag says so from then on.
@@ -113,12 +124,14 @@ export function Loop() {
   if (!state) return html`<p class="wait">Asking the server …</p>`;
   const found = state.triggers.filter((t) => title(t).toLowerCase().includes(text.toLowerCase())).sort(byTrouble);
   const shown = all ? found : found.slice(0, most);
+  const circles = found.filter(inCircle);
   const stuck = found.filter((t) => condition(t).level === 'bad' && blockedBy(t));
   if (state.triggers.length === 0) {
     return html`<div class="card empty"><h1>No triggers yet</h1><p>A trigger runs a function for each change of a table. Deploy one with <code>millstream deploy template.yaml</code>,
       with your own tools, or see the whole loop with <code>millstream demo</code>.</p><p><a href="#/tables">Tables</a> · <a href="#/functions">Functions</a></p></div>`;
   }
   return html`<h1 class="unseen">The loop</h1>${stuck.slice(0, 3).map((t) => html`<${Trouble} key=${t.uuid} t=${t} />`)}
+    ${circles.slice(0, 3).map((t) => html`<${Circle} key=${'c' + t.uuid} t=${t} />`)}
     ${stuck.length > 3 && html`<p class="badt"><a href="#/triggers">${stuck.length - 3} more are stuck</a></p>`}
     ${state.triggers.length > 8 && html`<div class="bar"><${Search} value=${text} set=${setText} label="Find a trigger" />
       <span class="dim">${count(found.length)} of ${count(state.triggers.length)} triggers, those in trouble first</span>

@@ -1,6 +1,6 @@
 // Small parts that pages share.
 import { html, useState, useEffect } from './vendor/htm-preact.js';
-import { diff, clock, keyText, bytes } from './values.js';
+import { diff, clock, keyText, bytes, span } from './values.js';
 import { writeItem } from './plain.js';
 
 // useAsked asks once for each key, and again on reload(): {value, error, busy, reload}.
@@ -55,9 +55,10 @@ export function Change({ record }) {
     ${d.OldImage || d.NewImage ? html`<${Diff} before=${d.OldImage} after=${d.NewImage} />` : html`<p class="dim">The stream carries keys only.</p>`}`;
 }
 
-// Chart draws points [ms, value] over a quarter of an hour.
+// Chart draws points [ms, value] over a quarter of an hour, or over what there is when that is less, but a minute at least.
 export function Chart({ points, label, unit = String, tone = 'water', small }) {
-  const w = small ? 120 : 420, h = small ? 30 : 110, now = points.length ? points[points.length - 1][0] : 0, start = now - 15 * 60 * 1000;
+  const w = small ? 120 : 420, h = small ? 30 : 110, now = points.length ? points[points.length - 1][0] : 0;
+  const start = points.length ? Math.max(now - 15 * 60 * 1000, Math.min(points[0][0], now - 60 * 1000)) : 0;
   const top = Math.max(1e-9, ...points.map((p) => p[1]));
   const x = (t) => Math.max(0, (t - start) / (now - start || 1)) * w, y = (v) => h - 2 - v / top * (h - 4);
   // As many points as there are places; of those that fall together the highest counts, since a peak is what one looks for.
@@ -67,7 +68,7 @@ export function Chart({ points, label, unit = String, tone = 'water', small }) {
   const last = points.length ? points[points.length - 1][1] : 0;
   const text = `${label}: now ${unit(last)}, at most ${unit(points.length ? top : 0)}`;
   return html`<figure class=${small ? 'spark' : 'chart'}><svg viewBox="0 0 ${w} ${h}" preserveAspectRatio="none" role="img" aria-label=${text}><polyline class=${tone} points=${line} /></svg>
-    ${!small && html`<figcaption>${label} <b>${unit(last)}</b> <span class="dim">at most ${unit(points.length && top > 1e-8 ? top : 0)} in 15 min</span></figcaption>`}</figure>`;
+    ${!small && html`<figcaption>${label} <b>${unit(last)}</b> <span class="dim">at most ${unit(points.length && top > 1e-8 ? top : 0)} in ${points.length ? span(Math.round((now - start) / 1000)).replace(/ 0 s$/, 'in') : '15 min'}</span></figcaption>`}</figure>`;
 }
 
 // Copy puts a text on the clipboard; where the browser does not let it, the text is shown.
