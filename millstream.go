@@ -91,6 +91,9 @@ type Options struct {
 	// all streams, for enabled triggers that have not read them; what passes it is
 	// removed, and recorded for each trigger. 0: DefaultLogCap; below 0: none are kept.
 	LogCap int64
+	// RecoveryCap is how many bytes the logs of point-in-time recovery take on the disk, over all tables: when that is less than the days ask for,
+	// the oldest moments cannot be restored any more. 0: as many as they ask for.
+	RecoveryCap int64
 	// Replicate is a folder, or s3://BUCKET/PREFIX, to which all that is committed is copied, every ReplicateEvery (0: a second), so that what the
 	// server had at any moment can be restored from there. It needs Dir, and a Durability other than "none". Empty: none.
 	// Any moment within ReplicateKeep can be restored (0: DefaultReplicateKeep; a day at least); what only earlier ones need is removed

@@ -38,7 +38,7 @@ type serveFlags struct {
 
 	allowedHosts           []string
 	shardRoll, statusDelay time.Duration
-	logCap                 byteSize
+	logCap, recoveryCap    byteSize
 
 	httpListen, adminListen, consoleListen, template string
 	deploy                                           templateFlags
@@ -112,6 +112,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.DurationVar(&flags.shardRoll, "shard-roll", 0, "end each shard of a stream after this time and go on in a child, such as 4h; 0: never")
 	flags.logCap = millstream.DefaultLogCap
 	f.Var(&flags.logCap, "log-cap", "how many bytes of records past their retention stay on disk for triggers that have not read them, such as 500MB; 0: none")
+	f.Var(&flags.recoveryCap, "recovery-cap", "how many bytes the logs of point-in-time recovery take on the disk, such as 20GB, whatever the days they are to be kept; 0: as many as those ask for")
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
 	f.StringVar(&flags.replicate, "replicate", "", "copy all that is committed to this folder or s3://BUCKET/PREFIX, so that any moment can be restored from there")
 	f.DurationVar(&flags.replicateEvery, "replicate-every", time.Second, "how long what is committed waits for more, to be copied together")
@@ -239,6 +240,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		ShardRoll:      flags.shardRoll,
 		StatusDelay:    flags.statusDelay,
 		LogCap:         logCap(flags.logCap),
+		RecoveryCap:    int64(flags.recoveryCap),
 		AcceptLoss:     flags.acceptLoss,
 		Replicate:      flags.replicate,
 		ReplicateEvery: flags.replicateEvery,

@@ -68,6 +68,7 @@ type Options struct {
 	AuditLog                string
 	ShardRoll, StatusDelay  time.Duration
 	LogCap                  int64
+	RecoveryCap             int64 // see millstream.Options
 	Replicate               string
 	ReplicateEvery          time.Duration
 	ReplicateKeep           time.Duration

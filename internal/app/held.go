@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/millstreamdb/millstream/internal/stream"
+	"github.com/millstreamdb/millstream/internal/table"
 )
 
 // restoredFile marks a data folder that was restored from a backup. Whoever only wants to
@@ -73,6 +74,9 @@ func (s *App) act() error {
 	s.schedules.Start()
 	s.start("stream retention", func(ctx context.Context) error {
 		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, s.opts.LogCap), Log: s.opts.Logger})
+	})
+	s.start("recovery logs", func(ctx context.Context) error {
+		return s.tables.RetainRecovery(ctx, table.Recovering{Limit: s.opts.RecoveryCap, Log: s.opts.Logger, Each: s.keep.Expire})
 	})
 	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, s.opts.Logger) })
 	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, s.opts.Logger) })

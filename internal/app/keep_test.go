@@ -315,8 +315,8 @@ func TestBackupsAreRefused(t *testing.T) {
 	if out, err := k.db.ListBackups(ctx, &dynamodb.ListBackupsInput{BackupType: "SYSTEM"}); err != nil || len(out.BackupSummaries) != 0 {
 		t.Errorf("%v %v", out, err)
 	}
-	_, err = k.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{TableName: aws.String("orders"), PointInTimeRecoverySpecification: &ddb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)}})
-	k.wants(err, "ValidationException", "docs/differences.md")
+	_, err = k.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{TableName: aws.String("other"), PointInTimeRecoverySpecification: &ddb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)}})
+	k.wants(err, "TableNotFoundException", "Table not found: other")
 	off, err := k.db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{TableName: aws.String("orders"), PointInTimeRecoverySpecification: &ddb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(false)}})
 	k.must(err)
 	if off.ContinuousBackupsDescription.PointInTimeRecoveryDescription.PointInTimeRecoveryStatus != "DISABLED" {
@@ -497,8 +497,7 @@ func TestExportsAreRefusedAsOnAWS(t *testing.T) {
 	none := k.s.Scope().TableARN("nobody")
 	refused("TableNotFoundException", "Table not found: "+none, func(in in) { in.TableArn = &none })
 	refused("PointInTimeRecoveryUnavailableException", "Point in time recovery is not enabled for table 'orders'", func(in in) { in.ExportTime = aws.Time(time.Now().Add(-time.Minute)) })
-	refused("InvalidExportTimeException", "Export Time", func(in in) { in.ExportTime = aws.Time(time.Now().Add(time.Hour)) })
-	refused("PointInTimeRecoveryUnavailableException", "", func(in in) { in.ExportType = "INCREMENTAL_EXPORT" })
+	refused("ValidationException", "The ExportType INCREMENTAL_EXPORT is not supported", func(in in) { in.ExportType = "INCREMENTAL_EXPORT" })
 	refused("ValidationException", "ExportFormat ION", func(in in) { in.ExportFormat = "ION" })
 	refused("ValidationException", "FilterSpecification", func(in in) { in.FilterSpecification = &ddb.FilterSpecification{} })
 	for _, row := range []struct {

@@ -100,7 +100,7 @@ func useFolder(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.store.Freeze("f", []byte{store.SpaceItem}, []byte{store.SpaceItem + 1}); err != nil {
+	if err := s.store.Freeze("f", store.Span{Lower: []byte{store.SpaceItem}, Upper: []byte{store.SpaceItem + 1}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -72,3 +72,46 @@ func InvalidListToken(operation string) *Error {
 
 // InvalidStartBackup is for an ExclusiveStartBackupArn that names no backup. The text is not on record.
 func InvalidStartBackup() *Error { return MalformedARN("Backup") }
+
+// PeriodOfNoRecovery is for a recovery period of what is turned off.
+func PeriodOfNoRecovery() *Error {
+	return Validation("Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.")
+}
+
+// TwoRestoreTimes is for a restore both to the latest moment and to another.
+func TwoRestoreTimes() *Error {
+	return Validation("Invalid Request: Both RestoreDateTime and UseLatestRestorableTime cannot be set for point-in-time restore request. Please specify either RestoreDateTime time or UseLatestRestorableTime")
+}
+
+// NoRestoreTime is for a restore to no moment.
+func NoRestoreTime() *Error {
+	return Validation("Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both")
+}
+
+// OneRestoreSource is for a restore of no table, or of two.
+func OneRestoreSource() *Error {
+	return Validation("Invalid Request: Must provide exactly one of: sourceTableArn, sourceTableName")
+}
+
+// MalformedSource is for a SourceTableArn that is none.
+func MalformedSource() *Error { return Validation("sourceTableArn is not a valid ARN") }
+
+// ForeignSource is for a SourceTableArn of another account.
+func ForeignSource() *Error {
+	return Validation("This action is only supported by accounts that match the resource owner’s account.")
+}
+
+// RestoreTimeOutside is for a restore to a moment that is not kept. Times are in seconds, as on AWS.
+func RestoreTimeOutside(at, earliest, latest string) *Error {
+	return &Error{Code: "InvalidRestoreTimeException", Message: "RestoreDateTime '" + at + "' must be within EarliestRestorableDateTime '" + earliest + "' and LatestRestorableDateTime '" + latest + "'"}
+}
+
+// ExportTimeInvalid is for an export of a moment that is not kept.
+func ExportTimeInvalid() *Error {
+	return &Error{Code: "InvalidExportTimeException", Message: "Export Time is invalid"}
+}
+
+// SystemBackup is for a request to delete what AWS deletes by itself. The time's form is not on record.
+func SystemBackup(arn, expires string) *Error {
+	return Validation("Invalid Request: User is not allowed to delete the system backup with arn " + arn + ". It will automatically expire on " + expires)
+}

@@ -68,7 +68,7 @@ type BackupPage struct {
 func (s *Service) ListBackups(ctx context.Context, scope schema.Scope, r *request.ListBackups) (*BackupPage, error) {
 	list := values(s, s.backups, func(b *Backup) bool {
 		at := time.UnixMilli(b.CreatedMS)
-		return b.Scope == scope && (r.TableName == "" || r.TableName == b.Table) && r.Type != "SYSTEM" && r.Type != "AWS_BACKUP" &&
+		return b.Scope == scope && (r.TableName == "" || r.TableName == b.Table) && (r.Type == "ALL" || b.Type() == cmp.Or(r.Type, UserBackup)) &&
 			(r.From.IsZero() || !at.Before(r.From)) && (r.To.IsZero() || at.Before(r.To))
 	})
 	slices.SortFunc(list, func(a, b *Backup) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.ARN, b.ARN)) })
@@ -91,20 +91,35 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	if err != nil {
 		return nil, err
 	}
-	restored := values(s, s.restores, func(r *restore) bool { return r.Backup == b.ARN })
-	if b.Status == Creating || len(restored) > 0 {
+	if b.ExpiresMS != 0 {
+		return nil, awserr.SystemBackup(b.ARN, time.UnixMilli(b.ExpiresMS).UTC().Format("2006-01-02T15:04:05.000Z"))
+	}
+	if b.Status == Creating || s.restoring(b) {
 		return nil, awserr.BackupInUse()
 	}
-	if err := drop(s, s.backups, kindBackup, b.ARN); err != nil {
+	if err := s.remove(b); err != nil {
 		return nil, err
 	}
-	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back a row without files
-		return nil, err
-	}
-	s.left(b.ID, s.files(b.ID).Remove())
 	gone := *b
 	gone.Status = Deleted
 	return &gone, nil
+}
+
+// restoring reports whether a table is being restored from a backup.
+func (s *Service) restoring(b *Backup) bool {
+	return len(values(s, s.restores, func(r *restore) bool { return r.Backup == b.ARN })) > 0
+}
+
+// remove removes a backup with its files. control is held.
+func (s *Service) remove(b *Backup) error {
+	if err := drop(s, s.backups, kindBackup, b.ARN); err != nil {
+		return err
+	}
+	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back a row without files
+		return err
+	}
+	s.left(b.ID, s.files(b.ID).Remove())
+	return nil
 }
 
 // RestoreTableFromBackup begins a new table of a backup.
@@ -126,9 +141,14 @@ func (s *Service) RestoreTableFromBackup(ctx context.Context, scope schema.Scope
 	if err != nil {
 		return nil, err
 	}
-	job := &restore{Scope: scope, Table: create.TableName, Backup: b.ARN, AtMS: s.Now().UnixMilli()}
-	d, err := s.Tables.CreateToLoad(ctx, scope, create, table.LoadOptions{
-		Restored: &table.Restored{BackupARN: b.ARN, TableARN: scope.TableARN(b.Table), AtMS: b.CreatedMS},
+	return s.restore(ctx, create, &restore{Scope: scope, Table: create.TableName, Backup: b.ARN, AtMS: s.Now().UnixMilli()},
+		&table.Restored{BackupARN: b.ARN, TableARN: scope.TableARN(b.Table), AtMS: b.CreatedMS})
+}
+
+// restore makes the table of a restore, which then is under way.
+func (s *Service) restore(ctx context.Context, create *request.CreateTable, job *restore, of *table.Restored) (*table.Description, error) {
+	d, err := s.Tables.CreateToLoad(ctx, job.Scope, create, table.LoadOptions{
+		Restored: of,
 		With: func(batch *store.Batch, id string) error {
 			job.TableID = id
 			return row(batch, kindRestore, job.key(), job)

@@ -12,5 +12,6 @@
 // # Order
 //
 // To make a backup: freeze the table, write the row (the answer), write the files, write the row, remove what was frozen. What
-// has no row is removed by Open. To remove one: the row, then the files.
+// has no row is removed by Open. To remove one: the row, then the files. To restore or export a moment: freeze the table with its
+// recovery log, write the row, and so on.
 package keep

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/export"
 	"github.com/millstreamdb/millstream/internal/item"
@@ -191,18 +192,27 @@ func (c cancelled) Read(p []byte) (int, error) {
 	return c.Reader.Read(p)
 }
 
-// loadBackup fills the table of a restore. When the backup is damaged there is no table.
+// loadBackup fills the table of a restore. When what it is of is damaged there is no table.
 func (s *Service) loadBackup(ctx context.Context, r *restore) error {
 	l := s.Tables.Loader(r.Scope, r.Table, r.TableID)
 	if l == nil {
 		return fmt.Errorf("keep: the table %s, which is being restored, is not there", r.Table)
 	}
 	finish := l.Done
-	if err := s.fill(ctx, l, r.TableID, func() error { return s.readBackup(ctx, l, r) }); err != nil {
+	if err := s.fill(ctx, l, r.TableID, func() error {
+		if r.ID != "" {
+			return s.readPast(ctx, l, r)
+		}
+		return s.readBackup(ctx, l, r)
+	}); err != nil {
 		if s.passing(ctx, err) {
 			return err
 		}
-		s.Logger.Error("a restore failed, and its table is removed", "table", r.Table, "backup", r.Backup, "error", err)
+		of := r.Backup
+		if r.ID != "" {
+			of = time.UnixMilli(r.PastMS).UTC().Format(time.RFC3339Nano)
+		}
+		s.Logger.Error("a restore failed, and its table is removed", "table", r.Table, "of", of, "error", err)
 		finish = l.Discard
 	}
 	err := finish(ctx, func(b *store.Batch) error {
@@ -218,7 +228,7 @@ func (s *Service) loadBackup(ctx context.Context, r *restore) error {
 	}
 	s.mu.Unlock()
 	delete(s.fills, r.TableID)
-	return nil
+	return s.thaw(r)
 }
 
 // readBackup reads the files of a backup, each against its sum.

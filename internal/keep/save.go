@@ -13,7 +13,6 @@ import (
 	"github.com/millstreamdb/millstream/internal/export"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/store"
-	"github.com/millstreamdb/millstream/internal/table"
 )
 
 // retry is how long work waits while the store takes no writes.
@@ -92,7 +91,11 @@ func waits(err error) bool {
 // saveBackup writes the files of a backup. One that cannot be made is Deleted.
 func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 	next := *b
-	files, items, err := s.write(ctx, b.ID, b.Saved, s.files(b.ID).Put)
+	admit, each := s.Store.Admit, func(f func(item.Item) error) error { return s.each(ctx, b.ID, b.Saved, 0, f) }
+	if b.ExpiresMS != 0 { // room comes back by it
+		admit, each = s.Store.AdmitDelete, func(f func(item.Item) error) error { return b.Saved.Each(ctx, s.Store, f) }
+	}
+	files, items, err := s.write(ctx, b.ID, admit, each, s.files(b.ID).Put)
 	if err == nil {
 		var manifest []byte
 		if manifest, err = export.Manifest(files); err == nil {
@@ -110,7 +113,12 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 		s.Logger.Error("a backup failed, and is not there", "backup", b.ARN, "table", b.Table, "error", err)
 		next.Status, next.Failure = Deleted, err.Error()
 	}
-	if err := put(s, s.backups, kindBackup, b.ARN, &next); err != nil {
+	if b.ExpiresMS != 0 {
+		err = s.endDeleted(&next)
+	} else {
+		err = put(s, s.backups, kindBackup, b.ARN, &next)
+	}
+	if err != nil {
 		return err
 	}
 	if next.Status == Deleted {
@@ -126,26 +134,12 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 // file takes long by the clock, and waiting as long again would help nobody.
 const longestPause = 250 * time.Millisecond
 
-// write writes the items of what was frozen to data files. Between files it leaves the machine to others for as long as a file
+// write writes items to data files, each of which is admitted. Between files it leaves the machine to others for as long as a file
 // took, at most longestPause.
-func (s *Service) write(ctx context.Context, id string, saved *table.Saved, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
-	lower, upper, err := saved.Bounds()
-	if err != nil {
-		return nil, 0, err
-	}
-	frozen, err := s.Store.OpenFrozen(frozenName(id))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { err = errors.Join(err, frozen.Close()) }()
-	it, err := frozen.NewIter(lower, upper)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer it.Close()
+func (s *Service) write(ctx context.Context, id string, admit func() error, each func(func(item.Item) error) error, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
 	began, first := time.Now(), true
 	w, err := export.NewWriter(id, func(name string, content []byte) error {
-		if err := s.Store.Admit(); err != nil {
+		if err := admit(); err != nil {
 			return err
 		}
 		if !first {
@@ -162,16 +156,7 @@ func (s *Service) write(ctx context.Context, id string, saved *table.Saved, put 
 	if err != nil {
 		return nil, 0, err
 	}
-	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
-		v, err := it.Value()
-		if err != nil {
-			return nil, 0, err
-		}
-		if err := w.Add(item.Item(v)); err != nil {
-			return nil, 0, err
-		}
-	}
-	if err := errors.Join(it.Close(), ctx.Err()); err != nil {
+	if err := each(w.Add); err != nil {
 		return nil, 0, err
 	}
 	return w.Close()
@@ -207,6 +192,9 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 	return put(s, s.exports, kindExport, e.ARN, &next)
 }
 
+// Time is the moment that was exported.
+func (e *Export) Time() time.Time { return time.UnixMilli(cmp.Or(e.PastMS, e.AtMS)) }
+
 // writeExport writes an export into its bucket, the summary last: without it an export is not there.
 func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	r := &e.Request
@@ -215,7 +203,8 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	if err := put(export.Started, nil); err != nil {
 		return err
 	}
-	files, items, err := s.write(ctx, e.ID, e.Saved, func(name string, content []byte) error { return put(export.DataFolder+name, content) })
+	files, items, err := s.write(ctx, e.ID, s.Store.Admit, func(f func(item.Item) error) error { return s.each(ctx, e.ID, e.Saved, e.PastMS, f) },
+		func(name string, content []byte) error { return put(export.DataFolder+name, content) })
 	if err != nil {
 		return err
 	}
@@ -235,7 +224,7 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	}
 	summary, err := json.Marshal(export.Summary{
 		Version: "2020-06-30", ExportARN: e.ARN, StartTime: export.Time(time.UnixMilli(e.AtMS)), EndTime: export.Time(s.Now()), TableARN: r.TableARN,
-		TableID: e.TableID, ExportTime: export.Time(time.UnixMilli(e.AtMS)), S3Bucket: r.Bucket, S3Prefix: orNull(r.Prefix),
+		TableID: e.TableID, ExportTime: export.Time(e.Time()), S3Bucket: r.Bucket, S3Prefix: orNull(r.Prefix),
 		S3SSEAlgorithm: cmp.Or(r.Algorithm, "AES256"), S3SSEKMSKeyID: orNull(r.Key), ManifestFilesKey: folder + export.FilesJSON,
 		BilledSizeBytes: e.Bytes, ItemCount: items, OutputFormat: "DYNAMODB_JSON",
 	})

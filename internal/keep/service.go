@@ -109,6 +109,8 @@ type Backup struct {
 	Status    string       `json:"status"`
 	CreatedMS int64        `json:"createdMs"`
 	Saved     *table.Saved `json:"saved"`
+	// ExpiresMS is when one is removed that was made of a table at its deletion (deleted.go); 0: it is one that somebody asked for.
+	ExpiresMS int64 `json:"expiresMs,omitempty"`
 	// Manifest is the sum of the list of its files, once they are there.
 	Manifest string `json:"manifest,omitempty"`
 	Failure  string `json:"failure,omitempty"` // of one that could not be made
@@ -123,6 +125,7 @@ type Export struct {
 	TableID        string         `json:"tableId"`
 	Status         string         `json:"status"`
 	AtMS           int64          `json:"atMs"`
+	PastMS         int64          `json:"pastMs,omitempty"` // the moment that is exported; 0: that of the request
 	EndMS          int64          `json:"endMs,omitempty"`
 	Saved          *table.Saved   `json:"saved,omitempty"` // until its end
 	Items          int64          `json:"items,omitempty"`
@@ -148,13 +151,17 @@ type Import struct {
 	FailureMessage string         `json:"failureMessage,omitempty"`
 }
 
-// restore is the filling of a table from a backup, a row until its end.
+// restore is the filling of a table from a backup, or with what a table was at a moment; a row until its end.
 type restore struct {
 	Scope   schema.Scope `json:"scope"`
 	Table   string       `json:"table"`
 	TableID string       `json:"tableId"`
-	Backup  string       `json:"backup"` // ARN
+	Backup  string       `json:"backup,omitempty"` // ARN; empty: it is of a moment
 	AtMS    int64        `json:"atMs"`
+
+	ID     string       `json:"id,omitempty"`     // of what was frozen for a moment
+	Saved  *table.Saved `json:"saved,omitempty"`  // the table that it is of
+	PastMS int64        `json:"pastMs,omitempty"` // the moment
 }
 
 func (r *restore) key() string { return r.Scope.TableARN(r.Table) }
@@ -172,7 +179,8 @@ func Open(o Options) (*Service, error) {
 	if err := o.Store.Each([]byte{store.SpaceKeep}, s.load); err != nil {
 		return nil, err
 	}
-	return s, s.sweep()
+	o.Tables.OnDelete(s.deleted)
+	return s, errors.Join(s.sweep(), o.Tables.SweepPast())
 }
 
 func (s *Service) load(key, value []byte) error {
@@ -213,6 +221,9 @@ func (s *Service) sweep() error {
 	}
 	for _, e := range s.exports {
 		frozen[frozenName(e.ID)] = e.Status == InProgress
+	}
+	for _, r := range s.restores {
+		frozen[frozenName(r.ID)] = r.ID != ""
 	}
 	names, err := s.Store.FrozenNames()
 	for _, name := range names {

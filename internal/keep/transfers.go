@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,7 +20,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/table"
 )
 
-// ExportTableToPointInTime begins an export of a table as it is now. Another time would need point-in-time recovery.
+// ExportTableToPointInTime begins an export of a table, as it is now or, with point-in-time recovery, as it was at a moment.
 func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Scope, r *request.Export) (*Export, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -55,10 +56,6 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 		return nil, awserr.TableNotThere(r.TableARN)
 	case r.Unsupported != nil:
 		return nil, r.Unsupported
-	case r.Time.After(now):
-		return nil, awserr.ExportTimeAhead()
-	case !r.Time.IsZero():
-		return nil, awserr.PointInTimeUnavailable(r.Table)
 	}
 	if s.saving() >= maxSaves {
 		return nil, awserr.BackupsFull()
@@ -66,7 +63,20 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	if err := s.forget(); err != nil {
 		return nil, err
 	}
-	if e.Saved, err = s.Tables.Freeze(ctx, scope, r.Table, r.TableARN, frozenName(e.ID)); err != nil {
+	if r.Time.IsZero() {
+		e.Saved, err = s.Tables.Freeze(ctx, scope, r.Table, r.TableARN, frozenName(e.ID))
+	} else {
+		e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (time.Time, error) {
+			switch {
+			case r.Time.After(c.Latest):
+				return time.Time{}, awserr.ExportTimeAhead()
+			case r.Time.Before(c.Earliest):
+				return time.Time{}, awserr.ExportTimeInvalid()
+			}
+			return r.Time, nil
+		})
+	}
+	if err != nil {
 		return nil, err
 	}
 	d, _, err := e.Saved.Describe()

@@ -51,6 +51,25 @@ type ListParts struct {
 	Token    string
 }
 
+// DescribeContinuousBackups asks for the point-in-time recovery of a table.
+type DescribeContinuousBackups struct{ Common }
+
+// UpdateContinuousBackups turns the point-in-time recovery of a table on or off.
+type UpdateContinuousBackups struct {
+	Common
+	Enabled bool
+	Days    int // for which the past is kept; 0 when it is turned off
+}
+
+// RestoreToPoint makes a new table of what a table was at a moment.
+type RestoreToPoint struct {
+	RestoreTable
+	Scope  schema.Scope // of the source; zero: the caller's
+	Source string       // a table's name
+	Shown  string       // the source as it was named
+	Time   time.Time    // zero: the latest
+}
+
 // RestoreTable makes a new table of a backup. What is nil is as it was.
 type RestoreTable struct {
 	Target        Common
@@ -109,7 +128,14 @@ var (
 	listExportsRules   = []rule{tableARN, page("MaxResults", 25), {name: "NextToken"}}
 	listImportsRules   = []rule{tableARN, page("PageSize", 25), {name: "NextToken", min: 112, max: 1024}}
 	restoreBackupRules = slices.Concat([]rule{targetRule, backupRule}, restoreRules, []rule{vectorsRule})
-	exportRules        = []rule{
+	restorePointRules  = slices.Concat([]rule{
+		{name: "SourceTableArn", min: 1, max: 1024}, {name: "SourceTableName", kind: aName}, targetRule,
+		{name: "UseLatestRestorableTime", kind: aBoolean}, {name: "RestoreDateTime", kind: aTime},
+	}, restoreRules, []rule{vectorsRule})
+	updateRecoveryRules = []rule{tableRule, {name: "PointInTimeRecoverySpecification", kind: aStructure, required: true, members: []rule{
+		{name: "PointInTimeRecoveryEnabled", kind: aBoolean, required: true}, {name: "RecoveryPeriodInDays", kind: aNumber, min: 1, max: 35},
+	}}}
+	exportRules = []rule{
 		{name: "TableArn", kind: anARN, required: true}, {name: "ExportTime", kind: aTime}, tokenRule,
 		bucketRule, ownerRule, {name: "S3Prefix", min: 1, max: 1024},
 		{name: "S3SseAlgorithm", enum: []string{"AES256", "KMS"}}, {name: "S3SseKmsKeyId", min: 1, max: 2048},
@@ -310,8 +336,82 @@ var overrides = map[string]string{
 	"LocalSecondaryIndexOverride": "LocalSecondaryIndexes", "VectorIndexOverride": "VectorIndexes",
 }
 
+// DecodeDescribeContinuousBackups decodes and checks a DescribeContinuousBackups request.
+func DecodeDescribeContinuousBackups(body []byte) (*DescribeContinuousBackups, error) {
+	named := Unused{members: map[string]string{}}
+	if _, err := decodeGiven(body, []rule{tableRule}, &named, nil); err != nil {
+		return nil, err
+	}
+	return &DescribeContinuousBackups{named.Common}, nil
+}
+
+// allDays is for how long AWS keeps the past of who says nothing.
+const allDays = 35
+
+// DecodeUpdateContinuousBackups decodes and checks an UpdateContinuousBackups request.
+func DecodeUpdateContinuousBackups(body []byte) (*UpdateContinuousBackups, error) {
+	named := Unused{members: map[string]string{}}
+	g, err := decodeGiven(body, updateRecoveryRules, &named, nil)
+	if err != nil {
+		return nil, err
+	}
+	op := &UpdateContinuousBackups{Common: named.Common}
+	spec := g.inner("PointInTimeRecoverySpecification")
+	op.Enabled, _ = spec.member("PointInTimeRecoveryEnabled").(bool)
+	days, given := spec.member("RecoveryPeriodInDays").(int64)
+	switch {
+	case given && !op.Enabled:
+		return nil, awserr.PeriodOfNoRecovery()
+	case given:
+		op.Days = int(days)
+	case op.Enabled:
+		op.Days = allDays
+	}
+	return op, nil
+}
+
+// DecodeRestoreTableToPointInTime decodes and checks a RestoreTableToPointInTime request.
+func DecodeRestoreTableToPointInTime(body []byte) (*RestoreToPoint, error) {
+	op := new(RestoreToPoint)
+	err := op.decode(body, restorePointRules, func(g *given) *awserr.Error {
+		latest, _ := g.member("UseLatestRestorableTime").(bool)
+		_, given := g.member("RestoreDateTime").(float64)
+		source, name := g.text("SourceTableArn"), g.text("SourceTableName")
+		op.Source, op.Shown, op.Time = name, name, g.time("RestoreDateTime")
+		switch {
+		case latest && given:
+			return awserr.TwoRestoreTimes()
+		case !latest && !given:
+			return awserr.NoRestoreTime()
+		case (source == "") == (name == ""):
+			return awserr.OneRestoreSource()
+		case source != "":
+			var ok bool
+			if op.Scope, op.Source, ok = arn.Table(source); !ok {
+				return awserr.MalformedSource()
+			}
+			op.Shown = source
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return op, nil
+}
+
 // DecodeRestoreTableFromBackup decodes and checks a RestoreTableFromBackup request.
 func DecodeRestoreTableFromBackup(body []byte) (*RestoreTable, error) {
+	op := new(RestoreTable)
+	err := op.decode(body, restoreBackupRules, func(g *given) *awserr.Error { return op.Backup.parse(g.text("BackupArn"), "backup") })
+	if err != nil {
+		return nil, err
+	}
+	return op, nil
+}
+
+// decode reads and checks a restore by its rules; source takes what says of what.
+func (op *RestoreTable) decode(body []byte, rules []rule, source func(*given) *awserr.Error) error {
 	var d declaration
 	err := decode(body, func(r *item.Reader, member []byte) error {
 		if name, ok := overrides[string(member)]; ok {
@@ -320,9 +420,9 @@ func DecodeRestoreTableFromBackup(body []byte) (*RestoreTable, error) {
 		return r.Skip()
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	g, err := decodeGiven(body, restoreBackupRules, nil, func(v *violations) {
+	g, err := decodeGiven(body, rules, nil, func(v *violations) {
 		for i := range d.global {
 			d.global[i].check(v, "globalSecondaryIndexOverride."+strconv.Itoa(i+1)+".member", 2*maxIndexKeys)
 		}
@@ -331,13 +431,12 @@ func DecodeRestoreTableFromBackup(body []byte) (*RestoreTable, error) {
 		}
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	op := new(RestoreTable)
 	op.Target.TableName, op.Target.Requested = g.text("TargetTableName"), g.text("TargetTableName")
-	failure := firstOf(op.Backup.parse(g.text("BackupArn"), "backup"), d.encryption.check(), d.throughput.bounded(), d.onDemand.capsInRange(false), d.refuse())
+	failure := firstOf(source(g), d.encryption.check(), d.throughput.bounded(), d.onDemand.capsInRange(false), d.refuse())
 	if failure != nil {
-		return nil, failure
+		return failure
 	}
 	if d.billing.given {
 		onDemand := d.billing.s == "PAY_PER_REQUEST"
@@ -356,7 +455,7 @@ func DecodeRestoreTableFromBackup(body []byte) (*RestoreTable, error) {
 	for i := range d.global {
 		op.Global = append(op.Global, d.global[i].value())
 	}
-	return op, nil
+	return nil
 }
 
 // DecodeExportTableToPointInTime decodes and checks an ExportTableToPointInTime request.
@@ -377,7 +476,7 @@ func DecodeExportTableToPointInTime(body []byte) (*Export, error) {
 	case op.Format == "ION":
 		op.Unsupported = awserr.NotYet("The ExportFormat ION is")
 	case op.Type == "INCREMENTAL_EXPORT" || g.member("IncrementalExportSpecification") != nil:
-		op.Unsupported = awserr.PointInTimeUnavailable(op.Table)
+		op.Unsupported = awserr.NotYet("The ExportType INCREMENTAL_EXPORT is")
 	case g.member("FilterSpecification") != nil:
 		op.Unsupported = awserr.NotYet("The parameter FilterSpecification is")
 	}

@@ -16,11 +16,7 @@ import (
 type Unused struct {
 	Common
 	members map[string]string
-	flags   map[string]bool
 }
-
-// Flag returns a member that is a Boolean, of whatever depth.
-func (u *Unused) Flag(name string) bool { return u.flags[name] }
 
 // Member returns a string member; empty when it was not given.
 func (u *Unused) Member(name string) string { return u.members[name] }
@@ -81,7 +77,6 @@ func page(name string, max int) rule { return rule{name: name, kind: aNumber, mi
 
 // unusedRules are the members of each operation that nobody uses here, as AWS's model has them.
 var unusedRules = map[string][]rule{
-	"DescribeContinuousBackups":           {tableRule},
 	"DescribeKinesisStreamingDestination": {tableRule},
 	"DescribeContributorInsights":         {tableRule, {name: "IndexName", kind: anIndex}},
 	"DescribeTableReplicaAutoScaling":     {tableRule},
@@ -96,13 +91,6 @@ var unusedRules = map[string][]rule{
 		{name: "GlobalTableProvisionedWriteCapacityUnits", kind: aNumber, min: 1},
 		{name: "GlobalTableGlobalSecondaryIndexSettingsUpdate", kind: aList, min: 1, max: 20}, {name: "ReplicaSettingsUpdate", kind: aList, min: 1, max: 50},
 	},
-	"UpdateContinuousBackups": {tableRule, {name: "PointInTimeRecoverySpecification", kind: aStructure, required: true, members: []rule{
-		{name: "PointInTimeRecoveryEnabled", kind: aBoolean, required: true}, {name: "RecoveryPeriodInDays", kind: aNumber, min: 1, max: 35},
-	}}},
-	"RestoreTableToPointInTime": slices.Concat([]rule{
-		{name: "SourceTableArn", min: 1, max: 1024}, {name: "SourceTableName", kind: aName}, targetRule,
-		{name: "UseLatestRestorableTime", kind: aBoolean}, {name: "RestoreDateTime", kind: aTime},
-	}, restoreRules),
 	"UpdateTableReplicaAutoScaling": {
 		tableRule, {name: "GlobalSecondaryIndexUpdates", kind: aList, min: 1}, {name: "ReplicaUpdates", kind: aList, min: 1},
 		{name: "ProvisionedWriteCapacityAutoScalingUpdate", kind: aStructure},
@@ -136,7 +124,7 @@ var unusedRules = map[string][]rule{
 func DecodeUnused(operation string) func(body []byte) (*Unused, error) {
 	rules := unusedRules[operation]
 	return func(body []byte) (*Unused, error) {
-		op := &Unused{members: map[string]string{}, flags: map[string]bool{}}
+		op := &Unused{members: map[string]string{}}
 		s := newGiven(rules)
 		read, check := s.read, func() *awserr.Error {
 			var v violations
@@ -258,10 +246,6 @@ func (g *given) gather(v *violations, op *Unused, prefix string) *awserr.Error {
 			}
 			if failure := x.checkText(v, value, path); own == nil {
 				own = failure
-			}
-		case bool:
-			if op != nil && op.flags != nil {
-				op.flags[x.name] = value
 			}
 		case int64:
 			if x.min != 0 {

@@ -13,6 +13,7 @@ func TestUnusedRules(t *testing.T) {
 	}
 	decoders["CreateBackup"], decoders["DescribeBackup"], decoders["ListBackups"] = erased(DecodeCreateBackup), erased(DecodeDescribeBackup), erased(DecodeListBackups)
 	decoders["RestoreTableFromBackup"], decoders["ExportTableToPointInTime"] = erased(DecodeRestoreTableFromBackup), erased(DecodeExportTableToPointInTime)
+	decoders["UpdateContinuousBackups"], decoders["RestoreTableToPointInTime"] = erased(DecodeUpdateContinuousBackups), erased(DecodeRestoreTableToPointInTime)
 	decoders["ImportTable"], decoders["ListExports"], decoders["ListImports"] = erased(DecodeImportTable), erased(DecodeListExports), erased(DecodeListImports)
 	const named = `{"TableName":"abc"`
 	const null = "' failed to satisfy constraint: Member must not be null"
@@ -30,6 +31,14 @@ func TestUnusedRules(t *testing.T) {
 		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{}}`, one + "Value null at 'pointInTimeRecoverySpecification.pointInTimeRecoveryEnabled" + null},
 		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true,"RecoveryPeriodInDays":0}}`, one + "Value '0' at 'pointInTimeRecoverySpecification.recoveryPeriodInDays' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true,"RecoveryPeriodInDays":36}}`, one + "Value '36' at 'pointInTimeRecoverySpecification.recoveryPeriodInDays' failed to satisfy constraint: Member must have value less than or equal to 35"},
+		{"UpdateContinuousBackups", named + `,"PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":false,"RecoveryPeriodInDays":35}}`, validation + "Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery."},
+		{"RestoreTableToPointInTime", `{"SourceTableName":"abc","TargetTableName":"new"}`, validation + "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both"},
+		{"RestoreTableToPointInTime", `{"SourceTableName":"abc","TargetTableName":"new","UseLatestRestorableTime":true,"RestoreDateTime":1}`, validation + "Invalid Request: Both RestoreDateTime and UseLatestRestorableTime cannot be set for point-in-time restore request. Please specify either RestoreDateTime time or UseLatestRestorableTime"},
+		{"RestoreTableToPointInTime", `{"TargetTableName":"new","UseLatestRestorableTime":true}`, validation + "Invalid Request: Must provide exactly one of: sourceTableArn, sourceTableName"},
+		{"RestoreTableToPointInTime", `{"SourceTableName":"abc","SourceTableArn":"arn:aws:dynamodb:us-east-1:000000000000:table/abc","TargetTableName":"new","UseLatestRestorableTime":true}`, validation + "Invalid Request: Must provide exactly one of: sourceTableArn, sourceTableName"},
+		{"RestoreTableToPointInTime", `{"SourceTableArn":"abc","TargetTableName":"new","UseLatestRestorableTime":true}`, validation + "sourceTableArn is not a valid ARN"},
+		{"RestoreTableToPointInTime", `{"SourceTableName":"abc","TargetTableName":"bad name!","UseLatestRestorableTime":true}`, one + "Value 'bad name!' at 'targetTableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"},
+		{"RestoreTableToPointInTime", `{"SourceTableName":"abc","TargetTableName":"new","RestoreDateTime":1.5,"UseLatestRestorableTime":false}`, ""},
 		{"DescribeBackup", `{}`, one + "Value null at 'backupArn" + null},
 		{"DescribeBackup", `{"BackupArn":""}`, validation + "Invalid Backup ARN"},
 		{"ListBackups", `{"Limit":0}`, one + "Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},

@@ -36,9 +36,15 @@ func (s *Store) Flush() error {
 	return s.guard("flush", s.db.Flush)
 }
 
-// Freeze keeps the keys in [lower, upper) as they are now, under a name that is none yet, durably. All that has been applied
+// Span is a range of keys.
+type Span struct {
+	Lower []byte // included
+	Upper []byte // not included
+}
+
+// Freeze keeps the keys of some spans as they are now, at one moment, under a name that is none yet, durably. All that has been applied
 // is in it, and is durable when Freeze has returned. After an error Thaw removes what there is of it. (Keys beyond the bounds may be there too, and mean nothing.)
-func (s *Store) Freeze(name string, lower, upper []byte) error {
+func (s *Store) Freeze(name string, spans ...Span) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -46,11 +52,15 @@ func (s *Store) Freeze(name string, lower, upper []byte) error {
 	if err := s.syncLog(); err != nil {
 		return err
 	}
+	var only []pebble.CheckpointSpan
+	for _, x := range spans {
+		only = append(only, pebble.CheckpointSpan{Start: x.Lower, End: x.Upper})
+	}
 	s.freezing.Store(name, nil)
 	defer s.freezing.Delete(name)
 	var failed error
 	err := s.guard("freeze", func() error {
-		failed = s.db.Checkpoint(s.frozenDir(name), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: lower, End: upper}}))
+		failed = s.db.Checkpoint(s.frozenDir(name), pebble.WithRestrictToSpans(only))
 		return nil
 	})
 	if err == nil && failed != nil {

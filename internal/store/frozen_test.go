@@ -45,7 +45,7 @@ func TestFreeze(t *testing.T) {
 			}
 			return nil
 		})
-		if err := s.Freeze("a", []byte("k"), []byte("l")); err == nil {
+		if err := s.Freeze("a", store.Span{Lower: []byte("k"), Upper: []byte("l")}); err == nil {
 			t.Fatal("frozen on a disk that fails")
 		}
 		disk.Fail(nil)
@@ -56,7 +56,7 @@ func TestFreeze(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Freeze("a", []byte("k"), []byte("l")); err != nil {
+	if err := s.Freeze("a", store.Span{Lower: []byte("k"), Upper: []byte("l")}); err != nil {
 		t.Fatal(err)
 	}
 	set("two")
@@ -116,7 +116,7 @@ func TestFrozenNamesAreWhole(t *testing.T) {
 		}
 		return nil
 	})
-	err := s.Freeze("a", []byte("k"), []byte("l"))
+	err := s.Freeze("a", store.Span{Lower: []byte("k"), Upper: []byte("l")})
 	disk.Fail(nil)
 	if err != nil || looked == 0 {
 		t.Fatal(err, looked)
@@ -134,7 +134,7 @@ func TestFilesAreKeptForACopy(t *testing.T) {
 	}
 	defer s.Close()
 	files := s.Files(store.BackupsPath, "one")
-	if err := errors.Join(s.Freeze("table-one", []byte("a"), []byte("b")), files.Put("file", []byte("content"))); err != nil {
+	if err := errors.Join(s.Freeze("table-one", store.Span{Lower: []byte("a"), Upper: []byte("b")}), files.Put("file", []byte("content"))); err != nil {
 		t.Fatal(err)
 	}
 	for name, remove := range map[string]func() error{"frozen": func() error { return s.Thaw("table-one") }, "files": files.Remove} {

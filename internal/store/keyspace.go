@@ -29,4 +29,6 @@ const (
 	SpaceOutbox     byte = 0x18 // outbox: deliveries of topics and schedules that are owed
 	SpaceTopic      byte = 0x19 // topic: topics and their subscriptions
 	SpaceCredential byte = 0x1a // credential: access keys
+	SpaceUndo       byte = 0x1b // table: what items were before each change, with point-in-time recovery
+	SpacePast       byte = 0x1c // table: a table as it was, while it is being restored or exported
 )

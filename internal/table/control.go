@@ -175,7 +175,10 @@ func putDefinition(b *store.Batch, def *definition) error {
 		return err
 	}
 	version := byte(definitionVersion)
-	if len(def.Ranges) > 0 {
+	switch {
+	case def.Recovery != nil:
+		version = recoveryVersion
+	case len(def.Ranges) > 0:
 		version = splitVersion
 	}
 	b.Set(definitionKey(def.ID), append([]byte{version}, body...))
@@ -220,25 +223,41 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 		next.stream, next.open, next.dropped = nil, nil, true
 		b.Delete(definitionKey(t.id))
 		b.Delete(policyKey(t.id))
-		old.dropRows(b, t)
+		kept := old.def.Recovery != nil && db.deleting != nil
+		if kept {
+			old.dropAround(b, t)
+		} else {
+			old.dropRows(b, t)
+		}
 		t.lockExclusive()
 		t.ending.Store(true)
+		stay := func(err error) (func(bool), error) {
+			t.ending.Store(false)
+			t.mu.Unlock()
+			return nil, err
+		}
 		if old.stream != nil {
 			var err error
 			if ended, err = old.stream.Close(b); err != nil {
-				t.ending.Store(false)
-				t.mu.Unlock()
-				return nil, err
+				return stay(err)
 			}
 		}
 		desc = describe(t, old, view{now: now})
+		saved := func() {}
+		if kept {
+			s, err := t.saved(old)
+			if err == nil {
+				saved, err = db.deleting(b, scope, r.TableName, s)
+			}
+			if err != nil {
+				return stay(err)
+			}
+		}
 		var left *leavingTable
 		if db.delay > 0 {
 			var err error
 			if left, err = leave(b, &old.def, desc, db.pass(now, statusDeleting, "")); err != nil {
-				t.ending.Store(false)
-				t.mu.Unlock()
-				return nil, err
+				return stay(err)
 			}
 		}
 		return func(applied bool) {
@@ -247,6 +266,7 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 				return // the store is poisoned
 			}
 			t.desc.Store(&next)
+			saved()
 			if left != nil {
 				db.setLeaving(func(m map[tableName]*leavingTable) { m[tableName{scope, r.TableName}] = left })
 			}
@@ -263,9 +283,25 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 	return desc, nil
 }
 
-// dropRows removes what a table holds: items, entries and counts.
+// Deleting is called when a table is removed that has point-in-time recovery, under the table's lock: it puts into the batch what
+// will make a backup of it, and returns what is called when the batch has been applied. The items stay, and nobody else
+// reads or changes them, until Saved.Drop.
+type Deleting func(b *store.Batch, scope schema.Scope, name string, s *Saved) (applied func(), err error)
+
+// OnDelete has f called from now on. It is called before there are requests.
+func (db *DB) OnDelete(f Deleting) { db.deleting = f }
+
+// dropRows removes what a table holds: items, entries, counts and the log of their changes.
 func (d *descriptor) dropRows(b *store.Batch, t *Table) {
 	b.DeleteRange(t.itemPrefix(), store.PrefixEnd(t.itemPrefix()))
+	d.dropAround(b, t)
+}
+
+// dropAround is dropRows but for the items.
+func (d *descriptor) dropAround(b *store.Batch, t *Table) {
+	if d.def.Recovery != nil {
+		d.def.Recovery.drop(b)
+	}
 	heads := binary.BigEndian.AppendUint64([]byte{store.SpaceHead}, t.id)
 	b.DeleteRange(heads, store.PrefixEnd(heads))
 	d.dropIndexes(b, t)

@@ -50,6 +50,9 @@ func crashRound(seed uint64, shards, clients, crashes int, d store.Durability) e
 		"Tags":[{"Key":"millstream:shards","Value":"%d"}]}`, shards)); err != nil {
 		return err
 	}
+	if _, err := w.call("UpdateContinuousBackups", `{"TableName":"tab","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true}}`); err != nil {
+		return err
+	}
 	e := newEvidence()
 	turns := make(chan struct{})
 	var wg sync.WaitGroup

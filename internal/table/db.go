@@ -34,6 +34,10 @@ type DB struct {
 	tokens  runningTokens
 	fill    chan struct{} // wakes the back-fill; holds one
 
+	lastMoment atomic.Int64  // see moment
+	undone     atomic.Uint64 // rows put into recovery logs since Open
+	deleting   Deleting      // of OnDelete; nil: nobody asks
+
 	tagsChanged func(streamARN string) // of Options
 	tracer      trace.Tracer           // of Options
 
@@ -93,13 +97,15 @@ type definition struct {
 	LatestLabel  string `json:"latestLabel,omitempty"`
 	// TTL is the enabled time to live; nil: none.
 	TTL *timeToLive `json:"ttl,omitempty"`
+	// Recovery is the enabled point-in-time recovery; nil: none.
+	Recovery *recovery `json:"recovery,omitempty"`
 	// The states in between (status.go): of the table, its encryption and its warm
 	// throughput, and the global indexes that are being removed.
 	Passing    *passing       `json:"passing,omitempty"`
 	Encrypting *passing       `json:"encrypting,omitempty"`
 	Warming    *passing       `json:"warming,omitempty"`
 	Leaving    []leavingIndex `json:"leaving,omitempty"`
-	// Restored says which backup the table was made of; nil: of none.
+	// Restored says what the table was restored from; nil: it was not.
 	Restored *Restored `json:"restored,omitempty"`
 }
 
@@ -123,7 +129,10 @@ const (
 	definitionVersion = 1
 	// splitVersion is that of a definition with ranges: a release that does not know
 	// them would write into the wrong shards.
-	splitVersion  = 2
+	splitVersion = 2
+	// recoveryVersion is that of a definition with point-in-time recovery: a release that does not know it would leave changes out of the log.
+	recoveryVersion = 3
+
 	controlTable  = 't' // SpaceControl, 't', table id
 	controlNextID = 'n' // SpaceControl, 'n': the next internal id
 )
@@ -199,11 +208,14 @@ func Open(o Options) (*DB, error) {
 	if err := db.loadLeaving(); err != nil {
 		return nil, err
 	}
+	if err := db.resumeMoments(); err != nil {
+		return nil, err
+	}
 	return db, db.dropStrayPolicies()
 }
 
 func (db *DB) load(v []byte) (*Table, error) {
-	if len(v) == 0 || v[0] != definitionVersion && v[0] != splitVersion {
+	if len(v) == 0 || v[0] < definitionVersion || v[0] > recoveryVersion {
 		return nil, errors.New("table: a definition was written by a newer release; open the data with that release")
 	}
 	d := &descriptor{}
@@ -323,7 +335,7 @@ func (db *DB) Count() int { return len(*db.tables.Load()) }
 func (db *DB) NameOf(id uint64) string {
 	for name, t := range *db.tables.Load() {
 		d := t.desc.Load().def
-		if d.ID == id || d.StreamID == id || d.TTL != nil && d.TTL.ID == id {
+		if d.ID == id || d.StreamID == id || d.TTL != nil && d.TTL.ID == id || d.Recovery != nil && d.Recovery.ID == id {
 			return name.name
 		}
 	}

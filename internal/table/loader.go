@@ -1,10 +1,8 @@
 package table
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -20,9 +18,9 @@ import (
 
 // Restored says what a table was restored from.
 type Restored struct {
-	BackupARN string `json:"backupArn"`
-	TableARN  string `json:"tableArn"` // the backup's
-	AtMS      int64  `json:"atMs"`     // the moment that was restored, in ms since 1970
+	BackupARN string `json:"backupArn,omitempty"` // empty: it was restored to a moment
+	TableARN  string `json:"tableArn"`            // of the table that it is a copy of
+	AtMS      int64  `json:"atMs"`                // the moment that was restored, in ms since 1970
 }
 
 // LoadOptions say how a table is made that is then filled.
@@ -189,45 +187,4 @@ func (f *Loader) Discard(ctx context.Context, with func(b *store.Batch) error) e
 			}
 		}, nil
 	})
-}
-
-// Freeze keeps the items of a table as they are at some moment of the call in the store, under a name that is none yet, with
-// every write that was acknowledged before. shown is how an error names the table. A table of whose items damage has
-// taken some is refused, with an error over store.ErrDamaged: what came of it would be short.
-func (db *DB) Freeze(ctx context.Context, scope schema.Scope, name, shown, as string) (*Saved, error) {
-	t := db.find(scope, name)
-	if t == nil {
-		return nil, db.whenDurable(ctx, awserr.TableNotThere(shown))
-	}
-	d := t.desc.Load()
-	if d.def.creating(db.now().UnixMilli()) {
-		return nil, awserr.TableInUse(name)
-	}
-	lower, upper := t.itemBounds()
-	for _, q := range db.store.Quarantine() {
-		if bytes.Compare(q.From, upper) < 0 && bytes.Compare(q.To, lower) > 0 {
-			return nil, fmt.Errorf("%w: items of the table %s were lost to damage of %s and are in quarantine, so no copy of it would be whole", store.ErrDamaged, name, q.File)
-		}
-	}
-	if err := db.admit(false); err != nil {
-		return nil, err
-	}
-	s := &Saved{}
-	if err := s.keep(t, d); err != nil {
-		return nil, err
-	}
-	err := db.store.Flush()
-	if err == nil {
-		err = db.store.Freeze(as, lower, upper)
-	}
-	if err == nil {
-		err = db.store.Barrier(ctx) // what was frozen must not be ahead of what a crash leaves
-	}
-	if err == nil && t.ending.Load() {
-		err = awserr.TableNotThere(shown)
-	}
-	if err != nil {
-		return nil, errors.Join(err, db.store.Thaw(as))
-	}
-	return s, nil
 }

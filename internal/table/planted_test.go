@@ -37,7 +37,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 	if PlantedBug != "" {
 		t.Skip("a bug was planted from outside")
 	}
-	for _, bug := range []string{"answer-early", "scan-early", "show-early", "stamp-late", "record-apart", "torn-transaction", "replay-early", "read-unlocked", "split-unlocked"} {
+	for _, bug := range []string{"answer-early", "scan-early", "show-early", "stamp-late", "record-apart", "torn-transaction", "replay-early", "read-unlocked", "split-unlocked", "undo-apart", "undo-torn"} {
 		t.Run(bug, func(t *testing.T) {
 			PlantedBug = bug
 			defer func() { PlantedBug = "" }()

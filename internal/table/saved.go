@@ -7,6 +7,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // Saved is a table as a backup keeps it, without its items.
@@ -17,21 +18,30 @@ type Saved struct {
 	StreamView string          `json:"streamView,omitempty"` // empty: it had no stream
 }
 
-func (s *Saved) keep(t *Table, d *descriptor) (err error) {
+// saved returns what a backup keeps of a table. The caller holds the table, shared at least: a split changes the list of partitions.
+func (t *Table) saved(d *descriptor) (s *Saved, err error) {
+	s = &Saved{}
 	if s.Definition, err = json.Marshal(&d.def); err != nil {
-		return err
+		return nil, err
 	}
 	if d.stream != nil {
 		s.StreamView = d.stream.View.String()
 	}
-	t.mu.RLock() // a split changes the list of partitions
-	defer t.mu.RUnlock()
 	for _, p := range t.parts {
 		p.mu.Lock()
 		s.Items, s.Bytes = s.Items+p.items, s.Bytes+p.bytes
 		p.mu.Unlock()
 	}
-	return nil
+	return s, nil
+}
+
+// Drop removes the items of a table that was deleted and of which the backup has been made.
+func (s *Saved) Drop(b *store.Batch) error {
+	lower, upper, err := s.Bounds()
+	if err == nil {
+		b.DeleteRange(lower, upper)
+	}
+	return err
 }
 
 func (s *Saved) parse() (*Table, *descriptor, error) {

@@ -60,6 +60,7 @@ type Tx struct {
 	parts   []opPart         // partitions to be written, in lock order; scratch of commit
 	deltas  []indexDelta     // of the indexes' counts; scratch of commit
 	recs    []*stream.Record // one an op, nil for none; scratch of commit
+	undo    []byte           // a row's value; scratch of putUndo
 	locked  bool
 
 	// What a caller commits in the same batch beside items (a client token, a
@@ -111,7 +112,10 @@ func (tx *Tx) recycle() {
 	clear(tx.rows)
 	clear(tx.deltas)
 	clear(tx.recs)
-	*tx = Tx{deltas: tx.deltas[:0], recs: tx.recs[:0], ops: tx.ops[:0], tables: tx.tables[:0], stripes: tx.stripes[:0], keys: tx.keys[:0], parts: tx.parts[:0], rows: tx.rows[:0]}
+	if cap(tx.undo) > 64<<10 {
+		tx.undo = nil
+	}
+	*tx = Tx{undo: tx.undo[:0], deltas: tx.deltas[:0], recs: tx.recs[:0], ops: tx.ops[:0], tables: tx.tables[:0], stripes: tx.stripes[:0], keys: tx.keys[:0], parts: tx.parts[:0], rows: tx.rows[:0]}
 	if cap(tx.keys) <= 64<<10 {
 		txPool.Put(tx)
 	}
@@ -369,7 +373,7 @@ func (tx *Tx) announce() *store.Commit {
 // stamp gives the records their numbers, and puts them and the new counts into the
 // batch. The partitions' locks are held until it is applied.
 func (tx *Tx) stamp(b *store.Batch) {
-	nowMS := tx.db.now().UnixMilli()
+	nowMS, moment := tx.db.now().UnixMilli(), int64(0)
 	for i := range tx.ops {
 		o := &tx.ops[i]
 		if !o.changed {
@@ -385,6 +389,12 @@ func (tx *Tx) stamp(b *store.Batch) {
 		}
 		if r := tx.recs[i]; r != nil {
 			o.desc.open[o.part].Append(b, r, nowMS, p.items, p.bytes)
+		}
+		if r := o.desc.def.Recovery; r != nil {
+			if moment == 0 {
+				moment = tx.db.moment()
+			}
+			tx.putUndo(b, r, moment, tx.key(i), o.old)
 		}
 	}
 	for i := range tx.deltas {

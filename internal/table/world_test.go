@@ -1,7 +1,9 @@
 package table
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,6 +109,10 @@ func (w *world) call(op, body string) (any, error) {
 		return run(ctx, b, request.DecodeTransactWriteItems, w.db.TransactWriteItems)
 	case "UpdateTimeToLive":
 		return run(ctx, b, request.DecodeUpdateTimeToLive, w.db.UpdateTimeToLive)
+	case "UpdateContinuousBackups":
+		return run(ctx, b, request.DecodeUpdateContinuousBackups, w.db.UpdateContinuousBackups)
+	case "DescribeContinuousBackups":
+		return run(ctx, b, request.DecodeDescribeContinuousBackups, w.db.DescribeContinuousBackups)
 	case "TagResource":
 		return run(ctx, b, request.DecodeTagResource, w.db.TagResource)
 	case "UntagResource":
@@ -238,6 +244,9 @@ func (w *world) replay(table string) (written, removed map[string]bool, err erro
 			}
 		}
 	}
+	if err := w.replayUndone(table, shards); err != nil {
+		return nil, nil, err
+	}
 	scan, err := w.call("Scan", fmt.Sprintf(`{"TableName":%q,"ConsistentRead":true}`, table))
 	if err != nil {
 		return nil, nil, err
@@ -261,6 +270,67 @@ func (w *world) replay(table string) (written, removed map[string]bool, err erro
 		return nil, nil, fmt.Errorf("counted %d items of %d bytes, there are %d of %d", d.ItemCount, d.SizeBytes, len(stored), size)
 	}
 	return written, removed, nil
+}
+
+// replayUndone checks that a table's recovery log has what each record of its stream was made from, and nothing else, in the order of each
+// item's changes, and that the two items that are only written together have the same moments.
+func (w *world) replayUndone(table string, shards [][]*stream.Record) error {
+	def := w.db.find(scope, table).desc.Load().def
+	if def.Recovery == nil {
+		return nil
+	}
+	type row struct {
+		moment uint64
+		old    item.Item
+	}
+	undone := map[string][]row{}
+	err := w.store.Each(def.Recovery.prefix(), func(key, value []byte) error {
+		tail, old, err := parseUndo(bytes.Clone(value))
+		r := row{moment: binary.BigEndian.Uint64(key[undoPrefix:])}
+		if len(old) > 0 {
+			r.old = old
+		}
+		undone[string(tail)] = append(undone[string(tail)], r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	keyOf := func(it item.Item) string { return string(def.Keys.AppendKey(nil, it)) }
+	for _, recs := range shards {
+		for _, r := range recs {
+			rows := undone[keyOf(r.Keys())]
+			if len(rows) == 0 || !item.Equal(item.Value(rows[0].old), item.Value(r.Old())) {
+				return fmt.Errorf("%w: number %s of %s was made of %s, and the log has %d rows", errUndone, r.Seq(), r.Keys().Get("pk").Text(), jsonOf(r.Old()), len(rows))
+			}
+			if len(rows) > 1 && rows[1].moment < rows[0].moment {
+				return fmt.Errorf("%w: moments fall", errUndone)
+			}
+			undone[keyOf(r.Keys())] = rows[1:]
+		}
+	}
+	for tail, rows := range undone {
+		if len(rows) > 0 {
+			return fmt.Errorf("%w: %d rows without a record of %x", errUndone, len(rows), tail)
+		}
+	}
+	return w.momentsOfPair(def.Recovery, keyOf(itemOf("p0", "")), keyOf(itemOf("p1", "")))
+}
+
+// errUndone is what replayUndone finds.
+var errUndone = errors.New("the recovery log is not what happened")
+
+func (w *world) momentsOfPair(r *recovery, one, other string) error {
+	moments := map[string][]uint64{}
+	err := w.store.Each(r.prefix(), func(key, value []byte) error {
+		tail, _, err := parseUndo(value)
+		moments[string(tail)] = append(moments[string(tail)], binary.BigEndian.Uint64(key[undoPrefix:]))
+		return err
+	})
+	if err == nil && !slices.Equal(moments[one], moments[other]) {
+		err = fmt.Errorf("%w: a transaction has two moments", errUndone)
+	}
+	return err
 }
 
 func id(it item.Item) string { return it.Get("w").Text() }

@@ -423,11 +423,18 @@ func TestDeployTables(t *testing.T) {
 			t.Errorf("step %d: %q, want %q", i, actions["T"], s.action)
 		}
 	}
-	// Point-in-time recovery: what UpdateContinuousBackups says is noted.
-	write(fmt.Sprintf(head, ", {AttributeName: b, AttributeType: S}") + "      GlobalSecondaryIndexes:\n" + index("one", "b", "KEYS_ONLY") +
-		"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true}\n")
-	if r, actions := b.deploy(nil); actions["T"] != "unchanged" || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "Point-in-time recovery is not supported by this version") {
-		t.Errorf("with point-in-time recovery: %q, notes %q", actions["T"], r.Notes)
+	for i, s := range []struct{ recovery, action string }{
+		{"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true}\n", "updated point-in-time recovery"},
+		{"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 35}\n", "unchanged"},
+		{"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 7}\n", "updated point-in-time recovery"},
+		{"", "unchanged"},
+		{"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: true, RecoveryPeriodInDays: 7}\n", "unchanged"},
+		{"      PointInTimeRecoverySpecification: {PointInTimeRecoveryEnabled: false}\n", "updated point-in-time recovery"},
+	} {
+		write(fmt.Sprintf(head, ", {AttributeName: b, AttributeType: S}") + "      GlobalSecondaryIndexes:\n" + index("one", "b", "KEYS_ONLY") + s.recovery)
+		if _, actions := b.deploy(nil); actions["T"] != s.action {
+			t.Errorf("recovery, step %d: %q, want %q", i, actions["T"], s.action)
+		}
 	}
 	write(strings.ReplaceAll(fmt.Sprintf(head, ""), "AttributeName: a", "AttributeName: other"))
 	if _, err := b.try(nil); err == nil || !strings.Contains(err.Error(), "template.yaml:3: T (AWS::DynamoDB::Table): the key of a table cannot be changed") {

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	ddb "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/millstreamdb/millstream/internal/setting"
 )
@@ -49,7 +49,7 @@ type tableProperties struct {
 // recovery is a PointInTimeRecoverySpecification.
 type recovery struct {
 	PointInTimeRecoveryEnabled bool
-	RecoveryPeriodInDays       ignored
+	RecoveryPeriodInDays       *int32
 }
 
 type globalIndex struct {
@@ -140,29 +140,31 @@ func (t *table) there(ctx context.Context, d *deployment) (ref string, err error
 	return t.props.TableName, err
 }
 
-func (t *table) deploy(ctx context.Context, d *deployment) (outcome, error) {
-	out, err := t.deployTable(ctx, d)
-	if p := t.props.PointInTimeRecoverySpecification; err == nil && p != nil && p.PointInTimeRecoveryEnabled {
-		err = d.recover(ctx, t.props.TableName)
+// recover sets the point-in-time recovery, and tells whether it had to be changed. Whoever says nothing of it keeps what is: turned off, the past is
+// gone.
+func (t *table) recover(ctx context.Context, d *deployment) (bool, error) {
+	want := t.props.PointInTimeRecoverySpecification
+	if want == nil {
+		return false, nil
 	}
-	return out, err
-}
-
-// recover turns point-in-time recovery on. What the endpoint says when it does not have
-// it is noted: a table is of use without.
-func (d *deployment) recover(ctx context.Context, table string) error {
-	_, err := d.Tables.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
-		TableName: &table, PointInTimeRecoverySpecification: &ddb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+	out, err := d.Tables.DescribeContinuousBackups(ctx, &dynamodb.DescribeContinuousBackupsInput{TableName: &t.props.TableName})
+	if err != nil {
+		return false, err
+	}
+	const days = 35 // of who does not say
+	is := out.ContinuousBackupsDescription.PointInTimeRecoveryDescription
+	on := is != nil && is.PointInTimeRecoveryStatus == ddb.PointInTimeRecoveryStatusEnabled
+	if on == want.PointInTimeRecoveryEnabled && (!on || aws.ToInt32(is.RecoveryPeriodInDays) == cmp.Or(aws.ToInt32(want.RecoveryPeriodInDays), days)) {
+		return false, nil
+	}
+	_, err = d.Tables.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+		TableName:                        &t.props.TableName,
+		PointInTimeRecoverySpecification: &ddb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: &want.PointInTimeRecoveryEnabled, RecoveryPeriodInDays: want.RecoveryPeriodInDays},
 	})
-	var refused smithy.APIError
-	if errors.As(err, &refused) && refused.ErrorCode() == "ValidationException" {
-		d.result.Notes = append(d.result.Notes, "the table "+table+" asks for point-in-time recovery: "+refused.ErrorMessage())
-		return nil
-	}
-	return err
+	return true, err
 }
 
-func (t *table) deployTable(ctx context.Context, d *deployment) (outcome, error) {
+func (t *table) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	now, err := d.describeTable(ctx, t.props.TableName)
 	var missing *ddb.ResourceNotFoundException
 	switch {
@@ -223,6 +225,9 @@ func (t *table) create(ctx context.Context, d *deployment) (outcome, error) {
 		return outcome{}, err
 	}
 	if _, err := t.timeToLive(ctx, d); err != nil {
+		return outcome{}, err
+	}
+	if _, err := t.recover(ctx, d); err != nil {
 		return outcome{}, err
 	}
 	return t.outcome(now, Created, nil), nil
@@ -286,6 +291,13 @@ func (t *table) update(ctx context.Context, d *deployment, now *ddb.TableDescrip
 	}
 	if ttl {
 		changed = append(changed, "time to live")
+	}
+	recovery, err := t.recover(ctx, d)
+	if err != nil {
+		return outcome{}, err
+	}
+	if recovery {
+		changed = append(changed, "point-in-time recovery")
 	}
 	tagged, err := t.retag(ctx, d, aws.ToString(now.TableArn))
 	if err != nil {

@@ -18,6 +18,7 @@ type Keeping interface {
 	ListBackups(context.Context, schema.Scope, *request.ListBackups) (*keep.BackupPage, error)
 	DeleteBackup(context.Context, schema.Scope, *request.DeleteBackup) (*keep.Backup, error)
 	RestoreTableFromBackup(context.Context, schema.Scope, *request.RestoreTable) (*table.Description, error)
+	RestoreTableToPointInTime(context.Context, schema.Scope, *request.RestoreToPoint) (*table.Description, error)
 	ExportTableToPointInTime(context.Context, schema.Scope, *request.Export) (*keep.Export, error)
 	DescribeExport(context.Context, schema.Scope, *request.DescribeExport) (*keep.Export, error)
 	ListExports(context.Context, schema.Scope, *request.ListParts) (*keep.ExportPage, error)
@@ -33,6 +34,7 @@ func RegisterKeeping(p *awsjson.Protocol, k Keeping) {
 	operation(p, "ListBackups", request.DecodeListBackups, k.ListBackups, appendBackups)
 	operation(p, "DeleteBackup", request.DecodeDeleteBackup, k.DeleteBackup, appendBackup)
 	operation(p, "RestoreTableFromBackup", request.DecodeRestoreTableFromBackup, k.RestoreTableFromBackup, appendTableDescription)
+	operation(p, "RestoreTableToPointInTime", request.DecodeRestoreTableToPointInTime, k.RestoreTableToPointInTime, appendTableDescription)
 	operation(p, "ExportTableToPointInTime", request.DecodeExportTableToPointInTime, k.ExportTableToPointInTime, appendExport)
 	operation(p, "DescribeExport", request.DecodeDescribeExport, k.DescribeExport, appendExport)
 	operation(p, "ListExports", request.DecodeListExports, k.ListExports, appendExports)
@@ -55,8 +57,12 @@ func appendBackupMembers(dst []byte, b *keep.Backup) []byte {
 	dst = awsjson.AppendString(dst, "BackupName", b.Name)
 	dst = awsjson.AppendInt(dst, "BackupSizeBytes", b.Saved.Bytes)
 	dst = awsjson.AppendString(dst, "BackupStatus", b.Status)
-	dst = awsjson.AppendString(dst, "BackupType", "USER")
-	return awsjson.AppendTime(dst, "BackupCreationDateTime", time.UnixMilli(b.CreatedMS))
+	dst = awsjson.AppendString(dst, "BackupType", b.Type())
+	dst = awsjson.AppendTime(dst, "BackupCreationDateTime", time.UnixMilli(b.CreatedMS))
+	if b.ExpiresMS != 0 {
+		dst = awsjson.AppendTime(dst, "BackupExpiryDateTime", time.UnixMilli(b.ExpiresMS))
+	}
+	return dst
 }
 
 func appendBackups(dst []byte, page *keep.BackupPage) []byte {

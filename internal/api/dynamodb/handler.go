@@ -18,6 +18,7 @@ type Tables interface {
 	Expiring
 	Taggable
 	Policies
+	Recoverable
 	Existing
 	PutItem(context.Context, schema.Scope, *request.PutItem) (*table.WriteResult, error)
 	DeleteItem(context.Context, schema.Scope, *request.DeleteItem) (*table.WriteResult, error)
@@ -52,6 +53,7 @@ func Register(p *awsjson.Protocol, t Tables) {
 	registerExpiring(p, t)
 	registerTaggable(p, t)
 	registerPolicies(p, t)
+	registerRecoverable(p, t)
 	registerUnused(p, t)
 	operation(p, "CreateTable", request.DecodeCreateTable, t.CreateTable, appendTableDescription)
 	operation(p, "UpdateTable", request.DecodeUpdateTable, t.UpdateTable, appendTableDescription)

@@ -41,6 +41,7 @@ type fake struct {
 	expiry     *table.TimeToLive
 	tags       *table.TagsResult
 	exists     bool
+	recovery   *table.ContinuousBackups
 	policy     *table.PolicyResult
 	list       *table.ListResult
 	err        error
@@ -116,6 +117,12 @@ func (f *fake) ExecuteTransaction(_ context.Context, s schema.Scope, r *request.
 	return answer(f, s, r, f.executed)
 }
 
+func (f *fake) UpdateContinuousBackups(_ context.Context, s schema.Scope, r *request.UpdateContinuousBackups) (*table.ContinuousBackups, error) {
+	return answer(f, s, r, f.recovery)
+}
+func (f *fake) DescribeContinuousBackups(_ context.Context, s schema.Scope, r *request.DescribeContinuousBackups) (*table.ContinuousBackups, error) {
+	return answer(f, s, r, f.recovery)
+}
 func (f *fake) UpdateTimeToLive(_ context.Context, s schema.Scope, r *request.UpdateTimeToLive) (*request.UpdateTimeToLive, error) {
 	return answer(f, s, r, f.expiring)
 }

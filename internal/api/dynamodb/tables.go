@@ -96,8 +96,10 @@ func appendRestored(dst []byte, d *table.Description) []byte {
 		return dst
 	}
 	dst = awsjson.Member(dst, "RestoreSummary")
-	dst = awsjson.AppendString(append(dst, '{'), "SourceBackupArn", r.BackupARN)
-	dst = awsjson.AppendString(dst, "SourceTableArn", r.TableARN)
+	dst = awsjson.AppendString(append(dst, '{'), "SourceTableArn", r.TableARN)
+	if r.BackupARN != "" {
+		dst = awsjson.AppendString(dst, "SourceBackupArn", r.BackupARN)
+	}
 	dst = awsjson.AppendTime(dst, "RestoreDateTime", time.UnixMilli(r.AtMS))
 	dst = awsjson.AppendBool(dst, "RestoreInProgress", d.Restoring)
 	return append(dst, '}')

@@ -29,7 +29,7 @@ func appendExport(dst []byte, e *keep.Export) []byte {
 	dst = given(dst, "ExportManifest", e.Manifest)
 	dst = awsjson.AppendString(dst, "TableArn", r.TableARN)
 	dst = awsjson.AppendString(dst, "TableId", e.TableID)
-	dst = awsjson.AppendTime(dst, "ExportTime", time.UnixMilli(e.AtMS))
+	dst = awsjson.AppendTime(dst, "ExportTime", e.Time())
 	dst = awsjson.AppendString(dst, "ClientToken", r.Token)
 	dst = awsjson.AppendString(dst, "S3Bucket", r.Bucket)
 	dst = given(dst, "S3BucketOwner", r.BucketOwner)

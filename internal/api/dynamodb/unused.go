@@ -49,12 +49,8 @@ func none(member string, e func(string) *awserr.Error) func(*request.Unused) *aw
 	return func(r *request.Unused) *awserr.Error { return e(r.Member(member)) }
 }
 
-// noPointInTime is what is answered of a table's continuous backups.
-const noPointInTime = `{"ContinuousBackupsDescription":{"ContinuousBackupsStatus":"ENABLED","PointInTimeRecoveryDescription":{"PointInTimeRecoveryStatus":"DISABLED"}}}`
-
 // unusedOperations are all of them.
 var unusedOperations = []unused{
-	{"DescribeContinuousBackups", awserr.TableNotThere, always(noPointInTime), nil, "there is no point-in-time recovery yet"},
 	{"DescribeKinesisStreamingDestination", awserr.TableNotFound, named(`,"KinesisDataStreamDestinations":[]`), nil, "there is no Kinesis on one machine"},
 	{"DescribeContributorInsights", awserr.TableNotFound, named(`,"ContributorInsightsStatus":"DISABLED"`), nil, "there are no contributor insights"},
 	{"DescribeTableReplicaAutoScaling", awserr.TableNotFound, func(r *request.Unused) string {
@@ -67,13 +63,6 @@ var unusedOperations = []unused{
 	{"UpdateGlobalTableSettings", nil, nil, none("GlobalTableName", awserr.GlobalTableNotFound), "there are no global tables on one machine: none is found"},
 	{"CreateGlobalTable", nil, nil, func(*request.Unused) *awserr.Error { return awserr.OldGlobalTables() }, "AWS refuses global tables of 2017 too"},
 	{"UpdateGlobalTable", nil, nil, func(*request.Unused) *awserr.Error { return awserr.OldGlobalTables() }, "AWS refuses global tables of 2017 too"},
-	{"UpdateContinuousBackups", awserr.TableNotThere, always(noPointInTime), func(r *request.Unused) *awserr.Error {
-		if r.Flag("PointInTimeRecoveryEnabled") { // who turns it on relies on it
-			return awserr.NotYet("Point-in-time recovery is")
-		}
-		return nil
-	}, "point-in-time recovery comes in a later version; turning it off is answered"},
-	{"RestoreTableToPointInTime", nil, nil, notYet("Point-in-time recovery is"), "point-in-time recovery comes in a later version"},
 	{"UpdateTableReplicaAutoScaling", awserr.TableNotFound, nil, notYet("Global tables are"), "there are no replicas on one machine"},
 	{"EnableKinesisStreamingDestination", awserr.TableNotFound, nil, notYet("Kinesis destinations are"), "there is no Kinesis on one machine"},
 	{"DisableKinesisStreamingDestination", awserr.TableNotFound, nil, notYet("Kinesis destinations are"), "there is no Kinesis on one machine"},

@@ -69,7 +69,7 @@ func (b *Backend) freeze(uuid [16]byte, m *mapping.Definition, s *stream.Stream)
 		*m.Snapshot = mapping.Snapshot{
 			Items: items, Last: stream.SnapshotNumber(items), AtMS: at.UnixMilli(), Lower: now.Lower, Upper: now.Upper,
 		}
-		return b.store.Freeze(frozenName(uuid), now.Lower, now.Upper)
+		return b.store.Freeze(frozenName(uuid), store.Span{Lower: now.Lower, Upper: now.Upper})
 	})
 	if errors.Is(err, table.ErrNotEnabled) {
 		err = backend.ErrNoSnapshot

@@ -1,0 +1,306 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// A table at a moment is made of two things that are frozen together: its items, and its recovery log (recovery.go). The rows after
+// the moment are read, the newest first, and what they undo is put into a space of its own under the item's key: the oldest of each
+// item comes last, and stays. Then both are read side by side in the order of keys. So it takes no memory but for a piece, and
+// nobody has to wait, whatever is written, trimmed, turned off or deleted meanwhile.
+
+// Freeze keeps the items of a table as they are at some moment of the call in the store, under a name that is none yet, with
+// every write that was acknowledged before. shown is how an error names the table. A table of whose items damage has
+// taken some is refused, with an error over store.ErrDamaged: what came of it would be short.
+func (db *DB) Freeze(ctx context.Context, scope schema.Scope, name, shown, as string) (*Saved, error) {
+	t := db.find(scope, name)
+	if t == nil {
+		return nil, db.whenDurable(ctx, awserr.TableNotThere(shown))
+	}
+	if t.desc.Load().def.creating(db.now().UnixMilli()) {
+		return nil, awserr.TableInUse(name)
+	}
+	return db.freeze(ctx, t, shown, as, false)
+}
+
+// FreezePast is Freeze for what a table was at a moment. choose is told which moments there are, returns the one that is wanted,
+// zero for the latest, and checks what else is to be checked. What it returned is the moment, in ms since 1970.
+func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, as string, choose func(*ContinuousBackups) (time.Time, error)) (*Saved, int64, error) {
+	t, e := db.recoverable(scope, name, shown)
+	if e != nil {
+		return nil, 0, db.whenDurable(ctx, e)
+	}
+	r := t.desc.Load().def.Recovery
+	if r == nil {
+		return nil, 0, db.whenDurable(ctx, awserr.PointInTimeUnavailable(name))
+	}
+	want, err := choose(db.describeRecovery(r))
+	if e, ok := errors.AsType[*awserr.Error](err); ok {
+		return nil, 0, db.whenDurable(ctx, e)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	// Whoever has a moment up to the one that is wanted has been applied once the table was held: so the same moment is the same
+	// table, whenever it is asked for.
+	t.lockExclusive()
+	at := db.moment()
+	t.mu.Unlock()
+	if !want.IsZero() {
+		at = min(at, want.UnixMilli())
+	}
+	s, err := db.freeze(ctx, t, shown, as, true)
+	if err != nil {
+		return nil, 0, err
+	}
+	t.mu.RLock() // whoever takes rows from the log, or changes it, holds the table
+	now := t.desc.Load()
+	t.mu.RUnlock()
+	switch {
+	case now.dropped:
+		e = awserr.TableNotThere(shown)
+	case now.def.Recovery == nil || now.def.Recovery.ID != r.ID || at < now.def.Recovery.FromMS:
+		e = awserr.PointInTimeUnavailable(name)
+	}
+	if e != nil {
+		return nil, 0, errors.Join(e, db.store.Thaw(as))
+	}
+	return s, at, nil
+}
+
+// freeze keeps the items of a table, and with past its recovery log.
+func (db *DB) freeze(ctx context.Context, t *Table, shown, as string, past bool) (*Saved, error) {
+	d := t.desc.Load()
+	lower, upper := t.itemBounds()
+	spans := []store.Span{{Lower: lower, Upper: upper}}
+	if r := d.def.Recovery; past && r != nil {
+		spans = append(spans, store.Span{Lower: r.prefix(), Upper: store.PrefixEnd(r.prefix())})
+	}
+	for _, q := range db.store.Quarantine() {
+		for _, x := range spans {
+			if bytes.Compare(q.From, x.Upper) < 0 && bytes.Compare(q.To, x.Lower) > 0 {
+				return nil, fmt.Errorf("%w: items of the table %s were lost to damage of %s and are in quarantine, so no copy of it would be whole", store.ErrDamaged, d.def.Name, q.File)
+			}
+		}
+	}
+	if err := db.admit(false); err != nil {
+		return nil, err
+	}
+	t.mu.RLock()
+	s, err := t.saved(d)
+	t.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	err = db.store.Flush()
+	if err == nil {
+		err = db.store.Freeze(as, spans...)
+	}
+	if err == nil {
+		err = db.store.Barrier(ctx) // what was frozen must not be ahead of what a crash leaves
+	}
+	if err == nil && t.ending.Load() {
+		err = awserr.TableNotThere(shown)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.store.Thaw(as))
+	}
+	return s, nil
+}
+
+// Source is where the items of a saved table are: what was frozen, or, of a table that is gone, the store.
+type Source interface {
+	NewIter(lower, upper []byte) (*store.Iter, error)
+}
+
+// Each calls f with each item of a saved table, in the order of keys, until it returns an error. An item holds until f returns.
+func (s *Saved) Each(ctx context.Context, from Source, f func(item.Item) error) error {
+	lower, upper, err := s.Bounds()
+	if err != nil {
+		return err
+	}
+	rows := &rows{from: from, lower: lower, upper: upper}
+	for {
+		_, v, ok, err := rows.next()
+		if err = errors.Join(err, ctx.Err()); err != nil || !ok {
+			return err
+		}
+		if err := f(item.Item(v)); err != nil {
+			return err
+		}
+		rows.step()
+	}
+}
+
+// pastPiece is how much of what is undone is written at once.
+const pastPiece = 4 << 20
+
+// EachAt is Saved.Each for the table as it was at a moment, of what FreezePast has kept. work is a name that no other work under way has.
+func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work string, f func(item.Item) error) (err error) {
+	t, d, err := s.parse()
+	if err != nil {
+		return err
+	}
+	if d.def.Recovery == nil {
+		return errors.New("table: what was kept has no recovery log")
+	}
+	space := append([]byte{store.SpacePast}, work...)
+	if err := db.clearPast(space); err != nil { // of a try before
+		return err
+	}
+	defer func() {
+		if db.store.Err() == nil {
+			err = errors.Join(err, db.clearPast(space))
+		}
+	}()
+	if err := db.undo(ctx, d.def.Recovery, from, at, space); err != nil {
+		return err
+	}
+	lower, upper := t.itemBounds()
+	is, was := &rows{from: from, lower: lower, upper: upper}, &rows{from: db.store, lower: space, upper: store.PrefixEnd(space)}
+	for {
+		key, now, more, err := is.next()
+		undone, before, changed, e := was.next()
+		if err = errors.Join(err, e, ctx.Err()); err != nil || !more && !changed {
+			return err
+		}
+		order := -1
+		switch {
+		case more && changed:
+			order = bytes.Compare(key[itemPrefix:], undone[len(space):])
+		case changed:
+			order = 1
+		}
+		if order <= 0 {
+			is.step()
+		}
+		it := item.Item(now)
+		if order >= 0 {
+			was.step()
+			if it = nil; len(before) > 1 {
+				it = item.Item(before[1:])
+			}
+		}
+		if it != nil {
+			if err := f(it); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// undo puts what every item was at a moment that has changed since, into a space of its own: version, then the item, if there was one.
+func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, space []byte) (err error) {
+	it, err := from.NewIter(r.from(at+1), store.PrefixEnd(r.prefix()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	b := db.store.NewBatch()
+	defer b.Close()
+	write := func() error {
+		if err := errors.Join(db.store.Admit(), ctx.Err()); err != nil || b.Empty() {
+			return err
+		}
+		err := db.store.Write(b)
+		b.Reset()
+		return err
+	}
+	key, value := append([]byte(nil), space...), []byte{undoVersion}
+	for ok := it.Last(); ok; ok = it.Prev() {
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		tail, old, err := parseUndo(v)
+		if err != nil {
+			return err
+		}
+		key, value = append(key[:len(space)], tail...), append(value[:1], old...)
+		b.Set(key, value)
+		if b.Len() >= pastPiece {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+	}
+	return write()
+}
+
+func (db *DB) clearPast(space []byte) error {
+	it, err := db.store.NewIter(space, store.PrefixEnd(space))
+	if err != nil {
+		return err
+	}
+	some := it.First()
+	if err := it.Close(); err != nil || !some {
+		return err
+	}
+	b := db.store.NewBatch()
+	defer b.Close()
+	b.DeleteRange(space, store.PrefixEnd(space))
+	return db.store.Write(b)
+}
+
+// rows reads a range piece by piece, so that no iterator is kept while a reader works.
+type rows struct {
+	from         Source
+	lower, upper []byte
+	keys, values [][]byte // of the piece
+	at           int
+	ended        bool
+}
+
+const rowsPiece, rowsPieceBytes = 500, 1 << 20
+
+// next returns the row at hand; ok is false at the end.
+func (r *rows) next() (key, value []byte, ok bool, err error) {
+	if r.at == len(r.keys) && !r.ended {
+		if err := r.read(); err != nil {
+			return nil, nil, false, err
+		}
+	}
+	if r.at == len(r.keys) {
+		return nil, nil, false, nil
+	}
+	return r.keys[r.at], r.values[r.at], true, nil
+}
+
+func (r *rows) step() { r.at++ }
+
+func (r *rows) read() (err error) {
+	it, err := r.from.NewIter(r.lower, r.upper)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	clear(r.values)
+	r.keys, r.values, r.at = r.keys[:0], r.values[:0], 0
+	size := 0
+	ok := it.First()
+	for ; ok && len(r.keys) < rowsPiece && size < rowsPieceBytes; ok = it.Next() {
+		v, err := it.Value()
+		if err != nil {
+			return err
+		}
+		r.keys, r.values = append(r.keys, bytes.Clone(it.Key())), append(r.values, bytes.Clone(v))
+		size += len(v)
+	}
+	if r.ended = !ok; len(r.keys) > 0 {
+		r.lower = append(r.keys[len(r.keys)-1], 0)
+		r.keys[len(r.keys)-1] = r.lower[:len(r.lower)-1]
+	}
+	return nil
+}
+
+// SweepPast removes what a server that ended has left of work under way: it begins anew.
+func (db *DB) SweepPast() error { return db.clearPast([]byte{store.SpacePast}) }

@@ -1,0 +1,331 @@
+package table
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Point-in-time recovery is a log of what items were: each change of an item puts a row with the item as it was before into
+// the change's own batch, so the log is exactly what happened.
+//
+//	SpaceUndo, log id (8), moment in ms (8), incarnation and count (16): the item's key and what it was
+//
+// A table at a moment is the table as it is, with every later change undone, the newest first (past.go).
+//
+// # Moments
+//
+// A moment never falls, over all tables and restarts, and all that one transaction changes has one. It is taken under the
+// locks of the partitions. So what was acknowledged before a change began has no later moment than it, and every moment is a
+// cut between whole transactions: what has a moment up to it is a prefix of each item's changes. The moment is the time as far as it is
+// known (worker.Clock.Believed): a clock that jumps does not take the log along.
+
+// recovery is the enabled point-in-time recovery of a table. Each enabling has a log of its own.
+type recovery struct {
+	ID   uint64 `json:"id"`
+	Days int    `json:"days"`
+	// FromMS is the first moment that can be restored: the log has every change after it.
+	FromMS int64 `json:"fromMs"`
+}
+
+const (
+	undoVersion = 1
+	undoPrefix  = 1 + 8 // SpaceUndo, log id
+	day         = 24 * time.Hour
+)
+
+func (r *recovery) prefix() []byte {
+	return binary.BigEndian.AppendUint64([]byte{store.SpaceUndo}, r.ID)
+}
+
+// from is where the rows of a moment and later begin.
+func (r *recovery) from(ms int64) []byte {
+	return binary.BigEndian.AppendUint64(r.prefix(), uint64(ms))
+}
+
+func (r *recovery) drop(b *store.Batch) {
+	b.DeleteRange(r.prefix(), store.PrefixEnd(r.prefix()))
+}
+
+// earliest is the first moment that may be restored as of now.
+func (r *recovery) earliest(now int64) int64 {
+	return max(r.FromMS, now-int64(r.Days)*day.Milliseconds())
+}
+
+// moment returns the moment of a change: the time, and none before any that it has returned.
+func (db *DB) moment() int64 {
+	now := db.streams.Clock().Believed()
+	for {
+		last := db.lastMoment.Load()
+		if now <= last {
+			return last
+		}
+		if db.lastMoment.CompareAndSwap(last, now) {
+			return now
+		}
+	}
+}
+
+// putUndo puts into a batch what an item was before a change; old is nil when there was none.
+func (tx *Tx) putUndo(b *store.Batch, r *recovery, moment int64, key []byte, old []byte) {
+	var buf [undoPrefix + 8 + seqnum.Size]byte
+	row := binary.BigEndian.AppendUint64(append(buf[:0], store.SpaceUndo), r.ID)
+	row = binary.BigEndian.AppendUint64(row, uint64(moment))
+	row = seqnum.Num{Hi: tx.db.store.Incarnation(), Lo: tx.db.undone.Add(1)}.Append(row)
+	tail := key[itemPrefix:]
+	tx.undo = binary.AppendUvarint(append(tx.undo[:0], undoVersion), uint64(len(tail)))
+	tx.undo = append(append(tx.undo, tail...), old...)
+	b.Set(row, tx.undo)
+}
+
+var errUndo = errors.New("table: a row of the recovery log is damaged, or was written by a newer release")
+
+// parseUndo takes a row's value apart: the item's key after its table's id, and what it was, empty for nothing.
+func parseUndo(value []byte) (tail, old []byte, err error) {
+	if len(value) == 0 || value[0] != undoVersion {
+		return nil, nil, errUndo
+	}
+	n, size := binary.Uvarint(value[1:])
+	if size <= 0 || n > uint64(len(value)-1-size) {
+		return nil, nil, errUndo
+	}
+	value = value[1+size:]
+	return value[:n], value[n:], nil
+}
+
+// resumeMoments has moments go on after those of the logs.
+func (db *DB) resumeMoments() error {
+	last := int64(0)
+	for _, t := range *db.tables.Load() {
+		r := t.desc.Load().def.Recovery
+		if r == nil {
+			continue
+		}
+		last = max(last, r.FromMS)
+		it, err := db.store.NewIter(r.prefix(), store.PrefixEnd(r.prefix()))
+		if err != nil {
+			return err
+		}
+		if it.Last() {
+			last = max(last, int64(binary.BigEndian.Uint64(it.Key()[undoPrefix:])))
+		}
+		if err := it.Close(); errors.Is(err, store.ErrDamaged) {
+			db.log.Warn("the end of a recovery log cannot be read", "table", t.desc.Load().def.Name, "error", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	db.lastMoment.Store(last)
+	if ahead := time.Duration(last-db.streams.Clock().Believed()) * time.Millisecond; ahead > time.Minute {
+		db.log.Warn("the clock is behind the recovery logs: until it has reached them, all changes count as made at their end", "ahead", ahead.String())
+	}
+	return nil
+}
+
+// ContinuousBackups is what there is of a table's point-in-time recovery.
+type ContinuousBackups struct {
+	Enabled          bool
+	Earliest, Latest time.Time // that can be restored
+	Days             int
+}
+
+func (db *DB) describeRecovery(r *recovery) *ContinuousBackups {
+	if r == nil {
+		return &ContinuousBackups{}
+	}
+	now := db.moment()
+	return &ContinuousBackups{Enabled: true, Earliest: time.UnixMilli(r.earliest(now)), Latest: time.UnixMilli(now), Days: r.Days}
+}
+
+// recoverable finds a table whose recovery may be asked about or changed. AWS does not find one that is being made.
+func (db *DB) recoverable(scope schema.Scope, name, shown string) (*Table, *awserr.Error) {
+	t := db.find(scope, name)
+	if t == nil || t.desc.Load().def.creating(db.now().UnixMilli()) {
+		return nil, awserr.TableNotThere(shown)
+	}
+	return t, nil
+}
+
+// DescribeContinuousBackups shows whether a table's past can be restored, and which.
+func (db *DB) DescribeContinuousBackups(ctx context.Context, scope schema.Scope, r *request.DescribeContinuousBackups) (*ContinuousBackups, error) {
+	t, e := db.recoverable(scope, r.TableName, r.TableName)
+	if e != nil {
+		return nil, db.whenDurable(ctx, e)
+	}
+	return db.describeRecovery(t.desc.Load().def.Recovery), db.store.Barrier(ctx)
+}
+
+// UpdateContinuousBackups turns a table's point-in-time recovery on or off, or changes for how long its past is kept.
+func (db *DB) UpdateContinuousBackups(ctx context.Context, scope schema.Scope, r *request.UpdateContinuousBackups) (*ContinuousBackups, error) {
+	var shown *ContinuousBackups
+	err := db.changing(ctx, !r.Enabled, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+		t, e := db.recoverable(scope, r.TableName, r.TableName)
+		if e != nil {
+			return nil, e
+		}
+		next := *t.desc.Load()
+		was := next.def.Recovery
+		next.def.Recovery = nil
+		if r.Enabled {
+			next.def.Recovery = &recovery{Days: r.Days}
+			if was != nil {
+				next.def.Recovery.ID, next.def.Recovery.FromMS = was.ID, was.FromMS
+			} else {
+				next.def.Recovery.ID = db.takeID(b)
+			}
+		} else if was != nil {
+			was.drop(b)
+		}
+		// From here until the swap no write may run: one that loaded the old descriptor would be missing in the log, or put a row
+		// into a log that is gone.
+		t.lockExclusive()
+		if r.Enabled && was == nil {
+			next.def.Recovery.FromMS = db.moment()
+		}
+		if err := putDefinition(b, &next.def); err != nil {
+			t.mu.Unlock()
+			return nil, err
+		}
+		return func(applied bool) {
+			defer t.mu.Unlock()
+			if applied {
+				t.desc.Store(&next)
+				shown = db.describeRecovery(next.def.Recovery)
+			}
+		}, nil
+	})
+	return shown, err
+}
+
+// Rows of the logs are removed in pieces of at least undoPiece of time, or what passes the limit: many small range deletes would slow every read.
+const (
+	undoEvery = time.Minute
+	undoPiece = time.Hour
+)
+
+// Recovering is what RetainRecovery needs.
+type Recovering struct {
+	Limit int64        // bytes of the logs on the disk, over all tables; 0: none
+	Log   *slog.Logger // required
+	// Each is called each round in which the clock may be relied on; nil: nothing is.
+	Each func(ctx context.Context) error
+}
+
+// RetainRecovery is the worker that removes what is older than the logs are to be kept, and the oldest of what passes the
+// limit. While the clock is not to be relied on it removes nothing. It returns when ctx is done or the store has failed.
+func (db *DB) RetainRecovery(ctx context.Context, o Recovering) error {
+	return db.streams.Clock().Every(ctx, undoEvery, nil, func() error {
+		now, ageing := db.streams.Clock().Now()
+		if !ageing {
+			return nil
+		}
+		err := db.retain(ctx, now.UnixMilli(), o)
+		if err == nil && o.Each != nil {
+			err = o.Each(ctx)
+		}
+		if db.store.Err() == nil && ctx.Err() == nil && err != nil {
+			o.Log.Warn("what is too old cannot be removed from the recovery logs; trying again", "error", err)
+			return nil
+		}
+		return err
+	})
+}
+
+func (db *DB) retain(ctx context.Context, now int64, o Recovering) error {
+	var logs []*Table
+	for _, t := range *db.tables.Load() {
+		r := t.desc.Load().def.Recovery
+		if r == nil {
+			continue
+		}
+		logs = append(logs, t)
+		if cut := r.earliest(now); cut-r.FromMS >= undoPiece.Milliseconds() {
+			if err := db.forgetUndo(ctx, t, r.ID, cut); err != nil {
+				return err
+			}
+		}
+	}
+	return db.limitUndo(ctx, logs, now, o)
+}
+
+// limitUndo removes the oldest of the largest log while all of them have more than the limit.
+func (db *DB) limitUndo(ctx context.Context, logs []*Table, now int64, o Recovering) error {
+	for o.Limit > 0 {
+		total, most := int64(0), int64(0)
+		var largest *Table
+		for _, t := range logs {
+			r := t.desc.Load().def.Recovery
+			if r == nil {
+				continue
+			}
+			n, err := db.store.DiskUsage(r.from(r.FromMS), r.from(now+1))
+			if err != nil {
+				return err
+			}
+			if total += n; n > most {
+				largest, most = t, n
+			}
+		}
+		if total <= o.Limit || largest == nil {
+			return nil
+		}
+		// The first moment behind which little enough is left, by halves.
+		def := largest.desc.Load().def
+		r, left := def.Recovery, max(0, most-(total-o.Limit))
+		from, to := r.FromMS, now
+		for to-from > 1 {
+			middle := from + (to-from)/2
+			n, err := db.store.DiskUsage(r.from(middle), r.from(now+1))
+			if err != nil {
+				return err
+			}
+			if n > left {
+				from = middle
+			} else {
+				to = middle
+			}
+		}
+		o.Log.Warn("a recovery log has no room for all days that it was to keep, and the table's oldest moments cannot be restored any more",
+			"table", def.Name, "earliest", time.UnixMilli(to).UTC().Format(time.RFC3339), "days", r.Days, "limit", o.Limit)
+		if err := db.forgetUndo(ctx, largest, r.ID, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetUndo removes the rows before a moment, which is then the first that can be restored.
+func (db *DB) forgetUndo(ctx context.Context, t *Table, log uint64, cut int64) error {
+	if err := db.store.AdmitDelete(); err != nil {
+		return err
+	}
+	return db.changeAdmitted(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+		next := *t.desc.Load()
+		r := next.def.Recovery
+		if next.dropped || r == nil || r.ID != log || r.FromMS >= cut {
+			return func(bool) {}, nil
+		}
+		b.DeleteRange(r.from(r.FromMS), r.from(cut))
+		less := *r
+		less.FromMS = cut
+		next.def.Recovery = &less
+		if err := putDefinition(b, &next.def); err != nil {
+			return nil, err
+		}
+		t.lockExclusive() // see FreezePast
+		return func(applied bool) {
+			defer t.mu.Unlock()
+			if applied {
+				t.desc.Store(&next)
+			}
+		}, nil
+	})
+}
