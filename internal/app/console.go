@@ -11,10 +11,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/millstreamdb/millstream/internal/console"
+	"github.com/millstreamdb/millstream/internal/credential"
+	"github.com/millstreamdb/millstream/internal/server"
 )
 
 // consoleKeyName is the file in a data folder of the key that signs the console's sessions, so that a page goes on after a restart.
@@ -30,11 +35,24 @@ func (s *App) openConsole() error {
 		return fmt.Errorf("the console's key: %w", err)
 	}
 	owner, signer := s.ownCredentials(s.opts.Account), v4.NewSigner()
+	of := func(account string) aws.CredentialsProvider {
+		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			c, err := s.credentials.Session(account, time.Hour, false)
+			return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, err
+		})
+	}
 	s.console = console.New(console.Options{
 		Endpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
 		Server:   s.door.Own(), Ask: inProcess{s.door.Own()}.Do, Key: key, Now: s.realNow, Logger: s.opts.Logger,
-		Sign: func(r *http.Request, service, payloadHash string) error {
-			credentials, err := owner.Retrieve(r.Context())
+		Keys: consoleKeys{s.credentials},
+		Sign: func(r *http.Request, account, service, payloadHash string) error {
+			by := owner
+			if account != "" && s.auth.Mode == server.AuthOff {
+				by = credentials.NewStaticCredentialsProvider(account, "millstream", "")
+			} else if account != "" {
+				by = of(account)
+			}
+			credentials, err := by.Retrieve(r.Context())
 			if err != nil {
 				return err
 			}
@@ -43,6 +61,20 @@ func (s *App) openConsole() error {
 	})
 	s.workers.Start("console", s.console.Run)
 	return nil
+}
+
+// consoleKeys are the access keys by which one may sign in to the console.
+type consoleKeys struct{ *credential.Service }
+
+func (k consoleKeys) Any() bool { return k.Count() > 0 }
+
+func (k consoleKeys) Caller(id string) (console.Caller, bool) {
+	for _, key := range k.List() {
+		if key.ID == id {
+			return console.Caller{Account: key.Account, Operator: key.Operator}, k.Known(id, "")
+		}
+	}
+	return console.Caller{}, false
 }
 
 // ServeConsole answers on ln with the page for people until ctx ends, and closes ln. It is a listener and an origin of its own.

@@ -98,9 +98,13 @@ func TestRestoreToAMoment(t *testing.T) {
 
 	// What AWS refuses, in its order and words.
 	second := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-	k.wants(restore("copy", func(in *dynamodb.RestoreTableToPointInTimeInput) { in.RestoreDateTime = aws.Time(earliest.Add(-time.Hour)) }), "InvalidRestoreTimeException",
+	k.wants(restore("copy", func(in *dynamodb.RestoreTableToPointInTimeInput) {
+		in.RestoreDateTime = aws.Time(earliest.Add(-time.Hour))
+	}), "InvalidRestoreTimeException",
 		fmt.Sprintf("RestoreDateTime '%s' must be within EarliestRestorableDateTime '%s' and LatestRestorableDateTime '", second(earliest.Add(-time.Hour)), second(earliest)))
-	k.wants(restore("new", func(in *dynamodb.RestoreTableToPointInTimeInput) { in.RestoreDateTime = aws.Time(time.Now().Add(time.Hour)) }), "InvalidRestoreTimeException", "must be within")
+	k.wants(restore("new", func(in *dynamodb.RestoreTableToPointInTimeInput) {
+		in.RestoreDateTime = aws.Time(time.Now().Add(time.Hour))
+	}), "InvalidRestoreTimeException", "must be within")
 	k.wants(restore("copy", nil), "TableAlreadyExistsException", "Table already exists: copy")
 	k.wants(restore("orders", nil), "TableAlreadyExistsException", "Table already exists: orders")
 	k.wants(restore("orders", func(in *dynamodb.RestoreTableToPointInTimeInput) { in.SourceTableName = aws.String("copy") }), "PointInTimeRecoveryUnavailableException",

@@ -19,8 +19,11 @@ type Options struct {
 	Server http.Handler
 	// Ask has it answer a request of the console's own.
 	Ask func(*http.Request) (*http.Response, error)
-	// Sign signs a request of AWS's protocols for a service; payloadHash is the body's SHA-256 in hex.
-	Sign func(r *http.Request, service, payloadHash string) error
+	// Sign signs a request of AWS's protocols for a service, as an account, or as the server's owner when that is empty; payloadHash is the
+	// body's SHA-256 in hex.
+	Sign func(r *http.Request, account, service, payloadHash string) error
+	// Keys are those by which one may sign in.
+	Keys Keys
 	// Endpoint is where clients reach the AWS protocols.
 	Endpoint func() string
 	// Key signs sessions: who has it has the console. A key that is kept lets a page go on over a restart.
@@ -32,9 +35,10 @@ type Options struct {
 // Console is the handler of the page. It is safe for use by many goroutines at once.
 type Console struct {
 	Options
-	mux     http.ServeMux
-	tokens  tokens
-	history history
+	mux      http.ServeMux
+	tokens   tokens
+	failures failures
+	history  history
 }
 
 //go:embed assets
@@ -51,6 +55,7 @@ func New(o Options) *Console {
 	files := http.FileServerFS(embedded)
 	c.mux.Handle("GET /assets/", files)
 	c.mux.HandleFunc("GET /open", c.open)
+	c.mux.HandleFunc("POST /sign-in", c.signIn)
 	c.mux.Handle("GET /{$}", c.within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, assets, "index.html") })))
 	c.mux.Handle("GET /live", c.within(http.HandlerFunc(c.live)))
 	c.mux.Handle("GET /history", c.within(http.HandlerFunc(c.past)))
@@ -85,6 +90,12 @@ const ownPath = "/_millstream/v1/"
 // own hands a question of Millstream's own protocol on, or one for the metrics.
 func (c *Console) own(w http.ResponseWriter, r *http.Request) {
 	in := r.Clone(r.Context())
+	if by := whoIs(r); !by.all() && (r.URL.Path == "/metrics" || !c.narrowed(in, by.Account)) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error":{"code":"AccessDenied","message":"This spans accounts, and your access key is of one: it is for the server's owner, and for operators' keys."}}`)
+		return
+	}
 	in.Header = http.Header{"X-Millstream": {"1"}}
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		in.Header.Set("Content-Type", kind)
@@ -116,7 +127,7 @@ func (c *Console) aws(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	sum := sha256.Sum256(body)
-	if err := c.Sign(in, r.PathValue("service"), hex.EncodeToString(sum[:])); err != nil {
+	if err := c.Sign(in, whoIs(r).Account, r.PathValue("service"), hex.EncodeToString(sum[:])); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}

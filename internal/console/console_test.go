@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,7 @@ func testConsole(t *testing.T, asked *atomic.Int64) *Console {
 		case "/_millstream/v1/status":
 			_, _ = io.WriteString(w, `{"healthy":true}`)
 		case "/_millstream/v1/triggers":
-			_, _ = fmt.Fprintf(w, `{"triggers":[{"uuid":"u","lagRecords":%d}]}`, asked.Load())
+			_, _ = fmt.Fprintf(w, `{"triggers":[{"uuid":"u","account":"111111111111","lagRecords":%d},{"uuid":"v","account":"222222222222"}]}`, asked.Load())
 		default:
 			body, _ := io.ReadAll(r.Body)
 			_, _ = fmt.Fprintf(w, "%s %s %s %s %s %q", r.Method, r.Host, r.URL, r.Header.Get("Authorization"), body, r.Header["Cookie"])
@@ -45,11 +46,112 @@ func testConsole(t *testing.T, asked *atomic.Int64) *Console {
 			server(w, r)
 			return w.Result(), nil
 		},
-		Sign: func(r *http.Request, service, hash string) error {
-			r.Header.Set("Authorization", service+" "+hash[:4])
+		Keys: testKeys{"operator": {Account: "000000000000", Operator: true}, "one": {Account: "111111111111"}, "two": {Account: "222222222222"}},
+		Sign: func(r *http.Request, account, service, hash string) error {
+			r.Header.Set("Authorization", strings.TrimSpace(account+" "+service+" "+hash[:4]))
 			return nil
 		},
 		Key: []byte("key"), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+// testKeys are access keys whose secrets are their ids, backwards.
+type testKeys map[string]Caller
+
+func (k testKeys) Any() bool                       { return len(k) > 0 }
+func (k testKeys) Caller(id string) (Caller, bool) { c, ok := k[id]; return c, ok }
+func (k testKeys) Opens(id, secret string) bool {
+	_, ok := k[id]
+	b := []byte(secret)
+	slices.Reverse(b)
+	return ok && string(b) == id
+}
+
+// Who signs in with a key of an account sees that account: its triggers, what is asked with its name, and nothing that spans accounts. An
+// operator's key sees all. A key that is gone is signed in no more.
+func TestSignIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		c := testConsole(t, &asked)
+		if err := c.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		signIn := func(id, secret string) (*http.Cookie, int) {
+			w := get(c, "POST", "/sign-in", fmt.Sprintf(`{"id":%q,"secret":%q}`, id, secret), nil)
+			if w.Code != http.StatusNoContent {
+				return nil, w.Code
+			}
+			return w.Result().Cookies()[0], w.Code
+		}
+		if _, code := signIn("one", "eno!"); code != http.StatusForbidden {
+			t.Errorf("a wrong secret: %d", code)
+		}
+		r := httptest.NewRequest("POST", "http://127.0.0.1:8002/sign-in", strings.NewReader(`{"id":"one","secret":"eno"}`))
+		w := httptest.NewRecorder()
+		if c.ServeHTTP(w, r); w.Code != http.StatusForbidden {
+			t.Errorf("from another place than the page: %d", w.Code)
+		}
+		if w := get(c, "GET", "/", "", nil); !strings.Contains(w.Body.String(), "Sign in with an access key") {
+			t.Errorf("who has no session is shown %s", w.Body)
+		}
+		one, _ := signIn("one", "eno")
+		if w := get(c, "GET", "/history", "", one); !strings.Contains(w.Body.String(), `"u"`) || strings.Contains(w.Body.String(), `"v"`) {
+			t.Errorf("history of one account: %s", w.Body)
+		}
+		forged := *one
+		forged.Value = strings.Replace(one.Value, ".one.", ".two.", 1)
+		if w := get(c, "GET", "/history", "", &forged); w.Code != http.StatusUnauthorized {
+			t.Errorf("a session made another's: %d", w.Code)
+		}
+		forged.Value = strings.Replace(one.Value, ".one.", "..", 1)
+		if w := get(c, "GET", "/history", "", &forged); w.Code != http.StatusUnauthorized {
+			t.Errorf("a session made the owner's: %d", w.Code)
+		}
+		const own = "/_millstream/v1/"
+		for url, want := range map[string]string{
+			own + "tail?table=orders&account=222222222222": "account=111111111111&table=orders", own + "logs?function=f:live": "account=111111111111", own + "queues": "account=111111111111",
+			own + "triggers/u": "triggers/u", own + "parked?trigger=u": "trigger=u", own + "try?table=t&filter=a&filter=b": "account=111111111111",
+			own + "tail?stream=arn:aws:dynamodb:us-east-1:222222222222:table/t/stream/1": "", own + "triggers/v": "", own + "triggers/v/pause": "", own + "triggers": "", own + "parked?trigger=v": "",
+			own + "parked?trigger=u&trigger=v": "", own + "parked/redrive?trigger=u&function=arn:aws:lambda:us-east-1:222222222222:function:f": "", own + "status": "", own + "activity": "", own + "credentials": "",
+			own + "clock": "", own + "apis": "", own + "invoke?function=222222222222:function:f": "", own + "invoke?function=222222222222:f": "", own + "queues/purge?queue=q": "", own + "logs?account=111111111111&account=222222222222": "",
+			own + "shards/split?table=t": "", own + "settle": "", own + "console": "", own + "promote": "", "/metrics": "",
+			own + "tail/../status?table=orders": "", own + "queues/../credentials": "",
+		} {
+			w := get(c, "GET", url, "", one)
+			if want == "" && w.Code == http.StatusOK || want != "" && (w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want)) || strings.Contains(w.Body.String(), "=222222222222") {
+				t.Errorf("%s: %d %s", url, w.Code, w.Body)
+			}
+		}
+		if w := get(c, "POST", "/aws/dynamodb/", "{}", one); !strings.Contains(w.Body.String(), " 111111111111 dynamodb ") {
+			t.Errorf("signed as %s", w.Body)
+		}
+		live, end := context.WithTimeout(t.Context(), time.Second/2)
+		defer end()
+		r = httptest.NewRequest("GET", "http://127.0.0.1:8002/live", nil).WithContext(live)
+		r.AddCookie(one)
+		w = httptest.NewRecorder()
+		c.ServeHTTP(w, r)
+		if text := w.Body.String(); !strings.Contains(text, `"account":"111111111111"`) || strings.Contains(text, "222222222222") || strings.Contains(text, "healthy") {
+			t.Errorf("the state of one account: %s", text)
+		}
+		operator, _ := signIn("operator", "rotarepo")
+		if w := get(c, "GET", own+"status", "", operator); w.Code != http.StatusOK {
+			t.Errorf("an operator: %d %s", w.Code, w.Body)
+		}
+		delete(c.Keys.(testKeys), "one")
+		if w := get(c, "GET", "/history", "", one); w.Code != http.StatusUnauthorized {
+			t.Errorf("a key that is gone: %d", w.Code)
+		}
+		for range 2 * failuresMax {
+			signIn("two", "two")
+		}
+		if _, code := signIn("two", "owt"); code != http.StatusTooManyRequests {
+			t.Errorf("after many attempts: %d", code)
+		}
+		time.Sleep(failuresFor)
+		if _, code := signIn("two", "owt"); code != http.StatusNoContent {
+			t.Errorf("a second later: %d", code)
+		}
 	})
 }
 
@@ -150,7 +252,7 @@ func TestHistory(t *testing.T) {
 		gone := make(chan struct{})
 		go func() {
 			defer close(gone)
-			c.live(&piped{w: w}, httptest.NewRequest("GET", "/live", nil).WithContext(viewing))
+			c.live(&piped{w: w}, who{}.as(httptest.NewRequest("GET", "/live", nil).WithContext(viewing)))
 		}()
 		lines := bufio.NewScanner(r)
 		for range 3 { // three states are read, the third of them at once

@@ -56,11 +56,12 @@ type history struct {
 	status  json.RawMessage        // as it was last asked for, by Run alone
 	before  map[string]wire.Counts // of each trigger at its newest point, by Run alone
 
-	mu      sync.Mutex // guards the following
-	past    map[string][]point
-	state   []byte // newest, as it goes to the page
-	number  uint64 // of state, from 1
-	changed chan struct{}
+	mu          sync.Mutex // guards the following
+	past        map[string][]point
+	state       []byte // newest, as it goes to the page
+	newestState state  // the same
+	number      uint64 // of state, from 1
+	changed     chan struct{}
 }
 
 func (h *history) init() {
@@ -98,6 +99,7 @@ type state struct {
 	Status   json.RawMessage  `json:"status"`
 	Triggers []wire.Trigger   `json:"triggers"`
 	Points   map[string]point `json:"points"`            // the newest of each trigger, by its UUID
+	Account  string           `json:"account,omitempty"` // that may be seen; absent: all
 	Problem  string           `json:"problem,omitempty"` // why the rest is not there
 }
 
@@ -124,7 +126,7 @@ func (c *Console) look(ctx context.Context) error {
 	if marshalErr != nil {
 		return marshalErr
 	}
-	c.history.add(now, s.Points, text)
+	c.history.add(now, s, text)
 	return err
 }
 
@@ -169,18 +171,18 @@ func (h *history) points(now time.Time, triggers []wire.Trigger) map[string]poin
 func millis(d time.Duration) float32 { return float32(d) / float32(time.Millisecond) }
 
 // add remembers a state, and tells those who wait for it.
-func (h *history) add(now time.Time, newest map[string]point, text []byte) {
+func (h *history) add(now time.Time, s state, text []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := make(map[string][]point, len(newest))
-	for uuid, p := range newest {
+	next := make(map[string][]point, len(s.Points))
+	for uuid, p := range s.Points {
 		points := h.past[uuid]
 		for len(points) > 0 && (now.Sub(points[0].at) > remembered || len(points) >= maxPoints) {
 			points = points[1:]
 		}
 		next[uuid] = append(points, p)
 	}
-	h.past, h.state = next, text
+	h.past, h.state, h.newestState = next, text, s
 	h.number++
 	close(h.changed)
 	h.changed = make(chan struct{})
@@ -196,7 +198,7 @@ func (h *history) newest() (text []byte, number uint64, changed <-chan struct{})
 // live sends states as server-sent events. A viewer who is slow is sent the newest one when the one before is read, and told how many
 // were left out.
 func (c *Console) live(w http.ResponseWriter, r *http.Request) {
-	h := &c.history
+	h, by := &c.history, whoIs(r)
 	h.viewers.Add(1)
 	defer h.viewers.Add(-1)
 	select {
@@ -209,6 +211,9 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	for {
 		text, number, changed := h.newest()
 		if number > seen {
+			if !by.all() {
+				text = h.textOf(by.Account)
+			}
 			if missed := number - seen - 1; seen > 0 && missed > 0 {
 				fmt.Fprintf(w, "event: missed\ndata: %d\n\n", missed)
 			}
@@ -230,10 +235,13 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 }
 
 // past answers with the points of all triggers, the oldest first: {"UUID":[[...],...]}.
-func (c *Console) past(w http.ResponseWriter, _ *http.Request) {
+func (c *Console) past(w http.ResponseWriter, r *http.Request) {
 	c.history.mu.Lock()
 	past := maps.Clone(c.history.past) // points that are there do not change
 	c.history.mu.Unlock()
+	if by := whoIs(r); !by.all() {
+		maps.DeleteFunc(past, func(uuid string, _ []point) bool { return c.history.accountOf(uuid) != by.Account })
+	}
 	text, err := json.Marshal(past)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

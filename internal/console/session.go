@@ -57,19 +57,20 @@ func (t *tokens) use(token string) bool {
 
 // open begins a session for who comes with a token.
 func (c *Console) open(w http.ResponseWriter, r *http.Request) {
-	if !c.has(r) && !c.tokens.use(r.URL.Query().Get("token")) {
-		closed(w, "This link has been used, or is of an earlier start of the server.")
+	by, ok := c.who(r)
+	if !ok && !c.tokens.use(r.URL.Query().Get("token")) {
+		c.closed(w, "This link has been used, or is of an earlier start of the server.")
 		return
 	}
-	c.begin(w, r)
+	c.begin(w, r, by.key)
 	http.Redirect(w, r, "/", http.StatusSeeOther) // the token does not stay in the address
 }
 
-// begin gives a browser a session.
-func (c *Console) begin(w http.ResponseWriter, r *http.Request) {
+// begin gives a browser a session of an access key, or of the server's owner when key is empty.
+func (c *Console) begin(w http.ResponseWriter, r *http.Request, key string) {
 	until := strconv.FormatInt(c.Now().Add(sessionLife).Unix(), 10)
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieOf(r), Value: until + "." + c.mac(until), Path: "/", MaxAge: int(sessionLife / time.Second),
+		Name: cookieOf(r), Value: until + "." + key + "." + c.mac(until, key), Path: "/", MaxAge: int(sessionLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 	})
 }
@@ -80,24 +81,30 @@ func cookieOf(r *http.Request) string {
 }
 
 // mac is what nobody can write without the key.
-func (c *Console) mac(until string) string {
+func (c *Console) mac(until, key string) string {
 	h := hmac.New(sha256.New, c.Key)
-	h.Write([]byte("console session until " + until))
+	h.Write([]byte("console session until " + until + " of " + key))
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// has reports whether a request comes with a session.
-func (c *Console) has(r *http.Request) bool {
+// who finds who has sent a request; ok is false without a session, or when its access key may not sign any more.
+func (c *Console) who(r *http.Request) (_ who, ok bool) {
 	cookie, err := r.Cookie(cookieOf(r))
 	if err != nil {
-		return false
+		return who{}, false
 	}
-	until, mac, _ := strings.Cut(cookie.Value, ".")
-	if !hmac.Equal([]byte(mac), []byte(c.mac(until))) {
-		return false
+	parts := strings.Split(cookie.Value, ".")
+	if len(parts) != 3 || !hmac.Equal([]byte(parts[2]), []byte(c.mac(parts[0], parts[1]))) {
+		return who{}, false
 	}
-	seconds, err := strconv.ParseInt(until, 10, 64)
-	return err == nil && c.Now().Unix() < seconds
+	if seconds, err := strconv.ParseInt(parts[0], 10, 64); err != nil || c.Now().Unix() >= seconds {
+		return who{}, false
+	}
+	if parts[1] == "" {
+		return who{}, true
+	}
+	caller, ok := c.Keys.Caller(parts[1])
+	return who{parts[1], caller}, ok
 }
 
 // within is a handler for those who have a session. What is not merely looked at must come from the page itself: the server has refused
@@ -105,10 +112,11 @@ func (c *Console) has(r *http.Request) bool {
 func (c *Console) within(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		looks := r.Method == http.MethodGet || r.Method == http.MethodHead
+		by, ok := c.who(r)
 		switch {
-		case !c.has(r) && r.URL.Path == "/" && looks:
-			closed(w, "Nobody is signed in here.")
-		case !c.has(r):
+		case !ok && r.URL.Path == "/" && looks:
+			c.closed(w, "Nobody is signed in here.")
+		case !ok:
 			http.Error(w, "The session is over. Open the console by a new link: millstream console", http.StatusUnauthorized)
 		case r.URL.Path != "/" && r.Header.Get("Sec-Fetch-Mode") == "navigate":
 			http.Error(w, "Only the console's own page asks here: an address is not to be followed to it.", http.StatusForbidden)
@@ -116,20 +124,29 @@ func (c *Console) within(next http.Handler) http.Handler {
 			http.Error(w, "Only the console's own page may change something here.", http.StatusForbidden)
 		default:
 			if looks && r.URL.Path == "/" {
-				c.begin(w, r) // it lasts on from here
+				c.begin(w, r, by.key) // it lasts on from here
 			}
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, by.as(r))
 		}
 	})
 }
 
 // closed tells who has no session how to get one; why is a text of ours. (A template of html/template would have the linker keep every
 // method of the program.)
-func closed(w http.ResponseWriter, why string) {
+func (c *Console) closed(w http.ResponseWriter, why string) {
+	form := ""
+	if c.Keys.Any() {
+		form = signInForm
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusUnauthorized)
 	_, _ = io.WriteString(w, `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Millstream</title><link rel="stylesheet" href="/assets/style.css"><main class="closed"><h1>Millstream</h1><p>`+why+`</p>
-<p>The server's owner gets a link by <code>millstream console</code>.</p></main></html>
+<p>The server's owner gets a link by <code>millstream console</code>.</p>`+form+`</main></html>
 `) // the reader has gone
 }
+
+const signInForm = `
+<h2>Sign in with an access key</h2><form id="sign-in"><p><label>Access key ID <input name="id" autocomplete="username" required></label></p>
+<p><label>Secret access key <input name="secret" type="password" autocomplete="current-password" required></label></p><p><button class="pri">Sign in</button> <span role="alert" class="badt"></span></p></form>
+<script type="module" src="/assets/signin.js"></script>`

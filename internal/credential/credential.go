@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -334,6 +335,16 @@ func (s *Service) Find(accessKey, token, date, region, service string) (*sigv4.K
 		return nil, caller, reason
 	}
 	return s.derive(derivedKey{secret, date, region, service}), caller, reason
+}
+
+// Opens reports whether a secret is that of a key that may sign, and notes that the key was used.
+func (s *Service) Opens(id, secret string) bool {
+	k := (*s.keys.Load())[id]
+	if k == nil || k.Disabled || k.secret == "" || subtle.ConstantTimeCompare([]byte(k.secret), []byte(secret)) != 1 {
+		return false
+	}
+	s.Used(Caller{Account: k.Account, Operator: k.Operator, key: k})
+	return true
 }
 
 // Used notes that a caller's request was let in. It writes once an hour for a key, in the background of nothing: on the caller's

@@ -1,14 +1,22 @@
 package console
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -536,6 +544,76 @@ func TestWhoGetsIn(t *testing.T) {
 			t.Errorf("%s: %d, want %d (%.100s)", c.what, status, c.status, text)
 		}
 	}
+}
+
+// Who signs in with an account's access key sees its tables, triggers, streams and logs, and nothing of another account.
+func TestSignIn(t *testing.T) {
+	dir := t.TempDir()
+	key := func(account string) (id, secret string) {
+		out, err := exec.Command(os.Getenv("MILLSTREAM_BIN"), "credentials", "create", "--account", account, "--data", filepath.Join(dir, "data"), "--json").Output()
+		var made struct{ ID, Secret string }
+		if err != nil || json.Unmarshal(out, &made) != nil {
+			t.Fatalf("%s %v", out, err)
+		}
+		return made.ID, made.Secret
+	}
+	s := start(t, dir) // makes the folder; signatures are not looked at, and accounts are told apart all the same
+	s.deploy(t)
+	s.put(t, "orders", attributes{"pk": attributes{"S": "of the server's account"}})
+	id, secret := key("000000000000")
+	other, otherSecret := key("222222222222")
+	base, _, _ := strings.Cut(s.link, "/open")
+	p := open(t, base+"/")
+	p.sees("Nobody is signed in here.", "Sign in with an access key")
+	p.shown("sign-in")
+	enter := func(id, secret string) {
+		runs[chromedp.Void](p, "type the key", fmt.Sprintf(`(() => { const f = document.getElementById('sign-in').elements; f.id.value = %s; f.secret.value = %s; })()`, quote(id), quote(secret)))
+		p.clicks("Sign in")
+	}
+	// gets waits until the page itself has come in the form's place; while it does, there is none to ask.
+	gets := func() {
+		for end := time.Now().Add(limit); time.Now().Before(end); {
+			ctx, cancel := context.WithTimeout(p.ctx, limit)
+			here, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`!!document.querySelector('main#main')`))
+			cancel()
+			if err == nil && here {
+				return
+			}
+		}
+		p.t.Fatalf("nobody was signed in. The page shows:\n%s", p.text())
+	}
+	enter(id, "wrong")
+	p.sees("its secret is another")
+	enter(id, secret)
+	gets()
+	p.sees("orders → email", "account 000000000000")
+	p.goes("#/stream/orders")
+	p.sees("Waiting for changes of orders")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "another"}})
+	p.sees("pk=another")
+	p.goes("#/function/email")
+	p.sees("Configuration", "mail for <b>another</b>")
+	p.goes("#/requests")
+	p.sees("AccessDenied")
+	p.goes("#/server")
+	p.sees("for operators' keys")
+	do(p, "sign out", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.ClearBrowserCookies, struct{}{})
+		return err
+	}))
+	do(p, "come back", chromedp.Navigate(base+"/"))
+	p.sees("Sign in with an access key")
+	enter(other, otherSecret)
+	gets()
+	p.sees("No triggers yet", "account 222222222222")
+	p.goes("#/tables")
+	p.seesNot("orders")
+	p.goes("#/table/orders")
+	p.sees("ResourceNotFoundException")
+	p.goes("#/stream/orders")
+	p.sees("is not there or has no stream")
+	p.goes("#/function/email")
+	p.sees("ResourceNotFoundException")
 }
 
 // A page that is open goes on when the server was started again.

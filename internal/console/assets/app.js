@@ -40,7 +40,7 @@ function App() {
   const health = !live.connected ? ['off', 'not connected'] : !s?.healthy ? ['bad', s?.problem ? 'not healthy' : 'connecting'] : (s.degraded ?? []).length ? ['warn', 'degraded'] : ['ok', 'healthy'];
   const on = within[at.page] ?? at.page;
   return html`<a class="skip" href="#main">To the content</a><header><b>Millstream</b><nav aria-label="pages">${links.map(([page, word]) => html`<a href=${'#/' + page} class=${page === on ? 'on' : ''} aria-current=${page === on ? 'page' : undefined}>${word}${page === 'parked' && parked > 0 ? html` <span class="badt">${parked}</span>` : ''}${page === 'triggers' && bad > 0 ? html` <span class="badt">${bad}</span>` : ''}</a>`)}</nav>
-    <div class="aside"><span role="status"><a href="#/server"><span class=${'dot ' + health[0]}></span>${health[1]}</a></span>${s && html`<span>${s.region}</span>`}</div></header>
+    <div class="aside">${live.state?.account ? html`<span>account ${live.state.account}</span>` : html`<span role="status"><a href="#/server"><span class=${'dot ' + health[0]}></span>${health[1]}</a></span>${s && html`<span>${s.region}</span>`}`}</div></header>
     ${live.over && html`<p class="alert" role="alert"><b>The session is over.</b> Open the console by a new link: <code>millstream console</code></p>`}
     ${!live.connected && !live.over && live.state && html`<p class="alert mild" role="status"><b>The server does not answer.</b> What is shown is from ${new Date(live.state.at).toTimeString().slice(0, 8)}; the page goes on by itself.</p>`}
     ${live.state?.problem && html`<p class="alert" role="alert"><b>The server cannot tell how its triggers are:</b> ${live.state.problem}</p>`}

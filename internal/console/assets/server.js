@@ -18,6 +18,7 @@ export function Server() {
     return () => clearInterval(timer);
   }, []);
   const s = state?.status, m = measured.value ?? new Map();
+  if (state?.account) return html`<h1>Server</h1><p class="card">What is here spans accounts. It is for the server's owner, and for operators' keys.</p>`;
   if (!s) return html`<p class="wait">Asking the server …</p>`;
   const sum = (name) => m.get(name), syncs = sum('millstream_syncs_total'), r = s.replication, b = s.standby;
   return html`<h1>Server</h1>${[s.problem, ...(s.degraded ?? [])].filter(Boolean).map((w) => html`<p class="alert" role="alert"><b>${w}</b></p>`)}
