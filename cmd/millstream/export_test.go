@@ -80,7 +80,7 @@ func TestTemporaryBucketsGo(t *testing.T) {
 		Region: "us-east-1", BaseEndpoint: &server.URL, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
 	})}
 	for _, name := range []string{"millstream-exports", "millstream-5e3b6cd6-7d43-4ed4-9fbd-0c9ee5fd2f6c"} {
-		if err := errors.Join(buckets.Create(name), buckets.Put(name, "a/b", []byte("1"))); err != nil {
+		if err := errors.Join(buckets.Create("", name), buckets.Put(name, "a/b", []byte("1"))); err != nil {
 			t.Fatal(err)
 		}
 	}

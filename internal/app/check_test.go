@@ -252,7 +252,7 @@ func TestCheckFindsDamage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(s.Create("things"), s.Put("things", "k", []byte("content"))); err != nil {
+			if err := errors.Join(s.Create("", "things"), s.Put("things", "k", []byte("content"))); err != nil {
 				t.Fatal(err)
 			}
 			one("artifacts/objects/things/*", func(b []byte) []byte { b[0] ^= 1; return b })(t, dir)

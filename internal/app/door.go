@@ -69,7 +69,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Answer: s.tracedAnswer(protocol.Answer), Plain: func() bool { return s.tracer == nil && !s.activity.Watched() },
 		Limits: server.Limits{Connections: s.descriptors.connections, BodyBytes: bodies},
 		Services: map[string]http.Handler{
-			"logs": functionLogs, "s3": auth.Guard(s.buckets, bucket.Refuse), "ecr": ecr.New(),
+			"logs": functionLogs, "s3": auth.Guard(s.buckets.Serve, bucket.Refuse), "ecr": ecr.New(),
 			"sqs":            s.traced(s.activity.Door(sqs.New(s.queues, sqs.Options{Authenticate: auth.Authenticate, Apart: auth.Mode == server.AuthOn, Logger: s.opts.Logger}), s.functions.Running), operationName),
 			"cloudformation": cloudformation.New(s.stacks, cloudformation.Options{Authenticate: auth.Authenticate, Object: s.buckets.Get, Logger: s.opts.Logger}),
 			"iam":            iamapi.New(s.iam, iamapi.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger}),

@@ -26,7 +26,9 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 		FrontDoor:    func(id string) string { return gateway.Address(s.frontEndpoint(), id) },
 		Watched:      s.activity.Watched,
 		// Code comes after Open: the buckets are there by then.
-		Object: func(bucket, key string) ([]byte, error) { return s.buckets.Get(context.Background(), bucket, key) },
+		Object: func(account, bucket, key string) ([]byte, error) {
+			return s.buckets.Get(context.Background(), account, bucket, key)
+		},
 		// Functions change after Open: the engine is there by then.
 		Changed: func(scope schema.Scope, name string) {
 			s.engine.FunctionChanged(scope.FunctionARN(name))

@@ -117,7 +117,7 @@ func TestStackLeavesWhatOthersMade(t *testing.T) {
 	if code, body := f.call("sqs", "AmazonSQS.CreateQueue", `{"QueueName":"jobs"}`); code != http.StatusOK {
 		t.Fatal(body)
 	}
-	if err := a.buckets.Create("pictures"); err != nil {
+	if err := a.buckets.Create("", "pictures"); err != nil {
 		t.Fatal(err)
 	}
 	if code, body := f.call("ssm", "AmazonSSM.PutParameter", `{"Name":"/url","Type":"String","Value":"kept"}`); code != http.StatusOK {
@@ -128,7 +128,7 @@ func TestStackLeavesWhatOthersMade(t *testing.T) {
 		if _, body := f.call("sqs", "AmazonSQS.ListQueues", `{}`); !strings.Contains(body, "/jobs") {
 			t.Errorf("the queues are %s", body)
 		}
-		if ok, err := a.buckets.Exists("pictures"); !ok {
+		if ok, err := a.buckets.Exists("", "pictures"); !ok {
 			t.Errorf("the bucket is gone: %v", err)
 		}
 		if _, body := f.call("ssm", "AmazonSSM.GetParameter", `{"Name":"/url"}`); !strings.Contains(body, `"Value":"kept"`) {

@@ -10,6 +10,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/bucket"
+	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/stack"
 	"github.com/millstreamdb/millstream/internal/template"
 )
@@ -20,7 +21,7 @@ func (s *App) openStacks() (err error) {
 	if s.opts.Dir != "" {
 		dir = filepath.Join(s.opts.Dir, "artifacts")
 	}
-	if s.buckets, err = bucket.Open(bucket.Options{Dir: dir, Admit: s.store.Admit, Logger: s.opts.Logger}); err != nil {
+	if s.buckets, err = bucket.Open(bucket.Options{Dir: dir, Apart: s.auth.Mode == server.AuthOn, Account: s.opts.Account, Admit: s.store.Admit, Logger: s.opts.Logger}); err != nil {
 		return err
 	}
 	s.stacks, err = stack.Open(stack.Options{Store: s.store, Seals: s.atRest(), Target: s.target, Object: s.buckets.Get, Now: s.realNow, Logger: s.opts.Logger})

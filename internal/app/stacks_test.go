@@ -438,7 +438,7 @@ func TestBucketsOfStacks(t *testing.T) {
 			t.Errorf("with a bucket %s: %+v", name, refused.Error)
 		}
 	}
-	if got, err := a.buckets.Get(context.Background(), "mine", "k"); err != nil || string(got) != "x" {
+	if got, err := a.buckets.Get(context.Background(), "", "mine", "k"); err != nil || string(got) != "x" {
 		t.Fatalf("the object of another bucket: %q, %v", got, err)
 	}
 	f.well("CreateStack", "StackName", "two", "TemplateBody", "Resources: {Full: {Type: 'AWS::S3::Bucket', Properties: {BucketName: full}}, Gone: {Type: 'AWS::S3::Bucket', Properties: {BucketName: gone}}}")
@@ -451,7 +451,7 @@ func TestBucketsOfStacks(t *testing.T) {
 	if got := f.rest("two"); got != "DELETE_FAILED" {
 		t.Errorf("with a bucket that holds something: %s", got)
 	}
-	if got, err := a.buckets.Get(context.Background(), "full", "k"); err != nil || string(got) != "x" {
+	if got, err := a.buckets.Get(context.Background(), "", "full", "k"); err != nil || string(got) != "x" {
 		t.Fatalf("the object is %q, %v", got, err)
 	}
 	put("DELETE", "/full/k", "")
@@ -517,7 +517,7 @@ func TestArtifacts(t *testing.T) {
 	if code, _, body := do("GET", "/things?location=", "", nil); code != 200 || !strings.Contains(body, "LocationConstraint") {
 		t.Errorf("location: %d %s", code, body)
 	}
-	if got, err := a.buckets.Get(context.Background(), "things", "a:b/c"); err != nil || string(got) != "hello world" {
+	if got, err := a.buckets.Get(context.Background(), "", "things", "a:b/c"); err != nil || string(got) != "hello world" {
 		t.Errorf("from inside: %q %v", got, err)
 	}
 }

@@ -78,7 +78,7 @@ func TestAdopt(t *testing.T) {
 		}
 		s := &Service{backend: next}
 		for _, key := range keys {
-			got, err := s.Get(t.Context(), "things", key)
+			got, err := s.Get(t.Context(), "", "things", key)
 			if err != nil || string(got) != "of "+key {
 				t.Errorf("end %d: %q has %q, %v", end, key, got, err)
 			}
@@ -90,7 +90,7 @@ func TestAdopt(t *testing.T) {
 			}
 		}
 		for key, want := range map[string]string{"m//n": "same", "m/n": "same", "o/p": "later", "unanswered": "whole"} {
-			if got, err := s.Get(t.Context(), "things", key); err != nil || string(got) != want {
+			if got, err := s.Get(t.Context(), "", "things", key); err != nil || string(got) != want {
 				t.Errorf("end %d: %q has %q, %v", end, key, got, err)
 			}
 		}
@@ -103,7 +103,7 @@ func TestAdopt(t *testing.T) {
 		if err != nil || len(all) != len(keys)+4 {
 			t.Errorf("end %d: %v, %v", end, all, err)
 		}
-		if is, err := s.Exists("empty"); err != nil || !is {
+		if is, err := s.Exists("", "empty"); err != nil || !is {
 			t.Errorf("end %d: the empty bucket: %v, %v", end, is, err)
 		}
 		left, err2 := os.ReadDir(dir)
@@ -207,7 +207,7 @@ func TestAdoptNeedsNoRoom(t *testing.T) {
 	if disk.written > 1024 {
 		t.Errorf("%d bytes were written", disk.written)
 	}
-	if got, err := (&Service{backend: b}).Get(t.Context(), "things", "k"); err != nil || string(got) != content {
+	if got, err := (&Service{backend: b}).Get(t.Context(), "", "things", "k"); err != nil || string(got) != content {
 		t.Errorf("the object has %d bytes, %v", len(got), err)
 	}
 }
@@ -250,9 +250,9 @@ func TestAdoptCannot(t *testing.T) {
 			t.Errorf("%v: %s", c, got)
 		}
 	}
-	_, errGet := s.Get(t.Context(), "things", "k")
+	_, errGet := s.Get(t.Context(), "", "things", "k")
 	_, errKeys := s.Keys("things", "")
-	for _, err := range []error{errGet, errKeys, s.Put("things", "k", nil), s.Create("others"), s.Delete("things")} {
+	for _, err := range []error{errGet, errKeys, s.Put("things", "k", nil), s.Create("", "others"), s.Delete("things")} {
 		if err == nil || !strings.Contains(err.Error(), "could not be moved") || strings.Contains(err.Error(), "does not exist") {
 			t.Errorf("a call has %v", err)
 		}
@@ -260,7 +260,7 @@ func TestAdoptCannot(t *testing.T) {
 	if err := os.Remove(list); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := open(t, dir).Get(t.Context(), "things", "k"); err != nil || string(got) != "content" {
+	if got, err := open(t, dir).Get(t.Context(), "", "things", "k"); err != nil || string(got) != "content" {
 		t.Errorf("after the mending: %q, %v", got, err)
 	}
 }
@@ -269,14 +269,14 @@ func TestAdoptCannot(t *testing.T) {
 func TestAdoptKeepsLater(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if err := errors.Join(s.Create("things"), s.Put("things", "k", []byte("later"))); err != nil {
+	if err := errors.Join(s.Create("", "things"), s.Put("things", "k", []byte("later"))); err != nil {
 		t.Fatal(err)
 	}
 	oldObject(t, dir, "things", "k", "before", map[string]string{})
 	oldObject(t, dir, "things", "other", "before", map[string]string{})
 	s = open(t, dir)
 	for key, want := range map[string]string{"k": "later", "other": "before"} {
-		if got, err := s.Get(t.Context(), "things", key); err != nil || string(got) != want {
+		if got, err := s.Get(t.Context(), "", "things", key); err != nil || string(got) != want {
 			t.Errorf("%q is %q, %v", key, got, err)
 		}
 	}

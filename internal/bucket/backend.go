@@ -173,13 +173,13 @@ func (b *backend) DeleteBucket(name string) error {
 			b.drop(id)
 		}
 	}
-	if err := b.fs.RemoveAll(path.Join(settingsDir, name)); err != nil { // first: a bucket of this name that is made later has none
-		return err
-	}
 	if err := b.fs.Remove(dir); err != nil {
 		return err
 	}
-	return syncFolder(b.fs, objectsDir)
+	if err := syncFolder(b.fs, objectsDir); err != nil {
+		return err
+	}
+	return b.fs.RemoveAll(path.Join(settingsDir, name)) // last: without them a bucket is not its account's any more
 }
 
 // ForceDeleteBucket is for a header of another store than S3, which is not obeyed.

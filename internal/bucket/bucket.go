@@ -23,13 +23,19 @@ type Options struct {
 	Dir    string       // of the buckets; made when it is not there. Empty: they are in memory
 	Admit  func() error // tells why nothing may be written now, such as a full disk; nil: all may be
 	Logger *slog.Logger // nil: nothing is logged
+	// Apart keeps accounts apart: nobody reaches another's bucket. Without it each is everybody's; whose it is is kept all the same.
+	Apart bool
+	// Account has the buckets that no account has made: those of earlier releases.
+	Account string
 }
 
 // Service holds the buckets. Its methods may be called by many goroutines at once.
 type Service struct {
 	backend *backend
-	s3      http.Handler
+	s3      http.Handler // of everybody
 	logger  *slog.Logger
+	apart   bool
+	account string
 }
 
 // Open brings up the buckets. Uploads in parts are gone then. When the objects of an earlier build cannot be moved to where they lie
@@ -53,8 +59,11 @@ func Open(o Options) (*Service, error) {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
 	// Signatures are not checked here, so neither are their times.
-	s3 := gofakes3.New(backend, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(gofakes3.DiscardLog()))
-	return &Service{backend, s3.Server(), o.Logger}, nil
+	return &Service{backend, serverOf(backend), o.Logger, o.Apart, o.Account}, nil
+}
+
+func serverOf(b gofakes3.Backend) http.Handler {
+	return gofakes3.New(b, gofakes3.WithTimeSkewLimit(0), gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
 }
 
 const (
@@ -64,9 +73,12 @@ const (
 	maxOther = 4 << 20
 )
 
-// Get reads an object. The error says in S3's words what is not there.
-func (s *Service) Get(_ context.Context, bucket, key string) ([]byte, error) {
+// Get reads an object for an account. The error says in S3's words what is not there, or not its own.
+func (s *Service) Get(_ context.Context, account, bucket, key string) ([]byte, error) {
 	if err := s.exists(bucket); err != nil {
+		return nil, err
+	}
+	if err := s.reaches(account, bucket); err != nil {
 		return nil, err
 	}
 	o, err := s.backend.GetObject(bucket, key, nil)
@@ -93,13 +105,19 @@ func (s *Service) exists(bucket string) error {
 	return err
 }
 
-// Exists reports whether a bucket is there.
-func (s *Service) Exists(bucket string) (bool, error) { return s.backend.BucketExists(bucket) }
+// Exists reports whether a bucket is there. The error is fs.ErrPermission where it is another account's.
+func (s *Service) Exists(account, bucket string) (bool, error) {
+	is, err := s.backend.BucketExists(bucket)
+	if err == nil && is {
+		err = s.reaches(account, bucket)
+	}
+	return is && err == nil, err
+}
 
-// Create makes a bucket; one that is there already stays as it is. The error says in S3's words why a name is none of a bucket.
-func (s *Service) Create(bucket string) error {
-	err := s.backend.CreateBucket(bucket)
-	if gofakes3.HasErrorCode(err, gofakes3.ErrBucketAlreadyExists) {
+// Create makes a bucket of an account; one that it has already stays as it is. The error says in S3's words why a name is none of a bucket.
+func (s *Service) Create(account, bucket string) error {
+	err := s.backend.create(bucket, account)
+	if gofakes3.HasErrorCode(err, gofakes3.ErrBucketAlreadyExists) && s.reaches(account, bucket) == nil {
 		return nil
 	}
 	return err
@@ -114,7 +132,11 @@ func (s *Service) Delete(bucket string) error {
 	return err
 }
 
-func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP is Serve for everybody, where accounts are not kept apart.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.Serve(w, r, s.account) }
+
+// Serve answers a request of an account.
+func (s *Service) Serve(w http.ResponseWriter, r *http.Request, account string) {
 	defer func() {
 		switch fault := recover(); fault {
 		case nil:
@@ -135,6 +157,9 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	if bucket != "" && gofakes3.ValidateBucketName(bucket) != nil {
 		fail(w, http.StatusBadRequest, "InvalidBucketName", "The specified bucket is not valid.")
+		return
+	}
+	if !s.allows(w, r, account, bucket) {
 		return
 	}
 	r = detached(r)
@@ -164,7 +189,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			r.Header.Set(shownPrefix+name, value)
 		}
 	}
-	s.s3.ServeHTTP(w, r)
+	s3 := s.s3
+	if key == "" && (bucket == "" || r.Method == http.MethodPut) { // what lists and makes buckets has to know whose
+		s3 = serverOf(&accounts{s.backend, s, account})
+	}
+	s3.ServeHTTP(w, r)
 }
 
 // shown are headers of a put that S3 gives back with the object and that the library does not hand on. It hands on those that

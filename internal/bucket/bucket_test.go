@@ -173,10 +173,10 @@ func TestNames(t *testing.T) {
 		expect(t, s, 200, "PUT", "/things/k", "x")
 		expect(t, s, 200, "PUT", "/others", "")
 		for _, name := range []string{".", "..", "", "x/y", "things/sub", "UPPER", "ab"} {
-			if err := s.Create(name); err == nil {
+			if err := s.Create("", name); err == nil {
 				t.Errorf("a bucket %q was made", name)
 			}
-			if is, err := s.Exists(name); is || err != nil {
+			if is, err := s.Exists("", name); is || err != nil {
 				t.Errorf("there is a bucket %q (%v)", name, err)
 			}
 			if err := s.Delete(name); err != nil {
@@ -197,7 +197,7 @@ func TestNames(t *testing.T) {
 		expect(t, s, 404, "PUT", "/others/copy", "", "X-Amz-Copy-Source", "/others/../things/k")
 		expect(t, s, 400, "PUT", "/things/"+strings.Repeat("k", 1025), "x")
 		expect(t, s, 200, "PUT", "/things/"+strings.Repeat("k", 1024), "x")
-		if got, err := s.Get(t.Context(), "things", "k"); err != nil || string(got) != "x" {
+		if got, err := s.Get(t.Context(), "", "things", "k"); err != nil || string(got) != "x" {
 			t.Errorf("the object is %q, %v", got, err)
 		}
 	})
@@ -316,7 +316,7 @@ func TestDamagedObject(t *testing.T) {
 		if err := os.WriteFile(at, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Get(t.Context(), "things", "k"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		if _, err := s.Get(t.Context(), "", "things", "k"); err == nil || !strings.Contains(err.Error(), "is damaged") {
 			t.Fatalf("with byte %d changed: %v", i, err)
 		}
 	}
@@ -324,7 +324,7 @@ func TestDamagedObject(t *testing.T) {
 		if err := os.WriteFile(at, whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Get(t.Context(), "things", "k"); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		if _, err := s.Get(t.Context(), "", "things", "k"); err == nil || !strings.Contains(err.Error(), "is damaged") {
 			t.Fatalf("cut to %d bytes: %v", n, err)
 		}
 	}
@@ -346,7 +346,7 @@ func TestKeys(t *testing.T) {
 			}
 		}
 		for i, key := range keys {
-			if got, err := s.Get(t.Context(), "things", key); err != nil || !slices.Equal(got, []byte{byte(i)}) {
+			if got, err := s.Get(t.Context(), "", "things", key); err != nil || !slices.Equal(got, []byte{byte(i)}) {
 				t.Errorf("%q has %v, %v", key, got, err)
 			}
 		}

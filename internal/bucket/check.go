@@ -31,7 +31,9 @@ func Check(ctx context.Context, dir string) (looked int64, faults []string, err 
 				if path.Dir(dir) == objectsDir && !isObject(info.Name()) {
 					continue
 				}
-				looked++
+				if info.Name() != ownerSetting {
+					looked++
+				}
 				if err := b.check(path.Join(dir, info.Name())); err != nil {
 					faults = append(faults, err.Error())
 				}

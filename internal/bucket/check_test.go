@@ -15,7 +15,7 @@ func TestCheck(t *testing.T) {
 		t.Errorf("an empty folder: %d, %v, %v", n, faults, err)
 	}
 	s := open(t, dir)
-	if err := errors.Join(s.Create("things"), s.Put("things", "k", []byte("content")), s.Put("things", "other", nil)); err != nil {
+	if err := errors.Join(s.Create("", "things"), s.Put("things", "k", []byte("content")), s.Put("things", "other", nil)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, objectsDir, "things", ".DS_Store"), nil, 0o600); err != nil {

@@ -82,7 +82,7 @@ func TestLossOfPower(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Service{backend: b}
-	for _, err := range []error{s.Create("things"), s.Put("things", "a/b/c", []byte("1")), s.Put("things", "a/b/c", []byte("2"))} {
+	for _, err := range []error{s.Create("", "things"), s.Put("things", "a/b/c", []byte("1")), s.Put("things", "a/b/c", []byte("2"))} {
 		if err != nil {
 			t.Fatal(err)
 		}

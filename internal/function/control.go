@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func (s *Service) newDefinition(scope schema.Scope, r *CreateRequest) (*definiti
 // on the code afterwards.
 func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 	if c.inS3() && d.PackageType != packageImage {
-		if err := s.fetch(c); err != nil {
+		if err := s.fetch(d.Scope.Account, c); err != nil {
 			return err
 		}
 	}
@@ -172,8 +173,8 @@ func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 // inS3 reports whether the code is an object.
 func (c *CodeRequest) inS3() bool { return c.S3Bucket != "" || c.S3Key != "" }
 
-// fetch reads code that is an object.
-func (s *Service) fetch(c *CodeRequest) error {
+// fetch reads code that is an object, for an account.
+func (s *Service) fetch(account string, c *CodeRequest) error {
 	refuse := func(code, message string) error {
 		return awserr.LambdaInvalidParameter("Error occurred while GetObject. S3 Error Code: " + code + ". S3 Error Message: " + message)
 	}
@@ -184,10 +185,12 @@ func (s *Service) fetch(c *CodeRequest) error {
 	if c.S3ObjectVersion != "" && c.S3ObjectVersion != "null" {
 		return refuse("NoSuchVersion", "The specified version does not exist.")
 	}
-	zip, err := s.opts.Object(c.S3Bucket, c.S3Key)
+	zip, err := s.opts.Object(account, c.S3Bucket, c.S3Key)
 	switch {
 	case err != nil && err.Error() == noBucket:
 		return refuse("NoSuchBucket", noBucket)
+	case errors.Is(err, fs.ErrPermission):
+		return refuse("AccessDenied", err.Error())
 	case err != nil:
 		return refuse("NoSuchKey", err.Error())
 	}

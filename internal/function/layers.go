@@ -160,7 +160,7 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	case !mine:
 		return LayerDocument{}, awserr.NotThere()
 	case r.Content.inS3():
-		if err := s.fetch(&r.Content); err != nil {
+		if err := s.fetch(scope.Account, &r.Content); err != nil {
 			return LayerDocument{}, err
 		}
 	}

@@ -65,8 +65,9 @@ type Options struct {
 	// Credentials returns what functions of a scope sign with; nil: the account's
 	// number as access key id.
 	Credentials func(schema.Scope) Credentials
-	// Object reads the object that is the code of a function or layer; its errors are in S3's words. nil: there are no buckets.
-	Object func(bucket, key string) ([]byte, error)
+	// Object reads the object that is the code of a function or layer of an account; its errors are in S3's words, and fs.ErrPermission where
+	// the bucket is another account's. nil: there are no buckets.
+	Object func(account, bucket, key string) ([]byte, error)
 	// Concurrency is how many invocations of a function without reserved
 	// concurrency run at once; more wait. 0: 10.
 	Concurrency int

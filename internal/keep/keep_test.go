@@ -102,7 +102,7 @@ func decoded[R any](w *world, decode func([]byte) (R, error), body string) R {
 
 type fakeBuckets world
 
-func (f *fakeBuckets) Exists(string) (bool, error)               { return true, nil }
+func (f *fakeBuckets) Exists(string, string) (bool, error)       { return true, nil }
 func (f *fakeBuckets) Put(_, key string, _ []byte) error         { return f.put(key) }
 func (f *fakeBuckets) Open(_, key string) (io.ReadCloser, error) { return f.open(key), nil }
 func (f *fakeBuckets) Keys(_, prefix string) ([]string, error)   { return f.keys, nil }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -114,7 +115,11 @@ func (s *Service) loadImport(ctx context.Context, i *Import) error {
 	if l == nil {
 		return fmt.Errorf("keep: the table of %s, which is under way, is not there", i.ARN)
 	}
-	there, err := s.Buckets.Exists(i.Request.Bucket)
+	there, err := s.Buckets.Exists(i.Scope.Account, i.Request.Bucket)
+	if errors.Is(err, fs.ErrPermission) {
+		next.FailureCode, next.FailureMessage = bucketDenied, bucketDeniedText
+		return end(l.Discard)
+	}
 	if err == nil && !there {
 		next.FailureCode, next.FailureMessage = bucketGone, bucketGoneText
 		return end(l.Discard)

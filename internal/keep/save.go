@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -165,13 +166,19 @@ func (s *Service) write(ctx context.Context, id string, admit func() error, each
 // bucketGone is how AWS tells that there is no such bucket.
 const bucketGone, bucketGoneText = "S3NoSuchBucket", "The specified bucket does not exist (Service: Amazon S3; Status Code: 404; Error Code: NoSuchBucket)"
 
+// bucketDenied is how it tells that there is one, and another account's.
+const bucketDenied, bucketDeniedText = "S3AccessDenied", "Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
+
 // unknown is AWS's code for other failures.
 const unknown = "UNKNOWN"
 
 func (s *Service) saveExport(ctx context.Context, e *Export) error {
 	next := *e
-	there, err := s.Buckets.Exists(e.Request.Bucket)
+	there, err := s.Buckets.Exists(e.Request.Scope.Account, e.Request.Bucket)
 	switch {
+	case errors.Is(err, fs.ErrPermission):
+		next.FailureCode, next.FailureMessage = bucketDenied, bucketDeniedText
+		err = nil
 	case err != nil:
 	case !there:
 		next.FailureCode, next.FailureMessage = bucketGone, bucketGoneText

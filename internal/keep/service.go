@@ -24,7 +24,8 @@ import (
 
 // Buckets are the server's own, to which tables are exported and from which they are imported.
 type Buckets interface {
-	Exists(bucket string) (bool, error)
+	// Exists reports whether a bucket is there. The error is fs.ErrPermission where it is another account's.
+	Exists(account, bucket string) (bool, error)
 	// Put writes an object whole. While the disk is full its error is over store.ErrDiskFull.
 	Put(bucket, key string, content []byte) error
 	Open(bucket, key string) (io.ReadCloser, error)

@@ -439,17 +439,19 @@ func (b *compared) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Guard lets only requests through to a handler that knows no signatures, fail answers the others.
-func (a *Authenticator) Guard(next http.Handler, fail func(http.ResponseWriter, *http.Request, *awserr.Error)) http.Handler {
-	if a.Mode == AuthOff {
-		return next
-	}
+// Guard lets only requests through to a handler that knows no signatures, with the account that they are of; fail answers the others. Where no
+// signature is verified, what cannot be read is of Account.
+func (a *Authenticator) Guard(next func(w http.ResponseWriter, r *http.Request, account string), fail func(http.ResponseWriter, *http.Request, *awserr.Error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, refused := a.Authenticate(r); refused != nil && a.Mode == AuthOn {
+		scope, refused := a.Authenticate(r)
+		switch {
+		case refused == nil:
+			next(w, r, scope.Account)
+		case a.Mode == AuthOn:
 			fail(w, r, refused)
-			return
+		default:
+			next(w, r, a.Account)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 

@@ -99,7 +99,7 @@ func (s *Service) plan(ctx context.Context, st *Stack, v Version) (p *template.P
 		return p.Value, ok
 	}
 	o.Object = func(ctx context.Context, bucket, key, _ string) ([]byte, error) {
-		return s.opts.Object(ctx, bucket, key)
+		return s.opts.Object(ctx, st.Scope.Account, bucket, key)
 	}
 	if err := t.Fill(ctx, &o); err != nil {
 		return nil, nil, nil, err

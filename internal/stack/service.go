@@ -27,8 +27,8 @@ type Options struct {
 	Seals *seal.Keys
 	// Target is where the stacks of a scope are deployed.
 	Target func(arn.Scope) (*template.Target, error)
-	// Object reads an object of S3: templates and code.
-	Object func(ctx context.Context, bucket, key string) ([]byte, error)
+	// Object reads an object of S3 for an account: templates and code.
+	Object func(ctx context.Context, account, bucket, key string) ([]byte, error)
 	Now    func() time.Time
 	Logger *slog.Logger
 }

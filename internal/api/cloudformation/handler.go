@@ -17,7 +17,7 @@ import (
 // Options of New.
 type Options struct {
 	Authenticate func(*http.Request) (arn.Scope, *awserr.Error)
-	Object       func(ctx context.Context, bucket, key string) ([]byte, error)
+	Object       func(ctx context.Context, account, bucket, key string) ([]byte, error)
 	Logger       *slog.Logger
 }
 
@@ -108,7 +108,7 @@ func (c *call) template() (string, error) {
 		if !ok {
 			return "", &stack.Error{Code: "ValidationError", Message: "S3 error: " + address + " is no address of an object"}
 		}
-		text, err := c.h.Object(c.Context, bucket, key)
+		text, err := c.h.Object(c.Context, c.Scope.Account, bucket, key)
 		if err != nil {
 			return "", &stack.Error{Code: "ValidationError", Message: "S3 error: " + err.Error() + " (" + bucket + "/" + key + ")"}
 		}
