@@ -118,7 +118,7 @@ func (p *past) crash() {
 
 type pastBuckets past
 
-func (f *pastBuckets) Exists(string) (bool, error) { return true, nil }
+func (f *pastBuckets) Exists(string, string) (bool, error) { return true, nil }
 func (f *pastBuckets) Put(_, key string, content []byte) error {
 	f.bucket[key] = bytes.Clone(content)
 	return nil
