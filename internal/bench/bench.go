@@ -36,6 +36,7 @@ var measurements = []measurement{
 	{"queues", measureQueues},
 	{"queuemappings", measureIdleQueueMappings},
 	{"queuebacklog", measureQueueBacklog},
+	{"curves", measureCurves},
 }
 
 // quick are the measurements that Quick takes unless Only names others: each is done in a few seconds.

@@ -194,3 +194,24 @@ func TestOperationsNameDifferentKeys(t *testing.T) {
 		}
 	}
 }
+
+// Times are told to 5 %, and a chart has its points inside, also without any.
+func TestCurvesTell(t *testing.T) {
+	var all times
+	for ms := 1; ms <= 1000; ms++ {
+		all.add(time.Duration(ms) * time.Millisecond)
+	}
+	for part, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.99: 990 * time.Millisecond} {
+		if got := all.at(part); got < want*95/100 || got > want*105/100 {
+			t.Errorf("%v of the requests took %v, want %v", part, got, want)
+		}
+	}
+	for _, logarithmic := range []bool{false, true} {
+		for _, lines := range [][]line{nil, {{name: "a"}}, {{name: "a", points: [][2]float64{{1, 0}}}}, {{name: "a", points: [][2]float64{{1, 2}, {1000, 30000}}}, {name: "b", points: [][2]float64{{1, 1}}}}} {
+			text := chart("title", lines, logarithmic)
+			if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") || !strings.HasSuffix(text, "</svg>\n") {
+				t.Errorf("%v: %s", lines, text)
+			}
+		}
+	}
+}

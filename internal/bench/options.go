@@ -39,6 +39,8 @@ type Options struct {
 	// Backlog is how many records "catchup" and "poison", and how many messages "queuebacklog"
 	// find waiting; 0 means 400,000 records and a million messages, or 50,000 with Quick.
 	Backlog int
+	// Plots is a folder for the points and pictures of "curves"; empty: none.
+	Plots string
 	// command is what starts the server under test; empty means serve.
 	command string
 	// ServerArgs are appended to the arguments of `serve`.

@@ -117,18 +117,5 @@ func writeKnown(ctx context.Context, endpoint string, clients, known int) error 
 	if err != nil {
 		return err
 	}
-	c, err := dial(ctx, host)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	for client := range clients {
-		request := puts(host, table, client)
-		for n := range known {
-			if err := c.roundTrip(request(n)); err != nil {
-				return err
-			}
-		}
-	}
-	return ctx.Err()
+	return writeKeys(ctx, host, table, clients, known)
 }

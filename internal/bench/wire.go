@@ -136,6 +136,11 @@ func header(line []byte, name string) (value []byte, found bool) {
 // next returns the request that client i sends as its n-th. It returns the
 // number of answers and how long it took.
 func load(ctx context.Context, endpoint string, clients int, length time.Duration, next func(client int) func(n int) []byte) (answers int64, took time.Duration, err error) {
+	return loadTimed(ctx, endpoint, clients, length, next, nil)
+}
+
+// loadTimed is load that counts how long each client's requests took, unless each is nil.
+func loadTimed(ctx context.Context, endpoint string, clients int, length time.Duration, next func(client int) func(n int) []byte, each []times) (answers int64, took time.Duration, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return 0, 0, err
@@ -163,10 +168,17 @@ func load(ctx context.Context, endpoint string, clients int, length time.Duratio
 		all.Go(func() {
 			n := 0
 			for ; ctx.Err() == nil; n++ {
+				var began time.Time
+				if each != nil {
+					began = time.Now()
+				}
 				if err := c.roundTrip(request(n)); err != nil {
 					failure.Store(&err)
 					cancel()
 					break
+				}
+				if each != nil {
+					each[i].add(time.Since(began))
 				}
 			}
 			total.Add(int64(n))
