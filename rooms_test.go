@@ -116,7 +116,7 @@ var rooms = map[string][]string{
 		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/keep", "internal/schema", "internal/request", "internal/table",
 	},
 	"internal/api/streams": {
-		"internal/api/awsjson", "internal/schema", "internal/request", "internal/stream",
+		"internal/api/awsjson", "internal/schema", "internal/request", "internal/seqnum", "internal/stream",
 	},
 	"internal/api/query":          {"internal/arn", "internal/awserr"},
 	"internal/api/cloudformation": {"internal/api/query", "internal/arn", "internal/awserr", "internal/stack", "internal/template"},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
 // Who waits is woken by every commit of the stream, so there may not be many.
@@ -15,19 +16,23 @@ const (
 
 // Await returns once GetRecords has something to answer: a record, the shard's end, an error. It returns before that when
 // ctx or EndWaits ends it. It reports whether it could wait; with too many who wait already it returns false at once.
-func (ss *Streams) Await(ctx context.Context, scope schema.Scope, r *request.GetRecords) bool {
+// after is the number behind which GetRecords reads; zero when it has an error to tell.
+func (ss *Streams) Await(ctx context.Context, scope schema.Scope, r *request.GetRecords) (after seqnum.Num, could bool) {
 	s, sh, it, e := ss.locate(scope, r.Iterator, ss.now())
 	if e != nil {
-		return true
+		return after, true
+	}
+	if after = it.after; it.horizon {
+		after = sh.Horizon()
 	}
 	if ss.awaiting.Add(1) > maxAwaiting {
 		ss.awaiting.Add(-1)
-		return false
+		return after, false
 	}
 	defer ss.awaiting.Add(-1)
 	if s.awaiting.Add(1) > maxAwaitingStream {
 		s.awaiting.Add(-1)
-		return false
+		return after, false
 	}
 	defer s.awaiting.Add(-1)
 
@@ -43,12 +48,12 @@ func (ss *Streams) Await(ctx context.Context, scope schema.Scope, r *request.Get
 		select {
 		case <-woken:
 		case <-ctx.Done():
-			return true
+			return after, true
 		case <-over:
-			return true
+			return after, true
 		}
 	}
-	return true
+	return after, true
 }
 
 // answers reports whether a read from an iterator on finds something, or has an end or an error to tell.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/request"
+	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
 // Who waits for records is answered when one is durable, and not before; when the shard, the time, the caller or the server
@@ -22,7 +23,10 @@ func TestAwait(t *testing.T) {
 		// wait waits with an iterator; over reports whether that has ended, and what it returned.
 		wait := func(ctx context.Context, r *request.GetRecords) (over func() (over, could bool)) {
 			done := make(chan bool, 1)
-			go func() { done <- w.ss.Await(ctx, scope, r) }()
+			go func() {
+				_, could := w.ss.Await(ctx, scope, r)
+				done <- could
+			}()
 			return func() (bool, bool) {
 				synctest.Wait()
 				select {
@@ -54,6 +58,13 @@ func TestAwait(t *testing.T) {
 		a.durable()
 		ends("a record", first)
 		ends("a record that is there", wait(t.Context(), horizon))
+		for want, r := range map[seqnum.Num]*request.GetRecords{sh.Horizon(): horizon, sh.Head(): iterator(request.Latest), {}: {Iterator: "x"}} {
+			ctx, stop := context.WithCancel(t.Context())
+			stop()
+			if after, _ := w.ss.Await(ctx, scope, r); after != want {
+				t.Errorf("GetRecords reads behind %s, and Await says %s", want, after)
+			}
+		}
 		ends("a record above what was the newest", wait(t.Context(), latest))
 
 		ends("an iterator that is none", wait(t.Context(), &request.GetRecords{Iterator: "x"}))

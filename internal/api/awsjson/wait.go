@@ -13,17 +13,19 @@ import (
 
 // A client may have an operation wait until it has something to answer, which is an extension of Millstream: a request header
 // with milliseconds, at most MaxWait. The answer says in another how long it has waited. So a client learns that the server
-// knows the header: others ignore it, and the answer has none.
+// knows the header: others ignore it, and the answer has none. A third header tells where a read that may wait begins.
 const (
 	waitHeader   = "X-Millstream-Wait"
 	waitedHeader = "X-Millstream-Waited"
+	afterHeader  = "X-Millstream-After"
 
 	// MaxWait is how long a request may wait; longer times are cut to it.
 	MaxWait = 20 * time.Second
 )
 
-// Waiter returns once an operation has something to answer, or ctx ends. It reports false at once when it cannot wait.
-type Waiter func(ctx context.Context, scope schema.Scope, body []byte) bool
+// Waiter returns once an operation has something to answer, or ctx ends. It reports false at once when it cannot wait. after is
+// the place behind which the operation reads, empty when it has none.
+type Waiter func(ctx context.Context, scope schema.Scope, body []byte) (after string, could bool)
 
 // RegisterWait has requests with this X-Amz-Target wait when their client asks for it.
 func (p *Protocol) RegisterWait(target string, w Waiter) { p.waiters[target] = w }
@@ -54,7 +56,11 @@ func (p *Protocol) wait(w http.ResponseWriter, r *http.Request, from caller, bod
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(r.Context(), min(time.Duration(ms)*time.Millisecond, MaxWait))
 	defer cancel()
-	if wait(ctx, scope, body) {
+	after, could := wait(ctx, scope, body)
+	if after != "" {
+		w.Header().Set(afterHeader, after)
+	}
+	if could {
 		w.Header().Set(waitedHeader, strconv.FormatInt(time.Since(began).Milliseconds(), 10))
 	}
 	return from, nil

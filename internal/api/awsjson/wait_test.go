@@ -35,15 +35,15 @@ func TestWait(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newProtocol(io.Discard)
 				p.Register("Echo_1.Other", echo)
-				p.RegisterWait("Echo_1.Echo", func(ctx context.Context, scope schema.Scope, body []byte) bool {
+				p.RegisterWait("Echo_1.Echo", func(ctx context.Context, scope schema.Scope, body []byte) (string, bool) {
 					if scope.Account != "000000000000" || string(body) != "{}" {
 						t.Errorf("it waits with %v, %s", scope, body)
 					}
 					if c.cannot {
-						return false
+						return "7", false
 					}
 					<-ctx.Done()
-					return true
+					return "7", true
 				})
 				r := httptest.NewRequest("POST", "/", strings.NewReader("{}"))
 				r.Header.Set("X-Amz-Target", c.target)
@@ -62,6 +62,9 @@ func TestWait(t *testing.T) {
 				}
 				if got := w.Header().Get(waitedHeader); got != c.waited {
 					t.Errorf("it says that it has waited %q, want %q", got, c.waited)
+				}
+				if got, want := w.Header().Get(afterHeader) != "", c.waited != "" || c.cannot; got != want {
+					t.Errorf("it tells where it reads: %v, want %v", got, want)
 				}
 				if !strings.Contains(w.Body.String(), c.answer) {
 					t.Errorf("the answer is %s, want %s", w.Body, c.answer)

@@ -6,6 +6,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/stream"
 )
 
@@ -16,8 +17,9 @@ type Streams interface {
 	DescribeStream(context.Context, schema.Scope, *request.DescribeStream) (*stream.Description, error)
 	GetShardIterator(context.Context, schema.Scope, *request.GetShardIterator) (string, error)
 	GetRecords(context.Context, schema.Scope, *request.GetRecords) (*stream.RecordsResult, error)
-	// Await returns once GetRecords has something to answer, or ctx ends; false: it cannot wait.
-	Await(context.Context, schema.Scope, *request.GetRecords) bool
+	// Await returns once GetRecords has something to answer, or ctx ends; false: it cannot wait. after is the number behind
+	// which it reads: an empty page means that there is no record behind that one. It is zero when GetRecords has an error to tell.
+	Await(context.Context, schema.Scope, *request.GetRecords) (after seqnum.Num, could bool)
 }
 
 // target is the API's version in X-Amz-Target.
@@ -29,9 +31,16 @@ func Register(p *awsjson.Protocol, s Streams) {
 	operation(p, "DescribeStream", request.DecodeDescribeStream, s.DescribeStream, appendDescription)
 	operation(p, "GetShardIterator", request.DecodeGetShardIterator, s.GetShardIterator, appendIterator)
 	operation(p, "GetRecords", request.DecodeGetRecords, s.GetRecords, appendRecords)
-	p.RegisterWait(target+"GetRecords", func(ctx context.Context, scope schema.Scope, body []byte) bool {
+	p.RegisterWait(target+"GetRecords", func(ctx context.Context, scope schema.Scope, body []byte) (after string, could bool) {
 		r, err := request.DecodeGetRecords(body)
-		return err != nil || s.Await(ctx, scope, r) // the operation tells what is wrong
+		if err != nil {
+			return "", true // the operation tells what is wrong
+		}
+		n, could := s.Await(ctx, scope, r)
+		if !n.IsZero() {
+			after = n.String()
+		}
+		return after, could
 	})
 }
 
