@@ -108,3 +108,8 @@ func AtMost(value, member, bound string) string {
 func InEnum(value, member string, set []string) string {
 	return "Value '" + value + "' at '" + member + "' failed to satisfy constraint: Member must satisfy enum value set: [" + strings.Join(set, ", ") + "]"
 }
+
+// MappingChanging is the answer to a change that has met another one.
+func MappingChanging(uuid string) *Error {
+	return LambdaConflict("An operation that changes the event source mapping " + uuid + " is under way: try again")
+}

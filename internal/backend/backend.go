@@ -102,6 +102,9 @@ type Shard struct {
 	// Records is the cumulative count of records up to Head, and Before the count before the shard's first
 	// record, for lag: a child may count on from its parent.
 	Records, Before uint64
+	// Begin is the position of a mapping that has none of its own in this shard, with Before as its ordinal. Zero: before the
+	// first record, wherever that is.
+	Begin seqnum.Num
 }
 
 // Row is one checkpoint to store.

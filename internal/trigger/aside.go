@@ -22,9 +22,10 @@ type asideWork struct {
 	turn  int  // of the committer that has looked last; guarded by it
 }
 
+// newAsideWork is called while nobody else changes the mapping's claim.
 func newAsideWork(m *running) *asideWork {
 	w := &asideWork{rows: lane.NewAside(m.e.opts.Jitter), recalls: map[uint64]chan lane.Recalled{}}
-	w.driver = driver{e: m.e, m: m, epoch: m.epoch.Load(), owner: w, aside: w, machine: w.rows}
+	w.driver = driver{e: m.e, m: m, commit: m.commit, held: m.held, epoch: m.epoch.Load(), owner: w, aside: w, machine: w.rows}
 	return w
 }
 
@@ -33,7 +34,7 @@ func (w *asideWork) act(a lane.Action) lane.Event {
 	case lane.Fetch:
 		return w.fetch(a)
 	case lane.Commit:
-		w.e.commit.addAside(w)
+		w.commit.addAside(w)
 	case lane.Discarded:
 		for i := range a.Rows {
 			r := &a.Rows[i]
@@ -85,8 +86,8 @@ func (w *asideWork) recall(ctx context.Context, q lane.Recall) (lane.Recalled, e
 	if err != nil || r.Count == 0 {
 		return r, err
 	}
-	w.e.commit.addAside(w) // the machine asks for it itself, but perhaps after it has answered
-	if err := w.e.commit.write(false); err != nil {
+	w.commit.addAside(w) // the machine asks for it itself, but perhaps after it has answered
+	if err := w.commit.write(false); err != nil {
 		r.Count = 0
 		return r, fmt.Errorf("what is to become of the records cannot be stored, which is tried again: %w", err)
 	}
@@ -158,7 +159,7 @@ func (w *asideWork) load(ctx context.Context) error {
 
 func (w *asideWork) putBack(c []lane.AsideChange) {
 	w.rows.PutBack(c)
-	w.e.commit.addAside(w)
+	w.commit.addAside(w)
 }
 
 func (w *asideWork) changesStored(c []lane.AsideChange) { w.post(lane.Stored{Changes: c}) }

@@ -1,6 +1,8 @@
 package trigger
 
 import (
+	"errors"
+
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -16,8 +18,13 @@ func (c clock) instant() lane.Instant {
 // Tidy stores the positions that wait to be, and reports whether there were any. A manual
 // clock asks for it when nothing else is under way.
 func (e *Engine) Tidy() (bool, error) {
-	if !e.commit.pending() {
-		return false, nil
+	var stored bool
+	var errs []error
+	for _, c := range e.committers() {
+		if c.pending() {
+			stored = true
+			errs = append(errs, c.write(true))
+		}
 	}
-	return true, e.commit.write(true)
+	return stored, errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -13,10 +14,11 @@ import (
 // mappings, an interval after the first became dirty. Each row is built from the
 // machine's state at that moment, so a row is never older than one written before.
 type committer struct {
-	e *Engine
+	e     *Engine
+	claim backend.Claim // over a shared backend: the one under which it stores; it has one mapping then
 
 	// writing is held over a commit; taking it waits for the one under way.
-	writing sync.Mutex
+	writing lock
 	fails   int // in a row; guarded by writing
 	turn    int // counts writes; guarded by writing
 
@@ -30,7 +32,15 @@ type committer struct {
 	timer     *time.Timer
 }
 
-func newCommitter(e *Engine) *committer { return &committer{e: e} }
+func newCommitter(e *Engine, claim backend.Claim) *committer {
+	return &committer{e: e, claim: claim, writing: make(lock, 1)}
+}
+
+// lock is a mutex that is held over calls of the backend: who waits for it waits for a channel, as faked time wants it.
+type lock chan struct{}
+
+func (l lock) Lock()   { l <- struct{}{} }
+func (l lock) Unlock() { <-l }
 
 // add asks for the checkpoint of a shard to be committed.
 func (c *committer) add(w *shardWork) { c.addShards([]*shardWork{w}, c.e.opts.CommitInterval) }
@@ -97,8 +107,10 @@ func (c *committer) write(all bool) error {
 	if len(p.rows) == 0 && len(p.aside) == 0 {
 		return nil
 	}
-	if err := c.e.opts.Backend.Commit(context.WithoutCancel(c.e.ctx), p.rows, p.aside); err != nil {
-		c.failed(p, err)
+	if err := c.store(p); err != nil {
+		if !errors.Is(err, backend.ErrLost) { // else there is nobody to store for any more
+			c.failed(p, err)
+		}
 		return err
 	}
 	c.fails = 0
@@ -110,9 +122,26 @@ func (c *committer) write(all bool) error {
 		if p.rows[i].Window != nil || p.rows[i].WindowEnded {
 			w.windowAt = time.Now()
 		}
+		if c.claim != nil && p.rows[i].Done {
+			w.m.shardEnded(w)
+		}
 	}
 	return nil
 }
+
+func (c *committer) store(p progress) error {
+	ctx := context.WithoutCancel(c.e.ctx)
+	if c.claim == nil {
+		return c.e.opts.Backend.Commit(ctx, p.rows, p.aside)
+	}
+	if len(p.aside) > 0 {
+		return errAsideOfShared
+	}
+	return c.e.shared.Advance(ctx, c.claim, p.rows)
+}
+
+// errAsideOfShared cannot happen: mappings that set records aside are refused (backend.Shared, Lacks).
+var errAsideOfShared = errors.New("records were set aside, which this backend cannot keep")
 
 // progress is what one commit stores.
 type progress struct {
@@ -214,11 +243,16 @@ func (c *committer) barrier() {
 
 // close commits what is left; after it nothing is.
 func (c *committer) close() error {
+	c.end()
+	return c.write(true)
+}
+
+// end has nothing stored any more but by write.
+func (c *committer) end() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.closed = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	c.mu.Unlock()
-	return c.write(true)
 }

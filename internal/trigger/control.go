@@ -45,15 +45,25 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r mapping.Creat
 	rows, err := e.opts.Backend.CreateMapping(ctx, def)
 	if err != nil {
 		e.mu.Lock()
-		delete(e.pairs, key)
+		if e.mappings[def.UUID] == nil { // else it was made, and this node has been told of it
+			delete(e.pairs, key)
+		}
 		e.mu.Unlock()
+		taken, found := errors.AsType[*backend.Taken](err)
 		switch {
+		case found:
+			err = exists(key, taken.UUID)
 		case errors.Is(err, backend.ErrNoStream):
 			err = awserr.MappingStreamMissing(stream.ARN)
 		case errors.Is(err, backend.ErrNoSnapshot):
 			err = awserr.MappingSnapshot(stream.ARN)
 		}
 		return mapping.View{}, err
+	}
+	if e.shared != nil {
+		def.Revision = 1
+		e.warnOfFilters(def)
+		return e.defined(def).view(mapping.Creating), nil
 	}
 	m := newMapping(e, def, rows)
 	e.mu.Lock()
@@ -133,6 +143,9 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	def.Modified = e.opts.Now().UTC().Round(0)
 	oldKey, key := pair{old.FunctionARN, old.StreamARN}, pair{def.FunctionARN, def.StreamARN}
 	if key != oldKey {
+		if e.shared != nil {
+			return mapping.View{}, awserr.LambdaInvalidParameter("FunctionName cannot be changed while the tables are at another endpoint: delete the mapping and make another")
+		}
 		if err := e.reserve(key, uuid); err != nil {
 			return mapping.View{}, err
 		}
@@ -140,7 +153,7 @@ func (e *Engine) Update(ctx context.Context, scope schema.Scope, uuid string, s 
 	drop := key
 	if m.gone() {
 		err = awserr.MappingNotFound()
-	} else if err = e.opts.Backend.UpdateMapping(ctx, def); err == nil {
+	} else if err = e.store(ctx, &def); err == nil {
 		drop = oldKey
 	}
 	if key != oldKey {
@@ -187,25 +200,22 @@ func (e *Engine) Delete(ctx context.Context, scope schema.Scope, uuid string) (m
 	m.gate.wake()
 	// From here on the committer makes no row of this mapping; one that it may be
 	// writing now must not come back after the delete.
-	e.commit.barrier()
+	m.committer().barrier()
 	if err := e.opts.Backend.DeleteMapping(ctx, uuid); err != nil && !errors.Is(err, backend.ErrNoMapping) {
 		m.setDeleted(false)
 		m.begin()
 		return mapping.View{}, err
 	}
-	e.mu.Lock()
-	delete(e.mappings, uuid)
-	delete(e.pairs, pair{def.FunctionARN, def.StreamARN})
-	e.mu.Unlock()
-	e.unwatch(m)
-	m.aside.Load().stopTimer()
-	e.progress.notify()
+	e.forget(m)
 	return m.view(mapping.Deleting), nil
 }
 
 func (e *Engine) checkDefinition(def mapping.Definition) error {
 	if def.Destination != "" && e.opts.Destination == nil {
 		return awserr.MappingParameterUnsupported("DestinationConfig")
+	}
+	if lacks := e.lacks(def, e.values(def)); lacks != "" {
+		return awserr.LambdaInvalidParameter(lacks)
 	}
 	return def.CheckTogether()
 }
@@ -227,11 +237,40 @@ func (e *Engine) reserve(key pair, uuid string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if other, ok := e.pairs[key]; ok {
-		f, _ := arn.ParseFunction(key.function)
-		return awserr.MappingExists(key.stream, f.Name, other)
+		return exists(key, other)
 	}
 	e.pairs[key] = uuid
 	return nil
+}
+
+// exists is the answer when a function reads a stream already.
+func exists(key pair, uuid string) error {
+	f, _ := arn.ParseFunction(key.function)
+	return awserr.MappingExists(key.stream, f.Name, uuid)
+}
+
+// store stores a changed definition.
+func (e *Engine) store(ctx context.Context, def *mapping.Definition) error {
+	err := e.opts.Backend.UpdateMapping(ctx, *def)
+	switch {
+	case errors.Is(err, backend.ErrStale):
+		return awserr.MappingChanging(def.UUID)
+	case err == nil && e.shared != nil:
+		def.Revision++
+	}
+	return err
+}
+
+// forget is for a mapping that has been deleted.
+func (e *Engine) forget(m *running) {
+	def := m.definition()
+	e.mu.Lock()
+	delete(e.mappings, m.uuid)
+	delete(e.pairs, pair{def.FunctionARN, def.StreamARN})
+	e.mu.Unlock()
+	e.unwatch(m)
+	m.aside.Load().stopTimer()
+	e.progress.notify()
 }
 
 func (e *Engine) resolve(ctx context.Context, scope schema.Scope, name string) (string, error) {
@@ -245,6 +284,9 @@ func (e *Engine) resolve(ctx context.Context, scope schema.Scope, name string) (
 // view is the mapping as shown; the empty state stands for the stable one.
 func (m *running) view(state mapping.State) mapping.View {
 	v := mapping.View{Definition: m.definition(), State: state, LastProcessingResult: mapping.LastResult(m.last.Load()).Text()}
+	if lacks := m.cannot(); lacks != "" {
+		v.LastProcessingResult = "PROBLEM: " + lacks
+	}
 	if state == "" {
 		v.State = mapping.Disabled
 		if v.Enabled {

@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -24,8 +25,11 @@ type driver struct {
 	e     *Engine
 	m     *running
 	epoch uint64 // of the mapping, when the machine was made
-	owner owner
-	aside *asideWork // the mapping's, of the same epoch
+	// commit stores what the machine has to store, and held is the claim by which it runs; nil: for ever.
+	commit *committer
+	held   *held
+	owner  owner
+	aside  *asideWork // the mapping's, of the same epoch
 
 	// mu guards the machine; it is held over a step, never over a read, an
 	// invocation or a commit.
@@ -134,6 +138,9 @@ func (d *driver) run() {
 	var actions []lane.Action
 	for {
 		if events = d.take(events); len(events) == 0 {
+			if d.held != nil {
+				d.e.progress.notify() // who lets go of the claim waits for drivers at rest
+			}
 			return
 		}
 		d.mu.Lock()
@@ -160,7 +167,7 @@ func (d *driver) run() {
 func (d *driver) act(a lane.Action) lane.Event {
 	switch a := a.(type) {
 	case lane.Invoke:
-		d.m.invoke(a, d.epoch, d.finish)
+		d.m.invoke(a, d)
 	case lane.Transact:
 		d.transact(a)
 	case lane.Deliver:
@@ -175,6 +182,21 @@ func (d *driver) act(a lane.Action) lane.Event {
 		return d.owner.act(a)
 	}
 	return nil
+}
+
+// context ends with the engine, and with the claim.
+func (d *driver) context() context.Context {
+	if d.held != nil {
+		return d.held.ctx
+	}
+	return d.e.ctx
+}
+
+// rests reports whether there is nothing to handle.
+func (d *driver) rests() bool {
+	d.qmu.Lock()
+	defer d.qmu.Unlock()
+	return !d.atWork
 }
 
 func (d *driver) setTimer(at time.Duration) {

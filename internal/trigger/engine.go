@@ -70,12 +70,14 @@ type Engine struct {
 	clock  clock
 	pace   *pace
 	commit *committer
+	shared backend.Shared // the Backend, when others work over it too; else nil
 
 	mu       sync.Mutex
 	mappings map[string]*running // by UUID
 	pairs    map[pair]string     // UUID by function and stream, also of mappings being made
 	streams  map[string]*streamWatch
-	newest   time.Time // creation time of the newest mapping
+	claims   map[string]*held // by stream
+	newest   time.Time        // creation time of the newest mapping
 
 	// life guards running and closed against the start of goroutines.
 	life    sync.RWMutex
@@ -117,19 +119,22 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, log: opts.Log, clock: clock{opts.Clock}, pace: newPace(opts.Clock.Manual()),
-		mappings: map[string]*running{}, pairs: map[pair]string{}, streams: map[string]*streamWatch{},
+		mappings: map[string]*running{}, pairs: map[pair]string{}, streams: map[string]*streamWatch{}, claims: map[string]*held{},
 		ready: make(chan struct{}),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.commit = newCommitter(e)
+	e.commit = newCommitter(e, nil)
+	e.shared, _ = opts.Backend.(backend.Shared)
 	stored, err := opts.Backend.Mappings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range stored {
 		m := newMapping(e, s.Definition, s.Checkpoints)
-		if err := m.aside.Load().load(ctx); err != nil {
-			return nil, err
+		if e.shared == nil {
+			if err := m.aside.Load().load(ctx); err != nil {
+				return nil, err
+			}
 		}
 		e.mappings[s.UUID] = m
 		e.pairs[pair{s.FunctionARN, s.StreamARN}] = s.UUID
@@ -151,6 +156,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.running = true
 	e.life.Unlock()
+	if e.shared != nil {
+		close(e.ready)
+		return errors.Join(e.shared.Run(ctx, node{e}), e.shutdown())
+	}
 	for _, m := range e.all() {
 		e.watch(m)
 		m.begin()

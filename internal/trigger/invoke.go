@@ -9,17 +9,20 @@ import (
 
 // invoke runs the function on a batch, in a goroutine of its own, and tells of
 // the end.
-func (m *running) invoke(a lane.Invoke, epoch uint64, ended func(lane.Event)) {
-	if !m.enter(epoch) {
+func (m *running) invoke(a lane.Invoke, d *driver) {
+	if !m.enter(d.epoch) {
 		return
 	}
 	m.e.calls.Add(1)
+	d.held.callBegins()
 	m.e.pace.called(m.e.clock.instant().Mono)
 	started := m.e.spawn(func() {
 		growStack()
-		ended(m.call(&a, epoch))
+		d.finish(m.call(&a, d))
+		d.held.callEnded(m.e)
 	})
 	if !started {
+		d.held.callEnded(m.e)
 		m.leave()
 		m.e.callEnded()
 	}
@@ -42,13 +45,18 @@ func stackRoom(*[3 << 10]byte) {}
 // than all else here.
 //
 //go:noinline
-func (m *running) call(a *lane.Invoke, epoch uint64) lane.Event {
+func (m *running) call(a *lane.Invoke, d *driver) lane.Event {
 	defer m.e.callEnded()
-	if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(epoch) }) {
+	if !m.gate.enter(m.e.ctx, m.e.opts.Clock, func() bool { return m.wants(d.epoch) }) {
 		m.leave()
 		return lane.InvocationDone{Batch: a.Batch, Result: lane.Result{Outcome: lane.NotDelivered, Error: "stopped before its turn", Withdrawn: true}}
 	}
-	ctx, ended := m.e.ctx, (func(lane.Result))(nil)
+	if !d.held.valid() {
+		m.gate.leave()
+		m.leave()
+		return lane.InvocationDone{Batch: a.Batch, Result: lane.Result{Outcome: lane.NotDelivered, Error: "this node has not the right to run it any more", Withdrawn: true}}
+	}
+	ctx, ended := d.context(), (func(lane.Result))(nil)
 	if m.e.opts.Trace != nil {
 		ctx, ended = m.e.opts.Trace(ctx, a.FunctionARN, a.Records)
 	}
@@ -58,7 +66,7 @@ func (m *running) call(a *lane.Invoke, epoch uint64) lane.Event {
 	}
 	m.gate.leave()
 	m.leave()
-	if m.e.ctx.Err() != nil && res.Outcome != lane.Succeeded {
+	if d.context().Err() != nil && res.Outcome != lane.Succeeded {
 		// The engine cancelled the call: that is no failure of the function.
 		res = lane.Result{Outcome: lane.NotDelivered, Error: "cancelled at shutdown", Withdrawn: true}
 	}

@@ -41,6 +41,9 @@ func (e *Engine) Skip(ctx context.Context, uuid string, to backend.Place) (Moved
 }
 
 func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forward bool) (Moved, error) {
+	if e.shared != nil {
+		return Moved{}, backend.ErrLacks
+	}
 	m, err := e.lock(uuid)
 	if err != nil {
 		return Moved{}, err
@@ -230,13 +233,13 @@ func (m *running) heldAgain(ctx context.Context, rows []backend.Row) (removed []
 // of them changes nothing any more. When it has returned nothing of them is stored, and rows
 // are the positions on the disk. revive begins anew.
 func (m *running) retire() {
-	_ = m.e.commit.write(true) // what has ended by now need not come again; a failure is logged, and costs no more than that
+	_ = m.commit.write(true) // what has ended by now need not come again; a failure is logged, and costs no more than that
 	m.mu.Lock()
 	m.moving, m.waiting = true, true
 	m.epoch.Add(1)
 	m.mu.Unlock()
 	m.gate.wake()
-	m.e.commit.barrier()
+	m.commit.barrier()
 	aside := m.aside.Load()
 	aside.stopTimer()
 	aside.abandonRecalls()
@@ -327,7 +330,7 @@ func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error 
 	}
 	def.Paused = paused
 	def.Modified = e.opts.Now().UTC().Round(0)
-	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
+	if err := e.store(ctx, &def); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -346,5 +349,5 @@ func (e *Engine) setPaused(ctx context.Context, uuid string, paused bool) error 
 
 // delivers reports whether a mapping is to deliver records. The caller holds mu.
 func (m *running) delivers() bool {
-	return m.def.Enabled && !m.def.Paused && !m.deleted && !m.waiting
+	return m.def.Enabled && !m.def.Paused && !m.deleted && !m.waiting && m.lacks == ""
 }

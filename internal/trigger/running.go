@@ -31,6 +31,13 @@ type running struct {
 	// lookups counts those of the settings.
 	lookups atomic.Uint64
 
+	// Over a shared backend: the claim by which this node runs the mapping, nil while it does not; and why the mapping
+	// cannot run there, empty when it can. Changed with mu held. commit stores its progress.
+	held   *held
+	lacks  string
+	commit *committer
+	taking chan struct{} // has room for one, who takes the mapping over
+
 	// op serialises control operations.
 	op sync.Mutex
 
@@ -53,10 +60,11 @@ type running struct {
 
 func newMapping(e *Engine, def mapping.Definition, rows map[string]lane.Checkpoint) *running {
 	m := &running{
-		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, values: e.values(def),
+		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, values: e.values(def), commit: e.commit, taking: make(chan struct{}, 1), waiting: e.shared != nil,
 		shards: map[string]*shardWork{}, rows: map[string]lane.Checkpoint{}, finished: map[string]*shardWork{},
 	}
 	m.gate.limit(m.values.MaxInFlight, m.values.Rate)
+	m.lacks = e.lacks(def, m.values)
 	m.aside.Store(newAsideWork(m))
 	maps.Copy(m.rows, rows)
 	return m
@@ -100,7 +108,11 @@ func (m *running) see(shards []backend.Shard) {
 			if m.rows[s.ID].Done || m.afterSnapshot(s.ID) || s.Parent != "" && listed(s.Parent) && !m.rows[s.Parent].Done {
 				continue
 			}
-			r = newShardWork(m, s.ID, m.rows[s.ID])
+			row, begun := m.rows[s.ID]
+			if !begun && !s.Begin.IsZero() {
+				row = lane.Checkpoint{Low: s.Begin, Ordinal: s.Before}
+			}
+			r = newShardWork(m, s.ID, row)
 			m.shards[s.ID] = r
 			r.post(lane.Start{Params: m.params()})
 		}
@@ -155,7 +167,18 @@ func (m *running) look() {
 // shardDone keeps the last checkpoint of a shard that has ended, and lets its
 // children begin. The row is dirty already, and children's rows become dirty
 // later, or are stored with this one (ends), so no child is ever durably ahead of its parent's end.
+//
+// Over a shared backend this node may lose the mapping before the row is stored; then the parent's last records come again, and so
+// children do not begin before it is.
 func (m *running) shardDone(r *shardWork) {
+	if r.commit.claim != nil {
+		r.commit.addShards([]*shardWork{r}, 0)
+		return
+	}
+	m.shardEnded(r)
+}
+
+func (m *running) shardEnded(r *shardWork) {
 	m.mu.Lock()
 	if m.shards[r.shard] == r {
 		delete(m.shards, r.shard)

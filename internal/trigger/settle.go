@@ -26,7 +26,7 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 		moved := e.progress.wait()
 		waiting = slices.DeleteFunc(waiting, target.passed)
 		if len(waiting) == 0 {
-			return e.store(targets)
+			return e.storeAll(targets)
 		}
 		select {
 		case <-moved:
@@ -48,7 +48,7 @@ func (e *Engine) SettleNow(ctx context.Context, rest func() error) (bool, error)
 	if err != nil || slices.ContainsFunc(targets, func(t target) bool { return !t.passed() }) {
 		return false, err
 	}
-	return true, e.store(targets)
+	return true, e.storeAll(targets)
 }
 
 // targets are the heads of the shards that mappings read, those of these UUIDs or of all.
@@ -64,7 +64,7 @@ func (e *Engine) targets(ctx context.Context, uuids []string) ([]target, error) 
 		}
 		found++
 		shards, err := e.opts.Backend.Shards(ctx, m.stream)
-		if errors.Is(err, backend.ErrNoStream) {
+		if errors.Is(err, backend.ErrNoStream) || errors.Is(err, backend.ErrElsewhere) && !m.definition().Enabled {
 			continue
 		}
 		if err != nil {
@@ -81,18 +81,22 @@ func (e *Engine) targets(ctx context.Context, uuids []string) ([]target, error) 
 	return targets, nil
 }
 
-// store makes the positions on the targets durable now. A machine may have passed
+// storeAll makes the positions on the targets durable now. A machine may have passed
 // a target an instant before it asks for the commit itself, so it is asked for here.
-func (e *Engine) store(targets []target) error {
+func (e *Engine) storeAll(targets []target) error {
 	for _, t := range targets {
 		t.m.mu.Lock()
 		r := t.m.shards[t.shard]
 		t.m.mu.Unlock()
 		if r != nil {
-			e.commit.add(r)
+			r.commit.add(r)
 		}
 	}
-	return e.commit.write(true)
+	var errs []error
+	for _, c := range e.committers() {
+		errs = append(errs, c.write(true))
+	}
+	return errors.Join(errs...)
 }
 
 // target is a place that a mapping has to reach.

@@ -22,7 +22,7 @@ type shardWork struct {
 func newShardWork(m *running, shard string, cp lane.Checkpoint) *shardWork {
 	aside := m.aside.Load()
 	w := &shardWork{shard: shard, committed: cp, lane: lane.NewMachine(cp, shard, aside.rows, m.e.opts.Jitter)}
-	w.driver = driver{e: m.e, m: m, epoch: m.epoch.Load(), owner: w, aside: aside, machine: w.lane}
+	w.driver = driver{e: m.e, m: m, commit: m.commit, held: m.held, epoch: m.epoch.Load(), owner: w, aside: aside, machine: w.lane}
 	return w
 }
 
@@ -31,12 +31,16 @@ func (w *shardWork) act(a lane.Action) lane.Event {
 	case lane.Read:
 		return w.read(a)
 	case lane.Commit:
-		w.e.commit.add(w)
+		w.commit.add(w)
 	case lane.Drop:
 		w.m.logDrop(a, w.shard)
 	case lane.Poke:
 		w.aside.post(lane.Timer{})
 	case lane.Expire:
+		if a.Missed.Unknown {
+			w.e.log.Warn("a shard is gone; whatever it had behind this position was not read", "mapping", w.m.uuid, "shard", w.shard, "first", a.Missed.First.String())
+			break
+		}
 		w.e.log.Warn("records were gone before they were read", "mapping", w.m.uuid, "shard", w.shard,
 			"records", a.Missed.Count, "first", a.Missed.First.String(), "last", a.Missed.Last.String())
 	case lane.Done:
@@ -46,11 +50,11 @@ func (w *shardWork) act(a lane.Action) lane.Event {
 }
 
 func (w *shardWork) read(a lane.Read) lane.Event {
-	page, err := w.e.opts.Backend.Read(w.e.ctx, w.m.stream, w.shard, a.After, a.MaxRecords, a.MaxBytes)
+	page, err := w.e.opts.Backend.Read(w.context(), w.m.stream, w.shard, a.After, a.MaxRecords, a.MaxBytes)
 	if errors.Is(err, backend.ErrNoStream) {
 		page, err = lane.Page{End: true}, nil // it is past its retention, and so are its records
 	}
-	if err != nil && w.e.ctx.Err() == nil {
+	if err != nil && w.context().Err() == nil {
 		w.e.log.Error("cannot read a stream for a mapping; trying again", "mapping", w.m.uuid, "shard", w.shard, "error", err)
 	}
 	return lane.PageRead{Token: a.Token, Page: page, Err: err}

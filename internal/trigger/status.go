@@ -19,6 +19,8 @@ type MappingStatus struct {
 	Shards   []ShardStatus
 	// StreamGone: the stream was deleted and its records are past retention.
 	StreamGone bool
+	// Elsewhere: another node runs it, and this one knows nothing of its shards.
+	Elsewhere bool
 	// LagRecords and LagSeconds are the sum and the highest of the shards.
 	LagRecords uint64
 	LagSeconds float64
@@ -100,6 +102,9 @@ func (m *running) status(ctx context.Context) (MappingStatus, error) {
 	shards, err := m.e.opts.Backend.Shards(ctx, st.StreamARN)
 	if errors.Is(err, backend.ErrNoStream) {
 		st.StreamGone, err = true, nil
+	}
+	if errors.Is(err, backend.ErrElsewhere) {
+		st.Elsewhere, err = true, nil
 	}
 	if err != nil {
 		return MappingStatus{}, err

@@ -46,7 +46,7 @@ func (e *Engine) Retag(ctx context.Context, scope schema.Scope, arn, uuid string
 	if m.gone() {
 		return awserr.MappingOfTagsNotFound(arn)
 	}
-	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
+	if err := e.store(ctx, &def); err != nil {
 		return err
 	}
 	m.redefine(def)
@@ -76,6 +76,7 @@ func (e *Engine) TagsChanged(streamARN string) {
 func (m *running) redefine(def mapping.Definition) {
 	m.mu.Lock()
 	m.def = def
+	m.judge()
 	if !def.Enabled {
 		m.post(lane.Stop{Generation: def.Generation})
 	}
@@ -98,6 +99,7 @@ func (m *running) tune(redefined bool) {
 		redefined = redefined || m.values != values
 		m.values = values
 		m.gate.limit(values.MaxInFlight, values.Rate)
+		m.judge()
 	}
 	if redefined && m.def.Enabled && !m.deleted {
 		m.post(lane.Change{Params: m.params()})

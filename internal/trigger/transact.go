@@ -58,7 +58,7 @@ func (d *driver) transact(t lane.Transact) {
 
 // commitWith commits writes or messages with the end of a batch's records.
 func (d *driver) commitWith(batch uint64, with backend.Transaction) error {
-	return (&transaction{d: d, c: d.e.commit, batch: batch}).commit(with)
+	return (&transaction{d: d, c: d.commit, batch: batch}).commit(with)
 }
 
 var errAbandoned = errors.New("the mapping was stopped")

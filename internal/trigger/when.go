@@ -29,7 +29,7 @@ func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 	def.When = when
 	def.Generation++
 	def.Modified = e.opts.Now().UTC().Round(0)
-	if err := e.opts.Backend.UpdateMapping(ctx, def); err != nil {
+	if err := e.store(ctx, &def); err != nil {
 		return err
 	}
 	m.redefine(def)

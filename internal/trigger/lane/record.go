@@ -48,4 +48,6 @@ type Page struct {
 type Missed struct {
 	First, Last seqnum.Num
 	Count       uint64
+	// Unknown: nobody can say how many records these were, and whether there were any; all of the shard behind First is gone.
+	Unknown bool
 }

@@ -54,6 +54,9 @@ type Definition struct {
 	Pollers            *PollerConfig `json:"pollers,omitempty"`
 
 	Tags map[string]string `json:"tags,omitempty"`
+
+	// Revision counts the changes, where several nodes can make them (backend.Shared).
+	Revision uint64 `json:"revision,omitempty"`
 }
 
 // Snapshot is what the backend knows of the items that a mapping begins with: those of its table

@@ -1,0 +1,75 @@
+package backend
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// Shared is a Backend that several nodes work over at once, each with an engine of its own. What a plain Backend has for
+// ever, the mappings' positions, a node of a Shared one has for as long as a Claim lasts.
+//
+// Mappings returns definitions only: their checkpoints come with a claim, from Load. What Log promises holds for the streams that
+// this node has a claim on; for others Shards and Read answer ErrElsewhere. CreateMapping, UpdateMapping and DeleteMapping may be
+// asked of any node. UpdateMapping and DeleteMapping change the definition that this node has been told last, or the one that it has
+// stored itself since, and are ErrStale when another node has changed it meanwhile.
+type Shared interface {
+	Backend
+
+	// Run takes part in the work until ctx ends. It tells node of definitions and of claims, one call at a time for one
+	// stream. When it returns, all claims are over.
+	Run(ctx context.Context, node Node) error
+
+	// Load takes a mapping's rows over and returns them: from then on an earlier owner's writes are refused. There is one row
+	// for every shard that Shards lists. ErrLost ends the claim.
+	Load(ctx context.Context, c Claim, uuid string) (map[string]lane.Checkpoint, error)
+
+	// Advance makes rows of one mapping durable, in their order, as the holder of a claim that has loaded it. It returns when
+	// all are, or with ErrLost: then some may be. There is no other error: what is throttled or unreachable is tried again until
+	// it is known, or the claim is over.
+	Advance(ctx context.Context, c Claim, rows []Row) error
+
+	// Lacks says why a mapping cannot run over this backend, in words for people; empty when it can.
+	Lacks(m mapping.Definition, p lane.Params) string
+}
+
+// Node is what a Shared backend tells of.
+type Node interface {
+	// Defined tells of a mapping that was made or changed, by whichever node. It is told of all once before the first claim.
+	Defined(m mapping.Definition)
+	// Deleted tells that a mapping is gone.
+	Deleted(uuid string)
+	// Begin tells that the mappings on a claim's stream are this node's, until Lost is closed. It must not wait.
+	Begin(c Claim)
+	// End has the node let go of a claim that is good: nothing new begins, what is under way ends, and the last positions
+	// are stored. It returns when that is done, when ctx ends, or when the claim is over.
+	End(ctx context.Context, c Claim)
+}
+
+// Claim is the right to run the mappings on one stream.
+type Claim interface {
+	Stream() string // its ARN
+	// Valid reports, by this node's clock, whether the claim certainly holds. It is asked right before every call of a function.
+	Valid() bool
+	// Lost is closed when the claim is over, for good: after that nothing of it is stored. Who held it and sees this stops at once.
+	Lost() <-chan struct{}
+}
+
+// Errors of a Shared backend.
+var (
+	ErrLost      = errors.New("trigger: another node has taken this work over")
+	ErrElsewhere = errors.New("trigger: another node does this work")
+	ErrStale     = errors.New("trigger: another node has changed this mapping at the same time")
+	// ErrExists: the function reads the stream by another mapping.
+	ErrExists = errors.New("trigger: the function has a mapping on this stream")
+	// ErrLacks: this backend cannot do what was asked of it.
+	ErrLacks = errors.New("trigger: this cannot be done while the tables are at another endpoint")
+)
+
+// Taken is ErrExists with the mapping that there is.
+type Taken struct{ UUID string }
+
+func (t *Taken) Error() string { return ErrExists.Error() + ": " + t.UUID }
+func (t *Taken) Unwrap() error { return ErrExists }
