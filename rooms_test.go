@@ -94,6 +94,9 @@ var rooms = map[string][]string{
 		"internal/awserr", "internal/backend", "internal/item", "internal/queue", "internal/request", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger/lane", "internal/trigger/mapping",
 	},
+	"internal/backend/remote": {
+		"internal/arn", "internal/backend", "internal/item", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping",
+	},
 	"internal/destination": {"internal/arn", "internal/store"},
 
 	"internal/queue":         {"internal/arn", "internal/awserr", "internal/item", "internal/store", "internal/worker"},

@@ -64,7 +64,9 @@ func (f *fake) GetRecords(_ context.Context, _ schema.Scope, r *request.GetRecor
 	return f.records, f.err
 }
 
-func (f *fake) Await(context.Context, schema.Scope, *request.GetRecords) (seqnum.Num, bool) { return f.after, true }
+func (f *fake) Await(context.Context, schema.Scope, *request.GetRecords) (seqnum.Num, bool) {
+	return f.after, true
+}
 
 func newHandler(f *fake) http.Handler {
 	p := awsjson.New(awsjson.Options{Authenticate: func(*http.Request) (schema.Scope, *awserr.Error) { return here, nil }})

@@ -1,0 +1,339 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+)
+
+// claim implements backend.Claim.
+type claim struct {
+	b       *Backend
+	stream  string
+	epoch   uint64
+	version uint64 // of the slice's row
+	feed    *feed
+	ending  atomic.Bool
+	ended   chan struct{}
+
+	ctx    context.Context // ends with it
+	cancel context.CancelFunc
+	once   sync.Once
+	lost   chan struct{}
+
+	// taking has room for one, who has it while rows of mappings are taken, so that no shard is shown before every mapping that is loaded has a row of it.
+	taking chan struct{}
+
+	mu   sync.Mutex
+	rows map[string]map[string]owned // by mapping and shard
+}
+
+// owned is a row that this claim has taken, as it wrote it last.
+type owned struct {
+	v  uint64
+	at checkpoint
+}
+
+func newClaim(b *Backend, stream string, epoch, version uint64) *claim {
+	c := &claim{b: b, stream: stream, epoch: epoch, version: version, lost: make(chan struct{}), ended: make(chan struct{}), taking: make(chan struct{}, 1), rows: map[string]map[string]owned{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.feed = newFeed(c)
+	return c
+}
+
+func (c *claim) Stream() string        { return c.stream }
+func (c *claim) Lost() <-chan struct{} { return c.lost }
+
+func (c *claim) Valid() bool {
+	select {
+	case <-c.lost:
+		return false
+	default:
+		return c.b.valid()
+	}
+}
+
+// lose ends the claim for good.
+func (c *claim) lose() {
+	c.once.Do(func() {
+		c.b.mu.Lock()
+		if c.b.claims[c.stream] == c {
+			delete(c.b.claims, c.stream)
+		}
+		c.b.mu.Unlock()
+		c.cancel()
+		close(c.lost)
+	})
+}
+
+// checkpoint is the stored form of a position, in the table of progress under checkpointKey of its mapping and the shard.
+type checkpoint struct {
+	Epoch      uint64            `json:"e"`
+	Generation uint64            `json:"g"`
+	Low        string            `json:"low"`             // a number
+	Ahead      map[string]string `json:"ahead,omitempty"` // numbers by virtual lane
+	Done       bool              `json:"done,omitempty"`
+	Ordinal    uint64            `json:"ord,omitempty"`
+	Time       int64             `json:"time,omitempty"`
+	Expired    uint64            `json:"expired,omitempty"`
+}
+
+func checkpointKey(uuid string) string { return "c#" + uuid }
+
+func stored(c lane.Checkpoint, epoch uint64) checkpoint {
+	s := checkpoint{
+		Epoch: epoch, Generation: c.Generation, Low: c.Low.String(), Done: c.Done, Ordinal: c.Ordinal, Time: c.Time, Expired: c.Expired,
+	}
+	if len(c.Ahead) > 0 {
+		s.Ahead = make(map[string]string, len(c.Ahead))
+		for _, a := range c.Ahead {
+			s.Ahead[strconv.Itoa(int(a.Lane))] = a.Seq.String()
+		}
+	}
+	return s
+}
+
+func (s checkpoint) lane() (c lane.Checkpoint, err error) {
+	c = lane.Checkpoint{Generation: s.Generation, Done: s.Done, Ordinal: s.Ordinal, Time: s.Time, Expired: s.Expired}
+	if c.Low, err = number(s.Low); err != nil {
+		return c, err
+	}
+	for l, text := range s.Ahead {
+		n, err := strconv.ParseUint(l, 10, 8)
+		if err != nil || n >= lane.VirtualLanes {
+			return c, errors.New("remote: a position has the lane " + l)
+		}
+		seq, err := number(text)
+		if err != nil {
+			return c, err
+		}
+		c.Ahead = append(c.Ahead, lane.LanePosition{Lane: uint8(n), Seq: seq})
+	}
+	slices.SortFunc(c.Ahead, func(a, b lane.LanePosition) int { return int(a.Lane) - int(b.Lane) })
+	return c, nil
+}
+
+// atOnce is how many writes of one claim are under way together.
+const atOnce = 16
+
+// each runs f for all, some at a time, and returns the first error.
+func each[E any](all []E, f func(E) error) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(all))
+	places := make(chan struct{}, atOnce)
+	for i, e := range all {
+		places <- struct{}{}
+		wg.Go(func() {
+			errs[i] = f(e)
+			<-places
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load implements backend.Shared.
+func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[string]lane.Checkpoint, error) {
+	c, ok := cl.(*claim)
+	if !ok {
+		return nil, backend.ErrLost
+	}
+	select {
+	case <-c.feed.listed:
+	case <-c.lost:
+		return nil, backend.ErrLost
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.taking <- struct{}{}
+	defer func() { <-c.taking }()
+	rows, err := b.query(c.ctx, b.progress, checkpointKey(uuid), "")
+	if err != nil {
+		return nil, c.orLost(err)
+	}
+	shards := c.feed.all()
+	taken := map[string]owned{}
+	var mu sync.Mutex
+	keep := func(shard string, o owned) {
+		mu.Lock()
+		defer mu.Unlock()
+		taken[shard] = o
+	}
+	if err := each(rows, func(r Row) error {
+		o, err := c.takeRow(r)
+		if err == nil {
+			keep(r.S, o)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if err := each(shards, func(s shardInfo) error {
+		mu.Lock()
+		_, has := taken[s.ID]
+		mu.Unlock()
+		if has {
+			return nil
+		}
+		o, err := c.firstRow(uuid, s)
+		if err == nil {
+			keep(s.ID, o)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	out := make(map[string]lane.Checkpoint, len(taken))
+	for shard, o := range taken {
+		if out[shard], err = o.at.lane(); err != nil {
+			return nil, err
+		}
+	}
+	c.mu.Lock()
+	c.rows[uuid] = taken
+	c.mu.Unlock()
+	c.feed.begin(out, true)
+	return out, nil
+}
+
+func (c *claim) orLost(err error) error {
+	if c.ctx.Err() != nil {
+		return backend.ErrLost
+	}
+	return err
+}
+
+// takeRow writes the claim's epoch into a row, whatever its content is by then.
+func (c *claim) takeRow(r Row) (owned, error) {
+	for {
+		var at checkpoint
+		if err := decode(&r, &at); err != nil {
+			return owned{}, err
+		}
+		if at.Epoch > c.epoch {
+			c.lose()
+			return owned{}, backend.ErrLost
+		}
+		at.Epoch = c.epoch
+		now, err := c.b.put(c.ctx, c.b.progress, Row{P: r.P, S: r.S, Data: encode(at)}, r.V)
+		if err == nil {
+			return owned{v: now.V, at: at}, nil
+		}
+		refused, ok := errors.AsType[*Refused](err)
+		switch {
+		case !ok:
+			return owned{}, c.orLost(err)
+		case refused.Now == nil:
+			return owned{}, backend.ErrLost // the mapping is being deleted
+		}
+		r = *refused.Now
+	}
+}
+
+// firstRow makes the row of a shard that a mapping has none of: it is read from its first record.
+func (c *claim) firstRow(uuid string, s shardInfo) (owned, error) {
+	at := stored(lane.Checkpoint{Low: s.begin, Ordinal: s.before}, c.epoch)
+	r := Row{P: checkpointKey(uuid), S: s.ID, Data: encode(at)}
+	now, err := c.b.put(c.ctx, c.b.progress, r, 0)
+	if err == nil {
+		return owned{v: now.V, at: at}, nil
+	}
+	if refused, ok := errors.AsType[*Refused](err); ok && refused.Now != nil {
+		return c.takeRow(*refused.Now)
+	}
+	return owned{}, c.orLost(err)
+}
+
+// extend gives every mapping that is loaded a row of shards that are new.
+func (c *claim) extend(fresh []shardInfo) error {
+	c.taking <- struct{}{}
+	defer func() { <-c.taking }()
+	c.mu.Lock()
+	var mappings []string
+	for uuid := range c.rows {
+		mappings = append(mappings, uuid)
+	}
+	c.mu.Unlock()
+	for _, uuid := range mappings {
+		at := map[string]lane.Checkpoint{}
+		var mu sync.Mutex
+		err := each(fresh, func(s shardInfo) error {
+			o, err := c.firstRow(uuid, s)
+			if err != nil {
+				return err
+			}
+			cp, err := o.at.lane()
+			mu.Lock()
+			at[s.ID] = cp
+			mu.Unlock()
+			c.mu.Lock()
+			c.rows[uuid][s.ID] = o
+			c.mu.Unlock()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		c.feed.begin(at, false)
+	}
+	c.feed.show(fresh)
+	return nil
+}
+
+// Advance implements backend.Shared.
+func (b *Backend) Advance(_ context.Context, cl backend.Claim, rows []backend.Row) error {
+	c, ok := cl.(*claim)
+	if !ok {
+		return backend.ErrLost
+	}
+	return each(rows, func(r backend.Row) error { return c.advance(&r) })
+}
+
+func (c *claim) advance(r *backend.Row) error {
+	c.mu.Lock()
+	o, ok := c.rows[r.UUID][r.Shard]
+	c.mu.Unlock()
+	select {
+	case <-c.lost:
+		return backend.ErrLost
+	default:
+	}
+	if !ok {
+		c.b.o.Log.Error("a position of a shard that was not taken is not stored; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
+		c.lose()
+		return backend.ErrLost
+	}
+	at := stored(r.Checkpoint, c.epoch)
+	row := Row{P: checkpointKey(r.UUID), S: r.Shard, Data: encode(at)}
+	now, err := c.b.put(c.ctx, c.b.progress, row, o.v)
+	if err == nil {
+		c.mu.Lock()
+		c.rows[r.UUID][r.Shard] = owned{v: now.V, at: at}
+		c.mu.Unlock()
+		return nil
+	}
+	refused, isRefused := errors.AsType[*Refused](err)
+	switch {
+	case !isRefused:
+		return c.orLost(err)
+	case refused.Now == nil:
+		return backend.ErrLost // the mapping was deleted
+	}
+	var other checkpoint
+	if err := decode(refused.Now, &other); err != nil || other.Epoch <= c.epoch {
+		c.b.o.Log.Error("a position has changed under its owner; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard, "epoch", c.epoch, "stored", refused.Now.Data, "error", err)
+	}
+	c.lose()
+	return backend.ErrLost
+}

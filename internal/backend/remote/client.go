@@ -1,0 +1,286 @@
+package remote
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// Client is an Endpoint over HTTP: of DynamoDB's protocol what the rows need, and no more. It never tries twice: a second try that nobody
+// knows of would be a write that may arrive at any time.
+type Client struct {
+	URL         string
+	Region      string
+	Credentials aws.CredentialsProvider
+	HTTP        *http.Client
+}
+
+var _ Endpoint = (*Client)(nil)
+
+const (
+	tablesAPI  = "DynamoDB_20120810."
+	streamsAPI = "DynamoDBStreams_20120810."
+)
+
+// failure is an error of the endpoint.
+type failure struct {
+	Code    string
+	Message string
+	Item    map[string]attribute
+}
+
+func (f *failure) Error() string { return f.Code + ": " + f.Message }
+
+// attribute is a value of an item, as far as rows have some.
+type attribute struct {
+	S *string `json:",omitempty"`
+	N *string `json:",omitempty"`
+}
+
+func text(s string) attribute      { return attribute{S: &s} }
+func wholeOf(n uint64) attribute   { s := strconv.FormatUint(n, 10); return attribute{N: &s} }
+func (a attribute) string() string { return *cmp.Or(a.S, a.N, new(string)) }
+
+// call makes one request. header has the answer's headers.
+func (c *Client) call(ctx context.Context, service, operation string, in, out any, wait time.Duration) (header http.Header, err error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	r.Header.Set("X-Amz-Target", service+operation)
+	if service == streamsAPI {
+		r.Header.Set("X-Millstream-Wait", strconv.FormatInt(wait.Milliseconds(), 10))
+	}
+	key, err := c.Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	if err := v4.NewSigner().SignHTTP(ctx, key, r, hex.EncodeToString(sum[:]), "dynamodb", c.Region, time.Now()); err != nil {
+		return nil, err
+	}
+	resp, err := c.HTTP.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		var f struct {
+			Type    string `json:"__type"`
+			Message string `json:"message"`
+			Upper   string `json:"Message"`
+			Item    map[string]attribute
+		}
+		if err := json.Unmarshal(answer, &f); err != nil || f.Type == "" {
+			return nil, fmt.Errorf("the tables' endpoint answers %s to %s: %.200s", resp.Status, operation, answer)
+		}
+		return nil, &failure{Code: f.Type[strings.LastIndex(f.Type, "#")+1:], Message: cmp.Or(f.Message, f.Upper), Item: f.Item}
+	}
+	return resp.Header, json.Unmarshal(answer, out)
+}
+
+func codeOf(err error) string {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.Code
+	}
+	return ""
+}
+
+// Row's attributes.
+const (
+	attrP, attrS, attrV, attrW, attrData = "p", "s", "v", "w", "d"
+)
+
+func rowOf(item map[string]attribute) (r Row, err error) {
+	r = Row{P: item[attrP].string(), S: item[attrS].string(), W: item[attrW].string(), Data: item[attrData].string()}
+	if r.V, err = strconv.ParseUint(item[attrV].string(), 10, 64); err != nil {
+		err = fmt.Errorf("remote: the row %s / %s has no version", r.P, r.S)
+	}
+	return r, err
+}
+
+// Put implements Endpoint.
+func (c *Client) Put(ctx context.Context, table string, r Row, v uint64) error {
+	in := map[string]any{
+		"TableName": table, "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+		"Item": map[string]attribute{attrP: text(r.P), attrS: text(r.S), attrV: wholeOf(r.V), attrW: text(r.W), attrData: text(r.Data)},
+	}
+	if v == 0 {
+		in["ConditionExpression"] = "attribute_not_exists(p)"
+	} else {
+		in["ConditionExpression"] = "v = :v"
+		in["ExpressionAttributeValues"] = map[string]attribute{":v": wholeOf(v)}
+	}
+	_, err := c.call(ctx, tablesAPI, "PutItem", in, &struct{}{}, 0)
+	f, ok := errors.AsType[*failure](err)
+	if !ok || f.Code != "ConditionalCheckFailedException" {
+		return err
+	}
+	if len(f.Item) == 0 {
+		return &Refused{}
+	}
+	now, err := rowOf(f.Item)
+	if err != nil {
+		return err
+	}
+	return &Refused{Now: &now}
+}
+
+// Delete implements Endpoint.
+func (c *Client) Delete(ctx context.Context, table, p, s string) error {
+	_, err := c.call(ctx, tablesAPI, "DeleteItem", map[string]any{"TableName": table, "Key": map[string]attribute{attrP: text(p), attrS: text(s)}}, &struct{}{}, 0)
+	return err
+}
+
+// Query implements Endpoint.
+func (c *Client) Query(ctx context.Context, table, p, s string) (rows []Row, err error) {
+	in := map[string]any{
+		"TableName": table, "ConsistentRead": true, "KeyConditionExpression": "p = :p",
+	}
+	values := map[string]attribute{":p": text(p)}
+	if s != "" {
+		in["KeyConditionExpression"], values[":s"] = "p = :p AND s = :s", text(s)
+	}
+	in["ExpressionAttributeValues"] = values
+	for {
+		var out struct {
+			Items            []map[string]attribute
+			LastEvaluatedKey map[string]attribute
+		}
+		if _, err := c.call(ctx, tablesAPI, "Query", in, &out, 0); err != nil {
+			return nil, err
+		}
+		for _, item := range out.Items {
+			r, err := rowOf(item)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, r)
+		}
+		if len(out.LastEvaluatedKey) == 0 {
+			return rows, nil
+		}
+		in["ExclusiveStartKey"] = out.LastEvaluatedKey
+	}
+}
+
+// Describe implements Endpoint. It asks for all pages.
+func (c *Client) Describe(ctx context.Context, arn string) (d Described, err error) {
+	in := map[string]any{"StreamArn": arn}
+	for {
+		var out struct {
+			StreamDescription struct {
+				TableName            string
+				LastEvaluatedShardID string `json:"LastEvaluatedShardId"`
+				Shards               []struct {
+					ShardID             string `json:"ShardId"`
+					ParentShardID       string `json:"ParentShardId"`
+					SequenceNumberRange struct{ StartingSequenceNumber, EndingSequenceNumber string }
+				}
+			}
+		}
+		_, err := c.call(ctx, streamsAPI, "DescribeStream", in, &out, 0)
+		if codeOf(err) == "ResourceNotFoundException" {
+			return d, ErrGone
+		}
+		if err != nil {
+			return d, err
+		}
+		d.Table = out.StreamDescription.TableName
+		for _, s := range out.StreamDescription.Shards {
+			d.Shards = append(d.Shards, DescribedShard{
+				ID: s.ShardID, Parent: s.ParentShardID, Start: s.SequenceNumberRange.StartingSequenceNumber, Closed: s.SequenceNumberRange.EndingSequenceNumber != "",
+			})
+		}
+		if out.StreamDescription.LastEvaluatedShardID == "" {
+			return d, nil
+		}
+		in["ExclusiveStartShardId"] = out.StreamDescription.LastEvaluatedShardID
+	}
+}
+
+// Iterator implements Endpoint.
+func (c *Client) Iterator(ctx context.Context, arn, shard, at string) (string, error) {
+	in := map[string]any{"StreamArn": arn, "ShardId": shard, "ShardIteratorType": at}
+	if at != TrimHorizon && at != Latest {
+		in["ShardIteratorType"], in["SequenceNumber"] = "AFTER_SEQUENCE_NUMBER", at
+	}
+	var out struct{ ShardIterator string }
+	_, err := c.call(ctx, streamsAPI, "GetShardIterator", in, &out, 0)
+	return out.ShardIterator, certain(err)
+}
+
+// Records implements Endpoint.
+func (c *Client) Records(ctx context.Context, iterator string, limit int, wait time.Duration) (p Records, err error) {
+	var out struct {
+		Records           []json.RawMessage
+		NextShardIterator string
+	}
+	header, err := c.call(ctx, streamsAPI, "GetRecords", map[string]any{"ShardIterator": iterator, "Limit": limit}, &out, wait)
+	if err != nil {
+		return p, certain(err)
+	}
+	return Records{After: header.Get("X-Millstream-After"), Records: out.Records, Next: out.NextShardIterator}, nil
+}
+
+func certain(err error) error {
+	switch codeOf(err) {
+	case "ResourceNotFoundException":
+		return ErrGone
+	case "TrimmedDataAccessException":
+		return ErrTrimmed
+	case "ExpiredIteratorException":
+		return ErrExpired
+	}
+	return err
+}
+
+// MakeTables makes the two tables, unless they are there.
+func (c *Client) MakeTables(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		in := map[string]any{
+			"TableName": name, "BillingMode": "PAY_PER_REQUEST",
+			"AttributeDefinitions": []map[string]string{{"AttributeName": attrP, "AttributeType": "S"}, {"AttributeName": attrS, "AttributeType": "S"}},
+			"KeySchema":            []map[string]string{{"AttributeName": attrP, "KeyType": "HASH"}, {"AttributeName": attrS, "KeyType": "RANGE"}},
+		}
+		if _, err := c.call(ctx, tablesAPI, "CreateTable", in, &struct{}{}, 0); err != nil && codeOf(err) != "ResourceInUseException" {
+			return fmt.Errorf("the table %s at %s cannot be made: %w", name, c.URL, err)
+		}
+		for {
+			var out struct{ Table struct{ TableStatus string } }
+			if _, err := c.call(ctx, tablesAPI, "DescribeTable", map[string]any{"TableName": name}, &out, 0); err != nil {
+				return fmt.Errorf("the table %s at %s cannot be looked at: %w", name, c.URL, err)
+			}
+			if out.Table.TableStatus == "ACTIVE" {
+				break
+			}
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}

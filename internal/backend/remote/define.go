@@ -1,0 +1,325 @@
+package remote
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// Rows of definitions. Their versions are the definitions' revisions. A definition that was removed leaves a row that says so: a write
+// that arrives late finds it, and brings nothing back.
+const (
+	definitionKey = "def"
+	mappingPrefix = "m#"
+	pairKey       = "pair"
+)
+
+type definitionRow struct {
+	Mapping *mapping.Definition `json:"mapping,omitempty"`
+	Deleted bool                `json:"deleted,omitempty"`
+}
+
+// pairRow is the one mapping of a function and a stream; empty: there is none any more.
+type pairRow struct {
+	UUID string `json:"uuid,omitempty"`
+}
+
+func pairOf(m *mapping.Definition) string {
+	sum := sha256.Sum256([]byte(m.FunctionARN + "\x00" + m.StreamARN))
+	return hex.EncodeToString(sum[:16])
+}
+
+// Mappings implements backend.Backend.
+func (b *Backend) Mappings(ctx context.Context) ([]backend.Stored, error) {
+	rows, err := b.query(ctx, b.control, definitionKey, "")
+	if err != nil {
+		return nil, err
+	}
+	var all []backend.Stored
+	for i := range rows {
+		if !strings.HasPrefix(rows[i].S, mappingPrefix) {
+			continue
+		}
+		m, err := definition(&rows[i])
+		if err != nil {
+			return nil, err
+		}
+		if m != nil {
+			all = append(all, backend.Stored{Definition: *m})
+		}
+	}
+	slices.SortFunc(all, func(a, b backend.Stored) int { return mapping.ByCreation(a.Definition, b.Definition) })
+	return all, nil
+}
+
+// definition reads a row; nil when it says that the mapping was deleted.
+func definition(r *Row) (*mapping.Definition, error) {
+	var d definitionRow
+	if err := decode(r, &d); err != nil || d.Deleted || d.Mapping == nil {
+		return nil, err
+	}
+	d.Mapping.Revision = r.V
+	return d.Mapping, nil
+}
+
+// follow tells of definitions that have changed, when there may be some; now and then all are read, for a change whose author has
+// died before it could say so.
+func (m *member) follow(ctx context.Context, revision uint64) error {
+	const all = 4 * beatsPerLease
+	if m.rounds++; m.loaded && revision == m.revision && m.rounds < all {
+		return nil
+	}
+	b := m.b
+	rows, err := b.query(ctx, b.control, definitionKey, "")
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		r := &rows[i]
+		uuid, ok := strings.CutPrefix(r.S, mappingPrefix)
+		if !ok || m.known[uuid] >= r.V {
+			continue
+		}
+		d, err := definition(r)
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			m.node.Defined(*d)
+		} else {
+			m.node.Deleted(uuid)
+		}
+		m.known[uuid] = r.V
+	}
+	m.revision, m.rounds, m.loaded = revision, 0, true
+	return nil
+}
+
+// announce raises the version of the row by which nodes see that definitions have changed.
+func (b *Backend) announce(ctx context.Context) error {
+	defer b.poke()
+	for {
+		r, err := b.get(ctx, b.control, clusterKey, revisionKey)
+		if err != nil {
+			return err
+		}
+		var v uint64
+		if r != nil {
+			v = r.V
+		}
+		_, err = b.put(ctx, b.control, Row{P: clusterKey, S: revisionKey, Data: "{}"}, v)
+		if refused := (*Refused)(nil); !errors.As(err, &refused) {
+			return err
+		}
+	}
+}
+
+// CreateMapping implements backend.Backend. The definition's row makes the mapping; what is written before is found by nobody without it.
+func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[string]lane.Checkpoint, error) {
+	rows, err := b.places(ctx, &m)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := b.pair(ctx, &m)
+	if err != nil {
+		return nil, err
+	}
+	shards := make([]string, 0, len(rows))
+	for id := range rows {
+		shards = append(shards, id)
+	}
+	if err := each(shards, func(id string) error {
+		_, err := b.put(ctx, b.progress, Row{P: checkpointKey(m.UUID), S: id, Data: encode(stored(rows[id], 0))}, 0)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	_, err = b.put(ctx, b.control, Row{P: clusterKey, S: slicePrefix + m.StreamARN, Data: encode(sliceRow{})}, 0)
+	if refused := (*Refused)(nil); err != nil && !errors.As(err, &refused) { // else the stream has one
+		return nil, err
+	}
+	r, err := b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + m.UUID, Data: encode(definitionRow{Mapping: &m})}, 0)
+	if err != nil {
+		return nil, err
+	}
+	// A slow caller may have lost the pair meanwhile.
+	now, err := b.get(ctx, b.control, pairKey, pair.S)
+	if err != nil {
+		return nil, err
+	}
+	var holder pairRow
+	if now != nil {
+		if err := decode(now, &holder); err != nil {
+			return nil, err
+		}
+	}
+	if holder.UUID != m.UUID {
+		_, err := b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(definitionRow{Deleted: true})}, r.V)
+		return nil, errors.Join(err, &backend.Taken{UUID: holder.UUID})
+	}
+	return rows, b.announce(ctx)
+}
+
+// pairGrace is how long a pair may be taken without a definition.
+const pairGrace = 5 * time.Second
+
+// pair takes the function and the stream for a mapping. One that was taken by a caller who died before the mapping was made is free.
+func (b *Backend) pair(ctx context.Context, m *mapping.Definition) (Row, error) {
+	r, v := Row{P: pairKey, S: pairOf(m), Data: encode(pairRow{UUID: m.UUID})}, uint64(0)
+	for waited := false; ; {
+		now, err := b.put(ctx, b.control, r, v)
+		if err == nil {
+			return now, nil
+		}
+		refused, ok := errors.AsType[*Refused](err)
+		if !ok {
+			return Row{}, err
+		}
+		if v = 0; refused.Now == nil {
+			continue
+		}
+		var holder pairRow
+		if err := decode(refused.Now, &holder); err != nil {
+			return Row{}, err
+		}
+		if holder.UUID == "" {
+			v = refused.Now.V
+			continue
+		}
+		d, err := b.get(ctx, b.control, definitionKey, mappingPrefix+holder.UUID)
+		if err != nil {
+			return Row{}, err
+		}
+		if d != nil {
+			def, err := definition(d)
+			if err != nil {
+				return Row{}, err
+			}
+			if def != nil {
+				return Row{}, &backend.Taken{UUID: holder.UUID}
+			}
+			v = refused.Now.V
+			continue
+		}
+		if !waited {
+			waited = true
+			b.sleep(ctx, pairGrace, nil)
+			continue
+		}
+		v = refused.Now.V
+	}
+}
+
+// places finds where a new mapping begins in every shard.
+func (b *Backend) places(ctx context.Context, m *mapping.Definition) (map[string]lane.Checkpoint, error) {
+	d, err := b.describe(ctx, m.StreamARN)
+	if errors.Is(err, ErrGone) {
+		err = backend.ErrNoStream
+	}
+	if err != nil {
+		return nil, err
+	}
+	at := TrimHorizon
+	if m.Start == mapping.StartLatest {
+		at = Latest
+	}
+	lows := make([]seqnum.Num, len(d.Shards))
+	numbers := make([]int, len(d.Shards))
+	for i := range numbers {
+		numbers[i] = i
+	}
+	if err := each(numbers, func(i int) error {
+		iterator, err := b.iterate(ctx, m.StreamARN, d.Shards[i].ID, at)
+		if err != nil {
+			return err
+		}
+		page, err := b.records(ctx, iterator, 1, 0)
+		if err != nil {
+			return err
+		}
+		lows[i], err = number(page.After)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	rows := map[string]lane.Checkpoint{}
+	for i, s := range d.Shards {
+		rows[s.ID] = lane.Checkpoint{Generation: m.Generation, Low: lows[i], Ordinal: lows[i].Lo, Done: s.Closed && at == Latest}
+	}
+	return rows, nil
+}
+
+// UpdateMapping implements backend.Backend.
+func (b *Backend) UpdateMapping(ctx context.Context, m mapping.Definition) error {
+	_, err := b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + m.UUID, Data: encode(definitionRow{Mapping: &m})}, m.Revision)
+	if refused, ok := errors.AsType[*Refused](err); ok {
+		if refused.Now != nil {
+			d, err := definition(refused.Now)
+			if err != nil {
+				return err
+			}
+			if d != nil {
+				b.poke()
+				return backend.ErrStale
+			}
+		}
+		return backend.ErrNoMapping
+	}
+	if err != nil {
+		return err
+	}
+	return b.announce(ctx)
+}
+
+// DeleteMapping implements backend.Backend. From the definition's row on nobody begins with the mapping; its owner stops when it is told, or when a
+// position is refused.
+func (b *Backend) DeleteMapping(ctx context.Context, uuid string) error {
+	r, err := b.get(ctx, b.control, definitionKey, mappingPrefix+uuid)
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return backend.ErrNoMapping
+	}
+	m, err := definition(r)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return backend.ErrNoMapping
+	}
+	_, err = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(definitionRow{Deleted: true})}, r.V)
+	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		return backend.ErrStale
+	}
+	if err != nil {
+		return err
+	}
+	pair, err := b.get(ctx, b.control, pairKey, pairOf(m))
+	if err == nil && pair != nil {
+		var holder pairRow
+		if err = decode(pair, &holder); err == nil && holder.UUID == uuid {
+			_, err = b.put(ctx, b.control, Row{P: pair.P, S: pair.S, Data: encode(pairRow{})}, pair.V)
+		}
+	}
+	if refused := (*Refused)(nil); err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	if err := b.announce(ctx); err != nil {
+		return err
+	}
+	rows, err := b.query(ctx, b.progress, checkpointKey(uuid), "")
+	if err != nil {
+		return err
+	}
+	return each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) })
+}

@@ -1,0 +1,465 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+)
+
+// feed is the shards of one stream, while a claim on it lasts: one reader for each, whatever number of mappings it has.
+//
+// What it tells the engine is exact. A shard is shown once every mapping that is loaded has a row of it; it is never taken off the list
+// while a mapping has not ended it; and its head is the number up to which its reader has seen all there is.
+type feed struct {
+	c      *claim
+	listed chan struct{} // closed once the shards are known
+	again  chan struct{} // list them again: one has ended
+
+	mu      sync.Mutex
+	shards  []shardInfo // those shown, parents first
+	readers map[string]*reader
+}
+
+type shardInfo struct {
+	ID, Parent string
+	begin      seqnum.Num // right before its first record
+	before     uint64     // its ordinal
+}
+
+func newFeed(c *claim) *feed {
+	return &feed{c: c, listed: make(chan struct{}), again: make(chan struct{}, 1), readers: map[string]*reader{}}
+}
+
+// listEvery is how often shards are listed without a cause.
+const listEvery = time.Minute
+
+// run lists the stream's shards until the claim is over.
+func (f *feed) run() {
+	c, b := f.c, f.c.b
+	pause := minPause
+	for c.ctx.Err() == nil {
+		if err := f.list(); err != nil {
+			if b.pause(c.ctx, &pause, "a list of shards of "+c.stream, err) != nil {
+				return
+			}
+			continue
+		}
+		pause = minPause
+		b.sleep(c.ctx, listEvery, f.again)
+	}
+}
+
+// list adds the shards that are new. A list has all pages of it; what it lacks has been trimmed.
+func (f *feed) list() error {
+	c, b := f.c, f.c.b
+	d, err := b.describe(c.ctx, c.stream)
+	if errors.Is(err, ErrGone) {
+		d, err = Described{}, nil // the readers of shards that are not ended find that out, too
+	}
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, s := range f.all() {
+		known[s.ID] = true
+	}
+	var fresh []shardInfo
+	for _, s := range d.Shards {
+		if known[s.ID] {
+			continue
+		}
+		first, err := number(s.Start)
+		if err != nil {
+			return err
+		}
+		i := shardInfo{ID: s.ID, Parent: s.Parent, begin: first.Prev()}
+		i.before = i.begin.Lo
+		fresh = append(fresh, i)
+	}
+	select {
+	case <-f.listed:
+		if len(fresh) > 0 {
+			return c.extend(fresh)
+		}
+	default:
+		f.show(fresh)
+		close(f.listed)
+	}
+	return nil
+}
+
+func (f *feed) all() []shardInfo {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.shards)
+}
+
+// show adds shards to those that the engine sees.
+func (f *feed) show(fresh []shardInfo) {
+	f.mu.Lock()
+	for _, s := range fresh {
+		if !slices.ContainsFunc(f.shards, func(o shardInfo) bool { return o.ID == s.ID }) {
+			f.shards = append(f.shards, s)
+		}
+	}
+	f.mu.Unlock()
+	f.c.b.wake(f.c.stream)
+}
+
+// begin starts the readers of shards that a mapping has not ended. loaded: the rows are all that a mapping has; a shard that is not listed
+// any more is shown then, and its reader finds out.
+func (f *feed) begin(rows map[string]lane.Checkpoint, loaded bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, row := range rows {
+		if row.Done || f.readers[id] != nil {
+			continue
+		}
+		r := &reader{f: f, shard: id, before: row.Low, head: row.Low, cursors: map[seqnum.Num]string{}, moved: make(chan struct{}, 1)}
+		f.readers[id] = r
+		if loaded && !slices.ContainsFunc(f.shards, func(s shardInfo) bool { return s.ID == id }) {
+			f.shards = slices.Insert(f.shards, 0, shardInfo{ID: id})
+		}
+		f.c.b.work.Go(func() { r.run(f.c.ctx) })
+	}
+}
+
+// wake has the engine look at the shards of a stream.
+func (b *Backend) wake(stream string) {
+	b.mu.Lock()
+	all := slices.Collect(maps.Values(b.watchers[stream]))
+	b.mu.Unlock()
+	for _, w := range all {
+		w()
+	}
+}
+
+func (f *feed) listAgain() {
+	select {
+	case f.again <- struct{}{}:
+	default:
+	}
+}
+
+// reader reads one shard and keeps the newest records that it has read. It goes no further ahead of the mapping that is furthest than room
+// for some records; mappings that are behind what it keeps read for themselves.
+type reader struct {
+	f     *feed
+	shard string
+
+	mu      sync.Mutex
+	before  seqnum.Num // what is kept begins right behind this number
+	kept    []*record
+	bytes   int        // of kept
+	head    seqnum.Num // everything up to here was read
+	front   seqnum.Num // the furthest place that a mapping has read from
+	ended   bool       // what is kept reaches to the shard's end
+	gone    bool
+	cursors map[seqnum.Num]string // iterators of those who read for themselves, by place
+
+	moved chan struct{} // front has moved
+}
+
+// Bounds of what is kept of one shard, and of what is asked for at once.
+const (
+	keepBytes  = 8 << 20
+	aheadBytes = 4 << 20
+	pageSize   = 1000
+	pollWait   = 20 * time.Second
+	maxCursors = 64
+)
+
+// run reads on until the shard has ended or the claim is over.
+func (r *reader) run(ctx context.Context) {
+	b := r.f.c.b
+	pause := minPause
+	iterator := ""
+	for ctx.Err() == nil {
+		if !r.room() {
+			b.sleep(ctx, time.Second, r.moved)
+			continue
+		}
+		next, err := r.more(ctx, iterator)
+		switch {
+		case err == nil:
+			pause, iterator = minPause, next
+		case errors.Is(err, ErrExpired):
+			iterator = ""
+			continue
+		case errors.Is(err, ErrGone):
+			if iterator = ""; r.isGone(ctx) {
+				r.vanished()
+				return
+			}
+			continue
+		default:
+			iterator = ""
+			if b.pause(ctx, &pause, "a read of shard "+r.shard, err) != nil {
+				return
+			}
+			continue
+		}
+		if next == "" {
+			r.f.listAgain()
+			return
+		}
+	}
+}
+
+// room reports whether the reader may go on.
+func (r *reader) room() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ahead := 0
+	for i := len(r.kept) - 1; i >= 0 && r.front.Less(r.kept[i].seq) && ahead < aheadBytes; i-- {
+		ahead += r.kept[i].EventSize()
+	}
+	return ahead < aheadBytes
+}
+
+// more reads the next page.
+func (r *reader) more(ctx context.Context, iterator string) (next string, err error) {
+	c := r.f.c
+	r.mu.Lock()
+	head := r.head
+	r.mu.Unlock()
+	if iterator == "" {
+		if iterator, err = r.iterator(ctx, head); err != nil {
+			return "", err
+		}
+	}
+	page, err := c.b.records(ctx, iterator, pageSize, pollWait)
+	if errors.Is(err, ErrTrimmed) {
+		return "", ErrExpired // begin again: at the horizon
+	}
+	if err != nil {
+		return "", err
+	}
+	after, records, err := parse(page, c.stream)
+	if err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	if r.head.Less(after) { // what was between was trimmed: whoever has not read it learns that when it reads
+		r.kept, r.bytes, r.before, r.head = nil, 0, after, after
+	}
+	fresh := false
+	for _, rec := range records {
+		if r.head.Less(rec.seq) {
+			r.kept, r.bytes, r.head, fresh = append(r.kept, rec), r.bytes+rec.EventSize(), rec.seq, true
+		}
+	}
+	if r.bytes > keepBytes+aheadBytes { // a part at a time, since the others are moved
+		drop := 0
+		for ; r.bytes > keepBytes && drop < len(r.kept)-1; drop++ {
+			r.bytes -= r.kept[drop].EventSize()
+			r.before = r.kept[drop].seq
+		}
+		r.kept = slices.Clone(r.kept[drop:])
+	}
+	r.ended = page.Next == ""
+	r.mu.Unlock()
+	if fresh || page.Next == "" {
+		r.f.c.b.wake(r.f.c.stream)
+	}
+	return page.Next, nil
+}
+
+// iterator begins behind a number; when records behind it were trimmed, at the horizon.
+func (r *reader) iterator(ctx context.Context, after seqnum.Num) (string, error) {
+	b := r.f.c.b
+	iterator, err := b.iterate(ctx, r.f.c.stream, r.shard, after.String())
+	if errors.Is(err, ErrTrimmed) {
+		iterator, err = b.iterate(ctx, r.f.c.stream, r.shard, TrimHorizon)
+	}
+	return iterator, err
+}
+
+// goneFor is the time between the two lists that a shard must be missing from.
+const goneFor = 30 * time.Second
+
+// isGone reports whether the shard is really gone: two lists say so.
+func (r *reader) isGone(ctx context.Context) bool {
+	b, stream := r.f.c.b, r.f.c.stream
+	for i := range 2 {
+		if i > 0 {
+			b.sleep(ctx, goneFor, nil)
+		}
+		d, err := b.describe(ctx, stream)
+		if err != nil && !errors.Is(err, ErrGone) || slices.ContainsFunc(d.Shards, func(s DescribedShard) bool { return s.ID == r.shard }) {
+			b.sleep(ctx, time.Second, nil)
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// vanished: the shard is not there any more.
+func (r *reader) vanished() {
+	r.mu.Lock()
+	r.gone = true
+	r.mu.Unlock()
+	r.f.c.b.wake(r.f.c.stream)
+}
+
+// read is Log's Read.
+func (r *reader) read(ctx context.Context, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
+	r.mu.Lock()
+	if r.gone && (len(r.kept) == 0 || !after.Less(r.head) || after.Less(r.before)) {
+		r.mu.Unlock()
+		lost := lane.Missed{First: after.Next(), Last: after.Next(), Unknown: true}
+		return lane.Page{End: true, Missed: &lost}, nil
+	}
+	if !after.Less(r.before) {
+		defer r.mu.Unlock()
+		return r.fromKept(after, maxRecords, maxBytes), nil
+	}
+	r.mu.Unlock()
+	return r.catchUp(ctx, after, maxRecords, maxBytes)
+}
+
+// fromKept is called with mu held.
+func (r *reader) fromKept(after seqnum.Num, maxRecords, maxBytes int) (page lane.Page) {
+	i, _ := slices.BinarySearchFunc(r.kept, after.Next(), func(rec *record, n seqnum.Num) int { return rec.seq.Compare(n) })
+	size := 0
+	for ; i < len(r.kept) && len(page.Records) < maxRecords; i++ {
+		if size += r.kept[i].EventSize(); size > maxBytes && len(page.Records) > 0 {
+			break
+		}
+		page.Records = append(page.Records, r.kept[i])
+	}
+	page.End = r.ended && i == len(r.kept)
+	if r.front.Less(after) {
+		r.front = after
+		select {
+		case r.moved <- struct{}{}:
+		default:
+		}
+	}
+	return page
+}
+
+// catchUp reads for a mapping that is behind what is kept.
+func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxBytes int) (page lane.Page, err error) {
+	c := r.f.c
+	r.mu.Lock()
+	iterator := r.cursors[after]
+	delete(r.cursors, after)
+	r.mu.Unlock()
+	if iterator == "" {
+		if iterator, err = r.iterator(ctx, after); err != nil {
+			return page, err
+		}
+	}
+	got, err := c.b.records(ctx, iterator, min(maxRecords, pageSize), 0)
+	if err != nil {
+		return page, err
+	}
+	from, records, err := parse(got, c.stream)
+	if err != nil {
+		return page, err
+	}
+	if after.Less(from) { // the horizon
+		page.Missed = &lane.Missed{First: after.Next(), Last: from, Count: from.Lo - after.Lo}
+		after = from
+	}
+	size := 0
+	for _, rec := range records {
+		if size += rec.EventSize(); size > maxBytes && len(page.Records) > 0 {
+			break
+		}
+		page.Records = append(page.Records, rec)
+		after = rec.seq
+	}
+	if len(page.Records) == 0 {
+		// There is nothing from here to what is kept.
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		missed := page.Missed
+		page = r.fromKept(later(after, r.before), maxRecords, maxBytes)
+		page.Missed = missed
+		return page, nil
+	}
+	if len(page.Records) == len(records) {
+		if page.End = got.Next == ""; !page.End {
+			r.mu.Lock()
+			if len(r.cursors) >= maxCursors {
+				clear(r.cursors)
+			}
+			r.cursors[after] = got.Next
+			r.mu.Unlock()
+		}
+	}
+	return page, nil
+}
+
+func later(a, b seqnum.Num) seqnum.Num {
+	if a.Less(b) {
+		return b
+	}
+	return a
+}
+
+// Shards implements backend.Log.
+func (b *Backend) Shards(_ context.Context, arn string) ([]backend.Shard, error) {
+	c := b.claimOn(arn)
+	if c == nil {
+		return nil, backend.ErrElsewhere
+	}
+	f := c.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]backend.Shard, 0, len(f.shards))
+	for _, s := range f.shards {
+		one := backend.Shard{ID: s.ID, Parent: s.Parent, Head: s.begin, Begin: s.begin, Before: s.before}
+		if r := f.readers[s.ID]; r != nil {
+			r.mu.Lock()
+			one.Head, one.Closed = r.head, r.ended || r.gone
+			r.mu.Unlock()
+		}
+		one.Records = one.Head.Lo
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// Read implements backend.Log.
+func (b *Backend) Read(ctx context.Context, arn, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
+	c := b.claimOn(arn)
+	if c == nil {
+		return lane.Page{}, backend.ErrElsewhere
+	}
+	c.feed.mu.Lock()
+	r := c.feed.readers[shard]
+	c.feed.mu.Unlock()
+	if r == nil {
+		return lane.Page{}, errors.New("remote: no mapping that is loaded reads this shard")
+	}
+	return r.read(ctx, after, maxRecords, maxBytes)
+}
+
+// Watch implements backend.Log: all claims on the stream, one after the other.
+func (b *Backend) Watch(arn string, wake func()) (stop func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.watches++
+	n := b.watches
+	if b.watchers[arn] == nil {
+		b.watchers[arn] = map[int]func(){}
+	}
+	b.watchers[arn][n] = wake
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if delete(b.watchers[arn], n); len(b.watchers[arn]) == 0 {
+			delete(b.watchers, arn)
+		}
+	}
+}

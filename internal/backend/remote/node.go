@@ -1,0 +1,401 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+)
+
+// Rows of the cluster, all under one first key, so that one query shows them.
+const (
+	clusterKey  = "cluster"
+	revisionKey = "rev"    // its version counts changes of definitions
+	nodePrefix  = "node#"  // a node, by its id; each beat raises the version
+	slicePrefix = "slice#" // a stream, by its ARN: who works it
+)
+
+type nodeRow struct {
+	State string `json:"state"` // alive, or over: never alive again
+	URL   string `json:"url,omitempty"`
+}
+
+const (
+	alive = "alive"
+	over  = "over"
+)
+
+type sliceRow struct {
+	Owner string `json:"owner,omitempty"` // a node's id
+	Epoch uint64 `json:"epoch"`           // raised by each owner
+}
+
+// beatsPerLease is how often a node shows that it lives.
+const beatsPerLease = 4
+
+func (b *Backend) every() time.Duration { return b.o.Lease / beatsPerLease }
+
+// sinceBoot is now, as deadlines are told.
+func (b *Backend) now() time.Duration { return b.o.Elapsed() }
+
+// valid reports whether what this node holds is certainly its own.
+func (b *Backend) valid() bool { return int64(b.now()) < b.deadline.Load() }
+
+// Run implements backend.Shared.
+func (b *Backend) Run(ctx context.Context, node backend.Node) error {
+	living, stop := context.WithCancel(context.WithoutCancel(ctx)) // until everything is handed over
+	defer stop()
+	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}}
+	b.mu.Lock()
+	b.id = nonce()
+	b.mu.Unlock()
+	var work sync.WaitGroup
+	work.Go(func() { m.beats(living) })
+	work.Go(func() { b.watchDeadline(living) })
+	m.watch(ctx)
+	m.leave(living)
+	stop()
+	work.Wait()
+	b.dropAll()
+	m.tasks.Wait()
+	b.dropAll() // one that a task has begun meanwhile
+	b.work.Wait()
+	return nil
+}
+
+// member is this node's part in the cluster.
+type member struct {
+	b       *Backend
+	node    backend.Node
+	leaving context.Context
+	tasks   sync.WaitGroup
+
+	// Of watch only.
+	revision uint64            // of the definitions that were told
+	rounds   int               // since all were read
+	known    map[string]uint64 // revisions by UUID
+	seen     map[string]sighting
+	loaded   bool
+}
+
+// sighting is a node's version, and since when this node has seen no other.
+type sighting struct {
+	v     uint64
+	since time.Duration
+}
+
+// beats shows that this node lives, and moves its deadline: to lease × 0.8 after the beginning of the newest beat that was
+// applied. Who sees the beat counts a full lease from then on. A deadline that has passed never comes back: what was held is
+// dropped, also when a beat succeeds later, since others may have taken it.
+func (m *member) beats(ctx context.Context) {
+	b := m.b
+	var v uint64
+	id, _ := b.holds()
+	for ctx.Err() == nil {
+		began := b.now()
+		row, err := b.put(ctx, b.control, Row{P: clusterKey, S: nodePrefix + id, Data: encode(nodeRow{State: alive, URL: b.o.URL})}, v)
+		switch {
+		case err == nil:
+			v = row.V
+			if b.revives {
+				began = b.now()
+			}
+			b.extend(began + b.o.Lease*8/10)
+			if v == 1 {
+				b.poke()
+			}
+		case ctx.Err() != nil || m.leaving.Err() != nil:
+			return
+		default: // it was told dead
+			b.o.Log.Warn("this node was silent for too long, and others have taken its work over; it goes on under another id", "id", id)
+			b.dropAll()
+			v = 0
+			id = nonce()
+			b.mu.Lock()
+			b.id = id
+			b.mu.Unlock()
+			continue
+		}
+		b.sleep(ctx, b.every()-(b.now()-began), nil)
+	}
+}
+
+// extend moves the deadline.
+func (b *Backend) extend(to time.Duration) {
+	if !b.valid() && !b.revives {
+		b.dropAll()
+	}
+	b.deadline.Store(int64(to))
+}
+
+// watchDeadline drops what is held when the deadline passes.
+func (b *Backend) watchDeadline(ctx context.Context) {
+	for ctx.Err() == nil {
+		left := time.Duration(b.deadline.Load()) - b.now()
+		if left <= 0 {
+			if !b.revives {
+				b.dropAll()
+			}
+			left = b.every() / 4
+		}
+		b.sleep(ctx, left, nil)
+	}
+}
+
+func (b *Backend) sleep(ctx context.Context, d time.Duration, early <-chan struct{}) {
+	t := time.NewTimer(max(d, time.Millisecond))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-early:
+	case <-ctx.Done():
+	}
+}
+
+// holds returns this node's id and its claims.
+func (b *Backend) holds() (id string, claims map[string]*claim) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.id, maps.Clone(b.claims)
+}
+
+func (b *Backend) claimOn(stream string) *claim {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.claims[stream]
+}
+
+// dropAll ends all claims, also those that are being taken.
+func (b *Backend) dropAll() {
+	b.mu.Lock()
+	b.drops++
+	claims := maps.Clone(b.claims)
+	b.mu.Unlock()
+	for _, c := range claims {
+		c.lose()
+	}
+}
+
+// watch looks at the cluster until ctx ends, and takes and gives work.
+func (m *member) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := m.look(ctx); err != nil && ctx.Err() == nil {
+			m.b.complain("a look at the cluster", err)
+		}
+		m.b.sleep(ctx, m.b.every(), m.b.poked)
+	}
+}
+
+func (m *member) look(ctx context.Context) error {
+	b := m.b
+	rows, err := b.query(ctx, b.control, clusterKey, "")
+	if err != nil {
+		return err
+	}
+	now := b.now()
+	me, claims := b.holds()
+	live := []string{}
+	var slices_ []Row
+	var revision uint64
+	gone := maps.Clone(m.seen)
+	for i := range rows {
+		r := &rows[i]
+		switch {
+		case r.S == revisionKey:
+			revision = r.V
+		case strings.HasPrefix(r.S, slicePrefix):
+			slices_ = append(slices_, *r)
+		case strings.HasPrefix(r.S, nodePrefix):
+			id := strings.TrimPrefix(r.S, nodePrefix)
+			delete(gone, id)
+			lives, err := m.judge(ctx, id, r, now, id == me)
+			if err != nil {
+				return err
+			}
+			if lives {
+				live = append(live, id)
+			}
+		}
+	}
+	for id := range gone {
+		delete(m.seen, id)
+	}
+	if err := m.follow(ctx, revision); err != nil {
+		return err
+	}
+	if !slices.Contains(live, me) {
+		return nil // its first beat is still to come
+	}
+	for _, r := range slices_ {
+		var s sliceRow
+		if err := decode(&r, &s); err != nil {
+			return err
+		}
+		stream := strings.TrimPrefix(r.S, slicePrefix)
+		c, mine := claims[stream], best(stream, live) == me
+		switch {
+		case c != nil && (s.Owner != me || s.Epoch != c.epoch) && r.V > c.version:
+			c.lose() // taken over, though this node did not seem dead to itself
+		case c != nil && !mine:
+			m.once(stream, func() { m.handOver(c) })
+		case c == nil && mine && (s.Owner == "" || s.Owner == me || !slices.Contains(live, s.Owner)):
+			m.once(stream, func() { m.take(ctx, me, stream, r, s) })
+		case c == nil && s.Owner == me: // it was lost, and is another node's, who waits for this one
+			m.once(stream, func() { _, _ = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(sliceRow{Epoch: s.Epoch})}, r.V) })
+		}
+	}
+	return nil
+}
+
+// judge reports whether a node lives. One whose row has not changed for a lease, by this node's own clock, is told dead, which
+// succeeds only if it has been silent.
+func (m *member) judge(ctx context.Context, id string, r *Row, now time.Duration, me bool) (lives bool, err error) {
+	b := m.b
+	var n nodeRow
+	if err := decode(r, &n); err != nil {
+		return false, err
+	}
+	s := m.seen[id]
+	if s.v != r.V {
+		s = sighting{v: r.V, since: now}
+		m.seen[id] = s
+	}
+	silent := now - s.since
+	switch {
+	case n.State == over && silent > 20*b.o.Lease:
+		return false, b.remove(ctx, b.control, r.P, r.S)
+	case n.State == over:
+		return false, nil
+	case me || silent < b.o.Lease:
+		return true, nil
+	}
+	_, err = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(nodeRow{State: over, URL: n.URL})}, r.V)
+	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		return true, nil // it has shown itself, or another node was quicker: the next look tells
+	}
+	if err == nil {
+		b.o.Log.Warn("a node is silent, and its work is taken over", "node", id, "url", n.URL)
+	}
+	return false, err
+}
+
+// best is the node that should have a stream: the same for all who see the same nodes, and one that leaves or comes moves its own
+// streams only.
+func best(stream string, live []string) (id string) {
+	var highest uint64
+	for _, n := range live {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(n + "\x00" + stream))
+		if x := mix(h.Sum64()); id == "" || x > highest || x == highest && n < id {
+			id, highest = n, x
+		}
+	}
+	return id
+}
+
+// mix spreads a hash whose input differs in few places.
+func mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// once runs f for a stream, unless something is under way for it.
+func (m *member) once(stream string, f func()) {
+	b := m.b
+	b.mu.Lock()
+	busy := b.busy[stream]
+	b.busy[stream] = true
+	b.mu.Unlock()
+	if busy {
+		return
+	}
+	m.tasks.Go(func() {
+		f()
+		b.mu.Lock()
+		delete(b.busy, stream)
+		b.mu.Unlock()
+		b.poke()
+	})
+}
+
+// take takes a stream that is free, or whose owner is dead.
+func (m *member) take(ctx context.Context, me, stream string, r Row, s sliceRow) {
+	b := m.b
+	b.mu.Lock()
+	drops := b.drops
+	b.mu.Unlock()
+	row, err := b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(sliceRow{Owner: me, Epoch: s.Epoch + 1})}, r.V)
+	if err != nil {
+		return // another node was quicker, or this one ends
+	}
+	c := newClaim(b, stream, s.Epoch+1, row.V)
+	valid := b.valid()
+	b.mu.Lock()
+	fine := valid && b.id == me && b.drops == drops && m.leaving.Err() == nil
+	if fine {
+		b.claims[stream] = c
+	}
+	b.mu.Unlock()
+	if !fine {
+		c.lose() // the row says that this node has it; it takes it once more, or is told dead
+		return
+	}
+	b.work.Go(c.feed.run)
+	m.node.Begin(c)
+}
+
+// handOver lets go of a stream that is another node's to work: nothing of it is delivered twice.
+func (m *member) handOver(c *claim) {
+	b := m.b
+	m.end(c)
+	// The last positions are stored, and until this write is known, or the claim is over, nobody else begins.
+	_, err := b.put(c.ctx, b.control, Row{P: clusterKey, S: slicePrefix + c.stream, Data: encode(sliceRow{Epoch: c.epoch})}, c.version)
+	if err != nil && c.ctx.Err() == nil {
+		b.o.Log.Warn("a stream was taken over while it was handed over", "stream", c.stream)
+	}
+	c.lose()
+}
+
+// end has the engine let go of a claim, once.
+func (m *member) end(c *claim) {
+	if c.ending.Swap(true) {
+		<-c.ended
+		return
+	}
+	defer close(c.ended)
+	drain, cancel := context.WithTimeout(c.ctx, m.b.o.Drain)
+	defer cancel()
+	m.node.End(drain, c)
+}
+
+// leave ends all work and tells that this node is no more: then others take its streams at once.
+func (m *member) leave(ctx context.Context) {
+	b := m.b
+	id, claims := b.holds()
+	var all sync.WaitGroup
+	for _, c := range claims {
+		all.Go(func() { m.end(c) })
+	}
+	all.Wait()
+	ctx, cancel := context.WithTimeout(ctx, b.o.Lease)
+	defer cancel()
+	for ctx.Err() == nil {
+		row, err := b.get(ctx, b.control, clusterKey, nodePrefix+id)
+		if err != nil || row == nil {
+			return
+		}
+		_, err = b.put(ctx, b.control, Row{P: row.P, S: row.S, Data: encode(nodeRow{State: over, URL: b.o.URL})}, row.V)
+		if refused := (*Refused)(nil); !errors.As(err, &refused) {
+			return // it is done, or there is no more time: the others find out
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package remote
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// Options of New. Endpoint is required.
+type Options struct {
+	Endpoint Endpoint
+	// Prefix begins the names of the two tables. One prefix is one cluster. Default millstream-.
+	Prefix string
+	// Lease is the silence after which a node counts as dead, Drain the time that calls under way get when work is handed over.
+	// Default 10 s and 30 s.
+	Lease, Drain time.Duration
+	// URL is how people find this node; it is shown, and nothing else.
+	URL string
+	// Elapsed is the time since some moment, with what the machine slept. Default Go's monotonic clock.
+	Elapsed func() time.Duration
+	Log     *slog.Logger
+}
+
+// Backend implements backend.Shared.
+type Backend struct {
+	o                 Options
+	control, progress string // tables
+	complained        atomic.Int64
+
+	// deadline is the moment, in Elapsed, up to which what this node holds is certainly its own.
+	deadline atomic.Int64
+	poked    chan struct{} // look at the cluster now
+
+	mu     sync.Mutex
+	id     string            // this node's, until it is told dead
+	claims map[string]*claim // by stream
+	busy   map[string]bool   // streams that are being taken or handed over
+	drops  int               // how often all claims were dropped
+	// watchers are the engine's, by stream.
+	watchers map[string]map[int]func()
+	watches  int
+
+	work sync.WaitGroup // readers
+
+	// revives is a bug, for the test that has to find it: a beat that was late gives back what was held before it.
+	revives bool
+}
+
+var _ backend.Shared = (*Backend)(nil)
+
+// New returns a backend. It asks nothing of the endpoint.
+func New(o Options) *Backend {
+	o.Prefix = cmp.Or(o.Prefix, "millstream-")
+	o.Lease, o.Drain = cmp.Or(o.Lease, 10*time.Second), cmp.Or(o.Drain, 30*time.Second)
+	if o.Elapsed == nil {
+		start := time.Now()
+		o.Elapsed = func() time.Duration { return time.Since(start) }
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Backend{
+		o: o, control: o.Prefix + "control", progress: o.Prefix + "progress", poked: make(chan struct{}, 1),
+		claims: map[string]*claim{}, busy: map[string]bool{}, watchers: map[string]map[int]func(){},
+	}
+}
+
+// ControlTable and ProgressTable are the names of the tables.
+func (b *Backend) ControlTable() string  { return b.control }
+func (b *Backend) ProgressTable() string { return b.progress }
+
+func (b *Backend) poke() {
+	select {
+	case b.poked <- struct{}{}:
+	default:
+	}
+}
+
+// Lacks implements backend.Shared.
+func (b *Backend) Lacks(m mapping.Definition, p lane.Params) string {
+	const while = " while the tables are at another endpoint (serve --tables): "
+	switch {
+	case m.Snapshot != nil || !m.StartAt.IsZero():
+		return "The tag millstream:start is not supported" + while + "leave it out"
+	case m.Destination != "":
+		return "An OnFailure destination (DestinationConfig) is not supported" + while + "leave it out"
+	case p.Tumbling > 0:
+		return "Tumbling windows (TumblingWindowInSeconds, millstream:tumbling-window) are not supported" + while + "leave them out"
+	case p.OnFailure != lane.BlockShard:
+		return "The tag millstream:on-failure takes block-shard only" + while + "leave it out"
+	case p.ExactlyOnce:
+		return "The tag millstream:exactly-once is not supported" + while + "leave it out"
+	}
+	return ""
+}
+
+// ResolveStream implements backend.Backend.
+func (b *Backend) ResolveStream(ctx context.Context, streamARN string) (backend.Stream, error) {
+	scope, table, _, ok := arn.Stream(streamARN)
+	if !ok {
+		return backend.Stream{}, backend.ErrNoStream
+	}
+	_, err := b.describe(ctx, streamARN)
+	if errors.Is(err, ErrGone) {
+		err = backend.ErrNoStream
+	}
+	return backend.Stream{ARN: streamARN, Table: table, Scope: scope}, err
+}
+
+// What a shared backend cannot do yet. Mappings that would need it are refused, see Lacks.
+
+// Locate implements backend.Backend.
+func (b *Backend) Locate(context.Context, string, string, backend.Place) (backend.Located, error) {
+	return backend.Located{}, backend.ErrLacks
+}
+
+// Reposition implements backend.Backend.
+func (b *Backend) Reposition(context.Context, backend.Repositioned) error { return backend.ErrLacks }
+
+// Transact implements backend.Backend.
+func (b *Backend) Transact(context.Context, backend.Transaction) error { return backend.ErrLacks }
+
+// Commit implements backend.Backend: positions are stored under a claim, by Advance.
+func (b *Backend) Commit(context.Context, []backend.Row, []backend.AsideRows) error {
+	return backend.ErrLacks
+}
+
+// Aside implements backend.Backend: nothing is set aside.
+func (b *Backend) Aside(context.Context, string, lane.AsideKey, int, int, bool) ([]lane.SetAside, error) {
+	return nil, nil
+}
+
+// number reads a sequence number. One past 128 bits cannot be kept.
+func number(text string) (seqnum.Num, error) {
+	n, err := seqnum.Parse(text)
+	if err == nil && n == seqnum.Max {
+		err = errors.New("remote: the endpoint's sequence numbers are larger than 2^128")
+	}
+	return n, err
+}

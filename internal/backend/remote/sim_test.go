@@ -1,0 +1,729 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// The simulation: real engines over real Backends, in faked time, over a database that loses, delays and doubles requests. Nodes stop
+// for a while and die, by seed. The database and the functions judge every write and every call.
+
+var simScope = schema.Scope{Account: "000000000000", Region: "us-east-1"}
+
+// base is one database: rows, one stream, and the books.
+type base struct {
+	mu     sync.Mutex
+	tables map[string]map[string]map[string]Row // by table and both keys
+	arn    string
+	shards []*baseShard
+	last   uint64 // record
+	moved  chan struct{}
+	calm   atomic.Bool   // nothing goes wrong any more
+	over   chan struct{} // the test has ended
+	late   sync.WaitGroup
+	all    []*machine
+
+	// The books, of records by number.
+	records map[uint64]*booked
+	ended   map[string]map[uint64]bool // by function
+	taken   map[uint64]map[string]checkpoint
+	wrong   []string
+	calls   int
+	again   int // calls with a record that had ended
+	refused int // conditions that did not hold
+}
+
+type booked struct {
+	key, nth int
+	shard    string
+}
+
+type baseShard struct {
+	id, parent string
+	start      uint64 // number of its first record
+	log        []json.RawMessage
+	numbers    []uint64
+	closed     bool
+}
+
+func simNumber(n uint64) seqnum.Num { return seqnum.Num{Hi: 1 << 40, Lo: n} }
+
+func newBase() *base {
+	d := &base{
+		tables: map[string]map[string]map[string]Row{}, arn: simScope.StreamARN("t", "2026-01-01T00:00:00.000"), moved: make(chan struct{}), over: make(chan struct{}),
+		records: map[uint64]*booked{}, ended: map[string]map[uint64]bool{}, taken: map[uint64]map[string]checkpoint{},
+	}
+	d.shards = []*baseShard{{id: "s0", start: 1}}
+	return d
+}
+
+// later does something after a while, unless the test has ended.
+func (d *base) later(wait time.Duration, f func()) {
+	d.late.Go(func() {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			f()
+		case <-d.over:
+		}
+	})
+}
+
+func (d *base) fault(format string, args ...any) {
+	if len(d.wrong) < 5 {
+		d.wrong = append(d.wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// write appends a record of a key to its shard.
+func (d *base) write(key int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last++
+	var open []*baseShard
+	for _, s := range d.shards {
+		if !s.closed {
+			open = append(open, s)
+		}
+	}
+	s := open[key%len(open)]
+	nth := 1
+	for _, r := range d.records {
+		if r.key == key {
+			nth++
+		}
+	}
+	d.records[d.last] = &booked{key: key, nth: nth, shard: s.id}
+	s.numbers = append(s.numbers, d.last)
+	s.log = append(s.log, fmt.Appendf(nil, `{"eventID":"%d","eventName":"INSERT","eventVersion":"1.1","awsRegion":"us-east-1","dynamodb":{"ApproximateCreationDateTime":%d,"Keys":{"pk":{"S":"%d"}},"SequenceNumber":"%s","SizeBytes":3,"StreamViewType":"KEYS_ONLY"}}`,
+		d.last, time.Now().Unix(), key, simNumber(d.last)))
+	d.wakeLocked()
+}
+
+// split closes the first open shard and opens two.
+func (d *base) split() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.shards {
+		if !s.closed {
+			s.closed = true
+			for range 2 {
+				d.shards = append(d.shards, &baseShard{id: fmt.Sprintf("s%d", len(d.shards)), parent: s.id, start: d.last + 1})
+			}
+			break
+		}
+	}
+	d.wakeLocked()
+}
+
+func (d *base) wakeLocked() {
+	close(d.moved)
+	d.moved = make(chan struct{})
+}
+
+func (d *base) put(table string, r Row, v uint64, plant string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tables[table] == nil {
+		d.tables[table] = map[string]map[string]Row{}
+	}
+	if d.tables[table][r.P] == nil {
+		d.tables[table][r.P] = map[string]Row{}
+	}
+	now, found := d.tables[table][r.P][r.S]
+	if found && strings.HasPrefix(r.P, "c#") {
+		var at, was checkpoint
+		_ = json.Unmarshal([]byte(r.Data), &at)
+		_ = json.Unmarshal([]byte(now.Data), &was)
+		switch plant {
+		case "unconditional":
+			v, r.V = now.V, now.V+1
+		case "unclaimed":
+			if claims := at.Epoch > was.Epoch && at.Low == was.Low; claims {
+				return nil // it writes no epoch, but goes by that of the positions
+			}
+			if at.Epoch >= was.Epoch {
+				v, r.V = now.V, now.V+1
+			}
+		}
+	}
+	if found != (v > 0) || now.V != v {
+		d.refused++
+		if !found {
+			return &Refused{}
+		}
+		return &Refused{Now: &now}
+	}
+	d.judge(r, now, found)
+	d.tables[table][r.P][r.S] = r
+	return nil
+}
+
+// judge looks at a write that is accepted.
+func (d *base) judge(r, old Row, found bool) {
+	if r.S == slicePrefix+d.arn {
+		var s sliceRow
+		_ = json.Unmarshal([]byte(r.Data), &s)
+		if s.Owner != "" {
+			positions := map[string]checkpoint{} // stored at the take: nobody who has it from now on calls with these again
+			for p, rows := range d.tables["millstream-progress"] {
+				for shard, row := range rows {
+					var at checkpoint
+					_ = json.Unmarshal([]byte(row.Data), &at)
+					positions[p+"/"+shard] = at
+				}
+			}
+			d.taken[s.Epoch] = positions
+		}
+	}
+	if !strings.HasPrefix(r.P, "c#") {
+		return
+	}
+	var at, was checkpoint
+	_ = json.Unmarshal([]byte(r.Data), &at)
+	cp, _ := at.lane()
+	function := strings.TrimPrefix(r.P, "c#")
+	for n, rec := range d.records {
+		if rec.shard == r.S && cp.Covers(keyHash(rec.key), simNumber(n)) && !d.ended[function][n] {
+			d.fault("I1: a position of %s passes record %d of key %d, which has not ended", r.S, n, rec.key)
+		}
+	}
+	if !found {
+		return
+	}
+	_ = json.Unmarshal([]byte(old.Data), &was)
+	before, _ := was.lane()
+	if at.Epoch < was.Epoch {
+		d.fault("I5: epoch %d writes over epoch %d", at.Epoch, was.Epoch)
+	}
+	if cp.Low.Less(before.Low) || before.Done && !cp.Done {
+		d.fault("I3: a stored position goes back from %s to %s", before.Low, cp.Low)
+	}
+}
+
+var hashes sync.Map
+
+func keyHash(key int) uint64 {
+	if h, ok := hashes.Load(key); ok {
+		return h.(uint64)
+	}
+	r, err := newRecord(fmt.Appendf(nil, `{"dynamodb":{"ApproximateCreationDateTime":1,"Keys":{"pk":{"S":"%d"}},"SequenceNumber":"1"}}`, key), "")
+	if err != nil {
+		panic(err)
+	}
+	hashes.Store(key, r.hash)
+	return r.hash
+}
+
+func (d *base) query(table, p, s string) (rows []Row) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range slices.Sorted(maps.Keys(d.tables[table][p])) {
+		if s == "" || k == s {
+			rows = append(rows, d.tables[table][p][k])
+		}
+	}
+	return rows
+}
+
+func (d *base) describe() (out Described) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.shards {
+		out.Shards = append(out.Shards, DescribedShard{ID: s.id, Parent: s.parent, Start: simNumber(s.start).String(), Closed: s.closed})
+	}
+	return out
+}
+
+func (d *base) iterator(shard, at string) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.shards {
+		if s.id != shard {
+			continue
+		}
+		after := s.start - 1
+		switch at {
+		case TrimHorizon:
+		case Latest:
+			if len(s.numbers) > 0 {
+				after = s.numbers[len(s.numbers)-1]
+			}
+		default:
+			n, err := number(at)
+			if err != nil {
+				return "", err
+			}
+			after = n.Lo
+		}
+		return shard + "|" + strconv.FormatUint(after, 10), nil
+	}
+	return "", ErrGone
+}
+
+// page is empty: what is there is to be waited for.
+func (d *base) page(iterator string, limit int) (out Records, moved chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	shard, text, _ := strings.Cut(iterator, "|")
+	after, _ := strconv.ParseUint(text, 10, 64)
+	for _, s := range d.shards {
+		if s.id != shard {
+			continue
+		}
+		out.After = simNumber(after).String()
+		i, _ := slices.BinarySearch(s.numbers, after+1)
+		for ; i < len(s.numbers) && len(out.Records) < limit; i++ {
+			out.Records, after = append(out.Records, s.log[i]), s.numbers[i]
+		}
+		if !s.closed || i < len(s.numbers) {
+			out.Next = shard + "|" + strconv.FormatUint(after, 10)
+		}
+	}
+	return out, d.moved
+}
+
+// machine is one process: an engine over a Backend.
+type machine struct {
+	plant string
+	d     *base
+	rng   *rand.Rand // of its link; guarded by mu
+	b     *Backend
+	e     *trigger.Engine
+	stop  context.CancelFunc
+	done  chan struct{}
+
+	mu     sync.Mutex
+	paused chan struct{} // closed when it goes on; nil: it runs
+	dead   bool
+	atBeat time.Duration // it is to stop for so long once its next beat has arrived, before it knows
+}
+
+// pause stops a process for a while.
+func (n *machine) pause(wait time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.paused != nil {
+		return
+	}
+	n.paused = make(chan struct{})
+	n.d.later(wait, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		close(n.paused)
+		n.paused = nil
+	})
+}
+
+func (n *machine) draw(k int) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rng.IntN(k)
+}
+
+// gate holds whoever comes while the process is stopped, and for ever when it is dead. It reports whether the process lives, and whether
+// it was held.
+func (n *machine) gate() (lives, held bool) {
+	for {
+		n.mu.Lock()
+		paused, dead := n.paused, n.dead
+		n.mu.Unlock()
+		switch {
+		case dead:
+			<-n.d.over
+			return false, held
+		case paused == nil:
+			return true, held
+		}
+		held = true
+		select {
+		case <-paused:
+		case <-n.d.over:
+			return false, held
+		}
+	}
+}
+
+var errNetwork = errors.New("the network lost it")
+
+// do sends a request. do is called when it arrives, perhaps twice, or after the sender has died.
+func (n *machine) do(ctx context.Context, request func() error) error {
+	if lives, _ := n.gate(); !lives {
+		return errNetwork
+	}
+	defer n.gate()
+	ms := func(k int) time.Duration { return time.Duration(n.draw(k)) * time.Millisecond }
+	lose := func() error {
+		select {
+		case <-ctx.Done():
+		case <-n.d.over:
+		}
+		return errNetwork
+	}
+	if !n.d.calm.Load() {
+		switch n.draw(30) {
+		case 0: // it is lost
+			return lose()
+		case 1: // it arrives late
+			n.d.later(ms(15000), func() { _ = request() })
+			return lose()
+		case 2: // its answer is lost
+			time.Sleep(ms(20))
+			_ = request()
+			return lose()
+		case 3: // it is doubled
+			n.d.later(ms(15000), func() { _ = request() })
+		}
+	}
+	time.Sleep(ms(20))
+	err := request()
+	time.Sleep(ms(20))
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+func (n *machine) Put(ctx context.Context, table string, r Row, v uint64) error {
+	return n.do(ctx, func() error {
+		err := n.d.put(table, r, v, n.plant)
+		if strings.HasPrefix(r.S, nodePrefix) {
+			n.mu.Lock()
+			pause := n.atBeat
+			n.atBeat = 0
+			n.mu.Unlock()
+			if pause > 0 {
+				n.pause(pause)
+			}
+		}
+		return err
+	})
+}
+
+func (n *machine) Delete(ctx context.Context, table, p, s string) error {
+	return n.do(ctx, func() error {
+		n.d.mu.Lock()
+		defer n.d.mu.Unlock()
+		delete(n.d.tables[table][p], s)
+		return nil
+	})
+}
+
+func (n *machine) Query(ctx context.Context, table, p, s string) (rows []Row, err error) {
+	err = n.do(ctx, func() error { rows = n.d.query(table, p, s); return nil })
+	return rows, err
+}
+
+func (n *machine) Describe(ctx context.Context, _ string) (out Described, err error) {
+	err = n.do(ctx, func() error { out = n.d.describe(); return nil })
+	return out, err
+}
+
+func (n *machine) Iterator(ctx context.Context, _, shard, at string) (out string, err error) {
+	err = n.do(ctx, func() (err error) { out, err = n.d.iterator(shard, at); return err })
+	return out, err
+}
+
+func (n *machine) Records(ctx context.Context, iterator string, limit int, wait time.Duration) (out Records, err error) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		page, moved := n.d.page(iterator, 1)
+		if wait == 0 || len(page.Records) > 0 || page.Next == "" {
+			break
+		}
+		select {
+		case <-moved:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+			return out, ctx.Err()
+		case <-n.d.over:
+			return out, errNetwork
+		}
+		break
+	}
+	err = n.do(ctx, func() error { out, _ = n.d.page(iterator, limit); return nil })
+	return out, err
+}
+
+// Resolve and Invoke are the functions'. A function is known by its mapping's id, so that the books have it.
+func (n *machine) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
+	return scope.FunctionARN(name), nil
+}
+
+func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.Result {
+	lives, held := n.gate()
+	withdrawn := lane.Result{Outcome: lane.NotDelivered, Error: "dead"}
+	if !lives {
+		return withdrawn
+	}
+	uuid := functionUUID(arn)
+	var event struct {
+		Records []struct {
+			EventID string
+		}
+	}
+	if err := json.Unmarshal(payload, &event); err != nil {
+		panic(err)
+	}
+	d := n.d
+	d.mu.Lock()
+	d.calls++
+	c := n.b.claimOn(d.arn)
+	var mine []uint64
+	for _, r := range event.Records {
+		num, _ := strconv.ParseUint(r.EventID, 10, 64)
+		mine = append(mine, num)
+		rec := d.records[num]
+		if d.ended[uuid][num] {
+			d.again++
+		}
+		for o, other := range d.records {
+			if other.key == rec.key && other.nth < rec.nth && !d.ended[uuid][o] && !slices.Contains(mine, o) {
+				d.fault("I2: a call with record %d of key %d begins before record %d has ended", num, rec.key, o)
+			}
+		}
+		if c == nil {
+			continue
+		}
+		if at, ok := d.taken[c.epoch]["c#"+uuid+"/"+rec.shard]; ok {
+			if cp, _ := at.lane(); cp.Done || cp.Covers(keyHash(rec.key), simNumber(num)) {
+				d.fault("I3: the owner of epoch %d calls with record %d, whose end was stored when it took the stream", c.epoch, num)
+			}
+		}
+		var at checkpoint
+		if row, ok := d.tables["millstream-progress"]["c#"+uuid][rec.shard]; ok && !held {
+			_ = json.Unmarshal([]byte(row.Data), &at)
+			if at.Epoch > c.epoch {
+				d.fault("a call with record %d begins by the owner of epoch %d, after epoch %d has claimed", num, c.epoch, at.Epoch)
+			}
+		}
+	}
+	d.mu.Unlock()
+	time.Sleep(time.Duration(n.draw(200)) * time.Millisecond)
+	fails := !d.calm.Load() && n.draw(6) == 0
+	if !fails {
+		d.mu.Lock()
+		for _, num := range mine {
+			if d.ended[uuid] == nil {
+				d.ended[uuid] = map[uint64]bool{}
+			}
+			d.ended[uuid][num] = true
+		}
+		d.mu.Unlock()
+	}
+	if lives, _ := n.gate(); !lives {
+		return withdrawn
+	}
+	if fails {
+		return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
+	}
+	return lane.Result{}
+}
+
+func functionUUID(arn string) string {
+	return fmt.Sprintf("%s-1111-4222-8333-444444444444", arn[strings.LastIndex(arn, ":f")+2:])
+}
+
+// boot starts a process.
+func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string) *machine {
+	n := &machine{d: d, rng: rand.New(rand.NewPCG(rng.Uint64(), 1)), done: make(chan struct{})}
+	rate := 0.9 + float64(rng.IntN(21))/100
+	start := time.Now()
+	n.b = New(Options{Endpoint: n, Drain: 2 * time.Second, Log: log, Elapsed: func() time.Duration {
+		n.gate() // else it would see its deadline pass while it is stopped
+		return time.Duration(float64(time.Since(start)) * rate)
+	}})
+	n.plant, n.b.revives = plant, plant == "revives"
+	d.all = append(d.all, n)
+	made := 0
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop = cancel
+	go func() {
+		defer close(n.done)
+		e, err := trigger.New(ctx, trigger.Options{
+			Backend: n.b, Invoker: n, Log: log, CommitInterval: 500 * time.Millisecond, Jitter: func() float64 { return 1 },
+			NewUUID: func() string { made++; return functionUUID(fmt.Sprintf(":f%08d", made)) },
+		})
+		if err != nil {
+			if ctx.Err() == nil {
+				t.Error(err)
+			}
+			return
+		}
+		n.mu.Lock()
+		n.e = e
+		n.mu.Unlock()
+		_ = e.Run(ctx)
+	}()
+	return n
+}
+
+// simulate runs one schedule and returns what went wrong.
+func simulate(t *testing.T, seed uint64, plant string) (d *base) {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	log := slog.New(slog.DiscardHandler)
+	d = newBase()
+	d.calm.Store(true)
+	var all []*machine
+	for range 2 + rng.IntN(2) {
+		all = append(all, boot(t, d, rng, log, plant))
+	}
+	synctest.Wait()
+	time.Sleep(2 * time.Second)
+	mappings := 1 + rng.IntN(2)
+	for i := range mappings {
+		start := mapping.StartTrimHorizon
+		if i == 1 {
+			start = mapping.StartLatest
+		}
+		_, err := all[0].e.Create(context.Background(), simScope, mapping.CreateRequest{
+			EventSourceArn: new(d.arn), StartingPosition: new(string(start)),
+			Settings: mapping.Settings{
+				FunctionName: new(fmt.Sprintf("f%08d", i+1)), BatchSize: new(1 + rng.IntN(5)), ParallelizationFactor: new(1 + rng.IntN(3)), BisectBatchOnFunctionError: new(rng.IntN(2) == 0),
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.calm.Store(false)
+	splitAt := rng.IntN(120)
+	for i := range 60 {
+		for range 1 + rng.IntN(3) {
+			d.write(rng.IntN(6))
+		}
+		if i == splitAt {
+			d.split()
+		}
+		time.Sleep(time.Duration(rng.IntN(600)) * time.Millisecond)
+		if rng.IntN(6) > 0 {
+			continue
+		}
+		n := all[rng.IntN(len(all))]
+		for _, o := range all { // mostly the owner
+			if o.b.claimOn(d.arn) != nil && rng.IntN(4) > 0 {
+				n = o
+			}
+		}
+		switch rng.IntN(4) {
+		case 0: // it dies, and another is started
+			n.mu.Lock()
+			n.dead = true
+			n.mu.Unlock()
+			all = append(all, boot(t, d, rng, log, plant))
+		case 1: // it is told to end, and another is started
+			n.stop()
+			all = append(all, boot(t, d, rng, log, plant))
+		case 2:
+			n.mu.Lock()
+			n.atBeat = time.Duration(rng.IntN(25000)) * time.Millisecond
+			n.mu.Unlock()
+		default:
+			n.pause(time.Duration(rng.IntN(25000)) * time.Millisecond)
+		}
+	}
+	time.Sleep(30 * time.Second) // what is late arrives
+	d.calm.Store(true)
+	done := func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for i := range mappings {
+			if len(d.ended[functionUUID(fmt.Sprintf(":f%08d", i+1))]) < len(d.records) {
+				return false
+			}
+		}
+		return true
+	}
+	for range 300 {
+		if done() {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	if !done() {
+		d.mu.Lock()
+		d.fault("I7: after five minutes without trouble, not every record has ended: %d, %d of %d", len(d.ended[functionUUID(":f00000001")]), len(d.ended[functionUUID(":f00000002")]), len(d.records))
+		d.mu.Unlock()
+	}
+	time.Sleep(5 * time.Second) // the last positions
+	for _, n := range all {
+		n.stop()
+	}
+	close(d.over)
+	for _, n := range all {
+		n.b.dropAll() // of the dead, whose beats do not do it with a planted bug
+		<-n.done
+	}
+	d.late.Wait()
+	return d
+}
+
+func TestSimulation(t *testing.T) {
+	schedules := uint64(200)
+	if n, err := strconv.ParseUint(os.Getenv("MILLSTREAM_SCHEDULES"), 10, 64); err == nil {
+		schedules = n
+	}
+	var calls, again, refused int
+	for seed := range schedules {
+		synctest.Test(t, func(t *testing.T) {
+			d := simulate(t, seed, "")
+			calls, again, refused = calls+d.calls, again+d.again, refused+d.refused
+			for _, w := range d.wrong {
+				t.Errorf("seed %d: %s", seed, w)
+			}
+		})
+		if t.Failed() {
+			break
+		}
+	}
+	if refused == 0 || again == 0 {
+		t.Error("no condition was refused, or nothing was delivered again: the schedules are too easy")
+	}
+	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold", schedules, calls, again, refused)
+}
+
+// The simulation has to notice what the rules are for.
+func TestPlantedBugsAreFound(t *testing.T) {
+	for name, plant := range map[string]string{
+		"a late beat revives": "revives", "a position without condition": "unconditional", "without a claim": "unclaimed",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(400) {
+				var found string
+				synctest.Test(t, func(t *testing.T) {
+					if d := simulate(t, seed, plant); len(d.wrong) > 0 {
+						found = d.wrong[0]
+					}
+				})
+				if found != "" {
+					t.Logf("seed %d: %s", seed, found)
+					return
+				}
+			}
+			t.Error("it was not found")
+		})
+	}
+}
