@@ -41,6 +41,8 @@ func checked(t *testing.T, stream bool) string {
 	for i := range 30 {
 		do("PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d"},"by":{"S":"x%d"},"ttl":{"N":"4102444800"}}}`, i, i%3))
 	}
+	do("UpdateContinuousBackups", `{"TableName":"tab","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true}}`)
+	do("PutItem", `{"TableName":"tab","Item":{"pk":{"S":"7"},"by":{"S":"x0"},"ttl":{"N":"4102444801"}}}`)
 	for filled := false; !filled; time.Sleep(time.Millisecond) { // what is not yet filled is not compared
 		_, answer := send(t, s.Handler(), "DescribeTimeToLive", `{"TableName":"tab"}`)
 		filled = strings.Contains(answer, `"ENABLED"`)
@@ -131,6 +133,15 @@ var planted = []struct {
 	{"an item cannot be read", "items of table tab", false, func(b *store.Batch, first firstRow) {
 		k, v := first(store.SpaceItem)
 		b.Set(k, v[:len(v)-1])
+	}},
+	{"a row of the recovery log cannot be read", "recovery log of table tab", false, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceUndo)
+		b.Set(k, v[:5])
+	}},
+	{"a row of the recovery log has another's item", "recovery log of table tab", false, func(b *store.Batch, first firstRow) {
+		k, v := first(store.SpaceUndo)
+		v[2] ^= 1 // of the hash
+		b.Set(k, v)
 	}},
 	{"an item lies under another's key", "items of table tab", false, func(b *store.Batch, first firstRow) {
 		k, v := first(store.SpaceItem)

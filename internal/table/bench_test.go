@@ -55,6 +55,11 @@ func parallel(b *testing.B, f func(i int64)) {
 func benchPut(b *testing.B, fresh bool) {
 	w := newDiskWorld(b)
 	w.createTable(b, "tab", 1, "NEW_AND_OLD_IMAGES")
+	w.putAll(b, fresh)
+}
+
+// putAll puts items of 1 KiB, new ones or over 10,000 that there are.
+func (w *world) putAll(b *testing.B, fresh bool) {
 	value := item.AppendString(nil, strings.Repeat("x", 1000))
 	ctx := context.Background()
 	parallel(b, func(i int64) {
@@ -76,6 +81,20 @@ func benchPut(b *testing.B, fresh bool) {
 // replaces items, so that the record carries both images.
 func BenchmarkPutNew(b *testing.B)  { benchPut(b, true) }
 func BenchmarkPutOver(b *testing.B) { benchPut(b, false) }
+
+// BenchmarkPutPlain replaces items of a table without a stream; BenchmarkPutRecovered does so with point-in-time recovery.
+func BenchmarkPutPlain(b *testing.B) { benchRecovered(b, false) }
+
+func BenchmarkPutRecovered(b *testing.B) { benchRecovered(b, true) }
+
+func benchRecovered(b *testing.B, on bool) {
+	w := newDiskWorld(b)
+	w.createTable(b, "tab", 1, "")
+	if on {
+		w.must(b, "UpdateContinuousBackups", `{"TableName":"tab","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true}}`)
+	}
+	w.putAll(b, false)
+}
 
 func benchFilled(b *testing.B) *world {
 	w := newDiskWorld(b)

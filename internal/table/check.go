@@ -12,6 +12,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -78,7 +79,45 @@ func (db *DB) Check(ctx context.Context, to Report) error {
 		if _, _, err := db.checkTable(ctx, t, to); err != nil {
 			return err
 		}
+		if err := db.checkRecovery(ctx, t, to); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// checkRecovery looks at a table's recovery log: every row can be read, and has an item of this key.
+func (db *DB) checkRecovery(ctx context.Context, t *Table, to Report) error {
+	d := &t.desc.Load().def
+	r := d.Recovery
+	if r == nil {
+		return nil
+	}
+	var f finding
+	var key []byte
+	err := db.store.Each(r.prefix(), func(row, value []byte) error {
+		f.n++
+		tail, old, err := parseUndo(value)
+		switch {
+		case len(row) != undoPrefix+8+seqnum.Size:
+			f.fault("the row under %x has no moment", row)
+		case err != nil:
+			f.fault("the row under %x cannot be read: %v", row, err)
+		case int64(binary.BigEndian.Uint64(row[undoPrefix:])) < r.FromMS:
+			f.fault("the row under %x is older than what can be restored", row)
+		case len(old) > 0:
+			if err := item.Item(old).Validate(); err != nil {
+				f.fault("the item of the row under %x cannot be read: %v", row, err)
+			} else if key = d.Keys.AppendKey(key[:0], old); !bytes.Equal(key, tail) {
+				f.fault("the item of the row under %x belongs under %x, and not under %x", row, key, tail)
+			}
+		}
+		return ctx.Err()
+	})
+	if err := f.damaged(err); err != nil {
+		return err
+	}
+	f.report(to, "recovery log of table "+d.Name)
 	return nil
 }
 

@@ -256,7 +256,8 @@ func (db *DB) retain(ctx context.Context, now int64, o Recovering) error {
 	return db.limitUndo(ctx, logs, now, o)
 }
 
-// limitUndo removes the oldest of the largest log while all of them have more than the limit.
+// limitUndo removes the oldest of the largest log while all of them have more than the limit: then a tenth more than what passes it, so that it is not done
+// again each round.
 func (db *DB) limitUndo(ctx context.Context, logs []*Table, now int64, o Recovering) error {
 	for o.Limit > 0 {
 		total, most := int64(0), int64(0)
@@ -279,7 +280,7 @@ func (db *DB) limitUndo(ctx context.Context, logs []*Table, now int64, o Recover
 		}
 		// The first moment behind which little enough is left, by halves.
 		def := largest.desc.Load().def
-		r, left := def.Recovery, max(0, most-(total-o.Limit))
+		r, left := def.Recovery, max(0, most-(total-o.Limit+o.Limit/10))
 		from, to := r.FromMS, now
 		for to-from > 1 {
 			middle := from + (to-from)/2
@@ -292,6 +293,9 @@ func (db *DB) limitUndo(ctx context.Context, logs []*Table, now int64, o Recover
 			} else {
 				to = middle
 			}
+		}
+		if to <= r.FromMS+1 {
+			return nil // nothing is left of it but what the estimate takes for more
 		}
 		o.Log.Warn("a recovery log has no room for all days that it was to keep, and the table's oldest moments cannot be restored any more",
 			"table", def.Name, "earliest", time.UnixMilli(to).UTC().Format(time.RFC3339), "days", r.Days, "limit", o.Limit)

@@ -1,0 +1,160 @@
+package table
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/store/crashtest"
+	"github.com/millstreamdb/millstream/internal/stream"
+)
+
+// undone counts the rows of all recovery logs.
+func (w *world) undone(t *testing.T) (n int) {
+	t.Helper()
+	if err := w.store.Each([]byte{store.SpaceUndo}, func(_, _ []byte) error { n++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// retaining is a world with a clock that can be set, whose worker of recovery logs runs until the test ends.
+func retaining(t *testing.T, limit int64) (w *world, step *time.Duration, log *bytes.Buffer) {
+	w, step, log = &world{disk: crashtest.New()}, new(time.Duration), new(bytes.Buffer)
+	now := func() time.Time { return time.Now().Add(*step) }
+	var err error
+	if w.store, err = store.Open(store.Options{FS: w.disk.FS(), Dir: "data"}); err != nil {
+		t.Fatal(err)
+	}
+	if w.streams, err = stream.Open(w.store, now); err == nil {
+		w.db, err = Open(Options{Store: w.store, Streams: w.streams, Now: now})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		ended <- w.db.RetainRecovery(ctx, Recovering{Limit: limit, Log: slog.New(slog.NewTextHandler(log, nil))})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := w.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.createTable(t, "tab", 2, "")
+	return w, step, log
+}
+
+func (w *world) recovery(t *testing.T, days int) *ContinuousBackups {
+	t.Helper()
+	return w.must(t, "UpdateContinuousBackups", fmt.Sprintf(`{"TableName":"tab","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true,"RecoveryPeriodInDays":%d}}`, days)).(*ContinuousBackups)
+}
+
+func (w *world) recovers(t *testing.T) *ContinuousBackups {
+	t.Helper()
+	return w.must(t, "DescribeContinuousBackups", `{"TableName":"tab"}`).(*ContinuousBackups)
+}
+
+// TestWhatIsTooOldGoes: rows go by age, not much later than they may, and never by a clock that is not believed. A longer time brings nothing back.
+func TestWhatIsTooOldGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, step, _ := retaining(t, 0)
+		put := func(n int) {
+			for i := range n {
+				w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"k%d"}}}`, i))
+				w.must(t, "DeleteItem", fmt.Sprintf(`{"TableName":"tab","Key":{"pk":{"S":"k%d"}}}`, i))
+				time.Sleep(time.Millisecond)
+			}
+		}
+		put(5)
+		if n := w.undone(t); n != 0 {
+			t.Errorf("%d rows of a table without recovery", n)
+		}
+		on := w.recovery(t, 1)
+		put(5)
+		if n := w.undone(t); n != 10 {
+			t.Errorf("%d rows", n)
+		}
+		*step = 40 * 24 * time.Hour
+		time.Sleep(12 * time.Hour)
+		if c := w.recovers(t); w.undone(t) != 10 || !c.Earliest.Equal(on.Earliest) || c.Latest.Sub(on.Latest) > 13*time.Hour {
+			t.Errorf("with a clock that is not believed: %d rows, %+v", w.undone(t), c)
+		}
+		*step = 0
+		time.Sleep(11 * time.Hour)
+		put(3)
+		if n := w.undone(t); n != 16 {
+			t.Errorf("%d rows after 23 hours", n)
+		}
+		time.Sleep(3 * time.Hour)
+		c := w.recovers(t)
+		if n := w.undone(t); n != 6 || c.Latest.Sub(c.Earliest) != 24*time.Hour {
+			t.Errorf("%d rows after 26 hours, %+v", n, c)
+		}
+		if longer := w.recovery(t, 35); longer.Earliest.Before(c.Earliest.Add(-time.Hour)) || longer.Days != 35 {
+			t.Errorf("%+v, and it was %+v", longer, c)
+		}
+		w.must(t, "UpdateContinuousBackups", `{"TableName":"tab","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":false}}`)
+		if n := w.undone(t); n != 0 {
+			t.Errorf("%d rows after it was turned off", n)
+		}
+		if again := w.recovery(t, 1); again.Earliest.Before(c.Latest) {
+			t.Errorf("turned on again: %+v", again)
+		}
+		put(1)
+		w.must(t, "DeleteTable", `{"TableName":"tab"}`)
+		if n := w.undone(t); n != 0 {
+			t.Errorf("%d rows of a table that is gone", n)
+		}
+	})
+}
+
+// TestRecoveryLimit: what passes the limit goes from the oldest on, and is told.
+func TestRecoveryLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, log := retaining(t, 1<<20)
+		rng := rand.New(rand.NewPCG(1, 2))
+		on := w.recovery(t, 35)
+		for i := range 400 {
+			text := make([]byte, 10_000)
+			for n := range text {
+				text[n] = byte('A' + rng.IntN(58)) // nothing that could be packed well
+				if text[n] == '\\' {
+					text[n] = 'x'
+				}
+			}
+			w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"k%d"},"text":{"S":%q}}}`, i%3, text))
+			time.Sleep(time.Second)
+			if i%50 == 49 {
+				if err := w.store.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		c := w.recovers(t)
+		r := w.db.find(scope, "tab").desc.Load().def.Recovery
+		n, err := w.store.DiskUsage(r.prefix(), store.PrefixEnd(r.prefix()))
+		if err != nil || !strings.Contains(log.String(), "a recovery log has no room") || !c.Earliest.After(on.Earliest) {
+			t.Errorf("%d bytes, %+v, %v: %s", n, c, err, log.String())
+		}
+		if left := w.undone(t); left == 0 || left > 399 {
+			t.Errorf("%d rows are left", left)
+		}
+		if said := strings.Count(log.String(), "a recovery log has no room"); said > 8 {
+			t.Errorf("told %d times", said)
+		}
+	})
+}
