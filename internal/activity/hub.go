@@ -13,7 +13,7 @@ import (
 // Event is something that has ended, as the protocol shows it.
 type Event = wire.Activity
 
-// room is how many events wait for a slow watcher; those beyond are left out.
+// room is how many events wait for a slow watcher; those beyond are left out, and it is told how many.
 const room = 4096
 
 // Hub hands events to watchers. The zero Hub is ready; its methods may be called at once.
@@ -21,7 +21,12 @@ type Hub struct {
 	watchers atomic.Int32
 
 	mu  sync.Mutex
-	all map[chan Event]struct{}
+	all map[*watcher]struct{}
+}
+
+type watcher struct {
+	events chan Event
+	missed atomic.Int64
 }
 
 // Watched reports whether there is anybody to tell.
@@ -31,38 +36,45 @@ func (h *Hub) Watched() bool { return h.watchers.Load() > 0 }
 func (h *Hub) Emit(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c := range h.all {
+	for w := range h.all {
 		select {
-		case c <- e:
+		case w.events <- e:
 		default:
+			w.missed.Add(1)
 		}
 	}
 }
 
-// Watch calls emit for every event until ctx ends or emit fails. ready is called once when none will be missed.
+// Watch calls emit for every event until ctx ends or emit fails. ready is called once when none will be missed, but
+// for a watcher that is too slow: it is told of how many by an event of the kind missed.
 func (h *Hub) Watch(ctx context.Context, ready func(), emit func(Event) error) error {
-	c := make(chan Event, room)
+	w := &watcher{events: make(chan Event, room)}
 	h.mu.Lock()
 	if h.all == nil {
-		h.all = map[chan Event]struct{}{}
+		h.all = map[*watcher]struct{}{}
 	}
-	h.all[c] = struct{}{}
+	h.all[w] = struct{}{}
 	h.mu.Unlock()
 	h.watchers.Add(1)
 	defer func() {
 		h.watchers.Add(-1)
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.all, c)
+		delete(h.all, w)
 	}()
 	ready()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-c:
+		case e := <-w.events:
 			if err := emit(e); err != nil {
 				return err
+			}
+			if n := w.missed.Swap(0); n > 0 {
+				if err := emit(Event{Kind: wire.MissedEvents, Name: "missed", Began: e.Began, Records: int(n)}); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // Events from the moment of ready on are told in order, until the watcher fails or leaves.
@@ -36,20 +39,32 @@ func TestHub(t *testing.T) {
 	if h.Watched() {
 		t.Error("watched still")
 	}
-	// A watcher that does not read loses events, and nobody waits for it.
-	ctx, cancel := context.WithCancel(t.Context())
+	// A watcher that does not read loses events, nobody waits for it, and it is told how many they were.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	ready = make(chan struct{})
+	full, seen := make(chan struct{}), 0
 	go func() {
-		ended <- h.Watch(ctx, func() { close(ready) }, func(Event) error { <-ctx.Done(); return nil })
+		ended <- h.Watch(ctx, func() { close(ready) }, func(e Event) error {
+			<-full
+			seen++
+			if e.Kind == wire.MissedEvents {
+				seen += e.Records - 1
+			}
+			if seen == 2*room {
+				return stop
+			}
+			return nil
+		})
 	}()
 	<-ready
 	for range 2 * room {
 		h.Emit(Event{})
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	close(full)
+	if err := <-ended; err != stop {
+		t.Errorf("of %d events %d were told, or told of: %v", 2*room, seen, err)
 	}
+	cancel()
 	if c := Of(With(t.Context(), Cause{By: "x"})); c.By != "x" || Of(t.Context()).By != "" {
 		t.Error(c)
 	}

@@ -275,7 +275,10 @@ func TestHistory(t *testing.T) {
 		<-gone
 		c.history.viewers.Store(1)
 		time.Sleep(time.Hour)
-		if n := len(c.history.past["u"]); n > maxPoints || n < maxPoints-2 {
+		c.history.mu.Lock()
+		n := len(c.history.past["u"])
+		c.history.mu.Unlock()
+		if n > maxPoints || n < maxPoints-2 {
 			t.Errorf("%d points", n)
 		}
 		cancel()

@@ -81,6 +81,10 @@ func (t *Tree) Add(a admin.Activity) {
 		}
 		return
 	}
+	if a.Kind == "missed" {
+		fmt.Fprintf(t.out, "... %d events came faster than they could be shown, and are left out\n", a.Records)
+		return
+	}
 	now := time.Now()
 	n := &node{Activity: a, made: now, touched: now}
 	n.trial = t.trials.add(&n.Activity)

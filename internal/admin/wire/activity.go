@@ -13,7 +13,9 @@ const (
 	Request ActivityKind = "request" // to the front door; Name is "METHOD /path"
 	Call    ActivityKind = "call"    // of a function; Name is the function's
 	Write   ActivityKind = "write"   // to a table, or messages to a queue; Name is the operation
-	Judged  ActivityKind = "judged"  // a trigger's call with that ID has failed, or records of it have; Verdict says what follows
+	// MissedEvents: so many events (Records) came faster than they were read, and are left out.
+	MissedEvents ActivityKind = "missed"
+	Judged       ActivityKind = "judged" // a trigger's call with that ID has failed, or records of it have; Verdict says what follows
 )
 
 // Activity is something that the server did: it has ended.

@@ -3,7 +3,7 @@ import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
 import { lines } from './api.js';
 import { Problem, Search } from './parts.js';
 import { Trees, failed, some, tablesOf } from './trees.js';
-import { short, keyText, clock, millis } from './values.js';
+import { short, keyText, clock, count, millis } from './values.js';
 
 const shown = 100;
 
@@ -70,6 +70,7 @@ export function Requests() {
       <label>slow is <input class="narrow" inputmode="numeric" aria-label="slow, in milliseconds" value=${slow} onInput=${(e) => setSlow(e.target.value)} /> ms</label>
       <${Search} value=${text} set=${setText} label="Find in names, items, errors and logs" /><span class="dim" role="status">${found.length} of the newest ${kept.current.length}</span></div>
     <${Problem} error=${at.error} />
+    ${trees.current.missed > 0 && html`<p class="warnt" role="status">${count(trees.current.missed)} events came faster than this page reads them, and are left out.</p>`}
     ${kept.current.length === 0 && !at.error && html`<p class="dim">${at.listening ? 'Waiting for requests and writes …' : 'Asking the server …'}</p>`}
     ${found.slice(0, shown).map((r) => html`<div class="card tree" key=${r.e.id ?? r.e.began + r.e.name}><span class="dim">${clock(r.e.began)}</span><ul><${Node} node=${r} slow=${least} /></ul></div>`)}`;
 }

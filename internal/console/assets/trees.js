@@ -26,12 +26,17 @@ export class Trees {
   roots = []; // newest first
   byID = new Map(); // of requests and calls
   writes = []; // oldest first
+  missed = 0; // events that came faster than they were read
   waiting = []; // events whose cause has not ended: {node, since}
 
   add(e, now) {
     if (e.kind === 'judged') {
       const of = this.byID.get(e.id);
       if (of) of.verdict = e.verdict;
+      return;
+    }
+    if (e.kind === 'missed') {
+      this.missed += e.records;
       return;
     }
     const node = { e, began: moment(e.began), kids: [], parent: null, items: e.kind === 'write' ? itemsOf(e.body) : [] };
