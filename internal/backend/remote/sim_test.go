@@ -688,6 +688,7 @@ func TestSimulation(t *testing.T) {
 	}
 	var calls, again, refused int
 	for seed := range schedules {
+		began := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			d := simulate(t, seed, "")
 			calls, again, refused = calls+d.calls, again+d.again, refused+d.refused
@@ -697,6 +698,9 @@ func TestSimulation(t *testing.T) {
 		})
 		if t.Failed() {
 			break
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Logf("seed %d took %v", seed, took)
 		}
 	}
 	if refused == 0 || again == 0 {
