@@ -199,8 +199,8 @@ func TestBackupAndRestoreOfATable(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	copied := k.active("copy")
-	if *copied.ItemCount != 40 || *copied.GlobalSecondaryIndexes[0].ItemCount != 40 || copied.StreamSpecification != nil || *copied.RestoreSummary.RestoreInProgress ||
-		*copied.RestoreSummary.SourceTableArn != *d.SourceTableDetails.TableArn {
+	if *copied.ItemCount != 40 || *copied.GlobalSecondaryIndexes[0].ItemCount != 40 || copied.StreamSpecification != nil || copied.RestoreSummary != nil ||
+		*made.TableDescription.RestoreSummary.SourceTableArn != *d.SourceTableDetails.TableArn {
 		t.Errorf("%+v %+v", copied, copied.RestoreSummary)
 	}
 	k.same("copy", "same", "by-it", "local")
@@ -280,18 +280,18 @@ func TestBackupsAreRefused(t *testing.T) {
 		_, err := k.db.RestoreTableFromBackup(ctx, in)
 		k.wants(err, code, text)
 	}
-	restore(func(in *dynamodb.RestoreTableFromBackupInput) { in.BillingModeOverride = "PROVISIONED" }, "ValidationException", "must both be specified when BillingMode is PROVISIONED")
+	restore(func(in *dynamodb.RestoreTableFromBackupInput) { in.BillingModeOverride = "PROVISIONED" }, "ValidationException", "Invalid Request: Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED")
 	restore(func(in *dynamodb.RestoreTableFromBackupInput) {
 		in.ProvisionedThroughputOverride = &ddb.ProvisionedThroughput{ReadCapacityUnits: aws.Int64(1), WriteCapacityUnits: aws.Int64(1)}
-	}, "ValidationException", "when BillingMode is PAY_PER_REQUEST")
+	}, "ValidationException", "Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
 	restore(func(in *dynamodb.RestoreTableFromBackupInput) {
-		in.GlobalSecondaryIndexOverride = []ddb.GlobalSecondaryIndex{{IndexName: aws.String("other"), Projection: &ddb.Projection{ProjectionType: "ALL"},
-			KeySchema: []ddb.KeySchemaElement{{AttributeName: aws.String("by"), KeyType: "HASH"}}}}
-	}, "ValidationException", "The index other is not among those of the backup")
+		other := ddb.GlobalSecondaryIndex{IndexName: aws.String("other"), Projection: &ddb.Projection{ProjectionType: "ALL"}, KeySchema: []ddb.KeySchemaElement{{AttributeName: aws.String("by"), KeyType: "HASH"}}}
+		in.GlobalSecondaryIndexOverride = []ddb.GlobalSecondaryIndex{other, other}
+	}, "ValidationException", "Duplicate index name: other")
 	restore(func(in *dynamodb.RestoreTableFromBackupInput) {
 		in.GlobalSecondaryIndexOverride = []ddb.GlobalSecondaryIndex{{IndexName: aws.String("by-it"), Projection: &ddb.Projection{ProjectionType: "KEYS_ONLY"},
 			KeySchema: []ddb.KeySchemaElement{{AttributeName: aws.String("by"), KeyType: "HASH"}}}}
-	}, "ValidationException", "differ from those in the backup")
+	}, "ValidationException", "Invalid Request: Index by-it does not match a secondary index that existed in the source table and cannot be created during the restore operation")
 
 	// Pages.
 	for i := range 4 {

@@ -78,7 +78,9 @@ func TestRestoreToAMoment(t *testing.T) {
 	k.must(restore("again", nil))
 	k.must(restore("latest", func(in *dynamodb.RestoreTableToPointInTimeInput) {
 		in.RestoreDateTime, in.UseLatestRestorableTime, in.SourceTableName, in.SourceTableArn = nil, aws.Bool(true), nil, aws.String(k.s.Scope().TableARN("orders"))
-		in.GlobalSecondaryIndexOverride = []ddb.GlobalSecondaryIndex{}
+		in.GlobalSecondaryIndexOverride = []ddb.GlobalSecondaryIndex{{IndexName: aws.String("renamed"), Projection: &ddb.Projection{ProjectionType: "ALL"}, // as AWS takes it
+			KeySchema: []ddb.KeySchemaElement{{AttributeName: aws.String("by"), KeyType: "HASH"}}}}
+		in.LocalSecondaryIndexOverride = []ddb.LocalSecondaryIndex{}
 	}))
 	_, err = k.db.RestoreTableFromBackup(ctx, &dynamodb.RestoreTableFromBackupInput{BackupArn: &b, TargetTableName: aws.String("copy")})
 	k.must(err)
@@ -87,7 +89,7 @@ func TestRestoreToAMoment(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	k.same("again", "copy", "by-it", "local")
-	if d := k.active("latest"); len(d.GlobalSecondaryIndexes) != 0 {
+	if d := k.active("latest"); len(d.GlobalSecondaryIndexes) != 1 || *d.GlobalSecondaryIndexes[0].IndexName != "renamed" || len(d.LocalSecondaryIndexes) != 0 || d.RestoreSummary != nil {
 		t.Errorf("%+v", d)
 	}
 	k.same("latest", "orders")

@@ -2,19 +2,19 @@ package awserr
 
 // Errors of backups, exports and imports of tables. Where a text is not on record of AWS, it says so.
 
-// TableInUse is for a backup or an export of a table that is being made. The text is not on record.
-func TableInUse(table string) *Error {
-	return &Error{Code: "TableInUseException", Message: "Table is being created: " + table}
-}
-
 // TableTaken is how a restore names a table that is there already.
 func TableTaken(table string) *Error {
 	return &Error{Code: "TableAlreadyExistsException", Message: "Table already exists: " + table}
 }
 
-// BackupInUse is for a backup that is being made, or restored. The text is that of AWS's reference.
+// BackupInUse is for a backup that is being made. The text is that of AWS's reference.
 func BackupInUse() *Error {
 	return &Error{Code: "BackupInUseException", Message: "There is another ongoing conflicting backup control plane operation on the table. The backup is either being created, deleted or restored to a table."}
+}
+
+// BackupRestoring is for a backup from which a table is being restored.
+func BackupRestoring(arn string) *Error {
+	return &Error{Code: "BackupInUseException", Message: "Backup is being used to restore table: " + arn}
 }
 
 // BackupsFull is for more backups and exports at once than the disk is to hold copies for. The text is not on record.
@@ -27,14 +27,38 @@ func ImportsFull() *Error {
 	return &Error{Code: "LimitExceededException", Message: "Too many imports and restores are under way"}
 }
 
-// NoSuchIndexInBackup and IndexDiffersFromBackup are for overrides of a restore. The texts are not on record.
+// NoSuchIndexInBackup is for an override of a restore by an index that the table had not. AWS goes by KeySchema and Projection.
 func NoSuchIndexInBackup(index string) *Error {
-	return InvalidParameter("The index " + index + " is not among those of the backup, or is named twice")
+	return Validation("Invalid Request: Index " + index + " does not match a secondary index that existed in the source table and cannot be created during the restore operation")
 }
 
-// IndexDiffersFromBackup is for an index that is not as it was.
-func IndexDiffersFromBackup(index string) *Error {
-	return InvalidParameter("KeySchema and Projection of the index " + index + " differ from those in the backup")
+// UnitsNotRestored and its kin hold the capacity that a restore asks for against the billing mode that the new table gets. The text for an index
+// without capacity is not on record whole.
+func UnitsNotRestored(overridden bool) *Error {
+	if overridden {
+		return Validation("Invalid Request: Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST")
+	}
+	return Validation("Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
+}
+
+// UnitsForRestore is for a restore to a provisioned table of one that had no capacity.
+func UnitsForRestore() *Error {
+	return Validation("Invalid Request: Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED")
+}
+
+// CapsNotRestored is for caps of a table that is not on demand.
+func CapsNotRestored() *Error {
+	return Validation("Invalid Request: Cannot override MaxReadRequestUnits for OnDemandThroughput unless BillingModeOverride is PAY_PER_REQUEST")
+}
+
+// IndexUnitsNotRestored is for capacity of an index of a table on demand.
+func IndexUnitsNotRestored(index string) *Error {
+	return Validation("Invalid Request: Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST for index " + index)
+}
+
+// IndexUnitsForRestore is for an index of a provisioned table without capacity.
+func IndexUnitsForRestore(index string) *Error {
+	return Validation("Invalid Request: Must specify provisioned throughput for index " + index)
 }
 
 // PointInTimeUnavailable is for a table without point-in-time recovery.

@@ -25,7 +25,7 @@ func data(t *testing.T, dir string, extra map[string]string) Folder {
 	files := map[string]string{
 		"VERSION": "1\n", "LINEAGE": "line\n", "LOCK": "", "WITNESS": "x", "db/LOCK": "", "db/000001.log": "log", "db/000004.sst": strings.Repeat("table", 1000),
 		"db/MANIFEST-000002": "manifest", "code/aa/package.zip": "zip", "code/aa/task/index.js": "unpacked", "code/runtime/node.mjs": "shim", "logs/f.log": "log",
-		"pending/x/db/1": "p", "frozen/m/1.sst": "frozen", "secrets.key": "secret", "tls/ca-key.pem": "secret",
+		"pending/x/db/1": "p", "frozen/m/1.sst": "frozen", "secrets.key": "secret", "inside.port": "8001", "tls/ca-key.pem": "secret",
 	}
 	for name, text := range extra {
 		files[name] = text
@@ -154,7 +154,7 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"VERSION": "1\n", "db/000001.log": "log", "db/000004.sst": strings.Repeat("table", 1000), "db/MANIFEST-000002": "manifest", "code/aa/package.zip": "zip",
-			"frozen/m/1.sst": "frozen", "QUARANTINE": "{}", "WITNESS": "x", "LOCK": "", "code/aa/task/index.js": "", "db/000005.sst": "", "logs/f.log": "", "pending/x/db/1": "", "secrets.key": "", "tls/ca-key.pem": "",
+			"frozen/m/1.sst": "frozen", "QUARANTINE": "{}", "WITNESS": "x", "LOCK": "", "code/aa/task/index.js": "", "db/000005.sst": "", "logs/f.log": "", "pending/x/db/1": "", "secrets.key": "", "inside.port": "", "tls/ca-key.pem": "",
 		} {
 			got, err := os.ReadFile(filepath.Join(to, name))
 			if string(got) != want || (err == nil) != (want != "") {

@@ -134,8 +134,13 @@ func (f folder) Remove(ctx context.Context, names []string) error {
 	return nil
 }
 
-// temporary begins the names of files that are not whole yet.
+// temporary begins the names of files that are not whole yet; digits follow. What a killed put leaves of them is removed by Tidy.
 const temporary = ".part-"
+
+func isTemporary(name string) bool {
+	digits, ok := strings.CutPrefix(name, temporary)
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
 
 // writeWhole makes a private file, whole or not at all, and durable with its folder.
 func writeWhole(path string, content io.Reader) error {

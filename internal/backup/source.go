@@ -65,12 +65,12 @@ func (d Folder) List(context.Context) (files []File, err error) {
 	return files, err
 }
 
-// leftOut says what no backup has: what belongs to a running program, what can be made again, logs of functions, and keys:
+// leftOut says what no backup has: what belongs to a running program or to one machine, what can be made again, logs of functions, and keys:
 // that of the secrets must not lie beside them in a copy. Names that begin with a dot are not ours at the top, and not yet or
 // no more code below code; elsewhere they may be a user's, such as the key of an object.
 func leftOut(name string) bool {
 	switch name {
-	case "LOCK", "db/LOCK", "secrets.key", "console.key", "logs", "audit", "pending", "tls", "damaged", "code/runtime", "artifacts/spool":
+	case "LOCK", "db/LOCK", "secrets.key", "console.key", "inside.port", "logs", "audit", "pending", "tls", "damaged", "code/runtime", "artifacts/spool":
 		return true
 	}
 	for _, pattern := range []string{".*", "before-repair-*", "before-rejoin-*", "code/.*", "code/*/.*", "code/*/task"} {

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -47,6 +50,34 @@ func readCondemned(ctx context.Context, p Place) (condemned, error) {
 		return nil, fmt.Errorf("read %s of %s: %w", condemnedName, p, err)
 	}
 	return c, nil
+}
+
+// Tidy removes from a folder the temporary files of puts that were killed, once they are a day old: no put takes so long. A bucket has none.
+func Tidy(ctx context.Context, p Place) error {
+	f, ok := p.(folder)
+	if !ok {
+		return nil
+	}
+	err := filepath.WalkDir(string(f), func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err = errors.Join(err, ctx.Err()); err != nil || !entry.Type().IsRegular() || !isTemporary(entry.Name()) {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && since(info.ModTime()) >= grace {
+			err = os.Remove(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tidy %s: %w", p, err)
+	}
+	return nil
 }
 
 // Remove removes objects in their order, some at a time; those that are not there are passed over. Of a call whose answer was lost

@@ -3,6 +3,8 @@ package backup
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -130,5 +132,34 @@ func TestNoBackupWithoutBefore(t *testing.T) {
 	}
 	if all, _, err := List(t.Context(), p); err != nil || len(all) > 0 {
 		t.Error(all, err)
+	}
+}
+
+// TestTidy: what a killed put leaves is removed by a backup a day later; what is younger, or not ours, stays.
+func TestTidy(t *testing.T) {
+	dir := t.TempDir()
+	long := time.Now().Add(-25 * time.Hour)
+	files := map[string]bool{"objects/ab/.part-123": true, ".part-7": true, "log/.part-99": true, "objects/ab/.part-1234": false, "objects/ab/.part-mine": false, "note": false}
+	for name := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name != "objects/ab/.part-1234" {
+			if err := os.Chtimes(path, long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, err := Take(t.Context(), data(t, t.TempDir(), nil), folder(dir), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, gone := range files {
+		if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) != gone {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -151,6 +151,9 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 	if err := m.put(ctx, p); err != nil {
 		return m, done, fmt.Errorf("write the manifest to %s: %w", p, err)
 	}
+	if err := Tidy(ctx, p); err != nil { // the backup is there all the same
+		o.warn(err)
+	}
 	return m, done, nil
 }
 

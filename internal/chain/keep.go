@@ -149,6 +149,9 @@ func (o *Options) remove(ctx context.Context) (oldest time.Time, err error) {
 		return oldest, err
 	}
 	swept, err := backup.Sweep(ctx, p, now, func(ctx context.Context) ([]backup.File, error) { return namedFiles(ctx, o.Place) })
+	if err == nil {
+		err = backup.Tidy(ctx, o.Place)
+	}
 	if len(gone) > 0 || swept.Removed > 0 {
 		o.Logger.Info("removed from the place what is too old to be kept", "place", o.Place.String(), "backups", len(gone), "segments", below-was[0], "contents", swept.Removed, "keep", o.Keep)
 	}

@@ -94,8 +94,11 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	if b.ExpiresMS != 0 {
 		return nil, awserr.SystemBackup(b.ARN, time.UnixMilli(b.ExpiresMS).UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
-	if b.Status == Creating || s.restoring(b) {
+	switch {
+	case b.Status == Creating:
 		return nil, awserr.BackupInUse()
+	case s.restoring(b):
+		return nil, awserr.BackupRestoring(b.ARN)
 	}
 	if err := s.remove(b); err != nil {
 		return nil, err

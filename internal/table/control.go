@@ -366,9 +366,8 @@ func describe(t *Table, d *descriptor, v view) *Description {
 	if d.stream != nil {
 		desc.StreamView = d.stream.View.String()
 	}
-	if d.def.Restored != nil {
+	if d.def.Passing != nil && d.def.Passing.Change == changeLoad { // as on AWS nothing tells it from other tables once it is there
 		desc.Restored = d.def.Restored
-		desc.Restoring = d.def.Passing != nil && d.def.Passing.Change == changeLoad
 	}
 	describeSettings(d, desc, v)
 	describeIndexes(t, d, desc, v)

@@ -27,7 +27,7 @@ func (db *DB) Freeze(ctx context.Context, scope schema.Scope, name, shown, as st
 		return nil, db.whenDurable(ctx, awserr.TableNotThere(shown))
 	}
 	if t.desc.Load().def.creating(db.now().UnixMilli()) {
-		return nil, awserr.TableInUse(name)
+		return nil, db.whenDurable(ctx, awserr.TableNotThere(shown)) // as AWS answers
 	}
 	return db.freeze(ctx, t, shown, as, false)
 }

@@ -139,7 +139,6 @@ type Description struct {
 	Local              []IndexDescription
 	Global             []IndexDescription
 	Restored           *Restored // nil: it was not made of a backup
-	Restoring          bool      // it is being filled
 }
 
 // UnitChanges are the changes of a provisioned throughput; zero times: none.

