@@ -392,3 +392,21 @@ func TestWindowLeavesTheTimeout(t *testing.T) {
 		t.Errorf("%+v %v", c, err)
 	}
 }
+
+// A message that is removed while a window gathers is not handed over.
+func TestRemovedInTheWindow(t *testing.T) {
+	w := newWorld(t, map[string]string{"VisibilityTimeout": "5"}, mapping.CreateRequest{Settings: mapping.Settings{BatchSize: new(10), MaximumBatchingWindowInSeconds: new(30)}})
+	w.answers(lane.Succeeded, 2900*time.Millisecond)
+	w.send("a", "b")
+	if got := w.advance(time.Second); got != "" {
+		t.Fatalf("calls in the window: %s", got)
+	}
+	w.must(w.q.Purge())
+	if got := w.advance(time.Minute); got != "" {
+		t.Errorf("calls for what was removed: %s", got)
+	}
+	w.send("c")
+	if got := w.advance(time.Minute); got != "1m3.5s c:1" {
+		t.Errorf("calls: %s", got)
+	}
+}

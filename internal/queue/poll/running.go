@@ -228,7 +228,10 @@ func (p *poller) gather(ctx context.Context, q *queue.Queue) []*queue.Received {
 	}
 	if window := time.Duration(p.def.BatchingWindowSeconds) * time.Second; window > 0 {
 		batch = p.window(ctx, q, window, batch)
-		p.extend(q, batch)
+		if batch = p.extend(q, batch); len(batch) == 0 {
+			p.r.busy.Add(-1)
+			p.r.m.ended()
+		}
 	}
 	return batch
 }
@@ -270,11 +273,12 @@ func (p *poller) window(ctx context.Context, q *queue.Queue, window time.Duratio
 }
 
 // extend makes messages invisible for the queue's visibility timeout from now on, if the window has left less of it than the function's timeout: they
-// would be visible again, and taken for another call, while the function has them. What cannot be changed stays as it is.
-func (p *poller) extend(q *queue.Queue, batch []*queue.Received) {
+// would be visible again, and taken for another call, while the function has them. It returns those that are still the worker's: the others were
+// removed in the window, or are another receiver's.
+func (p *poller) extend(q *queue.Queue, batch []*queue.Received) []*queue.Received {
 	now, seconds := p.o.Queues.Now(), q.VisibilitySeconds()
 	if earliest(batch)-now >= p.limits.timeout.Milliseconds() {
-		return
+		return batch
 	}
 	changes := make([]queue.Visibility, len(batch))
 	for i, m := range batch {
@@ -283,13 +287,16 @@ func (p *poller) extend(q *queue.Queue, batch []*queue.Received) {
 	errs, err := q.ChangeVisibility(changes)
 	if err != nil {
 		p.o.Log.Warn("messages could not be made invisible for longer after a batching window, and may come twice", "mapping", p.def.UUID, "queue", p.def.StreamARN, "error", err)
-		return
+		return batch
 	}
+	kept := batch[:0]
 	for i, m := range batch {
 		if errs[i] == nil {
 			m.DueMS = now + int64(seconds)*1000
+			kept = append(kept, m)
 		}
 	}
+	return kept
 }
 
 // failed is for a queue that gives no messages: after a fault, or while it is being deleted, it is not asked again at once.
