@@ -309,6 +309,11 @@ func (c *claim) advance(r *backend.Row) error {
 		return backend.ErrLost
 	default:
 	}
+	if r.Window != nil {
+		c.b.o.Log.Error("the state of a tumbling window cannot be stored, and its mapping should have been refused; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
+		c.lose()
+		return backend.ErrLost
+	}
 	if !ok {
 		c.b.o.Log.Error("a position of a shard that was not taken is not stored; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
 		c.lose()

@@ -272,9 +272,12 @@ func (r *reader) more(ctx context.Context, iterator string) (next string, err er
 	return page.Next, nil
 }
 
-// iterator begins behind a number; when records behind it were trimmed, at the horizon.
+// iterator begins behind a number; when records behind it were trimmed, or it is zero, at the horizon.
 func (r *reader) iterator(ctx context.Context, after seqnum.Num) (string, error) {
 	b := r.f.c.b
+	if after.IsZero() {
+		return b.iterate(ctx, r.f.c.stream, r.shard, TrimHorizon)
+	}
 	iterator, err := b.iterate(ctx, r.f.c.stream, r.shard, after.String())
 	if errors.Is(err, ErrTrimmed) {
 		iterator, err = b.iterate(ctx, r.f.c.stream, r.shard, TrimHorizon)
@@ -365,6 +368,9 @@ func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxB
 	from, records, err := parse(got, c.stream)
 	if err != nil {
 		return page, err
+	}
+	if after.IsZero() {
+		after = from
 	}
 	if after.Less(from) { // the horizon
 		page.Missed = &lane.Missed{First: after.Next(), Last: from, Count: from.Lo - after.Lo}

@@ -1,0 +1,410 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"github.com/millstreamdb/millstream"
+	"github.com/millstreamdb/millstream/internal/admin"
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/backendtest"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// What this backend does not do yet, or does in another way, by the beginnings of the cases' names.
+var lacking = map[string][]string{
+	"nothing is set aside": {
+		"rows come back whole", "rows of a key", "rows are read page", "heads come", "a head is replaced", "changes of one row", "an event of a megabyte", "what two mappings",
+		"a deleted mapping leaves nothing", "what is stored late", "commits at once",
+	},
+	"no exactly-once writes":                       {"writes of an answer", "refused writes", "no position, no writes"},
+	"records' times are whole seconds on the wire": {"records are events"},
+	"no windows":              {"a window of a megabyte", "a checkpoint comes back whole"},
+	"no moves, and no places": {"a move is", "the oldest", "the place of", "a shard that is gone has no place", "a mapping that is not there"},
+	"no start by time or by snapshot": {
+		"a mapping begins", "a table without items", "the hand-over from items", "the items stay", "what was passed is not missing",
+	},
+	"a definition's function does not change":                               {"an update replaces"},
+	"it asks a server for what is durable":                                  {"records outlive", "shards outlive", "definitions and rows outlive", "a commit is there"},
+	"a shard is gone only once two lists have said so, half a minute apart": {"a shard that is not there has ended"},
+	"the test cannot let the server's time pass":                            {"what is gone unread", "a range is told once", "who watches"},
+}
+
+// TestSuite runs what every backend is to keep, over a Millstream server.
+func TestSuite(t *testing.T) {
+	var ran, not int
+	for _, c := range backendtest.Cases() {
+		why := ""
+		for reason, names := range lacking {
+			if slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(c.Name, n) }) {
+				why = reason
+			}
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			if why != "" {
+				not++
+				t.Skip(why)
+			}
+			ran++
+			c.Run(t, newSuiteWorld(t))
+		})
+	}
+	if t.Logf("%d cases kept, %d left out", ran, not); ran < 20 {
+		t.Error("too few cases are kept: their names may have changed")
+	}
+}
+
+// suiteWorld is a Millstream server in memory.
+type suiteWorld struct {
+	t      *testing.T
+	c      *Client
+	admin  *admin.Client
+	b      *Backend
+	tables int
+
+	mu     sync.Mutex
+	nth    map[string]int // by stream and key
+	claims map[string]*claim
+	loaded map[string]bool
+	arns   map[string]string // of functions, by mapping
+}
+
+func newSuiteWorld(t *testing.T) *suiteWorld {
+	s, err := millstream.Open(millstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Handler())
+	w := &suiteWorld{t: t, c: clientOf(server.URL), nth: map[string]int{}, claims: map[string]*claim{}, loaded: map[string]bool{}, arns: map[string]string{}}
+	w.c.HTTP = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	w.admin, err = admin.New(admin.Options{Endpoint: server.URL})
+	w.check(err)
+	w.b = New(Options{Endpoint: w.c})
+	w.b.deadline.Store(int64(1) << 60)
+	w.check(w.c.MakeTables(t.Context(), w.b.ControlTable(), w.b.ProgressTable()))
+	t.Cleanup(func() {
+		w.b.dropAll()
+		w.b.work.Wait()
+		server.Close()
+		_ = s.Close()
+	})
+	return w
+}
+
+func (w *suiteWorld) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *suiteWorld) call(operation string, out any, format string, args ...any) {
+	w.t.Helper()
+	_, err := w.c.call(context.Background(), tablesAPI, operation, json.RawMessage(fmt.Sprintf(format, args...)), out, 0)
+	w.check(err)
+}
+
+func (w *suiteWorld) Stream(shards int) string {
+	w.tables++
+	var out struct {
+		TableDescription struct{ LatestStreamArn string }
+	}
+	w.call("CreateTable", &out, `{"TableName":"table-%d","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
+		"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"},
+		"Tags":[{"Key":"millstream:shards","Value":"%d"}]}`, w.tables, shards)
+	return out.TableDescription.LatestStreamArn
+}
+
+func (w *suiteWorld) Write(stream string, keys ...int) {
+	for _, k := range keys {
+		id := fmt.Sprint(stream, "/", k)
+		w.mu.Lock()
+		w.nth[id]++
+		n := w.nth[id]
+		w.mu.Unlock()
+		w.call("PutItem", &struct{}{}, `{"TableName":%q,"Item":{"pk":{"S":"%d"},"n":{"N":"%d"}}}`, arn.TableOf(stream), k, n)
+	}
+}
+
+func (w *suiteWorld) Item(r lane.Record) (key, nth int) {
+	var event struct {
+		DynamoDB struct {
+			NewImage struct {
+				PK struct{ S string } `json:"pk"`
+				N  struct{ N string } `json:"n"`
+			}
+		} `json:"dynamodb"`
+	}
+	w.check(json.Unmarshal(r.Event(), &event))
+	key, err := strconv.Atoi(event.DynamoDB.NewImage.PK.S)
+	w.check(err)
+	nth, err = strconv.Atoi(event.DynamoDB.NewImage.N.N)
+	w.check(err)
+	return key, nth
+}
+
+func (w *suiteWorld) Stored(stream string, key int) int {
+	var out struct {
+		Item struct {
+			N struct{ N string } `json:"n"`
+		}
+	}
+	w.call("GetItem", &out, `{"TableName":%q,"ConsistentRead":true,"Key":{"pk":{"S":"%d"}}}`, arn.TableOf(stream), key)
+	n, _ := strconv.Atoi(out.Item.N.N)
+	return n
+}
+
+func (w *suiteWorld) Split(stream, shard string) {
+	_, err := w.admin.SplitShard(context.Background(), arn.TableOf(stream), shard)
+	w.check(err)
+}
+
+func (w *suiteWorld) SwitchOff(stream string) {
+	w.call("UpdateTable", &struct{}{}, `{"TableName":%q,"StreamSpecification":{"StreamEnabled":false}}`, arn.TableOf(stream))
+}
+
+func (w *suiteWorld) Writes(string, int, int) []byte { panic("left out") }
+func (w *suiteWorld) Refused(string) []byte          { panic("left out") }
+func (w *suiteWorld) Age(string)                     { panic("left out") }
+func (w *suiteWorld) Crash()                         { panic("left out") }
+
+// Backend is the one node there is. It claims what it is asked for, and waits until its readers have read what there is at the server: the
+// suite reads right behind its writes, where an engine is woken.
+func (w *suiteWorld) Backend() backend.Backend { return suiteBackend{w.b, w} }
+
+type suiteBackend struct {
+	*Backend
+	w *suiteWorld
+}
+
+// claim takes a stream, with a mapping that has all of its shards read.
+func (s suiteBackend) claim(stream string) *claim {
+	w := s.w
+	w.mu.Lock()
+	c := w.claims[stream]
+	if c == nil {
+		c = newClaim(s.Backend, stream, 1, 1)
+		w.claims[stream] = c
+		s.mu.Lock()
+		s.claims[stream] = c
+		s.mu.Unlock()
+		s.work.Go(c.feed.run)
+	}
+	w.mu.Unlock()
+	s.load(c, "reader")
+	return c
+}
+
+func (s suiteBackend) load(c *claim, uuid string) {
+	s.w.mu.Lock()
+	loaded := s.w.loaded[c.stream+uuid]
+	s.w.loaded[c.stream+uuid] = true
+	s.w.mu.Unlock()
+	if !loaded {
+		_, err := s.Load(context.Background(), c, uuid)
+		s.w.check(err)
+	}
+}
+
+// current waits until everything there is at the server was read.
+func (s suiteBackend) current(stream string) {
+	c := s.claim(stream)
+	woken := make(chan struct{}, 1)
+	defer s.Backend.Watch(stream, func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})()
+	d, err := s.describe(context.Background(), stream)
+	s.w.check(err)
+	heads := map[string]seqnum.Num{}
+	for _, sh := range d.Shards {
+		iterator, err := s.iterate(context.Background(), stream, sh.ID, Latest)
+		s.w.check(err)
+		page, err := s.records(context.Background(), iterator, 1, 0)
+		s.w.check(err)
+		heads[sh.ID], err = number(page.After)
+		s.w.check(err)
+	}
+	c.feed.listAgain()
+	for {
+		shards, err := s.Backend.Shards(context.Background(), stream)
+		s.w.check(err)
+		behind := slices.ContainsFunc(d.Shards, func(sh DescribedShard) bool {
+			return !slices.ContainsFunc(shards, func(o backend.Shard) bool {
+				return o.ID == sh.ID && !o.Head.Less(heads[sh.ID]) && o.Closed == sh.Closed
+			})
+		})
+		if !behind {
+			return
+		}
+		select {
+		case <-woken:
+		case <-time.After(20 * time.Second):
+			s.w.t.Fatalf("it has not read what there is: %+v, of %+v", shards, d)
+		}
+	}
+}
+
+func (s suiteBackend) Shards(ctx context.Context, stream string) ([]backend.Shard, error) {
+	if _, err := s.describe(ctx, stream); errors.Is(err, ErrGone) {
+		return nil, backend.ErrNoStream // nobody claims it
+	}
+	s.current(stream)
+	return s.Backend.Shards(ctx, stream)
+}
+
+func (s suiteBackend) Read(ctx context.Context, stream, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
+	s.current(stream)
+	return s.Backend.Read(ctx, stream, shard, after, maxRecords, maxBytes)
+}
+
+func (s suiteBackend) Mappings(ctx context.Context) ([]backend.Stored, error) {
+	all, err := s.Backend.Mappings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		rows, err := s.query(ctx, s.progress, checkpointKey(all[i].UUID), "")
+		if err != nil {
+			return nil, err
+		}
+		s.w.mu.Lock()
+		all[i].FunctionARN = s.w.arns[all[i].UUID]
+		s.w.mu.Unlock()
+		all[i].Revision, all[i].Checkpoints = 0, map[string]lane.Checkpoint{}
+		for _, r := range rows {
+			var at checkpoint
+			if err := decode(&r, &at); err != nil {
+				return nil, err
+			}
+			if all[i].Checkpoints[r.S], err = at.lane(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// CreateMapping gives each mapping a function of its own: the suite has several for one, which engines do not.
+func (s suiteBackend) CreateMapping(ctx context.Context, m mapping.Definition) (map[string]lane.Checkpoint, error) {
+	s.w.mu.Lock()
+	s.w.arns[m.UUID] = m.FunctionARN
+	s.w.mu.Unlock()
+	m.FunctionARN += m.UUID
+	return s.Backend.CreateMapping(ctx, m)
+}
+
+func (s suiteBackend) UpdateMapping(ctx context.Context, m mapping.Definition) error {
+	m.Revision = 1
+	return s.Backend.UpdateMapping(ctx, m)
+}
+
+func (s suiteBackend) Commit(ctx context.Context, rows []backend.Row, aside []backend.AsideRows) error {
+	if len(aside) > 0 {
+		s.w.t.Fatal("rows are set aside")
+	}
+	all, err := s.Backend.Mappings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		var mine []backend.Row
+		for _, r := range rows {
+			if r.UUID == m.UUID {
+				mine = append(mine, r)
+			}
+		}
+		if len(mine) == 0 {
+			continue
+		}
+		s.current(m.StreamARN)
+		c := s.claim(m.StreamARN)
+		s.load(c, m.UUID)
+		if err := s.Advance(ctx, c, mine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A record is the same event as the server's own functions get.
+func TestEventsAreTheSame(t *testing.T) {
+	s, err := millstream.Open(millstream.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	c := clientOf(server.URL)
+	ctx := t.Context()
+	var made struct {
+		TableDescription struct{ LatestStreamArn string }
+	}
+	ask := func(operation, in string, out any) {
+		t.Helper()
+		if _, err := c.call(ctx, tablesAPI, operation, json.RawMessage(in), out, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("CreateTable", `{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"n","AttributeType":"N"}],
+		"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"},{"AttributeName":"n","KeyType":"RANGE"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"}}`, &made)
+	events := make(chan []byte, 10)
+	if err := s.RegisterFunction("f", func(_ context.Context, event []byte) ([]byte, error) {
+		events <- event
+		return nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lambda.NewFromConfig(s.Config()).CreateEventSourceMapping(ctx, &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("f"), EventSourceArn: &made.TableDescription.LatestStreamArn, StartingPosition: types.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(1),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	ask("PutItem", `{"TableName":"tab","Item":{"pk":{"S":"ä\"<\u2028"},"n":{"N":"1.50"},"b":{"B":"AAEC"},"l":{"L":[{"NULL":true},{"M":{"x":{"SS":["b","a"]}}}]}}}`, &struct{}{})
+	ask("PutItem", `{"TableName":"tab","Item":{"pk":{"S":"ä\"<\u2028"},"n":{"N":"1.5"}}}`, &struct{}{})
+	ask("DeleteItem", `{"TableName":"tab","Key":{"pk":{"S":"ä\"<\u2028"},"n":{"N":"1.5"}}}`, &struct{}{})
+	d, err := c.Describe(ctx, made.TableDescription.LatestStreamArn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	iterator, err := c.Iterator(ctx, made.TableDescription.LatestStreamArn, d.Shards[0].ID, TrimHorizon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := c.Records(ctx, iterator, 10, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, records, err := parse(page, made.TableDescription.LatestStreamArn)
+	if err != nil || len(records) != 3 {
+		t.Fatal(len(records), err)
+	}
+	for i, rec := range records {
+		if got, want := `{"Records":[`+string(rec.Event())+`]}`, string(<-events); got != want {
+			t.Errorf("record %d:\n%s\nwant\n%s", i, got, want)
+		}
+		if rec.hash != records[0].hash {
+			t.Error("one item has two hashes")
+		}
+	}
+}
