@@ -182,6 +182,7 @@ var rooms = map[string][]string{
 	"test/failingdisk":     {"internal/app", "internal/store/crashtest"},
 	"test/faults":          {},
 	"test/soak":            {},
+	"test/paired":          {},
 	"test/folders":         {},
 	"test/folders/make":    {"test/folders"},
 	"test/hot":             {},

@@ -175,36 +175,78 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 
 // verifyPlain is verifyHTTP for a request of the door's kind.
 func (a *Authenticator) verifyPlain(r *door.Request, c *claim) (keys.Caller, *awserr.Error) {
-	signed := sigv4.Request{Method: http.MethodPost, Headers: (*plainHeaders)(r)}
+	h := plainPool.Get().(*plainHeaders)
+	h.read(r)
+	defer h.put()
+	signed := sigv4.Request{Method: http.MethodPost, Headers: h}
 	tooMany := func() *awserr.Error { return throttled(routeDynamoDB, string(r.Target), retryFailures) }
 	return a.verify(c, tooMany, func() (keys.Caller, *awserr.Error) {
 		return a.check(c, &signed, "dynamodb", string(r.Token), "", func() (string, *awserr.Error) {
+			var digits [2 * sha256.Size]byte
 			sum := sha256.Sum256(r.Body)
-			return hex.EncodeToString(sum[:]), nil
+			hex.Encode(digits[:], sum[:])
+			return string(digits[:]), nil
 		})
 	})
 }
 
-// plainHeaders are those of a request of the door's kind.
-type plainHeaders door.Request
+// plainHeaders are those of a request of the door's kind, read once: they are asked for as often as headers were signed.
+type plainHeaders struct {
+	lines []plainHeader
+	add   func(name, value []byte) bool // made once
+}
+
+type plainHeader struct{ name, value []byte }
+
+var plainPool = sync.Pool{New: func() any {
+	h := &plainHeaders{lines: make([]plainHeader, 0, 24)}
+	h.add = func(name, value []byte) bool {
+		h.lines = append(h.lines, plainHeader{name, value})
+		return true
+	}
+	return h
+}}
+
+func (h *plainHeaders) read(r *door.Request) { r.Headers(h.add) }
+
+// put gives it back, without what it holds of a connection.
+func (h *plainHeaders) put() {
+	clear(h.lines)
+	h.lines = h.lines[:0]
+	plainPool.Put(h)
+}
 
 func (h *plainHeaders) Append(dst []byte, name string) (_ []byte, found bool) {
-	(*door.Request)(h).Headers(func(have, value []byte) bool {
-		if len(have) == len(name) && strings.EqualFold(string(have), name) {
+	for i := range h.lines {
+		if l := &h.lines[i]; len(l.name) == len(name) && isLike(l.name, name) {
 			if found {
 				dst = append(dst, ',')
 			}
-			dst, found = sigv4.AppendValue(dst, value), true
+			dst, found = sigv4.AppendValue(dst, l.value), true
 		}
-		return true
-	})
+	}
 	return dst, found
 }
 
 func (h *plainHeaders) Amz(f func(name []byte) bool) {
-	(*door.Request)(h).Headers(func(name, _ []byte) bool {
-		return len(name) <= 6 || !strings.EqualFold(string(name[:6]), "x-amz-") || f(name)
-	})
+	for i := range h.lines {
+		if name := h.lines[i].name; len(name) > 6 && isLike(name[:6], "x-amz-") && !f(name) {
+			return
+		}
+	}
+}
+
+// isLike compares a name of ASCII with one in lower case that is as long.
+func isLike(name []byte, lower string) bool {
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // verify finds out who has signed a request, unless too many came from its address that were not signed right: tooMany is the answer then.

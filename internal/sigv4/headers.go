@@ -53,8 +53,24 @@ func (h *httpHeaders) Amz(f func(name []byte) bool) {
 	}
 }
 
+// hasRuns reports whether AppendValue changes a value: it has a tab, a blank at an end, or one behind another.
+func hasRuns[T string | []byte](value T) bool {
+	before := byte(' ')
+	for i := range len(value) {
+		c := value[i]
+		if c == '\t' || c == ' ' && before == ' ' {
+			return true
+		}
+		before = c
+	}
+	return len(value) > 0 && before == ' '
+}
+
 // AppendValue appends a header's value without blanks at its ends, and with one blank for each run of them.
 func AppendValue[T string | []byte](dst []byte, value T) []byte {
+	if !hasRuns(value) {
+		return append(dst, value...)
+	}
 	blank := true // none before the first word
 	for i := range len(value) {
 		switch c := value[i]; c {

@@ -89,8 +89,9 @@ func (r *Request) Canonical() (string, bool) {
 }
 
 // Signed reports whether the client's list has a header; name is in lower case.
-func (r *Request) Signed(name string) bool {
-	list := r.SignedHeaders
+func (r *Request) Signed(name string) bool { return signed(r.SignedHeaders, name) }
+
+func signed[T string | []byte](list string, name T) bool {
 	for list != "" {
 		one := list
 		if i := indexByte(list, ';'); i >= 0 {
@@ -98,7 +99,7 @@ func (r *Request) Signed(name string) bool {
 		} else {
 			list = ""
 		}
-		if one == name {
+		if one == string(name) {
 			return true
 		}
 	}
@@ -116,7 +117,7 @@ func (r *Request) Unsigned() string {
 		for _, c := range name {
 			lower = append(lower, lowerCase(c))
 		}
-		if string(lower) != "x-amz-security-token" && !r.Signed(string(lower)) {
+		if string(lower) != "x-amz-security-token" && !signed(r.SignedHeaders, lower) {
 			unsigned = string(name)
 			return false
 		}

@@ -1,0 +1,283 @@
+// Command paired compares the rate of PutItem at servers that are alike but for one thing: their signatures are verified or not, they speak TLS
+// or not. It starts them side by side and drives them in turn, a slice of time each, with the same requests, which were signed before. So what
+// else the machine does hits all alike, and the client costs the same.
+//
+//	go build -o millstream ./cmd/millstream && go run ./test/paired -bin ./millstream
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+const (
+	host   = "127.0.0.1" // is signed; servers are reached at ports of their own
+	secret = "a secret of the comparison's own"
+)
+
+var (
+	bin         = flag.String("bin", "./millstream", "the program")
+	durability  = flag.String("durability", "sync", "of the servers")
+	connections = flag.Int("connections", 32, "clients at once")
+	slice       = flag.Duration("slice", time.Second, "how long a server is driven in its turn")
+	rounds      = flag.Int("rounds", 15, "turns of each")
+	size        = flag.Int("size", 1024, "bytes of an item")
+	requests    = flag.Int("requests", 4000, "different requests")
+	least       = flag.Float64("least", 0, "of the rate without signatures, in percent, that there must be with them")
+)
+
+// side is a server.
+type side struct {
+	name  string
+	flags []string
+	addr  string
+	tls   bool
+	cmd   *exec.Cmd
+	conns []*client
+	rates []float64
+	spent []float64 // processor time of the server for a request, in µs
+}
+
+type client struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() (err error) {
+	dir, err := os.MkdirTemp("", "paired")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		return err
+	}
+	on := []string{"--auth", "on", "--root-access-key-id", "AKIAPAIRED", "--root-secret-access-key-file", file}
+	sides := []*side{{name: "auth off"}, {name: "auth on", flags: on}, {name: "auth on, TLS", flags: append(slices.Clone(on), "--tls-self-signed"), tls: true}}
+	for i, s := range sides {
+		if err := s.start(filepath.Join(dir, fmt.Sprint(i))); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		defer s.stop()
+	}
+	puts, err := signed("PutItem", *requests, func(i int) string {
+		return fmt.Sprintf(`{"TableName":"paired","Item":{"id":{"S":"%08d"},"text":{"S":"%s"}}}`, i, strings.Repeat("x", max(0, *size-20)))
+	})
+	if err != nil {
+		return err
+	}
+	create, err := signed("CreateTable", 1, func(int) string {
+		return `{"TableName":"paired","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}]}`
+	})
+	if err != nil {
+		return err
+	}
+	for _, s := range sides {
+		if err := s.dial(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if err := s.conns[0].do(create[0]); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if _, err := s.drive(puts, *slice); err != nil { // warm
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	for round := range *rounds {
+		order := slices.Clone(sides)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, s := range order {
+			before := s.used()
+			rate, err := s.drive(puts, *slice)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			s.rates = append(s.rates, rate)
+			s.spent = append(s.spent, float64((s.used()-before).Microseconds())/(rate*slice.Seconds()))
+		}
+	}
+	for _, s := range sides {
+		var of []float64
+		for i, r := range s.rates {
+			of = append(of, r/sides[0].rates[i])
+		}
+		fmt.Printf("%-13s %7.0f requests a second (median), %5.1f %% of %s (median of pairs; half of them %.1f to %.1f %%); %5.1f µs of its processor a request\n",
+			s.name, median(s.rates), 100*median(of), sides[0].name, 100*quantile(of, 0.25), 100*quantile(of, 0.75), median(s.spent))
+		if !s.tls && 100*median(of) < *least {
+			err = errors.Join(err, fmt.Errorf("%s: %.1f %% of the rate, and %.1f are the least", s.name, 100*median(of), *least))
+		}
+	}
+	return err
+}
+
+// used is the processor time of the server, as Linux tells it in hundredths of seconds; elsewhere 0.
+func (s *side) used() time.Duration {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields, ticks := strings.Fields(rest), 0
+	for i := 11; i < 13 && i < len(fields); i++ {
+		n, _ := strconv.Atoi(fields[i]) // the kernel writes numbers
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+func quantile(v []float64, q float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[int(q*float64(len(v)-1)+0.5)]
+}
+
+func median(v []float64) float64 { return quantile(v, 0.5) }
+
+func (s *side) start(dir string) error {
+	args := []string{"serve", "--data", dir, "--durability", *durability, "--listen", host + ":0", "--http-listen", host + ":0", "--console-listen", "off", "--log-level", "error"}
+	s.cmd = exec.Command(*bin, append(args, s.flags...)...)
+	s.cmd.Stderr = os.Stderr
+	out, err := s.cmd.StdoutPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if _, rest, ok := strings.Cut(lines.Text(), " serves "); ok {
+			_, s.addr, _ = strings.Cut(strings.Fields(rest)[0], "://")
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return nil
+		}
+	}
+	return errors.New("it does not serve")
+}
+
+func (s *side) stop() {
+	_ = s.cmd.Process.Kill() // its data are thrown away
+	_ = s.cmd.Wait()
+}
+
+func (s *side) dial() error {
+	for range *connections {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			return err
+		}
+		if s.tls {
+			conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // a server of our own
+		}
+		s.conns = append(s.conns, &client{conn, bufio.NewReader(conn)})
+	}
+	return nil
+}
+
+// drive sends requests over all connections for a time, and returns how many a second were answered.
+func (s *side) drive(requests [][]byte, lasts time.Duration) (rate float64, err error) {
+	began := time.Now()
+	counts, errs := make([]int, len(s.conns)), make([]error, len(s.conns))
+	var group sync.WaitGroup
+	for i, c := range s.conns {
+		group.Go(func() {
+			for at := i * len(requests) / len(s.conns); time.Since(began) < lasts && errs[i] == nil; at++ {
+				errs[i] = c.do(requests[at%len(requests)])
+				counts[i]++
+			}
+		})
+	}
+	group.Wait()
+	n := 0
+	for _, c := range counts {
+		n += c
+	}
+	return float64(n) / time.Since(began).Seconds(), errors.Join(errs...)
+}
+
+// do sends a request and reads its answer.
+func (c *client) do(request []byte) error {
+	if _, err := c.conn.Write(request); err != nil {
+		return err
+	}
+	status, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return err
+	}
+	ok := bytes.Contains(status, []byte(" 200 "))
+	length := 0
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) <= 2 {
+			break
+		}
+		if name, value, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, []byte("content-length")) {
+			if _, err := fmt.Sscan(string(value), &length); err != nil {
+				return err
+			}
+		}
+	}
+	if ok {
+		_, err = c.in.Discard(length)
+		return err
+	}
+	body := make([]byte, length)
+	_, err = io.ReadFull(c.in, body)
+	return cmp.Or(err, fmt.Errorf("it answered %s", body))
+}
+
+// signed makes requests as they go over the wire. They are good for five minutes.
+func signed(operation string, n int, body func(i int) string) (all [][]byte, err error) {
+	key := aws.Credentials{AccessKeyID: "AKIAPAIRED", SecretAccessKey: secret}
+	for i := range n {
+		text := body(i)
+		req, err := http.NewRequest(http.MethodPost, "http://"+host+"/", strings.NewReader(text))
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("X-Amz-Target", "DynamoDB_20120810."+operation)
+		req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+		sum := sha256.Sum256([]byte(text))
+		if err := v4.NewSigner().SignHTTP(context.Background(), key, req, hex.EncodeToString(sum[:]), "dynamodb", "us-east-1", time.Now()); err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := req.Write(&b); err != nil {
+			return nil, err
+		}
+		all = append(all, b.Bytes())
+	}
+	return all, nil
+}
