@@ -1,5 +1,5 @@
 // One item, in plain JSON or DynamoDB's, saved only over what was shown.
-import { html, useState } from './vendor/htm-preact.js';
+import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
 import { dynamodb } from './api.js';
 import { Problem, Act, Copy } from './parts.js';
 import { readItem, writeItem } from './plain.js';
@@ -14,7 +14,10 @@ export function Editor({ table, at, keyOf, close, again }) {
   const [form, setForm] = useState('plain');
   const [text, set] = useState(() => writeItem(at.item));
   const [error, setError] = useState(null);
-  if (at.error) return html`<div class="card"><${Problem} error=${at.error} /><button onClick=${() => close(true)}>Close</button></div>`;
+  // The list may be long: what was opened from its end is above it.
+  const card = useRef(null);
+  useEffect(() => { card.current?.scrollIntoView({ block: 'nearest' }); }, []);
+  if (at.error) return html`<div class="card"><${Problem} error=${at.error} /><button onClick=${() => close(' ')}>Close</button></div>`;
   const TableName = table.TableName, Key = keyOf(at.item), { read, name } = forms[form];
   // with does something with the item that is written, or says what is wrong with it.
   const whenRead = (f) => { try { setError(null); f(read(text)); } catch (e) { setError(e); } };
@@ -33,15 +36,15 @@ export function Editor({ table, at, keyOf, close, again }) {
       }
       throw e;
     }
-    close(true);
+    close(`${keyText(keyOf(item))} is saved.`);
   };
-  return html`<section class="card" aria-label="item"><h2>${at.fresh ? 'New item' : keyText(Key)}</h2>
+  return html`<section class="card below" aria-label="item" ref=${card}><h2>${at.fresh ? 'New item' : keyText(Key)}</h2>
     <div class="bar">${Object.entries(forms).map(([k, f]) => html`<button aria-pressed=${k === form} onClick=${() => turn(k)}>${f.name}</button>`)}
       ${form === 'plain' && html`<span class="dim">a set is <code>{"$set": [1, 2]}</code>, binary is <code>{"$binary": "base64"}</code></span>`}</div>
     <textarea class="mono" spellcheck="false" aria-label=${'item in ' + name} rows=${Math.min(30, text.split('\n').length + 1)} readonly=${at.look} value=${text} onInput=${(e) => set(e.target.value)}></textarea>
     <${Problem} error=${error} />
     <div class="bar">${!at.look && html`<${Act} primary run=${put}>Save</${Act}>`}
-      ${!at.fresh && !at.look && html`<${Act} danger ask="The item is gone for good." run=${async () => { await dynamodb('DeleteItem', { TableName, Key, ...asShown(at.item) }); close(true); }}>Delete</${Act}>
+      ${!at.fresh && !at.look && html`<${Act} danger ask="The item is gone for good." run=${async () => { await dynamodb('DeleteItem', { TableName, Key, ...asShown(at.item) }); close(`${keyText(Key)} is deleted.`); }}>Delete</${Act}>
         <button onClick=${() => whenRead(again)}>Duplicate</button><${Copy} text=${command('GetItem', { TableName, Key })}>Copy as get-item</${Copy}><${Copy} text=${command('PutItem', { TableName, Item: at.item })}>Copy as put-item</${Copy}>`}
       <button onClick=${() => close(false)}>Close</button></div></section>`;
 }

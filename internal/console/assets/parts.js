@@ -93,5 +93,10 @@ export function save(parts, name) {
   setTimeout(() => URL.revokeObjectURL(a.href), 60000);
 }
 
+// Views are the ways from one view of a table to another. at: the one that is shown.
+const views = [['table', 'Items'], ['stream', 'Stream'], ['settings', 'Settings']];
+export const Views = ({ table, at, streamed = true }) => html`<div class="bar" role="group" aria-label="views of the table">${views.filter(([page]) => page !== 'stream' || streamed).map(([page, word]) =>
+  html`<a class="button" aria-current=${page === at ? 'page' : undefined} href=${`#/${page}/${encodeURIComponent(table)}`}>${word}</a>`)}</div>`;
+
 // Search is a field that narrows a list.
 export const Search = ({ value, set, label }) => html`<input type="search" placeholder=${label} aria-label=${label} value=${value} onInput=${(e) => set(e.target.value)} />`;

@@ -1,7 +1,7 @@
 // A table's settings, a new table, and the end of one.
 import { html, useState } from './vendor/htm-preact.js';
 import { dynamodb } from './api.js';
-import { useAsked, Problem, Act, Copy } from './parts.js';
+import { useAsked, Problem, Act, Copy, Views } from './parts.js';
 import { useLive } from './live.js';
 import { command, count, bytes, clock } from './values.js';
 
@@ -56,7 +56,7 @@ function fields(f, set) {
   const pick = (label, name, options) => html`<${Choice} label=${label} value=${f[name]} set=${change(name)} options=${options} />`;
   const capacity = html`${pick('capacity', 'billing', [['PAY_PER_REQUEST', 'on demand'], ['PROVISIONED', 'provisioned']])}
     ${f.billing === 'PROVISIONED' && html`<label>read ${field('read units', 'read', '', 'narrow')}</label> <label>write ${field('write units', 'write', '', 'narrow')}</label>`}`;
-  const anIndex = html`${field('name of the index', 'index', 'none')}
+  const anIndex = html`${field('name of the index', 'index', 'none')} ${!f.index && html`<span class="dim">give it a name, then its key</span>`}
     ${f.index && html`<p><span class="dim">partition key</span>${field('partition key of the index', 'indexhash', 'state')} ${pick('type of the partition key of the index', 'indexhashType', types)}</p>
       <p><span class="dim">sort key</span>${field('sort key of the index', 'indexrange', 'none')} ${pick('type of the sort key of the index', 'indexrangeType', types)}</p>
       <p>${pick('what the index carries', 'projection', [['ALL', 'with all attributes'], ['KEYS_ONLY', 'with keys only']])}</p>`}`;
@@ -86,7 +86,7 @@ export function NewTable() {
     <h2>Stream</h2><div>${pick('stream', 'stream', [['', 'none'], ...views])} <span class="dim">triggers need one</span></div>
     <h2>Time to live</h2><div>${field('attribute of the time to live', 'ttl', 'none')} <span class="dim">the attribute with the time at which an item ends, in seconds since 1970</span></div>
     <h2>Index</h2><div>${anIndex}</div></div>
-    <div class="bar"><${Act} primary disabled=${!f.name || !f.hash} run=${make}>Create table</${Act}><${Copy} text=${asCommand}>Copy as command</${Copy}><a class="button" href="#/tables">Cancel</a></div>`;
+    <div class="bar"><${Act} primary disabled=${!f.name || !f.hash} run=${make}>Create table</${Act}>${(!f.name || !f.hash) && html`<span class="dim">A name and a partition key are needed.</span>`}<${Copy} text=${asCommand}>Copy as command</${Copy}><a class="button" href="#/tables">Cancel</a></div>`;
 }
 
 export function Settings({ name }) {
@@ -125,7 +125,7 @@ function OfTable({ name, at, done }) {
   const lapse = (AttributeName, Enabled) => dynamodb('UpdateTimeToLive', { TableName, TimeToLiveSpecification: { AttributeName, Enabled } }).then(() => undefined);
   const lives = ['ENABLED', 'ENABLING'].includes(live?.TimeToLiveStatus);
   const indexes = [...(t.GlobalSecondaryIndexes ?? []).map((i) => ['global', i]), ...(t.LocalSecondaryIndexes ?? []).map((i) => ['local', i])];
-  return html`<h1>Settings of <span class="mono">${name}</span></h1><div class="bar"><a class="button" href=${'#/table/' + encodeURIComponent(name)}>Items</a>${on && html`<a class="button" href=${'#/stream/' + encodeURIComponent(name)}>Stream</a>`}</div>
+  return html`<h1>Settings of <span class="mono">${name}</span></h1><${Views} table=${name} at="settings" streamed=${on} />
     <div class="grid even"><div><div class="card"><h2>Table</h2><div class="kv"><span>Key</span><div class="mono">${key(t.KeySchema)}</div><span>Status</span><div>${t.TableStatus}</div><span>Items</span><div>${count(t.ItemCount)}, ${bytes(t.TableSizeBytes ?? 0)}</div>
         <span>Capacity</span><div>${demand ? 'on demand' : `${count(t.ProvisionedThroughput?.ReadCapacityUnits)} read, ${count(t.ProvisionedThroughput?.WriteCapacityUnits)} write`}</div>
         <span>Made</span><div>${clock((t.CreationDateTime ?? 0) * 1000)}</div><span>ARN</span><div class="mono">${t.TableArn}</div></div>
@@ -143,7 +143,7 @@ function OfTable({ name, at, done }) {
       <div class="card"><h2>Time to live</h2>${lives ? html`<p>On: an item ends at the time in <code>${live.AttributeName}</code>.</p><${Act} danger done=${done} ask="Items stay from now on." run=${() => lapse(live.AttributeName, false)}>Turn time to live off</${Act}>`
         : html`<p>Off: items stay until they are deleted.</p><div class="bar"><input aria-label="attribute of the time to live" placeholder="attribute" value=${ttl} onInput=${(e) => setTTL(e.target.value)} />
           <${Act} primary disabled=${!ttl} done=${done} ask=${`Items whose ${ttl} is past are deleted.`} run=${() => lapse(ttl, true)}>Turn time to live on</${Act}></div>`}</div>
-      <div class="card"><h2>Delete the table</h2><p>Its ${count(t.ItemCount)} items are gone for good${triggers ? `, and ${count(triggers)} ${triggers === 1 ? 'trigger has' : 'triggers have'} nothing more to read` : ''}. Type its name to go on.</p>
+      <div class="card"><h2>Delete the table</h2><p>Its ${t.ItemCount === 1 ? 'item is' : `${count(t.ItemCount)} items are`} gone for good${triggers ? `, and ${count(triggers)} ${triggers === 1 ? 'trigger has' : 'triggers have'} nothing more to read` : ''}. Type its name to go on.</p>
         <div class="bar"><input aria-label="name of the table to delete" placeholder=${name} autocomplete="off" value=${typed} onInput=${(e) => type(e.target.value)} />
           <${Act} danger disabled=${typed !== name} run=${async () => { await dynamodb('DeleteTable', { TableName }); location.hash = '#/tables'; }}>Delete table</${Act}></div></div></div></div>`;
 }

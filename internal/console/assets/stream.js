@@ -1,10 +1,10 @@
 // A table's changes as they come.
 import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
 import { streams, lines } from './api.js';
-import { Change, Search, Problem } from './parts.js';
+import { Change, Search, Problem, Views } from './parts.js';
 import { keyText, clock } from './values.js';
 
-const kept = 500;
+const kept = 500, before = 50;
 
 // recordAt reads one record, as a Lambda event carries it.
 export async function recordAt(streamArn, shard, number) {
@@ -29,6 +29,12 @@ export function Stream({ table }) {
     waiting.current = [];
     error.current = null;
     set({ records: [], missed: 0 });
+    // From now on, below what is new stand the newest that were there before.
+    const had = [];
+    if (from === 'latest') lines('try', { table, last: before, filter: '{"eventName":["INSERT","MODIFY","REMOVE"]}' }, end.signal, (r) => r.record && had.unshift(r.record)).then(() => set((s) => {
+      const known = new Set(s.records.map((r) => r.dynamodb.SequenceNumber));
+      return { ...s, records: [...s.records, ...had.filter((r) => !known.has(r.dynamodb.SequenceNumber))] };
+    }), () => {}); // what is wrong, tail says
     lines('tail', { table, from }, end.signal, (c) => {
       waiting.current.push(c.record);
       if (waiting.current.length > 4 * kept) waiting.current.splice(0, waiting.current.length - 4 * kept);
@@ -38,19 +44,23 @@ export function Stream({ table }) {
       if (still.current || (waiting.current.length === 0 && !error.current)) return;
       const news = waiting.current.reverse();
       waiting.current = [];
-      set((s) => ({ ...s, error: error.current, records: [...news, ...s.records].slice(0, kept) }));
+      set((s) => {
+        const known = new Set(s.records.slice(0, before).map((r) => r.dynamodb.SequenceNumber)); // one may come both ways
+        return { ...s, error: error.current, some: true, records: [...news.filter((r) => !known.has(r.dynamodb.SequenceNumber)), ...s.records].slice(0, kept) };
+      });
     }, 250);
     return () => { end.abort(); clearInterval(timer); };
   }, [table, from]);
   const found = at.records.filter((r) => (!kind || r.eventName === kind) && (!text || JSON.stringify(r.dynamodb).toLowerCase().includes(text.toLowerCase())));
-  return html`<div class="card"><h1>Changes of <span class="mono">${table}</span></h1><div class="bar">
+  return html`<h1>Changes of <span class="mono">${table}</span></h1><${Views} table=${table} at="stream" /><div class="card"><div class="bar">
       <button aria-pressed=${paused} onClick=${() => setPaused(!paused)}>${paused ? 'Go on' : 'Pause'}</button>
-      <select aria-label="from" value=${from} onChange=${(e) => setFrom(e.target.value)}><option value="latest">from now on</option><option value="15m">from 15 minutes ago</option><option value="1h">from an hour ago</option><option value="horizon">from the oldest that is kept</option>${moment && html`<option value=${moment}>from a moment</option>`}</select>
-      <input type="datetime-local" step="1" aria-label="from a moment" onChange=${(e) => { const at = e.target.value && new Date(e.target.value).toISOString(); setMoment(at); setFrom(at || 'latest'); }} />
+      <select aria-label="from" value=${from} onChange=${(e) => setFrom(e.target.value)}><option value="latest">the newest, and what comes</option><option value="15m">from 15 minutes ago</option><option value="1h">from an hour ago</option><option value="horizon">from the oldest that is kept</option>${moment && html`<option value=${moment}>from a moment</option>`}</select>
+      <label>or from <input type="datetime-local" step="1" aria-label="from a moment" onChange=${(e) => { const at = e.target.value && new Date(e.target.value).toISOString(); setMoment(at); setFrom(at || 'latest'); }} /></label>
       <select aria-label="kind" value=${kind} onChange=${(e) => setKind(e.target.value)}><option value="">all kinds</option>${['INSERT', 'MODIFY', 'REMOVE'].map((k) => html`<option value=${k}>${k}</option>`)}</select>
       <${Search} value=${text} set=${setText} label="Find in keys and values" /><span class="dim">${found.length} of the newest ${at.records.length}</span></div>
     <${Problem} error=${at.error} />
-    ${at.records.length === 0 && !at.error && html`<p class="dim">${at.listening ? `Waiting for changes of ${table} …` : 'Asking the server …'}</p>`}
+    ${!at.some && !at.error && html`<p class="dim">${at.listening ? `Waiting for changes of ${table} …${at.records.length > 0 ? ' The newest before now:' : ''}` : 'Asking the server …'}</p>`}
+    ${at.records.length > 0 && found.length === 0 && html`<p class="dim">None of the newest ${at.records.length} is so. Earlier ones are shown by another <i>from</i>.</p>`}
     <ul class="changes">${found.map((r) => {
       const id = r.dynamodb.SequenceNumber;
       return html`<li key=${id}><button class="line" aria-expanded=${open === id} onClick=${() => setOpen(open === id ? null : id)}>

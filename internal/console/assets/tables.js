@@ -1,11 +1,11 @@
 // Tables and their items.
 import { html, useState } from './vendor/htm-preact.js';
 import { dynamodb, tableNames } from './api.js';
-import { useAsked, Problem, Act, Copy, Search, save } from './parts.js';
+import { useAsked, Problem, Act, Copy, Search, Views, save } from './parts.js';
 import { Editor } from './editor.js';
 import { Import } from './import.js';
 import { useLive } from './live.js';
-import { short, attribute, command, csv, count, bytes, keyText } from './values.js';
+import { short, attribute, command, csv, count, many, bytes, keyText } from './values.js';
 
 const most = 200, mostColumns = 10, mostSaved = 50e6; // bytes
 
@@ -19,7 +19,7 @@ export function Tables() {
     return { all: names.length, details };
   }, [text]);
   const key = (t) => (t.KeySchema ?? []).map((k) => `${k.AttributeName} (${(t.AttributeDefinitions ?? []).find((a) => a.AttributeName === k.AttributeName)?.AttributeType})`).join(', ');
-  return html`<h1>Tables</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a table" /><span class="dim">${asked.value && `${count(asked.value.all)} tables`}</span><a class="button" href="#/new-table">New table</a></div><${Problem} error=${asked.error} />
+  return html`<h1>Tables</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a table" /><span class="dim">${asked.value && many(asked.value.all, 'table')}</span><a class="button" href="#/new-table">New table</a></div><${Problem} error=${asked.error} />
     <div class="card scroll" tabindex="0"><table><thead><tr><th>Table</th><th>Key</th><th class="n">Items</th><th class="n">Size</th><th class="n">Indexes</th><th>Stream</th><th class="n">Triggers</th><th>Status</th></tr></thead>
       <tbody>${(asked.value?.details ?? []).map((t) => html`<tr key=${t.TableName}><td class="mono"><a href=${'#/table/' + encodeURIComponent(t.TableName)}>${t.TableName}</a></td><td class="mono">${key(t)}</td>
         <td class="n">${count(t.ItemCount)}</td><td class="n">${bytes(t.TableSizeBytes ?? 0)}</td><td class="n">${(t.GlobalSecondaryIndexes?.length ?? 0) + (t.LocalSecondaryIndexes?.length ?? 0)}</td>
@@ -125,7 +125,7 @@ function Items({ table, changed }) {
     }
     choose(new Set());
     again();
-    return `${list.length} deleted`;
+    return `${many(list.length, 'item')} deleted`;
   };
   // saveAll saves all pages of the result.
   const saveAll = async (ending, write) => {
@@ -138,36 +138,43 @@ function Items({ table, changed }) {
       next = a.next;
     } while (next && size < mostSaved);
     save([write(items)], table.TableName + ending);
-    return `${count(items.length)} items saved${next ? `; there are more, and a page saves up to ${bytes(mostSaved)}` : ''}`;
+    return `${many(items.length, 'item')} saved${next ? `; there are more, and a page saves up to ${bytes(mostSaved)}` : ''}`;
   };
-  const [operation, input] = question(run.q);
+  const [operation, input] = question(run.q), streamed = table.StreamSpecification?.StreamEnabled, byStatement = q.statement.trim() !== '';
+  // An attribute that the items on the page have as a number, or as true or false, is looked for as that.
+  const filterBy = (filterName) => {
+    const kind = Object.keys(attribute(items.find((i) => attribute(i, filterName)) ?? {}, filterName) ?? {})[0];
+    set({ ...q, filterName, filterType: ['S', 'N', 'BOOL'].includes(kind) ? kind : q.filterType });
+  };
+  const asText = run.q.filterName && run.q.filterType === 'S' && !run.q.statement.trim() && /^-?[0-9.]+$/.test(run.q.filter);
   return html`<h1 class="mono">${table.TableName}</h1>
-    <p class="dim">${count(table.ItemCount)} items · ${bytes(table.TableSizeBytes)} · key ${keys.join(', ')}${table.StreamSpecification?.StreamEnabled ? html` · <a href=${'#/stream/' + encodeURIComponent(table.TableName)}>stream ${table.StreamSpecification.StreamViewType}</a>` : ' · no stream'} · <a href=${'#/settings/' + encodeURIComponent(table.TableName)}>settings</a></p>
+    <p class="dim">${many(table.ItemCount, 'item')} · ${bytes(table.TableSizeBytes)} · key ${keys.join(', ')} · ${streamed ? `stream ${table.StreamSpecification.StreamViewType}` : 'no stream'}</p>
+    <${Views} table=${table.TableName} at="table" streamed=${streamed} />
     <form class="card bar" onSubmit=${go}>
-      <select aria-label="table or index" value=${q.index} onChange=${change('index')}><option value="">table</option>${indexes.map((i) => html`<option value=${i.IndexName}>${i.IndexName}</option>`)}</select>
-      <label>${hash} = <input value=${q.hash} onInput=${change('hash')} aria-label=${hash + ' is'} placeholder="any: scan" /></label>
-      ${range && html`<label>${range} <select aria-label="compare" value=${q.compare} onChange=${change('compare')}>${['=', '<', '<=', '>', '>=', 'begins_with'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
-        <input value=${q.range} onInput=${change('range')} aria-label=${range + ' is'} placeholder="any" /></label><label><input type="checkbox" checked=${q.back} onChange=${change('back')} /> last first</label>`}
-      <label>where <input class="short" value=${q.filterName} onInput=${change('filterName')} aria-label="attribute to filter by" placeholder="attribute" /></label>
-      <select aria-label="filter compare" value=${q.filterCompare} onChange=${change('filterCompare')}>${['=', '<>', '<', '<=', '>', '>=', 'contains', 'begins_with', 'exists'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
-      <select aria-label="type of the filter" value=${q.filterType} onChange=${change('filterType')}><option value="S">text</option><option value="N">number</option><option value="BOOL">true/false</option></select>
-      <input class="short" value=${q.filter} onInput=${change('filter')} aria-label="value of the filter" placeholder="value" />
-      <label class="grow">PartiQL <input class="wideinput" value=${q.statement} onInput=${change('statement')} aria-label="PartiQL statement" placeholder=${`SELECT * FROM "${table.TableName}" WHERE …`} /></label>
+      <select aria-label="table or index" disabled=${byStatement} value=${q.index} onChange=${change('index')}><option value="">table</option>${indexes.map((i) => html`<option value=${i.IndexName}>${i.IndexName}</option>`)}</select>
+      <label>${hash} = <input disabled=${byStatement} value=${q.hash} onInput=${change('hash')} aria-label=${hash + ' is'} placeholder="any: scan" /></label>
+      ${range && html`<label>${range} <select aria-label="compare" disabled=${byStatement} value=${q.compare} onChange=${change('compare')}>${['=', '<', '<=', '>', '>=', 'begins_with'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
+        <input disabled=${byStatement} value=${q.range} onInput=${change('range')} aria-label=${range + ' is'} placeholder="any" /></label><label><input type="checkbox" checked=${q.back} onChange=${change('back')} /> last first</label>`}
+      <label>where <input class="short" disabled=${byStatement} list="attributes" value=${q.filterName} onInput=${(e) => filterBy(e.target.value)} aria-label="attribute to filter by" placeholder="attribute" /></label><datalist id="attributes">${names.map((n) => html`<option value=${n}></option>`)}</datalist>
+      <select aria-label="filter compare" disabled=${byStatement} value=${q.filterCompare} onChange=${change('filterCompare')}>${['=', '<>', '<', '<=', '>', '>=', 'contains', 'begins_with', 'exists'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
+      <select aria-label="type of the filter" disabled=${byStatement} value=${q.filterType} onChange=${change('filterType')}><option value="S">text</option><option value="N">number</option><option value="BOOL">true/false</option></select>
+      <input class="short" disabled=${byStatement} value=${q.filter} onInput=${change('filter')} aria-label="value of the filter" placeholder="value" />
+      <label class="grow">or PartiQL <input class="wideinput" value=${q.statement} onInput=${change('statement')} aria-label="PartiQL statement" placeholder=${`SELECT * FROM "${table.TableName}" WHERE …`} /></label>
       <button class="pri">Run</button></form>
     <${Problem} error=${run.error ?? asked.error} />
-    <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${items.length} items${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
+    <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${many(items.length, 'item')}${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
       <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: typeOf(k) === 'N' ? '0' : '' }])) })}>New item</button>
       <button aria-expanded=${importing} onClick=${() => setImporting(!importing)}>Import</button>
-      ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size} items are gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
+      ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size === 1 ? 'The item is' : chosen.size + ' items are'} gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
       ${items.length > 0 && html`<${Act} run=${() => saveAll('.jsonl', (items) => items.map((i) => JSON.stringify(i) + '\n').join(''))}>Save as JSON lines</${Act}><${Act} run=${() => saveAll('.csv', (items) => csv(items, keys))}>Save as CSV</${Act}>`}
       <${Copy} text=${command(operation, input)}>Copy as command</${Copy}>
       ${run.from.length > 1 && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: run.from.slice(0, -1) })}>Page before</button>`}
       ${asked.value?.next && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: [...run.from, asked.value.next] })}>Next page</button>`}</div>
     ${importing && html`<${Import} table=${table.TableName} keys=${keys} close=${(done) => { setImporting(false); if (done) again(done); }} />`}
-    ${open && html`<${Editor} key=${JSON.stringify(open)} table=${table} at=${open} keyOf=${keyOf} close=${(saved) => { setOpen(null); if (saved) again(); }} again=${(item) => setOpen({ fresh: true, item })} />`}
+    ${open && html`<${Editor} key=${JSON.stringify(open)} table=${table} at=${open} keyOf=${keyOf} close=${(done) => { setOpen(null); if (done) again(done); }} again=${(item) => setOpen({ fresh: true, item })} />`}
     <div class="card scroll" tabindex="0"><table class="items"><thead><tr><td>${choosable.length > 0 && html`<input type="checkbox" aria-label="choose all on this page" checked=${choosable.every((id) => chosen.has(id))} onChange=${(e) => choose(new Set(e.target.checked ? choosable : []))} />`}</td>${columns.map((c) => html`<th>${c}</th>`)}${names.length > columns.length && html`<th title=${names.slice(mostColumns).join(', ')}>and ${names.length - columns.length} more</th>`}</tr></thead><tbody>${items.map((item) => {
       const id = JSON.stringify(keyOf(item));
       return html`<tr key=${id}><td>${whole(item) && html`<input type="checkbox" aria-label=${'choose ' + keyText(keyOf(item))} checked=${chosen.has(id)} onChange=${() => { const n = new Set(chosen); if (!n.delete(id)) n.add(id); choose(n); }} />`}</td>
         ${columns.map((c, i) => html`<td class="mono">${i === 0 ? html`<button class="line" onClick=${() => show(item)}>${attribute(item, c) ? short(item[c], 40) || '(empty text)' : '–'}</button>` : attribute(item, c) ? short(item[c], 40) : ''}</td>`)}</tr>`;
-    })}</tbody></table>${asked.value && !changes && items.length === 0 && html`<p class="dim">No item is found${asked.value.next ? ' on this page' : ''}.</p>`}</div>`;
+    })}</tbody></table>${asked.value && !changes && items.length === 0 && html`<p class="dim">No item is found${asked.value.next ? ' on this page' : ''}.${asText ? ` ${run.q.filterName} was compared as text: choose number to find it as a number.` : ''}</p>`}</div>`;
 }

@@ -115,6 +115,8 @@ export function command(operation, input) {
 const shell = (word) => /^[\w@%+=:,./-]+$/.test(word) ? word : `'${String(word).replace(/'/g, `'\\''`)}'`;
 
 export const count = (n) => n === undefined || n === null ? '' : n >= 1e6 ? (n / 1e6).toFixed(n >= 1e7 ? 0 : 1) + ' M' : Math.round(n).toLocaleString('en');
+// many is a count with what is counted, one of which is called word.
+export const many = (n, word) => `${count(n)} ${word}${n === 1 ? '' : 's'}`;
 export const rate = (n) => n === undefined ? '–' : n === 0 ? '0' : n < 10 ? n.toFixed(1) : count(n);
 export function span(seconds) {
   if (!(seconds > 0)) return '0 s';
