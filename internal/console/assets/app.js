@@ -36,8 +36,8 @@ function App() {
     return () => removeEventListener('hashchange', moved);
   }, []);
   const s = live.state?.status, triggers = live.state?.triggers ?? [];
-  const parked = triggers.reduce((n, t) => n + t.setAside.parked, 0), bad = triggers.filter((t) => condition(t).level === 'bad').length;
-  const health = !live.connected ? ['off', 'not connected'] : !s?.healthy ? ['bad', s?.problem ? 'not healthy' : 'connecting'] : (s.degraded ?? []).length ? ['warn', 'degraded'] : ['ok', 'healthy'];
+  const parked = triggers.reduce((n, t) => n + t.setAside.parked + t.setAside.held, 0), bad = triggers.filter((t) => condition(t).level === 'bad').length;
+  const health = !live.connected ? ['off', 'not connected'] : !s?.healthy ? ['bad', s?.problem ? 'not healthy' : 'connecting'] : (s.degraded ?? []).length ? ['warn', 'degraded'] : ['ok', 'server healthy'];
   const on = within[at.page] ?? at.page;
   return html`<a class="skip" href="#main">To the content</a><header><b>Millstream</b><nav aria-label="pages">${links.map(([page, word]) => html`<a href=${'#/' + page} class=${page === on ? 'on' : ''} aria-current=${page === on ? 'page' : undefined}>${word}${page === 'parked' && parked > 0 ? html` <span class="badt">${parked}</span>` : ''}${page === 'triggers' && bad > 0 ? html` <span class="badt">${bad}</span>` : ''}</a>`)}</nav>
     <div class="aside">${live.state?.account ? html`<span>account ${live.state.account}</span>` : html`<span role="status"><a href="#/server"><span class=${'dot ' + health[0]}></span>${health[1]}</a></span>${s && html`<span>${s.region}</span>`}`}</div></header>

@@ -79,7 +79,7 @@ export function rates(uuid) {
   for (let i = points.length - 2; i >= 0 && last[0] - points[i][0] <= 10500; i--) first = points[i];
   const seconds = (last[0] - first[0]) / 1000, per = (i) => Math.max(0, last[i] - first[i]) / seconds; // a restart begins at 0
   const calls = last[3] - first[3];
-  return { calls: per(3), errors: per(4), records: per(5), errorShare: calls > 0 ? (last[4] - first[4]) / calls : 0 };
+  return { calls: per(3), errors: per(4), records: per(5), errorShare: calls > 0 ? (last[4] - first[4]) / calls : undefined };
 }
 
 // series are the points of a chart: [ms, value], of a rate by the difference to the point before.

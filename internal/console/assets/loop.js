@@ -4,7 +4,7 @@ import { useLive, rates, title, source, condition, byTrouble, blockedBy, series 
 import { dynamodb, functionList, act, lambda } from './api.js';
 import { useAsked, Problem, Act, Change, Chart, Search } from './parts.js';
 import { recordAt } from './stream.js';
-import { count, rate, span, keyText, clock, bytes } from './values.js';
+import { count, many, rate, span, keyText, clock, bytes } from './values.js';
 import { learn, writes } from './learned.js';
 
 const pitch = 68, most = 40;
@@ -48,7 +48,7 @@ function Map_({ triggers, tables, functions }) {
       ${l.sources.map((s) => {
         const d = tables?.[s.name];
         return html`<${Node} at="left" y=${s.y} name=${s.name} href=${s.list[0].queue ? '#/server' : '#/table/' + encodeURIComponent(s.name)}>
-          ${s.list[0].queue ? 'queue' : d ? `${count(d.ItemCount)} items · ${bytes(d.TableSizeBytes)}` : 'table'}</${Node}>`;
+          ${s.list[0].queue ? 'queue' : d ? `${many(d.ItemCount, 'item')} · ${bytes(d.TableSizeBytes)}` : 'table'}</${Node}>`;
       })}
       ${l.rows.map((t) => {
         const c = condition(t), r = rates(t.uuid);
@@ -59,7 +59,7 @@ function Map_({ triggers, tables, functions }) {
         const d = functions?.find((d) => d.FunctionName === f.name), r = f.list.map((t) => rates(t.uuid));
         const errors = r.reduce((s, x) => s + (x.errors ?? 0), 0), calls = r.reduce((s, x) => s + (x.calls ?? 0), 0);
         const to = [...(writes.get(f.name) ?? [])];
-        return html`<${Node} at="right" y=${f.y} bad=${calls > 0 && errors / calls > 0.5 ? 'bad' : ''} name=${f.name} href=${'#/function/' + encodeURIComponent(f.name)}>
+        return html`<${Node} at="right" y=${f.y} bad=${(calls > 0 && errors / calls > 0.5) || f.list.some((t) => condition(t).level === 'bad' && blockedBy(t)) ? 'bad' : ''} name=${f.name} href=${'#/function/' + encodeURIComponent(f.name)}>
           ${[d?.Runtime ?? (d ? 'Go' : ''), `${rate(calls)}/s`, errors > 0 && `${rate(errors)} errors/s`, to.length > 0 && 'writes ' + to.join(', ')].filter(Boolean).join(' · ')}</${Node}>`;
       })}
     </div></div>`;
@@ -74,11 +74,11 @@ export function Trouble({ t, withRecord }) {
   const stuck = condition(t).level === 'bad';
   return html`<section class=${stuck ? 'alert' : 'alert mild'} role=${stuck ? 'alert' : undefined} aria-label=${'Trouble of ' + title(t)}><div class="what">
       <b>${title(t)} ${stuck ? 'is blocked' : 'tries a record again'} since ${clock(b.since)}</b>${b.keys ? html` on item <span class="mono">${keyText(b.keys)}</span>` : ''}:
-      ${' '}${count(b.attempts)} attempts${new Date(b.retryAt).getFullYear() > 1971 ? `, next in ${span(Math.max(0, (new Date(b.retryAt) - Date.now()) / 1000))}` : ', one is under way'}.
-      ${stuck && t.lagRecords > 1 ? ` ${count(t.lagRecords - 1)} records wait behind it.` : ''}<br /><span class="mono">${b.error}</span></div>
+      ${' '}${many(b.attempts, 'attempt')}${new Date(b.retryAt).getFullYear() > 1971 ? `, next in ${span(Math.max(0, (new Date(b.retryAt) - Date.now()) / 1000))}` : ', one is under way'}.
+      ${stuck && t.lagRecords > 1 ? ` ${many(t.lagRecords - 1, 'record')} ${t.lagRecords === 2 ? 'waits' : 'wait'} behind it.` : ''}<br /><span class="mono">${b.error}</span></div>
     <div class="acts">
       ${shard && html`<button aria-expanded=${!!shown} onClick=${() => show(!shown)}>${shown ? 'Hide record' : 'Show record'}</button>
-        <${Act} ask="The function never gets what is skipped." danger run=${async () => { const r = await act(`triggers/${t.uuid}/skip`, { to: b.sequenceNumber }); return `${r.records} skipped`; }}>Skip it</${Act}>
+        <${Act} ask="The function never gets this record, unless the trigger is rewound." danger run=${async () => { const r = await act(`triggers/${t.uuid}/skip`, { to: b.sequenceNumber }); return `${r.records} skipped`; }}>Skip it</${Act}>
         ${stuck && html`<${Act} run=${() => act(`triggers/${t.uuid}/pause`)}>Pause</${Act}>`}
         <${Act} primary run=${() => holdOnly(t)}>Hold this item only</${Act}>`}
       ${!shard && html`<a class="button" href=${'#/parked/' + t.uuid}>Show what is held</a>`}
@@ -96,11 +96,13 @@ export function Circle({ t }) {
       pause the trigger, and have the function write only what changes something, or to another table.</div><div class="acts"><${Act} primary run=${() => act(`triggers/${t.uuid}/pause`)}>Pause</${Act}><a class="button" href=${'#/trigger/' + t.uuid}>Trigger</a></div></section>`;
 }
 
-// holdOnly has a trigger set aside the item that fails, so that others go on: its tag says so from then on.
+// onFailure says what waits while a record fails: a tag of the trigger.
+export const onFailure = (t, what) => lambda('POST', '/2017-03-31/tags/' + encodeURIComponent(`arn:aws:lambda:${t.region}:${t.account}:event-source-mapping:${t.uuid}`), { Tags: { 'millstream:on-failure': what } });
+
+// holdOnly has a trigger set aside the item that fails, so that others go on: it does so from then on.
 async function holdOnly(t) {
-  const arn = `arn:aws:lambda:${t.region}:${t.account}:event-source-mapping:${t.uuid}`;
-  await lambda('POST', '/2017-03-31/tags/' + encodeURIComponent(arn), { Tags: { 'millstream:on-failure': 'block-key' } });
-  return 'other items go on';
+  await onFailure(t, 'block-key');
+  return 'Other items go on, from now on whenever one fails. This one is tried again by itself.';
 }
 
 function Blocking({ t, shard, number }) {
@@ -118,7 +120,7 @@ export function Loop() {
     [n, (await dynamodb('DescribeTable', { TableName: n }).catch(() => ({}))).Table]))), [names]);
   useEffect(learn, []);
   useEffect(() => {
-    const timer = setInterval(() => { if (!document.hidden) { functions.reload(); tables.reload(); } }, 30000);
+    const timer = setInterval(() => { if (!document.hidden) { functions.reload(); tables.reload(); } }, 10000);
     return () => clearInterval(timer);
   }, []);
   if (!state) return html`<p class="wait">Asking the server …</p>`;
@@ -141,13 +143,13 @@ export function Loop() {
 }
 
 export function TriggerTable({ triggers }) {
-  return html`<div class="card scroll" tabindex="0"><h2>Triggers</h2><table><thead><tr><th>Trigger</th><th>State</th><th>Lag, 15 min</th><th class="n">Lag</th><th class="n">Behind</th><th class="n">Calls/s</th><th class="n">Errors</th></tr></thead>
+  return html`<div class="card scroll" tabindex="0"><h2>Triggers</h2><table><thead><tr><th>Trigger</th><th>State</th><th class="past">Lag, 15 min</th><th class="n">Lag</th><th class="n">Behind</th><th class="n">Calls/s</th><th class="n">Errors</th></tr></thead>
     <tbody>${triggers.map((t) => {
       const c = condition(t), r = rates(t.uuid);
       return html`<tr key=${t.uuid}><td class="mono"><a href=${'#/trigger/' + t.uuid}>${title(t)}</a></td>
         <td class=${{ bad: 'badt', warn: 'warnt', ok: 'ok' }[c.level] ?? 'dim'}>${c.word}</td>
-        <td><${Chart} small label="lag" points=${series(t.uuid, 1)} unit=${count} tone=${c.level === 'bad' ? 'bad' : 'water'} /></td>
+        <td class="past"><${Chart} small label="lag" points=${series(t.uuid, 1)} unit=${count} tone=${c.level === 'bad' ? 'bad' : 'water'} /></td>
         <td class=${'n ' + (c.level === 'bad' ? 'badt' : '')}>${count(t.lagRecords)}</td><td class="n">${t.lagSeconds > 0 ? span(t.lagSeconds) : ''}</td>
-        <td class="n">${rate(r.calls)}</td><td class=${'n ' + (r.errorShare > 0 ? 'badt' : '')}>${r.errorShare === undefined ? '' : (100 * r.errorShare).toFixed(1) + ' %'}</td></tr>`;
+        <td class="n">${rate(r.calls)}</td><td class=${'n ' + (r.errorShare > 0 ? 'badt' : '')}>${r.errorShare === undefined ? html`<span class="dim">–</span>` : (100 * r.errorShare).toFixed(1) + ' %'}</td></tr>`;
     })}</tbody></table></div>`;
 }
