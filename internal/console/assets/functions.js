@@ -3,7 +3,7 @@ import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
 import { functionList, lambda, lines, ownText, pages, query } from './api.js';
 import { useAsked, Problem, Act, Search } from './parts.js';
 import { useLive, title, rates } from './live.js';
-import { count, rate, bytes, clock } from './values.js';
+import { many, rate, bytes, clock } from './values.js';
 import { writes } from './learned.js';
 import { report, Calls } from './calls.js';
 
@@ -12,7 +12,7 @@ export function Functions() {
   const [text, set] = useState('');
   const asked = useAsked(functionList, []);
   const found = (asked.value ?? []).filter((f) => f.FunctionName.toLowerCase().includes(text.toLowerCase()));
-  return html`<h1>Functions</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a function" /><span class="dim">${asked.value && count(found.length)}</span></div><${Problem} error=${asked.error} />
+  return html`<h1>Functions</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a function" /><span class="dim">${asked.value && many(found.length, 'function')}</span></div><${Problem} error=${asked.error} />
     <div class="card scroll" tabindex="0"><table><thead><tr><th>Function</th><th>Runtime</th><th>Handler</th><th class="n">Time-out</th><th class="n">Code</th><th>Changed</th><th>Triggers</th></tr></thead>
     <tbody>${found.slice(0, 500).map((f) => html`<tr key=${f.FunctionName}><td class="mono"><a href=${'#/function/' + encodeURIComponent(f.FunctionName)}>${f.FunctionName}</a></td><td>${f.Runtime}</td><td class="mono">${f.Handler}</td>
       <td class="n">${f.Timeout} s</td><td class="n">${bytes(f.CodeSize ?? 0)}</td><td>${clock(f.LastModified)}</td>
@@ -55,6 +55,11 @@ async function editionsOf(name) {
     ...versions.reverse().slice(0, 50).map((v) => ({ name: v.Version, of: clock(v.LastModified), text: v.Description ?? '' }))];
 }
 
+// why is a function's error, of the document that it answered.
+function why(payload) {
+  try { const e = JSON.parse(payload); return [e.errorType, e.errorMessage].filter(Boolean).join(': '); } catch { return ''; }
+}
+
 const savedAs = (name) => 'event of ' + name;
 
 function Invoke({ name, trigger }) {
@@ -72,10 +77,17 @@ function Invoke({ name, trigger }) {
       <option value="api">an HTTP API</option><option value="empty">nothing</option></select></div>
     <textarea class="mono" rows="10" spellcheck="false" aria-label="event in JSON" value=${event} onInput=${(e) => set(e.target.value)}></textarea>
     <div class="bar"><${Act} primary run=${run}>Invoke</${Act}></div>
-    ${out && html`<p class=${out.error ? 'badt' : 'ok'} role="status">${out.error || 'success'} <span class="dim">${out.millis.toFixed(1)} ms</span></p><pre class="mono">${out.payload}</pre>${out.log && html`<pre class="mono dim">${out.log}</pre>`}`}</div>`;
+    ${out && html`<p class=${out.error ? 'badt' : 'ok'} role="status">${out.error || 'success'} <span class="dim">${out.millis.toFixed(1)} ms</span></p>${out.error && html`<p class="mono badt">${why(out.payload)}</p>`}<pre class="mono">${out.payload}</pre>${out.log && html`<pre class="mono dim">${out.log}</pre>`}`}</div>`;
 }
 
 const keptLines = 1000, keptCalls = 1000;
+
+// linesOf are those of one call, when text is its whole request: from its START to its REPORT, with what calls at the same time printed.
+function linesOf(all, text) {
+  const first = all.findIndex((l) => l.text.startsWith(`START RequestId: ${text} `)), last = all.findIndex((l) => l.text.startsWith(`REPORT RequestId: ${text}`));
+  if (first < 0 || last < first) return;
+  return all.slice(first, last + 1).filter((l) => !/^(START|END|REPORT) RequestId: /.test(l.text) || l.text.includes(text));
+}
 
 function Logs({ name }) {
   const [at, set] = useState({ lines: [], calls: [] });
@@ -97,7 +109,10 @@ function Logs({ name }) {
     }, 250);
     return () => { gone.abort(); clearInterval(timer); };
   }, [name]);
-  const found = at.lines.filter((l) => l.text.toLowerCase().includes(text.toLowerCase()));
-  return html`<${Calls} calls=${at.calls} /><div class="card"><h2>Logs, live</h2><div class="bar"><${Search} value=${text} set=${setText} label="Find in the logs" /></div><${Problem} error=${at.error} />
+  const card = useRef(null);
+  const pick = (id) => { setText(id); card.current?.scrollIntoView({ block: 'start' }); };
+  // A call's lines, from its first to its last; any other text finds the lines that have it.
+  const found = linesOf(at.lines, text) ?? at.lines.filter((l) => l.text.toLowerCase().includes(text.toLowerCase()));
+  return html`<${Calls} calls=${at.calls} pick=${pick} /><div class="card below" ref=${card}><h2>Logs, live</h2><div class="bar"><${Search} value=${text} set=${setText} label="Find in the logs" /></div><${Problem} error=${at.error} />
     <div class="logs mono" tabindex="0" ref=${end} role="log" aria-label="logs">${found.map((l) => html`<div><span class="dim">${clock(l.time)}</span> ${l.text}</div>`)}</div>${found.length === 0 && html`<p class="dim">Nothing was printed${text && ' with that'}.</p>`}</div>`;
 }

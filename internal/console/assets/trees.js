@@ -1,5 +1,5 @@
 // What the server does, as trees: a request or a write from outside, the calls it made, what those wrote, and the triggers that fired.
-// An event is told when it has ended, so what a call did comes before the call.
+// An event is told when it has ended, so what a call did comes before the call, and a fast call may come before the write that it is for.
 
 // A tree that a function makes by writing to its own table has no end: what is deeper, or more, is a tree of its own.
 const mostDeep = 12, mostNodes = 200;
@@ -28,6 +28,7 @@ export class Trees {
   writes = []; // oldest first
   missed = 0; // events that came faster than they were read
   waiting = []; // events whose cause has not ended: {node, since}
+  early = []; // calls that are trees of their own until the write that they are for has ended: {node, since}
 
   add(e, now) {
     if (e.kind === 'judged') {
@@ -47,17 +48,29 @@ export class Trees {
     if (e.kind === 'write') {
       this.writes.push(node);
       if (this.writes.length > mostWrites) this.writes.shift();
+      this.early = this.early.filter(({ node: call, since }) => now - since < patience && !call.gone && !(this.writeOf(call.e.changes[0], call) === node && this.move(call, node)));
     }
     const parent = e.by ? this.byID.get(e.by) : e.changes?.length ? this.writeOf(e.changes[0], node) : undefined;
     if (parent && !top(parent).gone) adopt(parent, node) || this.root(node);
     else if (e.by && !parent) this.waiting.push({ node, since: now });
-    else this.root(node);
+    else {
+      this.root(node);
+      if (!e.by && e.changes?.length) this.early.push({ node, since: now });
+      if (this.early.length > mostWaiting) this.early.shift();
+    }
     if (this.waiting.length > mostWaiting) this.root(this.waiting.shift().node);
   }
 
   // late makes trees of what has waited for its cause too long: that began before somebody looked.
   late(now) {
     while (this.waiting.length && now - this.waiting[0].since > patience) this.root(this.waiting.shift().node);
+  }
+
+  // move hangs a tree below the write that it is for.
+  move(node, parent) {
+    if (!adopt(parent, node)) return false;
+    this.roots = this.roots.filter((r) => r !== node);
+    return true;
   }
 
   root(node) {
