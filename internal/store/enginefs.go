@@ -2,9 +2,11 @@ package store
 
 import (
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -24,6 +26,10 @@ import (
 //
 // It tells the witness of each log and manifest that is synced or goes. And it checks
 // large blocks of tables before the engine does: see blocks.go.
+//
+// A checkpoint copies logs while they are written. A log is used again in place, so whoever reads one may find what is old, and then, behind
+// it, what has been written since: the engine takes such a copy for damaged. So of a log a checkpoint reads what the witness
+// knows to be synced, and no more.
 type engineFS struct {
 	vfs.FS
 	s   *Store
@@ -34,10 +40,37 @@ func (f engineFS) Unwrap() vfs.FS { return f.FS }
 
 func (f engineFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	file, err := f.FS.Open(name, opts...)
-	if err != nil || !isTable(name) {
-		return file, err
+	switch {
+	case err != nil:
+		return nil, err
+	case isTable(name):
+		return tableFile{file}, nil
+	case f.s.copying.Load() > 0 && strings.HasSuffix(name, ".log") && f.isWitnessed(name):
+		return &syncedPart{file, f.s.witness.synced(f.PathBase(name))}, nil
 	}
-	return tableFile{file}, nil
+	return file, nil
+}
+
+// syncedPart is the beginning of a log.
+type syncedPart struct {
+	vfs.File
+	left uint64
+}
+
+func (p *syncedPart) Read(b []byte) (int, error) {
+	if p.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := p.File.Read(b[:min(uint64(len(b)), p.left)])
+	p.left -= uint64(n)
+	return n, err
+}
+
+// checkpoint is the engine's, with logs as they are on the disk.
+func (s *Store) checkpoint(dir string, opts ...pebble.CheckpointOption) error {
+	s.copying.Add(1)
+	defer s.copying.Add(-1)
+	return s.db.Checkpoint(dir, opts...)
 }
 
 func (f engineFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {

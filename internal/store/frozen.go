@@ -60,7 +60,7 @@ func (s *Store) Freeze(name string, spans ...Span) error {
 	defer s.freezing.Delete(name)
 	var failed error
 	err := s.guard("freeze", func() error {
-		failed = s.db.Checkpoint(s.frozenDir(name), pebble.WithRestrictToSpans(only))
+		failed = s.checkpoint(s.frozenDir(name), pebble.WithRestrictToSpans(only))
 		return nil
 	})
 	if err == nil && failed != nil {

@@ -1,8 +1,12 @@
 package store_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,5 +155,79 @@ func TestFilesAreKeptForACopy(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestCopiesUnderWriters: what is frozen, and a copy of the folder, open whatever is written meanwhile, and have what was acknowledged before. (A log is used
+// again in place: whoever copies it while it is written may find what is new behind what is old, and the engine takes that for damage.)
+func TestCopiesUnderWriters(t *testing.T) {
+	disk := crashtest.New()
+	s, err := store.Open(store.Options{FS: disk.FS(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var acknowledged [8]atomic.Int64
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for n := range acknowledged {
+		wg.Go(func() {
+			value := bytes.Repeat([]byte{byte('a' + n)}, 3000)
+			for i := int64(1); ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				b := s.NewBatch()
+				b.Set([]byte{'k', byte(n)}, binary.BigEndian.AppendUint64(nil, uint64(i)))
+				b.Set(append([]byte{'v', byte(n)}, byte(i)), value)
+				err := s.Write(b)
+				b.Close()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				acknowledged[n].Store(i)
+			}
+		})
+	}
+	for round := range 60 {
+		var before [8]int64
+		for n := range before {
+			before[n] = acknowledged[n].Load()
+		}
+		if round%2 == 0 {
+			if err := s.Flush(); err != nil { // so that logs are used again
+				t.Fatal(err)
+			}
+		}
+		if err := s.Freeze("a", store.Span{Lower: []byte("k"), Upper: []byte("l")}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.OpenFrozen("a")
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		it, err := f.NewIter([]byte("k"), []byte("l"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for ok := it.First(); ok; ok = it.Next() {
+			v, err := it.Value()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := it.Key()[1]; int64(binary.BigEndian.Uint64(v)) < before[n] {
+				t.Errorf("round %d: %d of %d that were acknowledged", round, binary.BigEndian.Uint64(v), before[n])
+			}
+		}
+		if err := errors.Join(it.Close(), f.Close(), s.Thaw("a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -197,7 +197,7 @@ func (s *Store) keepCopy(span pebble.KeyRange) (name string, err error) {
 			break
 		}
 	}
-	err = s.db.Checkpoint(f.PathJoin(parent, name), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: span.Start, End: span.End}}), pebble.WithFlushedWAL())
+	err = s.checkpoint(f.PathJoin(parent, name), pebble.WithRestrictToSpans([]pebble.CheckpointSpan{{Start: span.Start, End: span.End}}), pebble.WithFlushedWAL())
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("store: keep a copy of a damaged range: %w", err), f.RemoveAll(f.PathJoin(parent, name)))
 	}

@@ -47,6 +47,7 @@ type Store struct {
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
 	leaving    sync.RWMutex                  // see KeepFiles
 	freezing   sync.Map                      // names for which a Freeze is under way
+	copying    atomic.Int32                  // checkpoints under way
 	excising   sync.Mutex                    // held while a range is taken out of the database, and while that and its list are copied; before applying
 	applying   sync.RWMutex                  // held for writing while a range is taken out of the database
 	pauses     atomic.Int64                  // see pause

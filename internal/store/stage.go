@@ -75,7 +75,7 @@ func (s *Store) Stage(ctx context.Context, dir string) error {
 	// The copy of the list must be true of the copy of the database.
 	s.excising.Lock()
 	defer s.excising.Unlock()
-	if err := s.db.Checkpoint(f.PathJoin(dir, databasePath), pebble.WithFlushedWAL()); err != nil {
+	if err := s.checkpoint(f.PathJoin(dir, databasePath), pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("store: checkpoint: %w", err)
 	}
 	// The log was copied while it was written: the copy may hold batches that are not yet

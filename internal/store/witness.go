@@ -170,6 +170,13 @@ func (w *witness) syncSoon() {
 	}
 }
 
+// synced is how much of a file is known to be synced.
+func (w *witness) synced(base string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.files[base].end
+}
+
 // forget strikes a file out, durably, before it is removed or made anew.
 func (w *witness) forget(base string) error {
 	w.mu.Lock()
