@@ -43,7 +43,7 @@ func (s *App) openConsole() error {
 	}
 	s.console = console.New(console.Options{
 		Endpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
-		Server:   s.door.Own(), Ask: inProcess{s.door.Own()}.Do, Key: key, Now: s.realNow, Logger: s.opts.Logger,
+		Server:   s.door.Own(), Signed: s.door, Ask: inProcess{s.door.Own()}.Do, Key: key, Now: s.realNow, Logger: s.opts.Logger,
 		Keys: consoleKeys{s.credentials},
 		Sign: func(r *http.Request, account, service, payloadHash string) error {
 			by := owner

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -9,14 +10,15 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 )
 
 // Options are what a Console is made of. All are needed.
 type Options struct {
-	// Server answers the protocols, Millstream's own as for who owns the data.
-	Server http.Handler
+	// Server answers Millstream's own protocol as for who owns the data, and Signed AWS's protocols as for anybody.
+	Server, Signed http.Handler
 	// Ask has it answer a request of the console's own.
 	Ask func(*http.Request) (*http.Response, error)
 	// Sign signs a request of AWS's protocols for a service, as an account, or as the server's owner when that is empty; payloadHash is the
@@ -89,7 +91,12 @@ const ownPath = "/_millstream/v1/"
 
 // own hands a question of Millstream's own protocol on, or one for the metrics.
 func (c *Console) own(w http.ResponseWriter, r *http.Request) {
-	in := r.Clone(r.Context())
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	in := r.Clone(ctx)
+	if by := whoIs(r); by.key != "" {
+		go c.endWithKey(ctx, cancel, by) // an answer may go on for ever
+	}
 	if by := whoIs(r); !by.all() && (r.URL.Path == "/metrics" || !c.narrowed(in, by.Account)) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusForbidden)
@@ -107,8 +114,31 @@ func (c *Console) own(w http.ResponseWriter, r *http.Request) {
 // maxBody bounds a request that the console signs: the largest that Lambda takes for an event.
 const maxBody = 6<<20 + 1<<10
 
+// endWithKey ends what somebody with an access key has asked once the key may not sign any more.
+func (c *Console) endWithKey(ctx context.Context, cancel context.CancelFunc, by who) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if now, ok := c.still(by); !ok || now != by {
+				cancel()
+			}
+		}
+	}
+}
+
+// awsPath is what paths of AWS's protocols look like: "/", or those of Lambda, which begin with a date. Nothing else is handed on as signed.
+var awsPath = regexp.MustCompile(`^/(\d{4}-\d\d-\d\d/[^.]*)?$`)
+
 // aws signs a question of AWS's protocols and hands it on: /aws/SERVICE/REST becomes /REST.
 func (c *Console) aws(w http.ResponseWriter, r *http.Request) {
+	if !awsPath.MatchString("/" + r.PathValue("path")) {
+		http.Error(w, "That is no path of AWS's protocols.", http.StatusNotFound)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
@@ -131,5 +161,5 @@ func (c *Console) aws(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	c.Server.ServeHTTP(w, in)
+	c.Signed.ServeHTTP(w, in)
 }

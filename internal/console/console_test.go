@@ -40,7 +40,7 @@ func testConsole(t *testing.T, asked *atomic.Int64) *Console {
 	})
 	return New(Options{
 		Endpoint: func() string { return "http://127.0.0.1:8000" },
-		Server:   server,
+		Server:   server, Signed: server,
 		Ask: func(r *http.Request) (*http.Response, error) {
 			w := httptest.NewRecorder()
 			server(w, r)
@@ -122,6 +122,12 @@ func TestSignIn(t *testing.T) {
 				t.Errorf("%s: %d %s", url, w.Code, w.Body)
 			}
 		}
+		for _, path := range []string{"_millstream/v1/credentials", "_millstream/v1/status", "metrics", "healthz", "%5fmillstream/v1/status", "2015-03-31/../_millstream/v1/status", "2015-03-31/%2e%2e/_millstream/v1/status", "2015-03-31/..%2f_millstream/v1/status", "/_millstream/v1/status"} {
+			before := asked.Load()
+			if w := get(c, "GET", "/aws/lambda/"+path, "", one); w.Code == http.StatusOK || asked.Load() != before {
+				t.Errorf("GET %s as if it were AWS's: %d %s", path, w.Code, w.Body)
+			}
+		}
 		if w := get(c, "POST", "/aws/dynamodb/", "{}", one); !strings.Contains(w.Body.String(), " 111111111111 dynamodb ") {
 			t.Errorf("signed as %s", w.Body)
 		}
@@ -138,7 +144,24 @@ func TestSignIn(t *testing.T) {
 		if w := get(c, "GET", own+"status", "", operator); w.Code != http.StatusOK {
 			t.Errorf("an operator: %d %s", w.Code, w.Body)
 		}
+		// Of a key that is gone, what goes on ends; a link that is good takes the place of a session.
+		r = httptest.NewRequest("GET", "http://127.0.0.1:8002/live", nil)
+		r.AddCookie(one)
+		ended := make(chan struct{})
+		go func() { defer close(ended); c.ServeHTTP(httptest.NewRecorder(), r) }()
+		synctest.Wait()
+		token := c.Token()
+		if w := get(c, "GET", "/open?token="+token, "", one); w.Code != http.StatusSeeOther || !strings.Contains(w.Result().Cookies()[0].Value, "..") {
+			t.Errorf("a link that is followed with a session: %d %v", w.Code, w.Result().Cookies())
+		}
+		if w := get(c, "GET", "/open?token="+token, "", nil); w.Code != http.StatusUnauthorized {
+			t.Errorf("the link once more: %d", w.Code)
+		}
 		delete(c.Keys.(testKeys), "one")
+		if err := c.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-ended
 		if w := get(c, "GET", "/history", "", one); w.Code != http.StatusUnauthorized {
 			t.Errorf("a key that is gone: %d", w.Code)
 		}
@@ -227,7 +250,7 @@ func TestQuestionsGoOn(t *testing.T) {
 			t.Errorf("%s %s: %q, want %q", q.method, q.url, w.Body, q.want)
 		}
 	}
-	if w := get(c, "POST", "/aws/lambda/x", strings.Repeat("x", maxBody+1), cookie); w.Code != http.StatusRequestEntityTooLarge {
+	if w := get(c, "POST", "/aws/lambda/2015-03-31/x", strings.Repeat("x", maxBody+1), cookie); w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body that is too long: %d", w.Code)
 	}
 	if w := get(c, "GET", "/_millstream/v1/status", "", nil); w.Code != http.StatusUnauthorized {

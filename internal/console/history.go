@@ -210,7 +210,9 @@ func (c *Console) live(w http.ResponseWriter, r *http.Request) {
 	seen := uint64(0)
 	for {
 		text, number, changed := h.newest()
-		if number > seen {
+		if by, ok := c.still(by); number > seen && !ok {
+			return // its key is gone
+		} else if number > seen {
 			if !by.all() {
 				text = h.textOf(by.Account)
 			}

@@ -58,7 +58,10 @@ func (t *tokens) use(token string) bool {
 // open begins a session for who comes with a token.
 func (c *Console) open(w http.ResponseWriter, r *http.Request) {
 	by, ok := c.who(r)
-	if !ok && !c.tokens.use(r.URL.Query().Get("token")) {
+	switch {
+	case c.tokens.use(r.URL.Query().Get("token")): // also in the place of a session that there is
+		by = who{}
+	case !ok:
 		c.closed(w, "This link has been used, or is of an earlier start of the server.")
 		return
 	}
@@ -100,11 +103,16 @@ func (c *Console) who(r *http.Request) (_ who, ok bool) {
 	if seconds, err := strconv.ParseInt(parts[0], 10, 64); err != nil || c.Now().Unix() >= seconds {
 		return who{}, false
 	}
-	if parts[1] == "" {
+	return c.still(who{key: parts[1]})
+}
+
+// still is who has a session by now; ok is false when its access key may not sign any more.
+func (c *Console) still(by who) (_ who, ok bool) {
+	if by.key == "" {
 		return who{}, true
 	}
-	caller, ok := c.Keys.Caller(parts[1])
-	return who{parts[1], caller}, ok
+	caller, ok := c.Keys.Caller(by.key)
+	return who{by.key, caller}, ok
 }
 
 // within is a handler for those who have a session. What is not merely looked at must come from the page itself: the server has refused

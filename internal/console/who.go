@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -42,46 +43,57 @@ func whoIs(r *http.Request) who { return r.Context().Value(whoKey{}).(who) } // 
 
 const (
 	maxSignIn = 4 << 10
-	// failuresMax is how many attempts to sign in may fail within failuresFor, of all together: secrets of 40 characters are not guessed in so many.
+	// failuresMax is how many attempts of an address to sign in may fail within failuresFor: secrets of 40 characters are not guessed in so many.
 	failuresMax = 20
 	failuresFor = time.Second
+	// addressesMax are told apart within failuresFor; those beyond share one count.
+	addressesMax = 1000
 )
 
 // failures counts attempts to sign in that failed.
 type failures struct {
 	mu    sync.Mutex // guards the following
 	since time.Time
-	n     int
+	of    map[string]int // by address
 }
 
-// full reports whether there were too many; failed counts one.
-func (f *failures) full(now time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return now.Sub(f.since) < failuresFor && f.n >= failuresMax
-}
-
-func (f *failures) failed(now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now.Sub(f.since) >= failuresFor || now.Before(f.since) {
-		f.since, f.n = now, 0
+// counted is where an address is counted, since when the time is over anew. mu is held.
+func (f *failures) counted(now time.Time, from string) string {
+	if f.of == nil || now.Sub(f.since) >= failuresFor || now.Before(f.since) {
+		f.since, f.of = now, map[string]int{}
 	}
-	f.n++
+	if _, known := f.of[from]; !known && len(f.of) >= addressesMax {
+		return ""
+	}
+	return from
+}
+
+// full reports whether an address had too many; failed counts one.
+func (f *failures) full(now time.Time, from string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.of[f.counted(now, from)] >= failuresMax
+}
+
+func (f *failures) failed(now time.Time, from string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.of[f.counted(now, from)]++
 }
 
 // signIn begins a session for who has an access key: {"id", "secret"}, from the page itself.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	var given struct{ ID, Secret string }
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
 	switch err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSignIn)).Decode(&given); {
 	case r.Header.Get("Origin") == "":
 		http.Error(w, "Only the console's own page may sign in here.", http.StatusForbidden)
 	case err != nil:
 		http.Error(w, "An access key is sent as JSON.", http.StatusBadRequest)
-	case c.failures.full(c.Now()):
+	case c.failures.full(c.Now(), from):
 		http.Error(w, "Too many attempts have failed. Try again in a second.", http.StatusTooManyRequests)
 	case !c.Keys.Opens(given.ID, given.Secret):
-		c.failures.failed(c.Now())
+		c.failures.failed(c.Now(), from)
 		c.Logger.Warn("somebody could not sign in to the console", "from", r.RemoteAddr) // what was typed may be a secret
 		http.Error(w, "There is no such access key, or its secret is another.", http.StatusForbidden)
 	default:
