@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -80,6 +81,9 @@ func (u urlInvoker) Invoke(ctx context.Context, _ string, payload []byte) lane.R
 		return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 	}
 	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return lane.Result{Outcome: lane.FunctionError, Error: resp.Status}
+	}
 	return lane.Result{}
 }
 
@@ -94,6 +98,7 @@ type called struct {
 	at     time.Time
 	gap    time.Duration // the longest between calls
 	moved  chan struct{} // has room for one: there was a call
+	fails  int           // one call in so many fails; 0: none
 }
 
 func (c *called) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -125,6 +130,10 @@ func (c *called) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.at = time.Now()
 	c.by, _ = strconv.Atoi(r.Header.Get("X-Process"))
+	if c.fails > 0 && rand.IntN(c.fails) == 0 {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	for _, rec := range event.Records {
 		key := rec.DynamoDB.NewImage.PK.S
 		nth, _ := strconv.Atoi(rec.DynamoDB.NewImage.N.N)
@@ -146,9 +155,19 @@ func (c *called) look() (seen, by int) {
 	return c.seen, c.by
 }
 
-// Three nodes work over one server. The owner is killed under writes, then one is told to end: nothing is lost, and each item's
-// records come in their order.
-func TestNodesAreKilled(t *testing.T) {
+// cluster is a server in this process, a table with a mapping, and nodes that are processes.
+type cluster struct {
+	t     *testing.T
+	c     *Client
+	calls *called
+	url   string // of the function
+	nodes map[int]*exec.Cmd
+
+	mu  sync.Mutex
+	nth map[int]int
+}
+
+func newCluster(t *testing.T) *cluster {
 	s, err := millstream.Open(millstream.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -165,100 +184,180 @@ func TestNodesAreKilled(t *testing.T) {
 		<-served
 		_ = s.Close()
 	})
-	c := clientOf("http://" + ln.Addr().String())
-	b := New(Options{Endpoint: c, Lease: nodeLease})
-	if err := c.MakeTables(ctx, b.ControlTable(), b.ProgressTable()); err != nil {
+	w := &cluster{
+		t: t, c: clientOf("http://" + ln.Addr().String()), calls: &called{newest: map[string]int{}, moved: make(chan struct{}, 1)}, nodes: map[int]*exec.Cmd{}, nth: map[int]int{},
+	}
+	b := New(Options{Endpoint: w.c, Lease: nodeLease})
+	if err := w.c.MakeTables(ctx, b.ControlTable(), b.ProgressTable()); err != nil {
 		t.Fatal(err)
 	}
 	var made struct {
 		TableDescription struct{ LatestStreamArn string }
 	}
-	if _, err := c.call(ctx, tablesAPI, "CreateTable", json.RawMessage(`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
+	if _, err := w.c.call(ctx, tablesAPI, "CreateTable", json.RawMessage(`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
 		"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}}`), &made, 0); err != nil {
 		t.Fatal(err)
 	}
-	nth := map[int]int{}
-	write := func(n int) {
-		for i := range n {
-			k := i % 10
-			nth[k]++
-			in := json.RawMessage(fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d"},"n":{"N":"%d"}}}`, k, nth[k]))
-			if _, err := c.call(ctx, tablesAPI, "PutItem", in, &struct{}{}, 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	write(20)
-	m := simDefinition(made.TableDescription.LatestStreamArn)
-	if _, err := b.CreateMapping(ctx, m); err != nil {
+	if _, err := b.CreateMapping(ctx, simDefinition(made.TableDescription.LatestStreamArn)); err != nil {
 		t.Fatal(err)
 	}
-
-	calls := &called{newest: map[string]int{}, moved: make(chan struct{}, 1)}
-	function := httptest.NewServer(calls)
+	function := httptest.NewServer(w.calls)
 	t.Cleanup(function.Close)
-	nodes := map[int]*exec.Cmd{}
-	start := func() {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), nodeVariable+"="+c.URL, "MILLSTREAM_TEST_FUNCTION="+function.URL)
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		nodes[cmd.Process.Pid] = cmd
-	}
+	w.url = function.URL
 	for range 3 {
-		start()
+		w.start()
 	}
 	t.Cleanup(func() {
-		for _, n := range nodes {
+		for _, n := range w.nodes {
 			_ = n.Process.Kill()
 			_ = n.Wait()
 		}
 	})
-	until := func(what string, is func() bool) {
-		t.Helper()
-		late := time.After(time.Minute)
-		for !is() {
-			select {
-			case <-calls.moved:
-			case <-late:
-				seen, _ := calls.look()
-				t.Fatalf("after a minute: not %s, but %d records", what, seen)
+	return w
+}
+
+// start starts a node.
+func (w *cluster) start() {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), nodeVariable+"="+w.c.URL, "MILLSTREAM_TEST_FUNCTION="+w.url)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.nodes[cmd.Process.Pid] = cmd
+}
+
+// end ends a node, and starts another.
+func (w *cluster) end(pid int, how os.Signal) {
+	n := w.nodes[pid]
+	delete(w.nodes, pid)
+	if err := n.Process.Signal(how); err != nil {
+		w.t.Fatal(err)
+	}
+	_ = n.Wait()
+	w.start()
+}
+
+// owner is the node that has called last, if it is there.
+func (w *cluster) owner() int {
+	_, by := w.calls.look()
+	if w.nodes[by] == nil {
+		for by = range w.nodes {
+			break
+		}
+	}
+	return by
+}
+
+// write writes an item once more.
+func (w *cluster) write(k int) {
+	w.mu.Lock()
+	w.nth[k]++
+	n := w.nth[k]
+	w.mu.Unlock()
+	in := json.RawMessage(fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d"},"n":{"N":"%d"}}}`, k, n))
+	if _, err := w.c.call(context.Background(), tablesAPI, "PutItem", in, &struct{}{}, 0); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// delivered waits until the function has had so many records.
+func (w *cluster) delivered(n int) {
+	w.t.Helper()
+	late := time.After(time.Minute)
+	for {
+		seen, _ := w.calls.look()
+		if seen >= n {
+			return
+		}
+		select {
+		case <-w.calls.moved:
+		case <-late:
+			w.t.Fatalf("after a minute the function has had %d records of %d", seen, n)
+		}
+	}
+}
+
+// judge tells what was out of order.
+func (w *cluster) judge(n int) (again int, gap time.Duration) {
+	w.calls.mu.Lock()
+	defer w.calls.mu.Unlock()
+	if w.calls.seen != n {
+		w.t.Errorf("the function had %d records of %d", w.calls.seen, n)
+	}
+	for _, wrong := range w.calls.wrong {
+		w.t.Error(wrong)
+	}
+	return w.calls.again, w.calls.gap
+}
+
+// Three nodes work over one server. The owner is killed under writes, then one is told to end: nothing is lost, and each item's
+// records come in their order.
+func TestNodesAreKilled(t *testing.T) {
+	w := newCluster(t)
+	write := func(n int) {
+		for i := range n {
+			w.write(i % 10)
+		}
+	}
+	write(20)
+	w.delivered(20)
+	write(200)
+	w.end(w.owner(), os.Kill)
+	write(200)
+	w.delivered(420)
+	again, gap := w.judge(420)
+	t.Logf("after a kill: 420 records, %d of them again, longest gap between calls %v", again, gap)
+	write(100)
+	w.end(w.owner(), syscall.SIGTERM)
+	write(100)
+	w.delivered(620)
+	if now, _ := w.judge(620); now != again {
+		t.Errorf("a node that ended in order had %d records delivered again", now-again)
+	}
+}
+
+// TestStorm kills and stops nodes at random while writers go on and a call in twenty fails, for as long as MILLSTREAM_STORM says.
+func TestStorm(t *testing.T) {
+	length, err := time.ParseDuration(os.Getenv("MILLSTREAM_STORM"))
+	if err != nil {
+		t.Skip("MILLSTREAM_STORM says how long, such as 1m")
+	}
+	w := newCluster(t)
+	w.calls.fails = 20
+	over := time.Now().Add(length)
+	var writers sync.WaitGroup
+	for k := range 5 {
+		writers.Go(func() {
+			for tick := time.NewTicker(10 * time.Millisecond); time.Now().Before(over); <-tick.C {
+				w.write(k + 5*rand.IntN(20))
 			}
+		})
+	}
+	kills, pauses := 0, 0
+	for time.Now().Before(over) {
+		time.Sleep(time.Duration(2000+rand.IntN(3000)) * time.Millisecond)
+		pid := w.owner()
+		if rand.IntN(2) == 0 {
+			w.end(pid, os.Kill)
+			kills++
+			continue
 		}
+		pauses++
+		process := w.nodes[pid].Process
+		_ = process.Signal(syscall.SIGSTOP)
+		time.Sleep(time.Duration(1000+rand.IntN(4000)) * time.Millisecond)
+		_ = process.Signal(syscall.SIGCONT)
 	}
-	end := func(how os.Signal) {
-		_, owner := calls.look()
-		n := nodes[owner]
-		delete(nodes, owner)
-		if err := n.Process.Signal(how); err != nil {
-			t.Fatal(err)
-		}
-		_ = n.Wait()
-		start()
+	writers.Wait()
+	total := 0
+	for _, n := range w.nth {
+		total += n
 	}
-	until("called", func() bool { seen, _ := calls.look(); return seen >= 20 })
-	write(200)
-	end(os.Kill)
-	write(200)
-	until("all delivered", func() bool { seen, _ := calls.look(); return seen == 420 })
-	calls.mu.Lock()
-	t.Logf("after a kill: 420 records, %d of them again, longest gap between calls %v", calls.again, calls.gap)
-	again := calls.again
-	calls.mu.Unlock()
-	write(100)
-	end(syscall.SIGTERM)
-	write(100)
-	until("all delivered", func() bool { seen, _ := calls.look(); return seen == 620 })
-	calls.mu.Lock()
-	defer calls.mu.Unlock()
-	if calls.again != again {
-		t.Errorf("a node that ended in order had %d records delivered again", calls.again-again)
-	}
-	for _, w := range calls.wrong {
-		t.Error(w)
-	}
+	w.delivered(total)
+	again, gap := w.judge(total)
+	t.Logf("%v: %d records (%.0f a second), %d kills, %d pauses, %d records again (%.1f %%), longest gap between calls %v",
+		length, total, float64(total)/length.Seconds(), kills, pauses, again, float64(again)*100/float64(total), gap)
 }
 
 func simDefinition(arn string) mapping.Definition {
