@@ -34,10 +34,10 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r mapping.Creat
 	def.UUID, def.Scope, def.StreamARN, def.FunctionARN = e.opts.NewUUID(), scope, stream.ARN, arn
 	def.Created = e.stamp()
 	def.Modified = def.Created
+	def.Begin(e.values(def)) // before the check: not every backend can begin anywhere
 	if err := e.checkDefinition(def); err != nil {
 		return mapping.View{}, err
 	}
-	def.Begin(e.values(def))
 	key := pair{arn, stream.ARN}
 	if err := e.reserve(key, def.UUID); err != nil {
 		return mapping.View{}, err

@@ -1,0 +1,180 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
+)
+
+// People may ask any node: what one has stored the others show, and the owner does.
+func TestAnyNodeIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		rng := rand.New(rand.NewPCG(1, 2))
+		var nodes []*machine
+		for range 3 {
+			nodes = append(nodes, boot(t, d, rng, slog.New(slog.DiscardHandler), ""))
+		}
+		soon := func() { time.Sleep(10 * time.Second) } // of the bubble
+		soon()
+		ctx := t.Context()
+		request := func(function string, change func(*mapping.CreateRequest)) mapping.CreateRequest {
+			r := mapping.CreateRequest{EventSourceArn: new(d.arn), StartingPosition: new("TRIM_HORIZON"), Settings: mapping.Settings{FunctionName: new(function)}}
+			if change != nil {
+				change(&r)
+			}
+			return r
+		}
+		refused := func(what, text string, err error) {
+			t.Helper()
+			if err == nil || !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %v, want %q", what, err, text)
+			}
+		}
+		for name, change := range map[string]func(*mapping.CreateRequest){
+			"TumblingWindowInSeconds":  func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(30) },
+			"millstream:on-failure":    func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:on-failure": "block-key"} },
+			"millstream:exactly-once":  func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:exactly-once": "true"} },
+			"tag millstream:start":     func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "1700000000"} },
+			"The tag millstream:start": func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "snapshot"} },
+		} {
+			_, err := nodes[2].e.Create(ctx, simScope, request("f00000001", change))
+			refused("a mapping that cannot run", name, err)
+		}
+		v, err := nodes[0].e.Create(ctx, simScope, request("f00000001", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		soon()
+		_, err = nodes[1].e.Create(ctx, simScope, request("f00000001", nil))
+		refused("a pair that is taken", v.UUID, err)
+		for i, n := range nodes {
+			if got, err := n.e.Get(ctx, simScope, v.UUID); err != nil || got.BatchSize != 100 {
+				t.Errorf("node %d: %+v, %v", i, got, err)
+			}
+		}
+		ended := func() int {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return len(d.ended[v.UUID])
+		}
+		d.write(1)
+		soon()
+		if ended() != 1 {
+			t.Errorf("%d records have ended, want 1", ended())
+		}
+		if _, err := nodes[1].e.Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(7)}); err != nil {
+			t.Error(err)
+		}
+		_, err = nodes[2].e.Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(8)}) // it has not heard of the other
+		refused("a change that meets another", "ResourceConflictException", err)
+		_, err = nodes[1].e.Update(ctx, simScope, v.UUID, mapping.Settings{FunctionName: new("f00000002")})
+		refused("another function", "FunctionName", err)
+		soon()
+		if _, err := nodes[2].e.Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(8)}); err != nil {
+			t.Error(err)
+		}
+		soon()
+		for i, n := range nodes {
+			if got, _ := n.e.Get(ctx, simScope, v.UUID); got.BatchSize != 8 {
+				t.Errorf("node %d shows the batch size %d", i, got.BatchSize)
+			}
+			here := n.b.claimOn(d.arn) != nil
+			st, err := n.e.Status(ctx, v.UUID)
+			if err != nil || st.Elsewhere == here || here != (len(st.Shards) == 1) {
+				t.Errorf("node %d has the stream: %t, and shows %+v, %v", i, here, st, err)
+			}
+			if err := n.e.Settle(ctx, v.UUID); here != (err == nil) || !here && !errors.Is(err, backend.ErrElsewhere) {
+				t.Errorf("node %d has the stream: %t, and settles with %v", i, here, err)
+			}
+			if _, err := n.e.Rewind(ctx, v.UUID, backend.Place{Horizon: true}); !errors.Is(err, backend.ErrLacks) {
+				t.Errorf("a rewind: %v", err)
+			}
+		}
+
+		for i, n := range nodes { // the owner is one of them
+			if err := n.e.Pause(ctx, v.UUID); err != nil {
+				t.Error(err)
+			}
+			soon()
+			before := ended()
+			d.write(i)
+			soon()
+			if ended() != before {
+				t.Errorf("paused by node %d, it goes on", i)
+			}
+			if err := nodes[(i+1)%3].e.Resume(ctx, v.UUID); err != nil {
+				t.Error(err)
+			}
+			soon()
+			if ended() != before+1 {
+				t.Errorf("resumed by node %d, it does not go on", (i+1)%3)
+			}
+		}
+
+		if _, err := nodes[2].e.Delete(ctx, simScope, v.UUID); err != nil {
+			t.Error(err)
+		}
+		soon()
+		before := ended()
+		d.write(5)
+		soon()
+		for i, n := range nodes {
+			if _, err := n.e.Get(ctx, simScope, v.UUID); err == nil {
+				t.Errorf("node %d has it still", i)
+			}
+		}
+		if ended() != before || len(d.query("millstream-progress", checkpointKey(v.UUID), "")) > 0 {
+			t.Error("a mapping that was deleted goes on, or has left positions")
+		}
+		if _, err := nodes[1].e.Create(ctx, simScope, request("f00000001", nil)); err != nil {
+			t.Errorf("made again: %v", err)
+		}
+		for _, w := range d.wrong {
+			t.Error(w)
+		}
+		for _, n := range nodes {
+			n.stop()
+		}
+		for _, n := range nodes {
+			<-n.done
+		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
+// A stream is on one of the nodes, and a node that comes or goes moves none but its own.
+func TestStreamsSpread(t *testing.T) {
+	nodes := []string{"a", "b", "c", "d"}
+	counts := map[string]int{}
+	moved := 0
+	for i := range 1000 {
+		stream := fmt.Sprint("arn:", i)
+		at := best(stream, nodes)
+		counts[at]++
+		if now := best(stream, nodes[:3]); at != "d" && now != at {
+			t.Fatalf("without d, %s moves from %s to %s", stream, at, now)
+		}
+		if best(stream, []string{"d", "c", "b", "a"}) != at {
+			moved++
+		}
+	}
+	for _, n := range nodes {
+		if counts[n] < 200 || counts[n] > 300 {
+			t.Errorf("of 1000 streams %s has %d", n, counts[n])
+		}
+	}
+	if moved > 0 {
+		t.Errorf("%d streams depend on the order of the nodes", moved)
+	}
+}
