@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,28 +15,40 @@ import (
 
 func newCheck() *cobra.Command {
 	var data string
-	var flags clientFlags // of these --json and --jsonl alone
+	var flags clientFlags
+	rate := byteSize(checkRate)
+	running := false
 	cmd := &cobra.Command{
-		Use:   "check --data FOLDER",
+		Use:   "check --data FOLDER | --running",
 		Short: "Look for damage and disagreement in a data folder",
 		Long: `Look at all that a data folder holds, and change nothing: every block of the database
 against its checksum, logs against what their last sync promised, every item, index
 entry, expiry, count and stream record against each other, packages of functions and
-backups of tables against their sums. The server must not run; to look at one that does, back it up and
-check the restored folder.
+backups of tables against their sums. With --data the server must not run.
+
+With --running it looks at a copy that the server makes of its folder, of links, at --rate, while the
+server goes on; on the server's machine. Objects of buckets and the server's own log are not in a copy.
 
 The code is 0 when all is well, 1 when there are faults, 2 when the folder cannot be
 looked at.`,
 		Example: `  millstream check --data ./millstream-data
-  millstream check --data ./restored --json`,
+  millstream check --data ./restored --json
+  millstream check --running --rate 20MB`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if data == "" {
-				return usagef("say which folder: --data FOLDER")
+			if (data == "") == !running {
+				return usagef("say what to look at: --data FOLDER, of a server that does not run, or --running")
 			}
 			out, faults := cmd.OutOrStdout(), 0
 			list := listPrinter{w: out, lines: flags.jsonl}
-			err := app.Check(cmd.Context(), data, func(f app.Finding) {
+			check := func(tell func(app.Finding)) error { return app.Check(cmd.Context(), data, tell) }
+			if running {
+				check = func(tell func(app.Finding)) (err error) {
+					data, err = checkRunning(cmd.Context(), &flags, int64(rate), tell)
+					return err
+				}
+			}
+			err := check(func(f app.Finding) {
 				faults += len(f.Faults)
 				if flags.forPrograms() {
 					_ = list.print(f) // a reader that has gone is met at the end
@@ -62,10 +77,51 @@ looked at.`,
 			return nil
 		},
 	}
+	flags.add(cmd)
 	addStoppedData(cmd, &data)
-	cmd.Flags().BoolVar(&flags.json, "json", false, "print JSON, for programs")
+	cmd.Flags().BoolVar(&running, "running", false, "look at a copy that a running server makes, instead of a folder")
+	cmd.Flags().Var(&rate, "rate", "bytes a second to read at most with --running, such as 20MB; 0: as fast as it goes")
 	flags.addLines(cmd)
 	return cmd
+}
+
+// checkRate leaves most of a disk to the server.
+const checkRate = 50 << 20
+
+// checkRunning looks at a copy that the server makes of its folder, and returns that folder's name.
+func checkRunning(ctx context.Context, flags *clientFlags, rate int64, tell func(app.Finding)) (data string, err error) {
+	client, err := flags.client()
+	if err != nil {
+		return "", err
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	st, err := client.Stage(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { // also when ctx has ended
+		err = errors.Join(err, client.Unstage(context.WithoutCancel(ctx), st.ID))
+	}()
+	kept := make(chan struct{})
+	defer close(kept)
+	go func() { // the server removes a copy of which nothing has been asked for an hour
+		tick := time.NewTicker(10 * time.Minute)
+		defer tick.Stop()
+		for {
+			select {
+			case <-kept:
+				return
+			case <-tick.C:
+			}
+			if r, err := client.StagedFile(ctx, st.ID, "VERSION"); err == nil {
+				_ = r.Close()
+			}
+		}
+	}()
+	return status.Data, app.CheckCopy(ctx, status.Data, st.ID, status.KeyFile, rate, tell)
 }
 
 func newRepair() *cobra.Command {

@@ -36,12 +36,39 @@ type Finding struct {
 
 // Check looks at a data folder that no server has open, and changes nothing in it. An error says
 // that it could not look.
-func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
-	st, faults, err := store.Inspect(dir)
+func Check(ctx context.Context, dir string, tell func(Finding)) error {
+	return look{dir: dir, shown: dir, keys: keyFile(dir, "")}.check(ctx, tell)
+}
+
+// CheckCopy is Check of a copy that a running server has made of its folder (stages): without the objects of its buckets, which are in no copy. It
+// reads rate bytes a second at most; 0: as fast as it goes.
+func CheckCopy(ctx context.Context, data, id, keys string, rate int64, tell func(Finding)) error {
+	if keys == "" {
+		keys = keyFile(data, "")
+	}
+	dir := filepath.Join(data, store.PendingPath, id)
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("the server's data folder is not on this machine, or cannot be read here: run this where the server runs, as who runs it (%w)", err)
+	}
+	return look{dir: dir, shown: data, keys: keys, rate: rate, copied: true}.check(ctx, tell)
+}
+
+// look is what a check looks at.
+type look struct {
+	dir    string
+	shown  string // how it is called
+	keys   string // the file of the keys that seal secrets
+	rate   int64
+	copied bool
+}
+
+func (l look) check(ctx context.Context, tell func(Finding)) (err error) {
+	dir := l.dir
+	st, faults, err := store.InspectAt(dir, l.rate)
 	if err != nil {
 		return err
 	}
-	tell(Finding{Part: "folder " + dir, Looked: 1, Faults: faults})
+	tell(Finding{Part: "folder " + l.shown, Looked: 1, Faults: faults})
 	if st == nil {
 		return nil
 	}
@@ -64,17 +91,19 @@ func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
 		return err
 	}
 	tell(code)
-	objects := Finding{Part: "objects of buckets"}
-	if objects.Looked, objects.Faults, err = bucket.Check(ctx, filepath.Join(dir, "artifacts")); err != nil {
-		return err
+	if !l.copied {
+		objects := Finding{Part: "objects of buckets"}
+		if objects.Looked, objects.Faults, err = bucket.Check(ctx, filepath.Join(dir, "artifacts")); err != nil {
+			return err
+		}
+		tell(objects)
 	}
-	tell(objects)
 	backups := Finding{Part: "backups of tables"}
 	if backups.Looked, backups.Faults, err = keep.Check(ctx, st); err != nil {
 		return err
 	}
 	tell(backups)
-	if err := checkSealed(st, dir, tell); err != nil {
+	if err := checkSealed(st, l.keys, tell); err != nil {
 		return err
 	}
 	streams, tables, err := openData(st)
@@ -87,8 +116,8 @@ func Check(ctx context.Context, dir string, tell func(Finding)) (err error) {
 }
 
 // checkSealed reads the rows in which there may be something sealed. What does not open is no damage: its key may be elsewhere.
-func checkSealed(st *store.Store, dir string, tell func(Finding)) error {
-	seals, err := seal.Open(keyFile(dir, ""), true)
+func checkSealed(st *store.Store, keys string, tell func(Finding)) error {
+	seals, err := seal.Open(keys, true)
 	if err != nil {
 		return err
 	}

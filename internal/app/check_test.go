@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -428,5 +430,91 @@ func TestCopiesLeaveUnfinishedCodeOut(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(filepath.Join(to, "code", "*")); len(names) != 1 {
 		t.Error(names)
+	}
+}
+
+// TestCheckOfARunningServer: a copy that a server makes while it is written to has no faults, and tells of what has become damaged in its folder.
+func TestCheckOfARunningServer(t *testing.T) {
+	dir := checked(t, true)
+	s, err := Open(Options{Dir: dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for n := range 4 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if status, answer := send(t, s.Handler(), "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d-%d"},"by":{"S":"x%d"},"ttl":{"N":"4102444800"}}}`, n, i%50, i%7)); status != 200 {
+					t.Error(status, answer)
+					return
+				}
+			}
+		})
+	}
+	look := func() map[string][]string {
+		t.Helper()
+		st, err := s.stages.Stage(httptest.NewRequest("POST", "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults, parts := map[string][]string{}, 0
+		err = CheckCopy(t.Context(), dir, st.ID, "", 1<<30, func(f Finding) {
+			if parts++; len(f.Faults)+len(f.Notes) > 0 {
+				faults[f.Part] = append(f.Faults, f.Notes...)
+			}
+		})
+		if err != nil || parts < 6 {
+			t.Fatal(parts, err)
+		}
+		if err := s.stages.Remove(st.ID); err != nil {
+			t.Fatal(err)
+		}
+		return faults
+	}
+	for range 10 {
+		if faults := look(); len(faults) > 0 {
+			t.Fatal(faults)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	if err := s.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "db", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	for _, name := range tables { // a byte in the first block of each
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[7] ^= 1
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.WriteAt(b[7:8], 7)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if faults := look(); len(faults["files of the database"]) == 0 {
+		t.Errorf("%v", faults)
+	}
+	if err := CheckCopy(t.Context(), t.TempDir(), "none", "", 0, func(Finding) {}); err == nil || !strings.Contains(err.Error(), "run this where the server runs") {
+		t.Error(err)
 	}
 }

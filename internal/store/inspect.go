@@ -15,8 +15,14 @@ import (
 // and the store takes no writes. Faults are what would have Open refuse it, or lose something;
 // the store is nil when so much is damaged that nothing can be read. An error says that the
 // folder could not be looked at.
-func Inspect(dir string) (s *Store, faults []string, err error) {
+func Inspect(dir string) (s *Store, faults []string, err error) { return InspectAt(dir, 0) }
+
+// InspectAt is Inspect that reads so many bytes a second at most; 0: as fast as it goes.
+func InspectAt(dir string, rate int64) (s *Store, faults []string, err error) {
 	o := Options{FS: vfs.Default, Dir: dir, CacheBytes: defaultCacheBytes}
+	if rate > 0 {
+		o.FS = pacedFS{vfs.Default, &pace{rate: rate}}
+	}
 	f := o.FS
 	if _, err := f.Stat(f.PathJoin(dir, versionFile)); err != nil {
 		return nil, nil, fmt.Errorf("store: there is no data folder %s: name the one that the server was started with by --data (%w)", dir, err)
