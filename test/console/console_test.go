@@ -103,6 +103,7 @@ func TestItems(t *testing.T) {
 	p.clicks("Yes")
 	p.sees("1 item,")
 	p.types("attribute to filter by", "sk") // the items have it as a number, so it is looked for as one
+	p.until(`document.querySelector('[aria-label="type of the filter"]').value === 'N'`, "see that the filter is of a number")
 	p.types("value of the filter", digits)
 	p.clicks("Run")
 	p.sees("1 item, page 1")

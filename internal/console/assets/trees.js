@@ -3,7 +3,7 @@
 
 // A tree that a function makes by writing to its own table has no end: what is deeper, or more, is a tree of its own.
 const mostDeep = 12, mostNodes = 200;
-const mostRoots = 300, mostWrites = 1000, mostWaiting = 1000, patience = 20000;
+const mostRoots = 300, mostWrites = 1000, mostWaiting = 1000, patience = 20000, soon = 2000;
 
 export const tablesOf = (body) => itemsOf(body).map((i) => i.table).filter((t, i, all) => all.indexOf(t) === i);
 
@@ -48,7 +48,7 @@ export class Trees {
     if (e.kind === 'write') {
       this.writes.push(node);
       if (this.writes.length > mostWrites) this.writes.shift();
-      this.early = this.early.filter(({ node: call, since }) => now - since < patience && !call.gone && !(this.writeOf(call.e.changes[0], call) === node && this.move(call, node)));
+      this.early = this.early.filter(({ node: call, since }) => now - since < soon && !call.gone && !(top(node) !== call && made(node, call.e.changes[0], call) && this.move(call, node)));
     }
     const parent = e.by ? this.byID.get(e.by) : e.changes?.length ? this.writeOf(e.changes[0], node) : undefined;
     if (parent && !top(parent).gone) adopt(parent, node) || this.root(node);
@@ -89,11 +89,14 @@ export class Trees {
     for (let i = this.writes.length - 1; i >= 0; i--) {
       const w = this.writes[i];
       if (top(w) === call) continue; // the call's own
-      if (change.message ? w.e.sent?.includes(change.message)
-        : w.e.status === 200 && w.began <= call.began && w.items.some((it) => it.table === change.table && has(it.item, change.keys ?? {}))) return w;
+      if (made(w, change, call)) return w;
     }
   }
 }
+
+// made: a write made a change, or sent a message, that a call is for.
+const made = (w, change, call) => change.message ? w.e.sent?.includes(change.message)
+  : w.e.status === 200 && w.began <= call.began && w.items.some((it) => it.table === change.table && has(it.item, change.keys ?? {}));
 
 // adopt hangs a node below another, if there is room.
 function adopt(parent, kid) {

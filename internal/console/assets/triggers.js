@@ -20,7 +20,7 @@ export function Triggers() {
 const counted = { polled: 'records read', filteredOut: 'filtered out', invoked: 'records handed over', failedInvoke: 'records in failed attempts', invocations: 'calls', errors: 'failed calls',
   partialFailures: 'calls that failed in part', notDelivered: 'calls that came to nothing', bisected: 'batches cut in two', destinationFailures: 'failed deliveries to the destination', parkedExpired: 'parked, too old' };
 // What waits while a record fails, and what becomes of it.
-const failures = [['block-shard', 'all behind it in its shard wait'], ['block-key', 'only its item waits'], ['park', 'as block-shard; what is given up is parked']];
+const failures = [['block-shard', 'its shard waits'], ['block-key', 'only its item waits'], ['park', 'as block-shard; what is given up is parked']];
 
 // to say how far one goes back
 const back = (to) => to === 'HORIZON' ? 'Everything that is kept comes' : /^[0-9.]+[a-z0-9.]*$/i.test(to) && /[a-z]$/i.test(to) ? `The records of the last ${to} come` : `The records from ${to} on come`;
@@ -41,8 +41,8 @@ export function Trigger({ uuid }) {
     <div class="bar">
       ${stream && (t.paused ? html`<${Act} primary run=${() => act(`triggers/${uuid}/resume`)}>Resume</${Act}>` : html`<${Act} run=${() => act(`triggers/${uuid}/pause`)}>Pause</${Act}>`)}
       ${t.state === 'Disabled' ? html`<${Act} run=${() => enable(true).then(() => 'enabled')}>Enable</${Act}>` : html`<${Act} ask="Disabled, it reads nothing until it is enabled; records older than a day are lost to it. For a paused one they are kept." run=${() => enable(false).then(() => 'disabled')}>Disable</${Act}>`}
-      ${stream && html`<${Act} ask=${() => `${back(to)} again, also what succeeded.`} run=${async () => { const m = await act(`triggers/${uuid}/rewind`, { to }); return `${many(m.records, 'record')} ${m.records === 1 ? 'comes' : 'come'} again`; }}>Rewind</${Act}>
-        <label>by <input class="narrow" value=${to} onInput=${(e) => setTo(e.target.value)} aria-label="place to go back to" placeholder="5m, a time" /></label>
+      ${stream && html`<label>back by <input class="narrow" value=${to} onInput=${(e) => setTo(e.target.value)} aria-label="place to go back to" placeholder="5m, a time" /></label>
+        <${Act} ask=${() => `${back(to)} again, also what succeeded.`} run=${async () => { const m = await act(`triggers/${uuid}/rewind`, { to }); return `${many(m.records, 'record')} ${m.records === 1 ? 'comes' : 'come'} again`; }}>Rewind</${Act}>
         <${Act} danger ask=${`${many(t.lagRecords, 'record')} that ${t.lagRecords === 1 ? 'waits is' : 'wait are'} never delivered.`} run=${async () => { const m = await act(`triggers/${uuid}/skip`, { to: 'LATEST' }); return `${count(m.records)} skipped`; }}>Skip to now</${Act}>`}
       ${t.setAside.parked + t.setAside.held > 0 && html`<a class="button" href=${'#/parked/' + uuid}>${count(t.setAside.parked)} parked, ${count(t.setAside.held)} held</a>`}
       <a class="button" href=${'#/function/' + encodeURIComponent(t.function)}>Function</a>
