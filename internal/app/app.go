@@ -508,6 +508,7 @@ func (s *App) degraded() (reasons []string) {
 	if n := len(s.functions.Locked()); n > 0 {
 		reasons = append(reasons, fmt.Sprintf("%d functions do not start: their variables are sealed with a key that this server does not have (%s)", n, s.seals.Why()))
 	}
+	reasons = append(reasons, s.keep.Setbacks()...)
 	if why := s.doubt(); why != "" {
 		reasons = append(reasons, why)
 	}

@@ -91,16 +91,22 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	if err != nil {
 		return nil, err
 	}
-	if b.ExpiresMS != 0 {
+	if b.ExpiresMS != 0 && !s.mayGiveUp(b) {
 		return nil, awserr.SystemBackup(b.ARN, time.UnixMilli(b.ExpiresMS).UTC().Format("2006-01-02T15:04:05.000Z"))
 	}
+	remove := s.remove
 	switch {
+	case b.Status == Creating && b.ExpiresMS != 0:
+		remove = s.giveUp
 	case b.Status == Creating:
 		return nil, awserr.BackupInUse()
 	case s.restoring(b):
 		return nil, awserr.BackupRestoring(b.ARN)
 	}
-	if err := s.remove(b); err != nil {
+	if err := s.relief(); err != nil {
+		return nil, err
+	}
+	if err := remove(b); err != nil {
 		return nil, err
 	}
 	gone := *b

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -53,20 +54,57 @@ func (s *Service) deleted(batch *store.Batch, scope schema.Scope, name string, s
 	}, nil
 }
 
-// endDeleted ends the backup of a table that was deleted.
-func (s *Service) endDeleted(b *Backup) error {
+// endDeleted makes the backup b of a table that was deleted what next says, AVAILABLE, and removes the items.
+func (s *Service) endDeleted(b, next *Backup) error {
 	if err := s.Store.AdmitDelete(); err != nil {
 		return err
 	}
+	s.control.Lock()
+	defer s.control.Unlock()
+	if get(s, s.backups, b.ARN) != b { // it was given up
+		s.left(b.ID, s.files(b.ID).Remove())
+		return nil
+	}
 	batch := s.Store.NewBatch()
 	defer batch.Close()
-	if err := errors.Join(row(batch, kindBackup, b.ARN, b), b.Saved.Drop(batch)); err != nil {
+	if err := errors.Join(row(batch, kindBackup, b.ARN, next), b.Saved.Drop(batch)); err != nil {
 		return err
 	}
 	if err := s.Store.Write(batch); err != nil {
 		return err
 	}
-	show(s, s.backups, b.ARN, b)
+	show(s, s.backups, b.ARN, next)
+	return nil
+}
+
+// mayGiveUp reports whether the backup of a deleted table may be removed before its time, which AWS refuses: here the disk may be full
+// of it, or it may be that it cannot be made.
+func (s *Service) mayGiveUp(b *Backup) bool {
+	return s.tries(b.ID) > 0 || errors.Is(s.Store.Admit(), store.ErrDiskFull)
+}
+
+// relief admits what lets go of a backup.
+func (s *Service) relief() error {
+	return awserr.WhenFull(s.Store.AdmitRelief(), store.ErrDiskFull, awserr.Internal().Code)
+}
+
+// giveUp removes the backup of a deleted table that is not made yet, and the items. control is held.
+func (s *Service) giveUp(b *Backup) error {
+	batch := s.Store.NewBatch()
+	defer batch.Close()
+	batch.Delete(rowKey(kindBackup, b.ARN))
+	if err := b.Saved.Drop(batch); err != nil {
+		return err
+	}
+	if err := s.Store.Write(batch); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	delete(s.backups, b.ARN)
+	delete(s.pauses, b.ID)
+	s.mu.Unlock()
+	s.Logger.Warn("the backup of a deleted table was given up, and its items are removed", "backup", b.ARN, "table", b.Table)
+	s.left(b.ID, s.files(b.ID).Remove())
 	return nil
 }
 

@@ -37,6 +37,8 @@ func (s *Service) run(ctx context.Context, woken <-chan struct{}, next func(cont
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, errSetBack):
+			later = time.After(retry)
 		case waits(err):
 			s.Logger.Warn("a backup, export or import waits until the store takes writes again", "error", err)
 			later = time.After(retry)
@@ -68,10 +70,19 @@ func (s *Service) saveNext(ctx context.Context) (more bool, err error) {
 	if len(jobs) == 0 {
 		return false, nil
 	}
+	jobs = slices.DeleteFunc(jobs, func(j job) bool { return s.waiting(j.id) })
+	if len(jobs) == 0 {
+		return false, errSetBack
+	}
 	oldest := slices.MinFunc(jobs, func(a, b job) int { return cmp.Compare(a.id, b.id) })
 	if err := oldest.do(); err != nil {
-		return false, err
+		if ctx.Err() != nil || s.Store.Err() != nil {
+			return false, err
+		}
+		s.setBack(oldest.id, err)
+		return true, nil // younger work need not wait for it
 	}
+	s.goesOn(oldest.id)
 	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back the row that says it is to be done
 		return false, err
 	}
@@ -89,14 +100,18 @@ func waits(err error) bool {
 	return errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrStalled)
 }
 
-// saveBackup writes the files of a backup. One that cannot be made is Deleted.
+// saveBackup writes the files of a backup. One that cannot be made is Deleted; but one of a deleted table is all that there is of it, and
+// is tried again.
 func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
-	next := *b
-	admit, each := s.Store.Admit, func(f func(item.Item) error) error { return s.each(ctx, b.ID, b.Saved, 0, f) }
-	if b.ExpiresMS != 0 { // room comes back by it
-		admit, each = s.Store.AdmitDelete, func(f func(item.Item) error) error { return b.Saved.Each(ctx, s.Store, f) }
+	if err := s.Store.Admit(); err != nil { // the disk is full of something else: this is no try
+		return err
 	}
-	files, items, err := s.write(ctx, b.ID, admit, each, s.files(b.ID).Put)
+	next := *b
+	each := func(f func(item.Item) error) error { return s.each(ctx, b.ID, b.Saved, 0, f) }
+	if b.ExpiresMS != 0 {
+		each = func(f func(item.Item) error) error { return b.Saved.Each(ctx, s.Store, f) }
+	}
+	files, items, err := s.write(ctx, b.ID, each, s.files(b.ID).Put)
 	if err == nil {
 		var manifest []byte
 		if manifest, err = export.Manifest(files); err == nil {
@@ -108,18 +123,20 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 		next.Status, next.Saved = Available, &saved
 	}
 	if err != nil {
-		if s.passing(ctx, err) {
+		if ctx.Err() != nil || s.Store.Err() != nil {
 			return err
+		}
+		if b.ExpiresMS != 0 || waits(err) {
+			s.left(b.ID, s.files(b.ID).Remove()) // others need the room until the next try
+			return &setback{err}
 		}
 		s.Logger.Error("a backup failed, and is not there", "backup", b.ARN, "table", b.Table, "error", err)
 		next.Status, next.Failure = Deleted, err.Error()
 	}
 	if b.ExpiresMS != 0 {
-		err = s.endDeleted(&next)
-	} else {
-		err = put(s, s.backups, kindBackup, b.ARN, &next)
+		return s.endDeleted(b, &next)
 	}
-	if err != nil {
+	if err := put(s, s.backups, kindBackup, b.ARN, &next); err != nil {
 		return err
 	}
 	if next.Status == Deleted {
@@ -135,12 +152,12 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 // file takes long by the clock, and waiting as long again would help nobody.
 const longestPause = 250 * time.Millisecond
 
-// write writes items to data files, each of which is admitted. Between files it leaves the machine to others for as long as a file
+// write writes items to data files. Between files it leaves the machine to others for as long as a file
 // took, at most longestPause.
-func (s *Service) write(ctx context.Context, id string, admit func() error, each func(func(item.Item) error) error, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
+func (s *Service) write(ctx context.Context, id string, each func(func(item.Item) error) error, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
 	began, first := time.Now(), true
 	w, err := export.NewWriter(id, func(name string, content []byte) error {
-		if err := admit(); err != nil {
+		if err := s.Store.Admit(); err != nil {
 			return err
 		}
 		if !first {
@@ -173,6 +190,9 @@ const bucketDenied, bucketDeniedText = "S3AccessDenied", "Access Denied (Service
 const unknown = "UNKNOWN"
 
 func (s *Service) saveExport(ctx context.Context, e *Export) error {
+	if err := s.Store.Admit(); err != nil { // the disk is full of something else: this is no try
+		return err
+	}
 	next := *e
 	there, err := s.Buckets.Exists(e.Request.Scope.Account, e.Request.Bucket)
 	switch {
@@ -186,8 +206,13 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 		err = s.writeExport(ctx, e, &next)
 	}
 	if err != nil {
-		if s.passing(ctx, err) {
+		switch full := errors.Is(err, store.ErrDiskFull); {
+		case ctx.Err() != nil || s.Store.Err() != nil || errors.Is(err, store.ErrStalled):
 			return err
+		case full && s.tries(e.ID)+1 < maxFills:
+			return &setback{err}
+		case full:
+			err = errNoRoomExport
 		}
 		next.FailureCode, next.FailureMessage = unknown, err.Error()
 	}
@@ -198,6 +223,8 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 	}
 	return put(s, s.exports, kindExport, e.ARN, &next)
 }
+
+var errNoRoomExport = fmt.Errorf("the disk has no room for the export: it was full each of the %d times that it was written; free some space, and begin again", maxFills)
 
 // Time is the moment that was exported.
 func (e *Export) Time() time.Time { return time.UnixMilli(cmp.Or(e.PastMS, e.AtMS)) }
@@ -210,7 +237,7 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	if err := put(export.Started, nil); err != nil {
 		return err
 	}
-	files, items, err := s.write(ctx, e.ID, s.Store.Admit, func(f func(item.Item) error) error { return s.each(ctx, e.ID, e.Saved, e.PastMS, f) },
+	files, items, err := s.write(ctx, e.ID, func(f func(item.Item) error) error { return s.each(ctx, e.ID, e.Saved, e.PastMS, f) },
 		func(name string, content []byte) error { return put(export.DataFolder+name, content) })
 	if err != nil {
 		return err

@@ -59,6 +59,9 @@ type Service struct {
 	imports  map[string]*Import
 	restores map[string]*restore // by key
 
+	pauses map[string]pause     // backups and exports that wait, by id
+	told   map[string]time.Time // when the log last told of an error, by kind
+
 	saves, loads chan struct{} // wake the workers; each holds one
 
 	fills map[string]int // how often a table was filled until the disk was full, by TableId; RunLoads' own
@@ -174,7 +177,7 @@ func Open(o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options: o, backups: map[string]*Backup{}, exports: map[string]*Export{}, imports: map[string]*Import{}, restores: map[string]*restore{},
-		fills: map[string]int{},
+		fills: map[string]int{}, pauses: map[string]pause{}, told: map[string]time.Time{},
 		saves: make(chan struct{}, 1), loads: make(chan struct{}, 1),
 	}
 	if err := o.Store.Each([]byte{store.SpaceKeep}, s.load); err != nil {

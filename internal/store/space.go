@@ -39,6 +39,7 @@ type space struct {
 	spent atomic.Uint64 // bytes applied since the last check
 	full  atomic.Pointer[error]
 	dire  atomic.Bool // what deletes may take of the reserve is gone, too
+	last  atomic.Bool // and half of the reserve
 }
 
 func (d *space) spend(n uint64) { d.spent.Add(n) }
@@ -46,13 +47,22 @@ func (d *space) spend(n uint64) { d.spent.Add(n) }
 // Admit refuses writes while disk space is under the reserve, with an error over
 // ErrDiskFull for the log, and while damage would soon have them wait for ever. It is cheap enough for every write, takes no lock, and
 // is called before any.
-func (s *Store) Admit() error { return s.admit(false) }
+func (s *Store) Admit() error { return s.admit(func(d *space) bool { return true }) }
 
 // AdmitDelete is Admit for writes that remove something: they go on under the reserve, until a quarter of it is gone, since space
 // comes back by them only.
-func (s *Store) AdmitDelete() error { return s.admit(true) }
+func (s *Store) AdmitDelete() error {
+	return s.admit(func(d *space) bool { return d.dire.Load() })
+}
 
-func (s *Store) admit(deletes bool) error {
+// AdmitRelief is Admit for the rare write that is small and lets go of much, as of a log of changes or a backup: it goes on until half of the
+// reserve is gone. What many deletes write may have taken the rest.
+func (s *Store) AdmitRelief() error {
+	return s.admit(func(d *space) bool { return d.last.Load() })
+}
+
+// admit refuses a write on a full disk, when refuses says so.
+func (s *Store) admit(refuses func(*space) bool) error {
 	if err := s.check(); err != nil {
 		return err
 	}
@@ -64,7 +74,7 @@ func (s *Store) admit(deletes bool) error {
 			s.checkStall()
 		}
 	}
-	if err := d.full.Load(); err != nil && (!deletes || d.dire.Load()) {
+	if err := d.full.Load(); err != nil && refuses(d) {
 		return *err
 	}
 	if err := s.stalled.Load(); err != nil {
@@ -136,6 +146,7 @@ func (d *space) measure() {
 	}
 	reserve := d.reserveOf(usage)
 	d.dire.Store(usage.AvailBytes < reserve-reserve/4)
+	d.last.Store(usage.AvailBytes < reserve/2)
 	was := d.full.Load()
 	if usage.AvailBytes >= reserve {
 		if was != nil && d.full.CompareAndSwap(was, nil) {

@@ -166,7 +166,14 @@ func (db *DB) DescribeContinuousBackups(ctx context.Context, scope schema.Scope,
 // UpdateContinuousBackups turns a table's point-in-time recovery on or off, or changes for how long its past is kept.
 func (db *DB) UpdateContinuousBackups(ctx context.Context, scope schema.Scope, r *request.UpdateContinuousBackups) (*ContinuousBackups, error) {
 	var shown *ContinuousBackups
-	err := db.changing(ctx, !r.Enabled, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+	err := db.admit(false)
+	if !r.Enabled { // the log may be what the disk is full of
+		err = awserr.WhenFull(db.store.AdmitRelief(), store.ErrDiskFull, awserr.Internal().Code)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = db.changeAdmitted(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		t, e := db.recoverable(scope, r.TableName, r.TableName)
 		if e != nil {
 			return nil, e
