@@ -163,6 +163,7 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 		return nil, c.orLost(err)
 	}
 	shards := c.feed.all()
+	rows = c.tidy(rows, shards)
 	taken := map[string]owned{}
 	var mu sync.Mutex
 	keep := func(shard string, o owned) {
@@ -205,6 +206,20 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 	c.mu.Unlock()
 	c.feed.begin(out, true)
 	return out, nil
+}
+
+// tidy removes the rows of shards that the mapping has ended and that are past their retention.
+func (c *claim) tidy(rows []Row, shards []shardInfo) (left []Row) {
+	for _, r := range rows {
+		var at checkpoint
+		if decode(&r, &at) == nil && at.Done && at.Epoch <= c.epoch && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == r.S }) {
+			if c.b.remove(c.ctx, c.b.progress, r.P, r.S) == nil {
+				continue
+			}
+		}
+		left = append(left, r)
+	}
+	return left
 }
 
 func (c *claim) orLost(err error) error {

@@ -61,6 +61,7 @@ type booked struct {
 type baseShard struct {
 	id, parent string
 	start      uint64 // number of its first record
+	past       uint64 // records up to this one were trimmed
 	log        []json.RawMessage
 	numbers    []uint64
 	closed     bool
@@ -263,7 +264,7 @@ func (d *base) iterator(shard, at string) (string, error) {
 		if s.id != shard {
 			continue
 		}
-		after := s.start - 1
+		after := max(s.start-1, s.past)
 		switch at {
 		case TrimHorizon:
 		case Latest:
@@ -275,7 +276,9 @@ func (d *base) iterator(shard, at string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			after = n.Lo
+			if after = n.Lo; after < s.past {
+				return "", ErrTrimmed
+			}
 		}
 		return shard + "|" + strconv.FormatUint(after, 10), nil
 	}
@@ -291,6 +294,9 @@ func (d *base) page(iterator string, limit int) (out Records, moved chan struct{
 	for _, s := range d.shards {
 		if s.id != shard {
 			continue
+		}
+		if after < s.past {
+			return out, d.moved
 		}
 		out.After = simNumber(after).String()
 		i, _ := slices.BinarySearch(s.numbers, after+1)
@@ -464,7 +470,12 @@ func (n *machine) Records(ctx context.Context, iterator string, limit int, wait 
 		}
 		break
 	}
-	err = n.do(ctx, func() error { out, _ = n.d.page(iterator, limit); return nil })
+	err = n.do(ctx, func() error {
+		if out, _ = n.d.page(iterator, limit); out.After == "" {
+			return ErrTrimmed
+		}
+		return nil
+	})
 	return out, err
 }
 
@@ -682,7 +693,7 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 }
 
 func TestSimulation(t *testing.T) {
-	schedules := uint64(200)
+	schedules := uint64(100)
 	if n, err := strconv.ParseUint(os.Getenv("MILLSTREAM_SCHEDULES"), 10, 64); err == nil {
 		schedules = n
 	}
