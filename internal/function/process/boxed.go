@@ -34,8 +34,8 @@ func (e *environment) viewOf(cmd command) *sandbox.View {
 
 // enter makes the environment's box, where functions have one.
 func (e *environment) enter(cmd command, w *os.File) error {
-	machine := e.pool.host.opts.Sandbox
-	if machine == nil {
+	spares := e.pool.host.spares
+	if spares == nil {
 		return nil
 	}
 	frames, err := again(w)
@@ -44,24 +44,20 @@ func (e *environment) enter(cmd command, w *os.File) error {
 	}
 	defer frames.Close()
 	v := e.viewOf(cmd)
-	box, err := machine.New(v, w, frames)
-	if err != nil {
-		return err
-	}
-	first, err := e.pool.host.spawner.run(box.Command(), e.token)
-	if err == nil {
-		err = box.Begin()
-	}
-	if err != nil {
-		box.Close()
-		if first != nil {
-			first.kill()
-			first.wait()
+	for {
+		b, waited, err := spares.take(e.token)
+		if err != nil {
+			return err
 		}
-		return err
+		if err = b.box.Begin(v, w, frames); err == nil {
+			e.view, e.box, e.first = v, b.box, b.first
+			return nil
+		}
+		b.end()
+		if !waited { // what has waited may have been broken meanwhile: a new one tells
+			return err
+		}
 	}
-	e.view, e.box, e.first = v, box, first
-	return nil
 }
 
 // leave ends the box, with all that is in it.

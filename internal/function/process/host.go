@@ -53,6 +53,7 @@ type Host struct {
 	spawner  *spawner
 	runtimes interpreters
 	running  sync.Map // *environment by token
+	spares   *spares  // of boxes; nil: functions have none
 }
 
 // tokenPrefix begins the session tokens that processes are given.
@@ -98,11 +99,18 @@ func (h *Host) current(token string) *invocation {
 // NewHost returns a host. Close it after its pools.
 func NewHost(o Options) *Host {
 	o.CloseGrace = cmp.Or(o.CloseGrace, closeGrace)
-	return &Host{opts: o, spawner: newSpawner(), runtimes: interpreters{dir: o.ShimDir, project: o.Project}}
+	h := &Host{opts: o, spawner: newSpawner(), runtimes: interpreters{dir: o.ShimDir, project: o.Project}}
+	if o.Sandbox != nil {
+		h.spares = &spares{machine: o.Sandbox, spawner: h.spawner}
+	}
+	return h
 }
 
 // Close frees the host. Its pools must have been killed.
-func (h *Host) Close() { h.spawner.close() }
+func (h *Host) Close() {
+	h.spares.close()
+	h.spawner.close()
+}
 
 // NewPool returns a pool for one revision of a function. It starts nothing until
 // the first call.

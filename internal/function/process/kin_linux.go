@@ -55,12 +55,23 @@ func (k *kin) started(token string, start func() (pid int, err error)) error {
 	pid, err := start()
 	if err == nil {
 		p, _ := readStat(pid)
+		if token == "" { // it waits for an environment, and has started nothing that could be an orphan
+			p.began = ^uint64(0)
+		}
 		k.live[pid] = relation{token, p.began}
-		if k.first == 0 {
+		if k.first == 0 && token != "" {
 			k.first = p.began
 		}
 	}
 	return err
+}
+
+// named notes whose a process is that has waited.
+func (k *kin) named(pid int, token string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p, _ := readStat(pid)
+	k.live[pid] = relation{token, p.began}
 }
 
 // adopt makes this program the parent of orphans, and looks at them when one of its children has ended.
@@ -81,10 +92,12 @@ func (k *kin) adopt() {
 // ended forgets a child that was reaped, and ends what it has left behind.
 func (k *kin) ended(pid int) {
 	k.mu.Lock()
-	if len(k.given) == maxGiven {
-		k.given = k.given[1:]
+	if token := k.live[pid].token; token != "" {
+		if len(k.given) == maxGiven {
+			k.given = k.given[1:]
+		}
+		k.given = append(k.given, token)
 	}
-	k.given = append(k.given, k.live[pid].token)
 	delete(k.live, pid)
 	k.mu.Unlock()
 	for range 1000 { // an orphan's own children are found once it has ended; one that the kernel holds is left to a later sweep

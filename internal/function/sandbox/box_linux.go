@@ -55,10 +55,12 @@ type Machine struct {
 
 // Box is one sandbox. Its methods are safe for concurrent use.
 type Box struct {
+	machine *Machine
 	cmd     *exec.Cmd
 	control *os.File
 	given   []*os.File // to the launcher
 	plan    []byte
+	ground  string // what it is made of: see fingerprint
 
 	mu       sync.Mutex
 	last     int
@@ -81,10 +83,10 @@ type Program struct {
 	pid    int // outside; 0: not looked up yet
 }
 
-// New prepares a box. Output is where all programs print, and frames what is given to those that ask, as descriptor 3. Who calls starts
-// Command, calls Begin, and at the end kills what it has started and calls Close.
-func (m *Machine) New(v *View, output, frames *os.File) (*Box, error) {
-	b := &Box{programs: map[string]*Program{}, ready: make(chan struct{}), gone: make(chan struct{})}
+// New prepares a box, with what all have. Who calls starts Command, calls Ground, and Begin when it is known for whom the box is; at the end it kills
+// what it has started and calls Close.
+func (m *Machine) New() (*Box, error) {
+	b := &Box{machine: m, programs: map[string]*Program{}, ready: make(chan struct{}), gone: make(chan struct{})}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket for the sandbox: %w", err)
@@ -97,31 +99,70 @@ func (m *Machine) New(v *View, output, frames *os.File) (*Box, error) {
 	b.control = os.NewFile(uintptr(fds[0]), "sandbox")
 	other := os.NewFile(uintptr(fds[1]), "sandbox")
 	b.given = []*os.File{other}
-	if frames == nil {
-		frames = output
+	place, err := os.Open(os.DevNull) // in the place of the frames
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("make a sandbox: %w", err)
 	}
-	extra := []*os.File{other, frames} // launch.ControlFD, launch.FramesFD
-	steps := m.steps(v)
+	b.given = append(b.given, place)
+	extra := []*os.File{other, place} // launch.ControlFD, launch.FramesFD
+	steps := ground()
+	b.ground = fingerprint(steps)
+	trees, err := b.take(steps, func(i int) string { return "#" + strconv.Itoa(launch.TreesFD+i) })
+	b.given, extra = append(b.given, trees...), append(extra, trees...)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	b.plan = launch.AppendFrame(b.plan, launch.Ground)
+	b.cmd = &exec.Cmd{
+		Path: "/proc/self/exe", Args: []string{"millstream-sandbox"}, Env: []string{launch.Variable + "=1"}, Dir: "/",
+		ExtraFiles: extra, SysProcAttr: m.attributes(),
+	}
+	return b, nil
+}
+
+// take appends steps to the plan. Those trees that the server has to open itself come back, named in the plan by name.
+func (b *Box) take(steps []step, name func(i int) string) (trees []*os.File, err error) {
 	for _, s := range steps {
-		if m.owners != nil && (s.op == launch.Tree || s.op == launch.Device) {
-			fd, err := m.open(s)
+		if b.machine.owners != nil && (s.op == launch.Tree || s.op == launch.Device) {
+			fd, err := b.machine.open(s)
 			if err != nil {
-				b.Close()
-				return nil, fmt.Errorf("clone %s for the sandbox: %w", s.value, err)
+				return trees, fmt.Errorf("clone %s for the sandbox: %w", s.value, err)
 			}
-			s.value = "#" + strconv.Itoa(launch.TreesFD+len(b.given)-1)
-			tree := os.NewFile(uintptr(fd), "tree")
-			b.given, extra = append(b.given, tree), append(extra, tree)
+			s.value = name(len(trees))
+			trees = append(trees, os.NewFile(uintptr(fd), "tree"))
 		}
 		b.plan = launch.AppendFrame(b.plan, s.op, s.path, s.value)
 	}
-	b.plan = launch.AppendFrame(b.plan, launch.End)
-	b.cmd = &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{"millstream-sandbox"}, Env: []string{launch.Variable + "=1"}, Dir: "/",
-		Stdout: output, Stderr: output, ExtraFiles: extra,
-		SysProcAttr: m.attributes(),
+	return trees, nil
+}
+
+// Fresh reports whether a box that waits is there, and what it is made of is what the machine has now: files of /etc are replaced.
+func (b *Box) Fresh() bool {
+	select {
+	case <-b.gone:
+		return false
+	default:
+		return b.ground == fingerprint(ground())
 	}
-	return b, nil
+}
+
+// Stale has Fresh report that the machine has changed, for tests.
+func (b *Box) Stale() { b.ground = "" }
+
+// fingerprint tells the files apart that steps show.
+func fingerprint(steps []step) string {
+	var all strings.Builder
+	for _, s := range steps {
+		var st unix.Stat_t
+		if s.op == launch.Tree && unix.Stat(s.value, &st) == nil {
+			fmt.Fprintf(&all, "%s %d %d\n", s.value, st.Dev, st.Ino)
+		} else {
+			all.WriteString(s.op + " " + s.path + " " + s.value + "\n")
+		}
+	}
+	return all.String()
 }
 
 func (m *Machine) attributes() *syscall.SysProcAttr {
@@ -154,25 +195,15 @@ func (m *Machine) open(s step) (int, error) {
 	return launch.OpenTree(s.value, s.op == launch.Device, owners)
 }
 
-// steps are the plan for a view.
-func (m *Machine) steps(v *View) (plan []step) {
+// ground is what all sandboxes have.
+func ground() (plan []step) {
 	do := func(op, path, value string) { plan = append(plan, step{op: op, path: path, value: value}) }
-	owned := func(path, source string) { plan = append(plan, step{launch.Tree, path, source, true}) }
-	do(launch.Tmpfs, "/tmp", fmt.Sprintf("mode=700,size=%dm,nr_inodes=%d", v.TmpMB, v.TmpMB*256))
-	var there []string
-	for _, path := range system {
-		st, err := os.Lstat(path)
-		switch {
-		case err != nil:
-			continue
-		case st.Mode()&os.ModeSymlink != 0:
-			if to, err := os.Readlink(path); err == nil {
-				do(launch.Link, path, to)
-			}
-		default:
+	for _, path := range systemThere() {
+		if to, err := os.Readlink(path); err == nil {
+			do(launch.Link, path, to)
+		} else {
 			do(launch.Tree, path, path)
 		}
-		there = append(there, path)
 	}
 	for _, path := range readable() {
 		do(launch.Tree, path, path)
@@ -187,6 +218,25 @@ func (m *Machine) steps(v *View) (plan []step) {
 		do(launch.Link, "/dev/"+name, "/proc/self/fd/"+strconv.Itoa(i))
 	}
 	do(launch.Proc, "/proc", "")
+	return plan
+}
+
+// systemThere are those of system that the machine has.
+func systemThere() (there []string) {
+	for _, path := range system {
+		if _, err := os.Lstat(path); err == nil {
+			there = append(there, path)
+		}
+	}
+	return there
+}
+
+// steps are the plan for a view, on the ground.
+func (m *Machine) steps(v *View) (plan []step) {
+	do := func(op, path, value string) { plan = append(plan, step{op: op, path: path, value: value}) }
+	owned := func(path, source string) { plan = append(plan, step{launch.Tree, path, source, true}) }
+	there := systemThere()
+	do(launch.Tmpfs, "/tmp", fmt.Sprintf("mode=700,size=%dm,nr_inodes=%d", v.TmpMB, v.TmpMB*256))
 	do(launch.Dir, TaskDir, "")
 	if v.Code != "" {
 		owned(TaskDir, v.Code)
@@ -271,12 +321,33 @@ func readable() (paths []string) {
 // Command is what starts the launcher.
 func (b *Box) Command() *exec.Cmd { return b.cmd }
 
-// Begin has a launcher that was started make the box, and returns when that is done.
-func (b *Box) Begin() error {
+// Ground has a launcher that was started make what all boxes have. It does not wait for that.
+func (b *Box) Ground() {
 	b.drop()
 	go b.listen()
 	_, _ = b.control.Write(b.plan) // it fails when the launcher has ended, and why is told by listen
 	b.plan = nil
+}
+
+// Begin has a launcher on its ground make the box, and returns when that is done. Output is where all programs print, and frames what is given
+// to those that ask, as descriptor 3; nil: the output.
+func (b *Box) Begin(v *View, output, frames *os.File) error {
+	if frames == nil {
+		frames = output
+	}
+	b.plan = launch.AppendFrame(nil, launch.Files)
+	trees, err := b.take(b.machine.steps(v), func(i int) string { return "+" + strconv.Itoa(i) })
+	if err == nil {
+		b.plan = launch.AppendFrame(b.plan, launch.End)
+		err = b.send(b.plan, append([]*os.File{output, frames}, trees...))
+	}
+	b.plan = nil
+	for _, t := range trees {
+		t.Close()
+	}
+	if err != nil {
+		return err
+	}
 	select {
 	case <-b.ready:
 		return nil
@@ -288,6 +359,27 @@ func (b *Box) Begin() error {
 		}
 		return errors.New("no sandbox: " + b.failed)
 	}
+}
+
+// send sends a text, and descriptors with its first byte. That a launcher has ended is told by listen.
+func (b *Box) send(text []byte, files []*os.File) error {
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	conn, err := b.control.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("speak to the sandbox: %w", err)
+	}
+	var sent int
+	err = conn.Write(func(fd uintptr) bool {
+		sent, err = unix.SendmsgN(int(fd), text[:1], unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+		return err != unix.EAGAIN
+	})
+	if err == nil && sent == 1 {
+		_, _ = b.control.Write(text[1:])
+	}
+	return nil
 }
 
 // drop closes what the launcher has now.

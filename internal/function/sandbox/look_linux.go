@@ -44,7 +44,7 @@ func (m *Machine) try(folder string) error {
 		return err
 	}
 	defer null.Close()
-	b, err := m.New(&View{Code: folder, TmpMB: 1}, null, null)
+	b, err := m.New()
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,8 @@ func (m *Machine) try(folder string) error {
 	}
 	defer func() { _ = b.cmd.Wait() }() // it was killed
 	defer func() { _ = b.cmd.Process.Kill() }()
-	return b.Begin()
+	b.Ground()
+	return b.Begin(&View{Code: folder, TmpMB: 1}, null, null)
 }
 
 // ownersOf makes a user namespace in which root's files are a function's.

@@ -25,12 +25,15 @@ type Program struct{}
 
 var errNone = errors.New("there is no sandbox on this system")
 
-func (*Machine) New(*View, *os.File, *os.File) (*Box, error) { return nil, errNone }
+func (*Machine) New() (*Box, error) { return nil, errNone }
 
 func (*Box) Command() *exec.Cmd { return nil }
-func (*Box) Begin() error       { return errNone }
+func (*Box) Ground()            {}
+func (*Box) Fresh() bool        { return false }
 func (*Box) Close()             {}
 func (*Box) Owns(uint32) bool   { return false }
+
+func (*Box) Begin(*View, *os.File, *os.File) error { return errNone }
 
 func (*Box) Start(string, []string, []string, string, bool) (*Program, error) { return nil, errNone }
 

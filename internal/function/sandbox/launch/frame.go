@@ -6,13 +6,14 @@ const Variable = "MILLSTREAM_SANDBOX_FIRST_PROCESS"
 // What is asked of a launcher, and what it answers, are frames: four bytes of length, and fields that each end with a zero byte. No
 // argument, variable or path can hold one.
 //
-// First the steps of the plan, then End; the answer is Ready, or Failed with a text. Then any number of Start and Signal, which are answered
+// First the steps of the ground, which all sandboxes have, and Ground. Then Files, with which descriptors come (the output, the frames, and trees),
+// the steps of the one sandbox, and End; the answer is Ready, or Failed with a text. So a launcher may wait on its ground for whom it is. Then any number of Start and Signal, which are answered
 // with Started or Refused, and once more with Ended, each with the id that Start was given.
 const (
 	Dir     = "dir"     // path
 	File    = "file"    // path, content
 	Link    = "link"    // path, where to
-	Tree    = "tree"    // path, source: a path of the host, or # and a descriptor
+	Tree    = "tree"    // path, source: a path of the host, # and a descriptor, or + and which of those that came with Files
 	Device  = "device"  // the same
 	Tmpfs   = "tmpfs"   // path, options
 	Overlay = "overlay" // path, options
@@ -20,7 +21,9 @@ const (
 	Limit   = "limit"   // number of the resource, value
 	Confine = "confine" // Landlock or Seccomp
 
-	End = "end"
+	Ground = "ground"
+	Files  = "files"
+	End    = "end"
 
 	Start  = "start"  // id, path, folder, whether it gets the frames, number of arguments, arguments, variables
 	Signal = "signal" // id, number

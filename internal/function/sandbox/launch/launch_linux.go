@@ -26,20 +26,25 @@ func run() int {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return 1
 	}
-	var steps [][]string
-	for {
-		f, ok := read()
-		if !ok {
+	for _, part := range []struct {
+		end      string
+		carryOut func([][]string) (string, error)
+	}{{Ground, ground}, {Files, files}, {End, furnish}} {
+		var steps [][]string
+		for {
+			f, ok := read()
+			if !ok {
+				return 1
+			}
+			if f[0] == part.end {
+				break
+			}
+			steps = append(steps, f)
+		}
+		if what, err := part.carryOut(steps); err != nil {
+			write(Failed, what+": "+err.Error())
 			return 1
 		}
-		if f[0] == End {
-			break
-		}
-		steps = append(steps, f)
-	}
-	if what, err := carryOut(steps); err != nil {
-		write(Failed, what+": "+err.Error())
-		return 1
 	}
 	write(Ready)
 	serve()
@@ -64,8 +69,27 @@ func read() (fields []string, ok bool) {
 	return fields, len(fields) > 0
 }
 
-// come is what was read and not used yet: a plan comes in one piece.
-var come []byte
+// come is what was read and not used yet: a plan comes in one piece. given are the descriptors that came with it.
+var (
+	come  []byte
+	given []int
+)
+
+// files puts the output and the frames where they belong.
+func files([][]string) (what string, err error) {
+	if len(given) < 2 {
+		return "take the output", syscall.EBADF
+	}
+	for _, to := range []struct{ from, to, flags int }{{given[0], 1, 0}, {given[0], 2, 0}, {given[1], FramesFD, syscall.O_CLOEXEC}} {
+		if err := syscall.Dup3(to.from, to.to, to.flags); err != nil {
+			return "take the output", err
+		}
+	}
+	_ = syscall.Close(given[0]) // it is there twice
+	_ = syscall.Close(given[1])
+	given = given[2:]
+	return "", nil
+}
 
 func full(b []byte) bool {
 	for len(b) > 0 {
@@ -74,8 +98,17 @@ func full(b []byte) bool {
 			b, come = b[n:], come[n:]
 			continue
 		}
-		buffer := make([]byte, 32<<10)
-		n, err := syscall.Read(ControlFD, buffer)
+		buffer, control := make([]byte, 32<<10), make([]byte, 4<<10)
+		n, rights, _, _, err := syscall.Recvmsg(ControlFD, buffer, control, syscall.MSG_CMSG_CLOEXEC)
+		if rights > 0 {
+			if messages, err := syscall.ParseSocketControlMessage(control[:rights]); err == nil {
+				for i := range messages {
+					if fds, err := syscall.ParseUnixRights(&messages[i]); err == nil {
+						given = append(given, fds...)
+					}
+				}
+			}
+		}
 		switch {
 		case err == syscall.EINTR:
 		case err != nil || n == 0:

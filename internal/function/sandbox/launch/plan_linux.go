@@ -9,43 +9,76 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// base is where the root is put together: a folder that every system has. What is below it is opened before.
-const base = "/tmp"
+// base is where the root is put together: a folder that every system has, and in which nothing lies that is shown.
+const base = "/sys"
 
-// carryOut does a plan's steps. It returns the one that failed.
-func carryOut(steps [][]string) (what string, err error) {
+// ground makes a root with what all sandboxes have.
+func ground(steps [][]string) (what string, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return "make the mounts private", err
 	}
-	trees := make([]int, len(steps))
-	for i, s := range steps {
-		if s[0] != Tree && s[0] != Device {
-			continue
-		}
-		if n, given := strings.CutPrefix(s[2], "#"); given {
-			if trees[i], err = strconv.Atoi(n); err != nil {
-				return "a tree's descriptor", err
-			}
-			continue
-		}
-		if trees[i], err = OpenTree(s[2], s[0] == Device, 0); err != nil {
-			return "clone " + s[2], err
-		}
+	trees, what, err := open(steps)
+	if err != nil {
+		return what, err
 	}
 	if err := unix.Mount("root", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=1m"); err != nil {
 		return "mount a root of its own", err
 	}
-	syscall.Umask(0)
+	return carryOut(steps, trees)
+}
+
+// furnish does the steps of the one sandbox, and enters it.
+func furnish(steps [][]string) (what string, err error) {
+	trees, what, err := open(steps)
+	if err != nil {
+		return what, err
+	}
+	if what, err := carryOut(steps, trees); err != nil {
+		return what, err
+	}
+	if what, err := enter(); err != nil {
+		return what, err
+	}
+	return restrict(steps)
+}
+
+// open opens the trees of steps.
+func open(steps [][]string) (trees []int, what string, err error) {
+	trees = make([]int, len(steps))
+	for i, s := range steps {
+		if s[0] != Tree && s[0] != Device {
+			continue
+		}
+		if n, inherited := strings.CutPrefix(s[2], "#"); inherited {
+			if trees[i], err = strconv.Atoi(n); err != nil {
+				return nil, "a tree's descriptor", err
+			}
+			continue
+		}
+		if n, sent := strings.CutPrefix(s[2], "+"); sent {
+			at, err := strconv.Atoi(n)
+			if err != nil || at < 0 || at >= len(given) {
+				return nil, "a tree's descriptor", unix.EBADF
+			}
+			trees[i] = given[at]
+			continue
+		}
+		if trees[i], err = OpenTree(s[2], s[0] == Device, 0); err != nil {
+			return nil, "clone " + s[2], err
+		}
+	}
+	return trees, "", nil
+}
+
+// carryOut does steps. It returns the one that failed.
+func carryOut(steps [][]string, trees []int) (what string, err error) {
+	defer syscall.Umask(syscall.Umask(0))
 	for i, s := range steps {
 		if err := step(s, trees[i]); err != nil {
 			return s[0] + " " + s[1], err
 		}
 	}
-	if what, err := enter(); err != nil {
-		return what, err
-	}
-	syscall.Umask(0o22)
-	return restrict(steps)
+	return "", nil
 }
 
 // OpenTree clones a tree of files, read-only. Its owner's files are the sandbox's own by the map of a user namespace; 0: as they are.
@@ -166,6 +199,7 @@ func file(path, content string) error {
 
 // enter makes the new root this process's, read-only, and lets the old one go.
 func enter() (what string, err error) {
+	syscall.Umask(0o22)
 	if err := unix.Chdir(base); err != nil {
 		return "enter the root", err
 	}
