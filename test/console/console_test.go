@@ -333,6 +333,7 @@ func TestTables(t *testing.T) {
 	p.clicks("Turn the stream off")
 	p.clicks("Yes")
 	p.sees("Off: nothing can be triggered")
+	p.until("!"+button("Stream"), "see no way to a stream that is not there")
 	p.types("what the stream carries", "NEW_IMAGE")
 	p.clicks("Turn the stream on")
 	p.sees("On, with new images.")

@@ -72,6 +72,6 @@ export function Requests() {
     <${Problem} error=${at.error} />
     ${trees.current.missed > 0 && html`<p class="warnt" role="status">${count(trees.current.missed)} events came faster than this page reads them, and are left out.</p>`}
     ${kept.current.length === 0 && !at.error && html`<p class="dim">${at.listening ? 'Waiting for requests and writes … What happens while this page is open is shown. What was before: see the calls and the log of a function.' : 'Asking the server …'}</p>`}
-    ${kept.current.length > 0 && found.length === 0 && html`<p class="dim">None of the newest ${kept.current.length} is so.</p>`}
+    ${kept.current.length > 0 && found.length === 0 && html`<p class="dim">None of the newest ${kept.current.length} matches.</p>`}
     ${found.slice(0, shown).map((r) => html`<div class="card tree" key=${r.e.id ?? r.e.began + r.e.name}><span class="dim">${clock(r.e.began)}</span><ul><${Node} node=${r} slow=${least} /></ul></div>`)}`;
 }

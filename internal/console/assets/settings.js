@@ -125,7 +125,7 @@ function OfTable({ name, at, done }) {
   const lapse = (AttributeName, Enabled) => dynamodb('UpdateTimeToLive', { TableName, TimeToLiveSpecification: { AttributeName, Enabled } }).then(() => undefined);
   const lives = ['ENABLED', 'ENABLING'].includes(live?.TimeToLiveStatus);
   const indexes = [...(t.GlobalSecondaryIndexes ?? []).map((i) => ['global', i]), ...(t.LocalSecondaryIndexes ?? []).map((i) => ['local', i])];
-  return html`<h1>Settings of <span class="mono">${name}</span></h1><${Views} table=${name} at="settings" streamed=${on} />
+  return html`<h1>Settings of <span class="mono">${name}</span></h1><${Views} table=${name} at="settings" streamed=${Boolean(on)} />
     <div class="grid even"><div><div class="card"><h2>Table</h2><div class="kv"><span>Key</span><div class="mono">${key(t.KeySchema)}</div><span>Status</span><div>${t.TableStatus}</div><span>Items</span><div>${count(t.ItemCount)}, ${bytes(t.TableSizeBytes ?? 0)}</div>
         <span>Capacity</span><div>${demand ? 'on demand' : `${count(t.ProvisionedThroughput?.ReadCapacityUnits)} read, ${count(t.ProvisionedThroughput?.WriteCapacityUnits)} write`}</div>
         <span>Made</span><div>${clock((t.CreationDateTime ?? 0) * 1000)}</div><span>ARN</span><div class="mono">${t.TableArn}</div></div>

@@ -60,7 +60,7 @@ export function Stream({ table }) {
       <${Search} value=${text} set=${setText} label="Find in keys and values" /><span class="dim">${found.length} of the newest ${at.records.length}</span></div>
     <${Problem} error=${at.error} />
     ${!at.some && !at.error && html`<p class="dim">${at.listening ? `Waiting for changes of ${table} …${at.records.length > 0 ? ' The newest before now:' : ''}` : 'Asking the server …'}</p>`}
-    ${at.records.length > 0 && found.length === 0 && html`<p class="dim">None of the newest ${at.records.length} is so. Earlier ones are shown by another <i>from</i>.</p>`}
+    ${at.records.length > 0 && found.length === 0 && html`<p class="dim">None of the newest ${at.records.length} matches. For earlier ones choose an earlier start.</p>`}
     <ul class="changes">${found.map((r) => {
       const id = r.dynamodb.SequenceNumber;
       return html`<li key=${id}><button class="line" aria-expanded=${open === id} onClick=${() => setOpen(open === id ? null : id)}>

@@ -140,7 +140,7 @@ function Items({ table, changed }) {
     save([write(items)], table.TableName + ending);
     return `${many(items.length, 'item')} saved${next ? `; there are more, and a page saves up to ${bytes(mostSaved)}` : ''}`;
   };
-  const [operation, input] = question(run.q), streamed = table.StreamSpecification?.StreamEnabled, byStatement = q.statement.trim() !== '';
+  const [operation, input] = question(run.q), streamed = Boolean(table.StreamSpecification?.StreamEnabled), byStatement = q.statement.trim() !== '';
   // An attribute that the items on the page have as a number, or as true or false, is looked for as that.
   const filterBy = (filterName) => {
     const kind = Object.keys(attribute(items.find((i) => attribute(i, filterName)) ?? {}, filterName) ?? {})[0];
@@ -162,7 +162,7 @@ function Items({ table, changed }) {
       <label class="grow">or PartiQL <input class="wideinput" value=${q.statement} onInput=${change('statement')} aria-label="PartiQL statement" placeholder=${`SELECT * FROM "${table.TableName}" WHERE …`} /></label>
       <button class="pri">Run</button></form>
     <${Problem} error=${run.error ?? asked.error} />
-    <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${many(items.length, 'item')}${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}` : ''}</span>
+    <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${many(items.length, 'item')}${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}${asked.value.next ? '; more follow' : ''}` : ''}</span>
       <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: typeOf(k) === 'N' ? '0' : '' }])) })}>New item</button>
       <button aria-expanded=${importing} onClick=${() => setImporting(!importing)}>Import</button>
       ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size === 1 ? 'The item is' : chosen.size + ' items are'} gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
