@@ -14,7 +14,7 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	var data string
+	var data, keys string
 	var flags clientFlags
 	rate := byteSize(checkRate)
 	running := false
@@ -41,7 +41,7 @@ looked at.`,
 			}
 			out, faults := cmd.OutOrStdout(), 0
 			list := listPrinter{w: out, lines: flags.jsonl}
-			check := func(tell func(app.Finding)) error { return app.Check(cmd.Context(), data, tell) }
+			check := func(tell func(app.Finding)) error { return app.Check(cmd.Context(), data, keys, tell) }
 			if running {
 				check = func(tell func(app.Finding)) (err error) {
 					data, err = checkRunning(cmd.Context(), &flags, int64(rate), tell)
@@ -81,6 +81,7 @@ looked at.`,
 	addStoppedData(cmd, &data)
 	cmd.Flags().BoolVar(&running, "running", false, "look at a copy that a running server makes, instead of a folder")
 	cmd.Flags().Var(&rate, "rate", "bytes a second to read at most with --running, such as 20MB; 0: as fast as it goes")
+	cmd.Flags().StringVar(&keys, "key-file", "", "file of the key that seals secrets (default: secrets.key in the data folder)")
 	flags.addLines(cmd)
 	return cmd
 }

@@ -34,10 +34,10 @@ type Finding struct {
 	Notes  []string `json:"notes,omitempty"` // what is no fault, and good to know
 }
 
-// Check looks at a data folder that no server has open, and changes nothing in it. An error says
+// Check looks at a data folder that no server has open, and changes nothing in it; keys is the file of the keys that seal, or empty for the folder's own. An error says
 // that it could not look.
-func Check(ctx context.Context, dir string, tell func(Finding)) error {
-	return look{dir: dir, shown: dir, keys: keyFile(dir, "")}.check(ctx, tell)
+func Check(ctx context.Context, dir, keys string, tell func(Finding)) error {
+	return look{dir: dir, shown: dir, keys: keyFile(dir, keys)}.check(ctx, tell)
 }
 
 // CheckCopy is Check of a copy that a running server has made of its folder (stages): without the objects of its buckets, which are in no copy. It
@@ -225,7 +225,7 @@ func copyFile(from, to string) error {
 // taken up by the next one.
 func Repair(ctx context.Context, dir string) (mended []string, kept string, err error) {
 	wrong := false
-	if err := Check(ctx, dir, func(f Finding) { wrong = wrong || len(f.Faults) > 0 }); err != nil || !wrong {
+	if err := Check(ctx, dir, "", func(f Finding) { wrong = wrong || len(f.Faults) > 0 }); err != nil || !wrong {
 		return nil, "", err
 	}
 	st, err := store.Open(store.Options{Dir: dir, Repair: true})

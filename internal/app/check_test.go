@@ -59,7 +59,7 @@ func checked(t *testing.T, stream bool) string {
 func check(t *testing.T, dir string) map[string][]string {
 	t.Helper()
 	faults := map[string][]string{}
-	if err := Check(t.Context(), dir, func(f Finding) {
+	if err := Check(t.Context(), dir, "", func(f Finding) {
 		if len(f.Faults) > 0 {
 			faults[f.Part] = f.Faults
 		}

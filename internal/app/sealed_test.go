@@ -140,7 +140,7 @@ func TestSealedAtRest(t *testing.T) {
 	w.close()
 	notes := func() (notes []string) {
 		t.Helper()
-		err := Check(t.Context(), w.dir, func(f Finding) {
+		err := Check(t.Context(), w.dir, "", func(f Finding) {
 			notes = append(notes, f.Notes...)
 			if len(f.Faults) > 0 {
 				t.Errorf("check: %s: %q", f.Part, f.Faults)
@@ -200,7 +200,15 @@ func TestSealedAtRest(t *testing.T) {
 	if answer := w.call(invoke("f")); strings.Contains(answer, locked) {
 		t.Errorf("with new variables: %s", answer)
 	}
+	w.want("a stack is deployed anew", stack("UpdateStack", "&TemplateBody="+url.QueryEscape(template)+strings.Replace(parameters, "MARKED-noecho", "MARKED-noecho-again", 1)+"four"), "200")
+	if answer := w.rest(); !strings.Contains(answer, "UPDATE_COMPLETE") {
+		t.Error(answer)
+	}
+	w.open()
+	w.want("a stack that was deployed anew", stack("GetTemplate", ""), "MARKED-template")
+	w.want("status", request{"admin", "GET", "/_millstream/v1/status", "", []string{"X-Millstream: 1"}}, `"keyFile":"`+file)
 	w.close()
+	lookForMarked(t, w.dir)
 	now, err := os.ReadFile(file)
 	if err != nil || bytes.Equal(now, old) {
 		t.Fatal("no new key was made", err)
@@ -222,6 +230,12 @@ func TestSealedAtRest(t *testing.T) {
 	}
 	w.close()
 	lookForMarked(t, w.dir)
+	// A stack keeps the values that it was given last.
+	w.open()
+	st, err := w.app.stacks.Get(w.app.scope, "s")
+	if err != nil || st.Values["Password"] != "MARKED-noecho-again" {
+		t.Errorf("the stack has %q, %v", st.Values["Password"], err)
+	}
 }
 
 // lookForMarked fails for each file that has a marked secret in it, as it is or in base64.

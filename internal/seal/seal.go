@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,19 +88,24 @@ func (k *Keys) read() error {
 	if err != nil {
 		return fmt.Errorf("the file of the key that seals secrets cannot be read: %w", err)
 	}
-	var keys []*Key
+	var lines []string
 	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
 		}
-		if len(line) < minKey {
-			return fmt.Errorf("%s is no key: it has a line of %d characters, and %d are the least", k.file, len(line), minKey)
-		}
-		keys = append(keys, NewKey([]byte(line)))
 	}
-	if len(keys) == 0 {
-		return fmt.Errorf("%s is no key: it is empty, and %d characters are the least", k.file, minKey)
+	whole := strings.TrimSpace(string(text))
+	if len(whole) < minKey {
+		return fmt.Errorf("%s is no key: it has %d characters, and %d are the least", k.file, len(whole), minKey)
+	}
+	var keys []*Key
+	if !slices.ContainsFunc(lines, func(line string) bool { return len(line) < minKey }) {
+		for _, line := range lines {
+			keys = append(keys, NewKey([]byte(line)))
+		}
+	}
+	if len(keys) != 1 { // one key in several lines, as earlier releases read it
+		keys = append(keys, NewKey([]byte(whole)))
 	}
 	if info, err := os.Stat(k.file); err != nil || info.Mode().Perm()&0o077 != 0 {
 		return errors.Join(fmt.Errorf("%s can be read by others: chmod 600 it", k.file), err)

@@ -128,3 +128,33 @@ func TestKeyIsNotPrinted(t *testing.T) {
 		t.Errorf("%s %v", all, err)
 	}
 }
+
+// A file of several lines is one key, as earlier releases read it, and when each line is long enough, each is one, too; the first seals.
+func TestKeyInSeveralLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	for _, text := range []string{strings.Repeat("a", 64) + "\n" + strings.Repeat("b", 24) + "\n", strings.Repeat("a", 64) + "\n" + strings.Repeat("b", 64) + "\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, err := NewKey([]byte(strings.TrimSpace(text))).Seal(AccessKey, []byte("id"), []byte("secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := Open(file, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := k.Open(AccessKey, []byte("id"), before); err != nil || string(got) != "secret" {
+			t.Errorf("what was sealed with the whole text: %q %v", got, err)
+		}
+		now, err := k.Seal(AccessKey, []byte("id"), []byte("new"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Open(file, false); err != nil {
+			t.Error(err)
+		} else if got, err := again.Open(AccessKey, []byte("id"), now); err != nil || string(got) != "new" {
+			t.Errorf("what is sealed now: %q %v", got, err)
+		}
+	}
+}

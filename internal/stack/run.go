@@ -243,6 +243,7 @@ func (s *Service) bring(ctx context.Context, st *Stack, v Version) (failed templ
 	values, description := p.Values(), p.Description()
 	return failed, "", s.change(st.ID, func(st *Stack) error {
 		st.Outputs, st.Imports, st.Values, st.Description = result.Outputs, imports, values, description
+		st.SealedValues = nil // of the values before, where they could not be opened
 		for _, is := range st.Resources {
 			if _, ok := planned[is.ID]; !ok && !slices.ContainsFunc(unmade, func(r template.Resource) bool { return r.ID == is.ID }) {
 				st.discard(is)

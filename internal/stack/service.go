@@ -148,7 +148,7 @@ func (s *Service) putStack(st *Stack) error {
 	}
 	is := s.texts[st.ID]
 	for sum, text := range texts {
-		if _, there := is[sum]; !there {
+		if was, there := is[sum]; text != "" && (!there || was == "") { // or it was there, and could not be opened
 			if err := s.setTemplate(b, templateKey(st.ID, sum), text); err != nil {
 				return err
 			}

@@ -281,7 +281,7 @@ func (s *Stack) split(seals *seal.Keys) (row *Stack, version byte, texts map[str
 			version = stackSealed
 		}
 		if v.Template == "" {
-			if v.Sum != "" {
+			if _, known := texts[v.Sum]; v.Sum != "" && !known {
 				texts[v.Sum] = ""
 			}
 			continue

@@ -76,6 +76,8 @@ type Config struct {
 	// About is what a status says that does not change: version, start, scope, durability and folder. Its account and
 	// region are used where a request names none.
 	About  wire.Status
+	// KeyFile is the file of the key that seals; empty: there is none yet.
+	KeyFile func() string
 	Logger *slog.Logger
 }
 
@@ -182,6 +184,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 		return nil, err
 	}
 	st := h.About
+	st.KeyFile = h.KeyFile()
 	st.Tables, st.Functions, st.Triggers = h.Tables.Count(), h.Functions.Stats().Functions, len(triggers)+len(h.Pollers.Views())
 	st.Healthy = true
 	if err := h.Health(); err != nil {
