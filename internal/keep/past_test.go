@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,7 @@ type past struct {
 	t      testing.TB
 	rng    *rand.Rand
 	disk   *crashtest.Disk
-	step   time.Duration // by how much the clock has been set
+	step   atomic.Int64 // by how much the clock has been set
 	store  *store.Store
 	db     *table.DB
 	s      *Service
@@ -66,7 +67,7 @@ type question struct {
 	export string // the ARN; empty: it is a restore
 }
 
-func (p *past) now() time.Time { return time.Now().Add(p.step) }
+func (p *past) now() time.Time { return time.Now().Add(time.Duration(p.step.Load())) }
 
 func (p *past) open() {
 	p.t.Helper()
@@ -287,7 +288,7 @@ func (p *past) act() {
 		}
 		delete(p.copies, name)
 	case n < 96:
-		p.step += time.Duration(p.rng.IntN(240)-120) * time.Second // the clock is set
+		p.step.Add(int64(time.Duration(p.rng.IntN(240)-120) * time.Second)) // the clock is set
 	case n < 98:
 		p.crash()
 	}

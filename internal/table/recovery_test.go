@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,9 +27,9 @@ func (w *world) undone(t *testing.T) (n int) {
 }
 
 // retaining is a world with a clock that can be set, whose worker of recovery logs runs until the test ends.
-func retaining(t *testing.T, limit int64) (w *world, step *time.Duration, log *bytes.Buffer) {
-	w, step, log = &world{disk: crashtest.New()}, new(time.Duration), new(bytes.Buffer)
-	now := func() time.Time { return time.Now().Add(*step) }
+func retaining(t *testing.T, limit int64) (w *world, step *atomic.Int64, log *bytes.Buffer) {
+	w, step, log = &world{disk: crashtest.New()}, new(atomic.Int64), new(bytes.Buffer)
+	now := func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
 	var err error
 	if w.store, err = store.Open(store.Options{FS: w.disk.FS(), Dir: "data"}); err != nil {
 		t.Fatal(err)
@@ -87,12 +88,12 @@ func TestWhatIsTooOldGoes(t *testing.T) {
 		if n := w.undone(t); n != 10 {
 			t.Errorf("%d rows", n)
 		}
-		*step = 40 * 24 * time.Hour
+		step.Store(int64(40 * 24 * time.Hour))
 		time.Sleep(12 * time.Hour)
 		if c := w.recovers(t); w.undone(t) != 10 || !c.Earliest.Equal(on.Earliest) || c.Latest.Sub(on.Latest) > 13*time.Hour {
 			t.Errorf("with a clock that is not believed: %d rows, %+v", w.undone(t), c)
 		}
-		*step = 0
+		step.Store(0)
 		time.Sleep(11 * time.Hour)
 		put(3)
 		if n := w.undone(t); n != 16 {
