@@ -238,11 +238,15 @@ func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, spac
 
 func (db *DB) clearPast(space []byte) error {
 	it, err := db.store.NewIter(space, store.PrefixEnd(space))
-	if err != nil {
-		return err
+	some := false
+	if err == nil {
+		some = it.First()
+		err = it.Close()
 	}
-	some := it.First()
-	if err := it.Close(); err != nil || !some {
+	if errors.Is(err, store.ErrDamaged) { // nobody needs what is there
+		some, err = true, nil
+	}
+	if err != nil || !some {
 		return err
 	}
 	b := db.store.NewBatch()

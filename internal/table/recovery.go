@@ -235,11 +235,11 @@ func (db *DB) RetainRecovery(ctx context.Context, o Recovering) error {
 			return nil
 		}
 		err := db.retain(ctx, now.UnixMilli(), o)
-		if err == nil && o.Each != nil {
-			err = o.Each(ctx)
+		if o.Each != nil && ctx.Err() == nil {
+			err = errors.Join(err, o.Each(ctx)) // none waits for the other
 		}
 		if db.store.Err() == nil && ctx.Err() == nil && err != nil {
-			o.Log.Warn("what is too old cannot be removed from the recovery logs; trying again", "error", err)
+			o.Log.Warn("what is too old cannot be removed from the recovery logs or of the system's backups; trying again", "error", err)
 			return nil
 		}
 		return err
@@ -266,12 +266,13 @@ func (db *DB) retain(ctx context.Context, now int64, o Recovering) error {
 // limitUndo removes the oldest of the largest log while all of them have more than the limit: then a tenth more than what passes it, so that it is not done
 // again each round.
 func (db *DB) limitUndo(ctx context.Context, logs []*Table, now int64, o Recovering) error {
-	for o.Limit > 0 {
+	for o.Limit > 0 && ctx.Err() == nil {
 		total, most := int64(0), int64(0)
 		var largest *Table
 		for _, t := range logs {
-			r := t.desc.Load().def.Recovery
-			if r == nil {
+			d := t.desc.Load()
+			r := d.def.Recovery
+			if r == nil || d.dropped { // what is dropped counts until the engine gets round to it
 				continue
 			}
 			n, err := db.store.DiskUsage(r.from(r.FromMS), r.from(now+1))
@@ -309,8 +310,11 @@ func (db *DB) limitUndo(ctx context.Context, logs []*Table, now int64, o Recover
 		if err := db.forgetUndo(ctx, largest, r.ID, to); err != nil {
 			return err
 		}
+		if now := largest.desc.Load().def.Recovery; now != nil && now.ID == r.ID && now.FromMS == r.FromMS {
+			return nil // the table went meanwhile
+		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // forgetUndo removes the rows before a moment, which is then the first that can be restored.

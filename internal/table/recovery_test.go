@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
@@ -118,6 +121,69 @@ func TestWhatIsTooOldGoes(t *testing.T) {
 		w.must(t, "DeleteTable", `{"TableName":"tab"}`)
 		if n := w.undone(t); n != 0 {
 			t.Errorf("%d rows of a table that is gone", n)
+		}
+	})
+}
+
+// TestLimitOfALogThatIsGone: the table may be deleted while its log is about to be cut, whose bytes the engine counts for a while.
+func TestLimitOfALogThatIsGone(t *testing.T) {
+	w, _, log := retaining(t, 0)
+	w.recovery(t, 35)
+	for i := range 20 {
+		w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"k"},"n":{"S":"%0900d"}}}`, i))
+		for m := w.db.moment(); w.db.moment() == m; {
+			runtime.Gosched()
+		}
+	}
+	if err := w.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	tab := w.db.find(scope, "tab")
+	r := tab.desc.Load().def.Recovery
+	w.must(t, "DeleteTable", `{"TableName":"tab"}`)
+	if n, err := w.store.DiskUsage(r.prefix(), store.PrefixEnd(r.prefix())); n == 0 || err != nil {
+		t.Skip("the engine counts what is dropped no more")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	err := w.db.limitUndo(ctx, []*Table{tab}, time.Now().UnixMilli()+1, Recovering{Limit: 1, Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil || log.Len() > 0 {
+		t.Errorf("%v, %.300s", err, log.String())
+	}
+}
+
+// TestExpiryGoesOnWithoutRetention: that the logs cannot be cut keeps nothing else longer than it is to be kept.
+func TestExpiryGoesOnWithoutRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, w := vfs.NewMem(), &world{}
+		disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
+		var err error
+		if w.store, err = store.Open(store.Options{FS: disk, Dir: "data", DiskReserve: 1 << 20}); err != nil {
+			t.Fatal(err)
+		}
+		defer w.store.Close()
+		if w.streams, err = stream.Open(w.store, time.Now); err == nil {
+			w.db, err = Open(Options{Store: w.store, Streams: w.streams})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.createTable(t, "tab", 2, "")
+		w.recovery(t, 1)
+		tab := w.db.find(scope, "tab")
+		d := *tab.desc.Load()
+		old := *d.def.Recovery
+		old.FromMS -= 2 * day.Milliseconds()
+		d.def.Recovery = &old
+		tab.desc.Store(&d)
+		disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 10, TotalBytes: 1 << 40})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		called := 0
+		var log bytes.Buffer
+		err = w.db.RetainRecovery(ctx, Recovering{Log: slog.New(slog.NewTextHandler(&log, nil)), Each: func(context.Context) error { called++; return nil }})
+		if err != nil || called < 3 || !strings.Contains(log.String(), "cannot be removed") {
+			t.Errorf("%v, called %d times: %s", err, called, log.String())
 		}
 	})
 }
