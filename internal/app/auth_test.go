@@ -204,6 +204,10 @@ func TestEveryDoorVerifies(t *testing.T) {
 
 // A body, a target or a header that was changed on its way is refused, and so is what is not signed and should be.
 func TestTampering(t *testing.T) {
+	type tampered struct {
+		change func(*http.Request)
+		want   string
+	}
 	g := openGuarded(t, "on")
 	list := reads[0]
 	put := target("dynamodb", "DynamoDB_20120810.PutItem", `{"TableName":"goods","Item":{"id":{"S":"1"}}}`)
@@ -231,6 +235,88 @@ func TestTampering(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
 	}
+	// Each part of what was signed, in the header's form: AWS's text for it, in DynamoDB's form and in Lambda's.
+	const forged = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+	authorization := func(change func(string) string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", change(r.Header.Get("Authorization"))) }
+	}
+	replace := func(old, new string) func(*http.Request) {
+		return authorization(func(a string) string {
+			if !strings.Contains(a, old) {
+				t.Errorf("%s has no %s", a, old)
+			}
+			return strings.Replace(a, old, new, 1)
+		})
+	}
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	last := func(digit byte) func(string) string {
+		return func(a string) string {
+			if a[len(a)-1] == digit {
+				digit++
+			}
+			return a[:len(a)-1] + string(digit)
+		}
+	}
+	listed := request{"lambda", "GET", "/2015-03-31/functions/?MaxItems=5", "", []string{"X-Amz-Meta: a b", "X-Amz-Other: c", "X-Plain: d"}}
+	kinds := 0
+	for _, of := range []struct {
+		r      request
+		status int
+	}{{put, 400}, {listed, 403}} {
+		today := time.Now().UTC()
+		rows := map[string]tampered{
+			"a digit of the signature":              {authorization(last('0')), forged},
+			"a signature of zeros":                  {authorization(func(a string) string { return a[:len(a)-64] + strings.Repeat("0", 64) }), forged},
+			"a signature that is cut":               {authorization(func(a string) string { return a[:len(a)-1] }), forged},
+			"a signature that is longer":            {authorization(func(a string) string { return a + "0" }), forged},
+			"a signature in upper case":             {authorization(func(a string) string { return a[:len(a)-64] + strings.ToUpper(a[len(a)-64:]) }), forged},
+			"no signature":                          {authorization(func(a string) string { a, _, _ = strings.Cut(a, ", Signature="); return a }), "Authorization header requires 'Signature' parameter."},
+			"no list of headers":                    {authorization(func(a string) string { return strings.Replace(a, "SignedHeaders=", "Signed=", 1) }), "Authorization header requires 'SignedHeaders' parameter."},
+			"no credential":                         {authorization(func(a string) string { return strings.Replace(a, "Credential=", "Cred=", 1) }), "Authorization header requires 'Credential' parameter."},
+			"no date":                               {func(r *http.Request) { r.Header.Del("X-Amz-Date") }, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."},
+			"a date that is none":                   {header("X-Amz-Date", "today"), "today"},
+			"no header":                             {func(r *http.Request) { r.Header.Del("Authorization") }, "Missing"},
+			"another algorithm":                     {replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"), "AWS4-ECDSA-P256-SHA256"},
+			"another key's id":                      {replace("Credential=AKIAROOT/", "Credential=AKIAOTHER/"), "The security token included in the request is invalid."},
+			"another key of the server's":           {replace("Credential=AKIAROOT/", "Credential="+g.ordinary.AccessKeyID+"/"), forged},
+			"another day of the scope":              {replace("/"+today.Format("20060102")+"/", "/"+today.AddDate(0, 0, -1).Format("20060102")+"/"), "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP"},
+			"another region of the scope":           {replace("/us-east-1/", "/eu-west-1/"), forged},
+			"another end of the scope":              {replace("/aws4_request", "/aws3_request"), "aws3_request"},
+			"a part of the scope less":              {replace("/us-east-1/", "/"), "Credential must have exactly 5 slash-delimited elements"},
+			"the host is not signed":                {authorization(func(a string) string { return strings.Replace(strings.Replace(a, ";host;", ";", 1), "=host;", "=", 1) }), ""},
+			"a header less is signed":               {replace(";x-amz-date", ""), "'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."},
+			"a header more is signed":               {replace("SignedHeaders=", "SignedHeaders=aaa;"), forged},
+			"headers are signed in another order":   {replace("SignedHeaders=", "SignedHeaders=x-zzz;"), forged},
+			"another host":                          {func(r *http.Request) { r.Host = strings.Replace(r.Host, "127.0.0.1", "localhost", 1) }, forged},
+			"a second later":                        {header("X-Amz-Date", today.Add(2*time.Second).Format("20060102T150405Z")), forged},
+			"a header for AWS more":                 {header("X-Amz-New", "x"), "'X-Amz-New' must be a 'SignedHeader' in the AWS Authorization."},
+			"a query more":                          {func(r *http.Request) { r.URL.RawQuery += "&x=y" }, ""},
+			"a token of a session, unsigned":        {header("X-Amz-Security-Token", "x"), "The security token included in the request is invalid"},
+			"a hash of another body, signed or not": {header("X-Amz-Content-Sha256", strings.Repeat("a", 64)), "'X-Amz-Content-Sha256' must be a 'SignedHeader' in the AWS Authorization."},
+		}
+		if of.r.service == "lambda" {
+			rows["another path"] = tampered{func(r *http.Request) { r.URL.Path += "x" }, forged}
+			rows["another value of the query"] = tampered{func(r *http.Request) { r.URL.RawQuery = "MaxItems=6" }, forged}
+			rows["another method"] = tampered{func(r *http.Request) { r.Method = "DELETE" }, forged}
+			rows["another value of a header"] = tampered{header("X-Amz-Meta", "a c"), forged}
+			rows["values of headers change places"] = tampered{func(r *http.Request) { r.Header.Set("X-Amz-Meta", "c"); r.Header.Set("X-Amz-Other", "a b") }, forged}
+			rows["a header is there twice"] = tampered{func(r *http.Request) { r.Header.Add("X-Amz-Meta", "e") }, forged}
+			rows["a header that was signed is gone"] = tampered{func(r *http.Request) { r.Header.Del("X-Amz-Other") }, forged}
+			rows["a body where there was none"] = tampered{func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("{}")), 2 }, forged}
+		}
+		for name, row := range rows {
+			kinds++
+			if status, body := g.call(t, of.r, g.root, row.change); status != of.status || !strings.Contains(body, row.want) {
+				t.Errorf("%s, %s: %d %s; want %d %s", of.r.service, name, status, body, of.status, row.want)
+			}
+		}
+	}
+	if kinds < 60 {
+		t.Errorf("%d kinds", kinds)
+	}
+
 	// What is old or of the future, signed as it should be.
 	for _, row := range []struct {
 		ago  time.Duration
