@@ -47,18 +47,18 @@ func TestAnyNodeIsAsked(t *testing.T) {
 			"tag millstream:start":     func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "1700000000"} },
 			"The tag millstream:start": func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "snapshot"} },
 		} {
-			_, err := nodes[2].e.Create(ctx, simScope, request("f00000001", change))
+			_, err := nodes[2].engine().Create(ctx, simScope, request("f00000001", change))
 			refused("a mapping that cannot run", name, err)
 		}
-		v, err := nodes[0].e.Create(ctx, simScope, request("f00000001", nil))
+		v, err := nodes[0].engine().Create(ctx, simScope, request("f00000001", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		soon()
-		_, err = nodes[1].e.Create(ctx, simScope, request("f00000001", nil))
+		_, err = nodes[1].engine().Create(ctx, simScope, request("f00000001", nil))
 		refused("a pair that is taken", v.UUID, err)
 		for i, n := range nodes {
-			if got, err := n.e.Get(ctx, simScope, v.UUID); err != nil || got.BatchSize != 100 {
+			if got, err := n.engine().Get(ctx, simScope, v.UUID); err != nil || got.BatchSize != 100 {
 				t.Errorf("node %d: %+v, %v", i, got, err)
 			}
 		}
@@ -72,37 +72,37 @@ func TestAnyNodeIsAsked(t *testing.T) {
 		if ended() != 1 {
 			t.Errorf("%d records have ended, want 1", ended())
 		}
-		if _, err := nodes[1].e.Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(7)}); err != nil {
+		if _, err := nodes[1].engine().Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(7)}); err != nil {
 			t.Error(err)
 		}
-		_, err = nodes[2].e.Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(8)}) // it has not heard of the other
+		_, err = nodes[2].engine().Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(8)}) // it has not heard of the other
 		refused("a change that meets another", "ResourceConflictException", err)
-		_, err = nodes[1].e.Update(ctx, simScope, v.UUID, mapping.Settings{FunctionName: new("f00000002")})
+		_, err = nodes[1].engine().Update(ctx, simScope, v.UUID, mapping.Settings{FunctionName: new("f00000002")})
 		refused("another function", "FunctionName", err)
 		soon()
-		if _, err := nodes[2].e.Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(8)}); err != nil {
+		if _, err := nodes[2].engine().Update(ctx, simScope, v.UUID, mapping.Settings{BatchSize: new(8)}); err != nil {
 			t.Error(err)
 		}
 		soon()
 		for i, n := range nodes {
-			if got, _ := n.e.Get(ctx, simScope, v.UUID); got.BatchSize != 8 {
+			if got, _ := n.engine().Get(ctx, simScope, v.UUID); got.BatchSize != 8 {
 				t.Errorf("node %d shows the batch size %d", i, got.BatchSize)
 			}
 			here := n.b.claimOn(d.arn) != nil
-			st, err := n.e.Status(ctx, v.UUID)
+			st, err := n.engine().Status(ctx, v.UUID)
 			if err != nil || st.Elsewhere == here || here != (len(st.Shards) == 1) {
 				t.Errorf("node %d has the stream: %t, and shows %+v, %v", i, here, st, err)
 			}
-			if err := n.e.Settle(ctx, v.UUID); here != (err == nil) || !here && !errors.Is(err, backend.ErrElsewhere) {
+			if err := n.engine().Settle(ctx, v.UUID); here != (err == nil) || !here && !errors.Is(err, backend.ErrElsewhere) {
 				t.Errorf("node %d has the stream: %t, and settles with %v", i, here, err)
 			}
-			if _, err := n.e.Rewind(ctx, v.UUID, backend.Place{Horizon: true}); !errors.Is(err, backend.ErrLacks) {
+			if _, err := n.engine().Rewind(ctx, v.UUID, backend.Place{Horizon: true}); !errors.Is(err, backend.ErrLacks) {
 				t.Errorf("a rewind: %v", err)
 			}
 		}
 
 		for i, n := range nodes { // the owner is one of them
-			if err := n.e.Pause(ctx, v.UUID); err != nil {
+			if err := n.engine().Pause(ctx, v.UUID); err != nil {
 				t.Error(err)
 			}
 			soon()
@@ -112,7 +112,7 @@ func TestAnyNodeIsAsked(t *testing.T) {
 			if ended() != before {
 				t.Errorf("paused by node %d, it goes on", i)
 			}
-			if err := nodes[(i+1)%3].e.Resume(ctx, v.UUID); err != nil {
+			if err := nodes[(i+1)%3].engine().Resume(ctx, v.UUID); err != nil {
 				t.Error(err)
 			}
 			soon()
@@ -121,7 +121,7 @@ func TestAnyNodeIsAsked(t *testing.T) {
 			}
 		}
 
-		if _, err := nodes[2].e.Delete(ctx, simScope, v.UUID); err != nil {
+		if _, err := nodes[2].engine().Delete(ctx, simScope, v.UUID); err != nil {
 			t.Error(err)
 		}
 		soon()
@@ -129,14 +129,14 @@ func TestAnyNodeIsAsked(t *testing.T) {
 		d.write(5)
 		soon()
 		for i, n := range nodes {
-			if _, err := n.e.Get(ctx, simScope, v.UUID); err == nil {
+			if _, err := n.engine().Get(ctx, simScope, v.UUID); err == nil {
 				t.Errorf("node %d has it still", i)
 			}
 		}
 		if ended() != before || len(d.query("millstream-progress", checkpointKey(v.UUID), "")) > 0 {
 			t.Error("a mapping that was deleted goes on, or has left positions")
 		}
-		if _, err := nodes[1].e.Create(ctx, simScope, request("f00000001", nil)); err != nil {
+		if _, err := nodes[1].engine().Create(ctx, simScope, request("f00000001", nil)); err != nil {
 			t.Errorf("made again: %v", err)
 		}
 		for _, w := range d.wrong {

@@ -374,7 +374,7 @@ func (n *machine) gate() (lives, held bool) {
 var errNetwork = errors.New("the network lost it")
 
 // do sends a request. do is called when it arrives, perhaps twice, or after the sender has died.
-func (n *machine) do(ctx context.Context, request func() error) error {
+func (n *machine) do(ctx context.Context, writes bool, request func() error) error {
 	if lives, _ := n.gate(); !lives {
 		return errNetwork
 	}
@@ -392,14 +392,18 @@ func (n *machine) do(ctx context.Context, request func() error) error {
 		case 0: // it is lost
 			return lose()
 		case 1: // it arrives late
-			n.d.later(ms(15000), func() { _ = request() })
+			if writes {
+				n.d.later(ms(15000), func() { _ = request() })
+			}
 			return lose()
 		case 2: // its answer is lost
 			time.Sleep(ms(20))
 			_ = request()
 			return lose()
 		case 3: // it is doubled
-			n.d.later(ms(15000), func() { _ = request() })
+			if writes {
+				n.d.later(ms(15000), func() { _ = request() })
+			}
 		}
 	}
 	time.Sleep(ms(20))
@@ -412,7 +416,7 @@ func (n *machine) do(ctx context.Context, request func() error) error {
 }
 
 func (n *machine) Put(ctx context.Context, table string, r Row, v uint64) error {
-	return n.do(ctx, func() error {
+	return n.do(ctx, true, func() error {
 		err := n.d.put(table, r, v, n.plant)
 		if strings.HasPrefix(r.S, nodePrefix) {
 			n.mu.Lock()
@@ -428,7 +432,7 @@ func (n *machine) Put(ctx context.Context, table string, r Row, v uint64) error 
 }
 
 func (n *machine) Delete(ctx context.Context, table, p, s string) error {
-	return n.do(ctx, func() error {
+	return n.do(ctx, true, func() error {
 		n.d.mu.Lock()
 		defer n.d.mu.Unlock()
 		delete(n.d.tables[table][p], s)
@@ -437,17 +441,17 @@ func (n *machine) Delete(ctx context.Context, table, p, s string) error {
 }
 
 func (n *machine) Query(ctx context.Context, table, p, s string) (rows []Row, err error) {
-	err = n.do(ctx, func() error { rows = n.d.query(table, p, s); return nil })
+	err = n.do(ctx, false, func() error { rows = n.d.query(table, p, s); return nil })
 	return rows, err
 }
 
 func (n *machine) Describe(ctx context.Context, _ string) (out Described, err error) {
-	err = n.do(ctx, func() error { out = n.d.describe(); return nil })
+	err = n.do(ctx, false, func() error { out = n.d.describe(); return nil })
 	return out, err
 }
 
 func (n *machine) Iterator(ctx context.Context, _, shard, at string) (out string, err error) {
-	err = n.do(ctx, func() (err error) { out, err = n.d.iterator(shard, at); return err })
+	err = n.do(ctx, false, func() (err error) { out, err = n.d.iterator(shard, at); return err })
 	return out, err
 }
 
@@ -470,7 +474,7 @@ func (n *machine) Records(ctx context.Context, iterator string, limit int, wait 
 		}
 		break
 	}
-	err = n.do(ctx, func() error {
+	err = n.do(ctx, false, func() error {
 		if out, _ = n.d.page(iterator, limit); out.After == "" {
 			return ErrTrimmed
 		}
@@ -610,7 +614,7 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 		if i == 1 {
 			start = mapping.StartLatest
 		}
-		_, err := all[0].e.Create(context.Background(), simScope, mapping.CreateRequest{
+		_, err := all[0].engine().Create(context.Background(), simScope, mapping.CreateRequest{
 			EventSourceArn: new(d.arn), StartingPosition: new(string(start)),
 			Settings: mapping.Settings{
 				FunctionName: new(fmt.Sprintf("f%08d", i+1)), BatchSize: new(1 + rng.IntN(5)), ParallelizationFactor: new(1 + rng.IntN(3)), BisectBatchOnFunctionError: new(rng.IntN(2) == 0),
@@ -741,4 +745,11 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			t.Error("it was not found")
 		})
 	}
+}
+
+// engine is there once the process has begun.
+func (n *machine) engine() *trigger.Engine {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.e
 }
