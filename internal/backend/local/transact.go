@@ -63,7 +63,6 @@ type combined struct {
 
 // messages makes the transaction's messages ready.
 func (c *combined) messages() (err error) {
-	what := "sendMessages"
 	switch n := c.t.Notice; {
 	case n == nil && c.t.Messages == nil:
 		return nil
@@ -80,12 +79,11 @@ func (c *combined) messages() (err error) {
 	}
 	switch n := c.t.Notice; {
 	case n != nil:
-		what = n.Queue
 		c.outbox, err = c.b.queues.Notice(n.Queue, string(n.Document), "", nil)
 	default:
 		c.outbox, err = c.b.queues.Answered(c.t.Scope, c.t.Messages)
 	}
-	return refused(what, err)
+	return refused(c.sent(), err)
 }
 
 // build puts the rows of mappings and the messages into a batch. The queues come last: nothing waits for anything while they
@@ -113,9 +111,17 @@ func (c *combined) fill(batch *store.Batch) error {
 		return err
 	}
 	if err := c.outbox.Fill(batch); err != nil {
-		return refused("sendMessages", err)
+		return refused(c.sent(), err)
 	}
 	return nil
+}
+
+// sent is what the messages are called to the function's author: those of its answer, or the queue that is told of a loss.
+func (c *combined) sent() string {
+	if c.t.Notice != nil {
+		return c.t.Notice.Queue
+	}
+	return "sendMessages"
 }
 
 // knows reports whether the mappings of rows are there. mu is held. An id that is none is putRows's matter.
