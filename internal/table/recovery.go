@@ -238,7 +238,10 @@ func (db *DB) RetainRecovery(ctx context.Context, o Recovering) error {
 		if o.Each != nil && ctx.Err() == nil {
 			err = errors.Join(err, o.Each(ctx)) // none waits for the other
 		}
-		if db.store.Err() == nil && ctx.Err() == nil && err != nil {
+		if db.store.Err() == nil && ctx.Err() != nil {
+			return nil
+		}
+		if db.store.Err() == nil && err != nil {
 			o.Log.Warn("what is too old cannot be removed from the recovery logs or of the system's backups; trying again", "error", err)
 			return nil
 		}
