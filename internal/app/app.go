@@ -509,6 +509,9 @@ func (s *App) degraded() (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%d functions do not start: their variables are sealed with a key that this server does not have (%s)", n, s.seals.Why()))
 	}
 	reasons = append(reasons, s.keep.Setbacks()...)
+	if ahead := s.tables.MomentsAhead(); ahead > time.Minute {
+		reasons = append(reasons, fmt.Sprintf("point-in-time recovery: the clock was ahead, so for %s changes cannot be told apart by time; to go on at once turn recovery off for all tables, restart, and turn it on: their past is gone then", ahead.Round(time.Second)))
+	}
 	if why := s.doubt(); why != "" {
 		reasons = append(reasons, why)
 	}

@@ -29,7 +29,7 @@ func (s *Service) RestoreTableToPointInTime(ctx context.Context, scope schema.Sc
 	job.Saved, job.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Source, r.Shown, frozenName(job.ID), func(c *table.ContinuousBackups) (time.Time, error) {
 		if !r.Time.IsZero() && (r.Time.Before(c.Earliest) || r.Time.After(c.Latest)) {
 			form := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-			return time.Time{}, awserr.RestoreTimeOutside(form(r.Time), form(c.Earliest), form(c.Latest))
+			return time.Time{}, awserr.RestoreTimeOutside(form(r.Time), form(c.Earliest.Add(time.Second-1)), form(c.Latest))
 		}
 		switch there, err := s.Tables.Exists(ctx, scope, r.Target.TableName); {
 		case err != nil:

@@ -237,7 +237,14 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	if err := put(export.Started, nil); err != nil {
 		return err
 	}
-	files, items, err := s.write(ctx, e.ID, func(f func(item.Item) error) error { return s.each(ctx, e.ID, e.Saved, e.PastMS, f) },
+	next.Bytes = 0 // of a moment nobody knows it before
+	each := func(f func(item.Item) error) error {
+		return s.each(ctx, e.ID, e.Saved, e.PastMS, func(it item.Item) error {
+			next.Bytes += int64(it.Size())
+			return f(it)
+		})
+	}
+	files, items, err := s.write(ctx, e.ID, each,
 		func(name string, content []byte) error { return put(export.DataFolder+name, content) })
 	if err != nil {
 		return err
@@ -260,7 +267,7 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 		Version: "2020-06-30", ExportARN: e.ARN, StartTime: export.Time(time.UnixMilli(e.AtMS)), EndTime: export.Time(s.Now()), TableARN: r.TableARN,
 		TableID: e.TableID, ExportTime: export.Time(e.Time()), S3Bucket: r.Bucket, S3Prefix: orNull(r.Prefix),
 		S3SSEAlgorithm: cmp.Or(r.Algorithm, "AES256"), S3SSEKMSKeyID: orNull(r.Key), ManifestFilesKey: folder + export.FilesJSON,
-		BilledSizeBytes: e.Bytes, ItemCount: items, OutputFormat: "DYNAMODB_JSON",
+		BilledSizeBytes: next.Bytes, ItemCount: items, OutputFormat: "DYNAMODB_JSON",
 	})
 	if err != nil {
 		return err

@@ -206,6 +206,35 @@ func TestFilesOfABackupGoWhenTheDiskIsFull(t *testing.T) {
 	})
 }
 
+// TestExportOfAMomentTellsItsSize, and not today's.
+func TestExportOfAMomentTellsItsSize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		w.recovering(10)
+		w.put = func(string) error { return nil }
+		sizes := []int64{}
+		stop := w.run(w.s.RunSaves)
+		time.Sleep(time.Second)
+		at := time.Now()
+		for _, when := range []string{"", fmt.Sprintf(`,"ExportTime":%.3f`, float64(at.UnixMilli())/1000)} {
+			e, err := w.s.ExportTableToPointInTime(t.Context(), scope, decoded(w, request.DecodeExportTableToPointInTime, `{"TableArn":"`+scope.TableARN("tab")+`","S3Bucket":"bucket"`+when+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			e = get(w.s, w.s.exports, e.ARN)
+			sizes = append(sizes, e.Items, e.Bytes)
+			if _, err := w.db.PutItem(t.Context(), scope, decoded(w, request.DecodePutItem, `{"TableName":"tab","Item":{"pk":{"S":"later"}}}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := stop(); err != nil || sizes[0] != 10 || sizes[0] != sizes[2] || sizes[1] != sizes[3] {
+			t.Errorf("%v, %d", err, sizes)
+		}
+	})
+}
+
 // TestExportThatDoesNotFitFails: in the end, and says why.
 func TestExportThatDoesNotFitFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

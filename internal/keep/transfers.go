@@ -81,7 +81,9 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	}
 	d, _, err := e.Saved.Describe()
 	if err == nil {
-		e.TableID, e.Bytes = d.ID, e.Saved.Bytes
+		if e.TableID = d.ID; e.PastMS == 0 {
+			e.Bytes = e.Saved.Bytes
+		}
 		err = put(s, s.exports, kindExport, e.ARN, e)
 	}
 	if err != nil {

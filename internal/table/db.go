@@ -34,9 +34,9 @@ type DB struct {
 	tokens  runningTokens
 	fill    chan struct{} // wakes the back-fill; holds one
 
-	lastMoment atomic.Int64  // see moment
-	undone     atomic.Uint64 // rows put into recovery logs since Open
-	deleting   Deleting      // of OnDelete; nil: nobody asks
+	moments  moments       // of changes, see recovery.go
+	undone   atomic.Uint64 // rows put into recovery logs since Open
+	deleting Deleting      // of OnDelete; nil: nobody asks
 
 	tagsChanged func(streamARN string) // of Options
 	tracer      trace.Tracer           // of Options

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -53,7 +54,7 @@ func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, a
 	// Whoever has a moment up to the one that is wanted has been applied once the table was held: so the same moment is the same
 	// table, whenever it is asked for.
 	t.lockExclusive()
-	at := db.moment()
+	at := db.present()
 	t.mu.Unlock()
 	if !want.IsZero() {
 		at = min(at, want.UnixMilli())
@@ -144,6 +145,9 @@ func (s *Saved) Each(ctx context.Context, from Source, f func(item.Item) error) 
 // pastPiece is how much of what is undone is written at once.
 const pastPiece = 4 << 20
 
+// undoneRow is what a row of it takes beside its key and item.
+const undoneRow = 64
+
 // EachAt is Saved.Each for the table as it was at a moment, of what FreezePast has kept. work is a name that no other work under way has.
 func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work string, f func(item.Item) error) (err error) {
 	t, d, err := s.parse()
@@ -205,18 +209,25 @@ func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, spac
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	// Of each item only the oldest row counts, so within a piece only that is kept: an item that changes all the time is written once a piece.
+	piece, size := map[string][]byte{}, 0
 	b := db.store.NewBatch()
 	defer b.Close()
 	write := func() error {
-		if err := errors.Join(db.store.Admit(), ctx.Err()); err != nil || b.Empty() {
+		if err := errors.Join(db.store.Admit(), ctx.Err()); err != nil || len(piece) == 0 {
 			return err
+		}
+		for tail, value := range piece {
+			b.Set(append(space, tail...), value)
 		}
 		err := db.store.Write(b)
 		b.Reset()
+		clear(piece)
+		size = 0
 		return err
 	}
-	key, value := append([]byte(nil), space...), []byte{undoVersion}
-	for ok := it.Last(); ok; ok = it.Prev() {
+	space = slices.Clip(space)
+	for n, ok := 0, it.Last(); ok; n, ok = n+1, it.Prev() {
 		v, err := it.Value()
 		if err != nil {
 			return err
@@ -225,12 +236,18 @@ func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, spac
 		if err != nil {
 			return err
 		}
-		key, value = append(key[:len(space)], tail...), append(value[:1], old...)
-		b.Set(key, value)
-		if b.Len() >= pastPiece {
-			if err := write(); err != nil {
-				return err
-			}
+		was, again := piece[string(tail)]
+		if size += len(old) - len(was); !again {
+			size += len(tail) + undoneRow
+		}
+		piece[string(tail)] = append(append(was[:0], undoVersion), old...)
+		if size >= pastPiece {
+			err = write()
+		} else if n%1000 == 0 {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return write()

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -60,18 +61,44 @@ func (r *recovery) earliest(now int64) int64 {
 	return max(r.FromMS, now-int64(r.Days)*day.Milliseconds())
 }
 
-// moment returns the moment of a change: the time, and none before any that it has returned.
-func (db *DB) moment() int64 {
-	now := db.streams.Clock().Believed()
+// moments gives out moments. It holds twice the last one, plus one when that was told to somebody: later changes have a later one then, so
+// that a moment that was told is the same cut whenever it is asked for, of all tables.
+type moments struct{ atomic.Int64 }
+
+func (m *moments) last() int64 { return m.Load() >> 1 }
+
+// tell returns the present moment, after which no change is given it.
+func (m *moments) tell(now int64) int64 {
 	for {
-		last := db.lastMoment.Load()
-		if now <= last {
-			return last
-		}
-		if db.lastMoment.CompareAndSwap(last, now) {
-			return now
+		v := m.Load()
+		at := max(now, v>>1)
+		if v == at<<1|1 || m.CompareAndSwap(v, at<<1|1) {
+			return at
 		}
 	}
+}
+
+// take returns the moment of a change.
+func (m *moments) take(now int64) int64 {
+	for {
+		v := m.Load()
+		at := max(now, (v+1)>>1)
+		if v == at<<1 || m.CompareAndSwap(v, at<<1) {
+			return at
+		}
+	}
+}
+
+// moment returns the moment of a change: the time, none before any that it has returned, and later than all that were told.
+func (db *DB) moment() int64 { return db.moments.take(db.streams.Clock().Believed()) }
+
+// present is the moment that is told of now.
+func (db *DB) present() int64 { return db.moments.tell(db.streams.Clock().Believed()) }
+
+// MomentsAhead is by how much the moments of changes are ahead of the time as far as it is known: until that has reached them all changes have
+// nearly the same one, and cannot be told apart.
+func (db *DB) MomentsAhead() time.Duration {
+	return max(0, time.Duration(db.moments.last()-db.streams.Clock().Believed())*time.Millisecond)
 }
 
 // putUndo puts into a batch what an item was before a change; old is nil when there was none.
@@ -123,8 +150,8 @@ func (db *DB) resumeMoments() error {
 			return err
 		}
 	}
-	db.lastMoment.Store(last)
-	if ahead := time.Duration(last-db.streams.Clock().Believed()) * time.Millisecond; ahead > time.Minute {
+	db.moments.tell(last)
+	if ahead := db.MomentsAhead(); ahead > time.Minute {
 		db.log.Warn("the clock is behind the recovery logs: until it has reached them, all changes count as made at their end", "ahead", ahead.String())
 	}
 	return nil
@@ -141,7 +168,7 @@ func (db *DB) describeRecovery(r *recovery) *ContinuousBackups {
 	if r == nil {
 		return &ContinuousBackups{}
 	}
-	now := db.moment()
+	now := db.present()
 	return &ContinuousBackups{Enabled: true, Earliest: time.UnixMilli(r.earliest(now)), Latest: time.UnixMilli(now), Days: r.Days}
 }
 
@@ -195,7 +222,7 @@ func (db *DB) UpdateContinuousBackups(ctx context.Context, scope schema.Scope, r
 		// into a log that is gone.
 		t.lockExclusive()
 		if r.Enabled && was == nil {
-			next.def.Recovery.FromMS = db.moment()
+			next.def.Recovery.FromMS = db.present()
 		}
 		if err := putDefinition(b, &next.def); err != nil {
 			t.mu.Unlock()

@@ -131,7 +131,7 @@ func TestLimitOfALogThatIsGone(t *testing.T) {
 	w.recovery(t, 35)
 	for i := range 20 {
 		w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"k"},"n":{"S":"%0900d"}}}`, i))
-		for m := w.db.moment(); w.db.moment() == m; {
+		for m := w.db.present(); w.db.present() == m; {
 			runtime.Gosched()
 		}
 	}
@@ -222,6 +222,47 @@ func TestRecoveryLimit(t *testing.T) {
 		}
 		if said := strings.Count(log.String(), "a recovery log has no room"); said > 8 {
 			t.Errorf("told %d times", said)
+		}
+	})
+}
+
+// TestMomentsThatWereTold: no later change has a moment that was told, however often it is; and asking moves nothing.
+func TestMomentsThatWereTold(t *testing.T) {
+	var m moments
+	if a, b := m.take(10), m.take(10); a != 10 || b != 10 {
+		t.Error(a, b)
+	}
+	if a, b, c := m.tell(10), m.tell(10), m.tell(9); a != 10 || b != 10 || c != 10 {
+		t.Error(a, b, c)
+	}
+	if a, b, c, d := m.take(10), m.take(11), m.tell(5), m.take(5); a != 11 || b != 11 || c != 11 || d != 12 || m.last() != 12 {
+		t.Error(a, b, c, d)
+	}
+}
+
+// TestMomentsAhead: a clock that was ahead is told, also after a restart, until the time has got there or the logs are gone.
+func TestMomentsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, _ := retaining(t, 0)
+		w.recovery(t, 1)
+		if a := w.db.MomentsAhead(); a != 0 {
+			t.Error(a)
+		}
+		w.db.moments.tell(time.Now().Add(72 * time.Hour).UnixMilli())
+		w.must(t, "PutItem", `{"TableName":"tab","Item":{"pk":{"S":"k"}}}`)
+		again := func() time.Duration {
+			db, err := Open(Options{Store: w.store, Streams: w.streams})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return db.MomentsAhead()
+		}
+		if a, b := w.db.MomentsAhead(), again(); a < 71*time.Hour || b < 71*time.Hour {
+			t.Error(a, b)
+		}
+		w.must(t, "UpdateContinuousBackups", `{"TableName":"tab","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":false}}`)
+		if a := again(); a != 0 {
+			t.Errorf("after the cure: %s", a)
 		}
 	})
 }
