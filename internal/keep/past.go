@@ -3,6 +3,7 @@ package keep
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -58,6 +59,15 @@ func (s *Service) RestoreTableToPointInTime(ctx context.Context, scope schema.Sc
 
 // each calls f with the items of what was frozen under a piece of work's name, as they were then, or at a moment before.
 func (s *Service) each(ctx context.Context, id string, saved *table.Saved, pastMS int64, f func(item.Item) error) (err error) {
+	if pastMS != 0 {
+		names, err := s.Store.FrozenNames()
+		if err == nil && !slices.Contains(names, frozenName(id)) { // a copy of the folder does not have it
+			err = s.Tables.FreezeAgain(ctx, saved, pastMS, frozenName(id))
+		}
+		if err != nil {
+			return err
+		}
+	}
 	frozen, err := s.Store.OpenFrozen(frozenName(id))
 	if err != nil {
 		return err

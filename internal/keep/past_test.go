@@ -504,6 +504,84 @@ func TestMomentsOutsideAreToldInSeconds(t *testing.T) {
 	})
 }
 
+// TestRestoreGoesOnElsewhere: a folder that was promoted, or restored from the chain, has not what was kept for a restore to a moment. It is kept
+// anew while the log reaches back; else the restore fails, and says why.
+func TestRestoreGoesOnElsewhere(t *testing.T) {
+	for _, reaches := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer func() { w.close() }()
+			w.recovering(10)
+			time.Sleep(time.Second)
+			at := time.Now()
+			time.Sleep(time.Second)
+			if _, err := w.s.RestoreTableToPointInTime(t.Context(), scope, decoded(w, request.DecodeRestoreTableToPointInTime,
+				fmt.Sprintf(`{"SourceTableName":"tab","TargetTableName":"copy","RestoreDateTime":%.3f}`, float64(at.UnixMilli())/1000))); err != nil {
+				t.Fatal(err)
+			}
+			names, err := w.store.FrozenNames()
+			if err != nil || len(names) != 1 {
+				t.Fatal(names, err)
+			}
+			if err := w.store.Thaw(names[0]); err != nil {
+				t.Fatal(err)
+			}
+			w.close()
+			w.openAgain()
+			if _, err := w.db.PutItem(t.Context(), scope, decoded(w, request.DecodePutItem, `{"TableName":"tab","Item":{"pk":{"S":"later"}}}`)); err != nil {
+				t.Fatal(err)
+			}
+			if !reaches {
+				err = w.recover(false)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			stop := w.run(w.s.RunLoads)
+			time.Sleep(time.Minute)
+			d, err := w.db.DescribeTable(t.Context(), scope, decoded(w, request.DecodeDescribeTable, `{"TableName":"copy"}`))
+			if reaches && (err != nil || d.Status != "ACTIVE" || d.ItemCount != 10) {
+				t.Errorf("%+v, %v: %s", d, err, w.log.String())
+			}
+			if !reaches && (err == nil || !strings.Contains(w.log.String(), "does not reach back to the moment")) {
+				t.Errorf("%+v: %s", d, w.log.String())
+			}
+			if names, err := w.store.FrozenNames(); err != nil || len(names) > 0 {
+				t.Error(names, err)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRowsOfThePastHaveAVersion: a release from before point-in-time recovery refuses them.
+func TestRowsOfThePastHaveAVersion(t *testing.T) {
+	for v, want := range map[any]byte{
+		&Backup{}: 1, &Backup{ExpiresMS: 1}: 2, &Export{Status: InProgress}: 1, &Export{Status: InProgress, PastMS: 1}: 2, &Import{}: 1, &restore{}: 1, &restore{ID: "id"}: 2,
+	} {
+		if is := versionOf(v); is != want {
+			t.Errorf("%T %+v: %d", v, v, is)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.recovering(1)
+		b := w.deletes()
+		w.close()
+		w.openAgain()
+		if get(w.s, w.s.backups, b.ARN) == nil {
+			t.Error("it is not there after a start")
+		}
+		key := rowKey(kindBackup, b.ARN)
+		if err := w.s.load(key, []byte{pastVersion + 1}); err == nil || !strings.Contains(err.Error(), "newer release") {
+			t.Error(err)
+		}
+	})
+}
+
 // TestThePastIsWhatItWas is acceptance 5: tables change in all ways, are split, expire, deleted and made again, the clock is set, and the machine
 // crashes; each moment that can be restored or exported is what a copy that was kept then is, and others are refused.
 func TestThePastIsWhatItWas(t *testing.T) {

@@ -74,6 +74,7 @@ const (
 	kindImport  = 'i'
 	kindRestore = 'r'
 	rowVersion  = 1
+	pastVersion = 2 // what came with point-in-time recovery: an older release would remove what it is of, or make it of another moment
 )
 
 // keepFor is how long exports and imports that have ended are listed, and tokenFor how long a client token is good, as on AWS.
@@ -188,7 +189,7 @@ func Open(o Options) (*Service, error) {
 }
 
 func (s *Service) load(key, value []byte) error {
-	if len(value) == 0 || value[0] != rowVersion {
+	if len(value) == 0 || value[0] < rowVersion || value[0] > pastVersion {
 		return errors.New("keep: a backup, export or import was written by a newer release; open the data with that release")
 	}
 	arn, body := string(key[2:]), value[1:]
@@ -287,9 +288,25 @@ func rowKey(kind byte, arn string) []byte { return append([]byte{store.SpaceKeep
 func row(b *store.Batch, kind byte, arn string, v any) error {
 	body, err := json.Marshal(v)
 	if err == nil {
-		b.Set(rowKey(kind, arn), append([]byte{rowVersion}, body...))
+		b.Set(rowKey(kind, arn), append([]byte{versionOf(v)}, body...))
 	}
 	return err
+}
+
+func versionOf(v any) byte {
+	past := false
+	switch v := v.(type) {
+	case *Backup:
+		past = v.ExpiresMS != 0
+	case *Export:
+		past = v.PastMS != 0 && v.Status == InProgress
+	case *restore:
+		past = v.ID != ""
+	}
+	if past {
+		return pastVersion
+	}
+	return rowVersion
 }
 
 // put writes a row, durably, and then has it seen.

@@ -78,6 +78,36 @@ func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, a
 	return s, at, nil
 }
 
+// FreezeAgain is for what FreezePast has kept and is not there, as in a folder that was restored from elsewhere: it keeps the table as it is now with its log,
+// when that still reaches back to the moment.
+func (db *DB) FreezeAgain(ctx context.Context, s *Saved, at int64, as string) error {
+	_, d, err := s.parse()
+	if err != nil {
+		return err
+	}
+	t := db.find(d.def.Scope, d.def.Name)
+	reaches := func() bool {
+		if t == nil {
+			return false
+		}
+		now, was := t.desc.Load(), d.def.Recovery
+		return !now.dropped && t.id == d.def.ID && now.def.Recovery != nil && was != nil && now.def.Recovery.ID == was.ID && at >= now.def.Recovery.FromMS
+	}
+	gone := fmt.Errorf("what was kept of the table %s for this work is not in this data folder, which was restored or promoted meanwhile, and its recovery log does not reach back to the moment any more; begin again with another moment, or on the server that has the table", d.def.Name)
+	if !reaches() {
+		return gone
+	}
+	if _, err := db.freeze(ctx, t, d.def.Name, as, true); err != nil {
+		return err
+	}
+	t.mu.RLock() // see FreezePast
+	defer t.mu.RUnlock()
+	if !reaches() {
+		return errors.Join(gone, db.store.Thaw(as))
+	}
+	return nil
+}
+
 // freeze keeps the items of a table, and with past its recovery log.
 func (db *DB) freeze(ctx context.Context, t *Table, shown, as string, past bool) (*Saved, error) {
 	d := t.desc.Load()
