@@ -103,9 +103,6 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	case s.restoring(b):
 		return nil, awserr.BackupRestoring(b.ARN)
 	}
-	if err := s.relief(); err != nil {
-		return nil, err
-	}
 	if err := remove(b); err != nil {
 		return nil, err
 	}

@@ -90,6 +90,9 @@ func (s *Service) relief() error {
 
 // giveUp removes the backup of a deleted table that is not made yet, and the items. control is held.
 func (s *Service) giveUp(b *Backup) error {
+	if err := s.relief(); err != nil {
+		return err
+	}
 	batch := s.Store.NewBatch()
 	defer batch.Close()
 	batch.Delete(rowKey(kindBackup, b.ARN))
