@@ -3,7 +3,6 @@ package keep
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -59,16 +58,15 @@ func (s *Service) RestoreTableToPointInTime(ctx context.Context, scope schema.Sc
 
 // each calls f with the items of what was frozen under a piece of work's name, as they were then, or at a moment before.
 func (s *Service) each(ctx context.Context, id string, saved *table.Saved, pastMS int64, f func(item.Item) error) (err error) {
-	if pastMS != 0 {
-		names, err := s.Store.FrozenNames()
-		if err == nil && !slices.Contains(names, frozenName(id)) { // a copy of the folder does not have it
+	frozen, err := s.Store.OpenFrozen(frozenName(id))
+	if err != nil && pastMS != 0 && s.Store.Err() == nil { // a copy of the folder does not have it
+		if err = s.Store.Thaw(frozenName(id)); err == nil {
 			err = s.Tables.FreezeAgain(ctx, saved, pastMS, frozenName(id))
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			frozen, err = s.Store.OpenFrozen(frozenName(id))
 		}
 	}
-	frozen, err := s.Store.OpenFrozen(frozenName(id))
 	if err != nil {
 		return err
 	}

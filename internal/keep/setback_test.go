@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,15 @@ import (
 // faulty is a disk that writes no files of backups while fault says why.
 type faultyBackups struct {
 	vfs.FS
-	fault error
-	tries int
+	fault atomic.Pointer[error] // nil: none
+	tries atomic.Int64
 }
 
 func (f *faultyBackups) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if strings.Contains(name, store.BackupsPath) {
-		if f.tries++; f.fault != nil {
-			return nil, f.fault
+		f.tries.Add(1)
+		if err := f.fault.Load(); err != nil {
+			return nil, *err
 		}
 	}
 	return f.FS.Create(name, c)
@@ -98,15 +100,16 @@ func TestBackupOfADeletedTableIsTriedAgain(t *testing.T) {
 			if err := w.deleteBackup(b); err == nil || !strings.Contains(err.Error(), "not allowed to delete the system backup") {
 				t.Error(err)
 			}
-			disk.fault = errors.New("input/output error")
+			fault := errors.New("input/output error")
+			disk.fault.Store(&fault)
 			w.put = func(string) error { return nil }
 			stop := w.run(w.s.RunSaves)
 			time.Sleep(time.Hour)
 			is := get(w.s, w.s.backups, b.ARN)
-			if is.Status != Creating || w.items() != 10 || disk.tries < 5 || disk.tries > 30 {
-				t.Errorf("%+v, %d items, %d tries", is, w.items(), disk.tries)
+			if is.Status != Creating || w.items() != 10 || disk.tries.Load() < 5 || disk.tries.Load() > 30 {
+				t.Errorf("%+v, %d items, %d tries", is, w.items(), disk.tries.Load())
 			}
-			if told := strings.Count(w.log.String(), "input/output error"); told == 0 || told > disk.tries {
+			if told := strings.Count(w.log.String(), "input/output error"); told == 0 || int64(told) > disk.tries.Load() {
 				t.Errorf("told %d times", told)
 			}
 			if why := strings.Join(w.s.Setbacks(), "; "); !strings.Contains(why, "the deleted table tab") || !strings.Contains(why, "input/output error") {
@@ -126,7 +129,7 @@ func TestBackupOfADeletedTableIsTriedAgain(t *testing.T) {
 					t.Errorf("%v, %d items", err, w.items())
 				}
 			} else {
-				disk.fault = nil
+				disk.fault.Store(nil)
 				time.Sleep(longestSetback + time.Minute)
 				if is := get(w.s, w.s.backups, b.ARN); is.Status != Available || is.Saved.Items != 10 || w.items() != 0 {
 					t.Errorf("%+v, %d items", is, w.items())
@@ -156,8 +159,8 @@ func TestBackupOfADeletedTableLeavesTheReserve(t *testing.T) {
 		b := w.deletes()
 		stop := w.run(w.s.RunSaves)
 		time.Sleep(time.Minute)
-		if disk.tries != 0 || w.items() != 10 {
-			t.Errorf("%d files on a full disk, %d items", disk.tries, w.items())
+		if disk.tries.Load() != 0 || w.items() != 10 {
+			t.Errorf("%d files on a full disk, %d items", disk.tries.Load(), w.items())
 		}
 		const spent = 600 << 10 // the reserve of deletes is gone
 		w.free(spent)
@@ -194,7 +197,8 @@ func TestFilesOfABackupGoWhenTheDiskIsFull(t *testing.T) {
 		if err := w.store.Files(store.BackupsPath, b.ID).Put("part", []byte("written before")); err != nil {
 			t.Fatal(err)
 		}
-		disk.fault = fmt.Errorf("%w: here", store.ErrDiskFull)
+		fault := fmt.Errorf("%w: here", store.ErrDiskFull)
+		disk.fault.Store(&fault)
 		stop := w.run(w.s.RunSaves)
 		time.Sleep(time.Minute)
 		if names, err := w.store.Files(store.BackupsPath, b.ID).Names(); err != nil || len(names) > 0 {
