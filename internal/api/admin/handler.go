@@ -75,10 +75,10 @@ type Config struct {
 
 	// About is what a status says that does not change: version, start, scope, durability and folder. Its account and
 	// region are used where a request names none.
-	About  wire.Status
+	About wire.Status
 	// KeyFile is the file of the key that seals; empty: there is none yet.
 	KeyFile func() string
-	Logger *slog.Logger
+	Logger  *slog.Logger
 }
 
 type handler struct {
