@@ -53,7 +53,8 @@ func (s *Service) allows(w http.ResponseWriter, r *http.Request, account, bucket
 		return true
 	}
 	names := []string{bucket}
-	if making := r.Method == http.MethodPut && strings.Trim(r.URL.Path, "/") == bucket && r.URL.RawQuery == ""; making {
+	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/") // "/bucket//" is a key that is called "/"
+	if making := r.Method == http.MethodPut && key == "" && r.URL.RawQuery == ""; making {
 		names = nil
 	}
 	if source := r.Header.Get("X-Amz-Copy-Source"); source != "" {

@@ -55,6 +55,9 @@ func TestBucketsOfAccounts(t *testing.T) {
 		want(200, mine, "GET", "/things/k", "")
 		want(403, theirs, "GET", "/things/k", "")
 		want(403, theirs, "GET", "/things", "")
+		for _, key := range []string{"/", "//", "//k"} { // keys that begin with slashes, and no bucket that is made
+			want(403, theirs, "PUT", "/things/"+key, "by another")
+		}
 		want(403, mine, "GET", "/old", "")
 		want(200, servers, "GET", "/old", "")
 		for account, names := range map[string][]string{mine: {"things"}, theirs: nil, servers: {"old"}} {

@@ -102,6 +102,9 @@ func (s *Service) giveUp(b *Backup) error {
 	if err := s.Store.Write(batch); err != nil {
 		return err
 	}
+	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back what was answered as removed
+		return err
+	}
 	s.mu.Lock()
 	delete(s.backups, b.ARN)
 	delete(s.pauses, b.ID)

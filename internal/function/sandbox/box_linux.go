@@ -138,7 +138,8 @@ func (b *Box) take(steps []step, name func(i int) string) (trees []*os.File, err
 	return trees, nil
 }
 
-// Fresh reports whether a box that waits is there, and what it is made of is what the machine has now: files of /etc are replaced.
+// Fresh reports whether a box that waits is there, and what it is made of is what the machine has now: files of /etc are replaced, and the box has
+// the file systems that were mounted when it was made.
 func (b *Box) Fresh() bool {
 	select {
 	case <-b.gone:
@@ -162,6 +163,8 @@ func fingerprint(steps []step) string {
 			all.WriteString(s.op + " " + s.path + " " + s.value + "\n")
 		}
 	}
+	mounts, _ := os.ReadFile("/proc/self/mountinfo") // empty where there is none: then nothing tells
+	all.Write(mounts)
 	return all.String()
 }
 
@@ -372,11 +375,18 @@ func (b *Box) send(text []byte, files []*os.File) error {
 		return fmt.Errorf("speak to the sandbox: %w", err)
 	}
 	var sent int
+	var sending error
 	err = conn.Write(func(fd uintptr) bool {
-		sent, err = unix.SendmsgN(int(fd), text[:1], unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
-		return err != unix.EAGAIN
+		sent, sending = unix.SendmsgN(int(fd), text[:1], unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+		return sending != unix.EAGAIN
 	})
-	if err == nil && sent == 1 {
+	switch err := errors.Join(err, sending); {
+	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
+		return nil // the launcher has ended: gone tells why
+	case err != nil:
+		return fmt.Errorf("speak to the sandbox: %w", err)
+	}
+	if sent == 1 {
 		_, _ = b.control.Write(text[1:])
 	}
 	return nil
