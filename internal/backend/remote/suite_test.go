@@ -57,11 +57,12 @@ func TestSuite(t *testing.T) {
 				why = reason
 			}
 		}
+		if why != "" { // documented in docs/scale-out.md, and no test that could have run
+			not++
+			t.Logf("left out, since %s: %s", why, c.Name)
+			continue
+		}
 		t.Run(c.Name, func(t *testing.T) {
-			if why != "" {
-				not++
-				t.Skip(why)
-			}
 			ran++
 			c.Run(t, newSuiteWorld(t))
 		})
