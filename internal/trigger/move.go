@@ -285,7 +285,7 @@ func (m *running) revive(ctx context.Context) error {
 // resume begins deliveries again after a move, unless calls from before it are under way: then the last of them does.
 func (m *running) resume() {
 	m.mu.Lock()
-	begins := m.waiting && !m.moving && m.under.Load() == 0
+	begins := m.waiting && !m.moving && m.under.Load() == 0 && (m.held == nil || !m.held.ending.Load())
 	if begins {
 		m.waiting = false
 	}

@@ -23,6 +23,7 @@ type held struct {
 	ctx    context.Context // ends with the claim
 	cancel context.CancelFunc
 	drops  sync.Mutex
+	ending atomic.Bool  // it is being handed over: nothing begins under it any more
 	calls  atomic.Int64 // under way, of all its mappings, until the machines have been told of the end
 }
 
@@ -129,6 +130,7 @@ func (n node) End(ctx context.Context, c backend.Claim) {
 	if h == nil || h.claim != c {
 		return
 	}
+	h.ending.Store(true)
 	mine := e.heldBy(h)
 	for _, m := range mine {
 		m.mu.Lock()
@@ -216,7 +218,7 @@ func (m *running) claimed(h *held) {
 		if rows, err = m.e.shared.Load(h.ctx, h.claim, m.uuid); err == nil {
 			break
 		}
-		if errors.Is(err, backend.ErrLost) || h.ctx.Err() != nil || m.gone() {
+		if h.ctx.Err() != nil || m.gone() {
 			return
 		}
 		m.e.log.Error("cannot take a mapping over; trying again", "mapping", m.uuid, "error", err)
