@@ -18,7 +18,7 @@ func (s *App) Config() aws.Config {
 	return aws.Config{
 		Region:       s.opts.Region,
 		BaseEndpoint: aws.String("http://localhost"),
-		Credentials:  s.ownCredentials(s.opts.Account),
+		Credentials:  s.credentialsOf(s.opts.Account, true),
 		HTTPClient:   inProcess{s.door},
 	}
 }

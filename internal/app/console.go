@@ -11,15 +11,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/millstreamdb/millstream/internal/console"
 	"github.com/millstreamdb/millstream/internal/credential"
-	"github.com/millstreamdb/millstream/internal/server"
 )
 
 // consoleKeyName is the file in a data folder of the key that signs the console's sessions, so that a page goes on after a restart.
@@ -34,23 +30,15 @@ func (s *App) openConsole() error {
 	if err != nil {
 		return fmt.Errorf("the console's key: %w", err)
 	}
-	owner, signer := s.ownCredentials(s.opts.Account), v4.NewSigner()
-	of := func(account string) aws.CredentialsProvider {
-		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			c, err := s.credentials.Session(account, time.Hour, false)
-			return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken}, err
-		})
-	}
+	owner, signer := s.credentialsOf(s.opts.Account, true), v4.NewSigner()
 	s.console = console.New(console.Options{
 		Endpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
 		Server:   s.door.Own(), Signed: s.door, Ask: inProcess{s.door.Own()}.Do, Key: key, Now: s.realNow, Logger: s.opts.Logger,
 		Keys: consoleKeys{s.credentials},
 		Sign: func(r *http.Request, account, service, payloadHash string) error {
 			by := owner
-			if account != "" && s.auth.Mode == server.AuthOff {
-				by = credentials.NewStaticCredentialsProvider(account, "millstream", "")
-			} else if account != "" {
-				by = of(account)
+			if account != "" {
+				by = s.credentialsOf(account, false)
 			}
 			credentials, err := by.Retrieve(r.Context())
 			if err != nil {
@@ -69,12 +57,8 @@ type consoleKeys struct{ *credential.Service }
 func (k consoleKeys) Any() bool { return k.Count() > 0 }
 
 func (k consoleKeys) Caller(id string) (console.Caller, bool) {
-	for _, key := range k.List() {
-		if key.ID == id {
-			return console.Caller{Account: key.Account, Operator: key.Operator}, k.Known(id, "")
-		}
-	}
-	return console.Caller{}, false
+	holder, ok := k.Holder(id)
+	return console.Caller{Account: holder.Account, Operator: holder.Operator}, ok
 }
 
 // ServeConsole answers on ln with the page for people until ctx ends, and closes ln. It is a listener and an origin of its own.

@@ -143,14 +143,14 @@ func (s *App) sessions() func(*http.Request, string, time.Duration) (sts.Credent
 	}
 }
 
-// ownCredentials are those with which the server calls itself for an account, as an operator; any will do where no signature is
+// credentialsOf are those with which the server calls itself for an account, as an operator or not; any will do where no signature is
 // verified.
-func (s *App) ownCredentials(account string) aws.CredentialsProvider {
+func (s *App) credentialsOf(account string, operator bool) aws.CredentialsProvider {
 	if s.auth.Mode == server.AuthOff {
 		return credentials.NewStaticCredentialsProvider(account, "millstream", "")
 	}
 	return aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		c, err := s.credentials.Session(account, time.Hour, true)
+		c, err := s.credentials.Session(account, time.Hour, operator)
 		return aws.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, CanExpire: true, Expires: c.Expires}, err
 	}))
 }

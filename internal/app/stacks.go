@@ -33,7 +33,7 @@ func (s *App) openStacks() (err error) {
 func (s *App) target(scope arn.Scope) (*template.Target, error) {
 	const own = "http://127.0.0.1"
 	client := &http.Client{Transport: inside{s}}
-	config := aws.Config{Region: scope.Region, Credentials: s.ownCredentials(scope.Account), HTTPClient: client}
+	config := aws.Config{Region: scope.Region, Credentials: s.credentialsOf(scope.Account, true), HTTPClient: client}
 	t := template.NewTarget(config, template.Endpoints{Main: own, SQS: os.Getenv("AWS_ENDPOINT_URL_SQS"), SNS: os.Getenv("AWS_ENDPOINT_URL_SNS")})
 	front, err := admin.New(admin.Options{Endpoint: own, Account: scope.Account, Region: scope.Region, HTTP: client})
 	if err != nil {

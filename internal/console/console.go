@@ -94,10 +94,11 @@ func (c *Console) own(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	in := r.Clone(ctx)
-	if by := whoIs(r); by.key != "" {
+	by := whoIs(r)
+	if by.key != "" {
 		go c.endWithKey(ctx, cancel, by) // an answer may go on for ever
 	}
-	if by := whoIs(r); !by.all() && (r.URL.Path == "/metrics" || !c.narrowed(in, by.Account)) {
+	if !by.all() && (r.URL.Path == "/metrics" || !c.narrowed(in, by.Account)) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, `{"error":{"code":"AccessDenied","message":"This spans accounts, and your access key is of one: it is for the server's owner, and for operators' keys."}}`)

@@ -337,13 +337,22 @@ func (s *Service) Find(accessKey, token, date, region, service string) (*sigv4.K
 	return s.derive(derivedKey{secret, date, region, service}), caller, reason
 }
 
+// Holder returns who has a key; ok is false when it is not there, or may not sign.
+func (s *Service) Holder(id string) (_ Caller, ok bool) {
+	k := (*s.keys.Load())[id]
+	if k == nil || k.Disabled || k.secret == "" {
+		return Caller{}, false
+	}
+	return Caller{Account: k.Account, Operator: k.Operator, key: k}, true
+}
+
 // Opens reports whether a secret is that of a key that may sign, and notes that the key was used.
 func (s *Service) Opens(id, secret string) bool {
-	k := (*s.keys.Load())[id]
-	if k == nil || k.Disabled || k.secret == "" || subtle.ConstantTimeCompare([]byte(k.secret), []byte(secret)) != 1 {
+	holder, ok := s.Holder(id)
+	if !ok || subtle.ConstantTimeCompare([]byte(holder.key.secret), []byte(secret)) != 1 {
 		return false
 	}
-	s.Used(Caller{Account: k.Account, Operator: k.Operator, key: k})
+	s.Used(holder)
 	return true
 }
 

@@ -145,18 +145,7 @@ func (w *suiteWorld) Write(stream string, keys ...int) {
 }
 
 func (w *suiteWorld) Item(r lane.Record) (key, nth int) {
-	var event struct {
-		DynamoDB struct {
-			NewImage struct {
-				PK struct{ S string } `json:"pk"`
-				N  struct{ N string } `json:"n"`
-			}
-		} `json:"dynamodb"`
-	}
-	w.check(json.Unmarshal(r.Event(), &event))
-	key, err := strconv.Atoi(event.DynamoDB.NewImage.PK.S)
-	w.check(err)
-	nth, err = strconv.Atoi(event.DynamoDB.NewImage.N.N)
+	key, nth, err := backendtest.ItemOf(r)
 	w.check(err)
 	return key, nth
 }

@@ -1,9 +1,11 @@
 package backendtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -213,4 +215,25 @@ func writers(w World, arn string, keys, max int) (stop func()) {
 		})
 	}
 	return sync.OnceFunc(func() { close(quit); wg.Wait() })
+}
+
+// ItemOf reads a record's item as the worlds over real tables write them: its key, and the number of the write.
+func ItemOf(r lane.Record) (key, nth int, err error) {
+	var event struct {
+		DynamoDB struct {
+			NewImage struct {
+				PK struct{ S string } `json:"pk"`
+				N  struct{ N string } `json:"n"`
+			}
+		} `json:"dynamodb"`
+	}
+	if err := json.Unmarshal(r.Event(), &event); err != nil {
+		return 0, 0, err
+	}
+	key, err = strconv.Atoi(event.DynamoDB.NewImage.PK.S)
+	if err != nil {
+		return 0, 0, err
+	}
+	nth, err = strconv.Atoi(event.DynamoDB.NewImage.N.N)
+	return key, nth, err
 }
