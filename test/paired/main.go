@@ -45,7 +45,7 @@ var (
 	slice       = flag.Duration("slice", time.Second, "how long a server is driven in its turn")
 	rounds      = flag.Int("rounds", 15, "turns of each")
 	size        = flag.Int("size", 1024, "bytes of an item")
-	requests    = flag.Int("requests", 4000, "different requests")
+	items       = flag.Int("items", 125, "of each client")
 	least       = flag.Float64("least", 0, "of the rate without signatures, in percent, that there must be with them")
 )
 
@@ -64,6 +64,7 @@ type side struct {
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
+	at   int // of its next request
 }
 
 func main() {
@@ -91,8 +92,10 @@ func run() (err error) {
 		}
 		defer s.stop()
 	}
-	puts, err := signed("PutItem", *requests, func(i int) string {
-		return fmt.Sprintf(`{"TableName":"paired","Item":{"id":{"S":"%08d"},"text":{"S":"%s"}}}`, i, strings.Repeat("x", max(0, *size-20)))
+	// Each client writes its items with one text and then with another, round and round: so every put changes an item.
+	puts, err := signed("PutItem", *connections**items*2, func(i int) string {
+		client, n := i/(*items*2), i%(*items*2)
+		return fmt.Sprintf(`{"TableName":"paired","Item":{"id":{"S":"%08d"},"text":{"S":"%s"}}}`, client**items+n%*items, strings.Repeat([]string{"x", "y"}[n / *items], max(0, *size-20)))
 	})
 	if err != nil {
 		return err
@@ -198,21 +201,22 @@ func (s *side) dial() error {
 		if s.tls {
 			conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // a server of our own
 		}
-		s.conns = append(s.conns, &client{conn, bufio.NewReader(conn)})
+		s.conns = append(s.conns, &client{conn: conn, in: bufio.NewReader(conn)})
 	}
 	return nil
 }
 
-// drive sends requests over all connections for a time, and returns how many a second were answered.
+// drive sends over each connection its part of the requests, going on where it was, for a time, and returns how many a second were answered.
 func (s *side) drive(requests [][]byte, lasts time.Duration) (rate float64, err error) {
 	began := time.Now()
 	counts, errs := make([]int, len(s.conns)), make([]error, len(s.conns))
 	var group sync.WaitGroup
 	for i, c := range s.conns {
 		group.Go(func() {
-			for at := i * len(requests) / len(s.conns); time.Since(began) < lasts && errs[i] == nil; at++ {
-				errs[i] = c.do(requests[at%len(requests)])
-				counts[i]++
+			each := len(requests) / len(s.conns)
+			for own := requests[i*each : (i+1)*each]; time.Since(began) < lasts && errs[i] == nil; counts[i]++ {
+				errs[i] = c.do(own[c.at])
+				c.at = (c.at + 1) % each
 			}
 		})
 	}
