@@ -75,6 +75,13 @@ type kept struct {
 	Key
 	secret string       // empty: it cannot be opened
 	used   atomic.Int64 // hour of the last use that was written or is being written
+	last   atomic.Pointer[lastKey]
+}
+
+// lastKey is the signing key that was looked for last: as a rule it is the next one, too, for a day.
+type lastKey struct {
+	of  derivedKey
+	key *sigv4.Key
 }
 
 const rowVersion = 1
@@ -325,7 +332,13 @@ func (s *Service) Find(accessKey, token, date, region, service string) (*sigv4.K
 		if token != "" {
 			reason = TokenBeside // told after the signature
 		}
-		return s.derive(derivedKey{k.secret, date, region, service}), Caller{Account: k.Account, Operator: k.Operator, key: k}, reason
+		of := derivedKey{k.secret, date, region, service}
+		last := k.last.Load()
+		if last == nil || last.of != of {
+			last = &lastKey{of, s.derive(of)}
+			k.last.Store(last)
+		}
+		return last.key, Caller{Account: k.Account, Operator: k.Operator, key: k}, reason
 	}
 	if !strings.HasPrefix(accessKey, "ASIA") {
 		return nil, Caller{}, Unknown

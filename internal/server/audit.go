@@ -358,7 +358,10 @@ func (s *Server) auditQuick(r *door.Request, op *operation, code string, took ti
 	if c, refused := headerClaim(string(r.Authorization), string(r.Date)); refused == nil {
 		e.Key, e.Account = keyName(c.accessKey), s.config.Auth.scope(&c).Account
 		if s.verifies() && code == "OK" {
-			if caller, refused := s.config.Auth.verifyPlain(r, &c); refused == nil {
+			p := plainPool.Get().(*plain)
+			defer p.put()
+			p.claim = c
+			if caller, refused := s.config.Auth.verifyPlain(r, p); refused == nil {
 				e.Account = caller.Account
 			}
 		}

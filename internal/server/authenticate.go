@@ -91,10 +91,12 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 			if a.Mode == AuthOff {
 				return k.scope, nil
 			}
-			c := k.claim
-			c.from = r.Peer.Addr()
-			c.signature, c.time = string(r.Authorization[len(start):]), string(r.Date)
-			return a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, &c) })
+			p := plainPool.Get().(*plain)
+			defer p.put()
+			p.claim = k.claim
+			p.claim.from = r.Peer.Addr()
+			p.claim.signature, p.claim.time = string(r.Authorization[len(start):]), string(r.Date)
+			return a.judge(&p.claim, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, p) })
 		}
 	}
 	c, err := headerClaim(string(r.Authorization), string(r.Date))
@@ -111,7 +113,10 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 	if a.Mode == AuthOff {
 		return a.scope(&c), nil
 	}
-	return a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, &c) })
+	p := plainPool.Get().(*plain)
+	defer p.put()
+	p.claim = c
+	return a.judge(&p.claim, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, p) })
 }
 
 // known is an Authorization up to its signature that was found in order, but for the date.
@@ -139,6 +144,7 @@ func beforeSignature(authorization []byte) (start []byte, usual bool) {
 // claim is what a SigV4 signature says of itself.
 type claim struct {
 	accessKey, date, region, service string
+	scope                            string // DATE/REGION/SERVICE/aws4_request
 	signedHeaders, signature         string
 	time                             string // as it was sent
 	query                            bool   // it stands in the query
@@ -257,6 +263,7 @@ func checkClaim(c claim, alg, scope, date string) (claim, *awserr.Error) {
 	c.time = date
 	var terminator string
 	c.accessKey, scope, _ = strings.Cut(scope, "/")
+	c.scope = scope
 	c.date, scope, _ = strings.Cut(scope, "/")
 	c.region, scope, _ = strings.Cut(scope, "/")
 	c.service, terminator, _ = strings.Cut(scope, "/")

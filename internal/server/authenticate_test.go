@@ -1,14 +1,25 @@
 package server
 
 import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	keys "github.com/millstreamdb/millstream/internal/credential"
 	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 const goodHeader = "AWS4-HMAC-SHA256 Credential=AKID/20260102/eu-west-1/dynamodb/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=0123abcd"
@@ -166,4 +177,66 @@ func BenchmarkAuthenticate(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A request of the door's kind that is verified: what --auth on adds to it, but for the hash of more than its 1 KiB.
+func BenchmarkCallerVerified(b *testing.B) {
+	rows, err := store.Open(store.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer rows.Close()
+	service, err := keys.Open(keys.Options{Store: rows, Root: "AKIABENCH", RootSecret: strings.Repeat("secret", 3), RootAccount: "000000000000", Now: time.Now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	a := &Authenticator{Account: "000000000000", Auth: Auth{Mode: AuthOn, Keys: service, Now: time.Now}}
+	body := strings.Repeat("x", 1024)
+	req, err := http.NewRequest(http.MethodPost, "http://127.0.0.1/", strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	sum := sha256.Sum256([]byte(body))
+	if err := v4.NewSigner().SignHTTP(b.Context(), aws.Credentials{AccessKeyID: "AKIABENCH", SecretAccessKey: strings.Repeat("secret", 3)}, req, hex.EncodeToString(sum[:]), "dynamodb", "us-east-1", time.Now()); err != nil {
+		b.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	d := door.New(ln, answering(func(r *door.Request) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := a.Caller(r); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	}), door.Limits{Connections: 1, HeaderTime: time.Minute, BodyTime: time.Minute, IdleTime: time.Minute, WriteTime: time.Minute})
+	go func() { _ = d.Serve(ctx, &http.Server{}, time.Second, func() {}) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	if err := req.Write(conn); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := http.ReadResponse(bufio.NewReader(conn), req); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// answering is a handler of the door that lets each request in and answers nothing.
+type answering func(*door.Request)
+
+func (answering) Enter(*door.Request) (door.Entry, door.Reply) { return door.Taken, door.Reply{} }
+func (answering) Leave(*door.Request, *door.Reply, time.Time)  {}
+func (f answering) Answer(r *door.Request, dst []byte) door.Reply {
+	f(r)
+	return door.Reply{Status: 200, Body: dst}
 }

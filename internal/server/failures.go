@@ -66,11 +66,11 @@ func (f *failures) failed(from netip.Addr, now time.Time) {
 }
 
 // over reports whether an address has no more left.
-func (f *failures) over(from netip.Addr, now time.Time) bool {
+func (f *failures) over(from netip.Addr, now func() time.Time) bool {
 	if !f.some.Load() {
 		return false
 	}
-	b := f.of(from, now)
+	b := f.of(from, now())
 	if b == nil {
 		return false
 	}

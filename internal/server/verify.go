@@ -174,51 +174,45 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 }
 
 // verifyPlain is verifyHTTP for a request of the door's kind.
-func (a *Authenticator) verifyPlain(r *door.Request, c *claim) (keys.Caller, *awserr.Error) {
-	h := plainPool.Get().(*plainHeaders)
-	h.read(r)
-	defer h.put()
-	signed := sigv4.Request{Method: http.MethodPost, Headers: h}
+func (a *Authenticator) verifyPlain(r *door.Request, p *plain) (keys.Caller, *awserr.Error) {
+	r.Headers(p.add)
+	p.signed = sigv4.Request{Method: http.MethodPost, Headers: p, Body: r.Body, Whole: true}
 	tooMany := func() *awserr.Error { return throttled(routeDynamoDB, string(r.Target), retryFailures) }
-	return a.verify(c, tooMany, func() (keys.Caller, *awserr.Error) {
-		return a.check(c, &signed, "dynamodb", string(r.Token), "", func() (string, *awserr.Error) {
-			var digits [2 * sha256.Size]byte
-			sum := sha256.Sum256(r.Body)
-			hex.Encode(digits[:], sum[:])
-			return string(digits[:]), nil
-		})
+	return a.verify(&p.claim, tooMany, func() (keys.Caller, *awserr.Error) {
+		return a.check(&p.claim, &p.signed, "dynamodb", string(r.Token), "", nil)
 	})
 }
 
-// plainHeaders are those of a request of the door's kind, read once: they are asked for as often as headers were signed.
-type plainHeaders struct {
-	lines []plainHeader
-	add   func(name, value []byte) bool // made once
+// plain is what is looked at to verify a request of the door's kind, used again and again: such a request costs no memory.
+// Its headers are read once: they are asked for as often as headers were signed.
+type plain struct {
+	claim  claim
+	signed sigv4.Request
+	lines  []plainHeader
+	add    func(name, value []byte) bool // made once
 }
 
 type plainHeader struct{ name, value []byte }
 
 var plainPool = sync.Pool{New: func() any {
-	h := &plainHeaders{lines: make([]plainHeader, 0, 24)}
-	h.add = func(name, value []byte) bool {
-		h.lines = append(h.lines, plainHeader{name, value})
+	p := &plain{lines: make([]plainHeader, 0, 24)}
+	p.add = func(name, value []byte) bool {
+		p.lines = append(p.lines, plainHeader{name, value})
 		return true
 	}
-	return h
+	return p
 }}
 
-func (h *plainHeaders) read(r *door.Request) { r.Headers(h.add) }
-
 // put gives it back, without what it holds of a connection.
-func (h *plainHeaders) put() {
-	clear(h.lines)
-	h.lines = h.lines[:0]
-	plainPool.Put(h)
+func (p *plain) put() {
+	clear(p.lines)
+	p.lines, p.claim, p.signed = p.lines[:0], claim{}, sigv4.Request{}
+	plainPool.Put(p)
 }
 
-func (h *plainHeaders) Append(dst []byte, name string) (_ []byte, found bool) {
-	for i := range h.lines {
-		if l := &h.lines[i]; len(l.name) == len(name) && isLike(l.name, name) {
+func (p *plain) Append(dst []byte, name string) (_ []byte, found bool) {
+	for i := range p.lines {
+		if l := &p.lines[i]; len(l.name) == len(name) && isLike(l.name, name) {
 			if found {
 				dst = append(dst, ',')
 			}
@@ -228,9 +222,9 @@ func (h *plainHeaders) Append(dst []byte, name string) (_ []byte, found bool) {
 	return dst, found
 }
 
-func (h *plainHeaders) Amz(f func(name []byte) bool) {
-	for i := range h.lines {
-		if name := h.lines[i].name; len(name) > 6 && isLike(name[:6], "x-amz-") && !f(name) {
+func (p *plain) Amz(f func(name []byte) bool) {
+	for i := range p.lines {
+		if name := p.lines[i].name; len(name) > 6 && isLike(name[:6], "x-amz-") && !f(name) {
 			return
 		}
 	}
@@ -254,7 +248,7 @@ func (a *Authenticator) verify(c *claim, tooMany func() *awserr.Error, check fun
 	if a.Mode != AuthOn {
 		return check()
 	}
-	if a.failures.over(c.from, a.Now()) {
+	if a.failures.over(c.from, a.Now) {
 		return keys.Caller{}, tooMany()
 	}
 	caller, refused := check()
@@ -264,7 +258,8 @@ func (a *Authenticator) verify(c *claim, tooMany func() *awserr.Error, check fun
 	return caller, refused
 }
 
-// check makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body.
+// check makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body, whose hash
+// payload returns unless the whole of it is there.
 func (a *Authenticator) check(c *claim, signed *sigv4.Request, service, token, expires string, payload func() (string, *awserr.Error)) (keys.Caller, *awserr.Error) {
 	if c.service != service || c.repeated {
 		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialService(service))
@@ -290,14 +285,16 @@ func (a *Authenticator) check(c *claim, signed *sigv4.Request, service, token, e
 	case key == nil:
 		return keys.Caller{}, awserr.UnrecognizedClient()
 	}
-	signed.Scope = c.date + "/" + c.region + "/" + c.service + "/aws4_request"
+	signed.Scope = c.scope
 	signed.SignedHeaders = c.signedHeaders
 	if name := signed.Unsigned(); name != "" {
 		return caller, awserr.HeaderNotSigned(name)
 	}
-	var refused *awserr.Error
-	if signed.Payload, refused = payload(); refused != nil {
-		return caller, refused
+	if !signed.Whole {
+		var refused *awserr.Error
+		if signed.Payload, refused = payload(); refused != nil {
+			return caller, refused
+		}
 	}
 	if !key.Matches(signed, c.signature) {
 		return caller, awserr.SignatureDoesNotMatch()

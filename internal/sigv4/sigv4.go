@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -35,8 +36,10 @@ type Request struct {
 	Date, Scope string
 	// SignedHeaders is the client's list, such as "host;x-amz-date".
 	SignedHeaders string
-	// Payload is the hash of the body, 64 hexadecimal digits, or a name in its place.
+	// Payload is the hash of the body, 64 hexadecimal digits, or a name in its place. With Whole it is that of Body.
 	Payload string
+	Body    []byte
+	Whole   bool
 	// S3 has the path escaped once, as S3 does; other services escape what came once more.
 	S3 bool
 }
@@ -135,6 +138,12 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return &scratch{} }}
 
+// The pads of HMAC.
+var (
+	innerPad = [sha256.BlockSize]byte(bytes.Repeat([]byte{0x36}, sha256.BlockSize))
+	outerPad = [sha256.BlockSize]byte(bytes.Repeat([]byte{0x5c}, sha256.BlockSize))
+)
+
 // hmac is HMAC-SHA256 without memory of its own. key has at most 64 bytes, or is hashed first.
 func (s *scratch) hmac(key, text []byte) [sha256.Size]byte {
 	var block [sha256.BlockSize]byte
@@ -144,16 +153,12 @@ func (s *scratch) hmac(key, text []byte) [sha256.Size]byte {
 	} else {
 		copy(block[:], key)
 	}
-	pad := s.pad[:0]
-	for _, b := range block {
-		pad = append(pad, b^0x36)
-	}
+	pad := append(s.pad[:0], block[:]...)
+	subtle.XORBytes(pad, pad, innerPad[:])
 	pad = append(pad, text...)
 	inner := sha256.Sum256(pad)
-	pad = pad[:0]
-	for _, b := range block {
-		pad = append(pad, b^0x5c)
-	}
+	pad = append(pad[:0], block[:]...)
+	subtle.XORBytes(pad, pad, outerPad[:])
 	pad = append(pad, inner[:]...)
 	s.pad = pad[:0]
 	return sha256.Sum256(pad)
@@ -188,7 +193,13 @@ func (s *scratch) canonical(r *Request) (text []byte, ok bool) {
 		b = append(b, '\n')
 	}
 	b = append(append(b, '\n'), r.SignedHeaders...)
-	b = append(append(b, '\n'), r.Payload...)
+	b = append(b, '\n')
+	if r.Whole {
+		hash := sha256.Sum256(r.Body)
+		b = hex.AppendEncode(b, hash[:])
+	} else {
+		b = append(b, r.Payload...)
+	}
 	s.buf = b[:0]
 	return b, true
 }
