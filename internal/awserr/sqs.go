@@ -50,6 +50,11 @@ func QueueAttributeFIFOOnly(name string) *Error {
 	return &Error{Code: "InvalidAttributeName", Message: "You can specify the " + name + " only when FifoQueue is set to true."}
 }
 
+// QueueTwoEncryptions is the answer to a queue that is to be encrypted by SQS and by a key of KMS.
+func QueueTwoEncryptions() *Error {
+	return &Error{Code: "InvalidAttributeName", Message: "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE."}
+}
+
 // QueueAttributeValue is the answer to a value that an attribute cannot have; reason may be empty.
 func QueueAttributeValue(name, reason string) *Error {
 	text := "Invalid value for the parameter " + name + "."

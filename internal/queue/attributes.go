@@ -88,6 +88,9 @@ func checkAttributes(fifo, create bool, given map[string]string) error {
 			return err
 		}
 	}
+	if given["KmsMasterKeyId"] != "" && given["SqsManagedSseEnabled"] == "true" {
+		return awserr.QueueTwoEncryptions()
+	}
 	return nil
 }
 
@@ -238,6 +241,15 @@ func (d *definition) set(given map[string]string) {
 	d.Attributes = maps.Clone(d.Attributes)
 	if d.Attributes == nil {
 		d.Attributes = map[string]string{}
+	}
+	key, told := given["KmsMasterKeyId"]
+	if _, sse := given["SqsManagedSseEnabled"]; told && !sse { // one kind of encryption takes the place of the other; without its key there is none
+		switch had := d.Attributes["KmsMasterKeyId"]; {
+		case key != "":
+			delete(d.Attributes, "SqsManagedSseEnabled")
+		case had != "":
+			d.Attributes["SqsManagedSseEnabled"] = "false"
+		}
 	}
 	for name, value := range given {
 		if value == "" {

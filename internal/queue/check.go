@@ -16,7 +16,9 @@ type Entry struct {
 	Body         *string
 	Delay        *int // seconds
 	Group, Dedup *string
-	Attributes   []Attribute
+	// Once, unless empty, is by what the message is known to be sent again, in the place of Dedup, which is shown.
+	Once       string
+	Attributes []Attribute
 	// System are the system attributes: AWSTraceHeader is the one that there is.
 	System []Attribute
 	// Trace is X-Ray's header of the request that sends it, which counts where System names none.

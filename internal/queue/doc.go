@@ -6,7 +6,7 @@
 //   - A message that was sent and not deleted is delivered again and again, until it is deleted, moved to the dead-letter
 //     queue, or older than the queue keeps messages. Receive counts are exact, also over a crash.
 //   - A standard queue delivers in the order in which messages became visible, as far as receivers go one at a time.
-//   - A FIFO queue delivers each group in the order in which it was sent, and none of a group while one of it is in flight. Of
+//   - A FIFO queue delivers each group in the order in which it was sent, and none that is behind one of its group in flight. Of
 //     the messages with one deduplication id within five minutes it keeps the first.
 //
 // # Layout

@@ -132,14 +132,13 @@ func (q *Queue) next(l *line, now int64) (int64, error) {
 
 // flights are the messages in flight.
 type flights struct {
-	all    map[uint64]flight
-	groups map[string][]uint64 // numbers by group; FIFO queues only
-	order  []lapse             // a heap by due; may have entries that hold no more
+	all   map[uint64]flight
+	order []lapse // a heap by due; may have entries that hold no more
 }
 
 type flight struct {
 	due   int64
-	group string
+	group string // of FIFO queues
 	size  uint32 // as of its entry
 	once  bool   // its state was written once; of standard queues
 }
@@ -149,12 +148,8 @@ type lapse struct {
 	seq uint64
 }
 
-func (f *flights) add(seq uint64, fl flight, fifo bool) {
-	f.remove(seq)
+func (f *flights) add(seq uint64, fl flight) {
 	f.all[seq] = fl
-	if fifo {
-		f.groups[fl.group] = append(f.groups[fl.group], seq)
-	}
 	f.order = append(f.order, lapse{fl.due, seq})
 	for i := len(f.order) - 1; i > 0; {
 		parent := (i - 1) / 2
@@ -169,20 +164,7 @@ func (f *flights) add(seq uint64, fl flight, fifo bool) {
 	}
 }
 
-func (f *flights) remove(seq uint64) {
-	fl, ok := f.all[seq]
-	if !ok {
-		return
-	}
-	delete(f.all, seq)
-	if seqs := f.groups[fl.group]; seqs != nil {
-		if seqs = slices.DeleteFunc(seqs, func(s uint64) bool { return s == seq }); len(seqs) == 0 {
-			delete(f.groups, fl.group)
-		} else {
-			f.groups[fl.group] = seqs
-		}
-	}
-}
+func (f *flights) remove(seq uint64) { delete(f.all, seq) }
 
 // expire takes out what is in flight no more.
 func (f *flights) expire(now int64) {
@@ -206,14 +188,6 @@ func (f *flights) due() int64 {
 		return math.MaxInt64
 	}
 	return f.order[0].due
-}
-
-// until is when the last of a group's is visible again; 0 when none is in flight.
-func (f *flights) until(group string) (due int64) {
-	for _, seq := range f.groups[group] {
-		due = max(due, f.all[seq].due)
-	}
-	return due
 }
 
 func (f *flights) pop() {
@@ -251,5 +225,5 @@ func (f *flights) rebuild() {
 }
 
 func (f *flights) reset() {
-	f.all, f.groups, f.order = map[uint64]flight{}, map[string][]uint64{}, nil
+	f.all, f.order = map[uint64]flight{}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -344,7 +345,7 @@ func TestWaitWhileFull(t *testing.T) {
 	q.mu.Lock()
 	due := q.s.now() + 20_000
 	for i := range uint64(MaxInFlight - 1) {
-		q.flights.add(1<<60+i, flight{due: due}, false)
+		q.flights.add(1<<60+i, flight{due: due})
 	}
 	q.mu.Unlock()
 	forever, visibility := Forever, 30
@@ -679,6 +680,113 @@ func waitsEndWithAServer(t *testing.T) {
 	for _, done := range []chan outcome{client, own} {
 		if o := <-done; len(o.got) != 1 || o.err != nil {
 			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// Of a FIFO queue's group all messages can be received that are before the first in flight, as at AWS: those behind it wait, and those before it do not.
+// So it is over a restart.
+func TestGroupUpToTheFirstInFlight(t *testing.T) {
+	for changed, want := range []string{"", "a", "a,b"} {
+		w := openWorld(t)
+		q := w.create("q.fifo", map[string]string{})
+		w.put(q, "g", "a", "b", "c")
+		got, _ := w.take(q, 10, 1)
+		errs, err := q.ChangeVisibility([]Visibility{{got[changed].Handle, 40}})
+		w.must(errors.Join(append(errs, err)...))
+		w.sleep(2 * time.Second)
+		w.close()
+		w.open()
+		q = w.queue("q.fifo")
+		w.counted(t, q, Counts{Visible: 2, InFlight: 1})
+		if _, bodies := w.take(q, 10, 0); bodies != want {
+			t.Errorf("with the message %d in flight: %q, not %q", changed, bodies, want)
+		}
+		w.sleep(40 * time.Second)
+		if _, bodies := w.take(q, 10, 30); bodies != "a,b,c" {
+			t.Errorf("in the end: %q", bodies)
+		}
+	}
+	// What is given back has its group wait from then on, whatever else of it is in flight.
+	w := openWorld(t)
+	q := w.create("q.fifo", map[string]string{})
+	w.put(q, "g", "a", "b")
+	w.put(q, "h", "c")
+	got, _ := w.take(q, 2, 30)
+	w.sleep(time.Second)
+	errs, err := q.ChangeVisibility([]Visibility{{got[0].Handle, 0}})
+	w.must(errors.Join(append(errs, err)...))
+	if _, bodies := w.take(q, 10, 30); bodies != "c,a" {
+		t.Errorf("got %q", bodies)
+	}
+}
+
+// The receiver of a standard queue's message may make it invisible again after its timeout, as long as nobody else has received it.
+func TestVisibilityAfterItsEnd(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("q", map[string]string{})
+	w.put(q, "", "a")
+	got, _ := w.take(q, 1, 1)
+	w.sleep(2 * time.Second)
+	change := func(handle string) error {
+		errs, err := q.ChangeVisibility([]Visibility{{handle, 5}})
+		w.must(err)
+		return errs[0]
+	}
+	w.must(change(got[0].Handle))
+	w.counted(t, q, Counts{InFlight: 1})
+	w.sleep(6 * time.Second)
+	again, _ := w.take(q, 1, 1)
+	w.sleep(2 * time.Second)
+	if change(got[0].Handle) == nil {
+		t.Error("the handle of an earlier delivery counts after the end of a later one")
+	}
+	size := 0
+	q.mu.Lock()
+	e, _, err := q.first(q.s.now())
+	q.lineOf(e.row).put(e)
+	q.mu.Unlock()
+	w.must(err)
+	w.must(change(again[0].Handle))
+	for _, fl := range q.flights.all {
+		size += int(fl.size)
+	}
+	if size == 0 || size != int(e.size) {
+		t.Errorf("its row has %d bytes, not %d", size, e.size)
+	}
+	_, err = q.Delete([]string{again[0].Handle})
+	w.must(err)
+	if n := w.rows(q); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+}
+
+// A deduplication id from before a change of DeduplicationScope is compared in the scope in which it was sent.
+func TestIDsOverAChangeOfScope(t *testing.T) {
+	w := openWorld(t)
+	send := func(q *Queue, group, id, body string) {
+		sent, err := q.Send(testScope.Account, false, []Entry{{Body: &body, Group: &group, Dedup: &id}})
+		w.must(err)
+		w.must(sent[0].Err)
+	}
+	for _, c := range []struct{ from, to, want string }{
+		{"queue", "messageGroup", "a,c,d"}, // the other groups' ids are others only from the change on
+		{"messageGroup", "queue", "a,b,c"},
+	} {
+		q := w.create(c.from+".fifo", map[string]string{"DeduplicationScope": c.from})
+		send(q, "g", "1", "a")
+		w.must(w.s.SetAttributes(q, map[string]string{"DeduplicationScope": c.to}))
+		send(q, "g", "1", "again")
+		send(q, "h", "1", "b")
+		send(q, "g", "2", "c")
+		send(q, "h", "2", "d")
+		if _, bodies := w.take(q, 10, 30); strings.Join(slices.Sorted(slices.Values(strings.Split(bodies, ","))), ",") != c.want {
+			t.Errorf("from %s to %s: %s", c.from, c.to, bodies)
+		}
+		w.sleep(301 * time.Second)
+		send(q, "g", "1", "e")
+		if _, bodies := w.take(q, 10, 0); !strings.Contains(bodies, "e") {
+			t.Errorf("from %s to %s: after five minutes it is remembered still: %s", c.from, c.to, bodies)
 		}
 	}
 }

@@ -124,31 +124,19 @@ func (m *model) of(group string) (list []*modelMessage) {
 	return list
 }
 
-// regroup says since when a group waits, after something was done to it: since the last of it was visible again, or since its first was
-// first due.
-func (m *model) regroup(group string, now time.Time) {
+// regroup says since when a group waits, after something was done to it: since its first is visible.
+func (m *model) regroup(group string) {
 	delete(m.since, group)
-	all := m.of(group)
-	if len(all) == 0 {
-		return
+	if all := m.of(group); len(all) > 0 {
+		m.since[group] = all[0].due
 	}
-	since := time.Time{}
-	for _, msg := range all {
-		if msg.count > 0 && msg.due.After(now) && msg.due.After(since) {
-			since = msg.due
-		}
-	}
-	if since.IsZero() {
-		since = all[0].initial
-	}
-	m.since[group] = since
 }
 
-func (m *model) remove(msg *modelMessage, now time.Time) {
+func (m *model) remove(msg *modelMessage) {
 	msg.gone = true
 	m.messages = slices.DeleteFunc(m.messages, func(o *modelMessage) bool { return o == msg })
 	if m.fifo {
-		m.regroup(msg.group, now)
+		m.regroup(msg.group)
 	}
 }
 
@@ -185,7 +173,7 @@ func (m *model) receive(n int, visibility time.Duration, now time.Time, got []*R
 	return nil
 }
 
-// receiveGroups takes the groups that have waited the longest, each with as many of its messages as fit.
+// receiveGroups takes the groups that have waited the longest, each with as many of its messages as fit, up to one that is in flight.
 func (m *model) receiveGroups(n int, visibility time.Duration, now time.Time) (want []*modelMessage) {
 	var groups []string
 	for group, since := range m.since {
@@ -202,7 +190,7 @@ func (m *model) receiveGroups(n int, visibility time.Duration, now time.Time) (w
 		}
 		before := len(want)
 		for _, msg := range m.of(group) {
-			if len(want) == n || msg.initial.After(now) {
+			if len(want) == n || msg.due.After(now) {
 				break
 			}
 			if !m.bury(msg, now) {
@@ -212,7 +200,7 @@ func (m *model) receiveGroups(n int, visibility time.Duration, now time.Time) (w
 		if len(want) > before {
 			m.since[group] = now.Add(visibility)
 		} else {
-			m.regroup(group, now)
+			m.regroup(group)
 		}
 	}
 	return want
@@ -236,7 +224,7 @@ func (m *model) bury(msg *modelMessage, now time.Time) bool {
 	if m.max == 0 || msg.count < m.max || msg.gone {
 		return false
 	}
-	m.remove(msg, now)
+	m.remove(msg)
 	m.dead.append(&modelMessage{
 		body: msg.body, group: msg.group, id: msg.id, initial: now, due: now, source: testScope.QueueARN(m.name), earlier: msg.earlier + msg.count,
 	})
@@ -301,6 +289,12 @@ func runModel(t *rapid.T) {
 			m.append(msg)
 		}
 	}
+	receive := func(m *model, most, visibility int) {
+		no := time.Duration(0)
+		got, err := w.queue(m.name).Receive(context.Background(), ReceiveRequest{Max: most, Visibility: &visibility, Wait: &no})
+		w.must(err)
+		w.must(m.receive(most, time.Duration(visibility)*time.Second, w.now(), got))
+	}
 	fault := rapid.SampledFrom([]int{0, 0, 1, 5, 20, 40})
 	t.Repeat(map[string]func(*rapid.T){
 		"send": func(t *rapid.T) {
@@ -334,12 +328,26 @@ func runModel(t *rapid.T) {
 			}
 		},
 		"receive": func(t *rapid.T) {
-			m := pick()
-			most, visibility := rapid.IntRange(1, 12).Draw(t, "most"), fault.Draw(t, "visibility")
-			no := time.Duration(0)
-			got, err := w.queue(m.name).Receive(context.Background(), ReceiveRequest{Max: most, Visibility: &visibility, Wait: &no})
-			w.must(err)
-			w.must(m.receive(most, time.Duration(visibility)*time.Second, w.now(), got))
+			receive(pick(), rapid.IntRange(1, 12).Draw(t, "most"), fault.Draw(t, "visibility"))
+		},
+		"give a part of a group back": func(t *rapid.T) {
+			m := models[rapid.IntRange(3, 5).Draw(t, "queue")] // a FIFO queue
+			for range 3 {
+				n++
+				body, group, dedup := fmt.Sprint("message ", n), "g1", fmt.Sprint("part", n)
+				send(t, m, []Entry{{Body: &body, Group: &group, Dedup: &dedup}})
+			}
+			w.sleep(m.delay)
+			receive(m, 12, 20)
+			for _, msg := range m.of("g1") {
+				if msg.due.After(w.now()) && msg.count > 0 && rapid.Bool().Draw(t, "back") {
+					errs, err := w.queue(m.name).ChangeVisibility([]Visibility{{msg.handle, 0}})
+					w.must(errors.Join(append(errs, err)...))
+					msg.due = w.now()
+					m.regroup("g1")
+				}
+			}
+			receive(m, 12, fault.Draw(t, "visibility"))
 		},
 		"delete": func(t *rapid.T) {
 			m := pick()
@@ -359,7 +367,7 @@ func runModel(t *rapid.T) {
 					t.Fatalf("%s: deleting %q: %v", m.name, msg.body, errs[i])
 				}
 				if errs[i] == nil {
-					m.remove(msg, w.now())
+					m.remove(msg)
 				}
 			}
 		},
@@ -375,7 +383,7 @@ func runModel(t *rapid.T) {
 					t.Fatalf("%s: an old handle of %q: %v", m.name, msg.body, errs[0])
 				}
 				if !m.fifo {
-					m.remove(msg, w.now())
+					m.remove(msg)
 				}
 			}
 		},
@@ -392,13 +400,13 @@ func runModel(t *rapid.T) {
 				}
 				errs, err := w.queue(m.name).ChangeVisibility([]Visibility{{handle, seconds}})
 				w.must(err)
-				if flying := msg.due.After(w.now()); (flying && good) != (errs[0] == nil) {
+				if flying := msg.due.After(w.now()); (flying && good || !m.fifo && handle == msg.handle) != (errs[0] == nil) {
 					t.Fatalf("%s: the visibility of %q: %v", m.name, msg.body, errs[0])
 				}
 				if errs[0] == nil {
 					msg.due = w.now().Add(time.Duration(seconds) * time.Second)
 					if m.fifo {
-						m.regroup(msg.group, w.now())
+						m.regroup(msg.group)
 					}
 				}
 			}
@@ -463,7 +471,7 @@ func runModel(t *rapid.T) {
 			w.must(err)
 			for i, g := range got {
 				w.must(errs[i])
-				m.remove(m.messages[slices.IndexFunc(m.messages, func(msg *modelMessage) bool { return msg.id == g.IDText() })], w.now())
+				m.remove(m.messages[slices.IndexFunc(m.messages, func(msg *modelMessage) bool { return msg.id == g.IDText() })])
 			}
 		}
 		if m != dead && m != deadFIFO && len(m.messages) > 0 {

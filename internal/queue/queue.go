@@ -149,7 +149,7 @@ func (q *Queue) load(now int64) error {
 	if err != nil {
 		return err
 	}
-	var early []string                // groups whose entries are due later
+	var later []string                // groups whose entries are due later
 	defer func() { _ = it.Close() }() // looked at below
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.Value()
@@ -160,33 +160,28 @@ func (q *Queue) load(now int64) error {
 		if err != nil {
 			return err
 		}
-		if !q.def.settings.fifo {
-			q.flights.add(e.seq, flight{due: e.due, size: e.size}, false)
-			continue
-		}
-		early = append(early, e.group)
-		err = q.eachOf(e.group, 0, func(seq uint64, _ int64) (bool, error) {
-			st, found, err := q.state(seq)
-			if found && st.due > now {
-				q.flights.add(seq, flight{due: st.due, group: e.group}, true)
-			}
-			return err == nil, err
-		})
-		if err != nil {
-			return err
+		if q.def.settings.fifo {
+			later = append(later, e.group)
+		} else {
+			q.flights.add(e.seq, flight{due: e.due, size: e.size})
 		}
 	}
 	if err := it.Close(); err != nil {
 		return err
 	}
-	// With a clock that was ahead, an entry may be due later although none of its group is in flight.
+	if !q.def.settings.fifo {
+		return nil
+	}
+	if err := q.loadFlying(now); err != nil {
+		return err
+	}
+	// With a clock that was ahead, an entry may be due later although the first of its group is not in flight; an earlier release had it be due when the
+	// last of the group's was visible again.
 	b := q.s.store.NewBatch()
 	defer b.Close()
-	for _, group := range early {
-		if q.flights.until(group) == 0 {
-			if err := q.regroup(b, group, now, nil); err != nil {
-				return err
-			}
+	for _, group := range later {
+		if err := q.regroup(b, group, now, nil); err != nil {
+			return err
 		}
 	}
 	if b.Empty() {
@@ -197,6 +192,27 @@ func (q *Queue) load(now int64) error {
 		return err
 	}
 	return q.s.store.Sync(c)
+}
+
+// loadFlying finds the messages of a FIFO queue that are in flight: also those of groups whose first message is not.
+func (q *Queue) loadFlying(now int64) error {
+	return q.s.each(q.key(rowState), func(rest, v []byte) error {
+		st, err := decodeState(v)
+		if err != nil || st.due <= now {
+			return err
+		}
+		if len(rest) != 8 {
+			return errStateRow
+		}
+		seq := binary.BigEndian.Uint64(rest)
+		row, found, err := q.s.store.Get(nil, q.numbered(rowMessage, seq))
+		if err != nil || !found {
+			return err
+		}
+		_, _, group, err := heading(row)
+		q.flights.add(seq, flight{due: st.due, group: group})
+		return err
+	})
 }
 
 // eachOf calls f with the messages of a group from a number on, in order, with the moments at which they were first due,
@@ -387,19 +403,39 @@ func (q *Queue) setGroup(b *store.Batch, e entry) {
 	q.put(b, e)
 }
 
+// ofGroup is the entry of a group of which a message is the first that is left: it is due when that one is visible again, or, if it was never received,
+// when that one is visible at first. The others of the group do not count: as at AWS, those behind one that is in flight wait for it, and those before it do
+// not.
+func (q *Queue) ofGroup(group string, seq uint64, due, now int64) (entry, error) {
+	e := entry{group: group, row: rowReady, seq: seq, due: due}
+	if fl, flying := q.flights.all[seq]; flying {
+		e.due = fl.due
+		return e, nil
+	}
+	st, received, err := q.state(seq)
+	switch {
+	case received:
+		e.due = st.due
+	case due > now:
+		e.row = rowDelayed
+	}
+	return e, err
+}
+
 // regroup writes the entry of a group anew after a change; removed are messages that this batch removes.
 func (q *Queue) regroup(b *store.Batch, group string, now int64, removed map[uint64]bool) error {
 	old, found, err := q.groupEntry(group)
 	if err != nil || !found {
 		return err
 	}
-	e := entry{group: group, row: rowReady}
+	var e entry
 	err = q.eachOf(group, old.seq, func(seq uint64, due int64) (bool, error) {
 		if removed[seq] {
 			return true, nil
 		}
-		e.seq, e.due = seq, due
-		return false, nil
+		var err error
+		e, err = q.ofGroup(group, seq, due, now)
+		return false, err
 	})
 	if err != nil {
 		return err
@@ -408,11 +444,6 @@ func (q *Queue) regroup(b *store.Batch, group string, now int64, removed map[uin
 		q.drop(b, old)
 		b.Delete(append(q.key(rowGroup), group...))
 		return nil
-	}
-	if until := q.flights.until(group); until > 0 {
-		e.due = until
-	} else if e.due > now {
-		e.row = rowDelayed
 	}
 	if e.row == old.row && e.due == old.due && e.seq == old.seq {
 		return nil

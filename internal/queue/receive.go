@@ -403,17 +403,18 @@ func (t *taking) message(e entry) error {
 	return nil
 }
 
-// group takes messages of a group of a FIFO queue, as many as fit and are due, from the first on.
+// group takes messages of a group of a FIFO queue, as many as fit and are due, from the first on up to one that is in flight.
 func (t *taking) group(e entry) error {
 	q := t.q
 	next := entry{group: e.group, row: rowReady}
 	err := q.eachOf(e.group, e.seq, func(seq uint64, due int64) (bool, error) {
 		full := len(t.got) >= t.max || t.full()
-		if due > t.now || full {
+		if _, flying := q.flights.all[seq]; flying || due > t.now || full {
+			var err error
 			if next.seq == 0 {
-				next.seq, next.due = seq, due
+				next, err = q.ofGroup(e.group, seq, due, t.now)
 			}
-			return false, nil
+			return false, err
 		}
 		st, _, err := q.state(seq)
 		if err != nil {
@@ -436,9 +437,8 @@ func (t *taking) group(e entry) error {
 			return false, err
 		}
 		if next.seq == 0 {
-			next.seq = seq
+			next.seq, next.due = seq, st.due
 		}
-		next.due = max(next.due, st.due)
 		return true, nil
 	})
 	if err != nil {
@@ -448,9 +448,6 @@ func (t *taking) group(e entry) error {
 	if next.seq == 0 {
 		t.b.Delete(append(q.key(rowGroup), e.group...))
 		return nil
-	}
-	if until := q.flights.until(e.group); until == 0 && next.due > t.now {
-		next.row = rowDelayed
 	}
 	q.setGroup(t.b, next)
 	return nil
@@ -470,7 +467,7 @@ func (t *taking) deliver(seq uint64, count uint32, m *Message, fl flight) (state
 	t.b.Set(q.numbered(rowState, seq), st.encode())
 	if t.visibility > 0 {
 		fl.due = st.due
-		q.flights.add(seq, fl, q.def.settings.fifo)
+		q.flights.add(seq, fl)
 	}
 	t.got = append(t.got, taken{seq: seq, state: st, m: m})
 	return st, nil
@@ -560,7 +557,7 @@ func (q *Queue) again(b *store.Batch, id string, now, visibility int64) ([]taken
 		st := got[i].state
 		st.due = now + visibility
 		b.Set(q.numbered(rowState, got[i].seq), st.encode())
-		q.flights.add(got[i].seq, flight{due: st.due, group: q.flights.all[got[i].seq].group}, true)
+		q.flights.add(got[i].seq, flight{due: st.due, group: q.flights.all[got[i].seq].group})
 		got[i].state = st
 	}
 	for group := range groups {

@@ -106,11 +106,16 @@ func (q *Queue) state(seq uint64) (s state, found bool, err error) {
 	if err != nil || !found {
 		return state{}, false, err
 	}
+	s, err = decodeState(row)
+	return s, err == nil, err
+}
+
+func decodeState(row []byte) (state, error) {
 	if len(row) != 37 || row[0] != rowVersion {
-		return state{}, false, errStateRow
+		return state{}, errStateRow
 	}
 	at := func(i int) uint64 { return binary.BigEndian.Uint64(row[1+8*i:]) }
-	return state{int64(at(0)), int64(at(1)), int64(at(2)), binary.BigEndian.Uint32(row[33:]), at(3)}, true, nil
+	return state{int64(at(0)), int64(at(1)), int64(at(2)), binary.BigEndian.Uint32(row[33:]), at(3)}, nil
 }
 
 // entry is one of the index: a message of a standard queue, or a group of a FIFO queue with its first message.

@@ -14,8 +14,9 @@ const dedupWindow = 5 * 60_000
 // Sent is what came of one message.
 type Sent struct {
 	*Message
-	Seq uint64 // of a FIFO queue
-	Err error
+	Seq  uint64 // of a FIFO queue
+	Err  error
+	once string // its deduplication id
 }
 
 // Send sends messages in one batch, and returns what came of each when it is durable. sender is the account that sends.
@@ -68,7 +69,10 @@ func (q *Queue) check(sender string, inBatch bool, entries []Entry) []Sent {
 			delay = *g
 		}
 		m.DueMS = int64(delay) * 1000 // from now on
-		sent[i].Message = m
+		sent[i].Message, sent[i].once = m, m.Dedup
+		if id := entries[i].Once; id != "" {
+			sent[i].once = id
+		}
 	}
 	return sent
 }
@@ -106,12 +110,12 @@ func (q *Queue) stage(b *store.Batch, sent []Sent, now int64) (some bool, err er
 		m.DueMS += now
 		key := ""
 		if q.def.settings.fifo {
-			key = q.dedupKey(m)
+			key, _ = q.dedupKeys(&sent[i])
 			if first := ids[key]; first != nil {
 				m.ID, sent[i].Seq = first.ID, first.Seq
 				continue
 			}
-			was, err := q.remembered(b, key, now)
+			was, err := q.remembered(b, &sent[i], now)
 			if err != nil {
 				return false, err
 			}
@@ -145,31 +149,47 @@ type earlier struct {
 	id    [16]byte
 }
 
-func (q *Queue) dedupKey(m *Message) string {
+// dedupKeys are the names under which a message's deduplication id is remembered: in the scope that the queue has, and in the other one, which it
+// may have had when the id was sent.
+func (q *Queue) dedupKeys(s *Sent) (own, other string) {
+	ofQueue, ofGroup := "\x00"+s.once, s.Group+"\x00"+s.once
 	if q.def.settings.dedupByGroup {
-		return m.Group + "\x00" + m.Dedup
+		return ofGroup, ofQueue
 	}
-	return "\x00" + m.Dedup
+	return ofQueue, ofGroup
 }
 
-// remembered is what was sent with a deduplication id in the last five minutes, nil for nothing.
-func (q *Queue) remembered(b *store.Batch, key string, now int64) (*earlier, error) {
+// remembered is what was sent with a message's deduplication id in the last five minutes, nil for nothing. An id from before a change of
+// DeduplicationScope is compared in the scope in which it was sent.
+func (q *Queue) remembered(b *store.Batch, sent *Sent, now int64) (*earlier, error) {
+	own, other := q.dedupKeys(sent)
+	s, holds, err := q.sentBefore(own, now)
+	if err != nil || holds {
+		return s, err
+	}
+	if s != nil {
+		b.Delete(q.timed(rowExpiry, s.until, s.seq)) // its row is written anew
+	}
+	s, holds, err = q.sentBefore(other, now)
+	if !holds {
+		s = nil
+	}
+	return s, err
+}
+
+// sentBefore reads what is remembered under a name, nil for nothing. It holds unless its time is over, or it was sent by a clock that was ahead, and
+// would swallow messages until then. (A clock may have gone back by a little between two runs: that one's ids are remembered.)
+func (q *Queue) sentBefore(key string, now int64) (s *earlier, holds bool, err error) {
 	row, found, err := q.s.store.Probe(nil, append(q.key(rowDedup), key...))
 	if err != nil || !found {
-		return nil, err
+		return nil, false, err
 	}
 	if len(row) != 33 || row[0] != rowVersion {
-		return nil, errStateRow
+		return nil, false, errStateRow
 	}
-	s := &earlier{until: int64(binary.BigEndian.Uint64(row[1:])), seq: binary.BigEndian.Uint64(row[9:])}
+	s = &earlier{until: int64(binary.BigEndian.Uint64(row[1:])), seq: binary.BigEndian.Uint64(row[9:])}
 	copy(s.id[:], row[17:])
-	if s.until <= now || s.until > now+2*dedupWindow {
-		// It is over; or it was sent by a clock that was ahead, and would swallow messages until then. (A clock may have gone
-		// back by a little between two runs: that one's ids are remembered.)
-		b.Delete(q.timed(rowExpiry, s.until, s.seq)) // its row is written anew
-		return nil, nil
-	}
-	return s, nil
+	return s, s.until > now && s.until <= now+2*dedupWindow, nil
 }
 
 func (q *Queue) remember(b *store.Batch, key string, s earlier) {

@@ -127,7 +127,9 @@ func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error,
 			return nil, err
 		}
 		fl, flying := q.flights.all[h.seq]
-		if other := st.nonce != h.nonce; !found || !flying || other && (fifo || uncount > 0) {
+		own := st.nonce == h.nonce
+		// A message of a standard queue that is visible again and that nobody else has received since is its receiver's still, as at AWS.
+		if late := !flying && own && !fifo && uncount == 0; !found || !flying && !late || !own && (fifo || uncount > 0) {
 			errs[i] = awserr.VisibilityUnavailable(change.Handle)
 			continue
 		}
@@ -137,12 +139,19 @@ func (q *Queue) changeLocked(b *store.Batch, changes []Visibility, errs []error,
 			continue
 		}
 		old := entry{row: rowReady, due: st.due, seq: h.seq}
+		if !flying {
+			row, found, err := q.s.store.Probe(nil, q.entryKey(old))
+			if err == nil && found {
+				old, err = q.decodeEntry(rowReady, q.entryKey(old), row)
+			}
+			if err != nil {
+				return nil, err
+			}
+			fl.size = old.size
+		}
 		st.due, st.count = due, st.count-min(uncount, st.count)
 		b.Set(q.numbered(rowState, h.seq), st.encode())
-		q.flights.remove(h.seq)
-		if due > now {
-			q.flights.add(h.seq, flight{due: due, group: fl.group, size: fl.size}, fifo)
-		}
+		q.flights.add(h.seq, flight{due: due, group: fl.group, size: fl.size}) // also when that is now: its group is looked at next
 		if fifo {
 			groups[fl.group] = true
 		} else {

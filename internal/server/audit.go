@@ -276,17 +276,17 @@ func (s *Server) audit(e Event, r *http.Request, code string, took time.Duration
 	s.config.Audit.write(e)
 }
 
-// named is the operation that a request of a service names, in its target or its form.
+// named is the operation that a request of a service names, in its target, its form or its address.
 func named(r *http.Request) string {
 	if _, op, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "."); ok {
 		return op
 	}
 	if body, is := r.Body.(*readAgain); is && len(body.all) <= SmallBody {
-		if form, err := url.ParseQuery(string(body.all)); err == nil {
+		if form, err := url.ParseQuery(string(body.all)); err == nil && form.Has("Action") {
 			return form.Get("Action")
 		}
 	}
-	return ""
+	return r.URL.Query().Get("Action")
 }
 
 // resourceNames are the members that say what a request is about.

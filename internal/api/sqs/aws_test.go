@@ -1,6 +1,7 @@
 package sqs
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -115,4 +116,37 @@ func TestPermissionErrors(t *testing.T) {
 		"OverLimit", "8 Actions were found, maximum allowed is 7.")
 	_, err := c.TagQueue(ctx, &client.TagQueueInput{QueueUrl: q, Tags: map[string]string{}})
 	fails(t, err, "MissingParameter", "The request must contain the parameter Tags.")
+}
+
+// A key of KMS takes the place of SQS's own encryption; without it there is none then. Both at once are refused.
+func TestEncryptionAttributes(t *testing.T) {
+	c, _, _ := serve(t)
+	ctx := t.Context()
+	q := create(t, c, "q", map[string]string{"SqsManagedSseEnabled": "true"})
+	set := func(attributes map[string]string) error {
+		_, err := c.SetQueueAttributes(ctx, &client.SetQueueAttributesInput{QueueUrl: q, Attributes: attributes})
+		return err
+	}
+	shown := func(want map[string]string) {
+		t.Helper()
+		got := must[*client.GetQueueAttributesOutput](t)(c.GetQueueAttributes(ctx, &client.GetQueueAttributesInput{QueueUrl: q,
+			AttributeNames: []types.QueueAttributeName{"KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "SqsManagedSseEnabled"}})).Attributes
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v, not %v", got, want)
+		}
+	}
+	fails(t, set(map[string]string{"KmsMasterKeyId": "k", "SqsManagedSseEnabled": "true"}), "InvalidAttributeName",
+		"You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.")
+	shown(map[string]string{"SqsManagedSseEnabled": "true"})
+	for _, step := range []struct{ given, want map[string]string }{
+		{map[string]string{"KmsMasterKeyId": "k", "KmsDataKeyReusePeriodSeconds": "6000"}, map[string]string{"KmsMasterKeyId": "k", "KmsDataKeyReusePeriodSeconds": "6000", "SqsManagedSseEnabled": "false"}},
+		{map[string]string{"KmsMasterKeyId": "", "KmsDataKeyReusePeriodSeconds": "300"}, map[string]string{"SqsManagedSseEnabled": "false"}},
+		{map[string]string{"SqsManagedSseEnabled": "true"}, map[string]string{"SqsManagedSseEnabled": "true"}},
+		{map[string]string{"KmsMasterKeyId": ""}, map[string]string{"SqsManagedSseEnabled": "true"}},
+	} {
+		if err := set(step.given); err != nil {
+			t.Fatal(err)
+		}
+		shown(step.want)
+	}
 }

@@ -94,6 +94,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case e != nil && isJSON:
 		writeJSONError(w, e)
+	case e == errNoAction:
+		w.Header().Set("Content-Type", "text/xml")
+		w.WriteHeader(e.HTTPStatus())
+		_, _ = io.WriteString(w, "<UnknownOperationException/>\n") // as below
 	case e != nil:
 		writeXMLError(w, id, e)
 	case isJSON:
@@ -119,9 +123,16 @@ func (h *Handler) json(r *http.Request, c *call, action string, b *buffer) error
 	return h.run(r, c, op)
 }
 
+// errNoAction is the answer to a request that names no operation in either protocol.
+var errNoAction = &awserr.Error{Code: "UnknownOperationException", Status: http.StatusNotFound}
+
+// notOfAQueue are the operations that a queue's URL does not take.
+var notOfAQueue = map[string]bool{"CreateQueue": true, "ListQueues": true}
+
 func (h *Handler) query(r *http.Request, c *call, b *buffer) (action string, err error) {
-	if r.Method != http.MethodPost { // AWS takes GET: but a link can be followed by whom nobody asked
-		return "", &awserr.Error{Code: "MethodNotAllowed", Message: "Millstream takes calls of SQS by POST only, as SDKs send them.", Status: http.StatusMethodNotAllowed}
+	// A link can be followed by whom nobody asked, and may carry a signature: where none is verified, it is to be in a header, which no link has.
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || r.Header.Get("Authorization") == "" && !h.options.Apart) {
+		return "", &awserr.Error{Code: "MethodNotAllowed", Message: "Millstream takes calls of SQS by POST, as SDKs send them, or by GET with a signature in the header Authorization.", Status: http.StatusMethodNotAllowed}
 	}
 	body, err := b.read(r)
 	if err != nil {
@@ -136,9 +147,11 @@ func (h *Handler) query(r *http.Request, c *call, b *buffer) (action string, err
 			form[k] = v
 		}
 	}
-	action = form.Get("Action")
+	if action = form.Get("Action"); action == "" {
+		return "", errNoAction
+	}
 	op := operations[action]
-	if op == nil {
+	if op == nil || r.URL.Path != "/" && notOfAQueue[action] {
 		return action, awserr.QueueActionUnsupported(action)
 	}
 	if c.request, err = decodeQuery(form); err != nil {

@@ -214,14 +214,14 @@ func TestMessages(t *testing.T) {
 		t.Errorf("system attributes are %v", got[0].Attributes)
 	}
 	must[*client.ChangeMessageVisibilityOutput](t)(c.ChangeMessageVisibility(ctx, &client.ChangeMessageVisibilityInput{QueueUrl: q, ReceiptHandle: got[0].ReceiptHandle, VisibilityTimeout: 0}))
-	_, err := c.ChangeMessageVisibility(ctx, &client.ChangeMessageVisibilityInput{QueueUrl: q, ReceiptHandle: got[0].ReceiptHandle, VisibilityTimeout: 5})
-	fails(t, err, "InvalidParameterValue", "Value "+*got[0].ReceiptHandle+" for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.")
 	got = receive(t, c, &client.ReceiveMessageInput{QueueUrl: q, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"ApproximateReceiveCount"}})
 	if len(got) != 1 || !maps.Equal(got[0].Attributes, map[string]string{"ApproximateReceiveCount": "2"}) {
 		t.Fatalf("received %+v", got)
 	}
 	must[*client.DeleteMessageOutput](t)(c.DeleteMessage(ctx, &client.DeleteMessageInput{QueueUrl: q, ReceiptHandle: got[0].ReceiptHandle}))
 	must[*client.DeleteMessageOutput](t)(c.DeleteMessage(ctx, &client.DeleteMessageInput{QueueUrl: q, ReceiptHandle: got[0].ReceiptHandle}))
+	_, err := c.ChangeMessageVisibility(ctx, &client.ChangeMessageVisibilityInput{QueueUrl: q, ReceiptHandle: got[0].ReceiptHandle, VisibilityTimeout: 5})
+	fails(t, err, "InvalidParameterValue", "Value "+*got[0].ReceiptHandle+" for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.")
 	_, err = c.DeleteMessage(ctx, &client.DeleteMessageInput{QueueUrl: q, ReceiptHandle: aws.String("x")})
 	fails(t, err, "ReceiptHandleIsInvalid", `The input receipt handle "x" is not a valid receipt handle.`)
 
@@ -511,6 +511,42 @@ func TestQueryProtocol(t *testing.T) {
 	expect(server.URL, url.Values{"Action": {"GetQueueUrl"}, "QueueName": {"none"}}, 400,
 		`<ErrorResponse xmlns="http://queue.amazonaws.com/doc/2012-11-05/"><Error><Type>Sender</Type><Code>AWS.SimpleQueueService.NonExistentQueue</Code><Message>The specified queue does not exist for this wsdl version.</Message><Detail/></Error><RequestId>`)
 	expect(server.URL, url.Values{"Action": {"Nonsense"}}, 400, "<Code>InvalidAction</Code>")
+	// Calls by GET are signed in a header, which no link has; a queue's own URL takes what is about a queue.
+	get := func(address string, form url.Values) (int, string) {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, address+"?"+form.Encode(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "signed")
+		out, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = out.Body.Close() }() // it was read
+		body, err := io.ReadAll(out.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.StatusCode, string(body)
+	}
+	for _, c := range []struct {
+		address string
+		form    url.Values
+		code    int
+		part    string
+	}{
+		{*q, url.Values{"Action": {"SendMessage"}, "MessageBody": {"by GET"}}, 200, "<SendMessageResult>"},
+		{*q, url.Values{"Action": {"ReceiveMessage"}}, 200, "<Body>by GET</Body>"},
+		{*q, url.Values{"Action": {"GetQueueUrl"}, "QueueName": {"made"}}, 200, "<QueueUrl>" + server.URL + "/123456789012/made</QueueUrl>"},
+		{*q, url.Values{"Action": {"CreateQueue"}, "QueueName": {"by-get"}}, 400, "<Code>InvalidAction</Code><Message>The action CreateQueue is not valid for this endpoint.</Message>"},
+		{*q, url.Values{"Action": {"ListQueues"}}, 400, "<Message>The action ListQueues is not valid for this endpoint.</Message>"},
+		{*q, nil, 404, "<UnknownOperationException/>"},
+	} {
+		if code, body := get(c.address, c.form); code != c.code || !strings.Contains(body, c.part) {
+			t.Errorf("GET %v: %d %s", c.form, code, body)
+		}
+	}
 	// A link that somebody follows must not change anything.
 	got, err := http.Get(server.URL + "/?Action=CreateQueue&QueueName=linked")
 	if err != nil {
