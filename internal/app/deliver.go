@@ -85,11 +85,14 @@ func (s *App) deliverToQueue(d *outbox.Delivery, payload []byte, done func(*stor
 			id := fmt.Sprintf("%d", d.ID)
 			e.Group = &id
 		}
-		if e.Dedup = &d.Dedup; d.Dedup == "" || d.Lost {
-			// A delivery is one message, however often it is sent. A dead letter does not keep its topic's id: other subscriptions of the topic may
-			// send theirs to the same queue.
-			id := fmt.Sprintf("%d", d.ID)
+		// A delivery is one message, however often it is sent. A dead letter shows its topic's id, but is not compared by it: other subscriptions of
+		// the topic may send theirs to the same queue.
+		id := fmt.Sprintf("%d", d.ID)
+		if e.Dedup = &d.Dedup; d.Dedup == "" {
 			e.Dedup = &id
+		}
+		if d.Lost {
+			e.Once = id
 		}
 	}
 	if d.Trace != "" {

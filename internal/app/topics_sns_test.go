@@ -270,9 +270,14 @@ func TestLettersToOneQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.took(time.Minute)
-	got, err := w.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &deadURL, MaxNumberOfMessages: 10})
+	got, err := w.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: &deadURL, MaxNumberOfMessages: 10, MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{"All"}})
 	if err != nil || len(got.Messages) != 2 {
 		t.Errorf("%d letters, %v", len(got.Messages), err)
+	}
+	for _, m := range got.Messages { // as on AWS
+		if id := m.Attributes["MessageDeduplicationId"]; id != "i" {
+			t.Errorf("a letter has the deduplication id %q", id)
+		}
 	}
 }
 

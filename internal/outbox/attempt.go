@@ -114,7 +114,7 @@ func (b *Outbox) giveUp(e *owed, d *Delivery, code, condition string, cause erro
 	}
 	if dead {
 		b.mu.Lock()
-		e.far, e.endMS = d.far(), d.endMS()
+		e.far, e.endMS, e.every = d.far(), d.endMS(), 0
 		b.mu.Unlock()
 		return again, 0
 	}

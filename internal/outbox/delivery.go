@@ -28,8 +28,10 @@ type Delivery struct {
 	Headers    map[string]string `json:"headers,omitempty"`
 	Trace      string            `json:"trace,omitempty"` // X-Ray's header
 
-	Retry   Retry `json:"retry"`
-	SinceMS int64 `json:"sinceMs"` // its age counts from here
+	Retry Retry `json:"retry"`
+	// PerSecond is how many of the source's deliveries to others than this server begin in a second at most; 0: no limit.
+	PerSecond float64 `json:"perSecond,omitempty"`
+	SinceMS   int64   `json:"sinceMs"` // its age counts from here
 	// DeadLetter is the ARN of the queue that is told when it is given up; empty: none. About are attributes of that message, beside those
 	// that say what went wrong, whose names are in Letter.
 	DeadLetter string            `json:"deadLetter,omitempty"`

@@ -49,7 +49,8 @@ type owed struct {
 	id      uint64
 	source  string
 	ordered bool
-	far     bool // its receiver is not this server's
+	far     bool          // its receiver is not this server's
+	every   time.Duration // the least time from its begin to the next one's
 	size    int
 	unread  int   // attempts to read it that have failed
 	endMS   int64 // when it is given up should it not be read

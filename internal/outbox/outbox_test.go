@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -362,4 +363,45 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// TestPerSecond: deliveries with a limit begin that far apart, also when nothing was owed in between, and hold up no other source's.
+func TestPerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var at []time.Duration
+		other, began := time.Duration(-1), time.Now()
+		b, s, _ := box(t, crashtest.New(), worker.NewClock(time.Now), nil, func(_ context.Context, d *Delivery) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if d.Source == "other" {
+				other = time.Since(began)
+			} else {
+				at = append(at, time.Since(began))
+			}
+			return nil
+		})
+		b.Start()
+		limited := func() *Delivery { return &Delivery{Source: "s", Target: "http://there/", PerSecond: 2} }
+		owe(t, b, s, limited(), limited(), limited(), &Delivery{Source: "other", Target: "http://elsewhere/"})
+		time.Sleep(1250 * time.Millisecond)
+		owe(t, b, s, limited())
+		time.Sleep(time.Minute)
+		owe(t, b, s, limited())
+		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		ms := time.Millisecond
+		if want := []time.Duration{0, 500 * ms, 1000 * ms, 1500 * ms, 61250 * ms}; !slices.Equal(at, want) {
+			t.Errorf("deliveries began at %v, not %v", at, want)
+		}
+		if other != 0 {
+			t.Errorf("another source's began after %v", other)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if len(b.lines) != 0 {
+			t.Errorf("%d lines are kept for nothing", len(b.lines))
+		}
+	})
 }

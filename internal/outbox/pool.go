@@ -42,6 +42,7 @@ type line struct {
 	working int
 	waiting bool
 	listed  bool // it is in a pool's turn
+	rests   bool // the next may not begin yet, by PerSecond
 }
 
 func (b *Outbox) line(e *owed) *line {
@@ -87,7 +88,7 @@ func (b *Outbox) poolOf(l *line) *pool {
 
 // list has a line wait for its turn, if one more of its deliveries may be made now. The caller holds mu.
 func (b *Outbox) list(l *line) {
-	if l.listed || l.waiting || len(l.ready) == 0 {
+	if l.listed || l.waiting || l.rests || len(l.ready) == 0 {
 		return
 	}
 	width := sourceWidth
@@ -121,7 +122,7 @@ func (b *Outbox) next(p *pool) (*line, *owed) {
 		p.turn[0] = nil
 		p.turn = p.turn[1:]
 		l.listed = false
-		if b.poolOf(l) != p || len(l.ready) == 0 || l.waiting { // it has become slow or quick meanwhile
+		if b.poolOf(l) != p || len(l.ready) == 0 || l.waiting || l.rests { // it has become slow or quick meanwhile
 			b.list(l)
 			continue
 		}
@@ -129,6 +130,9 @@ func (b *Outbox) next(p *pool) (*line, *owed) {
 		l.ready[0] = nil
 		l.ready = l.ready[1:]
 		l.working++
+		if e.every > 0 {
+			b.space(l, e.every)
+		}
 		b.list(l)
 		return l, e
 	}
@@ -156,12 +160,30 @@ func (b *Outbox) run(p *pool) {
 			p = lent.end(b, then != unsent)
 		}
 		b.after(p, l, e, then, wait)
-		if l.working--; l.working == 0 && len(l.ready) == 0 && !l.listed {
-			delete(b.lines, l.way)
-		} else {
-			b.list(l)
-		}
+		l.working--
+		b.leave(l)
 	}
+}
+
+// leave goes on with a line, or forgets it when there is nothing of it. The caller holds mu.
+func (b *Outbox) leave(l *line) {
+	if l.working == 0 && len(l.ready) == 0 && !l.listed && !l.rests {
+		delete(b.lines, l.way)
+	} else {
+		b.list(l)
+	}
+}
+
+// space has no delivery of a line begin for a while. The caller holds mu.
+func (b *Outbox) space(l *line, pause time.Duration) {
+	l.rests = true
+	b.o.Clock.AfterFunc(pause, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if l.rests = false; !b.closed {
+			b.leave(l)
+		}
+	})
 }
 
 // after does with a delivery what an attempt has left to do. The caller holds mu.

@@ -1,6 +1,9 @@
 package outbox
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Bounds of what may be owed. What is owed by all sources together has so many deliveries, with so many bytes on the disk. One source may owe a
 // sixteenth of what is still free, and in any case a little; for that there is an eighth more than all. So a source whose receiver never answers
@@ -44,6 +47,9 @@ func (b *Outbox) hold(d *Delivery) *owed {
 	of.count++
 	of.bytes += d.Size
 	e := &owed{id: d.ID, source: of.source, ordered: d.Ordered, far: d.far(), size: d.Size, dueMS: d.DueMS, endMS: d.endMS()}
+	if d.PerSecond > 0 && e.far {
+		e.every = time.Duration(float64(time.Second) / d.PerSecond)
+	}
 	b.owed[d.ID] = e
 	b.count++
 	b.bytes += e.size

@@ -29,7 +29,9 @@ type queueProperties struct {
 		SourceQueueArns   []string
 	}
 
-	KmsMasterKeyId, KmsDataKeyReusePeriodSeconds, SqsManagedSseEnabled ignored
+	KmsMasterKeyId               string // kept and given back, as the two that follow
+	KmsDataKeyReusePeriodSeconds *int
+	SqsManagedSseEnabled         *bool
 }
 
 // queue is an SQS queue to deploy.
@@ -82,6 +84,13 @@ func (q *queue) attributes() map[string]string {
 	}
 	if p.ContentBasedDeduplication != nil {
 		m["ContentBasedDeduplication"] = strconv.FormatBool(*p.ContentBasedDeduplication)
+	}
+	if p.KmsMasterKeyId != "" {
+		m["KmsMasterKeyId"] = p.KmsMasterKeyId
+	}
+	number("KmsDataKeyReusePeriodSeconds", p.KmsDataKeyReusePeriodSeconds)
+	if p.SqsManagedSseEnabled != nil {
+		m["SqsManagedSseEnabled"] = strconv.FormatBool(*p.SqsManagedSseEnabled)
 	}
 	if p.DeduplicationScope != nil {
 		m["DeduplicationScope"] = *p.DeduplicationScope
@@ -136,20 +145,67 @@ func (q *queue) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	changed := map[string]string{}
-	for name, value := range q.attributes() {
-		if is.Attributes[name] != value && name != "FifoQueue" && !(name == "RedrivePolicy" && sameJSON(is.Attributes[name], value)) {
-			changed[name] = value
-		}
-	}
-	if action == Unchanged && len(changed) > 0 {
-		if _, err := d.Queues.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: changed}); err != nil {
+	if action == Unchanged {
+		updated, err := q.update(ctx, d, url, is.Attributes)
+		if err != nil {
 			return outcome{}, err
 		}
-		action = Updated
+		if updated {
+			action = Updated
+		}
 	}
 	arn := is.Attributes["QueueArn"]
 	return outcome{name: url, action: action, attributes: map[string]string{"": url, "Arn": arn, "QueueName": q.props.QueueName, "QueueUrl": url}}, nil
+}
+
+// queueDefaults are what a queue has again when a template no longer says otherwise. DeduplicationScope and FifoThroughputLimit stay as they are, as
+// with CloudFormation, whose size of messages is SQS's of before 2025.
+var queueDefaults = map[string]string{
+	"DelaySeconds": "0", "MaximumMessageSize": "262144", "MessageRetentionPeriod": "345600", "ReceiveMessageWaitTimeSeconds": "0", "VisibilityTimeout": "30",
+	"ContentBasedDeduplication": "false", "RedrivePolicy": "", "RedriveAllowPolicy": "", "KmsMasterKeyId": "",
+}
+
+// newMaxSize is the size of messages of a queue that was made without one.
+const newMaxSize = "1048576"
+
+// update makes a queue's attributes and tags what the template says. is has the attributes as they are.
+func (q *queue) update(ctx context.Context, d *deployment, url string, is map[string]string) (updated bool, err error) {
+	changed := map[string]string{}
+	want := q.attributes()
+	for name, value := range queueDefaults {
+		if _, named := want[name]; !named && is[name] != "" && !(name == "MaximumMessageSize" && is[name] == newMaxSize) {
+			want[name] = value
+		}
+	}
+	for name, value := range want {
+		if is[name] != value && name != "FifoQueue" && !(name == "RedrivePolicy" && sameJSON(is[name], value)) {
+			changed[name] = value
+		}
+	}
+	if want["KmsMasterKeyId"] == "" { // without a key there is no such time
+		delete(changed, "KmsDataKeyReusePeriodSeconds")
+	}
+	if len(changed) > 0 {
+		if _, err := d.Queues.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: changed}); err != nil {
+			return false, err
+		}
+	}
+	has, err := d.Queues.ListQueueTags(ctx, &sqs.ListQueueTagsInput{QueueUrl: &url})
+	if err != nil {
+		return false, err
+	}
+	set, gone := allTagChanges(has.Tags, tagMap(q.props.Tags))
+	if len(gone) > 0 {
+		if _, err := d.Queues.UntagQueue(ctx, &sqs.UntagQueueInput{QueueUrl: &url, TagKeys: gone}); err != nil {
+			return false, err
+		}
+	}
+	if len(set) > 0 {
+		if _, err := d.Queues.TagQueue(ctx, &sqs.TagQueueInput{QueueUrl: &url, Tags: set}); err != nil {
+			return false, err
+		}
+	}
+	return len(changed)+len(set)+len(gone) > 0, nil
 }
 
 // sameJSON compares objects whose members may be written in another order, or

@@ -35,7 +35,7 @@ func SameResource(typA, refA, typB, refB string) bool {
 // begins with the host by which it was asked for. Of a schedule older releases have kept the
 // name without the group.
 func Same(typ, a, b string) bool {
-	if typ == "AWS::SQS::Queue" {
+	if typ == "AWS::SQS::Queue" || typ == queuePolicyType {
 		x, errA := url.Parse(a)
 		y, errB := url.Parse(b)
 		if errA == nil && errB == nil {
@@ -139,6 +139,8 @@ func (t *Target) remove(ctx context.Context, is Kept) (err error) {
 			return errors.New("there is no server of topics: name one by AWS_ENDPOINT_URL_SNS")
 		}
 		_, err = t.Topics.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: &is.ID})
+	case queuePolicyType, topicPolicyType:
+		return t.removePolicy(ctx, is.Type, is.ID)
 	case "AWS::S3::Bucket":
 		err = t.buckets.remove(ctx, is.ID)
 	case "AWS::SSM::Parameter":

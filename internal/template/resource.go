@@ -78,6 +78,8 @@ func init() { // prepare functions look types up again
 		"AWS::Scheduler::ScheduleGroup":   {[]string{"Arn", "State"}, prepareScheduleGroup},
 		"AWS::SNS::Subscription":          {[]string{"Arn"}, prepareSubscription},
 		"AWS::SNS::Topic":                 {[]string{"TopicArn", "TopicName"}, prepareTopic},
+		queuePolicyType:                   {nil, prepareQueuePolicy},
+		topicPolicyType:                   {nil, prepareTopicPolicy},
 	}
 }
 

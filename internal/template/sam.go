@@ -43,8 +43,13 @@ func (t *Template) resources(problems *Problems) []*resource {
 	}
 	x := &expansion{t: t, all: all, problems: problems}
 	for _, r := range all {
-		if r.typ == "AWS::Serverless::Function" {
+		switch r.typ {
+		case "AWS::Serverless::Function":
 			x.function(r)
+		case "AWS::SQS::QueuePolicy":
+			x.policies(r, "Queues", queuePolicyType, "Queue")
+		case "AWS::SNS::TopicPolicy":
+			x.policies(r, "Topics", topicPolicyType, "TopicArn")
 		}
 	}
 	x.parts()

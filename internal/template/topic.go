@@ -2,6 +2,8 @@ package template
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,7 +19,10 @@ type topic struct {
 	Subscription              []struct{ Endpoint, Protocol string }
 	Tags                      []tag
 
-	KmsMasterKeyId, TracingConfig, SignatureVersion, DataProtectionPolicy, DeliveryStatusLogging, ArchivePolicy ignored
+	FifoThroughputScope                             string
+	KmsMasterKeyId, TracingConfig, SignatureVersion string // kept and given back
+
+	DataProtectionPolicy, DeliveryStatusLogging, ArchivePolicy ignored
 }
 
 func prepareTopic(c *preparation) step {
@@ -54,26 +59,25 @@ func (t *topic) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	in := &sns.CreateTopicInput{Name: &t.TopicName, Attributes: map[string]string{}}
-	if t.DisplayName != "" {
-		in.Attributes["DisplayName"] = t.DisplayName
-	}
-	if t.FifoTopic {
-		in.Attributes["FifoTopic"] = "true"
-	}
-	if t.ContentBasedDeduplication {
-		in.Attributes["ContentBasedDeduplication"] = "true"
-	}
-	for _, one := range t.Tags {
-		in.Tags = append(in.Tags, types.Tag{Key: aws.String(one.Key), Value: aws.String(one.Value)})
-	}
 	action := Unchanged
 	if arn == "" {
+		in := &sns.CreateTopicInput{Name: &t.TopicName, Attributes: t.attributes(), Tags: topicTags(tagMap(t.Tags))}
+		if t.FifoTopic {
+			in.Attributes["FifoTopic"] = "true"
+		}
 		made, err := d.Topics.CreateTopic(ctx, in)
 		if err != nil {
 			return outcome{}, err
 		}
 		action, arn = Created, aws.ToString(made.TopicArn)
+	} else {
+		updated, err := t.update(ctx, d, arn)
+		if err != nil {
+			return outcome{}, err
+		}
+		if updated {
+			action = Updated
+		}
 	}
 	for _, s := range t.Subscription { // subscribing again gives the same subscription
 		if !delivers(s.Protocol) {
@@ -84,6 +88,78 @@ func (t *topic) deploy(ctx context.Context, d *deployment) (outcome, error) {
 		}
 	}
 	return outcome{name: arn, action: action, attributes: map[string]string{"": arn, "TopicArn": arn, "TopicName": t.TopicName}}, nil
+}
+
+// attributes are the topic's settings as SNS takes them, those that a template may change.
+func (t *topic) attributes() map[string]string {
+	m := map[string]string{}
+	for name, value := range map[string]string{
+		"DisplayName": t.DisplayName, "FifoThroughputScope": t.FifoThroughputScope, "KmsMasterKeyId": t.KmsMasterKeyId, "TracingConfig": t.TracingConfig,
+		"SignatureVersion": t.SignatureVersion,
+	} {
+		if value != "" {
+			m[name] = value
+		}
+	}
+	if t.ContentBasedDeduplication {
+		m["ContentBasedDeduplication"] = "true"
+	}
+	return m
+}
+
+// topicDefaults are what a topic has again when a template no longer says otherwise.
+var topicDefaults = map[string]string{
+	"DisplayName": "", "FifoThroughputScope": "Topic", "KmsMasterKeyId": "", "TracingConfig": "PassThrough", "SignatureVersion": "1", "ContentBasedDeduplication": "false",
+}
+
+// update makes the attributes and tags of a topic that is there what the template says.
+func (t *topic) update(ctx context.Context, d *deployment, arn string) (updated bool, err error) {
+	is, err := d.Topics.GetTopicAttributes(ctx, &sns.GetTopicAttributesInput{TopicArn: &arn})
+	if err != nil {
+		return false, err
+	}
+	want := t.attributes()
+	for _, name := range slices.Sorted(maps.Keys(topicDefaults)) {
+		now, shown := is.Attributes[name]
+		value, named := want[name]
+		if !named {
+			value = topicDefaults[name]
+		}
+		if now == value || !shown && !named {
+			continue
+		}
+		if _, err := d.Topics.SetTopicAttributes(ctx, &sns.SetTopicAttributesInput{TopicArn: &arn, AttributeName: aws.String(name), AttributeValue: aws.String(value)}); err != nil {
+			return updated, err
+		}
+		updated = true
+	}
+	has, err := d.Topics.ListTagsForResource(ctx, &sns.ListTagsForResourceInput{ResourceArn: &arn})
+	if err != nil {
+		return updated, err
+	}
+	now := map[string]string{}
+	for _, one := range has.Tags {
+		now[aws.ToString(one.Key)] = aws.ToString(one.Value)
+	}
+	set, gone := allTagChanges(now, tagMap(t.Tags))
+	if len(gone) > 0 {
+		if _, err := d.Topics.UntagResource(ctx, &sns.UntagResourceInput{ResourceArn: &arn, TagKeys: gone}); err != nil {
+			return updated, err
+		}
+	}
+	if len(set) > 0 {
+		if _, err := d.Topics.TagResource(ctx, &sns.TagResourceInput{ResourceArn: &arn, Tags: topicTags(set)}); err != nil {
+			return updated, err
+		}
+	}
+	return updated || len(set)+len(gone) > 0, nil
+}
+
+func topicTags(tags map[string]string) (all []types.Tag) {
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		all = append(all, types.Tag{Key: aws.String(key), Value: aws.String(tags[key])})
+	}
+	return all
 }
 
 func (d *deployment) topicARNs(ctx context.Context) (all []string, err error) {

@@ -112,6 +112,7 @@ func TestDeliveryPolicies(t *testing.T) {
 		{"", "", "text/plain; charset=UTF-8"},
 		{`{"http":{"defaultRequestPolicy":{"headerContentType":"application/xml"}}}`, "", "application/xml"},
 		{`{"http":{"defaultRequestPolicy":{"headerContentType":"application/xml"}}}`, `{"requestPolicy":{"headerContentType":"application/json"}}`, "application/json"},
+		{`{"http":{"defaultRequestPolicy":{"headerContentType":"application/xml"}}}`, `{"healthyRetryPolicy":{"numRetries":0}}`, "application/xml"}, // part by part
 		{`{"http":{"disableSubscriptionOverrides":true}}`, `{"requestPolicy":{"headerContentType":"application/json"}}`, "text/plain; charset=UTF-8"},
 	} {
 		w.must(w.s.SetAttribute(topicARN, "DeliveryPolicy", step.ofTopic))
@@ -121,7 +122,7 @@ func TestDeliveryPolicies(t *testing.T) {
 		}
 	}
 	for policy, want := range map[string]string{
-		`{"throttlePolicy":{"maxReceivesPerSecond":1}}`:                  "Millstream has no maxReceivesPerSecond",
+		`{"throttlePolicy":{"maxReceivesPerSecond":0.5}}`:                "maxReceivesPerSecond must be at least 1",
 		`{"sicklyRetryPolicy":{"numRetries":1}}`:                         "Millstream has no sicklyRetryPolicy",
 		`{"requestPolicy":{"headerContentType":"a\nb"}}`:                 "headerContentType must be",
 		`{"requestPolicy":{"headerContentType":"image/png"}}`:            "headerContentType must be",
@@ -133,7 +134,7 @@ func TestDeliveryPolicies(t *testing.T) {
 	}
 	w.must(w.s.SetSubscriptionAttribute(sub.ARN(), "DeliveryPolicy", `{"throttlePolicy":null,"sicklyRetryPolicy":null,"guaranteed":false}`))
 	// What an earlier release accepted counts still, but for what is not done.
-	if p := effective("", `{"throttlePolicy":{"maxReceivesPerSecond":1},"healthyRetryPolicy":{"numRetries":7}}`); p.NumRetries != 7 {
+	if p := effective("", `{"sicklyRetryPolicy":{"numRetries":1},"healthyRetryPolicy":{"numRetries":7}}`); p.NumRetries != 7 {
 		t.Error("retries: ", p.NumRetries)
 	}
 }

@@ -37,6 +37,8 @@ type Subscription struct {
 	// Authenticate has only signed requests unsubscribe it.
 	Authenticate bool `json:",omitempty"`
 	CreatedMS    int64
+	// RemovedMS is when it was removed by the link of a message; Token brings it back for a while. 0: it is there.
+	RemovedMS int64 `json:",omitempty"`
 }
 
 // ARN names the subscription.

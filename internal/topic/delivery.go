@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"mime"
 	"slices"
 	"strings"
@@ -18,99 +19,130 @@ const maxAttribute = 30 << 10
 // defaults of topics' attributes.
 var defaults = map[string]string{"FifoTopic": "false", "ContentBasedDeduplication": "false", "FifoThroughputScope": "Topic", "SignatureVersion": "1", "TracingConfig": "PassThrough"}
 
-// defaultDelivery is the delivery policy of URLs when nobody set one, as AWS shows it.
-const defaultDelivery = `{"http":{"defaultHealthyRetryPolicy":{"minDelayTarget":20,"maxDelayTarget":20,"numRetries":3,"numMaxDelayRetries":0,"numNoDelayRetries":0,"numMinDelayRetries":0,"backoffFunction":"linear"},"disableSubscriptionOverrides":false,"defaultRequestPolicy":{"headerContentType":"text/plain; charset=UTF-8"}}}`
-
 // healthy is the retry policy of URLs.
 type healthy struct {
 	MinDelayTarget     int    `json:"minDelayTarget"` // seconds
 	MaxDelayTarget     int    `json:"maxDelayTarget"`
 	NumRetries         int    `json:"numRetries"`
+	NumMaxDelayRetries int    `json:"numMaxDelayRetries"`
 	NumNoDelayRetries  int    `json:"numNoDelayRetries"`
 	NumMinDelayRetries int    `json:"numMinDelayRetries"`
-	NumMaxDelayRetries int    `json:"numMaxDelayRetries"`
 	BackoffFunction    string `json:"backoffFunction"`
 }
 
 const defaultContentType = "text/plain; charset=UTF-8"
 
-// deliveryPolicy is what the policy of a subscription, or of a topic, says.
+// deliveryPolicy is what the policy of a subscription, or of a topic, says; part is what it says itself, and not by default.
 type deliveryPolicy struct {
 	healthy
+	perSecond   float64 // deliveries; 0: no limit
 	contentType string
 	overrides   bool // false: those of subscriptions do not count
+	part        struct{ healthy, perSecond, contentType bool }
 }
 
-// parseDelivery reads the policy of a subscription, or of a topic; empty: the default.
-func parseDelivery(text string) (p deliveryPolicy, err error) {
-	retry := healthy{MinDelayTarget: 20, MaxDelayTarget: 20, NumRetries: 3, BackoffFunction: "linear"}
-	p = deliveryPolicy{healthy: retry, contentType: defaultContentType, overrides: true}
+type throttlePolicy struct {
+	MaxReceivesPerSecond *float64 `json:"maxReceivesPerSecond"`
+}
+
+type requestPolicy struct {
+	HeaderContentType *string `json:"headerContentType"`
+}
+
+// subscriptionPolicy and topicPolicy are the documents, in the form in which AWS keeps them.
+type subscriptionPolicy struct {
+	HealthyRetryPolicy json.RawMessage `json:"healthyRetryPolicy"`
+	SicklyRetryPolicy  json.RawMessage `json:"sicklyRetryPolicy"`
+	ThrottlePolicy     *throttlePolicy `json:"throttlePolicy"`
+	RequestPolicy      *requestPolicy  `json:"requestPolicy"`
+	Guaranteed         bool            `json:"guaranteed"`
+}
+
+type topicPolicy struct {
+	HTTP struct {
+		DefaultHealthyRetryPolicy    json.RawMessage `json:"defaultHealthyRetryPolicy,omitempty"`
+		DefaultSicklyRetryPolicy     json.RawMessage `json:"defaultSicklyRetryPolicy,omitempty"`
+		DefaultThrottlePolicy        *throttlePolicy `json:"defaultThrottlePolicy,omitempty"`
+		DisableSubscriptionOverrides bool            `json:"disableSubscriptionOverrides"`
+		DefaultRequestPolicy         *requestPolicy  `json:"defaultRequestPolicy,omitempty"`
+	} `json:"http"`
+}
+
+// isNull says that a member was not given.
+func isNull(raw json.RawMessage) bool { return raw == nil || string(raw) == "null" }
+
+var errUnreadable = errors.New("failed to parse JSON.")
+
+// parseDelivery reads the policy of a subscription, or of a topic; empty: the default. kept is it in AWS's form.
+func parseDelivery(text string, ofTopic bool) (p deliveryPolicy, kept string, err error) {
+	p = deliveryPolicy{healthy: healthy{MinDelayTarget: 20, MaxDelayTarget: 20, NumRetries: 3, BackoffFunction: "linear"}, contentType: defaultContentType, overrides: true}
 	if text == "" {
-		return p, nil
+		return p, "", nil
 	}
-	type throttle struct {
-		MaxReceivesPerSecond *float64 `json:"maxReceivesPerSecond"`
+	var one subscriptionPolicy
+	var doc any = &one
+	if ofTopic {
+		var of topicPolicy
+		if json.Unmarshal([]byte(text), &of) != nil {
+			return p, "", errUnreadable
+		}
+		h := &of.HTTP
+		if isNull(h.DefaultHealthyRetryPolicy) {
+			h.DefaultHealthyRetryPolicy = nil
+		}
+		if isNull(h.DefaultSicklyRetryPolicy) {
+			h.DefaultSicklyRetryPolicy = nil
+		}
+		one = subscriptionPolicy{h.DefaultHealthyRetryPolicy, h.DefaultSicklyRetryPolicy, h.DefaultThrottlePolicy, h.DefaultRequestPolicy, false}
+		p.overrides, doc = !h.DisableSubscriptionOverrides, &of
+	} else if json.Unmarshal([]byte(text), &one) != nil {
+		return p, "", errUnreadable
 	}
-	type request struct {
-		HeaderContentType *string `json:"headerContentType"`
+	if kept, err = marshal(doc); err != nil {
+		return p, "", err
 	}
-	var d struct {
-		HealthyRetryPolicy, SicklyRetryPolicy json.RawMessage
-		ThrottlePolicy                        throttle
-		RequestPolicy                         request
-		HTTP                                  struct {
-			DefaultHealthyRetryPolicy, DefaultSicklyRetryPolicy json.RawMessage
-			DefaultThrottlePolicy                               throttle
-			DefaultRequestPolicy                                request
-			DisableSubscriptionOverrides                        bool
+	return p, kept, p.read(&one)
+}
+
+// read takes over what a document says.
+func (p *deliveryPolicy) read(d *subscriptionPolicy) error {
+	if !isNull(d.HealthyRetryPolicy) {
+		p.part.healthy = true
+		if json.Unmarshal(d.HealthyRetryPolicy, &p.healthy) != nil {
+			return errUnreadable
 		}
 	}
-	unreadable := errors.New("failed to parse JSON.")
-	if json.Unmarshal([]byte(text), &d) != nil {
-		return p, unreadable
-	}
-	for _, raw := range []json.RawMessage{d.HTTP.DefaultHealthyRetryPolicy, d.HealthyRetryPolicy} {
-		if raw == nil {
-			continue
-		}
-		p.healthy = retry
-		if json.Unmarshal(raw, &p.healthy) != nil {
-			return p, unreadable
-		}
-	}
-	for _, r := range []request{d.HTTP.DefaultRequestPolicy, d.RequestPolicy} {
-		if r.HeaderContentType == nil {
-			continue
-		}
+	if r := d.RequestPolicy; r != nil && r.HeaderContentType != nil {
 		kind, _, err := mime.ParseMediaType(*r.HeaderContentType)
 		if err != nil || len(*r.HeaderContentType) > maxContentType || !strings.HasPrefix(kind, "text/") && !strings.HasPrefix(kind, "application/") {
-			return p, errors.New("headerContentType must be a media type of text or application")
+			return errors.New("headerContentType must be a media type of text or application")
 		}
-		p.contentType = *r.HeaderContentType
+		p.contentType, p.part.contentType = *r.HeaderContentType, true
 	}
-	p.overrides = !d.HTTP.DisableSubscriptionOverrides
-	set := func(raw json.RawMessage) bool { return raw != nil && string(raw) != "null" }
+	if t := d.ThrottlePolicy; t != nil && t.MaxReceivesPerSecond != nil {
+		if *t.MaxReceivesPerSecond < 1 {
+			return errors.New("maxReceivesPerSecond must be at least 1")
+		}
+		p.perSecond, p.part.perSecond = *t.MaxReceivesPerSecond, true
+	}
 	h := p.healthy
 	switch {
 	case h.NumRetries < 0 || h.NumRetries > 100:
-		return p, errors.New("numRetries must be between 0 and 100")
+		return errors.New("numRetries must be between 0 and 100")
 	case h.MinDelayTarget < 1 || h.MaxDelayTarget > 3600 || h.MinDelayTarget > h.MaxDelayTarget:
-		return p, errors.New("minDelayTarget and maxDelayTarget must be between 1 and 3600, and the first not above the second")
+		return errors.New("minDelayTarget and maxDelayTarget must be between 1 and 3600, and the first not above the second")
 	case h.NumNoDelayRetries < 0 || h.NumMinDelayRetries < 0 || h.NumMaxDelayRetries < 0 || h.NumNoDelayRetries+h.NumMinDelayRetries+h.NumMaxDelayRetries > h.NumRetries:
-		return p, errors.New("numRetries must be at least the sum of numNoDelayRetries, numMinDelayRetries and numMaxDelayRetries")
+		return errors.New("numRetries must be at least the sum of numNoDelayRetries, numMinDelayRetries and numMaxDelayRetries")
 	}
 	switch h.BackoffFunction {
 	case "linear", "arithmetic", "geometric", "exponential":
 	default:
-		return p, errors.New("backoffFunction must be linear, arithmetic, geometric or exponential")
+		return errors.New("backoffFunction must be linear, arithmetic, geometric or exponential")
 	}
-	switch { // what an earlier release accepted and left undone counts for the rest of the policy still
-	case d.ThrottlePolicy.MaxReceivesPerSecond != nil || d.HTTP.DefaultThrottlePolicy.MaxReceivesPerSecond != nil:
-		return p, errNotDone("maxReceivesPerSecond")
-	case set(d.SicklyRetryPolicy) || set(d.HTTP.DefaultSicklyRetryPolicy):
-		return p, errNotDone("sicklyRetryPolicy")
+	if !isNull(d.SicklyRetryPolicy) { // what an earlier release accepted and left undone counts for the rest of the policy still
+		return errNotDone("sicklyRetryPolicy")
 	}
-	return p, nil
+	return nil
 }
 
 // errNotDone refuses a member of a policy that AWS has.
@@ -121,20 +153,57 @@ func (e errNotDone) Error() string { return "Millstream has no " + string(e) + "
 // maxContentType is how long a content type may be, in bytes.
 const maxContentType = 256
 
-// effective is the policy of a subscription: its own, unless it has none or its topic's comes first. Both were checked when they were set; one that an
-// earlier release accepted and this one cannot read is the default.
+// keptDelivery are attributes with a delivery policy in AWS's form. One that cannot be read stays as it is, for the checks.
+func keptDelivery(attributes map[string]string, ofTopic bool) map[string]string {
+	if text := attributes["DeliveryPolicy"]; text != "" {
+		if _, kept, err := parseDelivery(text, ofTopic); err == nil {
+			attributes = maps.Clone(attributes)
+			attributes["DeliveryPolicy"] = kept
+		}
+	}
+	return attributes
+}
+
+// effective is the policy of a subscription: of each part its own, unless it has none or its topic's comes first. Both were checked when they were set;
+// one that an earlier release accepted and this one cannot read is the default.
 func effective(ofTopic, own string) deliveryPolicy {
-	parsed := func(text string) deliveryPolicy {
-		p, err := parseDelivery(text)
+	parsed := func(text string, ofTopic bool) deliveryPolicy {
+		p, _, err := parseDelivery(text, ofTopic)
 		if _, ok := err.(errNotDone); err != nil && !ok {
-			p, _ = parseDelivery("") // which is never refused
+			p, _, _ = parseDelivery("", ofTopic) // which is never refused
 		}
 		return p
 	}
-	if p := parsed(ofTopic); own == "" || !p.overrides {
+	p := parsed(ofTopic, true)
+	if own == "" || !p.overrides {
 		return p
 	}
-	return parsed(own)
+	o := parsed(own, false)
+	if o.part.healthy {
+		p.healthy = o.healthy
+	}
+	if o.part.perSecond {
+		p.perSecond = o.perSecond
+	}
+	if o.part.contentType {
+		p.contentType = o.contentType
+	}
+	return p
+}
+
+// documents are a policy as AWS shows it, with its defaults: of a topic, and of a subscription.
+func (p *deliveryPolicy) documents() (ofTopic, ofSubscription string) {
+	var t topicPolicy
+	retry, _ := json.Marshal(p.healthy) // these always marshal
+	request := &requestPolicy{&p.contentType}
+	var throttle *throttlePolicy
+	if p.perSecond > 0 {
+		throttle = &throttlePolicy{&p.perSecond}
+	}
+	t.HTTP.DefaultHealthyRetryPolicy, t.HTTP.DefaultThrottlePolicy, t.HTTP.DisableSubscriptionOverrides, t.HTTP.DefaultRequestPolicy = retry, throttle, !p.overrides, request
+	ofTopic, _ = marshal(t)
+	ofSubscription, _ = marshal(subscriptionPolicy{retry, nil, throttle, request, false})
+	return ofTopic, ofSubscription
 }
 
 // retry is how often and when a delivery to a URL is tried again: without a delay, then with the least, then with one that grows, then with the most.
@@ -193,7 +262,7 @@ func checkTopicAttribute(name, value string, create, fifo bool) error {
 		if value == "" {
 			return nil
 		}
-		if _, err := parseDelivery(value); err != nil {
+		if _, _, err := parseDelivery(value, true); err != nil {
 			return awserr.TopicParameterReason("DeliveryPolicy", err.Error())
 		}
 		return nil

@@ -422,7 +422,7 @@ func (p *published) delivery(sub *subscription) (*outbox.Delivery, []byte, error
 		return d, payload, err
 	case "http", "https":
 		policy := effective(p.topic.Attributes["DeliveryPolicy"], sub.Attributes["DeliveryPolicy"])
-		d.Retry = policy.retry()
+		d.Retry, d.PerSecond = policy.retry(), policy.perSecond
 		d.Headers = map[string]string{
 			"x-amz-sns-message-type": "Notification", "x-amz-sns-message-id": p.ID, "x-amz-sns-topic-arn": p.topic.ARN(), "x-amz-sns-subscription-arn": sub.ARN(),
 			"Content-Type": policy.contentType,
@@ -471,7 +471,10 @@ func (s *Service) link(action string, parameters ...string) string {
 	return text
 }
 
-func (s *Service) certificate() string { return s.o.Endpoint() + "/SimpleNotificationService.pem" }
+// certificate has the form of AWS's URL. There is nothing behind it.
+func (s *Service) certificate() string {
+	return s.o.Endpoint() + "/SimpleNotificationService-00000000000000000000000000000000.pem"
+}
 
 // envelope is a message as queues and URLs get it, with the members in AWS's order.
 type envelope struct {
@@ -523,8 +526,8 @@ func (p *published) notification(sub *subscription) ([]byte, error) {
 	if !p.topic.FIFO() { // messages of FIFO topics are not signed
 		e.add("SignatureVersion", cmp.Or(p.topic.Attributes["SignatureVersion"], "1"))
 		e.add("Signature", unsigned)
+		e.add("SigningCertURL", p.s.certificate())
 	}
-	e.add("SigningCertURL", p.s.certificate())
 	e.add("UnsubscribeURL", p.s.link("Unsubscribe", "SubscriptionArn", sub.ARN()))
 	if err := e.attributes(p.attributes()); err != nil {
 		return nil, err
@@ -602,20 +605,24 @@ func (p *published) event(sub *subscription) ([]byte, error) {
 	return []byte(text), err
 }
 
-// confirmation is what the endpoint of a new subscription is told.
+// confirmation is what the endpoint of a new subscription is told, and that of one which was removed by a link.
 func (s *Service) confirmation(sub *Subscription) (*outbox.Delivery, []byte) {
 	now := s.o.Clock.StampTime().UTC()
 	id := uuid.NewString()
+	kind, text := "SubscriptionConfirmation", "You have chosen to subscribe to the topic "+sub.TopicARN+".\nTo confirm the subscription, visit the SubscribeURL included in this message."
+	if sub.RemovedMS > 0 {
+		kind, text = "UnsubscribeConfirmation", "You have chosen to deactivate subscription "+sub.ARN()+".\nTo cancel this operation and restore the subscription, visit the SubscribeURL included in this message."
+	}
 	d := &outbox.Delivery{
 		Source: sub.ARN(), Target: sub.Endpoint, SinceMS: now.UnixMilli(), Retry: effective("", sub.Attributes["DeliveryPolicy"]).retry(), Letter: letter,
-		Headers: map[string]string{"x-amz-sns-message-type": "SubscriptionConfirmation", "x-amz-sns-message-id": id, "x-amz-sns-topic-arn": sub.TopicARN, "Content-Type": "text/plain; charset=UTF-8"},
+		Headers: map[string]string{"x-amz-sns-message-type": kind, "x-amz-sns-message-id": id, "x-amz-sns-topic-arn": sub.TopicARN, "Content-Type": "text/plain; charset=UTF-8"},
 	}
 	e := &envelope{}
-	e.add("Type", "SubscriptionConfirmation")
+	e.add("Type", kind)
 	e.add("MessageId", id)
 	e.add("Token", sub.Token)
 	e.add("TopicArn", sub.TopicARN)
-	e.add("Message", "You have chosen to subscribe to the topic "+sub.TopicARN+".\nTo confirm the subscription, visit the SubscribeURL included in this message.")
+	e.add("Message", text)
 	e.add("SubscribeURL", s.link("ConfirmSubscription", "TopicArn", sub.TopicARN, "Token", sub.Token))
 	e.add("Timestamp", now.Format(timeForm))
 	e.add("SignatureVersion", "1")

@@ -3,6 +3,7 @@ package topic
 import (
 	"cmp"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,6 +48,7 @@ type Service struct {
 	subscriptions map[string]*subscription            // by ARN
 	of            map[string]map[string]*subscription // by the topic's ARN, then their own
 	fifo          map[string]*fifo                    // by the topic's ARN
+	removed       []*Subscription                     // those that can be brought back, in the order in which they were removed
 
 	sweeping sync.Mutex // guards what follows; taken after any other
 	sweeper  *worker.Timer
@@ -80,6 +82,10 @@ func Open(o Options) (*Service, error) {
 			if err := decode(v, one); err != nil {
 				return err
 			}
+			if one.RemovedMS > 0 {
+				s.removed = append(s.removed, one)
+				return nil
+			}
 			sub, err := prepare(one)
 			if err == nil {
 				s.hold(sub)
@@ -97,6 +103,7 @@ func Open(o Options) (*Service, error) {
 			return nil
 		}),
 	)
+	slices.SortStableFunc(s.removed, func(a, b *Subscription) int { return cmp.Compare(a.RemovedMS, b.RemovedMS) })
 	for _, f := range s.fifo { // rows are in the order of ids
 		slices.SortStableFunc(f.order, func(a, b string) int { return cmp.Compare(f.known[a].UntilMS, f.known[b].UntilMS) })
 	}
@@ -207,6 +214,7 @@ func (s *Service) Create(scope arn.Scope, name string, attributes, tags map[stri
 	if err := checkTags(tags); err != nil {
 		return nil, err
 	}
+	attributes = keptDelivery(attributes, true)
 	if !suffixed { // AWS forgets that it was given
 		attributes = maps.Clone(attributes)
 		delete(attributes, "FifoTopic")
@@ -250,6 +258,12 @@ func (s *Service) Delete(topicARN string) error {
 	for _, sub := range s.of[topicARN] {
 		b.Delete(key(rowSubscription, sub.ARN()))
 	}
+	left := slices.DeleteFunc(slices.Clone(s.removed), func(one *Subscription) bool { return one.TopicARN == topicARN })
+	for _, one := range s.removed {
+		if one.TopicARN == topicARN {
+			b.Delete(key(rowSubscription, one.ARN()))
+		}
+	}
 	dedup := key(rowDedup, topicARN+"\x00")
 	b.DeleteRange(dedup, store.PrefixEnd(dedup))
 	if err := s.o.Store.Write(b); err != nil {
@@ -258,6 +272,7 @@ func (s *Service) Delete(topicARN string) error {
 	for _, sub := range s.of[topicARN] {
 		delete(s.subscriptions, sub.ARN())
 	}
+	s.removed = left
 	delete(s.of, topicARN)
 	delete(s.fifo, topicARN)
 	f.gone = true
@@ -298,7 +313,10 @@ func (s *Service) SetAttribute(topicARN, name, value string) error {
 		if err := checkTopicAttribute(name, value, false, t.FIFO()); err != nil {
 			return err
 		}
-		t.Attributes[name] = value
+		if t.Attributes[name] = value; value == "" && (name == "DeliveryPolicy" || name == "Policy") {
+			delete(t.Attributes, name)
+		}
+		t.Attributes = keptDelivery(t.Attributes, true)
 		return nil
 	})
 }
@@ -353,9 +371,10 @@ func (s *Service) Attributes(topicARN string) (map[string]string, error) {
 	}
 	out := map[string]string{
 		"TopicArn": topicARN, "Owner": t.Scope.Account, "DisplayName": "", "SubscriptionsDeleted": "0",
-		"EffectiveDeliveryPolicy": cmp.Or(t.Attributes["DeliveryPolicy"], defaultDelivery),
-		"Policy":                  t.defaultPolicy(),
+		"Policy": t.defaultPolicy(),
 	}
+	policy := effective(t.Attributes["DeliveryPolicy"], "")
+	out["EffectiveDeliveryPolicy"], _ = policy.documents()
 	if t.FIFO() {
 		out["ContentBasedDeduplication"] = "false"
 	}
@@ -383,7 +402,7 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 	if err := s.checkEndpoint(t, protocol, endpoint); err != nil {
 		return nil, err
 	}
-	attributes = lowered(attributes)
+	attributes = keptDelivery(lowered(attributes), false)
 	one := &Subscription{ID: uuid.NewString(), TopicARN: topicARN, Protocol: protocol, Endpoint: endpoint, Attributes: cloned(attributes), CreatedMS: s.o.Clock.Stamp()}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if err := s.checkSubscriptionAttribute(one, name, attributes[name], "Attributes Reason: "); err != nil {
@@ -405,7 +424,7 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 	}
 	if protocol == "http" || protocol == "https" {
 		one.Pending = true
-		one.Token = strings.ToLower(rand.Text() + rand.Text() + rand.Text())
+		one.Token = newToken()
 	}
 	sub, err := prepare(one)
 	if err != nil {
@@ -417,11 +436,11 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 // subscriptionDefaults of attributes that were not set.
 var subscriptionDefaults = map[string]string{"RawMessageDelivery": "false", "FilterPolicyScope": "MessageAttributes"}
 
-// lowered are attributes with a RawMessageDelivery of True or False in small letters, as AWS keeps it.
+// lowered are attributes with a RawMessageDelivery of true or false in small letters, as AWS keeps it.
 func lowered(attributes map[string]string) map[string]string {
-	if raw := attributes["RawMessageDelivery"]; raw == "True" || raw == "False" || raw == "TRUE" || raw == "FALSE" {
+	if raw := strings.ToLower(attributes["RawMessageDelivery"]); raw == "true" || raw == "false" {
 		attributes = maps.Clone(attributes)
-		attributes["RawMessageDelivery"] = strings.ToLower(raw)
+		attributes["RawMessageDelivery"] = raw
 	}
 	return attributes
 }
@@ -495,19 +514,21 @@ func (s *Service) checkEndpoint(t *Topic, protocol, endpoint string) error {
 	return nil
 }
 
-// minToken is how long a text must be to look like a token.
-const minToken = 64
-
-// Confirm confirms the subscription of a token. authenticate has the links of its messages no longer unsubscribe.
+// Confirm confirms the subscription of a token, which names it: of the topic's ARN, as at AWS, only the account and the region count. authenticate has
+// the links of its messages no longer unsubscribe.
 func (s *Service) Confirm(topicARN, token string, authenticate bool) (*Subscription, error) {
+	named, ok := arn.Parse(topicARN)
+	if !ok || named.Service != "sns" {
+		return nil, awserr.TopicParameter("Topic")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(token) < minToken || strings.Trim(strings.ToLower(token), "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-		return nil, &awserr.Error{Code: "InvalidParameter", Message: "Invalid token"}
-	}
-	for _, sub := range s.of[topicARN] {
+	for _, sub := range s.subscriptions {
 		if token == "" || sub.Token != token {
 			continue
+		}
+		if of, _ := arn.Parse(sub.TopicARN); of.Scope() != named.Scope() {
+			return nil, awserr.TopicParameter("Topic")
 		}
 		if sub.Pending {
 			one := *sub.Subscription
@@ -516,7 +537,22 @@ func (s *Service) Confirm(topicARN, token string, authenticate bool) (*Subscript
 		}
 		return sub.Subscription, nil
 	}
-	return nil, awserr.TopicParameter("Token") // also when there is no such topic
+	for i, one := range s.removed {
+		if token == "" || one.Token != token || one.RemovedMS+keepRemoved < s.o.Clock.Stamp() {
+			continue
+		}
+		back := *one
+		back.RemovedMS, back.Authenticate = 0, authenticate
+		if err := s.replace(&back); err != nil {
+			return nil, err
+		}
+		s.removed = slices.Delete(slices.Clone(s.removed), i, i+1)
+		return &back, nil
+	}
+	if strings.Trim(strings.ToLower(token), "0123456789abcdef") != "" {
+		return nil, &awserr.Error{Code: "InvalidParameter", Message: "Invalid token"}
+	}
+	return nil, awserr.TopicParameter("Token")
 }
 
 // replace stores a subscription in the place of the one that is there. The caller holds mu.
@@ -576,12 +612,58 @@ func (s *Service) Unsubscribe(subscriptionARN string, signed bool) error {
 	}
 	b := s.o.Store.NewBatch()
 	defer b.Close()
+	if !signed && (sub.Protocol == "http" || sub.Protocol == "https") && s.admit() == nil {
+		return s.unsubscribed(b, sub)
+	}
 	b.Delete(key(rowSubscription, subscriptionARN))
 	if err := s.o.Store.Write(b); err != nil {
 		return err
 	}
 	s.drop(sub)
 	return nil
+}
+
+// keepRemoved is how long a subscription that was removed by a link can be brought back, in ms; maxRemoved, how many are kept for it.
+const (
+	keepRemoved = 2 * 24 * 3600_000
+	maxRemoved  = 1000
+)
+
+// unsubscribed removes a subscription by the link of a message, of which its endpoint is told, as at AWS: it may be brought back. The caller holds mu.
+func (s *Service) unsubscribed(b *store.Batch, sub *subscription) error {
+	one := *sub.Subscription
+	one.RemovedMS, one.Token = s.o.Clock.Stamp(), newToken()
+	d, payload := s.confirmation(&one)
+	if err := s.o.Outbox.Add(b, d, payload); err != nil {
+		return full(err)
+	}
+	gone := 0
+	for gone < len(s.removed) && (gone <= len(s.removed)-maxRemoved || s.removed[gone].RemovedMS+keepRemoved < one.RemovedMS) {
+		b.Delete(key(rowSubscription, s.removed[gone].ARN()))
+		gone++
+	}
+	row, err := encode(&one)
+	if err == nil {
+		b.Set(key(rowSubscription, one.ARN()), row)
+		err = s.o.Store.Write(b)
+	}
+	if err != nil {
+		s.o.Outbox.Forget(d)
+		return err
+	}
+	s.removed = append(slices.Clone(s.removed[gone:]), &one)
+	s.drop(sub)
+	s.o.Clock.Begin() // the clock of a test waits for the deliveries from here on
+	defer s.o.Clock.End()
+	s.o.Outbox.Release(d)
+	return nil
+}
+
+// newToken makes a token, which is a number in hexadecimal.
+func newToken() string {
+	var token [48]byte
+	_, _ = rand.Read(token[:]) // never fails
+	return hex.EncodeToString(token[:])
 }
 
 // SetSubscriptionAttribute sets an attribute of a subscription.
@@ -601,7 +683,22 @@ func (s *Service) SetSubscriptionAttribute(subscriptionARN, name, value string) 
 	if one.Attributes[name] = value; value == "" || name == "FilterPolicy" && value == "{}" { // AWS's way to remove a filter policy
 		delete(one.Attributes, name)
 	}
+	one.Attributes = keptDelivery(one.Attributes, false)
 	return s.replace(&one)
+}
+
+// EffectivePolicy is the delivery policy that counts for a subscription to a URL; empty for others, for which there is none.
+func (s *Service) EffectivePolicy(one *Subscription) string {
+	if one.Protocol != "http" && one.Protocol != "https" {
+		return ""
+	}
+	ofTopic := ""
+	if t, err := s.Topic(one.TopicARN); err == nil {
+		ofTopic = t.Attributes["DeliveryPolicy"]
+	}
+	policy := effective(ofTopic, one.Attributes["DeliveryPolicy"])
+	_, text := policy.documents()
+	return text
 }
 
 // Subscriptions returns those of a topic, or with an empty ARN those of a scope, by ascending ARN.
@@ -684,7 +781,7 @@ func (s *Service) checkSubscriptionAttribute(one *Subscription, name, value, whe
 		if value == "" {
 			return nil
 		}
-		if _, err := parseDelivery(value); err != nil {
+		if _, _, err := parseDelivery(value, false); err != nil {
 			return awserr.TopicParameterReason("DeliveryPolicy", err.Error())
 		}
 	case "SubscriptionRoleArn", "ReplayPolicy":

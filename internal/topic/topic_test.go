@@ -216,7 +216,7 @@ func TestEnvelope(t *testing.T) {
   "Timestamp" : "2030-01-01T00:00:00.000Z",
   "SignatureVersion" : "1",
   "Signature" : "EXAMPLE",
-  "SigningCertURL" : "http://here/SimpleNotificationService.pem",
+  "SigningCertURL" : "http://here/SimpleNotificationService-00000000000000000000000000000000.pem",
   "UnsubscribeURL" : "` + link + sub + `",
   "MessageAttributes" : {
     "b" : {"Type":"Binary","Value":"AQI="},
@@ -228,7 +228,7 @@ func TestEnvelope(t *testing.T) {
 	}
 	want = `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","EventSubscriptionArn":"` + ofFunction.ARN() + `","Sns":{"Type":"Notification","MessageId":"` + p.ID +
 		`","TopicArn":"arn:aws:sns:eu-west-1:123456789012:t","Subject":"a \"subject\"","Message":"line\n<1> & ü","Timestamp":"2030-01-01T00:00:00.000Z","SignatureVersion":"1","Signature":"EXAMPLE",` +
-		`"SigningCertUrl":"http://here/SimpleNotificationService.pem","UnsubscribeUrl":"` + link + ofFunction.ARN() +
+		`"SigningCertUrl":"http://here/SimpleNotificationService-00000000000000000000000000000000.pem","UnsubscribeUrl":"` + link + ofFunction.ARN() +
 		`","MessageAttributes":{"b":{"Type":"Binary","Value":"AQI="},"n":{"Type":"Number","Value":"1"}}}}]}`
 	if got := w.got(function); len(got) != 1 || got[0] != want {
 		t.Errorf("the function got\n%v, want\n%s", got, want)

@@ -106,8 +106,9 @@ func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope
 		c.form = r.URL.Query()
 		return nil
 	}
-	if r.Method != http.MethodPost { // AWS takes GET: but a link can be followed by whom nobody asked
-		return &awserr.Error{Code: "MethodNotAllowed", Message: "Millstream takes calls of SNS by POST only, as SDKs send them.", Status: http.StatusMethodNotAllowed}
+	// A link can be followed by whom nobody asked, and may carry a signature: where none is verified, it is to be in a header, which no link has.
+	if r.Method != http.MethodPost && (r.Method != http.MethodGet || r.Header.Get("Authorization") == "" && !apart) {
+		return &awserr.Error{Code: "MethodNotAllowed", Message: "Millstream takes calls of SNS by POST, as SDKs send them, or by GET with a signature in the header Authorization.", Status: http.StatusMethodNotAllowed}
 	}
 	scope, refused := authenticate(r)
 	if refused != nil {
@@ -120,6 +121,11 @@ func (c *call) read(r *http.Request, authenticate func(*http.Request) (arn.Scope
 	}
 	if c.form, err = url.ParseQuery(string(body)); err != nil {
 		return &awserr.Error{Code: "MalformedQueryString", Message: "The form could not be read: " + err.Error()}
+	}
+	for k, v := range r.URL.Query() { // members may be in the address too
+		if !c.form.Has(k) {
+			c.form[k] = v
+		}
 	}
 	if a, ok := arn.Parse(c.form.Get("TopicArn")); ok && a.Region != scope.Region { // a topic is reached in its own region only
 		return awserr.TopicParameter("TopicArn")
@@ -355,6 +361,9 @@ func (c *call) subscriptionAttributes() error {
 		"SubscriptionPrincipal": owner.Scope().Global("iam", "root"),
 	}
 	maps.Copy(all, s.Attributes)
+	if policy := c.topics.EffectivePolicy(s); policy != "" {
+		all["EffectiveDeliveryPolicy"] = policy
+	}
 	switch {
 	case all["FilterPolicy"] == "":
 		delete(all, "FilterPolicyScope")
@@ -402,6 +411,9 @@ func (c *call) publish() error {
 			return awserr.TopicParameterReason("PhoneNumber", "Millstream sends no SMS")
 		}
 		return awserr.TopicParameterReason("TopicArn or TargetArn Reason: no value for required parameter", "")
+	}
+	if a, ok := arn.Parse(to); ok && strings.HasPrefix(a.Resource, "endpoint/") { // of mobile push, of which there are none
+		return awserr.TopicParameterReason("TargetArn", "No endpoint found for the target arn specified")
 	}
 	m, err := c.message("")
 	if err != nil {
