@@ -127,7 +127,11 @@ func (c *conn) one() bool {
 	reply.Close = reply.Close || !c.door.running()
 	ok = c.write(&reply, time.Now())
 	c.door.handler.Leave(&c.req, &reply, began)
-	*out = reply.Body
+	if cap(reply.Body) == pageBuffer {
+		putBuffer(&reply.Body)
+	} else {
+		*out = reply.Body
+	}
 	putBuffer(out)
 	if ok && reply.Close {
 		c.linger() // its next request may be there already

@@ -86,8 +86,13 @@ func date(now time.Time) string {
 // buffers keeps what a connection needs only while it has a request.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// keepBuffer is the largest buffer in bytes that is kept for a next request.
+// keepBuffer is the largest buffer in bytes that is kept for any next request.
 const keepBuffer = 256 << 10
+
+// pages keeps buffers of pageBuffer bytes, for large answers: a page of Query or Scan has 1 MB of items.
+var pages sync.Pool
+
+const pageBuffer = 5 << 18
 
 func getBuffer(size int) *[]byte {
 	b := buffers.Get().(*[]byte)
@@ -99,7 +104,29 @@ func getBuffer(size int) *[]byte {
 }
 
 func putBuffer(b *[]byte) {
-	if b != nil && cap(*b) <= keepBuffer {
+	switch {
+	case b == nil:
+	case cap(*b) <= keepBuffer:
 		buffers.Put(b)
+	case cap(*b) == pageBuffer:
+		pages.Put(b)
 	}
+}
+
+// Grow returns dst with room for n more bytes. Of an answer that becomes large little is copied by it, and as a rule its memory was used before.
+func Grow(dst []byte, n int) []byte {
+	need := len(dst) + n
+	size := 2 * cap(dst)
+	switch {
+	case need <= cap(dst):
+		return dst
+	case need <= keepBuffer:
+		size = min(size, keepBuffer)
+	case need <= pageBuffer:
+		if b, ok := pages.Get().(*[]byte); ok {
+			return append((*b)[:0], dst...)
+		}
+		size = pageBuffer
+	}
+	return append(make([]byte, 0, max(need, size)), dst...)
 }

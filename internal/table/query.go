@@ -23,6 +23,12 @@ type bounds struct{ lower, upper []byte }
 
 // Query reads the items of one partition key in order of the sort key.
 func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (*QueryResult, error) {
+	return db.QueryEach(ctx, scope, r, nil)
+}
+
+// QueryEach is Query that calls each, unless it is nil, with the items, of which the result has none then. They are the store's until each returns,
+// and each may have been called when there is an error in the end.
+func (db *DB) QueryEach(ctx context.Context, scope schema.Scope, r *request.Query, each func(item.Item)) (*QueryResult, error) {
 	t, err := db.lookup(ctx, scope, r.TableName)
 	if err != nil {
 		return nil, err
@@ -78,7 +84,7 @@ func (db *DB) Query(ctx context.Context, scope schema.Scope, r *request.Query) (
 		}
 	}
 	return db.page(ctx, s, b, pageOptions{
-		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
+		each: each, common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
 		limit: r.Limit, one: s.one(), descending: r.Descending, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: r.EntryFilter,
 	})
 }
@@ -255,6 +261,11 @@ func termBounds(prefix []byte, terms []*expr.KeyTerm) bounds {
 // Scan reads a table or an index, or a segment of it, in order of the key's hash.
 // The filter sees what the entries of an index hold, and no more.
 func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*QueryResult, error) {
+	return db.ScanEach(ctx, scope, r, nil)
+}
+
+// ScanEach is to Scan as QueryEach is to Query.
+func (db *DB) ScanEach(ctx context.Context, scope schema.Scope, r *request.Scan, each func(item.Item)) (*QueryResult, error) {
 	t, err := db.lookup(ctx, scope, r.TableName)
 	if err != nil {
 		return nil, err
@@ -294,7 +305,7 @@ func (db *DB) Scan(ctx context.Context, scope schema.Scope, r *request.Scan) (*Q
 		return nil, e
 	}
 	return db.page(ctx, s, b, pageOptions{
-		common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
+		each: each, common: &r.Common, filter: r.Filter, projection: r.Projection, countOnly: r.Select == request.SelectCount,
 		limit: r.Limit, consistent: r.ConsistentRead, fetch: fetch, whole: r.Select == request.SelectAllAttributes, entryFilter: true,
 		spread: s.x == nil && s.d.def.Settings.PayPerRequest,
 	})
@@ -312,6 +323,7 @@ func (t *Table) itemPrefix() []byte {
 
 // pageOptions is what Query and Scan share.
 type pageOptions struct {
+	each       func(item.Item) // unless nil, gets the items
 	common     *request.Common
 	filter     *expr.Condition
 	projection *expr.Projection
@@ -375,15 +387,21 @@ func (db *DB) page(ctx context.Context, s *source, b bounds, o pageOptions) (*Qu
 			}
 			if matches {
 				res.Count++
-				if !o.countOnly {
-					if o.projection != nil {
-						res.Items = append(res.Items, o.projection.Apply(stored)) // built anew
-					} else {
-						if !o.whole {
-							stored = entry
-						}
-						res.Items = append(res.Items, kept.add(stored))
-					}
+				switch {
+				case o.countOnly:
+				case o.projection != nil:
+					stored = o.projection.Apply(stored) // built anew
+				case !o.whole:
+					stored = entry
+				}
+				switch {
+				case o.countOnly:
+				case o.each != nil:
+					o.each(stored)
+				case o.projection != nil:
+					res.Items = append(res.Items, stored)
+				default:
+					res.Items = append(res.Items, kept.add(stored))
 				}
 			}
 			if res.ScannedCount == o.limit || size >= maxPageBytes {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -26,8 +27,8 @@ type Tables interface {
 	GetItem(context.Context, schema.Scope, *request.GetItem) (*table.GetResult, error)
 	BatchGetItem(context.Context, schema.Scope, *request.BatchGetItem) (*table.BatchGetResult, error)
 	BatchWriteItem(context.Context, schema.Scope, *request.BatchWriteItem) (*table.BatchWriteResult, error)
-	Query(context.Context, schema.Scope, *request.Query) (*table.QueryResult, error)
-	Scan(context.Context, schema.Scope, *request.Scan) (*table.QueryResult, error)
+	QueryEach(context.Context, schema.Scope, *request.Query, func(item.Item)) (*table.QueryResult, error)
+	ScanEach(context.Context, schema.Scope, *request.Scan, func(item.Item)) (*table.QueryResult, error)
 	CreateTable(context.Context, schema.Scope, *request.CreateTable) (*table.Description, error)
 	UpdateTable(context.Context, schema.Scope, *request.UpdateTable) (*table.Description, error)
 	DescribeTable(context.Context, schema.Scope, *request.DescribeTable) (*table.Description, error)
@@ -46,8 +47,8 @@ func Register(p *awsjson.Protocol, t Tables) {
 	operation(p, "GetItem", request.DecodeGetItem, t.GetItem, appendGet)
 	operation(p, "BatchGetItem", request.DecodeBatchGetItem, t.BatchGetItem, appendBatchGet)
 	operation(p, "BatchWriteItem", request.DecodeBatchWriteItem, t.BatchWriteItem, appendBatchWrite)
-	operation(p, "Query", request.DecodeQuery, t.Query, appendQuery)
-	operation(p, "Scan", request.DecodeScan, t.Scan, appendScan)
+	paged(p, "Query", request.DecodeQuery, t.QueryEach, byValue)
+	paged(p, "Scan", request.DecodeScan, t.ScanEach, byHash)
 	registerTransactions(p, t)
 	registerStatements(p, t)
 	registerExpiring(p, t)
@@ -76,18 +77,48 @@ func operation[R, A any](
 	encode func(dst []byte, answer *A) []byte,
 ) {
 	p.Register(target+name, func(ctx context.Context, scope schema.Scope, body, dst []byte) ([]byte, error) {
-		r, err := decode(body)
+		r, err := decoded(scope, body, decode)
 		if err != nil {
 			return dst, err
-		}
-		if f, ok := any(r).(foreigner); ok && f.Foreign(scope) {
-			return dst, awserr.ResourceNotFound()
 		}
 		answer, err := call(ctx, scope, r)
 		if err != nil {
 			return dst, err
 		}
 		return encode(dst, answer), nil
+	})
+}
+
+// decoded decodes a request, which must not name another account's tables.
+func decoded[R any](scope schema.Scope, body []byte, decode func(body []byte) (*R, error)) (*R, error) {
+	r, err := decode(body)
+	if err != nil {
+		return nil, err
+	}
+	if f, ok := any(r).(foreigner); ok && f.Foreign(scope) {
+		return nil, awserr.ResourceNotFound()
+	}
+	return r, nil
+}
+
+// paged registers an operation that answers a page: each item goes from the store into the answer.
+func paged[R any](
+	p *awsjson.Protocol, name string,
+	decode func(body []byte) (*R, error),
+	call func(context.Context, schema.Scope, *R, func(item.Item)) (*table.QueryResult, error),
+	numbers order,
+) {
+	p.Register(target+name, func(ctx context.Context, scope schema.Scope, body, dst []byte) ([]byte, error) {
+		r, err := decoded(scope, body, decode)
+		if err != nil {
+			return dst, err
+		}
+		page := pageOf(dst, numbers)
+		answer, err := call(ctx, scope, r, page.add)
+		if err != nil {
+			return dst, err
+		}
+		return page.end(answer), nil
 	})
 }
 

@@ -76,11 +76,20 @@ func (f *fake) BatchGetItem(_ context.Context, s schema.Scope, r *request.BatchG
 func (f *fake) BatchWriteItem(_ context.Context, s schema.Scope, r *request.BatchWriteItem) (*table.BatchWriteResult, error) {
 	return answer(f, s, r, f.batchWrite)
 }
-func (f *fake) Query(_ context.Context, s schema.Scope, r *request.Query) (*table.QueryResult, error) {
-	return answer(f, s, r, f.page)
+func (f *fake) QueryEach(_ context.Context, s schema.Scope, r *request.Query, each func(item.Item)) (*table.QueryResult, error) {
+	return answerPage(f, s, r, each)
 }
-func (f *fake) Scan(_ context.Context, s schema.Scope, r *request.Scan) (*table.QueryResult, error) {
-	return answer(f, s, r, f.page)
+func (f *fake) ScanEach(_ context.Context, s schema.Scope, r *request.Scan, each func(item.Item)) (*table.QueryResult, error) {
+	return answerPage(f, s, r, each)
+}
+func answerPage[R any](f *fake, s schema.Scope, r *R, each func(item.Item)) (*table.QueryResult, error) {
+	page, err := answer(f, s, r, f.page)
+	if page != nil {
+		for _, it := range page.Items {
+			each(it)
+		}
+	}
+	return page, err
 }
 func (f *fake) CreateTable(_ context.Context, s schema.Scope, r *request.CreateTable) (*table.Description, error) {
 	return answer(f, s, r, f.described)
@@ -196,8 +205,8 @@ func TestItemAnswers(t *testing.T) {
 		{"GetItem", key, fake{get: &table.GetResult{}}, `{}`},
 		{"GetItem", key, fake{get: &table.GetResult{Found: true}}, `{"Item":{}}`},
 		{"GetItem", key, fake{get: &table.GetResult{Found: true, Item: anItem("a")}}, `{"Item":{"id":{"S":"a"}}}`},
-		{"Scan", scan, fake{page: &table.QueryResult{}}, `{"Count":0,"ScannedCount":0,"Items":[]}`},
-		{"Scan", scan, fake{page: &table.QueryResult{Items: []item.Item{anItem("a"), anItem("b")}, Count: 2, ScannedCount: 5, LastEvaluatedKey: anItem("b")}}, `{"Count":2,"ScannedCount":5,"Items":[{"id":{"S":"a"}},{"id":{"S":"b"}}],"LastEvaluatedKey":{"id":{"S":"b"}}}`},
+		{"Scan", scan, fake{page: &table.QueryResult{}}, `{"Items":[],"Count":0,"ScannedCount":0}`},
+		{"Scan", scan, fake{page: &table.QueryResult{Items: []item.Item{anItem("a"), anItem("b")}, Count: 2, ScannedCount: 5, LastEvaluatedKey: anItem("b")}}, `{"Items":[{"id":{"S":"a"}},{"id":{"S":"b"}}],"Count":2,"ScannedCount":5,"LastEvaluatedKey":{"id":{"S":"b"}}}`},
 		{"Scan", scan, fake{page: &table.QueryResult{CountOnly: true, Count: 2, ScannedCount: 2}}, `{"Count":2,"ScannedCount":2}`},
 		{"BatchGetItem", get, fake{batchGet: &table.BatchGetResult{Tables: []table.BatchGetTable{{Requested: "abc"}}}}, `{"Responses":{"abc":[]},"UnprocessedKeys":{}}`},
 		{"BatchGetItem", get, fake{batchGet: &table.BatchGetResult{

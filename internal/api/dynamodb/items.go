@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -34,16 +35,36 @@ func appendGet(dst []byte, r *table.GetResult) []byte {
 	return append(dst, '}')
 }
 
-func appendQuery(dst []byte, r *table.QueryResult) []byte { return appendPage(dst, r, byValue) }
-func appendScan(dst []byte, r *table.QueryResult) []byte  { return appendPage(dst, r, byHash) }
+// page is an answer of Query or Scan while it is written.
+type page struct {
+	dst     []byte
+	start   int // of the answer
+	numbers order
+	more    bool // there is an item
+}
 
-func appendPage(dst []byte, r *table.QueryResult, numbers order) []byte {
-	dst = append(dst, '{')
+func pageOf(dst []byte, numbers order) *page {
+	return &page{append(dst, `{"Items":[`...), len(dst), numbers, false}
+}
+
+func (p *page) add(it item.Item) {
+	if p.more {
+		p.dst = append(p.dst, ',')
+	}
+	p.more = true
+	p.dst = p.numbers.append(door.Grow(p.dst, 2*len(it)), it)
+}
+
+// end writes what is behind the items.
+func (p *page) end(r *table.QueryResult) []byte {
+	dst := p.dst
+	if r.CountOnly {
+		dst = append(dst[:p.start], '{')
+	} else {
+		dst = append(dst, ']')
+	}
 	dst = awsjson.AppendInt(dst, "Count", int64(r.Count))
 	dst = awsjson.AppendInt(dst, "ScannedCount", int64(r.ScannedCount))
-	if !r.CountOnly {
-		dst = appendItems(awsjson.Member(dst, "Items"), r.Items, numbers)
-	}
 	if r.LastEvaluatedKey != nil {
 		dst = appendItem(dst, "LastEvaluatedKey", r.LastEvaluatedKey)
 	}
@@ -161,7 +182,7 @@ func appendItems(dst []byte, items []item.Item, numbers order) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = numbers.append(dst, it)
+		dst = numbers.append(door.Grow(dst, 2*len(it)), it)
 	}
 	return append(dst, ']')
 }
