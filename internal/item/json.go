@@ -184,6 +184,12 @@ func special(w uint64) uint64 {
 // escape.
 func plain(s []byte) int {
 	i := 0
+	for ; i+32 <= len(s); i += 32 { // four words at once, of which most texts have nothing
+		b := s[i : i+32 : i+32]
+		if special(binary.LittleEndian.Uint64(b))|special(binary.LittleEndian.Uint64(b[8:]))|special(binary.LittleEndian.Uint64(b[16:]))|special(binary.LittleEndian.Uint64(b[24:])) != 0 {
+			break
+		}
+	}
 	for ; i+8 <= len(s); i += 8 {
 		if m := special(binary.LittleEndian.Uint64(s[i:])); m != 0 {
 			return i + bits.TrailingZeros64(m)/8
