@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/item"
 )
 
@@ -28,6 +29,9 @@ func AppendString(dst []byte, name, value string) []byte {
 func AppendText(dst []byte, s string) []byte {
 	return item.AppendJSONString(dst, []byte(s))
 }
+
+// Grow returns dst with room for n more bytes: before each part of an answer that may become large.
+func Grow(dst []byte, n int) []byte { return door.Grow(dst, n) }
 
 // AppendInt appends a member that is a whole number.
 func AppendInt(dst []byte, name string, value int64) []byte {

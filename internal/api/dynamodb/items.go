@@ -2,7 +2,6 @@ package dynamodb
 
 import (
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
-	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/table"
@@ -52,7 +51,7 @@ func (p *page) add(it item.Item) {
 		p.dst = append(p.dst, ',')
 	}
 	p.more = true
-	p.dst = p.numbers.append(door.Grow(p.dst, 2*len(it)), it)
+	p.dst = p.numbers.append(awsjson.Grow(p.dst, 2*len(it)), it)
 }
 
 // end writes what is behind the items.
@@ -182,7 +181,7 @@ func appendItems(dst []byte, items []item.Item, numbers order) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = numbers.append(door.Grow(dst, 2*len(it)), it)
+		dst = numbers.append(awsjson.Grow(dst, 2*len(it)), it)
 	}
 	return append(dst, ']')
 }
