@@ -101,6 +101,10 @@ type Options struct {
 	Replicate      string
 	ReplicateEvery time.Duration
 	ReplicateKeep  time.Duration
+	// AllowStandby lets standbys follow this server itself (serve --standby-of http://...). What is committed is kept for them in the data folder until they
+	// have it, at most StandbySpool bytes (0: 2 GB): one that was away for longer begins anew with a copy.
+	AllowStandby bool
+	StandbySpool int64
 	// ResumeTriggers lets the triggers of a folder go on that was restored from a backup. Without it they
 	// are paused there, accepted events wait, and nothing is removed for its age.
 	ResumeTriggers bool

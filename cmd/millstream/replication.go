@@ -16,7 +16,8 @@ func newReplication() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replication",
 		Short: "Show how far the copy is that a server makes elsewhere",
-		Long: `Show how far a server that was started with --replicate has come: how old the oldest
+		Long: `Show how far the standbys are that follow a server, and how far one that was started with
+--replicate has come: how old the oldest
 write is that could not be restored from there, why nothing can be copied, if so, and
 for how long what was copied is kept.
 With --wait it waits until all that was written before could be restored, and ends with
@@ -30,6 +31,7 @@ code 1 when that takes longer.`,
 				return err
 			}
 			var r *admin.Replication
+			began := time.Now()
 			for until := time.Now().Add(wait); ; {
 				st, err := client.Status(cmd.Context())
 				if err != nil {
@@ -45,8 +47,18 @@ code 1 when that takes longer.`,
 					}
 					return printStandby(cmd.OutOrStdout(), st.Standby)
 				}
+				if st.Standbys != nil {
+					if time.Now().Before(until) && !st.Standbys.Followed(time.Since(began)) {
+						time.Sleep(50 * time.Millisecond)
+						continue
+					}
+					if flags.json {
+						return printJSON(cmd.OutOrStdout(), st.Standbys)
+					}
+					return printStandbys(cmd.OutOrStdout(), st.Standbys, wait > 0 && !st.Standbys.Followed(time.Since(began)))
+				}
 				if r = st.Replication; r == nil {
-					return usagef("this server replicates nothing: start it with --replicate PLACE")
+					return usagef("this server replicates nothing: start it with --replicate PLACE or --allow-standby")
 				}
 				if r.LagSeconds == 0 || !time.Now().Before(until) {
 					break
@@ -80,6 +92,30 @@ code 1 when that takes longer.`,
 	flags.add(cmd)
 	cmd.Flags().DurationVar(&wait, "wait", 0, "how long to wait until all can be restored")
 	return cmd
+}
+
+// printStandbys tells of standbys that follow the server itself.
+func printStandbys(out io.Writer, s *admin.Standbys, late bool) error {
+	for _, one := range s.Standbys {
+		switch {
+		case one.Away:
+			fmt.Fprintf(out, "The standby on %s is away, and lacks what was written in the last %.1f seconds.\n", one.Host, one.LagSeconds)
+		case one.LagSeconds > 0:
+			fmt.Fprintf(out, "The standby on %s lacks what was written in the last %.1f seconds.\n", one.Host, one.LagSeconds)
+		default:
+			fmt.Fprintf(out, "The standby on %s has all that was written.\n", one.Host)
+		}
+	}
+	if len(s.Standbys) == 0 {
+		fmt.Fprintln(out, "No standby follows this server.")
+	}
+	if s.Failing != "" {
+		fmt.Fprintln(out, "What is written cannot be kept for standbys, which is tried again:", s.Failing)
+	}
+	if late {
+		return exitError(1)
+	}
+	return nil
 }
 
 // printKept tells what goes wrong, and what is kept.

@@ -32,6 +32,8 @@ type serveFlags struct {
 	standbyOf      string
 	replicateEvery time.Duration
 	replicateKeep  days
+	allowStandby   bool
+	standbySpool   byteSize
 
 	auth, keyFile, auditLog, rootKey, rootSecretFile string
 	tls                                              tlsFlags
@@ -116,7 +118,10 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.BoolVar(&flags.acceptLoss, "accept-loss", false, "open a data folder whose log has lost acknowledged writes, without them; for one start, after a look at the refusal")
 	f.StringVar(&flags.replicate, "replicate", "", "copy all that is committed to this folder or s3://BUCKET/PREFIX, so that any moment can be restored from there")
 	f.DurationVar(&flags.replicateEvery, "replicate-every", time.Second, "how long what is committed waits for more, to be copied together")
-	f.StringVar(&flags.standbyOf, "standby-of", "", "follow the server that replicates to this folder or s3://BUCKET/PREFIX, and serve nothing until millstream promote")
+	f.StringVar(&flags.standbyOf, "standby-of", "", "follow the server at this address (http://HOST:PORT, https://...), or the one that replicates to this folder or s3://BUCKET/PREFIX, and serve nothing until millstream promote")
+	f.BoolVar(&flags.allowStandby, "allow-standby", false, "let standbys follow this server itself: what is committed is kept for them in the data folder until they have it")
+	flags.standbySpool = standbySpool
+	f.Var(&flags.standbySpool, "standby-spool", "how many bytes are kept for standbys at most, such as 10GB; one that was away for longer begins anew with a copy")
 	flags.replicateKeep = days(millstream.DefaultReplicateKeep)
 	f.Var(&flags.replicateKeep, "replicate-keep", "for how long any moment can be restored from there, such as 35d; what only earlier ones need is removed; 0: nothing is")
 	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
@@ -148,7 +153,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	if err != nil {
 		return err
 	}
-	app, err := flags.application()
+	deployed, err := flags.application()
 	if err != nil {
 		return err
 	}
@@ -245,6 +250,8 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Replicate:      flags.replicate,
 		ReplicateEvery: flags.replicateEvery,
 		ReplicateKeep:  replicateKeep(flags.replicateKeep),
+		AllowStandby:   flags.allowStandby,
+		StandbySpool:   int64(flags.standbySpool),
 		ResumeTriggers: flags.triggers == "run",
 		ManualClock:    manual,
 		FunctionOutput: flags.output(out),
@@ -288,6 +295,13 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
+	if app.IsServer(flags.standbyOf) { // it is promoted
+		beside.Go(func() {
+			if err := flags.tellOvertaken(ctx, logger); err != nil {
+				stop(err)
+			}
+		})
+	}
 	if page != nil {
 		beside.Go(func() {
 			if err := srv.ServeConsole(ctx, page); err != nil {
@@ -329,10 +343,10 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 				stop(err)
 			}
 			return
-		case app == nil:
+		case deployed == nil:
 			return
 		}
-		if err := flags.bringUp(ctx, app, "http://"+reachable(inside.Addr()), out); err != nil && ctx.Err() == nil {
+		if err := flags.bringUp(ctx, deployed, "http://"+reachable(inside.Addr()), out); err != nil && ctx.Err() == nil {
 			stop(err)
 		}
 	})

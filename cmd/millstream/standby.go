@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,12 +25,17 @@ import (
 // open. goOn: there is a server to serve.
 func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond bool, out io.Writer, logger *slog.Logger) (goOn bool, err error) {
 	switch {
+	case flags.allowStandby:
+		return false, usagef("say either --standby-of or --allow-standby: once promoted, a standby of a server lets others follow it")
 	case flags.replicate != "":
 		return false, usagef("say either --standby-of or --replicate: once promoted, a standby replicates to the place that it has followed")
 	case flags.inMemory:
 		return false, usagef("a standby keeps its data in a folder: say --data, not --in-memory")
 	case flags.durability == "none":
 		return false, usagef("a standby that is promoted replicates, which it cannot with --durability none")
+	}
+	if app.IsServer(flags.standbyOf) {
+		flags.standbyOf = strings.TrimRight(flags.standbyOf, "/")
 	}
 	promoted, err := app.PromotedFrom(ctx, flags.data, flags.standbyOf)
 	if err != nil {
@@ -39,7 +47,7 @@ func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond boo
 		return true, nil
 	}
 	s, err := app.OpenStandby(ctx, app.StandbyOptions{
-		Dir: flags.data, Of: flags.standbyOf, Every: flags.replicateEvery, Account: flags.account, Region: flags.region,
+		Dir: flags.data, Of: flags.standbyOf, HTTP: flags.toPrimary(), Every: flags.replicateEvery, Account: flags.account, Region: flags.region,
 		AllowedHosts: flags.allowedHosts, InsecureListen: beyond, Version: programVersion(), Logger: logger,
 	})
 	if err != nil {
@@ -94,7 +102,41 @@ func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond boo
 }
 
 // goOnPromoted makes of the flags of a standby those of the server that it has become.
-func (f *serveFlags) goOnPromoted() { f.replicate, f.triggers = f.standbyOf, "run" }
+func (f *serveFlags) goOnPromoted() {
+	if f.triggers = "run"; app.IsServer(f.standbyOf) {
+		f.allowStandby = true
+		return
+	}
+	f.replicate = f.standbyOf
+}
+
+// standbySpool is the default of --standby-spool.
+const standbySpool = byteSize(2 << 30)
+
+// toPrimary goes to a server that is followed: with the certificate of --tls-cert, where that server asks for one, and with an end to each wait for one
+// that does not answer.
+func (f *serveFlags) toPrimary() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	t.ResponseHeaderTimeout = time.Minute // a copy of the folder is made before the first byte
+	if path, is := strings.CutPrefix(f.standbyOf, "unix:"); is {
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+	}
+	if f.tls.cert != "" {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(f.tls.cert, f.tls.key)
+			return &pair, err
+		}}
+	}
+	return &http.Client{Transport: t}
+}
+
+// tellOvertaken tells the server that this one followed that it is over, if it is still to be told.
+func (f *serveFlags) tellOvertaken(ctx context.Context, logger *slog.Logger) error {
+	return app.TellOvertaken(ctx, f.data, f.standbyOf, f.toPrimary(), logger)
+}
 
 // anotherOf returns a second listener on the address of one: what one accepts the other does not, and closing one leaves the other. So nobody
 // is turned away between the standby's and the server's.
@@ -114,6 +156,7 @@ func anotherOf(ln net.Listener) (net.Listener, error) {
 func newPromote() *cobra.Command {
 	var flags clientFlags
 	var wait time.Duration
+	var lost bool
 	cmd := &cobra.Command{
 		Use:   "promote",
 		Short: "Have a standby go on in the place of the server that it follows",
@@ -123,9 +166,15 @@ triggers go on from where they were. The other server, if it still runs, ends wi
 next write, and is refused at its next start with --replicate: see millstream rejoin.
 
 What the other server acknowledged and had not copied is lost, which is about its last
-second. Make sure that nobody reaches it any more.`,
-		Example: `  millstream promote --endpoint http://127.0.0.1:9000`,
-		Args:    takes(),
+second. Make sure that nobody reaches it any more.
+
+A standby that follows the server itself, and no place, tells that server that it is over,
+and takes from it what was committed last: then nothing is lost. If that server does not
+answer, the standby is not promoted; --lost says that it is gone. Should it come back, it is
+told then.`,
+		Example: `  millstream promote --endpoint http://127.0.0.1:9000
+  millstream promote --endpoint http://127.0.0.1:9000 --lost`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := flags.client()
 			if err != nil {
@@ -133,7 +182,7 @@ second. Make sure that nobody reaches it any more.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			p, err := client.Promote(ctx)
+			p, err := client.Promote(ctx, lost)
 			if err != nil {
 				return err
 			}
@@ -151,11 +200,17 @@ second. Make sure that nobody reaches it any more.`,
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), p)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "It serves, with all that was copied to %s by %s, and replicates to there.\n", p.Place, p.To.UTC().Format(time.RFC3339Nano))
+			to := p.To.UTC().Format(time.RFC3339Nano)
+			if app.IsServer(p.Place) {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "It serves, with all that it had of %s by %s, and lets standbys follow it.\n", p.Place, to)
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "It serves, with all that was copied to %s by %s, and replicates to there.\n", p.Place, to)
 			return err
 		},
 	}
 	flags.add(cmd)
+	cmd.Flags().BoolVar(&lost, "lost", false, "the server that the standby follows is lost: go on without it")
 	cmd.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait until it serves")
 	return cmd
 }
@@ -196,7 +251,7 @@ Then start it with serve --standby-of PLACE.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&data, "data", "", "the data folder of the server, which does not run")
-	f.StringVar(&of, "standby-of", "", "the place that it replicated to: a folder or s3://BUCKET/PREFIX")
+	f.StringVar(&of, "standby-of", "", "the place that it replicated to, a folder or s3://BUCKET/PREFIX; or the address of the server that goes on, which it followed")
 	for _, name := range []string{"data", "standby-of"} {
 		if err := f.SetAnnotation(name, noVariable, []string{}); err != nil {
 			panic(err) // the flag is there

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +41,7 @@ type drill struct {
 	t       *testing.T
 	program string
 	dir     string
+	env     []string // of its commands
 
 	mu     sync.Mutex
 	calls  map[string][]int // what each function was called with, by function and key, in order
@@ -105,6 +108,7 @@ func (d *drill) command(args ...string) *exec.Cmd {
 		}
 	}
 	cmd.Env = append(cmd.Env, "MILLSTREAM_DURABILITY="+os.Getenv("MILLSTREAM_DURABILITY"))
+	cmd.Env = append(cmd.Env, d.env...)
 	return cmd
 }
 
@@ -413,5 +417,222 @@ func TestDrill(t *testing.T) {
 	}
 	if all, err := filepath.Glob(filepath.Join(d.dir, "copy/base/*.json")); err != nil || len(all) != 1 {
 		t.Error("a promotion, or a start, has cost a backup:", all, err)
+	}
+}
+
+// serveAt starts a command of a page at an address, and expects it to serve.
+func (d *drill) serveAt(command, address string, more ...string) *server {
+	d.t.Helper()
+	s := d.start(command, address, more...)
+	if s.endpoint == "" {
+		_ = s.cmd.Wait()
+		d.t.Fatalf("%s ended: %s", command, s.log)
+	}
+	return s
+}
+
+// start is serveAt of a command that may end.
+func (d *drill) start(command, address string, more ...string) *server {
+	d.t.Helper()
+	args := strings.Fields(strings.TrimSuffix(command, " &"))
+	for i := 0; i+1 < len(args); i++ {
+		if args[i] == "--listen" {
+			args = slices.Delete(args, i, i+2)
+		}
+	}
+	s := &server{log: &bytes.Buffer{}}
+	s.cmd = d.command(append(append(args, "--listen", address, "--http-listen", "127.0.0.1:0", "--console-listen", "off"), more...)...)
+	s.cmd.Stderr = s.log
+	out, err := s.cmd.StdoutPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { s.kill() })
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		for _, before := range []string{" serves ", "Health, metrics and status: "} {
+			if _, rest, ok := strings.Cut(lines.Text(), before); ok {
+				s.endpoint = strings.Fields(rest)[0]
+				go func() { _, _ = io.Copy(io.Discard, out) }()
+				return s
+			}
+		}
+	}
+	return s
+}
+
+// free returns an address on which nobody listens.
+func free(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// over waits for the end of a server in whose place another goes on.
+func (d *drill) over(s *server, text string) {
+	d.t.Helper()
+	err := s.cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != overtaken || !strings.Contains(s.log.String(), text) {
+		d.t.Errorf("it ends with %v\n%s", err, s.log)
+	}
+}
+
+// TestDirectDrill is what docs/operators/standby-direct.md says, by its own commands: a standby follows a server itself, either is killed and goes on, the server
+// is lost under load and comes back, and is promoted again under load without losing a write.
+func TestDirectDrill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	commands := page(t, "standby-direct.md")
+	if len(commands) != 6 {
+		t.Fatalf("the page has other commands than this test knows: %q", commands)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &drill{t: t, dir: t.TempDir(), calls: map[string][]int{}, acked: map[string][]ack{}}
+	d.program = filepath.Join(t.TempDir(), "millstream")
+	if err := os.Symlink(program, d.program); err != nil {
+		t.Fatal(err)
+	}
+	a, b := free(t), free(t)
+	for i := range commands {
+		commands[i] = strings.NewReplacer("127.0.0.1:8000", a, "127.0.0.1:9000", b).Replace(commands[i])
+	}
+	follows := func(s *server) {
+		t.Helper()
+		d.run("replication --wait 60s --endpoint " + s.endpoint)
+	}
+	load := func(s *server, from map[string]int) (end func()) {
+		stop := make(chan struct{})
+		wg := d.load(s.endpoint, from, stop)
+		return func() { close(stop); wg.Wait() }
+	}
+	has := func(s *server, before time.Time, what string) map[string]int {
+		t.Helper()
+		is := d.numbers(s.endpoint, "orders")
+		for key, all := range d.acked {
+			for _, one := range all {
+				if one.at.Before(before) && is[key] < one.n {
+					t.Errorf("%s: %s: %d was acknowledged, and it has %d", what, key, one.n, is[key])
+				}
+			}
+		}
+		return is
+	}
+
+	first := d.serveAt(commands[0], a)
+	d.call(first.endpoint, "CreateTable", `{"TableName":"orders","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST"}`)
+	end := load(first, nil)
+	second := d.serveAt(commands[1], b)
+	d.run(commands[2])
+	if out := d.run("replication --wait 60s --endpoint " + first.endpoint); !strings.Contains(out, "The standby on") {
+		t.Error(out)
+	}
+	second.kill()
+	second = d.serveAt(commands[1], b)
+	follows(second)
+	first.kill()
+	end()
+	first = d.serveAt(commands[0], a)
+	end = load(first, has(first, time.Now(), "started again"))
+	follows(first)
+	time.Sleep(300 * time.Millisecond) // of load
+	if strings.Contains(second.log.String(), "begins with a copy") {
+		t.Errorf("it did not go on where it was:\n%s", second.log)
+	}
+	// The first one is lost.
+	if out, err := d.command("promote", "--endpoint", first.endpoint).CombinedOutput(); err == nil {
+		t.Errorf("the first one is promoted: %s", out)
+	}
+	var st struct {
+		Standbys struct {
+			Standbys []struct {
+				LagSeconds float64 `json:"lagSeconds"`
+			} `json:"standbys"`
+		} `json:"standbys"`
+	}
+	asked := time.Now()
+	if err := json.Unmarshal(d.call(first.endpoint, "GET /_millstream/v1/status", ""), &st); err != nil || len(st.Standbys.Standbys) != 1 {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	first.kill()
+	end()
+	copied := asked.Add(-time.Duration(st.Standbys.Standbys[0].LagSeconds * float64(time.Second)))
+	if out, err := d.command("promote", "--endpoint", "http://"+b).CombinedOutput(); err == nil || !bytes.Contains(out, []byte("say so: millstream promote --lost")) {
+		t.Errorf("without a word that it is lost: %v\n%s", err, out)
+	}
+	began := time.Now()
+	out := d.run(commands[3])
+	t.Logf("%s after %s, as of %s before the loss", strings.TrimSpace(out), time.Since(began).Round(time.Millisecond), asked.Sub(copied).Round(time.Millisecond))
+	second.endpoint = "http://" + b
+	is := has(second, copied, "promoted")
+	// It comes back.
+	first = d.start(commands[0], a)
+	d.over(first, "another server")
+	first = d.start(commands[0], a)
+	d.over(first, "millstream rejoin")
+	d.acked = map[string][]ack{}
+	end = load(second, is)
+	d.run(commands[4])
+	first = d.serveAt(commands[5], a)
+	follows(first)
+	// It is promoted under load, while the other answers.
+	d.run("promote --endpoint " + first.endpoint)
+	end()
+	has(first, time.Now(), "promoted again")
+	d.over(second, "another server")
+	second = d.start(commands[1], b)
+	d.over(second, "millstream rejoin")
+	if aside, err := filepath.Glob(filepath.Join(d.dir, "millstream-data/before-rejoin-*/db")); err != nil || len(aside) != 1 {
+		t.Error("what the first one had is gone:", aside, err)
+	}
+	first.kill()
+	first = d.serveAt(commands[5], a) // the same command goes on as the server that it is
+	has(first, time.Now(), "started again")
+}
+
+// TestDirectStandbyIsLetIn: who follows a server that verifies signatures, and speaks TLS, is let in with an operator's key alone.
+func TestDirectStandbyIsLetIn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &drill{t: t, dir: t.TempDir()}
+	d.program = filepath.Join(t.TempDir(), "millstream")
+	if err := errors.Join(os.Symlink(program, d.program), os.WriteFile(filepath.Join(d.dir, "secret"), []byte("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	const key = "AKIAIOSFODNN7EXAMPLE"
+	first := d.serveAt("serve --data data --allow-standby", "127.0.0.1:0", "--auth", "on", "--tls-self-signed", "--root-access-key-id", key, "--root-secret-access-key-file", "secret")
+	if !strings.HasPrefix(first.endpoint, "https://") {
+		t.Fatal(first.endpoint)
+	}
+	t.Setenv("SSL_CERT_FILE", filepath.Join(d.dir, "data/tls/ca.pem"))
+	state := func(s *server) string { return string(d.call(s.endpoint, "GET /_millstream/v1/status", "")) }
+	stranger := d.serveAt("serve --data stranger --standby-of "+first.endpoint, "127.0.0.1:0")
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(state(stranger), `"failing"`); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(state(stranger))
+		}
+	}
+	if text := state(stranger); !strings.Contains(text, "Authentication Token") {
+		t.Error(text)
+	}
+	d.env = []string{"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+	second := d.serveAt("serve --data standby --standby-of "+first.endpoint, "127.0.0.1:0")
+	d.run("replication --wait 60s --endpoint " + second.endpoint)
+	if text := state(second); !strings.Contains(text, `"has":true`) {
+		t.Error(text)
 	}
 }

@@ -16,8 +16,13 @@ func (c *Client) Stage(ctx context.Context) (st Stage, err error) {
 }
 
 // Promote has a standby go on in the place of the server that it follows. It answers as that server's successor soon after.
-func (c *Client) Promote(ctx context.Context) (p Promoted, err error) {
-	err = c.document(ctx, http.MethodPost, "promote", nil, nil, &p)
+// lost: the server that it follows itself is lost, and is not asked.
+func (c *Client) Promote(ctx context.Context, lost bool) (p Promoted, err error) {
+	var q url.Values
+	if lost {
+		q = url.Values{"lost": {"1"}}
+	}
+	err = c.document(ctx, http.MethodPost, "promote", q, nil, &p)
 	return p, err
 }
 

@@ -8,6 +8,7 @@ type (
 	Status       = wire.Status
 	Replication  = wire.Replication
 	Standby      = wire.Standby
+	Standbys     = wire.Standbys
 	Promoted     = wire.Promoted
 	Trigger      = wire.Trigger
 	TriggerShard = wire.TriggerShard

@@ -72,6 +72,8 @@ type Options struct {
 	Replicate               string
 	ReplicateEvery          time.Duration
 	ReplicateKeep           time.Duration
+	AllowStandby            bool
+	StandbySpool            int64
 	ResumeTriggers          bool
 	AcceptLoss              bool
 	FunctionOutput          io.Writer
@@ -106,6 +108,7 @@ type App struct {
 	buckets     *bucket.Service
 	stages      *stages
 	chain       *chain.Shipper // nil: nothing is replicated
+	relay       *chain.Relay   // nil: the data is in memory
 	stacks      *stack.Service
 	keep        *keep.Service
 	iam         *iam.Service
@@ -210,6 +213,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if o.Replicate != "" {
 		so.Changes = chain.Waiting
 	}
+	if o.AllowStandby {
+		so.Changes = chain.Waiting
+	}
 	if o.Dir == "" {
 		so.FS, so.Dir = fs, "data"
 		if so.FS == nil {
@@ -306,6 +312,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.chain != nil {
 		s.workers.Start("replication", s.chain.Run)
 	}
+	if s.opts.AllowStandby {
+		s.workers.Start("standbys", s.relay.Run)
+	}
 	s.workers.Start("stacks", s.stacks.Run)
 	s.workers.Start("backups and exports", s.keep.RunSaves)
 	s.workers.Start("imports and restores", s.keep.RunLoads)
@@ -339,6 +348,10 @@ func (s *App) Serve(ctx context.Context, ln net.Listener) error {
 	go func() {
 		select {
 		case <-s.store.Poisoned():
+			if err := s.store.Err(); errors.Is(err, chain.ErrFenced) {
+				cancel(fmt.Errorf("millstream: %w", err))
+				return
+			}
 			cancel(fmt.Errorf("millstream: the disk failed, so nothing more is answered; what was acknowledged before is safe: %w", s.store.Err()))
 		case <-s.workers.Failed():
 			cancel(fmt.Errorf("millstream: %w", s.workers.Err()))
@@ -505,6 +518,7 @@ func (s *App) degraded() (reasons []string) {
 			reasons = append(reasons, fmt.Sprintf("replication to %s fails, and is %.0f seconds behind: %s", st.Place, st.Lag, st.Failing))
 		}
 	}
+	reasons = append(reasons, s.relayTells()...)
 	if n := len(s.functions.Locked()); n > 0 {
 		reasons = append(reasons, fmt.Sprintf("%d functions do not start: their variables are sealed with a key that this server does not have (%s)", n, s.seals.Why()))
 	}

@@ -50,7 +50,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
 	own.Handle("/", admin.New(admin.Config{
 		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Topics: s.topics, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
-		Gateway: s.gateway, Stacks: s.stacks, Credentials: s.credentials, Activity: &s.activity, Clock: s.clock, Stages: s.stages,
+		Gateway: s.gateway, Stacks: s.stacks, Credentials: s.credentials, Activity: &s.activity, Clock: s.clock, Stages: s.stages, Standbys: s.standbys(), Followed: s.standbyStatus,
 		Settle: s.Settle, ConsoleLink: s.ConsoleLink, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded, Replication: s.replication,
 		KeyFile: s.keyFileThere,
 		About: wire.Status{

@@ -11,6 +11,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/backup"
 	"github.com/millstreamdb/millstream/internal/chain"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // replicationRate is that of the backups from which a chain begins, in bytes a second: at it, writers keep some nine tenths of their speed.
@@ -19,6 +20,9 @@ const replicationRate = 20 << 20
 // openReplication makes what replicates, if it was asked for. Nothing is copied before its worker is started.
 func (s *App) openReplication() error {
 	o := &s.opts
+	if err := s.openRelay(); err != nil {
+		return err
+	}
 	switch {
 	case o.Replicate == "":
 		return nil
@@ -54,6 +58,28 @@ func (s *App) openReplication() error {
 	return nil
 }
 
+// openRelay makes what keeps things for standbys that follow this server itself.
+func (s *App) openRelay() error {
+	o := &s.opts
+	switch {
+	case !o.AllowStandby && o.Dir != "":
+		s.relay = chain.NewRelay(chain.RelayOptions{Store: s.store, Dir: o.Dir, Off: true, Logger: o.Logger})
+		return chain.RemoveRelay(o.Dir) // of an earlier run
+	case !o.AllowStandby:
+		return nil
+	case o.Replicate != "":
+		return errors.New("a standby of a server that replicates follows the place: leave either --allow-standby or --replicate away")
+	case o.Dir == "":
+		return errors.New("no standby can follow data in memory: name a folder for it")
+	case o.Durability == "none":
+		return errors.New("with durability none no standby can follow: what a crash of this server takes back would stay in the standby; use sync or periodic")
+	case s.held:
+		return fmt.Errorf("the folder %s was restored from a backup, and nobody has said that it is to go on: say --triggers run, or leave --allow-standby away", o.Dir)
+	}
+	s.relay = chain.NewRelay(chain.RelayOptions{Store: s.store, Dir: o.Dir, Most: o.StandbySpool, Logger: o.Logger})
+	return nil
+}
+
 // isWithin says whether a path lies in a folder.
 func isWithin(dir, path string) (bool, error) {
 	dir, err := filepath.Abs(dir)
@@ -81,6 +107,14 @@ func (s *App) replication() *wire.Replication {
 
 // replicationLag is for metrics; nil without replication.
 func (s *App) replicationLag() func() time.Duration {
+	if s.opts.AllowStandby {
+		return func() (most time.Duration) {
+			for _, one := range s.relay.Status().Standbys {
+				most = max(most, one.Lag)
+			}
+			return most
+		}
+	}
 	if s.chain == nil {
 		return nil
 	}
@@ -89,7 +123,7 @@ func (s *App) replicationLag() func() time.Duration {
 
 // Overtaken reports whether a server ended, or did not begin, since another has its place.
 func Overtaken(err error) bool {
-	return errors.Is(err, chain.ErrFenced) || errors.Is(err, chain.ErrOlder)
+	return errors.Is(err, chain.ErrFenced) || errors.Is(err, chain.ErrOlder) || errors.Is(err, store.ErrOvertaken)
 }
 
 // Replicated says whether a place has a chain, from which any moment can be restored.

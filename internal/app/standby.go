@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 // StandbyOptions are those of a server that follows another. What they share with Options means the same.
 type StandbyOptions struct {
 	Dir, Of        string
+	HTTP           *http.Client  // goes to Of, where that is a server itself; nil: the default
 	Every          time.Duration // how often the place is asked for more; 0: a second
 	Account        string
 	Region         string
@@ -43,6 +45,9 @@ type Standby struct {
 
 // PromotedFrom says whether a data folder was a standby of a place, and has been promoted.
 func PromotedFrom(ctx context.Context, dir, of string) (bool, error) {
+	if IsServer(of) {
+		return store.PromotedFrom(dir, strings.TrimRight(of, "/"))
+	}
 	place, err := backup.Open(ctx, of)
 	if err != nil {
 		return false, err
@@ -60,12 +65,18 @@ func OpenStandby(ctx context.Context, o StandbyOptions) (*Standby, error) {
 			return nil, errors.Join(err, fmt.Errorf("%s is in the standby's data folder itself, and another server's: name the place that this one replicates to", o.Of))
 		}
 	}
-	place, err := backup.Open(ctx, o.Of)
+	fo := chain.FollowOptions{Dir: o.Dir, Every: o.Every, Logger: o.Logger}
+	var err error
+	if IsServer(o.Of) {
+		fo.Primary, err = openPrimary(o.Of, o.HTTP)
+	} else {
+		fo.Place, err = backup.Open(ctx, o.Of)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s := &Standby{o: o, started: time.Now()}
-	if s.follower, err = chain.Follow(chain.FollowOptions{Place: place, Dir: o.Dir, Every: o.Every, Logger: o.Logger}); err != nil {
+	if s.follower, err = chain.Follow(fo); err != nil {
 		return nil, err
 	}
 	c := server.Config{
@@ -110,8 +121,14 @@ func (s *Standby) status() wire.Status {
 	}
 }
 
-func (s *Standby) promote(ctx context.Context) (wire.Promoted, error) {
-	p, err := s.follower.Promote(ctx)
+func (s *Standby) promote(ctx context.Context, lost bool) (wire.Promoted, error) {
+	if lost && !IsServer(s.o.Of) {
+		return wire.Promoted{}, errors.New("this standby follows a place and not a server: promote it without --lost")
+	}
+	p, err := s.follower.Promote(ctx, lost)
+	if errors.Is(err, chain.ErrNoAnswer) {
+		err = fmt.Errorf("%w; if that server is lost, say so: millstream promote --lost", err)
+	}
 	return wire.Promoted{Place: s.o.Of, To: p.To.UTC(), Segment: p.Segment}, err
 }
 
@@ -129,14 +146,27 @@ func setAsideIn(dir string) (aside string, err error) {
 	return aside, err
 }
 
+// newestOf is the newest segment of what a standby is to follow.
+func newestOf(ctx context.Context, of string) (h chain.Head, err error) {
+	if IsServer(of) {
+		p, err := openPrimary(of, nil)
+		if err != nil {
+			return h, err
+		}
+		here, err := p.Head(ctx)
+		return chain.Head{Database: here.Database, Lineage: here.Lineage, End: ^uint64(0)}, notKept(err, of)
+	}
+	place, err := backup.Open(ctx, of)
+	if err != nil {
+		return h, err
+	}
+	return chain.Newest(ctx, place)
+}
+
 // Rejoin makes of the folder of a server that another has followed one that follows that one. What it had is moved into a folder in it, whose
 // path is returned. Nobody has it open.
 func Rejoin(ctx context.Context, dir, of string) (aside string, err error) {
-	place, err := backup.Open(ctx, of)
-	if err != nil {
-		return "", err
-	}
-	h, err := chain.Newest(ctx, place)
+	h, err := newestOf(ctx, of)
 	if err != nil {
 		return "", err
 	}
@@ -195,6 +225,9 @@ func Rejoin(ctx context.Context, dir, of string) (aside string, err error) {
 		if err != nil {
 			return aside, err
 		}
+	}
+	if err := os.Remove(filepath.Join(aside, "OVERTAKEN")); err != nil && !errors.Is(err, os.ErrNotExist) { // so that it can be looked at
+		return aside, err
 	}
 	return aside, errors.Join(syncDir(aside), syncDir(dir))
 }

@@ -70,7 +70,7 @@ func (d Folder) List(context.Context) (files []File, err error) {
 // no more code below code; elsewhere they may be a user's, such as the key of an object.
 func leftOut(name string) bool {
 	switch name {
-	case "LOCK", "db/LOCK", "secrets.key", "console.key", "inside.port", "logs", "audit", "pending", "tls", "damaged", "code/runtime", "artifacts/spool":
+	case "LOCK", "db/LOCK", "secrets.key", "console.key", "inside.port", "logs", "audit", "pending", "tls", "damaged", "relay", "code/runtime", "artifacts/spool":
 		return true
 	}
 	for _, pattern := range []string{".*", "before-repair-*", "before-rejoin-*", "code/.*", "code/*/.*", "code/*/task"} {

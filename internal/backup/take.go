@@ -30,6 +30,8 @@ const (
 	promotedFile   = "PROMOTED"   // it did so once
 	ownedFile      = "REPLICATED" // the opens that had a chain: a copy is none of them
 	copiedFile     = "COPIED"     // by how much the first open raises the incarnation; goes with it
+	overtakenFile  = "OVERTAKEN"  // another server goes on in this one's place
+	overtakesFile  = "OVERTAKES"  // the other way round
 	restoringFile  = "RESTORING"  // there while a restore is under way: a folder that has it does not open
 	versionFile    = "VERSION"
 	quarantineFile = "QUARANTINE"
@@ -95,7 +97,7 @@ func Take(ctx context.Context, src Source, p Place, o Options) (Manifest, Progre
 			m.Folders = append(m.Folders, name)
 			continue
 		}
-		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile || f.Name == promotedFile || f.Name == ownedFile {
+		if f.Name == lineageFile || f.Name == restoredFile || f.Name == copiedFile || f.Name == promotedFile || f.Name == ownedFile || f.Name == overtakenFile || f.Name == overtakesFile {
 			done.Done += f.Size
 			continue
 		}
@@ -282,6 +284,25 @@ func PutFile(ctx context.Context, p Place, path string) (File, error) {
 	}
 	s, err := send(ctx, Folder(filepath.Dir(path)), p, File{Name: filepath.Base(path), Size: info.Size()}, newPace(0), leaving, nil)
 	return File{Name: filepath.Base(path), Size: info.Size(), Sum: s.sum, Copy: s.copy}, err
+}
+
+// WriteFile makes a file whole or not at all, durable with its folder, which is made when it is missing.
+func WriteFile(path string, content io.Reader) error {
+	if err := makeDirs(filepath.Dir(path)); err != nil {
+		return err
+	}
+	return writeWhole(path, content)
+}
+
+// SumFile returns the sum of a file.
+func SumFile(path string) (File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	digest := sha256.New()
+	n, err := io.Copy(digest, file)
+	return File{Name: filepath.Base(path), Size: n, Sum: hex.EncodeToString(digest.Sum(nil))}, errors.Join(err, file.Close())
 }
 
 // GetFile copies the content of a file out of a place, and checks it.

@@ -237,6 +237,25 @@ func key(kind byte, w int, n uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{store.SpaceItem, kind, byte(w)}, n)
 }
 
+func putWrite(b *store.Batch, w int, n uint64, seen [writers]uint64, size int) {
+	var value []byte
+	for _, s := range seen {
+		value = binary.BigEndian.AppendUint64(value, s)
+	}
+	b.Set(key('w', w, n), append(value, noise(n, size)...))
+	b.Set(key('n', w, 0), binary.BigEndian.AppendUint64(nil, n))
+}
+
+// noise does not compress.
+func noise(seed uint64, size int) []byte {
+	text := make([]byte, size)
+	r := rand.NewPCG(seed, 0)
+	for i := range text {
+		text[i] = byte(r.Uint64())
+	}
+	return text
+}
+
 // write writes one row of a writer.
 func (l *life) write(w int, size int) {
 	l.mu.Lock()
@@ -244,14 +263,9 @@ func (l *life) write(w int, size int) {
 	n := l.begun[w]
 	seen := l.acked
 	l.mu.Unlock()
-	var value []byte
-	for _, s := range seen {
-		value = binary.BigEndian.AppendUint64(value, s)
-	}
 	b := l.store.NewBatch()
 	defer b.Close()
-	b.Set(key('w', w, n), append(value, make([]byte, size)...))
-	b.Set(key('n', w, 0), binary.BigEndian.AppendUint64(nil, n))
+	putWrite(b, w, n, seen, size)
 	if err := l.store.Write(b); err != nil {
 		l.t.Error(err)
 	}

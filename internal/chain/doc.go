@@ -20,6 +20,8 @@
 //
 // A standby is a prefix of the commits of who ships (follow.go), and when it is promoted has all that was shipped before its claim.
 //
+// A server may also keep the row itself for standbys that ask it (relay.go, followprimary.go): there is no place then, and no past.
+//
 // # Who may go on
 //
 // A claim names the open of the folder (store.Lineage). A run goes on in the chain when the newest claim is that of the open just before

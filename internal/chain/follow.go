@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -20,10 +18,12 @@ import (
 
 // FollowOptions are those of Follow.
 type FollowOptions struct {
-	Place  backup.Place
-	Dir    string        // of the standby's data
-	Every  time.Duration // how often the place is asked for the next segment; 0: a second
-	Logger *slog.Logger
+	Place backup.Place
+	// Primary is followed itself, where there is no Place (see Relay).
+	Primary Primary
+	Dir     string        // of the standby's data
+	Every   time.Duration // how often the place is asked for the next segment; 0: a second
+	Logger  *slog.Logger
 }
 
 // position is how far a standby has come. It is stored in the batch that brings it there.
@@ -40,6 +40,8 @@ type position struct {
 	Incarnation uint64 `json:"incarnation,omitempty"`
 	Part        uint64 `json:"part,omitempty"`
 	Host        string `json:"host,omitempty"`
+	Lineage     string `json:"lineage,omitempty"`
+	Standby     string `json:"standby,omitempty"` // its name to the server that it follows itself
 }
 
 // Followed is how far a standby has come.
@@ -62,6 +64,7 @@ type Promoted struct {
 // Follower keeps a folder at what a chain has. Its methods may be called by many goroutines at once.
 type Follower struct {
 	o       FollowOptions
+	from    source
 	host    string
 	lineage string // of the folder once it is promoted
 	asked   chan asked
@@ -72,13 +75,41 @@ type Follower struct {
 	pos    position
 	sure   time.Time // when the place was last seen to have nothing more, or the next segment
 
+	promoting bool // nothing is waited for
+	quiet     bool // there was nothing more when it was asked last
+
 	mu       sync.Mutex // guards the following
 	status   Followed
 	caughtUp time.Time // when it had all that the place had
 }
 
+// source is where a follower gets what it adds. Its methods are called by Run.
+type source interface {
+	String() string
+	// seed makes the folder of a copy that goes on with the segment from, or a later one.
+	seed(ctx context.Context, f *Follower, from uint64) error
+	// beginAnew is seed where what the folder has goes on in nothing any more.
+	beginAnew(ctx context.Context, f *Follower, why error) error
+	// next returns the next segment; more: there is one. It may wait for it.
+	next(ctx context.Context, f *Follower) (s segment, more bool, err error)
+	// file puts a file that a segment names into the folder.
+	file(ctx context.Context, f *Follower, number uint64, file backup.File) error
+	// takeOver has f go on in the place of who it follows. fatal: it cannot go on as a standby. It returns the number of the segment by which it does.
+	takeOver(ctx context.Context, f *Follower, lost bool) (number uint64, err error, fatal bool)
+	// pauses returns how long to wait where there is nothing more, and the longest wait after a failure.
+	pauses(f *Follower) (idle, failed time.Duration)
+}
+
+// segment is one, decoded.
+type segment struct {
+	Head
+	hash    uint64
+	changes []store.Change
+}
+
 type asked struct {
 	ctx    context.Context
+	lost   bool
 	answer chan error
 	into   *Promoted
 }
@@ -91,12 +122,16 @@ func Follow(o FollowOptions) (*Follower, error) {
 	if o.Every == 0 {
 		o.Every = time.Second
 	}
-	folder, err := store.BecomeStandby(o.Dir, o.Place.String())
+	from := source(ofPlace{o.Place})
+	if o.Primary != nil {
+		from = ofPrimary{o.Primary}
+	}
+	folder, err := store.BecomeStandby(o.Dir, from.String())
 	if err != nil {
 		return nil, err
 	}
 	host, _ := os.Hostname()
-	return &Follower{o: o, host: host, lineage: strings.ToLower(rand.Text()), asked: make(chan asked), folder: folder, status: Followed{Place: o.Place.String(), Lag: -1, State: "begins"}}, nil
+	return &Follower{o: o, from: from, host: host, lineage: strings.ToLower(rand.Text()), asked: make(chan asked), folder: folder, status: Followed{Place: from.String(), Lag: -1, State: "begins"}}, nil
 }
 
 // Status tells how far it has come.
@@ -117,9 +152,9 @@ func (f *Follower) update(g func(*Followed)) {
 }
 
 // Promote reads the chain to its end, takes it over, and makes of the folder one that store.Open takes: Run then ends. After an error it follows as
-// before, or else Run ends with it.
-func (f *Follower) Promote(ctx context.Context) (p Promoted, err error) {
-	a := asked{ctx: ctx, answer: make(chan error, 1), into: &p}
+// before, or else Run ends with it. lost says that the server which is followed itself is lost: it is not asked for its end.
+func (f *Follower) Promote(ctx context.Context, lost bool) (p Promoted, err error) {
+	a := asked{ctx: ctx, lost: lost, answer: make(chan error, 1), into: &p}
 	select {
 	case f.asked <- a:
 	case <-ctx.Done():
@@ -135,15 +170,15 @@ func (f *Follower) Run(ctx context.Context) (promoted bool, err error) {
 	for {
 		err := f.advance(ctx)
 		if errors.Is(err, errNoWay) {
-			err = f.beginAnew(ctx, err)
+			err = f.from.beginAnew(ctx, f, err)
 		}
 		if ctx.Err() != nil {
 			return false, nil
 		}
-		pause := f.o.Every
+		pause, longest := f.from.pauses(f)
 		if err != nil {
 			f.failed(err)
-			pause, wait = wait, min(2*wait, lastRetry)
+			pause, wait = wait, min(2*wait, longest)
 		} else {
 			f.failed(nil)
 			wait = firstRetry
@@ -152,7 +187,7 @@ func (f *Follower) Run(ctx context.Context) (promoted bool, err error) {
 		case <-ctx.Done():
 			return false, nil
 		case a := <-f.asked:
-			err, fatal := f.promote(a.ctx, a.into)
+			err, fatal := f.promote(a.ctx, a.lost, a.into)
 			a.answer <- err
 			if err == nil {
 				return true, nil
@@ -176,9 +211,9 @@ func (f *Follower) failed(err error) {
 	f.mu.Unlock()
 	switch {
 	case err != nil && was == "":
-		f.o.Logger.Error("the standby cannot go on, and tries again", "place", f.o.Place.String(), "error", err)
+		f.o.Logger.Error("the standby cannot go on, and tries again", "place", f.from.String(), "error", err)
 	case err == nil && was != "":
-		f.o.Logger.Info("the standby goes on", "place", f.o.Place.String())
+		f.o.Logger.Info("the standby goes on", "place", f.from.String())
 	}
 }
 
@@ -214,7 +249,7 @@ func (f *Follower) open(ctx context.Context) error {
 		return err
 	}
 	if !has {
-		return f.seed(ctx, 0)
+		return f.from.seed(ctx, f, 0)
 	}
 	return f.resume()
 }
@@ -244,106 +279,45 @@ func (f *Follower) moved() {
 	})
 }
 
-// seed makes the folder of the newest backup whose chain begins at a number or later.
-func (f *Follower) seed(ctx context.Context, from uint64) error {
-	base, err := newest(ctx, patient{Place: f.o.Place}, func(m *backup.Manifest) bool { return m.Chain >= from })
-	if err != nil {
-		return err
-	}
-	if base == nil {
-		return fmt.Errorf("%s has no backup to begin with yet: a server that replicates there makes one", f.o.Place)
-	}
-	if err := errors.Join(f.closeReplay(), f.folder.Clear()); err != nil {
-		return err
-	}
-	f.update(func(st *Followed) { st.State = "copies the backup " + base.ID })
-	f.o.Logger.Info("the standby begins with a backup", "backup", base.ID, "place", f.o.Place.String())
-	if d := base.Doubts(); d != "" {
-		f.o.Logger.Warn("the backup with which the standby begins is not whole", "backup", base.ID, "it has", d)
-	}
-	pos := position{Segment: base.Chain, AtMS: base.Made.UnixMilli(), MadeMS: base.Made.UnixMilli()}
-	err = backup.Restore(ctx, f.o.Place, *base, f.o.Dir, backup.Options{Beside: store.IsApart, Finish: func() error {
-		r, err := store.OpenReplay(f.o.Dir)
-		if err != nil {
-			return err
-		}
-		pos.Next = r.Next()
-		row, err := json.Marshal(pos)
-		if err == nil {
-			err = r.KeepPosition(row)
-		}
-		return errors.Join(err, r.Close())
-	}})
-	if err != nil {
-		return err
-	}
-	return f.resume()
-}
-
-// beginAnew makes the folder of a newer backup than what does not go on, once there is one.
-func (f *Follower) beginAnew(ctx context.Context, why error) error {
-	base, err := newest(ctx, f.o.Place, func(*backup.Manifest) bool { return true })
-	if err != nil {
-		return err
-	}
-	if base == nil || base.Chain < f.pos.Segment {
-		return fmt.Errorf("%w; it begins anew when there is a new backup", why)
-	}
-	f.o.Logger.Warn("the standby begins anew", "place", f.o.Place.String(), "why", why)
-	return f.seed(ctx, f.pos.Segment)
-}
-
 // step adds the next segment, if there is one.
 func (f *Follower) step(ctx context.Context) (more bool, err error) {
 	asked := time.Now()
-	h, hash, changes, err := read(ctx, f.o.Place, f.pos.Segment)
-	if errors.Is(err, backup.ErrAbsent) {
-		if now := time.Now(); !f.pos.Any || max(now.Sub(f.sure), now.Round(0).Sub(f.sure.Round(0))) > unsure {
-			switch low, err := floor(ctx, f.o.Place); {
-			case err != nil:
-				return false, err
-			case low > f.pos.Segment:
-				return false, fmt.Errorf("%w: its next segment %s is too old, and was removed", errNoWay, nameOf(f.pos.Segment))
-			}
-		}
-		if !f.pos.Any {
-			return false, fmt.Errorf("%s lacks the segment %s, with which its backup goes on", f.o.Place, nameOf(f.pos.Segment))
-		}
-		if there, err := exists(ctx, f.o.Place, f.pos.Segment-1); err != nil {
-			return false, err
-		} else if !there {
-			return false, f.emptied(ctx)
-		}
-		f.sure = asked
+	s, more, err := f.from.next(ctx, f)
+	if err != nil {
+		return false, err
+	}
+	f.sure, f.quiet = asked, !more
+	if !more {
 		f.mu.Lock()
 		f.caughtUp = asked
 		f.mu.Unlock()
 		return false, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	f.sure = asked
+	return true, f.add(ctx, &s)
+}
+
+// add adds the next segment.
+func (f *Follower) add(ctx context.Context, h *segment) error {
 	pos := f.pos
 	if pos.Any && (h.Previous != pos.Previous || h.Database != pos.Database) {
-		return false, fmt.Errorf("%w: the segment %s does not follow the one before it", errNoWay, nameOf(h.Number))
+		return fmt.Errorf("%w: the segment %s does not follow the one before it", errNoWay, nameOf(h.Number))
 	}
 	if pos.Any && h.Gap {
-		return false, fmt.Errorf("%w: there is a gap before the segment %s", errNoWay, nameOf(h.Number))
+		return fmt.Errorf("%w: there is a gap before the segment %s", errNoWay, nameOf(h.Number))
 	}
 	if pos.Any && h.Renumber {
 		if err := f.replay.Renumber(pos.End, h.First); err != nil {
-			return false, fmt.Errorf("%w: %w", errNoWay, err)
+			return fmt.Errorf("%w: %w", errNoWay, err)
 		}
 	}
 	for _, file := range h.Files {
-		if err := backup.GetFile(ctx, f.o.Place, file, filepath.Join(f.o.Dir, filepath.FromSlash(file.Name))); err != nil {
-			return false, err
+		if err := f.from.file(ctx, f, h.Number, file); err != nil {
+			return err
 		}
 	}
-	pos.Segment, pos.Previous, pos.Any, pos.End, pos.AtMS = h.Number+1, hash, true, h.End, h.AtMS
-	pos.Database, pos.Incarnation, pos.Part, pos.Host = h.Database, h.Incarnation, h.Part, h.Host
-	err = f.replay.AddAll(changes, func(next uint64) ([]byte, error) {
+	pos.Segment, pos.Previous, pos.Any, pos.End, pos.AtMS = h.Number+1, h.hash, true, h.End, h.AtMS
+	pos.Database, pos.Incarnation, pos.Part, pos.Host, pos.Lineage = h.Database, h.Incarnation, h.Part, h.Host, h.Lineage
+	err := f.replay.AddAll(h.changes, func(next uint64) ([]byte, error) {
 		pos.Next = next
 		return json.Marshal(pos)
 	})
@@ -351,119 +325,34 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		err = fmt.Errorf("%w: %w", errNoWay, err)
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	f.pos = pos
 	f.moved()
-	return true, nil
-}
-
-// emptied says why the place lacks the segment before the next, which was there. Of a disk that is not mounted there is an empty folder: it says
-// nothing of what the chain has, and a claim in it fences nobody.
-func (f *Follower) emptied(ctx context.Context) error {
-	switch low, err := floor(ctx, f.o.Place); {
-	case err != nil:
-		return err
-	case low > f.pos.Segment:
-		return fmt.Errorf("%w: its next segment %s is too old, and was removed", errNoWay, nameOf(f.pos.Segment))
-	}
-	return fmt.Errorf("%s lacks the segment %s, which was there: is it another place, or a disk that is not mounted?", f.o.Place, nameOf(f.pos.Segment-1))
+	return nil
 }
 
 // promote does what Promote says. fatal: the standby cannot go on as one.
-func (f *Follower) promote(ctx context.Context, into *Promoted) (err error, fatal bool) {
+func (f *Follower) promote(ctx context.Context, lost bool, into *Promoted) (err error, fatal bool) {
 	f.update(func(st *Followed) { st.State = "is being promoted" })
 	defer func() {
 		if err != nil && !fatal && f.replay != nil {
 			f.moved()
 		}
 	}()
-	var claim []byte
-	var h Head
-	for {
-		if err := f.advance(ctx); err != nil {
-			return fmt.Errorf("read the chain to its end: %w", err), false
-		}
-		if claim == nil || h.Number != f.pos.Segment {
-			opens, err := f.replay.Opens()
-			if err != nil {
-				return err, true
-			}
-			h = Head{ // what follows has numbers of its own
-				Number: f.pos.Segment, Previous: f.pos.Previous, Database: f.pos.Database, Lineage: f.lineage, Incarnation: f.pos.Incarnation + uint64(f.raise()),
-				Host: f.host, Claim: true, Renumber: true, Part: f.pos.Part, First: opens, End: opens, AtMS: time.Now().UnixMilli(),
-			}
-			// Its backup may have more than the segments, when an earlier release made it: no other goes on from there.
-			if f.pos.Next != f.pos.End {
-				h.Renumber, h.Gap, h.Part = false, true, h.Number
-			}
-			if claim, _, err = new(encoder).encode(h, nil); err != nil {
-				return err, false
-			}
-		}
-		err := f.claim(ctx, h.Number, claim)
-		if errors.Is(err, backup.ErrExists) { // one more of the other's
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("take the place over: %w (it may have been, so that the other server has ended: promote again)", err), false
-		}
-		break
+	number, err, fatal := f.from.takeOver(ctx, f, lost)
+	if err != nil {
+		return err, fatal
 	}
-	*into = Promoted{To: time.UnixMilli(f.pos.AtMS), Segment: h.Number}
+	*into = Promoted{To: time.UnixMilli(f.pos.AtMS), Segment: number}
 	if err := f.closeReplay(); err != nil {
 		return err, true
 	}
 	if err := f.folder.Promote(f.lineage, uint64(f.raise())); err != nil {
 		return err, true
 	}
-	f.o.Logger.Info("the standby is promoted", "place", f.o.Place.String(), "segment", h.Number, "to", into.To)
+	f.o.Logger.Info("the standby is promoted", "place", f.from.String(), "segment", number, "to", into.To)
 	return nil, false
 }
 
 func (f *Follower) raise() int { return backup.Raise(time.Since(time.UnixMilli(f.pos.MadeMS))) }
-
-// claim puts the segment by which the chain is taken over, right behind what the folder has. ErrExists: there is another. It does not end with ctx:
-// once it is put the other server is fenced, whoever waits for the answer.
-func (f *Follower) claim(ctx context.Context, number uint64, claim []byte) (err error) {
-	for range 3 {
-		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		err = f.claimOnce(once, number, claim)
-		cancel()
-		if err == nil || errors.Is(err, backup.ErrExists) || errors.Is(err, errNoWay) {
-			break
-		}
-	}
-	return err
-}
-
-func (f *Follower) claimOnce(ctx context.Context, number uint64, claim []byte) error {
-	switch _, hash, _, err := read(ctx, f.o.Place, number-1); {
-	case errors.Is(err, backup.ErrAbsent):
-		return f.emptied(ctx)
-	case err != nil:
-		return err
-	case hash != f.pos.Previous:
-		return fmt.Errorf("%w: the segment %s of %s is not what was read there", errNoWay, nameOf(number-1), f.o.Place)
-	}
-	err := f.o.Place.PutNew(ctx, nameOf(number), claim)
-	if errors.Is(err, backup.ErrExists) {
-		there, ferr := fetch(ctx, f.o.Place, number)
-		if ferr != nil {
-			return ferr
-		}
-		if bytes.Equal(there, claim) { // an earlier try, whose answer was lost
-			err = nil
-		}
-	}
-	if err != nil {
-		return err
-	}
-	switch low, err := floor(ctx, f.o.Place); {
-	case err != nil:
-		return err
-	case low > number:
-		return fmt.Errorf("%w: what followed has been removed", errNoWay)
-	}
-	return nil
-}

@@ -52,3 +52,46 @@ func TestPlantedBlindRestoreIsSeen(t *testing.T) {
 		}
 	})
 }
+
+// A server that answers after it has said that it is over has acknowledged writes that the other one lacks.
+func TestPlantedLateEndIsSeen(t *testing.T) {
+	PlantedBug = "late-end"
+	defer func() { PlantedBug = "" }()
+	synctest.Test(t, func(t *testing.T) {
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		way := &link{r: rand.New(rand.NewPCG(1, 1)), t: t, to: l}
+		s := followServer(t, filepath.Join(t.TempDir(), "standby"), way)
+		s.follows()
+		dir, _ := s.promoteAs(false)
+		if !l.try(0, 1) || has(t, dir)[0] != 0 {
+			t.Error("not seen: the old one answers no more")
+		}
+		_ = l.end()
+	})
+}
+
+// A standby that takes what an older folder has for newer loses what only it had.
+func TestPlantedTrustIsSeen(t *testing.T) {
+	PlantedBug = "trust"
+	defer func() { PlantedBug = "" }()
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 1))
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		way := &link{r: r, t: t, to: l}
+		s := followServer(t, filepath.Join(t.TempDir(), "standby"), way)
+		s.follows()
+		synctest.Wait()
+		older := snapshot(t, l.dir)
+		l.busy(2, r)
+		s.follows()
+		_ = l.end()
+		back := feed(t, older, nil, 0)
+		way.lead(back)
+		s.follows()
+		dir, _ := s.promoteAs(true)
+		if has(t, dir)[0] != 0 {
+			t.Error("not seen: the standby has kept what it had")
+		}
+		_ = back.end()
+	})
+}

@@ -463,31 +463,45 @@ func namesFiles(changes []store.Change) bool {
 	return slices.ContainsFunc(changes, func(c store.Change) bool { return c.Touches(store.SpaceFunction, store.SpaceLayer, store.SpaceKeep) })
 }
 
-// newFiles copies packages of code, and backups of tables, that are there and were not: a file is there before a row names it.
-func (s *Shipper) newFiles(ctx context.Context) (files []backup.File, err error) {
+// eachBeside calls f with packages of code, and backups of tables, that lie beside the database: each is there before a row names it.
+func eachBeside(dir string, f func(path, name string) error) error {
 	for _, pattern := range []string{"code/*/package.zip", store.BackupsPath + "/*/*"} {
-		paths, err := filepath.Glob(filepath.Join(s.o.Dir, filepath.FromSlash(pattern)))
+		paths, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, path := range paths {
-			name, err := filepath.Rel(s.o.Dir, path)
+			name, err := filepath.Rel(dir, path)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if name = filepath.ToSlash(name); s.files[name] || filepath.Ext(name) == ".tmp" || filepath.Base(filepath.Dir(path))[0] == '.' {
+			if filepath.Ext(name) == ".tmp" || filepath.Base(filepath.Dir(path))[0] == '.' {
 				continue
 			}
-			f, err := backup.PutFile(ctx, patient{Place: s.o.Place}, path)
-			if errors.Is(err, os.ErrNotExist) { // it is gone already
-				continue
+			if err := f(path, filepath.ToSlash(name)); err != nil {
+				return err
 			}
-			if err != nil {
-				return nil, err
-			}
-			f.Name = name
-			files = append(files, f)
 		}
+	}
+	return nil
+}
+
+// newFiles copies those that were not there before.
+func (s *Shipper) newFiles(ctx context.Context) (files []backup.File, err error) {
+	err = eachBeside(s.o.Dir, func(path, name string) error {
+		if s.files[name] {
+			return nil
+		}
+		f, err := backup.PutFile(ctx, patient{Place: s.o.Place}, path)
+		if errors.Is(err, os.ErrNotExist) { // it is gone already
+			return nil
+		}
+		f.Name = name
+		files = append(files, f)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	for _, f := range files {
 		if filepath.Base(f.Name) == "package.zip" { // the others may be written again

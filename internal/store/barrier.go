@@ -112,7 +112,7 @@ func (s *Store) syncLog() error {
 	}
 	applied := uint64(0)
 	if s.changes != nil {
-		applied = s.changes.applied()
+		applied = s.changes.Applied()
 	}
 	if err := s.guard("barrier", func() error { return s.db.LogData(nil, pebble.Sync) }); err != nil {
 		return err

@@ -158,8 +158,8 @@ func (c *Changes) drop() {
 	clear(c.early)
 }
 
-// lose says that the database has changed beside the log.
-func (c *Changes) lose() {
+// Lose drops what waits, and makes a gap: the database has changed beside the log, or what was taken is lost.
+func (c *Changes) Lose() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropped()
@@ -176,8 +176,15 @@ func (c *Changes) dropped() {
 	c.wake()
 }
 
-// applied returns the number before which everything has been applied.
-func (c *Changes) applied() uint64 {
+// InOrder says whether all that has been added has its predecessor.
+func (c *Changes) InOrder() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.early) == 0
+}
+
+// Applied returns the number before which everything has been applied.
+func (c *Changes) Applied() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.next

@@ -22,6 +22,8 @@ var (
 	ErrNotOurs = errors.New("store: not a data folder")
 	// ErrDamaged says that the folder is not what a crash could have left.
 	ErrDamaged = errors.New("store: the data folder is damaged")
+	// ErrOvertaken says that a standby goes on in the place of the folder's server.
+	ErrOvertaken = errors.New("store: another server goes on in this one's place")
 	// ErrStalled is under the error of Admit while damage keeps new data from being merged with old.
 	ErrStalled = errors.New("writes are refused")
 )
@@ -42,6 +44,11 @@ const (
 	// standbyFile is in a folder that follows a chain, and says which; with the promotion it becomes promotedFile.
 	standbyFile  = "STANDBY"
 	promotedFile = "PROMOTED"
+
+	// overtakenFile is in the folder of a server in whose place a standby goes on, and says which; overtakesFile in that one's, until the other
+	// server has been told.
+	overtakenFile = "OVERTAKEN"
+	overtakesFile = "OVERTAKES"
 
 	// repairingFile is in a folder while a repair changes it, and says where the copy of before is: until the end, what is
 	// derived from items may lack parts, which reads would answer as absent.
@@ -124,6 +131,12 @@ func checkVersion(f vfs.FS, dir string) error {
 		return fmt.Errorf("%w: the restore to %s was cut short, and the folder is not whole: remove it, and restore again", ErrDamaged, dir)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: look for %s: %w", restoringFile, err)
+	}
+	if text, err := readFile(f, f.PathJoin(dir, overtakenFile)); err == nil {
+		return fmt.Errorf("%w: %s; make a standby of it with `millstream rejoin`; to look at what it has, copy the folder and remove %s from the copy",
+			ErrOvertaken, strings.TrimSpace(string(text)), overtakenFile)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: look for %s: %w", overtakenFile, err)
 	}
 	name := f.PathJoin(dir, versionFile)
 	switch text, err := readFile(f, name); {

@@ -104,7 +104,7 @@ func (s *Store) takeOut(list []Quarantined, at int) error {
 	}
 	err = s.db.Excise(context.Background(), span)
 	if s.changes != nil {
-		s.changes.lose() // no batch has what it did
+		s.changes.Lose() // no batch has what it did
 	}
 	if err != nil {
 		return fmt.Errorf("store: take a damaged range out of the database: %w", err)

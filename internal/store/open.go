@@ -28,6 +28,7 @@ type Store struct {
 
 	refusal    atomic.Pointer[error] // why calls are refused: the poison or ErrClosed
 	poisoned   atomic.Pointer[error]
+	ended      atomic.Bool // by End: the engine is well
 	poisonedCh chan struct{}
 	closing    atomic.Bool
 	closingCh  chan struct{} // closed when the engine is about to be closed
@@ -164,7 +165,7 @@ func (s *Store) Close() error {
 		return ErrClosed
 	}
 	s.periodic.stop()
-	if err := s.Err(); err != nil {
+	if err := s.Err(); err != nil && !s.ended.Load() {
 		return errors.Join(err, s.witness.stop())
 	}
 	closed := error(ErrClosed)

@@ -38,6 +38,16 @@ func (s *Store) poison(op string, cause error) error {
 	return *s.poisoned.Load()
 }
 
+// End stops the store for good, as a failure would: nothing is answered any more, and no write that waits for its sync is acknowledged. err says
+// why.
+func (s *Store) End(err error) {
+	if s.poisoned.CompareAndSwap(nil, &err) {
+		s.ended.Store(true)
+		s.refusal.Store(&err)
+		close(s.poisonedCh)
+	}
+}
+
 // Err returns the error that poisoned the store, nil while it is well.
 func (s *Store) Err() error {
 	if p := s.poisoned.Load(); p != nil {

@@ -140,5 +140,75 @@ func PromotedFrom(dir, of string) (bool, error) {
 	return err == nil && strings.TrimSpace(string(text)) == of, err
 }
 
+// seedPath is where a copy grows that Adopt makes the data; it stays when the data is removed.
+const seedPath = ".seed"
+
+// Seed is an empty folder, in this one, for a copy that is to take the place of the data.
+func (s *Standby) Seed() (dir string, err error) {
+	dir = filepath.Join(s.dir, seedPath)
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	return dir, os.Mkdir(dir, 0o700)
+}
+
+// Adopt makes of what is in Seed's folder the data. What was there before stays until all of the copy is there. VERSION comes last: a folder without
+// it has no data.
+func (s *Standby) Adopt() error {
+	from := filepath.Join(s.dir, seedPath)
+	entries, err := os.ReadDir(from)
+	if err == nil {
+		err = errors.Join(syncFolder(vfs.Default, from), s.Clear())
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() != versionFile && err == nil {
+			err = os.Rename(filepath.Join(from, e.Name()), filepath.Join(s.dir, e.Name()))
+		}
+	}
+	if err == nil {
+		err = syncFolder(vfs.Default, s.dir)
+	}
+	if err == nil {
+		err = os.Rename(filepath.Join(from, versionFile), filepath.Join(s.dir, versionFile))
+	}
+	if err == nil {
+		err = syncFolder(vfs.Default, s.dir)
+	}
+	return errors.Join(err, os.RemoveAll(from))
+}
+
+// Overtakes has the folder, before it is promoted, remember what is to be told to the server in whose place it goes on; nil: nothing.
+func (s *Standby) Overtakes(text []byte) error {
+	if text == nil {
+		if err := os.Remove(filepath.Join(s.dir, overtakesFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	return writeFile(privateFS{vfs.Default, s.dir}, s.dir, overtakesFile, text)
+}
+
+// ToOvertake returns what a folder has to tell to the server in whose place it goes on; nil: nothing.
+func ToOvertake(dir string) ([]byte, error) {
+	text, err := readFile(vfs.Default, filepath.Join(dir, overtakesFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}
+
+// Told says that it has been.
+func Told(dir string) error {
+	return errors.Join(os.Remove(filepath.Join(dir, overtakesFile)), syncFolder(vfs.Default, dir))
+}
+
+// MarkOvertaken has the folder refused from the next open on, since another server goes on in this one's place.
+func (s *Store) MarkOvertaken(by string) error {
+	return writeFile(s.space.fs, s.space.dir, overtakenFile, []byte(by+"\n"))
+}
+
 // Close releases the folder.
 func (s *Standby) Close() error { return s.lock.Close() }

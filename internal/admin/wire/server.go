@@ -39,6 +39,8 @@ type Status struct {
 	Triggers  int      `json:"triggers"`
 	// Replication is how far it has come; absent: nothing is replicated.
 	Replication *Replication `json:"replication,omitempty"`
+	// Standbys are those that follow the server itself; absent: it keeps nothing for any.
+	Standbys *Standbys `json:"standbys,omitempty"`
 	// Standby is there while the server is a standby, of which tables, functions and triggers are not counted.
 	Standby *Standby `json:"standby,omitempty"`
 }

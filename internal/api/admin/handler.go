@@ -57,6 +57,7 @@ type Config struct {
 	Activity    *activity.Hub
 	Clock       *worker.Clock
 	Stages      Stages
+	Standbys    Standbys // nil: nothing is kept for any
 
 	// Settle waits until every enabled trigger has passed the head that its stream had at the call; Advance moves a
 	// manual clock on, and returns when what was due has been done. Both return ctx's error when it ends before.
@@ -72,6 +73,9 @@ type Config struct {
 	Degraded func() []string
 	// Replication tells how far it has come; nil: nothing is replicated.
 	Replication func() *wire.Replication
+
+	// Followed tells of standbys that follow the server itself; nil: nothing is kept for any.
+	Followed func() *wire.Standbys
 
 	// About is what a status says that does not change: version, start, scope, durability and folder. Its account and
 	// region are used where a request names none.
@@ -132,6 +136,9 @@ func New(c Config) http.Handler {
 	h.document("POST", "stages", h.stage)
 	h.document("DELETE", "stages/{id}", h.unstage)
 	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)
+	if c.Standbys != nil {
+		h.serveStandbys()
+	}
 	h.mux.HandleFunc("GET "+Prefix+"tail", h.tail)
 	h.mux.HandleFunc("GET "+Prefix+"try", h.try)
 	h.mux.HandleFunc("GET "+Prefix+"logs", h.logs)
@@ -190,7 +197,7 @@ func (h *handler) status(r *http.Request) (any, error) {
 	if err := h.Health(); err != nil {
 		st.Healthy, st.Problem = false, err.Error()
 	}
-	st.Degraded, st.Replication = h.Degraded(), h.Replication()
+	st.Degraded, st.Replication, st.Standbys = h.Degraded(), h.Replication(), h.Followed()
 	return st, nil
 }
 

@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+)
+
+// Seed has the server make a copy of its data folder, for a standby that follows the server itself.
+func (c *Client) Seed(ctx context.Context, standby, host string) (s wire.Seed, err error) {
+	err = c.document(ctx, http.MethodPost, "standbys/seed", url.Values{"standby": {standby}, "host": {host}}, nil, &s)
+	return s, err
+}
+
+// SeedFile reads a file of it. Read to its end, it has been whole, or an error is returned.
+func (c *Client) SeedFile(ctx context.Context, id, name string) (io.ReadCloser, error) {
+	return c.body(ctx, "standbys/seed/"+url.PathEscape(id)+"/file", url.Values{"name": {name}})
+}
+
+// Unseed removes it.
+func (c *Client) Unseed(ctx context.Context, id string) error {
+	var nothing struct{}
+	return c.document(ctx, http.MethodDelete, "standbys/seed/"+url.PathEscape(id), nil, nil, &nothing)
+}
+
+// Here asks what the server is to a standby.
+func (c *Client) Here(ctx context.Context) (here json.RawMessage, err error) {
+	err = c.document(ctx, http.MethodGet, "standbys/here", nil, nil, &here)
+	return here, err
+}
+
+// NextSegment asks for what a standby wants next; nothing: there is none yet.
+func (c *Client) NextSegment(ctx context.Context, question []byte) ([]byte, error) {
+	body, err := c.body(ctx, "standbys/next", url.Values{"question": {string(question)}})
+	if err != nil {
+		return nil, err
+	}
+	segment, err := io.ReadAll(body)
+	if e := body.Close(); err == nil {
+		err = e
+	}
+	return segment, err
+}
+
+// SegmentFile reads a file that a segment names.
+func (c *Client) SegmentFile(ctx context.Context, number uint64, sum string) (io.ReadCloser, error) {
+	return c.body(ctx, "standbys/file", url.Values{"number": {strconv.FormatUint(number, 10)}, "sum": {sum}})
+}
+
+// Overtake tells the server that a standby goes on in its place.
+func (c *Client) Overtake(ctx context.Context, question []byte) (rest [][]byte, err error) {
+	var r wire.Rest
+	err = c.document(ctx, http.MethodPost, "standbys/overtake", nil, question, &r)
+	return r.Segments, err
+}
+
+// body makes a call whose answer is bytes.
+func (c *Client) body(ctx context.Context, path string, q url.Values) (io.ReadCloser, error) {
+	res, err := c.call(ctx, http.MethodGet, path, q, nil)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}

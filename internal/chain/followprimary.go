@@ -1,0 +1,275 @@
+package chain
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backup"
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// Primary is a server that keeps what it commits for standbys (Relay), over a connection. Its errors are those of Relay's methods.
+type Primary interface {
+	String() string
+	// Seed has the server make a copy of its folder, and says which segment goes on behind it.
+	Seed(ctx context.Context, standby, host string) (Copy, error)
+	Head(ctx context.Context) (Here, error)
+	Next(ctx context.Context, a Asked) ([]byte, error) // nil: there is none yet
+	File(ctx context.Context, number uint64, sum string) (io.ReadCloser, error)
+	Overtake(ctx context.Context, o Overtaking) (rest [][]byte, err error)
+}
+
+// Copy is one of a server's folder, as of some moment.
+type Copy interface {
+	Here() Here
+	backup.Source
+	Done(ctx context.Context) error
+}
+
+// ofPrimary is a server, as a standby follows it.
+type ofPrimary struct{ p Primary }
+
+// wait is how long the server waits for a segment before it answers that there is none; so old is what the standby knows of it.
+const wait = time.Second
+
+func (o ofPrimary) String() string { return o.p.String() }
+
+func (o ofPrimary) pauses(*Follower) (idle, failed time.Duration) {
+	return time.Millisecond, 5 * time.Second
+}
+
+// seed has the folder's data replaced by a copy once that is whole: until then what is there can be promoted.
+func (o ofPrimary) seed(ctx context.Context, f *Follower, _ uint64) (err error) {
+	name := f.pos.Standby
+	if name == "" {
+		name = strings.ToLower(rand.Text())
+	}
+	f.update(func(st *Followed) { st.State = "copies the folder of " + o.String() })
+	f.o.Logger.Info("the standby begins with a copy", "of", o.String())
+	c, err := o.p.Seed(ctx, name, f.host)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Done(context.WithoutCancel(ctx))) }()
+	dir, err := f.folder.Seed()
+	if err != nil {
+		return err
+	}
+	files, err := c.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if file.Name == "LINEAGE" || !filepath.IsLocal(filepath.FromSlash(file.Name)) {
+			continue
+		}
+		if err := copySeed(ctx, c, file, filepath.Join(dir, filepath.FromSlash(file.Name)), f); err != nil {
+			return fmt.Errorf("copy %s of %s: %w", file.Name, o, err)
+		}
+	}
+	here := c.Here()
+	pos := position{
+		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name,
+	}
+	r, err := store.OpenReplay(dir)
+	if err != nil {
+		return err
+	}
+	pos.Next = r.Next()
+	row, err := json.Marshal(pos)
+	if err == nil {
+		err = r.KeepPosition(row)
+	}
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	if err := errors.Join(f.closeReplay(), f.folder.Adopt()); err != nil {
+		return err
+	}
+	return f.resume()
+}
+
+// copySeed copies a file, which is whole and durable then.
+func copySeed(ctx context.Context, c Copy, file backup.File, to string, f *Follower) error {
+	r, err := c.Open(ctx, file.Name)
+	if err != nil {
+		return err
+	}
+	err = backup.WriteFile(to, r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	info, err := os.Stat(to)
+	if err != nil {
+		return err
+	}
+	if info.Size() != file.Size {
+		return fmt.Errorf("%d bytes came of %d", info.Size(), file.Size)
+	}
+	if strings.HasSuffix(file.Name, ".sst") && !strings.HasPrefix(file.Name, "quarantined/") {
+		fault, err := store.CheckTable(to)
+		if err != nil {
+			return err
+		}
+		if fault != nil {
+			f.o.Logger.Warn("a table of the server is damaged, and so it is in this standby", "table", file.Name, "error", fault)
+		}
+	}
+	return nil
+}
+
+func (o ofPrimary) beginAnew(ctx context.Context, f *Follower, why error) error {
+	f.o.Logger.Warn("the standby begins anew", "of", o.String(), "why", why)
+	return o.seed(ctx, f, 0)
+}
+
+// asks is what f has, as a question.
+func (o ofPrimary) asks(f *Follower, wait time.Duration) Asked {
+	return Asked{
+		Standby: f.pos.Standby, Host: f.host, Number: f.pos.Segment, Any: f.pos.Any, Previous: f.pos.Previous, Lineage: f.pos.Lineage, Database: f.pos.Database, Next: f.pos.Next,
+		WaitMS: wait.Milliseconds(),
+	}
+}
+
+func (o ofPrimary) next(ctx context.Context, f *Follower) (s segment, more bool, err error) {
+	w := time.Duration(0)
+	if f.quiet && !f.promoting {
+		w = wait
+	}
+	once, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	content, err := o.p.Next(once, o.asks(f, w))
+	if errors.Is(err, ErrBeginAnew) {
+		err = fmt.Errorf("%w: %w", errNoWay, err)
+	}
+	if errors.Is(err, ErrBehind) {
+		err = fmt.Errorf("%w: promote this standby, or, to follow what the server has now, begin in an empty folder", err)
+	}
+	if err != nil || len(content) == 0 {
+		return s, false, err
+	}
+	s, err = decoded(content)
+	if err == nil && s.Number != f.pos.Segment {
+		err = fmt.Errorf("%w: it is number %d", errTorn, s.Number)
+	}
+	return s, err == nil, err
+}
+
+func decoded(content []byte) (s segment, err error) {
+	s.Head, s.hash, s.changes, err = decode(content)
+	return s, err
+}
+
+// file copies a file unless it is there. One that the server has no more is named by no row for long: it was removed there.
+func (o ofPrimary) file(ctx context.Context, f *Follower, number uint64, file backup.File) error {
+	if !filepath.IsLocal(filepath.FromSlash(file.Name)) {
+		return fmt.Errorf("%w: it names the file %q", errTorn, file.Name)
+	}
+	to := filepath.Join(f.o.Dir, filepath.FromSlash(file.Name))
+	if is, err := backup.SumFile(to); err == nil && is.Sum == file.Sum {
+		return nil
+	}
+	r, err := o.p.File(ctx, number, file.Sum)
+	if errors.Is(err, backup.ErrAbsent) {
+		f.o.Logger.Warn("a file is not copied, since the server has it no more", "file", file.Name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = backup.WriteFile(to, r)
+	if err = errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	is, err := backup.SumFile(to)
+	if err == nil && is.Sum != file.Sum {
+		err = fmt.Errorf("%w: the file %s has another sum", errTorn, file.Name)
+	}
+	return err
+}
+
+// ErrNoAnswer says that a server that is followed itself does not answer, and so cannot be told that it is over.
+var ErrNoAnswer = errors.New("the server that this standby follows does not answer, or not well")
+
+func (o ofPrimary) takeOver(ctx context.Context, f *Follower, lost bool) (number uint64, err error, fatal bool) {
+	f.promoting = true
+	defer func() { f.promoting = false }()
+	over := func(lost bool) Overtaking {
+		return Overtaking{Asked: o.asks(f, 0), Name: f.lineage, Incarnation: f.pos.Incarnation + uint64(f.raise()), Lost: lost}
+	}
+	if lost {
+		if f.replay == nil { // it may have nothing
+			if has, err := f.folder.HasData(); err != nil || !has {
+				return 0, errors.Join(err, errors.New("it has no copy of the server yet: there is nothing to promote")), false
+			}
+			if err := f.resume(); err != nil {
+				return 0, err, false
+			}
+		}
+		text, err := json.Marshal(over(true))
+		if err == nil {
+			err = f.folder.Overtakes(text)
+		}
+		return f.pos.Segment, err, false
+	}
+	if err := f.folder.Overtakes(nil); err != nil { // of a try that was cut short
+		return 0, err, false
+	}
+	for {
+		if err := f.advance(ctx); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrNoAnswer, err), false
+		}
+		// It does not end with ctx: once it is told the other server ends, whoever waits for the answer.
+		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		rest, err := o.p.Overtake(once, over(false))
+		cancel()
+		if errors.Is(err, ErrMore) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("%w: %w (it may have ended all the same)", ErrNoAnswer, err), false
+		}
+		for _, content := range rest {
+			s, err := decoded(content)
+			if err == nil {
+				err = f.add(ctx, &s)
+			}
+			if err != nil {
+				f.o.Logger.Error("what the other server had committed last is lost", "error", err)
+				break
+			}
+		}
+		return f.pos.Segment, nil, false
+	}
+}
+
+// Tell tells a server that another goes on in its place, as a promoted folder remembers (store.ToOvertake). done: there is nothing more to tell.
+// younger: it is the one that goes on.
+func Tell(ctx context.Context, p Primary, text []byte) (done, younger bool, err error) {
+	var o Overtaking
+	if err := json.Unmarshal(text, &o); err != nil {
+		return false, false, err
+	}
+	once, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, err = p.Overtake(once, o)
+	switch {
+	case err == nil:
+		return true, false, nil
+	case errors.Is(err, ErrFenced): // by another, or this one before
+		return true, false, nil
+	case errors.Is(err, ErrOther):
+		return true, false, nil
+	case errors.Is(err, ErrYounger):
+		return false, true, err
+	}
+	return false, false, err
+}
