@@ -60,6 +60,8 @@ func (s *App) deliverToURL(ctx context.Context, d *outbox.Delivery, payload []by
 		r.Header.Set(name, value)
 	}
 	r.Header.Set("User-Agent", "Amazon Simple Notification Service Agent")
+	r.Header.Set("Accept-Encoding", "gzip,deflate") // as AWS; nobody reads the answer
+	r.Header.Set("Connection", "Keep-Alive")
 	answer, err := urls.Do(r)
 	if errors.Is(err, errLinkLocal) {
 		return &outbox.Permanent{Err: err}

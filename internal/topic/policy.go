@@ -14,7 +14,7 @@ const (
 )
 
 // checkPolicy refuses a filter policy that AWS does not take: one with more than five keys, with levels although it is about attributes, or whose values,
-// each counted once for each of its levels, multiply to more than 150. What its matchers mean is checked by the pattern.
+// each counted once for each of its levels, multiply to more than 150; and one whose matchers are wrong.
 func checkPolicy(text string, ofBody bool) error {
 	var policy map[string]json.RawMessage
 	if json.Unmarshal([]byte(text), &policy) != nil || policy == nil {
@@ -22,6 +22,9 @@ func checkPolicy(text string, ofBody bool) error {
 	}
 	if len(policy) > maxPolicyKeys {
 		return errors.New("FilterPolicy: Filter policy can not have more than 5 keys")
+	}
+	if err := checkMatchers(text); err != nil {
+		return err
 	}
 	combinations, err := combinationsOf(policy, ofBody, 1, maxPolicyDepth)
 	if err == nil && combinations > maxPolicyCombinations {

@@ -404,6 +404,7 @@ func (s *Service) Subscribe(topicARN, protocol, endpoint string, attributes map[
 	}
 	attributes = keptDelivery(lowered(attributes), false)
 	one := &Subscription{ID: uuid.NewString(), TopicARN: topicARN, Protocol: protocol, Endpoint: endpoint, Attributes: cloned(attributes), CreatedMS: s.o.Clock.Stamp()}
+	maps.DeleteFunc(one.Attributes, func(_, value string) bool { return value == "" }) // AWS takes it for none
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
 		if err := s.checkSubscriptionAttribute(one, name, attributes[name], "Attributes Reason: "); err != nil {
 			return nil, err
