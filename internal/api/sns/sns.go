@@ -91,7 +91,11 @@ func New(topics *topic.Service, o Options) http.Handler {
 			return
 		}
 		result := ""
-		if !silent[action] {
+		switch {
+		case silent[action]:
+		case c.out.Len() == 0: // as AWS writes it
+			result = `<` + action + `Result/>`
+		default:
 			result = `<` + action + `Result>` + c.out.String() + `</` + action + `Result>`
 		}
 		_, _ = io.WriteString(w, `<`+action+`Response xmlns="`+namespace+`">`+result+`<ResponseMetadata><RequestId>`+id+`</RequestId></ResponseMetadata></`+action+`Response>`) // as above

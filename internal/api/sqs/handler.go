@@ -298,7 +298,11 @@ var silent = map[string]bool{
 
 func writeXML(w http.ResponseWriter, id, action string, members []byte) {
 	out := writer{xml: true, b: []byte(xmlHead + "<" + action + `Response xmlns="` + namespace + `">`)}
-	if !silent[action] {
+	switch {
+	case silent[action]:
+	case len(members) == 0: // as AWS writes it
+		out.b = append(out.b, "<"+action+"Result/>"...)
+	default:
 		out.open(action + "Result")
 		out.b = append(out.b, members...)
 		out.close(action + "Result")

@@ -538,6 +538,7 @@ func TestQueryProtocol(t *testing.T) {
 	}{
 		{*q, url.Values{"Action": {"SendMessage"}, "MessageBody": {"by GET"}}, 200, "<SendMessageResult>"},
 		{*q, url.Values{"Action": {"ReceiveMessage"}}, 200, "<Body>by GET</Body>"},
+		{*q, url.Values{"Action": {"ReceiveMessage"}}, 200, "<ReceiveMessageResult/>"},
 		{*q, url.Values{"Action": {"GetQueueUrl"}, "QueueName": {"made"}}, 200, "<QueueUrl>" + server.URL + "/123456789012/made</QueueUrl>"},
 		{*q, url.Values{"Action": {"CreateQueue"}, "QueueName": {"by-get"}}, 400, "<Code>InvalidAction</Code><Message>The action CreateQueue is not valid for this endpoint.</Message>"},
 		{*q, url.Values{"Action": {"ListQueues"}}, 400, "<Message>The action ListQueues is not valid for this endpoint.</Message>"},
