@@ -25,14 +25,14 @@ Parked records are kept for 14 days.
 Records are held while their item waits for retries of its own (block-key), and telling
 while the on-failure destination is to be told of them again.`,
 	}
-	cmd.AddCommand(newParkedList(), newParkedShow(), newParkedRedrive(), newParkedDrop())
+	cmd.AddCommand(newParkedList(), newParkedShow(), newParkedRedrive(), newParkedDrop(), newParkedGiveUp())
 	return group(cmd)
 }
 
 // asideFlags choose records that are set aside.
 type asideFlags struct {
 	clientFlags
-	trigger, id, key, after, before string
+	trigger, id, key, err, after, before string
 }
 
 func (f *asideFlags) add(cmd *cobra.Command) {
@@ -43,12 +43,13 @@ func (f *asideFlags) add(cmd *cobra.Command) {
 	}) // it fails for a flag that is not there
 	cmd.Flags().StringVar(&f.id, "id", "", "this record")
 	cmd.Flags().StringVar(&f.key, "key", "", "of this item: an attribute of its key, or the whole key as JSON")
+	cmd.Flags().StringVar(&f.err, "error", "", "whose reason or error has this in it")
 	cmd.Flags().StringVar(&f.after, "after", "", "set aside after a time (2026-01-02T15:04:05Z), or less than a duration ago (2h)")
 	cmd.Flags().StringVar(&f.before, "before", "", "set aside before a time, or more than a duration ago")
 }
 
 func (f *asideFlags) filter(now time.Time) (admin.AsideFilter, error) {
-	out := admin.AsideFilter{ID: f.id, Key: f.key}
+	out := admin.AsideFilter{ID: f.id, Key: f.key, Error: f.err}
 	var err error
 	if out.After, err = moment(now, "--after", f.after); err != nil {
 		return out, err
@@ -308,21 +309,31 @@ since it was parked were sent before it; the function must be able to take that.
 }
 
 func newParkedDrop() *cobra.Command {
+	return newUnset("drop", "Remove parked records for good", `Remove parked records for good. A reason is logged, and 'triggers show' tells it later.`,
+		`  millstream parked drop --trigger on-order --before 72h --reason "test data"`, "dropped", (*admin.Client).DropParked)
+}
+
+func newParkedGiveUp() *cobra.Command {
+	return newUnset("give-up", "Stop trying held records", `Stop trying held records, and let later changes of their items go on. They are parked, as what has had its
+attempts; or the trigger's on-failure destination is told of them. Records with which a call
+is under way are left as they are.`, `  millstream parked give-up --trigger on-order --key order-17 --reason "known to be broken"`, "given up", (*admin.Client).GiveUp)
+}
+
+func newUnset(name, short, long, example, what string, do func(*admin.Client, context.Context, string, admin.AsideFilter, string) (admin.Redriven, error)) *cobra.Command {
 	var flags asideFlags
+	var reason string
 	cmd := &cobra.Command{
-		Use:     "drop {--trigger TRIGGER | --all}",
-		Short:   "Remove parked records for good",
-		Example: `  millstream parked drop --trigger on-order --before 72h`,
-		Args:    takes(),
+		Use: name + " {--trigger TRIGGER | --all}", Short: short, Long: long, Example: example, Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return flags.each(cmd, "dropped", func(client *admin.Client, trigger string, f admin.AsideFilter) (int, error) {
-				r, err := client.DropParked(cmd.Context(), trigger, f)
+			return flags.each(cmd, what, func(client *admin.Client, trigger string, f admin.AsideFilter) (int, error) {
+				r, err := do(client, cmd.Context(), trigger, f, reason)
 				return r.Records, err
 			})
 		},
 	}
 	flags.add(cmd)
 	all(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for those who ask later")
 	return cmd
 }
 

@@ -19,7 +19,7 @@ func newTail() *cobra.Command {
 	var flags clientFlags
 	var horizon, full bool
 	var limit int
-	var since string
+	var since, when string
 	cmd := &cobra.Command{
 		Use:   "tail TABLE",
 		Short: "Print the changes of a table as they happen",
@@ -31,6 +31,7 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
   millstream tail orders --from-start          with what the stream still holds
   millstream tail orders --since 15m           with those of the last quarter of an hour
   millstream tail orders --limit 1             wait for the next change
+  millstream tail orders --when 'OLD.status <> NEW.status'
   millstream tail orders --jsonl | jq .record.dynamodb.NewImage`,
 		Args: takes("TABLE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,7 +51,7 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 			if err != nil {
 				return err
 			}
-			o := admin.TailOptions{Table: args[0], Horizon: horizon, Since: from}
+			o := admin.TailOptions{Table: args[0], Horizon: horizon, Since: from, When: when}
 			if arn.Is(args[0]) {
 				o.Table, o.Stream = "", args[0]
 			}
@@ -82,6 +83,7 @@ sequence number, which 'triggers rewind' and 'skip' take. Long values are cut un
 	flags.addScope(cmd)
 	cmd.Flags().BoolVar(&horizon, "from-start", false, "begin with the oldest record that the stream holds")
 	cmd.Flags().StringVar(&since, "since", "", "begin with the records of then: a time, or how long ago, such as 15m")
+	cmd.Flags().StringVar(&when, "when", "", "only changes of which this holds, such as NEW.total > 100: a condition as 'triggers set' takes it")
 	cmd.Flags().BoolVar(&full, "full", false, "print long values whole")
 	cmd.Flags().IntVar(&limit, "limit", 0, "end after so many records (default never)")
 	return cmd

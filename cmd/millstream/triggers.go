@@ -19,7 +19,7 @@ func newTriggers() *cobra.Command {
 Triggers are made with AWS's own API (aws lambda create-event-source-mapping); here
 is what AWS does not show of them.`,
 	}
-	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume(), newTriggersSet(), newTriggersTry())
+	cmd.AddCommand(newTriggersList(), newTriggersShow(), newTriggersRewind(), newTriggersSkip(), newTriggersPause(), newTriggersResume(), newTriggersSet(), newTriggersTry(), newTriggersPassed(), newTriggersFailures())
 	return group(cmd)
 }
 
@@ -164,6 +164,9 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	}
 	for _, u := range t.Unread[max(0, len(t.Unread)-shown):] {
 		row("Removed unread", "%d records of %s, from %s to %s, at %s (%s)", u.Records, u.Shard, u.First, u.Last, u.Removed.Local().Format(time.DateTime), u.Reason)
+	}
+	for _, n := range t.Notes[max(0, len(t.Notes)-shown):] {
+		row("By a person", "%d records %s at %s%s", n.Records, n.What, n.At.Local().Format(time.DateTime), strings.TrimSuffix(": "+n.Reason, ": "))
 	}
 	if err := w.Flush(); err != nil || len(t.Shards) == 0 {
 		return err

@@ -22,7 +22,7 @@ held come again with the others; parked ones stay parked. A function that must n
 twice looks at eventID, which stays the same.`,
 		`  millstream triggers rewind on-order --to 2h
   millstream triggers rewind on-order --to HORIZON`,
-		"where to go: HORIZON, a time, how long ago, or a sequence number", (*admin.Client).Rewind, "will come again")
+		"where to go: HORIZON, a time, how long ago, or a sequence number", (*admin.Client).Rewind, (*admin.Client).WouldRewind, "will come again", "would come again")
 }
 
 func newTriggersSkip() *cobra.Command {
@@ -36,12 +36,13 @@ func newTriggersSkip() *cobra.Command {
 What was skipped is shown by 'triggers show', and comes back with 'rewind' as long as it is kept. A batch that
 blocks is in the way of its shard: 'triggers show' names its first record.`,
 		`  millstream triggers skip on-order --to LATEST`,
-		"where to go: LATEST, a time, how long ago, or the sequence number of the last record to skip", (*admin.Client).Skip, "are skipped")
+		"where to go: LATEST, a time, how long ago, or the sequence number of the last record to skip", (*admin.Client).Skip, (*admin.Client).WouldSkip, "are skipped", "would be skipped")
 }
 
-func newMove(name, short, long, example, usage string, move func(*admin.Client, context.Context, string, string) (admin.Moved, error), what string) *cobra.Command {
+func newMove(name, short, long, example, usage string, move, would func(*admin.Client, context.Context, string, string) (admin.Moved, error), what, dryWhat string) *cobra.Command {
 	var flags clientFlags
 	var to string
+	var dry bool
 	cmd := &cobra.Command{
 		Use: name + " TRIGGER --to PLACE", Short: short, Long: long + "\n\n" + triggerHelp, Example: example, Args: takes("TRIGGER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +57,9 @@ func newMove(name, short, long, example, usage string, move func(*admin.Client, 
 			if err != nil {
 				return err
 			}
+			if dry {
+				move, what = would, dryWhat
+			}
 			m, err := move(client, cmd.Context(), uuid, to)
 			if err != nil {
 				return err
@@ -64,7 +68,7 @@ func newMove(name, short, long, example, usage string, move func(*admin.Client, 
 				return printJSON(cmd.OutOrStdout(), m)
 			}
 			if m.Shards == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "It was there already: nothing has changed.")
+				fmt.Fprintln(cmd.OutOrStdout(), map[bool]string{false: "It was there already: nothing has changed.", true: "It is there already: nothing would change."}[dry])
 				return nil
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "Up to %d records of %d shards %s.\n", m.Records, m.Shards, what)
@@ -72,6 +76,7 @@ func newMove(name, short, long, example, usage string, move func(*admin.Client, 
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", usage)
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell how many records it would be, and change nothing")
 	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
 	flags.add(cmd)
 	return cmd

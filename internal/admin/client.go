@@ -158,6 +158,7 @@ type TailOptions struct {
 	Table, Stream string
 	Horizon       bool      // from the oldest record on, not the next
 	Since         time.Time // unless zero: from the first record of then on
+	When          string    // a condition on changes, as of SetWhen; empty: all
 	// Ready, unless nil, is called when no later record will be missed.
 	Ready func()
 }
@@ -177,6 +178,9 @@ func (c *Client) Tail(ctx context.Context, o TailOptions, each func(Change) erro
 	}
 	if !o.Since.IsZero() {
 		q.Set("from", o.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if o.When != "" {
+		q.Set("when", o.When)
 	}
 	return lines(ctx, c, "tail", q, o.Ready, each)
 }

@@ -206,7 +206,7 @@ func TestParked(t *testing.T) {
 	if n, err := w.Redrive(t.Context(), made.UUID, admin.RedriveOptions{AsideFilter: admin.AsideFilter{Key: "a"}, Function: "repair", Rate: 1000, Limit: 7}); err != nil || n.Records != 1 {
 		t.Error(n, err)
 	}
-	if n, err := w.DropParked(t.Context(), made.UUID, admin.AsideFilter{Key: "c"}); err != nil || n.Records != 1 {
+	if n, err := w.DropParked(t.Context(), made.UUID, admin.AsideFilter{Key: "c"}, "no longer wanted"); err != nil || n.Records != 1 {
 		t.Error(n, err)
 	}
 	none := func(admin.AsideRecord) error { return nil }

@@ -12,6 +12,13 @@ import (
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
+// Stacks lists the stacks of the scope with what they have made, by name.
+func (c *Client) Stacks(ctx context.Context) ([]Stack, error) {
+	var s wire.Stacks
+	err := c.document(ctx, http.MethodGet, "deployments", nil, nil, &s)
+	return s.Stacks, err
+}
+
 // Deployed lists what the deployments of a stack have made, in the order in which they did.
 func (c *Client) Deployed(ctx context.Context, stack string) (d Deployment, err error) {
 	err = c.document(ctx, http.MethodGet, "deployments/"+url.PathEscape(stack), nil, nil, &d)

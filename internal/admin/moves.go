@@ -19,6 +19,32 @@ func (c *Client) Skip(ctx context.Context, uuid, to string) (m Moved, err error)
 	return m, err
 }
 
+// WouldRewind and WouldSkip tell what would come of it; nothing changes.
+func (c *Client) WouldRewind(ctx context.Context, uuid, to string) (m Moved, err error) {
+	err = c.document(ctx, http.MethodGet, "triggers/"+url.PathEscape(uuid)+"/rewind", url.Values{"to": {to}}, nil, &m)
+	return m, err
+}
+
+func (c *Client) WouldSkip(ctx context.Context, uuid, to string) (m Moved, err error) {
+	err = c.document(ctx, http.MethodGet, "triggers/"+url.PathEscape(uuid)+"/skip", url.Values{"to": {to}}, nil, &m)
+	return m, err
+}
+
+// Failures lists the newest calls of a trigger that have failed since the server started, the newest first.
+func (c *Client) Failures(ctx context.Context, uuid string) ([]FailedCall, error) {
+	var answer struct {
+		Failures []FailedCall `json:"failures"`
+	}
+	err := c.document(ctx, http.MethodGet, "triggers/"+url.PathEscape(uuid)+"/failures", nil, nil, &answer)
+	return answer.Failures, err
+}
+
+// Passed tells what the triggers of a table's stream have made of the record with a sequence number.
+func (c *Client) Passed(ctx context.Context, table, number string) (p Passed, err error) {
+	err = c.document(ctx, http.MethodGet, "passed", url.Values{"table": {table}, "number": {number}}, nil, &p)
+	return p, err
+}
+
 // SetWhen gives a trigger a condition on changes, such as OLD.status <> NEW.status; the empty one takes it away.
 func (c *Client) SetWhen(ctx context.Context, uuid, condition string) (t Trigger, err error) {
 	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/when", url.Values{"condition": {condition}}, nil, &t)

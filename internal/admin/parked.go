@@ -19,6 +19,7 @@ func asideQuery(f *AsideFilter, trigger string) url.Values {
 	set("id", f.ID)
 	set("kind", f.Kind)
 	set("key", f.Key)
+	set("error", f.Error)
 	for name, t := range map[string]time.Time{"after": f.After, "before": f.Before} {
 		if !t.IsZero() {
 			q.Set(name, t.UTC().Format(time.RFC3339Nano))
@@ -79,8 +80,21 @@ func (c *Client) Redrive(ctx context.Context, trigger string, o RedriveOptions) 
 	return r, err
 }
 
-// DropParked removes parked records for good.
-func (c *Client) DropParked(ctx context.Context, trigger string, f AsideFilter) (r Redriven, err error) {
-	err = c.document(ctx, http.MethodPost, "parked/drop", asideQuery(&f, trigger), nil, &r)
+// DropParked removes parked records for good. A reason is logged, and kept with the trigger.
+func (c *Client) DropParked(ctx context.Context, trigger string, f AsideFilter, reason string) (r Redriven, err error) {
+	return c.unset(ctx, "parked/drop", trigger, f, reason)
+}
+
+// GiveUp ends the attempts of held records: they are parked, or the on-failure destination is told of them.
+func (c *Client) GiveUp(ctx context.Context, trigger string, f AsideFilter, reason string) (r Redriven, err error) {
+	return c.unset(ctx, "parked/give-up", trigger, f, reason)
+}
+
+func (c *Client) unset(ctx context.Context, path, trigger string, f AsideFilter, reason string) (r Redriven, err error) {
+	q := asideQuery(&f, trigger)
+	if reason != "" {
+		q.Set("reason", reason)
+	}
+	err = c.document(ctx, http.MethodPost, path, q, nil, &r)
 	return r, err
 }

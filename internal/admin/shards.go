@@ -7,6 +7,12 @@ import (
 	"strconv"
 )
 
+// Tables lists the tables of the scope whose names have find in them.
+func (c *Client) Tables(ctx context.Context, find string) (t Tables, err error) {
+	err = c.document(ctx, http.MethodGet, "tables", url.Values{"find": {find}}, nil, &t)
+	return t, err
+}
+
 // Shards lists the shards of a table's newest stream.
 func (c *Client) Shards(ctx context.Context, table string) (s Shards, err error) {
 	err = c.document(ctx, http.MethodGet, "shards", url.Values{"table": {table}}, nil, &s)

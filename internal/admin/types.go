@@ -21,6 +21,8 @@ type (
 	AsideRecord  = wire.AsideRecord
 	AsideRecords = wire.AsideRecords
 	Redriven     = wire.Redriven
+	Tables       = wire.Tables
+	Table        = wire.Table
 	Shards       = wire.Shards
 	Shard        = wire.Shard
 	Change       = wire.Change
@@ -35,6 +37,10 @@ type (
 	Activity     = wire.Activity
 	Stage        = wire.Stage
 	Verdict      = wire.Verdict
+	Passed       = wire.Passed
+	Outcome      = wire.Outcome
+	FailedCall   = wire.FailedCall
+	Noted        = wire.Noted
 	CalledFor    = wire.CalledFor
 	API          = wire.API
 	Route        = wire.Route
@@ -42,5 +48,7 @@ type (
 	CORS         = wire.CORS
 	Error        = wire.Error
 	Deployed     = wire.Deployed
+	Stack        = wire.Stack
+	StackPart    = wire.StackPart
 	Deployment   = wire.Deployment
 )

@@ -20,7 +20,7 @@ func (s *App) newMetrics() *server.Metrics {
 		Space:         s.store.Space,
 		Engine: func() server.EngineStats {
 			m := s.store.Metrics()
-			return server.EngineStats{Commits: m.Commits, DiskBytes: m.DiskBytes, Syncs: m.Syncs, SyncTime: m.SyncTime}
+			return server.EngineStats{Commits: m.Commits, DiskBytes: m.DiskBytes, Syncs: m.Syncs, SyncTime: m.SyncTime, Compactions: m.Compactions, DebtBytes: m.CompactionDebtBytes}
 		},
 		RefusedWrites:    func() uint64 { return s.tables.RefusedWrites() + s.queues.RefusedSends() },
 		GivenUp:          s.outbox.GivenUp,

@@ -65,6 +65,13 @@ func New(ln net.Listener, h Handler, l Limits) *Door {
 	}
 }
 
+// Connections is how many stand now.
+func (d *Door) Connections() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.conns)
+}
+
 func (d *Door) now() time.Duration { return time.Since(d.began) }
 
 func (d *Door) running() bool { return !d.stopped.Load() }

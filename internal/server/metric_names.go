@@ -23,6 +23,7 @@ var MetricTable = slices.Concat([]Metric{
 	requestsTotal,
 	requestSeconds,
 	requestsInFlight,
+	connections,
 	requestsRefused,
 	authFailures,
 	auditLost,
@@ -49,6 +50,8 @@ var MetricTable = slices.Concat([]Metric{
 	diskUsed,
 	syncsTotal,
 	syncSeconds,
+	compactionsTotal,
+	compactionDebt,
 	writesRefused,
 	clockAhead,
 })
@@ -68,6 +71,8 @@ var (
 		"Time from a request's header to the end of its answer."}
 	requestsInFlight = Metric{"millstream_requests_in_flight", "gauge", nil,
 		"Requests under way."}
+	connections = Metric{"millstream_connections", "gauge", nil,
+		"Connections of clients that stand, of all listeners."}
 	requestsRefused = Metric{"millstream_requests_refused_total", "counter", []string{"reason"},
 		"Requests refused at the door: host, origin, header or busy."}
 	authFailures = Metric{"millstream_auth_failures_total", "counter", []string{"service", "reason", "mode"},
@@ -121,6 +126,10 @@ var (
 		"Syncs of the log; many writes share one."}
 	syncSeconds = Metric{"millstream_sync_seconds_total", "counter", nil,
 		"Time that syncs of the log took, together. Divided by their number it is what a write waits for the disk."}
+	compactionsTotal = Metric{"millstream_compactions_total", "counter", nil,
+		"Compactions of the database's files, by which they become fewer."}
+	compactionDebt = Metric{"millstream_compaction_debt_bytes", "gauge", nil,
+		"Bytes that wait to be compacted, as the engine estimates."}
 	writesRefused = Metric{"millstream_writes_refused_total", "counter", nil,
 		"Writes refused because the disk is nearly full, or because damage would soon stop them."}
 	clockAhead = Metric{"millstream_clock_ahead_seconds", "gauge", nil,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/counter"
+	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -46,10 +47,11 @@ type Sources struct {
 
 // EngineStats is the database.
 type EngineStats struct {
-	Commits   uint64        // batches of writes
-	DiskBytes uint64        // of its files
-	Syncs     uint64        // of its log
-	SyncTime  time.Duration // of all syncs together
+	Commits                uint64        // batches of writes
+	DiskBytes              uint64        // of its files
+	Syncs                  uint64        // of its log
+	Compactions, DebtBytes uint64        // compactions since the start, and an estimate of what waits for one
+	SyncTime               time.Duration // of all syncs together
 }
 
 // QueueStats is one queue.
@@ -96,6 +98,7 @@ type Metrics struct {
 	sts, front                    *operation
 
 	functions sync.Map // function name → *functionChildren
+	doors     sync.Map // those that are open
 }
 
 // NewMetrics returns metrics over these sources.
@@ -229,7 +232,7 @@ type scrape struct{ m *Metrics }
 var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
-		requestsInFlight, commitsTotal, streamRecordsTotal, streamHeldBytes,
+		requestsInFlight, connections, compactionsTotal, compactionDebt, commitsTotal, streamRecordsTotal, streamHeldBytes,
 		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, standbyLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
@@ -253,6 +256,9 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	src := s.m.sources
 	send(requestsInFlight, float64(s.m.inFlight.Load()))
+	open := 0
+	s.m.doors.Range(func(d, _ any) bool { open += d.(*door.Door).Connections(); return true })
+	send(connections, float64(open))
 	send(buildInfo, 1, src.Version, runtime.Version())
 	if src.Health != nil {
 		value := 1.0
@@ -273,6 +279,8 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 		send(diskUsed, float64(engine.DiskBytes))
 		send(syncsTotal, float64(engine.Syncs))
 		send(syncSeconds, engine.SyncTime.Seconds())
+		send(compactionsTotal, float64(engine.Compactions))
+		send(compactionDebt, float64(engine.DebtBytes))
 	}
 	if src.RefusedWrites != nil {
 		send(writesRefused, float64(src.RefusedWrites()))

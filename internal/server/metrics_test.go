@@ -111,7 +111,7 @@ func TestSourceMetrics(t *testing.T) {
 	m := NewMetrics(Sources{
 		Version: "v1.2.3",
 		Engine: func() EngineStats {
-			return EngineStats{Commits: 7, DiskBytes: 4096, Syncs: 5, SyncTime: 20 * time.Millisecond}
+			return EngineStats{Commits: 7, DiskBytes: 4096, Compactions: 30, DebtBytes: 31, Syncs: 5, SyncTime: 20 * time.Millisecond}
 		},
 		StreamRecords: func() uint64 { return 8 },
 		HeldBytes:     func() int64 { return 11 },
@@ -136,6 +136,9 @@ func TestSourceMetrics(t *testing.T) {
 		`millstream_commits_total 7`,
 		`millstream_disk_used_bytes 4096`,
 		`millstream_syncs_total 5`,
+		`millstream_compactions_total 30`,
+		`millstream_compaction_debt_bytes 31`,
+		`millstream_connections 0`,
 		`millstream_sync_seconds_total 0.02`,
 		`millstream_stream_records_total 8`,
 		`millstream_stream_held_bytes 11`,

@@ -140,6 +140,8 @@ func (s *Server) serve(ctx context.Context, ln net.Listener, h http.Handler, pla
 		Connections: limits.Connections, HeaderTime: limits.HeaderTime, BodyTime: limits.BodyTime,
 		IdleTime: limits.IdleTime, WriteTime: limits.WriteTime,
 	})
+	s.metrics.doors.Store(d, nil)
+	defer s.metrics.doors.Delete(d)
 	err := d.Serve(ctx, srv, s.limits.Grace, ending)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

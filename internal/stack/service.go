@@ -398,6 +398,40 @@ func (s *Service) Deployed(scope arn.Scope, stack string) wire.Deployment {
 	})}
 }
 
+// Made lists what the stacks of a scope have made, of clients and of CloudFormation, by name. What a stack has only found is
+// another's.
+func (s *Service) Made(scope arn.Scope) []wire.Stack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := []wire.Stack{}
+	for id, list := range s.deployed {
+		if id.scope != scope {
+			continue
+		}
+		st := wire.Stack{Name: id.name, Resources: []wire.StackPart{}}
+		for _, d := range list {
+			if !d.Gone && !d.Used {
+				st.Resources = append(st.Resources, wire.StackPart{Type: d.Type, Ref: d.Ref})
+			}
+		}
+		all = append(all, st)
+	}
+	for _, own := range s.stacks {
+		if own.Scope != scope || own.Status == deleted {
+			continue
+		}
+		st := wire.Stack{Name: own.Name, Resources: []wire.StackPart{}}
+		for _, r := range own.Resources {
+			if r.Made {
+				st.Resources = append(st.Resources, wire.StackPart{Type: r.Own, Ref: r.Ref})
+			}
+		}
+		all = append(all, st)
+	}
+	slices.SortFunc(all, func(a, b wire.Stack) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
 // versionOf tells a list from every other; an empty one has none.
 func versionOf(all []wire.Deployed) string {
 	if len(all) == 0 {

@@ -12,6 +12,7 @@ type Metrics struct {
 	SyncTime                           time.Duration // of all Syncs together
 	DiskBytes, WALBytes, MemtableBytes uint64
 	CompactionDebtBytes                uint64 // an estimate
+	Compactions                        uint64 // since Open
 	CacheBytes                         uint64 // blocks in the cache
 }
 
@@ -34,6 +35,7 @@ func (s *Store) Metrics() Metrics {
 		WALBytes:            m.WAL.PhysicalSize,
 		MemtableBytes:       m.MemTable.Size,
 		CompactionDebtBytes: m.Compact.EstimatedDebt,
+		Compactions:         uint64(m.Compact.Count),
 		CacheBytes:          uint64(m.BlockCache.Size),
 	}
 }

@@ -36,6 +36,7 @@ func (w *asideWork) act(a lane.Action) lane.Event {
 	case lane.Commit:
 		w.commit.addAside(w)
 	case lane.Discarded:
+		w.m.removed("TooOld", a.Rows...)
 		for i := range a.Rows {
 			r := &a.Rows[i]
 			w.e.log.Warn("a parked record was too old and is gone", "mapping", w.m.uuid, "shard", r.Shard, "record", r.Seq.String(), "keys", r.Keys)

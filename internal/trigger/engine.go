@@ -71,6 +71,7 @@ type Engine struct {
 	pace   *pace
 	commit *committer
 	shared backend.Shared // the Backend, when others work over it too; else nil
+	began  time.Time
 
 	mu       sync.Mutex
 	mappings map[string]*running // by UUID
@@ -120,7 +121,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, log: opts.Log, clock: clock{opts.Clock}, pace: newPace(opts.Clock.Manual()),
 		mappings: map[string]*running{}, pairs: map[pair]string{}, streams: map[string]*streamWatch{}, claims: map[string]*held{},
-		ready: make(chan struct{}),
+		ready: make(chan struct{}), began: opts.Now(),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.commit = newCommitter(e, nil)

@@ -111,17 +111,23 @@ type Failure struct {
 
 // callFailed tells people, and whoever has asked for it, of a call that has failed.
 func (m *running) callFailed(a lane.CallFailed) {
+	f := FailedCall{
+		At: m.e.opts.Now(), RequestID: a.RequestID, Error: clip(a.Error), Records: a.Records, Failed: a.Failed, Attempt: a.Attempt, Of: a.Of, Then: a.Then,
+	}
+	if a.Failure.RetryAt > 0 {
+		f.RetryAt = wallOf(m.e.clock.instant(), a.Failure.RetryAt)
+	}
+	if a.First != nil {
+		f.First, f.Keys = a.First.Seq(), lane.KeysOf(a.First)
+	}
+	m.memory.failed(f)
 	if failed := m.e.opts.Failed; failed != nil {
-		f := Failure{UUID: m.uuid, Shard: a.Shard, Failure: a.Failure}
-		if a.Failure.RetryAt > 0 {
-			f.RetryAt = wallOf(m.e.clock.instant(), a.Failure.RetryAt)
-		}
-		failed(f)
+		failed(Failure{UUID: m.uuid, Shard: a.Shard, Failure: a.Failure, RetryAt: f.RetryAt})
 	}
 	if a.Calls == 1 && m.mayLog() {
 		args := []any{"mapping", m.uuid, "shard", a.Shard, "function", a.FunctionARN, "records", a.Records, "failed", a.Failed, "error", a.Error}
 		if a.First != nil {
-			args = append(args, "first", a.First.Seq().String(), "keys", lane.KeysOf(a.First))
+			args = append(args, "first", f.First.String(), "keys", f.Keys)
 		}
 		m.e.log.Warn("a function failed on a batch", args...)
 	}

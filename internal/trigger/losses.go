@@ -19,6 +19,7 @@ func (m *running) logDrop(d lane.Drop, shard string) {
 			append(args, "start", time.Unix(d.Window.Start, 0).UTC(), "end", time.Unix(d.Window.End, 0).UTC())...)
 		return
 	}
+	m.lost(shard, d.Loss, Dropped)
 	m.e.log.Warn("records given up", append(args, "records", len(d.Records),
 		"first", first(d.Records), "last", d.Records[len(d.Records)-1].Seq().String())...)
 }
@@ -46,6 +47,7 @@ func (d *driver) deliver(a lane.Deliver) {
 			m.e.log.Warn("an on-failure destination was not told of records that are given up; trying again", "mapping", m.uuid,
 				"shard", a.Shard, "destination", a.Destination, "records", len(a.Records), "first", first(a.Records), "error", err)
 		} else {
+			m.lost(a.Shard, a.Loss, ToldOf)
 			m.e.log.Warn("records given up; the on-failure destination was told", "mapping", m.uuid, "shard", a.Shard,
 				"reason", string(a.Reason), "records", len(a.Records), "first", first(a.Records), "attempts", a.Attempts, "error", a.Loss.Error)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/millstreamdb/millstream/internal/backend"
@@ -40,6 +41,35 @@ func (e *Engine) Skip(ctx context.Context, uuid string, to backend.Place) (Moved
 	return e.move(ctx, uuid, to, true)
 }
 
+// WouldMove tells what would come of a Rewind, or forward of a Skip, if it were done now. Nothing changes.
+func (e *Engine) WouldMove(ctx context.Context, uuid string, to backend.Place, forward bool) (Moved, error) {
+	if e.shared != nil {
+		return Moved{}, backend.ErrLacks
+	}
+	m, err := e.lock(uuid)
+	if err != nil {
+		return Moved{}, err
+	}
+	defer m.op.Unlock()
+	way, err := m.way(ctx, to, forward)
+	if err != nil {
+		return Moved{}, err
+	}
+	_, moved := m.repositioned(way, m.positions())
+	return moved, nil
+}
+
+// positions are where the mapping stands in the shards that it has begun, while its machines run.
+func (m *running) positions() map[string]lane.Checkpoint {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rows := maps.Clone(m.rows)
+	for id, r := range m.shards {
+		rows[id] = r.checkpoint()
+	}
+	return rows
+}
+
 func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forward bool) (Moved, error) {
 	if e.shared != nil {
 		return Moved{}, backend.ErrLacks
@@ -49,27 +79,12 @@ func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forwar
 		return Moved{}, err
 	}
 	defer m.op.Unlock()
-	shards, err := e.opts.Backend.Shards(ctx, m.stream)
+	way, err := m.way(ctx, to, forward)
 	if err != nil {
 		return Moved{}, err
 	}
-	places, err := e.locate(ctx, m.stream, shards, to, forward)
-	if err != nil {
-		return Moved{}, err
-	}
-
-	begins := map[string]backend.Located{} // of the shards, for those that have not been begun
-	for _, s := range shards {
-		if !forward {
-			break // who has not begun is not set back
-		}
-		if begins[s.ID], err = e.opts.Backend.Locate(ctx, m.stream, s.ID, backend.Place{Horizon: true}); err != nil {
-			return Moved{}, err
-		}
-	}
-
 	m.retire()
-	r, moved := m.repositioned(shards, begins, places, forward)
+	r, moved := m.repositioned(way, m.rows) // nobody else changes them while the machines are gone
 	if !forward {
 		r.Aside, err = m.heldAgain(ctx, r.Rows)
 	}
@@ -92,6 +107,34 @@ func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forwar
 		e.log.Warn("records were skipped", "mapping", uuid, "shard", s.Shard, "records", s.Count, "first", s.First.String(), "last", s.Last.String())
 	}
 	return moved, m.revive(ctx)
+}
+
+// way is what a move is to be worked out from.
+type way struct {
+	forward bool
+	shards  []backend.Shard
+	places  map[string]backend.Located // to go to, of the shards that are concerned
+	begins  map[string]backend.Located // of the shards, for those that have not been begun
+}
+
+func (m *running) way(ctx context.Context, to backend.Place, forward bool) (w way, err error) {
+	b := m.e.opts.Backend
+	w = way{forward: forward, begins: map[string]backend.Located{}}
+	if w.shards, err = b.Shards(ctx, m.stream); err != nil {
+		return w, err
+	}
+	if w.places, err = m.e.locate(ctx, m.stream, w.shards, to, forward); err != nil {
+		return w, err
+	}
+	for _, s := range w.shards {
+		if !forward {
+			break // who has not begun is not set back
+		}
+		if w.begins[s.ID], err = b.Locate(ctx, m.stream, s.ID, backend.Place{Horizon: true}); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
 }
 
 // locate finds the place in every shard that is concerned.
@@ -162,8 +205,8 @@ func ancestors(shards []backend.Shard, of string) (ids []string) {
 	return ids
 }
 
-// repositioned works out what a move changes. The mapping's machines are retired.
-func (m *running) repositioned(shards []backend.Shard, begins, places map[string]backend.Located, forward bool) (backend.Repositioned, Moved) {
+// repositioned works out what a move changes, from where the mapping stands.
+func (m *running) repositioned(w way, rows map[string]lane.Checkpoint) (backend.Repositioned, Moved) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := backend.Repositioned{Mapping: m.def}
@@ -171,17 +214,17 @@ func (m *running) repositioned(shards []backend.Shard, begins, places map[string
 	r.Mapping.Modified = m.e.opts.Now().UTC().Round(0)
 	var moved Moved
 	again := map[string]bool{} // shards that have not ended any more
-	for _, s := range shards {
-		at, concerned := places[s.ID]
-		row, known := m.rows[s.ID]
+	for _, s := range w.shards {
+		at, concerned := w.places[s.ID]
+		row, known := rows[s.ID]
 		if !known {
-			row.Low, row.Ordinal = begins[s.ID].Low, begins[s.ID].Ordinal
+			row.Low, row.Ordinal = w.begins[s.ID].Low, w.begins[s.ID].Ordinal
 		}
 		var next lane.Checkpoint
 		switch {
 		case !concerned:
 			continue
-		case forward:
+		case w.forward:
 			if row.Done || !row.Low.Less(at.Low) {
 				continue
 			}

@@ -57,8 +57,13 @@ func TestRewindAndSkip(t *testing.T) {
 			{backend.Place{Time: noon.Add(time.Hour)}, "", 0},
 			{backend.Place{Record: num(3)}, "3,4,5", 3},
 		} {
-			if m := h.rewind(v.UUID, c.to); m.Records != c.records {
-				t.Errorf("%+v: %+v", c.to, m)
+			before := h.status(v.UUID)
+			would, err := h.WouldMove(t.Context(), v.UUID, c.to, false)
+			if after := h.status(v.UUID); err != nil || after.Generation != before.Generation {
+				t.Errorf("%+v: asking for what would come of it has changed the mapping: %v", c.to, err)
+			}
+			if m := h.rewind(v.UUID, c.to); m.Records != c.records || m != would {
+				t.Errorf("%+v: %+v, foretold %+v", c.to, m, would)
 			}
 			synctest.Wait()
 			expect(t, batches(t, h.invoker.take("f")), c.want)
@@ -71,8 +76,9 @@ func TestRewindAndSkip(t *testing.T) {
 		h.backend.write("t", 0, 6, 7)
 		synctest.Wait()
 		h.invoker.take("f")
-		if m := h.skip(v.UUID, backend.Place{Record: num(6)}); m.Records != 1 || m.Shards != 1 {
-			t.Errorf("%+v", m)
+		would, err := h.WouldMove(t.Context(), v.UUID, backend.Place{Record: num(6)}, true)
+		if m := h.skip(v.UUID, backend.Place{Record: num(6)}); m.Records != 1 || m.Shards != 1 || m != would || err != nil {
+			t.Errorf("%+v, foretold %+v %v", m, would, err)
 		}
 		h.invoker.set("f", ok)
 		synctest.Wait()

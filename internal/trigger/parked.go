@@ -1,12 +1,16 @@
 package trigger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
 // AsideFilter chooses records that are set aside; zero members do not.
@@ -15,13 +19,16 @@ type AsideFilter struct {
 	Kind lane.AsideKind
 	// Key is an item's key as JSON, or the text of one of its attributes.
 	Key string
+	// Error is a part of why it is set aside, in whatever case.
+	Error string
 	// After and Before bound when it was set aside, in ms since 1970.
 	After, Before int64
 }
 
 func (f *AsideFilter) match(r *lane.SetAside) bool {
 	return (f.ID == lane.AsideKey{} || r.AsideKey == f.ID) && (f.Kind == 0 || r.Kind == f.Kind) &&
-		(f.After == 0 || r.Since >= f.After) && (f.Before == 0 || r.Since < f.Before) && (f.Key == "" || f.matchKey(r.Keys))
+		(f.After == 0 || r.Since >= f.After) && (f.Before == 0 || r.Since < f.Before) && (f.Key == "" || f.matchKey(r.Keys)) &&
+		(f.Error == "" || strings.Contains(strings.ToLower(string(r.Reason)+": "+r.Error), strings.ToLower(f.Error)))
 }
 
 func (f *AsideFilter) matchKey(keys string) bool {
@@ -74,6 +81,9 @@ func (e *Engine) ListAside(ctx context.Context, uuid string, f AsideFilter, from
 // ErrNotAside: the record is not set aside (any more).
 var ErrNotAside = errors.New("trigger: no such record is set aside")
 
+// ErrUnderWay: records could not be given up, because the function has them, or others of their items, just now.
+var ErrUnderWay = errors.New("a call of the function with the item is under way; try again when it has ended")
+
 // AsideRecord returns one record that is set aside, whole.
 func (e *Engine) AsideRecord(ctx context.Context, uuid string, id lane.AsideKey) (lane.SetAside, error) {
 	if _, err := e.find(uuid); err != nil {
@@ -95,6 +105,11 @@ type Redrive struct {
 	// Discard: they are gone for good. Otherwise they are tried again, in the order of their
 	// keys, each through its key's lane: later records of the key that have not been sent wait behind it.
 	Discard bool
+	// GiveUp is about held records instead: they are not tried any more. As what has had its attempts, they are parked, or the
+	// on-failure destination is told of them; later records of their keys go on.
+	GiveUp bool
+	// Reason is a person's, for Discard and GiveUp: it is logged, and kept with the mapping.
+	Reason string
 	// Function is the name or ARN of another function that is to have them; empty: the
 	// mapping's.
 	Function string
@@ -117,10 +132,29 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 	if !e.active() {
 		return 0, next, ErrStopped
 	}
-	r := lane.Recall{Discard: q.Discard, Match: q.match, From: q.From}
+	if q.Discard || q.GiveUp {
+		defer func() {
+			if n > 0 {
+				err = errors.Join(err, m.note(ctx, q, n))
+			}
+		}()
+	}
+	busy, waited := 0, time.Duration(0)
+	var dropped []lane.SetAside
+	r := lane.Recall{Discard: q.Discard, GiveUp: q.GiveUp, Match: q.match, From: q.From}
+	if q.Discard { // what matches is dropped
+		r.Match = func(row *lane.SetAside) bool {
+			matches := q.match(row)
+			if matches {
+				dropped = append(dropped, *row)
+			}
+			return matches
+		}
+	}
 	if q.ID != next {
 		r.From = q.ID
 	}
+	first := r.From
 	if q.Function != "" {
 		if r.Function, err = e.resolve(ctx, m.definition().Scope, q.Function); err != nil {
 			return 0, next, err
@@ -134,23 +168,77 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 		if q.Limit > 0 {
 			r.Max = min(r.Max, q.Limit-n)
 		}
+		dropped = nil
 		done, err := m.aside.Load().recall(ctx, r)
+		if err == nil {
+			m.removed(orByHand(q.Reason), dropped...)
+		}
 		n += done.Count
+		busy += done.Busy
 		if err != nil || !done.More || q.ID != (lane.AsideKey{}) || n == q.Limit && q.Limit > 0 {
 			if err == nil && done.More && q.ID == next {
 				next = done.Next
 			}
-			return n, next, err
+			if err != nil || busy == 0 {
+				return n, next, err
+			}
+			if waited += busyPause; waited > busyLimit {
+				return n, next, fmt.Errorf("%w: %d were given up, and %d were left", ErrUnderWay, n, busy)
+			}
+			r.From, busy = first, 0
+			if err := pause(ctx, busyPause); err != nil {
+				return n, next, err
+			}
+			continue
 		}
 		r.From = done.Next
 		if q.Rate > 0 && done.Count > 0 {
-			wait := time.NewTimer(time.Duration(float64(done.Count) / q.Rate * float64(time.Second)))
-			select {
-			case <-wait.C:
-			case <-ctx.Done():
-				wait.Stop()
-				return n, next, ctx.Err()
+			if err := pause(ctx, time.Duration(float64(done.Count)/q.Rate*float64(time.Second))); err != nil {
+				return n, next, err
 			}
 		}
 	}
+}
+
+// What is to be given up and is with the function just now is waited for so long.
+const (
+	busyPause = 50 * time.Millisecond
+	busyLimit = 5 * time.Second
+)
+
+func pause(ctx context.Context, d time.Duration) error {
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// orByHand is a person's reason, or that there was a person.
+func orByHand(reason string) string { return cmp.Or(reason, "by a person") }
+
+// note logs what a person has removed or given up, and keeps it with the mapping.
+func (m *running) note(ctx context.Context, q Redrive, n int) error {
+	what := mapping.Removed
+	if q.GiveUp {
+		what = mapping.GaveUp
+	}
+	m.e.log.Warn("a person has "+what+" records that were set aside", "mapping", m.uuid, "records", n, "reason", q.Reason)
+	m.op.Lock()
+	defer m.op.Unlock()
+	if m.gone() {
+		return nil
+	}
+	def := m.definition()
+	def.Note(mapping.Noted{At: m.e.opts.Now().UTC().Round(0), What: what, Records: n, Reason: q.Reason})
+	if err := m.e.store(context.WithoutCancel(ctx), &def); err != nil {
+		return fmt.Errorf("%d records are %s, but the reason could not be kept: %w", n, what, err)
+	}
+	m.mu.Lock()
+	m.def = def // nothing that its machines look at
+	m.mu.Unlock()
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,6 +222,83 @@ func TestRedriveIsDurable(t *testing.T) {
 		h.crash()
 		if st := h.status(v.UUID); st.Parked != 0 {
 			t.Error("what could not be stored at first never was")
+		}
+	})
+}
+
+// A held record is given up by a person: it is parked, what waits behind it goes at once, and the reason is kept.
+func TestGiveUp(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", failsOn("3"))
+		v := h.create("t", "f", tagged("block-key"))
+		h.backend.write("t", 0, 1, 3, 2, 5)
+		if err := h.Settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // the next attempt is minutes away
+		h.backend.write("t", 0, 3)
+		time.Sleep(time.Second)
+		if st := h.status(v.UUID); st.Held != 2 {
+			t.Fatalf("%d held", st.Held)
+		}
+		rows, _, _, err := h.ListAside(t.Context(), v.UUID, AsideFilter{Error: "BOOM"}, lane.AsideKey{}, 10)
+		if err != nil || len(rows) != 1 {
+			t.Fatal(rows, err)
+		}
+		h.invoker.take("f")
+		h.invoker.set("f", ok)
+		if n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{GiveUp: true, AsideFilter: AsideFilter{ID: rows[0].AsideKey}, Reason: "broken"}); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		synctest.Wait()
+		expect(t, batches(t, h.invoker.take("f")), "5")
+		time.Sleep(time.Second)
+		h.crash()
+		st := h.status(v.UUID)
+		if st.Held != 0 || st.Parked != 1 || len(st.Notes) != 1 || st.Notes[0].Reason != "broken" || st.Notes[0].What != mapping.GaveUp {
+			t.Errorf("%+v", st)
+		}
+		if r, err := h.AsideRecord(t.Context(), v.UUID, rows[0].AsideKey); err != nil || r.Reason != lane.GivenUp || r.Attempts < 2 || r.Error != "boom" {
+			t.Errorf("%+v %v", r, err)
+		}
+		// What is dropped for one reason within a minute is one note; there are twenty at most.
+		for _, reason := range []string{"a", "a", "b"} {
+			h.invoker.set("f", failsOn("3"))
+			h.backend.write("t", 0, 3)
+			time.Sleep(time.Second)
+			if n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{GiveUp: true, Reason: reason}); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true, Reason: "b"}); n != 4 || err != nil {
+			t.Fatal(n, err)
+		}
+		var notes []string
+		for _, n := range h.status(v.UUID).Notes {
+			notes = append(notes, fmt.Sprint(n.What, " ", n.Records, " ", n.Reason))
+		}
+		expect(t, strings.Join(notes, ", "), "given up 1 broken, given up 2 a, given up 1 b, dropped 4 b")
+	})
+}
+
+// A record with which a call is under way is not given up.
+func TestGiveUpDuringACall(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", failsOn("3"))
+		v := h.create("t", "f", tagged("block-key"))
+		h.backend.write("t", 0, 3)
+		time.Sleep(100 * time.Millisecond)
+		release := make(chan struct{})
+		h.invoker.set("f", func(context.Context, []byte) lane.Result { <-release; return lane.Result{} })
+		time.Sleep(time.Hour)
+		if n, _, err := h.Redrive(t.Context(), v.UUID, Redrive{GiveUp: true}); n != 0 || !errors.Is(err, ErrUnderWay) {
+			t.Errorf("%d %v", n, err)
+		}
+		close(release)
+		time.Sleep(time.Second)
+		if st := h.status(v.UUID); st.Held+st.Parked != 0 || len(st.Notes) != 0 {
+			t.Errorf("%+v", st)
 		}
 	})
 }

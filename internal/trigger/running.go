@@ -23,6 +23,8 @@ type running struct {
 	// logged is the second (monotonic) in which a failure was last logged.
 	logged atomic.Int64
 
+	memory memory // of what went wrong
+
 	aside atomic.Pointer[asideWork] // replaced by a move
 	under atomic.Int64              // calls of the function under way
 	// epoch is raised by a move: what machines of an earlier one do changes nothing any more.
@@ -63,6 +65,7 @@ func newMapping(e *Engine, def mapping.Definition, rows map[string]lane.Checkpoi
 		e: e, uuid: def.UUID, stream: def.StreamARN, def: def, values: e.values(def), commit: e.commit, taking: make(chan struct{}, 1), waiting: e.shared != nil,
 		shards: map[string]*shardWork{}, rows: map[string]lane.Checkpoint{}, finished: map[string]*shardWork{},
 	}
+	m.memory.since = e.remembers(&def)
 	m.gate.limit(m.values.MaxInFlight, m.values.Rate)
 	m.lacks = e.lacks(def, m.values)
 	m.aside.Store(newAsideWork(m))

@@ -12,12 +12,8 @@ import (
 // ended do not come again. The error is for people; ErrNoMapping for an unknown mapping.
 func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 	if when = strings.TrimSpace(when); when != "" {
-		t, err := expr.ParseTransition(when)
-		if err != nil {
-			return &BadCondition{err.Error()}
-		}
-		if old, new := t.Reads(); !old && !new {
-			return &BadCondition{"it looks at neither OLD nor NEW"}
+		if _, err := Condition(when); err != nil {
+			return err
 		}
 	}
 	m, err := e.lock(uuid)
@@ -34,6 +30,18 @@ func (e *Engine) SetWhen(ctx context.Context, uuid, when string) error {
 	}
 	m.redefine(def)
 	return nil
+}
+
+// Condition reads a condition on changes, as SetWhen takes it. The error is a BadCondition.
+func Condition(text string) (*expr.Transition, error) {
+	t, err := expr.ParseTransition(text)
+	if err != nil {
+		return nil, &BadCondition{err.Error()}
+	}
+	if old, new := t.Reads(); !old && !new {
+		return nil, &BadCondition{"it looks at neither OLD nor NEW"}
+	}
+	return t, nil
 }
 
 // BadCondition says what is wrong with a condition.

@@ -11,6 +11,7 @@ type AsideFilter struct {
 	ID            string
 	Kind          string // held, telling or parked
 	Key           string // of the item, as JSON, or the text of one of its attributes
+	Error         string // a part of why it is set aside
 	After, Before time.Time
 }
 

@@ -30,3 +30,20 @@ type Deployment struct {
 type Hold struct {
 	Held bool `json:"held"`
 }
+
+// Stacks are those of an account and region, by name.
+type Stacks struct {
+	Stacks []Stack `json:"stacks"`
+}
+
+// Stack is what deployments of one name, or a stack of CloudFormation, have made, in their order.
+type Stack struct {
+	Name      string      `json:"name"`
+	Resources []StackPart `json:"resources"`
+}
+
+// StackPart is one thing of a stack.
+type StackPart struct {
+	Type string `json:"type"` // as the template names it
+	Ref  string `json:"ref"`  // what Ref gives
+}

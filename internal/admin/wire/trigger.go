@@ -54,6 +54,8 @@ type Trigger struct {
 	Shards []TriggerShard `json:"shards,omitempty"`
 	// Unread are the newest losses, oldest first.
 	Unread []Unread `json:"unread,omitempty"`
+	// Notes are the newest of what people have dropped or given up, oldest first.
+	Notes []Noted `json:"notes,omitempty"`
 }
 
 // Source is the name of the table or queue.

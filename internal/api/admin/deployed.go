@@ -15,6 +15,11 @@ func (h *handler) deployed(r *http.Request) (any, error) {
 	return h.Stacks.Deployed(h.scope(r), r.PathValue("stack")), nil
 }
 
+// stacks lists the stacks of a scope, those of clients and of CloudFormation, with what they have made.
+func (h *handler) stacks(r *http.Request) (any, error) {
+	return wire.Stacks{Stacks: h.Stacks.Made(h.scope(r))}, nil
+}
+
 // holdDeployment gives a stack to one caller at a time, for as long as its connection stands.
 func (h *handler) holdDeployment(w http.ResponseWriter, r *http.Request) {
 	h.stream(w, r, func(ctx context.Context, _ func(), emit func(any) error) error {

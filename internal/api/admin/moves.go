@@ -38,7 +38,7 @@ func parsePlace(text string, now time.Time) (backend.Place, error) {
 	return backend.Place{}, wire.BadRequest("to=" + strconv.Quote(text) + ": want HORIZON, LATEST, a time such as 2026-01-31T12:00:00Z, how long ago such as 2h, or a sequence number")
 }
 
-// rewind sets a trigger back to a place.
+// rewind sets a trigger back to a place; or, of a GET, tells what would come of it.
 func (h *handler) rewind(r *http.Request) (any, error) {
 	if err := h.ofStream(r, "messages that were deleted are gone, and `millstream queues redrive` moves dead letters back"); err != nil {
 		return nil, err
@@ -50,12 +50,10 @@ func (h *handler) rewind(r *http.Request) (any, error) {
 	if to.Latest {
 		return nil, wire.BadRequest("a trigger is rewound to HORIZON, a time or a sequence number; to go to LATEST, skip")
 	}
-	uuid := r.PathValue("uuid")
-	m, err := h.Engine.Rewind(r.Context(), uuid, to)
-	return wire.Moved(m), moveError(uuid, err)
+	return h.moved(r, to, false)
 }
 
-// skip sets a trigger forward to a place.
+// skip sets a trigger forward to a place; or, of a GET, tells what would come of it.
 func (h *handler) skip(r *http.Request) (any, error) {
 	if err := h.ofStream(r, "`millstream queues purge` removes all messages of a queue"); err != nil {
 		return nil, err
@@ -67,8 +65,21 @@ func (h *handler) skip(r *http.Request) (any, error) {
 	if to.Horizon {
 		return nil, wire.BadRequest("a trigger skips to LATEST, a time or a sequence number; to go to HORIZON, rewind")
 	}
+	return h.moved(r, to, true)
+}
+
+func (h *handler) moved(r *http.Request, to backend.Place, forward bool) (any, error) {
 	uuid := r.PathValue("uuid")
-	m, err := h.Engine.Skip(r.Context(), uuid, to)
+	var m trigger.Moved
+	var err error
+	switch {
+	case r.Method == http.MethodGet:
+		m, err = h.Engine.WouldMove(r.Context(), uuid, to, forward)
+	case forward:
+		m, err = h.Engine.Skip(r.Context(), uuid, to)
+	default:
+		m, err = h.Engine.Rewind(r.Context(), uuid, to)
+	}
 	return wire.Moved(m), moveError(uuid, err)
 }
 

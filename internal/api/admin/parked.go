@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -97,9 +99,33 @@ func (h *handler) redrive(r *http.Request) (any, error) {
 	return h.redriven(r, to)
 }
 
+// maxReason bounds the reason for what is dropped or given up, in bytes.
+const maxReason = 500
+
+func reasonOf(r *http.Request) (string, error) {
+	reason := strings.TrimSpace(r.URL.Query().Get("reason"))
+	if len(reason) > maxReason || !utf8.ValidString(reason) {
+		return "", wire.BadRequest("reason=: want a text of at most " + strconv.Itoa(maxReason) + " bytes")
+	}
+	return reason, nil
+}
+
 // drop removes parked records for good.
 func (h *handler) drop(r *http.Request) (any, error) {
-	return h.redriven(r, trigger.Redrive{Discard: true})
+	reason, err := reasonOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return h.redriven(r, trigger.Redrive{Discard: true, Reason: reason})
+}
+
+// giveUp ends the attempts of held records.
+func (h *handler) giveUp(r *http.Request) (any, error) {
+	reason, err := reasonOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return h.redriven(r, trigger.Redrive{GiveUp: true, Reason: reason})
 }
 
 func (h *handler) redriven(r *http.Request, to trigger.Redrive) (any, error) {
@@ -128,7 +154,7 @@ func asideFilter(r *http.Request) (f trigger.AsideFilter, err error) {
 	if q.Get("trigger") == "" {
 		return f, wire.BadRequest("trigger= is missing")
 	}
-	f.Key = q.Get("key")
+	f.Key, f.Error = q.Get("key"), q.Get("error")
 	if id := q.Get("id"); id != "" {
 		var ok bool
 		if f.ID, ok = lane.ParseAsideKey(id); !ok {
@@ -156,6 +182,8 @@ func asideError(uuid string, err error) error {
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrMoved):
 		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
+	case errors.Is(err, trigger.ErrUnderWay):
+		return &wire.Error{Code: "UnderWay", Message: err.Error(), Status: http.StatusConflict}
 	case errors.Is(err, trigger.ErrNotAside):
 		return wire.NotFound("that record is not set aside (any more); `millstream parked ls` shows those that are")
 	case errors.As(err, &e):

@@ -3,12 +3,14 @@ package admin
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/stream"
+	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
 // tailQuery names a stream by its table or its ARN.
@@ -16,11 +18,30 @@ type tailQuery struct {
 	scope         schema.Scope
 	table, stream string
 	from          backend.Place // zero: from the next record on
+	wants         func(*stream.Record) bool
+}
+
+// wantsOf reads when=, a condition on changes, and returns whether it holds of a record; without one it does of all.
+func wantsOf(r *http.Request) (func(*stream.Record) bool, error) {
+	text := strings.TrimSpace(r.URL.Query().Get("when"))
+	if text == "" {
+		return func(*stream.Record) bool { return true }, nil
+	}
+	when, err := trigger.Condition(text)
+	if err != nil {
+		return nil, wire.BadRequest("the condition is not right: " + err.Error())
+	}
+	return func(r *stream.Record) bool { return when.Eval(r.Image("OldImage"), r.Image("NewImage")) }, nil
 }
 
 func (h *handler) tail(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	query := tailQuery{scope: h.scope(r), table: q.Get("table"), stream: q.Get("stream")}
+	var err error
+	if query.wants, err = wantsOf(r); err != nil {
+		h.fail(w, err)
+		return
+	}
 	switch from := q.Get("from"); from {
 	case "", "latest":
 	case "horizon":
@@ -76,7 +97,7 @@ func (h *handler) follow(ctx context.Context, q tailQuery, ready func(), emit fu
 	}
 	ready()
 	for {
-		open, err := tailOnce(st, at, emit)
+		open, err := tailOnce(st, at, q.wants, emit)
 		if err != nil {
 			return err
 		}
@@ -109,8 +130,8 @@ func (h *handler) streamOf(q tailQuery) (*stream.Stream, error) {
 	return st, nil
 }
 
-// tailOnce emits what is new in every shard; open reports whether more can come.
-func tailOnce(st *stream.Stream, at map[*stream.Shard]seqnum.Num, emit func(any) error) (open bool, err error) {
+// tailOnce emits what is new and wanted in every shard; open reports whether more can come.
+func tailOnce(st *stream.Stream, at map[*stream.Shard]seqnum.Num, wants func(*stream.Record) bool, emit func(any) error) (open bool, err error) {
 	for _, sh := range st.Shards() {
 		if _, known := at[sh]; !known {
 			at[sh] = sh.Horizon() // born since: all of it is new
@@ -121,8 +142,10 @@ func tailOnce(st *stream.Stream, at map[*stream.Shard]seqnum.Num, emit func(any)
 				return false, err
 			}
 			for _, r := range page.Records {
-				if err := emit(wire.Change{Shard: sh.ID, Record: r.Event()}); err != nil {
-					return false, err
+				if wants(r) {
+					if err := emit(wire.Change{Shard: sh.ID, Record: r.Event()}); err != nil {
+						return false, err
+					}
 				}
 				at[sh] = r.Seq()
 			}

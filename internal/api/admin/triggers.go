@@ -141,6 +141,9 @@ func triggerOf(st *trigger.MappingStatus) wire.Trigger {
 		}
 		t.Shards = append(t.Shards, ts)
 	}
+	for _, n := range st.Notes {
+		t.Notes = append(t.Notes, wire.Noted(n))
+	}
 	st.FilterWarnings(func(filter, why string) { t.FilterWarnings = append(t.FilterWarnings, filter+" "+why) })
 	return t
 }

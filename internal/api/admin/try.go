@@ -27,6 +27,10 @@ const (
 func (h *handler) try(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	filters, warnings, err := parseFilters(q["filter"])
+	wants, badWhen := wantsOf(r)
+	if err == nil {
+		err = badWhen
+	}
 	if err != nil {
 		h.fail(w, err)
 		return
@@ -54,7 +58,7 @@ func (h *handler) try(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		for _, f := range records {
-			if err := emit(wire.Trial{Shard: f.shard, Record: f.record.Event(), Matches: filters.Match(f.record)}); err != nil {
+			if err := emit(wire.Trial{Shard: f.shard, Record: f.record.Event(), Matches: filters.Match(f.record) && wants(f.record)}); err != nil {
 				return err
 			}
 		}

@@ -30,7 +30,7 @@ func (s *asideStep) unwanted(r *SetAside) bool {
 		return false
 	}
 	ev, err := readEvent(r)
-	return err == nil && !s.p.wants(ev)
+	return err == nil && !s.p.Wants(ev)
 }
 
 // eventRecord is a stored record as filters see it.

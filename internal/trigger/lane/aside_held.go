@@ -265,10 +265,18 @@ func (s *asideStep) goesOn(c *asideCall, v verdict, r Result) {
 
 // giveUp gives up the first held row of a key.
 func (s *asideStep) giveUp(h *heldKey, r *SetAside, why DropReason) {
-	r.Reason, r.Group = why, r.Seq
 	if r.Attempts == 0 {
 		r.Attempts = h.attempts
 	}
+	s.lose(r, why)
+	h.passed(r)
+	h.attempts, h.fails, h.err = 0, 0, ""
+	h.at = s.now.Mono
+}
+
+// lose has a held row that is given up wait for its destination, or for a person.
+func (s *asideStep) lose(r *SetAside, why DropReason) {
+	r.Reason, r.Group = why, r.Seq
 	kind := Parked
 	if s.p.Destination != "" {
 		kind = Telling
@@ -276,8 +284,5 @@ func (s *asideStep) giveUp(h *heldKey, r *SetAside, why DropReason) {
 		s.counters.Parked++
 	}
 	s.become(r, kind)
-	h.passed(r)
-	h.attempts, h.fails, h.err = 0, 0, ""
-	h.at = s.now.Mono
 	s.do(PutAside{Kind: kind, Shard: r.Shard, Loss: lossOf([]SetAside{*r})})
 }

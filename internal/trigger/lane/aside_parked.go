@@ -1,6 +1,9 @@
 package lane
 
-import "time"
+import (
+	"container/heap"
+	"time"
+)
 
 // sweepEvery is how often parked records are looked at for their age.
 const sweepEvery = time.Hour
@@ -50,6 +53,27 @@ func (s *asideStep) recallFrom(q Recall) {
 	s.do(Fetch{Batch: n, From: q.From, Max: AsidePage, MaxBytes: MaxPayload, Heads: true})
 }
 
+// givenUp gives up a held row as a person wants it. What waits behind it goes at once.
+func (s *asideStep) givenUp(r *SetAside, done *Recalled) {
+	h := s.keys[r.Hash]
+	if h == nil || h.busy {
+		done.Busy++
+		return
+	}
+	done.Count++
+	s.lose(r, GivenUp)
+	h.rows--
+	h.stored--
+	if r.AsideKey.Compare(h.next) <= 0 { // it was the first, whose attempts the key has counted
+		h.attempts, h.fails, h.err = 0, 0, ""
+		h.at = s.now.Mono
+	}
+	if h.place >= 0 {
+		heap.Remove(&s.due, h.place)
+	}
+	s.requeue(h)
+}
+
 // recalled has parked rows tried again, or removes them.
 func (s *asideStep) recalled(q Recall, ev Fetched) {
 	done := Recalled{Token: q.Token, Err: ev.Err}
@@ -58,6 +82,12 @@ func (s *asideStep) recalled(q Recall, ev Fetched) {
 		if done.Count == q.Max {
 			done.Next, done.More = r.AsideKey, true
 			break
+		}
+		if q.GiveUp {
+			if r.Kind == Held && s.unstored[r.AsideKey] == 0 && q.Match(r) {
+				s.givenUp(r, &done)
+			}
+			continue
 		}
 		if !s.parked(r) || !q.Match(r) {
 			continue

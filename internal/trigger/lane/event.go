@@ -70,13 +70,15 @@ type (
 		Err   error
 	}
 	// Recall has an Aside look through one page of rows, at From and after, for parked ones that a
-	// person wants to be tried again, or to be gone for good. It is answered by one Recalled.
+	// person wants to be tried again, or to be gone for good; or, with GiveUp, for held ones that
+	// are not to be tried any more. It is answered by one Recalled.
 	Recall struct {
 		Token    uint64
 		From     AsideKey
 		Max      int // rows to act upon, at most
 		Match    func(*SetAside) bool
 		Discard  bool
+		GiveUp   bool
 		Function string // ARN of another function that is to have them; empty: the mapping's
 	}
 )
@@ -175,10 +177,12 @@ type (
 		Heads    bool // without the events
 	}
 	// Recalled answers a Recall. Next is where the next one is to begin; More is false when
-	// there are no rows there.
+	// there are no rows there. Busy counts held rows that were left as they are, since a call with them, or with
+	// others of their key, is under way.
 	Recalled struct {
 		Token uint64
 		Count int
+		Busy  int
 		Next  AsideKey
 		More  bool
 		Err   error

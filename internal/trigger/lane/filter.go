@@ -4,8 +4,8 @@ package lane
 // waits, or is tried again, and is not wanted any more has ended. Records with the function are judged when the
 // call has failed; those that are given up already stay so.
 
-// wants reports whether the filters and the condition want a record.
-func (p *Params) wants(rec Record) bool {
+// Wants reports whether the filters and the condition want a record.
+func (p *Params) Wants(rec Record) bool {
 	return (len(p.Filters) == 0 || p.Filters.Match(rec)) && (p.When == nil || p.When.Eval(rec.Image("OldImage"), rec.Image("NewImage")))
 }
 
@@ -32,10 +32,10 @@ func (s *step) setParams(p Params) {
 	}
 }
 
-// wanted is wants for a record in memory. One that is not has ended: the marks have passed it, and
+// wanted is Wants for a record in memory. One that is not has ended: the marks have passed it, and
 // nothing else knows of it.
 func (s *step) wanted(e *entry) bool {
-	if s.p.wants(e.rec) {
+	if s.p.Wants(e.rec) {
 		return true
 	}
 	s.counters.FilteredOut++

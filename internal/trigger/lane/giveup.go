@@ -13,6 +13,7 @@ const (
 	RetryAttemptsExhausted DropReason = "RetryAttemptsExhausted"
 	RecordAgeExceeded      DropReason = "RecordAgeExceeded"
 	RecursionLimit         DropReason = "RecursionLimit" // AWS has no word for it: it is parked, and no document is written
+	GivenUp                DropReason = "GivenUp"        // by a person; AWS has no word for it
 )
 
 // Loss is what was given up of a batch, and why.

@@ -367,6 +367,19 @@ func (m *model) recall(discard bool) error {
 	return m.asideStep(Recall{Match: match, Max: most, Discard: discard})
 }
 
+// giveUp has the first held record of some keys given up.
+func (m *model) giveUp() error {
+	match := func(r *SetAside) bool {
+		for n := range m.held {
+			if n < r.Ordinal && m.log[n-1].Key == m.log[r.Ordinal-1].Key {
+				return false
+			}
+		}
+		return m.held[r.Ordinal] && !m.redriven[r.Ordinal]
+	}
+	return m.asideStep(Recall{Match: match, Max: 1 + m.pick(4), GiveUp: true})
+}
+
 func (m *model) randomAside() error {
 	switch k := m.pick(24); {
 	case k >= 20:
@@ -384,6 +397,9 @@ func (m *model) randomAside() error {
 			return m.answerAsideDelivery(m.pick(2) > 0)
 		}
 	case k < 18:
+		if m.pick(4) == 0 {
+			return m.giveUp()
+		}
 		return m.recall(m.pick(3) == 0)
 	default:
 		m.commit()

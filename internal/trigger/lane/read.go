@@ -154,7 +154,7 @@ func (s *step) keep(page []Record, at mark, lanes uint64) mark {
 		next := mark{seq: seq, ordinal: rec.Ordinal(), time: rec.Time()}
 		if lanes&(1<<lane) != 0 && s.have[lane].seq.Less(seq) {
 			s.counters.Polled++
-			if s.p.wants(rec) {
+			if s.p.Wants(rec) {
 				s.addPending(entry{rec: rec, seq: seq, prev: at.seq, size: rec.EventSize(), lane: lane, gains: gains, fate: s.fateOf(rec)})
 			} else {
 				// It has ended: the marks pass it, and nothing else knows of it.

@@ -73,6 +73,9 @@ func (s *scenario) asideEvent(ev Event) {
 			s.step(GoAside(a))
 		case Recalled:
 			s.printf("%d records", a.Count)
+			if a.Busy > 0 {
+				s.printf("%d under way", a.Busy)
+			}
 		}
 	}
 }

@@ -164,8 +164,9 @@ func (s *scenario) command(t *testing.T, d *datadriven.TestData) {
 		s.printAside()
 	case "limit":
 		s.aside.limits.records, _ = strconv.Atoi(d.CmdArgs[0].Key)
-	case "redrive", "drop":
-		s.asideStep(Recall{Max: 1000, Match: func(*SetAside) bool { return true }, Discard: d.Cmd == "drop"})
+	case "redrive", "drop", "give-up":
+		all := func(r *SetAside) bool { return len(d.CmdArgs) == 0 || d.CmdArgs[0].Key == fmt.Sprint(r.Ordinal) }
+		s.asideStep(Recall{Max: 1000, Match: all, Discard: d.Cmd == "drop", GiveUp: d.Cmd == "give-up"})
 	case "restart":
 		s.calls = nil
 		rows := s.aside.rows

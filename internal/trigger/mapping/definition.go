@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -55,6 +56,9 @@ type Definition struct {
 
 	Tags map[string]string `json:"tags,omitempty"`
 
+	// Notes are the newest of what people have removed or given up of what is set aside, the oldest first.
+	Notes []Noted `json:"notes,omitempty"`
+
 	// Revision counts the changes, where several nodes can make them (backend.Shared).
 	Revision uint64 `json:"revision,omitempty"`
 }
@@ -69,6 +73,38 @@ type Snapshot struct {
 	// Lower and Upper are the backend's own.
 	Lower []byte `json:"lower"`
 	Upper []byte `json:"upper"`
+}
+
+// What is noted of records that were set aside.
+const (
+	Removed = "dropped"
+	GaveUp  = "given up"
+)
+
+// Noted is what a person has done to records that were set aside.
+type Noted struct {
+	At      time.Time `json:"at"`
+	What    string    `json:"what"` // Removed or GaveUp
+	Records int       `json:"records"`
+	Reason  string    `json:"reason,omitempty"`
+}
+
+// maxNotes is how many are kept.
+const maxNotes = 20
+
+// oneNote is for how long what is done for one reason is one note.
+const oneNote = time.Minute
+
+// Note adds a note, and forgets the oldest beyond those that are kept. What follows a note of its kind and reason soon is
+// counted there.
+func (m *Definition) Note(n Noted) {
+	all := slices.Clone(m.Notes)
+	if i := len(all) - 1; i >= 0 && all[i].What == n.What && all[i].Reason == n.Reason && n.At.Sub(all[i].At).Abs() < oneNote {
+		n.Records += all[i].Records
+		all = all[:i]
+	}
+	all = append(all, n)
+	m.Notes = all[max(0, len(all)-maxNotes):]
 }
 
 // New is the definition that a CreateRequest asks for: AWS's defaults, and what is given. The request has been checked.
