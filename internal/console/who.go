@@ -105,7 +105,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 // ofAccount are the first words of Millstream's own protocol's paths that are of one account when they are asked with account=, and
 // ofTrigger those that are about the trigger that trigger= names. Anything else spans accounts.
 var (
-	ofAccount = map[string]bool{"tail": true, "try": true, "logs": true, "invoke": true, "queues": true, "schedules": true, "topics": true, "shards": true}
+	ofAccount = map[string]bool{"tail": true, "try": true, "passed": true, "deployments": true, "tables": true, "logs": true, "invoke": true, "queues": true, "schedules": true, "topics": true, "shards": true}
 	ofTrigger = map[string]bool{"parked": true}
 )
 

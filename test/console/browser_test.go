@@ -95,6 +95,47 @@ func (s *server) ask(t *testing.T, operation string, in any) (out map[string]any
 	return out
 }
 
+// own asks Millstream's own protocol.
+func (s *server) own(t *testing.T, method, path string, out any) {
+	t.Helper()
+	r, err := http.NewRequest(method, s.endpoint+"/_millstream/v1/"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Millstream", "1")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(out); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %v %v", path, answer.StatusCode, out, err)
+	}
+}
+
+// settles waits until the triggers have done what there is to do.
+func (s *server) settles(t *testing.T) {
+	t.Helper()
+	var answer struct{ Settled bool }
+	if s.own(t, http.MethodPost, "settle", &answer); !answer.Settled {
+		t.Fatal("the triggers have not come to rest")
+	}
+}
+
+// trigger is the one of a function.
+func (s *server) trigger(t *testing.T, function string) map[string]any {
+	t.Helper()
+	var answer struct{ Triggers []map[string]any }
+	s.own(t, http.MethodGet, "triggers", &answer)
+	for _, trigger := range answer.Triggers {
+		if trigger["function"] == function {
+			return trigger
+		}
+	}
+	t.Fatalf("no trigger of %s among %v", function, answer.Triggers)
+	return nil
+}
+
 type attributes map[string]any
 
 func (s *server) put(t *testing.T, table string, item attributes) {
@@ -257,7 +298,7 @@ func (p *page) shown(name string) {
 	if dir == "" && axe == "" {
 		return
 	}
-	for _, width := range []int64{390, 1280} {
+	for _, width := range []int64{390, 1440} {
 		for _, theme := range []string{"dark", "light"} {
 			p.looks(width, theme)
 			if over := runs[int](p, "measure", `document.documentElement.scrollWidth - innerWidth`); over > 0 {

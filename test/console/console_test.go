@@ -55,9 +55,132 @@ func TestLoop(t *testing.T) {
 	p.clicks("remove the filters")
 	p.clicks("Yes")
 	p.seesNot("Filters")
-	p.types("while a record fails", "block-shard")
-	p.clicks("Set")
-	p.sees("block-shard")
+}
+
+// All that can be set of a trigger is set on its page; a rewind says first how many records come again; a record of the stream is tried on the function.
+func TestTrigger(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	p := open(t, s.link)
+	p.sees("orders → email")
+	for i := range 5 {
+		s.put(t, "orders", attributes{"pk": attributes{"S": fmt.Sprintf("order-%d", i)}, "status": attributes{"S": "paid"}})
+	}
+	s.settles(t)
+	p.clicks("orders → email")
+	p.sees("records read", "None since the server started.")
+	p.clicks("Change settings")
+	p.sees("Nothing is changed.")
+	for label, text := range map[string]string{
+		"Records a call, at most": "7", "Wait for a batch, seconds": "2", "Calls at once a shard": "3", "Retries": "4", "Oldest record, seconds": "3600",
+		"Calls at once, of all shards": "5", "Calls a second": "2.5", "Wait beyond 300 s": "0", "while a record fails": "block-key", "condition": "NEW.status = 'paid'",
+	} {
+		p.types(label, text)
+	}
+	p.types("filters", `{"eventName":["INSERT"]}`+"\n"+`{"eventName":["MODIFY"]}`)
+	p.clicks("may name the items that failed")
+	p.shown("trigger-settings")
+	p.clicks("Save settings")
+	p.sees("saved", "Nothing is changed.", "up to 7, window 2 s, 3 at once a shard", "NEW.status = 'paid'", "block-key")
+	trigger := s.trigger(t, "email")
+	for name, want := range map[string]any{
+		"batchSize": 7.0, "batchingWindowSeconds": 2.0, "parallelizationFactor": 3.0, "maximumRetryAttempts": 4.0, "maximumRecordAgeSeconds": 3600.0, "onFailure": "block-key",
+		"when": "NEW.status = 'paid'", "reportBatchItemFailures": true, "filters": []any{`{"eventName":["INSERT"]}`, `{"eventName":["MODIFY"]}`},
+	} {
+		if !reflect.DeepEqual(trigger[name], want) {
+			t.Errorf("%s is %v, want %v", name, trigger[name], want)
+		}
+	}
+	p.types("Calls at once, of all shards", "")
+	p.types("Retries", "")
+	p.clicks("Save settings")
+	p.sees("Retries: want a whole number.")
+	p.types("Retries", "-1")
+	p.types("Tumbling window, seconds", "30")
+	p.clicks("Save settings")
+	p.sees("TumblingWindow") // the server's own words: not with 3 at once
+	p.types("Tumbling window, seconds", "0")
+	p.types("Records a call, at most", "1")
+	p.types("Wait for a batch, seconds", "0")
+	p.types("filters", "")
+	p.types("condition", "")
+	p.clicks("Save settings")
+	p.seesNot("NEW.status = 'paid'")
+	p.sees("Nothing is changed.")
+	p.clicks("Close")
+
+	p.types("place to go to", "HORIZON")
+	p.clicks("Rewind")
+	p.sees("5 records come again, also what succeeded.")
+	p.clicks("No")
+	if lag := s.trigger(t, "email")["lagRecords"]; lag != 0.0 {
+		t.Errorf("asking for how many come again has rewound the trigger: %v wait", lag)
+	}
+	p.clicks("Pause")
+	p.sees("Paused: it keeps its place.")
+	p.clicks("Rewind")
+	p.clicks("Yes")
+	p.sees("5 records come again", "5 records wait")
+	p.types("place to go to", "1h")
+	p.clicks("Skip up to it")
+	p.sees("It is there already: nothing would change.")
+	p.clicks("Skip to now")
+	p.sees("5 records that wait are never delivered.")
+	p.clicks("Yes")
+	p.sees("5 skipped", "Nothing waits yet.")
+	p.clicks("Resume")
+
+	p.clicks("Try")
+	p.sees("5 of 5 records match")
+	runs[chromedp.Void](p, "open the newest", `document.querySelector('.tried button').click()`)
+	p.clicks("Try the function with it")
+	p.fieldHas("event in JSON", `"order-4"`)
+	p.clicks("Invoke")
+	p.sees("success", "mail for <b>order-4</b>")
+	p.types("name to save the event as", "an <i>order</i>")
+	p.clicks("Save event")
+	p.types("event in JSON", "{}")
+	p.clicks("Invoke")
+	p.sees("KeyError")
+	p.types("event", "named an <i>order</i>")
+	p.fieldHas("event in JSON", `"order-4"`)
+	p.clicks("remove the saved event")
+	p.until(`![...document.querySelector('[aria-label="event"]').options].some((o) => o.innerText.includes('saved'))`, "see that the event is gone")
+}
+
+// What fails on a trigger is listed, with what followed; a held record is given up, and the reason stays.
+func TestFailures(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	p := open(t, s.link)
+	p.sees("orders → indexer")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "poison"}, "n": attributes{"N": "1"}})
+	p.sees("orders → indexer is blocked since")
+	p.clicks("orders → indexer")
+	p.sees("Calls that failed", "1 failed, attempt 1: tried again", "TypeError: no <i>price</i>")
+	p.until(`[...document.querySelectorAll('[aria-label="calls that failed"] a')].length > 0`, "see a way to the log")
+	log := runs[string](p, "read where the log of a call is", `document.querySelector('[aria-label="calls that failed"] a').getAttribute('href')`)
+	p.clicks("Hold this item only")
+	p.sees("1 held")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "poison"}, "n": attributes{"N": "2"}})
+	p.clicks("0 parked, 2 held")
+	p.sees("waits behind an earlier record of its item")
+	p.types("Part of an error", "Price")
+	p.until(`document.querySelectorAll('[aria-label="choose pk=poison"]').length === 1`, "see only the one that fails for that")
+	p.clicks("pk=poison")
+	p.sees("Once the function works, it is taken", "attempt 1: tried again")
+	p.shown("held")
+	p.until(`!/one is under way/.test(document.body.innerText)`, "see that no call is under way")
+	p.clicks("Give up")
+	p.types("reason", "a <b>broken</b> order")
+	p.clicks("Yes")
+	p.sees("pk=poison: given up.", "Dropped and given up by people", "1 given up: a <b>broken</b> order", "parked")
+	if notes := s.trigger(t, "indexer")["notes"].([]any); len(notes) != 1 || notes[0].(map[string]any)["reason"] != "a <b>broken</b> order" {
+		t.Errorf("the notes are %v", notes)
+	}
+	p.goes(log)
+	p.sees("Configuration")
+	p.until(`document.querySelector('.logs').innerText.includes('TypeError: no <i>price</i>') && document.querySelectorAll('.logs div').length < 6`, "see the lines of that call")
 }
 
 // Items are read, made, changed and deleted; numbers keep their 38 digits; nobody's change is overwritten unseen; markup is text.
@@ -230,15 +353,15 @@ func TestPlainItems(t *testing.T) {
 	}
 
 	// What was saved comes back.
-	imports := func(text string) {
+	imports := func(name, text string) {
 		t.Helper()
 		p.until(`!!document.querySelector('[aria-label="file of items"]')`, "find the field for a file")
-		runs[chromedp.Void](p, "choose a file", fmt.Sprintf(`(() => { const i = document.querySelector('[aria-label="file of items"]'), d = new DataTransfer(); d.items.add(new File([%s], 'items.jsonl')); i.files = d.files; i.dispatchEvent(new Event('change', { bubbles: true })); })()`, quote(text)))
+		runs[chromedp.Void](p, "choose a file", fmt.Sprintf(`(() => { const i = document.querySelector('[aria-label="file of items"]'), d = new DataTransfer(); d.items.add(new File([%s], %s)); i.files = d.files; i.dispatchEvent(new Event('change', { bubbles: true })); })()`, quote(text), quote(name)))
 	}
 	p.clicks("Import")
-	imports(lines + `{"pk":{"S":"x"}}`)
+	imports("items.jsonl", lines+`{"pk":{"S":"x"}}`)
 	p.sees("Line 4: it lacks sk")
-	imports(lines + `{"Item":{"pk":{"S":"exported"},"sk":{"N":"1"}}}` + "\n" + `{"pk":{"S":"all"},"sk":{"N":"2"},"again":{"BOOL":true}}`)
+	imports("items.jsonl", lines+`{"Item":{"pk":{"S":"exported"},"sk":{"N":"1"}}}`+"\n"+`{"pk":{"S":"all"},"sk":{"N":"2"},"again":{"BOOL":true}}`)
 	p.sees("5 items")
 	p.shown("import")
 	runs[chromedp.Void](p, "import", `[...document.querySelectorAll('button.pri')].find((b) => b.innerText === 'Import').click()`)
@@ -247,6 +370,39 @@ func TestPlainItems(t *testing.T) {
 	if after := read(); !reflect.DeepEqual(sorted(after), sorted(before)) {
 		t.Errorf("after saving and importing the item is\n%v, want\n%v", after, before)
 	}
+	p.clicks("choose all on this page")
+	p.clicks("Delete 4")
+	p.clicks("Yes")
+	p.sees("No item is found")
+	p.clicks("Import")
+	imports("items.csv", "pk,sk,x\r\na,1,[1\r\n")
+	p.sees("Row 2, x: Line 1: want , or ]")
+	imports("items.csv", "pk,x\na,1\n")
+	p.sees("Row 2: it lacks sk")
+	imports("items.csv", csv)
+	p.sees("3 items")
+	runs[chromedp.Void](p, "import", `[...document.querySelectorAll('button.pri')].find((b) => b.innerText === 'Import').click()`)
+	p.clicks("Yes")
+	p.sees("3 items imported.")
+	if after := read(); !reflect.DeepEqual(sorted(after), sorted(before)) {
+		t.Errorf("after a CSV the item is\n%v, want\n%v", after, before)
+	}
+}
+
+// The first page has a map for each stack; one is closed and opened, and closed ones say what they have.
+func TestStacks(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.deploy(t)
+	s.deploys(t, "incidents.yaml", "--parameter", "Down=/none", "--stack", "other")
+	p := open(t, s.link)
+	p.sees("app 3 triggers · lag 0", "other 2 triggers · lag 0", "visitors → circle")
+	p.until(`document.querySelectorAll('.map').length === 2`, "see two maps")
+	p.shown("stacks")
+	runs[chromedp.Void](p, "close a stack", `[...document.querySelectorAll('button.fold')].find((b) => b.innerText.includes('other')).click()`)
+	p.until(`document.querySelectorAll('.map').length === 1`, "see one map")
+	s.put(t, "payments", attributes{"pk": attributes{"S": "p"}})
+	p.clicks("Tables")
+	p.until(`[...document.querySelectorAll("main tbody tr")].some((r) => r.innerText.includes("payments") && /\t0\.?\d*\t/.test(r.innerText))`, "see how many changes a second a table has")
 }
 
 // sorted is an item with its sets in one order.
@@ -367,10 +523,12 @@ func TestParked(t *testing.T) {
 	p.clicks("2 parked, 0 held")
 	p.clicks("pk=bad-1")
 	p.sees(`"pk": "bad-1"`, "sequence number")
+	p.sees("1 failed, attempt 1 of 1: parked") // every attempt
 	p.shown("parked")
 	p.clicks("Drop")
+	p.types("reason", "of a test")
 	p.clicks("Yes")
-	p.sees("pk=bad-1: dropped.")
+	p.sees("pk=bad-1: dropped.", "1 dropped: of a test")
 	p.seesNot(`"pk": "bad-1"`)
 	p.clicks("pk=bad-2")
 	p.clicks("Send again")
@@ -385,9 +543,22 @@ func TestParked(t *testing.T) {
 	p.types("records a second", "2")
 	p.clicks("Send all parked again")
 	p.clicks("Yes")
-	p.sees("2 sent") // or more
+	p.sees("of 41 sent")
 	p.clicks("Stop")
 	p.sees("; stopped")
+	p.types("Key or value of a key", "bad-11")
+	p.until(`document.querySelectorAll('[aria-label^="choose pk="]').length === 1`, "see the one")
+	p.clicks("choose pk=bad-11")
+	p.types("Key or value of a key", "bad-12")
+	p.clicks("choose pk=bad-12")
+	p.clicks("Send 2 again")
+	p.sees("2 records sent again")
+	p.types("Key or value of a key", "bad-13")
+	p.clicks("choose pk=bad-13")
+	p.clicks("Drop 1")
+	p.sees("1 record: gone for good.")
+	p.clicks("Yes")
+	p.sees("1 record dropped.", "1 dropped without a reason")
 }
 
 // A table's changes are shown as they come, and a function's lines.
@@ -406,10 +577,18 @@ func TestStreamAndFunction(t *testing.T) {
 	p.sees("The newest before now:", "MODIFY", "2 of the newest 2")
 	p.clicks("Pause")
 	runs[chromedp.Void](p, "open the change", `[...document.querySelectorAll('.changes button')].find((b) => b.innerText.includes('MODIFY')).click()`)
-	p.sees(`−   "n": 1`, `+   "n": 2`)
+	p.sees(`−   "n": 1`, `+   "n": 2`, "audit ✓ taken", "email ✓ taken", "indexer ✓ taken")
 	p.shown("stream")
-	runs[chromedp.Void](p, "show an hour", `(() => { const e = document.querySelector('[aria-label="from"]'); e.value = '1h'; e.dispatchEvent(new Event('change', { bubbles: true })); })()`)
-	p.clicks("Go on")
+	p.types("condition on the change", "OLD.n <> ")
+	p.clicks("Apply")
+	p.sees("the condition is not right")
+	p.types("condition on the change", "attribute_not_exists(OLD)")
+	p.clicks("Apply")
+	p.sees("1 of the newest 1")
+	p.clicks("Clear")
+	p.sees("2 of the newest 2")
+	p.clicks("Pause")
+	p.types("from", "1h")
 	p.sees("INSERT", "2 of the newest 2")
 	p.types("from a moment", "2001-01-01T00:00:00")
 	p.sees("2 of the newest 2")

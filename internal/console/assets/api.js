@@ -97,10 +97,6 @@ export async function pages(ask) {
   return all;
 }
 
-export const tableNames = () => pages(async (t) => {
-  const a = await dynamodb('ListTables', { ExclusiveStartTableName: t });
-  return [a.TableNames, a.LastEvaluatedTableName];
-});
 export const functionList = () => pages(async (t) => {
   const a = await lambda('GET', '/2015-03-31/functions' + query({ Marker: t }));
   return [a.Functions, a.NextMarker];

@@ -15,7 +15,7 @@ const routes = {
   '': () => html`<${Loop} />`, tables: () => html`<${Tables} />`, table: (name) => html`<${Table} key=${name} name=${name} />`, stream: (name) => html`<${Stream} key=${name} table=${name} />`,
   settings: (name) => html`<${Settings} key=${name} name=${name} />`, 'new-table': () => html`<${NewTable} />`,
   triggers: () => html`<${Triggers} />`, trigger: (uuid) => html`<${Trigger} key=${uuid} uuid=${uuid} />`, parked: (uuid) => html`<${Parked} uuid=${uuid} />`,
-  functions: () => html`<${Functions} />`, function: (name) => html`<${Function_} key=${name} name=${name} />`, requests: () => html`<${Requests} />`, server: () => html`<${Server} />`,
+  functions: () => html`<${Functions} />`, function: (of) => { const [name, call] = of.split('/'); return html`<${Function_} key=${of} name=${name} call=${call} />`; }, requests: () => html`<${Requests} />`, server: () => html`<${Server} />`,
 };
 const links = [['', 'Loop'], ['tables', 'Tables'], ['triggers', 'Triggers'], ['parked', 'Parked'], ['functions', 'Functions'], ['requests', 'Requests'], ['server', 'Server']];
 const within = { table: 'tables', stream: 'tables', settings: 'tables', 'new-table': 'tables', trigger: 'triggers', function: 'functions' };

@@ -28,7 +28,8 @@ const samples = {
   queue: () => JSON.stringify({ Records: [{ messageId: '1', receiptHandle: '1', body: 'text', attributes: {}, messageAttributes: {}, eventSource: 'aws:sqs', awsRegion: 'us-east-1' }] }, null, 2),
 };
 
-export function Function_({ name }) {
+// Function_ is a function's page. call: the request id of one of its calls, whose lines in the log are shown.
+export function Function_({ name, call }) {
   const { state } = useLive();
   const asked = useAsked(() => lambda('GET', '/2015-03-31/functions/' + encodeURIComponent(name)).then((a) => a.Configuration), [name]);
   const editions = useAsked(() => editionsOf(name), [name]);
@@ -42,7 +43,7 @@ export function Function_({ name }) {
         <h2>Triggered by</h2>${triggers.length === 0 ? html`<p class="dim">no table or queue</p>` : triggers.map((t) => html`<p><a class="mono" href=${'#/trigger/' + t.uuid}>${title(t)}</a> <span class="dim">${rate(rates(t.uuid).calls)} calls/s</span></p>`)}
         <h2>Writes to</h2><p>${[...(writes.get(name) ?? [])].map((t) => html`<a class="mono" href=${'#/table/' + encodeURIComponent(t)}>${t}</a> `)}${!writes.get(name) && html`<span class="dim">nothing was seen yet</span>`}</p></div>
       <${Invoke} key=${name} name=${name} trigger=${triggers[0]} /></div>
-    <${Logs} key=${'l' + name} name=${name} />`;
+    <${Logs} key=${'l' + name} name=${name} call=${call} />`;
 }
 
 // editionsOf are a function's versions, the newest first, and its aliases.
@@ -60,11 +61,25 @@ function why(payload) {
   try { const e = JSON.parse(payload); return [e.errorType, e.errorMessage].filter(Boolean).join(': '); } catch { return ''; }
 }
 
-const savedAs = (name) => 'event of ' + name;
+// Events are kept by this browser: the last one of a function, and those that have a name.
+const savedAs = (name) => 'event of ' + name, namedAs = (name) => 'events of ' + name;
+function namedOf(name) {
+  try { return JSON.parse(localStorage.getItem(namedAs(name))) ?? {}; } catch { return {}; }
+}
 
-function Invoke({ name, trigger }) {
+// Invoke calls a function with an event. given: one to begin with, in the place of the last.
+export function Invoke({ name, trigger, given, head = 'Try it' }) {
   const [event, set] = useState(() => localStorage.getItem(savedAs(name)) ?? '{}');
+  const [named, setNamed] = useState(() => namedOf(name));
+  const [as, setAs] = useState('');
   const [out, setOut] = useState(null);
+  useEffect(() => { if (given) set(given); }, [given]);
+  const keep = (all) => { localStorage.setItem(namedAs(name), JSON.stringify(all)); setNamed(all); };
+  const save = () => { JSON.parse(event); keep({ ...named, [as.trim()]: event }); return 'saved'; };
+  const forget = () => { const { [as.trim()]: gone, ...rest } = named; keep(rest); setAs(''); return 'removed'; };
+  const pick = (v) => {
+    if (v.startsWith('named ')) { setAs(v.slice(6)); set(named[v.slice(6)]); } else if (v) set(samples[v](trigger));
+  };
   const run = async () => {
     JSON.parse(event);
     localStorage.setItem(savedAs(name), event);
@@ -73,10 +88,11 @@ function Invoke({ name, trigger }) {
     const at = text.indexOf('"payload":') + 10, end = text.lastIndexOf(',"log":');
     setOut({ ...doc, payload: typeof doc.payload === 'string' ? doc.payload : text.slice(at, end) });
   };
-  return html`<div class="card"><h2>Try it</h2><div class="bar"><select aria-label="event" onChange=${(e) => e.target.value && set(samples[e.target.value](trigger))}><option value="">an event of …</option><option value="stream">a table's stream</option><option value="queue">a queue</option>
-      <option value="api">an HTTP API</option><option value="empty">nothing</option></select></div>
+  return html`<div class="card"><h2>${head}</h2><div class="bar"><select aria-label="event" onChange=${(e) => { pick(e.target.value); e.target.value = ''; }}><option value="">an event of …</option><option value="stream">a table's stream</option><option value="queue">a queue</option>
+      <option value="api">an HTTP API</option><option value="empty">nothing</option>${Object.keys(named).map((n) => html`<option value=${'named ' + n}>saved: ${n}</option>`)}</select></div>
     <textarea class="mono" rows="10" spellcheck="false" aria-label="event in JSON" value=${event} onInput=${(e) => set(e.target.value)}></textarea>
-    <div class="bar"><${Act} primary run=${run}>Invoke</${Act}></div>
+    <div class="bar"><${Act} primary run=${run}>Invoke</${Act}><input class="short" aria-label="name to save the event as" placeholder="name" value=${as} onInput=${(e) => setAs(e.target.value)} /><${Act} disabled=${!as.trim()} run=${save}>Save event</${Act}>
+      ${Object.hasOwn(named, as.trim()) && html`<${Act} label="remove the saved event" run=${forget}>Remove</${Act}>`}</div>
     ${out && html`<p class=${out.error ? 'badt' : 'ok'} role="status">${out.error || 'success'} <span class="dim">${out.millis.toFixed(1)} ms</span></p>${out.error && html`<p class="mono badt">${why(out.payload)}</p>`}<pre class="mono">${out.payload}</pre>${out.log && html`<pre class="mono dim">${out.log}</pre>`}`}</div>`;
 }
 
@@ -89,9 +105,9 @@ function linesOf(all, text) {
   return all.slice(first, last + 1).filter((l) => !/^(START|END|REPORT) RequestId: /.test(l.text) || l.text.includes(text));
 }
 
-function Logs({ name }) {
+function Logs({ name, call }) {
   const [at, set] = useState({ lines: [], calls: [] });
-  const [text, setText] = useState('');
+  const [text, setText] = useState(call ?? '');
   const waiting = useRef([]), end = useRef(null), error = useRef(null);
   useEffect(() => {
     const gone = new AbortController();
@@ -110,6 +126,7 @@ function Logs({ name }) {
     return () => { gone.abort(); clearInterval(timer); };
   }, [name]);
   const card = useRef(null);
+  useEffect(() => { if (call) card.current?.scrollIntoView({ block: 'start' }); }, []);
   const pick = (id) => { setText(id); card.current?.scrollIntoView({ block: 'start' }); };
   // A call's lines, from its first to its last; any other text finds the lines that have it.
   const found = linesOf(at.lines, text) ?? at.lines.filter((l) => l.text.toLowerCase().includes(text.toLowerCase()));

@@ -1,10 +1,13 @@
 // The loop: tables, what they trigger, and the functions that run.
 import { html, useState, useEffect } from './vendor/htm-preact.js';
 import { useLive, rates, title, source, condition, byTrouble, blockedBy, series } from './live.js';
-import { dynamodb, functionList, act, lambda } from './api.js';
+import { functionList, act, lambda } from './api.js';
+import { useTables } from './tablelist.js';
 import { useAsked, Problem, Act, Change, Chart, Search } from './parts.js';
 import { recordAt } from './stream.js';
-import { count, many, rate, span, keyText, clock, bytes } from './values.js';
+import { Passed } from './outcomes.js';
+import { groups, useStacks } from './stacks.js';
+import { count, many, rate, span, keyText, clock, bytes, millis } from './values.js';
 import { learn, writes } from './learned.js';
 
 const pitch = 68, most = 40;
@@ -48,7 +51,7 @@ function Map_({ triggers, tables, functions }) {
       ${l.sources.map((s) => {
         const d = tables?.[s.name];
         return html`<${Node} at="left" y=${s.y} name=${s.name} href=${s.list[0].queue ? '#/server' : '#/table/' + encodeURIComponent(s.name)}>
-          ${s.list[0].queue ? 'queue' : d ? `${many(d.ItemCount, 'item')} · ${bytes(d.TableSizeBytes)}` : 'table'}</${Node}>`;
+          ${s.list[0].queue ? 'queue' : d ? `${d.rate > 0 ? rate(d.rate) + ' changes/s · ' : ''}${many(d.items, 'item')} · ${bytes(d.bytes)}` : 'table'}</${Node}>`;
       })}
       ${l.rows.map((t) => {
         const c = condition(t), r = rates(t.uuid);
@@ -107,25 +110,26 @@ async function holdOnly(t) {
 
 function Blocking({ t, shard, number }) {
   const asked = useAsked(() => recordAt(t.streamArn, shard, number), [t.uuid, number]);
-  return html`<div class="wide">${asked.value && html`<${Change} record=${asked.value} />`}<${Problem} error=${asked.error} />${asked.busy && !asked.value && 'Reading the record …'}</div>`;
+  return html`<div class="wide">${asked.value && html`<${Change} record=${asked.value} /><${Passed} table=${t.table} number=${number} />`}<${Problem} error=${asked.error} />${asked.busy && !asked.value && 'Reading the record …'}</div>`;
 }
 
 export function Loop() {
   const { state } = useLive();
   const [text, setText] = useState('');
   const [all, setAll] = useState(false);
+  const [folded, fold] = useState({}); // what was chosen for a group: whether it is closed
+  const stacks = useStacks();
   const functions = useAsked(functionList, []);
-  const names = [...new Set((state?.triggers ?? []).map((t) => t.table).filter(Boolean))].slice(0, most).join('\n');
-  const tables = useAsked(async () => Object.fromEntries(await Promise.all(names.split('\n').filter(Boolean).map(async (n) =>
-    [n, (await dynamodb('DescribeTable', { TableName: n }).catch(() => ({}))).Table]))), [names]);
+  const asked = useTables(), tables = Object.fromEntries((asked.value?.tables ?? []).map((t) => [t.name, { ...t, rate: asked.value.rates[t.name] }]));
   useEffect(learn, []);
   useEffect(() => {
-    const timer = setInterval(() => { if (!document.hidden) { functions.reload(); tables.reload(); } }, 10000);
+    const timer = setInterval(() => { if (!document.hidden) functions.reload(); }, 10000);
     return () => clearInterval(timer);
   }, []);
   if (!state) return html`<p class="wait">Asking the server …</p>`;
   const found = state.triggers.filter((t) => title(t).toLowerCase().includes(text.toLowerCase())).sort(byTrouble);
   const shown = all ? found : found.slice(0, most);
+  const parts = groups(shown, stacks);
   const circles = found.filter(inCircle);
   const stuck = found.filter((t) => condition(t).level === 'bad' && blockedBy(t));
   if (state.triggers.length === 0) {
@@ -138,18 +142,36 @@ export function Loop() {
     ${state.triggers.length > 8 && html`<div class="bar"><${Search} value=${text} set=${setText} label="Find a trigger" />
       <span class="dim">${count(found.length)} of ${count(state.triggers.length)} triggers, those in trouble first</span>
       ${found.length > most && html`<button onClick=${() => setAll(!all)}>${all ? `Show ${most}` : 'Show all'}</button>`}</div>`}
-    <${Map_} triggers=${shown} tables=${tables.value} functions=${functions.value} />
+    ${parts.length === 1 ? html`<${Map_} triggers=${shown} tables=${tables} functions=${functions.value} />`
+      : parts.map((g) => html`<${Group} key=${g.name} g=${g} closed=${folded[g.name] ?? (!text && found.length > open && !g.list.some((t) => condition(t).level === 'bad'))} set=${(v) => fold({ ...folded, [g.name]: v })} tables=${tables} functions=${functions.value} />`)}
     <${TriggerTable} triggers=${shown} />`;
 }
 
+// Up to so many triggers all groups are open at first.
+const open = 12;
+
+// Group is the map of one stack, which can be closed: what it is to be known by then stands in its first line.
+function Group({ g, closed, set, tables, functions }) {
+  const sum = (f) => g.list.reduce((s, t) => s + (f(t) ?? 0), 0), bad = g.list.filter((t) => condition(t).level === 'bad').length, warn = g.list.filter((t) => condition(t).level === 'warn').length;
+  return html`<section class="group" aria-label=${g.name || 'of no stack'}><button class="line fold" aria-expanded=${!closed} onClick=${() => set(!closed)}><span aria-hidden="true">${closed ? '▸' : '▾'}</span> <b>${g.name || 'of no stack'}</b> <span class="dim">${many(g.list.length, 'trigger')} · lag ${count(sum((t) => t.lagRecords))} · ${rate(sum((t) => rates(t.uuid).calls))} calls/s</span>
+      ${bad > 0 && html` <span class="badt">${count(bad)} stuck or losing</span>`}${warn > 0 && html` <span class="warnt">${count(warn)} to look at</span>`}</button>
+    ${!closed && html`<${Map_} triggers=${g.list} tables=${tables} functions=${functions} />`}</section>`;
+}
+
+// slowest is how long 99 of 100 calls took at most, when there last were some.
+function slowest(uuid) {
+  const took = series(uuid, 9);
+  return took.length > 0 ? millis(took[took.length - 1][1]) : html`<span class="dim">–</span>`;
+}
+
 export function TriggerTable({ triggers }) {
-  return html`<div class="card scroll" tabindex="0"><h2>Triggers</h2><table><thead><tr><th>Trigger</th><th>State</th><th class="past">Lag, 15 min</th><th class="n">Lag</th><th class="n">Behind</th><th class="n">Calls/s</th><th class="n">Errors</th></tr></thead>
+  return html`<div class="card scroll" tabindex="0"><h2>Triggers</h2><table><thead><tr><th>Trigger</th><th>State</th><th class="past">Lag, 15 min</th><th class="n">Lag</th><th class="n">Behind</th><th class="n">Calls/s</th><th class="n">Errors</th><th class="n past">99 of 100 take</th></tr></thead>
     <tbody>${triggers.map((t) => {
       const c = condition(t), r = rates(t.uuid);
       return html`<tr key=${t.uuid}><td class="mono"><a href=${'#/trigger/' + t.uuid}>${title(t)}</a></td>
         <td class=${{ bad: 'badt', warn: 'warnt', ok: 'ok' }[c.level] ?? 'dim'}>${c.word}</td>
         <td class="past"><${Chart} small label="lag" points=${series(t.uuid, 1)} unit=${count} tone=${c.level === 'bad' ? 'bad' : 'water'} /></td>
         <td class=${'n ' + (c.level === 'bad' ? 'badt' : '')}>${count(t.lagRecords)}</td><td class="n">${t.lagSeconds > 0 ? span(t.lagSeconds) : ''}</td>
-        <td class="n">${rate(r.calls)}</td><td class=${'n ' + (r.errorShare > 0 ? 'badt' : '')}>${r.errorShare === undefined ? html`<span class="dim">–</span>` : (100 * r.errorShare).toFixed(1) + ' %'}</td></tr>`;
+        <td class="n">${rate(r.calls)}</td><td class=${'n ' + (r.errorShare > 0 ? 'badt' : '')}>${r.errorShare === undefined ? html`<span class="dim">–</span>` : (100 * r.errorShare).toFixed(1) + ' %'}</td><td class="n past">${slowest(t.uuid)}</td></tr>`;
     })}</tbody></table></div>`;
 }

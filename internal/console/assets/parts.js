@@ -18,22 +18,26 @@ export function useAsked(ask, keys = []) {
 
 export const Problem = ({ error }) => error ? html`<p class="problem" role="alert">${error.code ? html`<b>${error.code}</b> ` : ''}${error.message}</p>` : null;
 
-// Act is a button that does something with the server, once at a time, and tells what came of it. ask: what to confirm first.
-export function Act({ children, run, ask, done, primary, danger, disabled, label }) {
+// Act is a button that does something with the server, once at a time, and tells what came of it. ask: what to confirm first; reason: run is
+// given a text, which people read later, that one may type then.
+export function Act({ children, run, ask, reason, done, primary, danger, disabled, label }) {
   const [at, set] = useState({});
+  const [why, say] = useState('');
   const go = async () => {
     set({ busy: true });
     try {
-      const said = await run();
+      const said = await run(why.trim());
+      say('');
       set({ said });
       done?.();
     } catch (error) { set({ error }); }
   };
   if (at.sure) {
-    return html`<span class="sure" role="group" aria-label="confirm">${at.sure} <button class=${danger ? 'danger' : 'pri'} onClick=${go}>Yes</button> <button onClick=${() => set({})}>No</button></span>`;
+    return html`<span class="sure" role="group" aria-label="confirm">${at.sure} ${reason && html`<input aria-label="reason" maxlength="200" placeholder="reason, for those who ask later" value=${why} onInput=${(e) => say(e.target.value)} />`}<button class=${danger ? 'danger' : 'pri'} onClick=${go}>Yes</button> <button onClick=${() => set({})}>No</button></span>`;
   }
   const start = async () => {
     if (!ask) return go();
+    set({ busy: true });
     try { set({ sure: typeof ask === 'function' ? await ask() : ask }); } catch (error) { set({ error }); }
   };
   return html`<span class="act"><button class=${primary ? 'pri' : danger ? 'danger' : ''} disabled=${disabled || at.busy} aria-label=${label} onClick=${start}>${at.busy ? '…' : children}</button>

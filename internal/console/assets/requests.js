@@ -2,6 +2,7 @@
 import { html, useState, useEffect, useRef } from './vendor/htm-preact.js';
 import { lines } from './api.js';
 import { Problem, Search } from './parts.js';
+import { verdict } from './outcomes.js';
 import { Trees, failed, some, tablesOf } from './trees.js';
 import { short, keyText, clock, count, millis } from './values.js';
 
@@ -20,11 +21,6 @@ function what({ e, items }) {
   }
   if (e.kind === 'write') return [`${e.name} ${tablesOf(e.body).join(', ')}`, items[0]?.item ? short({ M: items[0].item }, 90) + (items.length > 1 ? ` and ${items.length - 1} more` : '') : ''];
   return [e.name, ''];
-}
-
-function verdict(v) {
-  const of = v.of ? ` of ${v.of}` : '';
-  return `${v.failed} failed${v.attempt ? `, attempt ${v.attempt}${of}` : ''}: ${v.then}${v.retryAt ? ' at ' + clock(v.retryAt) : ''}`;
 }
 
 const href = ({ e }) => e.kind === 'call' ? '#/function/' + encodeURIComponent(e.name) : e.kind === 'write' && e.body?.TableName ? '#/table/' + encodeURIComponent(e.body.TableName) : undefined;

@@ -1,12 +1,13 @@
 // The server itself.
 import { html, useEffect } from './vendor/htm-preact.js';
 import { useLive, condition } from './live.js';
-import { own, metrics } from './api.js';
+import { own, metrics, dynamodb } from './api.js';
 import { useAsked, Problem } from './parts.js';
+import { useTables } from './tablelist.js';
 import { clock, count, bytes, span, millis } from './values.js';
 
 const none = (asked, list) => asked.value && list.length === 0 && html`<p class="dim">None.</p>`;
-const row = (name, value) => value === undefined || value === '' ? null : html`<span>${name}</span><div>${value}</div>`;
+const row = (name, value) => value === undefined || value === '' || value === false ? null : html`<span>${name}</span><div>${value}</div>`;
 
 export function Server() {
   const { state } = useLive();
@@ -14,6 +15,8 @@ export function Server() {
   const schedules = useAsked(() => own('schedules'), []);
   const keys = useAsked(() => own('credentials'), []);
   const measured = useAsked(metrics, []);
+  const backups = useAsked(() => dynamodb('ListBackups', { BackupType: 'ALL' }).then((a) => a.BackupSummaries), []);
+  const tables = useTables('', 1000), streams = (tables.value?.tables ?? []).filter((t) => t.stream), hours = [...new Set(streams.map((t) => t.retentionHours))].sort((a, b) => a - b);
   useEffect(() => {
     const timer = setInterval(() => { if (!document.hidden) measured.reload(); }, 5000);
     return () => clearInterval(timer);
@@ -30,7 +33,12 @@ export function Server() {
       <span>Account, region</span><div class="mono">${s.account}, ${s.region}</div><span>Tables</span><div>${count(s.tables)}</div><span>Functions</span><div>${count(s.functions)}</div><span>Triggers</span><div><a href="#/triggers">${count(s.triggers)}</a>${bad > 0 && html`, <span class="badt">${count(bad)} in trouble</span>`}</div></div></div>
       <div class="card"><h2>Machine</h2><${Problem} error=${measured.error} /><div class="kv">${row('Memory', sum('process_resident_memory_bytes') && bytes(sum('process_resident_memory_bytes')))}${row('Processor', sum('process_cpu_seconds_total') && span(sum('process_cpu_seconds_total')) + ' since the start')}
         ${row('Disk used', sum('millstream_disk_used_bytes') && html`${bytes(sum('millstream_disk_used_bytes'))} by the database <span class="dim">besides code of functions, their logs, backups and buckets</span>`)}${row('Disk free', sum('millstream_disk_free_bytes') && bytes(sum('millstream_disk_free_bytes')))}
-        ${row('A sync of the log', syncs > 0 && `${millis(1000 * sum('millstream_sync_seconds_total') / syncs)} on average, ${count(syncs)} since the start`)}${row('Open files', sum('process_open_fds') && count(sum('process_open_fds')))}</div></div>
+        ${row('A sync of the log', syncs > 0 && `${millis(1000 * sum('millstream_sync_seconds_total') / syncs)} on average, ${count(syncs)} since the start`)}${row('Open files', sum('process_open_fds') && count(sum('process_open_fds')))}
+        ${row('Connections', sum('millstream_connections') && count(sum('millstream_connections')))}${row('Requests under way', sum('millstream_requests_in_flight') >= 0 && count(sum('millstream_requests_in_flight')))}
+        ${row('Compactions', sum('millstream_compactions_total') >= 0 && `${count(sum('millstream_compactions_total'))} since the start${sum('millstream_compaction_debt_bytes') > 0 ? `, ${bytes(sum('millstream_compaction_debt_bytes'))} wait` : ''}`)}</div></div>
+      <div class="card"><h2>Retention and backups</h2><${Problem} error=${tables.error ?? backups.error} /><div class="kv">${row('Streams', streams.length > 0 && `${count(streams.length)}, which keep records for ${hours.map((h) => h % 24 ? `${h} hours` : h === 24 ? 'a day' : `${h / 24} days`).join(' or ')}`)}
+        ${row('Kept longer', sum('millstream_stream_held_bytes') > 0 && html`${bytes(sum('millstream_stream_held_bytes'))} <span class="dim">for triggers that have not read them</span>`)}${row('Backups of tables', backups.value && (backups.value.length ? `${count(backups.value.length)}, the newest of ${backups.value.map((b) => b.TableName).at(-1)} at ${clock(backups.value.at(-1).BackupCreationDateTime * 1000)}` : 'none'))}
+        ${row('Backups of the server', html`<span class="dim">made by</span> <code>millstream backup</code>, <span class="dim">listed by</span> <code>millstream backups ls PLACE</code>`)}</div></div>
       ${r && html`<div class="card"><h2>Replication</h2><div class="kv">${row('To', html`<span class="mono">${r.place}</span>`)}${row('Behind', html`<span class=${r.lagSeconds > 60 || r.failing ? 'badt' : ''}>${span(r.lagSeconds)}</span>`)}${row('Fails', r.failing && html`<span class="badt">${r.failing}</span>`)}${row('Backup', r.backup || 'is being made')}${row('Copied', bytes(r.bytes))}${row('Any moment since', clock(r.oldest))}</div></div>`}
       ${b && html`<div class="card"><h2>Standby</h2><div class="kv">${row('Of', html`<span class="mono">${b.of}</span>`)}${row('Behind', b.has ? span(b.lagSeconds) : b.state)}${row('Fails', b.failing && html`<span class="badt">${b.failing}</span>`)}</div></div>`}</div>
     <div><div class="card scroll" tabindex="0"><h2>Queues</h2><${Problem} error=${queues.error} /><table><thead><tr><th>Queue</th><th class="n">Waiting</th><th class="n">Being worked on</th><th class="n">Delayed</th></tr></thead>

@@ -1,31 +1,27 @@
 // Tables and their items.
 import { html, useState } from './vendor/htm-preact.js';
-import { dynamodb, tableNames } from './api.js';
+import { dynamodb } from './api.js';
+import { useTables } from './tablelist.js';
 import { useAsked, Problem, Act, Copy, Search, Views, save } from './parts.js';
 import { Editor } from './editor.js';
 import { Import } from './import.js';
 import { useLive } from './live.js';
-import { short, attribute, command, csv, count, many, bytes, keyText } from './values.js';
+import { short, attribute, command, csv, count, many, rate, bytes, keyText } from './values.js';
 
 const most = 200, mostColumns = 10, mostSaved = 50e6; // bytes
 
 export function Tables() {
   const [text, set] = useState('');
   const { state } = useLive();
-  const asked = useAsked(async () => {
-    const names = (await tableNames()).filter((n) => n.toLowerCase().includes(text.toLowerCase()));
-    const shown = names.slice(0, most);
-    const details = await Promise.all(shown.map((n) => dynamodb('DescribeTable', { TableName: n }).then((a) => a.Table, () => ({ TableName: n }))));
-    return { all: names.length, details };
-  }, [text]);
-  const key = (t) => (t.KeySchema ?? []).map((k) => `${k.AttributeName} (${(t.AttributeDefinitions ?? []).find((a) => a.AttributeName === k.AttributeName)?.AttributeType})`).join(', ');
-  return html`<h1>Tables</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a table" /><span class="dim">${asked.value && many(asked.value.all, 'table')}</span><a class="button" href="#/new-table">New table</a></div><${Problem} error=${asked.error} />
-    <div class="card scroll" tabindex="0"><table><thead><tr><th>Table</th><th>Key</th><th class="n">Items</th><th class="n">Size</th><th class="n">Indexes</th><th>Stream</th><th class="n">Triggers</th><th>Status</th></tr></thead>
-      <tbody>${(asked.value?.details ?? []).map((t) => html`<tr key=${t.TableName}><td class="mono"><a href=${'#/table/' + encodeURIComponent(t.TableName)}>${t.TableName}</a></td><td class="mono">${key(t)}</td>
-        <td class="n">${count(t.ItemCount)}</td><td class="n">${bytes(t.TableSizeBytes ?? 0)}</td><td class="n">${(t.GlobalSecondaryIndexes?.length ?? 0) + (t.LocalSecondaryIndexes?.length ?? 0)}</td>
-        <td>${t.StreamSpecification?.StreamEnabled ? html`<a href=${'#/stream/' + encodeURIComponent(t.TableName)}>${t.StreamSpecification.StreamViewType}</a>` : html`<span class="dim">none</span>`}</td>
-        <td class="n">${(state?.triggers ?? []).filter((x) => x.table === t.TableName).length || ''}</td><td>${t.TableStatus}</td></tr>`)}</tbody></table>
-      ${asked.value && asked.value.all === 0 && html`<p class="dim">There is no table${text && ' of that name'}.</p>`}${asked.value && asked.value.all > most && html`<p class="dim">The first ${most} are shown: type a part of the name.</p>`}</div>`;
+  const asked = useTables(text, most), all = asked.value?.all, rates = asked.value?.rates ?? {};
+  const key = (k) => k ? `${k.name} (${k.type})` : undefined;
+  return html`<h1>Tables</h1><div class="bar"><${Search} value=${text} set=${set} label="Find a table" /><span class="dim">${asked.value && many(all, 'table')}</span><a class="button" href="#/new-table">New table</a></div><${Problem} error=${asked.error} />
+    <div class="card scroll" tabindex="0"><table><thead><tr><th>Table</th><th>Key</th><th class="n">Items</th><th class="n">Size</th><th class="n">Indexes</th><th>Stream</th><th class="n">Changes/s</th><th>Time to live</th><th class="n">Triggers</th><th>Status</th></tr></thead>
+      <tbody>${(asked.value?.tables ?? []).map((t) => html`<tr key=${t.name}><td class="mono"><a href=${'#/table/' + encodeURIComponent(t.name)}>${t.name}</a></td><td class="mono">${[key(t.hash), key(t.range)].filter(Boolean).join(', ')}</td>
+        <td class="n">${count(t.items)}</td><td class="n">${bytes(t.bytes)}</td><td class="n">${t.indexes}</td>
+        <td>${t.stream ? html`<a href=${'#/stream/' + encodeURIComponent(t.name)} title=${`kept for ${t.retentionHours} hours`}>${t.stream}</a>` : html`<span class="dim">none</span>`}</td><td class="n">${t.stream ? rate(rates[t.name]) : ''}</td><td class="mono">${t.ttl}</td>
+        <td class="n">${(state?.triggers ?? []).filter((x) => x.table === t.name).length || ''}</td><td>${t.status}</td></tr>`)}</tbody></table>
+      ${all === 0 && html`<p class="dim">There is no table${text && ' of that name'}.</p>`}${all > most && html`<p class="dim">The first ${most} are shown: type a part of the name.</p>`}</div>`;
 }
 
 export function Table({ name }) {
@@ -170,7 +166,7 @@ function Items({ table, changed }) {
       <${Copy} text=${command(operation, input)}>Copy as command</${Copy}>
       ${run.from.length > 1 && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: run.from.slice(0, -1) })}>Page before</button>`}
       ${asked.value?.next && html`<button onClick=${() => setRun({ ...run, n: run.n + 1, from: [...run.from, asked.value.next] })}>Next page</button>`}</div>
-    ${importing && html`<${Import} table=${table.TableName} keys=${keys} close=${(done) => { setImporting(false); if (done) again(done); }} />`}
+    ${importing && html`<${Import} table=${table.TableName} keys=${keys} types=${Object.fromEntries(keys.map((k) => [k, typeOf(k)]))} close=${(done) => { setImporting(false); if (done) again(done); }} />`}
     ${open && html`<${Editor} key=${JSON.stringify(open)} table=${table} at=${open} keyOf=${keyOf} close=${(done) => { setOpen(null); if (done) again(done); }} again=${(item) => setOpen({ fresh: true, item })} />`}
     <div class="card scroll" tabindex="0"><table class="items"><thead><tr><td>${choosable.length > 0 && html`<input type="checkbox" aria-label="choose all on this page" checked=${choosable.every((id) => chosen.has(id))} onChange=${(e) => choose(new Set(e.target.checked ? choosable : []))} />`}</td>${columns.map((c) => html`<th>${c}</th>`)}${names.length > columns.length && html`<th title=${names.slice(mostColumns).join(', ')}>and ${names.length - columns.length} more</th>`}</tr></thead><tbody>${items.map((item) => {
       const id = JSON.stringify(keyOf(item));

@@ -1,10 +1,13 @@
 // One trigger: how it is, where it stands, and what can be done with it.
-import { html, useState } from './vendor/htm-preact.js';
+import { html, useState, useRef } from './vendor/htm-preact.js';
 import { useLive, series, perCall, title, source, condition, byTrouble, rates } from './live.js';
-import { act, lambda } from './api.js';
+import { act, own, lambda } from './api.js';
 import { Act, Chart, Search } from './parts.js';
 import { Try } from './try.js';
-import { Trouble, TriggerTable, onFailure } from './loop.js';
+import { Trouble, TriggerTable } from './loop.js';
+import { ChangeTrigger } from './mapping.js';
+import { Failures, Notes } from './outcomes.js';
+import { Invoke } from './functions.js';
 import { count, many, rate, span, millis, quantile, bytes } from './values.js';
 
 export function Triggers() {
@@ -19,18 +22,27 @@ export function Triggers() {
 // What is counted, in words; a name that is not here is shown as it is.
 const counted = { polled: 'records read', filteredOut: 'filtered out', invoked: 'records handed over', failedInvoke: 'records in failed attempts', invocations: 'calls', errors: 'failed calls',
   partialFailures: 'calls that failed in part', notDelivered: 'calls that came to nothing', bisected: 'batches cut in two', destinationFailures: 'failed deliveries to the destination', parkedExpired: 'parked, too old' };
-// What waits while a record fails, and what becomes of it.
-const failures = [['block-shard', 'its shard waits'], ['block-key', 'only its item waits'], ['park', 'as block-shard; what is given up is parked']];
-
-// to say how far one goes back
-const back = (to) => to === 'HORIZON' ? 'Everything that is kept comes' : /^[0-9.]+[a-z0-9.]*$/i.test(to) && /[a-z]$/i.test(to) ? `The records of the last ${to} come` : `The records from ${to} on come`;
+// foretell says what would come of a move, before it is confirmed.
+async function foretell(uuid, what, to) {
+  const m = await own(`triggers/${uuid}/${what}`, { to }), n = m.records, one = n === 1;
+  if (m.shards === 0) throw new Error('It is there already: nothing would change.');
+  return what === 'rewind' ? `${many(n, 'record')} ${one ? 'comes' : 'come'} again, also what succeeded.` : `${many(n, 'record')} that ${one ? 'waits is' : 'wait are'} never delivered.`;
+}
+const move = async (uuid, what, to) => {
+  const m = await act(`triggers/${uuid}/${what}`, { to });
+  return what === 'rewind' ? `${many(m.records, 'record')} ${m.records === 1 ? 'comes' : 'come'} again` : `${count(m.records)} skipped`;
+};
+const invoked = (record) => JSON.stringify({ Records: [record] }, null, 2);
 
 const setting = (name, value) => value ? html`<span>${name}</span><div>${value}</div>` : null;
 
 export function Trigger({ uuid }) {
   const { state } = useLive();
   const [to, setTo] = useState('15m');
-  const [failing, setFailing] = useState('');
+  const [changing, change] = useState(false);
+  const [given, give] = useState('');
+  const invoke = useRef(null);
+  const useAsEvent = (record) => { give(invoked(record)); invoke.current?.scrollIntoView({ block: 'start' }); };
   const t = state?.triggers.find((t) => t.uuid === uuid);
   if (!state) return html`<p class="wait">Asking the server …</p>`;
   if (!t) return html`<p>There is no trigger ${uuid} any more. <a href="#/triggers">All triggers</a></p>`;
@@ -41,13 +53,16 @@ export function Trigger({ uuid }) {
     <div class="bar">
       ${stream && (t.paused ? html`<${Act} primary run=${() => act(`triggers/${uuid}/resume`)}>Resume</${Act}>` : html`<${Act} run=${() => act(`triggers/${uuid}/pause`)}>Pause</${Act}>`)}
       ${t.state === 'Disabled' ? html`<${Act} run=${() => enable(true).then(() => 'enabled')}>Enable</${Act}>` : html`<${Act} ask="Disabled, it reads nothing until it is enabled; records older than a day are lost to it. For a paused one they are kept." run=${() => enable(false).then(() => 'disabled')}>Disable</${Act}>`}
-      ${stream && html`<label>back by <input class="narrow" value=${to} onInput=${(e) => setTo(e.target.value)} aria-label="place to go back to" placeholder="5m, a time" /></label>
-        <${Act} ask=${() => `${back(to)} again, also what succeeded.`} run=${async () => { const m = await act(`triggers/${uuid}/rewind`, { to }); return `${many(m.records, 'record')} ${m.records === 1 ? 'comes' : 'come'} again`; }}>Rewind</${Act}>
-        <${Act} danger ask=${`${many(t.lagRecords, 'record')} that ${t.lagRecords === 1 ? 'waits is' : 'wait are'} never delivered.`} run=${async () => { const m = await act(`triggers/${uuid}/skip`, { to: 'LATEST' }); return `${count(m.records)} skipped`; }}>Skip to now</${Act}>`}
+      <button aria-expanded=${changing} onClick=${() => change(!changing)}>Change settings</button>
       ${t.setAside.parked + t.setAside.held > 0 && html`<a class="button" href=${'#/parked/' + uuid}>${count(t.setAside.parked)} parked, ${count(t.setAside.held)} held</a>`}
       <a class="button" href=${'#/function/' + encodeURIComponent(t.function)}>Function</a>
       ${t.table && html`<a class="button" href=${'#/stream/' + encodeURIComponent(t.table)}>Stream</a>`}
     </div>
+    ${stream && html`<div class="bar"><label>move to <input class="short" value=${to} onInput=${(e) => setTo(e.target.value)} aria-label="place to go to" placeholder="15m, a time, HORIZON" title="how long ago (15m), a time (2026-01-31T12:00:00Z), a sequence number, or HORIZON" /></label>
+        <${Act} ask=${() => foretell(uuid, 'rewind', to)} run=${() => move(uuid, 'rewind', to)}>Rewind</${Act}>
+        <${Act} danger ask=${() => foretell(uuid, 'skip', to)} run=${() => move(uuid, 'skip', to)}>Skip up to it</${Act}>
+        <${Act} danger ask=${() => foretell(uuid, 'skip', 'LATEST')} run=${() => move(uuid, 'skip', 'LATEST')}>Skip to now</${Act}></div>`}
+    ${changing && html`<${ChangeTrigger} key=${uuid} t=${t} close=${() => change(false)} />`}
     ${t.paused && html`<p class="warnt">Paused: it keeps its place. ${t.lagRecords > 0 ? `${many(t.lagRecords, 'record')} ${t.lagRecords === 1 ? 'waits' : 'wait'}, the oldest for ${span(t.lagSeconds)}.` : 'Nothing waits yet.'}</p>`}
     <div class="charts card"><${Chart} label="Lag, records" points=${series(uuid, 1)} unit=${count} tone=${c.level === 'bad' ? 'bad' : 'water'} />
       <${Chart} label="Lag, age of the oldest" points=${series(uuid, 2)} unit=${span} tone=${c.level === 'bad' ? 'bad' : 'water'} />
@@ -66,11 +81,11 @@ export function Trigger({ uuid }) {
         ${setting('On failure', t.onFailure)}${setting('Destination', t.onFailureDestination)}${setting('Filters', t.filters?.length > 0 && html`${t.filters.map((f) => html`<div class="mono">${f}</div>`)}<${Act} label="remove the filters" ask="The function gets all records from now on." run=${() => lambda('PUT', `/2015-03-31/event-source-mappings/${uuid}`, { FilterCriteria: { Filters: [] } }).then(() => undefined)}>Remove</${Act}>`)}
         ${setting('When', t.when && html`<span class="mono">${t.when}</span>`)}${setting('Window', t.tumblingWindowSeconds && `${t.tumblingWindowSeconds} s`)}
         ${setting('Item failures', t.reportBatchItemFailures && 'reported')}${setting('Set aside', t.setAside.bytes > 0 && bytes(t.setAside.bytes))}${setting('UUID', html`<span class="mono">${uuid}</span>`)}</div>
-      ${stream && html`<h2>While a record fails</h2><div class="bar"><select aria-label="while a record fails" value=${failing || t.onFailure} onChange=${(e) => setFailing(e.target.value)}>${failures.map(([v, word]) => html`<option value=${v}>${word}</option>`)}</select>
-        <${Act} disabled=${!failing || failing === t.onFailure} run=${() => onFailure(t, failing).then(() => setFailing(''))}>Set</${Act}></div>`}
       ${(t.filterWarnings ?? []).map((w) => html`<p class="warnt">${w}</p>`)}
       <h2>Since the server started</h2><div class="kv">${t.counts.callTimes?.length > 0 && html`<span>a call takes</span><div>${millis(quantile(t.counts.callTimes, 0.5))} (median), ${millis(quantile(t.counts.callTimes, 0.99))} (99 of 100)</div>`}${Object.entries(t.counts).filter(([, n]) => typeof n === 'number' && n > 0).map(([name, n]) => html`<span>${counted[name] ?? name}</span><div class=${['dropped', 'expired', 'errors', 'failedInvoke'].includes(name) ? 'badt' : ''}>${n.toLocaleString('en')}</div>`)}</div>
       ${(t.unread ?? []).map((u) => html`<p class="badt">${count(u.records)} records were removed unread (${u.reason}), ${u.first} to ${u.last}</p>`)}
-      <p class="dim">${rate(r.calls)} calls/s now</p></div></div>
-    ${stream && html`<${Try} key=${uuid} t=${t} />`}`;
+      <p class="dim">${rate(r.calls)} calls/s now</p><${Notes} t=${t} /></div></div>
+    ${stream && html`<div class="card scroll" tabindex="0"><h2>Calls that failed</h2><${Failures} key=${'f' + uuid} t=${t} again=${t.counts.errors + t.counts.partialFailures + t.counts.notDelivered} /></div>`}
+    ${stream && html`<${Try} key=${uuid} t=${t} useAsEvent=${useAsEvent} />`}
+    <div class="below" ref=${invoke}><${Invoke} key=${'i' + uuid} name=${t.function} trigger=${t} given=${given} head="Try the function" /></div>`;
 }

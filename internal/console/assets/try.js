@@ -12,7 +12,7 @@ const samples = {
   'an attribute that is there': { dynamodb: { NewImage: { email: { S: [{ exists: true }] } } } },
 };
 
-export function Try({ t }) {
+export function Try({ t, useAsEvent }) {
   const filters = t.filters ?? [];
   const [text, set] = useState(filters[0] ?? JSON.stringify(samples['what is inserted']));
   const [last, setLast] = useState('100');
@@ -35,6 +35,6 @@ export function Try({ t }) {
     ${at?.warnings.map((w) => html`<p class="warnt">${w}</p>`)}
     ${at && html`<ul class="changes tried" tabindex="0" aria-label="records">${at.records.map((r) => {
       const d = r.record.dynamodb, id = d.SequenceNumber;
-      return html`<li key=${id}><button class="line" aria-expanded=${open === id} onClick=${() => setOpen(open === id ? null : id)}><span class=${r.matches ? 'ok' : 'dim'}>${r.matches ? '✓ match' : '– no match'}</span> <span class="dim">${clock(d.ApproximateCreationDateTime * 1000)}</span> <span class=${'kind ' + r.record.eventName}>${r.record.eventName}</span> <span class="mono">${keyText(d.Keys)}</span></button>${open === id && html`<${Change} record=${r.record} />`}</li>`;
+      return html`<li key=${id}><button class="line" aria-expanded=${open === id} onClick=${() => setOpen(open === id ? null : id)}><span class=${r.matches ? 'ok' : 'dim'}>${r.matches ? '✓ match' : '– no match'}</span> <span class="dim">${clock(d.ApproximateCreationDateTime * 1000)}</span> <span class=${'kind ' + r.record.eventName}>${r.record.eventName}</span> <span class="mono">${keyText(d.Keys)}</span></button>${open === id && html`<${Change} record=${r.record} /><p><button onClick=${() => useAsEvent(r.record)}>Try the function with it</button></p>`}</li>`;
     })}</ul>${at.records.length === 0 && html`<p class="dim">The stream holds no record.</p>`}`}</section>`;
 }

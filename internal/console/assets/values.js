@@ -1,5 +1,5 @@
 // Attribute values as they are shown, compared and saved. DynamoDB's JSON carries numbers as text, and text they stay.
-import { write } from './plain.js';
+import { write, readItem } from './plain.js';
 
 // attribute is an item's attribute of a name, whatever that is: constructor, too.
 export const attribute = (item, name) => Object.hasOwn(item, name) ? item[name] : undefined;
@@ -90,15 +90,61 @@ export function changeOf(before, after) {
   return { UpdateExpression, ConditionExpression: still.join(' AND '), ExpressionAttributeNames: names, ExpressionAttributeValues: values };
 }
 
-// csv is items as a table: the texts as they are, anything else as plain JSON on one line. A text that a spreadsheet would take for a formula
-// has a ' before it.
+// csv is items as a table: the texts as they are, anything else as plain JSON on one line. A text that a spreadsheet would take for a formula,
+// or that looks like a list or a map, has a ' before it; one that looks like a number or another word of JSON is in quotes. So it reads back as it was.
 export function csv(items, first) {
   const columns = [...new Set([...first, ...items.flatMap((i) => Object.keys(i))])];
-  const text = (s) => /^[=+\-@\t\r]/.test(s) ? "'" + s : s;
-  const cell = (av) => av === undefined ? '' : quoted(av.S !== undefined ? text(av.S) : write(av).replace(/\n */g, ' '), av.S !== undefined);
+  const text = (s) => /^'*[=+\-@\t\r{[]/.test(s) ? "'" + s : s;
+  const cell = (av) => av === undefined ? '' : av.S !== undefined ? quoted(text(av.S), av.S === '' || bare.test(av.S)) : quoted(write(av).replace(/\n */g, ' '));
   return [columns.map((c) => quoted(text(c))), ...items.map((i) => columns.map((c) => cell(attribute(i, c))))].map((row) => row.join(',') + '\r\n').join('');
 }
-const quoted = (s, always) => (always && s === '') || /[",\r\n]/.test(s) ? `"${s.replace(/"/g, '""')}"` : s;
+const quoted = (s, always) => always || /[",\r\n]/.test(s) ? `"${s.replace(/"/g, '""')}"` : s;
+// bare is what is no text when it stands in a table without quotes.
+const bare = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/;
+
+// cells are the rows of a table as text: [[{text, quoted}]].
+function cells(table) {
+  const rows = [[]];
+  for (let at = 0; at < table.length;) {
+    let text = '', quotes = table[at] === '"';
+    if (quotes) {
+      for (at++; ; at++) {
+        if (at >= table.length) throw new Error(`Row ${rows.length}: a quote does not end.`);
+        if (table[at] !== '"') text += table[at];
+        else if (table[at + 1] === '"') { text += '"'; at++; } else break;
+      }
+      at++;
+    }
+    for (; at < table.length && !',\r\n'.includes(table[at]); at++) text += table[at];
+    rows[rows.length - 1].push({ text, quoted: quotes });
+    if (table[at] === ',') { at++; if (at === table.length) rows[rows.length - 1].push({ text: '', quoted: false }); continue; }
+    if (table[at] === '\r') at++;
+    if (table[at] === '\n') at++;
+    if (at < table.length) rows.push([]);
+  }
+  return rows;
+}
+
+// uncsv reads items of a table: as csv writes them, and as others do. types are those that the key's attributes must have.
+export function uncsv(table, types) {
+  const [head, ...rows] = cells(table.replace(/^\uFEFF/, '')), plain = (s) => /^'+[=+\-@\t\r{[]/.test(s) ? s.slice(1) : s;
+  const names = head.map((c) => plain(c.text));
+  return rows.flatMap((row, i) => {
+    const members = []; // an attribute may be called __proto__
+    row.forEach((c, k) => {
+      if (k >= names.length) throw new Error(`Row ${i + 2}: it has more columns than the first.`);
+      if (c.text === '' && !c.quoted) return;
+      try { members.push([names[k], valueOf(c, types[names[k]], plain)]); } catch (e) { throw new Error(`Row ${i + 2}, ${names[k]}: ${e.message}`); }
+    });
+    return members.length ? [{ item: Object.fromEntries(members), row: i + 2 }] : [];
+  });
+}
+function valueOf({ text, quoted }, type, plain) {
+  if (type === 'S') return { S: plain(text) };
+  if (type === 'N') return { N: text };
+  if (!quoted && bare.test(text)) return text === 'null' ? { NULL: true } : text === 'true' || text === 'false' ? { BOOL: text === 'true' } : { N: text };
+  return /^[{[]/.test(text) ? readItem(`{"v": ${text}}`).v : { S: plain(text) };
+}
 
 // server is what commands need to know of it: without an address they would go to AWS.
 export const server = { endpoint: '' };
