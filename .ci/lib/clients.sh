@@ -168,16 +168,29 @@ installed_packages() {
 	if [ "$(id -u)" = 0 ]; then in_root "$at/image" /millstream demo; else "$at/image/millstream" demo; fi
 }
 
-# console drives the console in Chromium, with axe-core on every page, and keeps pictures of them in CONSOLE_SHOTS when that is set.
-console() {
-	local out="$work/console.out" axe=4.14.1
-	if ! command -v "${CHROMIUM:-chromium}" >/dev/null; then
+# chromium installs Debian's browser among the machine's own programs, when there is none.
+chromium() {
+	local out="$work/chromium.out"
+	command -v "${CHROMIUM:-chromium}" >/dev/null ||
 		(apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >"$out" 2>&1 || { cat "$out"; return 1; }
-	fi
-	(cd "$work" && npm pack --silent "axe-core@$axe" "htm@3.1.1" >/dev/null && mkdir -p axe htm && tar -xzf "axe-core-$axe.tgz" -C axe && tar -xzf htm-3.1.1.tgz -C htm) || return 1
-	cmp "$work/htm/package/preact/standalone.module.js" internal/console/assets/vendor/htm-preact.js || return 1
-	(cd test/console && go vet ./... && AXE="$work/axe/package/axe.min.js" go test -count=1 -v ./...) >"$out" 2>&1
+}
+
+# in_browser ARGUMENTS... runs tests of the console in Chromium; they are go test's. None may be skipped.
+in_browser() {
+	local out="$work/console.out"
+	(cd test/console && go test -count=1 -v "$@" ./...) >"$out" 2>&1
 	local status=$?
 	grep -vE '^=== ' "$out"
-	[ $status -eq 0 ] && ! grep -qE '^ *--- SKIP' "$out"
+	[ $status -eq 0 ] && grep -q '^--- PASS' "$out" && ! grep -qE '^ *--- SKIP' "$out"
+}
+
+# console_tasks does the main task of each page of the console, in a browser.
+console_tasks() { in_browser -run '^TestTasks$'; }
+
+# console drives the console in Chromium, with axe-core on every page, and keeps pictures of them in CONSOLE_SHOTS when that is set.
+console() {
+	local axe=4.14.1
+	(cd "$work" && npm pack --silent "axe-core@$axe" "htm@3.1.1" >/dev/null && mkdir -p axe htm && tar -xzf "axe-core-$axe.tgz" -C axe && tar -xzf htm-3.1.1.tgz -C htm) || return 1
+	cmp "$work/htm/package/preact/standalone.module.js" internal/console/assets/vendor/htm-preact.js || return 1
+	(cd test/console && go vet ./...) && chromium && AXE="$work/axe/package/axe.min.js" in_browser
 }

@@ -31,6 +31,11 @@ export function Table({ name }) {
   return html`<${Items} key=${name} table=${asked.value} changed=${asked.reload} />`;
 }
 
+const noFilter = { name: '', type: 'S', compare: '=', value: '', upto: '' };
+const filterValue = (type, text) => type === 'BOOL' ? { BOOL: text === 'true' } : typed(type, text);
+// condition is one of an expression; of between the other end is the value's name with to behind it.
+const condition = (compare, name, value) => ['contains', 'begins_with'].includes(compare) ? `${compare}(${name}, ${value})` : compare === 'between' ? `${name} BETWEEN ${value} AND ${value}to` : `${name} ${compare} ${value}`;
+
 // typed makes an attribute value of what was typed for a key or a filter.
 const typed = (type, text) => ({ [type]: text });
 
@@ -38,7 +43,7 @@ const reads = (statement) => /^\s*select\b/i.test(statement);
 
 function Items({ table, changed }) {
   const indexes = [...(table.GlobalSecondaryIndexes ?? []), ...(table.LocalSecondaryIndexes ?? [])];
-  const [q, set] = useState({ index: '', hash: '', range: '', compare: '=', filterName: '', filterType: 'S', filterCompare: '=', filter: '', statement: '', back: false });
+  const [q, set] = useState({ index: '', hash: '', range: '', upto: '', compare: '=', filters: [noFilter], statement: '', back: false });
   const [run, setRun] = useState({ n: 0, q, from: [undefined] });
   const [open, setOpen] = useState(null); // {item} or {fresh}
   const [chosen, choose] = useState(new Set());
@@ -53,14 +58,15 @@ function Items({ table, changed }) {
     const schema = of(q.index), hash = part(schema, 'HASH'), range = part(schema, 'RANGE'), names = {}, values = {};
     const input = { TableName: table.TableName };
     if (q.index) input.IndexName = q.index;
-    if (q.filterName) {
-      names['#f'] = q.filterName;
-      if (q.filterCompare === 'exists') input.FilterExpression = 'attribute_exists(#f)';
-      else {
-        values[':f'] = q.filterType === 'BOOL' ? { BOOL: q.filter === 'true' } : typed(q.filterType, q.filter);
-        input.FilterExpression = ['contains', 'begins_with'].includes(q.filterCompare) ? `${q.filterCompare}(#f, :f)` : `#f ${q.filterCompare} :f`;
-      }
-    }
+    const filters = q.filters.filter((f) => f.name).map((f, i) => {
+      const n = i || '', name = '#f' + n, value = ':f' + n;
+      names[name] = f.name;
+      if (f.compare === 'exists' || f.compare === 'not exists') return `attribute_${f.compare.replace(' ', '_')}(${name})`;
+      values[value] = filterValue(f.type, f.value);
+      if (f.compare === 'between') values[value + 'to'] = filterValue(f.type, f.upto);
+      return condition(f.compare, name, value);
+    });
+    if (filters.length) input.FilterExpression = filters.join(' AND ');
     let operation = 'Scan';
     if (q.hash !== '') {
       operation = 'Query';
@@ -71,7 +77,8 @@ function Items({ table, changed }) {
       if (range && q.range !== '') {
         names['#r'] = range;
         values[':r'] = typed(typeOf(range), q.range);
-        input.KeyConditionExpression += q.compare === 'begins_with' ? ' AND begins_with(#r, :r)' : ` AND #r ${q.compare} :r`;
+        if (q.compare === 'between') values[':rto'] = typed(typeOf(range), q.upto);
+        input.KeyConditionExpression += ' AND ' + condition(q.compare, '#r', ':r');
       }
     }
     if (Object.keys(names).length) input.ExpressionAttributeNames = names;
@@ -112,7 +119,7 @@ function Items({ table, changed }) {
       setOpen(a.Item ? { item: a.Item } : { error: new Error('The item is not there any more.') });
     } catch (error) { setOpen({ error }); }
   };
-  const again = (done) => { setRun({ ...run, n: run.n + 1, done }); changed(); };
+  const again = (done) => { setRun((now) => ({ ...now, n: now.n + 1, done })); changed(); }; // another question may have been asked meanwhile
   const removeChosen = async () => {
     const list = items.filter((i) => chosen.has(JSON.stringify(keyOf(i))));
     for (let at = 0; at < list.length; at += 25) {
@@ -138,27 +145,33 @@ function Items({ table, changed }) {
   };
   const [operation, input] = question(run.q), streamed = Boolean(table.StreamSpecification?.StreamEnabled), byStatement = q.statement.trim() !== '';
   // An attribute that the items on the page have as a number, or as true or false, is looked for as that.
-  const filterBy = (filterName) => {
-    const kind = Object.keys(attribute(items.find((i) => attribute(i, filterName)) ?? {}, filterName) ?? {})[0];
-    set({ ...q, filterName, filterType: ['S', 'N', 'BOOL'].includes(kind) ? kind : q.filterType });
+  const setFilter = (i, part) => set({ ...q, filters: q.filters.map((f, k) => k === i ? { ...f, ...part } : f) });
+  const filterBy = (i, name) => {
+    const kind = Object.keys(attribute(items.find((i) => attribute(i, name)) ?? {}, name) ?? {})[0];
+    setFilter(i, { name, type: ['S', 'N', 'BOOL'].includes(kind) ? kind : q.filters[i].type });
   };
-  const asText = run.q.filterName && run.q.filterType === 'S' && !run.q.statement.trim() && /^-?[0-9.]+$/.test(run.q.filter);
+  const asText = !run.q.statement.trim() && run.q.filters.find((f) => f.name && f.type === 'S' && /^-?[0-9.]+$/.test(f.value))?.name;
   return html`<h1 class="mono">${table.TableName}</h1>
     <p class="dim">${many(table.ItemCount, 'item')} · ${bytes(table.TableSizeBytes)} · key ${keys.join(', ')} · ${streamed ? `stream ${table.StreamSpecification.StreamViewType}` : 'no stream'}</p>
     <${Views} table=${table.TableName} at="table" streamed=${streamed} />
     <form class="card bar" onSubmit=${go}>
       <select aria-label="table or index" disabled=${byStatement} value=${q.index} onChange=${change('index')}><option value="">table</option>${indexes.map((i) => html`<option value=${i.IndexName}>${i.IndexName}</option>`)}</select>
       <label>${hash} = <input disabled=${byStatement} value=${q.hash} onInput=${change('hash')} aria-label=${hash + ' is'} placeholder="any: scan" /></label>
-      ${range && html`<label>${range} <select aria-label="compare" disabled=${byStatement} value=${q.compare} onChange=${change('compare')}>${['=', '<', '<=', '>', '>=', 'begins_with'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
-        <input disabled=${byStatement} value=${q.range} onInput=${change('range')} aria-label=${range + ' is'} placeholder="any" /></label><label><input type="checkbox" checked=${q.back} onChange=${change('back')} /> last first</label>`}
-      <label>where <input class="short" disabled=${byStatement} list="attributes" value=${q.filterName} onInput=${(e) => filterBy(e.target.value)} aria-label="attribute to filter by" placeholder="attribute" /></label><datalist id="attributes">${names.map((n) => html`<option value=${n}></option>`)}</datalist>
-      <select aria-label="filter compare" disabled=${byStatement} value=${q.filterCompare} onChange=${change('filterCompare')}>${['=', '<>', '<', '<=', '>', '>=', 'contains', 'begins_with', 'exists'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
-      <select aria-label="type of the filter" disabled=${byStatement} value=${q.filterType} onChange=${change('filterType')}><option value="S">text</option><option value="N">number</option><option value="BOOL">true/false</option></select>
-      <input class="short" disabled=${byStatement} value=${q.filter} onInput=${change('filter')} aria-label="value of the filter" placeholder="value" />
+      ${range && html`<label>${range} <select aria-label="compare" disabled=${byStatement} value=${q.compare} onChange=${change('compare')}>${['=', '<', '<=', '>', '>=', 'between', 'begins_with'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
+        <input disabled=${byStatement} value=${q.range} onInput=${change('range')} aria-label=${range + ' is'} placeholder="any" /></label>${q.compare === 'between' && html`<label>and <input class="short" value=${q.upto} onInput=${change('upto')} aria-label=${range + ' is at most'} /></label>`}<label><input type="checkbox" checked=${q.back} onChange=${change('back')} /> last first</label>`}
+      <datalist id="attributes">${names.map((n) => html`<option value=${n}></option>`)}</datalist>${q.filters.map((f, i) => {
+        const of = (label) => i ? `${label}, ${i + 1}` : label;
+        return html`<span class="filter"><label>${i ? 'and' : 'where'} <input class="short" disabled=${byStatement} list="attributes" value=${f.name} onInput=${(e) => filterBy(i, e.target.value)} aria-label=${of('attribute to filter by')} placeholder="attribute" /></label>
+          <select aria-label=${of('filter compare')} disabled=${byStatement} value=${f.compare} onChange=${(e) => setFilter(i, { compare: e.target.value })}>${['=', '<>', '<', '<=', '>', '>=', 'between', 'contains', 'begins_with', 'exists', 'not exists'].map((c) => html`<option value=${c}>${c}</option>`)}</select>
+          ${!f.compare.endsWith('exists') && html`<select aria-label=${of('type of the filter')} disabled=${byStatement} value=${f.type} onChange=${(e) => setFilter(i, { type: e.target.value })}><option value="S">text</option><option value="N">number</option><option value="BOOL">true/false</option></select>
+            <input class="short" disabled=${byStatement} value=${f.value} onInput=${(e) => setFilter(i, { value: e.target.value })} aria-label=${of('value of the filter')} placeholder="value" />`}
+          ${f.compare === 'between' && html`<label>and <input class="short" value=${f.upto} onInput=${(e) => setFilter(i, { upto: e.target.value })} aria-label=${of('value of the filter, at most')} /></label>`}
+          ${i > 0 && html`<button type="button" aria-label=${'remove filter ' + (i + 1)} onClick=${() => set({ ...q, filters: q.filters.filter((_, k) => k !== i) })}>Remove</button>`}</span>`;
+      })}${q.filters[0].name && !byStatement && html`<button type="button" onClick=${() => set({ ...q, filters: [...q.filters, noFilter] })}>Another filter</button>`}
       <label class="grow">or PartiQL <input class="wideinput" value=${q.statement} onInput=${change('statement')} aria-label="PartiQL statement" placeholder=${`SELECT * FROM "${table.TableName}" WHERE …`} /></label>
       <button class="pri">Run</button></form>
     <${Problem} error=${run.error ?? asked.error} />
-    <div class="bar"><span class="dim" role="status">${run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${many(items.length, 'item')}${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}${asked.value.next ? '; more follow' : ''}` : ''}</span>
+    <div class="bar"><span class="dim" role="status">${open ? '' : run.done ?? ''} ${asked.busy ? 'Asking …' : asked.value ? `${many(items.length, 'item')}${asked.value.scanned > items.length ? ` of ${asked.value.scanned} looked at` : ''}, page ${run.from.length}${asked.value.next ? '; more follow' : ''}` : ''}</span>
       <button onClick=${() => setOpen({ fresh: true, item: Object.fromEntries(keys.map((k) => [k, { [typeOf(k)]: typeOf(k) === 'N' ? '0' : '' }])) })}>New item</button>
       <button aria-expanded=${importing} onClick=${() => setImporting(!importing)}>Import</button>
       ${chosen.size > 0 && html`<${Act} danger ask=${`${chosen.size === 1 ? 'The item is' : chosen.size + ' items are'} gone for good.`} run=${removeChosen}>Delete ${chosen.size}</${Act}>`}
@@ -172,5 +185,5 @@ function Items({ table, changed }) {
       const id = JSON.stringify(keyOf(item));
       return html`<tr key=${id}><td>${whole(item) && html`<input type="checkbox" aria-label=${'choose ' + keyText(keyOf(item))} checked=${chosen.has(id)} onChange=${() => { const n = new Set(chosen); if (!n.delete(id)) n.add(id); choose(n); }} />`}</td>
         ${columns.map((c, i) => html`<td class="mono">${i === 0 ? html`<button class="line" onClick=${() => show(item)}>${attribute(item, c) ? short(item[c], 40) || '(empty text)' : '–'}</button>` : attribute(item, c) ? short(item[c], 40) : ''}</td>`)}</tr>`;
-    })}</tbody></table>${asked.value && !changes && items.length === 0 && html`<p class="dim">No item is found${asked.value.next ? ' on this page' : ''}.${asText ? ` ${run.q.filterName} was compared as text: choose number to find it as a number.` : ''}</p>`}</div>`;
+    })}</tbody></table>${asked.value && !changes && items.length === 0 && html`<p class="dim">No item is found${asked.value.next ? ' on this page' : ''}.${asText ? ` ${asText} was compared as text: choose number to find it as a number.` : ''}</p>`}</div>`;
 }
