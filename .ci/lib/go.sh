@@ -18,7 +18,7 @@ format() {
 # tidy refuses a go.mod or go.sum that names too much or too little.
 tidy() {
 	local module
-	for module in . test/conformance test/console test/suites/gosdk; do
+	for module in . test/conformance test/console test/suites/gosdk test/paired/fasthttp; do
 		(cd "$module" && go mod tidy -diff) || { echo "go mod tidy in $module changes this"; return 1; }
 	done
 }
