@@ -91,7 +91,18 @@ func (s *App) keyFileThere() string {
 	if !s.seals.There() {
 		return ""
 	}
-	return s.seals.File()
+	return whole(s.seals.File())
+}
+
+// whole is a path as a program in another folder finds it.
+func whole(path string) string {
+	if path == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // KeyFileThere is the file of the key of a data folder, or the one that is named; empty: there is none.

@@ -55,7 +55,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		KeyFile: s.keyFileThere,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
-			Durability: s.opts.Durability, Data: s.opts.Dir, Auth: s.auth.Mode.String(),
+			Durability: s.opts.Durability, Data: whole(s.opts.Dir), Auth: s.auth.Mode.String(),
 		},
 		Logger: s.opts.Logger,
 	}))

@@ -116,7 +116,7 @@ func (s *Standby) degraded() []string {
 func (s *Standby) status() wire.Status {
 	st := s.follower.Status()
 	return wire.Status{
-		Version: s.o.Version, Started: s.started, Account: s.o.Account, Region: s.o.Region, Data: s.o.Dir, Healthy: true, Degraded: s.degraded(),
+		Version: s.o.Version, Started: s.started, Account: s.o.Account, Region: s.o.Region, Data: whole(s.o.Dir), Healthy: true, Degraded: s.degraded(),
 		Standby: &wire.Standby{Of: st.Place, Host: st.Of, State: st.State, LagSeconds: max(0, st.Lag), Has: st.Lag >= 0, To: st.To.UTC(), Segments: st.Segment, Failing: st.Failing},
 	}
 }

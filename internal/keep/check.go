@@ -34,6 +34,9 @@ func Check(ctx context.Context, st *store.Store) (looked int64, faults []string,
 			continue
 		}
 		looked++
+		for _, l := range b.Lost {
+			faults = append(faults, fmt.Sprintf("the backup %s of the deleted table %s lacks a range of its items, lost to damage of %s", b.ARN, b.Table, l.File))
+		}
 		folder := st.Files(store.BackupsPath, b.ID)
 		files, err := b.files(folder)
 		if err != nil {

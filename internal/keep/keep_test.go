@@ -37,7 +37,9 @@ type world struct {
 	open func(key string) io.ReadCloser
 	keys []string
 	put  func(key string) error
-	log  bytes.Buffer
+	// owner is why the bucket is none of the account's; nil: it is.
+	owner error
+	log   bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
@@ -102,7 +104,7 @@ func decoded[R any](w *world, decode func([]byte) (R, error), body string) R {
 
 type fakeBuckets world
 
-func (f *fakeBuckets) Exists(string, string) (bool, error)       { return true, nil }
+func (f *fakeBuckets) Exists(string, string) (bool, error)       { return f.owner == nil, f.owner }
 func (f *fakeBuckets) Put(_, key string, _ []byte) error         { return f.put(key) }
 func (f *fakeBuckets) Open(_, key string) (io.ReadCloser, error) { return f.open(key), nil }
 func (f *fakeBuckets) Keys(_, prefix string) ([]string, error)   { return f.keys, nil }

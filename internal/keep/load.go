@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"time"
 
@@ -115,15 +114,7 @@ func (s *Service) loadImport(ctx context.Context, i *Import) error {
 	if l == nil {
 		return fmt.Errorf("keep: the table of %s, which is under way, is not there", i.ARN)
 	}
-	there, err := s.Buckets.Exists(i.Scope.Account, i.Request.Bucket)
-	if errors.Is(err, fs.ErrPermission) {
-		next.FailureCode, next.FailureMessage = bucketDenied, bucketDeniedText
-		return end(l.Discard)
-	}
-	if err == nil && !there {
-		next.FailureCode, next.FailureMessage = bucketGone, bucketGoneText
-		return end(l.Discard)
-	}
+	err := s.reaches(i.Scope.Account, i.Request.Bucket)
 	if err == nil {
 		err = s.fill(ctx, l, i.TableID, func() error { return s.readImport(ctx, l, &next) })
 	}
@@ -131,7 +122,7 @@ func (s *Service) loadImport(ctx context.Context, i *Import) error {
 		if s.passing(ctx, err) {
 			return err
 		}
-		next.FailureCode, next.FailureMessage = unknown, err.Error()
+		next.FailureCode, next.FailureMessage = failure(err)
 		next.Imported, next.Errors = 0, 0
 		return end(l.Discard)
 	}
@@ -159,6 +150,9 @@ func (s *Service) readImport(ctx context.Context, l *table.Loader, i *Import) er
 		}
 	}
 	for _, key := range keys {
+		if err := s.reaches(i.Scope.Account, r.Bucket); err != nil { // it may be another's by now
+			return err
+		}
 		object, err := s.Buckets.Open(r.Bucket, key)
 		if err != nil {
 			return err
@@ -246,6 +240,12 @@ func (s *Service) readBackup(ctx context.Context, l *table.Loader, r *restore) e
 	files, err := b.files(folder)
 	if err != nil {
 		return err
+	}
+	if err := l.Lose(b.Lost); err != nil {
+		return err
+	}
+	if len(b.Lost) > 0 {
+		s.Logger.Error("a table is restored from a backup that lacks ranges of its items: reads of their keys fail, and indexes do not have those items", "table", r.Table, "backup", b.ARN, "ranges", len(b.Lost))
 	}
 	p := &piece{to: l}
 	for _, f := range files {

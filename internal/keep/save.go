@@ -109,7 +109,10 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 	next := *b
 	each := func(f func(item.Item) error) error { return s.each(ctx, b.ID, b.Saved, 0, f) }
 	if b.ExpiresMS != 0 {
-		each = func(f func(item.Item) error) error { return b.Saved.Each(ctx, s.Store, f) }
+		each = func(f func(item.Item) error) (err error) {
+			next.Lost, err = b.Saved.EachLeft(ctx, s.Store, f)
+			return err
+		}
 	}
 	files, items, err := s.write(ctx, b.ID, each, s.files(b.ID).Put)
 	if err == nil {
@@ -126,14 +129,24 @@ func (s *Service) saveBackup(ctx context.Context, b *Backup) error {
 		if ctx.Err() != nil || s.Store.Err() != nil {
 			return err
 		}
-		if b.ExpiresMS != 0 || waits(err) {
+		full := errors.Is(err, store.ErrDiskFull)
+		if full && b.ExpiresMS == 0 && s.tries(b.ID)+1 >= maxFills {
+			err = errNoRoomBackup
+		} else if b.ExpiresMS != 0 || waits(err) {
 			s.left(b.ID, s.files(b.ID).Remove()) // others need the room until the next try
+			if b.ExpiresMS == 0 && !full {       // the store takes no writes for now: this is no try
+				return err
+			}
 			return &setback{err}
 		}
 		s.Logger.Error("a backup failed, and is not there", "backup", b.ARN, "table", b.Table, "error", err)
 		next.Status, next.Failure = Deleted, err.Error()
 	}
 	if b.ExpiresMS != 0 {
+		for _, l := range next.Lost {
+			s.Logger.Error("the backup of a deleted table lacks a range of its items, which was lost to damage: a table that is restored from it answers for those keys with an error",
+				"backup", b.ARN, "table", b.Table, "file", l.File, "from", fmt.Sprintf("%x", l.From), "to", fmt.Sprintf("%x", l.To))
+		}
 		return s.endDeleted(b, &next)
 	}
 	if err := put(s, s.backups, kindBackup, b.ARN, &next); err != nil {
@@ -189,23 +202,35 @@ const bucketDenied, bucketDeniedText = "S3AccessDenied", "Access Denied (Service
 // unknown is AWS's code for other failures.
 const unknown = "UNKNOWN"
 
+// errBucketGone says that a bucket is not there; that it is another account's is fs.ErrPermission.
+var errBucketGone = errors.New(bucketGoneText)
+
+// reaches says why a bucket is none of an account's.
+func (s *Service) reaches(account, bucket string) error {
+	there, err := s.Buckets.Exists(account, bucket)
+	if err == nil && !there {
+		err = errBucketGone
+	}
+	return err
+}
+
+// failure is how AWS tells of an error.
+func failure(err error) (code, message string) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return bucketDenied, bucketDeniedText
+	case errors.Is(err, errBucketGone):
+		return bucketGone, bucketGoneText
+	}
+	return unknown, err.Error()
+}
+
 func (s *Service) saveExport(ctx context.Context, e *Export) error {
 	if err := s.Store.Admit(); err != nil { // the disk is full of something else: this is no try
 		return err
 	}
 	next := *e
-	there, err := s.Buckets.Exists(e.Request.Scope.Account, e.Request.Bucket)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		next.FailureCode, next.FailureMessage = bucketDenied, bucketDeniedText
-		err = nil
-	case err != nil:
-	case !there:
-		next.FailureCode, next.FailureMessage = bucketGone, bucketGoneText
-	default:
-		err = s.writeExport(ctx, e, &next)
-	}
-	if err != nil {
+	if err := s.writeExport(ctx, e, &next); err != nil {
 		switch full := errors.Is(err, store.ErrDiskFull); {
 		case ctx.Err() != nil || s.Store.Err() != nil || errors.Is(err, store.ErrStalled):
 			return err
@@ -214,7 +239,7 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 		case full:
 			err = errNoRoomExport
 		}
-		next.FailureCode, next.FailureMessage = unknown, err.Error()
+		next.FailureCode, next.FailureMessage = failure(err)
 	}
 	next.Status, next.Saved, next.EndMS = Completed, nil, s.Now().UnixMilli()
 	if next.FailureCode != "" {
@@ -223,6 +248,8 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 	}
 	return put(s, s.exports, kindExport, e.ARN, &next)
 }
+
+var errNoRoomBackup = fmt.Errorf("the disk has no room for the backup: it was full each of the %d times that it was written; free some space, and make another", maxFills)
 
 var errNoRoomExport = fmt.Errorf("the disk has no room for the export: it was full each of the %d times that it was written; free some space, and begin again", maxFills)
 
@@ -233,7 +260,12 @@ func (e *Export) Time() time.Time { return time.UnixMilli(cmp.Or(e.PastMS, e.AtM
 func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	r := &e.Request
 	folder := export.Folder(r.Prefix, e.ID)
-	put := func(name string, content []byte) error { return s.Buckets.Put(r.Bucket, folder+name, content) }
+	put := func(name string, content []byte) error {
+		if err := s.reaches(r.Scope.Account, r.Bucket); err != nil { // each time: it may be another's by now
+			return err
+		}
+		return s.Buckets.Put(r.Bucket, folder+name, content)
+	}
 	if err := put(export.Started, nil); err != nil {
 		return err
 	}

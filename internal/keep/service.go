@@ -119,6 +119,9 @@ type Backup struct {
 	// Manifest is the sum of the list of its files, once they are there.
 	Manifest string `json:"manifest,omitempty"`
 	Failure  string `json:"failure,omitempty"` // of one that could not be made
+	// Lost is what damage has left nothing of, of a table that was deleted: the backup has the rest, and a table that is restored from it answers for these
+	// keys with an error.
+	Lost []table.Lost `json:"lost,omitempty"`
 }
 
 // Export is an export of a table, a row like Backup.

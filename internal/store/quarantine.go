@@ -122,6 +122,19 @@ func (s *Store) enclose(list []Quarantined) error {
 	return nil
 }
 
+// Enclose puts a range into quarantine, durably, of which nothing is there: it was lost elsewhere, to the damage of file, and what is put here is made of the rest.
+func (s *Store) Enclose(from, to []byte, file string) error {
+	s.excising.Lock()
+	defer s.excising.Unlock()
+	list := s.Quarantine()
+	for _, q := range list {
+		if bytes.Compare(q.From, from) <= 0 && bytes.Compare(to, q.To) <= 0 {
+			return nil
+		}
+	}
+	return s.enclose(append(list, Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true}))
+}
+
 // err is what a read that meets the range is answered with.
 func (q *Quarantined) err() error {
 	return fmt.Errorf("%w: what was asked for lies in a range of keys that is in quarantine, since %s was damaged", ErrDamaged, q.File)

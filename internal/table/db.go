@@ -35,6 +35,8 @@ type DB struct {
 	fill    chan struct{} // wakes the back-fill; holds one
 
 	moments  moments       // of changes, see recovery.go
+	telling  sync.Mutex    // held while a moment that is told is stored; guards toldKept
+	toldKept int64         // the newest that is
 	undone   atomic.Uint64 // rows put into recovery logs since Open
 	deleting Deleting      // of OnDelete; nil: nobody asks
 
@@ -135,6 +137,7 @@ const (
 
 	controlTable  = 't' // SpaceControl, 't', table id
 	controlNextID = 'n' // SpaceControl, 'n': the next internal id
+	controlTold   = 'r' // SpaceControl, 'r': the newest moment that was told, while some table has point-in-time recovery
 )
 
 func definitionKey(id uint64) []byte {

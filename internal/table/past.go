@@ -59,6 +59,9 @@ func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, a
 	if !want.IsZero() {
 		at = min(at, want.UnixMilli())
 	}
+	if err := db.keepTold(time.UnixMilli(at)); err != nil {
+		return nil, 0, err
+	}
 	s, err := db.freeze(ctx, t, shown, as, true)
 	if err != nil {
 		return nil, 0, err
@@ -170,6 +173,76 @@ func (s *Saved) Each(ctx context.Context, from Source, f func(item.Item) error) 
 		}
 		rows.step()
 	}
+}
+
+// Lost is a range of a table's items that was lost to damage: keys behind the table's id, From included and To not; no To: up to the end.
+type Lost struct {
+	From []byte `json:"from,omitempty"`
+	To   []byte `json:"to,omitempty"`
+	File string `json:"file"` // the damaged one
+}
+
+// EachLeft is Each of a table that lies in the store, without what is in quarantine, which it returns.
+func (s *Saved) EachLeft(ctx context.Context, from *store.Store, f func(item.Item) error) (lost []Lost, err error) {
+	lower, upper, err := s.Bounds()
+	if err != nil {
+		return nil, err
+	}
+	list := from.Quarantine()
+	slices.SortFunc(list, func(a, b store.Quarantined) int { return bytes.Compare(a.From, b.From) })
+	read := func(to []byte) error {
+		if bytes.Compare(lower, to) >= 0 {
+			return nil
+		}
+		rows := &rows{from: from, lower: lower, upper: to}
+		for {
+			_, v, ok, err := rows.next()
+			if err = errors.Join(err, ctx.Err()); err != nil || !ok {
+				return err
+			}
+			if err := f(item.Item(v)); err != nil {
+				return err
+			}
+			rows.step()
+		}
+	}
+	for _, q := range list {
+		if bytes.Compare(q.To, lower) <= 0 || bytes.Compare(q.From, upper) >= 0 {
+			continue
+		}
+		l := Lost{File: q.File}
+		if bytes.Compare(q.From, lower) > 0 {
+			if err := read(q.From); err != nil {
+				return nil, err
+			}
+			l.From = bytes.Clone(q.From[itemPrefix:])
+		} else {
+			l.From = bytes.Clone(lower[itemPrefix:])
+		}
+		if bytes.Compare(q.To, upper) < 0 {
+			l.To = bytes.Clone(q.To[itemPrefix:])
+		}
+		lost = append(lost, l)
+		if lower = q.To; l.To == nil {
+			return lost, nil
+		}
+	}
+	return lost, read(upper)
+}
+
+// Lose has the keys of a range, which was lost where the items come from, answered with an error, and not as absent.
+func (l *Loader) Lose(lost []Lost) error {
+	lower, upper := l.t.itemBounds()
+	for _, x := range lost {
+		from, to := append(bytes.Clone(lower[:itemPrefix]), x.From...), upper
+		if x.To != nil {
+			to = append(bytes.Clone(lower[:itemPrefix]), x.To...)
+		}
+		if err := l.db.store.Enclose(from, to, x.File); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pastPiece is how much of what is undone is written at once.

@@ -95,6 +95,35 @@ func (db *DB) moment() int64 { return db.moments.take(db.streams.Clock().Believe
 // present is the moment that is told of now.
 func (db *DB) present() int64 { return db.moments.tell(db.streams.Clock().Believed()) }
 
+// keepTold stores a moment before it is told: after a restart with a clock that was set back, changes are given none up to it.
+func (db *DB) keepTold(at time.Time) error {
+	db.telling.Lock()
+	defer db.telling.Unlock()
+	if at.UnixMilli() <= db.toldKept {
+		return nil
+	}
+	b := db.store.NewBatch()
+	defer b.Close()
+	b.Set([]byte{store.SpaceControl, controlTold}, binary.BigEndian.AppendUint64([]byte{undoVersion}, uint64(at.UnixMilli())))
+	err := db.store.Write(b)
+	if err == nil {
+		db.toldKept = at.UnixMilli()
+	}
+	return err
+}
+
+// told returns the newest moment that was told; 0: none.
+func (db *DB) told() (int64, error) {
+	v, found, err := db.store.Get(nil, []byte{store.SpaceControl, controlTold})
+	if err != nil || !found {
+		return 0, err
+	}
+	if len(v) != 9 || v[0] != undoVersion {
+		return 0, errUndo
+	}
+	return int64(binary.BigEndian.Uint64(v[1:])), nil
+}
+
 // MomentsAhead is by how much the moments of changes are ahead of the time as far as it is known: until that has reached them all changes have
 // nearly the same one, and cannot be told apart.
 func (db *DB) MomentsAhead() time.Duration {
@@ -130,12 +159,17 @@ func parseUndo(value []byte) (tail, old []byte, err error) {
 
 // resumeMoments has moments go on after those of the logs.
 func (db *DB) resumeMoments() error {
-	last := int64(0)
+	last, told, any := int64(0), int64(0), false
+	var err error
+	if told, err = db.told(); err != nil {
+		return err
+	}
 	for _, t := range *db.tables.Load() {
 		r := t.desc.Load().def.Recovery
 		if r == nil {
 			continue
 		}
+		any = true
 		last = max(last, r.FromMS)
 		it, err := db.store.NewIter(r.prefix(), store.PrefixEnd(r.prefix()))
 		if err != nil {
@@ -147,6 +181,18 @@ func (db *DB) resumeMoments() error {
 		if err := it.Close(); errors.Is(err, store.ErrDamaged) {
 			db.log.Warn("the end of a recovery log cannot be read", "table", t.desc.Load().def.Name, "error", err)
 		} else if err != nil {
+			return err
+		}
+	}
+	switch {
+	case any:
+		last = max(last, told)
+		db.toldKept = told
+	case told != 0: // of logs that are gone
+		b := db.store.NewBatch()
+		defer b.Close()
+		b.Delete([]byte{store.SpaceControl, controlTold})
+		if err := db.store.Write(b); err != nil {
 			return err
 		}
 	}
@@ -187,7 +233,13 @@ func (db *DB) DescribeContinuousBackups(ctx context.Context, scope schema.Scope,
 	if e != nil {
 		return nil, db.whenDurable(ctx, e)
 	}
-	return db.describeRecovery(t.desc.Load().def.Recovery), db.store.Barrier(ctx)
+	shown := db.describeRecovery(t.desc.Load().def.Recovery)
+	if shown.Enabled {
+		if err := db.keepTold(shown.Latest); err != nil {
+			return nil, err
+		}
+	}
+	return shown, db.store.Barrier(ctx)
 }
 
 // UpdateContinuousBackups turns a table's point-in-time recovery on or off, or changes for how long its past is kept.
@@ -236,6 +288,9 @@ func (db *DB) UpdateContinuousBackups(ctx context.Context, scope schema.Scope, r
 			}
 		}, nil
 	})
+	if err == nil && shown.Enabled {
+		err = db.keepTold(shown.Latest)
+	}
 	return shown, err
 }
 

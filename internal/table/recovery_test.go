@@ -241,6 +241,36 @@ func TestMomentsThatWereTold(t *testing.T) {
 	}
 }
 
+// TestToldMomentsOutliveRestarts: what was told as the latest moment is the same cut after a restart with a clock that was set back; without a table that
+// has a log nothing is left of it.
+func TestToldMomentsOutliveRestarts(t *testing.T) {
+	w, step, _ := retaining(t, 0)
+	w.recovery(t, 1)
+	told := w.recovers(t).Latest
+	step.Store(int64(-time.Hour))
+	again := func() *DB {
+		now := func() time.Time { return time.Now().Add(time.Duration(step.Load())) }
+		streams, err := stream.Open(w.store, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(Options{Store: w.store, Streams: streams, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	if m := again().moment(); m <= told.UnixMilli() {
+		t.Errorf("a later change has the moment %d, and %d was told", m, told.UnixMilli())
+	}
+	w.must(t, "DeleteTable", `{"TableName":"tab"}`)
+	if db := again(); db.MomentsAhead() != 0 {
+		t.Error(db.MomentsAhead())
+	} else if ms, err := db.told(); ms != 0 || err != nil {
+		t.Error(ms, err)
+	}
+}
+
 // TestMomentsAhead: a clock that was ahead is told, also after a restart, until the time has got there or the logs are gone.
 func TestMomentsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
