@@ -122,6 +122,14 @@ type Options struct {
 	// in namespaces and a root of their own, behind Landlock and seccomp, as far as this machine can; what it cannot is logged. "require": the
 	// same, and Open fails where it cannot. See docs/security.md. The program is started again for each: its packages' init functions run there.
 	Isolation string
+	// Tables is the URL of a Millstream whose tables this server works over: a node. It keeps none itself. Any number of nodes with one
+	// TablePrefix (empty: "millstream-"), with which the names of their own tables there begin, share functions and triggers; Dir has
+	// code and logs only, and requests for tables go on to that server. See docs/scale-out.md.
+	Tables, TablePrefix string
+	// Of a node: Lease is the silence after which it counts as dead (0: 10 s); Drain how long calls under way may take when its work goes to
+	// another (0: 30 s); CheckpointEvery how long the end of records waits to be stored (0: 1 s); Advertise the URL at which others reach it.
+	Lease, Drain, CheckpointEvery time.Duration
+	Advertise                     string
 	// Version is shown by the server.
 	Version string
 	// ManualClock has time stand still, but for Advance, which then does at once what

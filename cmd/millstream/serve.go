@@ -42,6 +42,9 @@ type serveFlags struct {
 	shardRoll, statusDelay time.Duration
 	logCap, recoveryCap    byteSize
 
+	tables, tablePrefix, advertise string
+	lease, drain, checkpointEvery  time.Duration
+
 	httpListen, adminListen, consoleListen, template string
 	deploy                                           templateFlags
 
@@ -87,6 +90,13 @@ that --allowed-host lists: a web page must not reach it.`,
 			if flags.data == "" && !flags.inMemory {
 				return usagef("--data is empty: name a folder, or say --in-memory")
 			}
+			if flags.tables != "" {
+				if err := flags.checkNode(cmd); err != nil {
+					return err
+				}
+			} else if err := refuseFlags(cmd, nodeFlags, "is for nodes: say --tables URL, too"); err != nil {
+				return err
+			}
 			warnOfVariables(cmd.Root(), environ(), cmd.ErrOrStderr())
 			app.AdoptOrphans()
 			return serve(cmd.Context(), flags, cmd.OutOrStdout(), cmd.ErrOrStderr(), nil)
@@ -128,6 +138,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
 	f.StringVar(&flags.consoleListen, "console-listen", "", "address of the console, the page that shows the loop live, or off (default: the port after --http-listen's)")
+	flags.addNode(cmd)
 	f.StringVar(&flags.template, "template", "", "deploy this AWS SAM or CloudFormation template once serving")
 	flags.deploy.add(cmd)
 	return cmd
@@ -257,8 +268,10 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		FunctionOutput: flags.output(out),
 		Debug:          flags.debug,
 		Isolation:      flags.isolation,
-		Version:        programVersion(),
-		Logger:         logger,
+		Tables:         flags.tables, TablePrefix: flags.tablePrefix, Advertise: flags.advertise,
+		Lease: flags.lease, Drain: flags.drain, CheckpointEvery: flags.checkpointEvery,
+		Version: programVersion(),
+		Logger:  logger,
 	})
 	if err != nil {
 		return errors.Join(err, closeAll(ln, front, page, own, plain))
@@ -455,7 +468,11 @@ func greet(out io.Writer, endpoint, front, console, ca string, flags serveFlags)
 	if data == "" {
 		data = "in memory"
 	}
-	fmt.Fprintf(out, "Millstream %s serves %s (data: %s, durability: %s)\n", programVersion(), endpoint, data, flags.durability)
+	if flags.tables != "" {
+		fmt.Fprintf(out, "Millstream %s serves %s over the tables of %s (code and logs: %s)\n", programVersion(), endpoint, flags.tables, data)
+	} else {
+		fmt.Fprintf(out, "Millstream %s serves %s (data: %s, durability: %s)\n", programVersion(), endpoint, data, flags.durability)
+	}
 	fmt.Fprintf(out, "Function URLs and HTTP APIs, also for web pages: %s\n", front)
 	switch {
 	case console == "":

@@ -98,6 +98,10 @@ func printTriggers(out io.Writer, all []admin.Trigger) error {
 	w := newColumns(out)
 	fmt.Fprintln(w, "UUID\tSOURCE\tFUNCTION\tSTATE\tLAG\tAGE\tHELD\tPARKED\tDROPPED\tLAST RESULT")
 	for _, t := range all {
+		if t.Unknown != "" {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t?\t?\t?\t?\t?\tnot known: %s\n", w.short(t.UUID), t.Source(), t.Function, stateOf(t), t.Unknown)
+			continue
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\n", w.short(t.UUID), t.Source(), t.Function, stateOf(t), t.LagRecords, age(t.LagSeconds),
 			t.SetAside.Held, t.SetAside.Parked, t.Counts.Dropped, resultOf(t))
 		if strings.HasPrefix(resultOf(t), "FAILED") {
@@ -121,7 +125,14 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("Function", "%s", t.FunctionARN)
 	row("State", "%s; changed at %s", stateOf(t), t.Modified.Local().Format(time.DateTime))
 	row("Last result", "%s", resultOf(t))
-	row("Lag", "%d records, %s", t.LagRecords, age(t.LagSeconds))
+	if t.Node != "" {
+		row("Worked by", "%s", t.Node)
+	}
+	if t.Unknown != "" {
+		row("Lag, counts", "not known: %s", t.Unknown)
+	} else {
+		row("Lag", "%d records, %s", t.LagRecords, age(t.LagSeconds))
+	}
 	row("Starts at", "%s", t.StartingPosition)
 	row("Batches", "of up to %d records, window %ds, %d at once per shard", t.BatchSize, t.BatchingWindowSeconds, t.ParallelizationFactor)
 	row("Retries", "%s, %s", endless(t.MaximumRetryAttempts, "up to %d", "without end"), endless(t.MaximumRecordAge, "records up to %ds old", "records of any age"))

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,10 @@ type Options struct {
 	AcceptLoss              bool
 	FunctionOutput          io.Writer
 	Debug, Isolation        string
+	Tables, TablePrefix     string
+	Lease, Drain            time.Duration
+	CheckpointEvery         time.Duration
+	Advertise               string
 	Version                 string
 	ManualClock             bool
 	Now                     func() time.Time
@@ -98,6 +103,7 @@ type App struct {
 	tables      *table.DB
 	functions   *function.Service
 	backend     *local.Backend
+	node        *node // nil: the tables are this server's own
 	activity    activity.Hub
 	gateway     *gateway.Service
 	queues      *queue.Service
@@ -161,6 +167,13 @@ func (o *Options) fill() (store.Durability, error) {
 	}
 	if o.ManualClock && o.Dir != "" {
 		return 0, errors.New("a manual clock is for data in memory: with a folder, time would go back at the next start")
+	}
+	if o.Tables != "" {
+		if err := CheckTables(o.Tables); err != nil {
+			return 0, err
+		}
+		o.TablePrefix, o.Lease, o.Drain = cmp.Or(o.TablePrefix, DefaultTablePrefix), cmp.Or(o.Lease, DefaultLease), cmp.Or(o.Drain, DefaultDrain)
+		o.CheckpointEvery = cmp.Or(o.CheckpointEvery, DefaultCheckpointEvery)
 	}
 	if o.StatusDelay < 0 {
 		return 0, fmt.Errorf("status delay %s: want 0 or more", o.StatusDelay)
@@ -252,6 +265,11 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	s.destinations.OwnTopic = s.publishOwn
 	if err := s.openTopics(); err != nil {
 		return nil, err
+	}
+	if o.Tables != "" {
+		if err := s.openNode(); err != nil {
+			return nil, err
+		}
 	}
 	metrics := s.newMetrics()
 	if s.functions, err = function.Open(s.functionOptions(metrics)); err != nil {

@@ -41,27 +41,36 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	dynamodb.Register(protocol, s.tables)
 	dynamodb.RegisterKeeping(protocol, s.keep)
 	streams.Register(protocol, s.streams)
-	functions := lambda.New(s.functions, lambda.NewMappings(s.engine, s.pollers), lambda.Options{
+	mappings := lambda.NewMappings(s.engine, s.pollers)
+	if s.node != nil { // queues are the tables' server's
+		mappings = lambda.NewMappings(s.engine, nil)
+		mappings.NoQueues = "Queues are not supported as event sources by a node (serve --tables)."
+	}
+	functions := lambda.New(s.functions, mappings, lambda.Options{
 		Authenticate: func(r *http.Request, _ []byte) (schema.Scope, *awserr.Error) { return auth.Authenticate(r) },
 		Apart:        auth.Mode == server.AuthOn,
 		Logger:       s.opts.Logger,
 	})
 	own := http.NewServeMux()
 	own.HandleFunc("GET "+function.CodePath, s.functions.ServeCode)
-	own.Handle("/", admin.New(admin.Config{
+	config := admin.Config{
 		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Topics: s.topics, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
 		Gateway: s.gateway, Stacks: s.stacks, Credentials: s.credentials, Activity: &s.activity, Clock: s.clock, Stages: s.stages, Standbys: s.standbys(), Followed: s.standbyStatus,
 		Settle: s.Settle, ConsoleLink: s.ConsoleLink, Advance: s.Advance, AcceptClock: s.AcceptClock, Health: s.health, Degraded: s.degraded, Replication: s.replication,
-		KeyFile: s.keyFileThere,
+		KeyFile: s.keyFileThere, Nodes: s.nodes,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
 			Durability: s.opts.Durability, Data: whole(s.opts.Dir), Auth: s.auth.Mode.String(),
 		},
 		Logger: s.opts.Logger,
-	}))
+	}
+	if n := s.node; n != nil {
+		config.Name, config.Peers, config.PeerClient = n.name, n.peers, n.client.HTTP
+	}
+	own.Handle("/", admin.New(config))
 	functionLogs := logs.New(s.functions, logs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})
 	var once sync.Once
-	return server.New(server.Config{
+	c := server.Config{
 		DynamoDB: s.traced(s.activity.Door(protocol, s.functions.Running), operationName),
 		Lambda:   s.traced(s.activity.Door(functions, s.functions.Running), lambdaName),
 		Front:    s.traced(s.activity.Front(s.gateway), frontName),
@@ -86,7 +95,12 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 			s.opts.Logger.Error("a request met a fault of the program", "panic", value, "stack", string(stack))
 			once.Do(func() { close(s.panicked) })
 		},
-	})
+	}
+	if n := s.node; n != nil {
+		c.DynamoDB, c.Answer, c.Plain = n.dataDoor(c.DynamoDB), nil, nil
+		c.Lambda, c.Admin, c.Services, c.Linked = n.agreeing(c.Lambda), n.adminDoor(c.Admin), n.services(c.Services["logs"]), nil
+	}
+	return server.New(c)
 }
 
 // answerWait is how long a request waits for room for its answer.

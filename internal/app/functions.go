@@ -39,6 +39,12 @@ func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 			s.observeCall(ob)
 		},
 	}
+	if s.node != nil {
+		s.node.change(&o)
+		if s.opts.KeyFile == "" { // the one in the data folder is this node's alone
+			o.Seals = nil
+		}
+	}
 	if out := s.opts.FunctionOutput; out != nil {
 		var mu sync.Mutex // guards text; the lines of one function at a time
 		var text []byte

@@ -70,6 +70,9 @@ func (s *App) act() error {
 	}
 	s.workers.Start("triggers", s.engine.Run)
 	s.workers.Start("triggers on queues", s.pollers.Run)
+	if s.node != nil {
+		s.workers.Start("tags of tables", s.node.keepTags)
+	}
 	s.outbox.Start()
 	s.schedules.Start()
 	s.start("stream retention", func(ctx context.Context) error {

@@ -16,7 +16,7 @@ import (
 )
 
 func (s *App) newEngine() (*trigger.Engine, error) {
-	return trigger.New(context.Background(), trigger.Options{
+	o := trigger.Options{
 		Backend:     s.backend,
 		Invoker:     invoker{s},
 		Destination: &s.destinations,
@@ -27,7 +27,11 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 		Failed:      s.callJudged,
 		Log:         s.opts.Logger,
 		Trace:       s.traceRecords,
-	})
+	}
+	if s.node != nil {
+		o.Backend, o.CommitInterval = s.node, s.opts.CheckpointEvery
+	}
+	return trigger.New(context.Background(), o)
 }
 
 // callJudged tells of what becomes of a trigger's call that failed.
@@ -45,7 +49,9 @@ func (s *App) tagsOf(functionARN, streamARN string) (function, table map[string]
 	if f, ok := arn.ParseFunction(functionARN); ok {
 		function, _ = s.functions.Tags(f.Scope, functionARN) // none when it is not there
 	}
-	if scope, name, _, ok := arn.Stream(streamARN); ok {
+	if s.node != nil {
+		table = s.node.tagsOf(streamARN)
+	} else if scope, name, _, ok := arn.Stream(streamARN); ok {
 		table = s.tables.TagsOf(scope, name)
 	}
 	return function, table

@@ -11,7 +11,7 @@ import (
 // CheckRows reads the definitions of all functions and versions, and returns how many there are, those whose variables do not open
 // with these keys, and what is wrong. An error says that it could not look.
 func CheckRows(st *store.Store, seals *seal.Keys) (looked int64, locked, faults []string, err error) {
-	r := rows{st, seals}
+	r := rows{store: st, seals: seals}
 	err = st.Each([]byte{store.SpaceFunction}, func(key, value []byte) error {
 		looked++
 		d := &definition{}

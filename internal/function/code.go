@@ -309,6 +309,9 @@ func (s *Service) ServeCode(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Request has expired: ask GetFunction or GetLayerVersion for another link.", http.StatusForbidden)
 		return
 	}
+	if s.rows.shared != nil {
+		s.zipThere(r.Context(), hash)
+	}
 	w.Header().Set("Content-Type", "application/zip")
 	http.ServeFile(w, r, filepath.Join(s.code.dir, hash, zipFile))
 }

@@ -162,7 +162,11 @@ func (s *Service) takeCode(d *definition, c *CodeRequest) error {
 	}
 	old := d.CodeHash
 	d.CodeHash, d.CodeSize = hash, int64(len(c.ZipFile))
-	if err := s.checkBootstrap(d); err != nil {
+	err = s.checkBootstrap(d)
+	if err == nil {
+		err = s.share(hash, c.ZipFile)
+	}
+	if err != nil {
 		d.CodeHash = old
 		s.code.release(hash)
 		return err
@@ -426,6 +430,11 @@ func (s *Service) UpdateConfiguration(scope schema.Scope, name string, r UpdateC
 	}
 	if err := unqualified(name); err != nil {
 		return Configuration{}, err
+	}
+	if f, _, err := s.resolve(scope, name, ""); err == nil {
+		if err := s.bring(s.ctx, f.live.def.Load().hashes()); err != nil { // it is looked at
+			return Configuration{}, err
+		}
 	}
 	var old, taken []usedLayer // what is replaced, and what takes its place
 	d, err := s.update(scope, name, func(d *definition) error {

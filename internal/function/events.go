@@ -99,6 +99,9 @@ func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(
 	if err != nil {
 		return "", err
 	}
+	if err := s.refuseShared("The InvocationType Event is not supported: what one node accepts the others would not know"); err != nil {
+		return "", err
+	}
 	if err := inv.check(MaxEventPayload); err != nil {
 		return "", err
 	}

@@ -229,6 +229,11 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued bool) (runner.Result, error) {
 	f := e.f
 	for {
+		if s.rows.shared != nil {
+			if err := s.bring(ctx, e.def.Load().hashes()); err != nil {
+				return runner.Result{}, err
+			}
+		}
 		reserved := f.def.Load().Reserved
 		wait := reserved == nil || queued && *reserved > 0
 		if err := f.limit.enter(ctx, wait, c.Late); err != nil {

@@ -156,6 +156,9 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	if err := r.Content.refuse(); err != nil {
 		return LayerDocument{}, err
 	}
+	if err := s.refuseShared("Layers are not supported"); err != nil {
+		return LayerDocument{}, err
+	}
 	switch {
 	case !mine:
 		return LayerDocument{}, awserr.NotThere()

@@ -41,6 +41,9 @@ func (d *definition) sealContext() []byte { return rowKey(d.Scope, d.Name) }
 
 func (r rows) encode(d *definition) ([]byte, error) {
 	version := byte(rowVersion)
+	if len(d.Env) > 0 && r.seals == nil && r.shared != nil {
+		return nil, awserr.LambdaInvalidParameter("Environment needs a key that all nodes share" + whileShared + ": start each with --key-file FILE, the same file.")
+	}
 	if len(d.Env) > 0 && r.seals != nil {
 		text, err := json.Marshal(d.Env)
 		if err != nil {
@@ -78,8 +81,9 @@ func (r rows) open(d *definition) error {
 
 // rows is the table of definitions on disk. A nil store keeps nothing.
 type rows struct {
-	store *store.Store
-	seals *seal.Keys // nil: variables are kept as they are
+	store  *store.Store
+	seals  *seal.Keys  // nil: variables are kept as they are
+	shared *sharedRows // nil: definitions are this machine's
 }
 
 // admit refuses what takes space while the disk is nearly full. What removes something, or changes only settings, goes on for some longer.
@@ -102,6 +106,9 @@ func (r rows) remove(defs ...*definition) error { return r.replace(defs) }
 
 // replace does both at once.
 func (r rows) replace(gone []*definition, defs ...*definition) error {
+	if r.shared != nil {
+		return r.replaceShared(gone, defs)
+	}
 	if r.store == nil {
 		return nil
 	}
@@ -122,6 +129,9 @@ func (r rows) replace(gone []*definition, defs ...*definition) error {
 
 // all returns all definitions, each function's before those of its versions.
 func (r rows) all() (defs []*definition, err error) {
+	if r.shared != nil {
+		return r.allShared()
+	}
 	err = r.each(store.SpaceFunction, sealedVersion, func(value []byte) error {
 		d := &definition{}
 		err := json.Unmarshal(value, d)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/millstreamdb/millstream/internal/function/archive"
 	"github.com/millstreamdb/millstream/internal/function/http"
@@ -49,6 +50,8 @@ type Options struct {
 	Store *store.Store // nil: definitions are kept in memory only
 	// Seals seals functions' variables in the store; nil: they are kept as they are.
 	Seals *seal.Keys
+	// Shared keeps definitions and code in the place of Store and Dir, which has what is this node's own; nil: they are this machine's.
+	Shared Shared
 	// Dir is the data folder, which gets code/ and logs/. Empty: code lies in a
 	// temporary folder that Close removes, logs in memory.
 	Dir string
@@ -58,6 +61,8 @@ type Options struct {
 	// Endpoint returns the URL at which functions reach this server; nil or an
 	// empty answer: they are told none.
 	Endpoint func() string
+	// DataEndpoint returns the URL at which functions reach tables, queues and what else a server keeps, if that is another; nil: Endpoint.
+	DataEndpoint func() string
 	// LinkEndpoint returns the URL in links to code, which clients follow; nil: Endpoint.
 	LinkEndpoint func() string
 	// FrontDoor returns the address of a function URL's id; nil: they have none.
@@ -130,6 +135,7 @@ type Service struct {
 	layers    layers
 	groups    logGroups
 	linkKey   []byte // see codeLink
+	bringing  singleflight.Group
 
 	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
@@ -219,6 +225,9 @@ func Open(o Options) (*Service, error) {
 	if o.Endpoint == nil {
 		o.Endpoint = func() string { return "" }
 	}
+	if o.DataEndpoint == nil {
+		o.DataEndpoint = o.Endpoint
+	}
 	if o.LinkEndpoint == nil {
 		o.LinkEndpoint = o.Endpoint
 	}
@@ -228,7 +237,7 @@ func Open(o Options) (*Service, error) {
 		}
 	}
 	s := &Service{
-		opts: o, rows: rows{o.Store, o.Seals}, transport: http.NewTransport(), began: time.Now(),
+		opts: o, rows: rows{o.Store, o.Seals, newSharedRows(o.Shared)}, transport: http.NewTransport(), began: time.Now(),
 		functions: map[id]*live{}, urls: map[string]urlRef{}, runners: map[runner.Runner]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -320,7 +329,7 @@ func (s *Service) open() (err error) {
 		return err
 	}
 	s.host = process.NewHost(process.Options{
-		ShimDir: shims, Project: s.opts.Project, Endpoint: s.opts.Endpoint,
+		ShimDir: shims, Project: s.opts.Project, Endpoint: s.opts.Endpoint, DataEndpoint: s.opts.DataEndpoint,
 		Credentials: s.opts.Credentials, InitLimit: initLimit, IdleTimeout: s.opts.IdleTimeout, Now: s.opts.Now, Logger: s.opts.Logger,
 		Debug: s.opts.Debug, Sandbox: machine, Hidden: hidden(s.opts.Dir, dir),
 	})

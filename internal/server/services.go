@@ -114,6 +114,11 @@ func isForm(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 }
 
+// Refuse answers a call of a service in the form of its protocol. Code and text have fewer than 256 bytes.
+func Refuse(w http.ResponseWriter, r *http.Request, service string, e *awserr.Error) {
+	writeServiceError(w, r, service, e)
+}
+
 // writeServiceError answers for the door itself in the form of a service's protocol. Code and text have fewer than 256 bytes.
 func writeServiceError(w http.ResponseWriter, r *http.Request, service string, e *awserr.Error) {
 	id := uuid.NewString()

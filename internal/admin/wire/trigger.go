@@ -52,6 +52,10 @@ type Trigger struct {
 
 	Counts Counts         `json:"counts"` // since the server started
 	Shards []TriggerShard `json:"shards,omitempty"`
+	// Node is the name of the node that works its stream, of several over one server's tables. Unknown says why nothing is told of its lag, counts and
+	// shards: the node does not answer, or there is none.
+	Node    string `json:"node,omitempty"`
+	Unknown string `json:"unknown,omitempty"`
 	// Unread are the newest losses, oldest first.
 	Unread []Unread `json:"unread,omitempty"`
 	// Notes are the newest of what people have dropped or given up, oldest first.

@@ -80,6 +80,12 @@ type Config struct {
 	// About is what a status says that does not change: version, start, scope, durability and folder. Its account and
 	// region are used where a request names none.
 	About wire.Status
+	// Nodes tells of the nodes that work over one server's tables, and is false on a server that keeps its own.
+	Nodes func(context.Context) (all []wire.Node, is bool, err error)
+	// Peers are the other nodes that live, PeerClient calls them, and Name is this one's; nil: the server keeps its own tables.
+	Peers      func(context.Context) ([]Peer, error)
+	PeerClient *http.Client
+	Name       string
 	// KeyFile is the file of the key that seals; empty: there is none yet.
 	KeyFile func() string
 	Logger  *slog.Logger
@@ -120,6 +126,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "queues/redrive", h.redriveQueue)
 	h.document("GET", "schedules", h.schedules)
 	h.document("GET", "topics", h.topics)
+	h.document("GET", "nodes", h.nodes)
 	h.document("POST", "settle", h.settle)
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)
@@ -249,6 +256,13 @@ func (h *handler) asError(err error) *wire.Error {
 func (h *handler) fail(w http.ResponseWriter, err error) {
 	e := h.asError(err)
 	w.Header().Set("X-Amzn-Errortype", e.Code) // what metrics count it as
+	writeJSON(w, e.Status, errorDocument{e})
+}
+
+// Refuse answers a request that a server does not take, in the protocol's form.
+func Refuse(w http.ResponseWriter, text string) {
+	e := wire.BadRequest(text)
+	w.Header().Set("X-Amzn-Errortype", e.Code)
 	writeJSON(w, e.Status, errorDocument{e})
 }
 

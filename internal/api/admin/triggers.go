@@ -49,6 +49,9 @@ func onQueue(st *poll.Status) wire.Trigger {
 
 func (h *handler) triggers(r *http.Request) (any, error) {
 	all, err := h.all(r.Context())
+	if err == nil && !isLocal(r) {
+		err = h.complete(r.Context(), all)
+	}
 	return struct {
 		Triggers []wire.Trigger `json:"triggers"`
 	}{all}, err
@@ -70,7 +73,13 @@ func (h *handler) trigger(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.shown(&st)
+	t, err := h.shown(&st)
+	if err != nil || isLocal(r) {
+		return t, err
+	}
+	one := []wire.Trigger{t}
+	err = h.complete(r.Context(), one)
+	return one[0], err
 }
 
 func noTrigger(uuid string) error {
@@ -104,6 +113,11 @@ func (h *handler) settle(r *http.Request) (any, error) {
 // shown is a mapping with what the backend alone knows of it.
 func (h *handler) shown(st *trigger.MappingStatus) (wire.Trigger, error) {
 	t := triggerOf(st)
+	if st.Elsewhere {
+		t.Unknown = "another node works it"
+		return t, nil
+	}
+	t.Node = h.Name
 	unread, err := h.Backend.UnreadOf(st.UUID)
 	for _, u := range unread {
 		t.Unread = append(t.Unread, wire.Unread{

@@ -19,10 +19,14 @@ import (
 type Mappings struct {
 	engine *trigger.Engine
 	queues *poll.Mappings
+	// NoQueues says why there are no mappings on queues.
+	NoQueues string
 }
 
 // NewMappings returns the door of an engine, for streams, and of the mappings on queues; nil: there are none.
-func NewMappings(e *trigger.Engine, queues *poll.Mappings) *Mappings { return &Mappings{e, queues} }
+func NewMappings(e *trigger.Engine, queues *poll.Mappings) *Mappings {
+	return &Mappings{engine: e, queues: queues}
+}
 
 // onQueue reports whether a mapping is one on a queue.
 func (d *Mappings) onQueue(uuid string) bool { return d.queues != nil && d.queues.Has(uuid) }
@@ -94,7 +98,10 @@ func (d *Mappings) create(r *http.Request, scope schema.Scope, body []byte) (any
 	}
 	req.Foreign = foreign
 	_, req.HasStartingPositionTimestamp = members["StartingPositionTimestamp"]
-	if d.queues != nil && req.EventSourceArn != nil && mapping.IsQueue(*req.EventSourceArn) {
+	switch queue := req.EventSourceArn != nil && mapping.IsQueue(*req.EventSourceArn); {
+	case queue && d.queues == nil && d.NoQueues != "":
+		return nil, awserr.LambdaInvalidParameter(d.NoQueues)
+	case queue && d.queues != nil:
 		return document(d.queues.Create(r.Context(), scope, req))
 	}
 	return document(d.engine.Create(r.Context(), scope, req))

@@ -270,6 +270,15 @@ func (c *claim) firstRow(uuid string, s shardInfo) (owned, error) {
 	return owned{}, c.orLost(err)
 }
 
+// forget is for a mapping that was deleted: no rows of it are made or stored any more.
+func (c *claim) forget(uuid string) {
+	c.taking <- struct{}{}
+	defer func() { <-c.taking }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.rows, uuid)
+}
+
 // extend gives every mapping that is loaded a row of shards that are new.
 func (c *claim) extend(fresh []shardInfo) error {
 	c.taking <- struct{}{}
@@ -317,12 +326,16 @@ func (b *Backend) Advance(_ context.Context, cl backend.Claim, rows []backend.Ro
 
 func (c *claim) advance(r *backend.Row) error {
 	c.mu.Lock()
-	o, ok := c.rows[r.UUID][r.Shard]
+	mine := c.rows[r.UUID]
+	o, ok := mine[r.Shard]
 	c.mu.Unlock()
 	select {
 	case <-c.lost:
 		return backend.ErrLost
 	default:
+	}
+	if mine == nil {
+		return backend.ErrLost // the mapping was deleted
 	}
 	if r.Window != nil {
 		c.b.o.Log.Error("the state of a tumbling window cannot be stored, and its mapping should have been refused; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
@@ -339,7 +352,7 @@ func (c *claim) advance(r *backend.Row) error {
 	now, err := c.b.put(c.ctx, c.b.progress, row, o.v)
 	if err == nil {
 		c.mu.Lock()
-		c.rows[r.UUID][r.Shard] = owned{v: now.V, at: at}
+		mine[r.Shard] = owned{v: now.V, at: at}
 		c.mu.Unlock()
 		return nil
 	}

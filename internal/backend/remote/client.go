@@ -256,23 +256,28 @@ func certain(err error) error {
 	return err
 }
 
-// MakeTables makes the two tables, unless they are there.
-func (c *Client) MakeTables(ctx context.Context, names ...string) error {
-	for _, name := range names {
+// MakeTables makes a backend's tables, unless they are there, before it runs.
+func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
+	for _, name := range []string{b.control, b.progress, b.bell} {
 		in := map[string]any{
 			"TableName": name, "BillingMode": "PAY_PER_REQUEST",
 			"AttributeDefinitions": []map[string]string{{"AttributeName": attrP, "AttributeType": "S"}, {"AttributeName": attrS, "AttributeType": "S"}},
 			"KeySchema":            []map[string]string{{"AttributeName": attrP, "KeyType": "HASH"}, {"AttributeName": attrS, "KeyType": "RANGE"}},
 		}
+		if name == b.bell {
+			in["StreamSpecification"] = map[string]any{"StreamEnabled": true, "StreamViewType": "KEYS_ONLY"}
+		}
 		if _, err := c.call(ctx, tablesAPI, "CreateTable", in, &struct{}{}, 0); err != nil && codeOf(err) != "ResourceInUseException" {
 			return fmt.Errorf("the table %s at %s cannot be made: %w", name, c.URL, err)
 		}
 		for {
-			var out struct{ Table struct{ TableStatus string } }
+			var out struct {
+				Table struct{ TableStatus, LatestStreamArn string }
+			}
 			if _, err := c.call(ctx, tablesAPI, "DescribeTable", map[string]any{"TableName": name}, &out, 0); err != nil {
 				return fmt.Errorf("the table %s at %s cannot be looked at: %w", name, c.URL, err)
 			}
-			if out.Table.TableStatus == "ACTIVE" {
+			if b.bellStream = out.Table.LatestStreamArn; out.Table.TableStatus == "ACTIVE" {
 				break
 			}
 			select {
@@ -283,4 +288,25 @@ func (c *Client) MakeTables(ctx context.Context, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// Tags are those of the table of a stream.
+func (c *Client) Tags(ctx context.Context, tableARN string) (map[string]string, error) {
+	tags, in := map[string]string{}, map[string]any{"ResourceArn": tableARN}
+	for {
+		var out struct {
+			Tags      []struct{ Key, Value string }
+			NextToken string
+		}
+		if _, err := c.call(ctx, tablesAPI, "ListTagsOfResource", in, &out, 0); err != nil {
+			return nil, err
+		}
+		for _, t := range out.Tags {
+			tags[t.Key] = t.Value
+		}
+		if out.NextToken == "" {
+			return tags, nil
+		}
+		in["NextToken"] = out.NextToken
+	}
 }

@@ -26,6 +26,9 @@ const (
 type definitionRow struct {
 	Mapping *mapping.Definition `json:"mapping,omitempty"`
 	Deleted bool                `json:"deleted,omitempty"`
+	// Of one that was deleted: its stream, whose owner removes its positions, and whether that is done.
+	Stream string `json:"stream,omitempty"`
+	Swept  bool   `json:"swept,omitempty"`
 }
 
 // pairRow is the one mapping of a function and a stream; empty: there is none any more.
@@ -83,10 +86,22 @@ func (m *member) follow(ctx context.Context, revision uint64) error {
 	if err != nil {
 		return err
 	}
+	for i := range rows { // first: what mappings call
+		r := &rows[i]
+		if strings.HasPrefix(r.S, mappingPrefix) || m.known[r.S] >= r.V || b.o.Told == nil {
+			continue
+		}
+		d, err := document(r)
+		if err != nil {
+			return err
+		}
+		b.o.Told(d)
+		m.known[r.S] = r.V
+	}
 	for i := range rows {
 		r := &rows[i]
 		uuid, ok := strings.CutPrefix(r.S, mappingPrefix)
-		if !ok || m.known[uuid] >= r.V {
+		if !ok || m.known[r.S] >= r.V {
 			continue
 		}
 		d, err := definition(r)
@@ -95,20 +110,73 @@ func (m *member) follow(ctx context.Context, revision uint64) error {
 		}
 		if d != nil {
 			m.node.Defined(*d)
-		} else {
-			m.node.Deleted(uuid)
+		} else if err := m.deleted(uuid, r); err != nil {
+			return err
 		}
-		m.known[uuid] = r.V
+		m.known[r.S] = r.V
 	}
 	m.revision, m.rounds, m.loaded = revision, 0, true
+	if b.applied.Swap(revision) != revision {
+		select {
+		case b.beatSoon <- struct{}{}: // somebody may wait for that
+		default:
+		}
+	}
 	return nil
+}
+
+// deleted tells of a mapping that is gone, and notes what is left of it.
+func (m *member) deleted(uuid string, r *Row) error {
+	var d definitionRow
+	if err := decode(r, &d); err != nil {
+		return err
+	}
+	m.node.Deleted(uuid)
+	if delete(m.unswept, uuid); !d.Swept {
+		m.unswept[uuid] = leftover{row: *r, stream: d.Stream}
+	}
+	return nil
+}
+
+// leftover is a mapping that was deleted and may have positions still.
+type leftover struct {
+	row    Row
+	stream string
+}
+
+// sweep removes the positions of mappings that were deleted, as the owner of their streams: whoever deleted them may have died before, and
+// only the owner makes new ones.
+func (m *member) sweep(ctx context.Context, claims map[string]*claim) {
+	for uuid, left := range m.unswept {
+		c := claims[left.stream]
+		if c == nil {
+			continue
+		}
+		m.once("deleted "+uuid, func() {
+			c.forget(uuid)
+			if m.b.removeRows(ctx, uuid) != nil {
+				return // at the next look
+			}
+			_, _ = m.b.put(ctx, m.b.control, Row{P: left.row.P, S: left.row.S, Data: encode(definitionRow{Deleted: true, Stream: left.stream, Swept: true})}, left.row.V)
+			_ = m.b.announce(ctx) // or the next owner does it once more
+		})
+	}
+}
+
+// removeRows removes a mapping's positions.
+func (b *Backend) removeRows(ctx context.Context, uuid string) error {
+	rows, err := b.query(ctx, b.progress, checkpointKey(uuid), "")
+	if err != nil {
+		return err
+	}
+	return each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) })
 }
 
 // announce raises the version of the row by which nodes see that definitions have changed.
 func (b *Backend) announce(ctx context.Context) error {
 	defer b.poke()
 	for {
-		r, err := b.get(ctx, b.control, clusterKey, revisionKey)
+		r, err := b.get(ctx, b.bell, clusterKey, revisionKey)
 		if err != nil {
 			return err
 		}
@@ -116,7 +184,7 @@ func (b *Backend) announce(ctx context.Context) error {
 		if r != nil {
 			v = r.V
 		}
-		_, err = b.put(ctx, b.control, Row{P: clusterKey, S: revisionKey, Data: "{}"}, v)
+		_, err = b.put(ctx, b.bell, Row{P: clusterKey, S: revisionKey, Data: "{}"}, v)
 		if refused := (*Refused)(nil); !errors.As(err, &refused) {
 			return err
 		}
@@ -147,24 +215,19 @@ func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[
 	if refused := (*Refused)(nil); err != nil && !errors.As(err, &refused) { // else the stream has one
 		return nil, err
 	}
-	r, err := b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + m.UUID, Data: encode(definitionRow{Mapping: &m})}, 0)
-	if err != nil {
-		return nil, err
-	}
-	// A slow caller may have lost the pair meanwhile.
-	now, err := b.get(ctx, b.control, pairKey, pair.S)
-	if err != nil {
-		return nil, err
-	}
-	var holder pairRow
-	if now != nil {
-		if err := decode(now, &holder); err != nil {
-			return nil, err
+	_, err = b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + m.UUID, Data: encode(definitionRow{Mapping: &m})}, 0)
+	if refused := (*Refused)(nil); errors.As(err, &refused) { // this caller was slow, and another has the pair: see pair
+		taken := &backend.Taken{}
+		if now, err := b.get(ctx, b.control, pairKey, pair); err == nil && now != nil {
+			var holder pairRow
+			if decode(now, &holder) == nil {
+				taken.UUID = holder.UUID
+			}
 		}
+		return nil, errors.Join(b.removeRows(ctx, m.UUID), taken)
 	}
-	if holder.UUID != m.UUID {
-		_, err := b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(definitionRow{Deleted: true})}, r.V)
-		return nil, errors.Join(err, &backend.Taken{UUID: holder.UUID})
+	if err != nil {
+		return nil, err
 	}
 	return rows, b.announce(ctx)
 }
@@ -172,24 +235,26 @@ func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[
 // pairGrace is how long a pair may be taken without a definition.
 const pairGrace = 5 * time.Second
 
-// pair takes the function and the stream for a mapping. One that was taken by a caller who died before the mapping was made is free.
-func (b *Backend) pair(ctx context.Context, m *mapping.Definition) (Row, error) {
+// pair takes the function and the stream for a mapping, and returns the row's second key. One that was taken by a caller who died before
+// the mapping was made is free: a row that says that it was deleted takes the definition's place first, so a caller who was slow, and not dead, cannot
+// make the mapping any more.
+func (b *Backend) pair(ctx context.Context, m *mapping.Definition) (string, error) {
 	r, v := Row{P: pairKey, S: pairOf(m), Data: encode(pairRow{UUID: m.UUID})}, uint64(0)
 	for waited := false; ; {
-		now, err := b.put(ctx, b.control, r, v)
+		_, err := b.put(ctx, b.control, r, v)
 		if err == nil {
-			return now, nil
+			return r.S, nil
 		}
 		refused, ok := errors.AsType[*Refused](err)
 		if !ok {
-			return Row{}, err
+			return "", err
 		}
 		if v = 0; refused.Now == nil {
 			continue
 		}
 		var holder pairRow
 		if err := decode(refused.Now, &holder); err != nil {
-			return Row{}, err
+			return "", err
 		}
 		if holder.UUID == "" {
 			v = refused.Now.V
@@ -197,23 +262,27 @@ func (b *Backend) pair(ctx context.Context, m *mapping.Definition) (Row, error) 
 		}
 		d, err := b.get(ctx, b.control, definitionKey, mappingPrefix+holder.UUID)
 		if err != nil {
-			return Row{}, err
+			return "", err
 		}
-		if d != nil {
-			def, err := definition(d)
-			if err != nil {
-				return Row{}, err
+		if d == nil {
+			if !waited {
+				waited = true
+				b.sleep(ctx, pairGrace, nil)
+				continue
 			}
-			if def != nil {
-				return Row{}, &backend.Taken{UUID: holder.UUID}
+			gone := definitionRow{Deleted: true, Stream: m.StreamARN}
+			_, err := b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + holder.UUID, Data: encode(gone)}, 0)
+			if refused := (*Refused)(nil); err != nil && !errors.As(err, &refused) {
+				return "", err
 			}
-			v = refused.Now.V
-			continue
+			continue // look again
 		}
-		if !waited {
-			waited = true
-			b.sleep(ctx, pairGrace, nil)
-			continue
+		def, err := definition(d)
+		if err != nil {
+			return "", err
+		}
+		if def != nil {
+			return "", &backend.Taken{UUID: holder.UUID}
 		}
 		v = refused.Now.V
 	}
@@ -297,7 +366,7 @@ func (b *Backend) DeleteMapping(ctx context.Context, uuid string) error {
 	if m == nil {
 		return backend.ErrNoMapping
 	}
-	_, err = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(definitionRow{Deleted: true})}, r.V)
+	_, err = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(definitionRow{Deleted: true, Stream: m.StreamARN})}, r.V)
 	if refused := (*Refused)(nil); errors.As(err, &refused) {
 		return backend.ErrStale
 	}
@@ -317,9 +386,8 @@ func (b *Backend) DeleteMapping(ctx context.Context, uuid string) error {
 	if err := b.announce(ctx); err != nil {
 		return err
 	}
-	rows, err := b.query(ctx, b.progress, checkpointKey(uuid), "")
-	if err != nil {
-		return err
+	if c := b.claimOn(m.StreamARN); c != nil {
+		c.forget(uuid)
 	}
-	return each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) })
+	return b.removeRows(ctx, uuid) // what its owner still writes goes when that sweeps
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -353,6 +354,7 @@ func (r *reader) fromKept(after seqnum.Num, maxRecords, maxBytes int) (page lane
 func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxBytes int) (page lane.Page, err error) {
 	c := r.f.c
 	r.mu.Lock()
+	before := r.before
 	iterator := r.cursors[after]
 	delete(r.cursors, after)
 	r.mu.Unlock()
@@ -385,11 +387,18 @@ func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxB
 		after = rec.seq
 	}
 	if len(page.Records) == 0 {
-		// There is nothing from here to what is kept.
+		// There is nothing from here to what was kept when this read began. By now the reader may have gone on.
+		after = later(after, before)
 		r.mu.Lock()
+		if after.Less(r.before) {
+			r.mu.Unlock()
+			next, err := r.catchUp(ctx, after, maxRecords, maxBytes)
+			next.Missed = joined(page.Missed, next.Missed)
+			return next, err
+		}
 		defer r.mu.Unlock()
 		missed := page.Missed
-		page = r.fromKept(later(after, r.before), maxRecords, maxBytes)
+		page = r.fromKept(after, maxRecords, maxBytes)
 		page.Missed = missed
 		return page, nil
 	}
@@ -404,6 +413,14 @@ func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxB
 		}
 	}
 	return page, nil
+}
+
+// joined is one range of what was trimmed for two that follow each other.
+func joined(a, b *lane.Missed) *lane.Missed {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	return &lane.Missed{First: a.First, Last: b.Last, Count: a.Count + b.Count}
 }
 
 func later(a, b seqnum.Num) seqnum.Num {

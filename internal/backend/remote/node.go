@@ -16,14 +16,19 @@ import (
 // Rows of the cluster, all under one first key, so that one query shows them.
 const (
 	clusterKey  = "cluster"
-	revisionKey = "rev"    // its version counts changes of definitions
+	revisionKey = "rev"    // its version counts changes; it alone is in the table of the bell
 	nodePrefix  = "node#"  // a node, by its id; each beat raises the version
 	slicePrefix = "slice#" // a stream, by its ARN: who works it
 )
 
 type nodeRow struct {
-	State string `json:"state"` // alive, or over: never alive again
-	URL   string `json:"url,omitempty"`
+	State    string    `json:"state"` // alive, or over: never alive again
+	URL      string    `json:"url,omitempty"`
+	Machine  string    `json:"machine,omitempty"`
+	Name     string    `json:"name,omitempty"`
+	Version  string    `json:"version,omitempty"`
+	Began    time.Time `json:"began,omitzero"`
+	Revision uint64    `json:"rev,omitempty"` // what was changed up to this one is applied there
 }
 
 const (
@@ -51,13 +56,16 @@ func (b *Backend) valid() bool { return int64(b.now()) < b.deadline.Load() }
 func (b *Backend) Run(ctx context.Context, node backend.Node) error {
 	living, stop := context.WithCancel(context.WithoutCancel(ctx)) // until everything is handed over
 	defer stop()
-	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}}
+	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}, unswept: map[string]leftover{}}
 	b.mu.Lock()
 	b.id = nonce()
 	b.mu.Unlock()
 	var work sync.WaitGroup
 	work.Go(func() { m.beats(living) })
 	work.Go(func() { b.watchDeadline(living) })
+	if b.bellStream != "" {
+		work.Go(func() { b.listen(ctx) })
+	}
 	m.watch(ctx)
 	m.leave(living)
 	stop()
@@ -75,13 +83,15 @@ type member struct {
 	node    backend.Node
 	leaving context.Context
 	tasks   sync.WaitGroup
+	takes   sync.WaitGroup // those of tasks that may begin a claim
 
 	// Of watch only.
 	revision uint64            // of the definitions that were told
 	rounds   int               // since all were read
-	known    map[string]uint64 // revisions by UUID
+	known    map[string]uint64 // versions of the rows of definitions
 	seen     map[string]sighting
 	loaded   bool
+	unswept  map[string]leftover // mappings that were deleted, by UUID
 }
 
 // sighting is a node's version, and since when this node has seen no other.
@@ -97,9 +107,11 @@ func (m *member) beats(ctx context.Context) {
 	b := m.b
 	var v uint64
 	id, _ := b.holds()
+	me := nodeRow{State: alive, URL: b.o.URL, Machine: b.o.Machine, Name: b.o.Name, Version: b.o.Version, Began: time.Now().UTC().Truncate(time.Second)}
 	for ctx.Err() == nil {
 		began := b.now()
-		row, err := b.put(ctx, b.control, Row{P: clusterKey, S: nodePrefix + id, Data: encode(nodeRow{State: alive, URL: b.o.URL})}, v)
+		me.Revision = b.applied.Load()
+		row, err := b.put(ctx, b.control, Row{P: clusterKey, S: nodePrefix + id, Data: encode(me)}, v)
 		switch {
 		case err == nil:
 			v = row.V
@@ -122,7 +134,7 @@ func (m *member) beats(ctx context.Context) {
 			b.mu.Unlock()
 			continue
 		}
-		b.sleep(ctx, b.every()-(b.now()-began), nil)
+		b.sleep(ctx, b.every()-(b.now()-began), b.beatSoon)
 	}
 }
 
@@ -198,17 +210,22 @@ func (m *member) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rung, err := b.get(ctx, b.bell, clusterKey, revisionKey)
+	if err != nil {
+		return err
+	}
 	now := b.now()
 	me, claims := b.holds()
 	live := []string{}
 	var slices_ []Row
 	var revision uint64
+	if rung != nil {
+		revision = rung.V
+	}
 	gone := maps.Clone(m.seen)
 	for i := range rows {
 		r := &rows[i]
 		switch {
-		case r.S == revisionKey:
-			revision = r.V
 		case strings.HasPrefix(r.S, slicePrefix):
 			slices_ = append(slices_, *r)
 		case strings.HasPrefix(r.S, nodePrefix):
@@ -232,6 +249,7 @@ func (m *member) look(ctx context.Context) error {
 	if !slices.Contains(live, me) {
 		return nil // its first beat is still to come
 	}
+	m.sweep(ctx, claims)
 	for _, r := range slices_ {
 		var s sliceRow
 		if err := decode(&r, &s); err != nil {
@@ -245,7 +263,10 @@ func (m *member) look(ctx context.Context) error {
 		case c != nil && !mine:
 			m.once(stream, func() { m.handOver(c) })
 		case c == nil && mine && (s.Owner == "" || s.Owner == me || !slices.Contains(live, s.Owner)):
-			m.once(stream, func() { m.take(ctx, me, stream, r, s) })
+			m.takes.Add(1)
+			if !m.once(stream, func() { defer m.takes.Done(); m.take(ctx, me, stream, r, s) }) {
+				m.takes.Done()
+			}
 		case c == nil && s.Owner == me: // it was lost, and is another node's, who waits for this one
 			m.once(stream, func() { _, _ = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(sliceRow{Epoch: s.Epoch})}, r.V) })
 		}
@@ -275,12 +296,14 @@ func (m *member) judge(ctx context.Context, id string, r *Row, now time.Duration
 	case me || silent < b.o.Lease:
 		return true, nil
 	}
-	_, err = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(nodeRow{State: over, URL: n.URL})}, r.V)
+	n.State = over
+	_, err = b.put(ctx, b.control, Row{P: r.P, S: r.S, Data: encode(n)}, r.V)
 	if refused := (*Refused)(nil); errors.As(err, &refused) {
 		return true, nil // it has shown itself, or another node was quicker: the next look tells
 	}
 	if err == nil {
-		b.o.Log.Warn("a node is silent, and its work is taken over", "node", id, "url", n.URL)
+		b.o.Log.Warn("a node is silent, and its work is taken over", "node", id, "name", n.Name, "url", n.URL)
+		b.poke()
 	}
 	return false, err
 }
@@ -309,14 +332,14 @@ func mix(x uint64) uint64 {
 }
 
 // once runs f for a stream, unless something is under way for it.
-func (m *member) once(stream string, f func()) {
+func (m *member) once(stream string, f func()) bool {
 	b := m.b
 	b.mu.Lock()
 	busy := b.busy[stream]
 	b.busy[stream] = true
 	b.mu.Unlock()
 	if busy {
-		return
+		return false
 	}
 	m.tasks.Go(func() {
 		f()
@@ -325,6 +348,7 @@ func (m *member) once(stream string, f func()) {
 		b.mu.Unlock()
 		b.poke()
 	})
+	return true
 }
 
 // take takes a stream that is free, or whose owner is dead.
@@ -363,6 +387,9 @@ func (m *member) handOver(c *claim) {
 		b.o.Log.Warn("a stream was taken over while it was handed over", "stream", c.stream)
 	}
 	c.lose()
+	if err == nil {
+		_ = b.announce(m.leaving) // else the next owner finds out at its next look
+	}
 }
 
 // end has the engine let go of a claim, once.
@@ -380,6 +407,7 @@ func (m *member) end(c *claim) {
 // leave ends all work and tells that this node is no more: then others take its streams at once.
 func (m *member) leave(ctx context.Context) {
 	b := m.b
+	m.takes.Wait() // a claim that has just begun is let go of like the others
 	id, claims := b.holds()
 	var all sync.WaitGroup
 	for _, c := range claims {
@@ -393,9 +421,68 @@ func (m *member) leave(ctx context.Context) {
 		if err != nil || row == nil {
 			return
 		}
-		_, err = b.put(ctx, b.control, Row{P: row.P, S: row.S, Data: encode(nodeRow{State: over, URL: b.o.URL})}, row.V)
+		var n nodeRow
+		if decode(row, &n) != nil {
+			return
+		}
+		n.State = over
+		_, err = b.put(ctx, b.control, Row{P: row.P, S: row.S, Data: encode(n)}, row.V)
 		if refused := (*Refused)(nil); !errors.As(err, &refused) {
+			if err == nil {
+				_ = b.announce(ctx)
+			}
 			return // it is done, or there is no more time: the others find out
 		}
 	}
+}
+
+// Held are the ARNs of the streams that this node works.
+func (b *Backend) Held() []string {
+	_, claims := b.holds()
+	return slices.Sorted(maps.Keys(claims))
+}
+
+// NodeInfo is what is known of a node.
+type NodeInfo struct {
+	ID, Name, URL, Machine, Version string
+	Began                           time.Time
+	Lives                           bool // it has not been told dead, and has not left
+	Here                            bool // it is this one
+	Revision                        uint64
+	Streams                         []string // that it works
+}
+
+// Nodes are all nodes that there are, or were a while ago.
+func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
+	rows, err := b.query(ctx, b.control, clusterKey, "")
+	if err != nil {
+		return nil, err
+	}
+	me, _ := b.holds()
+	streams := map[string][]string{}
+	for i := range rows {
+		r := &rows[i]
+		if stream, ok := strings.CutPrefix(r.S, slicePrefix); ok {
+			var s sliceRow
+			if err := decode(r, &s); err != nil {
+				return nil, err
+			}
+			streams[s.Owner] = append(streams[s.Owner], stream)
+		}
+	}
+	for i := range rows {
+		r := &rows[i]
+		id, ok := strings.CutPrefix(r.S, nodePrefix)
+		if !ok {
+			continue
+		}
+		var n nodeRow
+		if err := decode(r, &n); err != nil {
+			return nil, err
+		}
+		all = append(all, NodeInfo{
+			ID: id, Name: n.Name, URL: n.URL, Machine: n.Machine, Version: n.Version, Began: n.Began, Lives: n.State == alive, Here: id == me, Revision: n.Revision, Streams: streams[id],
+		})
+	}
+	return all, nil
 }

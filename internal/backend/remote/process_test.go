@@ -22,7 +22,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"github.com/millstreamdb/millstream"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
@@ -53,6 +52,10 @@ func runNode() {
 	b := New(Options{Endpoint: clientOf(os.Getenv(nodeVariable)), Lease: nodeLease, Drain: time.Second, Log: log})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if err := b.o.Endpoint.(*Client).MakeTables(ctx, b); err != nil {
+		log.Error("no tables", "error", err)
+		os.Exit(1)
+	}
 	e, err := trigger.New(ctx, trigger.Options{Backend: b, Invoker: urlInvoker(os.Getenv("MILLSTREAM_TEST_FUNCTION")), Log: log, CommitInterval: 300 * time.Millisecond})
 	if err == nil {
 		err = e.Run(ctx)
@@ -168,7 +171,7 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T) *cluster {
-	s, err := millstream.Open(millstream.Options{})
+	s, err := OpenServer()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +191,7 @@ func newCluster(t *testing.T) *cluster {
 		t: t, c: clientOf("http://" + ln.Addr().String()), calls: &called{newest: map[string]int{}, moved: make(chan struct{}, 1)}, nodes: map[int]*exec.Cmd{}, nth: map[int]int{},
 	}
 	b := New(Options{Endpoint: w.c, Lease: nodeLease})
-	if err := w.c.MakeTables(ctx, b.ControlTable(), b.ProgressTable()); err != nil {
+	if err := w.c.MakeTables(ctx, b); err != nil {
 		t.Fatal(err)
 	}
 	var made struct {

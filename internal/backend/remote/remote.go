@@ -24,9 +24,13 @@ type Options struct {
 	// Lease is the silence after which a node counts as dead, Drain the time that calls under way get when work is handed over.
 	// Default 10 s and 30 s.
 	Lease, Drain time.Duration
-	// URL is how people find this node; it is shown, and nothing else.
-	URL string
-	// Elapsed is the time since some moment, with what the machine slept. Default Go's monotonic clock.
+	// URL is how others reach this node, Machine, unless empty, the one from which alone that is so, Name how people know the node, Version that of
+	// its program: they are shown, and nothing else.
+	URL, Machine, Name, Version string
+	// Told is told of documents that were put or removed, by whichever node, and of all once before the first claim. nil: nobody is.
+	Told func(Document)
+	// Elapsed is the time since some moment, with what the machine slept, which Go's clock, the default, does not count: a node that slept would
+	// believe that what it held is its own still.
 	Elapsed func() time.Duration
 	Log     *slog.Logger
 }
@@ -35,11 +39,15 @@ type Options struct {
 type Backend struct {
 	o                 Options
 	control, progress string // tables
+	bell              string // the one whose stream tells of changes
+	bellStream        string // its ARN, see MakeTables; empty: changes are found out at the next look
 	complained        atomic.Int64
 
 	// deadline is the moment, in Elapsed, up to which what this node holds is certainly its own.
 	deadline atomic.Int64
 	poked    chan struct{} // look at the cluster now
+	beatSoon chan struct{} // there is something to show
+	applied  atomic.Uint64 // the revision up to which changes are applied here
 
 	mu     sync.Mutex
 	id     string            // this node's, until it is told dead
@@ -70,14 +78,15 @@ func New(o Options) *Backend {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Backend{
-		o: o, control: o.Prefix + "control", progress: o.Prefix + "progress", poked: make(chan struct{}, 1),
+		o: o, control: o.Prefix + "control", progress: o.Prefix + "progress", bell: o.Prefix + "bell", poked: make(chan struct{}, 1), beatSoon: make(chan struct{}, 1),
 		claims: map[string]*claim{}, busy: map[string]bool{}, watchers: map[string]map[int]func(){},
 	}
 }
 
-// ControlTable and ProgressTable are the names of the tables.
+// ControlTable, ProgressTable and BellTable are the names of the tables.
 func (b *Backend) ControlTable() string  { return b.control }
 func (b *Backend) ProgressTable() string { return b.progress }
+func (b *Backend) BellTable() string     { return b.bell }
 
 func (b *Backend) poke() {
 	select {

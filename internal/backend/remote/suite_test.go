@@ -18,7 +18,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
-	"github.com/millstreamdb/millstream"
 	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
@@ -88,7 +87,7 @@ type suiteWorld struct {
 }
 
 func newSuiteWorld(t *testing.T) *suiteWorld {
-	s, err := millstream.Open(millstream.Options{})
+	s, err := OpenServer()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +98,7 @@ func newSuiteWorld(t *testing.T) *suiteWorld {
 	w.check(err)
 	w.b = New(Options{Endpoint: w.c})
 	w.b.deadline.Store(int64(1) << 60)
-	w.check(w.c.MakeTables(t.Context(), w.b.ControlTable(), w.b.ProgressTable()))
+	w.check(w.c.MakeTables(t.Context(), w.b))
 	t.Cleanup(func() {
 		w.b.dropAll()
 		w.b.work.Wait()
@@ -338,7 +337,7 @@ func (s suiteBackend) Commit(ctx context.Context, rows []backend.Row, aside []ba
 
 // A record is the same event as the server's own functions get.
 func TestEventsAreTheSame(t *testing.T) {
-	s, err := millstream.Open(millstream.Options{})
+	s, err := OpenServer()
 	if err != nil {
 		t.Fatal(err)
 	}

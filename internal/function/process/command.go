@@ -132,7 +132,8 @@ var ofFiles = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
 // The services that are served here, by the names that SDKs know: calls to others go where they always went. The second
 // may be elsewhere, as this server's own variables say, which its destinations follow too.
 var (
-	ownServices   = []string{"DYNAMODB", "DYNAMODB_STREAMS", "LAMBDA", "CLOUDWATCH_LOGS", "CLOUDFORMATION", "IAM", "STS"}
+	ownServices   = []string{"LAMBDA", "CLOUDWATCH_LOGS", "CLOUDFORMATION", "IAM", "STS"}
+	dataServices  = []string{"DYNAMODB", "DYNAMODB_STREAMS"}
 	otherServices = []string{"SQS", "SNS", "SCHEDULER", "EVENTBRIDGE", "S3", "SSM"}
 )
 
@@ -199,6 +200,12 @@ func (e *environment) environ() []string {
 	}
 	if url := h.opts.Endpoint(); url != "" {
 		for _, service := range ownServices {
+			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+url)
+		}
+		if h.opts.DataEndpoint != nil {
+			url = h.opts.DataEndpoint()
+		}
+		for _, service := range dataServices {
 			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+url)
 		}
 		for _, service := range otherServices {

@@ -28,8 +28,10 @@ type Options struct {
 	Project string
 	// Endpoint returns the URL at which functions reach this server; an empty one
 	// sets no endpoint.
-	Endpoint    func() string
-	Credentials func(schema.Scope) Credentials
+	Endpoint func() string
+	// DataEndpoint returns that of the server that keeps tables and the like; nil: the same.
+	DataEndpoint func() string
+	Credentials  func(schema.Scope) Credentials
 	// InitLimit is how long a process may take before it first asks for work.
 	InitLimit time.Duration
 	// CloseGrace is how long END and REPORT of a call that was answered wait for the process to ask for its next event: what

@@ -1,0 +1,433 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
+	"github.com/millstreamdb/millstream/internal/api/admin"
+	"github.com/millstreamdb/millstream/internal/arn"
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/backend/remote"
+	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// Defaults of Options, for nodes.
+const (
+	DefaultTablePrefix     = "millstream-"
+	DefaultLease           = 10 * time.Second
+	DefaultDrain           = 30 * time.Second
+	DefaultCheckpointEvery = time.Second
+)
+
+// node is what a server has that works over the tables of another (Options.Tables). It runs functions and triggers, and hands
+// everything else to that server as it came.
+type node struct {
+	*remote.Backend // with ResolveStream and Load, which look tags up first
+	client          *remote.Client
+	there           *url.URL // the tables' server
+	log             *slog.Logger
+	forward         http.Handler
+	engineTold      func(streamARN string) // that tags of its table may have changed
+	name            string
+	url             string // how others reach it; at an address of loopback only those on the same machine do
+	machine         string
+
+	mu   sync.Mutex
+	tags map[string]map[string]string // of tables, by the ARN of their stream
+}
+
+// CheckTables says what is wrong with a URL of tables.
+func CheckTables(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return fmt.Errorf("tables %q: want the URL of a Millstream, such as http://127.0.0.1:8000", text)
+	}
+	return nil
+}
+
+// openNode makes this server a node, before functions are opened.
+func (s *App) openNode() error {
+	o := &s.opts
+	if err := CheckTables(o.Tables); err != nil {
+		return err
+	}
+	there, err := url.Parse(o.Tables)
+	if err != nil {
+		return err
+	}
+	if n := s.tables.Count(); n > 0 {
+		return fmt.Errorf("%s has %d tables, which nobody would reach while --tables names others: name another folder", o.Dir, n)
+	}
+	if o.KeyFile != "" { // before another node seals with a key that this one has not read
+		if err := s.seals.Make(); err != nil {
+			return err
+		}
+	}
+	keys, err := chainOf(o.Account)
+	if err != nil {
+		return err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 256, 1024
+	client := &remote.Client{URL: strings.TrimSuffix(o.Tables, "/"), Region: o.Region, Credentials: keys, HTTP: &http.Client{Transport: transport}}
+	n := &node{client: client, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
+	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
+	only := ""
+	if boot := worker.MachineBoot(); boot != nil {
+		n.machine, _ = boot()
+		if u, err := url.Parse(o.Endpoint); n.url == "" && err == nil && net.ParseIP(u.Hostname()).IsLoopback() {
+			n.url, only = o.Endpoint, n.machine
+		}
+	}
+	n.Backend = remote.New(remote.Options{
+		Endpoint: client, Prefix: o.TablePrefix, Lease: o.Lease, Drain: o.Drain, URL: n.url, Machine: only, Name: n.name, Version: o.Version,
+		Elapsed: sinceBoot(), Log: o.Logger,
+		// Nothing is told before the engine runs: the functions are there by then.
+		Told: func(d remote.Document) {
+			row, ok := functionRow(d)
+			if !ok {
+				return
+			}
+			if err := s.functions.Told(row); err != nil {
+				o.Logger.Error("a function that another node has changed cannot be taken over", "function", row.Key, "error", err)
+			}
+		},
+	})
+	n.forward = &httputil.ReverseProxy{
+		// The request stays as it came, with its host: the client's signature is of that.
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = there.Scheme, there.Host, p.In.Host
+		},
+		Transport: transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() != nil {
+				return
+			}
+			o.Logger.Warn("the tables' server does not answer", "url", o.Tables, "error", err)
+			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ServiceUnavailable","message":"The server of the tables (--tables) does not answer this node."}`)
+		},
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := n.isMillstream(ctx); err != nil {
+		return err
+	}
+	if err := client.MakeTables(ctx, n.Backend); err != nil {
+		return err
+	}
+	s.node = n
+	return nil
+}
+
+// isMillstream refuses servers that a node cannot work over.
+func (n *node) isMillstream(ctx context.Context) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.client.URL+admin.Prefix+"version", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := n.client.HTTP.Do(r)
+	if err != nil {
+		return fmt.Errorf("the tables' server is not reached (--tables): %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
+		return fmt.Errorf("%s is no Millstream: --tables works over a Millstream only (docs/scale-out.md)", n.client.URL)
+	}
+	return nil
+}
+
+// chainOf are the credentials with which a node calls the tables' server: AWS's usual ones, or where there are none those that a server takes
+// that verifies no signatures.
+func chainOf(account string) (aws.CredentialsProvider, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+		if os.Getenv(name) != "" {
+			c, err := config.LoadDefaultConfig(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("credentials for the tables' server: %w", err)
+			}
+			return c.Credentials, nil
+		}
+	}
+	return credentials.NewStaticCredentialsProvider(account, "millstream", ""), nil
+}
+
+// nodeName is how people know a node: its machine and its port.
+func nodeName(endpoint string) string {
+	host, err := os.Hostname()
+	if u, urlErr := url.Parse(endpoint); err == nil && urlErr == nil && u.Port() != "" {
+		return net.JoinHostPort(host, u.Port())
+	}
+	return host
+}
+
+// sinceBoot is the time since this machine was started, with what it slept.
+func sinceBoot() func() time.Duration {
+	boot := worker.MachineBoot()
+	if boot == nil {
+		return nil
+	}
+	return func() time.Duration {
+		_, d := boot()
+		return d
+	}
+}
+
+const functionPrefix = "f#"
+
+func functionRow(d remote.Document) (function.SharedRow, bool) {
+	key, ok := strings.CutPrefix(d.Key, functionPrefix)
+	return function.SharedRow{Key: key, Body: d.Body, Version: d.Version}, ok
+}
+
+// sharedFunctions implements function.Shared.
+type sharedFunctions struct{ n *node }
+
+func (f sharedFunctions) All(ctx context.Context) (all []function.SharedRow, err error) {
+	docs, err := f.n.Documents(ctx)
+	for _, d := range docs {
+		if row, ok := functionRow(d); ok {
+			all = append(all, row)
+		}
+	}
+	return all, err
+}
+
+func (f sharedFunctions) Put(ctx context.Context, r function.SharedRow) (uint64, error) {
+	v, err := f.n.PutDocument(ctx, remote.Document{Key: functionPrefix + r.Key, Body: r.Body, Version: r.Version})
+	if errors.Is(err, backend.ErrStale) {
+		err = function.ErrStale
+	}
+	return v, err
+}
+
+func (f sharedFunctions) PutCode(ctx context.Context, hash string, zip []byte) error {
+	return f.n.PutBlob(ctx, hash, zip)
+}
+func (f sharedFunctions) Code(ctx context.Context, hash string) ([]byte, error) {
+	return f.n.Blob(ctx, hash)
+}
+
+// change has functions kept where all nodes have them.
+func (n *node) change(o *function.Options) {
+	o.Shared, o.DataEndpoint = sharedFunctions{n}, func() string { return n.client.URL }
+	o.Object = func(string, string, string) ([]byte, error) {
+		return nil, errors.New("code in a bucket is not supported by a node (serve --tables): send it as ZipFile")
+	}
+}
+
+// Settings of tables are tags there. They are looked up before a mapping is made or taken over, and now and then while its stream is worked here.
+const tagsEvery = 30 * time.Second
+
+// ResolveStream implements backend.Log.
+func (n *node) ResolveStream(ctx context.Context, streamARN string) (backend.Stream, error) {
+	stream, err := n.Backend.ResolveStream(ctx, streamARN)
+	if err == nil {
+		err = n.lookUpTags(ctx, streamARN)
+	}
+	return stream, err
+}
+
+// Load implements backend.Shared.
+func (n *node) Load(ctx context.Context, c backend.Claim, uuid string) (map[string]lane.Checkpoint, error) {
+	if err := n.lookUpTags(ctx, c.Stream()); err != nil {
+		return nil, err
+	}
+	return n.Backend.Load(ctx, c, uuid)
+}
+
+func (n *node) lookUpTags(ctx context.Context, streamARN string) error {
+	scope, table, _, ok := arn.Stream(streamARN)
+	if !ok {
+		return nil
+	}
+	tags, err := n.client.Tags(ctx, scope.ARN("dynamodb", "table/"+table))
+	if err != nil {
+		return fmt.Errorf("the tags of the table %s: %w", table, err)
+	}
+	n.mu.Lock()
+	n.tags[streamARN] = tags
+	n.mu.Unlock()
+	n.engineTold(streamARN)
+	return nil
+}
+
+// keepTags looks tags up again while streams are worked here.
+func (n *node) keepTags(ctx context.Context) error {
+	tick := time.NewTicker(tagsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, stream := range n.Held() {
+			if err := n.lookUpTags(ctx, stream); err != nil && ctx.Err() == nil {
+				n.log.Warn("the settings of a table are not looked up anew", "stream", stream, "error", err)
+			}
+		}
+	}
+}
+
+func (n *node) tagsOf(streamARN string) map[string]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.tags[streamARN]
+}
+
+// Services that are the tables' server's. The others run functions, or deploy some, and would run them there: they are refused by name.
+var (
+	forwardedServices = []string{"sqs", "s3", "iam", "ssm", "ecr"}
+	refusedServices   = map[string]string{
+		"cloudformation": "CloudFormation's stacks are not supported", "events": "EventBridge's schedules are not supported",
+		"scheduler": "EventBridge's schedules are not supported", "sns": "SNS is not supported",
+	}
+)
+
+// dataDoor answers for DynamoDB, and STS is own's.
+func (n *node) dataDoor(own http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+			own.ServeHTTP(w, r)
+			return
+		}
+		n.forward.ServeHTTP(w, r)
+	})
+}
+
+// services are those of a node, of which it keeps logs itself.
+func (n *node) services(logs http.Handler) map[string]http.Handler {
+	all := map[string]http.Handler{"logs": logs}
+	for _, name := range forwardedServices {
+		all[name] = n.forward
+	}
+	for name, what := range refusedServices {
+		all[name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			server.Refuse(w, r, name, &awserr.Error{Code: "UnsupportedOperationException", Message: what + " by a node (serve --tables)."})
+		})
+	}
+	return all
+}
+
+// Parts of Millstream's own protocol, by what follows its prefix.
+var (
+	ownParts       = []string{"version", "status", "triggers", "settle", "logs", "invoke", "code", "runtimes", "activity", "console", "nodes"}
+	forwardedParts = []string{"tail", "shards", "queues", "deployments"}
+)
+
+// adminDoor answers for Millstream's own protocol.
+func (n *node) adminDoor(own http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		part, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, admin.Prefix), "/")
+		for _, p := range ownParts {
+			if part == p {
+				own.ServeHTTP(w, r)
+				return
+			}
+		}
+		for _, p := range forwardedParts {
+			if part == p {
+				n.forward.ServeHTTP(w, r)
+				return
+			}
+		}
+		if part == "apis" && r.Method == http.MethodGet {
+			own.ServeHTTP(w, r) // there are none
+			return
+		}
+		admin.Refuse(w, "A node does not answer "+r.Method+" "+r.URL.Path+": ask the server of the tables, "+n.client.URL+".")
+	})
+}
+
+// agreeing has changes of functions and mappings answered once each node has them.
+func (n *node) agreeing(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "invocations") && !strings.HasSuffix(strings.Trim(r.URL.Path, "/"), "invoke-async") {
+			w = &agreed{ResponseWriter: w, agree: func() { n.Agree(r.Context()) }}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// agreed waits before the first byte of an answer.
+type agreed struct {
+	http.ResponseWriter
+	agree func()
+	begun bool
+}
+
+func (a *agreed) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *agreed) WriteHeader(status int) {
+	if !a.begun && status < 300 {
+		a.agree()
+	}
+	a.begun = true
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *agreed) Write(b []byte) (int, error) {
+	if !a.begun {
+		a.WriteHeader(http.StatusOK)
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// nodes lists all nodes for Millstream's own protocol.
+func (s *App) nodes(ctx context.Context) ([]wire.Node, bool, error) {
+	if s.node == nil {
+		return nil, false, nil
+	}
+	found, err := s.node.Nodes(ctx)
+	all := make([]wire.Node, len(found))
+	for i, n := range found {
+		all[i] = wire.Node{ID: n.ID, Name: n.Name, URL: n.URL, Version: n.Version, Began: n.Began, State: "over", Here: n.Here, Streams: n.Streams}
+		if n.Lives {
+			all[i].State = "alive"
+		}
+		if n.Streams == nil {
+			all[i].Streams = []string{}
+		}
+	}
+	return all, true, err
+}
+
+// peers are the other nodes that live.
+func (n *node) peers(ctx context.Context) (all []admin.Peer, err error) {
+	found, err := n.Nodes(ctx)
+	for _, o := range found {
+		if !o.Lives || o.Here {
+			continue
+		}
+		p := admin.Peer{Name: o.Name, Streams: o.Streams}
+		if o.Machine == "" || o.Machine == n.machine {
+			p.URL = o.URL
+		}
+		all = append(all, p)
+	}
+	return all, err
+}

@@ -1,0 +1,152 @@
+package app
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/worker"
+)
+
+// The time by which a node believes that work is its own goes on while its machine sleeps.
+func TestNodesCountTheTimeThatTheMachineSleeps(t *testing.T) {
+	boot := worker.MachineBoot()
+	if boot == nil {
+		t.Skip("this machine does not tell")
+	}
+	_, want := boot()
+	if got := sinceBoot()(); got < want || got > want+time.Minute {
+		t.Errorf("since the start of the machine %v, want %v", got, want)
+	}
+}
+
+// openedNode is a node over the tables of a server, both in memory.
+func openedNode(t *testing.T) (node, primary *httptest.Server) {
+	t.Helper()
+	open := func(o Options) (*App, *httptest.Server) {
+		s, err := Open(o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := httptest.NewServer(s.Handler())
+		t.Cleanup(func() {
+			h.Close()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s, h
+	}
+	_, primary = open(Options{})
+	_, node = open(Options{Tables: primary.URL})
+	return node, primary
+}
+
+// ask signs for a service, as far as the door looks at it.
+func ask(t *testing.T, url, service, method, path, target, body string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/"+service+"/aws4_request, SignedHeaders=host, Signature=00")
+	r.Header.Set("X-Amz-Date", time.Now().UTC().Format("20060102T150405Z"))
+	r.Header.Set("X-Millstream", "1")
+	if path, event := strings.CutSuffix(r.URL.Path, "#event"); event {
+		r.URL.Path = path
+		r.Header.Set("X-Amz-Invocation-Type", "Event")
+	}
+	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	if target != "" {
+		r.Header.Set("X-Amz-Target", target)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// What is about data goes on to the server of the tables, and what cannot work is refused by name.
+func TestWhatANodeAnswers(t *testing.T) {
+	node, primary := openedNode(t)
+	if status, text := ask(t, node.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable",
+		`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}]}`); status != 200 {
+		t.Error(status, text)
+	}
+	for _, url := range []string{node.URL, primary.URL} {
+		if status, text := ask(t, url, "dynamodb", "POST", "/", "DynamoDB_20120810.DescribeTable", `{"TableName":"tab"}`); status != 200 {
+			t.Error(url, status, text)
+		}
+	}
+	if status, text := ask(t, node.URL, "sqs", "POST", "/", "AmazonSQS.CreateQueue", `{"QueueName":"q"}`); status != 200 || !strings.Contains(text, "/q") {
+		t.Error(status, text)
+	}
+	create := func(more string) string {
+		return `{"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","PackageType":"Image","Code":{"ImageUri":"http://127.0.0.1:1/"}` + more + `}`
+	}
+	if status, text := ask(t, node.URL, "lambda", "POST", "/2015-03-31/functions", "", create("")); status != 201 {
+		t.Error(status, text)
+	}
+	for _, c := range []struct{ service, method, path, target, body, want string }{
+		{"lambda", "POST", "/2015-03-31/functions", "", strings.Replace(create(`,"Environment":{"Variables":{"AB":"1"}}`), `"f"`, `"g"`, 1), "--key-file"},
+		{"lambda", "PUT", "/2015-03-31/functions/f/configuration", "", `{"Environment":{"Variables":{"AB":"1"}}}`, "--key-file"},
+		{"lambda", "POST", "/2018-10-31/layers/l/versions", "", `{"Content":{"ZipFile":"UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=="}}`, "Layers are not supported"},
+		{"lambda", "POST", "/2015-03-31/event-source-mappings", "", `{"FunctionName":"f","EventSourceArn":"arn:aws:sqs:us-east-1:000000000000:q"}`, "--tables"},
+		{"sns", "POST", "/", "", "Action=CreateTopic&Name=t", "SNS is not supported by a node"},
+		{"scheduler", "POST", "/schedules/s", "", "{}", "schedules are not supported by a node"},
+		{"events", "POST", "/", "AWSEvents.PutRule", "{}", "schedules are not supported by a node"},
+		{"cloudformation", "POST", "/", "", "Action=CreateStack", "stacks are not supported by a node"},
+		{"", "PUT", "/_millstream/v1/apis/a", "", "{}", "ask the server of the tables"},
+		{"", "POST", "/_millstream/v1/stages", "", "", "ask the server of the tables"},
+		{"", "GET", "/_millstream/v1/parked?trigger=x", "", "", "ask the server of the tables"},
+	} {
+		if status, text := ask(t, node.URL, c.service, c.method, c.path, c.target, c.body); status < 400 || status >= 500 || !strings.Contains(text, c.want) {
+			t.Errorf("%s %s %s: %d %s, want %q", c.service, c.method, c.path, status, text, c.want)
+		}
+	}
+	if status, text := ask(t, node.URL, "lambda", "POST", "/2015-03-31/functions/f/invocations%23event", "", "{}"); status != 400 || !strings.Contains(text, "InvocationType Event is not supported") {
+		t.Error(status, text)
+	}
+	var nodes struct{ Nodes []struct{ State string } }
+	status, text := ask(t, node.URL, "", "GET", "/_millstream/v1/nodes", "", "")
+	if err := json.Unmarshal([]byte(text), &nodes); err != nil || status != 200 || len(nodes.Nodes) > 1 {
+		t.Error(status, text, err)
+	}
+	if status, text := ask(t, primary.URL, "", "GET", "/_millstream/v1/nodes", "", ""); status != 400 || !strings.Contains(text, "knows no nodes") {
+		t.Error(status, text)
+	}
+}
+
+// A folder with tables is no node's: they would be out of reach.
+func TestANodeTakesNoFolderWithTables(t *testing.T) {
+	primary := httptest.NewServer(http.NotFoundHandler())
+	defer primary.Close()
+	if _, err := Open(Options{Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "is no Millstream") {
+		t.Error(err)
+	}
+	dir := t.TempDir()
+	s, err := Open(Options{Dir: dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(s.Handler())
+	ask(t, h.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable",
+		`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}]}`)
+	h.Close()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Dir: dir, Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "has 1 tables") {
+		t.Error(err)
+	}
+}

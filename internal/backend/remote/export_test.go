@@ -1,0 +1,21 @@
+package remote
+
+import (
+	"context"
+	"net"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// TestServer is a Millstream in memory.
+type TestServer interface {
+	Handler() http.Handler
+	Serve(ctx context.Context, ln net.Listener) error
+	Config() aws.Config
+	RegisterFunction(name string, run func(ctx context.Context, event []byte) ([]byte, error)) error
+	Close() error
+}
+
+// OpenServer opens one; see server_test.go.
+var OpenServer func() (TestServer, error)
