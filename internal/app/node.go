@@ -336,7 +336,7 @@ func (n *node) services(logs http.Handler) map[string]http.Handler {
 // Parts of Millstream's own protocol, by what follows its prefix.
 var (
 	ownParts       = []string{"version", "status", "triggers", "settle", "logs", "invoke", "code", "runtimes", "activity", "console", "nodes"}
-	forwardedParts = []string{"tail", "shards", "queues", "deployments"}
+	forwardedParts = []string{"tail", "shards", "queues", "deployments", "tables"}
 )
 
 // adminDoor answers for Millstream's own protocol.
