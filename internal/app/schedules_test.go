@@ -201,6 +201,15 @@ func TestRules(t *testing.T) {
 	if _, err := c.DescribeRule(ctx, &eventbridge.DescribeRuleInput{Name: &rule}); refusal(err) != "ResourceNotFoundException: Rule r does not exist on EventBus default." {
 		t.Error(err)
 	}
+	for resource, want := range map[string]string{
+		"rule/r":            "ResourceNotFoundException: Rule r does not exist on EventBus default.",
+		"event-bus/mine":    "ResourceNotFoundException: Event bus mine does not exist.",
+		"event-bus/default": "UnsupportedOperationException: Of EventBridge, Millstream has rules with a schedule expression, not tags of event buses.",
+	} {
+		if _, err := c.ListTagsForResource(ctx, &eventbridge.ListTagsForResourceInput{ResourceARN: aws.String(w.srv.Scope().ARN("events", resource))}); refusal(err) != want {
+			t.Errorf("tags of %s: %v", resource, err)
+		}
+	}
 	if _, err := c.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: []rules.PutEventsRequestEntry{{Source: aws.String("x")}}}); refusal(err) !=
 		"UnsupportedOperationException: Of EventBridge, Millstream has rules with a schedule expression, not PutEvents." {
 		t.Error(err)

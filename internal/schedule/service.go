@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/millstreamdb/millstream/internal/arn"
@@ -266,7 +267,7 @@ func (s *Service) ChangeTags(account, of string, set map[string]string, unset []
 // caller holds control.
 func (s *Service) tagged(account, of string) (tags map[string]string, store func(map[string]string) error, err error) {
 	if _, other := arn.OfOther(account, of); other {
-		return nil, nil, awserr.ScheduleResourceMissing(of)
+		return nil, nil, missing(of)
 	}
 	for _, e := range s.entries {
 		if e.def.ARN() == of && e.def.Kind == Rule {
@@ -286,5 +287,21 @@ func (s *Service) tagged(account, of string) (tags map[string]string, store func
 			}, nil
 		}
 	}
-	return nil, nil, awserr.ScheduleResourceMissing(of)
+	return nil, nil, missing(of)
+}
+
+// missing is the answer to an ARN of what is not there.
+func missing(of string) error {
+	if a, ok := arn.Parse(of); ok && a.Service == "events" {
+		if rule, is := strings.CutPrefix(a.Resource, "rule/"); is {
+			return awserr.RuleMissing(rule)
+		}
+		switch bus, is := strings.CutPrefix(a.Resource, "event-bus/"); {
+		case is && bus != "default":
+			return awserr.BusMissing(bus)
+		case is:
+			return awserr.EventsUnsupported("Of EventBridge, Millstream has rules with a schedule expression, not tags of event buses.")
+		}
+	}
+	return awserr.ScheduleResourceMissing(of)
 }
