@@ -172,6 +172,10 @@ func TestRules(t *testing.T) {
 	}}); err != nil {
 		t.Fatal(err)
 	}
+	_, err := c.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: &rule, Targets: []rules.Target{{Id: aws.String("!@"), Arn: &f}}})
+	if want := `ValidationException: 1 validation error detected: Value '!@' at 'targets.1.member.id' failed to satisfy constraint: Member must satisfy regular expression pattern: [\.\-_A-Za-z0-9]+`; refusal(err) != want {
+		t.Errorf("refused with %s, want %s", refusal(err), want)
+	}
 	w.took(21 * time.Minute)
 	if len(w.events) != 2 || !strings.HasPrefix(w.events[1], `{"version":"0","id":"`) ||
 		!strings.HasSuffix(w.events[1], `","detail-type":"Scheduled Event","source":"aws.events","account":"000000000000","time":"2030-01-01T00:20:00Z","region":"us-east-1","resources":["arn:aws:events:us-east-1:000000000000:rule/r"],"detail":{}}`) {

@@ -25,15 +25,21 @@ func (c constraints) err() error {
 	return awserr.ScheduleConstraint(c)
 }
 
+// Patterns of names, as the two services write them.
+const (
+	ruleWord     = `[\.\-_A-Za-z0-9]+`
+	scheduleWord = `[0-9a-zA-Z-_.]+`
+)
+
 // word checks a name.
-func (c *constraints) word(value, member string, most int) {
+func (c *constraints) word(value, member string, most int, pattern string) {
 	switch {
 	case value == "":
 		c.fail(value, member, "Member must have length greater than or equal to 1")
 	case len(value) > most:
 		c.fail(value, member, "Member must have length less than or equal to "+itoa(most))
 	case strings.Trim(value, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_.") != "":
-		c.fail(value, member, `Member must satisfy regular expression pattern: [0-9a-zA-Z-_.]+`)
+		c.fail(value, member, "Member must satisfy regular expression pattern: "+pattern)
 	}
 }
 

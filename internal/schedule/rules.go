@@ -18,7 +18,7 @@ const (
 func (s *Service) PutRule(d Definition) (ruleARN string, err error) {
 	d.Kind, d.Group = Rule, ""
 	var v constraints
-	v.word(d.Name, "name", 64)
+	v.word(d.Name, "name", 64, ruleWord)
 	v.atMost(d.Description, "description", maxDescription)
 	v.atMost(d.Expression, "scheduleExpression", maxExpression)
 	v.atMost(d.RoleARN, "roleArn", maxARN)
@@ -84,7 +84,7 @@ func (s *Service) PutTargets(scope arn.Scope, rule string, targets []Target) ([]
 	for i := range targets {
 		t := targets[i]
 		var v constraints
-		v.word(t.ID, "targets."+itoa(i+1)+".member.id", 64)
+		v.word(t.ID, "targets."+itoa(i+1)+".member.id", 64, ruleWord)
 		v.retries(&t, "targets."+itoa(i+1)+".member.retryPolicy")
 		v.atMost(t.ARN, "targets."+itoa(i+1)+".member.arn", maxARN)
 		v.atMost(t.RoleARN, "targets."+itoa(i+1)+".member.roleArn", maxARN)

@@ -66,8 +66,8 @@ func (s *Service) putSchedule(d Definition, create bool) (string, error) {
 // checkSchedule makes the checks that need no state.
 func checkSchedule(d *Definition) error {
 	var v constraints
-	v.word(d.Name, "name", 64)
-	v.word(d.Group, "groupName", 64)
+	v.word(d.Name, "name", 64, scheduleWord)
+	v.word(d.Group, "groupName", 64, scheduleWord)
 	v.atMost(d.Description, "description", maxDescription)
 	v.atMost(d.Expression, "scheduleExpression", maxExpression)
 	v.atMost(d.Timezone, "scheduleExpressionTimezone", 50)
@@ -158,7 +158,7 @@ func (s *Service) Groups(scope arn.Scope) []Group {
 // CreateGroup makes a schedule group. A client that asks for the same again, with the same token, gets the same answer; an empty token is none.
 func (s *Service) CreateGroup(scope arn.Scope, group string, tags map[string]string, token string) (groupARN string, err error) {
 	var v constraints
-	v.word(group, "name", 64)
+	v.word(group, "name", 64, scheduleWord)
 	v.atMost(token, "clientToken", maxToken)
 	if err := v.err(); err != nil {
 		return "", err
