@@ -497,7 +497,10 @@ func TestExportsAreRefusedAsOnAWS(t *testing.T) {
 	none := k.s.Scope().TableARN("nobody")
 	refused("TableNotFoundException", "Table not found: "+none, func(in in) { in.TableArn = &none })
 	refused("PointInTimeRecoveryUnavailableException", "Point in time recovery is not enabled for table 'orders'", func(in in) { in.ExportTime = aws.Time(time.Now().Add(-time.Minute)) })
-	refused("ValidationException", "The ExportType INCREMENTAL_EXPORT is not supported", func(in in) { in.ExportType = "INCREMENTAL_EXPORT" })
+	refused("ValidationException", "ExportFromTime must be specified", func(in in) { in.ExportType = "INCREMENTAL_EXPORT" })
+	refused("PointInTimeRecoveryUnavailableException", "Point in time recovery is not enabled for table 'orders'", func(in in) {
+		in.ExportType, in.IncrementalExportSpecification = "INCREMENTAL_EXPORT", &ddb.IncrementalExportSpecification{ExportFromTime: aws.Time(time.Now().Add(-time.Hour))}
+	})
 	refused("ValidationException", "ExportFormat ION", func(in in) { in.ExportFormat = "ION" })
 	refused("ValidationException", "FilterSpecification", func(in in) { in.FilterSpecification = &ddb.FilterSpecification{} })
 	for _, row := range []struct {

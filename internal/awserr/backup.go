@@ -135,6 +135,26 @@ func ExportTimeInvalid() *Error {
 	return &Error{Code: "InvalidExportTimeException", Message: "Export Time is invalid"}
 }
 
+// ExportPeriod is for an incremental export of less than 15 minutes, or more than 24 hours. Of the text only the beginning is on record.
+func ExportPeriod() *Error {
+	return &Error{Code: "InvalidExportTimeException", Message: "Difference between export period from time and export period to time must be between 15 minutes and 24 hours"}
+}
+
+// ExportWithoutFrom, ExportTimeOfIncrement and ExportNotIncremental are for members that do not go together. The texts are not on record.
+func ExportWithoutFrom() *Error {
+	return Validation("One or more parameter values were invalid: ExportFromTime must be specified in IncrementalExportSpecification when ExportType is INCREMENTAL_EXPORT")
+}
+
+// ExportTimeOfIncrement: see ExportWithoutFrom.
+func ExportTimeOfIncrement() *Error {
+	return Validation("One or more parameter values were invalid: ExportTime cannot be specified when ExportType is INCREMENTAL_EXPORT")
+}
+
+// ExportNotIncremental: see ExportWithoutFrom.
+func ExportNotIncremental() *Error {
+	return Validation("One or more parameter values were invalid: IncrementalExportSpecification can only be specified when ExportType is INCREMENTAL_EXPORT")
+}
+
 // SystemBackup is for a request to delete what AWS deletes by itself. The time's form is not on record.
 func SystemBackup(arn, expires string) *Error {
 	return Validation("Invalid Request: User is not allowed to delete the system backup with arn " + arn + ". It will automatically expire on " + expires)

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,15 +51,25 @@ type File struct {
 	Key         string `json:"dataFileS3Key"`
 }
 
-// Summary is the summary manifest of a full export.
+// SharedFolder is where the data files of incremental exports lie in a bucket, of all of them together.
+func SharedFolder(prefix string) string {
+	if prefix != "" && !strings.HasSuffix(prefix, "/") {
+		prefix += "/"
+	}
+	return prefix + rootOfLayout + "/" + DataFolder
+}
+
+// Summary is the summary manifest of an export.
 type Summary struct {
-	Version          string  `json:"version"` // "2020-06-30"
+	Version          string  `json:"version"` // "2020-06-30"; "2023-08-01" of an incremental one
 	ExportARN        string  `json:"exportArn"`
 	StartTime        string  `json:"startTime"`
 	EndTime          string  `json:"endTime"`
 	TableARN         string  `json:"tableArn"`
 	TableID          string  `json:"tableId"`
-	ExportTime       string  `json:"exportTime"`
+	ExportTime       string  `json:"exportTime,omitempty"` // of a full one
+	ExportFromTime   string  `json:"exportFromTime,omitempty"`
+	ExportToTime     string  `json:"exportToTime,omitempty"`
 	S3Bucket         string  `json:"s3Bucket"`
 	S3Prefix         *string `json:"s3Prefix"`
 	S3SSEAlgorithm   string  `json:"s3SseAlgorithm"`
@@ -67,6 +78,8 @@ type Summary struct {
 	BilledSizeBytes  int64   `json:"billedSizeBytes"`
 	ItemCount        int64   `json:"itemCount"`
 	OutputFormat     string  `json:"outputFormat"`
+	OutputView       string  `json:"outputView,omitempty"`
+	ExportType       string  `json:"exportType,omitempty"`
 }
 
 // Time shows a time as manifests do.
@@ -105,7 +118,7 @@ func ParseManifest(content []byte) ([]File, error) {
 	return files, nil
 }
 
-// Writer makes the data files of a full export in DynamoDB JSON. The names of files follow from the export's
+// Writer makes the data files of an export in DynamoDB JSON. The names of files follow from the export's
 // id, so one that is made again writes over what it had written.
 type Writer struct {
 	id    string
@@ -132,6 +145,55 @@ func (w *Writer) Add(it item.Item) error {
 	w.line = append(w.line[:0], `{"Item":`...)
 	w.line = it.AppendJSON(w.line)
 	w.line = append(w.line, '}', '\n')
+	return w.write()
+}
+
+// AddChange writes what became of an item in a stretch of time; old and now are nil where there was none. keys are the names of the key attributes, and
+// at is when it was written last.
+func (w *Writer) AddChange(keys []string, old, now item.Item, at time.Time) error {
+	of := now
+	if of == nil {
+		of = old
+	}
+	return w.addChange(keys, of, old, now, at)
+}
+
+// AddDelete is AddChange of an item that was removed, without its image.
+func (w *Writer) AddDelete(keys []string, old item.Item, at time.Time) error {
+	return w.addChange(keys, old, nil, nil, at)
+}
+
+func (w *Writer) addChange(keys []string, of, old, now item.Item, at time.Time) error {
+	w.line = append(w.line[:0], `{"Metadata":{"WriteTimestampMicros":{"N":"`...)
+	w.line = strconv.AppendInt(w.line, at.UnixMicro(), 10)
+	w.line = append(w.line, `"}},"Keys":{`...)
+	for i, name := range keys {
+		if i > 0 {
+			w.line = append(w.line, ',')
+		}
+		text, err := json.Marshal(name)
+		if err != nil {
+			return err
+		}
+		w.line = append(append(w.line, text...), ':')
+		w.line = of.Get(name).AppendJSON(w.line)
+	}
+	w.line = append(w.line, '}')
+	for _, image := range []struct {
+		name string
+		it   item.Item
+	}{{"OldImage", old}, {"NewImage", now}} {
+		if image.it != nil {
+			w.line = append(append(append(w.line, `,"`...), image.name...), `":`...)
+			w.line = image.it.AppendJSON(w.line)
+		}
+	}
+	w.line = append(w.line, '}', '\n')
+	return w.write()
+}
+
+// write adds the line.
+func (w *Writer) write() error {
 	if _, err := w.gz.Write(w.line); err != nil {
 		return err
 	}

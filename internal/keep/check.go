@@ -14,7 +14,7 @@ import (
 func Check(ctx context.Context, st *store.Store) (looked int64, faults []string, err error) {
 	backups := map[string]*Backup{}
 	err = st.Each([]byte{store.SpaceKeep, kindBackup}, func(key, value []byte) error {
-		if len(value) == 0 || value[0] < rowVersion || value[0] > pastVersion {
+		if len(value) == 0 || value[0] < rowVersion || value[0] > newestVersion {
 			faults = append(faults, fmt.Sprintf("the row of the backup %s was written by a newer release, or is damaged", key[2:]))
 			return nil
 		}

@@ -39,7 +39,9 @@ type world struct {
 	put  func(key string) error
 	// owner is why the bucket is none of the account's; nil: it is.
 	owner error
-	log   bytes.Buffer
+	// objects keeps what is put, unless nil.
+	objects map[string][]byte
+	log     bytes.Buffer
 }
 
 func newWorld(t *testing.T) *world {
@@ -104,8 +106,14 @@ func decoded[R any](w *world, decode func([]byte) (R, error), body string) R {
 
 type fakeBuckets world
 
-func (f *fakeBuckets) Exists(string, string) (bool, error)       { return f.owner == nil, f.owner }
-func (f *fakeBuckets) Put(_, key string, _ []byte) error         { return f.put(key) }
+func (f *fakeBuckets) Exists(string, string) (bool, error) { return f.owner == nil, f.owner }
+func (f *fakeBuckets) Put(_, key string, content []byte) error {
+	if f.objects != nil {
+		f.objects[key] = bytes.Clone(content)
+		return nil
+	}
+	return f.put(key)
+}
 func (f *fakeBuckets) Open(_, key string) (io.ReadCloser, error) { return f.open(key), nil }
 func (f *fakeBuckets) Keys(_, prefix string) ([]string, error)   { return f.keys, nil }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/table"
 )
 
@@ -58,15 +59,7 @@ func (s *Service) RestoreTableToPointInTime(ctx context.Context, scope schema.Sc
 
 // each calls f with the items of what was frozen under a piece of work's name, as they were then, or at a moment before.
 func (s *Service) each(ctx context.Context, id string, saved *table.Saved, pastMS int64, f func(item.Item) error) (err error) {
-	frozen, err := s.Store.OpenFrozen(frozenName(id))
-	if err != nil && pastMS != 0 && s.Store.Err() == nil { // a copy of the folder does not have it
-		if err = s.Store.Thaw(frozenName(id)); err == nil {
-			err = s.Tables.FreezeAgain(ctx, saved, pastMS, frozenName(id))
-		}
-		if err == nil {
-			frozen, err = s.Store.OpenFrozen(frozenName(id))
-		}
-	}
+	frozen, err := s.frozen(ctx, id, saved, pastMS)
 	if err != nil {
 		return err
 	}
@@ -75,6 +68,30 @@ func (s *Service) each(ctx context.Context, id string, saved *table.Saved, pastM
 		return saved.Each(ctx, frozen, f)
 	}
 	return s.Tables.EachAt(ctx, saved, frozen, pastMS, id, f)
+}
+
+// eachChange calls f with what was changed in the stretch of time of an export.
+func (s *Service) eachChange(ctx context.Context, e *Export, f func(*table.ItemChange) error) (err error) {
+	frozen, err := s.frozen(ctx, e.ID, e.Saved, e.FromMS-1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, frozen.Close()) }()
+	return s.Tables.EachChange(ctx, e.Saved, frozen, e.FromMS, e.ToMS, e.ID, f)
+}
+
+// frozen opens what was frozen under a piece of work's name, which goes back to a moment.
+func (s *Service) frozen(ctx context.Context, id string, saved *table.Saved, pastMS int64) (frozen *store.Frozen, err error) {
+	frozen, err = s.Store.OpenFrozen(frozenName(id))
+	if err != nil && pastMS != 0 && s.Store.Err() == nil { // a copy of the folder does not have it
+		if err = s.Store.Thaw(frozenName(id)); err == nil {
+			err = s.Tables.FreezeAgain(ctx, saved, pastMS, frozenName(id))
+		}
+		if err == nil {
+			frozen, err = s.Store.OpenFrozen(frozenName(id))
+		}
+	}
+	return frozen, err
 }
 
 // readPast fills a table with what another was at a moment.

@@ -576,7 +576,7 @@ func TestRowsOfThePastHaveAVersion(t *testing.T) {
 			t.Error("it is not there after a start")
 		}
 		key := rowKey(kindBackup, b.ARN)
-		if err := w.s.load(key, []byte{pastVersion + 1}); err == nil || !strings.Contains(err.Error(), "newer release") {
+		if err := w.s.load(key, []byte{newestVersion + 1}); err == nil || !strings.Contains(err.Error(), "newer release") {
 			t.Error(err)
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/export"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/store"
+	"github.com/millstreamdb/millstream/internal/table"
 )
 
 // retry is how long work waits while the store takes no writes.
@@ -168,6 +169,11 @@ const longestPause = 250 * time.Millisecond
 // write writes items to data files. Between files it leaves the machine to others for as long as a file
 // took, at most longestPause.
 func (s *Service) write(ctx context.Context, id string, each func(func(item.Item) error) error, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
+	return s.writeFiles(ctx, id, func(w *export.Writer) error { return each(w.Add) }, put)
+}
+
+// writeFiles is write of whatever fill adds.
+func (s *Service) writeFiles(ctx context.Context, id string, fill func(*export.Writer) error, put func(name string, content []byte) error) (files []export.File, items int64, err error) {
 	began, first := time.Now(), true
 	w, err := export.NewWriter(id, func(name string, content []byte) error {
 		if err := s.Store.Admit(); err != nil {
@@ -187,7 +193,7 @@ func (s *Service) write(ctx context.Context, id string, each func(func(item.Item
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := each(w.Add); err != nil {
+	if err := fill(w); err != nil {
 		return nil, 0, err
 	}
 	return w.Close()
@@ -260,12 +266,13 @@ func (e *Export) Time() time.Time { return time.UnixMilli(cmp.Or(e.PastMS, e.AtM
 func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 	r := &e.Request
 	folder := export.Folder(r.Prefix, e.ID)
-	put := func(name string, content []byte) error {
+	putAt := func(key string, content []byte) error {
 		if err := s.reaches(r.Scope.Account, r.Bucket); err != nil { // each time: it may be another's by now
 			return err
 		}
-		return s.Buckets.Put(r.Bucket, folder+name, content)
+		return s.Buckets.Put(r.Bucket, key, content)
 	}
+	put := func(name string, content []byte) error { return putAt(folder+name, content) }
 	if err := put(export.Started, nil); err != nil {
 		return err
 	}
@@ -276,13 +283,34 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 			return f(it)
 		})
 	}
-	files, items, err := s.write(ctx, e.ID, each,
-		func(name string, content []byte) error { return put(export.DataFolder+name, content) })
+	fill := func(w *export.Writer) error { return each(w.Add) }
+	data := folder + export.DataFolder
+	if r.Incremental() {
+		data = export.SharedFolder(r.Prefix)
+		fill = func(w *export.Writer) error {
+			return s.eachChange(ctx, e, func(c *table.ItemChange) error {
+				old := c.Old
+				if r.View == "NEW_IMAGE" && c.New != nil {
+					old = nil
+				}
+				for _, image := range []item.Item{old, c.New} {
+					if image != nil {
+						next.Bytes += int64(image.Size())
+					}
+				}
+				if r.View == "NEW_IMAGE" && c.New == nil {
+					return w.AddDelete(c.Keys, c.Old, time.UnixMilli(c.AtMS))
+				}
+				return w.AddChange(c.Keys, old, c.New, time.UnixMilli(c.AtMS))
+			})
+		}
+	}
+	files, items, err := s.writeFiles(ctx, e.ID, fill, func(name string, content []byte) error { return putAt(data+name, content) })
 	if err != nil {
 		return err
 	}
 	for i := range files {
-		files[i].Key = folder + export.DataFolder + files[i].Key
+		files[i].Key = data + files[i].Key
 	}
 	manifest, err := export.Manifest(files)
 	if err != nil {
@@ -295,12 +323,17 @@ func (s *Service) writeExport(ctx context.Context, e, next *Export) error {
 		}
 		return &s
 	}
-	summary, err := json.Marshal(export.Summary{
+	told := export.Summary{
 		Version: "2020-06-30", ExportARN: e.ARN, StartTime: export.Time(time.UnixMilli(e.AtMS)), EndTime: export.Time(s.Now()), TableARN: r.TableARN,
 		TableID: e.TableID, ExportTime: export.Time(e.Time()), S3Bucket: r.Bucket, S3Prefix: orNull(r.Prefix),
 		S3SSEAlgorithm: cmp.Or(r.Algorithm, "AES256"), S3SSEKMSKeyID: orNull(r.Key), ManifestFilesKey: folder + export.FilesJSON,
 		BilledSizeBytes: next.Bytes, ItemCount: items, OutputFormat: "DYNAMODB_JSON",
-	})
+	}
+	if r.Incremental() {
+		told.Version, told.ExportTime, told.OutputView, told.ExportType = "2023-08-01", "", r.View, r.Type
+		told.ExportFromTime, told.ExportToTime = export.Time(time.UnixMilli(e.FromMS)), export.Time(time.UnixMilli(e.ToMS))
+	}
+	summary, err := json.Marshal(told)
 	if err != nil {
 		return err
 	}

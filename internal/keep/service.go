@@ -75,6 +75,9 @@ const (
 	kindRestore = 'r'
 	rowVersion  = 1
 	pastVersion = 2 // what came with point-in-time recovery: an older release would remove what it is of, or make it of another moment
+	// windowVersion is that of an export of changes: an earlier release would export all.
+	windowVersion = 3
+	newestVersion = windowVersion
 )
 
 // keepFor is how long exports and imports that have ended are listed, and tokenFor how long a client token is good, as on AWS.
@@ -134,6 +137,8 @@ type Export struct {
 	Status         string         `json:"status"`
 	AtMS           int64          `json:"atMs"`
 	PastMS         int64          `json:"pastMs,omitempty"` // the moment that is exported; 0: that of the request
+	FromMS         int64          `json:"fromMs,omitempty"` // of an incremental one: what was changed from then on, and before ToMS
+	ToMS           int64          `json:"toMs,omitempty"`
 	EndMS          int64          `json:"endMs,omitempty"`
 	Saved          *table.Saved   `json:"saved,omitempty"` // until its end
 	Items          int64          `json:"items,omitempty"`
@@ -192,7 +197,7 @@ func Open(o Options) (*Service, error) {
 }
 
 func (s *Service) load(key, value []byte) error {
-	if len(value) == 0 || value[0] < rowVersion || value[0] > pastVersion {
+	if len(value) == 0 || value[0] < rowVersion || value[0] > newestVersion {
 		return errors.New("keep: a backup, export or import was written by a newer release; open the data with that release")
 	}
 	arn, body := string(key[2:]), value[1:]
@@ -298,6 +303,9 @@ func row(b *store.Batch, kind byte, arn string, v any) error {
 
 func versionOf(v any) byte {
 	past := false
+	if e, ok := v.(*Export); ok && e.FromMS != 0 && e.Status == InProgress {
+		return windowVersion
+	}
 	switch v := v.(type) {
 	case *Backup:
 		past = v.ExpiresMS != 0

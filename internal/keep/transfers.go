@@ -63,9 +63,12 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	if err := s.forget(); err != nil {
 		return nil, err
 	}
-	if r.Time.IsZero() {
+	switch {
+	case r.Incremental():
+		err = s.freezeWindow(ctx, e)
+	case r.Time.IsZero():
 		e.Saved, err = s.Tables.Freeze(ctx, scope, r.Table, r.TableARN, frozenName(e.ID))
-	} else {
+	default:
 		e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (time.Time, error) {
 			switch {
 			case r.Time.After(c.Latest):
@@ -91,6 +94,31 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	}
 	wake(s.saves)
 	return e, nil
+}
+
+// An incremental export is of some minutes at least, and a day at most.
+const shortestWindow, longestWindow = 15 * time.Minute, 24 * time.Hour
+
+// freezeWindow keeps the table for an export of what was changed in a stretch of time.
+func (s *Service) freezeWindow(ctx context.Context, e *Export) (err error) {
+	r := &e.Request
+	e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, r.Scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (time.Time, error) {
+		to := r.To
+		if to.IsZero() {
+			to = c.Latest
+		}
+		switch {
+		case to.After(c.Latest), r.From.After(c.Latest):
+			return time.Time{}, awserr.ExportTimeAhead()
+		case to.Sub(r.From) < shortestWindow, to.Sub(r.From) > longestWindow:
+			return time.Time{}, awserr.ExportPeriod()
+		case r.From.Before(c.Earliest):
+			return time.Time{}, awserr.ExportTimeInvalid()
+		}
+		e.FromMS, e.ToMS = r.From.UnixMilli(), to.UnixMilli()
+		return to, nil
+	})
+	return err
 }
 
 // DescribeExport shows an export.

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -95,6 +96,9 @@ type Export struct {
 	Key         string
 	Format      string // "DYNAMODB_JSON" or "ION"
 	Type        string // "FULL_EXPORT" or "INCREMENTAL_EXPORT"
+	// Of an incremental one: from From on and before To; zero: up to now. View is "NEW_IMAGE" or "NEW_AND_OLD_IMAGES".
+	From, To time.Time `json:",omitzero"`
+	View     string    `json:",omitempty"`
 	// Unsupported is what this version refuses by name, once it is known that there is the table; nil: nothing.
 	Unsupported *awserr.Error `json:"-"`
 }
@@ -458,6 +462,9 @@ func (op *RestoreTable) decode(body []byte, rules []rule, source func(*given) *a
 	return nil
 }
 
+// Incremental says whether only what was changed is exported.
+func (op *Export) Incremental() bool { return op.Type == "INCREMENTAL_EXPORT" }
+
 // DecodeExportTableToPointInTime decodes and checks an ExportTableToPointInTime request.
 func DecodeExportTableToPointInTime(body []byte) (*Export, error) {
 	g, err := decodeGiven(body, exportRules, nil, nil)
@@ -472,11 +479,20 @@ func DecodeExportTableToPointInTime(body []byte) (*Export, error) {
 	if op.Scope, op.Table, ok = arn.Table(op.TableARN); !ok {
 		return nil, awserr.MalformedARN("Table")
 	}
+	spec := g.inner("IncrementalExportSpecification")
+	switch {
+	case op.Incremental() && spec.member("ExportFromTime") == nil:
+		return nil, awserr.ExportWithoutFrom()
+	case op.Incremental() && g.member("ExportTime") != nil:
+		return nil, awserr.ExportTimeOfIncrement()
+	case !op.Incremental() && g.member("IncrementalExportSpecification") != nil:
+		return nil, awserr.ExportNotIncremental()
+	case op.Incremental():
+		op.From, op.To, op.View = spec.time("ExportFromTime"), spec.time("ExportToTime"), cmp.Or(spec.text("ExportViewType"), "NEW_AND_OLD_IMAGES")
+	}
 	switch {
 	case op.Format == "ION":
 		op.Unsupported = awserr.NotYet("The ExportFormat ION is")
-	case op.Type == "INCREMENTAL_EXPORT" || g.member("IncrementalExportSpecification") != nil:
-		op.Unsupported = awserr.NotYet("The ExportType INCREMENTAL_EXPORT is")
 	case g.member("FilterSpecification") != nil:
 		op.Unsupported = awserr.NotYet("The parameter FilterSpecification is")
 	}

@@ -3,6 +3,7 @@ package table
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -307,12 +308,20 @@ func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work 
 
 // undo puts what every item was at a moment that has changed since, into a space of its own: version, then the item, if there was one.
 func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, space []byte) (err error) {
-	it, err := from.NewIter(r.from(at+1), store.PrefixEnd(r.prefix()))
+	return db.replay(ctx, from, r.from(at+1), store.PrefixEnd(r.prefix()), false, space, func(dst []byte, _ int64, old []byte) []byte {
+		return append(append(dst, undoVersion), old...)
+	})
+}
+
+// replay puts something of each item that has rows in a part of a recovery log into a space of its own: value makes it of the last of its rows, in the
+// order of moments, or against it.
+func (db *DB) replay(ctx context.Context, from Source, lower, upper []byte, rising bool, space []byte, value func(dst []byte, moment int64, old []byte) []byte) (err error) {
+	it, err := from.NewIter(lower, upper)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	// Of each item only the oldest row counts, so within a piece only that is kept: an item that changes all the time is written once a piece.
+	// Of each item only the last row counts, so within a piece only that is kept: an item that changes all the time is written once a piece.
 	piece, size := map[string][]byte{}, 0
 	b := db.store.NewBatch()
 	defer b.Close()
@@ -330,7 +339,11 @@ func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, spac
 		return err
 	}
 	space = slices.Clip(space)
-	for n, ok := 0, it.Last(); ok; n, ok = n+1, it.Prev() {
+	begin, step := it.Last, it.Prev
+	if rising {
+		begin, step = it.First, it.Next
+	}
+	for n, ok := 0, begin(); ok; n, ok = n+1, step() {
 		v, err := it.Value()
 		if err != nil {
 			return err
@@ -340,10 +353,12 @@ func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, spac
 			return err
 		}
 		was, again := piece[string(tail)]
-		if size += len(old) - len(was); !again {
+		before := len(was)
+		is := value(was[:0], int64(binary.BigEndian.Uint64(it.Key()[undoPrefix:])), old)
+		if size += len(is) - before; !again {
 			size += len(tail) + undoneRow
 		}
-		piece[string(tail)] = append(append(was[:0], undoVersion), old...)
+		piece[string(tail)] = is
 		if size >= pastPiece {
 			err = write()
 		} else if n%1000 == 0 {
@@ -354,6 +369,111 @@ func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, spac
 		}
 	}
 	return write()
+}
+
+// ItemChange is what became of an item in a stretch of time: what it was before and after, none where there was none, and when it was written last.
+type ItemChange struct {
+	Keys     []string // names of the key attributes
+	Old, New item.Item
+	AtMS     int64
+}
+
+// Item is one of the two, which has the keys.
+func (c *ItemChange) Item() item.Item {
+	if c.New != nil {
+		return c.New
+	}
+	return c.Old
+}
+
+// EachChange calls f with each item that was changed at a moment from fromMS on and before toMS, of what FreezePast has kept at toMS or later, in the
+// order of keys. Items that were made and removed in that time are none. work is a name that no other work under way has.
+func (db *DB) EachChange(ctx context.Context, s *Saved, from Source, fromMS, toMS int64, work string, f func(*ItemChange) error) (err error) {
+	t, d, err := s.parse()
+	if err != nil {
+		return err
+	}
+	r := d.def.Recovery
+	if r == nil {
+		return errors.New("table: what was kept has no recovery log")
+	}
+	space := append([]byte{store.SpacePast}, work...)
+	if err := db.clearPast(space); err != nil { // of a try before
+		return err
+	}
+	defer func() {
+		if db.store.Err() == nil {
+			err = errors.Join(err, db.clearPast(space))
+		}
+	}()
+	part := func(kind byte) []byte { return append(bytes.Clone(space), kind) }
+	after, before, at := part('a'), part('b'), part('t')
+	image := func(dst []byte, _ int64, old []byte) []byte { return append(append(dst, undoVersion), old...) }
+	err = db.replay(ctx, from, r.from(toMS), store.PrefixEnd(r.prefix()), false, after, image) // what changed later, as it was at the end
+	if err == nil {
+		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), false, before, image)
+	}
+	if err == nil {
+		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), true, at, func(dst []byte, moment int64, _ []byte) []byte {
+			return binary.BigEndian.AppendUint64(dst, uint64(moment))
+		})
+	}
+	if err != nil {
+		return err
+	}
+	lower, upper := t.itemBounds()
+	spaceOf := func(p []byte) *rows { return &rows{from: db.store, lower: p, upper: store.PrefixEnd(p)} }
+	is, later, was, when := &rows{from: from, lower: lower, upper: upper}, spaceOf(after), spaceOf(before), spaceOf(at)
+	c := &ItemChange{Keys: []string{d.def.Keys.Hash.Name}}
+	if d.def.Keys.HasRange() {
+		c.Keys = append(c.Keys, d.def.Keys.Range.Name)
+	}
+	for {
+		key, old, more, err := was.next()
+		_, moment, _, e := when.next()
+		if err = errors.Join(err, e, ctx.Err()); err != nil || !more {
+			return err
+		}
+		if len(moment) != 8 || len(old) == 0 {
+			return errUndo
+		}
+		tail := key[len(before):]
+		c.Old, c.New, c.AtMS = nil, nil, int64(binary.BigEndian.Uint64(moment))
+		if len(old) > 1 {
+			c.Old = item.Item(old[1:])
+		}
+		now, found, err := is.seek(append(bytes.Clone(lower[:itemPrefix]), tail...))
+		if err != nil {
+			return err
+		}
+		if then, changed, err := later.seek(append(bytes.Clone(after), tail...)); err != nil {
+			return err
+		} else if changed {
+			now, found = then[1:], len(then) > 1
+		}
+		if found {
+			c.New = item.Item(now)
+		}
+		if c.Old != nil || c.New != nil {
+			if err := f(c); err != nil {
+				return err
+			}
+		}
+		was.step()
+		when.step()
+	}
+}
+
+// seek moves on to a key, and returns its row if it is there. Keys rise from call to call.
+func (r *rows) seek(key []byte) (value []byte, there bool, err error) {
+	for r.at < len(r.keys) && bytes.Compare(r.keys[r.at], key) < 0 {
+		r.at++
+	}
+	if r.at == len(r.keys) && !r.ended && bytes.Compare(r.lower, key) < 0 {
+		r.lower = bytes.Clone(key)
+	}
+	k, v, ok, err := r.next()
+	return v, ok && bytes.Equal(k, key), err
 }
 
 func (db *DB) clearPast(space []byte) error {

@@ -246,6 +246,7 @@ func TestMomentsThatWereTold(t *testing.T) {
 func TestToldMomentsOutliveRestarts(t *testing.T) {
 	w, step, _ := retaining(t, 0)
 	w.recovery(t, 1)
+	step.Store(int64(time.Minute))
 	told := w.recovers(t).Latest
 	step.Store(int64(-time.Hour))
 	again := func() *DB {

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/awsjson"
@@ -29,7 +30,9 @@ func appendExport(dst []byte, e *keep.Export) []byte {
 	dst = given(dst, "ExportManifest", e.Manifest)
 	dst = awsjson.AppendString(dst, "TableArn", r.TableARN)
 	dst = awsjson.AppendString(dst, "TableId", e.TableID)
-	dst = awsjson.AppendTime(dst, "ExportTime", e.Time())
+	if !r.Incremental() {
+		dst = awsjson.AppendTime(dst, "ExportTime", e.Time())
+	}
 	dst = awsjson.AppendString(dst, "ClientToken", r.Token)
 	dst = awsjson.AppendString(dst, "S3Bucket", r.Bucket)
 	dst = given(dst, "S3BucketOwner", r.BucketOwner)
@@ -42,6 +45,12 @@ func appendExport(dst []byte, e *keep.Export) []byte {
 	dst = given(dst, "S3SseKmsKeyId", r.Key)
 	dst = awsjson.AppendString(dst, "ExportFormat", "DYNAMODB_JSON")
 	dst = given(dst, "ExportType", r.Type) // as on AWS only when it was asked for
+	if r.Incremental() {
+		dst = append(awsjson.Member(dst, "IncrementalExportSpecification"), '{')
+		dst = awsjson.AppendTime(dst, "ExportFromTime", time.UnixMilli(e.FromMS))
+		dst = awsjson.AppendTime(dst, "ExportToTime", time.UnixMilli(e.ToMS))
+		dst = append(awsjson.AppendString(dst, "ExportViewType", r.View), '}')
+	}
 	if e.Status == keep.Completed {
 		dst = awsjson.AppendInt(dst, "BilledSizeBytes", e.Bytes)
 		dst = awsjson.AppendInt(dst, "ItemCount", e.Items)
@@ -59,7 +68,7 @@ func appendExports(dst []byte, page *keep.ExportPage) []byte {
 		}
 		dst = awsjson.AppendString(append(dst, '{'), "ExportArn", e.ARN)
 		dst = awsjson.AppendString(dst, "ExportStatus", e.Status)
-		dst = awsjson.AppendString(dst, "ExportType", "FULL_EXPORT")
+		dst = awsjson.AppendString(dst, "ExportType", cmp.Or(e.Request.Type, "FULL_EXPORT"))
 		dst = append(dst, '}')
 	}
 	return append(given(append(dst, ']'), "NextToken", page.Next), '}')
