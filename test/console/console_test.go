@@ -146,6 +146,16 @@ func TestTrigger(t *testing.T) {
 	p.fieldHas("event in JSON", `"order-4"`)
 	p.clicks("remove the saved event")
 	p.until(`![...document.querySelector('[aria-label="event"]').options].some((o) => o.innerText.includes('saved'))`, "see that the event is gone")
+
+	p.clicks("Pause")
+	p.sees("Paused: it keeps its place.")
+	p.clicks("Stream")
+	p.sees("Waiting for changes of orders")
+	s.put(t, "orders", attributes{"pk": attributes{"S": "later"}})
+	p.sees("pk=later", "waits for email")
+	var resumed map[string]any
+	s.own(t, http.MethodPost, fmt.Sprint("triggers/", s.trigger(t, "email")["uuid"], "/resume"), &resumed)
+	p.seesNot("waits for email")
 }
 
 // What fails on a trigger is listed, with what followed; a held record is given up, and the reason stays.
