@@ -31,7 +31,7 @@ func TestLoop(t *testing.T) {
 	}
 	p.sees("orders → indexer is blocked since", "pk=poison", "TypeError", "records wait behind it")
 	p.clicks("Show record")
-	p.sees(`"html": "<img src=x onerror=alert(1)>"`)
+	p.sees(`"html": "<img src=x onerror=alert(1)>"`, "What other triggers have made of it:", "audit ✓ taken", "email ✓ taken")
 	p.shown("loop")
 	p.clicks("Hold this item only")
 	p.seesNot("is blocked since")

@@ -110,7 +110,7 @@ async function holdOnly(t) {
 
 function Blocking({ t, shard, number }) {
   const asked = useAsked(() => recordAt(t.streamArn, shard, number), [t.uuid, number]);
-  return html`<div class="wide">${asked.value && html`<${Change} record=${asked.value} /><${Passed} table=${t.table} number=${number} />`}<${Problem} error=${asked.error} />${asked.busy && !asked.value && 'Reading the record …'}</div>`;
+  return html`<div class="wide">${asked.value && html`<${Change} record=${asked.value} /><${Passed} table=${t.table} number=${number} but=${t.uuid} />`}<${Problem} error=${asked.error} />${asked.busy && !asked.value && 'Reading the record …'}</div>`;
 }
 
 export function Loop() {

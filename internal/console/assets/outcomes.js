@@ -12,10 +12,10 @@ const marks = {
 };
 const unsettled = new Set(['waits', 'fails', 'held', 'telling']);
 
-// Passed lists which triggers a record of a table's stream has passed, and how; while some have not it asks again.
-export function Passed({ table, number }) {
+// Passed lists which triggers a record of a table's stream has passed, and how; while some have not it asks again. but: a trigger of which all is said.
+export function Passed({ table, number, but }) {
   const asked = useAsked(() => own('passed', { table, number }), [table, number]);
-  const list = asked.value?.triggers ?? [], waits = list.some((o) => unsettled.has(o.outcome));
+  const list = (asked.value?.triggers ?? []).filter((o) => o.uuid !== but), waits = list.some((o) => unsettled.has(o.outcome));
   useEffect(() => {
     if (!waits) return undefined;
     const timer = setInterval(() => { if (!document.hidden) asked.reload(); }, 2000);
@@ -23,8 +23,8 @@ export function Passed({ table, number }) {
   }, [waits, table, number]);
   if (asked.error) return html`<${Problem} error=${asked.error} />`;
   if (!asked.value) return html`<p class="dim">Asking the triggers …</p>`;
-  if (list.length === 0) return html`<p class="dim">No trigger reads this table.</p>`;
-  return html`<ul class="passed" aria-label="what the triggers have made of it"><li class="dim">What its triggers have made of it:</li>${list.map((o) => {
+  if (list.length === 0) return but ? null : html`<p class="dim">No trigger reads this table.</p>`;
+  return html`<ul class="passed" aria-label="what the triggers have made of it"><li class="dim">What ${but ? 'other' : 'its'} triggers have made of it:</li>${list.map((o) => {
     const [sign, word, level] = marks[o.outcome] ?? ['?', o.outcome, 'dim'], aside = ['held', 'telling', 'parked'].includes(o.outcome);
     return html`<li key=${o.uuid}><a class="mono" href=${(aside ? '#/parked/' : '#/trigger/') + o.uuid}>${o.function}</a> <span class=${level}>${sign} ${word}</span>
       ${o.attempts > 0 && html` <span class="dim">${o.attempts === 1 ? '1 attempt' : o.attempts + ' attempts'}</span>`} <span class="mono dim">${[o.reason, o.error].filter(Boolean).join(': ')}</span></li>`;
