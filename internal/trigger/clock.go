@@ -11,8 +11,8 @@ import (
 type clock struct{ *worker.Clock }
 
 func (c clock) instant() lane.Instant {
-	mono, wall, ageing := c.Instant()
-	return lane.Instant{Mono: mono, Wall: wall, Believed: c.Believed(), NoAgeing: !ageing}
+	mono, wall, believed, ageing := c.Reading()
+	return lane.Instant{Mono: mono, Wall: wall, Believed: believed, NoAgeing: !ageing}
 }
 
 // Tidy stores the positions that wait to be, and reports whether there were any. A manual

@@ -50,6 +50,9 @@ type Clock struct {
 	known  int64 // the offset as it was last confirmed
 	offset int64 // the offset at the last look
 	since  int64 // elapsed time at which that began
+	slept  int64 // what the machine had slept when boot was asked last
+	// boot is asked again when the machine has been awake for so long since the clock was made.
+	askBoot time.Duration
 	// The machine was started since known was confirmed, and has not said since that its clock is synchronized.
 	restarted bool
 }
@@ -74,13 +77,17 @@ func sinceBoot(boot Boot) int64 {
 	return since.Milliseconds()
 }
 
-// elapsed is the time in ms since the clock was made, with what the machine slept.
-func (c *Clock) elapsed() int64 {
-	e := time.Since(c.start).Milliseconds()
-	if c.boot != nil {
-		e = max(e, sinceBoot(c.boot)-c.booted)
+// askBootEvery is how long an answer of boot is good for: it costs a call of the system, and each record asks.
+const askBootEvery = 10 * time.Millisecond
+
+// elapsedLocked is the time in ms since the clock was made, with what the machine slept.
+func (c *Clock) elapsedLocked() int64 {
+	awake := time.Since(c.start)
+	if c.boot != nil && (awake >= c.askBoot || awake == 0) {
+		c.slept = max(0, sinceBoot(c.boot)-c.booted-awake.Milliseconds())
+		c.askBoot = awake + askBootEvery
 	}
-	return e
+	return awake.Milliseconds() + c.slept
 }
 
 // Wall returns the wall time as it is.
@@ -121,12 +128,21 @@ func (c *Clock) Now() (now time.Time, ageing bool) {
 // Instant is Now as numbers: the time since the clock was made, which never steps,
 // and the wall time in milliseconds since 1970.
 func (c *Clock) Instant() (mono time.Duration, wallMS int64, ageing bool) {
+	mono, wallMS, _, ageing = c.Reading()
+	return mono, wallMS, ageing
+}
+
+// Reading is Instant with the time that is believed: see Believed.
+func (c *Clock) Reading() (mono time.Duration, wallMS, believedMS int64, ageing bool) {
 	if c.manual != nil {
 		mono = c.manual.mono()
-		return mono, c.manual.at(mono).UnixMilli(), true
+		wallMS = c.manual.at(mono).UnixMilli()
+		return mono, wallMS, wallMS, true
 	}
-	wallMS, ageing = c.look()
-	return time.Since(c.start), wallMS, ageing
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	elapsed, wallMS := c.lookLocked()
+	return time.Since(c.start), wallMS, c.known + elapsed, c.offset <= c.known
 }
 
 func (c *Clock) look() (wallMS int64, ageing bool) {
@@ -142,7 +158,7 @@ func (c *Clock) look() (wallMS int64, ageing bool) {
 // lookLocked compares the clock with what is known. When it returns, the two offsets differ
 // exactly while the clock is not believed; only one that is ahead stops what goes by age.
 func (c *Clock) lookLocked() (elapsed, wallMS int64) {
-	elapsed, wallMS = c.elapsed(), c.now().UnixMilli()
+	elapsed, wallMS = c.elapsedLocked(), c.now().UnixMilli()
 	offset := wallMS - elapsed
 	if beyond(offset, c.offset) {
 		c.since = elapsed
@@ -244,7 +260,7 @@ func (c *Clock) Resume(k Kept) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	elapsed := c.elapsed()
+	elapsed := c.elapsedLocked()
 	away, offset, agreed := c.awayLocked(k)
 	c.known = k.Known + away - elapsed
 	c.offset = k.Wall + offset - elapsed
