@@ -136,7 +136,7 @@ var rooms = map[string][]string{
 	"internal/api/admin": {
 		"internal/activity", "internal/admin/wire", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/credential", "internal/function", "internal/function/logs",
 		"internal/gateway", "internal/nearest", "internal/pattern", "internal/queue", "internal/queue/poll", "internal/schedule", "internal/schema", "internal/seqnum", "internal/stack", "internal/store", "internal/stream", "internal/table",
-		"internal/topic", "internal/trigger", "internal/trigger/lane", "internal/worker",
+		"internal/topic", "internal/trigger", "internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
 	"internal/server":  {"internal/counter", "internal/awserr", "internal/credential", "internal/door", "internal/schema", "internal/sigv4", "internal/turns"},

@@ -439,6 +439,9 @@ func (s *App) Settle(ctx context.Context) error {
 
 // settleTriggers waits for the triggers on streams.
 func (s *App) settleTriggers(ctx context.Context) error {
+	if s.node != nil {
+		return s.settleNodes(ctx)
+	}
 	if !s.clock.Manual() {
 		return s.engine.Settle(ctx)
 	}

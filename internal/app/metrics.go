@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/lambda"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/trigger"
 )
 
 // newMetrics shows what the rooms count.
@@ -35,6 +37,7 @@ func (s *App) newMetrics() *server.Metrics {
 				s.opts.Logger.Warn("metrics of triggers are not to be had", "error", err)
 				return nil
 			}
+			statuses = slices.DeleteFunc(statuses, func(st trigger.MappingStatus) bool { return st.Elsewhere }) // the node that works it tells
 			stats := make([]server.MappingStats, len(statuses))
 			for i, st := range statuses {
 				stats[i] = server.MappingStats{

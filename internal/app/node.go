@@ -2,15 +2,15 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +27,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend/remote"
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -88,7 +89,7 @@ func (s *App) openNode() error {
 		return err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = 256, 1024
+	transport.MaxIdleConnsPerHost, transport.MaxIdleConns, transport.DisableCompression = 256, 1024, true
 	client := &remote.Client{URL: strings.TrimSuffix(o.Tables, "/"), Region: o.Region, Credentials: keys, HTTP: &http.Client{Transport: transport}}
 	n := &node{client: client, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
 	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
@@ -113,22 +114,7 @@ func (s *App) openNode() error {
 			}
 		},
 	})
-	n.forward = &httputil.ReverseProxy{
-		// The request stays as it came, with its host: the client's signature is of that.
-		Rewrite: func(p *httputil.ProxyRequest) {
-			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = there.Scheme, there.Host, p.In.Host
-		},
-		Transport: transport, FlushInterval: -1, ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if r.Context().Err() != nil {
-				return
-			}
-			o.Logger.Warn("the tables' server does not answer", "url", o.Tables, "error", err)
-			w.Header().Set("Content-Type", "application/x-amz-json-1.0")
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ServiceUnavailable","message":"The server of the tables (--tables) does not answer this node."}`)
-		},
-	}
+	n.forward = &forward{to: there, http: transport, log: o.Logger}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := n.isMillstream(ctx); err != nil {
@@ -395,6 +381,84 @@ func (a *agreed) Write(b []byte) (int, error) {
 		a.WriteHeader(http.StatusOK)
 	}
 	return a.ResponseWriter.Write(b)
+}
+
+// settle waits until the triggers of all nodes have passed the heads that there are now.
+func (s *App) settleNodes(ctx context.Context) error {
+	for {
+		before, err := s.node.Owners(ctx)
+		if err != nil {
+			return err
+		}
+		peers, err := s.node.peers(ctx)
+		if err != nil {
+			return err
+		}
+		var all sync.WaitGroup
+		errs := make([]error, len(peers)+1)
+		all.Go(func() { errs[len(peers)] = s.settleHere(ctx) })
+		for i, p := range peers {
+			all.Go(func() { errs[i] = s.node.settleThere(ctx, p) })
+		}
+		all.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		statuses, err := s.engine.Statuses(ctx)
+		if err != nil {
+			return err
+		}
+		after, err := s.node.Owners(ctx)
+		if err != nil {
+			return err
+		}
+		// What has changed hands meanwhile, or is in nobody's, is looked at again.
+		moved := slices.ContainsFunc(statuses, func(st trigger.MappingStatus) bool {
+			owner := after[st.StreamARN]
+			return st.Enabled && !st.Paused && (owner == "" || owner != before[st.StreamARN])
+		})
+		if !moved {
+			return nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settleHere is settleNodes for the streams that this node works.
+func (s *App) settleHere(ctx context.Context) error {
+	if err := s.node.CatchUp(ctx); err != nil {
+		return err
+	}
+	return s.engine.SettleHere(ctx)
+}
+
+// settleThere is it for another node.
+func (n *node) settleThere(ctx context.Context, p admin.Peer) error {
+	if len(p.Streams) == 0 {
+		return nil
+	}
+	var timeout time.Duration = time.Minute
+	if until, ok := ctx.Deadline(); ok {
+		timeout = max(time.Until(until), time.Millisecond)
+	}
+	q := url.Values{"timeout": {timeout.String()}}
+	resp, err := admin.Ask(ctx, n.client.HTTP, p, http.MethodPost, "settle", q)
+	if err != nil {
+		return fmt.Errorf("the node %s works streams, and is not asked: %w", p.Name, err)
+	}
+	defer resp.Body.Close()
+	var answer wire.Settled
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return err
+	}
+	if !answer.Settled {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // nodes lists all nodes for Millstream's own protocol.

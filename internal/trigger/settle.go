@@ -17,10 +17,23 @@ var ErrStopped = errors.New("trigger: the engine is not running")
 // had at the time of the call, and has tried what it has set aside to be held once. It waits for progress and does not poll. A mapping that
 // is disabled or deleted meanwhile is not waited for; ErrNoMapping for an unknown one.
 func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
-	targets, err := e.targets(ctx, uuids)
+	targets, err := e.targets(ctx, uuids, false)
 	if err != nil {
 		return err
 	}
+	return e.settle(ctx, targets)
+}
+
+// SettleHere is Settle for the mappings that this node works, of several over a shared backend. What changes hands meanwhile is not waited for.
+func (e *Engine) SettleHere(ctx context.Context) error {
+	targets, err := e.targets(ctx, nil, true)
+	if err != nil {
+		return err
+	}
+	return e.settle(ctx, targets)
+}
+
+func (e *Engine) settle(ctx context.Context, targets []target) error {
 	waiting := slices.Clone(targets)
 	for {
 		moved := e.progress.wait()
@@ -41,7 +54,7 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 // SettleNow reports whether every enabled mapping has durably passed, once rest returns, the heads that there were at the call. rest waits
 // until nothing is left to do at a time that stands still.
 func (e *Engine) SettleNow(ctx context.Context, rest func() error) (bool, error) {
-	targets, err := e.targets(ctx, nil)
+	targets, err := e.targets(ctx, nil, false)
 	if err == nil {
 		err = rest()
 	}
@@ -51,8 +64,8 @@ func (e *Engine) SettleNow(ctx context.Context, rest func() error) (bool, error)
 	return true, e.storeAll(targets)
 }
 
-// targets are the heads of the shards that mappings read, those of these UUIDs or of all.
-func (e *Engine) targets(ctx context.Context, uuids []string) ([]target, error) {
+// targets are the heads of the shards that mappings read, those of these UUIDs or of all; here leaves out those that another node works.
+func (e *Engine) targets(ctx context.Context, uuids []string, here bool) ([]target, error) {
 	if !e.active() {
 		return nil, ErrStopped
 	}
@@ -64,7 +77,7 @@ func (e *Engine) targets(ctx context.Context, uuids []string) ([]target, error) 
 		}
 		found++
 		shards, err := e.opts.Backend.Shards(ctx, m.stream)
-		if errors.Is(err, backend.ErrNoStream) || errors.Is(err, backend.ErrElsewhere) && !m.definition().Enabled {
+		if errors.Is(err, backend.ErrNoStream) || errors.Is(err, backend.ErrElsewhere) && (here || !m.definition().Enabled) {
 			continue
 		}
 		if err != nil {
@@ -72,7 +85,7 @@ func (e *Engine) targets(ctx context.Context, uuids []string) ([]target, error) 
 		}
 		def := m.definition()
 		for _, s := range withSnapshot(&def, shards) {
-			targets = append(targets, target{m: m, shard: s.ID, head: s.Head})
+			targets = append(targets, target{m: m, shard: s.ID, head: s.Head, here: here})
 		}
 	}
 	if found < len(slices.Compact(slices.Sorted(slices.Values(uuids)))) {
@@ -104,12 +117,16 @@ type target struct {
 	m     *running
 	shard string
 	head  seqnum.Num
+	here  bool // it is waited for only while it is this node's
 }
 
 func (t target) passed() bool {
 	t.m.mu.Lock()
 	defer t.m.mu.Unlock()
 	if t.m.deleted || !t.m.def.Enabled || t.m.def.Paused {
+		return true
+	}
+	if t.here && t.m.held == nil && len(t.m.rows) == 0 {
 		return true
 	}
 	if t.m.aside.Load().rows.Untried() {

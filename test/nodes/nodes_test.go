@@ -50,6 +50,7 @@ func runFunction(api string) {
 		event, _ := io.ReadAll(next.Body)
 		next.Body.Close()
 		id := next.Header.Get("Lambda-Runtime-Aws-Request-Id")
+		fmt.Println("called with", len(event), "bytes")
 		what, answer := "error", []byte(`{"errorType":"Unreached","errorMessage":"the test was not reached"}`)
 		if resp, err := http.Post(os.Getenv("RECORDER"), "application/json", bytes.NewReader(event)); err == nil {
 			if resp.Body.Close(); resp.StatusCode == http.StatusOK {
@@ -316,6 +317,45 @@ func (c *cluster) owner() int {
 	return 0
 }
 
+// told wants every node to settle, and to tell the same of the trigger and of what the function has printed.
+func (c *cluster) told(total int) {
+	c.t.Helper()
+	name := ""
+	for i := range c.nodes {
+		client, err := admin.New(admin.Options{Endpoint: c.nodes[i].endpoint})
+		c.check(err)
+		settled, err := client.Settle(c.ctx, 10*time.Second)
+		if err != nil || !settled.Settled {
+			c.t.Fatalf("node %d: %+v, %v", i, settled, err)
+		}
+		c.t.Logf("node %d settles after %d ms", i, settled.WaitedMS)
+		c.books.mu.Lock()
+		if c.books.seen != total {
+			c.t.Errorf("settled at node %d, the function has had %d records of %d", i, c.books.seen, total)
+		}
+		c.books.mu.Unlock()
+		all, err := client.Triggers(c.ctx)
+		if err != nil || len(all) != 1 || all[0].Unknown != "" || all[0].LagRecords != 0 || len(all[0].Shards) != 1 || name != "" && all[0].Node != name {
+			c.t.Errorf("node %d tells %+v, %v", i, all, err)
+		} else {
+			name = all[0].Node
+		}
+		calls := 0
+		c.check(client.Logs(c.ctx, admin.LogsOptions{Function: "f", Lines: 1000}, func(l admin.LogLine) error {
+			if strings.Contains(l.Text, "called with") {
+				calls++
+			}
+			if l.Note && strings.Contains(l.Text, "missing") {
+				c.t.Error(l.Text)
+			}
+			return nil
+		}))
+		if calls < 6+total/10 { // each node was called twice by hand, and once for ten records
+			c.t.Errorf("node %d shows %d calls in the logs of the function", i, calls)
+		}
+	}
+}
+
 // A person deploys through any node; each runs what is there now. The owner of a stream is killed under writes, and nothing is lost or out of
 // order. All nodes are restarted one after the other under writes, and nothing is delivered twice.
 func TestNodes(t *testing.T) {
@@ -364,11 +404,15 @@ func TestNodes(t *testing.T) {
 	write(100)
 	_, gap := c.books.judge(t, total)
 	t.Logf("100 records, the longest time between calls %v", gap)
+	c.told(total)
+
 	write(200)
 	c.end(c.owner(), os.Kill)
 	write(200)
 	again, gap := c.books.judge(t, total)
 	t.Logf("kill -9 of the owner under 400 records: %d came again, the longest time between calls %v", again, gap)
+
+	c.told(total)
 
 	stop := make(chan struct{})
 	var writer sync.WaitGroup

@@ -86,6 +86,8 @@ type Config struct {
 	Peers      func(context.Context) ([]Peer, error)
 	PeerClient *http.Client
 	Name       string
+	// SettleHere is Settle for what this node works.
+	SettleHere func(ctx context.Context) error
 	// KeyFile is the file of the key that seals; empty: there is none yet.
 	KeyFile func() string
 	Logger  *slog.Logger

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,9 +40,33 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, h.noFunction(scope, name)) // one that was deleted may have left lines
 		return
 	}
+	var peers []Peer
+	if h.Peers != nil && !isLocal(r) {
+		var err error
+		if peers, err = h.Peers(r.Context()); err != nil {
+			h.fail(w, err)
+			return
+		}
+	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
 		show := func(l logs.Line) error {
 			return emit(wire.LogLine{Time: l.Time, Function: l.Function, Text: l.Text, Note: l.Note})
+		}
+		if len(peers) > 0 {
+			all, end := h.logsOfPeers(ctx, peers, q, follow, emit)
+			defer end()
+			if !follow {
+				for _, l := range sink.Recent(scope, name, lines) {
+					all = append(all, wire.LogLine{Time: l.Time, Function: l.Function, Text: l.Text, Note: l.Note})
+				}
+				slices.SortStableFunc(all, func(a, b wire.LogLine) int { return a.Time.Compare(b.Time) })
+				for _, l := range all[max(0, len(all)-lines):] {
+					if err := emit(l); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
 		}
 		if !follow {
 			ready()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,8 +30,12 @@ func isLocal(r *http.Request) bool { return r.URL.Query().Get(localOnly) != "" }
 // peerWait is how long another node may take to answer.
 const peerWait = 2 * time.Second
 
-// ask calls another node. The answer's body has to be closed.
 func (h *handler) ask(ctx context.Context, p Peer, method, path string, q url.Values) (*http.Response, error) {
+	return Ask(ctx, h.PeerClient, p, method, path, q)
+}
+
+// Ask calls another node about itself alone. The answer's body has to be closed.
+func Ask(ctx context.Context, client *http.Client, p Peer, method, path string, q url.Values) (*http.Response, error) {
 	if p.URL == "" {
 		return nil, fmt.Errorf("it does not say how it is reached (--advertise)")
 	}
@@ -40,7 +45,7 @@ func (h *handler) ask(ctx context.Context, p Peer, method, path string, q url.Va
 		return nil, err
 	}
 	r.Header.Set("X-Millstream", "1")
-	resp, err := h.PeerClient.Do(r)
+	resp, err := client.Do(r)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
 		resp.Body.Close()
@@ -105,4 +110,65 @@ func (h *handler) triggersOf(ctx context.Context, p Peer) (map[string]wire.Trigg
 		found[t.UUID] = t
 	}
 	return found, nil
+}
+
+// logsOfPeers asks other nodes for what functions printed there. Their lines are returned, or with follow emitted as they come, until end is called. Of
+// a node that does not answer a line says so.
+func (h *handler) logsOfPeers(ctx context.Context, peers []Peer, q url.Values, follow bool, emit func(any) error) (all []wire.LogLine, end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var mu sync.Mutex
+	show := func(l wire.LogLine) error {
+		if follow {
+			return emit(l)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, l)
+		return nil
+	}
+	var begun, ended sync.WaitGroup
+	for _, p := range peers {
+		begun.Add(1)
+		ended.Go(func() {
+			once := sync.OnceFunc(begun.Done)
+			defer once()
+			late := time.AfterFunc(peerWait, cancel)
+			q := maps.Clone(q)
+			resp, err := h.ask(ctx, p, http.MethodGet, "logs", q)
+			if follow {
+				late.Stop()
+				once()
+			}
+			if err == nil {
+				err = eachLine(resp.Body, show)
+				resp.Body.Close()
+			}
+			late.Stop()
+			if err != nil && (ctx.Err() == nil || !follow) {
+				_ = show(wire.LogLine{Time: time.Now().UTC(), Function: q.Get("function"), Note: true, Text: "lines of the node " + p.Name + " may be missing: " + err.Error()})
+			}
+		})
+	}
+	begun.Wait()
+	end = func() { cancel(); ended.Wait() }
+	if !follow {
+		ended.Wait()
+	}
+	return all, end
+}
+
+// eachLine reads lines of a log.
+func eachLine(body io.Reader, show func(wire.LogLine) error) error {
+	d := json.NewDecoder(body)
+	for {
+		var l wire.LogLine
+		if err := d.Decode(&l); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := show(l); err != nil {
+			return err
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/queue/poll"
 	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -95,14 +96,24 @@ func (h *handler) settle(r *http.Request) (any, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	start := time.Now()
-	err = h.Settle(ctx)
+	settle := h.Settle
+	if isLocal(r) && h.SettleHere != nil {
+		settle = h.SettleHere
+	}
+	err = settle(ctx)
 	answer := wire.Settled{Settled: err == nil, WaitedMS: time.Since(start).Milliseconds(), TimeStands: errors.Is(err, worker.ErrTimeStands)}
 	if err == nil || !answer.TimeStands && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return answer, err
 	}
 	all, err := h.all(r.Context())
+	if err == nil && !isLocal(r) {
+		err = h.complete(r.Context(), all)
+	}
 	for _, t := range all {
-		if t.LagRecords > 0 || t.SetAside.Held > 0 {
+		if t.Unknown != "" && (isLocal(r) || t.State != string(mapping.Enabled) || t.Paused) {
+			continue
+		}
+		if t.Unknown != "" || t.LagRecords > 0 || t.SetAside.Held > 0 {
 			answer.Behind = append(answer.Behind, t)
 		}
 	}

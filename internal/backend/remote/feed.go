@@ -486,3 +486,76 @@ func (b *Backend) Watch(arn string, wake func()) (stop func()) {
 		}
 	}
 }
+
+// CatchUp returns when the readers of this node have read all that there was at the call.
+func (b *Backend) CatchUp(ctx context.Context) error {
+	_, claims := b.holds()
+	for _, c := range claims {
+		if err := c.feed.catchUp(ctx); err != nil && c.ctx.Err() == nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *feed) catchUp(ctx context.Context) error {
+	c, b := f.c, f.c.b
+	d, err := b.describe(ctx, c.stream)
+	if errors.Is(err, ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	tips := map[string]seqnum.Num{}
+	for _, s := range d.Shards {
+		iterator, err := b.iterate(ctx, c.stream, s.ID, Latest)
+		if err != nil {
+			return err
+		}
+		page, err := b.records(ctx, iterator, 1, 0)
+		if err != nil {
+			return err
+		}
+		if tips[s.ID], err = number(page.After); err != nil {
+			return err
+		}
+	}
+	f.listAgain()
+	woken := make(chan struct{}, 1)
+	defer b.Watch(c.stream, func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})()
+	for f.behind(tips) {
+		b.sleep(ctx, time.Second, woken)
+		if ctx.Err() != nil || c.ctx.Err() != nil {
+			return cmp.Or(ctx.Err(), c.ctx.Err())
+		}
+	}
+	return nil
+}
+
+// behind reports whether a reader has not read up to these numbers. A shard without a reader was ended by every mapping, or is not known yet.
+func (f *feed) behind(tips map[string]seqnum.Num) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, tip := range tips {
+		r := f.readers[id]
+		if r == nil {
+			if !slices.ContainsFunc(f.shards, func(s shardInfo) bool { return s.ID == id }) {
+				return true
+			}
+			continue
+		}
+		r.mu.Lock()
+		behind := r.head.Less(tip) && !r.ended && !r.gone
+		r.mu.Unlock()
+		if behind {
+			return true
+		}
+	}
+	return false
+}

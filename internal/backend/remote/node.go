@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -485,4 +486,23 @@ func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
 		})
 	}
 	return all, nil
+}
+
+// Owners tells who works each stream, and which time that is: what has changed has been in other hands.
+func (b *Backend) Owners(ctx context.Context) (map[string]string, error) {
+	rows, err := b.query(ctx, b.control, clusterKey, "")
+	owners := map[string]string{}
+	for i := range rows {
+		var s sliceRow
+		if !strings.HasPrefix(rows[i].S, slicePrefix) {
+			continue
+		}
+		if err := decode(&rows[i], &s); err != nil {
+			return nil, err
+		}
+		if s.Owner != "" {
+			owners[strings.TrimPrefix(rows[i].S, slicePrefix)] = s.Owner + "#" + strconv.FormatUint(s.Epoch, 10)
+		}
+	}
+	return owners, err
 }

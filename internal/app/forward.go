@@ -1,0 +1,78 @@
+package app
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// forward hands requests on to another server, as they came: with their host, of which the client's signature is.
+type forward struct {
+	to   *url.URL
+	http http.RoundTripper
+	log  *slog.Logger
+}
+
+// hop are the headers of one connection, which end with it.
+var hop = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
+
+func withoutHop(h http.Header) http.Header {
+	h = h.Clone()
+	for _, names := range h["Connection"] {
+		for name := range strings.SplitSeq(names, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range hop {
+		h.Del(name)
+	}
+	return h
+}
+
+func (f *forward) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	out := r.Clone(r.Context())
+	out.URL.Scheme, out.URL.Host, out.RequestURI, out.Close = f.to.Scheme, f.to.Host, "", false
+	out.Header = withoutHop(r.Header)
+	if out.Header["User-Agent"] == nil {
+		out.Header.Set("User-Agent", "") // else there would be one of Go's
+	}
+	if r.ContentLength == 0 {
+		out.Body = nil
+	}
+	resp, err := f.http.RoundTrip(out)
+	if err != nil {
+		if r.Context().Err() != nil {
+			return
+		}
+		f.log.Warn("the tables' server does not answer", "url", f.to.String(), "error", err)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"__type":"com.amazonaws.dynamodb.v20120810#ServiceUnavailable","message":"The server of the tables (--tables) does not answer this node."}`)
+		return
+	}
+	defer resp.Body.Close()
+	for name, values := range withoutHop(resp.Header) {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(resp.StatusCode)
+	control, buffer := http.NewResponseController(w), make([]byte, 32<<10)
+	for {
+		n, err := resp.Body.Read(buffer)
+		if n > 0 {
+			if _, err := w.Write(buffer[:n]); err != nil {
+				return
+			}
+			if resp.ContentLength < 0 { // it may be one that goes on and on
+				_ = control.Flush()
+			}
+		}
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler) // the client must not take what it has for all
+		}
+	}
+}
