@@ -2,11 +2,17 @@ package sqs
 
 import (
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	client "github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/schema"
 )
 
 // What public suites have seen of AWS, by recordings or by tests that were run against it.
@@ -148,5 +154,19 @@ func TestEncryptionAttributes(t *testing.T) {
 			t.Fatal(err)
 		}
 		shown(step.want)
+	}
+}
+
+// Where signatures are verified, one in the address of a GET counts too.
+func TestGetWithVerifiedAddress(t *testing.T) {
+	asked := false
+	h := New(nil, Options{Apart: true, Authenticate: func(*http.Request) (schema.Scope, *awserr.Error) {
+		asked = true
+		return schema.Scope{}, &awserr.Error{Code: "SignatureDoesNotMatch", Status: http.StatusForbidden}
+	}})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1/?Action=ListQueues&X-Amz-Signature=0", nil))
+	if !asked || w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "SignatureDoesNotMatch") {
+		t.Errorf("asked %v, and answered %d %s", asked, w.Code, w.Body)
 	}
 }
