@@ -620,14 +620,23 @@ func TestDirectStandbyIsLetIn(t *testing.T) {
 	}
 	t.Setenv("SSL_CERT_FILE", filepath.Join(d.dir, "data/tls/ca.pem"))
 	state := func(s *server) string { return string(d.call(s.endpoint, "GET /_millstream/v1/status", "")) }
-	stranger := d.serveAt("serve --data stranger --standby-of "+first.endpoint, "127.0.0.1:0")
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(state(stranger), `"failing"`); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(state(stranger))
+	fails := func(data string, of *server, want string) {
+		t.Helper()
+		s := d.serveAt("serve --data "+data+" --standby-of "+of.endpoint, "127.0.0.1:0")
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(state(s), `"failing"`); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal(state(s))
+			}
+		}
+		if text := state(s); !strings.Contains(text, want) {
+			t.Error(text)
 		}
 	}
-	if text := state(stranger); !strings.Contains(text, "Authentication Token") {
-		t.Error(text)
+	fails("stranger", first, "Authentication Token")
+	plain := d.serveAt("serve --data plain", "127.0.0.1:0")
+	fails("unfed", plain, "start it with --allow-standby")
+	if strings.Contains(plain.log.String(), "level=ERROR") {
+		t.Error(plain.log)
 	}
 	d.env = []string{"AWS_ACCESS_KEY_ID=" + key, "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 	second := d.serveAt("serve --data standby --standby-of "+first.endpoint, "127.0.0.1:0")

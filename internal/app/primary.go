@@ -32,7 +32,7 @@ var codes = []struct {
 	err  error
 }{
 	{wire.CodeBeginAnew, chain.ErrBeginAnew}, {wire.CodeBehind, chain.ErrBehind}, {wire.CodeMore, chain.ErrMore}, {wire.CodeYounger, chain.ErrYounger},
-	{wire.CodeFenced, chain.ErrFenced}, {wire.CodeOther, chain.ErrOther},
+	{wire.CodeFenced, chain.ErrFenced}, {wire.CodeOther, chain.ErrOther}, {wire.CodeNotNow, chain.ErrNotNow},
 }
 
 func toWire(err error) error {
@@ -115,6 +115,9 @@ func (s *feeding) Next(ctx context.Context, question []byte) ([]byte, error) {
 		return nil, wire.BadRequest("the question could not be read: " + err.Error())
 	}
 	segment, err := s.relay.Next(ctx, a)
+	if ctx.Err() != nil { // who asked has gone, or this server ends: it asks again
+		return nil, nil
+	}
 	return segment, toWire(err)
 }
 

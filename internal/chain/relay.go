@@ -35,6 +35,8 @@ var (
 	ErrBeginAnew = errors.New("the server has not kept what comes next for this standby")
 	// ErrBehind says that a standby has more than the server that it follows.
 	ErrBehind = errors.New("the server has less than this standby, or another past: its folder was put back from an older copy")
+	// ErrNotNow says that the server feeds no standby, for now or at all.
+	ErrNotNow = errors.New("the server feeds no standby")
 	// ErrMore says that there is more to read before the server is over.
 	ErrMore = errors.New("there is more to read")
 	// ErrYounger says that the server that is to be over is younger than the one that says so.
@@ -557,9 +559,9 @@ func (r *Relay) follows(a Asked) error {
 
 func (r *Relay) notBegun() error {
 	if r.o.Off {
-		return errors.New("the server keeps nothing for standbys: start it with --allow-standby")
+		return fmt.Errorf("%w: start it with --allow-standby", ErrNotNow)
 	}
-	return errors.New("the server has just been started: ask again")
+	return fmt.Errorf("%w yet: it has just been started", ErrNotNow)
 }
 
 // previousOf reads from a segment the hash of the one before it.

@@ -25,6 +25,7 @@ const (
 	CodeYounger   = "Younger"
 	CodeFenced    = "Overtaken"
 	CodeOther     = "OtherDatabase"
+	CodeNotNow    = "FeedsNoStandby"
 )
 
 // Followed tells of a standby that follows the server itself.
