@@ -81,14 +81,15 @@ func (w *asideWork) fetchRows(a lane.Fetch) (rows []lane.SetAside, err error) {
 	return rows, nil
 }
 
-// recall hands a person's wish to the machine and waits until what came of it is stored.
-func (w *asideWork) recall(ctx context.Context, q lane.Recall) (lane.Recalled, error) {
+// recall hands a person's wish to the machine and waits until what came of it is stored. It calls done when that is so, or will be.
+func (w *asideWork) recall(ctx context.Context, q lane.Recall, done func()) (lane.Recalled, error) {
 	r, err := w.ask(ctx, q)
 	if err != nil || r.Count == 0 {
 		return r, err
 	}
 	w.commit.addAside(w) // the machine asks for it itself, but perhaps after it has answered
 	if err := w.commit.write(false); err != nil {
+		done()
 		r.Count = 0
 		return r, fmt.Errorf("what is to become of the records cannot be stored, which is tried again: %w", err)
 	}
@@ -96,6 +97,7 @@ func (w *asideWork) recall(ctx context.Context, q lane.Recall) (lane.Recalled, e
 		r.Count = 0
 		return r, ErrMoved
 	}
+	done()
 	return r, nil
 }
 

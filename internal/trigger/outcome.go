@@ -125,7 +125,7 @@ func (m *running) standsAt(key lane.AsideKey, rec lane.Record) (ended bool, fail
 	defer m.mu.Unlock()
 	cp := m.rows[key.Shard]
 	if w := m.shards[key.Shard]; w != nil {
-		cp = w.checkpoint()
+		cp = w.stored() // what was set aside is in the store by then
 		if b := w.status().Blocked; b != nil && b.Seq == key.Seq {
 			fails = b
 		}

@@ -1,6 +1,7 @@
 package trigger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -98,4 +99,75 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Errorf("loss %d: %v, %v", i, loss, sure)
 		}
 	}
+}
+
+// What a machine has dropped is known as dropped, with the reason, when the caller has left, and when it could not be stored at first.
+func TestDropsAreKnownWhoeverLeaves(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", fails)
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
+			tagged("park")(r)
+			r.BatchSize, r.MaximumRetryAttempts = new(1), new(0)
+		})
+		what := func(number int) string {
+			t.Helper()
+			_, all, err := h.Outcomes(t.Context(), v.StreamARN, num(uint64(number)))
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			return fmt.Sprint(all[0].What, " ", all[0].Reason)
+		}
+		h.backend.write("t", 0, 1)
+		time.Sleep(time.Second)
+		ctx, leave := context.WithCancel(t.Context())
+		h.backend.set(func() { h.backend.onRead = leave })
+		if n, _, err := h.Redrive(ctx, v.UUID, Redrive{Discard: true, Reason: "old"}); n != 1 || err != nil {
+			t.Error(n, err)
+		}
+		h.backend.set(func() { h.backend.onRead = nil })
+		expect(t, what(1), "dropped old")
+		if notes := h.status(v.UUID).Notes; len(notes) != 1 || notes[0].Reason != "old" {
+			t.Errorf("notes %+v", notes)
+		}
+
+		h.backend.write("t", 0, 1)
+		time.Sleep(time.Second)
+		h.backend.set(func() { h.backend.fail = errors.New("no room") })
+		if _, _, err := h.Redrive(t.Context(), v.UUID, Redrive{Discard: true, Reason: "old"}); err == nil {
+			t.Error("nothing could be stored")
+		}
+		h.backend.set(func() { h.backend.fail = nil })
+		time.Sleep(time.Minute)
+		expect(t, what(2), "dropped old")
+	})
+}
+
+// A record is not called taken while what is set aside of it is not stored yet.
+func TestNothingIsTakenThatIsNotStored(t *testing.T) {
+	bubble(t, func(t *testing.T, h *harness) {
+		h.invoker.set("f", fails)
+		v := h.create("t", "f", func(r *mapping.CreateRequest) {
+			tagged("park")(r)
+			r.BatchSize, r.MaximumRetryAttempts = new(1), new(0)
+		})
+		h.backend.set(func() { h.backend.fail = errors.New("no room") })
+		h.backend.write("t", 0, 1)
+		time.Sleep(time.Second)
+		what := func() Ending {
+			t.Helper()
+			_, all, err := h.Outcomes(t.Context(), v.StreamARN, num(1))
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			return all[0].What
+		}
+		if got := what(); got == Taken || got == Ended {
+			t.Errorf("%v", got)
+		}
+		h.backend.set(func() { h.backend.fail = nil })
+		time.Sleep(time.Minute)
+		if got := what(); got != ParkedAside {
+			t.Errorf("%v", got)
+		}
+	})
 }

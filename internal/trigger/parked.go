@@ -135,7 +135,7 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 	if q.Discard || q.GiveUp {
 		defer func() {
 			if n > 0 {
-				err = errors.Join(err, m.note(ctx, q, n))
+				err = errors.Join(err, m.note(context.WithoutCancel(ctx), q, n))
 			}
 		}()
 	}
@@ -168,11 +168,12 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 		if q.Limit > 0 {
 			r.Max = min(r.Max, q.Limit-n)
 		}
-		dropped = nil
-		done, err := m.aside.Load().recall(ctx, r)
-		if err == nil {
-			m.removed(orByHand(q.Reason), dropped...)
+		if err := ctx.Err(); err != nil {
+			return n, next, err
 		}
+		dropped = nil
+		// A caller who leaves does not take back what the machine has been asked for: it is waited for, and noted.
+		done, err := m.aside.Load().recall(context.WithoutCancel(ctx), r, func() { m.removed(orByHand(q.Reason), dropped...) })
 		n += done.Count
 		busy += done.Busy
 		if err != nil || !done.More || q.ID != (lane.AsideKey{}) || n == q.Limit && q.Limit > 0 {
