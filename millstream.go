@@ -130,6 +130,9 @@ type Options struct {
 	// another (0: 30 s); CheckpointEvery how long the end of records waits to be stored (0: 1 s); Advertise the URL at which others reach it.
 	Lease, Drain, CheckpointEvery time.Duration
 	Advertise                     string
+	// FunctionCredentials says what functions of a node sign with: "none" (the default): nothing that the server of the tables would accept that
+	// verifies signatures; "inherit": the node's own access key, with which they can do whatever the node can, also change its tables.
+	FunctionCredentials string
 	// Version is shown by the server.
 	Version string
 	// ManualClock has time stand still, but for Advance, which then does at once what

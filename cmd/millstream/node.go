@@ -14,7 +14,7 @@ import (
 )
 
 // nodeFlags are those of serve that need --tables.
-var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "advertise"}
+var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "advertise", "function-credentials"}
 
 // notOfNodes are about tables and what else a node does not keep, or need what nodes cannot do yet.
 var notOfNodes = []string{
@@ -29,6 +29,7 @@ func (s *serveFlags) addNode(cmd *cobra.Command) {
 	f.DurationVar(&s.lease, "lease", app.DefaultLease, "with --tables: the silence after which a node counts as dead, and others take its work over; the same on all nodes")
 	f.DurationVar(&s.drain, "drain", app.DefaultDrain, "with --tables: how long calls under way may take when this node ends or hands work over")
 	f.DurationVar(&s.checkpointEvery, "checkpoint-every", app.DefaultCheckpointEvery, "with --tables: how long the end of records waits to be stored; after a crash what ended since is delivered again")
+	f.StringVar(&s.functionCredentials, "function-credentials", "none", "with --tables: what functions sign their calls with: none, for a server that verifies no signatures, or inherit: this node's access key, with which they can do whatever it can, also to the nodes' own tables")
 	f.StringVar(&s.advertise, "advertise", "", "with --tables: the URL at which others reach this node, which millstream nodes shows")
 }
 
@@ -39,6 +40,9 @@ func (s *serveFlags) checkNode(cmd *cobra.Command) error {
 	}
 	if err := refuseFlags(cmd, notOfNodes, "does not go with --tables: a node keeps no tables, and verifies no signatures yet"); err != nil {
 		return err
+	}
+	if c := s.functionCredentials; c != "none" && c != "inherit" {
+		return usagef("--function-credentials %q: want none or inherit", c)
 	}
 	const shortest = 2 * time.Second
 	if s.lease < shortest {

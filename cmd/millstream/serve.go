@@ -43,6 +43,7 @@ type serveFlags struct {
 	logCap, recoveryCap    byteSize
 
 	tables, tablePrefix, advertise string
+	functionCredentials            string
 	lease, drain, checkpointEvery  time.Duration
 
 	httpListen, adminListen, consoleListen, template string
@@ -269,7 +270,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Debug:          flags.debug,
 		Isolation:      flags.isolation,
 		Tables:         flags.tables, TablePrefix: flags.tablePrefix, Advertise: flags.advertise,
-		Lease: flags.lease, Drain: flags.drain, CheckpointEvery: flags.checkpointEvery,
+		Lease: flags.lease, Drain: flags.drain, CheckpointEvery: flags.checkpointEvery, FunctionCredentials: flags.functionCredentials,
 		Version: programVersion(),
 		Logger:  logger,
 	})

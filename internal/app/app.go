@@ -83,6 +83,7 @@ type Options struct {
 	Lease, Drain            time.Duration
 	CheckpointEvery         time.Duration
 	Advertise               string
+	FunctionCredentials     string
 	Version                 string
 	ManualClock             bool
 	Now                     func() time.Time
@@ -171,6 +172,9 @@ func (o *Options) fill() (store.Durability, error) {
 	if o.Tables != "" {
 		if err := CheckTables(o.Tables); err != nil {
 			return 0, err
+		}
+		if c := o.FunctionCredentials; c != "" && c != "none" && c != "inherit" {
+			return 0, fmt.Errorf("function credentials %q: want none or inherit", c)
 		}
 		o.TablePrefix, o.Lease, o.Drain = cmp.Or(o.TablePrefix, DefaultTablePrefix), cmp.Or(o.Lease, DefaultLease), cmp.Or(o.Drain, DefaultDrain)
 		o.CheckpointEvery = cmp.Or(o.CheckpointEvery, DefaultCheckpointEvery)

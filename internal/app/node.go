@@ -26,6 +26,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/backend/remote"
 	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
@@ -52,6 +53,7 @@ type node struct {
 	name            string
 	url             string // how others reach it; at an address of loopback only those on the same machine do
 	machine         string
+	ofFunctions     *function.Credentials // what they sign with; nil: nothing that is verified
 
 	mu   sync.Mutex
 	tags map[string]map[string]string // of tables, by the ARN of their stream
@@ -122,6 +124,16 @@ func (s *App) openNode() error {
 	}
 	if err := client.MakeTables(ctx, n.Backend); err != nil {
 		return err
+	}
+	if o.FunctionCredentials == "inherit" {
+		c, err := keys.Retrieve(ctx)
+		if err != nil {
+			return fmt.Errorf("--function-credentials inherit: %w", err)
+		}
+		if c.CanExpire {
+			return errors.New("--function-credentials inherit: this node's credentials end, and a function that runs cannot be given new ones: use an access key that does not")
+		}
+		n.ofFunctions = &function.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Foreign: true}
 	}
 	s.node = n
 	return nil
@@ -220,6 +232,9 @@ func (f sharedFunctions) Code(ctx context.Context, hash string) ([]byte, error) 
 // change has functions kept where all nodes have them.
 func (n *node) change(o *function.Options) {
 	o.Shared, o.DataEndpoint = sharedFunctions{n}, func() string { return n.client.URL }
+	if n.ofFunctions != nil {
+		o.Credentials = func(schema.Scope) function.Credentials { return *n.ofFunctions }
+	}
 	o.Object = func(string, string, string) ([]byte, error) {
 		return nil, errors.New("code in a bucket is not supported by a node (serve --tables): send it as ZipFile")
 	}

@@ -1,13 +1,23 @@
 package app
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/millstreamdb/millstream/internal/worker"
 )
@@ -148,5 +158,69 @@ func TestANodeTakesNoFolderWithTables(t *testing.T) {
 	}
 	if _, err := Open(Options{Dir: dir, Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "has 1 tables") {
 		t.Error(err)
+	}
+}
+
+// A node signs its own calls for a server that verifies, and has functions sign theirs with the same key when it is told to.
+func TestANodeOverAServerThatVerifies(t *testing.T) {
+	primary, err := Open(Options{Auth: "on", RootKey: "ROOTKEY", RootSecret: "a-secret-of-the-operator"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(primary.Handler())
+	defer func() {
+		h.Close()
+		if err := primary.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Setenv("AWS_ACCESS_KEY_ID", "ROOTKEY")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "another")
+	t.Setenv("AWS_SESSION_TOKEN", "")
+	if _, err := Open(Options{Tables: h.URL}, nil); err == nil || !strings.Contains(err.Error(), "signature") {
+		t.Errorf("with a wrong secret: %v", err)
+	}
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-operator")
+	s, err := Open(Options{Tables: h.URL, FunctionCredentials: "inherit"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	seen := filepath.Join(t.TempDir(), "seen")
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	header := &zip.FileHeader{Name: "bootstrap"}
+	header.SetMode(0o755)
+	w, err := z.CreateHeader(header)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "#!/bin/sh\nenv > %s.new && mv %[1]s.new %[1]s\nexit 1\n", seen)
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	client := lambda.NewFromConfig(s.Config())
+	if _, err := client.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
+		FunctionName: aws.String("f"), Role: aws.String("arn:aws:iam::000000000000:role/r"), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("x"), Code: &types.FunctionCode{ZipFile: b.Bytes()},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := client.Invoke(t.Context(), &lambda.InvokeInput{FunctionName: aws.String("f")}); err != nil || out.FunctionError == nil {
+		t.Error(out, err)
+	}
+	env, err := os.ReadFile(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"AWS_ACCESS_KEY_ID=ROOTKEY\n", "AWS_SECRET_ACCESS_KEY=a-secret-of-the-operator\n", "AWS_ENDPOINT_URL_DYNAMODB=" + h.URL + "\n"} {
+		if !strings.Contains(string(env), want) {
+			t.Errorf("the function does not have %q", want)
+		}
+	}
+	if strings.Contains(string(env), "AWS_SESSION_TOKEN=") {
+		t.Error("the function has a session token, with which no signature of its key is right")
 	}
 }

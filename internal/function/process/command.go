@@ -186,7 +186,14 @@ func (e *environment) environ() []string {
 		"LANG=en_US.UTF-8",
 		"TZ=:UTC",
 	)
-	env = append(env, "AWS_SESSION_TOKEN="+c.SessionToken)
+	switch {
+	case !c.Foreign:
+		env = append(env, "AWS_SESSION_TOKEN="+c.SessionToken)
+	case c.SessionToken != "":
+		env = append(env, "AWS_SESSION_TOKEN="+c.SessionToken, ownToken+"="+e.token)
+	default:
+		env = append(env, ownToken+"="+e.token)
+	}
 	if s.LogJSON {
 		env = append(env, "AWS_LAMBDA_LOG_FORMAT=JSON", "AWS_LAMBDA_LOG_LEVEL="+cmp.Or(s.AppLevel, "INFO"))
 	}
@@ -198,13 +205,16 @@ func (e *environment) environ() []string {
 			env = append(env, "NODE_PATH="+strings.Join(modules, string(os.PathListSeparator)))
 		}
 	}
-	if url := h.opts.Endpoint(); url != "" {
+	url := h.opts.Endpoint()
+	if url != "" {
 		for _, service := range ownServices {
 			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+url)
 		}
-		if h.opts.DataEndpoint != nil {
-			url = h.opts.DataEndpoint()
-		}
+	}
+	if h.opts.DataEndpoint != nil {
+		url = h.opts.DataEndpoint()
+	}
+	if url != "" {
 		for _, service := range dataServices {
 			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+url)
 		}
@@ -223,6 +233,9 @@ func (e *environment) environ() []string {
 	}
 	return env
 }
+
+// ownToken is the variable by which a process is known that has another server's credentials.
+const ownToken = "_MILLSTREAM_TOKEN"
 
 // notForExtensions are the variables that the processes of extensions do not get (AWS's guide, "Creating Lambda extensions").
 var notForExtensions = []string{

@@ -103,10 +103,13 @@ func newEnvironment(p *Pool, suppressed bool) *environment {
 		assigned:  make(chan *invocation, 1),
 		ended:     make(chan struct{}),
 	}
-	if e.credentials.SessionToken == "" {
-		e.credentials.SessionToken = tokenPrefix + hex.EncodeToString(id[:])
+	own := tokenPrefix + hex.EncodeToString(id[:])
+	if e.credentials.SessionToken == "" && !e.credentials.Foreign {
+		e.credentials.SessionToken = own
 	}
-	e.token = e.credentials.SessionToken
+	if e.token = e.credentials.SessionToken; e.credentials.Foreign {
+		e.token = own // several processes may have one session
+	}
 	e.extensions = extensions{of: e, changed: make(chan struct{})}
 	e.deadline.ring, e.closing.ring = e.deadlineRang, e.closingRang
 	return e

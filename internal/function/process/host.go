@@ -17,6 +17,8 @@ import (
 type Credentials struct {
 	AccessKeyID, SecretAccessKey string
 	SessionToken                 string // may be empty
+	// Foreign: another server verifies them, which knows nothing of the tokens that are given out here.
+	Foreign bool
 }
 
 // Options of NewHost. All are needed unless said otherwise.

@@ -152,10 +152,13 @@ func (k *kin) sweep() (left int) {
 
 // over reports whether the environment has ended that an orphan is of. mu is held.
 func (k *kin) over(pid int, began uint64) bool {
-	const name = "AWS_SESSION_TOKEN="
 	env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ") // one that cannot be read says nothing
+	name := []byte("AWS_SESSION_TOKEN=")
+	if bytes.Contains(env, []byte(ownToken+"="+tokenPrefix)) {
+		name = []byte(ownToken + "=")
+	}
 	for v := range bytes.SplitSeq(env, []byte{0}) {
-		token, ok := bytes.CutPrefix(v, []byte(name))
+		token, ok := bytes.CutPrefix(v, name)
 		if !ok {
 			continue
 		}
