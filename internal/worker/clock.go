@@ -83,7 +83,7 @@ const askBootEvery = 10 * time.Millisecond
 // elapsedLocked is the time in ms since the clock was made, with what the machine slept.
 func (c *Clock) elapsedLocked() int64 {
 	awake := time.Since(c.start)
-	if c.boot != nil && (awake >= c.askBoot || awake == 0) {
+	if c.boot != nil && awake >= c.askBoot {
 		c.slept = max(0, sinceBoot(c.boot)-c.booted-awake.Milliseconds())
 		c.askBoot = awake + askBootEvery
 	}
@@ -160,6 +160,11 @@ func (c *Clock) look() (wallMS int64, ageing bool) {
 func (c *Clock) lookLocked() (elapsed, wallMS int64) {
 	elapsed, wallMS = c.elapsedLocked(), c.now().UnixMilli()
 	offset := wallMS - elapsed
+	if beyond(offset, c.offset) { // the machine may have slept since it was asked
+		c.askBoot = 0
+		elapsed = c.elapsedLocked()
+		offset = wallMS - elapsed
+	}
 	if beyond(offset, c.offset) {
 		c.since = elapsed
 	}
@@ -241,6 +246,7 @@ func (c *Clock) Keep() Kept {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.askBoot = 0 // what is kept goes together
 	elapsed, wall := c.lookLocked()
 	k := Kept{Known: c.known + elapsed, Wall: wall, Agreed: elapsed - c.since, Restarted: c.restarted}
 	if c.boot != nil {

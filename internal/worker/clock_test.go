@@ -397,3 +397,32 @@ func TestManualClockIsBelieved(t *testing.T) {
 		t.Error("doubted")
 	}
 }
+
+// TestClockAfterSleep: what a machine slept is known at once, however short before it was asked; a doubt that there is goes on as it was.
+func TestClockAfterSleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &machine{began: time.Now(), boot: "1"}
+		clock := m.clock()
+		m.step = 2 * time.Hour
+		m.believes(t, clock, "ahead", false)
+		left := clock.Doubt().Left
+		for range 10 {
+			m.slept += 11 * time.Minute
+			m.believes(t, clock, "awake again", false)
+		}
+		if got := clock.Doubt().Left; got != left-110*time.Minute {
+			t.Errorf("%v are left of %v", got, left)
+		}
+		m.slept += 11 * time.Minute
+		m.believes(t, clock, "it has agreed with itself for two hours", true)
+
+		m.slept += day
+		kept := clock.Keep() // and a crash
+		clock = m.clock()
+		clock.Resume(kept)
+		m.believes(t, clock, "started again", true)
+		if d := clock.Doubt(); d != (worker.Doubt{}) {
+			t.Errorf("%+v", d)
+		}
+	})
+}
