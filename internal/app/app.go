@@ -371,11 +371,15 @@ func (s *App) Serve(ctx context.Context, ln net.Listener) error {
 		select {
 		case <-s.store.Poisoned():
 			if err := s.store.Err(); errors.Is(err, chain.ErrFenced) {
+				s.handOver(ctx)
 				cancel(fmt.Errorf("millstream: %w", err))
 				return
 			}
 			cancel(fmt.Errorf("millstream: the disk failed, so nothing more is answered; what was acknowledged before is safe: %w", s.store.Err()))
 		case <-s.workers.Failed():
+			if errors.Is(s.store.Err(), chain.ErrFenced) { // whose work met that first
+				s.handOver(ctx)
+			}
 			cancel(fmt.Errorf("millstream: %w", s.workers.Err()))
 		case <-s.panicked:
 			cancel(errors.New("millstream: a request met a fault of the program; its log has the place"))

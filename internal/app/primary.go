@@ -125,6 +125,14 @@ func (s *feeding) File(number uint64, sum string) (io.ReadCloser, error) {
 	return s.relay.File(number, sum)
 }
 
+// handOver waits until the server that goes on in this one's place has what it is handed: it may ask again.
+func (s *App) handOver(ctx context.Context) {
+	select {
+	case <-s.relay.Handed():
+	case <-ctx.Done():
+	}
+}
+
 func (s *feeding) Overtake(_ context.Context, question []byte) (rest wire.Rest, err error) {
 	var o chain.Overtaking
 	if err := json.Unmarshal(question, &o); err != nil {

@@ -75,8 +75,10 @@ type Follower struct {
 	pos    position
 	sure   time.Time // when the place was last seen to have nothing more, or the next segment
 
-	promoting bool // nothing is waited for
-	quiet     bool // there was nothing more when it was asked last
+	promoting bool      // nothing is waited for
+	unsure    bool      // the server may be over for this standby: the answer is missing
+	rest      *[][]byte // what it handed over when it ended; nil: it has not
+	quiet     bool      // there was nothing more when it was asked last
 
 	mu       sync.Mutex // guards the following
 	status   Followed

@@ -214,6 +214,11 @@ func (o ofPrimary) takeOver(ctx context.Context, f *Follower, lost bool) (number
 				return 0, err, false
 			}
 		}
+		if f.rest != nil {
+			if err := o.addRest(ctx, f); err != nil {
+				f.o.Logger.Error("what the other server had committed last is lost", "error", err)
+			}
+		}
 		text, err := json.Marshal(over(true))
 		if err == nil {
 			err = f.folder.Overtakes(text)
@@ -223,32 +228,77 @@ func (o ofPrimary) takeOver(ctx context.Context, f *Follower, lost bool) (number
 	if err := f.folder.Overtakes(nil); err != nil { // of a try that was cut short
 		return 0, err, false
 	}
-	for {
-		if err := f.advance(ctx); err != nil {
+	for f.rest == nil {
+		if !f.unsure || f.replay == nil {
+			if err := f.advance(ctx); err != nil {
+				return 0, fmt.Errorf("%w: %w", ErrNoAnswer, err), false
+			}
+		}
+		rest, err := o.overtake(ctx, f, over(false))
+		// It may have ended and not be able to say so: then it is asked for that again, and for nothing else, which it would refuse.
+		f.unsure = err != nil && !answered(err)
+		switch {
+		case err == nil:
+			f.rest = &rest
+		case errors.Is(err, ErrMore) && ctx.Err() == nil:
+		case f.unsure:
+			return 0, fmt.Errorf("%w: %w (it may have ended all the same: promote again)", ErrNoAnswer, err), false
+		default:
 			return 0, fmt.Errorf("%w: %w", ErrNoAnswer, err), false
 		}
-		// It does not end with ctx: once it is told the other server ends, whoever waits for the answer.
+	}
+	if err := o.addRest(ctx, f); err != nil {
+		return 0, fmt.Errorf("the other server has ended, and what it committed last cannot be added here: promote again, or with --lost leave it away: %w", err), false
+	}
+	had := over(false)
+	had.Had = true
+	once, cancel := context.WithTimeout(context.WithoutCancel(ctx), handFor/2)
+	defer cancel()
+	if _, err := o.p.Overtake(once, had); err != nil { // it waits for that some seconds
+		f.o.Logger.Debug("the other server was not told that this one has all", "error", err)
+	}
+	return f.pos.Segment, nil, false
+}
+
+// overtakeTries is how often a server is asked for its end at once, which may have come to it while the answer was lost.
+const overtakeTries = 3
+
+// overtake asks the server for its end. It does not end with ctx: once it is told the other server ends, whoever waits for the answer.
+func (o ofPrimary) overtake(ctx context.Context, f *Follower, question Overtaking) (rest [][]byte, err error) {
+	for n := range overtakeTries {
 		once, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		rest, err := o.p.Overtake(once, over(false))
+		rest, err = o.p.Overtake(once, question)
 		cancel()
-		if errors.Is(err, ErrMore) && ctx.Err() == nil {
-			continue
+		if err == nil || answered(err) || n+1 == overtakeTries {
+			break
+		}
+		time.Sleep(firstRetry)
+	}
+	return rest, err
+}
+
+// answered says whether an error is a server's answer by which it has not ended for this standby.
+func answered(err error) bool {
+	for _, is := range []error{ErrMore, ErrBeginAnew, ErrBehind, ErrYounger, ErrFenced, ErrOther, ErrNotNow} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}
+
+// addRest adds what the server has handed over. None of it names files.
+func (o ofPrimary) addRest(ctx context.Context, f *Follower) error {
+	for _, content := range *f.rest {
+		s, err := decoded(content)
+		if err == nil && s.Number >= f.pos.Segment { // else an earlier try has added it
+			err = f.add(context.WithoutCancel(ctx), &s)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("%w: %w (it may have ended all the same)", ErrNoAnswer, err), false
+			return err
 		}
-		for _, content := range rest {
-			s, err := decoded(content)
-			if err == nil {
-				err = f.add(ctx, &s)
-			}
-			if err != nil {
-				f.o.Logger.Error("what the other server had committed last is lost", "error", err)
-				break
-			}
-		}
-		return f.pos.Segment, nil, false
 	}
+	return nil
 }
 
 // Tell tells a server that another goes on in its place, as a promoted folder remembers (store.ToOvertake). done: there is nothing more to tell.

@@ -65,6 +65,9 @@ const relayPath = "relay"
 // known is how long a standby that does not ask is remembered: for it segments are kept that all others have.
 const known = 24 * time.Hour
 
+// handFor is how long a server that is over waits for the other one to say that it has what it was handed.
+const handFor = 10 * time.Second
+
 // awayAfter is after what time without a question a standby counts as away.
 const awayAfter = time.Minute
 
@@ -87,6 +90,7 @@ type Overtaking struct {
 	Name        string `json:"name"`           // the lineage of what goes on
 	Incarnation uint64 `json:"incarnation"`    // with which it does, at least
 	Lost        bool   `json:"lost,omitempty"` // it goes on already, without what the server may have besides
+	Had         bool   `json:"had,omitempty"`  // it has what an earlier answer handed over: nothing else is asked
 }
 
 // Here is what a server is to a standby that begins.
@@ -126,6 +130,8 @@ type Relay struct {
 	overBy   string        // Overtaking.Name
 	rest     [][]byte      // what was committed and not asked for at that time
 	overCh   chan struct{} // closed then
+	handOnce sync.Once
+	handed   chan struct{} // see Handed
 }
 
 type standbyOf struct {
@@ -163,6 +169,7 @@ func NewRelay(o RelayOptions) *Relay {
 	id := o.Store.DatabaseID()
 	return &Relay{
 		o: o, dir: filepath.Join(o.Dir, relayPath), host: host, database: fmt.Sprintf("%x", id[:]), more: make(chan struct{}), standbys: map[string]*standbyOf{}, overCh: make(chan struct{}),
+		handed: make(chan struct{}),
 	}
 }
 
@@ -184,6 +191,10 @@ func (r *Relay) Run(ctx context.Context) error {
 		var err error
 		select {
 		case <-r.overCh:
+			select {
+			case <-r.handed:
+			case <-ctx.Done():
+			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			return r.over
@@ -307,10 +318,16 @@ func (r *Relay) begin() error {
 func (r *Relay) cut() error {
 	r.cutting.Lock()
 	defer r.cutting.Unlock()
+	return r.keepAll(true)
+}
+
+// keepAll makes segments of what is committed and durable. A gap is left where something is missing if anew says so, and is an error else. cutting is
+// held.
+func (r *Relay) keepAll(anew bool) error {
 	changes := r.o.Store.Changes()
 	for {
 		taken, err := changes.Take(segmentBytes)
-		if errors.Is(err, store.ErrGap) {
+		if errors.Is(err, store.ErrGap) && anew {
 			if err := r.beginAnew(); err != nil {
 				return err
 			}
@@ -604,73 +621,155 @@ func (r *Relay) Begin(standby, host string) (Here, error) {
 
 // File opens a file that a segment names, by its sum.
 func (r *Relay) File(number uint64, sum string) (*os.File, error) {
-	if strings.Trim(sum, "0123456789abcdef") != "" {
+	if sum == "" || strings.Trim(sum, "0123456789abcdef") != "" { // else it is the folder, or another file
 		return nil, os.ErrNotExist
 	}
 	return os.Open(filepath.Join(r.filesOf(number), sum))
 }
 
 // Overtake ends this server for one that goes on in its place: nothing is acknowledged after it has returned, and the folder is refused from now on.
-// rest is what was committed and the other has not.
+// rest is what was committed and the other has not. Unless it is lost already, nothing that was acknowledged is missing in the two: where it cannot be
+// kept, this server goes on, and says why.
 func (r *Relay) Overtake(o Overtaking) (rest [][]byte, err error) {
+	if o.Had {
+		return nil, r.had(o.Name)
+	}
+	if o.Lost {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err := r.mayEnd(o); err != nil || r.over != nil {
+			return r.rest, err
+		}
+		return nil, r.endFor(o, nil)
+	}
+	r.cutting.Lock()
+	defer r.cutting.Unlock()
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.over != nil && r.overBy == o.Name { // again, since the answer was lost
-		return r.rest, nil
+	err = r.mayEnd(o)
+	over, handed := r.over != nil, r.rest
+	if err == nil && !over {
+		err = r.near(o.Number)
 	}
-	if o.Database != r.database {
-		return nil, fmt.Errorf("%w: the standby has database %s, and the server %s", ErrOther, o.Database, r.database)
+	r.mu.Unlock()
+	if err != nil || over {
+		return handed, err
 	}
-	if o.Incarnation <= r.o.Store.Incarnation() {
-		return nil, ErrYounger
-	}
-	if !o.Lost {
-		if err := r.follows(o.Asked); err != nil {
-			return nil, err
-		}
-		if o.Number != r.next {
-			return nil, ErrMore
-		}
-	} else if r.over != nil {
-		return nil, r.over
-	}
-	by := fmt.Sprintf("since %s its standby on %q goes on in its place", time.Now().UTC().Format(time.RFC3339), o.Host)
-	if err := r.o.Store.MarkOvertaken(by); err != nil {
+	if err := r.keepAll(true); err != nil { // so that writers wait only for what comes meanwhile
 		return nil, err
 	}
-	r.over, r.overBy = fmt.Errorf("%w: %s", ErrFenced, by), o.Name
-	r.o.Store.End(r.over)
-	close(r.overCh)
-	if !o.Lost {
-		r.rest = r.drain(o.Number)
+	r.mu.Lock()
+	err = r.mayEnd(o)
+	if err == nil {
+		_, err = r.from(o.Number)
 	}
-	return r.rest, nil
+	r.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	release, err := r.o.Store.Still()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if err := r.keepAll(false); err != nil {
+		return nil, err
+	}
+	if r.o.Store.Changes().OldestMS() != 0 {
+		return nil, errors.New("not all that is committed can be handed over")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.mayEnd(o); err != nil || r.over != nil {
+		return r.rest, err
+	}
+	if rest, err = r.from(o.Number); err != nil {
+		return nil, err
+	}
+	return rest, r.endFor(o, rest)
 }
 
-// drain returns the segments from a number on, once all that is committed is in one. What was acknowledged is durable, but one whose turn came just now
-// may still be on its way from the log. mu is held.
-func (r *Relay) drain(from uint64) (rest [][]byte) {
-	r.mu.Unlock()
-	defer r.mu.Lock()
-	for range 20 {
-		if err := r.cut(); err != nil {
-			r.o.Logger.Error("what was committed last could not be handed to the server that goes on", "error", err)
-			break
-		}
-		if r.o.Store.Changes().InOrder() {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
+// handMost is how much a standby may lack, in bytes, that asks for the end: it is handed over at once.
+const handMost = 1 << 20
+
+// near says whether a standby that wants a number next has nearly all that is kept. mu is held.
+func (r *Relay) near(number uint64) error {
+	lacks := int64(0)
+	for _, size := range r.sizes[number-r.first:] {
+		lacks += size
 	}
-	for {
-		segment, err := os.ReadFile(r.path(from))
+	if lacks > handMost {
+		return ErrMore
+	}
+	return nil
+}
+
+// from returns the segments from a number on. mu is held.
+func (r *Relay) from(number uint64) (rest [][]byte, err error) {
+	for ; number < r.next; number++ {
+		segment, err := os.ReadFile(r.path(number))
 		if err != nil {
-			return rest
+			return nil, err
+		}
+		h, _, _, err := decode(segment)
+		if err != nil {
+			return nil, err
+		}
+		if len(h.Files) > 0 { // they are fetched from this server, so while it lives
+			return nil, ErrMore
 		}
 		rest = append(rest, segment)
-		from++
 	}
+	return rest, nil
 }
+
+// mayEnd says why this server does not end for another. It may be over for that one already. mu is held.
+func (r *Relay) mayEnd(o Overtaking) error {
+	switch {
+	case r.over != nil && r.overBy == o.Name: // it asks again, since the answer was lost
+		return nil
+	case o.Database != r.database:
+		return fmt.Errorf("%w: the standby has database %s, and the server %s", ErrOther, o.Database, r.database)
+	case o.Incarnation <= r.o.Store.Incarnation():
+		return ErrYounger
+	case o.Lost:
+		return r.over
+	}
+	return r.follows(o.Asked)
+}
+
+// endFor ends this server. mu is held.
+func (r *Relay) endFor(o Overtaking, rest [][]byte) error {
+	by := fmt.Sprintf("since %s its standby on %q goes on in its place", time.Now().UTC().Format(time.RFC3339), o.Host)
+	if err := r.o.Store.MarkOvertaken(by); err != nil {
+		return err
+	}
+	r.over, r.overBy, r.rest = fmt.Errorf("%w: %s", ErrFenced, by), o.Name, rest
+	r.o.Store.End(r.over)
+	close(r.overCh)
+	if o.Lost {
+		r.hand()
+	} else {
+		time.AfterFunc(handFor, r.hand)
+	}
+	return nil
+}
+
+// hand says that nobody asks for rest any more.
+func (r *Relay) hand() { r.handOnce.Do(func() { close(r.handed) }) }
+
+func (r *Relay) had(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over == nil || r.overBy != name {
+		return errors.New("this server is not over for that one")
+	}
+	r.hand()
+	return nil
+}
+
+// Handed is closed, once this server is over, when the other one has what it is handed, or has not said so for some seconds: it may ask again, so
+// this server is to be there until then.
+func (r *Relay) Handed() <-chan struct{} { return r.handed }
 
 // Status tells how far standbys are.
 func (r *Relay) Status() RelayStatus {

@@ -279,7 +279,7 @@ func relays(t *testing.T, seed uint64) {
 				})
 			}
 			time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
-			way.fail(0) // an answer that is lost leaves nobody
+			way.fail([]int{0, 20}[r.IntN(2)])
 			dir, _ = s.promoteAs(false)
 			wg.Wait()
 			_, low, _ = l.moment()

@@ -104,6 +104,17 @@ func (s *Store) MakeDurable() error {
 	return s.syncLog()
 }
 
+// Still holds back whatever would be applied from now on, until release is called. All that was applied before is durable when it returns, and can be
+// taken from Changes.
+func (s *Store) Still() (release func(), err error) {
+	s.applying.Lock()
+	if err := s.syncLog(); err != nil {
+		s.applying.Unlock()
+		return nil, err
+	}
+	return s.applying.Unlock, nil
+}
+
 // syncLog appends an empty record to the log and returns when it is durable, and
 // with it everything before it.
 func (s *Store) syncLog() error {

@@ -176,13 +176,6 @@ func (c *Changes) dropped() {
 	c.wake()
 }
 
-// InOrder says whether all that has been added has its predecessor.
-func (c *Changes) InOrder() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.early) == 0
-}
-
 // Applied returns the number before which everything has been applied.
 func (c *Changes) Applied() uint64 {
 	c.mu.Lock()

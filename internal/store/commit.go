@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 
@@ -68,20 +69,12 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 
 	repr := s.repr(pb)
 	s.inflight.Add(1)
-	err := s.guard("apply", func() error {
-		s.applying.RLock() // see isolate
-		defer s.applying.RUnlock()
-		return s.db.ApplyNoSyncWait(pb, pebble.Sync)
-	})
-	if err != nil {
+	if err := s.enterLog(c, pb, repr, true); err != nil {
 		// Counted in flight for ever: a barrier must not find it durable.
 		c.finish(err)
 		return err
 	}
 	c.pb = pb
-	if repr != nil {
-		c.end = s.changes.add(repr)
-	}
 	s.commits.Add(1)
 	s.space.spend(size)
 	return nil
@@ -90,22 +83,42 @@ func (s *Store) Apply(c *Commit, b *Batch) error {
 // applyUnsynced applies without waiting for the disk, now or later.
 func (s *Store) applyUnsynced(c *Commit, pb *pebble.Batch, size uint64) error {
 	repr := s.repr(pb)
-	err := s.guard("apply", func() error {
-		s.applying.RLock()
-		defer s.applying.RUnlock()
-		return s.db.Apply(pb, pebble.NoSync)
-	})
+	err := s.enterLog(c, pb, repr, false)
 	if err == nil {
-		if repr != nil {
-			c.end = s.changes.add(repr)
-		}
 		_ = pb.Close() // returns it to the engine's pool; never fails
 		s.commits.Add(1)
 		s.space.spend(size)
 		s.syncSoon()
+		err = s.Err() // the store may have ended meanwhile
 	}
 	c.finish(err)
 	return err
+}
+
+// enterLog applies a batch, unless the store has ended since it was checked: who took its applying (isolate, Still) may have ended it.
+func (s *Store) enterLog(c *Commit, pb *pebble.Batch, repr []byte, synced bool) error {
+	var refused error
+	err := s.guard("apply", func() error {
+		s.applying.RLock()
+		defer s.applying.RUnlock()
+		if refused = s.check(); refused != nil {
+			return nil
+		}
+		var err error
+		if synced {
+			err = s.db.ApplyNoSyncWait(pb, pebble.Sync)
+		} else {
+			err = s.db.Apply(pb, pebble.NoSync)
+		}
+		if err != nil {
+			return err
+		}
+		if repr != nil {
+			c.end = s.changes.add(repr)
+		}
+		return nil
+	})
+	return cmp.Or(err, refused)
 }
 
 // repr returns a batch as the log will have it, nil when nobody collects changes. It is asked before the batch is applied, since the

@@ -50,7 +50,7 @@ type Store struct {
 	freezing   sync.Map                      // names for which a Freeze is under way
 	copying    atomic.Int32                  // checkpoints under way
 	excising   sync.Mutex                    // held while a range is taken out of the database, and while that and its list are copied; before applying
-	applying   sync.RWMutex                  // held for writing while a range is taken out of the database
+	applying   sync.RWMutex                  // held for writing while a range is taken out of the database, and by Still
 	pauses     atomic.Int64                  // see pause
 	stalled    atomic.Pointer[error]         // see checkStall
 

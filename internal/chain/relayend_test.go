@@ -1,0 +1,255 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// still is a server that keeps what it commits only when it is asked for its end, and what a standby of it says that has all up to then.
+type still struct {
+	t     *testing.T
+	store *store.Store
+	relay *Relay
+	over  Overtaking
+}
+
+func stand(t *testing.T, o store.Options) *still {
+	t.Helper()
+	o.FS, o.Dir, o.Changes = unsynced{vfs.Default}, filepath.Join(t.TempDir(), "data"), 1<<20
+	st, err := store.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	s := &still{t: t, store: st, relay: NewRelay(RelayOptions{Store: st, Dir: o.Dir, Logger: slog.New(slog.DiscardHandler)})}
+	if err := errors.Join(s.relay.begin(), s.relay.cut()); err != nil {
+		t.Fatal(err)
+	}
+	s.ask()
+	return s
+}
+
+// ask has the standby have all that is kept.
+func (s *still) ask() {
+	s.t.Helper()
+	here, err := s.relay.Begin("standby", "host")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.over = Overtaking{Name: "another", Incarnation: here.Incarnation + 1000}
+	s.over.Asked = Asked{Standby: "standby", Number: here.Number, Any: here.Number > 0, Previous: s.relay.previous, Lineage: here.Lineage, Database: here.Database, Next: s.store.Changes().Applied()}
+}
+
+func (s *still) write(key ...byte) error {
+	b := s.store.NewBatch()
+	defer b.Close()
+	b.Set(key, []byte{1})
+	return s.store.Write(b)
+}
+
+// lives checks that the server goes on, and so will its folder.
+func (s *still) lives() {
+	s.t.Helper()
+	if err := s.write('z'); err != nil {
+		s.t.Errorf("it has ended: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(s.relay.o.Dir, "OVERTAKEN")); !errors.Is(err, os.ErrNotExist) {
+		s.t.Errorf("its folder is refused from now on: %v", err)
+	}
+}
+
+// TestEndOfPeriodic: what was acknowledged and is not on the disk is handed over, too.
+func TestEndOfPeriodic(t *testing.T) {
+	for _, d := range []store.Durability{store.Sync, store.Periodic} {
+		s := stand(t, store.Options{Durability: d, SyncInterval: time.Hour})
+		if err := s.write('w', 1); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := s.relay.Overtake(s.over)
+		if err != nil || len(rest) != 1 {
+			t.Errorf("%d segments are handed over of what was acknowledged, %v", len(rest), err)
+		}
+		for _, segment := range rest {
+			_, _, changes, err := decode(segment)
+			if err != nil || len(changes) != 1 || !changes[0].Touches('w') {
+				t.Errorf("%v: %+v, %v", d, changes, err)
+			}
+		}
+		if err := s.write('w', 2); !errors.Is(err, ErrFenced) {
+			t.Errorf("it answers: %v", err)
+		}
+		again, err := s.relay.Overtake(s.over)
+		if err != nil || len(again) != len(rest) {
+			t.Errorf("asked again it hands over %d of %d, %v", len(again), len(rest), err)
+		}
+	}
+}
+
+// TestNoEndWithoutAll: a server that cannot hand over what it has acknowledged goes on.
+func TestNoEndWithoutAll(t *testing.T) {
+	t.Run("a segment cannot be written", func(t *testing.T) {
+		s := stand(t, store.Options{})
+		if err := errors.Join(s.write('w', 1), os.Mkdir(s.relay.path(s.over.Number)+".tmp", 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := s.relay.Overtake(s.over); err == nil {
+			t.Errorf("it ends, and hands over %d segments", len(rest))
+		}
+		s.lives()
+		for range 3 { // the gap is no way around it
+			if rest, err := s.relay.Overtake(s.over); err == nil {
+				t.Fatalf("it ends, and hands over %d segments", len(rest))
+			}
+		}
+		s.lives()
+	})
+	t.Run("nor what comes at the last moment", func(t *testing.T) {
+		s := stand(t, store.Options{Durability: store.Periodic, SyncInterval: time.Hour}) // not on the disk before the end
+		if err := errors.Join(s.write('w', 1), os.Mkdir(s.relay.path(s.over.Number)+".tmp", 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := s.relay.Overtake(s.over); err == nil {
+			t.Errorf("it ends, and hands over %d segments", len(rest))
+		}
+		s.lives()
+	})
+	t.Run("more than may wait", func(t *testing.T) {
+		s := stand(t, store.Options{})
+		if err := s.write('w', 1); err != nil {
+			t.Fatal(err)
+		}
+		s.store.Changes().Lose()
+		if rest, err := s.relay.Overtake(s.over); err == nil {
+			t.Errorf("it ends, and hands over %d segments", len(rest))
+		}
+		s.lives()
+		if _, err := s.relay.Next(t.Context(), s.over.Asked); !errors.Is(err, ErrBeginAnew) {
+			t.Errorf("the standby goes on: %v", err)
+		}
+	})
+}
+
+// TestFilesBeforeTheEnd: a file that what is left names is fetched while the server lives.
+func TestFilesBeforeTheEnd(t *testing.T) {
+	for _, d := range []store.Durability{store.Sync, store.Periodic} {
+		s := stand(t, store.Options{Durability: d, SyncInterval: time.Hour})
+		path := filepath.Join(s.relay.o.Dir, "code", "1", "package.zip")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("code"), 0o600), s.write(store.SpaceFunction, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if rest, err := s.relay.Overtake(s.over); !errors.Is(err, ErrMore) {
+			t.Fatalf("it hands over %d segments, %v", len(rest), err)
+		}
+		s.lives()
+		segment, err := s.relay.Next(t.Context(), s.over.Asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, _, _, err := decode(segment)
+		if err != nil || len(h.Files) != 1 {
+			t.Fatalf("%+v, %v", h, err)
+		}
+		file, err := s.relay.File(h.Number, h.Files[0].Sum)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close()
+		for _, sum := range []string{"", ".", "../" + h.Files[0].Sum} {
+			if file, err := s.relay.File(h.Number, sum); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the sum %q opens %v, %v", sum, file, err)
+			}
+		}
+	}
+}
+
+// deaf loses the answers to some questions for the end.
+type deaf struct {
+	*link
+	lose, asked int
+}
+
+func (d *deaf) Overtake(ctx context.Context, o Overtaking) ([][]byte, error) {
+	rest, err := d.link.Overtake(ctx, o)
+	if d.asked++; d.asked <= d.lose {
+		return nil, errFault
+	}
+	return rest, err
+}
+
+// TestEndAskedAgain: a server whose answer is lost gives it again, to the same promotion and to the next, and is there until then.
+func TestEndAskedAgain(t *testing.T) {
+	for _, lose := range []int{1, overtakeTries, overtakeTries + 1} {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 1))
+			l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+			way := &deaf{link: &link{r: r, t: t, to: l}, lose: lose}
+			s := &standby{t: t, dir: filepath.Join(t.TempDir(), "standby"), ended: make(chan error, 1)}
+			var err error
+			if s.f, err = Follow(FollowOptions{Primary: way, Dir: s.dir, Logger: slog.New(slog.NewTextHandler(&s.log, nil))}); err != nil {
+				t.Fatal(err)
+			}
+			go func() { _, err := s.f.Run(t.Context()); s.ended <- err }()
+			s.follows()
+			l.busy(2, r)
+			_, acked, begun := l.moment()
+			_, err = s.f.Promote(t.Context(), false)
+			select {
+			case err := <-l.ended:
+				if lose >= overtakeTries {
+					t.Errorf("the server does not wait for the question: %v", err)
+				}
+				l.ended <- err
+			default:
+			}
+			if lose >= overtakeTries {
+				if !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "promote again") {
+					t.Fatalf("the answers are lost: %v", err)
+				}
+				_, err = s.f.Promote(t.Context(), false)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := <-s.ended; err != nil {
+				t.Error(err)
+			}
+			began := time.Now()
+			if err := l.failed(); !errors.Is(err, ErrFenced) || time.Since(began) > 0 {
+				t.Errorf("the server ends after %s: %v", time.Since(began), err)
+			}
+			within(t, "promoted", has(t, s.dir), acked, begun)
+		})
+	}
+}
+
+// TestEndNobodyAsksFor: a server that is over does not wait for ever for the one that goes on.
+func TestEndNobodyAsksFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		synctest.Wait()
+		here, err := l.relay.Begin("standby", "host")
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		o := Overtaking{Name: "another", Incarnation: here.Incarnation + 1, Asked: Asked{Number: here.Number, Database: here.Database, Lineage: here.Lineage}}
+		if _, err := l.relay.Overtake(o); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.failed(); !errors.Is(err, ErrFenced) || time.Since(began) != handFor {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
