@@ -403,6 +403,7 @@ func TestClockAfterSleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &machine{began: time.Now(), boot: "1"}
 		clock := m.clock()
+		time.Sleep(time.Second)
 		m.step = 2 * time.Hour
 		m.believes(t, clock, "ahead", false)
 		left := clock.Doubt().Left
