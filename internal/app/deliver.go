@@ -88,11 +88,12 @@ func (s *App) deliverToQueue(d *outbox.Delivery, payload []byte, done func(*stor
 		// A delivery is one message, however often it is sent. A dead letter shows its topic's id, but is not compared by it: other subscriptions of
 		// the topic may send theirs to the same queue.
 		id := fmt.Sprintf("%d", d.ID)
-		if e.Dedup = &d.Dedup; d.Dedup == "" {
+		e.Dedup = &d.Dedup
+		if d.Dedup == "" {
 			e.Dedup = &id
 		}
-		if d.Lost {
-			e.Once = id
+		if d.Dedup == "" || d.Lost {
+			e.Once = "\x01delivery\x00" + id // no client's id is like this: they have no control characters
 		}
 	}
 	if d.Trace != "" {

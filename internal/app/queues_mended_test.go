@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/millstreamdb/millstream/internal/outbox"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // settled opens a world whose mappings poll.
@@ -99,5 +104,34 @@ func TestWindowWithinVisibility(t *testing.T) {
 	w.send(q, "", "a")
 	if got := w.took(70 * time.Second); got != "a" {
 		t.Errorf("calls: %s", got)
+	}
+}
+
+// A delivery to a FIFO queue arrives, and once, although a client has sent a message with its number as the deduplication id.
+func TestDeliveryIsNoClientsMessage(t *testing.T) {
+	w := openQueues(t)
+	q := w.queue("f.fifo", map[string]string{"FifoQueue": "true"})
+	for _, d := range []outbox.Delivery{{ID: 17, Lost: true}, {ID: 18, Group: "g"}, {ID: 19, Lost: true, Dedup: "shown"}} {
+		id := fmt.Sprint(d.ID)
+		if _, err := w.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: q, MessageBody: aws.String("client's"), MessageGroupId: &id, MessageDeduplicationId: &id}); err != nil {
+			t.Fatal(err)
+		}
+		d.Target = w.srv.scope.QueueARN("f.fifo")
+		for range 2 {
+			if err := w.srv.deliver(t.Context(), &d, []byte("delivery "+id), func(*store.Batch) {}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	out, err := w.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: q, MaxNumberOfMessages: 10, MessageSystemAttributeNames: []types.MessageSystemAttributeName{"All"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, m := range out.Messages {
+		got += aws.ToString(m.Body) + " " + m.Attributes["MessageDeduplicationId"] + ", "
+	}
+	if want := "client's 17, delivery 17 17, client's 18, delivery 18 18, client's 19, delivery 19 shown, "; got != want {
+		t.Errorf("the queue has %q, not %q", got, want)
 	}
 }
