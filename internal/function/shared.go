@@ -220,9 +220,18 @@ func (s *Service) Told(row SharedRow) error {
 	s.code.releaseAll(had)
 	live = s.lookup(latest.Scope, latest.Name)
 	for _, n := range slices.Sorted(maps.Keys(f.editions)) {
-		if n != 0 && live.version(n) == nil {
-			s.code.acquireAll(f.editions[n].hashes())
-			s.install(f.editions[n])
+		if n == 0 {
+			continue
+		}
+		e := live.version(n)
+		if e != nil && e.def.Load().Revision == f.editions[n].Revision {
+			continue
+		}
+		s.code.acquireAll(f.editions[n].hashes())
+		s.install(f.editions[n])
+		if e != nil { // of a function that was deleted and made again
+			s.end(e)
+			s.code.releaseAll(e.def.Load().hashes())
 		}
 	}
 	for _, e := range live.published() {

@@ -1,0 +1,110 @@
+package function
+
+import (
+	"context"
+	"sync"
+	"testing"
+)
+
+// sharedFake keeps rows and code in memory.
+type sharedFake struct {
+	mu   sync.Mutex
+	rows map[string]SharedRow
+	code map[string][]byte
+}
+
+func newSharedFake() *sharedFake {
+	return &sharedFake{rows: map[string]SharedRow{}, code: map[string][]byte{}}
+}
+
+func (f *sharedFake) All(context.Context) (all []SharedRow, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.rows {
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func (f *sharedFake) Put(_ context.Context, r SharedRow) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.Version != f.rows[r.Key].Version {
+		return 0, ErrStale
+	}
+	r.Version++
+	f.rows[r.Key] = r
+	return r.Version, nil
+}
+
+func (f *sharedFake) PutCode(_ context.Context, hash string, zip []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.code[hash] = zip
+	return nil
+}
+
+func (f *sharedFake) Code(_ context.Context, hash string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.code[hash], nil
+}
+
+// told tells another service of all rows as they are now.
+func (f *sharedFake) told(t *testing.T, s *Service) {
+	t.Helper()
+	all, _ := f.All(t.Context())
+	for _, r := range all {
+		if err := s.Told(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A function that was deleted and made again before another node looks runs the new code there, its versions, too.
+func TestVersionsOfAFunctionMadeAgain(t *testing.T) {
+	t.Parallel()
+	shared := newSharedFake()
+	a, b := open(t, Options{Shared: shared}), open(t, Options{Shared: shared})
+	made := func(code string) Configuration {
+		t.Helper()
+		create(t, a, createRequest("f", "provided.al2023", "h", script(t, code)))
+		v, err := a.Publish(scope, "f", PublishRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	check := func(s *Service, want Configuration) {
+		t.Helper()
+		page, err := s.Versions(scope, "f", "", 0)
+		if err != nil || len(page.Versions) != 2 || page.Versions[1].CodeSha256 != want.CodeSha256 {
+			t.Errorf("the versions %+v, want the code %s; %v", page.Versions, want.CodeSha256, err)
+		}
+	}
+	old := made("1")
+	shared.told(t, b)
+	check(b, old)
+	v1 := b.lookup(scope, "f").version(1)
+	if _, err := b.runner(v1); err != nil { // it has been called
+		t.Fatal(err)
+	}
+	if err := a.Delete(scope, "f", ""); err != nil {
+		t.Fatal(err)
+	}
+	now := made("2")
+	shared.told(t, b)
+	check(b, now)
+	if _, err := b.runner(v1); err != errGone {
+		t.Errorf("the old version's runner: %v", err)
+	}
+	b.retiring.Wait()
+	gone := b.lookup(scope, "f").version(1).def.Load().CodeHash
+	b.code.mu.Lock()
+	defer b.code.mu.Unlock()
+	for hash, n := range b.code.refs {
+		if n > 0 && hash != gone {
+			t.Errorf("the old code %s has %d references", hash, n)
+		}
+	}
+}
