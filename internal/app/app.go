@@ -436,7 +436,7 @@ func (s *App) Settle(ctx context.Context) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	if err := s.settleTriggers(ctx); err != nil {
+	if err := s.settleTriggers(ctx); err != nil || s.node != nil {
 		return err
 	}
 	if err := s.outbox.Settle(ctx); err != nil {
@@ -465,7 +465,11 @@ func (s *App) ready(ctx context.Context) error {
 	if s.held {
 		return errHeld
 	}
-	for _, begun := range []<-chan struct{}{s.engine.Ready(), s.pollers.Ready()} {
+	all := []<-chan struct{}{s.engine.Ready()}
+	if s.node == nil {
+		all = append(all, s.pollers.Ready())
+	}
+	for _, begun := range all {
 		select {
 		case <-begun:
 		case <-s.workers.Failed():

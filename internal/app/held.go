@@ -69,12 +69,13 @@ func (s *App) act() error {
 		}
 	}
 	s.workers.Start("triggers", s.engine.Run)
-	s.workers.Start("triggers on queues", s.pollers.Run)
 	if s.node != nil {
 		s.workers.Start("tags of tables", s.node.keepTags)
+	} else { // these a node has none of
+		s.workers.Start("triggers on queues", s.pollers.Run)
+		s.outbox.Start()
+		s.schedules.Start()
 	}
-	s.outbox.Start()
-	s.schedules.Start()
 	s.start("stream retention", func(ctx context.Context) error {
 		return s.streams.Retain(ctx, stream.Retaining{Readers: s.backend, Limit: max(0, s.opts.LogCap), Log: s.opts.Logger})
 	})

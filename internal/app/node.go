@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/function"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
+	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/worker"
@@ -78,8 +80,8 @@ func (s *App) openNode() error {
 	if err != nil {
 		return err
 	}
-	if n := s.tables.Count(); n > 0 {
-		return fmt.Errorf("%s has %d tables, which nobody would reach while --tables names others: name another folder", o.Dir, n)
+	if err := s.refuseServersFolder(); err != nil {
+		return err
 	}
 	if o.KeyFile != "" { // before another node seals with a key that this one has not read
 		if err := s.seals.Make(); err != nil {
@@ -136,6 +138,32 @@ func (s *App) openNode() error {
 		n.ofFunctions = &function.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Foreign: true}
 	}
 	s.node = n
+	return nil
+}
+
+// refuseServersFolder refuses a folder that has been a server's. Nobody would reach what is there, and functions would be removed, since the nodes' own
+// table does not name them. A node's folder has code, logs and the settings of log groups.
+func (s *App) refuseServersFolder() error {
+	const why = "%s has %s, which nobody would reach while --tables names another server: name another folder (--data)"
+	if n := s.tables.Count(); n > 0 {
+		return fmt.Errorf(why, s.opts.Dir, fmt.Sprintf("%d tables", n))
+	}
+	found, err := s.store.Holds(store.SpaceMeta, store.SpaceControl, store.SpaceLogGroup)
+	if err != nil {
+		return err
+	}
+	if s.opts.Dir != "" {
+		buckets, err := filepath.Glob(filepath.Join(s.opts.Dir, "artifacts", "objects", "*"))
+		if err != nil {
+			return err
+		}
+		if len(buckets) > 0 {
+			found = append(found, "objects of buckets")
+		}
+	}
+	if len(found) > 0 {
+		return fmt.Errorf(why, s.opts.Dir, strings.Join(found, ", "))
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,21 +145,86 @@ func TestANodeTakesNoFolderWithTables(t *testing.T) {
 	if _, err := Open(Options{Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "is no Millstream") {
 		t.Error(err)
 	}
-	dir := t.TempDir()
-	s, err := Open(Options{Dir: dir}, nil)
+	zip := base64.StdEncoding.EncodeToString(packageOf(t, "#!/bin/sh\n"))
+	for want, what := range map[string][5]string{
+		"has 1 tables": {"dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable",
+			`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}]}`},
+		"has functions": {"lambda", "POST", "/2015-03-31/functions", "",
+			`{"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","Runtime":"provided.al2023","Handler":"x","Code":{"ZipFile":"` + zip + `"}}`},
+		"has queues and messages": {"sqs", "POST", "/", "AmazonSQS.CreateQueue", `{"QueueName":"q"}`},
+		"has topics":              {"sns", "POST", "/", "", "Action=CreateTopic&Name=t"},
+		"has schedules": {"scheduler", "POST", "/schedules/s", "",
+			`{"ScheduleExpression":"at(2999-01-01T00:00:00)","FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"arn:aws:lambda:us-east-1:000000000000:function:f","RoleArn":"arn:aws:iam::000000000000:role/r"}}`},
+		"has objects of buckets": {"s3", "PUT", "/things", "", ""},
+	} {
+		dir := t.TempDir()
+		s, err := Open(Options{Dir: dir}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := httptest.NewServer(s.Handler())
+		if status, text := ask(t, h.URL, what[0], what[1], what[2], what[3], what[4]); status >= 300 {
+			t.Error(status, text)
+		}
+		h.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(Options{Dir: dir, Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if packages, _ := filepath.Glob(filepath.Join(dir, "code", "*", "package.zip")); want == "has functions" && len(packages) != 1 {
+			t.Errorf("%d packages are left", len(packages))
+		}
+	}
+}
+
+// A node's own folder is taken again, with what it keeps there.
+func TestANodeTakesItsOwnFolder(t *testing.T) {
+	primary, err := Open(Options{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := httptest.NewServer(s.Handler())
-	ask(t, h.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable",
-		`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}]}`)
-	h.Close()
-	if err := s.Close(); err != nil {
+	h := httptest.NewServer(primary.Handler())
+	defer func() {
+		h.Close()
+		if err := primary.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	dir := t.TempDir()
+	for range 2 {
+		s, err := Open(Options{Dir: dir, Tables: h.URL}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := httptest.NewServer(s.Handler())
+		ask(t, n.URL, "logs", "POST", "/", "Logs_20140328.CreateLogGroup", `{"logGroupName":"/aws/lambda/f"}`) // the second time it is there
+		if status, text := ask(t, n.URL, "logs", "POST", "/", "Logs_20140328.PutRetentionPolicy", `{"logGroupName":"/aws/lambda/f","retentionInDays":7}`); status != 200 {
+			t.Error(status, text)
+		}
+		n.Close()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// packageOf is a function's package whose program is a script.
+func packageOf(t *testing.T, script string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	header := &zip.FileHeader{Name: "bootstrap"}
+	header.SetMode(0o755)
+	w, err := z.CreateHeader(header)
+	if err == nil {
+		_, err = io.WriteString(w, script)
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(Options{Dir: dir, Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "has 1 tables") {
-		t.Error(err)
-	}
+	return b.Bytes()
 }
 
 // A node signs its own calls for a server that verifies, and has functions sign theirs with the same key when it is told to.
@@ -191,20 +257,9 @@ func TestANodeOverAServerThatVerifies(t *testing.T) {
 		}
 	}()
 	seen := filepath.Join(t.TempDir(), "seen")
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	header := &zip.FileHeader{Name: "bootstrap"}
-	header.SetMode(0o755)
-	w, err := z.CreateHeader(header)
-	if err == nil {
-		_, err = fmt.Fprintf(w, "#!/bin/sh\nenv > %s.new && mv %[1]s.new %[1]s\nexit 1\n", seen)
-	}
-	if err := errors.Join(err, z.Close()); err != nil {
-		t.Fatal(err)
-	}
 	client := lambda.NewFromConfig(s.Config())
 	if _, err := client.CreateFunction(t.Context(), &lambda.CreateFunctionInput{
-		FunctionName: aws.String("f"), Role: aws.String("arn:aws:iam::000000000000:role/r"), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("x"), Code: &types.FunctionCode{ZipFile: b.Bytes()},
+		FunctionName: aws.String("f"), Role: aws.String("arn:aws:iam::000000000000:role/r"), Runtime: types.RuntimeProvidedal2023, Handler: aws.String("x"), Code: &types.FunctionCode{ZipFile: packageOf(t, fmt.Sprintf("#!/bin/sh\nenv > %s.new && mv %[1]s.new %[1]s\nexit 1\n", seen))},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -314,6 +314,7 @@ var spaces = map[byte]struct {
 	SpaceFunction: {"functions", false}, SpaceUnread: {"ranges of unread records", false}, SpaceGateway: {"HTTP APIs", false}, SpaceStack: {"stacks", false},
 	SpaceKeep: {"backups, exports and imports", false}, SpaceIAM: {"roles and policies", false},
 	SpaceSchedule: {"schedules", false}, SpaceOutbox: {"deliveries that are owed", false}, SpaceTopic: {"topics", false}, SpaceCredential: {"access keys", false},
+	SpaceEvent: {"calls of functions that have not ended", false}, SpaceLayer: {"layers", false}, SpaceLogGroup: {"log groups", false}, SpaceQueue: {"queues and messages", false},
 	SpaceUndo: {"recovery log of table", true}, SpacePast: {"restores that are under way", false},
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -287,4 +289,24 @@ func PrefixEnd(p []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// Holds says what lies in the key spaces but those that are named, in words.
+func (s *Store) Holds(but ...byte) (all []string, err error) {
+	for _, space := range slices.Sorted(maps.Keys(spaces)) {
+		if slices.Contains(but, space) {
+			continue
+		}
+		it, err := s.NewIter([]byte{space}, []byte{space + 1})
+		if err != nil {
+			return nil, err
+		}
+		if it.First() {
+			all = append(all, spaces[space].what)
+		}
+		if err := it.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
