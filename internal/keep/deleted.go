@@ -73,8 +73,16 @@ func (s *Service) endDeleted(b, next *Backup) error {
 	if err := s.Store.Write(batch); err != nil {
 		return err
 	}
+	s.gone(b)
 	show(s, s.backups, b.ARN, next)
 	return nil
+}
+
+// gone has nothing listed as lost of the items of a deleted table, which are removed.
+func (s *Service) gone(b *Backup) {
+	if lower, upper, err := b.Saved.Bounds(); err == nil { // else they could not be removed
+		s.Store.Gone(lower, upper)
+	}
 }
 
 // mayGiveUp reports whether the backup of a deleted table may be removed before its time, which AWS refuses: here the disk may be full
@@ -105,6 +113,7 @@ func (s *Service) giveUp(b *Backup) error {
 	if err := s.Store.MakeDurable(); err != nil { // else a crash brings back what was answered as removed
 		return err
 	}
+	s.gone(b)
 	s.mu.Lock()
 	delete(s.backups, b.ARN)
 	delete(s.pauses, b.ID)

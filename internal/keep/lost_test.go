@@ -117,6 +117,13 @@ func TestBackupOfADeletedTableWithDamage(t *testing.T) {
 			if _, faults, err := Check(t.Context(), w.store); err != nil || len(faults) == 0 || !strings.Contains(faults[0], "lost to damage") {
 				t.Errorf("%q, %v", faults, err)
 			}
+			listed := len(w.store.Quarantine())
+			if _, err := w.db.DeleteTable(t.Context(), scope, decoded(w, request.DecodeDeleteTable, `{"TableName":"again"}`)); err != nil {
+				t.Fatal(err)
+			}
+			if left := len(w.store.Quarantine()); left != listed-len(is.Lost) {
+				t.Errorf("of %d ranges %d stay listed when their table is gone, which had %d", listed, left, len(is.Lost))
+			}
 		})
 	}
 }

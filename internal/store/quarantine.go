@@ -127,12 +127,38 @@ func (s *Store) Enclose(from, to []byte, file string) error {
 	s.excising.Lock()
 	defer s.excising.Unlock()
 	list := s.Quarantine()
-	for _, q := range list {
-		if bytes.Compare(q.From, from) <= 0 && bytes.Compare(to, q.To) <= 0 {
-			return nil
+	listed := slices.ContainsFunc(list, func(q Quarantined) bool { return bytes.Compare(q.From, from) <= 0 && bytes.Compare(to, q.To) <= 0 })
+	if !listed {
+		if err := s.enclose(append(list, Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true})); err != nil {
+			return err
 		}
 	}
-	return s.enclose(append(list, Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true}))
+	if s.changes != nil {
+		// No batch has the list: a copy that goes on without it would answer that the keys are absent. What is listed already may have been listed by a
+		// run that ended before the gap was seen.
+		s.changes.Lose()
+	}
+	return nil
+}
+
+// Gone takes what Enclose has put into quarantine of [lower, upper) out of it: all that was there has been removed for good, with what its keys are of.
+// What stays in the list when that fails is only ever in the way of people, and so the log is told.
+func (s *Store) Gone(lower, upper []byte) {
+	of := func(q Quarantined) bool {
+		return q.Removed && q.Copy == "" && bytes.Compare(lower, q.From) <= 0 && bytes.Compare(q.To, upper) <= 0
+	}
+	if !slices.ContainsFunc(s.Quarantine(), of) {
+		return
+	}
+	err := s.MakeDurable() // else a crash brings back what was removed, and not the list
+	if err == nil {
+		s.excising.Lock()
+		defer s.excising.Unlock()
+		err = s.enclose(slices.DeleteFunc(s.Quarantine(), of))
+	}
+	if err != nil {
+		s.log.Error("ranges of a table that is gone stay listed as in quarantine", "error", err)
+	}
 }
 
 // err is what a read that meets the range is answered with.

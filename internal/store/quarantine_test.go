@@ -355,3 +355,35 @@ func TestCutRestoreDoesNotOpen(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEncloseEndsCopies: what is in quarantine without a batch makes a gap, and is out again with what it was of.
+func TestEncloseEndsCopies(t *testing.T) {
+	s := open(t, store.Options{FS: crashtest.New().FS(), Dir: "data", Changes: 1 << 20})
+	defer closeStore(t, s)
+	enclose := func() {
+		t.Helper()
+		if err := s.Enclose([]byte("b"), []byte("c"), "file"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Changes().Take(1 << 20); !errors.Is(err, store.ErrGap) {
+			t.Errorf("taken after it: %v", err)
+		}
+		if err := s.BeginChanges(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enclose()
+	enclose()
+	if n := len(s.Quarantine()); n != 1 {
+		t.Errorf("it is listed %d times", n)
+	}
+	s.Gone([]byte("b1"), []byte("d"))
+	if _, _, err := s.Get(nil, []byte("b")); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("a part of it is gone: %v", err)
+	}
+	s.Gone([]byte("b"), []byte("d"))
+	if v, there := get(t, s, "b"); there || len(s.Quarantine()) > 0 {
+		t.Errorf("%q, %+v", v, s.Quarantine())
+	}
+	enclose()
+}

@@ -206,6 +206,7 @@ func (db *DB) addStream(b *store.Batch, d *descriptor, view string) error {
 func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.DeleteTable) (*Description, error) {
 	var desc *Description
 	var ended *stream.Reshaping
+	gone := func() {}
 	err := db.changing(ctx, true, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		now := db.now().UnixMilli()
 		t, e := db.forChange(scope, r.TableName, now)
@@ -228,6 +229,7 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 			old.dropAround(b, t)
 		} else {
 			old.dropRows(b, t)
+			gone = func() { db.store.Gone(t.itemBounds()) }
 		}
 		t.lockExclusive()
 		t.ending.Store(true)
@@ -279,6 +281,7 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 	if ended != nil {
 		ended.Durable()
 	}
+	gone()
 	desc.Status, desc.Deleted = statusDeleting, true
 	return desc, nil
 }

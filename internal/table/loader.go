@@ -168,7 +168,7 @@ func (f *Loader) Done(ctx context.Context, with func(b *store.Batch) error) erro
 
 // Discard removes the table, which could not be filled. with puts more into the batch.
 func (f *Loader) Discard(ctx context.Context, with func(b *store.Batch) error) error {
-	return f.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
+	err := f.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
 		next := *f.t.desc.Load()
 		next.dropped = true
 		b.Delete(definitionKey(f.t.id))
@@ -187,4 +187,8 @@ func (f *Loader) Discard(ctx context.Context, with func(b *store.Batch) error) e
 			}
 		}, nil
 	})
+	if err == nil {
+		f.db.store.Gone(f.t.itemBounds())
+	}
+	return err
 }
