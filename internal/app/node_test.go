@@ -179,6 +179,59 @@ func TestANodeTakesNoFolderWithTables(t *testing.T) {
 	}
 }
 
+// The stream of a table that was deleted can be read for a day, so its mappings are taken over, without settings of the table.
+func TestTagsOfADeletedTable(t *testing.T) {
+	primary, err := Open(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := httptest.NewServer(primary.Handler())
+	defer func() {
+		h.Close()
+		if err := primary.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s, err := Open(Options{Tables: h.URL}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if status, text := ask(t, h.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable",
+		`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}],
+		"Tags":[{"Key":"millstream:rate","Value":"5"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"KEYS_ONLY"}}`); status != 200 {
+		t.Fatal(status, text)
+	}
+	stream := primary.LatestStream("tab")
+	if err := s.node.lookUpTags(t.Context(), stream); err != nil || s.node.tagsOf(stream)["millstream:rate"] != "5" {
+		t.Errorf("%v, %v", s.node.tagsOf(stream), err)
+	}
+	if status, text := ask(t, h.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.DeleteTable", `{"TableName":"tab"}`); status != 200 {
+		t.Fatal(status, text)
+	}
+	if err := s.node.lookUpTags(t.Context(), stream); err != nil || len(s.node.tagsOf(stream)) > 0 {
+		t.Errorf("of a table that is gone: %v, %v", s.node.tagsOf(stream), err)
+	}
+	denies := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), "ListTagsOfResource") {
+			w.WriteHeader(400)
+			fmt.Fprint(w, `{"__type":"AccessDeniedException"}`)
+		} else {
+			fmt.Fprint(w, `{"Table":{}}`)
+		}
+	}))
+	defer denies.Close()
+	client := *s.node.client
+	client.URL = denies.URL
+	if _, err := client.Tags(t.Context(), primary.Scope().ARN("dynamodb", "table/tab")); err == nil {
+		t.Error("tags that the node may not see are none")
+	}
+}
+
 // A node's own folder is taken again, with what it keeps there.
 func TestANodeTakesItsOwnFolder(t *testing.T) {
 	primary, err := Open(Options{}, nil)

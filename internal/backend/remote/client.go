@@ -290,7 +290,7 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 	return nil
 }
 
-// Tags are those of the table of a stream.
+// Tags are those of the table of a stream. A table that was deleted has none, though its stream can be read for a day.
 func (c *Client) Tags(ctx context.Context, tableARN string) (map[string]string, error) {
 	tags, in := map[string]string{}, map[string]any{"ResourceArn": tableARN}
 	for {
@@ -299,6 +299,9 @@ func (c *Client) Tags(ctx context.Context, tableARN string) (map[string]string, 
 			NextToken string
 		}
 		if _, err := c.call(ctx, tablesAPI, "ListTagsOfResource", in, &out, 0); err != nil {
+			if code := codeOf(err); code == "ResourceNotFoundException" || code == "AccessDeniedException" && c.gone(ctx, tableARN) {
+				return nil, nil
+			}
 			return nil, err
 		}
 		for _, t := range out.Tags {
@@ -309,4 +312,10 @@ func (c *Client) Tags(ctx context.Context, tableARN string) (map[string]string, 
 		}
 		in["NextToken"] = out.NextToken
 	}
+}
+
+// gone reports whether there certainly is no such table: of its tags an endpoint says the same as of those that the caller may not see.
+func (c *Client) gone(ctx context.Context, tableARN string) bool {
+	_, err := c.call(ctx, tablesAPI, "DescribeTable", map[string]any{"TableName": tableARN}, &struct{}{}, 0)
+	return codeOf(err) == "ResourceNotFoundException"
 }
