@@ -66,7 +66,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	}
 	if n := s.node; n != nil {
 		config.Name, config.Peers, config.PeerClient = n.name, n.peers, n.client.HTTP
-		config.SettleHere = s.settleHere
+		config.SettleHere = s.engine.SettleHere
 	}
 	own.Handle("/", admin.New(config))
 	functionLogs := logs.New(s.functions, logs.Options{Authenticate: auth.Authenticate, Logger: s.opts.Logger})

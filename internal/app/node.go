@@ -439,7 +439,7 @@ func (s *App) settleNodes(ctx context.Context) error {
 		}
 		var all sync.WaitGroup
 		errs := make([]error, len(peers)+1)
-		all.Go(func() { errs[len(peers)] = s.settleHere(ctx) })
+		all.Go(func() { errs[len(peers)] = s.engine.SettleHere(ctx) })
 		for i, p := range peers {
 			all.Go(func() { errs[i] = s.node.settleThere(ctx, p) })
 		}
@@ -471,15 +471,7 @@ func (s *App) settleNodes(ctx context.Context) error {
 	}
 }
 
-// settleHere is settleNodes for the streams that this node works.
-func (s *App) settleHere(ctx context.Context) error {
-	if err := s.node.CatchUp(ctx); err != nil {
-		return err
-	}
-	return s.engine.SettleHere(ctx)
-}
-
-// settleThere is it for another node.
+// settleThere is it for the streams of another node.
 func (n *node) settleThere(ctx context.Context, p admin.Peer) error {
 	if len(p.Streams) == 0 {
 		return nil

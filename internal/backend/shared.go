@@ -31,6 +31,12 @@ type Shared interface {
 	// it is known, or the claim is over.
 	Advance(ctx context.Context, c Claim, rows []Row) error
 
+	// Mine are the ARNs of the streams that are this node's, also those that it has not begun with.
+	Mine(ctx context.Context) ([]string, error)
+
+	// CatchUp returns once Shards shows the heads that there were at the call, of streams of this node's whose mappings are loaded.
+	CatchUp(ctx context.Context) error
+
 	// Lacks says why a mapping cannot run over this backend, in words for people; empty when it can.
 	Lacks(m mapping.Definition, p lane.Params) string
 }

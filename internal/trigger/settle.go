@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
@@ -24,13 +25,71 @@ func (e *Engine) Settle(ctx context.Context, uuids ...string) error {
 	return e.settle(ctx, targets)
 }
 
-// SettleHere is Settle for the mappings that this node works, of several over a shared backend. What changes hands meanwhile is not waited for.
+// SettleHere is Settle for the mappings that are this node's, of several over a shared backend, also those that it has not begun with. What goes to another
+// node meanwhile is not waited for.
 func (e *Engine) SettleHere(ctx context.Context) error {
+	for {
+		moved := e.progress.wait()
+		streams, err := e.shared.Mine(ctx)
+		if err != nil {
+			return err
+		}
+		if e.runs(streams) {
+			if err = e.shared.CatchUp(ctx); err == nil {
+				err = e.settleOf(ctx, streams)
+			}
+			if !errors.Is(err, backend.ErrLost) {
+				return err
+			}
+		}
+		again := time.NewTimer(mineEvery)
+		select {
+		case <-moved:
+		case <-again.C: // it may be another node's by now
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-e.ctx.Done():
+			err = ErrStopped
+		}
+		again.Stop()
+		if ctx.Err() != nil || e.ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// mineEvery is how often is asked which streams are this node's while it is not ready with them.
+const mineEvery = 100 * time.Millisecond
+
+// settleOf settles the mappings on streams of this node's. ErrLost: not all are run any more, or by another claim.
+func (e *Engine) settleOf(ctx context.Context, streams []string) error {
 	targets, err := e.targets(ctx, nil, true)
 	if err != nil {
 		return err
 	}
+	if !e.runs(streams) {
+		return backend.ErrLost
+	}
 	return e.settle(ctx, targets)
+}
+
+// runs reports whether this node runs all mappings on these streams that are to deliver.
+func (e *Engine) runs(streams []string) bool {
+	for _, m := range e.all() {
+		if !slices.Contains(streams, m.stream) {
+			continue
+		}
+		e.mu.Lock()
+		h := e.claims[m.stream]
+		e.mu.Unlock()
+		m.mu.Lock()
+		fine := m.deleted || !m.def.Enabled || m.def.Paused || h != nil && m.held == h
+		m.mu.Unlock()
+		if !fine {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *Engine) settle(ctx context.Context, targets []target) error {
@@ -38,6 +97,9 @@ func (e *Engine) settle(ctx context.Context, targets []target) error {
 	for {
 		moved := e.progress.wait()
 		waiting = slices.DeleteFunc(waiting, target.passed)
+		if slices.ContainsFunc(waiting, target.lost) {
+			return backend.ErrLost
+		}
 		if len(waiting) == 0 {
 			return e.storeAll(targets)
 		}
@@ -76,6 +138,12 @@ func (e *Engine) targets(ctx context.Context, uuids []string, here bool) ([]targ
 			continue
 		}
 		found++
+		m.mu.Lock()
+		h := m.held
+		m.mu.Unlock()
+		if here && h == nil {
+			continue
+		}
 		shards, err := e.opts.Backend.Shards(ctx, m.stream)
 		if errors.Is(err, backend.ErrNoStream) || errors.Is(err, backend.ErrElsewhere) && (here || !m.definition().Enabled) {
 			continue
@@ -85,7 +153,7 @@ func (e *Engine) targets(ctx context.Context, uuids []string, here bool) ([]targ
 		}
 		def := m.definition()
 		for _, s := range withSnapshot(&def, shards) {
-			targets = append(targets, target{m: m, shard: s.ID, head: s.Head, here: here})
+			targets = append(targets, target{m: m, shard: s.ID, head: s.Head, held: h})
 		}
 	}
 	if found < len(slices.Compact(slices.Sorted(slices.Values(uuids)))) {
@@ -117,7 +185,14 @@ type target struct {
 	m     *running
 	shard string
 	head  seqnum.Num
-	here  bool // it is waited for only while it is this node's
+	held  *held // the claim by which the mapping is run
+}
+
+// lost reports whether the mapping is not run by that claim any more.
+func (t target) lost() bool {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	return t.m.held != t.held
 }
 
 func (t target) passed() bool {
@@ -126,8 +201,8 @@ func (t target) passed() bool {
 	if t.m.deleted || !t.m.def.Enabled || t.m.def.Paused {
 		return true
 	}
-	if t.here && t.m.held == nil && len(t.m.rows) == 0 {
-		return true
+	if t.m.held != t.held {
+		return false
 	}
 	if t.m.aside.Load().rows.Untried() {
 		return false

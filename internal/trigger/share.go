@@ -239,6 +239,7 @@ func (m *running) claimed(h *held) {
 	m.aside.Store(newAsideWork(m))
 	m.waiting, m.moving = true, false
 	m.mu.Unlock()
+	m.e.progress.notify()
 	m.e.watch(m)
 	if h.ctx.Err() != nil {
 		m.dropped(h) // whoever ended it may have looked before

@@ -117,7 +117,8 @@ func (h *handler) settle(r *http.Request) (any, error) {
 			answer.Behind = append(answer.Behind, t)
 		}
 	}
-	answer.Settled = len(answer.Behind) == 0 // they caught up in the last moment
+	// They caught up in the last moment; of several nodes one may not know yet how far it is.
+	answer.Settled = len(answer.Behind) == 0 && h.SettleHere == nil
 	return answer, err
 }
 

@@ -153,6 +153,52 @@ func TestAnyNodeIsAsked(t *testing.T) {
 	})
 }
 
+// A mapping on a stream that a node has taken, and whose positions it has not read yet, is not settled.
+func TestWhatIsNotLoadedIsNotSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		rng := rand.New(rand.NewPCG(1, 2))
+		n := boot(t, d, rng, slog.New(slog.DiscardHandler), "")
+		loads := make(chan struct{})
+		n.mu.Lock()
+		n.loads = loads
+		n.mu.Unlock()
+		time.Sleep(10 * time.Second) // of the bubble
+		ctx := t.Context()
+		v, err := n.engine().Create(ctx, simScope, mapping.CreateRequest{EventSourceArn: new(d.arn), StartingPosition: new("TRIM_HORIZON"), Settings: mapping.Settings{FunctionName: new("f00000001")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.write(1)
+		time.Sleep(10 * time.Second)
+		if mine, err := n.b.Mine(ctx); err != nil || len(mine) != 1 || len(n.b.Held()) != 1 {
+			t.Fatalf("the node has %v, %v", mine, err)
+		}
+		settled := make(chan error, 1)
+		go func() { settled <- n.engine().SettleHere(ctx) }()
+		time.Sleep(2 * time.Second)
+		select {
+		case err := <-settled:
+			t.Errorf("settled before its positions are read: %v", err)
+		default:
+		}
+		close(loads)
+		if err := <-settled; err != nil {
+			t.Error(err)
+		}
+		d.mu.Lock()
+		if len(d.ended[v.UUID]) != 1 {
+			t.Errorf("settled when %d records had ended", len(d.ended[v.UUID]))
+		}
+		d.mu.Unlock()
+		n.stop()
+		<-n.done
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
 // A stream is on one of the nodes, and a node that comes or goes moves none but its own.
 func TestStreamsSpread(t *testing.T) {
 	nodes := []string{"a", "b", "c", "d"}

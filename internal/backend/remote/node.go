@@ -488,10 +488,39 @@ func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
 	return all, nil
 }
 
-// Owners tells who works each stream, and which time that is: what has changed has been in other hands.
+// Mine are the ARNs of the streams that are this node's by their rows. It may still have to begin with one, or have lost it.
+func (b *Backend) Mine(ctx context.Context) (streams []string, err error) {
+	rows, err := b.query(ctx, b.control, clusterKey, "")
+	me, _ := b.holds()
+	for i := range rows {
+		stream, ok := strings.CutPrefix(rows[i].S, slicePrefix)
+		if !ok {
+			continue
+		}
+		var s sliceRow
+		if err := decode(&rows[i], &s); err != nil {
+			return nil, err
+		}
+		if s.Owner == me {
+			streams = append(streams, stream)
+		}
+	}
+	return streams, err
+}
+
+// Owners tells which node that lives works each stream, and which time that is: what has changed has been in other hands.
 func (b *Backend) Owners(ctx context.Context) (map[string]string, error) {
 	rows, err := b.query(ctx, b.control, clusterKey, "")
-	owners := map[string]string{}
+	owners, lives := map[string]string{}, map[string]bool{}
+	for i := range rows {
+		if id, ok := strings.CutPrefix(rows[i].S, nodePrefix); ok {
+			var n nodeRow
+			if err := decode(&rows[i], &n); err != nil {
+				return nil, err
+			}
+			lives[id] = n.State == alive
+		}
+	}
 	for i := range rows {
 		var s sliceRow
 		if !strings.HasPrefix(rows[i].S, slicePrefix) {
@@ -500,7 +529,7 @@ func (b *Backend) Owners(ctx context.Context) (map[string]string, error) {
 		if err := decode(&rows[i], &s); err != nil {
 			return nil, err
 		}
-		if s.Owner != "" {
+		if lives[s.Owner] {
 			owners[strings.TrimPrefix(rows[i].S, slicePrefix)] = s.Owner + "#" + strconv.FormatUint(s.Epoch, 10)
 		}
 	}

@@ -323,6 +323,7 @@ type machine struct {
 	mu     sync.Mutex
 	paused chan struct{} // closed when it goes on; nil: it runs
 	dead   bool
+	loads  chan struct{} // if there is one, positions are read once it is closed
 	atBeat time.Duration // it is to stop for so long once its next beat has arrived, before it knows
 }
 
@@ -441,6 +442,16 @@ func (n *machine) Delete(ctx context.Context, table, p, s string) error {
 }
 
 func (n *machine) Query(ctx context.Context, table, p, s string) (rows []Row, err error) {
+	n.mu.Lock()
+	loads := n.loads
+	n.mu.Unlock()
+	if loads != nil && strings.HasPrefix(p, "c#") {
+		select {
+		case <-loads:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	err = n.do(ctx, false, func() error { rows = n.d.query(table, p, s); return nil })
 	return rows, err
 }
