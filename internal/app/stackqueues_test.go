@@ -57,6 +57,80 @@ func TestStackUpdatesQueuesAndTopics(t *testing.T) {
 	has("bare", queue("ListQueueTags"), "!Tags")
 }
 
+// A deployment, by CloudFormation and by millstream deploy, takes back what the template named before and names no more. What somebody else has set stays: a
+// retention that went back to four days would take messages with it. An update that fails takes back what it has set.
+func TestStackLeavesWhatOthersHaveSet(t *testing.T) {
+	const (
+		first  = "DelaySeconds: 13, Tags: [{Key: a, Value: '1'}, {Key: b, Value: '2'}]"
+		topic  = "  T: {Type: 'AWS::SNS::Topic', Properties: {TopicName: t, DisplayName: %, Tags: [{Key: a, Value: '1'}]}}\n"
+		hands  = `"MessageRetentionPeriod":"1209600"`
+		policy = `"RedrivePolicy":`
+	)
+	of := func(queue, display string) string {
+		return "Resources:\n  Q: {Type: 'AWS::SQS::Queue', Properties: {QueueName: q, " + queue + "}}\n" + strings.ReplaceAll(topic, "%", display)
+	}
+	for _, cloudFormation := range []bool{true, false} {
+		a := openForStacks(t, nil)
+		defer a.Close()
+		f := &formation{t, a}
+		deploy := func(tpl string, bad bool) {
+			t.Helper()
+			switch {
+			case bad && cloudFormation:
+				f.updated("shop", tpl, "UPDATE_ROLLBACK_COMPLETE")
+			case bad: // the next one takes back what it has set
+				if (&deployer{formation: f, stack: "shop"}).deploy(tpl, false) == nil {
+					t.Fatal("it did not fail")
+				}
+			case !cloudFormation:
+				if err := (&deployer{formation: f, stack: "shop"}).deploy(tpl, false); err != nil {
+					t.Fatal(err)
+				}
+			case f.do("DescribeStacks", "StackName", "shop").Error.Code != "":
+				f.made("shop", tpl)
+			default:
+				f.updated("shop", tpl, "UPDATE_COMPLETE")
+			}
+		}
+		at := `"QueueUrl":"/` + a.Scope().Account + `/q"`
+		has := func(parts ...string) {
+			t.Helper()
+			_, attributes := f.call("sqs", "AmazonSQS.GetQueueAttributes", "{"+at+`,"AttributeNames":["All"]}`)
+			_, tags := f.call("sqs", "AmazonSQS.ListQueueTags", "{"+at+"}")
+			arn := a.Scope().ARN("sns", "t")
+			_, topic := f.call("sns", "", url.Values{"Action": {"GetTopicAttributes"}, "TopicArn": {arn}}.Encode())
+			_, topicTags := f.call("sns", "", url.Values{"Action": {"ListTagsForResource"}, "ResourceArn": {arn}}.Encode())
+			for _, p := range parts {
+				lacks, isNot := strings.CutPrefix(p, "!")
+				if all := attributes + tags + topic + topicTags; strings.Contains(all, lacks) == isNot {
+					t.Errorf("by CloudFormation %v: %s in %s", cloudFormation, p, all)
+				}
+			}
+		}
+		deploy(of(first, "one"), false)
+		for _, c := range []string{
+			"SetQueueAttributes {" + at + `,"Attributes":{` + hands + `,"RedrivePolicy":"{\"deadLetterTargetArn\":\"` + a.Scope().QueueARN("q") + `\",\"maxReceiveCount\":3}"}}`,
+			"TagQueue {" + at + `,"Tags":{"hand":"x"}}`,
+		} {
+			operation, body, _ := strings.Cut(c, " ")
+			if code, answer := f.call("sqs", "AmazonSQS."+operation, body); code != 200 {
+				t.Fatal(answer)
+			}
+		}
+		f.call("sns", "", url.Values{"Action": {"TagResource"}, "ResourceArn": {a.Scope().ARN("sns", "t")}, "Tags.member.1.Key": {"ours"}, "Tags.member.1.Value": {"y"}}.Encode())
+		f.call("sns", "", url.Values{"Action": {"SetTopicAttributes"}, "TopicArn": {a.Scope().ARN("sns", "t")}, "AttributeName": {"TracingConfig"}, "AttributeValue": {"Active"}}.Encode())
+		others := []string{hands, policy, `"hand":"x"`, "<Key>ours</Key>", "<value>Active</value>"}
+		deploy(of(first, "two"), false)
+		has(append(others, "<value>two</value>", `"DelaySeconds":"13"`, `"b":"2"`, "<Key>a</Key>")...)
+		spoil(a, func(target, body string) bool {
+			return target == "AmazonSQS.TagQueue" && strings.Contains(body, "spoiled")
+		}) // the attributes are set then
+		deploy(of("VisibilityTimeout: 44, "+strings.Replace(first, "]", ", {Key: spoiled, Value: ''}]", 1), "two"), true)
+		deploy(of("Tags: [{Key: b, Value: '2'}]", "three"), false)
+		has(append(others, `"DelaySeconds":"0"`, `"VisibilityTimeout":"30"`, `!"a":`, `"b":"2"`)...)
+	}
+}
+
 // Policies of a template are kept with their queues and topics, and go with it.
 func TestStackWithPolicies(t *testing.T) {
 	a := openForStacks(t, nil)

@@ -86,15 +86,15 @@ var errStopped = errors.New("the server is stopping")
 // watch keeps account of a deployment.
 func (s *Service) watch(ctx context.Context, id string, planned map[string]template.Resource) template.Watch {
 	return template.Watch{
-		Begin: func(resource, there string) error {
+		Begin: func(resource, there, properties string) (before string, err error) {
 			if ctx.Err() != nil {
-				return errStopped
+				return "", errStopped
 			}
 			r, listed := planned[resource]
 			if !listed {
-				return nil
+				return "", nil
 			}
-			return s.change(id, func(st *Stack) error {
+			err = s.change(id, func(st *Stack) error {
 				is := st.resource(r.ID)
 				// What another has made is not touched: a roll-back would remove it.
 				if there != "" && !(is != nil && is.Making) && !st.owns(Resource{ID: r.ID, Type: r.Type, Ref: there, Made: true}) {
@@ -103,7 +103,7 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 				switch {
 				case is == nil:
 					st.Resources = append(st.Resources, Resource{ID: r.ID, Type: r.Type, Own: r.Own, Ref: r.Ref, Made: true, Fresh: true, Making: true, Status: creating, Time: s.opts.Now().UTC(),
-						Retain: r.Retain, RetainExceptOnCreate: r.RetainExceptOnCreate, RetainReplaced: r.RetainReplaced})
+						Retain: r.Retain, RetainExceptOnCreate: r.RetainExceptOnCreate, RetainReplaced: r.RetainReplaced, Properties: properties})
 					st.event(s.opts.Now(), r.ID, "", r.Type, creating, "")
 				case is.Sum != r.Sum && is.Status != creating:
 					is.Status = updating
@@ -112,8 +112,13 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 				if is != nil && there == "" {
 					is.Making = true
 				}
+				if is != nil && is.same(Resource{Type: r.Type, Ref: there, Made: true}) { // an update that fails is rolled back with what it has set
+					before = is.Properties
+					is.Properties = template.BothProperties(before, properties)
+				}
 				return nil
 			})
+			return before, err
 		},
 		Failed: func(resource, left string) {
 			// A row that cannot be kept ends the operation.
@@ -163,6 +168,7 @@ func (s *Service) watch(ctx context.Context, id string, planned map[string]templ
 					status = updated
 				}
 				is.Ref, is.Sum, is.Time = c.Ref, r.Sum, s.opts.Now().UTC()
+				is.Properties = c.Properties
 				is.Type, is.Own, is.Made, is.Making = r.Type, r.Own, true, false
 				is.Retain, is.RetainExceptOnCreate, is.RetainReplaced = r.Retain, r.RetainExceptOnCreate, r.RetainReplaced
 				if status != "" {

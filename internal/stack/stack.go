@@ -49,6 +49,8 @@ type Resource struct {
 	Making bool `json:",omitempty"`
 
 	Retain, RetainExceptOnCreate, RetainReplaced bool `json:",omitempty"`
+
+	Properties string `json:",omitempty"` // template.Change.Properties, with those of deployments that have failed since
 }
 
 // Event is one of DescribeStackEvents.

@@ -126,6 +126,8 @@ type Change struct {
 	Ref      string // as Ref gives it; of a schedule group/name, since Ref gives the name alone
 	Action   Action
 	Detail   string // what was updated
+	// Properties are those that the template named, and its tags, one a line, where it matters what it names no more: see Watch.Begin.
+	Properties string
 }
 
 // Result is what a deployment has come to.
@@ -153,12 +155,13 @@ func (d *deployment) there(ctx context.Context, s step) (ref string, err error) 
 
 // watched deploys a step, and tells of it before and when it has failed.
 func (d *deployment) watched(ctx context.Context, id string, s step, w Watch) (outcome, error) {
+	d.before = ""
 	if w.Begin == nil {
 		return s.deploy(ctx, d)
 	}
 	ref, err := d.there(ctx, s)
 	if err == nil {
-		err = w.Begin(id, ref)
+		d.before, err = w.Begin(id, ref, propertiesOf(s))
 	}
 	if err != nil {
 		return outcome{}, err
@@ -207,6 +210,7 @@ type deployment struct {
 	plan   *Plan
 	code   map[string]*archive // by logical id
 	result *Result
+	before string // what earlier deployments named of the resource under way, see Watch.Begin
 }
 
 // Deploy brings the target to what the template says. It ends at the first
@@ -219,9 +223,11 @@ func (p *Plan) Deploy(ctx context.Context, t *Target, progress func(Change)) (*R
 // Watch is told of each resource. Its functions may be nil.
 type Watch struct {
 	// Begin is called before a resource is touched. there is what Change.Ref would be of one that
-	// has its name already; empty: there is none, or its type has no names. Its error ends the
-	// deployment.
-	Begin func(id, there string) error
+	// has its name already; empty: there is none, or its type has no names. properties will be
+	// Change.Properties. What it returns is what earlier deployments gave of that same thing, also
+	// those that have failed: what is on that list, and is not named any more, is taken back, and
+	// nothing else is. Its error ends the deployment.
+	Begin func(id, there, properties string) (before string, err error)
 	// Failed is called when a resource has failed after Begin. left is what Change.Ref would be of
 	// what has its name now, as in Begin; empty also where that cannot be known. It goes with Begin.
 	Failed func(id, left string)
@@ -253,7 +259,7 @@ func (p *Plan) DeployWatched(ctx context.Context, t *Target, w Watch) (*Result, 
 			return d.result, &StepError{File: p.template.Path, Line: r.line, ID: r.id, Type: r.typ, Err: err}
 		}
 		p.deployed[r.id] = out.attributes
-		c := Change{ID: r.id, Type: r.typ, Name: out.name, Ref: cmp.Or(out.identity, out.attributes[""]), Action: out.action, Detail: out.detail}
+		c := Change{ID: r.id, Type: r.typ, Name: out.name, Ref: cmp.Or(out.identity, out.attributes[""]), Action: out.action, Detail: out.detail, Properties: propertiesOf(s)}
 		d.result.Changes = append(d.result.Changes, c)
 		if w.Done != nil {
 			w.Done(c)

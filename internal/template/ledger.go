@@ -93,6 +93,19 @@ func (l *ledger) begun(r Resource) {
 	}
 }
 
+// again notes what a deployment is about to name of what is there, and returns what earlier ones have named of it.
+func (l *ledger) again(r Resource, there, properties string) (before string) {
+	is := l.find(r.ID)
+	if is == nil || !same(*is, r.Own, there) {
+		return ""
+	}
+	before = is.Properties
+	if both := BothProperties(before, properties); both != before {
+		is.Properties, l.dirty = both, true
+	}
+	return before
+}
+
 // failed notes that a resource could not be made; left: there is a part of it.
 func (l *ledger) failed(id string, left bool) {
 	if is := l.find(id); is != nil && is.Making && !left {
@@ -131,7 +144,7 @@ func (l *ledger) done(r Resource, c Change) {
 		l.list = append(l.list, admin.Deployed{Used: true}) // it was there before
 		is = &l.list[len(l.list)-1]
 	}
-	now := admin.Deployed{ID: r.ID, Type: r.Own, Ref: c.Ref, Used: is.Used && c.Action != Created, Retain: r.Retain, RetainReplaced: r.RetainReplaced}
+	now := admin.Deployed{ID: r.ID, Type: r.Own, Ref: c.Ref, Used: is.Used && c.Action != Created, Retain: r.Retain, RetainReplaced: r.RetainReplaced, Properties: c.Properties}
 	if *is != now {
 		*is, l.dirty = now, true
 	}
@@ -246,15 +259,19 @@ func (p *Plan) DeployKept(ctx context.Context, t *Target, prune bool, before fun
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(finishing, cancel) })()
 	var kept error // of the list
 	result, err := p.DeployWatched(whole, t, Watch{
-		Begin: func(id, there string) error {
+		Begin: func(id, there, properties string) (before string, err error) {
 			if ctx.Err() != nil {
-				return fmt.Errorf("%w before this one. What is deployed stays; deploy again to go on", errEnded)
+				return "", fmt.Errorf("%w before this one. What is deployed stays; deploy again to go on", errEnded)
 			}
-			if r, ok := planned[id]; ok && r.Named && there == "" {
+			r, ok := planned[id]
+			if ok && r.Named && there == "" {
 				l.begun(r)
+			}
+			if ok {
+				before = l.again(r, there, properties)
 				kept = errors.Join(kept, l.save(whole))
 			}
-			return kept
+			return before, kept
 		},
 		Failed: func(id, left string) {
 			l.failed(id, left != "")

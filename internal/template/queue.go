@@ -158,22 +158,25 @@ func (q *queue) deploy(ctx context.Context, d *deployment) (outcome, error) {
 	return outcome{name: url, action: action, attributes: map[string]string{"": url, "Arn": arn, "QueueName": q.props.QueueName, "QueueUrl": url}}, nil
 }
 
-// queueDefaults are what a queue has again when a template no longer says otherwise. DeduplicationScope and FifoThroughputLimit stay as they are, as
+// named lists what a later deployment takes back when its template names it no more.
+func (q *queue) named() (properties, tags map[string]string) {
+	return q.attributes(), tagMap(q.props.Tags)
+}
+
+// queueDefaults are what a queue has again when a template named it before and no longer does. DeduplicationScope and FifoThroughputLimit stay as they are, as
 // with CloudFormation, whose size of messages is SQS's of before 2025.
 var queueDefaults = map[string]string{
 	"DelaySeconds": "0", "MaximumMessageSize": "262144", "MessageRetentionPeriod": "345600", "ReceiveMessageWaitTimeSeconds": "0", "VisibilityTimeout": "30",
 	"ContentBasedDeduplication": "false", "RedrivePolicy": "", "RedriveAllowPolicy": "", "KmsMasterKeyId": "",
 }
 
-// newMaxSize is the size of messages of a queue that was made without one.
-const newMaxSize = "1048576"
-
-// update makes a queue's attributes and tags what the template says. is has the attributes as they are.
+// update makes a queue's attributes and tags what the template says. is has the attributes as they are. What no template has named stays: a retention that
+// somebody else has set would go with the messages that it keeps.
 func (q *queue) update(ctx context.Context, d *deployment, url string, is map[string]string) (updated bool, err error) {
 	changed := map[string]string{}
 	want := q.attributes()
 	for name, value := range queueDefaults {
-		if _, named := want[name]; !named && is[name] != "" && !(name == "MaximumMessageSize" && is[name] == newMaxSize) {
+		if _, named := want[name]; !named && is[name] != "" && d.had(name) {
 			want[name] = value
 		}
 	}
@@ -194,7 +197,7 @@ func (q *queue) update(ctx context.Context, d *deployment, url string, is map[st
 	if err != nil {
 		return false, err
 	}
-	set, gone := allTagChanges(has.Tags, tagMap(q.props.Tags))
+	set, gone := d.retag(has.Tags, tagMap(q.props.Tags))
 	if len(gone) > 0 {
 		if _, err := d.Queues.UntagQueue(ctx, &sqs.UntagQueueInput{QueueUrl: &url, TagKeys: gone}); err != nil {
 			return false, err

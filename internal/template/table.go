@@ -475,14 +475,3 @@ func tagChanges(is, want map[string]string) (set map[string]string, unset []stri
 	}
 	return set, unset
 }
-
-// allTagChanges is tagChanges for what has no settings of Millstream's in its tags: whatever the template does not name goes, but for AWS's own.
-func allTagChanges(is, want map[string]string) (set map[string]string, unset []string) {
-	set, _ = tagChanges(is, want)
-	for _, k := range sortedKeys(is) {
-		if _, wanted := want[k]; !wanted && !strings.HasPrefix(k, "aws:") {
-			unset = append(unset, k)
-		}
-	}
-	return set, unset
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,7 +16,7 @@ import (
 type topic struct {
 	TopicName, DisplayName    string
 	FifoTopic                 bool
-	ContentBasedDeduplication bool
+	ContentBasedDeduplication *bool
 	Subscription              []struct{ Endpoint, Protocol string }
 	Tags                      []tag
 
@@ -101,13 +102,16 @@ func (t *topic) attributes() map[string]string {
 			m[name] = value
 		}
 	}
-	if t.ContentBasedDeduplication {
-		m["ContentBasedDeduplication"] = "true"
+	if c := t.ContentBasedDeduplication; c != nil && (*c || t.FifoTopic) {
+		m["ContentBasedDeduplication"] = strconv.FormatBool(*c)
 	}
 	return m
 }
 
-// topicDefaults are what a topic has again when a template no longer says otherwise.
+// named lists what a later deployment takes back when its template names it no more.
+func (t *topic) named() (properties, tags map[string]string) { return t.attributes(), tagMap(t.Tags) }
+
+// topicDefaults are what a topic has again when a template named it before and no longer does.
 var topicDefaults = map[string]string{
 	"DisplayName": "", "FifoThroughputScope": "Topic", "KmsMasterKeyId": "", "TracingConfig": "PassThrough", "SignatureVersion": "1", "ContentBasedDeduplication": "false",
 }
@@ -125,7 +129,7 @@ func (t *topic) update(ctx context.Context, d *deployment, arn string) (updated 
 		if !named {
 			value = topicDefaults[name]
 		}
-		if now == value || !shown && !named {
+		if now == value || !named && !(shown && d.had(name)) {
 			continue
 		}
 		if _, err := d.Topics.SetTopicAttributes(ctx, &sns.SetTopicAttributesInput{TopicArn: &arn, AttributeName: aws.String(name), AttributeValue: aws.String(value)}); err != nil {
@@ -141,7 +145,7 @@ func (t *topic) update(ctx context.Context, d *deployment, arn string) (updated 
 	for _, one := range has.Tags {
 		now[aws.ToString(one.Key)] = aws.ToString(one.Value)
 	}
-	set, gone := allTagChanges(now, tagMap(t.Tags))
+	set, gone := d.retag(now, tagMap(t.Tags))
 	if len(gone) > 0 {
 		if _, err := d.Topics.UntagResource(ctx, &sns.UntagResourceInput{ResourceArn: &arn, TagKeys: gone}); err != nil {
 			return updated, err

@@ -17,6 +17,9 @@ type Deployed struct {
 	// one takes its place.
 	Retain         bool `json:"retain,omitempty"`
 	RetainReplaced bool `json:"retainReplaced,omitempty"`
+	// Properties of a queue or topic, and its tags, that its deployments have named, one a line: they are taken back when the template no longer names
+	// them. Others stay.
+	Properties string `json:"properties,omitempty"`
 }
 
 // Deployment is the document of deployments/{stack}.
