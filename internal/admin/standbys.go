@@ -3,10 +3,12 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
@@ -34,17 +36,44 @@ func (c *Client) Here(ctx context.Context) (here json.RawMessage, err error) {
 	return here, err
 }
 
-// NextSegment asks for what a standby wants next; nothing: there is none yet.
-func (c *Client) NextSegment(ctx context.Context, question []byte) ([]byte, error) {
+// stalled is after what time without a byte an answer counts as broken off.
+const stalled = time.Minute
+
+var errStalled = fmt.Errorf("nothing has come for %s", stalled)
+
+// NextSegment asks for what a standby wants next; nothing: there is none yet. It ends when nothing comes for a minute, however long all of it takes.
+func (c *Client) NextSegment(ctx context.Context, question []byte) (segment []byte, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := time.AfterFunc(stalled, func() { cancel(errStalled) })
+	defer limit.Stop()
+	defer func() {
+		if err != nil && context.Cause(ctx) == errStalled {
+			err = errStalled
+		}
+	}()
 	body, err := c.body(ctx, "standbys/next", url.Values{"question": {string(question)}})
 	if err != nil {
 		return nil, err
 	}
-	segment, err := io.ReadAll(body)
+	segment, err = io.ReadAll(moving{body, limit})
 	if e := body.Close(); err == nil {
 		err = e
 	}
 	return segment, err
+}
+
+// moving puts a limit off while something comes.
+type moving struct {
+	io.Reader
+	limit *time.Timer
+}
+
+func (m moving) Read(p []byte) (n int, err error) {
+	if n, err = m.Reader.Read(p); n > 0 {
+		m.limit.Reset(stalled)
+	}
+	return n, err
 }
 
 // SegmentFile reads a file that a segment names.

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin"
@@ -75,7 +78,10 @@ func (t told) Unwrap() error { return t.is }
 // feeding answers standbys that follow this server itself.
 type feeding struct {
 	relay *chain.Relay
-	seeds *stages
+	s     *App
+
+	mu    sync.Mutex         // guards the following
+	seeds map[string]*stages // by the standby's name: two that begin at once do not take each other's copy away
 }
 
 // standbys is what the door asks; nil: the data is in memory.
@@ -83,7 +89,7 @@ func (s *App) standbys() apiadmin.Standbys {
 	if s.relay == nil {
 		return nil
 	}
-	return &feeding{s.relay, &stages{s: s, copy: s.store.Stage}}
+	return &feeding{relay: s.relay, s: s, seeds: map[string]*stages{}}
 }
 
 func (s *feeding) Seed(r *http.Request, standby, host string) (seed wire.Seed, err error) {
@@ -94,12 +100,39 @@ func (s *feeding) Seed(r *http.Request, standby, host string) (seed wire.Seed, e
 	if seed.Here, err = json.Marshal(here); err != nil {
 		return seed, err
 	}
-	seed.Stage, err = s.seeds.Stage(r)
+	s.mu.Lock()
+	of := s.seeds[standby]
+	if of == nil {
+		of = &stages{s: s.s, copy: s.s.store.Stage}
+		s.seeds[standby] = of
+	}
+	s.mu.Unlock()
+	seed.Stage, err = of.Stage(r)
 	return seed, err
 }
 
-func (s *feeding) Open(id, name string) (io.ReadCloser, int64, error) { return s.seeds.Open(id, name) }
-func (s *feeding) Remove(id string) error                             { return s.seeds.Remove(id) }
+// all returns what copies are made by. One that has none now costs nothing, and stays.
+func (s *feeding) all() []*stages {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.seeds))
+}
+
+func (s *feeding) Open(id, name string) (io.ReadCloser, int64, error) {
+	for _, of := range s.all() {
+		if file, size, err := of.Open(id, name); !errors.Is(err, fs.ErrNotExist) {
+			return file, size, err
+		}
+	}
+	return nil, 0, fs.ErrNotExist
+}
+
+func (s *feeding) Remove(id string) (err error) {
+	for _, of := range s.all() {
+		err = errors.Join(err, of.Remove(id))
+	}
+	return err
+}
 
 func (s *feeding) Here() (json.RawMessage, error) {
 	here, err := s.relay.Begin("", "")

@@ -67,6 +67,7 @@ type Follower struct {
 	from    source
 	host    string
 	lineage string // of the folder once it is promoted
+	name    string // to the server that it follows itself, where its folder has none yet
 	asked   chan asked
 
 	// Of Run alone:
@@ -133,7 +134,7 @@ func Follow(o FollowOptions) (*Follower, error) {
 		return nil, err
 	}
 	host, _ := os.Hostname()
-	return &Follower{o: o, from: from, host: host, lineage: strings.ToLower(rand.Text()), asked: make(chan asked), folder: folder, status: Followed{Place: from.String(), Lag: -1, State: "begins"}}, nil
+	return &Follower{o: o, from: from, host: host, lineage: strings.ToLower(rand.Text()), name: strings.ToLower(rand.Text()), asked: make(chan asked), folder: folder, status: Followed{Place: from.String(), Lag: -1, State: "begins"}}, nil
 }
 
 // Status tells how far it has come.

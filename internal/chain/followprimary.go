@@ -1,8 +1,8 @@
 package chain
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +22,8 @@ type Primary interface {
 	// Seed has the server make a copy of its folder, and says which segment goes on behind it.
 	Seed(ctx context.Context, standby, host string) (Copy, error)
 	Head(ctx context.Context) (Here, error)
-	Next(ctx context.Context, a Asked) ([]byte, error) // nil: there is none yet
+	// Next ends by itself when nothing comes any more; over a slow line a segment takes as long as it takes. nil: there is none yet.
+	Next(ctx context.Context, a Asked) ([]byte, error)
 	File(ctx context.Context, number uint64, sum string) (io.ReadCloser, error)
 	Overtake(ctx context.Context, o Overtaking) (rest [][]byte, err error)
 }
@@ -48,10 +49,7 @@ func (o ofPrimary) pauses(*Follower) (idle, failed time.Duration) {
 
 // seed has the folder's data replaced by a copy once that is whole: until then what is there can be promoted.
 func (o ofPrimary) seed(ctx context.Context, f *Follower, _ uint64) (err error) {
-	name := f.pos.Standby
-	if name == "" {
-		name = strings.ToLower(rand.Text())
-	}
+	name := cmp.Or(f.pos.Standby, f.name)
 	f.update(func(st *Followed) { st.State = "copies the folder of " + o.String() })
 	f.o.Logger.Info("the standby begins with a copy", "of", o.String())
 	c, err := o.p.Seed(ctx, name, f.host)
@@ -144,9 +142,7 @@ func (o ofPrimary) next(ctx context.Context, f *Follower) (s segment, more bool,
 	if f.quiet && !f.promoting {
 		w = wait
 	}
-	once, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	content, err := o.p.Next(once, o.asks(f, w))
+	content, err := o.p.Next(ctx, o.asks(f, w))
 	if errors.Is(err, ErrBeginAnew) {
 		err = fmt.Errorf("%w: %w", errNoWay, err)
 	}

@@ -260,7 +260,7 @@ func (r *Relay) begin() error {
 		switch {
 		case err == nil:
 			numbers = append(numbers, n)
-		case !strings.HasSuffix(e.Name(), ".files"): // half of one
+		case e.Name() != knownFile && !strings.HasSuffix(e.Name(), ".files"): // half of one
 			if err := os.RemoveAll(filepath.Join(r.dir, e.Name())); err != nil {
 				return err
 			}
@@ -308,6 +308,7 @@ func (r *Relay) begin() error {
 			}
 		}
 	}
+	r.recall()
 	if len(r.sizes) == 0 && len(numbers) > 0 {
 		r.o.Logger.Warn("what was kept for standbys does not reach up to this start: they begin anew with a copy")
 	}
@@ -465,6 +466,7 @@ func (r *Relay) tidy() {
 	for name, s := range r.standbys {
 		if now.Sub(s.seen) > known {
 			delete(r.standbys, name)
+			r.remember()
 			continue
 		}
 		low = min(low, s.number)
@@ -530,11 +532,51 @@ func (r *Relay) look(a Asked) (path string, more <-chan struct{}, err error) {
 // seen notes how far a standby is. mu is held.
 func (r *Relay) seen(a Asked) {
 	s := r.standbys[a.Standby]
+	fresh := s == nil || s.host != a.Host
 	if s == nil {
 		s = &standbyOf{}
 		r.standbys[a.Standby] = s
 	}
 	*s = standbyOf{host: a.Host, number: a.Number, next: a.Next, seen: time.Now()}
+	if fresh {
+		r.remember()
+	}
+}
+
+// knownFile lists, in the relay's folder, the standbys that are known, by name, with their hosts: after a start what one lacks stays until it has asked,
+// whoever asks first.
+const knownFile = "standbys.json"
+
+// remember writes them down. mu is held.
+func (r *Relay) remember() {
+	hosts := map[string]string{}
+	for name, s := range r.standbys {
+		hosts[name] = s.host
+	}
+	text, err := json.Marshal(hosts)
+	if err == nil {
+		err = writeSynced(filepath.Join(r.dir, knownFile), text)
+	}
+	if err != nil {
+		r.o.Logger.Error("the standbys cannot be noted: after a start, what one lacks is kept only once it has asked", "error", err)
+	}
+}
+
+// recall reads what remember has written: of each nothing is removed until it asks, or counts as forgotten. mu is held.
+func (r *Relay) recall() {
+	hosts := map[string]string{}
+	text, err := os.ReadFile(filepath.Join(r.dir, knownFile))
+	if err == nil {
+		err = json.Unmarshal(text, &hosts)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.o.Logger.Error("which standbys there are cannot be read: what one lacks is kept only once it has asked", "error", err)
+	}
+	for name, host := range hosts {
+		if r.standbys[name] == nil {
+			r.standbys[name] = &standbyOf{host: host, number: r.first, seen: time.Now()}
+		}
+	}
 }
 
 // follows says whether what a standby has goes on here. mu is held.
@@ -549,7 +591,7 @@ func (r *Relay) follows(a Asked) error {
 	}
 	if a.Number >= r.first && a.Number <= r.next {
 		if !a.Any {
-			return nil
+			return r.begins(a)
 		}
 		previous := r.previous
 		var err error
@@ -572,6 +614,19 @@ func (r *Relay) follows(a Asked) error {
 		return ErrBehind
 	}
 	return ErrBeginAnew
+}
+
+// begins says whether a standby that has a copy and no segment goes on here. The copy is of what this folder was: this open's, or one of an open before
+// that has not been put back since. mu is held.
+func (r *Relay) begins(a Asked) error {
+	if _, is := r.o.Store.Lineage(); a.Lineage == is {
+		return nil
+	}
+	end, ours, _, err := r.o.Store.Owned(a.Lineage)
+	if err == nil && (!ours || end == 0 || a.Next > end) {
+		err = ErrBehind
+	}
+	return err
 }
 
 func (r *Relay) notBegun() error {

@@ -253,3 +253,113 @@ func TestEndNobodyAsksFor(t *testing.T) {
 		}
 	})
 }
+
+// TestStandbysOutliveAStart: after a start of the server, what a standby lacks stays though another asks first.
+func TestStandbysOutliveAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 1))
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		way := &link{r: r, t: t, to: l}
+		a, b := followServer(t, filepath.Join(t.TempDir(), "a"), way), followServer(t, filepath.Join(t.TempDir(), "b"), way)
+		l.busy(2, r)
+		a.follows()
+		b.follows()
+		b.end()
+		l.busy(2, r)
+		a.follows()
+		way.lead(nil)
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+		l = feed(t, l.dir, l.life, 0)
+		way.lead(l)
+		l.busy(2, r)
+		a.follows()
+		l.busy(2, r) // what all have is removed
+		a.follows()
+		if st := l.relay.Status(); len(st.Standbys) != 2 {
+			t.Errorf("%+v", st)
+		}
+		b = followServer(t, b.dir, way)
+		b.follows()
+		if way.made != 2 {
+			t.Errorf("%d copies were made for two standbys\n%s", way.made, b.log.String())
+		}
+		a.end()
+		b.end()
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestCopyOfWhatWasPutBack: a standby that has a copy, and no segment yet, takes none of a folder that was put back from before that copy.
+func TestCopyOfWhatWasPutBack(t *testing.T) {
+	s := stand(t, store.Options{})
+	older := snapshot(t, s.relay.o.Dir)
+	for range 10 {
+		if err := s.write('w', 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := s.over.Asked
+	asked.Any = false
+	early := asked.Next // what the older folder has, too
+	st, err := store.Open(store.Options{FS: unsynced{vfs.Default}, Dir: older, Changes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	back := NewRelay(RelayOptions{Store: st, Dir: older, Logger: slog.New(slog.DiscardHandler)})
+	if err := errors.Join(back.begin(), back.cut()); err != nil {
+		t.Fatal(err)
+	}
+	asked.Number = back.next
+	for _, c := range []struct {
+		lineage string
+		next    uint64
+		want    error
+	}{{asked.Lineage, early, nil}, {asked.Lineage, s.store.Changes().Applied(), ErrBehind}, {"another", early, ErrBehind}} {
+		a := asked
+		a.Lineage, a.Next = c.lineage, c.next
+		if _, err := back.Next(t.Context(), a); !errors.Is(err, c.want) {
+			t.Errorf("of %s with %d: %v", c.lineage, c.next, err)
+		}
+	}
+}
+
+// slow is a server over a slow line.
+type slow struct{ *link }
+
+func (s slow) Next(ctx context.Context, a Asked) ([]byte, error) {
+	select {
+	case <-time.After(3 * time.Minute):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.link.Next(ctx, a)
+}
+
+// TestSlowLine: a segment takes as long as it takes.
+func TestSlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		s := &standby{t: t, dir: filepath.Join(t.TempDir(), "standby"), ended: make(chan error, 1)}
+		var err error
+		if s.f, err = Follow(FollowOptions{Primary: slow{&link{r: rand.New(rand.NewPCG(1, 1)), t: t, to: l}}, Dir: s.dir, Logger: slog.New(slog.NewTextHandler(&s.log, nil))}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { _, err := s.f.Run(ctx); s.ended <- err }()
+		l.write(0, 10)
+		time.Sleep(10 * time.Minute)
+		if st := s.f.Status(); st.Failing != "" || st.Lag < 0 {
+			t.Errorf("%+v", st)
+		}
+		stop()
+		if err := <-s.ended; err != nil {
+			t.Error(err)
+		}
+		_ = l.end()
+	})
+}

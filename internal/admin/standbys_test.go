@@ -1,0 +1,54 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// trickle is an answer of which a byte comes now and then.
+type trickle struct {
+	ctx   context.Context
+	pause time.Duration
+	left  int
+}
+
+func (r *trickle) RoundTrip(q *http.Request) (*http.Response, error) {
+	r.ctx = q.Context()
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(r), Request: q}, nil
+}
+
+func (r *trickle) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	select {
+	case <-time.After(r.pause):
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	}
+	r.left--
+	p[0] = 'x'
+	return 1, nil
+}
+
+// TestSegmentOverASlowLine: it ends only when nothing comes any more.
+func TestSegmentOverASlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for pause, want := range map[time.Duration]error{stalled - time.Second: nil, stalled + time.Second: errStalled} {
+			c, err := New(Options{Endpoint: "http://127.0.0.1:1", HTTP: &http.Client{Transport: &trickle{pause: pause, left: 5}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			segment, err := c.NextSegment(t.Context(), []byte("{}"))
+			if !errors.Is(err, want) || want == nil && len(segment) != 5 || want != nil && time.Since(began) != stalled {
+				t.Errorf("a byte each %s: %q, %v after %s", pause, segment, err, time.Since(began))
+			}
+		}
+	})
+}
