@@ -27,20 +27,20 @@ func (s *Service) RestoreTableToPointInTime(ctx context.Context, scope schema.Sc
 	now := s.Now()
 	job := &restore{Scope: scope, Table: r.Target.TableName, AtMS: now.UnixMilli(), ID: s.nextID(now)}
 	var err error
-	job.Saved, job.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Source, r.Shown, frozenName(job.ID), func(c *table.ContinuousBackups) (time.Time, error) {
+	job.Saved, job.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Source, r.Shown, frozenName(job.ID), func(c *table.ContinuousBackups) (from, at time.Time, err error) {
 		if !r.Time.IsZero() && (r.Time.Before(c.Earliest) || r.Time.After(c.Latest)) {
 			form := func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
-			return time.Time{}, awserr.RestoreTimeOutside(form(r.Time), form(c.Earliest.Add(time.Second-1)), form(c.Latest))
+			return from, at, awserr.RestoreTimeOutside(form(r.Time), form(c.Earliest.Add(time.Second-1)), form(c.Latest))
 		}
 		switch there, err := s.Tables.Exists(ctx, scope, r.Target.TableName); {
 		case err != nil:
-			return time.Time{}, err
+			return from, at, err
 		case there:
-			return time.Time{}, awserr.TableTaken(r.Target.TableName)
+			return from, at, awserr.TableTaken(r.Target.TableName)
 		case s.loading() >= maxLoads:
-			return time.Time{}, awserr.ImportsFull()
+			return from, at, awserr.ImportsFull()
 		}
-		return r.Time, s.forget()
+		return from, r.Time, s.forget()
 	})
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (s *Service) each(ctx context.Context, id string, saved *table.Saved, pastM
 
 // eachChange calls f with what was changed in the stretch of time of an export.
 func (s *Service) eachChange(ctx context.Context, e *Export, f func(*table.ItemChange) error) (err error) {
-	frozen, err := s.frozen(ctx, e.ID, e.Saved, e.FromMS-1)
+	frozen, err := s.frozen(ctx, e.ID, e.Saved, e.FromMS)
 	if err != nil {
 		return err
 	}

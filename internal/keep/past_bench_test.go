@@ -64,7 +64,7 @@ func BenchmarkRestoreMoment(b *testing.B) {
 
 	for b.Loop() {
 		began := time.Now()
-		saved, at, err := db.FreezePast(ctx, scope, "tab", "tab", frozenName("bench"), func(*table.ContinuousBackups) (time.Time, error) { return c.Latest, nil })
+		saved, at, err := db.FreezePast(ctx, scope, "tab", "tab", frozenName("bench"), func(*table.ContinuousBackups) (from, at time.Time, err error) { return from, c.Latest, nil })
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -69,14 +69,14 @@ func (s *Service) ExportTableToPointInTime(ctx context.Context, scope schema.Sco
 	case r.Time.IsZero():
 		e.Saved, err = s.Tables.Freeze(ctx, scope, r.Table, r.TableARN, frozenName(e.ID))
 	default:
-		e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (time.Time, error) {
+		e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (from, at time.Time, err error) {
 			switch {
 			case r.Time.After(c.Latest):
-				return time.Time{}, awserr.ExportTimeAhead()
+				return from, at, awserr.ExportTimeAhead()
 			case r.Time.Before(c.Earliest):
-				return time.Time{}, awserr.ExportTimeInvalid()
+				return from, at, awserr.ExportTimeInvalid()
 			}
-			return r.Time, nil
+			return from, r.Time, nil
 		})
 	}
 	if err != nil {
@@ -102,21 +102,21 @@ const shortestWindow, longestWindow = 15 * time.Minute, 24 * time.Hour
 // freezeWindow keeps the table for an export of what was changed in a stretch of time.
 func (s *Service) freezeWindow(ctx context.Context, e *Export) (err error) {
 	r := &e.Request
-	e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, r.Scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (time.Time, error) {
+	e.Saved, e.PastMS, err = s.Tables.FreezePast(ctx, r.Scope, r.Table, r.TableARN, frozenName(e.ID), func(c *table.ContinuousBackups) (from, at time.Time, err error) {
 		to := r.To
 		if to.IsZero() {
 			to = c.Latest
 		}
 		switch {
 		case to.After(c.Latest), r.From.After(c.Latest):
-			return time.Time{}, awserr.ExportTimeAhead()
+			return from, at, awserr.ExportTimeAhead()
 		case to.Sub(r.From) < shortestWindow, to.Sub(r.From) > longestWindow:
-			return time.Time{}, awserr.ExportPeriod()
+			return from, at, awserr.ExportPeriod()
 		case r.From.Before(c.Earliest):
-			return time.Time{}, awserr.ExportTimeInvalid()
+			return from, at, awserr.ExportTimeInvalid()
 		}
 		e.FromMS, e.ToMS = r.From.UnixMilli(), to.UnixMilli()
-		return to, nil
+		return r.From, to, nil
 	})
 	return err
 }

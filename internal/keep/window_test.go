@@ -197,3 +197,36 @@ func TestIncrementalExports(t *testing.T) {
 		}
 	})
 }
+
+// TestWindowFromTheEarliestGoesOnElsewhere: an export of all that the log has is made in a folder that has not what was kept for it, too.
+func TestWindowFromTheEarliestGoesOnElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer func() { w.close() }()
+		w.recovering(10)
+		d, err := w.db.DescribeContinuousBackups(t.Context(), scope, decoded(w, request.DecodeDescribeContinuousBackups, `{"TableName":"tab"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		e, err := w.s.ExportTableToPointInTime(t.Context(), scope, decoded(w, request.DecodeExportTableToPointInTime, fmt.Sprintf(
+			`{"TableArn":%q,"S3Bucket":"bucket","ExportType":"INCREMENTAL_EXPORT","IncrementalExportSpecification":{"ExportFromTime":%.3f}}`, scope.TableARN("tab"), float64(d.Earliest.UnixMilli())/1000)))
+		if err == nil {
+			err = w.store.Thaw(frozenName(e.ID))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.close()
+		w.openAgain()
+		w.put = func(string) error { return nil }
+		stop := w.run(w.s.RunSaves)
+		time.Sleep(time.Minute)
+		if e = get(w.s, w.s.exports, e.ARN); e.Status != Completed || e.Items != 10 {
+			t.Errorf("%+v: %s", e, w.log.String())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -35,8 +36,9 @@ func (db *DB) Freeze(ctx context.Context, scope schema.Scope, name, shown, as st
 }
 
 // FreezePast is Freeze for what a table was at a moment. choose is told which moments there are, returns the one that is wanted,
-// zero for the latest, and checks what else is to be checked. What it returned is the moment, in ms since 1970.
-func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, as string, choose func(*ContinuousBackups) (time.Time, error)) (*Saved, int64, error) {
+// zero for the latest, and checks what else is to be checked. from is an earlier one from which on all changes are wanted; zero: there is none. What
+// is returned is the moment, in ms since 1970.
+func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, as string, choose func(*ContinuousBackups) (from, at time.Time, err error)) (*Saved, int64, error) {
 	t, e := db.recoverable(scope, name, shown)
 	if e != nil {
 		return nil, 0, db.whenDurable(ctx, e)
@@ -45,7 +47,7 @@ func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, a
 	if r == nil {
 		return nil, 0, db.whenDurable(ctx, awserr.PointInTimeUnavailable(name))
 	}
-	want, err := choose(db.describeRecovery(r))
+	from, want, err := choose(db.describeRecovery(r))
 	if e, ok := errors.AsType[*awserr.Error](err); ok {
 		return nil, 0, db.whenDurable(ctx, e)
 	}
@@ -60,6 +62,10 @@ func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, a
 	if !want.IsZero() {
 		at = min(at, want.UnixMilli())
 	}
+	first := at // of what the log must still have
+	if !from.IsZero() {
+		first = min(at, from.UnixMilli())
+	}
 	if err := db.keepTold(time.UnixMilli(at)); err != nil {
 		return nil, 0, err
 	}
@@ -73,7 +79,7 @@ func (db *DB) FreezePast(ctx context.Context, scope schema.Scope, name, shown, a
 	switch {
 	case now.dropped:
 		e = awserr.TableNotThere(shown)
-	case now.def.Recovery == nil || now.def.Recovery.ID != r.ID || at < now.def.Recovery.FromMS:
+	case now.def.Recovery == nil || now.def.Recovery.ID != r.ID || first < now.def.Recovery.FromMS:
 		e = awserr.PointInTimeUnavailable(name)
 	}
 	if e != nil {
@@ -464,16 +470,34 @@ func (db *DB) EachChange(ctx context.Context, s *Saved, from Source, fromMS, toM
 	}
 }
 
-// seek moves on to a key, and returns its row if it is there. Keys rise from call to call.
+// seekPiece is how many rows are read at first where keys are looked for.
+const seekPiece = 8
+
+// seek moves on to a key, and returns its row if it is there. Keys rise from call to call. Pieces become smaller where most of their rows are passed over, and
+// larger where most are wanted.
 func (r *rows) seek(key []byte) (value []byte, there bool, err error) {
 	for r.at < len(r.keys) && bytes.Compare(r.keys[r.at], key) < 0 {
 		r.at++
 	}
-	if r.at == len(r.keys) && !r.ended && bytes.Compare(r.lower, key) < 0 {
-		r.lower = bytes.Clone(key)
+	if r.at == len(r.keys) && !r.ended {
+		switch {
+		case r.most == 0:
+			r.most = seekPiece
+		case 2*r.found >= len(r.keys):
+			r.most = min(2*r.most, rowsPiece)
+		default:
+			r.most = max(r.most/2, 1)
+		}
+		r.found = 0
+		if bytes.Compare(r.lower, key) < 0 {
+			r.lower = bytes.Clone(key)
+		}
 	}
 	k, v, ok, err := r.next()
-	return v, ok && bytes.Equal(k, key), err
+	if there = ok && bytes.Equal(k, key); there {
+		r.found++
+	}
+	return v, there, err
 }
 
 func (db *DB) clearPast(space []byte) error {
@@ -502,6 +526,7 @@ type rows struct {
 	keys, values [][]byte // of the piece
 	at           int
 	ended        bool
+	most, found  int // of seek: rows of the next piece, zero for rowsPiece, and how many of this one were looked for
 }
 
 const rowsPiece, rowsPieceBytes = 500, 1 << 20
@@ -529,9 +554,9 @@ func (r *rows) read() (err error) {
 	defer func() { err = errors.Join(err, it.Close()) }()
 	clear(r.values)
 	r.keys, r.values, r.at = r.keys[:0], r.values[:0], 0
-	size := 0
+	size, most := 0, cmp.Or(r.most, rowsPiece)
 	ok := it.First()
-	for ; ok && len(r.keys) < rowsPiece && size < rowsPieceBytes; ok = it.Next() {
+	for ; ok && len(r.keys) < most && size < rowsPieceBytes; ok = it.Next() {
 		v, err := it.Value()
 		if err != nil {
 			return err

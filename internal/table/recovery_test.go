@@ -365,3 +365,62 @@ func TestDamagedScratchIsSwept(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestStretchThatLosesItsBeginning: a stretch of time whose first changes are removed between the question and the copy is refused.
+func TestStretchThatLosesItsBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, _ := retaining(t, 0)
+		w.recovery(t, 10)
+		time.Sleep(time.Hour)
+		from := time.Now()
+		w.must(t, "PutItem", `{"TableName":"tab","Item":{"pk":{"S":"a"}}}`)
+		time.Sleep(time.Hour)
+		tab := w.db.find(scope, "tab")
+		for _, later := range []time.Duration{0, time.Millisecond} {
+			_, _, err := w.db.FreezePast(t.Context(), scope, "tab", "tab", "work", func(c *ContinuousBackups) (time.Time, time.Time, error) {
+				return from, c.Latest, w.db.forgetUndo(t.Context(), tab, tab.desc.Load().def.Recovery.ID, from.Add(later).UnixMilli())
+			})
+			if (err != nil) != (later > 0) {
+				t.Errorf("removed up to %v after its beginning: %v", later, err)
+			}
+			names, e := w.store.FrozenNames()
+			if e != nil || (len(names) == 0) != (later > 0) {
+				t.Error(names, e)
+			}
+			if e := w.store.Thaw("work"); e != nil {
+				t.Error(e)
+			}
+		}
+	})
+}
+
+// TestSeekReadsLittle where few rows are looked for, and large pieces where most are; what is found is the same.
+func TestSeekReadsLittle(t *testing.T) {
+	st, err := store.Open(store.Options{FS: crashtest.New().FS(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	const many = 20_000
+	key := func(i int) []byte { return fmt.Appendf([]byte{store.SpacePast}, "%08d", i) }
+	b := st.NewBatch()
+	defer b.Close()
+	for i := 0; i < many; i += 2 { // the odd ones are not there
+		b.Set(key(i), key(i))
+	}
+	if err := st.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ step, least, most int }{{2, 256, rowsPiece}, {1, 256, rowsPiece}, {997, 1, seekPiece}, {998, 1, seekPiece}} {
+		r := &rows{from: st, lower: key(0), upper: key(many)}
+		for i := 0; i < many; i += c.step {
+			v, there, err := r.seek(key(i))
+			if err != nil || there != (i%2 == 0) || there && !bytes.Equal(v, key(i)) {
+				t.Fatal(i, string(v), there, err)
+			}
+			if len(r.keys) > c.most || i > many/2 && i < many-rowsPiece*4 && len(r.keys) < c.least {
+				t.Fatalf("by %d: a piece at %d has %d rows", c.step, i, len(r.keys))
+			}
+		}
+	}
+}
