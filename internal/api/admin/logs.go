@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/activity"
 	"github.com/millstreamdb/millstream/internal/admin/wire"
@@ -41,16 +42,21 @@ func (h *handler) logs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var peers []Peer
+	var missing error
 	if h.Peers != nil && !isLocal(r) {
-		var err error
-		if peers, err = h.Peers(r.Context()); err != nil {
-			h.fail(w, err)
-			return
-		}
+		ctx, cancel := context.WithTimeout(r.Context(), peerWait)
+		peers, missing = h.Peers(ctx)
+		cancel()
 	}
 	h.stream(w, r, func(ctx context.Context, ready func(), emit func(any) error) error {
 		show := func(l logs.Line) error {
 			return emit(wire.LogLine{Time: l.Time, Function: l.Function, Text: l.Text, Note: l.Note})
+		}
+		if missing != nil { // this node's own are shown all the same
+			peers = nil
+			if err := emit(wire.LogLine{Time: time.Now().UTC(), Function: name, Note: true, Text: "lines of other nodes may be missing: which there are is not known: " + missing.Error()}); err != nil {
+				return err
+			}
 		}
 		if len(peers) > 0 {
 			all, end := h.logsOfPeers(ctx, peers, q, follow, emit)

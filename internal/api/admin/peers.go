@@ -132,9 +132,11 @@ func (h *handler) logsOfPeers(ctx context.Context, peers []Peer, q url.Values, f
 		ended.Go(func() {
 			once := sync.OnceFunc(begun.Done)
 			defer once()
-			late := time.AfterFunc(peerWait, cancel)
+			asked, stop := context.WithCancel(ctx) // its own: a node that is silent must not end the others
+			defer stop()
+			late := time.AfterFunc(peerWait, stop)
 			q := maps.Clone(q)
-			resp, err := h.ask(ctx, p, http.MethodGet, "logs", q)
+			resp, err := h.ask(asked, p, http.MethodGet, "logs", q)
 			if follow {
 				late.Stop()
 				once()
@@ -144,7 +146,10 @@ func (h *handler) logsOfPeers(ctx context.Context, peers []Peer, q url.Values, f
 				resp.Body.Close()
 			}
 			late.Stop()
-			if err != nil && (ctx.Err() == nil || !follow) {
+			if asked.Err() != nil {
+				err = fmt.Errorf("it has not answered within %s", peerWait)
+			}
+			if err != nil && ctx.Err() == nil {
 				_ = show(wire.LogLine{Time: time.Now().UTC(), Function: q.Get("function"), Note: true, Text: "lines of the node " + p.Name + " may be missing: " + err.Error()})
 			}
 		})

@@ -181,6 +181,7 @@ func TestWhatIsNotLoadedIsNotSettled(t *testing.T) {
 		select {
 		case err := <-settled:
 			t.Errorf("settled before its positions are read: %v", err)
+			settled <- err
 		default:
 		}
 		close(loads)
