@@ -18,7 +18,7 @@ var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "
 
 // notOfNodes are about tables and what else a node does not keep, or need what nodes cannot do yet.
 var notOfNodes = []string{
-	"durability", "log-cap", "recovery-cap", "shard-roll", "status-delay", "clock", "accept-loss", "replicate", "replicate-every", "replicate-keep", "standby-of", "triggers",
+	"durability", "log-cap", "recovery-cap", "shard-roll", "status-delay", "clock", "accept-loss", "replicate", "replicate-every", "replicate-keep", "standby-of", "allow-standby", "standby-spool", "triggers",
 	"auth", "audit-log", "root-access-key-id", "root-secret-access-key-file",
 }
 

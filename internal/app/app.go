@@ -173,6 +173,9 @@ func (o *Options) fill() (store.Durability, error) {
 		if err := CheckTables(o.Tables); err != nil {
 			return 0, err
 		}
+		if err := o.refuseNode(); err != nil {
+			return 0, err
+		}
 		if c := o.FunctionCredentials; c != "" && c != "none" && c != "inherit" {
 			return 0, fmt.Errorf("function credentials %q: want none or inherit", c)
 		}

@@ -70,6 +70,21 @@ func CheckTables(text string) error {
 	return nil
 }
 
+// refuseNode refuses what a node does not keep, or cannot do yet. serve says the same of its flags.
+func (o *Options) refuseNode() error {
+	for name, set := range map[string]bool{
+		"Durability": o.Durability != "" && o.Durability != "sync", "LogCap": o.LogCap != 0 && o.LogCap != DefaultLogCap, "RecoveryCap": o.RecoveryCap != 0,
+		"ShardRoll": o.ShardRoll != 0, "StatusDelay": o.StatusDelay != 0, "ManualClock": o.ManualClock, "AcceptLoss": o.AcceptLoss, "Replicate": o.Replicate != "",
+		"AllowStandby": o.AllowStandby, "ResumeTriggers": o.ResumeTriggers, "Auth": o.Auth != "" && o.Auth != "off", "AuditLog": o.AuditLog != "",
+		"RootKey": o.RootKey != "", "RootSecret": o.RootSecret != "",
+	} {
+		if set {
+			return fmt.Errorf("%s does not go with Tables: a node keeps no tables, and verifies no signatures yet", name)
+		}
+	}
+	return nil
+}
+
 // openNode makes this server a node, before functions are opened.
 func (s *App) openNode() error {
 	o := &s.opts
@@ -374,7 +389,11 @@ func (n *node) adminDoor(own http.Handler) http.Handler {
 		part, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, admin.Prefix), "/")
 		for _, p := range ownParts {
 			if part == p {
-				own.ServeHTTP(w, r)
+				if part == "triggers" { // what changes one is stored here, and done by the node that works it
+					n.agreeing(own).ServeHTTP(w, r)
+				} else {
+					own.ServeHTTP(w, r)
+				}
 				return
 			}
 		}

@@ -232,6 +232,54 @@ func TestTagsOfADeletedTable(t *testing.T) {
 	}
 }
 
+// The nodes' own tables are protected, and one that is somebody else's is not taken for one of them.
+func TestTablesOfNodes(t *testing.T) {
+	node, primary := openedNode(t)
+	if status, text := ask(t, node.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.DeleteTable", `{"TableName":"millstream-control"}`); status != 400 || !strings.Contains(text, "deletion") {
+		t.Error(status, text)
+	}
+	table := `{"TableName":"other-progress","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"}],"KeySchema":[{"AttributeName":"p","KeyType":"HASH"}]}`
+	if status, text := ask(t, node.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable", table); status != 200 {
+		t.Error(status, text)
+	}
+	if _, err := Open(Options{Tables: primary.URL, TablePrefix: "other-"}, nil); err == nil || !strings.Contains(err.Error(), "other-progress") {
+		t.Error(err)
+	}
+	table = `{"TableName":"old-control","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"s","AttributeType":"S"}],
+		"KeySchema":[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"s","KeyType":"RANGE"}]}` // as an earlier node made it
+	if status, text := ask(t, node.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.CreateTable", table); status != 200 {
+		t.Error(status, text)
+	}
+	s, err := Open(Options{Tables: primary.URL, TablePrefix: "old-"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if status, text := ask(t, node.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.DeleteTable", `{"TableName":"old-control"}`); status != 400 || !strings.Contains(text, "deletion") {
+		t.Error(status, text)
+	}
+	for _, o := range []Options{{Durability: "none"}, {LogCap: 1}, {AllowStandby: true}, {Auth: "on"}, {ManualClock: true}, {ShardRoll: time.Hour}} {
+		o.Tables = primary.URL
+		if _, err := Open(o, nil); err == nil || !strings.Contains(err.Error(), "does not go with Tables") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// What changes a trigger at a node is answered once all nodes have it.
+func TestChangesOfTriggersAgree(t *testing.T) {
+	n := &node{}
+	for method, want := range map[string]bool{"POST": true, "PUT": true, "GET": false} {
+		var agrees bool
+		n.adminDoor(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, agrees = w.(*agreed) })).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/_millstream/v1/triggers/x/pause", nil))
+		if agrees != want {
+			t.Errorf("%s agrees: %t", method, agrees)
+		}
+	}
+}
+
 // A node's own folder is taken again, with what it keeps there.
 func TestANodeTakesItsOwnFolder(t *testing.T) {
 	primary, err := Open(Options{}, nil)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -260,7 +261,7 @@ func certain(err error) error {
 func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 	for _, name := range []string{b.control, b.progress, b.bell} {
 		in := map[string]any{
-			"TableName": name, "BillingMode": "PAY_PER_REQUEST",
+			"TableName": name, "BillingMode": "PAY_PER_REQUEST", "DeletionProtectionEnabled": true, // functions and positions would go with them
 			"AttributeDefinitions": []map[string]string{{"AttributeName": attrP, "AttributeType": "S"}, {"AttributeName": attrS, "AttributeType": "S"}},
 			"KeySchema":            []map[string]string{{"AttributeName": attrP, "KeyType": "HASH"}, {"AttributeName": attrS, "KeyType": "RANGE"}},
 		}
@@ -272,13 +273,29 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 		}
 		for {
 			var out struct {
-				Table struct{ TableStatus, LatestStreamArn string }
+				Table struct {
+					TableStatus, LatestStreamArn string
+					DeletionProtectionEnabled    bool
+					KeySchema                    []struct{ AttributeName, KeyType string }
+					AttributeDefinitions         []struct{ AttributeName, AttributeType string }
+				}
 			}
 			if _, err := c.call(ctx, tablesAPI, "DescribeTable", map[string]any{"TableName": name}, &out, 0); err != nil {
 				return fmt.Errorf("the table %s at %s cannot be looked at: %w", name, c.URL, err)
 			}
-			if b.bellStream = out.Table.LatestStreamArn; out.Table.TableStatus == "ACTIVE" {
+			found := &out.Table
+			if keys := fmt.Sprint(found.KeySchema); keys != "[{"+attrP+" HASH} {"+attrS+" RANGE}]" || slices.ContainsFunc(found.AttributeDefinitions, func(a struct{ AttributeName, AttributeType string }) bool {
+				return (a.AttributeName == attrP || a.AttributeName == attrS) && a.AttributeType != "S"
+			}) {
+				return fmt.Errorf("the table %s at %s is not one of nodes: its keys are %s, and nodes want the texts %s and %s; name another --table-prefix", name, c.URL, keys, attrP, attrS)
+			}
+			if found.TableStatus != "ACTIVE" {
+				// it is looked at again
+			} else if found.DeletionProtectionEnabled {
+				b.bellStream = found.LatestStreamArn
 				break
+			} else if _, err := c.call(ctx, tablesAPI, "UpdateTable", map[string]any{"TableName": name, "DeletionProtectionEnabled": true}, &struct{}{}, 0); err != nil && codeOf(err) != "ResourceInUseException" {
+				return fmt.Errorf("the table %s at %s cannot be protected from deletion: %w", name, c.URL, err)
 			}
 			select {
 			case <-time.After(100 * time.Millisecond):
