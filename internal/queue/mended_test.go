@@ -790,3 +790,31 @@ func TestIDsOverAChangeOfScope(t *testing.T) {
 		}
 	}
 }
+
+// What is remembered of deduplication ids is all forgotten, also of an id whose time is over in one DeduplicationScope while it holds in the other.
+func TestDeduplicationIDsAreForgotten(t *testing.T) {
+	w := openWorld(t)
+	q := w.create("q.fifo", map[string]string{"DeduplicationScope": "queue"})
+	scope := func(is string) { w.must(w.s.SetAttributes(q, map[string]string{"DeduplicationScope": is})) }
+	for i := range 2*trimPiece + 1 { // more than are forgotten by the two sends that follow, and before x
+		w.put(q, "g", fmt.Sprint("first", i))
+	}
+	w.put(q, "g", "x")
+	w.sleep(6 * time.Minute)
+	scope("messageGroup")
+	w.put(q, "g", "x")
+	scope("queue")
+	x, other, group := "x", "other", "g"
+	_, err := q.Send(testScope.Account, true, []Entry{{Body: &x, Group: &group}, {Body: &other, Group: &group}}) // the second, since nothing is written for the first
+	w.must(err)
+	w.sleep(6 * time.Minute)
+	w.put(q, "g", "last 1")
+	w.put(q, "g", "last 2")
+	for kind, name := range map[byte]string{rowDedup: "ids", rowExpiry: "ends"} {
+		n := 0
+		w.must(w.store.Each(q.key(kind), func(_, _ []byte) error { n++; return nil }))
+		if n != 2 {
+			t.Errorf("%d %s are remembered, not those of the last two", n, name)
+		}
+	}
+}

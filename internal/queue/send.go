@@ -167,14 +167,14 @@ func (q *Queue) remembered(b *store.Batch, sent *Sent, now int64) (*earlier, err
 	if err != nil || holds {
 		return s, err
 	}
+	o, holds, err := q.sentBefore(other, now)
+	if err != nil || holds {
+		return o, err
+	}
 	if s != nil {
 		b.Delete(q.timed(rowExpiry, s.until, s.seq)) // its row is written anew
 	}
-	s, holds, err = q.sentBefore(other, now)
-	if !holds {
-		s = nil
-	}
-	return s, err
+	return nil, nil
 }
 
 // sentBefore reads what is remembered under a name, nil for nothing. It holds unless its time is over, or it was sent by a clock that was ahead, and
