@@ -319,6 +319,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if err := s.act(); err != nil {
 		return nil, err
 	}
+	if s.node != nil && !s.held {
+		s.join()
+	}
 	if o.ShardRoll > 0 {
 		s.start("shard roll-over", func(ctx context.Context) error { return s.tables.RollShards(ctx, o.ShardRoll, o.Logger) })
 	}

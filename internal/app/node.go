@@ -182,6 +182,18 @@ func (s *App) refuseServersFolder() error {
 	return nil
 }
 
+// join returns once this node is one of those that a change is answered after: what it read when functions were opened may be old by then.
+func (s *App) join() {
+	late := time.NewTimer(s.opts.Lease)
+	defer late.Stop()
+	select {
+	case <-s.node.Joined():
+	case <-s.workers.Failed():
+	case <-late.C:
+		s.opts.Logger.Warn("the tables' server does not take this node in yet; until it does, functions may be called as they were before their last change", "waited", s.opts.Lease)
+	}
+}
+
 // isMillstream refuses servers that a node cannot work over.
 func (n *node) isMillstream(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.client.URL+admin.Prefix+"version", nil)

@@ -8,11 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -277,6 +281,52 @@ func TestChangesOfTriggersAgree(t *testing.T) {
 		if agrees != want {
 			t.Errorf("%s agrees: %t", method, agrees)
 		}
+	}
+}
+
+// What is changed while a node starts, and before the others wait for it, is there when it has started.
+func TestAStartingNodeMissesNoChange(t *testing.T) {
+	first, primary := openedNode(t)
+	if status, text := ask(t, first.URL, "lambda", "POST", "/2015-03-31/functions", "",
+		`{"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","PackageType":"Image","Code":{"ImageUri":"http://127.0.0.1:1/"}}`); status != 201 {
+		t.Fatal(status, text)
+	}
+	to, err := url.Parse(primary.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pass := httputil.NewSingleHostReverseProxy(to)
+	pass.ErrorLog = log.New(io.Discard, "", 0) // reads that wait end with the node
+	var once sync.Once
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".PutItem") && bytes.Contains(body, []byte("node#")) { // its first beat
+			once.Do(func() {
+				if status, text := ask(t, first.URL, "lambda", "PUT", "/2015-03-31/functions/f/configuration", "", `{"Description":"changed"}`); status != 200 {
+					t.Error(status, text)
+				}
+			})
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		pass.ServeHTTP(w, r)
+	}))
+	defer between.Close()
+	s, err := Open(Options{Tables: between.URL}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	second := httptest.NewServer(s.Handler())
+	defer second.Close()
+	if status, text := ask(t, second.URL, "lambda", "GET", "/2015-03-31/functions/f", "", ""); status != 200 || !strings.Contains(text, `"changed"`) {
+		t.Error(status, text)
 	}
 }
 

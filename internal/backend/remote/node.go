@@ -250,6 +250,7 @@ func (m *member) look(ctx context.Context) error {
 	if !slices.Contains(live, me) {
 		return nil // its first beat is still to come
 	}
+	b.join.Do(func() { close(b.joined) })
 	m.sweep(ctx, claims)
 	for _, r := range slices_ {
 		var s sliceRow
@@ -487,6 +488,9 @@ func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
 	}
 	return all, nil
 }
+
+// Joined is closed once this node has what was changed before the others saw it: from then on Agree at another node waits for this one.
+func (b *Backend) Joined() <-chan struct{} { return b.joined }
 
 // Mine are the ARNs of the streams that are this node's by their rows. It may still have to begin with one, or have lost it.
 func (b *Backend) Mine(ctx context.Context) (streams []string, err error) {

@@ -60,6 +60,9 @@ type Backend struct {
 
 	work sync.WaitGroup // readers
 
+	join   sync.Once
+	joined chan struct{} // see Joined
+
 	// revives is a bug, for the test that has to find it: a beat that was late gives back what was held before it.
 	revives bool
 }
@@ -78,7 +81,7 @@ func New(o Options) *Backend {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Backend{
-		o: o, control: o.Prefix + "control", progress: o.Prefix + "progress", bell: o.Prefix + "bell", poked: make(chan struct{}, 1), beatSoon: make(chan struct{}, 1),
+		o: o, control: o.Prefix + "control", progress: o.Prefix + "progress", bell: o.Prefix + "bell", poked: make(chan struct{}, 1), beatSoon: make(chan struct{}, 1), joined: make(chan struct{}),
 		claims: map[string]*claim{}, busy: map[string]bool{}, watchers: map[string]map[int]func(){},
 	}
 }
