@@ -184,8 +184,9 @@ func TestRecordedDeliveryPolicies(t *testing.T) {
 		`{"healthyRetryPolicy":`+once+`,"sicklyRetryPolicy":null,"throttlePolicy":{"maxReceivesPerSecond":1000},"requestPolicy":{"headerContentType":"application/json"},"guaranteed":false}`)
 	_, err = w.s.Confirm(topicARN, sub.Token, false)
 	w.must(err)
+	w.settle() // the confirmation is delivered
 	var made *outbox.Delivery
-	w.fail = func(d *outbox.Delivery) error { made = d; return nil }
+	w.failing(func(d *outbox.Delivery) error { made = d; return nil })
 	w.publish(topicARN, "x", Message{})
 	w.settle()
 	if made.PerSecond != 1000 || made.Headers["Content-Type"] != "application/json" || made.Retry.Attempts != 0 {

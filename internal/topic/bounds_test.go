@@ -103,7 +103,7 @@ func TestDeliveryPolicies(t *testing.T) {
 	kind := func() string {
 		t.Helper()
 		got := ""
-		w.fail = func(d *outbox.Delivery) error { got = d.Headers["Content-Type"]; return nil }
+		w.failing(func(d *outbox.Delivery) error { got = d.Headers["Content-Type"]; return nil })
 		w.publish(topicARN, "x", Message{})
 		w.settle()
 		return got

@@ -86,6 +86,13 @@ func (w *world) close() {
 
 const noteSpace = 0xf7 // of no room
 
+// failing has deliveries fail as f says from now on.
+func (w *world) failing(f func(d *outbox.Delivery) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail = f
+}
+
 func (w *world) send(_ context.Context, d *outbox.Delivery, payload []byte, done func(*store.Batch)) error {
 	w.mu.Lock()
 	fail, hook := w.fail, w.hook
@@ -337,12 +344,12 @@ func TestNearlyFullDisk(t *testing.T) {
 	w := newWorld(t)
 	topicARN := w.topic("t", nil)
 	sub := w.subscribe(topicARN, "q", raw)
-	w.fail = func(*outbox.Delivery) error { return errors.New("busy") }
+	w.failing(func(*outbox.Delivery) error { return errors.New("busy") })
 	w.publish(topicARN, "owed", Message{})
 	w.settle()
 	w.close()
 	w.disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 200 << 20, TotalBytes: 1 << 40})
-	w.fail = nil
+	w.failing(nil)
 	w.open(w.clock.Wall())
 	refused := func(err error) {
 		t.Helper()
