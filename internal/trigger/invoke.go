@@ -33,12 +33,12 @@ func (m *running) invoke(a lane.Invoke, d *driver) {
 //
 //go:noinline
 func growStack() {
-	var room [7 << 10]byte
+	var room [3 << 10]byte
 	stackRoom(&room)
 }
 
 //go:noinline
-func stackRoom(*[7 << 10]byte) {}
+func stackRoom(*[3 << 10]byte) {}
 
 // call makes one call of the function when its turn has come. What it needs of the stack is free again
 // when the machine goes on with its end, in the same goroutine: a stack that has to grow costs more
