@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// forward hands requests on to another server, as they came: with their host, of which the client's signature is.
+// forward hands requests on to another server, as they came: with their host, of which the client's signature is. ReverseProxy of net/http/httputil
+// takes away X-Forwarded headers and odd parts of a query, which may be signed.
 type forward struct {
 	to   *url.URL
 	http http.RoundTripper

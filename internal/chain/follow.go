@@ -44,6 +44,20 @@ type position struct {
 	Standby     string `json:"standby,omitempty"` // its name to the server that it follows itself
 }
 
+// begin keeps the position in a folder that has the backup or copy with which a standby begins.
+func (p *position) begin(dir string) error {
+	r, err := store.OpenReplay(dir)
+	if err != nil {
+		return err
+	}
+	p.Next = r.Next()
+	row, err := json.Marshal(p)
+	if err == nil {
+		err = r.KeepPosition(row)
+	}
+	return errors.Join(err, r.Close())
+}
+
 // Followed is how far a standby has come.
 type Followed struct {
 	Place   string

@@ -3,7 +3,6 @@ package chain
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -43,16 +42,7 @@ func (o ofPlace) seed(ctx context.Context, f *Follower, from uint64) error {
 	}
 	pos := position{Segment: base.Chain, AtMS: base.Made.UnixMilli(), MadeMS: base.Made.UnixMilli()}
 	err = backup.Restore(ctx, o.p, *base, f.o.Dir, backup.Options{Beside: store.IsApart, Finish: func() error {
-		r, err := store.OpenReplay(f.o.Dir)
-		if err != nil {
-			return err
-		}
-		pos.Next = r.Next()
-		row, err := json.Marshal(pos)
-		if err == nil {
-			err = r.KeepPosition(row)
-		}
-		return errors.Join(err, r.Close())
+		return pos.begin(f.o.Dir)
 	}})
 	if err != nil {
 		return err

@@ -77,16 +77,7 @@ func (o ofPrimary) seed(ctx context.Context, f *Follower, _ uint64) (err error) 
 	pos := position{
 		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name,
 	}
-	r, err := store.OpenReplay(dir)
-	if err != nil {
-		return err
-	}
-	pos.Next = r.Next()
-	row, err := json.Marshal(pos)
-	if err == nil {
-		err = r.KeepPosition(row)
-	}
-	if err = errors.Join(err, r.Close()); err != nil {
+	if err := pos.begin(dir); err != nil {
 		return err
 	}
 	if err := errors.Join(f.closeReplay(), f.folder.Adopt()); err != nil {

@@ -169,6 +169,10 @@ func (s *Saved) Each(ctx context.Context, from Source, f func(item.Item) error) 
 	if err != nil {
 		return err
 	}
+	return eachRow(ctx, from, lower, upper, f)
+}
+
+func eachRow(ctx context.Context, from Source, lower, upper []byte, f func(item.Item) error) error {
 	rows := &rows{from: from, lower: lower, upper: upper}
 	for {
 		_, v, ok, err := rows.next()
@@ -201,17 +205,7 @@ func (s *Saved) EachLeft(ctx context.Context, from *store.Store, f func(item.Ite
 		if bytes.Compare(lower, to) >= 0 {
 			return nil
 		}
-		rows := &rows{from: from, lower: lower, upper: to}
-		for {
-			_, v, ok, err := rows.next()
-			if err = errors.Join(err, ctx.Err()); err != nil || !ok {
-				return err
-			}
-			if err := f(item.Item(v)); err != nil {
-				return err
-			}
-			rows.step()
-		}
+		return eachRow(ctx, from, lower, to, f)
 	}
 	for _, q := range list {
 		if bytes.Compare(q.To, lower) <= 0 || bytes.Compare(q.From, upper) >= 0 {
