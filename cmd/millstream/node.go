@@ -16,10 +16,10 @@ import (
 // nodeFlags are those of serve that need --tables.
 var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "advertise", "function-credentials"}
 
-// notOfNodes are about tables and what else a node does not keep, or need what nodes cannot do yet.
+// notOfNodes are about tables and what else a node does not keep.
 var notOfNodes = []string{
 	"durability", "log-cap", "recovery-cap", "shard-roll", "status-delay", "clock", "accept-loss", "replicate", "replicate-every", "replicate-keep", "standby-of", "allow-standby", "standby-spool", "triggers",
-	"auth", "audit-log", "root-access-key-id", "root-secret-access-key-file",
+	"root-access-key-id", "root-secret-access-key-file",
 }
 
 func (s *serveFlags) addNode(cmd *cobra.Command) {
@@ -38,7 +38,7 @@ func (s *serveFlags) checkNode(cmd *cobra.Command) error {
 	if err := app.CheckTables(s.tables); err != nil {
 		return &usageError{"--" + err.Error()}
 	}
-	if err := refuseFlags(cmd, notOfNodes, "does not go with --tables: a node keeps no tables, and verifies no signatures yet"); err != nil {
+	if err := refuseFlags(cmd, notOfNodes, "does not go with --tables: a node keeps no tables, and no access keys"); err != nil {
 		return err
 	}
 	if c := s.functionCredentials; c != "none" && c != "inherit" {

@@ -72,6 +72,10 @@ func (s *App) openCredentials() error {
 			s.opts.Logger.Warn("an access key signs nothing: its secret was sealed with another file", "key", k.ID, "file", keyFile(s.opts.Dir, s.opts.KeyFile))
 		}
 	}
+	if s.opts.Tables != "" {
+		s.auth = &server.Authenticator{Account: s.opts.Account, Auth: server.Auth{Mode: mode, Keys: s.keysThere(), Now: time.Now, Logger: s.opts.Logger}}
+		return nil
+	}
 	if mode == server.AuthOn && s.credentials.Count() == 0 {
 		if s.opts.Dir == "" {
 			return errors.New("no access key is there, so with --auth on nobody would be let in: data in memory has none but --root-access-key-id")
@@ -157,6 +161,9 @@ func (s *App) sessions() func(*http.Request, string, time.Duration) (sts.Credent
 // credentialsOf are those with which the server calls itself for an account, as an operator or not; any will do where no signature is
 // verified.
 func (s *App) credentialsOf(account string, operator bool) aws.CredentialsProvider {
+	if s.node != nil && operator { // it goes on to the tables' server, which knows no session of this node
+		return s.node.client.Credentials
+	}
 	if s.auth.Mode == server.AuthOff {
 		return credentials.NewStaticCredentialsProvider(account, "millstream", "")
 	}

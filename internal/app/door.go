@@ -65,7 +65,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Logger: s.opts.Logger,
 	}
 	if n := s.node; n != nil {
-		config.Name, config.Peers, config.PeerClient = n.name, n.peers, n.client.HTTP
+		config.Name, config.Peers, config.PeerClient = n.name, n.peers, n.signed
 		config.SettleHere = s.engine.SettleHere
 	}
 	own.Handle("/", admin.New(config))
@@ -98,8 +98,8 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		},
 	}
 	if n := s.node; n != nil {
-		c.DynamoDB, c.Answer, c.Plain = n.dataDoor(c.DynamoDB), nil, nil
-		c.Lambda, c.Admin, c.Services, c.Linked = n.agreeing(c.Lambda), n.adminDoor(c.Admin), n.services(c.Services["logs"]), nil
+		c.DynamoDB, c.Answer, c.Plain = n.forward.signed(c.DynamoDB), nil, nil
+		c.Lambda, c.Admin, c.Services, c.Linked = n.agreeing(c.Lambda), n.adminDoor(c.Admin), n.services(c.Services), nil
 	}
 	return server.New(c)
 }

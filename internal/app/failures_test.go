@@ -54,6 +54,8 @@ func TestFailuresAreLimited(t *testing.T) {
 	want("203.0.113.7:2", "dynamodb", wrong, 400, "ThrottlingException")
 	want("203.0.113.7:2", "dynamodb", g.root, 400, "ThrottlingException")
 	want("203.0.113.7:2", "lambda", g.root, 429, "Rate Exceeded.")
+	want("203.0.113.7:2", "dynamodb", g.ordinary, 200, "TableNames") // nobody guesses a secret that was made here
+	want("203.0.113.7:2", "dynamodb", aws.Credentials{AccessKeyID: g.ordinary.AccessKeyID, SecretAccessKey: "a guess"}, 400, "ThrottlingException")
 	want("[2001:db8:1:2:ffff::1]:1", "dynamodb", g.root, 400, "ThrottlingException")
 	want("[2001:db8:1:3::1]:1", "dynamodb", g.root, 200, "TableNames")
 	want("203.0.113.8:1", "dynamodb", g.root, 200, "TableNames")

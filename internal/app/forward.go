@@ -1,11 +1,15 @@
 package app
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/server"
 )
 
 // forward hands requests on to another server, as they came: with their host, of which the client's signature is. ReverseProxy of net/http/httputil
@@ -13,6 +17,7 @@ import (
 type forward struct {
 	to   *url.URL
 	http http.RoundTripper
+	auth *server.Authenticator
 	log  *slog.Logger
 }
 
@@ -32,6 +37,20 @@ func withoutHop(h http.Header) http.Header {
 	return h
 }
 
+// signed hands on what is signed right, where this node verifies: of its address the tables' server sees nothing else then. own is a handler of the same
+// service, which refuses the rest in its words.
+func (f *forward) signed(own http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.auth.Mode == server.AuthOn {
+			if _, refused := f.auth.Authenticate(r); refused != nil {
+				own.ServeHTTP(w, server.Refused(r, refused))
+				return
+			}
+		}
+		f.ServeHTTP(w, r)
+	})
+}
+
 func (f *forward) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.RequestURI, out.Close = f.to.Scheme, f.to.Host, "", false
@@ -39,12 +58,16 @@ func (f *forward) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if out.Header["User-Agent"] == nil {
 		out.Header.Set("User-Agent", "") // else there would be one of Go's
 	}
-	if r.ContentLength == 0 {
-		out.Body = nil
+	if out.Body = nil; r.ContentLength != 0 && r.Body != nil {
+		out.Body = struct{ io.ReadCloser }{r.Body} // one that was read for its signature can be read again, and no more
 	}
 	resp, err := f.http.RoundTrip(out)
 	if err != nil {
 		if r.Context().Err() != nil {
+			return
+		}
+		if e := (*awserr.Error)(nil); errors.As(err, &e) { // a body is not what its header says
+			server.Refuse(w, r, "s3", e)
 			return
 		}
 		f.log.Warn("the tables' server does not answer", "url", f.to.String(), "error", err)

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,9 +50,10 @@ const (
 type node struct {
 	*remote.Backend // with ResolveStream and Load, which look tags up first
 	client          *remote.Client
-	there           *url.URL // the tables' server
+	signed          *http.Client // signs as this node, for Millstream's own protocol
+	there           *url.URL     // the tables' server
 	log             *slog.Logger
-	forward         http.Handler
+	forward         *forward
 	engineTold      func(streamARN string) // that tags of its table may have changed
 	name            string
 	url             string // how others reach it; at an address of loopback only those on the same machine do
@@ -75,11 +78,11 @@ func (o *Options) refuseNode() error {
 	for name, set := range map[string]bool{
 		"Durability": o.Durability != "" && o.Durability != "sync", "LogCap": o.LogCap != 0 && o.LogCap != DefaultLogCap, "RecoveryCap": o.RecoveryCap != 0,
 		"ShardRoll": o.ShardRoll != 0, "StatusDelay": o.StatusDelay != 0, "ManualClock": o.ManualClock, "AcceptLoss": o.AcceptLoss, "Replicate": o.Replicate != "",
-		"AllowStandby": o.AllowStandby, "ResumeTriggers": o.ResumeTriggers, "Auth": o.Auth != "" && o.Auth != "off", "AuditLog": o.AuditLog != "",
+		"AllowStandby": o.AllowStandby, "ResumeTriggers": o.ResumeTriggers,
 		"RootKey": o.RootKey != "", "RootSecret": o.RootSecret != "",
 	} {
 		if set {
-			return fmt.Errorf("%s does not go with Tables: a node keeps no tables, and verifies no signatures yet", name)
+			return fmt.Errorf("%s does not go with Tables: a node keeps no tables, and no access keys", name)
 		}
 	}
 	return nil
@@ -108,9 +111,13 @@ func (s *App) openNode() error {
 		return err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if transport.TLSClientConfig, err = trusted(os.Getenv("AWS_CA_BUNDLE")); err != nil {
+		return err
+	}
 	transport.MaxIdleConnsPerHost, transport.MaxIdleConns, transport.DisableCompression = 256, 1024, true
 	client := &remote.Client{URL: strings.TrimSuffix(o.Tables, "/"), Region: o.Region, Credentials: keys, HTTP: &http.Client{Transport: transport}}
 	n := &node{client: client, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
+	n.signed = &http.Client{Transport: signer{keys, o.Region, transport}}
 	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
 	only := ""
 	if boot := worker.MachineBoot(); boot != nil {
@@ -133,11 +140,21 @@ func (s *App) openNode() error {
 			}
 		},
 	})
-	n.forward = &forward{to: there, http: transport, log: o.Logger}
+	n.forward = &forward{to: there, http: transport, auth: s.auth, log: o.Logger}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := n.isMillstream(ctx); err != nil {
+	if s.auth.Mode != server.AuthOff {
+		if err := n.checkLine(o.InsecureListen); err != nil {
+			return err
+		}
+	}
+	if err := n.isMillstream(ctx, s.auth.Mode); err != nil {
 		return err
+	}
+	if s.auth.Mode != server.AuthOff {
+		if err := n.checkKeys(ctx); err != nil {
+			return err
+		}
 	}
 	if err := client.MakeTables(ctx, n.Backend); err != nil {
 		return err
@@ -195,7 +212,7 @@ func (s *App) join() {
 }
 
 // isMillstream refuses servers that a node cannot work over.
-func (n *node) isMillstream(ctx context.Context) error {
+func (n *node) isMillstream(ctx context.Context, mode server.AuthMode) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.client.URL+admin.Prefix+"version", nil)
 	if err != nil {
 		return err
@@ -207,6 +224,9 @@ func (n *node) isMillstream(ctx context.Context) error {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
 		return fmt.Errorf("%s is no Millstream: --tables works over a Millstream only (docs/scale-out.md)", n.client.URL)
+	}
+	if resp.StatusCode == http.StatusForbidden && mode == server.AuthOff {
+		n.log.Warn("the tables' server verifies signatures, and this node does not: whoever reaches it may change and call functions (--auth on)")
 	}
 	return nil
 }
@@ -226,6 +246,22 @@ func chainOf(account string) (aws.CredentialsProvider, error) {
 		}
 	}
 	return credentials.NewStaticCredentialsProvider(account, "millstream", ""), nil
+}
+
+// trusted has a client trust the authorities of a file, as AWS's SDKs do; empty: the system's.
+func trusted(file string) (*tls.Config, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("AWS_CA_BUNDLE: %w", err)
+	}
+	c := &tls.Config{RootCAs: x509.NewCertPool()}
+	if !c.RootCAs.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("AWS_CA_BUNDLE: %s has no certificate", file)
+	}
+	return c, nil
 }
 
 // nodeName is how people know a node: its machine and its port.
@@ -364,22 +400,11 @@ var (
 	}
 )
 
-// dataDoor answers for DynamoDB, and STS is own's.
-func (n *node) dataDoor(own http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
-			own.ServeHTTP(w, r)
-			return
-		}
-		n.forward.ServeHTTP(w, r)
-	})
-}
-
 // services are those of a node, of which it keeps logs itself.
-func (n *node) services(logs http.Handler) map[string]http.Handler {
-	all := map[string]http.Handler{"logs": logs}
+func (n *node) services(own map[string]http.Handler) map[string]http.Handler {
+	all := map[string]http.Handler{"logs": own["logs"]}
 	for _, name := range forwardedServices {
-		all[name] = n.forward
+		all[name] = n.forward.signed(own[name])
 	}
 	for name, what := range refusedServices {
 		all[name] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -512,7 +537,7 @@ func (n *node) settleThere(ctx context.Context, p admin.Peer) error {
 		timeout = max(time.Until(until), time.Millisecond)
 	}
 	q := url.Values{"timeout": {timeout.String()}}
-	resp, err := admin.Ask(ctx, n.client.HTTP, p, http.MethodPost, "settle", q)
+	resp, err := admin.Ask(ctx, n.signed, p, http.MethodPost, "settle", q)
 	if err != nil {
 		return fmt.Errorf("the node %s works streams, and is not asked: %w", p.Name, err)
 	}

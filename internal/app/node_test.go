@@ -264,7 +264,7 @@ func TestTablesOfNodes(t *testing.T) {
 	if status, text := ask(t, node.URL, "dynamodb", "POST", "/", "DynamoDB_20120810.DeleteTable", `{"TableName":"old-control"}`); status != 400 || !strings.Contains(text, "deletion") {
 		t.Error(status, text)
 	}
-	for _, o := range []Options{{Durability: "none"}, {LogCap: 1}, {AllowStandby: true}, {Auth: "on"}, {ManualClock: true}, {ShardRoll: time.Hour}} {
+	for _, o := range []Options{{Durability: "none"}, {LogCap: 1}, {AllowStandby: true}, {RootKey: "x"}, {ManualClock: true}, {ShardRoll: time.Hour}} {
 		o.Tables = primary.URL
 		if _, err := Open(o, nil); err == nil || !strings.Contains(err.Error(), "does not go with Tables") {
 			t.Errorf("%+v: %v", o, err)

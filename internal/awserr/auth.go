@@ -1,6 +1,7 @@
 package awserr
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -160,4 +161,9 @@ func Throttled(operation string, retryAfter time.Duration) *Error {
 		e.ThrottlingReasons = []ThrottlingReason{{"TableWriteAccountLimitExceeded", "arn:aws:dynamodb:*:*:table/*"}}
 	}
 	return e
+}
+
+// KeysUnreached is for a server that has no access keys of its own, while the one that has them does not answer.
+func KeysUnreached() *Error {
+	return &Error{Code: "ServiceUnavailableException", Message: "The server that knows the access keys does not answer this one.", Status: http.StatusServiceUnavailable, RetryAfter: time.Second}
 }

@@ -55,6 +55,8 @@ type Caller struct {
 	key      *kept   // nil: a session
 	session  *claims // of a session, with its token
 	token    string
+	// Elsewhere is what found the caller, where that was no Service of this program.
+	Elsewhere any
 }
 
 // Service holds the keys. Its methods may be called by many goroutines at once.
@@ -311,15 +313,21 @@ const (
 	Unknown            // there is no such key, or it is disabled, or the token is none
 	ExpiredOne         // the session has ended
 	TokenBeside        // a token came with a key that needs none
+	Unreached          // who knows does not answer
 )
 
 // Known reports whether Find would find a key, without the work of it: for who has yet to look at what is signed.
-func (s *Service) Known(accessKey, token string) bool {
+func (s *Service) Known(accessKey, token, _, _, _ string) bool {
 	if k := (*s.keys.Load())[accessKey]; k != nil {
 		return !k.Disabled && k.secret != ""
 	}
 	secret, _, _ := s.session(accessKey, token)
 	return secret != ""
+}
+
+// Unguessable is Known for keys whose secret was made here: the root key's may be what a person could think of.
+func (s *Service) Unguessable(accessKey, token, date, region, service string) bool {
+	return (accessKey != s.opts.Root || s.opts.Root == "") && s.Known(accessKey, token, date, region, service)
 }
 
 // Find returns the key that a request with this access key and token (empty: none) must be signed with.

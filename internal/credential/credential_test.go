@@ -242,7 +242,7 @@ func TestSessionsEndWithTheirMaker(t *testing.T) {
 	good := func(what string, want bool, all ...Session) {
 		t.Helper()
 		for i, one := range all {
-			if account, reason := find(s, one.AccessKeyID, one.SessionToken); (account != "") != want || s.Known(one.AccessKeyID, one.SessionToken) != want {
+			if account, reason := find(s, one.AccessKeyID, one.SessionToken); (account != "") != want || s.Known(one.AccessKeyID, one.SessionToken, "", "", "") != want {
 				t.Errorf("%s: session %d: %q, %v", what, i, account, reason)
 			}
 		}

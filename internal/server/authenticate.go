@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"hash/maphash"
 	"net/http"
 	"net/netip"
@@ -35,6 +36,9 @@ type Authenticator struct {
 // Texts and their order are AWS's. Services other than DynamoDB answer with
 // status 403 where DynamoDB has 400.
 func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Error) {
+	if refused, is := r.Context().Value(refusedKey{}).(*awserr.Error); is {
+		return schema.Scope{}, refused
+	}
 	c, err := readClaim(r)
 	c.from = addressOf(r)
 	if err != nil && a.Mode != AuthOff {
@@ -50,6 +54,13 @@ func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Err
 		err.Status = http.StatusForbidden
 	}
 	return schema.Scope{}, err
+}
+
+type refusedKey struct{}
+
+// Refused is a request that Authenticate has refused, and refuses again without another look.
+func Refused(r *http.Request, why *awserr.Error) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), refusedKey{}, why))
 }
 
 // judge makes the scope of a request whose claim is in order.

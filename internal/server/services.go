@@ -142,7 +142,7 @@ func writeServiceError(w http.ResponseWriter, r *http.Request, service string, e
 		h.Set("Smithy-Protocol", "rpc-v2-cbor")
 		body := []byte{0xa2} // a map of two
 		for _, s := range []string{"__type", e.Code, "message", e.Message} {
-			body = append(append(body, 0x78, byte(len(s))), s...) // a text of less than 256 bytes
+			body = append(append(body, 0x79, byte(len(s)>>8), byte(len(s))), s...) // a text of less than 64 KB
 		}
 		send("application/cbor", body)
 	case r.Header.Get("X-Amz-Target") == "" && service == "ec2":

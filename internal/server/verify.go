@@ -46,10 +46,22 @@ var authModes = [...]string{AuthOff: "off", AuthWarn: "warn", AuthOn: "on"}
 
 func (m AuthMode) String() string { return authModes[m] }
 
+// Keys are the access keys by which signatures are verified: a credential.Service, or what asks one elsewhere.
+type Keys interface {
+	// Find returns the key that a request with this access key and token (empty: none) must be signed with.
+	Find(accessKey, token, date, region, service string) (*sigv4.Key, keys.Caller, keys.Reason)
+	// Known reports whether Find would find a key, with less work.
+	Known(accessKey, token, date, region, service string) bool
+	// Unguessable is Known without asking anybody, and for keys alone whose secret no person has chosen.
+	Unguessable(accessKey, token, date, region, service string) bool
+	// Used notes that a caller's request was let in.
+	Used(keys.Caller)
+}
+
 // Auth is how signatures are verified.
 type Auth struct {
 	Mode AuthMode
-	Keys *keys.Service // required but for AuthOff
+	Keys Keys // required but for AuthOff
 	// Now is the machine's clock, whatever the time of the data is.
 	Now func() time.Time
 	// OnRefused is told of each request that is refused, or with AuthWarn would be.
@@ -162,7 +174,7 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 		}
 		return throttledService(r, service, retryFailures)
 	}
-	caller, refused := a.verify(c, tooMany, func() (keys.Caller, *awserr.Error) {
+	caller, refused := a.verify(c, func() string { return token }, tooMany, func() (keys.Caller, *awserr.Error) {
 		return a.check(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
 	})
 	if p, _ := r.Context().Value(payloadKey{}).(*payload); refused == nil && p != nil && p.pieces != nil {
@@ -178,7 +190,7 @@ func (a *Authenticator) verifyPlain(r *door.Request, p *plain) (keys.Caller, *aw
 	r.Headers(p.add)
 	p.signed = sigv4.Request{Method: http.MethodPost, Headers: p, Body: r.Body, Whole: true}
 	tooMany := func() *awserr.Error { return throttled(routeDynamoDB, string(r.Target), retryFailures) }
-	return a.verify(&p.claim, tooMany, func() (keys.Caller, *awserr.Error) {
+	return a.verify(&p.claim, func() string { return string(r.Token) }, tooMany, func() (keys.Caller, *awserr.Error) {
 		return a.check(&p.claim, &p.signed, "dynamodb", string(r.Token), "", nil)
 	})
 }
@@ -243,19 +255,37 @@ func isLike(name []byte, lower string) bool {
 	return true
 }
 
-// verify finds out who has signed a request, unless too many came from its address that were not signed right: tooMany is the answer then.
-func (a *Authenticator) verify(c *claim, tooMany func() *awserr.Error, check func() (keys.Caller, *awserr.Error)) (keys.Caller, *awserr.Error) {
+// verify finds out who has signed a request. When too many came from its address that were not signed right, tooMany is the answer to all from there but
+// to those that are signed right by a key whose secret nobody can guess: many clients may share an address, such as those of a node.
+func (a *Authenticator) verify(c *claim, token func() string, tooMany func() *awserr.Error, check func() (keys.Caller, *awserr.Error)) (keys.Caller, *awserr.Error) {
 	if a.Mode != AuthOn {
 		return check()
 	}
-	if a.failures.over(c.from, a.Now) {
+	over := a.failures.over(c.from, a.Now)
+	if over && !a.unguessable(c, token()) {
 		return keys.Caller{}, tooMany()
 	}
 	caller, refused := check()
-	if refused != nil {
+	switch {
+	case refused == nil:
+	case over:
+		return keys.Caller{}, tooMany()
+	case refused.RetryAfter == 0: // else nobody knows yet
 		a.failures.failed(c.from, a.Now())
 	}
 	return caller, refused
+}
+
+func (a *Authenticator) unguessable(c *claim, token string) bool {
+	return a.Keys.Unguessable(c.accessKey, token, c.date, c.region, c.service)
+}
+
+// knownFrom reports whether what is signed is worth being read: it says that it is from a known key, and its address was not too often wrong.
+func (a *Authenticator) knownFrom(c *claim, token string) bool {
+	if a.Mode == AuthOn && a.failures.over(c.from, a.Now) {
+		return a.unguessable(c, token)
+	}
+	return a.Keys.Known(c.accessKey, token, c.date, c.region, c.service)
 }
 
 // check makes the checks behind those of the form, in AWS's order: the service, the time, the key; only then the body, whose hash
@@ -282,6 +312,8 @@ func (a *Authenticator) check(c *claim, signed *sigv4.Request, service, token, e
 	switch {
 	case reason == keys.ExpiredOne:
 		return caller, awserr.ExpiredToken()
+	case reason == keys.Unreached:
+		return keys.Caller{}, awserr.KeysUnreached()
 	case key == nil:
 		return keys.Caller{}, awserr.UnrecognizedClient()
 	}
@@ -394,7 +426,8 @@ func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
 	if c.query {
 		token = r.URL.Query().Get("X-Amz-Security-Token")
 	}
-	if err != nil || !a.Keys.Known(c.accessKey, token) {
+	c.from = addressOf(r)
+	if err != nil || !a.knownFrom(&c, token) {
 		if a.Mode == AuthOn && (r.ContentLength < 0 || r.ContentLength > SmallBody) { // it will be refused, and costs little until then
 			copied := *r
 			copied.Body = http.NoBody
@@ -434,7 +467,8 @@ func (a *Authenticator) receive(r *http.Request, max int64) *http.Request {
 // knows reports whether a request of the door's kind says that it is from a known key.
 func (a *Authenticator) knows(r *door.Request) bool {
 	c, err := headerClaim(string(r.Authorization), string(r.Date))
-	return err == nil && a.Keys.Known(c.accessKey, string(r.Token))
+	c.from = r.Peer.Addr()
+	return err == nil && a.knownFrom(&c, string(r.Token))
 }
 
 // readAgain is a body that was read once: the bytes, then what came of them, or the rest of what is too long.

@@ -14,3 +14,15 @@ type AccessKey struct {
 	Unusable bool      `json:"unusable,omitempty"` // its secret was sealed with another key file
 	Secret   string    `json:"secret,omitempty"`
 }
+
+// SigningKey is what a server tells a node of an access key: nothing but what signs for one day, region and service.
+type SigningKey struct {
+	Account     string `json:"account,omitempty"`
+	Operator    bool   `json:"operator,omitempty"`
+	Key         []byte `json:"key,omitempty"`         // none: nobody may sign with it
+	Over        bool   `json:"over,omitempty"`        // the session has ended
+	TokenBeside bool   `json:"tokenBeside,omitempty"` // a token came with a key that needs none
+}
+
+// TokenHeader has the token of the session that a question for a SigningKey is about.
+const TokenHeader = "X-Millstream-Token"

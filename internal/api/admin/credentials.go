@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/credential"
@@ -19,6 +20,28 @@ func (h *handler) credentials(*http.Request) (any, error) {
 	out := []wire.AccessKey{}
 	for _, k := range h.Credentials.List() {
 		out = append(out, ShownKey(h.Credentials, k))
+	}
+	return out, nil
+}
+
+// maxSigned is how long ago may have been signed what is still good: addresses that are signed beforehand last for a week.
+const maxSigned = 8 * 24 * time.Hour
+
+// signingKey tells a node what the access key id=, with the token of X-Millstream-Token, signs with on date= in region= for service=. used= has the node's word
+// that the key was used.
+func (h *handler) signingKey(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	day, err := time.Parse("20060102", q.Get("date"))
+	if err != nil || time.Since(day) > maxSigned || time.Until(day) > 24*time.Hour {
+		return nil, wire.BadRequest("date: want a day as 20060102 that signatures may be of now")
+	}
+	key, caller, reason := h.Credentials.Find(q.Get("id"), r.Header.Get(wire.TokenHeader), q.Get("date"), q.Get("region"), q.Get("service"))
+	out := wire.SigningKey{Account: caller.Account, Operator: caller.Operator, Over: reason == credential.ExpiredOne, TokenBeside: reason == credential.TokenBeside}
+	if key != nil {
+		out.Key = key[:]
+		if q.Get("used") != "" {
+			h.Credentials.Used(caller)
+		}
 	}
 	return out, nil
 }

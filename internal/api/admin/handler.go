@@ -134,6 +134,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "clock/advance", h.advance)
 	h.document("POST", "clock/accept", h.acceptClock)
 	h.document("GET", "credentials", h.credentials)
+	h.document("GET", "credentials/signing", h.signingKey)
 	h.document("POST", "credentials", h.createKey)
 	h.document("POST", "credentials/change", h.changeKey)
 	h.document("POST", "credentials/delete", h.deleteKey)
