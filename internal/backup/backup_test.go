@@ -213,6 +213,12 @@ func (f *faulty) Put(ctx context.Context, name string, content io.ReadSeeker, si
 // TestCutBackups: wherever a backup is cut, what is listed afterwards is whole, and the next
 // one succeeds.
 func TestCutBackups(t *testing.T) {
+	if err := cutBackups(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func cutBackups(t *testing.T) error {
 	src := data(t, t.TempDir(), nil)
 	for _, after := range []bool{false, true} {
 		for n, ended := 0, false; !ended; n++ {
@@ -229,13 +235,14 @@ func TestCutBackups(t *testing.T) {
 				}
 				for _, m := range all {
 					if faults, err := Verify(t.Context(), p, m, Options{}); len(faults) > 0 || err != nil {
-						t.Fatalf("cut at put %d (after: %v): a backup is listed that is not whole: %v, %v", n, after, faults, err)
+						return fmt.Errorf("cut at put %d (after: %v): a backup is listed that is not whole: %v, %w", n, after, faults, err)
 					}
 				}
 				take(t, src, p)
 			}
 		}
 	}
+	return nil
 }
 
 // TestDamagedBackups: each kind of damage of a place is told by Verify and refused by Restore,

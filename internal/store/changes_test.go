@@ -16,20 +16,77 @@ import (
 // taken takes all that there is, and holds it against being in order without a gap.
 func taken(t *testing.T, s *store.Store, have []store.Change) []store.Change {
 	t.Helper()
+	have, err := take(s, have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+func take(s *store.Store, have []store.Change) ([]store.Change, error) {
 	for {
 		more, err := s.Changes().Take(1 << 20)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(more) == 0 {
-			return have
+		if err != nil || len(more) == 0 {
+			return have, err
 		}
 		for _, c := range more {
 			if n := len(have); n > 0 && (have[n-1].End != c.First || have[n-1].AtMS > c.AtMS) {
-				t.Fatalf("%d to %d at %d after %d to %d at %d", c.First, c.End, c.AtMS, have[n-1].First, have[n-1].End, have[n-1].AtMS)
+				return have, fmt.Errorf("%d to %d at %d after %d to %d at %d", c.First, c.End, c.AtMS, have[n-1].First, have[n-1].End, have[n-1].AtMS)
 			}
 			have = append(have, c)
 		}
+	}
+}
+
+// allTaken says what is wrong when 16 writers at once, and then one with a batch that is larger than half of what the engine keeps in memory, do not have all
+// that they commit handed out.
+func allTaken(t *testing.T) error {
+	t.Helper()
+	s, err := store.Open(store.Options{Dir: t.TempDir(), Changes: 128 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			b := s.NewBatch()
+			defer b.Close()
+			for i := range 40 {
+				b.Set([]byte{store.SpaceItem, byte(w), byte(i)}, make([]byte, 100))
+				if err := s.Write(b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b := s.NewBatch()
+	defer b.Close()
+	for _, size := range []int{20 << 20, 1} {
+		b.Set([]byte{store.SpaceItem, 100}, make([]byte, size))
+		if err := s.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := take(s, nil)
+	if err != nil {
+		return err
+	}
+	end, err := s.Reached()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(all); n == 0 || all[n-1].End != end {
+		return fmt.Errorf("of what was committed up to %d, %d changes are handed out", end, n)
+	}
+	return nil
+}
+
+// TestChangesAreAll: nothing that is committed is missing, whatever order it comes in.
+func TestChangesAreAll(t *testing.T) {
+	if err := allTaken(t); err != nil {
+		t.Error(err)
 	}
 }
 

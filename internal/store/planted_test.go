@@ -94,3 +94,28 @@ func TestPlantedEarlyChangesAreSeen(t *testing.T) {
 		t.Error("not seen")
 	}
 }
+
+// Changes that come before their predecessors and are forgotten, and ones that are asked for only once the engine has let go of them.
+func TestPlantedLostChangesAreSeen(t *testing.T) {
+	defer func() { store.PlantedBug = "" }()
+	for _, bug := range []string{"early-forgotten", "repr-late"} {
+		t.Run(bug, func(t *testing.T) {
+			store.PlantedBug = bug
+			for range 20 {
+				if err := allTaken(t); err != nil {
+					return
+				}
+			}
+			t.Fatal("not seen")
+		})
+	}
+}
+
+// A copy of the log as it is while it is written, without a sync behind it.
+func TestPlantedCopyAheadIsSeen(t *testing.T) {
+	store.PlantedBug = "copy-ahead"
+	defer func() { store.PlantedBug = "" }()
+	if err := copyAhead(t); err == nil {
+		t.Error("not seen")
+	}
+}
