@@ -15,6 +15,8 @@ import (
 
 // Seed has the server make a copy of its data folder, for a standby that follows the server itself.
 func (c *Client) Seed(ctx context.Context, standby, host string) (s wire.Seed, err error) {
+	ctx, cancel := context.WithTimeout(ctx, seedFor)
+	defer cancel()
 	err = c.document(ctx, http.MethodPost, "standbys/seed", url.Values{"standby": {standby}, "host": {host}}, nil, &s)
 	return s, err
 }
@@ -36,44 +38,58 @@ func (c *Client) Here(ctx context.Context) (here json.RawMessage, err error) {
 	return here, err
 }
 
-// stalled is after what time without a byte an answer counts as broken off.
-const stalled = time.Minute
+// stalled is after what time without a byte an answer counts as broken off, seedFor what a server may take to make a copy of its folder.
+const (
+	stalled = time.Minute
+	seedFor = 10 * time.Minute
+)
 
 var errStalled = fmt.Errorf("nothing has come for %s", stalled)
 
-// NextSegment asks for what a standby wants next; nothing: there is none yet. It ends when nothing comes for a minute, however long all of it takes.
+// NextSegment asks for what a standby wants next; nothing: there is none yet.
 func (c *Client) NextSegment(ctx context.Context, question []byte) (segment []byte, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	limit := time.AfterFunc(stalled, func() { cancel(errStalled) })
-	defer limit.Stop()
-	defer func() {
-		if err != nil && context.Cause(ctx) == errStalled {
-			err = errStalled
-		}
-	}()
 	body, err := c.body(ctx, "standbys/next", url.Values{"question": {string(question)}})
 	if err != nil {
 		return nil, err
 	}
-	segment, err = io.ReadAll(moving{body, limit})
+	segment, err = io.ReadAll(body)
 	if e := body.Close(); err == nil {
 		err = e
 	}
 	return segment, err
 }
 
-// moving puts a limit off while something comes.
+// moving is an answer that ends when nothing comes while it is waited for.
 type moving struct {
-	io.Reader
-	limit *time.Timer
+	io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	limit  *time.Timer
 }
 
-func (m moving) Read(p []byte) (n int, err error) {
-	if n, err = m.Reader.Read(p); n > 0 {
-		m.limit.Reset(stalled)
+func (m *moving) Read(p []byte) (n int, err error) {
+	m.limit.Reset(stalled)
+	n, err = m.ReadCloser.Read(p)
+	m.limit.Stop()
+	if err != nil && err != io.EOF {
+		err = silent(m.ctx, err)
 	}
 	return n, err
+}
+
+func (m *moving) Close() error {
+	m.limit.Stop()
+	err := m.ReadCloser.Close()
+	m.cancel(nil)
+	return err
+}
+
+// silent is errStalled where that is why a call has ended.
+func silent(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errStalled {
+		return errStalled
+	}
+	return err
 }
 
 // SegmentFile reads a file that a segment names.
@@ -88,11 +104,16 @@ func (c *Client) Overtake(ctx context.Context, question []byte) (rest [][]byte, 
 	return r.Segments, err
 }
 
-// body makes a call whose answer is bytes.
+// body makes a call whose answer is bytes. It ends when nothing comes for a minute, however long all of it takes.
 func (c *Client) body(ctx context.Context, path string, q url.Values) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	limit := time.AfterFunc(stalled, func() { cancel(errStalled) })
 	res, err := c.call(ctx, http.MethodGet, path, q, nil)
+	limit.Stop()
 	if err != nil {
+		err = silent(ctx, err)
+		cancel(nil)
 		return nil, err
 	}
-	return res.Body, nil
+	return &moving{res.Body, ctx, cancel, limit}, nil
 }
