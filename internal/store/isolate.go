@@ -204,13 +204,23 @@ func (s *Store) keepCopy(span pebble.KeyRange) (name string, err error) {
 	return name, nil
 }
 
-// resumeQuarantine reads the list at the open, and takes out what a crash has left in.
+// resumeQuarantine reads the list at the open, adds to it what this folder has as a copy made of changes, and takes out what a crash has left in.
 func (s *Store) resumeQuarantine() error {
 	list, err := ReadQuarantine(s.space.fs, s.space.dir)
-	if err != nil || list == nil {
+	if err != nil {
 		return err
 	}
-	s.quarantine.Store(&list)
+	if list != nil {
+		s.quarantine.Store(&list)
+	}
+	rows, err := s.enclosed(nil, nil)
+	if err == nil {
+		err = s.encloseAll(rows)
+	}
+	if err != nil {
+		return err
+	}
+	list = s.Quarantine()
 	for i, q := range list {
 		s.log.Error("a range of keys is in quarantine: reads that meet it are answered with InternalServerError, all else is served; restore the folder from a backup",
 			"file", q.File, "from", fmt.Sprintf("%x", q.From), "to", fmt.Sprintf("%x", q.To), "kept_in", q.Copy, "since", q.Since)

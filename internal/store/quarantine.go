@@ -122,23 +122,62 @@ func (s *Store) enclose(list []Quarantined) error {
 	return nil
 }
 
-// Enclose puts a range into quarantine, durably, of which nothing is there: it was lost elsewhere, to the damage of file, and what is put here is made of the rest.
+// metaEnclosed begins the names of rows of what Enclose has put into quarantine. Copies that are made of changes have them, and not the list.
+const metaEnclosed = "enclosed "
+
+func (q *Quarantined) row() []byte {
+	return metaKey(fmt.Sprintf("%s%x %x", metaEnclosed, q.From, q.To))
+}
+
+// Enclose puts a range into quarantine, durably, of which nothing is there: it was lost elsewhere, to the damage of file, and what is put here is made of the
+// rest. A crash before the end leaves the range as it was, or in quarantine.
 func (s *Store) Enclose(from, to []byte, file string) error {
 	s.excising.Lock()
 	defer s.excising.Unlock()
+	q := Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true}
+	text, err := json.Marshal(rangeForm{From: q.From, To: q.To, File: q.File, Since: q.Since, Removed: true})
+	if err != nil {
+		return err
+	}
+	b := s.NewBatch()
+	defer b.Close()
+	b.Set(q.row(), append([]byte{metaVersion}, text...))
+	if err := errors.Join(s.Write(b), s.MakeDurable()); err != nil {
+		return err
+	}
+	return s.encloseAll([]Quarantined{q})
+}
+
+// encloseAll adds to the list what no range in it has whole.
+func (s *Store) encloseAll(more []Quarantined) error {
 	list := s.Quarantine()
-	listed := slices.ContainsFunc(list, func(q Quarantined) bool { return bytes.Compare(q.From, from) <= 0 && bytes.Compare(to, q.To) <= 0 })
-	if !listed {
-		if err := s.enclose(append(list, Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true})); err != nil {
-			return err
+	n := len(list)
+	for _, q := range more {
+		if !slices.ContainsFunc(list, func(has Quarantined) bool {
+			return bytes.Compare(has.From, q.From) <= 0 && bytes.Compare(q.To, has.To) <= 0
+		}) {
+			list = append(list, q)
 		}
 	}
-	if s.changes != nil {
-		// No batch has the list: a copy that goes on without it would answer that the keys are absent. What is listed already may have been listed by a
-		// run that ended before the gap was seen.
-		s.changes.Lose()
+	if len(list) == n {
+		return nil
 	}
-	return nil
+	return s.enclose(list)
+}
+
+// enclosed reads the rows of what Enclose has put into quarantine within [lower, upper); nil is no bound.
+func (s *Store) enclosed(lower, upper []byte) (list []Quarantined, err error) {
+	err = s.Each(metaKey(metaEnclosed), func(_, v []byte) error {
+		var r rangeForm
+		if len(v) == 0 || v[0] != metaVersion || json.Unmarshal(v[1:], &r) != nil {
+			return fmt.Errorf("%w: a row of what was lost elsewhere cannot be read", ErrDamaged)
+		}
+		if bytes.Compare(lower, r.From) <= 0 && (upper == nil || bytes.Compare(r.To, upper) <= 0) {
+			list = append(list, Quarantined{From: r.From, To: r.To, File: r.File, Since: r.Since, Removed: true})
+		}
+		return nil
+	})
+	return list, err
 }
 
 // Gone takes what Enclose has put into quarantine of [lower, upper) out of it: all that was there has been removed for good, with what its keys are of.
@@ -150,7 +189,18 @@ func (s *Store) Gone(lower, upper []byte) {
 	if !slices.ContainsFunc(s.Quarantine(), of) {
 		return
 	}
-	err := s.MakeDurable() // else a crash brings back what was removed, and not the list
+	rows, err := s.enclosed(lower, upper)
+	if err == nil {
+		b := s.NewBatch()
+		defer b.Close()
+		for _, q := range rows {
+			b.Delete(q.row())
+		}
+		err = s.Write(b)
+	}
+	if err == nil {
+		err = s.MakeDurable() // else a crash brings back what was removed, and not the list
+	}
 	if err == nil {
 		s.excising.Lock()
 		defer s.excising.Unlock()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -356,19 +357,20 @@ func TestCutRestoreDoesNotOpen(t *testing.T) {
 	}
 }
 
-// TestEncloseEndsCopies: what is in quarantine without a batch makes a gap, and is out again with what it was of.
-func TestEncloseEndsCopies(t *testing.T) {
-	s := open(t, store.Options{FS: crashtest.New().FS(), Dir: "data", Changes: 1 << 20})
-	defer closeStore(t, s)
+// TestEncloseIsCopied: what is in quarantine though nothing of it was here is so in a copy that is made of changes, is there or not after a crash, and
+// is out again with what it was of.
+func TestEncloseIsCopied(t *testing.T) {
+	dir, base := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "base")
+	s, err := store.Open(store.Options{Dir: dir, Changes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.BeginChanges(), s.Stage(t.Context(), base)); err != nil {
+		t.Fatal(err)
+	}
 	enclose := func() {
 		t.Helper()
 		if err := s.Enclose([]byte("b"), []byte("c"), "file"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Changes().Take(1 << 20); !errors.Is(err, store.ErrGap) {
-			t.Errorf("taken after it: %v", err)
-		}
-		if err := s.BeginChanges(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -377,6 +379,35 @@ func TestEncloseEndsCopies(t *testing.T) {
 	if n := len(s.Quarantine()); n != 1 {
 		t.Errorf("it is listed %d times", n)
 	}
+	var changes []store.Change
+	copied := func() *store.Store {
+		t.Helper()
+		to := copyTree(t, base)
+		r, err := store.OpenReplay(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			c.Batch = bytes.Clone(c.Batch)
+			if err := r.Add(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(store.Options{Dir: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	changes = taken(t, s, changes)
+	other := copied()
+	if _, _, err := other.Get(nil, []byte("b")); !errors.Is(err, store.ErrDamaged) || len(other.Quarantine()) != 1 {
+		t.Errorf("in a copy: %v, %+v", err, other.Quarantine())
+	}
+	closeStore(t, other)
 	s.Gone([]byte("b1"), []byte("d"))
 	if _, _, err := s.Get(nil, []byte("b")); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a part of it is gone: %v", err)
@@ -385,5 +416,41 @@ func TestEncloseEndsCopies(t *testing.T) {
 	if v, there := get(t, s, "b"); there || len(s.Quarantine()) > 0 {
 		t.Errorf("%q, %+v", v, s.Quarantine())
 	}
+	changes = taken(t, s, changes)
+	other = copied()
+	if n := len(other.Quarantine()); n != 0 {
+		t.Errorf("%d ranges are in a copy's list when it is gone", n)
+	}
+	closeStore(t, other)
 	enclose()
+	closeStore(t, s)
+	s, err = store.Open(store.Options{Dir: dir})
+	if err != nil || len(s.Quarantine()) != 1 {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+}
+
+// TestCutEnclose: a crash between the row and the list.
+func TestCutEnclose(t *testing.T) {
+	disk := crashtest.New()
+	s := open(t, store.Options{FS: disk.FS(), Dir: "data", Durability: store.Periodic, SyncInterval: time.Hour})
+	cut := errors.New("cut")
+	disk.Fail(func(op, file string) error {
+		if op == "create" && strings.Contains(file, "QUARANTINE") {
+			return cut
+		}
+		return nil
+	})
+	if err := s.Enclose([]byte("b"), []byte("c"), "file"); !errors.Is(err, cut) {
+		t.Fatal(err)
+	}
+	crashed := disk.CloneKeeping(0, 1)
+	disk.Fail(nil)
+	closeStore(t, s)
+	s = open(t, store.Options{FS: crashed.FS(), Dir: "data"})
+	defer closeStore(t, s)
+	if _, _, err := s.Get(nil, []byte("b")); !errors.Is(err, store.ErrDamaged) {
+		t.Error(err)
+	}
 }
