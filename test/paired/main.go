@@ -7,6 +7,9 @@
 // With -beside it compares the rate of GetItem with that of a program which answers as many bytes and does nothing:
 //
 //	go -C test/paired/fasthttp build -o ../../../fasthttp . && go run ./test/paired -bin ./millstream -beside ./fasthttp
+//
+// With -keep it compares servers that are alike but for what keeps their data elsewhere, or their past: --replicate, --allow-standby, both, and
+// point-in-time recovery of the table. With -before it compares PutItem at another build of the program.
 package main
 
 import (
@@ -51,24 +54,29 @@ var (
 	size        = flag.Int("size", 1024, "bytes of an item")
 	items       = flag.Int("items", 125, "of each client")
 	beside      = flag.String("beside", "", "a program that answers everything, to compare GetItem with")
+	keep        = flag.Bool("keep", false, "compare what keeps data")
+	before      = flag.String("before", "", "another build of the program, to compare PutItem at it with")
 	least       = flag.Float64("least", 0, "of the first rate, in percent, that the second must be")
 )
 
 // side is a server.
 type side struct {
 	name    string
-	program string // empty: Millstream with flags
+	program string // empty: that of -bin
 	flags   []string
+	past    bool // its table has point-in-time recovery on
 	addr    string
 	tls     bool
 	cmd     *exec.Cmd
 	conns   []*client
 	rates   []float64
+	slow    []float64 // the 99th percentile of a request's time, in ms
 	spent   []float64 // processor time of the server for a request, in µs
 }
 
 type client struct {
 	conn net.Conn
+	took []time.Duration // of the requests of a turn
 	in   *bufio.Reader
 	at   int // of its next request
 }
@@ -94,6 +102,14 @@ func run() (err error) {
 	sides := []*side{{name: "auth off"}, {name: "auth on", flags: on}, {name: "auth on, TLS", flags: append(slices.Clone(on), "--tls-self-signed"), tls: true}}
 	if *beside != "" {
 		sides = []*side{{name: "empty", program: *beside}, {name: "GetItem"}}
+	}
+	if *before != "" {
+		sides = []*side{{name: "before", program: *before}, {name: "now", program: *bin}}
+	}
+	if *keep {
+		sides = []*side{
+			{name: "nothing"}, {name: "replicated", flags: []string{"--replicate", filepath.Join(dir, "place1")}}, {name: "standby", flags: []string{"--allow-standby"}}, {name: "recovery", past: true},
+		}
 	}
 	for i, s := range sides {
 		if err := s.start(filepath.Join(dir, fmt.Sprint(i))); err != nil {
@@ -121,6 +137,12 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
+	recovery, err := signed("UpdateContinuousBackups", 1, func(int) string {
+		return `{"TableName":"paired","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true}}`
+	})
+	if err != nil {
+		return err
+	}
 	for _, s := range sides {
 		if err := s.dial(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -128,7 +150,12 @@ func run() (err error) {
 		if err := s.conns[0].do(create[0]); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if _, err := s.drive(puts, *slice); err != nil { // warm, and there is something to read
+		if s.past {
+			if err := s.conns[0].do(recovery[0]); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		if err := s.fill(puts); err != nil { // warm, and there is something to read or to replace
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -153,16 +180,17 @@ func run() (err error) {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			s.rates = append(s.rates, rate)
+			s.slow = append(s.slow, s.percentile(0.99))
 			s.spent = append(s.spent, float64((s.used()-before).Microseconds())/(rate*slice.Seconds()))
 		}
 	}
 	for at, s := range sides {
-		var of []float64
+		var of, slow []float64
 		for i, r := range s.rates {
-			of = append(of, r/sides[0].rates[i])
+			of, slow = append(of, r/sides[0].rates[i]), append(slow, s.slow[i]/sides[0].slow[i])
 		}
-		fmt.Printf("%-13s %7.0f requests a second (median), %5.1f %% of %s (median of pairs; half of them %.1f to %.1f %%); %5.1f µs of its processor a request\n",
-			s.name, median(s.rates), 100*median(of), sides[0].name, 100*quantile(of, 0.25), 100*quantile(of, 0.75), median(s.spent))
+		fmt.Printf("%-13s %7.0f requests a second (median), %5.1f %% of %s (median of pairs; half of them %.1f to %.1f %%); the slowest of 100 %.2f ms, %.2f times (%.2f to %.2f); %5.1f µs of its processor a request\n",
+			s.name, median(s.rates), 100*median(of), sides[0].name, 100*quantile(of, 0.25), 100*quantile(of, 0.75), median(s.slow), median(slow), quantile(slow, 0.25), quantile(slow, 0.75), median(s.spent))
 		if at == 1 && 100*median(of) < *least {
 			err = errors.Join(err, fmt.Errorf("%s: %.1f %% of the rate, and %.1f are the least", s.name, 100*median(of), *least))
 		}
@@ -190,9 +218,9 @@ func quantile(v []float64, q float64) float64 {
 func median(v []float64) float64 { return quantile(v, 0.5) }
 
 func (s *side) start(dir string) error {
-	args := []string{"serve", "--data", dir, "--durability", *durability, "--listen", host + ":0", "--http-listen", host + ":0", "--console-listen", "off", "--log-level", "error"}
-	s.cmd = exec.Command(*bin, append(args, s.flags...)...)
-	if s.program != "" {
+	args := []string{"serve", "--data", dir, "--durability", *durability, "--listen", host + ":0", "--http-listen", host + ":0", "--console-listen", "off", "--log-level", "warn"}
+	s.cmd = exec.Command(cmp.Or(s.program, *bin), append(args, s.flags...)...)
+	if s.program == *beside && *beside != "" {
 		s.cmd = exec.Command(s.program, "-bytes", strconv.Itoa(*size+40))
 	}
 	s.cmd.Stderr = os.Stderr
@@ -241,9 +269,12 @@ func (s *side) drive(requests [][]byte, lasts time.Duration) (rate float64, err 
 	for i, c := range s.conns {
 		group.Go(func() {
 			each := len(requests) / len(s.conns)
-			for own := requests[i*each : (i+1)*each]; time.Since(began) < lasts && errs[i] == nil; counts[i]++ {
+			c.took = c.took[:0]
+			for own, at := requests[i*each:(i+1)*each], began; at.Sub(began) < lasts && errs[i] == nil; counts[i]++ {
 				errs[i] = c.do(own[c.at])
 				c.at = (c.at + 1) % each
+				now := time.Now()
+				c.took, at = append(c.took, now.Sub(at)), now
 			}
 		})
 	}
@@ -253,6 +284,32 @@ func (s *side) drive(requests [][]byte, lasts time.Duration) (rate float64, err 
 		n += c
 	}
 	return float64(n) / time.Since(began).Seconds(), errors.Join(errs...)
+}
+
+// fill has each client put each of its items once.
+func (s *side) fill(puts [][]byte) error {
+	errs := make([]error, len(s.conns))
+	var group sync.WaitGroup
+	for i, c := range s.conns {
+		group.Go(func() {
+			each := len(puts) / len(s.conns)
+			for c.at = 0; c.at < *items && errs[i] == nil; c.at++ {
+				errs[i] = c.do(puts[i*each+c.at])
+			}
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
+}
+
+// percentile is that of the times of the last turn's requests, in ms.
+func (s *side) percentile(q float64) float64 {
+	var all []time.Duration
+	for _, c := range s.conns {
+		all = append(all, c.took...)
+	}
+	slices.Sort(all)
+	return float64(all[int(q*float64(len(all)-1))].Microseconds()) / 1000
 }
 
 // do sends a request and reads its answer.
