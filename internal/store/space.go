@@ -24,8 +24,8 @@ const (
 	spaceCheckEvery   = time.Second
 	spaceCheckBytes   = 4 << 20
 	defaultReserve    = 256 << 20
-	defaultReservePer = 20       // of a small disk, a part in so many is enough
-	leastReserve      = 96 << 20 // but so much that three quarters of it, down to which deletes go on, hold a flush and a new log
+	defaultReservePer = 20        // of a small disk, a part in so many is enough
+	leastReserve      = 128 << 20 // but so much that three quarters of it, down to which deletes go on, hold what the next start takes, and a merge on the way
 )
 
 type space struct {
@@ -83,8 +83,8 @@ func (s *Store) admit(refuses func(*space) bool) error {
 	return nil
 }
 
-// startNeeds is what an open writes beside the contents of the log: lists of files, a new log.
-const startNeeds = 16 << 20
+// startNeeds is what an open writes beside the contents of the logs: lists of files, a new log.
+const startNeeds = 2 * logStep
 
 // roomToStart refuses an open for which the disk has no room. The engine flushes what
 // the log holds before it serves, and would try that for ever.
@@ -101,7 +101,7 @@ func (d *space) roomToStart(db string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a new folder has none
 		return fmt.Errorf("store: list %s: %w", db, err)
 	}
-	need := uint64(startNeeds)
+	var logs uint64
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".log") {
 			continue
@@ -110,8 +110,10 @@ func (d *space) roomToStart(db string) error {
 		if err != nil {
 			return fmt.Errorf("store: look at %s: %w", name, err)
 		}
-		need += uint64(info.Size())
+		logs += uint64(info.Size())
 	}
+	// Logs that are used again are as long as ever, but no more waits in them than memtables hold.
+	need := startNeeds + min(logs, memTables*memTableSize)
 	if usage.AvailBytes < need {
 		return fmt.Errorf("%w: the disk of %s has %d MB free, and a start takes %d MB, for what is in the log; free some space and start again",
 			ErrDiskFull, d.dir, usage.AvailBytes>>20, need>>20)

@@ -60,8 +60,8 @@ func TestDefaultReserveFitsSmallDisks(t *testing.T) {
 		want         bool
 	}{
 		{1 << 40, 256 << 20, true}, {1 << 40, 256<<20 - 1, false},
-		{2 << 30, 103 << 20, true}, {2 << 30, 102 << 20, false},
-		{1 << 30, 96 << 20, true}, {1 << 30, 95 << 20, false},
+		{3 << 30, 154 << 20, true}, {3 << 30, 153 << 20, false},
+		{1 << 30, 128 << 20, true}, {1 << 30, 127 << 20, false},
 	} {
 		mem := vfs.NewMem()
 		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: c.avail, TotalBytes: c.total})
@@ -107,7 +107,7 @@ func TestPeriodicSyncsWithinItsInterval(t *testing.T) {
 // it takes; with room, all is there.
 func TestStartOnAFullDisk(t *testing.T) {
 	disk := killed(t, 1, 20_000, 100)
-	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 16 << 20, TotalBytes: 1 << 30})
+	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 8 << 20, TotalBytes: 1 << 30})
 	if _, err := store.Open(store.Options{FS: disk.FS(), Dir: damagedDir}); !errors.Is(err, store.ErrDiskFull) {
 		t.Fatal(err)
 	} else {
@@ -118,7 +118,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.Mem().TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: 1 << 30})
-	for dir, want := range map[string]string{damagedDir: "0 MB free, and a start takes", "new": "0 MB free, and a start takes 16 MB"} {
+	for dir, want := range map[string]string{damagedDir: "0 MB free, and a start takes", "new": "0 MB free, and a start takes 8 MB"} {
 		if _, err := store.Open(store.Options{FS: disk.FS(), Dir: dir}); !errors.Is(err, store.ErrDiskFull) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", dir, err)
 		}
@@ -134,7 +134,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 
 // A disk on which no write would ever be accepted is refused at the start, with how much it takes.
 func TestStartOnATinyDisk(t *testing.T) {
-	for total, want := range map[uint64]string{60 << 20: "has 60 MB in all, and 112 MB are the least", 112 << 20: ""} {
+	for total, want := range map[uint64]string{60 << 20: "has 60 MB in all, and 136 MB are the least", 136 << 20: ""} {
 		mem := vfs.NewMem()
 		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: total - 4<<20, TotalBytes: total})
 		s, err := store.Open(store.Options{FS: mem, Dir: "data"})

@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -215,5 +216,40 @@ func TestOverload(t *testing.T) {
 	t.Logf("as before after %v", time.Since(began).Round(time.Millisecond))
 	if time.Since(began) > 5*time.Second {
 		t.Error("it took too long to be as before")
+	}
+}
+
+// More clients than a process with few descriptors has places for: the store keeps its own, each client is answered or its connection ends, and nothing is said over and over.
+func TestFewDescriptors(t *testing.T) {
+	s, err := startOn(t, 256, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.begin()
+	var all sync.WaitGroup
+	var done, ended atomic.Int64
+	end := time.Now().Add(time.Duration(scaled(3, 20)) * time.Second)
+	for i := range 300 {
+		all.Go(func() {
+			for n := 0; time.Now().Before(end); n++ {
+				status, answer, err := s.do("PutItem", fmt.Sprintf(`{"TableName":"faults","Item":{"pk":{"S":"c%d-%d"}}}`, i, n))
+				switch {
+				case err != nil:
+					ended.Add(1)
+				case status == 200:
+					done.Add(1)
+				case !throttled(status, answer):
+					t.Errorf("%d %s", status, answer)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	s.must("PutItem", small)
+	s.healthy()
+	t.Logf("300 clients: %d writes done, %d connections ended; %d bytes of log", done.Load(), ended.Load(), len(s.said.String()))
+	if done.Load() == 0 || len(s.said.String()) > 64<<10 {
+		t.Errorf("the server said: %.2000s", s.said)
 	}
 }

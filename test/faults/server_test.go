@@ -6,12 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,21 +36,27 @@ func scaled(quick, all int) int {
 	return quick
 }
 
-// A copy of the test's program is the server when this is set, to how many files it may have open; 0 is what the process has.
-const serverVariable = "MILLSTREAM_FAULTS_SERVER"
+// A copy of the test's program is the server when serverVariable is set, to how many files it may have open; 0 is what the process has.
+// Its data is in the folder that dirVariable names, each write synced, or in memory.
+const (
+	serverVariable = "MILLSTREAM_FAULTS_SERVER"
+	dirVariable    = "MILLSTREAM_FAULTS_DIR"
+)
 
 func TestMain(m *testing.M) {
+	run := func() error { os.Exit(m.Run()); return nil }
 	if files := os.Getenv(serverVariable); files != "" {
-		if err := runServer(files); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+		run = func() error { return runServer(files, os.Getenv(dirVariable)) }
+	} else if dir := os.Getenv(diskVariable); dir != "" {
+		run = func() error { return runDisk(dir) }
 	}
-	os.Exit(m.Run())
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
-func runServer(files string) error {
+func runServer(files, dir string) error {
 	if n, err := strconv.ParseUint(files, 10, 64); err != nil {
 		return err
 	} else if n > 0 {
@@ -55,10 +64,15 @@ func runServer(files string) error {
 			return err
 		}
 	}
-	srv, err := millstream.Open(millstream.Options{Durability: "none"})
+	options := millstream.Options{Durability: "none", Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	if dir != "" {
+		options.Dir, options.Durability = dir, "sync"
+	}
+	srv, err := millstream.Open(options)
 	if err != nil {
 		return err
 	}
+	defer srv.Close()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -68,8 +82,10 @@ func runServer(files string) error {
 		return err
 	}
 	fmt.Println(ln.Addr(), own.Addr())
-	go func() { _ = srv.ServeAdmin(context.Background(), own) }()
-	return srv.Serve(context.Background(), ln)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go func() { _ = srv.ServeAdmin(ctx, own) }()
+	return srv.Serve(ctx, ln)
 }
 
 // server is a running copy.
@@ -78,14 +94,46 @@ type server struct {
 	addr, own string
 	pid       int
 	command   *exec.Cmd
+	said      *log
 }
 
-// start runs a server that may have so many files open, in 512 MiB.
+// log is what a server writes to its standard error.
+type log struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
+// start runs a server that may have so many files open, in 512 MiB, and has an item in a table.
 func start(t testing.TB, files int) *server {
 	t.Helper()
+	s, err := startOn(t, files, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.begin()
+	return s
+}
+
+// startOn runs a server whose data is in dir, or in memory. It fails when the server ends before it listens; then said has the reason.
+func startOn(t testing.TB, files int, dir string) (*server, error) {
+	t.Helper()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), serverVariable+"="+strconv.Itoa(files), "GOMEMLIMIT=512MiB")
-	c.Stderr = os.Stderr
+	c.Env = append(os.Environ(), serverVariable+"="+strconv.Itoa(files), dirVariable+"="+dir, "GOMEMLIMIT=512MiB")
+	s := &server{t: t, command: c, said: new(log)}
+	c.Stderr = s.said
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,15 +141,24 @@ func start(t testing.TB, files int) *server {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() }) // it is not to be kept
-	s := &server{t: t, pid: c.Process.Pid, command: c}
-	if _, err := fmt.Fscan(bufio.NewReader(out), &s.addr, &s.own); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill()
+		_ = c.Wait() // it is not to be kept
+		if t.Failed() {
+			t.Logf("the server said: %.4000s", s.said)
+		}
+	})
+	s.pid = c.Process.Pid
+	_, err = fmt.Fscan(bufio.NewReader(out), &s.addr, &s.own)
+	return s, err
+}
+
+// begin makes the table and its first item.
+func (s *server) begin() {
+	s.t.Helper()
 	s.must("CreateTable", `{"TableName":"faults","BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],`+
 		`"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}]}`)
 	s.must("PutItem", small)
-	return s
 }
 
 const small = `{"TableName":"faults","Item":{"pk":{"S":"small"},"v":{"S":"x"}}}`
