@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 var scope = schema.Scope{Account: "123456789012", Region: "eu-west-1"}
@@ -411,6 +416,28 @@ func TestFunctionThatPrintsForEver(t *testing.T) {
 	}
 	patient(t, s, "f")
 	want(t, do(t, s, "f", m{"do": "echo", "text": "well"}), "", `"well"`)
+}
+
+// A folder of code that somebody has removed is told at the start, and by each call: the system's own word would be that the program is missing.
+func TestMissingCode(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	db, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s := open(t, Options{Store: db, Dir: dir})
+	create(t, s, createRequest("f", "provided.al2023", "h", script(t, "1")))
+	if err := errors.Join(s.Close(), removeTree(filepath.Join(dir, "code"))); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	s = open(t, Options{Store: db, Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if text := log.String(); !strings.Contains(text, "code is missing") || !strings.Contains(text, ":function:f") {
+		t.Errorf("at the start: %s", text)
+	}
+	want(t, do(t, s, "f", m{}), "Unhandled", "the function's code is missing")
 }
 
 func TestInvalidEntrypoint(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"math"
@@ -322,6 +323,13 @@ func (s *Service) open() (err error) {
 	}
 	if err := s.code.sweep(s.removeStray); err != nil {
 		return err
+	}
+	for _, d := range defs {
+		for _, hash := range d.hashes() {
+			if _, err := os.Stat(s.code.task(hash)); hash != "" && errors.Is(err, fs.ErrNotExist) {
+				s.opts.Logger.Error("code is missing: what runs it fails until it is deployed again, or its folder is restored from a backup", "function", d.arn(), "package", s.code.task(hash))
+			}
+		}
 	}
 	shims := filepath.Join(dir, shimDir)
 	machine, err := s.isolation(shims)

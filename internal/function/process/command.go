@@ -16,6 +16,9 @@ import (
 
 // command returns what to start for a function.
 func (h *Host) command(s runner.Spec) (command, error) {
+	if _, err := os.Stat(s.CodeDir); s.CodeDir != "" && err != nil { // the system would say that the program is missing
+		return command{}, fmt.Errorf("the function's code is missing (%w): deploy it again, or restore the folder from a backup", err)
+	}
 	if strings.HasPrefix(s.Runtime, "provided") {
 		path := filepath.Join(s.CodeDir, "bootstrap")
 		st, err := os.Stat(path)
