@@ -517,6 +517,13 @@ func (s *App) closeRooms() error {
 	if s.functions != nil {
 		errs = append(errs, s.functions.Close())
 	}
+	if s.node != nil && s.functions != nil && s.workers != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		if err := s.node.events.leave(ctx); err != nil {
+			s.opts.Logger.Warn("Event invocations that this node has accepted go on elsewhere only when its lease is over", "error", err)
+		}
+		cancel()
+	}
 	if s.queues != nil {
 		s.queues.Close()
 	}

@@ -71,6 +71,8 @@ func (s *App) act() error {
 	s.workers.Start("triggers", s.engine.Run)
 	if s.node != nil {
 		s.workers.Start("tags of tables", s.node.keepTags)
+		s.node.events.functions = s.functions
+		s.workers.Start("events of nodes", s.node.events.run)
 	} else { // these a node has none of
 		s.workers.Start("triggers on queues", s.pollers.Run)
 		s.outbox.Start()

@@ -54,6 +54,7 @@ type node struct {
 	there           *url.URL     // the tables' server
 	log             *slog.Logger
 	forward         *forward
+	events          *eventLogs
 	engineTold      func(streamARN string) // that tags of its table may have changed
 	name            string
 	url             string // how others reach it; at an address of loopback only those on the same machine do
@@ -140,6 +141,9 @@ func (s *App) openNode() error {
 			}
 		},
 	})
+	n.events = &eventLogs{b: n.Backend, every: o.Lease / 4, log: o.Logger, made: make(chan struct{}), read: map[string]bool{}}
+	s.destinations.Own, s.destinations.OwnTopic = nil, nil
+	s.destinations.Elsewhere = &aws.Config{Region: o.Region, Credentials: keys, BaseEndpoint: aws.String(client.URL), HTTPClient: client.HTTP}
 	n.forward = &forward{to: there, http: transport, auth: s.auth, log: o.Logger}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -204,7 +208,7 @@ func (s *App) join() {
 	late := time.NewTimer(s.opts.Lease)
 	defer late.Stop()
 	select {
-	case <-s.node.Joined():
+	case <-s.node.events.made: // which joined before
 	case <-s.workers.Failed():
 	case <-late.C:
 		s.opts.Logger.Warn("the tables' server does not take this node in yet; until it does, functions may be called as they were before their last change", "waited", s.opts.Lease)
@@ -322,7 +326,7 @@ func (f sharedFunctions) Code(ctx context.Context, hash string) ([]byte, error) 
 
 // change has functions kept where all nodes have them.
 func (n *node) change(o *function.Options) {
-	o.Shared, o.DataEndpoint = sharedFunctions{n}, func() string { return n.client.URL }
+	o.Shared, o.SharedEvents, o.DataEndpoint = sharedFunctions{n}, n.events, func() string { return n.client.URL }
 	if n.ofFunctions != nil {
 		o.Credentials = func(schema.Scope) function.Credentials { return *n.ofFunctions }
 	}

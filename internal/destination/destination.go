@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,6 +34,10 @@ type Clients struct {
 	// variable sends topics elsewhere; nil: the server has none.
 	OwnTopic func(topicARN, text string, attributes map[string]string) (there bool, err error)
 
+	// Elsewhere reaches the server whose queues, topics and buckets are in the place of this one's, unless an endpoint variable sends a
+	// service elsewhere; nil: there is none.
+	Elsewhere *aws.Config
+
 	mu     sync.Mutex
 	config *aws.Config
 	queues map[arn.ARN]string // URLs
@@ -49,7 +54,7 @@ type Queues interface {
 
 // Here says whether a destination is a queue of this server.
 func (c *Clients) Here(to string) bool {
-	return c.Own != nil && arn.Service(to) == "sqs" && os.Getenv("AWS_ENDPOINT_URL_SQS") == "" && os.Getenv("AWS_ENDPOINT_URL") == "" && c.Own.Has(to)
+	return c.Own != nil && arn.Service(to) == "sqs" && !named("sqs") && c.Own.Has(to)
 }
 
 // Tell sends to a queue of this server (Here), as Queues says.
@@ -67,7 +72,7 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	if there, err := c.publish(a, string(document), nil); there {
 		return err
 	}
-	cfg, err := c.load(ctx)
+	cfg, err := c.load(ctx, a.Service)
 	if err != nil {
 		return err
 	}
@@ -83,7 +88,7 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 	case "s3":
 		client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 			// Compatible services are rarely reached by a host name of each bucket's own.
-			o.UsePathStyle = os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+			o.UsePathStyle = c.Elsewhere != nil || named("s3")
 		})
 		_, err := client.PutObject(ctx, &s3.PutObjectInput{
 			Bucket: &a.Resource, Key: &key, Body: bytes.NewReader(document), ContentType: aws.String("application/json"),
@@ -95,7 +100,7 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 
 // publish publishes to a topic of this server.
 func (c *Clients) publish(to arn.ARN, text string, attributes map[string]string) (there bool, err error) {
-	if c.OwnTopic == nil || to.Service != "sns" || os.Getenv("AWS_ENDPOINT_URL_SNS") != "" || os.Getenv("AWS_ENDPOINT_URL") != "" {
+	if c.OwnTopic == nil || to.Service != "sns" || named("sns") {
 		return false, nil
 	}
 	return c.OwnTopic(to.String(), text, attributes)
@@ -111,7 +116,7 @@ func (c *Clients) DeadLetter(ctx context.Context, to string, event []byte, attri
 	if there, err := c.publish(a, string(event), attributes); there {
 		return err
 	}
-	cfg, err := c.load(ctx)
+	cfg, err := c.load(ctx, a.Service)
 	if err != nil {
 		return err
 	}
@@ -140,10 +145,21 @@ func (c *Clients) DeadLetter(ctx context.Context, to string, event []byte, attri
 	return fmt.Errorf("%s is no queue or topic", to)
 }
 
+// named reports whether an endpoint variable sends a service somewhere.
+func named(service string) bool {
+	return os.Getenv("AWS_ENDPOINT_URL") != "" || os.Getenv("AWS_ENDPOINT_URL_"+strings.ToUpper(service)) != ""
+}
+
 // load reads the environment once, and again until it has succeeded.
-func (c *Clients) load(ctx context.Context) (aws.Config, error) {
+func (c *Clients) load(ctx context.Context, service string) (aws.Config, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.Elsewhere != nil && !named(service) {
+		if c.queues == nil {
+			c.queues = map[arn.ARN]string{}
+		}
+		return c.Elsewhere.Copy(), nil
+	}
 	if c.config == nil {
 		cfg, err := config.LoadDefaultConfig(ctx)
 		if err != nil {
@@ -153,7 +169,9 @@ func (c *Clients) load(ctx context.Context) (aws.Config, error) {
 			cfg.Region = "us-east-1" // of buckets, whose ARN names none
 		}
 		c.config = &cfg
-		c.queues = map[arn.ARN]string{}
+		if c.queues == nil {
+			c.queues = map[arn.ARN]string{}
+		}
 	}
 	return c.config.Copy(), nil
 }

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -50,8 +51,21 @@ type teller struct {
 	DeadLetter bool   `json:"deadLetter,omitempty"` // gets the event itself, not the document
 }
 
-// eventRows are the events on the disk. Without a store they are in memory only.
-type eventRows struct{ store *store.Store }
+// eventRows are the events on the disk, or those of a node in shared. With neither they are in memory only.
+type eventRows struct {
+	store  *store.Store
+	shared SharedEvents
+	ctx    context.Context // the service's, for shared
+}
+
+func newEventRows(s *Service) eventRows {
+	if s.opts.SharedEvents != nil {
+		return eventRows{shared: s.opts.SharedEvents, ctx: s.ctx}
+	}
+	return eventRows{store: s.opts.Store}
+}
+
+func (r eventRows) durable() bool { return r.store != nil || r.shared != nil }
 
 func eventKey(kind byte, id uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{store.SpaceEvent, kind}, id)
@@ -67,6 +81,9 @@ func (h *eventHead) encode() ([]byte, error) {
 
 // add stores a new event, and what also puts beside it, synced.
 func (r eventRows) add(e *event, also func(*store.Batch)) error {
+	if r.shared != nil {
+		return r.addShared(e)
+	}
 	return r.write(func(b *store.Batch) error {
 		if also != nil {
 			also(b)
@@ -78,12 +95,18 @@ func (r eventRows) add(e *event, also func(*store.Batch)) error {
 
 // update stores an event's head, synced.
 func (r eventRows) update(e *event) error {
+	if r.shared != nil {
+		return r.putShared(r.ctx, e)
+	}
 	return r.write(func(b *store.Batch) error { return r.setHead(b, e) })
 }
 
 // ended stores that an event has ended, and what its destination is told (nil:
 // nothing, the payload goes to a dead-letter queue), synced; and removes these others.
 func (r eventRows) ended(e *event, out []*event) error {
+	if r.shared != nil {
+		return r.endedShared(e, out)
+	}
 	return r.write(func(b *store.Batch) error {
 		for _, old := range out {
 			r.delete(b, old)
@@ -97,6 +120,9 @@ func (r eventRows) ended(e *event, out []*event) error {
 
 // remove removes events, synced.
 func (r eventRows) remove(events ...*event) error {
+	if r.shared != nil {
+		return r.removeShared(events...)
+	}
 	return r.write(func(b *store.Batch) error {
 		for _, e := range events {
 			r.delete(b, e)
@@ -142,11 +168,14 @@ func (r eventRows) write(fill func(b *store.Batch) error) error {
 	return r.store.Write(b)
 }
 
-func (r eventRows) payload(e *event) ([]byte, error)  { return r.get(eventPayloadRow, e.id) }
-func (r eventRows) document(e *event) ([]byte, error) { return r.get(eventDocumentRow, e.id) }
+func (r eventRows) payload(e *event) ([]byte, error)  { return r.get(eventPayloadRow, e) }
+func (r eventRows) document(e *event) ([]byte, error) { return r.get(eventDocumentRow, e) }
 
-func (r eventRows) get(kind byte, id uint64) ([]byte, error) {
-	value, found, err := r.store.Get(nil, eventKey(kind, id))
+func (r eventRows) get(kind byte, e *event) ([]byte, error) {
+	if r.shared != nil {
+		return r.getShared(kind, e)
+	}
+	value, found, err := r.store.Get(nil, eventKey(kind, e.id))
 	switch {
 	case err != nil:
 		return nil, err

@@ -100,7 +100,7 @@ func judgeTelling(t *testing.T, apart bool) (crashes, both, neither int) {
 		if err := st.Each(toldSpace, func(k, _ []byte) error { told[string(k[len(toldSpace):])] = true; return nil }); err != nil {
 			t.Fatal(err)
 		}
-		events, err := eventRows{st}.all()
+		events, err := eventRows{store: st}.all()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,7 +319,7 @@ func TestGoneDestinationRefusesNoEvents(t *testing.T) {
 					time.Sleep(time.Second)
 					synctest.Wait()
 				}
-				rows, err := eventRows{st}.all()
+				rows, err := eventRows{store: st}.all()
 				if err != nil {
 					t.Fatal(err)
 				}

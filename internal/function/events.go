@@ -46,6 +46,7 @@ type eventQueue struct {
 	closed bool
 	nextID uint64
 	events map[*event]struct{} // all of them
+	placed map[string]bool     // those of a SharedEvents, by log and key
 	toRun  *eventRoom
 	toTell *eventRoom // those that have ended
 	lines  map[lineKey]*eventLine
@@ -57,6 +58,7 @@ type eventQueue struct {
 type event struct {
 	id   uint64
 	head eventHead
+	at   place // of a SharedEvents
 	// payload and document are nil when they are on the disk only.
 	payload, document []byte
 	backoff           time.Duration // the next one, of waits that are no retries
@@ -81,7 +83,7 @@ type eventLine struct {
 
 func newEventQueue(s *Service) *eventQueue {
 	return &eventQueue{
-		s: s, rows: eventRows{s.opts.Store}, toRun: newEventRoom(), toTell: newEventRoom(),
+		s: s, rows: newEventRows(s), placed: map[string]bool{}, toRun: newEventRoom(), toTell: newEventRoom(),
 		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{},
 	}
 }
@@ -99,8 +101,8 @@ func (s *Service) InvokeEventWith(scope schema.Scope, inv Invocation, also func(
 	if err != nil {
 		return "", err
 	}
-	if err := s.refuseShared("The InvocationType Event is not supported: what one node accepts the others would not know"); err != nil {
-		return "", err
+	if also != nil && s.rows.shared != nil { // what tells so is not there at a node
+		return "", s.refuseShared("An invocation with something to store is not supported")
 	}
 	if err := inv.check(MaxEventPayload); err != nil {
 		return "", err
@@ -139,17 +141,21 @@ func (q *eventQueue) open() error {
 	if q.s.opts.HoldEvents {
 		return nil
 	}
-	now := q.s.opts.Clock.Wall()
 	for _, e := range found {
-		// A clock that was set back must not make an event wait for longer than ever.
-		wait := min(time.UnixMilli(e.head.DueMS).Sub(now), q.longestWait())
-		if e.head.DueMS == 0 || wait <= 0 {
-			q.ready(e)
-		} else {
-			q.later(e, wait)
-		}
+		q.begin(e)
 	}
 	return nil
+}
+
+// begin has an event of before go on.
+func (q *eventQueue) begin(e *event) {
+	// A clock that was set back must not make an event wait for longer than ever.
+	wait := min(time.UnixMilli(e.head.DueMS).Sub(q.s.opts.Clock.Wall()), q.longestWait())
+	if e.head.DueMS == 0 || wait <= 0 {
+		q.ready(e)
+	} else {
+		q.later(e, wait)
+	}
 }
 
 func (q *eventQueue) longestWait() time.Duration {
@@ -173,6 +179,11 @@ func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 		q.forget(e)
 		return err
 	}
+	if q.rows.shared != nil {
+		q.mu.Lock()
+		q.placed[e.at.name()] = true
+		q.mu.Unlock()
+	}
 	q.ready(e)
 	return nil
 }
@@ -187,6 +198,7 @@ func (q *eventQueue) forget(e *event) {
 func (q *eventQueue) forgetLocked(e *event) {
 	if _, there := q.events[e]; there {
 		delete(q.events, e)
+		delete(q.placed, e.at.name())
 		e.room.leave(e)
 	}
 }
@@ -194,6 +206,9 @@ func (q *eventQueue) forgetLocked(e *event) {
 // hold counts an event. The caller holds mu, or is alone.
 func (q *eventQueue) hold(e *event) {
 	q.events[e] = struct{}{}
+	if e.at.log != "" {
+		q.placed[e.at.name()] = true
+	}
 	if e.line().telling {
 		q.toTell.enter(e)
 	} else {
@@ -251,7 +266,7 @@ func (q *eventQueue) readyLocked(e *event) {
 		q.workers.Go(func() { q.work(k, l, e) })
 		return
 	}
-	if q.rows.store != nil {
+	if q.rows.durable() {
 		e.payload, e.document = nil, nil
 	}
 	l.ready = append(l.ready, e)
@@ -312,7 +327,7 @@ func (q *eventQueue) laterLocked(e *event, wait time.Duration) {
 	if q.closed {
 		return
 	}
-	if q.rows.store != nil {
+	if q.rows.durable() {
 		e.payload, e.document = nil, nil
 	}
 	e.timer = q.s.opts.Clock.AfterFunc(wait, func() {
@@ -372,7 +387,10 @@ func (q *eventQueue) attempt(e *event) {
 	}
 	payload := e.payload
 	if payload == nil {
-		if payload, err = q.rows.payload(e); err != nil {
+		if payload, err = q.rows.payload(e); errors.Is(err, errTaken) || err != nil && s.ctx.Err() != nil {
+			q.stuck(e, err)
+			return
+		} else if err != nil {
 			// It stays where it is: a damaged disk is no reason to forget an event.
 			s.opts.Logger.Error("an Event invocation cannot be read and waits for the next start", "function", arn, "requestId", e.head.RequestID, "error", err)
 			return
@@ -451,5 +469,12 @@ func (q *eventQueue) backOff(e *event, config EventConfig, asked time.Duration, 
 // stuck is for a store that has failed: nothing more can be said of an event, and the
 // server ends. The next one finds the event as it was last stored.
 func (q *eventQueue) stuck(e *event, err error) {
+	if errors.Is(err, errTaken) { // this node was silent for too long, or another has ended it
+		q.forget(e)
+		return
+	}
+	if q.rows.shared != nil && q.s.ctx.Err() != nil { // another node goes on
+		return
+	}
 	q.s.opts.Logger.Error("the state of an Event invocation could not be stored", "function", e.head.Name, "requestId", e.head.RequestID, "error", err)
 }

@@ -53,6 +53,8 @@ type Options struct {
 	Seals *seal.Keys
 	// Shared keeps definitions and code in the place of Store and Dir, which has what is this node's own; nil: they are this machine's.
 	Shared Shared
+	// SharedEvents keeps accepted events in the place of Store; nil with Shared: they are not accepted.
+	SharedEvents SharedEvents
 	// Dir is the data folder, which gets code/ and logs/. Empty: code lies in a
 	// temporary folder that Close removes, logs in memory.
 	Dir string

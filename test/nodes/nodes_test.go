@@ -73,10 +73,13 @@ type books struct {
 	at     time.Time
 	gap    time.Duration // the longest between two calls
 	moved  chan struct{} // has room for one
+	events map[int]int   // how often each Event invocation has come, by its number
+	held   chan struct{} // their calls wait until it is closed
 }
 
 func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	var event struct {
+		Event   int
 		Records []struct {
 			DynamoDB struct {
 				NewImage struct {
@@ -87,10 +90,26 @@ func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 		}
 	}
 	body, _ := io.ReadAll(r.Body)
+	err := json.Unmarshal(body, &event)
+	if event.Event > 0 {
+		select {
+		case <-b.held:
+		case <-r.Context().Done():
+			return
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := json.Unmarshal(body, &event); err != nil {
+	if err != nil {
 		b.wrong = append(b.wrong, err.Error())
+	}
+	if event.Event > 0 {
+		b.events[event.Event]++
+		select {
+		case b.moved <- struct{}{}:
+		default:
+		}
+		return
 	}
 	if len(event.Records) == 0 {
 		return // a person's call
@@ -148,6 +167,25 @@ func (b *books) judge(t *testing.T, n int) (again int, gap time.Duration) {
 	return again, gap
 }
 
+// events waits until as many events have come, each of them.
+func (c *cluster) events(n int) {
+	c.t.Helper()
+	late := time.After(time.Minute)
+	for {
+		c.books.mu.Lock()
+		got := len(c.books.events)
+		c.books.mu.Unlock()
+		if got == n {
+			return
+		}
+		select {
+		case <-c.books.moved:
+		case <-late:
+			c.t.Fatalf("after a minute %d events of %d have come", got, n)
+		}
+	}
+}
+
 // process is a server or a node.
 type process struct {
 	cmd      *exec.Cmd
@@ -176,7 +214,7 @@ func newCluster(t *testing.T) *cluster {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	c := &cluster{t: t, dir: t.TempDir(), ctx: t.Context(), nth: map[int]int{}, books: &books{newest: map[string]int{}, moved: make(chan struct{}, 1)}}
+	c := &cluster{t: t, dir: t.TempDir(), ctx: t.Context(), nth: map[int]int{}, books: &books{newest: map[string]int{}, moved: make(chan struct{}, 1), events: map[int]int{}, held: make(chan struct{})}}
 	if c.bin = os.Getenv("MILLSTREAM_BIN"); c.bin == "" {
 		c.bin = filepath.Join(c.dir, "millstream")
 		if out, err := exec.Command("go", "build", "-o", c.bin, "../../cmd/millstream").CombinedOutput(); err != nil {
@@ -413,6 +451,17 @@ func TestNodes(t *testing.T) {
 	t.Logf("kill -9 of the owner under 400 records: %d came again, the longest time between calls %v", again, gap)
 
 	c.told(total, 200/10) // what the killed one had printed in its last moment is gone with it; what was written after that others were called with
+
+	// Each node accepts events, and one is killed while it has called for ten of its twenty.
+	for n := range 60 {
+		_, err := c.lambda(n%3).Invoke(c.ctx, &lambda.InvokeInput{FunctionName: aws.String("f"), InvocationType: lambdatypes.InvocationTypeEvent, Payload: fmt.Appendf(nil, `{"event":%d}`, n+1)})
+		c.check(err)
+	}
+	killed := time.Now()
+	c.end(1, os.Kill)
+	close(c.books.held)
+	c.events(60)
+	t.Logf("kill -9 of a node with twenty events: all sixty have ended after %v", time.Since(killed))
 
 	stop := make(chan struct{})
 	var writer sync.WaitGroup

@@ -244,6 +244,7 @@ func (m *member) look(ctx context.Context) error {
 	for id := range gone {
 		delete(m.seen, id)
 	}
+	b.lately.Store(&live)
 	if err := m.follow(ctx, revision); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type Backend struct {
 	deadline atomic.Int64
 	poked    chan struct{} // look at the cluster now
 	beatSoon chan struct{} // there is something to show
+	lately   atomic.Pointer[[]string]
 	applied  atomic.Uint64 // the revision up to which changes are applied here
 
 	mu     sync.Mutex

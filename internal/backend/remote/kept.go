@@ -1,0 +1,144 @@
+package remote
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+)
+
+// Kept is a row that who uses the backend keeps beside positions: the backend knows its set and its key, and nothing of its data. A set's rows are read
+// together, so they are small; a row has 380 KB at most.
+type Kept struct {
+	Set, Key string
+	Version  uint64
+	Data     string
+}
+
+// AllKept returns a set that is small.
+func (b *Backend) AllKept(ctx context.Context, set string) ([]Kept, error) {
+	return b.kept(ctx, set, "")
+}
+
+// EachKept calls f with the rows of a set in the order of their keys, a page at a time.
+func (b *Backend) EachKept(ctx context.Context, set string, f func([]Kept) error) error {
+	for after := ""; ; {
+		rows, next, err := b.page(ctx, set, after)
+		if err == nil && len(rows) > 0 {
+			err = f(keptOf(rows))
+		}
+		if err != nil || next == "" {
+			return err
+		}
+		after = next
+	}
+}
+
+// page reads rows behind a key, and tries until ctx ends. next is empty at the end.
+func (b *Backend) page(ctx context.Context, set, after string) (rows []Row, next string, err error) {
+	paged, is := b.o.Endpoint.(interface {
+		Page(ctx context.Context, table, p, after string) ([]Row, string, error)
+	})
+	if !is { // of a test
+		rows, err := b.query(ctx, b.progress, set, "")
+		return rows, "", err
+	}
+	pause := minPause
+	for {
+		try, cancel := context.WithTimeout(ctx, tryFor)
+		rows, next, err := paged.Page(try, b.progress, set, after)
+		cancel()
+		if err == nil {
+			return rows, next, nil
+		}
+		if err := b.pause(ctx, &pause, "a read", err); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+// Page is Query for one page of the rows behind a second key (empty: from the first one). next is where the next begins; empty: there is none.
+func (c *Client) Page(ctx context.Context, table, p, after string) (rows []Row, next string, err error) {
+	in := map[string]any{
+		"TableName": table, "ConsistentRead": true, "KeyConditionExpression": "p = :p", "ExpressionAttributeValues": map[string]attribute{":p": text(p)},
+	}
+	if after != "" {
+		in["ExclusiveStartKey"] = map[string]attribute{attrP: text(p), attrS: text(after)}
+	}
+	var out struct {
+		Items            []map[string]attribute
+		LastEvaluatedKey map[string]attribute
+	}
+	if _, err := c.call(ctx, tablesAPI, "Query", in, &out, 0); err != nil {
+		return nil, "", err
+	}
+	for _, item := range out.Items {
+		r, err := rowOf(item)
+		if err != nil {
+			return nil, "", err
+		}
+		rows = append(rows, r)
+	}
+	return rows, out.LastEvaluatedKey[attrS].string(), nil
+}
+
+func keptOf(rows []Row) []Kept {
+	all := make([]Kept, len(rows))
+	for i, r := range rows {
+		all[i] = Kept{Set: r.P, Key: r.S, Version: r.V, Data: r.Data}
+	}
+	return all
+}
+
+// OneKept returns a row; nil when there is none.
+func (b *Backend) OneKept(ctx context.Context, set, key string) (*Kept, error) {
+	found, err := b.kept(ctx, set, key)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+func (b *Backend) kept(ctx context.Context, set, key string) ([]Kept, error) {
+	rows, err := b.query(ctx, b.progress, set, key)
+	return keptOf(rows), err
+}
+
+// Keep stores a row in the place of the one with its version (0: where there is none), and returns the new one, or backend.ErrStale. It tries until
+// ctx ends, which leaves open what became of it.
+func (b *Backend) Keep(ctx context.Context, k Kept) (uint64, error) {
+	r, err := b.put(ctx, b.progress, Row{P: k.Set, S: k.Key, Data: k.Data}, k.Version)
+	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		return 0, backend.ErrStale
+	}
+	return r.V, err
+}
+
+// Drop removes a row, if it is there. It tries until ctx ends.
+func (b *Backend) Drop(ctx context.Context, set, key string) error {
+	pause := minPause
+	for {
+		err := b.remove(ctx, b.progress, set, key)
+		if err == nil {
+			return nil
+		}
+		if err := b.pause(ctx, &pause, "a removal", err); err != nil {
+			return err
+		}
+	}
+}
+
+// Lately are the ids of the nodes that lived at this node's last look.
+func (b *Backend) Lately() []string {
+	if live := b.lately.Load(); live != nil {
+		return *live
+	}
+	return nil
+}
+
+// Self is this node's id, which is another once it was told dead. sure: this id certainly was not.
+func (b *Backend) Self() (id string, sure bool) {
+	sure = b.valid() // first: an id never comes back, and its deadline moves by its own beats alone
+	id, _ = b.holds()
+	return id, sure
+}
