@@ -31,6 +31,8 @@ code 1 when that takes longer.`,
 				return err
 			}
 			var r *admin.Replication
+			var s *admin.Standbys
+			var late bool
 			began := time.Now()
 			for until := time.Now().Add(wait); ; {
 				st, err := client.Status(cmd.Context())
@@ -47,20 +49,12 @@ code 1 when that takes longer.`,
 					}
 					return printStandby(cmd.OutOrStdout(), st.Standby)
 				}
-				if st.Standbys != nil {
-					if time.Now().Before(until) && !st.Standbys.Followed(time.Since(began)) {
-						time.Sleep(50 * time.Millisecond)
-						continue
-					}
-					if flags.json {
-						return printJSON(cmd.OutOrStdout(), st.Standbys)
-					}
-					return printStandbys(cmd.OutOrStdout(), st.Standbys, wait > 0 && !st.Standbys.Followed(time.Since(began)))
-				}
-				if r = st.Replication; r == nil {
+				r, s = st.Replication, st.Standbys
+				if r == nil && s == nil {
 					return usagef("this server replicates nothing: start it with --replicate PLACE or --allow-standby")
 				}
-				if r.LagSeconds == 0 || !time.Now().Before(until) {
+				late = r != nil && r.LagSeconds > 0 || s != nil && !s.Followed(time.Since(began))
+				if !late || !time.Now().Before(until) {
 					break
 				}
 				select {
@@ -70,9 +64,17 @@ code 1 when that takes longer.`,
 				}
 			}
 			out := cmd.OutOrStdout()
+			if s != nil && !flags.json {
+				printStandbys(out, s)
+			}
 			switch {
+			case flags.json && s != nil && r != nil:
+				err = printJSON(out, map[string]any{"replication": r, "standbys": s.Standbys, "kept": s.Kept, "failing": s.Failing})
+			case flags.json && s != nil:
+				err = printJSON(out, s)
 			case flags.json:
 				err = printJSON(out, r)
+			case r == nil:
 			case r.LagSeconds == 0:
 				_, err = fmt.Fprintf(out, "All that was written can be restored from %s (backup %s and %d segments).\n", r.Place, r.Backup, r.Segments)
 			case r.Backup == "":
@@ -80,10 +82,10 @@ code 1 when that takes longer.`,
 			default:
 				_, err = fmt.Fprintf(out, "What was written in the last %.1f seconds cannot all be restored from %s yet.\n", r.LagSeconds, r.Place)
 			}
-			if !flags.json {
+			if !flags.json && r != nil {
 				printKept(out, r)
 			}
-			if err == nil && wait > 0 && r.LagSeconds > 0 {
+			if err == nil && wait > 0 && late {
 				err = exitError(1)
 			}
 			return err
@@ -95,7 +97,7 @@ code 1 when that takes longer.`,
 }
 
 // printStandbys tells of standbys that follow the server itself.
-func printStandbys(out io.Writer, s *admin.Standbys, late bool) error {
+func printStandbys(out io.Writer, s *admin.Standbys) {
 	for _, one := range s.Standbys {
 		switch {
 		case one.Away:
@@ -112,10 +114,6 @@ func printStandbys(out io.Writer, s *admin.Standbys, late bool) error {
 	if s.Failing != "" {
 		fmt.Fprintln(out, "What is written cannot be kept for standbys, which is tried again:", s.Failing)
 	}
-	if late {
-		return exitError(1)
-	}
-	return nil
 }
 
 // printKept tells what goes wrong, and what is kept.

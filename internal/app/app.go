@@ -230,11 +230,11 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	}
 	s.descriptors = openDescriptors()
 	so := store.Options{MaxOpenFiles: s.descriptors.storeFiles, Dir: o.Dir, Durability: durability, AcceptLoss: o.AcceptLoss, Logger: o.Logger}
-	if o.Replicate != "" {
-		so.Changes = chain.Waiting
-	}
-	if o.AllowStandby {
-		so.Changes = chain.Waiting
+	for _, takes := range []bool{o.Replicate != "", o.AllowStandby} {
+		if takes {
+			so.Changes = chain.Waiting
+			so.Takers++
+		}
 	}
 	if o.Dir == "" {
 		so.FS, so.Dir = fs, "data"

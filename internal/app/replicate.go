@@ -67,8 +67,6 @@ func (s *App) openRelay() error {
 		return chain.RemoveRelay(o.Dir) // of an earlier run
 	case !o.AllowStandby:
 		return nil
-	case o.Replicate != "":
-		return errors.New("a standby of a server that replicates follows the place: leave either --allow-standby or --replicate away")
 	case o.Dir == "":
 		return errors.New("no standby can follow data in memory: name a folder for it")
 	case o.Durability == "none":
@@ -76,7 +74,11 @@ func (s *App) openRelay() error {
 	case s.held:
 		return fmt.Errorf("the folder %s was restored from a backup, and nobody has said that it is to go on: say --triggers run, or leave --allow-standby away", o.Dir)
 	}
-	s.relay = chain.NewRelay(chain.RelayOptions{Store: s.store, Dir: o.Dir, Most: o.StandbySpool, Logger: o.Logger})
+	taker := 0
+	if o.Replicate != "" {
+		taker = 1
+	}
+	s.relay = chain.NewRelay(chain.RelayOptions{Store: s.store, Changes: s.store.ChangesOf(taker), Dir: o.Dir, Most: o.StandbySpool, Logger: o.Logger})
 	return nil
 }
 
@@ -107,18 +109,20 @@ func (s *App) replication() *wire.Replication {
 
 // replicationLag is for metrics; nil without replication.
 func (s *App) replicationLag() func() time.Duration {
-	if s.opts.AllowStandby {
-		return func() (most time.Duration) {
+	if s.chain == nil && !s.opts.AllowStandby {
+		return nil
+	}
+	return func() (most time.Duration) { // of the place and the standbys
+		if s.chain != nil {
+			most = time.Duration(s.chain.Status().Lag * float64(time.Second))
+		}
+		if s.opts.AllowStandby {
 			for _, one := range s.relay.Status().Standbys {
 				most = max(most, one.Lag)
 			}
-			return most
 		}
+		return most
 	}
-	if s.chain == nil {
-		return nil
-	}
-	return func() time.Duration { return time.Duration(s.chain.Status().Lag * float64(time.Second)) }
 }
 
 // Overtaken reports whether a server ended, or did not begin, since another has its place.

@@ -45,10 +45,12 @@ var (
 
 // RelayOptions are those of NewRelay.
 type RelayOptions struct {
-	Store *store.Store  // opened with Changes
-	Dir   string        // of the data
-	Every time.Duration // how long what is committed waits for more to come; 0: relayEvery
-	Most  int64         // bytes that are kept for standbys; 0: RelayMost
+	Store *store.Store // opened with Changes
+	// Changes are those of the store that nobody else takes; nil: the store's first.
+	Changes *store.Changes
+	Dir     string        // of the data
+	Every   time.Duration // how long what is committed waits for more to come; 0: relayEvery
+	Most    int64         // bytes that are kept for standbys; 0: RelayMost
 	// Off: nothing is kept, and no standby follows; but one that went on in this server's place says so all the same.
 	Off    bool
 	Logger *slog.Logger
@@ -165,6 +167,9 @@ func NewRelay(o RelayOptions) *Relay {
 	if o.Most == 0 {
 		o.Most = RelayMost
 	}
+	if o.Changes == nil {
+		o.Changes = o.Store.Changes()
+	}
 	host, _ := os.Hostname()
 	id := o.Store.DatabaseID()
 	return &Relay{
@@ -186,7 +191,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	changes := r.o.Store.Changes()
+	changes := r.o.Changes
 	for wait := firstRetry; ; {
 		var err error
 		select {
@@ -271,7 +276,7 @@ func (r *Relay) begin() error {
 		return err
 	}
 	was, is := r.o.Store.Lineage()
-	changes := r.o.Store.Changes()
+	changes := r.o.Changes
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.begun = true
@@ -325,7 +330,7 @@ func (r *Relay) cut() error {
 // keepAll makes segments of what is committed and durable. A gap is left where something is missing if anew says so, and is an error else. cutting is
 // held.
 func (r *Relay) keepAll(anew bool) error {
-	changes := r.o.Store.Changes()
+	changes := r.o.Changes
 	for {
 		taken, err := changes.Take(segmentBytes)
 		if errors.Is(err, store.ErrGap) && anew {
@@ -437,7 +442,7 @@ func (r *Relay) link(number uint64) (files []backup.File, err error) {
 // beginAnew leaves a gap: more was committed than could wait, or something was taken out of the database. cutting is held.
 func (r *Relay) beginAnew() error {
 	r.o.Logger.Warn("more was written than could wait, or a damaged range was taken out: standbys begin anew with a copy")
-	if err := r.o.Store.BeginChanges(); err != nil {
+	if err := r.o.Changes.Begin(); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -610,7 +615,7 @@ func (r *Relay) follows(a Asked) error {
 	switch {
 	case err != nil:
 		return err
-	case !ours, end != 0 && a.Next > end, end == 0 && a.Next > r.o.Store.Changes().Applied():
+	case !ours, end != 0 && a.Next > end, end == 0 && a.Next > r.o.Changes.Applied():
 		return ErrBehind
 	}
 	return ErrBeginAnew
@@ -729,7 +734,7 @@ func (r *Relay) Overtake(o Overtaking) (rest [][]byte, err error) {
 	if err := r.keepAll(false); err != nil {
 		return nil, err
 	}
-	if r.o.Store.Changes().OldestMS() != 0 {
+	if r.o.Changes.OldestMS() != 0 {
 		return nil, errors.New("not all that is committed can be handed over")
 	}
 	r.mu.Lock()
@@ -828,7 +833,7 @@ func (r *Relay) Handed() <-chan struct{} { return r.handed }
 
 // Status tells how far standbys are.
 func (r *Relay) Status() RelayStatus {
-	oldest := r.o.Store.Changes().OldestMS()
+	oldest := r.o.Changes.OldestMS()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st := RelayStatus{Bytes: r.bytes, Failing: r.failing}

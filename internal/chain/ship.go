@@ -28,7 +28,7 @@ var (
 
 // Options of Open.
 type Options struct {
-	Store *store.Store // opened with Changes
+	Store *store.Store // opened with Changes: those of its first taker are shipped
 	Place backup.Place
 	Dir   string        // of the data
 	Every time.Duration // how long what is committed waits for more to come; 0: a second
@@ -529,7 +529,7 @@ func (s *Shipper) beginAnew(ctx context.Context) error {
 	s.part, s.previous, s.base, s.retryBase = number, hash, nil, time.Time{}
 	s.update(func() { s.status.Segment++ })
 	s.o.Store.Changes().Settled()
-	return s.o.Store.BeginChanges()
+	return s.o.Store.Changes().Begin()
 }
 
 // startBase begins a backup when one is due.

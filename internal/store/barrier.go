@@ -121,15 +121,16 @@ func (s *Store) syncLog() error {
 	if err := s.Err(); err != nil {
 		return err
 	}
-	applied := uint64(0)
-	if s.changes != nil {
-		applied = s.changes.Applied()
+	var applied [2]uint64 // most often of none, and hardly ever of more
+	ends := applied[:0]
+	for _, c := range s.changes {
+		ends = append(ends, c.Applied())
 	}
 	if err := s.guard("barrier", func() error { return s.db.LogData(nil, pebble.Sync) }); err != nil {
 		return err
 	}
-	if s.changes != nil {
-		s.changes.reached(applied)
+	for i, c := range s.changes {
+		c.reached(ends[i])
 	}
 	return s.Err()
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrGap says that changes are missing between those that were taken and those that come: there were more than may wait, or something
-// changed the database beside the log. Store.BeginChanges begins anew.
+// changed the database beside the log. Changes.Begin begins anew.
 var ErrGap = errors.New("store: changes were lost between what was taken and what comes")
 
 // Change is a batch as the engine's log has it. Batches are numbered by what they hold: First is the number of this one, End that of
@@ -49,6 +49,7 @@ func (c *Change) Touches(spaces ...byte) bool {
 // Nobody who commits waits for those who take. What waits is bounded: beyond Options.Changes all of it is dropped, and Take
 // returns ErrGap.
 type Changes struct {
+	s     *Store
 	woken chan struct{} // holds one: something has come
 	most  int           // bytes that may wait
 
@@ -68,8 +69,8 @@ type Changes struct {
 // batchHeader is the number of a batch and the count of what it holds: little-endian, 8 and 4 bytes.
 const batchHeader = 12
 
-func newChanges(most int, tail []Change) *Changes {
-	c := &Changes{most: most, woken: make(chan struct{}, 1), early: map[uint64]Change{}, queue: tail}
+func newChanges(s *Store, most int, tail []Change) *Changes {
+	c := &Changes{s: s, most: most, woken: make(chan struct{}, 1), early: map[uint64]Change{}, queue: tail}
 	for i := range tail {
 		c.bytes += len(tail[i].Batch)
 	}
@@ -93,32 +94,35 @@ func (c *Changes) opened(batch []byte) {
 	}
 	c.next, c.openedAt = first, first
 	c.mu.Unlock()
-	c.add(batch)
+	c.add(changeOf(batch))
 	c.reached(end)
 }
 
-// add takes a batch that has been applied, and returns its end. It copies it.
-func (c *Changes) add(batch []byte) (end uint64) {
+// changeOf copies a batch that has been applied.
+func changeOf(batch []byte) Change {
 	first, end := numbersOf(batch)
-	ch := Change{First: first, End: end, AtMS: time.Now().UnixMilli(), Batch: append([]byte(nil), batch...)}
+	return Change{First: first, End: end, AtMS: time.Now().UnixMilli(), Batch: append([]byte(nil), batch...)}
+}
+
+// add takes a change that has been applied.
+func (c *Changes) add(ch Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gap || first < c.next {
-		return end
+	if c.gap || ch.First < c.next {
+		return
 	}
-	if c.bytes += len(batch); c.bytes > c.most {
+	if c.bytes += len(ch.Batch); c.bytes > c.most {
 		c.dropped()
-		return end
+		return
 	}
 	from := len(c.queue)
-	if first != c.next {
-		c.early[first] = ch
-		return end
+	if ch.First != c.next {
+		c.early[ch.First] = ch
+		return
 	}
 	c.queue = append(c.queue, ch)
-	c.next = end
+	c.next = ch.End
 	c.advance(from)
-	return end
 }
 
 // advance moves what has its predecessor to the queue, which has grown since it had from changes. mu is held.
@@ -197,7 +201,7 @@ func (c *Changes) reached(end uint64) {
 func (c *Changes) Woken() <-chan struct{} { return c.woken }
 
 // Take removes and returns what is durable and in order, of some limit bytes at most, but one change at least if there is any. It
-// returns ErrGap until BeginChanges.
+// returns ErrGap until Begin. Who else takes them has the same batches, so nobody changes one.
 func (c *Changes) Take(limit int) ([]Change, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -295,16 +299,24 @@ func (s *Store) Reached() (number uint64, err error) {
 	return number, b.Close()
 }
 
-// Changes returns what is committed from the Open on, and what the log held before it; nil without Options.Changes.
-func (s *Store) Changes() *Changes { return s.changes }
+// Changes returns what is committed from the Open on, and what the log held before it, for the first who takes it; nil without Options.Changes.
+func (s *Store) Changes() *Changes { return s.ChangesOf(0) }
+
+// ChangesOf is Changes for another of Options.Takers, from 0 on.
+func (s *Store) ChangesOf(taker int) *Changes {
+	if s.changes == nil {
+		return nil
+	}
+	return s.changes[taker]
+}
 
 // metaChanges is written to know where changes begin anew.
 const metaChanges = "changes"
 
-// BeginChanges drops what waits, and collects anew. What is copied of the database after it has returned, and the changes that
+// Begin drops what waits, and collects anew. What is copied of the database after it has returned, and the changes that
 // are taken from then on, have nothing between them.
-func (s *Store) BeginChanges() error {
-	c := s.changes
+func (c *Changes) Begin() error {
+	s := c.s
 	c.mu.Lock()
 	c.drop()
 	c.next, c.gap = 0, false

@@ -122,7 +122,7 @@ func TestChangesMakeTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.BeginChanges(); err != nil {
+	if err := s.Changes().Begin(); err != nil {
 		t.Fatal(err)
 	}
 	base := filepath.Join(t.TempDir(), "base")
@@ -229,7 +229,7 @@ func TestTooManyChanges(t *testing.T) {
 	if _, err := s.Changes().Take(1); !errors.Is(err, store.ErrGap) {
 		t.Fatal(err)
 	}
-	if err := s.BeginChanges(); err != nil {
+	if err := s.Changes().Begin(); err != nil {
 		t.Fatal(err)
 	}
 	b.Set([]byte{store.SpaceItem, 2}, []byte("x"))

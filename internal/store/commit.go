@@ -114,7 +114,7 @@ func (s *Store) enterLog(c *Commit, pb *pebble.Batch, repr []byte, synced bool) 
 			return err
 		}
 		if repr != nil {
-			c.end = s.changes.add(repr)
+			c.end = s.collect(repr)
 		}
 		return nil
 	})
@@ -130,6 +130,15 @@ func (s *Store) repr(pb *pebble.Batch) []byte {
 	return pb.Repr()
 }
 
+// collect gives a batch that has been applied to who takes changes, and returns its end.
+func (s *Store) collect(repr []byte) (end uint64) {
+	ch := changeOf(repr)
+	for _, c := range s.changes {
+		c.add(ch)
+	}
+	return ch.End
+}
+
 // Sync waits until c is durable, then releases those who wait for it. It must be
 // called exactly once for each applied Commit, also when the client has gone; it
 // cannot be cancelled. In the durabilities Periodic and NoSync it returns at once.
@@ -142,8 +151,8 @@ func (s *Store) Sync(c *Commit) error {
 	err := s.guard("sync", pb.SyncWait)
 	if err == nil {
 		s.inflight.Add(-1)
-		if s.changes != nil {
-			s.changes.reached(c.end)
+		for _, ch := range s.changes {
+			ch.reached(c.end)
 		}
 		_ = pb.Close() // returns it to the engine's pool; never fails
 		err = s.Err()

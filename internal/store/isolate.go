@@ -103,8 +103,8 @@ func (s *Store) takeOut(list []Quarantined, at int) error {
 		return err
 	}
 	err = s.db.Excise(context.Background(), span)
-	if s.changes != nil {
-		s.changes.Lose() // no batch has what it did
+	for _, c := range s.changes {
+		c.Lose() // no batch has what it did
 	}
 	if err != nil {
 		return fmt.Errorf("store: take a damaged range out of the database: %w", err)

@@ -105,8 +105,8 @@ func (s *Store) enter() error {
 	if err := s.guard("open", func() error { return s.db.Apply(b, pebble.Sync) }); err != nil {
 		return err
 	}
-	if repr != nil {
-		s.changes.opened(repr)
+	for _, c := range s.changes {
+		c.opened(repr)
 	}
 	if err := s.openedOwned(uint64(b.SeqNum())); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,9 +42,9 @@ type Store struct {
 	space      space
 	flushes    flushWatch
 	witness    *witness
-	changes    *Changes // nil: nobody takes them
-	lineage    string   // of this open
-	lineageWas string   // of the one before; empty: there was none, or the folder is a copy
+	changes    []*Changes // one for each who takes them
+	lineage    string     // of this open
+	lineageWas string     // of the one before; empty: there was none, or the folder is a copy
 	damages    damages
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
 	leaving    sync.RWMutex                  // see KeepFiles
@@ -134,7 +135,9 @@ func Open(o Options) (_ *Store, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("store: read the log: %w", err)
 		}
-		s.changes = newChanges(o.Changes, tail)
+		for range max(1, o.Takers) {
+			s.changes = append(s.changes, newChanges(s, o.Changes, slices.Clone(tail)))
+		}
 	}
 	if err := s.openEngine(&o, o.FS.PathJoin(o.Dir, databasePath)); err != nil {
 		return nil, err

@@ -51,6 +51,8 @@ type Options struct {
 	AcceptLoss bool
 	// Changes is how many bytes of what is committed may wait to be taken: see Store.Changes. 0: nothing is collected.
 	Changes int
+	// Takers is how many take them, each for itself; 0: one.
+	Takers int
 	// Repair opens a folder that a repair has left half done.
 	Repair bool
 }

@@ -365,7 +365,7 @@ func TestEncloseIsCopied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.BeginChanges(), s.Stage(t.Context(), base)); err != nil {
+	if err := errors.Join(s.Changes().Begin(), s.Stage(t.Context(), base)); err != nil {
 		t.Fatal(err)
 	}
 	enclose := func() {

@@ -9,7 +9,7 @@
 //	go -C test/paired/fasthttp build -o ../../../fasthttp . && go run ./test/paired -bin ./millstream -beside ./fasthttp
 //
 // With -keep it compares servers that are alike but for what keeps their data elsewhere, or their past: --replicate, --allow-standby, both, and
-// point-in-time recovery of the table. With -before it compares PutItem at another build of the program.
+// point-in-time recovery of the table. With -before it compares PutItem at another build of the program, with both recovery there and here.
 package main
 
 import (
@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -103,10 +104,12 @@ func run() (err error) {
 	if *beside != "" {
 		sides = []*side{{name: "empty", program: *beside}, {name: "GetItem"}}
 	}
-	if *before != "" {
+	switch {
+	case *before != "" && *keep:
+		sides = []*side{{name: "nothing"}, {name: "recovery", past: true}, {name: "before", past: true, program: *before}}
+	case *before != "":
 		sides = []*side{{name: "before", program: *before}, {name: "now", program: *bin}}
-	}
-	if *keep {
+	case *keep:
 		sides = []*side{
 			{name: "nothing"}, {name: "replicated", flags: []string{"--replicate", filepath.Join(dir, "place1")}}, {name: "standby", flags: []string{"--allow-standby"}}, {name: "recovery", past: true},
 		}
@@ -120,7 +123,7 @@ func run() (err error) {
 	// Each client writes its items with one text and then with another, round and round: so every put changes an item.
 	puts, err := signed("PutItem", *connections**items*2, func(i int) string {
 		client, n := i/(*items*2), i%(*items*2)
-		return fmt.Sprintf(`{"TableName":"paired","Item":{"id":{"S":"%08d"},"text":{"S":"%s"}}}`, client**items+n%*items, strings.Repeat([]string{"x", "y"}[n / *items], max(0, *size-20)))
+		return fmt.Sprintf(`{"TableName":"paired","Item":{"id":{"S":"%08d"},"text":{"S":"%s"}}}`, client**items+n%*items, words(i, max(0, *size-20)))
 	})
 	if err != nil {
 		return err
@@ -285,6 +288,21 @@ func (s *side) drive(requests [][]byte, lasts time.Duration) (rate float64, err 
 	}
 	return float64(n) / time.Since(began).Seconds(), errors.Join(errs...)
 }
+
+// words is a text of some bytes, as compressible as texts are, another for each number.
+func words(number, bytes int) string {
+	r := rand.New(rand.NewPCG(uint64(number), 1))
+	var b strings.Builder
+	for b.Len() < bytes {
+		for range 2 + r.IntN(3) {
+			b.WriteString(syllables[r.IntN(len(syllables))])
+		}
+		b.WriteByte(' ')
+	}
+	return b.String()[:bytes]
+}
+
+var syllables = strings.Fields("ba be bi bo bu da de di do du fa fe ga go ha hi ka ke ki la le li lo lu ma me mi mo na ne ni no pa pe ra re ri ro sa se si so ta te ti to va ve")
 
 // fill has each client put each of its items once.
 func (s *side) fill(puts [][]byte) error {

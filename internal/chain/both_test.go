@@ -1,0 +1,96 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// both is one run of a server that replicates to a place and keeps things for standbys.
+func both(t *testing.T, dir string, place *faulty, before *life) *fed {
+	t.Helper()
+	f := &fed{life: &life{t: t, dir: dir, place: place, ended: make(chan error, 1)}}
+	if before != nil {
+		f.begun, f.acked = before.begun, before.acked
+	}
+	var err error
+	if f.store, err = store.Open(store.Options{FS: unsynced{vfs.Default}, Dir: dir, Changes: 1 << 20, Takers: 2}); err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewTextHandler(&f.log, nil))
+	f.shipper = New(Options{Store: f.store, Place: place, Dir: dir, Stage: f.store.Stage, Logger: logger})
+	f.relay = NewRelay(RelayOptions{Store: f.store, Changes: f.store.ChangesOf(1), Dir: dir, Logger: logger})
+	ctx, stop := context.WithCancel(t.Context())
+	f.stop = stop
+	ended := make(chan error, 1)
+	go func() { ended <- f.shipper.Run(ctx) }()
+	go func() { f.ended <- errors.Join(f.relay.Run(ctx), <-ended) }()
+	return f
+}
+
+// TestPlaceAndStandby: what a server replicates to a place and what a standby takes from itself have all of it, each for itself: over a kill, with a place that
+// is away for so long that it has a gap, and with a damaged range taken out, which gives both one.
+func TestPlaceAndStandby(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		way := &link{r: r, t: t, to: l}
+		s := followServer(t, filepath.Join(t.TempDir(), "standby"), way)
+		s.follows()
+		l.busy(5, r)
+		s.follows()
+		l.shipped()
+		way.lead(nil)
+		l = both(t, l.killed(), place, l.life)
+		way.lead(l)
+		l.busy(5, r)
+		s.follows()
+		l.shipped()
+		place.fail(0, true)
+		for range 300 { // more than may wait
+			l.write(0, 4<<10)
+			time.Sleep(20 * time.Millisecond)
+		}
+		s.follows()
+		place.fail(0, false)
+		l.shipped()
+		if way.made != 1 {
+			t.Errorf("%d copies were made for the standby, whose way was well", way.made)
+		}
+		_, acked, begun := l.moment()
+		has, re := restored(t, place, time.Time{})
+		within(t, "restored", has, acked, begun)
+		if re.Backup.Chain == 0 {
+			t.Error("the place has no new backup behind its gap")
+		}
+		for i := range 2 {
+			l.store.ChangesOf(i).Lose()
+		}
+		l.busy(2, r)
+		time.Sleep(time.Minute)
+		s.follows()
+		l.shipped()
+		if way.made != 2 {
+			t.Errorf("%d copies were made for the standby", way.made)
+		}
+		_, acked, begun = l.moment()
+		has, _ = restored(t, place, time.Time{})
+		within(t, "restored again", has, acked, begun)
+		dir, _ := s.promoteAs(false)
+		n, err := prefix(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, "promoted", n, acked, begun)
+		_ = l.end()
+	})
+}
