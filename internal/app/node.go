@@ -420,7 +420,7 @@ func (n *node) services(own map[string]http.Handler) map[string]http.Handler {
 
 // Parts of Millstream's own protocol, by what follows its prefix.
 var (
-	ownParts       = []string{"version", "status", "triggers", "settle", "logs", "invoke", "code", "runtimes", "activity", "console", "nodes"}
+	ownParts       = []string{"version", "status", "triggers", "parked", "settle", "logs", "invoke", "code", "runtimes", "activity", "console", "nodes"}
 	forwardedParts = []string{"tail", "shards", "queues", "deployments", "tables"}
 )
 

@@ -26,16 +26,23 @@ type Shared interface {
 	// for every shard that Shards lists. ErrLost ends the claim.
 	Load(ctx context.Context, c Claim, uuid string) (map[string]lane.Checkpoint, error)
 
-	// Advance makes rows of one mapping durable, in their order, as the holder of a claim that has loaded it. It returns when
-	// all are, or with ErrLost: then some may be. There is no other error: what is throttled or unreachable is tried again until
-	// it is known, or the claim is over.
-	Advance(ctx context.Context, c Claim, rows []Row) error
+	// Advance makes rows of one mapping durable, and changes of what it has set aside, in their order, as the holder of a claim that has
+	// loaded it. Whoever loads it next never sees a position without the rows that were set aside before it, or with one that was removed.
+	// It returns when all is stored, or with ErrLost: then some may be. There is no other error: what is throttled or unreachable is
+	// tried again until it is known, or the claim is over.
+	Advance(ctx context.Context, c Claim, uuid string, rows []Row, aside []lane.AsideChange) error
+
+	// Renew ends a claim of this node's, which takes the stream anew: what is stored has been changed by the holder of an earlier claim.
+	Renew(c Claim)
 
 	// Mine are the ARNs of the streams that are this node's, also those that it has not begun with.
 	Mine(ctx context.Context) ([]string, error)
 
 	// CatchUp returns once Shards shows the heads that there were at the call, of streams of this node's whose mappings are loaded.
 	CatchUp(ctx context.Context) error
+
+	// Ask has the node that works a stream do something, which is Node's Do there, and returns its answer. ErrNobody, ErrUnknown.
+	Ask(ctx context.Context, stream string, request []byte) (answer []byte, err error)
 
 	// Lacks says why a mapping cannot run over this backend, in words for people; empty when it can.
 	Lacks(m mapping.Definition, p lane.Params) string
@@ -47,6 +54,8 @@ type Node interface {
 	Defined(m mapping.Definition)
 	// Deleted tells that a mapping is gone.
 	Deleted(uuid string)
+	// Do does what another node has asked for of a claim on its stream. It ends with the claim.
+	Do(ctx context.Context, c Claim, request []byte) (answer []byte)
 	// Begin tells that the mappings on a claim's stream are this node's, until Lost is closed. It must not wait.
 	Begin(c Claim)
 	// End has the node let go of a claim that is good: nothing new begins, what is under way ends, and the last positions
@@ -68,6 +77,9 @@ var (
 	ErrLost      = errors.New("trigger: another node has taken this work over")
 	ErrElsewhere = errors.New("trigger: another node does this work")
 	ErrStale     = errors.New("trigger: another node has changed this mapping at the same time")
+	// ErrNobody: no node works the stream now. ErrUnknown: the one that did has gone while it did what it was asked for.
+	ErrNobody  = errors.New("no node works the trigger's stream just now; try again in a while")
+	ErrUnknown = errors.New("the node that works the trigger has gone meanwhile, and what it had done is not known: look, and ask again")
 	// ErrExists: the function reads the stream by another mapping.
 	ErrExists = errors.New("trigger: the function has a mapping on this stream")
 	// ErrLacks: this backend cannot do what was asked of it.

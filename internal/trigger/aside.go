@@ -25,6 +25,9 @@ type asideWork struct {
 // newAsideWork is called while nobody else changes the mapping's claim.
 func newAsideWork(m *running) *asideWork {
 	w := &asideWork{rows: lane.NewAside(m.e.opts.Jitter), recalls: map[uint64]chan lane.Recalled{}}
+	if m.held != nil {
+		w.rows.Share()
+	}
 	w.driver = driver{e: m.e, m: m, commit: m.commit, held: m.held, epoch: m.epoch.Load(), owner: w, aside: w, machine: w.rows}
 	return w
 }
@@ -53,13 +56,18 @@ func (w *asideWork) act(a lane.Action) lane.Event {
 		}
 	case lane.Recalled:
 		w.answer(a)
+	case lane.Vanished:
+		if w.held != nil && w.held.ctx.Err() == nil {
+			w.e.log.Warn("what a mapping has set aside was changed by the node that had its stream before; the stream is begun anew", "mapping", w.m.uuid)
+			w.e.shared.Renew(w.held.claim)
+		}
 	}
 	return nil
 }
 
 func (w *asideWork) fetch(a lane.Fetch) lane.Event {
 	rows, err := w.fetchRows(a)
-	if err != nil && w.e.ctx.Err() == nil {
+	if err != nil && w.context().Err() == nil {
 		w.e.log.Error("cannot read what a mapping has set aside; trying again", "mapping", w.m.uuid, "error", err)
 	}
 	return lane.Fetched{Batch: a.Batch, Rows: rows, Err: err}
@@ -67,10 +75,10 @@ func (w *asideWork) fetch(a lane.Fetch) lane.Event {
 
 func (w *asideWork) fetchRows(a lane.Fetch) (rows []lane.SetAside, err error) {
 	if len(a.Keys) == 0 {
-		return w.e.opts.Backend.Aside(w.e.ctx, w.m.uuid, a.From, a.Max, a.MaxBytes, a.Heads)
+		return w.e.opts.Backend.Aside(w.context(), w.m.uuid, a.From, a.Max, a.MaxBytes, a.Heads)
 	}
 	for _, k := range a.Keys {
-		page, err := w.e.opts.Backend.Aside(w.e.ctx, w.m.uuid, k, 1, lane.MaxPayload, false)
+		page, err := w.e.opts.Backend.Aside(w.context(), w.m.uuid, k, 1, lane.MaxPayload, false)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +96,10 @@ func (w *asideWork) recall(ctx context.Context, q lane.Recall, done func()) (lan
 		return r, err
 	}
 	w.commit.addAside(w) // the machine asks for it itself, but perhaps after it has answered
-	if err := w.commit.write(false); err != nil {
+	if err := w.commit.write(false); errors.Is(err, backend.ErrLost) {
+		r.Count = 0
+		return r, ErrMoved
+	} else if err != nil {
 		done()
 		r.Count = 0
 		return r, fmt.Errorf("what is to become of the records cannot be stored, which is tried again: %w", err)
@@ -147,15 +158,20 @@ func (w *asideWork) abandonRecalls() {
 	}
 }
 
-// load reads the stored rows, at start-up.
+// load reads the stored rows, before the machine begins.
 func (w *asideWork) load(ctx context.Context) error {
+	return w.m.setAside(ctx, func(rows []lane.SetAside) { w.rows.Load(rows) })
+}
+
+// setAside reads all that a mapping has set aside, without events.
+func (m *running) setAside(ctx context.Context, found func([]lane.SetAside)) error {
 	const page = 1000
 	for from := (lane.AsideKey{}); ; {
-		rows, err := w.e.opts.Backend.Aside(ctx, w.m.uuid, from, page, lane.MaxPayload, true)
+		rows, err := m.e.opts.Backend.Aside(ctx, m.uuid, from, page, lane.MaxPayload, true)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
-		w.rows.Load(rows)
+		found(rows)
 		from = rows[len(rows)-1].After()
 	}
 }

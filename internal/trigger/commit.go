@@ -134,14 +134,15 @@ func (c *committer) store(p progress) error {
 	if c.claim == nil {
 		return c.e.opts.Backend.Commit(ctx, p.rows, p.aside)
 	}
-	if len(p.aside) > 0 {
-		return errAsideOfShared
+	uuid, changes := "", []lane.AsideChange(nil) // of the one mapping that it has
+	for _, a := range p.aside {
+		uuid, changes = a.UUID, append(changes, a.Changes...)
 	}
-	return c.e.shared.Advance(ctx, c.claim, p.rows)
+	if len(p.rows) > 0 {
+		uuid = p.rows[0].UUID
+	}
+	return c.e.shared.Advance(ctx, c.claim, uuid, p.rows, changes)
 }
-
-// errAsideOfShared cannot happen: mappings that set records aside are refused (backend.Shared, Lacks).
-var errAsideOfShared = errors.New("records were set aside, which this backend cannot keep")
 
 // progress is what one commit stores.
 type progress struct {

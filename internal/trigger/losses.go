@@ -39,6 +39,7 @@ func (m *running) logPutAside(p lane.PutAside) {
 func (d *driver) deliver(a lane.Deliver) {
 	m := d.m
 	m.e.calls.Add(1)
+	d.held.callBegins()
 	started := m.e.spawn(func() {
 		err := d.tell(a)
 		done := lane.Delivered{Batch: a.Batch}
@@ -53,8 +54,10 @@ func (d *driver) deliver(a lane.Deliver) {
 		}
 		m.e.callEnded()
 		d.finish(done)
+		d.held.callEnded(m.e)
 	})
 	if !started {
+		d.held.callEnded(m.e)
 		m.e.callEnded()
 	}
 }
@@ -69,7 +72,10 @@ func (d *driver) tell(a lane.Deliver) error {
 	if e.opts.Here != nil && e.opts.Here(a.Destination) {
 		return d.commitWith(a.Batch, backend.Transaction{Notice: &backend.Notice{Queue: a.Destination, Document: document}})
 	}
-	ctx, cancel := context.WithTimeout(e.ctx, deliverTimeout)
+	if !d.held.valid() {
+		return backend.ErrLost
+	}
+	ctx, cancel := context.WithTimeout(d.context(), deliverTimeout)
 	defer cancel()
 	return e.opts.Destination.Deliver(ctx, a.Destination, key, document)
 }

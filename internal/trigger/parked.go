@@ -132,6 +132,19 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 	if !e.active() {
 		return 0, next, ErrStopped
 	}
+	if q.Function != "" {
+		if q.Function, err = e.resolve(ctx, m.definition().Scope, q.Function); err != nil {
+			return 0, next, err
+		}
+	}
+	if !m.here() {
+		a, err := m.ask(ctx, asked{Redrive: &q})
+		return a.Records, a.Next, err
+	}
+	return m.redrive(ctx, q)
+}
+
+func (m *running) redrive(ctx context.Context, q Redrive) (n int, next lane.AsideKey, err error) {
 	if q.Discard || q.GiveUp {
 		defer func() {
 			if n > 0 {
@@ -141,7 +154,7 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 	}
 	busy, waited := 0, time.Duration(0)
 	var dropped []lane.SetAside
-	r := lane.Recall{Discard: q.Discard, GiveUp: q.GiveUp, Match: q.match, From: q.From}
+	r := lane.Recall{Discard: q.Discard, GiveUp: q.GiveUp, Function: q.Function, Match: q.match, From: q.From}
 	if q.Discard { // what matches is dropped
 		r.Match = func(row *lane.SetAside) bool {
 			matches := q.match(row)
@@ -155,11 +168,6 @@ func (e *Engine) Redrive(ctx context.Context, uuid string, q Redrive) (n int, ne
 		r.From = q.ID
 	}
 	first := r.From
-	if q.Function != "" {
-		if r.Function, err = e.resolve(ctx, m.definition().Scope, q.Function); err != nil {
-			return 0, next, err
-		}
-	}
 	for {
 		r.Max = lane.AsidePage
 		if q.Rate > 0 {

@@ -213,10 +213,14 @@ func (m *running) claimed(h *held) {
 		m.dropped(earlier) // it is over, since there is another
 	}
 	var rows map[string]lane.Checkpoint
+	var set []lane.SetAside
 	for n := 1; ; n++ {
 		var err error
 		if rows, err = m.e.shared.Load(h.ctx, h.claim, m.uuid); err == nil {
-			break
+			set = nil
+			if err = m.setAside(h.ctx, func(rows []lane.SetAside) { set = append(set, rows...) }); err == nil {
+				break
+			}
 		}
 		if h.ctx.Err() != nil || m.gone() {
 			return
@@ -236,7 +240,9 @@ func (m *running) claimed(h *held) {
 		return
 	}
 	m.held, m.commit, m.rows = h, newCommitter(m.e, h.claim), rows
-	m.aside.Store(newAsideWork(m))
+	aside := newAsideWork(m)
+	aside.rows.Load(set)
+	m.aside.Store(aside)
 	m.waiting, m.moving = true, false
 	m.mu.Unlock()
 	m.e.progress.notify()
@@ -264,6 +270,7 @@ func (m *running) dropped(h *held) {
 	m.held, m.waiting = nil, true
 	m.commit.end()
 	aside := m.aside.Load()
+	aside.abandonRecalls()
 	m.past.Add(aside.rows.Counters())
 	for _, r := range m.shards {
 		m.past.Add(r.counters())

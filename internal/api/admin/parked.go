@@ -182,6 +182,8 @@ func asideError(uuid string, err error) error {
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrMoved):
 		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
+	case errors.Is(err, backend.ErrNobody), errors.Is(err, backend.ErrUnknown):
+		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
 	case errors.Is(err, trigger.ErrUnderWay):
 		return &wire.Error{Code: "UnderWay", Message: err.Error(), Status: http.StatusConflict}
 	case errors.Is(err, trigger.ErrNotAside):

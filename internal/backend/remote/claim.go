@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,6 +33,7 @@ type claim struct {
 
 	mu   sync.Mutex
 	rows map[string]map[string]owned // by mapping and shard
+	puts uint64                      // rows set aside
 }
 
 // owned is a row that this claim has taken, as it wrote it last.
@@ -72,6 +74,14 @@ func (c *claim) lose() {
 	})
 }
 
+// Renew implements backend.Shared: at the next look the stream is this node's by its row, and it has no claim.
+func (b *Backend) Renew(cl backend.Claim) {
+	if c, ok := cl.(*claim); ok {
+		c.lose()
+		b.poke()
+	}
+}
+
 // checkpoint is the stored form of a position, in the table of progress under checkpointKey of its mapping and the shard.
 type checkpoint struct {
 	Epoch      uint64            `json:"e"`
@@ -82,9 +92,26 @@ type checkpoint struct {
 	Ordinal    uint64            `json:"ord,omitempty"`
 	Time       int64             `json:"time,omitempty"`
 	Expired    uint64            `json:"expired,omitempty"`
+	// Which rows set aside count: those that this epoch has put up to Up, and those of earlier epochs up to what is sealed.
+	Up     uint64            `json:"up,omitempty"`
+	Sealed map[string]uint64 `json:"sealed,omitempty"` // by epoch
 }
 
 func checkpointKey(uuid string) string { return "c#" + uuid }
+
+// seal makes a position another epoch's: what its owner has put up to now counts, and what that one still puts does not.
+func (s *checkpoint) seal(epoch uint64) {
+	if s.Epoch == epoch {
+		return
+	}
+	if s.Up > 0 {
+		if s.Sealed = maps.Clone(s.Sealed); s.Sealed == nil {
+			s.Sealed = map[string]uint64{}
+		}
+		s.Sealed[strconv.FormatUint(s.Epoch, 10)] = s.Up
+	}
+	s.Epoch, s.Up = epoch, 0
+}
 
 func stored(c lane.Checkpoint, epoch uint64) checkpoint {
 	s := checkpoint{
@@ -163,7 +190,6 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 		return nil, c.orLost(err)
 	}
 	shards := c.feed.all()
-	rows = c.tidy(rows, shards)
 	taken := map[string]owned{}
 	var mu sync.Mutex
 	keep := func(shard string, o owned) {
@@ -195,6 +221,11 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 	}); err != nil {
 		return nil, err
 	}
+	kept, err := c.takeAside(uuid, taken)
+	if err != nil {
+		return nil, c.orLost(err)
+	}
+	c.tidy(uuid, taken, shards, kept)
 	out := make(map[string]lane.Checkpoint, len(taken))
 	for shard, o := range taken {
 		if out[shard], err = o.at.lane(); err != nil {
@@ -208,18 +239,15 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 	return out, nil
 }
 
-// tidy removes the rows of shards that the mapping has ended and that are past their retention.
-func (c *claim) tidy(rows []Row, shards []shardInfo) (left []Row) {
-	for _, r := range rows {
-		var at checkpoint
-		if decode(&r, &at) == nil && at.Done && at.Epoch <= c.epoch && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == r.S }) {
-			if c.b.remove(c.ctx, c.b.progress, r.P, r.S) == nil {
-				continue
+// tidy removes the rows of shards that the mapping has ended and that are past their retention, but those by which rows set aside count.
+func (c *claim) tidy(uuid string, taken map[string]owned, shards []shardInfo, kept map[string]bool) {
+	for shard, o := range taken {
+		if o.at.Done && !kept[shard] && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == shard }) {
+			if c.b.remove(c.ctx, c.b.progress, checkpointKey(uuid), shard) == nil {
+				delete(taken, shard)
 			}
 		}
-		left = append(left, r)
 	}
-	return left
 }
 
 func (c *claim) orLost(err error) error {
@@ -240,7 +268,7 @@ func (c *claim) takeRow(r Row) (owned, error) {
 			c.lose()
 			return owned{}, backend.ErrLost
 		}
-		at.Epoch = c.epoch
+		at.seal(c.epoch)
 		now, err := c.b.put(c.ctx, c.b.progress, Row{P: r.P, S: r.S, Data: encode(at)}, r.V)
 		if err == nil {
 			return owned{v: now.V, at: at}, nil
@@ -315,47 +343,120 @@ func (c *claim) extend(fresh []shardInfo) error {
 	return nil
 }
 
-// Advance implements backend.Shared.
-func (b *Backend) Advance(_ context.Context, cl backend.Claim, rows []backend.Row) error {
+// Advance implements backend.Shared. Positions come last: what is set aside counts from then on, and what has been removed is gone by then.
+func (b *Backend) Advance(_ context.Context, cl backend.Claim, uuid string, rows []backend.Row, aside []lane.AsideChange) error {
 	c, ok := cl.(*claim)
 	if !ok {
 		return backend.ErrLost
 	}
-	return each(rows, func(r backend.Row) error { return c.advance(&r) })
+	up := c.number(aside)
+	store := []func() error{
+		func() error { return c.changeAside(uuid, aside, up) },
+		func() error { return c.advanceAll(uuid, rows, up, len(aside) > 0) },
+	}
+	if b.bugs.early {
+		slices.Reverse(store)
+	}
+	for _, f := range store {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (c *claim) advance(r *backend.Row) error {
+// advanceAll stores positions with what counts by them. confirm: some row is written, whatever it says, so that it is known
+// that the claim held when the changes before were made.
+func (c *claim) advanceAll(uuid string, rows []backend.Row, up map[string]uint64, confirm bool) error {
+	stored := map[string]bool{}
+	for _, r := range rows {
+		stored[r.Shard] = true
+	}
+	var again []string
+	for shard := range up {
+		if !stored[shard] {
+			again = append(again, shard)
+		}
+	}
+	if confirm && len(rows)+len(again) == 0 {
+		c.mu.Lock()
+		for shard := range c.rows[uuid] {
+			if again = []string{shard}; !c.rows[uuid][shard].at.Done {
+				break
+			}
+		}
+		c.mu.Unlock()
+	}
+	if err := each(rows, func(r backend.Row) error { return c.advance(&r, up[r.Shard]) }); err != nil {
+		return err
+	}
+	return each(again, func(shard string) error { return c.storeAgain(uuid, shard, up[shard]) })
+}
+
+// owns returns a row as this claim has written it last, or ErrLost.
+func (c *claim) owns(uuid, shard string) (owned, error) {
 	c.mu.Lock()
-	mine := c.rows[r.UUID]
-	o, ok := mine[r.Shard]
+	mine := c.rows[uuid]
+	o, ok := mine[shard]
 	c.mu.Unlock()
 	select {
 	case <-c.lost:
-		return backend.ErrLost
+		return owned{}, backend.ErrLost
 	default:
 	}
 	if mine == nil {
-		return backend.ErrLost // the mapping was deleted
+		return owned{}, backend.ErrLost // the mapping was deleted
+	}
+	if !ok {
+		c.b.o.Log.Error("a position of a shard that was not taken is not stored; the stream is begun anew", "mapping", uuid, "shard", shard)
+		c.lose()
+		return owned{}, backend.ErrLost
+	}
+	return o, nil
+}
+
+func (c *claim) advance(r *backend.Row, up uint64) error {
+	o, err := c.owns(r.UUID, r.Shard)
+	if err != nil {
+		return err
 	}
 	if r.Window != nil {
 		c.b.o.Log.Error("the state of a tumbling window cannot be stored, and its mapping should have been refused; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
 		c.lose()
 		return backend.ErrLost
 	}
-	if !ok {
-		c.b.o.Log.Error("a position of a shard that was not taken is not stored; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
-		c.lose()
-		return backend.ErrLost
-	}
 	at := stored(r.Checkpoint, c.epoch)
-	row := Row{P: checkpointKey(r.UUID), S: r.Shard, Data: encode(at)}
-	now, err := c.b.put(c.ctx, c.b.progress, row, o.v)
+	at.Up, at.Sealed = max(o.at.Up, up), o.at.Sealed
+	return c.storePosition(r.UUID, r.Shard, at, o.v)
+}
+
+// storeAgain stores a position as it is.
+func (c *claim) storeAgain(uuid, shard string, up uint64) error {
+	o, err := c.owns(uuid, shard)
+	if err != nil {
+		return err
+	}
+	at := o.at
+	at.Up = max(at.Up, up)
+	return c.storePosition(uuid, shard, at, o.v)
+}
+
+func (c *claim) storePosition(uuid, shard string, at checkpoint, v uint64) error {
+	row := Row{P: checkpointKey(uuid), S: shard, Data: encode(at)}
+	now, err := c.b.put(c.ctx, c.b.progress, row, v)
 	if err == nil {
 		c.mu.Lock()
-		mine[r.Shard] = owned{v: now.V, at: at}
+		if mine := c.rows[uuid]; mine != nil {
+			mine[shard] = owned{v: now.V, at: at}
+		}
 		c.mu.Unlock()
 		return nil
 	}
+	return c.notStored(uuid, shard, err)
+}
+
+// notStored is what a refused position means.
+func (c *claim) notStored(uuid, shard string, err error) error {
 	refused, isRefused := errors.AsType[*Refused](err)
 	switch {
 	case !isRefused:
@@ -365,7 +466,7 @@ func (c *claim) advance(r *backend.Row) error {
 	}
 	var other checkpoint
 	if err := decode(refused.Now, &other); err != nil || other.Epoch <= c.epoch {
-		c.b.o.Log.Error("a position has changed under its owner; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard, "epoch", c.epoch, "stored", refused.Now.Data, "error", err)
+		c.b.o.Log.Error("a position has changed under its owner; the stream is begun anew", "mapping", uuid, "shard", shard, "epoch", c.epoch, "stored", refused.Now.Data, "error", err)
 	}
 	c.lose()
 	return backend.ErrLost

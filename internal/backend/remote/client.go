@@ -110,11 +110,11 @@ func codeOf(err error) string {
 
 // Row's attributes.
 const (
-	attrP, attrS, attrV, attrW, attrData = "p", "s", "v", "w", "d"
+	attrP, attrS, attrV, attrW, attrData, attrBody, attrUntil = "p", "s", "v", "w", "d", "b", "x"
 )
 
 func rowOf(item map[string]attribute) (r Row, err error) {
-	r = Row{P: item[attrP].string(), S: item[attrS].string(), W: item[attrW].string(), Data: item[attrData].string()}
+	r = Row{P: item[attrP].string(), S: item[attrS].string(), W: item[attrW].string(), Data: item[attrData].string(), Body: item[attrBody].string()}
 	if r.V, err = strconv.ParseUint(item[attrV].string(), 10, 64); err != nil {
 		err = fmt.Errorf("remote: the row %s / %s has no version", r.P, r.S)
 	}
@@ -123,17 +123,41 @@ func rowOf(item map[string]attribute) (r Row, err error) {
 
 // Put implements Endpoint.
 func (c *Client) Put(ctx context.Context, table string, r Row, v uint64) error {
-	in := map[string]any{
-		"TableName": table, "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-		"Item": map[string]attribute{attrP: text(r.P), attrS: text(r.S), attrV: wholeOf(r.V), attrW: text(r.W), attrData: text(r.Data)},
-	}
-	if v == 0 {
+	operation, in := "PutItem", map[string]any{"TableName": table, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+	values := map[string]attribute{}
+	switch {
+	case v == 0:
 		in["ConditionExpression"] = "attribute_not_exists(p)"
-	} else {
-		in["ConditionExpression"] = "v = :v"
-		in["ExpressionAttributeValues"] = map[string]attribute{":v": wholeOf(v)}
+	default:
+		in["ConditionExpression"], values[":v"] = "v = :v", wholeOf(v)
 	}
-	_, err := c.call(ctx, tablesAPI, "PutItem", in, &struct{}{}, 0)
+	if r.KeepBody {
+		operation, in["Key"] = "UpdateItem", map[string]attribute{attrP: text(r.P), attrS: text(r.S)}
+		in["UpdateExpression"] = "SET v = :new, w = :w, d = :d"
+		values[":new"], values[":w"], values[":d"] = wholeOf(r.V), text(r.W), text(r.Data)
+	} else {
+		in["Item"] = itemOf(r)
+	}
+	if len(values) > 0 {
+		in["ExpressionAttributeValues"] = values
+	}
+	_, err := c.call(ctx, tablesAPI, operation, in, &struct{}{}, 0)
+	return conditional(err)
+}
+
+func itemOf(r Row) map[string]attribute {
+	item := map[string]attribute{attrP: text(r.P), attrS: text(r.S), attrV: wholeOf(r.V), attrW: text(r.W), attrData: text(r.Data)}
+	if r.Body != "" {
+		item[attrBody] = text(r.Body)
+	}
+	if r.Until != 0 {
+		item[attrUntil] = wholeOf(uint64(r.Until))
+	}
+	return item
+}
+
+// conditional tells a condition that did not hold from other errors.
+func conditional(err error) error {
 	f, ok := errors.AsType[*failure](err)
 	if !ok || f.Code != "ConditionalCheckFailedException" {
 		return err
@@ -149,9 +173,45 @@ func (c *Client) Put(ctx context.Context, table string, r Row, v uint64) error {
 }
 
 // Delete implements Endpoint.
-func (c *Client) Delete(ctx context.Context, table, p, s string) error {
-	_, err := c.call(ctx, tablesAPI, "DeleteItem", map[string]any{"TableName": table, "Key": map[string]attribute{attrP: text(p), attrS: text(s)}}, &struct{}{}, 0)
-	return err
+func (c *Client) Delete(ctx context.Context, table, p, s string, v uint64) error {
+	in := map[string]any{"TableName": table, "Key": map[string]attribute{attrP: text(p), attrS: text(s)}}
+	if v > 0 {
+		in["ConditionExpression"], in["ReturnValuesOnConditionCheckFailure"] = "attribute_not_exists(p) OR v = :v", "ALL_OLD"
+		in["ExpressionAttributeValues"] = map[string]attribute{":v": wholeOf(v)}
+	}
+	_, err := c.call(ctx, tablesAPI, "DeleteItem", in, &struct{}{}, 0)
+	return conditional(err)
+}
+
+// Part implements Endpoint.
+func (c *Client) Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error) {
+	in := map[string]any{"TableName": table, "ConsistentRead": true, "KeyConditionExpression": "p = :p", "Limit": limit}
+	values := map[string]attribute{":p": text(p)}
+	if from != "" {
+		in["KeyConditionExpression"], values[":s"] = "p = :p AND s >= :s", text(from)
+	}
+	in["ExpressionAttributeValues"] = values
+	if heads {
+		in["ProjectionExpression"] = "p, s, v, w, d"
+	}
+	var out struct {
+		Items            []map[string]attribute
+		LastEvaluatedKey map[string]attribute
+	}
+	if _, err := c.call(ctx, tablesAPI, "Query", in, &out, 0); err != nil {
+		return nil, "", err
+	}
+	for _, item := range out.Items {
+		r, err := rowOf(item)
+		if err != nil {
+			return nil, "", err
+		}
+		rows = append(rows, r)
+	}
+	if last, more := out.LastEvaluatedKey[attrS]; more {
+		next = last.string() + " " // the least text behind it that a key may be: none has a blank
+	}
+	return rows, next, nil
 }
 
 // Query implements Endpoint.
@@ -293,6 +353,9 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 				// it is looked at again
 			} else if found.DeletionProtectionEnabled {
 				b.bellStream = found.LatestStreamArn
+				if err := c.expire(ctx, name); err != nil {
+					return fmt.Errorf("the table %s at %s cannot be told which rows it may remove: %w", name, c.URL, err)
+				}
 				break
 			} else if _, err := c.call(ctx, tablesAPI, "UpdateTable", map[string]any{"TableName": name, "DeletionProtectionEnabled": true}, &struct{}{}, 0); err != nil && codeOf(err) != "ResourceInUseException" {
 				return fmt.Errorf("the table %s at %s cannot be protected from deletion: %w", name, c.URL, err)
@@ -305,6 +368,22 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 		}
 	}
 	return nil
+}
+
+// expire has a table remove rows that are past their time.
+func (c *Client) expire(ctx context.Context, table string) error {
+	var out struct {
+		TimeToLiveDescription struct{ TimeToLiveStatus string }
+	}
+	if _, err := c.call(ctx, tablesAPI, "DescribeTimeToLive", map[string]any{"TableName": table}, &out, 0); err != nil || out.TimeToLiveDescription.TimeToLiveStatus != "DISABLED" {
+		return err
+	}
+	in := map[string]any{"TableName": table, "TimeToLiveSpecification": map[string]any{"Enabled": true, "AttributeName": attrUntil}}
+	_, err := c.call(ctx, tablesAPI, "UpdateTimeToLive", in, &struct{}{}, 0)
+	if codeOf(err) == "ValidationException" { // another node was quicker
+		return nil
+	}
+	return err
 }
 
 // Tags are those of the table of a stream. A table that was deleted has none, though its stream can be read for a day.

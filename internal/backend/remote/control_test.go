@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
 
@@ -42,7 +45,6 @@ func TestAnyNodeIsAsked(t *testing.T) {
 		}
 		for name, change := range map[string]func(*mapping.CreateRequest){
 			"TumblingWindowInSeconds":  func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(30) },
-			"millstream:on-failure":    func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:on-failure": "block-key"} },
 			"millstream:exactly-once":  func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:exactly-once": "true"} },
 			"tag millstream:start":     func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "1700000000"} },
 			"The tag millstream:start": func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "snapshot"} },
@@ -147,6 +149,88 @@ func TestAnyNodeIsAsked(t *testing.T) {
 		}
 		for _, n := range nodes {
 			<-n.done
+		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
+// What is set aside is listed, tried again and dropped at any node.
+func TestAnyNodeHasWhatIsSetAside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		rng := rand.New(rand.NewPCG(1, 2))
+		var nodes []*machine
+		for range 3 {
+			nodes = append(nodes, boot(t, d, rng, slog.New(slog.DiscardHandler), ""))
+		}
+		soon := func() { time.Sleep(10 * time.Second) } // of the bubble
+		soon()
+		ctx := t.Context()
+		retries := 0
+		v, err := nodes[0].engine().Create(ctx, simScope, mapping.CreateRequest{
+			EventSourceArn: new(d.arn), StartingPosition: new("TRIM_HORIZON"), Tags: map[string]string{"millstream:on-failure": "park"},
+			Settings: mapping.Settings{FunctionName: new("f00000001"), MaximumRetryAttempts: &retries, BatchSize: new(1)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.mu.Lock()
+		d.retries[v.UUID] = 0
+		d.broken = true
+		d.mu.Unlock()
+		for i := range 9 {
+			d.write(i)
+		}
+		soon()
+		d.mu.Lock()
+		d.broken = false
+		d.mu.Unlock()
+		left := 9
+		for i, n := range nodes {
+			rows, _, more, err := n.engine().ListAside(ctx, v.UUID, trigger.AsideFilter{Kind: lane.Parked}, lane.AsideKey{}, 100)
+			if err != nil || len(rows) != left || more {
+				t.Fatalf("node %d lists %d rows of %d, %v", i, len(rows), left, err)
+			}
+			if whole, err := n.engine().AsideRecord(ctx, v.UUID, rows[0].AsideKey); err != nil || len(whole.Event) == 0 {
+				t.Errorf("node %d shows %+v, %v", i, whole, err)
+			}
+			before := d.endedOf(v.UUID)
+			if got, _, err := n.engine().Redrive(ctx, v.UUID, trigger.Redrive{Limit: 2}); err != nil || got != 2 {
+				t.Errorf("node %d: %d are tried again, %v", i, got, err)
+			}
+			soon()
+			if got := d.endedOf(v.UUID); got != before+2 {
+				t.Errorf("node %d: %d have ended, want %d", i, got, before+2)
+			}
+			rows, _, _, err = n.engine().ListAside(ctx, v.UUID, trigger.AsideFilter{}, lane.AsideKey{}, 100)
+			if err != nil || len(rows) != left-2 {
+				t.Fatalf("node %d lists %d rows, want %d, %v", i, len(rows), left-2, err)
+			}
+			d.mu.Lock()
+			d.ended[v.UUID][rows[0].Seq.Lo] = true // since a person says so
+			d.mu.Unlock()
+			if got, _, err := n.engine().Redrive(ctx, v.UUID, trigger.Redrive{Discard: true, AsideFilter: trigger.AsideFilter{ID: rows[0].AsideKey}, Reason: "known"}); err != nil || got != 1 {
+				t.Errorf("node %d: %d are dropped, %v", i, got, err)
+			}
+			left -= 3
+			soon()
+		}
+		if got, err := nodes[2].engine().Get(ctx, simScope, v.UUID); err != nil || len(got.Notes) != 1 || got.Notes[0].Records != 3 {
+			t.Errorf("the notes that are kept with the mapping are %+v, %v", got.Notes, err)
+		}
+		if rows := d.query("millstream-control", clusterKey, ""); slices.ContainsFunc(rows, func(r Row) bool { return strings.HasPrefix(r.S, askPrefix) }) {
+			t.Error("what was asked for is still there")
+		}
+		for _, n := range nodes { // it is of nobody
+			n.stop()
+		}
+		for _, n := range nodes {
+			<-n.done
+		}
+		for _, w := range d.wrong {
+			t.Error(w)
 		}
 		close(d.over)
 		d.late.Wait()

@@ -163,13 +163,16 @@ func (m *member) sweep(ctx context.Context, claims map[string]*claim) {
 	}
 }
 
-// removeRows removes a mapping's positions.
+// removeRows removes a mapping's positions, and what it has set aside.
 func (b *Backend) removeRows(ctx context.Context, uuid string) error {
 	rows, err := b.query(ctx, b.progress, checkpointKey(uuid), "")
 	if err != nil {
 		return err
 	}
-	return each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) })
+	if err := each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) }); err != nil {
+		return err
+	}
+	return b.removeAll(ctx, uuid)
 }
 
 // announce raises the version of the row by which nodes see that definitions have changed.

@@ -52,8 +52,9 @@ func (n *slowNode) hear(what string) {
 	n.heard = append(n.heard, what)
 }
 
-func (n *slowNode) Defined(mapping.Definition) {}
-func (n *slowNode) Deleted(string)             {}
+func (n *slowNode) Defined(mapping.Definition)                       {}
+func (n *slowNode) Deleted(string)                                   {}
+func (n *slowNode) Do(context.Context, backend.Claim, []byte) []byte { return nil }
 func (n *slowNode) Begin(backend.Claim) {
 	close(n.begins)
 	time.Sleep(time.Second)

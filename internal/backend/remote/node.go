@@ -57,7 +57,7 @@ func (b *Backend) valid() bool { return int64(b.now()) < b.deadline.Load() }
 func (b *Backend) Run(ctx context.Context, node backend.Node) error {
 	living, stop := context.WithCancel(context.WithoutCancel(ctx)) // until everything is handed over
 	defer stop()
-	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}, unswept: map[string]leftover{}}
+	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}, asks: map[string]sighting{}, unswept: map[string]leftover{}}
 	b.mu.Lock()
 	b.id = nonce()
 	b.mu.Unlock()
@@ -91,6 +91,7 @@ type member struct {
 	rounds   int               // since all were read
 	known    map[string]uint64 // versions of the rows of definitions
 	seen     map[string]sighting
+	asks     map[string]sighting // rows of askPrefix
 	loaded   bool
 	unswept  map[string]leftover // mappings that were deleted, by UUID
 }
@@ -116,7 +117,7 @@ func (m *member) beats(ctx context.Context) {
 		switch {
 		case err == nil:
 			v = row.V
-			if b.revives {
+			if b.bugs.revives {
 				began = b.now()
 			}
 			b.extend(began + b.o.Lease*8/10)
@@ -141,7 +142,7 @@ func (m *member) beats(ctx context.Context) {
 
 // extend moves the deadline.
 func (b *Backend) extend(to time.Duration) {
-	if !b.valid() && !b.revives {
+	if !b.valid() && !b.bugs.revives {
 		b.dropAll()
 	}
 	b.deadline.Store(int64(to))
@@ -152,7 +153,7 @@ func (b *Backend) watchDeadline(ctx context.Context) {
 	for ctx.Err() == nil {
 		left := time.Duration(b.deadline.Load()) - b.now()
 		if left <= 0 {
-			if !b.revives {
+			if !b.bugs.revives {
 				b.dropAll()
 			}
 			left = b.every() / 4
@@ -218,7 +219,7 @@ func (m *member) look(ctx context.Context) error {
 	now := b.now()
 	me, claims := b.holds()
 	live := []string{}
-	var slices_ []Row
+	var slices_, asks []Row
 	var revision uint64
 	if rung != nil {
 		revision = rung.V
@@ -229,6 +230,8 @@ func (m *member) look(ctx context.Context) error {
 		switch {
 		case strings.HasPrefix(r.S, slicePrefix):
 			slices_ = append(slices_, *r)
+		case strings.HasPrefix(r.S, askPrefix):
+			asks = append(asks, *r)
 		case strings.HasPrefix(r.S, nodePrefix):
 			id := strings.TrimPrefix(r.S, nodePrefix)
 			delete(gone, id)
@@ -253,6 +256,16 @@ func (m *member) look(ctx context.Context) error {
 	}
 	b.join.Do(func() { close(b.joined) })
 	m.sweep(ctx, claims)
+	for s := range m.asks {
+		if !slices.ContainsFunc(asks, func(r Row) bool { return r.S == s }) {
+			delete(m.asks, s)
+		}
+	}
+	for _, r := range asks {
+		if err := m.serve(ctx, r, claims, now); err != nil {
+			return err
+		}
+	}
 	for _, r := range slices_ {
 		var s sliceRow
 		if err := decode(&r, &s); err != nil {

@@ -64,8 +64,15 @@ type Backend struct {
 	join   sync.Once
 	joined chan struct{} // see Joined
 
-	// revives is a bug, for the test that has to find it: a beat that was late gives back what was held before it.
-	revives bool
+	bugs bugs
+}
+
+// bugs are rules that are broken, for the tests that have to find that.
+type bugs struct {
+	revives  bool // a beat that was late gives back what was held before it
+	early    bool // positions are stored before what they count
+	unsealed bool // rows set aside count by the position alone
+	forgets  bool // rows that have ended leave nothing behind
 }
 
 var _ backend.Shared = (*Backend)(nil)
@@ -109,8 +116,6 @@ func (b *Backend) Lacks(m mapping.Definition, p lane.Params) string {
 		return "An OnFailure destination (DestinationConfig) is not supported" + while + "leave it out"
 	case p.Tumbling > 0:
 		return "Tumbling windows (TumblingWindowInSeconds, millstream:tumbling-window) are not supported" + while + "leave them out"
-	case p.OnFailure != lane.BlockShard:
-		return "The tag millstream:on-failure takes block-shard only" + while + "leave it out"
 	case p.ExactlyOnce:
 		return "The tag millstream:exactly-once is not supported" + while + "leave it out"
 	}
@@ -146,11 +151,6 @@ func (b *Backend) Transact(context.Context, backend.Transaction) error { return 
 // Commit implements backend.Backend: positions are stored under a claim, by Advance.
 func (b *Backend) Commit(context.Context, []backend.Row, []backend.AsideRows) error {
 	return backend.ErrLacks
-}
-
-// Aside implements backend.Backend: nothing is set aside.
-func (b *Backend) Aside(context.Context, string, lane.AsideKey, int, int, bool) ([]lane.SetAside, error) {
-	return nil, nil
 }
 
 // number reads a sequence number. One past 128 bits cannot be kept.

@@ -16,16 +16,24 @@ type Row struct {
 	V    uint64
 	W    string
 	Data string
+	// Body is text beside Data that does not change. KeepBody, of a Put, leaves the one that is there.
+	Body     string
+	KeepBody bool
+	// Until is when the database may remove the row, in seconds since 1970; 0: never.
+	Until int64
 }
 
 // Endpoint is the database. Every error but those below leaves open whether a write was applied.
 type Endpoint interface {
 	// Put stores a row in the place of the one whose version is v; 0: where there is none. Otherwise it is *Refused.
 	Put(ctx context.Context, table string, r Row, v uint64) error
-	// Delete removes a row, if it is there.
-	Delete(ctx context.Context, table, p, s string) error
+	// Delete removes a row, if it is there and has the version v, or with 0 whatever it has. *Refused when it has another.
+	Delete(ctx context.Context, table, p, s string, v uint64) error
 	// Query returns the rows with a first key, as they are now. With s it is the one row with both.
 	Query(ctx context.Context, table, p, s string) ([]Row, error)
+	// Part returns rows with a first key from a second one on, in their order, as they are now: at most limit, and where the next ones
+	// begin, empty at the end. heads: without bodies.
+	Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error)
 
 	// Describe returns all shards of a stream. ErrGone when there is no such stream.
 	Describe(ctx context.Context, arn string) (Described, error)
@@ -86,7 +94,9 @@ const (
 // will be, or ctx's error, which leaves it open. All tries have the same content, version and nonce: so a try that was
 // applied is known by its nonce, and one that arrives late is refused.
 func (b *Backend) put(ctx context.Context, table string, r Row, v uint64) (Row, error) {
-	r.V, r.W = v+1, nonce()
+	if r.W = nonce(); v > 0 || r.V == 0 { // the version of a row that is new may be the caller's
+		r.V = v + 1
+	}
 	pause := minPause
 	for {
 		try, cancel := context.WithTimeout(ctx, tryFor)
@@ -180,7 +190,60 @@ func (b *Backend) records(ctx context.Context, iterator string, limit int, wait 
 func (b *Backend) remove(ctx context.Context, table, p, s string) error {
 	try, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	return b.o.Endpoint.Delete(try, table, p, s)
+	return b.o.Endpoint.Delete(try, table, p, s, 0)
+}
+
+// removeAt removes a row of this version, and returns once it is known that there is none of it any more.
+func (b *Backend) removeAt(ctx context.Context, table string, r *Row) error {
+	for pause := minPause; ; {
+		try, cancel := context.WithTimeout(ctx, tryFor)
+		err := b.o.Endpoint.Delete(try, table, r.P, r.S, r.V)
+		cancel()
+		if _, refused := errors.AsType[*Refused](err); err == nil || refused {
+			return nil
+		}
+		if err := b.pause(ctx, &pause, "a removal", err); err != nil {
+			return err
+		}
+	}
+}
+
+// part reads a part of a partition, and tries until ctx ends.
+func (b *Backend) part(ctx context.Context, table, p, from string, limit int, heads bool) ([]Row, string, error) {
+	for pause := minPause; ; {
+		try, cancel := context.WithTimeout(ctx, tryFor)
+		rows, next, err := b.o.Endpoint.Part(try, table, p, from, limit, heads)
+		cancel()
+		if err == nil {
+			return rows, next, nil
+		}
+		if err := b.pause(ctx, &pause, "a read", err); err != nil {
+			return nil, "", err
+		}
+	}
+}
+
+// head reads one row without its body; nil when there is none.
+func (b *Backend) head(ctx context.Context, table, p, s string) (*Row, error) {
+	rows, _, err := b.part(ctx, table, p, s, 1, true)
+	if err != nil || len(rows) == 0 || rows[0].S != s {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
+// eachRow calls f for all rows of a partition, without bodies, some at a time.
+func (b *Backend) eachRow(ctx context.Context, table, p string, f func(rows []Row) error) error {
+	for from := ""; ; {
+		rows, next, err := b.part(ctx, table, p, from, pageSize, true)
+		if err == nil && len(rows) > 0 {
+			err = f(rows)
+		}
+		if err != nil || next == "" {
+			return err
+		}
+		from = next
+	}
 }
 
 func encode(v any) string {

@@ -38,19 +38,26 @@ type base struct {
 	shards []*baseShard
 	last   uint64 // record
 	moved  chan struct{}
+	broken bool          // functions fail
 	calm   atomic.Bool   // nothing goes wrong any more
 	over   chan struct{} // the test has ended
 	late   sync.WaitGroup
 	all    []*machine
 
 	// The books, of records by number.
-	records map[uint64]*booked
-	ended   map[string]map[uint64]bool // by function
-	taken   map[uint64]map[string]checkpoint
-	wrong   []string
-	calls   int
-	again   int // calls with a record that had ended
-	refused int // conditions that did not hold
+	records              map[uint64]*booked
+	ended                map[string]map[uint64]bool // by function
+	failed               map[string]map[uint64]int  // calls with a record that failed
+	retries              map[string]int             // of a function whose records are parked after so many; -1: never
+	taken                map[uint64]map[string]checkpoint
+	held                 map[uint64]map[string]bool // rows set aside that counted at a take, by epoch
+	removed              map[string]bool            // rows set aside whose end is stored
+	aside                int                        // the most records that were set aside
+	redriven, unredriven int                        // records, and askings that failed
+	wrong                []string
+	calls                int
+	again                int // calls with a record that had ended
+	refused              int // conditions that did not hold
 }
 
 type booked struct {
@@ -73,6 +80,7 @@ func newBase() *base {
 	d := &base{
 		tables: map[string]map[string]map[string]Row{}, arn: simScope.StreamARN("t", "2026-01-01T00:00:00.000"), moved: make(chan struct{}), over: make(chan struct{}),
 		records: map[uint64]*booked{}, ended: map[string]map[uint64]bool{}, taken: map[uint64]map[string]checkpoint{},
+		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{},
 	}
 	d.shards = []*baseShard{{id: "s0", start: 1}}
 	return d
@@ -120,6 +128,12 @@ func (d *base) write(key int) {
 	s.log = append(s.log, fmt.Appendf(nil, `{"eventID":"%d","eventName":"INSERT","eventVersion":"1.1","awsRegion":"us-east-1","dynamodb":{"ApproximateCreationDateTime":%d,"Keys":{"pk":{"S":"%d"}},"SequenceNumber":"%s","SizeBytes":3,"StreamViewType":"KEYS_ONLY"}}`,
 		d.last, time.Now().Unix(), key, simNumber(d.last)))
 	d.wakeLocked()
+}
+
+func (d *base) endedOf(uuid string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.ended[uuid])
 }
 
 // split closes the first open shard and opens two.
@@ -176,9 +190,87 @@ func (d *base) put(table string, r Row, v uint64, plant string) error {
 		}
 		return &Refused{Now: &now}
 	}
+	if r.KeepBody {
+		r.Body, r.KeepBody = now.Body, false
+	}
 	d.judge(r, now, found)
-	d.tables[table][r.P][r.S] = r
+	d.change(table, r.P, r.S, func() { d.tables[table][r.P][r.S] = r })
 	return nil
+}
+
+// change makes a change, and looks at what it means for what is set aside.
+func (d *base) change(table, p, s string, change func()) {
+	uuid, is := strings.CutPrefix(p, "a#")
+	if !is {
+		change()
+		return
+	}
+	k, err := asideKeyOf(s)
+	if err != nil {
+		panic(err)
+	}
+	n := k.Seq.Lo
+	before := d.isAside(uuid, k.Shard, d.position(uuid, k.Shard))[n]
+	change()
+	after := d.isAside(uuid, k.Shard, d.position(uuid, k.Shard))[n]
+	if before && !after && !d.ended[uuid][n] {
+		d.fault("I1: record %d is not set aside any more, and has not ended", n)
+	}
+	row := fmt.Sprint(uuid, n)
+	if after && d.removed[row] {
+		d.fault("I3: record %d is set aside again, after its end was stored", n)
+	}
+	d.removed[row] = d.removed[row] || before && !after
+}
+
+func (d *base) position(uuid, shard string) (at checkpoint) {
+	if row, ok := d.tables["millstream-progress"]["c#"+uuid][shard]; ok {
+		_ = json.Unmarshal([]byte(row.Data), &at)
+	}
+	return at
+}
+
+// isAside are the records of a shard that are set aside, if its position is this one.
+func (d *base) isAside(uuid, shard string, at checkpoint) map[uint64]bool {
+	all := map[uint64]bool{}
+	for s, row := range d.tables["millstream-progress"]["a#"+uuid] {
+		var a asideRow
+		_ = json.Unmarshal([]byte(row.Data), &a)
+		if k, err := asideKeyOf(s); err == nil && k.Shard == shard && a.counts(at) {
+			all[k.Seq.Lo] = true
+		}
+	}
+	return all
+}
+
+func (d *base) remove(table, p, s string, v uint64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now, found := d.tables[table][p][s]
+	if found && v > 0 && now.V != v {
+		d.refused++
+		return &Refused{Now: &now}
+	}
+	if found {
+		d.change(table, p, s, func() { delete(d.tables[table][p], s) })
+	}
+	return nil
+}
+
+func (d *base) part(table, p, from string, limit int, heads bool) (rows []Row, next string) {
+	for _, r := range d.query(table, p, "") {
+		if r.S < from {
+			continue
+		}
+		if len(rows) == limit {
+			return rows, r.S
+		}
+		if heads {
+			r.Body = ""
+		}
+		rows = append(rows, r)
+	}
+	return rows, ""
 }
 
 // judge looks at a write that is accepted.
@@ -195,7 +287,16 @@ func (d *base) judge(r, old Row, found bool) {
 					positions[p+"/"+shard] = at
 				}
 			}
-			d.taken[s.Epoch] = positions
+			d.taken[s.Epoch], d.held[s.Epoch] = positions, map[string]bool{}
+			for p, rows := range d.tables["millstream-progress"] {
+				if uuid, is := strings.CutPrefix(p, "c#"); is {
+					for shard := range rows {
+						for n := range d.isAside(uuid, shard, positions[p+"/"+shard]) {
+							d.held[s.Epoch][fmt.Sprint(uuid, n)] = true
+						}
+					}
+				}
+			}
 		}
 	}
 	if !strings.HasPrefix(r.P, "c#") {
@@ -205,9 +306,11 @@ func (d *base) judge(r, old Row, found bool) {
 	_ = json.Unmarshal([]byte(r.Data), &at)
 	cp, _ := at.lane()
 	function := strings.TrimPrefix(r.P, "c#")
+	set := d.isAside(function, r.S, at)
+	d.aside = max(d.aside, len(set))
 	for n, rec := range d.records {
-		if rec.shard == r.S && cp.Covers(keyHash(rec.key), simNumber(n)) && !d.ended[function][n] {
-			d.fault("I1: a position of %s passes record %d of key %d, which has not ended", r.S, n, rec.key)
+		if rec.shard == r.S && cp.Covers(keyHash(rec.key), simNumber(n)) && !d.ended[function][n] && !set[n] {
+			d.fault("I1: a position of %s passes record %d of key %d, which has neither ended nor is set aside", r.S, n, rec.key)
 		}
 	}
 	if !found {
@@ -312,13 +415,14 @@ func (d *base) page(iterator string, limit int) (out Records, moved chan struct{
 
 // machine is one process: an engine over a Backend.
 type machine struct {
-	plant string
-	d     *base
-	rng   *rand.Rand // of its link; guarded by mu
-	b     *Backend
-	e     *trigger.Engine
-	stop  context.CancelFunc
-	done  chan struct{}
+	plant   string
+	d       *base
+	rng     *rand.Rand // of its link; guarded by mu
+	b       *Backend
+	e       *trigger.Engine
+	stop    context.CancelFunc
+	stopped atomic.Bool
+	done    chan struct{}
 
 	mu     sync.Mutex
 	paused chan struct{} // closed when it goes on; nil: it runs
@@ -417,6 +521,10 @@ func (n *machine) do(ctx context.Context, writes bool, request func() error) err
 }
 
 func (n *machine) Put(ctx context.Context, table string, r Row, v uint64) error {
+	if strings.HasPrefix(r.P, "a#") && !n.d.calm.Load() && n.draw(20) == 0 { // it arrives when another has the work
+		n.d.later(time.Duration(10000+n.draw(20000))*time.Millisecond, func() { _ = n.d.put(table, r, v, n.plant) })
+		n.pause(time.Duration(15000+n.draw(15000)) * time.Millisecond)
+	}
 	return n.do(ctx, true, func() error {
 		err := n.d.put(table, r, v, n.plant)
 		if strings.HasPrefix(r.S, nodePrefix) {
@@ -432,13 +540,13 @@ func (n *machine) Put(ctx context.Context, table string, r Row, v uint64) error 
 	})
 }
 
-func (n *machine) Delete(ctx context.Context, table, p, s string) error {
-	return n.do(ctx, true, func() error {
-		n.d.mu.Lock()
-		defer n.d.mu.Unlock()
-		delete(n.d.tables[table][p], s)
-		return nil
-	})
+func (n *machine) Delete(ctx context.Context, table, p, s string, v uint64) error {
+	return n.do(ctx, true, func() error { return n.d.remove(table, p, s, v) })
+}
+
+func (n *machine) Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error) {
+	err = n.do(ctx, false, func() error { rows, next = n.d.part(table, p, from, limit, heads); return nil })
+	return rows, next, err
 }
 
 func (n *machine) Query(ctx context.Context, table, p, s string) (rows []Row, err error) {
@@ -527,7 +635,8 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 			d.again++
 		}
 		for o, other := range d.records {
-			if other.key == rec.key && other.nth < rec.nth && !d.ended[uuid][o] && !slices.Contains(mine, o) {
+			givenUp := d.retries[uuid] >= 0 && d.failed[uuid][o] > d.retries[uuid]
+			if other.key == rec.key && other.nth < rec.nth && !d.ended[uuid][o] && !slices.Contains(mine, o) && !givenUp {
 				d.fault("I2: a call with record %d of key %d begins before record %d has ended", num, rec.key, o)
 			}
 		}
@@ -535,7 +644,7 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 			continue
 		}
 		if at, ok := d.taken[c.epoch]["c#"+uuid+"/"+rec.shard]; ok {
-			if cp, _ := at.lane(); cp.Done || cp.Covers(keyHash(rec.key), simNumber(num)) {
+			if cp, _ := at.lane(); (cp.Done || cp.Covers(keyHash(rec.key), simNumber(num))) && !d.held[c.epoch][fmt.Sprint(uuid, num)] {
 				d.fault("I3: the owner of epoch %d calls with record %d, whose end was stored when it took the stream", c.epoch, num)
 			}
 		}
@@ -550,16 +659,19 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 	d.mu.Unlock()
 	time.Sleep(time.Duration(n.draw(200)) * time.Millisecond)
 	fails := !d.calm.Load() && n.draw(6) == 0
-	if !fails {
-		d.mu.Lock()
-		for _, num := range mine {
-			if d.ended[uuid] == nil {
-				d.ended[uuid] = map[uint64]bool{}
-			}
+	d.mu.Lock()
+	fails = fails || d.broken
+	if d.ended[uuid] == nil {
+		d.ended[uuid], d.failed[uuid] = map[uint64]bool{}, map[uint64]int{}
+	}
+	for _, num := range mine {
+		if fails {
+			d.failed[uuid][num]++
+		} else {
 			d.ended[uuid][num] = true
 		}
-		d.mu.Unlock()
 	}
+	d.mu.Unlock()
 	if lives, _ := n.gate(); !lives {
 		return withdrawn
 	}
@@ -582,11 +694,12 @@ func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string)
 		n.gate() // else it would see its deadline pass while it is stopped
 		return time.Duration(float64(time.Since(start)) * rate)
 	}})
-	n.plant, n.b.revives = plant, plant == "revives"
+	n.plant = plant
+	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets"}
 	d.all = append(d.all, n)
 	made := 0
 	ctx, cancel := context.WithCancel(context.Background())
-	n.stop = cancel
+	n.stop = func() { n.stopped.Store(true); cancel() }
 	go func() {
 		defer close(n.done)
 		e, err := trigger.New(ctx, trigger.Options{
@@ -621,17 +734,26 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 	time.Sleep(2 * time.Second)
 	mappings := 1 + rng.IntN(2)
 	for i := range mappings {
-		start := mapping.StartTrimHorizon
+		start, on := mapping.StartTrimHorizon, []string{"", "block-key", "park"}[rng.IntN(3)]
 		if i == 1 {
 			start = mapping.StartLatest
 		}
-		_, err := all[0].engine().Create(context.Background(), simScope, mapping.CreateRequest{
+		r := mapping.CreateRequest{
 			EventSourceArn: new(d.arn), StartingPosition: new(string(start)),
 			Settings: mapping.Settings{
 				FunctionName: new(fmt.Sprintf("f%08d", i+1)), BatchSize: new(1 + rng.IntN(5)), ParallelizationFactor: new(1 + rng.IntN(3)), BisectBatchOnFunctionError: new(rng.IntN(2) == 0),
 			},
-		})
-		if err != nil {
+		}
+		retries := -1
+		if on != "" {
+			r.Tags = map[string]string{"millstream:on-failure": on}
+			if on == "park" || rng.IntN(2) == 0 {
+				retries = rng.IntN(2)
+				r.MaximumRetryAttempts = &retries
+			}
+		}
+		d.retries[functionUUID(fmt.Sprintf(":f%08d", i+1))] = retries
+		if _, err := all[0].engine().Create(context.Background(), simScope, r); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -683,11 +805,21 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 		}
 		return true
 	}
-	for range 300 {
+	for i := range 300 {
 		if done() {
 			break
 		}
 		time.Sleep(time.Second)
+		if n := all[rng.IntN(len(all))]; i%10 == 5 && n.lives() { // a person has what is parked tried again, at some node
+			for m := range mappings {
+				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				redriven, _, err := n.engine().Redrive(ctx, functionUUID(fmt.Sprintf(":f%08d", m+1)), trigger.Redrive{})
+				cancel()
+				if d.redriven += redriven; err != nil {
+					d.unredriven++
+				}
+			}
+		}
 	}
 	if !done() {
 		d.mu.Lock()
@@ -712,12 +844,13 @@ func TestSimulation(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("MILLSTREAM_SCHEDULES"), 10, 64); err == nil {
 		schedules = n
 	}
-	var calls, again, refused int
+	var calls, again, refused, aside, redriven, unredriven int
 	for seed := range schedules {
 		began := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			d := simulate(t, seed, "")
-			calls, again, refused = calls+d.calls, again+d.again, refused+d.refused
+			calls, again, refused, aside = calls+d.calls, again+d.again, refused+d.refused, aside+d.aside
+			redriven, unredriven = redriven+d.redriven, unredriven+d.unredriven
 			for _, w := range d.wrong {
 				t.Errorf("seed %d: %s", seed, w)
 			}
@@ -729,16 +862,18 @@ func TestSimulation(t *testing.T) {
 			t.Logf("seed %d took %v", seed, took)
 		}
 	}
-	if refused == 0 || again == 0 {
+	if refused == 0 || again == 0 || aside == 0 || redriven == 0 {
 		t.Error("no condition was refused, or nothing was delivered again: the schedules are too easy")
 	}
-	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold", schedules, calls, again, refused)
+	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed)",
+		schedules, calls, again, refused, aside, redriven, unredriven)
 }
 
 // The simulation has to notice what the rules are for.
 func TestPlantedBugsAreFound(t *testing.T) {
 	for name, plant := range map[string]string{
 		"a late beat revives": "revives", "a position without condition": "unconditional", "without a claim": "unclaimed",
+		"a position before the rows set aside": "early", "rows that count by the position": "unsealed", "no stones": "forgets",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(400) {
@@ -756,6 +891,13 @@ func TestPlantedBugsAreFound(t *testing.T) {
 			t.Error("it was not found")
 		})
 	}
+}
+
+// lives reports whether the process can be asked.
+func (n *machine) lives() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.dead && n.e != nil && n.stopped.Load() == false
 }
 
 // engine is there once the process has begun.

@@ -54,6 +54,7 @@ type Aside struct {
 	limits  asideLimits
 	running bool
 	drain   bool
+	shared  bool // another may have changed rows, see Share
 
 	keys  map[uint64]*heldKey
 	slow  map[uint64]bool // items whose records go aside, by hash
@@ -113,6 +114,10 @@ func (a *Aside) Load(rows []SetAside) {
 		}
 	}
 }
+
+// Share has the machine look out for rows that somebody else has changed: the owner before this one, whose last changes may be stored after the rows
+// were loaded. It asks for a Vanished then, to be made anew.
+func (a *Aside) Share() { a.shared = true }
 
 // add counts a row, or with n -1 no longer.
 func (a *Aside) add(r *SetAside, n int) {

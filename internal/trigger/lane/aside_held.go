@@ -74,6 +74,9 @@ func (s *asideStep) heldFetched(h *heldKey, rows []SetAside) {
 			s.fetch(h, h.next)
 			return
 		}
+		if s.shared {
+			s.do(Vanished{})
+		}
 		s.putOff(h, "the rows of a held key are not to be found", maxReadBackoff, 0)
 		return
 	}

@@ -28,6 +28,9 @@ func (s *asideStep) sweepFrom(from AsideKey) {
 func (s *asideStep) swept(rows []SetAside) {
 	var old []SetAside
 	for i := range rows {
+		if !s.known(&rows[i]) {
+			s.do(Vanished{})
+		}
 		if r := &rows[i]; s.parked(r) && s.now.Wall-r.Since > s.limits.age.Milliseconds() {
 			old = append(old, *r)
 			s.discard(r)
@@ -40,6 +43,12 @@ func (s *asideStep) swept(rows []SetAside) {
 	if len(rows) == AsidePage {
 		s.sweepFrom(rows[len(rows)-1].After())
 	}
+}
+
+// known reports whether a held row that was read is one that the machine knows of. One that is not is what the owner before this one has made
+// of a parked row, after all were loaded.
+func (s *asideStep) known(r *SetAside) bool {
+	return !s.shared || r.Kind != Held || s.unstored[r.AsideKey] > 0 || s.keys[r.Hash] != nil
 }
 
 // parked reports that a row that was read is parked, and that nothing else is on its way to
@@ -79,6 +88,9 @@ func (s *asideStep) recalled(q Recall, ev Fetched) {
 	done := Recalled{Token: q.Token, Err: ev.Err}
 	for i := range ev.Rows {
 		r := &ev.Rows[i]
+		if !s.known(r) {
+			s.do(Vanished{})
+		}
 		if done.Count == q.Max {
 			done.Next, done.More = r.AsideKey, true
 			break

@@ -67,6 +67,9 @@ func (s *asideStep) groupFetched(c *asideCall, ev Fetched) {
 	case c.abandoned || s.drain:
 		s.tell = slices.Insert(s.tell, 0, c.group)
 	case len(rows) == 0:
+		if s.shared {
+			s.do(Vanished{})
+		}
 	case s.p.Destination == "" || s.overdue(c.group):
 		s.park(rows)
 	default:

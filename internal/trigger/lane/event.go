@@ -195,6 +195,8 @@ type (
 	// Room of an Aside tells that there is room again, after somebody was refused for lack of it, or
 	// that no key is held any more. Every Machine of the mapping is to get a Timer.
 	Room struct{}
+	// Vanished of an Aside that is shared tells that rows are not as it knows them: it is to be made anew from what is stored.
+	Vanished struct{}
 )
 
 func (Invoke) isAction()     {}
@@ -214,3 +216,4 @@ func (Recalled) isAction()   {}
 func (Ask) isAction()        {}
 func (Discarded) isAction()  {}
 func (Room) isAction()       {}
+func (Vanished) isAction()   {}
