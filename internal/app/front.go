@@ -36,8 +36,12 @@ func (s *App) FrontHandler() http.Handler { return s.door.FrontHandler() }
 func (s *App) frontEndpoint() string { return *s.front.Load() }
 
 func (s *App) openGateway() (*gateway.Service, error) {
+	var shared gateway.Shared
+	if s.node != nil {
+		shared = sharedAPIs{s.node}
+	}
 	return gateway.Open(gateway.Options{
-		Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
+		Shared: shared, Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
 		Patient: s.opts.Debug != "", Signed: s.auth.FunctionURL,
 	})
 }

@@ -28,7 +28,9 @@ import (
 	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/backend/remote"
+	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/gateway"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -55,6 +57,7 @@ type node struct {
 	log             *slog.Logger
 	forward         *forward
 	events          *eventLogs
+	objects         func(ctx context.Context, account, bucket, key string, most int64) ([]byte, error)
 	engineTold      func(streamARN string) // that tags of its table may have changed
 	name            string
 	url             string // how others reach it; at an address of loopback only those on the same machine do
@@ -132,6 +135,11 @@ func (s *App) openNode() error {
 		Elapsed: sinceBoot(), Log: o.Logger,
 		// Nothing is told before the engine runs: the functions are there by then.
 		Told: func(d remote.Document) {
+			if row, ok := apiRow(d); ok {
+				if err := s.gateway.Told(row); err != nil {
+					o.Logger.Error("an API that another node has changed cannot be taken over", "api", row.Key, "error", err)
+				}
+			}
 			row, ok := functionRow(d)
 			if !ok {
 				return
@@ -144,6 +152,7 @@ func (s *App) openNode() error {
 	n.events = &eventLogs{b: n.Backend, every: o.Lease / 4, log: o.Logger, made: make(chan struct{}), read: map[string]bool{}}
 	s.destinations.Own, s.destinations.OwnTopic = nil, nil
 	s.destinations.Elsewhere = &aws.Config{Region: o.Region, Credentials: keys, BaseEndpoint: aws.String(client.URL), HTTPClient: client.HTTP}
+	n.objects = s.destinations.Object
 	n.forward = &forward{to: there, http: transport, auth: s.auth, log: o.Logger}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -296,6 +305,34 @@ func functionRow(d remote.Document) (function.SharedRow, bool) {
 	return function.SharedRow{Key: key, Body: d.Body, Version: d.Version}, ok
 }
 
+const apiPrefix = "a#"
+
+func apiRow(d remote.Document) (gateway.SharedRow, bool) {
+	key, ok := strings.CutPrefix(d.Key, apiPrefix)
+	return gateway.SharedRow{Key: key, Body: d.Body, Version: d.Version}, ok
+}
+
+// sharedAPIs implements gateway.Shared.
+type sharedAPIs struct{ n *node }
+
+func (a sharedAPIs) All(ctx context.Context) (all []gateway.SharedRow, err error) {
+	docs, err := a.n.Documents(ctx)
+	for _, d := range docs {
+		if row, ok := apiRow(d); ok {
+			all = append(all, row)
+		}
+	}
+	return all, err
+}
+
+func (a sharedAPIs) Put(ctx context.Context, r gateway.SharedRow) (uint64, error) {
+	v, err := a.n.PutDocument(ctx, remote.Document{Key: apiPrefix + r.Key, Body: r.Body, Version: r.Version})
+	if errors.Is(err, backend.ErrStale) {
+		err = gateway.ErrStale
+	}
+	return v, err
+}
+
 // sharedFunctions implements function.Shared.
 type sharedFunctions struct{ n *node }
 
@@ -330,8 +367,10 @@ func (n *node) change(o *function.Options) {
 	if n.ofFunctions != nil {
 		o.Credentials = func(schema.Scope) function.Credentials { return *n.ofFunctions }
 	}
-	o.Object = func(string, string, string) ([]byte, error) {
-		return nil, errors.New("code in a bucket is not supported by a node (serve --tables): send it as ZipFile")
+	o.Object = func(account, name, key string) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		return n.objects(ctx, account, name, key, bucket.MaxObject)
 	}
 }
 
@@ -420,7 +459,7 @@ func (n *node) services(own map[string]http.Handler) map[string]http.Handler {
 
 // Parts of Millstream's own protocol, by what follows its prefix.
 var (
-	ownParts       = []string{"version", "status", "triggers", "parked", "settle", "logs", "invoke", "code", "runtimes", "activity", "console", "nodes"}
+	ownParts       = []string{"version", "status", "triggers", "parked", "settle", "logs", "invoke", "code", "runtimes", "activity", "console", "nodes", "apis"}
 	forwardedParts = []string{"tail", "shards", "queues", "deployments", "tables"}
 )
 
@@ -430,7 +469,7 @@ func (n *node) adminDoor(own http.Handler) http.Handler {
 		part, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, admin.Prefix), "/")
 		for _, p := range ownParts {
 			if part == p {
-				if part == "triggers" { // what changes one is stored here, and done by the node that works it
+				if part == "triggers" || part == "apis" { // a trigger's change is done by the node that works it
 					n.agreeing(own).ServeHTTP(w, r)
 				} else {
 					own.ServeHTTP(w, r)
@@ -443,10 +482,6 @@ func (n *node) adminDoor(own http.Handler) http.Handler {
 				n.forward.ServeHTTP(w, r)
 				return
 			}
-		}
-		if part == "apis" && r.Method == http.MethodGet {
-			own.ServeHTTP(w, r) // there are none
-			return
 		}
 		admin.Refuse(w, "A node does not answer "+r.Method+" "+r.URL.Path+": ask the server of the tables, "+n.client.URL+".")
 	})

@@ -109,6 +109,13 @@ func TestWhatANodeAnswers(t *testing.T) {
 	if status, text := ask(t, node.URL, "sqs", "POST", "/", "AmazonSQS.CreateQueue", `{"QueueName":"q"}`); status != 200 || !strings.Contains(text, "/q") {
 		t.Error(status, text)
 	}
+	ask(t, node.URL, "s3", "PUT", "/things", "", "")
+	if status, text := ask(t, node.URL, "s3", "PUT", "/things/code.zip", "", string(packageOf(t, "#!/bin/sh\n"))); status != 200 {
+		t.Error(status, text)
+	}
+	if status, text := ask(t, node.URL, "lambda", "POST", "/2015-03-31/functions", "", `{"FunctionName":"of-s3","Role":"arn:aws:iam::000000000000:role/r","Runtime":"provided.al2023","Handler":"x","Code":{"S3Bucket":"things","S3Key":"code.zip"}}`); status != 201 {
+		t.Error(status, text)
+	}
 	create := func(more string) string {
 		return `{"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","PackageType":"Image","Code":{"ImageUri":"http://127.0.0.1:1/"}` + more + `}`
 	}
@@ -118,13 +125,13 @@ func TestWhatANodeAnswers(t *testing.T) {
 	for _, c := range []struct{ service, method, path, target, body, want string }{
 		{"lambda", "POST", "/2015-03-31/functions", "", strings.Replace(create(`,"Environment":{"Variables":{"AB":"1"}}`), `"f"`, `"g"`, 1), "--key-file"},
 		{"lambda", "PUT", "/2015-03-31/functions/f/configuration", "", `{"Environment":{"Variables":{"AB":"1"}}}`, "--key-file"},
-		{"lambda", "POST", "/2018-10-31/layers/l/versions", "", `{"Content":{"ZipFile":"UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=="}}`, "Layers are not supported"},
+		{"lambda", "POST", "/2015-03-31/functions", "", `{"FunctionName":"g","Role":"arn:aws:iam::000000000000:role/r","Runtime":"provided.al2023","Handler":"x","Code":{"S3Bucket":"none","S3Key":"k"}}`, "NoSuchBucket"},
+		{"lambda", "POST", "/2015-03-31/functions", "", `{"FunctionName":"g","Role":"arn:aws:iam::000000000000:role/r","Runtime":"provided.al2023","Handler":"x","Code":{"S3Bucket":"things","S3Key":"k"}}`, "NoSuchKey"},
 		{"lambda", "POST", "/2015-03-31/event-source-mappings", "", `{"FunctionName":"f","EventSourceArn":"arn:aws:sqs:us-east-1:000000000000:q"}`, "--tables"},
 		{"sns", "POST", "/", "", "Action=CreateTopic&Name=t", "SNS is not supported by a node"},
 		{"scheduler", "POST", "/schedules/s", "", "{}", "schedules are not supported by a node"},
 		{"events", "POST", "/", "AWSEvents.PutRule", "{}", "schedules are not supported by a node"},
 		{"cloudformation", "POST", "/", "", "Action=CreateStack", "stacks are not supported by a node"},
-		{"", "PUT", "/_millstream/v1/apis/a", "", "{}", "ask the server of the tables"},
 		{"", "POST", "/_millstream/v1/stages", "", "", "ask the server of the tables"},
 		{"", "GET", "/_millstream/v1/parked?trigger=x", "", "", "ask the server of the tables"},
 	} {
@@ -431,5 +438,30 @@ func TestANodeOverAServerThatVerifies(t *testing.T) {
 	}
 	if strings.Contains(string(env), "AWS_SESSION_TOKEN=") {
 		t.Error("the function has a session token, with which no signature of its key is right")
+	}
+}
+
+// An API that is made at one node answers at the others, and is gone there once it was deleted.
+func TestAPIsOfNodes(t *testing.T) {
+	first, primary := openedNode(t)
+	second, _ := opened(t, Options{Tables: primary.URL})
+	third := func() *httptest.Server { // one that comes later
+		h, _ := opened(t, Options{Tables: primary.URL})
+		return h
+	}
+	api := `{"name":"shop","kind":"http","stage":"$default","routes":[{"method":"GET","path":"/","function":"f","payload":"2.0"}]}`
+	if status, text := ask(t, first.URL, "", "PUT", "/_millstream/v1/apis/shop", "", api); status != 200 {
+		t.Fatal(status, text)
+	}
+	for name, h := range map[string]*httptest.Server{"first": first, "second": second, "third": third()} {
+		if status, text := ask(t, h.URL, "", "GET", "/_millstream/v1/apis", "", ""); status != 200 || !strings.Contains(text, `"shop"`) {
+			t.Errorf("the %s shows %d %s", name, status, text)
+		}
+	}
+	if status, text := ask(t, second.URL, "", "DELETE", "/_millstream/v1/apis/shop", "", ""); status != 200 {
+		t.Error(status, text)
+	}
+	if _, text := ask(t, first.URL, "", "GET", "/_millstream/v1/apis", "", ""); strings.Contains(text, `"shop"`) {
+		t.Errorf("what another node has deleted is there: %s", text)
 	}
 }

@@ -8,7 +8,10 @@ package destination
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -20,6 +23,8 @@ import (
 	snstypes "github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go"
+
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/store"
 )
@@ -198,4 +203,27 @@ func (c *Clients) send(ctx context.Context, cfg aws.Config, queue arn.ARN, messa
 	}
 	c.queues[queue] = url
 	return nil
+}
+
+// Object reads an object of the server elsewhere, of a bucket of an account. Its errors are in S3's words, and fs.ErrPermission where the bucket is another
+// account's, or not to be read with what Elsewhere signs with.
+func (c *Clients) Object(ctx context.Context, account, bucket, key string, most int64) ([]byte, error) {
+	out, err := s3.NewFromConfig(c.Elsewhere.Copy(), func(o *s3.Options) { o.UsePathStyle = true }).GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key, ExpectedBucketOwner: &account})
+	var failed smithy.APIError
+	switch {
+	case errors.As(err, &failed) && failed.ErrorCode() == "NoSuchBucket":
+		return nil, errors.New("The specified bucket does not exist")
+	case errors.As(err, &failed) && failed.ErrorCode() == "NoSuchKey":
+		return nil, errors.New("The specified key does not exist.")
+	case errors.As(err, &failed) && failed.ErrorCode() == "AccessDenied":
+		return nil, fmt.Errorf("%w: Access Denied", fs.ErrPermission)
+	case err != nil:
+		return nil, err
+	}
+	defer out.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(out.Body, most+1))
+	if err == nil && int64(len(body)) > most {
+		err = fmt.Errorf("the object has more than %d MB", most>>20)
+	}
+	return body, err
 }

@@ -62,7 +62,7 @@ func (s *Service) changeLayerPolicy(scope schema.Scope, text string, version int
 	if err := s.rows.admit(true); err != nil {
 		return "", err
 	}
-	if err := s.rows.putLayer(&v); err != nil {
+	if err := s.keepLayer(l, &v, l.last); err != nil {
 		return "", err
 	}
 	l.versions[version] = &v

@@ -156,9 +156,6 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	if err := r.Content.refuse(); err != nil {
 		return LayerDocument{}, err
 	}
-	if err := s.refuseShared("Layers are not supported"); err != nil {
-		return LayerDocument{}, err
-	}
 	switch {
 	case !mine:
 		return LayerDocument{}, awserr.NotThere()
@@ -185,6 +182,10 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 	case err != nil:
 		return LayerDocument{}, err
 	}
+	if err := s.share(hash, r.Content.ZipFile); err != nil {
+		s.code.release(hash)
+		return LayerDocument{}, err
+	}
 	v := &layerVersion{
 		Scope: scope, Name: name, Runtimes: r.CompatibleRuntimes, Architectures: r.CompatibleArchitectures,
 		CodeHash: hash, CodeSize: int64(len(r.Content.ZipFile)), Created: s.opts.Now(),
@@ -198,7 +199,7 @@ func (s *Service) PublishLayer(scope schema.Scope, text string, r LayerRequest) 
 		l = &layer{versions: map[int]*layerVersion{}}
 	}
 	v.Version = l.last + 1
-	if err := s.rows.putLayer(v, &layerVersion{Scope: scope, Name: name, Last: v.Version}); err != nil {
+	if err := s.keepLayer(l, v, v.Version); err != nil {
 		s.code.release(hash)
 		return LayerDocument{}, err
 	}
@@ -267,7 +268,7 @@ func (s *Service) DeleteLayer(scope schema.Scope, text string, version int) erro
 	if l.versions[version] == nil {
 		return nil
 	}
-	if err := s.rows.removeLayer(v); err != nil {
+	if err := s.loseLayer(l, v); err != nil {
 		return err
 	}
 	delete(l.versions, version)

@@ -311,6 +311,15 @@ func (s *Service) open() (err error) {
 	if err != nil {
 		return err
 	}
+	if s.rows.shared != nil {
+		versions = nil // of this node alone
+		for _, row := range s.rows.shared.layers {
+			if err := s.toldLayer(row); err != nil {
+				return err
+			}
+		}
+		s.rows.shared.layers = nil
+	}
 	for _, v := range versions {
 		k := id{v.Scope, v.Name}
 		if s.layers.found[k] == nil {

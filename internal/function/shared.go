@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -57,6 +58,8 @@ type sharedRows struct {
 	Shared
 	mu   sync.Mutex
 	rows map[string]sharedFunction
+	// layers are those that were read with the functions, of which Open makes layers.
+	layers []SharedRow
 }
 
 type sharedFunction struct {
@@ -170,6 +173,10 @@ func (r rows) allShared() (defs []*definition, err error) {
 		return nil, err
 	}
 	for _, row := range all {
+		if strings.HasPrefix(row.Key, layerRows) {
+			r.shared.layers = append(r.shared.layers, row)
+			continue
+		}
 		f, _, err := r.readShared(row)
 		if err != nil {
 			return nil, err
@@ -183,6 +190,9 @@ func (r rows) allShared() (defs []*definition, err error) {
 
 // Told takes over what another node has changed. It returns once calls that begin run what is there now.
 func (s *Service) Told(row SharedRow) error {
+	if strings.HasPrefix(row.Key, layerRows) {
+		return s.toldLayer(row)
+	}
 	s.control.Lock()
 	defer s.control.Unlock()
 	if s.ctx.Err() != nil {

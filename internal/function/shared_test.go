@@ -2,6 +2,9 @@ package function
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -106,5 +109,55 @@ func TestVersionsOfAFunctionMadeAgain(t *testing.T) {
 		if n > 0 && hash != gone {
 			t.Errorf("the old code %s has %d references", hash, n)
 		}
+	}
+}
+
+// A layer that is published at one node is at the others, with its versions, policy and code, and functions there use it.
+func TestLayersOfNodes(t *testing.T) {
+	t.Parallel()
+	shared := newSharedFake()
+	a, b := open(t, Options{Shared: shared}), open(t, Options{Shared: shared})
+	zip := script(t, "echo of the layer")
+	for want := range 2 {
+		v, err := a.PublishLayer(scope, "lib", LayerRequest{Content: CodeRequest{ZipFile: zip}})
+		if err != nil || v.Version != want+1 {
+			t.Fatal(v, err)
+		}
+	}
+	if _, err := b.PublishLayer(scope, "lib", LayerRequest{Content: CodeRequest{ZipFile: zip}}); err == nil || !strings.Contains(err.Error(), "in progress") {
+		t.Errorf("of a layer that another node has changed: %v", err)
+	}
+	if _, _, err := a.AddLayerPermission(scope, "lib", 2, PermissionRequest{StatementID: "all", Action: "lambda:GetLayerVersion", Principal: "*"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.DeleteLayer(scope, "lib", 1); err != nil {
+		t.Fatal(err)
+	}
+	shared.told(t, b)
+	for name, s := range map[string]*Service{"told": b, "new": open(t, Options{Shared: shared})} {
+		page, err := s.LayerVersions(scope, "lib", "", "", "", 0)
+		if err != nil || len(page.LayerVersions) != 1 || page.LayerVersions[0].Version != 2 {
+			t.Errorf("%s: %+v, %v", name, page, err)
+		}
+		if text, _, err := s.LayerPolicy(scope, "lib", 2); err != nil || !strings.Contains(text, "all") {
+			t.Errorf("%s: %s, %v", name, text, err)
+		}
+	}
+	r := createRequest("f", "provided.al2023", "h", script(t, "exit 1"))
+	r.Layers = withLayers(scope.ARN("lambda", "layer:lib:2"))
+	create(t, b, r)
+	shared.told(t, a)
+	for _, s := range []*Service{a, b} {
+		d := s.lookup(scope, "f").def.Load()
+		if err := s.bring(t.Context(), d.hashes()); err != nil || len(d.Layers) != 1 {
+			t.Errorf("%+v, %v", d.Layers, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(s.code.task(d.Layers[0].Hash), "bootstrap")); err != nil || !strings.Contains(string(text), "of the layer") {
+			t.Errorf("the layer is %q, %v", text, err)
+		}
+	}
+	v, err := b.PublishLayer(scope, "lib", LayerRequest{Content: CodeRequest{ZipFile: zip}})
+	if err != nil || v.Version != 3 {
+		t.Error(v, err)
 	}
 }

@@ -55,6 +55,7 @@ type FunctionURL struct {
 // Options of Open.
 type Options struct {
 	Store     *store.Store
+	Shared    Shared // keeps the APIs in the place of Store; nil: they are this machine's
 	Functions Functions
 	Endpoint  func() string // the front door's URL; empty while it is closed
 	Now       func() time.Time
@@ -76,6 +77,8 @@ type Service struct {
 	control sync.Mutex
 	mu      sync.RWMutex     // guards byID
 	byID    map[string]*live // values never change
+
+	versions map[string]uint64 // of rows of the Shared, by key; guarded by control
 }
 
 // live is an API ready to answer.
@@ -107,7 +110,10 @@ func newLive(scope schema.Scope, api API) (*live, error) {
 
 // Open brings the APIs up from the store.
 func Open(o Options) (*Service, error) {
-	s := &Service{opts: o, byID: map[string]*live{}}
+	s := &Service{opts: o, byID: map[string]*live{}, versions: map[string]uint64{}}
+	if o.Shared != nil {
+		return s, s.openShared()
+	}
 	return s, o.Store.Each([]byte{store.SpaceGateway}, s.load)
 }
 
@@ -156,10 +162,7 @@ func (s *Service) Put(scope schema.Scope, api API) (API, error) {
 	}
 	s.control.Lock()
 	defer s.control.Unlock()
-	b := s.opts.Store.NewBatch()
-	defer b.Close()
-	b.Set(rowKey(scope, api.Name), append([]byte{rowVersion}, body...))
-	if err := s.opts.Store.Write(b); err != nil {
+	if err := s.write(scope, api.Name, body); err != nil {
 		return API{}, err
 	}
 	s.mu.Lock()
@@ -175,16 +178,28 @@ func (s *Service) Delete(scope schema.Scope, name string) error {
 	if s.get(apiID(scope, name)) == nil {
 		return &Error{Text: "there is no API " + name, NotFound: true}
 	}
-	b := s.opts.Store.NewBatch()
-	defer b.Close()
-	b.Delete(rowKey(scope, name))
-	if err := s.opts.Store.Write(b); err != nil {
+	if err := s.write(scope, name, nil); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	delete(s.byID, apiID(scope, name))
 	s.mu.Unlock()
 	return nil
+}
+
+// write stores an API, or with nil removes it. control is held.
+func (s *Service) write(scope schema.Scope, name string, body []byte) error {
+	if s.opts.Shared != nil {
+		return s.writeShared(scope, name, body)
+	}
+	b := s.opts.Store.NewBatch()
+	defer b.Close()
+	if body == nil {
+		b.Delete(rowKey(scope, name))
+	} else {
+		b.Set(rowKey(scope, name), append([]byte{rowVersion}, body...))
+	}
+	return s.opts.Store.Write(b)
 }
 
 // List returns a scope's APIs by name.
