@@ -133,7 +133,7 @@ func TestWhatANodeAnswers(t *testing.T) {
 		{"events", "POST", "/", "AWSEvents.PutRule", "{}", "schedules are not supported by a node"},
 		{"cloudformation", "POST", "/", "", "Action=CreateStack", "stacks are not supported by a node"},
 		{"", "POST", "/_millstream/v1/stages", "", "", "ask the server of the tables"},
-		{"", "GET", "/_millstream/v1/parked?trigger=x", "", "", "ask the server of the tables"},
+		{"", "GET", "/_millstream/v1/parked?trigger=x", "", "", "there is no event source mapping"},
 	} {
 		if status, text := ask(t, node.URL, c.service, c.method, c.path, c.target, c.body); status < 400 || status >= 500 || !strings.Contains(text, c.want) {
 			t.Errorf("%s %s %s: %d %s, want %q", c.service, c.method, c.path, status, text, c.want)
