@@ -120,6 +120,7 @@ type Row struct {
 type AsideRows struct {
 	UUID    string
 	Changes []lane.AsideChange
+	With    bool // of a Transaction: its writes are made with these, or not at all
 }
 
 // Stored is a definition with its checkpoints by shard id.

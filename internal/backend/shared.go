@@ -32,6 +32,10 @@ type Shared interface {
 	// tried again until it is known, or the claim is over.
 	Advance(ctx context.Context, c Claim, uuid string, rows []Row, aside []lane.AsideChange) error
 
+	// TransactUnder is Transact for a mapping that the claim has loaded, with ErrLost in the place of errors that are not known to have changed
+	// nothing. Its rows come from the one call of Build; the changes of AsideRows that say so are made with the writes, others before them.
+	TransactUnder(ctx context.Context, c Claim, uuid string, t Transaction) error
+
 	// Renew ends a claim of this node's, which takes the stream anew: what is stored has been changed by the holder of an earlier claim.
 	Renew(c Claim)
 

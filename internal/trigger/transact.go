@@ -40,6 +40,7 @@ type stager interface {
 // the machine of the end.
 func (d *driver) transact(t lane.Transact) {
 	d.e.calls.Add(1)
+	d.held.callBegins()
 	started := d.e.spawn(func() {
 		done := lane.TransactDone{Batch: t.Batch}
 		err := d.commitWith(t.Batch, backend.Transaction{Items: t.Items, Messages: t.Messages, Cause: t.Cause})
@@ -50,8 +51,10 @@ func (d *driver) transact(t lane.Transact) {
 		}
 		d.e.callEnded()
 		d.finish(done)
+		d.held.callEnded(d.e)
 	})
 	if !started {
+		d.held.callEnded(d.e)
 		d.e.callEnded()
 	}
 }
@@ -79,7 +82,13 @@ type transaction struct {
 
 func (t *transaction) commit(with backend.Transaction) error {
 	with.Scope, with.Build, with.Applied = t.d.m.definition().Scope, t.build, t.apply
-	err := t.c.e.opts.Backend.Transact(context.WithoutCancel(t.c.e.ctx), with)
+	ctx := context.WithoutCancel(t.c.e.ctx)
+	var err error
+	if t.c.claim == nil {
+		err = t.c.e.opts.Backend.Transact(ctx, with)
+	} else {
+		err = t.c.e.shared.TransactUnder(ctx, t.c.claim, t.d.m.uuid, with)
+	}
 	switch {
 	case !t.applied:
 		t.takeBack()
@@ -111,9 +120,9 @@ func (t *transaction) build() (rows []backend.Row, aside []backend.AsideRows, er
 	if t.row != nil {
 		rows = append(rows, *t.row)
 	}
-	for _, changes := range [][]lane.AsideChange{t.own, t.others, removed} {
+	for i, changes := range [][]lane.AsideChange{t.own, t.others, removed} {
 		if len(changes) > 0 {
-			aside = append(aside, backend.AsideRows{UUID: m.uuid, Changes: changes})
+			aside = append(aside, backend.AsideRows{UUID: m.uuid, Changes: changes, With: i == 2})
 		}
 	}
 	return rows, aside, nil

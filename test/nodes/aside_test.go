@@ -2,10 +2,13 @@ package nodes
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/millstreamdb/millstream/internal/admin"
 )
@@ -65,15 +69,13 @@ func TestSetAside(t *testing.T) {
 	})
 	c.check(err)
 	db := dynamodb.NewFromConfig(config(c.primary.endpoint))
-	table, err := db.CreateTable(c.ctx, &dynamodb.CreateTableInput{
-		TableName: aws.String("tab"), BillingMode: types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
-		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
-		StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
-	})
+	stream := c.table(db, "tab")
+	c.table(db, "out")
+	c.countsExactly(db, stream)
+	queue, err := sqs.NewFromConfig(config(c.nodes[0].endpoint)).CreateQueue(c.ctx, &sqs.CreateQueueInput{QueueName: aws.String("lost")})
 	c.check(err)
 	made, err := c.lambda(1).CreateEventSourceMapping(c.ctx, &lambda.CreateEventSourceMappingInput{
-		FunctionName: aws.String("f"), EventSourceArn: table.TableDescription.LatestStreamArn, StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(5),
+		FunctionName: aws.String("f"), EventSourceArn: &stream, StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(5),
 		Tags: map[string]string{"millstream:on-failure": "block-key"},
 	})
 	c.check(err)
@@ -135,4 +137,82 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("tried again at a node that does not work the stream: %+v, %v", done, err)
 	}
 	c.books.judge(t, 200)
+
+	_, err = c.lambda(0).UpdateEventSourceMapping(c.ctx, &lambda.UpdateEventSourceMappingInput{UUID: made.UUID, DestinationConfig: &lambdatypes.DestinationConfig{
+		OnFailure: &lambdatypes.OnFailure{Destination: aws.String("arn:aws:sqs:us-east-1:000000000000:lost")},
+	}})
+	c.check(err)
+	function.on("3")
+	write(10)
+	c.books.judge(t, 209)
+	told, err := sqs.NewFromConfig(config(c.primary.endpoint)).ReceiveMessage(c.ctx, &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl, WaitTimeSeconds: 20})
+	if err != nil || len(told.Messages) != 1 || !strings.Contains(*told.Messages[0].Body, `"RetryAttemptsExhausted"`) {
+		t.Errorf("the on-failure destination was told %+v, %v", told, err)
+	}
+
+	// What another function has counted, which has had all of it, two nodes' last moments twice.
+	settled, err := client(1).Settle(c.ctx, 20*time.Second)
+	if err != nil || !settled.Settled {
+		t.Fatalf("%+v, %v", settled, err)
+	}
+	for k := range 10 {
+		out, err := db.GetItem(c.ctx, &dynamodb.GetItemInput{TableName: aws.String("out"), ConsistentRead: aws.Bool(true), Key: map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: strconv.Itoa(k)}}})
+		c.check(err)
+		if n, is := out.Item["n"].(*types.AttributeValueMemberN); !is || n.Value != strconv.Itoa(c.nth[k]) {
+			t.Errorf("item %d was counted as %+v, want %d", k, out.Item["n"], c.nth[k])
+		}
+	}
+}
+
+// table makes a table, and returns its stream's ARN.
+func (c *cluster) table(db *dynamodb.Client, name string) string {
+	c.t.Helper()
+	table, err := db.CreateTable(c.ctx, &dynamodb.CreateTableInput{
+		TableName: &name, BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+		StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
+	})
+	c.check(err)
+	return *table.TableDescription.LatestStreamArn
+}
+
+// countsExactly makes a function that counts the records of each item in the table out, exactly once.
+func (c *cluster) countsExactly(db *dynamodb.Client, stream string) {
+	c.t.Helper()
+	counter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var event struct {
+			Records []struct {
+				DynamoDB struct {
+					Keys struct {
+						PK struct{ S string } `json:"pk"`
+					}
+				} `json:"dynamodb"`
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&event); err != nil {
+			c.t.Error(err)
+		}
+		counts := map[string]int{}
+		for _, r := range event.Records {
+			counts[r.DynamoDB.Keys.PK.S]++
+		}
+		var items []string
+		for k, n := range counts {
+			items = append(items, fmt.Sprintf(`{"Update":{"TableName":"out","Key":{"pk":{"S":%q}},"UpdateExpression":"ADD n :n","ExpressionAttributeValues":{":n":{"N":"%d"}}}}`, k, n))
+		}
+		fmt.Fprintf(w, `{"transactItems":[%s]}`, strings.Join(items, ","))
+	}))
+	c.t.Cleanup(counter.Close)
+	_, err := c.lambda(2).CreateFunction(c.ctx, &lambda.CreateFunctionInput{
+		FunctionName: aws.String("count"), Role: aws.String("arn:aws:iam::000000000000:role/r"), Runtime: lambdatypes.RuntimeProvidedal2023, Handler: aws.String("bootstrap"),
+		Timeout: aws.Int32(30), Code: &lambdatypes.FunctionCode{ZipFile: c.pack("one")},
+		Environment: &lambdatypes.Environment{Variables: map[string]string{"RECORDER": counter.URL}},
+	})
+	c.check(err)
+	_, err = c.lambda(0).CreateEventSourceMapping(c.ctx, &lambda.CreateEventSourceMappingInput{
+		FunctionName: aws.String("count"), EventSourceArn: &stream, StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(7), ParallelizationFactor: aws.Int32(2),
+		Tags: map[string]string{"millstream:exactly-once": "true"},
+	})
+	c.check(err)
 }

@@ -379,13 +379,9 @@ func (c *claim) advanceAll(uuid string, rows []backend.Row, up map[string]uint64
 		}
 	}
 	if confirm && len(rows)+len(again) == 0 {
-		c.mu.Lock()
-		for shard := range c.rows[uuid] {
-			if again = []string{shard}; !c.rows[uuid][shard].at.Done {
-				break
-			}
+		if shard := c.someShard(uuid); shard != "" {
+			again = append(again, shard)
 		}
-		c.mu.Unlock()
 	}
 	if err := each(rows, func(r backend.Row) error { return c.advance(&r, up[r.Shard]) }); err != nil {
 		return err
@@ -420,14 +416,23 @@ func (c *claim) advance(r *backend.Row, up uint64) error {
 	if err != nil {
 		return err
 	}
+	at, err := c.next(r, o, up)
+	if err != nil {
+		return err
+	}
+	return c.storePosition(r.UUID, r.Shard, at, o.v)
+}
+
+// next is what is to be stored in the place of a row.
+func (c *claim) next(r *backend.Row, o owned, up uint64) (at checkpoint, err error) {
 	if r.Window != nil {
 		c.b.o.Log.Error("the state of a tumbling window cannot be stored, and its mapping should have been refused; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
 		c.lose()
-		return backend.ErrLost
+		return at, backend.ErrLost
 	}
-	at := stored(r.Checkpoint, c.epoch)
+	at = stored(r.Checkpoint, c.epoch)
 	at.Up, at.Sealed = max(o.at.Up, up), o.at.Sealed
-	return c.storePosition(r.UUID, r.Shard, at, o.v)
+	return at, nil
 }
 
 // storeAgain stores a position as it is.

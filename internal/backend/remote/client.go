@@ -41,6 +41,12 @@ type failure struct {
 	Code    string
 	Message string
 	Item    map[string]attribute
+	Reasons []reason
+}
+
+type reason struct {
+	Code, Message string
+	Item          map[string]json.RawMessage // of any kind
 }
 
 func (f *failure) Error() string { return f.Code + ": " + f.Message }
@@ -92,11 +98,12 @@ func (c *Client) call(ctx context.Context, service, operation string, in, out an
 			Message string `json:"message"`
 			Upper   string `json:"Message"`
 			Item    map[string]attribute
+			Reasons []reason `json:"CancellationReasons"`
 		}
 		if err := json.Unmarshal(answer, &f); err != nil || f.Type == "" {
 			return nil, fmt.Errorf("the tables' endpoint answers %s to %s: %.200s", resp.Status, operation, answer)
 		}
-		return nil, &failure{Code: f.Type[strings.LastIndex(f.Type, "#")+1:], Message: cmp.Or(f.Message, f.Upper), Item: f.Item}
+		return nil, &failure{Code: f.Type[strings.LastIndex(f.Type, "#")+1:], Message: cmp.Or(f.Message, f.Upper), Item: f.Item, Reasons: f.Reasons}
 	}
 	return resp.Header, json.Unmarshal(answer, out)
 }
@@ -244,6 +251,52 @@ func (c *Client) Query(ctx context.Context, table, p, s string) (rows []Row, err
 		}
 		in["ExclusiveStartKey"] = out.LastEvaluatedKey
 	}
+}
+
+// Transact implements Endpoint.
+func (c *Client) Transact(ctx context.Context, items []json.RawMessage, rows []Written) error {
+	all := make([]any, 0, len(items)+len(rows))
+	for _, i := range items {
+		all = append(all, i)
+	}
+	for _, w := range rows {
+		all = append(all, map[string]any{"Put": map[string]any{
+			"TableName": w.Table, "Item": itemOf(w.Row), "ConditionExpression": "v = :v", "ExpressionAttributeValues": map[string]attribute{":v": wholeOf(w.V)},
+			"ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+		}})
+	}
+	_, err := c.call(ctx, tablesAPI, "TransactWriteItems", map[string]any{"TransactItems": all}, &struct{}{}, 0)
+	f, is := errors.AsType[*failure](err)
+	if !is {
+		return err
+	}
+	switch f.Code {
+	case "TransactionCanceledException":
+		cancelled := &Cancelled{}
+		for i, r := range f.Reasons {
+			one := Reason{Code: r.Code, Message: r.Message}
+			if i >= len(items) && len(r.Item) > 0 {
+				item := map[string]attribute{}
+				for name, text := range r.Item {
+					var a attribute
+					if err := json.Unmarshal(text, &a); err != nil {
+						return err
+					}
+					item[name] = a
+				}
+				now, err := rowOf(item)
+				if err != nil {
+					return err
+				}
+				one.Now = &now
+			}
+			cancelled.Reasons = append(cancelled.Reasons, one)
+		}
+		return cancelled
+	case "ValidationException", "AccessDeniedException", "ResourceNotFoundException", "SerializationException":
+		return &Unwritable{Why: f.Error()}
+	}
+	return err
 }
 
 // Describe implements Endpoint. It asks for all pages.

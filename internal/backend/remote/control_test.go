@@ -45,7 +45,6 @@ func TestAnyNodeIsAsked(t *testing.T) {
 		}
 		for name, change := range map[string]func(*mapping.CreateRequest){
 			"TumblingWindowInSeconds":  func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(30) },
-			"millstream:exactly-once":  func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:exactly-once": "true"} },
 			"tag millstream:start":     func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "1700000000"} },
 			"The tag millstream:start": func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "snapshot"} },
 		} {

@@ -73,6 +73,7 @@ type bugs struct {
 	early    bool // positions are stored before what they count
 	unsealed bool // rows set aside count by the position alone
 	forgets  bool // rows that have ended leave nothing behind
+	renews   bool // a transaction whose answer does not come is tried again on the version that there is then
 }
 
 var _ backend.Shared = (*Backend)(nil)
@@ -112,12 +113,8 @@ func (b *Backend) Lacks(m mapping.Definition, p lane.Params) string {
 	switch {
 	case m.Snapshot != nil || !m.StartAt.IsZero():
 		return "The tag millstream:start is not supported" + while + "leave it out"
-	case m.Destination != "":
-		return "An OnFailure destination (DestinationConfig) is not supported" + while + "leave it out"
 	case p.Tumbling > 0:
 		return "Tumbling windows (TumblingWindowInSeconds, millstream:tumbling-window) are not supported" + while + "leave them out"
-	case p.ExactlyOnce:
-		return "The tag millstream:exactly-once is not supported" + while + "leave it out"
 	}
 	return ""
 }
@@ -145,7 +142,7 @@ func (b *Backend) Locate(context.Context, string, string, backend.Place) (backen
 // Reposition implements backend.Backend.
 func (b *Backend) Reposition(context.Context, backend.Repositioned) error { return backend.ErrLacks }
 
-// Transact implements backend.Backend.
+// Transact implements backend.Backend: it is done under a claim, by TransactUnder.
 func (b *Backend) Transact(context.Context, backend.Transaction) error { return backend.ErrLacks }
 
 // Commit implements backend.Backend: positions are stored under a claim, by Advance.

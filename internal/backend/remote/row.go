@@ -35,6 +35,9 @@ type Endpoint interface {
 	// begin, empty at the end. heads: without bodies.
 	Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error)
 
+	// Transact makes a function's items, in the form of TransactItems, and rows, all or none. *Cancelled, *Unwritable.
+	Transact(ctx context.Context, items []json.RawMessage, rows []Written) error
+
 	// Describe returns all shards of a stream. ErrGone when there is no such stream.
 	Describe(ctx context.Context, arn string) (Described, error)
 	// Iterator begins to read a shard: at TrimHorizon, Latest, or behind a number. ErrTrimmed, ErrGone.

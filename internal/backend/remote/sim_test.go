@@ -51,6 +51,9 @@ type base struct {
 	retries              map[string]int             // of a function whose records are parked after so many; -1: never
 	taken                map[uint64]map[string]checkpoint
 	held                 map[uint64]map[string]bool // rows set aside that counted at a take, by epoch
+	written              map[string]int             // writes of functions, by function and record
+	once                 map[string]bool            // functions whose records end with their writes
+	told                 int                        // records of which a destination was told
 	removed              map[string]bool            // rows set aside whose end is stored
 	aside                int                        // the most records that were set aside
 	redriven, unredriven int                        // records, and askings that failed
@@ -80,7 +83,7 @@ func newBase() *base {
 	d := &base{
 		tables: map[string]map[string]map[string]Row{}, arn: simScope.StreamARN("t", "2026-01-01T00:00:00.000"), moved: make(chan struct{}), over: make(chan struct{}),
 		records: map[uint64]*booked{}, ended: map[string]map[uint64]bool{}, taken: map[uint64]map[string]checkpoint{},
-		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{},
+		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{}, written: map[string]int{}, once: map[string]bool{},
 	}
 	d.shards = []*baseShard{{id: "s0", start: 1}}
 	return d
@@ -241,6 +244,66 @@ func (d *base) isAside(uuid, shard string, at checkpoint) map[uint64]bool {
 		}
 	}
 	return all
+}
+
+// transact makes a function's items, which are records that count once more, and rows.
+func (d *base) transact(items []json.RawMessage, rows []Written, plant string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := &Cancelled{Reasons: make([]Reason, len(items)+len(rows))}
+	for i := range c.Reasons {
+		c.Reasons[i].Code = noReason
+	}
+	fails := false
+	for i := range rows {
+		w := &rows[i]
+		now, found := d.tables[w.Table][w.Row.P][w.Row.S]
+		if found && plant == "unfenced" {
+			w.V, w.Row.V = now.V, now.V+1
+		}
+		if !found || now.V != w.V {
+			d.refused++
+			fails = true
+			c.Reasons[len(items)+i] = Reason{Code: conditionFailed}
+			if found {
+				c.Reasons[len(items)+i].Now = &now
+			}
+		}
+	}
+	if fails {
+		return c
+	}
+	for _, i := range items {
+		var item struct {
+			Put struct {
+				Item struct{ PK struct{ S string } }
+			}
+		}
+		if err := json.Unmarshal(i, &item); err != nil {
+			panic(err)
+		}
+		function, number, _ := strings.Cut(item.Put.Item.PK.S, "/")
+		n, _ := strconv.ParseUint(number, 10, 64)
+		if d.written[item.Put.Item.PK.S]++; d.written[item.Put.Item.PK.S] > 1 {
+			d.fault("I4: the writes of record %d are made twice", n)
+		}
+		d.end(function, n)
+	}
+	for i := range rows {
+		w := &rows[i]
+		now := d.tables[w.Table][w.Row.P][w.Row.S]
+		d.judge(w.Row, now, true)
+		d.change(w.Table, w.Row.P, w.Row.S, func() { d.tables[w.Table][w.Row.P][w.Row.S] = w.Row })
+	}
+	return nil
+}
+
+// end is called with mu held.
+func (d *base) end(uuid string, n uint64) {
+	if d.ended[uuid] == nil {
+		d.ended[uuid], d.failed[uuid] = map[uint64]bool{}, map[uint64]int{}
+	}
+	d.ended[uuid][n] = true
 }
 
 func (d *base) remove(table, p, s string, v uint64) error {
@@ -544,6 +607,10 @@ func (n *machine) Delete(ctx context.Context, table, p, s string, v uint64) erro
 	return n.do(ctx, true, func() error { return n.d.remove(table, p, s, v) })
 }
 
+func (n *machine) Transact(ctx context.Context, items []json.RawMessage, rows []Written) error {
+	return n.do(ctx, true, func() error { return n.d.transact(items, slices.Clone(rows), n.plant) })
+}
+
 func (n *machine) Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error) {
 	err = n.do(ctx, false, func() error { rows, next = n.d.part(table, p, from, limit, heads); return nil })
 	return rows, next, err
@@ -661,15 +728,18 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 	fails := !d.calm.Load() && n.draw(6) == 0
 	d.mu.Lock()
 	fails = fails || d.broken
-	if d.ended[uuid] == nil {
+	if d.failed[uuid] == nil {
 		d.ended[uuid], d.failed[uuid] = map[uint64]bool{}, map[uint64]int{}
 	}
+	once := d.once[uuid]
+	answer := ""
 	for _, num := range mine {
 		if fails {
 			d.failed[uuid][num]++
-		} else {
-			d.ended[uuid][num] = true
+		} else if !once {
+			d.end(uuid, num)
 		}
+		answer += fmt.Sprintf(`,{"Put":{"TableName":"out","Item":{"pk":{"S":"%s/%d"}}}}`, uuid, num)
 	}
 	d.mu.Unlock()
 	if lives, _ := n.gate(); !lives {
@@ -678,7 +748,41 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 	if fails {
 		return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
 	}
+	if once {
+		return lane.Result{Payload: []byte(`{"transactItems":[` + answer[1:] + `]}`)}
+	}
 	return lane.Result{}
+}
+
+// Deliver is the on-failure destination's, a bucket: whose documents have the records.
+func (n *machine) Deliver(_ context.Context, _, key string, document []byte) error {
+	if lives, _ := n.gate(); !lives {
+		return errNetwork
+	}
+	defer n.gate()
+	time.Sleep(time.Duration(n.draw(200)) * time.Millisecond)
+	fails := !n.d.calm.Load() && n.draw(6) == 0
+	if fails && n.draw(2) == 0 {
+		return errNetwork
+	}
+	var notice struct{ Payload string }
+	var event struct {
+		Records []struct{ EventID string }
+	}
+	if err := errors.Join(json.Unmarshal(document, &notice), json.Unmarshal([]byte(notice.Payload), &event)); err != nil {
+		panic(err)
+	}
+	n.d.mu.Lock()
+	for _, r := range event.Records {
+		num, _ := strconv.ParseUint(r.EventID, 10, 64)
+		n.d.end(strings.Split(key, "/")[2], num)
+		n.d.told++
+	}
+	n.d.mu.Unlock()
+	if fails {
+		return errNetwork
+	}
+	return nil
 }
 
 func functionUUID(arn string) string {
@@ -695,7 +799,7 @@ func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string)
 		return time.Duration(float64(time.Since(start)) * rate)
 	}})
 	n.plant = plant
-	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets"}
+	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets", renews: plant == "renews"}
 	d.all = append(d.all, n)
 	made := 0
 	ctx, cancel := context.WithCancel(context.Background())
@@ -703,7 +807,7 @@ func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string)
 	go func() {
 		defer close(n.done)
 		e, err := trigger.New(ctx, trigger.Options{
-			Backend: n.b, Invoker: n, Log: log, CommitInterval: 500 * time.Millisecond, Jitter: func() float64 { return 1 },
+			Backend: n.b, Invoker: n, Destination: n, Log: log, CommitInterval: 500 * time.Millisecond, Jitter: func() float64 { return 1 },
 			NewUUID: func() string { made++; return functionUUID(fmt.Sprintf(":f%08d", made)) },
 		})
 		if err != nil {
@@ -734,7 +838,7 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 	time.Sleep(2 * time.Second)
 	mappings := 1 + rng.IntN(2)
 	for i := range mappings {
-		start, on := mapping.StartTrimHorizon, []string{"", "block-key", "park"}[rng.IntN(3)]
+		start, on := mapping.StartTrimHorizon, []string{"", "block-key", "park", "tell"}[rng.IntN(4)]
 		if i == 1 {
 			start = mapping.StartLatest
 		}
@@ -745,12 +849,19 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 			},
 		}
 		retries := -1
-		if on != "" {
-			r.Tags = map[string]string{"millstream:on-failure": on}
-			if on == "park" || rng.IntN(2) == 0 {
-				retries = rng.IntN(2)
-				r.MaximumRetryAttempts = &retries
-			}
+		r.Tags = map[string]string{}
+		if on == "park" || on == "tell" || on == "block-key" && rng.IntN(2) == 0 {
+			retries = rng.IntN(2)
+			r.MaximumRetryAttempts = &retries
+		}
+		if on == "tell" {
+			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: &struct{ Destination *string }{new("arn:aws:s3:::lost")}}
+		} else if on != "" {
+			r.Tags["millstream:on-failure"] = on
+		}
+		if rng.IntN(3) == 0 || plant == "unfenced" || plant == "renews" {
+			r.Tags["millstream:exactly-once"] = "true"
+			d.once[functionUUID(fmt.Sprintf(":f%08d", i+1))] = true
 		}
 		d.retries[functionUUID(fmt.Sprintf(":f%08d", i+1))] = retries
 		if _, err := all[0].engine().Create(context.Background(), simScope, r); err != nil {
@@ -844,13 +955,13 @@ func TestSimulation(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("MILLSTREAM_SCHEDULES"), 10, 64); err == nil {
 		schedules = n
 	}
-	var calls, again, refused, aside, redriven, unredriven int
+	var calls, again, refused, aside, redriven, unredriven, told, written int
 	for seed := range schedules {
 		began := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			d := simulate(t, seed, "")
 			calls, again, refused, aside = calls+d.calls, again+d.again, refused+d.refused, aside+d.aside
-			redriven, unredriven = redriven+d.redriven, unredriven+d.unredriven
+			redriven, unredriven, told, written = redriven+d.redriven, unredriven+d.unredriven, told+d.told, written+len(d.written)
 			for _, w := range d.wrong {
 				t.Errorf("seed %d: %s", seed, w)
 			}
@@ -862,11 +973,11 @@ func TestSimulation(t *testing.T) {
 			t.Logf("seed %d took %v", seed, took)
 		}
 	}
-	if refused == 0 || again == 0 || aside == 0 || redriven == 0 {
+	if refused == 0 || again == 0 || aside == 0 || redriven == 0 || told == 0 || written == 0 {
 		t.Error("no condition was refused, or nothing was delivered again: the schedules are too easy")
 	}
-	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed)",
-		schedules, calls, again, refused, aside, redriven, unredriven)
+	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed), %d told to a destination, %d written exactly once",
+		schedules, calls, again, refused, aside, redriven, unredriven, told, written)
 }
 
 // The simulation has to notice what the rules are for.
@@ -874,6 +985,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	for name, plant := range map[string]string{
 		"a late beat revives": "revives", "a position without condition": "unconditional", "without a claim": "unclaimed",
 		"a position before the rows set aside": "early", "rows that count by the position": "unsealed", "no stones": "forgets",
+		"exactly-once writes without the position's condition": "unfenced", "exactly-once writes tried again with a new version": "renews",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(400) {

@@ -1,0 +1,279 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
+)
+
+// The writes of a function's answer and the position behind its records are one transaction of the database, on the condition that the position has
+// the version that this claim has given it. So they are made once at most, whoever tries and however often: the second try finds another version. A try whose
+// answer does not come is made again, the same; one that was applied is known by the nonce of the position.
+//
+// A held record has no position of its own: its row is replaced by a stone in the transaction, and some position of the mapping is
+// written as it was, so that it fails once another claim has the mapping.
+
+// maxItems is how many items a transaction has.
+const maxItems = 100
+
+// Written is a row of a transaction, on the condition that the one in its place has the version V.
+type Written struct {
+	Table string
+	Row   Row
+	V     uint64
+}
+
+// Cancelled is a transaction that was not made, by its items: those of the function, then the rows.
+type Cancelled struct{ Reasons []Reason }
+
+// Reason is why an item was not written; Code is None where nothing was in the way.
+type Reason struct {
+	Code, Message string
+	Now           *Row // of a row whose condition does not hold, if there is one
+}
+
+func (c *Cancelled) Error() string {
+	codes := make([]string, len(c.Reasons))
+	for i, r := range c.Reasons {
+		codes[i] = r.Code
+	}
+	return "Transaction cancelled, please refer cancellation reasons for specific reasons [" + strings.Join(codes, ", ") + "]"
+}
+
+// Unwritable is a transaction that the database does not take, for what it says.
+type Unwritable struct{ Why string }
+
+func (u *Unwritable) Error() string { return u.Why }
+
+const (
+	noReason        = "None"
+	conditionFailed = "ConditionalCheckFailed"
+	conflicted      = "TransactionConflict"
+)
+
+// TransactUnder implements backend.Shared.
+func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string, t backend.Transaction) error {
+	c, ok := cl.(*claim)
+	if !ok {
+		return backend.ErrLost
+	}
+	if t.Messages != nil {
+		return &backend.Refused{Why: "sendMessages: queues are not in one transaction with the position of a node (serve --tables): send them yourself"}
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(t.Items, &items); err != nil {
+		return &backend.Refused{Why: "transactItems: " + err.Error()}
+	}
+	if own := b.own(items); own != "" {
+		return &backend.Refused{Why: "transactItems: the table " + own + " is the nodes' own"}
+	}
+	rows, aside, err := t.Build()
+	if err != nil {
+		return err
+	}
+	var before, with []lane.AsideChange
+	for _, a := range aside {
+		if a.With {
+			with = append(with, a.Changes...)
+		} else {
+			before = append(before, a.Changes...)
+		}
+	}
+	up := c.number(before)
+	if err := c.changeAside(uuid, before, up); err != nil {
+		return err
+	}
+	w, err := c.written(uuid, rows, up, with)
+	if err != nil {
+		return err
+	}
+	if n := len(items) + len(w.rows); n > maxItems {
+		return &backend.Refused{Why: fmt.Sprintf("transactItems: %d are too many: with the position and what was set aside there is room for %d", len(items), maxItems-len(w.rows))}
+	}
+	if err := c.transact(items, w); err != nil {
+		return err
+	}
+	t.Applied()
+	for i := range w.gone {
+		c.removePieces(uuid, &w.gone[i])
+	}
+	return nil
+}
+
+// own is a table of the nodes' own that a function would write, with the node's key; empty: it would not.
+func (b *Backend) own(items []json.RawMessage) string {
+	for _, i := range items {
+		var item map[string]struct{ TableName string }
+		if json.Unmarshal(i, &item) != nil {
+			continue // the database says what is wrong with it
+		}
+		for _, op := range item {
+			if name := op.TableName[strings.LastIndexByte(op.TableName, '/')+1:]; name == b.control || name == b.progress || name == b.bell {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// writing is what a transaction stores beside a function's items.
+type writing struct {
+	uuid      string
+	rows      []Written
+	positions map[int]checkpoint // of rows, by their place
+	gone      []Row              // rows set aside that stones replace
+}
+
+func (c *claim) written(uuid string, rows []backend.Row, up map[string]uint64, ended []lane.AsideChange) (w writing, err error) {
+	b := c.b
+	w = writing{uuid: uuid, positions: map[int]checkpoint{}}
+	add := func(r Row, v uint64) {
+		r.V, r.W = v+1, nonce()
+		w.rows = append(w.rows, Written{Table: b.progress, Row: r, V: v})
+	}
+	position := func(shard string, at checkpoint, v uint64) {
+		w.positions[len(w.rows)] = at
+		add(Row{P: checkpointKey(uuid), S: shard, Data: encode(at)}, v)
+	}
+	for i := range rows {
+		r := &rows[i]
+		o, err := c.owns(uuid, r.Shard)
+		if err != nil {
+			return w, err
+		}
+		at, err := c.next(r, o, up[r.Shard])
+		if err != nil {
+			return w, err
+		}
+		position(r.Shard, at, o.v)
+	}
+	if len(rows) == 0 {
+		shard := c.someShard(uuid)
+		o, err := c.owns(uuid, shard)
+		if err != nil {
+			return w, err
+		}
+		position(shard, o.at, o.v)
+	}
+	for _, ch := range ended {
+		key := Row{P: asidePartition(uuid), S: asideSort(ch.Key)}
+		now, err := b.head(c.ctx, b.progress, key.P, key.S)
+		if err != nil {
+			return w, c.orLost(err)
+		}
+		var a asideRow
+		if now != nil {
+			if a, err = c.mine(now); err != nil {
+				return w, err
+			}
+		}
+		if now == nil || a.Gone { // the owner before this one has ended it: what is known here is old
+			c.lose()
+			return w, backend.ErrLost
+		}
+		a.By = c.epoch
+		w.gone = append(w.gone, *now)
+		key.Data, key.Until = encode(stoneOf(&a)), time.Now().Add(stoneFor).Unix()
+		add(key, now.V)
+	}
+	return w, nil
+}
+
+// someShard is a shard of a mapping's, one that it has not ended if there is one.
+func (c *claim) someShard(uuid string) (some string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for shard, o := range c.rows[uuid] {
+		if some = shard; !o.at.Done {
+			break
+		}
+	}
+	return some
+}
+
+// transact makes a transaction, and returns once it is known what became of it.
+func (c *claim) transact(items []json.RawMessage, w writing) error {
+	b := c.b
+	for pause := minPause; ; {
+		if c.ctx.Err() != nil {
+			return backend.ErrLost
+		}
+		try, cancel := context.WithTimeout(c.ctx, tryFor)
+		err := b.o.Endpoint.Transact(try, items, w.rows)
+		cancel()
+		var unwritable *Unwritable
+		cancelled, is := errors.AsType[*Cancelled](err)
+		switch {
+		case err == nil:
+			return c.made(w)
+		case errors.As(err, &unwritable):
+			return &backend.Refused{Why: "transactItems: " + unwritable.Why}
+		case is && len(cancelled.Reasons) == len(items)+len(w.rows):
+			if done, err := c.judged(cancelled.Reasons, len(items), w); done {
+				return err
+			}
+		}
+		if b.pause(c.ctx, &pause, "a transaction", err) != nil {
+			return backend.ErrLost
+		}
+		if b.bugs.renews {
+			for i := range w.rows {
+				if now, err := b.head(c.ctx, w.rows[i].Table, w.rows[i].Row.P, w.rows[i].Row.S); err == nil && now != nil {
+					w.rows[i].V, w.rows[i].Row.V, w.rows[i].Row.W = now.V, now.V+1, nonce()
+				}
+			}
+		}
+	}
+}
+
+// judged tells what became of a transaction that was cancelled; not done: it is to be tried again.
+func (c *claim) judged(reasons []Reason, items int, w writing) (done bool, err error) {
+	for i, r := range reasons[items:] {
+		if r.Code != conditionFailed {
+			continue
+		}
+		if r.Now != nil && r.Now.W == w.rows[i].Row.W {
+			return true, c.made(w) // an earlier try was
+		}
+		if _, is := w.positions[i]; is {
+			return true, c.notStored(w.uuid, w.rows[i].Row.S, &Refused{Now: r.Now})
+		}
+		c.lose() // a row set aside that is not as this claim has seen it
+		return true, backend.ErrLost
+	}
+	cancelled := &Cancelled{Reasons: reasons[:items]}
+	conflict := false
+	for _, r := range cancelled.Reasons {
+		switch r.Code {
+		case noReason:
+		case conflicted, "ThrottlingError", "ProvisionedThroughputExceeded":
+			conflict = true
+		default:
+			return true, &backend.Refused{Why: "transactItems: TransactionCanceledException: " + cancelled.Error()}
+		}
+	}
+	if conflict {
+		return true, backend.ErrConflict
+	}
+	return false, nil
+}
+
+// made keeps what a transaction has stored.
+func (c *claim) made(w writing) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine := c.rows[w.uuid]
+	if mine == nil {
+		return backend.ErrLost // the mapping was deleted
+	}
+	for i, at := range w.positions {
+		mine[w.rows[i].Row.S] = owned{v: w.rows[i].Row.V, at: at}
+	}
+	return nil
+}
