@@ -156,7 +156,7 @@ func anotherOf(ln net.Listener) (net.Listener, error) {
 func newPromote() *cobra.Command {
 	var flags clientFlags
 	var wait time.Duration
-	var lost bool
+	var lost, only bool
 	cmd := &cobra.Command{
 		Use:   "promote",
 		Short: "Have a standby go on in the place of the server that it follows",
@@ -171,18 +171,23 @@ second. Make sure that nobody reaches it any more.
 A standby that follows the server itself, and no place, tells that server that it is over,
 and takes from it what was committed last: then nothing is lost. If that server does not
 answer, the standby is not promoted; --lost says that it is gone. Should it come back, it is
-told then.`,
+told then. Where that server had other standbys, or has said that one of them goes on, --lost
+is refused, since two that go on would not know of each other: --only says that no other
+does, and none will.`,
 		Example: `  millstream promote --endpoint http://127.0.0.1:9000
   millstream promote --endpoint http://127.0.0.1:9000 --lost`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if only && !lost {
+				return usagef("--only is for a promotion with --lost: while the other server answers, it tells its other standbys")
+			}
 			client, err := flags.client()
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			p, err := client.Promote(ctx, lost)
+			p, err := client.Promote(ctx, lost, only)
 			if err != nil {
 				return err
 			}
@@ -211,6 +216,7 @@ told then.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&lost, "lost", false, "the server that the standby follows is lost: go on without it")
+	cmd.Flags().BoolVar(&only, "only", false, "with --lost: no other standby of that server has been promoted, or will be")
 	cmd.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait until it serves")
 	return cmd
 }

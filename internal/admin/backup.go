@@ -16,11 +16,14 @@ func (c *Client) Stage(ctx context.Context) (st Stage, err error) {
 }
 
 // Promote has a standby go on in the place of the server that it follows. It answers as that server's successor soon after.
-// lost: the server that it follows itself is lost, and is not asked.
-func (c *Client) Promote(ctx context.Context, lost bool) (p Promoted, err error) {
-	var q url.Values
+// lost: the server that it follows itself is lost, and is not asked; only: so is whoever else may go on in its place.
+func (c *Client) Promote(ctx context.Context, lost, only bool) (p Promoted, err error) {
+	q := url.Values{}
 	if lost {
-		q = url.Values{"lost": {"1"}}
+		q.Set("lost", "1")
+	}
+	if only {
+		q.Set("only", "1")
 	}
 	err = c.document(ctx, http.MethodPost, "promote", q, nil, &p)
 	return p, err

@@ -121,12 +121,12 @@ func (s *Standby) status() wire.Status {
 	}
 }
 
-func (s *Standby) promote(ctx context.Context, lost bool) (wire.Promoted, error) {
+func (s *Standby) promote(ctx context.Context, lost, only bool) (wire.Promoted, error) {
 	if lost && !IsServer(s.o.Of) {
 		return wire.Promoted{}, errors.New("this standby follows a place and not a server: promote it without --lost")
 	}
-	p, err := s.follower.Promote(ctx, lost)
-	if errors.Is(err, chain.ErrNoAnswer) {
+	p, err := s.follower.Promote(ctx, chain.How{Lost: lost, Only: only})
+	if errors.Is(err, chain.ErrNoAnswer) && !errors.Is(err, chain.ErrFenced) {
 		err = fmt.Errorf("%w; if that server is lost, say so: millstream promote --lost", err)
 	}
 	return wire.Promoted{Place: s.o.Of, To: p.To.UTC(), Segment: p.Segment}, err

@@ -42,6 +42,8 @@ type position struct {
 	Host        string `json:"host,omitempty"`
 	Lineage     string `json:"lineage,omitempty"`
 	Standby     string `json:"standby,omitempty"` // its name to the server that it follows itself
+	// Others are the hosts of that server's other standbys. Of two that are promoted neither would know of the other.
+	Others []string `json:"others,omitempty"`
 }
 
 // begin keeps the position in a folder that has the backup or copy with which a standby begins.
@@ -94,6 +96,8 @@ type Follower struct {
 	unsure    bool      // the server may be over for this standby: the answer is missing
 	rest      *[][]byte // what it handed over when it ended; nil: it has not
 	quiet     bool      // there was nothing more when it was asked last
+	others    time.Time // when the server was asked last for its other standbys
+	elsewhere string    // by what the server said that another goes on in its place; empty: it has not
 
 	mu       sync.Mutex // guards the following
 	status   Followed
@@ -112,7 +116,7 @@ type source interface {
 	// file puts a file that a segment names into the folder.
 	file(ctx context.Context, f *Follower, number uint64, file backup.File) error
 	// takeOver has f go on in the place of who it follows. fatal: it cannot go on as a standby. It returns the number of the segment by which it does.
-	takeOver(ctx context.Context, f *Follower, lost bool) (number uint64, err error, fatal bool)
+	takeOver(ctx context.Context, f *Follower, how How) (number uint64, err error, fatal bool)
 	// pauses returns how long to wait where there is nothing more, and the longest wait after a failure.
 	pauses(f *Follower) (idle, failed time.Duration)
 }
@@ -124,9 +128,15 @@ type segment struct {
 	changes []store.Change
 }
 
+// How a standby is promoted that follows a server itself.
+type How struct {
+	Lost bool // the server is lost: it is not asked for its end
+	Only bool // so is whoever else may go on in its place
+}
+
 type asked struct {
 	ctx    context.Context
-	lost   bool
+	how    How
 	answer chan error
 	into   *Promoted
 }
@@ -169,9 +179,9 @@ func (f *Follower) update(g func(*Followed)) {
 }
 
 // Promote reads the chain to its end, takes it over, and makes of the folder one that store.Open takes: Run then ends. After an error it follows as
-// before, or else Run ends with it. lost says that the server which is followed itself is lost: it is not asked for its end.
-func (f *Follower) Promote(ctx context.Context, lost bool) (p Promoted, err error) {
-	a := asked{ctx: ctx, lost: lost, answer: make(chan error, 1), into: &p}
+// before, or else Run ends with it.
+func (f *Follower) Promote(ctx context.Context, how How) (p Promoted, err error) {
+	a := asked{ctx: ctx, how: how, answer: make(chan error, 1), into: &p}
 	select {
 	case f.asked <- a:
 	case <-ctx.Done():
@@ -204,7 +214,7 @@ func (f *Follower) Run(ctx context.Context) (promoted bool, err error) {
 		case <-ctx.Done():
 			return false, nil
 		case a := <-f.asked:
-			err, fatal := f.promote(a.ctx, a.lost, a.into)
+			err, fatal := f.promote(a.ctx, a.how, a.into)
 			a.answer <- err
 			if err == nil {
 				return true, nil
@@ -280,6 +290,9 @@ func (f *Follower) resume() error {
 	if err := json.Unmarshal(row, &f.pos); err != nil {
 		return errors.Join(fmt.Errorf("the position of the standby in %s: %w", f.o.Dir, err), r.Close())
 	}
+	if f.elsewhere, err = f.folder.ReadElsewhere(); err != nil {
+		return errors.Join(err, r.Close())
+	}
 	r.Continue(f.pos.Next)
 	f.replay = r
 	f.moved()
@@ -350,14 +363,14 @@ func (f *Follower) add(ctx context.Context, h *segment) error {
 }
 
 // promote does what Promote says. fatal: the standby cannot go on as one.
-func (f *Follower) promote(ctx context.Context, lost bool, into *Promoted) (err error, fatal bool) {
+func (f *Follower) promote(ctx context.Context, how How, into *Promoted) (err error, fatal bool) {
 	f.update(func(st *Followed) { st.State = "is being promoted" })
 	defer func() {
 		if err != nil && !fatal && f.replay != nil {
 			f.moved()
 		}
 	}()
-	number, err, fatal := f.from.takeOver(ctx, f, lost)
+	number, err, fatal := f.from.takeOver(ctx, f, how)
 	if err != nil {
 		return err, fatal
 	}

@@ -85,7 +85,7 @@ func (s *standby) promote() (dir string, p Promoted) {
 	s.t.Helper()
 	for range 100 {
 		var err error
-		if p, err = s.f.Promote(s.t.Context(), false); err == nil {
+		if p, err = s.f.Promote(s.t.Context(), How{}); err == nil {
 			if s.done = true; <-s.ended != nil {
 				s.t.Error("it ended with an error")
 			}
@@ -251,7 +251,7 @@ func TestStandbyOverGap(t *testing.T) {
 		if st := s.f.Status(); !strings.Contains(st.Failing, "there is a gap before the segment") || st.Lag < 1 {
 			t.Errorf("%+v", st)
 		}
-		if _, err := s.f.Promote(t.Context(), false); err == nil || !strings.Contains(err.Error(), "there is a gap before the segment") {
+		if _, err := s.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "there is a gap before the segment") {
 			t.Errorf("it is promoted: %v", err)
 		}
 		close(hold)
@@ -320,7 +320,7 @@ func TestTwoPromotions(t *testing.T) {
 		both := make(chan error, 2)
 		for _, s := range []*standby{a, b} {
 			go func() {
-				_, err := s.f.Promote(t.Context(), false)
+				_, err := s.f.Promote(t.Context(), How{})
 				both <- err
 			}()
 		}
@@ -412,7 +412,7 @@ func TestStandbyOfEmptiedPlace(t *testing.T) {
 		if st := s.f.Status(); st.Lag < 50 || !strings.Contains(st.Failing, "not mounted") {
 			t.Errorf("%+v", st)
 		}
-		if _, err := s.f.Promote(t.Context(), false); err == nil || !strings.Contains(err.Error(), "not mounted") {
+		if _, err := s.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "not mounted") {
 			t.Errorf("it is promoted: %v", err)
 		}
 		if (ofPlace{place}).claim(t.Context(), s.f, s.f.pos.Segment, []byte("claim")) == nil {

@@ -99,7 +99,7 @@ func (o ofPlace) emptied(ctx context.Context, f *Follower) error {
 	return fmt.Errorf("%s lacks the segment %s, which was there: is it another place, or a disk that is not mounted?", o.p, nameOf(f.pos.Segment-1))
 }
 
-func (o ofPlace) takeOver(ctx context.Context, f *Follower, _ bool) (number uint64, err error, fatal bool) {
+func (o ofPlace) takeOver(ctx context.Context, f *Follower, _ How) (number uint64, err error, fatal bool) {
 	var claim []byte
 	var h Head
 	for {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +76,7 @@ func (o ofPrimary) seed(ctx context.Context, f *Follower, _ uint64) (err error) 
 	}
 	here := c.Here()
 	pos := position{
-		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name,
+		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name, Others: f.pos.Others,
 	}
 	if err := pos.begin(dir); err != nil {
 		return err
@@ -133,7 +134,11 @@ func (o ofPrimary) next(ctx context.Context, f *Follower) (s segment, more bool,
 	if f.quiet && !f.promoting {
 		w = wait
 	}
+	o.learn(ctx, f)
 	content, err := o.p.Next(ctx, o.asks(f, w))
+	if err := o.note(f, err); err != nil {
+		return s, false, err
+	}
 	if errors.Is(err, ErrBeginAnew) {
 		err = fmt.Errorf("%w: %w", errNoWay, err)
 	}
@@ -148,6 +153,69 @@ func (o ofPrimary) next(ctx context.Context, f *Follower) (s segment, more bool,
 		err = fmt.Errorf("%w: it is number %d", errTorn, s.Number)
 	}
 	return s, err == nil, err
+}
+
+// learn asks the server for its other standbys, now and then.
+func (o ofPrimary) learn(ctx context.Context, f *Follower) {
+	if time.Since(f.others) < othersEvery {
+		return
+	}
+	here, err := o.p.Head(ctx)
+	if err != nil { // Next tells what is wrong
+		return
+	}
+	f.others = time.Now()
+	var others []string
+	for name, host := range here.Standbys {
+		if name != f.pos.Standby {
+			others = append(others, host)
+		}
+	}
+	slices.Sort(others)
+	if slices.Equal(others, f.pos.Others) {
+		return
+	}
+	f.pos.Others = others
+	row, err := json.Marshal(f.pos)
+	if err == nil {
+		err = f.replay.KeepPosition(row)
+	}
+	if err != nil {
+		f.o.Logger.Error("which other standbys there are cannot be kept", "error", err)
+	}
+}
+
+// othersEvery is how often the server is asked for its other standbys.
+const othersEvery = 10 * time.Second
+
+// note keeps what the server has said of another that goes on in its place, or no longer says. err is what it answered.
+func (o ofPrimary) note(f *Follower, err error) error {
+	text := ""
+	switch {
+	case errors.Is(err, ErrFenced):
+		text = err.Error()
+	case err != nil && !errors.Is(err, ErrBeginAnew) && !errors.Is(err, ErrBehind): // it did not answer
+		return nil
+	}
+	if text == f.elsewhere {
+		return nil
+	}
+	if err := f.folder.Elsewhere(text); err != nil {
+		return err
+	}
+	f.elsewhere = text
+	return nil
+}
+
+// alone says why another may go on in the server's place.
+func (o ofPrimary) alone(f *Follower) error {
+	switch {
+	case f.elsewhere != "":
+		return fmt.Errorf("%s has said: %s. Two that go on would not know of each other: begin in an empty folder as a standby of that one, or, when it is lost as well and all is to go on from here, say so: millstream promote --lost --only", o, f.elsewhere)
+	case len(f.pos.Others) > 0:
+		return fmt.Errorf("%s had other standbys, on %s: when one of them has been promoted this one must not be, since the two would not know of each other; when none has been and none will be, say so: millstream promote --lost --only", o, strings.Join(f.pos.Others, ", "))
+	}
+	return nil
 }
 
 func decoded(content []byte) (s segment, err error) {
@@ -186,13 +254,13 @@ func (o ofPrimary) file(ctx context.Context, f *Follower, number uint64, file ba
 // ErrNoAnswer says that a server that is followed itself does not answer, and so cannot be told that it is over.
 var ErrNoAnswer = errors.New("the server that this standby follows does not answer, or not well")
 
-func (o ofPrimary) takeOver(ctx context.Context, f *Follower, lost bool) (number uint64, err error, fatal bool) {
+func (o ofPrimary) takeOver(ctx context.Context, f *Follower, how How) (number uint64, err error, fatal bool) {
 	f.promoting = true
 	defer func() { f.promoting = false }()
 	over := func(lost bool) Overtaking {
 		return Overtaking{Asked: o.asks(f, 0), Name: f.lineage, Incarnation: f.pos.Incarnation + uint64(f.raise()), Lost: lost}
 	}
-	if lost {
+	if how.Lost {
 		if f.replay == nil { // it may have nothing
 			if has, err := f.folder.HasData(); err != nil || !has {
 				return 0, errors.Join(err, errors.New("it has no copy of the server yet: there is nothing to promote")), false
@@ -200,6 +268,9 @@ func (o ofPrimary) takeOver(ctx context.Context, f *Follower, lost bool) (number
 			if err := f.resume(); err != nil {
 				return 0, err, false
 			}
+		}
+		if err := o.alone(f); err != nil && !how.Only {
+			return 0, err, false
 		}
 		if f.rest != nil {
 			if err := o.addRest(ctx, f); err != nil {

@@ -230,7 +230,7 @@ func TestKilledStandby(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { _, err := f.Run(t.Context()); ended <- err }()
-	if _, err := f.Promote(t.Context(), false); err != nil {
+	if _, err := f.Promote(t.Context(), How{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {

@@ -103,6 +103,8 @@ type Here struct {
 	Incarnation uint64 `json:"incarnation"`
 	Host        string `json:"host"`
 	AtMS        int64  `json:"atMs"`
+	// Standbys are all that are known, by name, with their hosts.
+	Standbys map[string]string `json:"standbys,omitempty"`
 }
 
 // Relay keeps segments, and hands them out. Its methods may be called by many goroutines at once.
@@ -128,10 +130,12 @@ type Relay struct {
 	more     chan struct{}
 	standbys map[string]*standbyOf
 	failing  string
-	over     error         // set when another goes on
-	overBy   string        // Overtaking.Name
-	rest     [][]byte      // what was committed and not asked for at that time
-	overCh   chan struct{} // closed then
+	over     error           // set when another goes on
+	overBy   string          // Overtaking.Name
+	rest     [][]byte        // what was committed and not asked for at that time
+	overCh   chan struct{}   // closed then
+	untold   map[string]bool // other standbys that are there and do not know yet that it is over
+	has      bool            // the one that goes on has what it was handed
 	handOnce sync.Once
 	handed   chan struct{} // see Handed
 }
@@ -228,10 +232,25 @@ func (r *Relay) Run(ctx context.Context) error {
 			select { // it is rarely one alone
 			case <-ctx.Done():
 			case <-r.overCh:
-			case <-time.After(r.o.Every):
+			case <-time.After(r.every()):
 			}
 		}
 	}
+}
+
+// idleEvery is Every while no standby asks: each segment is a sync of the disk that writers' syncs wait for.
+const idleEvery = time.Second
+
+// every is how long what is committed waits for more to come.
+func (r *Relay) every() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.standbys {
+		if time.Since(s.seen) < awayAfter {
+			return r.o.Every
+		}
+	}
+	return max(r.o.Every, idleEvery)
 }
 
 func (r *Relay) failed(err error) {
@@ -554,17 +573,22 @@ const knownFile = "standbys.json"
 
 // remember writes them down. mu is held.
 func (r *Relay) remember() {
-	hosts := map[string]string{}
-	for name, s := range r.standbys {
-		hosts[name] = s.host
-	}
-	text, err := json.Marshal(hosts)
+	text, err := json.Marshal(r.hosts())
 	if err == nil {
 		err = writeSynced(filepath.Join(r.dir, knownFile), text)
 	}
 	if err != nil {
 		r.o.Logger.Error("the standbys cannot be noted: after a start, what one lacks is kept only once it has asked", "error", err)
 	}
+}
+
+// hosts are those of the standbys that are known, by name. mu is held.
+func (r *Relay) hosts() map[string]string {
+	hosts := map[string]string{}
+	for name, s := range r.standbys {
+		hosts[name] = s.host
+	}
+	return hosts
 }
 
 // recall reads what remember has written: of each nothing is removed until it asks, or counts as forgotten. mu is held.
@@ -588,6 +612,7 @@ func (r *Relay) recall() {
 func (r *Relay) follows(a Asked) error {
 	switch {
 	case r.over != nil:
+		r.tell(a.Standby)
 		return r.over
 	case !r.begun:
 		return r.notBegun()
@@ -672,7 +697,7 @@ func (r *Relay) Begin(standby, host string) (Here, error) {
 	if !r.begun {
 		return Here{}, r.notBegun()
 	}
-	here := Here{Number: r.next, Database: r.database, Lineage: is, Incarnation: r.o.Store.Incarnation(), Host: r.host, AtMS: time.Now().UnixMilli()}
+	here := Here{Number: r.next, Database: r.database, Lineage: is, Incarnation: r.o.Store.Incarnation(), Host: r.host, AtMS: time.Now().UnixMilli(), Standbys: r.hosts()}
 	if standby != "" {
 		r.seen(Asked{Standby: standby, Host: host, Number: r.next})
 	}
@@ -806,12 +831,25 @@ func (r *Relay) endFor(o Overtaking, rest [][]byte) error {
 	r.over, r.overBy, r.rest = fmt.Errorf("%w: %s", ErrFenced, by), o.Name, rest
 	r.o.Store.End(r.over)
 	close(r.overCh)
-	if o.Lost {
-		r.hand()
-	} else {
-		time.AfterFunc(handFor, r.hand)
+	r.untold = map[string]bool{}
+	for name, s := range r.standbys {
+		if name != o.Standby && time.Since(s.seen) < awayAfter {
+			r.untold[name] = true
+		}
 	}
+	time.AfterFunc(handFor, r.hand)
+	r.has = o.Lost
+	r.tell(o.Standby)
+	close(r.more) // who waits for more is told at once
+	r.more = make(chan struct{})
 	return nil
+}
+
+// tell notes that a standby knows that this server is over. mu is held.
+func (r *Relay) tell(standby string) {
+	if delete(r.untold, standby); r.has && len(r.untold) == 0 {
+		r.hand()
+	}
 }
 
 // hand says that nobody asks for rest any more.
@@ -823,11 +861,12 @@ func (r *Relay) had(name string) error {
 	if r.over == nil || r.overBy != name {
 		return errors.New("this server is not over for that one")
 	}
-	r.hand()
+	r.has = true
+	r.tell("")
 	return nil
 }
 
-// Handed is closed, once this server is over, when the other one has what it is handed, or has not said so for some seconds: it may ask again, so
+// Handed is closed, once this server is over, when the other one has what it is handed and other standbys have been told, or some seconds later: they may ask again, so
 // this server is to be there until then.
 func (r *Relay) Handed() <-chan struct{} { return r.handed }
 

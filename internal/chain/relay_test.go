@@ -202,7 +202,7 @@ func (s *standby) promoteAs(lost bool) (dir string, p Promoted) {
 	s.t.Helper()
 	for range 100 {
 		var err error
-		if p, err = s.f.Promote(s.t.Context(), lost); err == nil {
+		if p, err = s.f.Promote(s.t.Context(), How{Lost: lost}); err == nil {
 			if s.done = true; <-s.ended != nil {
 				s.t.Error("it ended with an error")
 			}
@@ -469,7 +469,7 @@ func TestRelayOfAnOlderFolder(t *testing.T) {
 		if st := s.f.Status(); !strings.Contains(st.Failing, "put back from an older copy") {
 			t.Errorf("%+v", st)
 		}
-		if _, err := s.f.Promote(t.Context(), false); !errors.Is(err, ErrNoAnswer) {
+		if _, err := s.f.Promote(t.Context(), How{}); !errors.Is(err, ErrNoAnswer) {
 			t.Fatalf("it is promoted as if all were well: %v", err)
 		}
 		dir, _ := s.promoteAs(true)

@@ -204,7 +204,7 @@ func TestEndAskedAgain(t *testing.T) {
 			s.follows()
 			l.busy(2, r)
 			_, acked, begun := l.moment()
-			_, err = s.f.Promote(t.Context(), false)
+			_, err = s.f.Promote(t.Context(), How{})
 			select {
 			case err := <-l.ended:
 				if lose >= overtakeTries {
@@ -217,7 +217,7 @@ func TestEndAskedAgain(t *testing.T) {
 				if !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "promote again") {
 					t.Fatalf("the answers are lost: %v", err)
 				}
-				_, err = s.f.Promote(t.Context(), false)
+				_, err = s.f.Promote(t.Context(), How{})
 			}
 			if err != nil {
 				t.Fatal(err)

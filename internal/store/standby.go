@@ -115,7 +115,10 @@ func (s *Standby) Clear() error {
 // much. Its Replay is closed.
 func (s *Standby) Promote(lineage string, raise uint64) error {
 	f := privateFS{vfs.Default, s.dir}
-	err := writeFile(f, s.dir, lineageFile, []byte(lineage+"\n"))
+	err := s.Elsewhere("")
+	if err == nil {
+		err = writeFile(f, s.dir, lineageFile, []byte(lineage+"\n"))
+	}
 	if err == nil {
 		err = markCopied(f, s.dir, raise)
 	}
@@ -178,6 +181,29 @@ func (s *Standby) Adopt() error {
 		err = syncFolder(vfs.Default, s.dir)
 	}
 	return errors.Join(err, os.RemoveAll(from))
+}
+
+// elsewhereFile is in a standby's folder when the server that it follows has said that another goes on in its place, and has what it said.
+const elsewhereFile = "ELSEWHERE"
+
+// Elsewhere keeps that; empty: it is not so any more.
+func (s *Standby) Elsewhere(text string) error {
+	if text == "" {
+		if err := os.Remove(filepath.Join(s.dir, elsewhereFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	return writeFile(privateFS{vfs.Default, s.dir}, s.dir, elsewhereFile, []byte(text+"\n"))
+}
+
+// ReadElsewhere returns it.
+func (s *Standby) ReadElsewhere() (string, error) {
+	text, err := readFile(vfs.Default, filepath.Join(s.dir, elsewhereFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(text)), err
 }
 
 // Overtakes has the folder, before it is promoted, remember what is to be told to the server in whose place it goes on; nil: nothing.

@@ -56,6 +56,7 @@ var (
 	items       = flag.Int("items", 125, "of each client")
 	beside      = flag.String("beside", "", "a program that answers everything, to compare GetItem with")
 	keep        = flag.Bool("keep", false, "compare what keeps data")
+	stream      = flag.Bool("stream", false, "the table has a stream of both images")
 	before      = flag.String("before", "", "another build of the program, to compare PutItem at it with")
 	least       = flag.Float64("least", 0, "of the first rate, in percent, that the second must be")
 )
@@ -134,8 +135,12 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
+	streams := ""
+	if *stream {
+		streams = `"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"},`
+	}
 	create, err := signed("CreateTable", 1, func(int) string {
-		return `{"TableName":"paired","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}]}`
+		return `{"TableName":"paired",` + streams + `"BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"KeySchema":[{"AttributeName":"id","KeyType":"HASH"}]}`
 	})
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 // StandbyConfig is what the protocol shows of a standby. All of it is needed.
 type StandbyConfig struct {
 	Status  func() wire.Status
-	Promote func(ctx context.Context, lost bool) (wire.Promoted, error)
+	Promote func(ctx context.Context, lost, only bool) (wire.Promoted, error)
 	Logger  *slog.Logger
 }
 
@@ -24,7 +24,7 @@ func NewStandby(c StandbyConfig) http.Handler {
 	})
 	h.document("GET", "status", func(*http.Request) (any, error) { return c.Status(), nil })
 	h.document("POST", "promote", func(r *http.Request) (any, error) {
-		p, err := c.Promote(r.Context(), r.URL.Query().Get("lost") == "1")
+		p, err := c.Promote(r.Context(), r.URL.Query().Get("lost") == "1", r.URL.Query().Get("only") == "1")
 		if err != nil {
 			return nil, &wire.Error{Code: "NotPromoted", Message: err.Error(), Status: http.StatusConflict}
 		}
