@@ -30,7 +30,7 @@ func (s *serveFlags) addNode(cmd *cobra.Command) {
 	f.DurationVar(&s.drain, "drain", app.DefaultDrain, "with --tables: how long calls under way may take when this node ends or hands work over")
 	f.DurationVar(&s.checkpointEvery, "checkpoint-every", app.DefaultCheckpointEvery, "with --tables: how long the end of records waits to be stored; after a crash what ended since is delivered again")
 	f.StringVar(&s.functionCredentials, "function-credentials", "none", "with --tables: what functions sign their calls with: none, for a server that verifies no signatures, or inherit: this node's access key, with which they can do whatever it can, also to the nodes' own tables")
-	f.StringVar(&s.advertise, "advertise", "", "with --tables: the URL at which others reach this node, which millstream nodes shows")
+	f.StringVar(&s.advertise, "advertise", "", "with --tables: the URL at which others reach this node, for what they cannot know or have no room for")
 }
 
 // checkNode looks at the flags of a node.

@@ -99,7 +99,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	}
 	if n := s.node; n != nil {
 		c.DynamoDB, c.Answer, c.Plain = n.forward.signed(c.DynamoDB), nil, nil
-		c.Lambda, c.Admin, c.Services, c.Linked = n.agreeing(c.Lambda), n.adminDoor(c.Admin), n.services(c.Services), nil
+		c.Lambda, c.Admin, c.Services, c.Linked = n.agreeing(c.Lambda), n.adminDoor(c.Admin, http.HandlerFunc(s.serveCall)), n.services(c.Services), nil
 	}
 	return server.New(c)
 }

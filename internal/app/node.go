@@ -57,6 +57,7 @@ type node struct {
 	log             *slog.Logger
 	forward         *forward
 	events          *eventLogs
+	router          *router
 	objects         func(ctx context.Context, account, bucket, key string, most int64) ([]byte, error)
 	engineTold      func(streamARN string) // that tags of its table may have changed
 	name            string
@@ -133,6 +134,7 @@ func (s *App) openNode() error {
 	n.Backend = remote.New(remote.Options{
 		Endpoint: client, Prefix: o.TablePrefix, Lease: o.Lease, Drain: o.Drain, URL: n.url, Machine: only, Name: n.name, Version: o.Version,
 		Elapsed: sinceBoot(), Log: o.Logger,
+		Seen: func() { s.functions.Replace() },
 		// Nothing is told before the engine runs: the functions are there by then.
 		Told: func(d remote.Document) {
 			if row, ok := apiRow(d); ok {
@@ -152,6 +154,7 @@ func (s *App) openNode() error {
 	n.events = &eventLogs{b: n.Backend, every: o.Lease / 4, log: o.Logger, made: make(chan struct{}), read: map[string]bool{}}
 	s.destinations.Own, s.destinations.OwnTopic = nil, nil
 	s.destinations.Elsewhere = &aws.Config{Region: o.Region, Credentials: keys, BaseEndpoint: aws.String(client.URL), HTTPClient: client.HTTP}
+	n.router = &router{n: n}
 	n.objects = s.destinations.Object
 	n.forward = &forward{to: there, http: transport, auth: s.auth, log: o.Logger}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -363,7 +366,7 @@ func (f sharedFunctions) Code(ctx context.Context, hash string) ([]byte, error) 
 
 // change has functions kept where all nodes have them.
 func (n *node) change(o *function.Options) {
-	o.Shared, o.SharedEvents, o.DataEndpoint = sharedFunctions{n}, n.events, func() string { return n.client.URL }
+	o.Shared, o.SharedEvents, o.Placing, o.DataEndpoint = sharedFunctions{n}, n.events, n.router, func() string { return n.client.URL }
 	if n.ofFunctions != nil {
 		o.Credentials = func(schema.Scope) function.Credentials { return *n.ofFunctions }
 	}
@@ -464,9 +467,13 @@ var (
 )
 
 // adminDoor answers for Millstream's own protocol.
-func (n *node) adminDoor(own http.Handler) http.Handler {
+func (n *node) adminDoor(own, call http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		part, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, admin.Prefix), "/")
+		if part == callPart {
+			call.ServeHTTP(w, r)
+			return
+		}
 		for _, p := range ownParts {
 			if part == p {
 				if part == "triggers" || part == "apis" { // a trigger's change is done by the node that works it

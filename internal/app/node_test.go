@@ -287,7 +287,7 @@ func TestChangesOfTriggersAgree(t *testing.T) {
 	n := &node{}
 	for method, want := range map[string]bool{"POST": true, "PUT": true, "GET": false} {
 		var agrees bool
-		n.adminDoor(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, agrees = w.(*agreed) })).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/_millstream/v1/triggers/x/pause", nil))
+		n.adminDoor(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, agrees = w.(*agreed) }), nil).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/_millstream/v1/triggers/x/pause", nil))
 		if agrees != want {
 			t.Errorf("%s agrees: %t", method, agrees)
 		}

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -223,14 +225,26 @@ type signer struct {
 	next   http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper. Such calls have no body.
+// RoundTrip implements http.RoundTripper.
 func (s signer) RoundTrip(r *http.Request) (*http.Response, error) {
 	by, err := s.by.Retrieve(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	r = r.Clone(r.Context())
-	if err := v4.NewSigner().SignHTTP(r.Context(), by, r, sigv4.EmptyPayload, "millstream", s.region, time.Now()); err != nil {
+	sum := sigv4.EmptyPayload
+	if r.GetBody != nil {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		h := sha256.New()
+		if _, err := io.Copy(h, body); err != nil {
+			return nil, err
+		}
+		sum = hex.EncodeToString(h.Sum(nil))
+	}
+	if err := v4.NewSigner().SignHTTP(r.Context(), by, r, sum, "millstream", s.region, time.Now()); err != nil {
 		return nil, err
 	}
 	return s.next.RoundTrip(r)

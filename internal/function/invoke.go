@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/arn"
@@ -34,6 +36,19 @@ type Invocation struct {
 	// Late, when it is closed, ends the wait for a place or a process: the call is then throttled. It does nothing to a call that has
 	// begun. nil: the call waits as long as it takes.
 	Late <-chan struct{}
+	// Routed: another node has no room for the call. It runs at once here, or is throttled.
+	Routed bool
+}
+
+// Placing says where calls run when there are other nodes.
+type Placing interface {
+	// Share is how many of the places of a function's reserved concurrency are this node's.
+	Share(functionARN string, places int) int
+	// Sure reports whether no other node can have been given this one's share.
+	Sure() bool
+	// Route has another node run a call for which there is no room here. name is the function with its qualifier, and places its reserved concurrency; 0: none is
+	// reserved. taken is false when no node has run it, nor ever will.
+	Route(ctx context.Context, scope schema.Scope, functionARN, name string, inv *Invocation, places int) (out Outcome, taken bool)
 }
 
 // Stream takes an answer piece by piece, from one goroutine and not after the call has returned. A
@@ -163,6 +178,9 @@ func (inv *Invocation) check(limit int) error {
 // wait for room (on AWS they would run: its limit is far higher); one with, or
 // with none left to wait in, throttles. queued calls always wait.
 func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocation, queued bool) (Outcome, error) {
+	if out, taken := s.route(ctx, e, arn, inv); taken {
+		return out, nil
+	}
 	started := s.opts.Now()
 	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
 	header, ended := s.trace(e.def.Load(), inv, started)
@@ -172,7 +190,7 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 		Stream:  versioned(inv.Stream, out.ExecutedVersion),
 		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
 		Late:    inv.Late,
-	}, queued)
+	}, queued, inv.Routed)
 	result := "undelivered"
 	if err == nil {
 		out.Payload, out.LogTail, out.Error, out.RetryAfter, out.Streamed = r.Payload, r.LogTail, r.Err, r.RetryAfter, r.Streamed
@@ -217,16 +235,64 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	if ended != nil {
 		ended(result, &out)
 	}
-	if s.opts.Observe != nil {
+	if s.opts.Observe != nil && (!inv.Routed || result != "throttled") { // the node that asks tells of that
 		d := e.def.Load()
 		s.opts.Observe(Observation{Scope: d.Scope, Function: d.Name, Result: result, Began: started, Took: s.opts.Now().Sub(started), Context: ctx, Outcome: &out})
 	}
 	return out, err
 }
 
+// route has another node run a call when this one has no room.
+func (s *Service) route(ctx context.Context, e *edition, arn string, inv *Invocation) (out Outcome, taken bool) {
+	d := e.f.def.Load()
+	if s.opts.Placing == nil || inv.Routed || d.run != nil || d.Reserved != nil && *d.Reserved == 0 {
+		return out, false
+	}
+	free, limit := e.f.limit.room()
+	if fenced := s.fenced(d); free && !fenced || inv.Stream != nil && limit > 0 && !fenced { // what one node streams another would gather
+		return out, false
+	}
+	places := 0
+	if d.Reserved != nil {
+		places = *d.Reserved
+	}
+	return s.opts.Placing.Route(ctx, d.Scope, d.arn(), arn, inv, places)
+}
+
+// fenced reports whether this node's share of a function's reserved concurrency may be another's by now.
+func (s *Service) fenced(d *definition) bool {
+	return s.opts.Placing != nil && d.Reserved != nil && !s.opts.Placing.Sure()
+}
+
+// Replace has the shares of reserved concurrency be what they are by now.
+func (s *Service) Replace() {
+	s.control.Lock() // no definition changes
+	defer s.control.Unlock()
+	s.mu.RLock()
+	all := slices.Collect(maps.Values(s.functions))
+	s.mu.RUnlock()
+	for _, f := range all {
+		if d := f.def.Load(); d.Reserved != nil {
+			s.setLimit(f, s.limitOf(d))
+		}
+	}
+}
+
+// setLimit bounds how many calls of a function run at once.
+func (s *Service) setLimit(f *live, limit int) {
+	f.limit.set(limit)
+	for _, e := range append(f.published(), &f.edition) {
+		e.mu.Lock()
+		if e.run != nil {
+			e.run.SetLimit(limit)
+		}
+		e.mu.Unlock()
+	}
+}
+
 // run takes a place, finds the runner, and goes to its successor when it was
 // replaced before it took the call.
-func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued bool) (runner.Result, error) {
+func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued, routed bool) (runner.Result, error) {
 	f := e.f
 	for {
 		if s.rows.shared != nil {
@@ -234,8 +300,11 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued boo
 				return runner.Result{}, err
 			}
 		}
-		reserved := f.def.Load().Reserved
-		wait := reserved == nil || queued && *reserved > 0
+		d := f.def.Load()
+		wait := !routed && (d.Reserved == nil || queued && s.limitOf(d) > 0)
+		if s.fenced(d) {
+			return runner.Result{}, errFull
+		}
 		if err := f.limit.enter(ctx, wait, c.Late); err != nil {
 			return runner.Result{}, err
 		}

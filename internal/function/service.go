@@ -55,6 +55,8 @@ type Options struct {
 	Shared Shared
 	// SharedEvents keeps accepted events in the place of Store; nil with Shared: they are not accepted.
 	SharedEvents SharedEvents
+	// Placing says where calls run; nil: all here.
+	Placing Placing
 	// Dir is the data folder, which gets code/ and logs/. Empty: code lies in a
 	// temporary folder that Close removes, logs in memory.
 	Dir string
@@ -504,10 +506,13 @@ func (s *Service) Places(scope schema.Scope, name string) int {
 
 // limitOf is how many invocations may run at once.
 func (s *Service) limitOf(d *definition) int {
-	if d.Reserved != nil {
-		return *d.Reserved
+	switch {
+	case d.Reserved == nil:
+		return s.opts.Concurrency
+	case s.opts.Placing != nil && d.run == nil:
+		return s.opts.Placing.Share(d.arn(), *d.Reserved)
 	}
-	return s.opts.Concurrency
+	return *d.Reserved
 }
 
 // retire lets a runner end by itself and gives its code back after that.

@@ -247,7 +247,10 @@ func (m *member) look(ctx context.Context) error {
 	for id := range gone {
 		delete(m.seen, id)
 	}
-	b.lately.Store(&live)
+	slices.Sort(live)
+	if before := b.lately.Swap(&live); b.o.Seen != nil && (before == nil || !slices.Equal(*before, live)) {
+		b.o.Seen()
+	}
 	if err := m.follow(ctx, revision); err != nil {
 		return err
 	}

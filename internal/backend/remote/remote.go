@@ -29,6 +29,8 @@ type Options struct {
 	URL, Machine, Name, Version string
 	// Told is told of documents that were put or removed, by whichever node, and of all once before the first claim. nil: nobody is.
 	Told func(Document)
+	// Seen is told when other nodes live than at the look before (Lately). nil: nobody is.
+	Seen func()
 	// Elapsed is the time since some moment, with what the machine slept, which Go's clock, the default, does not count: a node that slept would
 	// believe that what it held is its own still.
 	Elapsed func() time.Duration

@@ -1,0 +1,211 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// The shares of any number of nodes come to the whole, differ by one at most, and of few nodes change when one comes.
+func TestSharesOfNodes(t *testing.T) {
+	for nodes := range 12 {
+		var live []string
+		for n := range nodes {
+			live = append(live, fmt.Sprintf("node%d", n))
+		}
+		for places := range 20 {
+			var all []int
+			sum := 0
+			for _, id := range live {
+				all = append(all, share(live, id, "arn", places))
+				sum += all[len(all)-1]
+			}
+			if nodes > 0 && (sum != places || slices.Max(all)-slices.Min(all) > 1) {
+				t.Errorf("%d places of %d nodes are dealt as %v", places, nodes, all)
+			}
+		}
+		if share(live, "another", "arn", 5) != 0 {
+			t.Error("a node that is not there has a share")
+		}
+	}
+	first := map[string]int{}
+	for f := range 100 {
+		for _, id := range []string{"a", "b", "c"} {
+			first[id] += share([]string{"a", "b", "c"}, id, fmt.Sprint("arn", f), 1)
+		}
+	}
+	for id, n := range first {
+		if n < 15 {
+			t.Errorf("the node %s has the one place of %d of 100 functions", id, n)
+		}
+	}
+}
+
+// Nodes keep to a function's reserved concurrency together, and use all of it, whichever is asked. When one goes the others get its share, and until then there are no
+// more than the bound allows.
+func TestReservedConcurrencyOverNodes(t *testing.T) {
+	const places = 4
+	var running, most, calls atomic.Int32
+	begun, gate, ended := make(chan struct{}, 1000), make(chan struct{}, 1000), make(chan struct{}, 1000)
+	f := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := running.Add(1)
+		defer func() { running.Add(-1); ended <- struct{}{} }()
+		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+		}
+		calls.Add(1)
+		begun <- struct{}{}
+		<-gate
+		_, _ = io.WriteString(w, `"done"`)
+	}))
+	defer f.Close()
+	primary, _ := opened(t, Options{})
+	type member struct {
+		app *App
+		url string
+		end func()
+	}
+	var all []member
+	for range 3 {
+		var handler atomic.Pointer[http.Handler]
+		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*handler.Load()).ServeHTTP(w, r) }))
+		s, err := Open(Options{Tables: primary.URL, Advertise: h.URL, Lease: 2 * time.Second}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		door := s.Handler()
+		handler.Store(&door)
+		end := sync.OnceFunc(func() {
+			h.Close()
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Cleanup(end)
+		all = append(all, member{s, h.URL, end})
+	}
+	if status, text := ask(t, all[0].url, "lambda", "POST", "/2015-03-31/functions", "",
+		`{"FunctionName":"f","Role":"arn:aws:iam::000000000000:role/r","PackageType":"Image","Timeout":60,"Code":{"ImageUri":"`+f.URL+`/"}}`); status != 201 {
+		t.Fatal(status, text)
+	}
+	if status, text := ask(t, all[0].url, "lambda", "PUT", "/2017-10-31/functions/f/concurrency", "", fmt.Sprintf(`{"ReservedConcurrentExecutions":%d}`, places)); status != 200 {
+		t.Fatal(status, text)
+	}
+	agree := func(n int) { // all see as many
+		t.Helper()
+		late := time.After(10 * time.Second)
+		for _, m := range all[:n] {
+			for len(m.app.node.Lately()) != n {
+				select {
+				case <-late:
+					t.Fatal("the nodes do not see each other")
+				case <-time.After(time.Millisecond):
+				}
+			}
+		}
+	}
+	forget := func() { // who had no room a moment ago
+		for _, m := range all {
+			m.app.node.router.mu.Lock()
+			m.app.node.router.full = nil
+			m.app.node.router.mu.Unlock()
+		}
+	}
+	var callers sync.WaitGroup
+	var throttled atomic.Int32
+	call := func(url, function string) {
+		callers.Go(func() {
+			status, text := ask(t, url, "lambda", "POST", "/2015-03-31/functions/"+function+"/invocations", "", "{}")
+			switch {
+			case status == 429:
+				throttled.Add(1)
+				begun <- struct{}{}
+			case status != 200 || text != `"done"`:
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+	// One node is asked for all, one call after the other.
+	fill := func(n int) {
+		t.Helper()
+		calls.Store(0)
+		throttled.Store(0)
+		for i := range places + 6 {
+			call(all[i%n].url, "f")
+			<-begun
+		}
+		if calls.Load() != places || throttled.Load() != 6 || running.Load() != places {
+			t.Errorf("over %d nodes %d calls run and %d are throttled, want %d and 6", n, running.Load(), throttled.Load(), places)
+		}
+		for range places {
+			gate <- struct{}{}
+		}
+		callers.Wait()
+		for range places {
+			<-ended
+		}
+		forget()
+	}
+	agree(3)
+	fill(3)
+	fill(1)
+	if n := most.Load(); n != places {
+		t.Errorf("%d calls ran at once, want %d", n, places)
+	}
+	// Where nothing is reserved each node runs ten at once, also when one alone is asked.
+	if status, text := ask(t, all[1].url, "lambda", "POST", "/2015-03-31/functions", "",
+		`{"FunctionName":"g","Role":"arn:aws:iam::000000000000:role/r","PackageType":"Image","Timeout":60,"Code":{"ImageUri":"`+f.URL+`/"}}`); status != 201 {
+		t.Fatal(status, text)
+	}
+	for range 30 {
+		call(all[0].url, "g")
+		<-begun
+	}
+	if n := running.Load(); n != 30 {
+		t.Errorf("%d calls run over three nodes with room for ten each", n)
+	}
+	for range 30 {
+		gate <- struct{}{}
+	}
+	callers.Wait()
+	for range 30 {
+		<-ended
+	}
+	most.Store(0)
+	// All places are taken, and the last node goes with what it runs: what others get meanwhile is no more than its share.
+	for range places {
+		call(all[0].url, "f")
+		<-begun
+	}
+	if err := all[2].app.workers.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	agree(2)
+	forget()
+	for range 8 {
+		call(all[0].url, "f")
+		<-begun
+		call(all[1].url, "f")
+		<-begun
+	}
+	if n := most.Load(); n < places || n > places+(places+2)/3 {
+		t.Errorf("around the end of a node %d calls ran at once, want %d at most", n, places+(places+2)/3)
+	}
+	for range running.Load() {
+		gate <- struct{}{}
+	}
+	callers.Wait()
+	for running.Load() > 0 {
+		<-ended
+	}
+	for len(ended) > 0 {
+		<-ended
+	}
+	forget()
+	fill(2)
+}
