@@ -294,7 +294,7 @@ func (a *Authenticator) check(c *claim, signed *sigv4.Request, service, token, e
 	if c.service != service || c.repeated {
 		return keys.Caller{}, awserr.InvalidSignature(awserr.CredentialService(service))
 	}
-	at, err := signatureTime(c.time)
+	at, err := a.signatureTime(c.time)
 	if err != nil {
 		return keys.Caller{}, awserr.SignatureDate(c.time)
 	}
@@ -339,11 +339,24 @@ func (a *Authenticator) check(c *claim, signed *sigv4.Request, service, token, e
 
 const isoBasic = "20060102T150405Z"
 
-func signatureTime(s string) (time.Time, error) {
-	if len(s) == len(isoBasic) {
-		return time.Parse(isoBasic, s)
+// signedAt is a time as requests have it. Those of a second have the same, and many come in one.
+type signedAt struct {
+	text string
+	at   time.Time
+}
+
+func (a *Authenticator) signatureTime(s string) (time.Time, error) {
+	if len(s) != len(isoBasic) {
+		return http.ParseTime(s)
 	}
-	return http.ParseTime(s)
+	if last := a.second.Load(); last != nil && last.text == s {
+		return last.at, nil
+	}
+	at, err := time.Parse(isoBasic, s)
+	if err == nil {
+		a.second.Store(&signedAt{s, at})
+	}
+	return at, err
 }
 
 // maxExpires is the longest life of a pre-signed address.

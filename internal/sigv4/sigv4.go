@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"strings"
 	"sync"
 )
 
@@ -97,7 +98,7 @@ func (r *Request) Signed(name string) bool { return signed(r.SignedHeaders, name
 func signed[T string | []byte](list string, name T) bool {
 	for list != "" {
 		one := list
-		if i := indexByte(list, ';'); i >= 0 {
+		if i := strings.IndexByte(list, ';'); i >= 0 {
 			one, list = list[:i], list[i+1:]
 		} else {
 			list = ""
@@ -179,7 +180,7 @@ func (s *scratch) canonical(r *Request) (text []byte, ok bool) {
 	last := ""
 	for list := r.SignedHeaders; list != ""; {
 		name := list
-		if i := indexByte(list, ';'); i >= 0 {
+		if i := strings.IndexByte(list, ';'); i >= 0 {
 			name, list = list[:i], list[i+1:]
 		} else {
 			list = ""
@@ -220,11 +221,3 @@ func lowerCase(c byte) byte {
 	return c
 }
 
-func indexByte(s string, c byte) int {
-	for i := range len(s) {
-		if s[i] == c {
-			return i
-		}
-	}
-	return -1
-}
