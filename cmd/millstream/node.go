@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -74,7 +75,7 @@ func newNodes() *cobra.Command {
 		Long: `The nodes that run functions and triggers over the tables of one server
 (millstream serve --tables URL). Any of them tells of all.`,
 	}
-	cmd.AddCommand(newNodesList())
+	cmd.AddCommand(newNodesList(), newNodesDrain())
 	return group(cmd)
 }
 
@@ -111,5 +112,55 @@ silent for longer than --lease; it is shown for a while.`,
 	}
 	flags.add(cmd)
 	flags.addLines(cmd)
+	return cmd
+}
+
+func newNodesDrain() *cobra.Command {
+	var flags clientFlags
+	var off bool
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use: "drain NODE", Short: "Have a node give its streams up and take no more", Args: takes("node"),
+		Long: `Have a node, by its id or name, give its streams up in order and take no more, as
+before its machine is worked on: nothing is delivered twice, and calls that come to
+it still run. Returns once it works none. It holds until that process ends, or
+--off.`,
+		Example: `  millstream nodes drain worker-3:8010 --endpoint http://127.0.0.1:8010`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := flags.client()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+			defer cancel()
+			if err := client.DrainNode(ctx, args[0], off); err != nil || off {
+				return err
+			}
+			for {
+				all, err := client.Nodes(ctx)
+				if err != nil {
+					return err
+				}
+				left := 0
+				for _, n := range all {
+					if n.State == "draining" && (n.ID == args[0] || n.Name == args[0]) {
+						left = len(n.Streams)
+					}
+				}
+				if left == 0 {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s works no stream.\n", args[0])
+					return nil
+				}
+				select {
+				case <-time.After(200 * time.Millisecond):
+				case <-ctx.Done():
+					return fmt.Errorf("%s still works %d streams after %s: `millstream nodes ls` shows when it does not", args[0], left, wait)
+				}
+			}
+		},
+	}
+	cmd.Flags().BoolVar(&off, "off", false, "have it take its part again")
+	cmd.Flags().DurationVar(&wait, "wait", 2*time.Minute, "how long to wait until it works no stream")
+	flags.add(cmd)
 	return cmd
 }

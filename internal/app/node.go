@@ -609,12 +609,46 @@ func (s *App) nodes(ctx context.Context) ([]wire.Node, bool, error) {
 		all[i] = wire.Node{ID: n.ID, Name: n.Name, URL: n.URL, Version: n.Version, Began: n.Began, State: "over", Here: n.Here, Streams: n.Streams}
 		if n.Lives {
 			all[i].State = "alive"
+			if n.Drained && len(n.Streams) > 0 {
+				all[i].State = "draining"
+			} else if n.Drained {
+				all[i].State = "drained"
+			}
 		}
 		if n.Streams == nil {
 			all[i].Streams = []string{}
 		}
 	}
 	return all, true, err
+}
+
+// drain has a node, by its id or name, give up what it works, or with off take part again.
+func (s *App) drain(ctx context.Context, name string, off bool) error {
+	if s.node == nil {
+		return errors.New("this server keeps its tables itself, and knows no nodes: ask one of those that run with serve --tables")
+	}
+	found, err := s.node.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	able := 0
+	var which []remote.NodeInfo
+	for _, n := range found {
+		if n.Lives && (n.ID == name || n.Name == name) {
+			which = append(which, n)
+		} else if n.Lives && !n.Drained {
+			able++
+		}
+	}
+	switch {
+	case len(which) == 0:
+		return fmt.Errorf("no node that lives has the id or name %s: `millstream nodes ls` lists them", name)
+	case len(which) > 1:
+		return fmt.Errorf("%d nodes that live have the name %s: say the id of one", len(which), name)
+	case able == 0 && !off:
+		return fmt.Errorf("no other node would take over what %s works", name)
+	}
+	return s.node.Drain(ctx, which[0].ID, !off)
 }
 
 // peers are the other nodes that live.

@@ -465,3 +465,48 @@ func TestAPIsOfNodes(t *testing.T) {
 		t.Errorf("what another node has deleted is there: %s", text)
 	}
 }
+
+// A node that is drained has no part of what is dealt over nodes until it is told otherwise; the last one stays.
+func TestDrainedNodes(t *testing.T) {
+	_, primary := openedNode(t)
+	_, s := opened(t, Options{Tables: primary.URL})
+	ctx := t.Context()
+	if err := s.drain(ctx, "nobody", false); err == nil || !strings.Contains(err.Error(), "no node that lives") {
+		t.Error(err)
+	}
+	me, _ := s.node.Self()
+	see := func(n int) {
+		t.Helper()
+		late := time.After(10 * time.Second)
+		for len(s.node.Lately()) != n {
+			select {
+			case <-late:
+				t.Fatalf("%d nodes take part, want %d", len(s.node.Lately()), n)
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	see(2)
+	if err := s.drain(ctx, me, false); err != nil {
+		t.Fatal(err)
+	}
+	see(1)
+	all, err := s.node.Nodes(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range all {
+		if n.Drained != (n.ID == me) || !n.Lives {
+			t.Errorf("%+v", n)
+		}
+		if n.ID != me {
+			if err := s.drain(ctx, n.ID, false); err == nil || !strings.Contains(err.Error(), "no other node") {
+				t.Errorf("the last node is drained: %v", err)
+			}
+		}
+	}
+	if err := s.drain(ctx, me, true); err != nil {
+		t.Fatal(err)
+	}
+	see(2)
+}

@@ -9,7 +9,7 @@ type Node struct {
 	URL     string    `json:"url,omitempty"` // as it was told by --advertise
 	Version string    `json:"version,omitempty"`
 	Began   time.Time `json:"began"`
-	State   string    `json:"state"` // alive, or over: it has left, or was silent for too long
+	State   string    `json:"state"` // alive, draining: it gives its streams up, drained, or over: it has left, or was silent for too long
 	Here    bool      `json:"here"`  // it is the one that answers
 	Streams []string  `json:"streams"`
 }

@@ -82,6 +82,8 @@ type Config struct {
 	About wire.Status
 	// Nodes tells of the nodes that work over one server's tables, and is false on a server that keeps its own.
 	Nodes func(context.Context) (all []wire.Node, is bool, err error)
+	// Drain has a node, by its id or name, give up what it works, or with off take part again.
+	Drain func(ctx context.Context, name string, off bool) error
 	// Peers are the other nodes that live, PeerClient calls them, and Name is this one's; nil: the server keeps its own tables.
 	Peers      func(context.Context) ([]Peer, error)
 	PeerClient *http.Client
@@ -129,6 +131,7 @@ func New(c Config) http.Handler {
 	h.document("GET", "schedules", h.schedules)
 	h.document("GET", "topics", h.topics)
 	h.document("GET", "nodes", h.nodes)
+	h.document("POST", "nodes/drain", h.drain)
 	h.document("POST", "settle", h.settle)
 	h.document("GET", "clock", h.clock)
 	h.document("POST", "clock/advance", h.advance)

@@ -16,3 +16,15 @@ func (h *handler) nodes(r *http.Request) (any, error) {
 		Nodes []wire.Node `json:"nodes"`
 	}{all}, err
 }
+
+// drain has the node node= give its streams up, or with off=true take part again.
+func (h *handler) drain(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if q.Get("node") == "" {
+		return nil, wire.BadRequest("node= is missing")
+	}
+	if err := h.Drain(r.Context(), q.Get("node"), q.Get("off") == "true"); err != nil {
+		return nil, wire.BadRequest(err.Error())
+	}
+	return struct{}{}, nil
+}

@@ -128,7 +128,7 @@ func (b *Backend) Drop(ctx context.Context, set, key string) error {
 	}
 }
 
-// Lately are the ids of the nodes that lived at this node's last look.
+// Lately are the ids of the nodes that lived at this node's last look, without those that are drained.
 func (b *Backend) Lately() []string {
 	if live := b.lately.Load(); live != nil {
 		return *live

@@ -93,6 +93,7 @@ type member struct {
 	seen     map[string]sighting
 	asks     map[string]sighting // rows of askPrefix
 	loaded   bool
+	drained  string              // this node's id when it was drained last; empty: it is not
 	unswept  map[string]leftover // mappings that were deleted, by UUID
 }
 
@@ -224,7 +225,7 @@ func (m *member) look(ctx context.Context) error {
 	if rung != nil {
 		revision = rung.V
 	}
-	gone := maps.Clone(m.seen)
+	gone, drained := maps.Clone(m.seen), map[string]bool{}
 	for i := range rows {
 		r := &rows[i]
 		switch {
@@ -232,6 +233,8 @@ func (m *member) look(ctx context.Context) error {
 			slices_ = append(slices_, *r)
 		case strings.HasPrefix(r.S, askPrefix):
 			asks = append(asks, *r)
+		case strings.HasPrefix(r.S, drainPrefix):
+			drained[strings.TrimPrefix(r.S, drainPrefix)] = true
 		case strings.HasPrefix(r.S, nodePrefix):
 			id := strings.TrimPrefix(r.S, nodePrefix)
 			delete(gone, id)
@@ -248,7 +251,11 @@ func (m *member) look(ctx context.Context) error {
 		delete(m.seen, id)
 	}
 	slices.Sort(live)
-	if before := b.lately.Swap(&live); b.o.Seen != nil && (before == nil || !slices.Equal(*before, live)) {
+	if err := m.drains(ctx, me, drained, rows); err != nil {
+		return err
+	}
+	able := slices.DeleteFunc(slices.Clone(live), func(id string) bool { return drained[id] })
+	if before := b.lately.Swap(&able); b.o.Seen != nil && (before == nil || !slices.Equal(*before, able)) {
 		b.o.Seen()
 	}
 	if err := m.follow(ctx, revision); err != nil {
@@ -275,7 +282,7 @@ func (m *member) look(ctx context.Context) error {
 			return err
 		}
 		stream := strings.TrimPrefix(r.S, slicePrefix)
-		c, mine := claims[stream], best(stream, live) == me
+		c, mine := claims[stream], best(stream, able) == me
 		switch {
 		case c != nil && (s.Owner != me || s.Epoch != c.epoch) && r.V > c.version:
 			c.lose() // taken over, though this node did not seem dead to itself
@@ -467,6 +474,7 @@ type NodeInfo struct {
 	Began                           time.Time
 	Lives                           bool // it has not been told dead, and has not left
 	Here                            bool // it is this one
+	Drained                         bool // it takes nothing
 	Revision                        uint64
 	Streams                         []string // that it works
 }
@@ -478,9 +486,12 @@ func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
 		return nil, err
 	}
 	me, _ := b.holds()
-	streams := map[string][]string{}
+	streams, drained := map[string][]string{}, map[string]bool{}
 	for i := range rows {
 		r := &rows[i]
+		if id, ok := strings.CutPrefix(r.S, drainPrefix); ok {
+			drained[id] = true
+		}
 		if stream, ok := strings.CutPrefix(r.S, slicePrefix); ok {
 			var s sliceRow
 			if err := decode(r, &s); err != nil {
@@ -500,7 +511,7 @@ func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
 			return nil, err
 		}
 		all = append(all, NodeInfo{
-			ID: id, Name: n.Name, URL: n.URL, Machine: n.Machine, Version: n.Version, Began: n.Began, Lives: n.State == alive, Here: id == me, Revision: n.Revision, Streams: streams[id],
+			ID: id, Name: n.Name, URL: n.URL, Machine: n.Machine, Version: n.Version, Began: n.Began, Lives: n.State == alive, Here: id == me, Revision: n.Revision, Streams: streams[id], Drained: drained[id],
 		})
 	}
 	return all, nil
