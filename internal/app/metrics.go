@@ -14,7 +14,12 @@ import (
 
 // newMetrics shows what the rooms count.
 func (s *App) newMetrics() *server.Metrics {
+	var nodes func() server.NodeStats
+	if s.node != nil {
+		nodes = s.node.stats
+	}
 	return server.NewMetrics(server.Sources{
+		Nodes:         nodes,
 		Version:       s.opts.Version,
 		StreamRecords: s.streams.Records,
 		HeldBytes:     s.streams.Held,

@@ -57,6 +57,7 @@ type node struct {
 	log             *slog.Logger
 	forward         *forward
 	events          *eventLogs
+	calls           *countedCalls
 	router          *router
 	objects         func(ctx context.Context, account, bucket, key string, most int64) ([]byte, error)
 	engineTold      func(streamARN string) // that tags of its table may have changed
@@ -120,8 +121,9 @@ func (s *App) openNode() error {
 		return err
 	}
 	transport.MaxIdleConnsPerHost, transport.MaxIdleConns, transport.DisableCompression = 256, 1024, true
-	client := &remote.Client{URL: strings.TrimSuffix(o.Tables, "/"), Region: o.Region, Credentials: keys, HTTP: &http.Client{Transport: transport}}
-	n := &node{client: client, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
+	calls := &countedCalls{next: transport, calls: map[string]*server.TablesCalls{}}
+	client := &remote.Client{URL: strings.TrimSuffix(o.Tables, "/"), Region: o.Region, Credentials: keys, HTTP: &http.Client{Transport: calls}}
+	n := &node{client: client, calls: calls, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
 	n.signed = &http.Client{Transport: signer{keys, o.Region, transport}}
 	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
 	only := ""

@@ -142,6 +142,14 @@ func TestWhatANodeAnswers(t *testing.T) {
 	if status, text := ask(t, node.URL, "lambda", "POST", "/2015-03-31/functions/f/invocations%23event", "", "{}"); status != 202 {
 		t.Error(status, text)
 	}
+	for _, name := range []string{`tables_calls_total{operation="PutItem",outcome="ok"}`, `tables_calls_total{operation="CreateTable",outcome="refused"}`, `tables_call_seconds_total{operation="PutItem"}`, "nodes_alive", "streams_unowned", "streams_worked", "claims_lost_total", "routed_calls_total"} {
+		if _, text := ask(t, node.URL, "", "GET", "/metrics", "", ""); !strings.Contains(text, "\nmillstream_"+name+" ") {
+			t.Errorf("a node does not show %s", name)
+		}
+	}
+	if _, text := ask(t, primary.URL, "", "GET", "/metrics", "", ""); strings.Contains(text, "nodes_alive") {
+		t.Error("a server that is no node shows nodes")
+	}
 	var nodes struct{ Nodes []struct{ State string } }
 	status, text := ask(t, node.URL, "", "GET", "/_millstream/v1/nodes", "", "")
 	if err := json.Unmarshal([]byte(text), &nodes); err != nil || status != 200 || len(nodes.Nodes) > 1 {

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/api/admin"
@@ -64,8 +65,9 @@ func share(live []string, id, functionARN string, places int) int {
 
 // router is what a node knows of others' room.
 type router struct {
-	n  *node
-	mu sync.Mutex
+	n    *node
+	sent atomic.Uint64 // calls that another node has run
+	mu   sync.Mutex
 	// as of at
 	at    time.Time
 	live  []string
@@ -154,6 +156,7 @@ func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, nam
 		}
 		switch out, err := r.ask(ctx, p, head, inv); {
 		case err == nil:
+			r.sent.Add(1)
 			return out, true
 		case errors.Is(err, errNoRoom):
 			r.note(p.ID, functionARN)

@@ -45,6 +45,7 @@ var MetricTable = slices.Concat([]Metric{
 	buildInfo,
 	healthy,
 	damagedFiles, replicationLag, standbyLag,
+	nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted,
 	diskFree,
 	diskReserve,
 	diskUsed,
@@ -138,6 +139,20 @@ var (
 		"Age of the oldest write that could not be restored from where the server replicates to; 0 when all of them could. Only with --replicate."}
 	standbyLag = Metric{"millstream_standby_lag_seconds", "gauge", nil,
 		"How long ago a standby had all that was copied to the place that it follows; below 0 until it has had it once. Only with --standby-of."}
+	nodesAlive = Metric{"millstream_nodes_alive", "gauge", nil,
+		"Nodes that live over the same tables, as this one sees them. This and the rest about nodes only with --tables."}
+	streamsUnowned = Metric{"millstream_streams_unowned", "gauge", nil,
+		"Streams that no living node works, as this one sees them: for longer than a lease it is a fault."}
+	streamsWorked = Metric{"millstream_streams_worked", "gauge", nil,
+		"Streams that this node works."}
+	claimsLost = Metric{"millstream_claims_lost_total", "counter", nil,
+		"Streams that this node worked and lost without handing them over: it was silent for too long."}
+	tablesCalls = Metric{"millstream_tables_calls_total", "counter", []string{"operation", "outcome"},
+		"Calls of this node's own to the server of the tables. outcome is ok, refused (status 400, as for a condition that does not hold) or failed."}
+	tablesSeconds = Metric{"millstream_tables_call_seconds_total", "counter", []string{"operation"},
+		"Time that those calls took. Reads of streams wait for records."}
+	callsRouted = Metric{"millstream_routed_calls_total", "counter", nil,
+		"Calls for which this node had no room, and that another has run."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

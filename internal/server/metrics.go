@@ -37,12 +37,28 @@ type Sources struct {
 	RefusedWrites func() uint64
 	// GivenUp counts deliveries of topics and schedules that were given up; Untold, ends of Event invocations that nobody was told of.
 	GivenUp, Untold func() uint64
+	// Nodes tells of the nodes over the same tables; nil: this server keeps its own.
+	Nodes func() NodeStats
 	// ClockAhead is how far the clock is ahead of what it should be.
 	ClockAhead func() time.Duration
 	// LambdaOperations are the names that LambdaOperation returns; it is empty for
 	// requests that ask for none of them. nil: all are counted as "other".
 	LambdaOperations []string
 	LambdaOperation  func(*http.Request) string
+}
+
+// NodeStats is what a node sees of itself and the others.
+type NodeStats struct {
+	Alive, Unowned, Worked int // nodes, streams that nobody works, and those that this one does
+	ClaimsLost, Routed     uint64
+	Calls                  []TablesCalls
+}
+
+// TablesCalls are the calls of one operation to the tables' server.
+type TablesCalls struct {
+	Operation           string
+	OK, Refused, Failed uint64
+	Time                time.Duration
 }
 
 // EngineStats is the database.
@@ -234,6 +250,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, connections, compactionsTotal, compactionDebt, commitsTotal, streamRecordsTotal, streamHeldBytes,
 		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, standbyLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
+		nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -290,6 +307,20 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.Untold != nil {
 		send(endsUntold, float64(src.Untold()))
+	}
+	if src.Nodes != nil {
+		n := src.Nodes()
+		send(nodesAlive, float64(n.Alive))
+		send(streamsUnowned, float64(n.Unowned))
+		send(streamsWorked, float64(n.Worked))
+		send(claimsLost, float64(n.ClaimsLost))
+		send(callsRouted, float64(n.Routed))
+		for _, c := range n.Calls {
+			send(tablesCalls, float64(c.OK), c.Operation, "ok")
+			send(tablesCalls, float64(c.Refused), c.Operation, "refused")
+			send(tablesCalls, float64(c.Failed), c.Operation, "failed")
+			send(tablesSeconds, c.Time.Seconds(), c.Operation)
+		}
 	}
 	if src.ClockAhead != nil {
 		send(clockAhead, src.ClockAhead().Seconds())

@@ -182,6 +182,7 @@ func TestMetricTableIsTrue(t *testing.T) {
 		RefusedWrites: func() uint64 { return 4 },
 		GivenUp:       func() uint64 { return 5 },
 		Untold:        func() uint64 { return 6 },
+		Nodes:         func() NodeStats { return NodeStats{Calls: make([]TablesCalls, 1)} },
 		ClockAhead:    func() time.Duration { return time.Hour },
 		Mappings:      func() []MappingStats { return make([]MappingStats, 1) },
 		Queues:        func() []QueueStats { return make([]QueueStats, 1) },

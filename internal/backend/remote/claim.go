@@ -67,6 +67,9 @@ func (c *claim) lose() {
 		c.b.mu.Lock()
 		if c.b.claims[c.stream] == c {
 			delete(c.b.claims, c.stream)
+			if !c.ending.Load() {
+				c.b.claimsLost.Add(1)
+			}
 		}
 		c.b.mu.Unlock()
 		c.cancel()

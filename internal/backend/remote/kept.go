@@ -128,6 +128,11 @@ func (b *Backend) Drop(ctx context.Context, set, key string) error {
 	}
 }
 
+// Sight is what was seen at the last look: nodes that live, and streams that none of them works; and how many claims were lost since the start.
+func (b *Backend) Sight() (alive, unowned int, claimsLost uint64) {
+	return int(b.alive.Load()), int(b.unowned.Load()), b.claimsLost.Load()
+}
+
 // Lately are the ids of the nodes that lived at this node's last look, without those that are drained.
 func (b *Backend) Lately() []string {
 	if live := b.lately.Load(); live != nil {

@@ -276,10 +276,15 @@ func (m *member) look(ctx context.Context) error {
 			return err
 		}
 	}
+	unowned := int64(0)
+	defer func() { b.alive.Store(int64(len(live))); b.unowned.Store(unowned) }()
 	for _, r := range slices_ {
 		var s sliceRow
 		if err := decode(&r, &s); err != nil {
 			return err
+		}
+		if !slices.Contains(live, s.Owner) {
+			unowned++
 		}
 		stream := strings.TrimPrefix(r.S, slicePrefix)
 		c, mine := claims[stream], best(stream, able) == me

@@ -50,7 +50,10 @@ type Backend struct {
 	poked    chan struct{} // look at the cluster now
 	beatSoon chan struct{} // there is something to show
 	lately   atomic.Pointer[[]string]
-	applied  atomic.Uint64 // the revision up to which changes are applied here
+	// For Sight: as of the last look.
+	alive, unowned atomic.Int64
+	claimsLost     atomic.Uint64
+	applied        atomic.Uint64 // the revision up to which changes are applied here
 
 	mu     sync.Mutex
 	id     string            // this node's, until it is told dead
