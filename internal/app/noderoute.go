@@ -138,7 +138,7 @@ type routed struct {
 }
 
 // Route implements function.Placing.
-func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, name string, inv *function.Invocation, places int) (out function.Outcome, taken bool) {
+func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, name string, inv *function.Invocation, places int, longest time.Duration) (out function.Outcome, taken bool, err error) {
 	live := r.n.Lately()
 	peers := slices.DeleteFunc(slices.Clone(r.reach(ctx)), func(p remote.NodeInfo) bool {
 		return places > 0 && share(live, p.ID, functionARN, places) == 0 || r.hadNone(p.ID, functionARN)
@@ -146,29 +146,31 @@ func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, nam
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 	head, err := json.Marshal(routed{scope, name, inv.ClientContext, inv.RequestID, inv.TraceID, inv.Tail})
 	if err != nil {
-		return out, false
+		return out, false, nil
 	}
 	for _, p := range peers[:min(len(peers), routeTries)] {
 		select {
 		case <-inv.Late: // nil: never
-			return out, false
+			return out, false, nil
 		default:
 		}
-		switch out, err := r.ask(ctx, p, head, inv); {
+		switch out, err := r.ask(ctx, p, head, inv, longest); {
 		case err == nil:
 			r.sent.Add(1)
-			return out, true
+			return out, true, nil
 		case errors.Is(err, errNoRoom):
 			r.note(p.ID, functionARN)
-		case ctx.Err() != nil || errors.Is(err, errUnknownEnd): // it may run, or have run
+		case ctx.Err() != nil:
+			return function.Outcome{Delivered: true, RequestID: inv.RequestID}, true, ctx.Err()
+		case errors.Is(err, errUnknownEnd): // it may run, or have run
 			return function.Outcome{Delivered: true, RequestID: inv.RequestID, FunctionError: "Unhandled", Error: "the node " + p.Name + ", which ran the call, was lost: " + err.Error(),
-				Payload: []byte(`{"errorType":"Runtime.NodeLost","errorMessage":"The node that ran the call was lost."}`)}, true
+				Payload: []byte(`{"errorType":"Runtime.NodeLost","errorMessage":"The node that ran the call was lost."}`)}, true, nil
 		default:
 			r.n.log.Debug("a node does not take a call", "node", p.Name, "function", functionARN, "error", err)
 			r.note(p.ID, functionARN)
 		}
 	}
-	return out, false
+	return out, false, nil
 }
 
 var (
@@ -177,7 +179,9 @@ var (
 )
 
 // ask has one node run a call. An error but errUnknownEnd says that it does not.
-func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *function.Invocation) (out function.Outcome, err error) {
+func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *function.Invocation, longest time.Duration) (out function.Outcome, err error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+admin.Prefix+callPart, bytes.NewReader(inv.Payload))
 	if err != nil {
 		return out, err

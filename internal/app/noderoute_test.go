@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/backend/remote"
+	"github.com/millstreamdb/millstream/internal/function"
 )
 
 // The shares of any number of nodes come to the whole, differ by one at most, and of few nodes change when one comes.
@@ -208,4 +212,36 @@ func TestReservedConcurrencyOverNodes(t *testing.T) {
 	}
 	forget()
 	fill(2)
+}
+
+// A node that hangs with a call is lost, and one that is not there, or has no room, has not run it.
+func TestNodesThatDoNotAnswer(t *testing.T) {
+	hangs := make(chan struct{})
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get(callHeader) {
+		case "hang":
+			<-hangs
+		case "break":
+			panic(http.ErrAbortHandler)
+		case "full":
+			w.WriteHeader(http.StatusTooManyRequests)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	defer h.Close()
+	defer close(hangs)
+	r := &router{n: &node{signed: http.DefaultClient}}
+	for head, want := range map[string]error{"hang": errUnknownEnd, "break": errUnknownEnd, "full": errNoRoom, "unknown": nil, "gone": nil} {
+		p := remote.NodeInfo{URL: h.URL}
+		if head == "gone" {
+			p.URL = gone.URL
+		}
+		_, err := r.ask(t.Context(), p, []byte(head), &function.Invocation{Payload: []byte("{}")}, 100*time.Millisecond)
+		if err == nil || want != nil && !errors.Is(err, want) || want == nil && (errors.Is(err, errUnknownEnd) || errors.Is(err, errNoRoom)) {
+			t.Errorf("%s: %v, want %v", head, err, want)
+		}
+	}
 }

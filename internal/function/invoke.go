@@ -47,8 +47,9 @@ type Placing interface {
 	// Sure reports whether no other node can have been given this one's share.
 	Sure() bool
 	// Route has another node run a call for which there is no room here. name is the function with its qualifier, and places its reserved concurrency; 0: none is
-	// reserved. taken is false when no node has run it, nor ever will.
-	Route(ctx context.Context, scope schema.Scope, functionARN, name string, inv *Invocation, places int) (out Outcome, taken bool)
+	// reserved. taken is false when no node has run it, nor ever will. A node that has not answered after longest is lost. The error is ctx's, when it is not known
+	// whether the function has run.
+	Route(ctx context.Context, scope schema.Scope, functionARN, name string, inv *Invocation, places int, longest time.Duration) (out Outcome, taken bool, err error)
 }
 
 // Stream takes an answer piece by piece, from one goroutine and not after the call has returned. A
@@ -178,8 +179,8 @@ func (inv *Invocation) check(limit int) error {
 // wait for room (on AWS they would run: its limit is far higher); one with, or
 // with none left to wait in, throttles. queued calls always wait.
 func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocation, queued bool) (Outcome, error) {
-	if out, taken := s.route(ctx, e, arn, inv); taken {
-		return out, nil
+	if out, taken, err := s.route(ctx, e, arn, inv); taken {
+		return out, err
 	}
 	started := s.opts.Now()
 	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
@@ -242,21 +243,24 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 	return out, err
 }
 
+// routeSlack is how much longer than its timeout a call may take at another node: a process has to start, and the answer to come.
+const routeSlack = 2 * initLimit
+
 // route has another node run a call when this one has no room.
-func (s *Service) route(ctx context.Context, e *edition, arn string, inv *Invocation) (out Outcome, taken bool) {
+func (s *Service) route(ctx context.Context, e *edition, arn string, inv *Invocation) (out Outcome, taken bool, err error) {
 	d := e.f.def.Load()
 	if s.opts.Placing == nil || inv.Routed || d.run != nil || d.Reserved != nil && *d.Reserved == 0 {
-		return out, false
+		return out, false, nil
 	}
 	free, limit := e.f.limit.room()
 	if fenced := s.fenced(d); free && !fenced || inv.Stream != nil && limit > 0 && !fenced { // what one node streams another would gather
-		return out, false
+		return out, false, nil
 	}
 	places := 0
 	if d.Reserved != nil {
 		places = *d.Reserved
 	}
-	return s.opts.Placing.Route(ctx, d.Scope, d.arn(), arn, inv, places)
+	return s.opts.Placing.Route(ctx, d.Scope, d.arn(), arn, inv, places, time.Duration(d.Timeout)*time.Second+routeSlack)
 }
 
 // fenced reports whether this node's share of a function's reserved concurrency may be another's by now.
