@@ -2,8 +2,8 @@ package server
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"context"
+	"crypto/sha256"
 	"hash/maphash"
 	"net/http"
 	"net/netip"

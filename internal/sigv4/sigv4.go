@@ -220,4 +220,3 @@ func lowerCase(c byte) byte {
 	}
 	return c
 }
-
