@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -21,27 +22,57 @@ func readError(op string, err error) error {
 // Get appends the value under key to dst; found reports whether there is one.
 // It sees everything that has been applied, durable or not.
 func (s *Store) Get(dst, key []byte) (value []byte, found bool, err error) {
-	if err := s.check(); err != nil {
+	seen, found, err := s.View(key)
+	if err != nil || !found {
 		return dst, false, err
+	}
+	dst = append(dst, seen.Value...)
+	if err := seen.Close(); err != nil {
+		return dst[:len(dst)-len(seen.Value)], false, err
+	}
+	return dst, true, nil
+}
+
+// Seen is a value where the store has it, until Close. What has been overwritten meanwhile is kept for it, so it is closed soon.
+type Seen struct {
+	Value  []byte
+	s      *Store
+	closer io.Closer // nil: Value is nobody else's
+}
+
+// Close lets go of the value. Its error says that the value is not to be believed.
+func (v *Seen) Close() error {
+	if v.closer != nil {
+		if err := v.closer.Close(); err != nil {
+			return readError("get", err)
+		}
+	}
+	if v.s == nil {
+		return nil
+	}
+	return v.s.Err()
+}
+
+// View is Get without a copy.
+func (s *Store) View(key []byte) (_ Seen, found bool, err error) {
+	if err := s.check(); err != nil {
+		return Seen{}, false, err
 	}
 	v, closer, err := s.db.Get(key)
 	if lost := s.lost(key); lost != nil {
 		if err == nil {
 			_ = closer.Close()
 		}
-		return dst, false, lost
+		return Seen{}, false, lost
 	}
-	if err != nil {
-		if errors.Is(err, pebble.ErrNotFound) {
-			return dst, false, s.Err()
-		}
-		return s.getAround(dst, key, err)
+	switch {
+	case err == nil:
+		return Seen{v, s, closer}, true, nil
+	case errors.Is(err, pebble.ErrNotFound):
+		return Seen{}, false, s.Err()
 	}
-	dst = append(dst, v...)
-	if err := closer.Close(); err != nil {
-		return dst[:len(dst)-len(v)], false, readError("get", err)
-	}
-	return dst, true, s.Err()
+	v, found, err = s.getAround(nil, key, err)
+	return Seen{Value: v}, found, err
 }
 
 // getAround gets a key that failed to be got, because of damage, without the parts of tables

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 
@@ -17,6 +18,19 @@ const maxBatchGetBytes = 16 << 20
 
 // GetItem reads one item.
 func (db *DB) GetItem(ctx context.Context, scope schema.Scope, r *request.GetItem) (*GetResult, error) {
+	res, err := db.ViewItem(ctx, scope, r)
+	if err != nil {
+		return nil, err
+	}
+	res.Item = bytes.Clone(res.Item)
+	if err := res.Close(); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// ViewItem is GetItem without a copy: the item is the store's until the result is closed, soon.
+func (db *DB) ViewItem(ctx context.Context, scope schema.Scope, r *request.GetItem) (*GetResult, error) {
 	t, err := db.lookup(ctx, scope, r.TableName)
 	if err != nil {
 		return nil, err
@@ -31,42 +45,54 @@ func (db *DB) GetItem(ctx context.Context, scope schema.Scope, r *request.GetIte
 	if e := checkProjection(d, r.Projection); e != nil {
 		return nil, e
 	}
-	it, err := db.get(ctx, t, d, r.Key, r.ConsistentRead)
+	seen, found, err := db.view(ctx, t, d, r.Key, r.ConsistentRead)
 	if err != nil {
 		return nil, err
 	}
-	res := &GetResult{Item: it, Found: it != nil}
-	if r.ReturnConsumedCapacity != request.CapacityNone {
-		res.Capacity = capacity(r.TableName, r.ReturnConsumedCapacity, schema.ReadUnits(sizeOf(it), r.ConsistentRead))
+	res := &GetResult{Found: found, seen: seen}
+	if found {
+		res.Item = seen.Value
 	}
-	if it != nil && r.Projection != nil {
-		res.Item = r.Projection.Apply(it)
+	if r.ReturnConsumedCapacity != request.CapacityNone {
+		res.Capacity = capacity(r.TableName, r.ReturnConsumedCapacity, schema.ReadUnits(sizeOf(res.Item), r.ConsistentRead))
+	}
+	if found && r.Projection != nil {
+		res.Item = r.Projection.Apply(res.Item)
 	}
 	return res, nil
 }
 
-// get reads the item of a checked key. A consistent read waits until what it saw
-// is durable; the wait comes after the read (see the package comment).
+// get reads the item of a checked key.
 func (db *DB) get(ctx context.Context, t *Table, d *descriptor, key item.Item, consistent bool) (item.Item, error) {
+	seen, found, err := db.view(ctx, t, d, key, consistent)
+	if err != nil || !found {
+		return nil, err
+	}
+	it := bytes.Clone(seen.Value)
+	return it, seen.Close()
+}
+
+// view returns the item of a checked key where the store has it. A consistent read waits until what it saw
+// is durable; the wait comes after the read (see the package comment).
+func (db *DB) view(ctx context.Context, t *Table, d *descriptor, key item.Item, consistent bool) (_ store.Seen, found bool, err error) {
 	var buf [128]byte
 	k := binary.BigEndian.AppendUint64(append(buf[:0], store.SpaceItem), t.id)
 	k = d.def.Keys.AppendKey(k, key)
-	v, found, err := db.store.Get(nil, k)
+	seen, found, err := db.store.View(k)
 	if err != nil {
-		return nil, err
+		return store.Seen{}, false, err
 	}
 	if consistent {
-		if err := db.stripes[xxhash.Sum64(k)%stripeCount].wait(); err != nil {
-			return nil, err
-		}
+		err = db.stripes[xxhash.Sum64(k)%stripeCount].wait()
 	}
-	if err := db.checkThere(ctx, t); err != nil {
-		return nil, err
+	if err == nil {
+		err = db.checkThere(ctx, t)
 	}
-	if !found {
-		return nil, nil
+	if err != nil {
+		_ = seen.Close() // err tells more
+		return store.Seen{}, false, err
 	}
-	return v, nil
+	return seen, found, nil
 }
 
 // BatchGetItem reads up to 100 items of several tables. Each item is read on its

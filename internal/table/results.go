@@ -6,6 +6,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // What the operations answer. Items are shared and must not be changed.
@@ -23,7 +24,12 @@ type GetResult struct {
 	Item     item.Item
 	Found    bool
 	Capacity *Capacity
+
+	seen store.Seen
 }
+
+// Close lets go of the item that ViewItem has returned. Its error says that the item is not to be believed.
+func (r *GetResult) Close() error { return r.seen.Close() }
 
 // QueryResult answers Query and Scan with one page.
 type QueryResult struct {

@@ -52,7 +52,7 @@ func list(n int, f func(int) string) string {
 
 func paths(iterator string) []path {
 	return []path{
-		{"GetItem", []request{{"GetItem", `{"TableName":"orders","ConsistentRead":true,"Key":` + key(1) + `}`}}, 11, 0.89},
+		{"GetItem", []request{{"GetItem", `{"TableName":"orders","ConsistentRead":true,"Key":` + key(1) + `}`}}, 10, 0.89},
 		{"PutItem", []request{{"PutItem", `{"TableName":"orders","Item":` + item(2) + `}`}, {"PutItem", `{"TableName":"orders","Item":` + strings.Replace(item(2), "12.5", "13.5", 1) + `}`}}, 50, 4.6},
 		{"UpdateItem", []request{{"UpdateItem", `{"TableName":"orders","Key":` + key(3) + `,"UpdateExpression":"SET #n = if_not_exists(#n, :z) + :one","ExpressionAttributeNames":{"#n":"n"},"ExpressionAttributeValues":{":z":{"N":"0"},":one":{"N":"1"}}}`}}, 49, 2.1},
 		{"PutItem with a condition, DeleteItem", []request{{"PutItem", `{"TableName":"orders","ConditionExpression":"attribute_not_exists(id)","Item":` + item(4000) + `}`}, {"DeleteItem", `{"TableName":"orders","Key":` + key(4000) + `}`}}, 55, 7.5},

@@ -24,7 +24,7 @@ type Tables interface {
 	PutItem(context.Context, schema.Scope, *request.PutItem) (*table.WriteResult, error)
 	DeleteItem(context.Context, schema.Scope, *request.DeleteItem) (*table.WriteResult, error)
 	UpdateItem(context.Context, schema.Scope, *request.UpdateItem) (*table.WriteResult, error)
-	GetItem(context.Context, schema.Scope, *request.GetItem) (*table.GetResult, error)
+	ViewItem(context.Context, schema.Scope, *request.GetItem) (*table.GetResult, error)
 	BatchGetItem(context.Context, schema.Scope, *request.BatchGetItem) (*table.BatchGetResult, error)
 	BatchWriteItem(context.Context, schema.Scope, *request.BatchWriteItem) (*table.BatchWriteResult, error)
 	QueryEach(context.Context, schema.Scope, *request.Query, func(item.Item)) (*table.QueryResult, error)
@@ -44,7 +44,9 @@ func Register(p *awsjson.Protocol, t Tables) {
 	operation(p, "PutItem", request.DecodePutItem, t.PutItem, appendWrite)
 	operation(p, "DeleteItem", request.DecodeDeleteItem, t.DeleteItem, appendWrite)
 	operation(p, "UpdateItem", request.DecodeUpdateItem, t.UpdateItem, appendWrite)
-	operation(p, "GetItem", request.DecodeGetItem, t.GetItem, appendGet)
+	p.Register(target+"GetItem", func(ctx context.Context, scope schema.Scope, body, dst []byte) ([]byte, error) {
+		return getItem(ctx, t, scope, body, dst)
+	})
 	operation(p, "BatchGetItem", request.DecodeBatchGetItem, t.BatchGetItem, appendBatchGet)
 	operation(p, "BatchWriteItem", request.DecodeBatchWriteItem, t.BatchWriteItem, appendBatchWrite)
 	paged(p, "Query", request.DecodeQuery, t.QueryEach, byValue)
@@ -120,6 +122,23 @@ func paged[R any](
 		}
 		return page.end(answer), nil
 	})
+}
+
+// getItem answers GetItem: as with pages, the item goes from the store into the answer.
+func getItem(ctx context.Context, t Tables, scope schema.Scope, body, dst []byte) ([]byte, error) {
+	r, err := decoded(scope, body, request.DecodeGetItem)
+	if err != nil {
+		return dst, err
+	}
+	answer, err := t.ViewItem(ctx, scope, r)
+	if err != nil {
+		return dst, err
+	}
+	out := appendGet(awsjson.Grow(dst, 2*len(answer.Item)), answer)
+	if err := answer.Close(); err != nil {
+		return dst, err
+	}
+	return out, nil
 }
 
 // constant is an answer that depends on nothing stored.

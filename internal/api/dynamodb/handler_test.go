@@ -67,7 +67,7 @@ func (f *fake) DeleteItem(_ context.Context, s schema.Scope, r *request.DeleteIt
 func (f *fake) UpdateItem(_ context.Context, s schema.Scope, r *request.UpdateItem) (*table.WriteResult, error) {
 	return answer(f, s, r, f.write)
 }
-func (f *fake) GetItem(_ context.Context, s schema.Scope, r *request.GetItem) (*table.GetResult, error) {
+func (f *fake) ViewItem(_ context.Context, s schema.Scope, r *request.GetItem) (*table.GetResult, error) {
 	return answer(f, s, r, f.get)
 }
 func (f *fake) BatchGetItem(_ context.Context, s schema.Scope, r *request.BatchGetItem) (*table.BatchGetResult, error) {
