@@ -614,6 +614,13 @@ func TestStreamAndFunction(t *testing.T) {
 	p.clicks("Pause")
 	runs[chromedp.Void](p, "open the change", `[...document.querySelectorAll('.changes button')].find((b) => b.innerText.includes('MODIFY')).click()`)
 	p.sees(`−   "n": 1`, `+   "n": 2`, "audit ✓ taken", "email ✓ taken", "indexer ✓ taken")
+	for width, want := range map[int64]string{1440: "beside", 390: "below"} { // old and new stand side by side where there is room
+		p.looks(width, "light")
+		if is := runs[string](p, "compare", `(() => { const [a, b] = ['.diff .del', '.diff .add'].map((s) => document.querySelector(s).getBoundingClientRect()); return a.top === b.top && a.right <= b.left ? 'beside' : a.bottom <= b.top ? 'below' : 'elsewhere'; })()`); is != want {
+			t.Errorf("at %d pixels the new line stands %s the old one", width, is)
+		}
+	}
+	p.looks(1440, "light")
 	p.shown("stream")
 	p.types("condition on the change", "OLD.n <> ")
 	p.clicks("Apply")

@@ -44,10 +44,20 @@ export function Act({ children, run, ask, reason, done, primary, danger, disable
     ${at.error && html`<span class="badt" role="alert"> ${at.error.message}</span>`}${typeof at.said === 'string' && html`<span class="dim" role="status"> ${at.said}</span>`}</span>`;
 }
 
-// Diff shows an item before and after a change.
+// Diff shows an item before and after a change: side by side where there is room and both are there, one below the other else.
 export function Diff({ before, after }) {
-  return html`<div class="diff" role="group" aria-label="the change">${diff(writeItem(before), writeItem(after)).map(([mark, line]) =>
-    html`<div class=${mark === '-' ? 'del' : mark === '+' ? 'add' : ''}><span class="mark">${mark === '-' ? '−' : mark}</span> ${line}</div>`)}</div>`;
+  const lines = diff(writeItem(before), writeItem(after)), cells = [];
+  const line = (mark, text, again) => html`<div class=${mark === '-' ? 'del' : mark === '+' ? 'add' : again ? 'again' : ''} aria-hidden=${again}><span class="mark">${mark === '-' ? '−' : mark}</span> ${text}</div>`;
+  if (!before || !after) return html`<div class="diff" role="group" aria-label="the change">${lines.map(([mark, text]) => line(mark, text))}</div>`;
+  for (let i = 0; i < lines.length;) {
+    const runs = { '-': [], '+': [] };
+    for (; i < lines.length && lines[i][0] !== ' '; i++) runs[lines[i][0]].push(lines[i]);
+    for (let n = 0; n < Math.max(runs['-'].length, runs['+'].length); n++) {
+      for (const mark of '-+') cells.push(runs[mark][n] ? line(...runs[mark][n]) : html`<div class="again"></div>`);
+    }
+    if (i < lines.length) cells.push(line(...lines[i]), line(' ', lines[i++][1], true));
+  }
+  return html`<div class="diff two" role="group" aria-label="the change">${cells}</div>`;
 }
 
 // Change shows a record of a stream as a Lambda event carries it.
