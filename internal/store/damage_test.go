@@ -284,13 +284,17 @@ func TestDamageIsTold(t *testing.T) {
 	for _, c := range damageSizes {
 		folder := killed(t, 1, c.size, c.rows)
 		for name := range damages {
-			t.Run(fmt.Sprintf("%d bytes/%s", c.size, name), func(t *testing.T) {
+			once := func(t *testing.T) {
 				for seed := range uint64(places) {
 					if err := damageOnce(t, folder, name, c.size, c.rows, seed); err != nil {
 						t.Fatalf("seed %d: %v", seed, err)
 					}
 				}
-			})
+			}
+			if name == "a byte of a table" { // the engine's work rests where it meets one
+				once = bubble(once)
+			}
+			t.Run(fmt.Sprintf("%d bytes/%s", c.size, name), once)
 		}
 	}
 }

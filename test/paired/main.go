@@ -9,7 +9,7 @@
 //	go -C test/paired/fasthttp build -o ../../../fasthttp . && go run ./test/paired -bin ./millstream -beside ./fasthttp
 //
 // With -keep it compares servers that are alike but for what keeps their data elsewhere, or their past: --replicate, --allow-standby, both, and
-// point-in-time recovery of the table. With -before it compares PutItem at another build of the program, with both recovery there and here.
+// point-in-time recovery of the table. With -backup one is backed up meanwhile. With -before it compares PutItem at another build of the program, with both recovery there and here.
 package main
 
 import (
@@ -57,6 +57,7 @@ var (
 	beside      = flag.String("beside", "", "a program that answers everything, to compare GetItem with")
 	keep        = flag.Bool("keep", false, "compare what keeps data")
 	stream      = flag.Bool("stream", false, "the table has a stream of both images")
+	backups     = flag.Bool("backup", false, "compare with a server that is backed up meanwhile, at 20 MB a second")
 	before      = flag.String("before", "", "another build of the program, to compare PutItem at it with")
 	least       = flag.Float64("least", 0, "of the first rate, in percent, that the second must be")
 )
@@ -67,6 +68,7 @@ type side struct {
 	program string // empty: that of -bin
 	flags   []string
 	past    bool // its table has point-in-time recovery on
+	backup  bool // it is backed up in its turns
 	addr    string
 	tls     bool
 	cmd     *exec.Cmd
@@ -110,6 +112,8 @@ func run() (err error) {
 		sides = []*side{{name: "nothing"}, {name: "recovery", past: true}, {name: "before", past: true, program: *before}}
 	case *before != "":
 		sides = []*side{{name: "before", program: *before}, {name: "now", program: *bin}}
+	case *backups:
+		sides = []*side{{name: "nothing"}, {name: "backed up", backup: true}}
 	case *keep:
 		sides = []*side{
 			{name: "nothing"}, {name: "replicated", flags: []string{"--replicate", filepath.Join(dir, "place1")}}, {name: "standby", flags: []string{"--allow-standby"}}, {name: "recovery", past: true},
@@ -183,7 +187,14 @@ func run() (err error) {
 		}
 		for _, s := range order {
 			before := s.used()
+			end := func() error { return nil }
+			if s.backup {
+				if end, err = s.beginBackup(filepath.Join(dir, fmt.Sprint("backup", round))); err != nil {
+					return err
+				}
+			}
 			rate, err := s.drive(requests, *slice)
+			err = errors.Join(err, end())
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -308,6 +319,19 @@ func words(number, bytes int) string {
 }
 
 var syllables = strings.Fields("ba be bi bo bu da de di do du fa fe ga go ha hi ka ke ki la le li lo lu ma me mi mo na ne ni no pa pe ra re ri ro sa se si so ta te ti to va ve")
+
+// beginBackup has a backup run until end, into a new place: a turn is shorter than it.
+func (s *side) beginBackup(to string) (end func() error, err error) {
+	cmd := exec.Command(*bin, "backup", "--to", to, "--rate", "20MB", "--endpoint", "http://"+s.addr)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() error {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return os.RemoveAll(to)
+	}, nil
+}
 
 // fill has each client put each of its items once.
 func (s *side) fill(puts [][]byte) error {
