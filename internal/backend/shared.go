@@ -36,6 +36,10 @@ type Shared interface {
 	// nothing. Its rows come from the one call of Build; the changes of AsideRows that say so are made with the writes, others before them.
 	TransactUnder(ctx context.Context, c Claim, uuid string, t Transaction) error
 
+	// RepositionUnder is Reposition for a mapping that the claim has loaded. It is not one batch: with an error some of it may be stored, and
+	// nothing that would lose a record.
+	RepositionUnder(ctx context.Context, c Claim, r Repositioned) error
+
 	// Renew ends a claim of this node's, which takes the stream anew: what is stored has been changed by the holder of an earlier claim.
 	Renew(c Claim)
 

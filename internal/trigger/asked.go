@@ -14,19 +14,26 @@ import (
 // asked is what a node is asked for, of a mapping. One of its members is set.
 type asked struct {
 	UUID    string
-	Redrive *Redrive `json:",omitempty"`
+	Redrive *Redrive   `json:",omitempty"`
+	Move    *askedMove `json:",omitempty"`
+}
+
+type askedMove struct {
+	To             backend.Place
+	Forward, Would bool
 }
 
 // answered is its answer.
 type answered struct {
 	Records int           `json:",omitempty"`
 	Next    lane.AsideKey `json:",omitzero"`
+	Moved   Moved         `json:",omitzero"`
 	Error   string        `json:",omitempty"`
 	Kind    int           `json:",omitempty"` // of the error: its place in errorKinds, from 1 on
 }
 
 // errorKinds are errors that those who ask tell from others. New ones come last.
-var errorKinds = []error{ErrUnderWay, ErrMoved, ErrStopped, ErrNotAside, backend.ErrNoMapping, backend.ErrLost}
+var errorKinds = []error{ErrUnderWay, ErrMoved, ErrStopped, ErrNotAside, backend.ErrNoMapping, backend.ErrLost, ErrNoRecord, ErrAmbig}
 
 // answeredError is an error of another node.
 type answeredError struct {
@@ -107,8 +114,15 @@ func (e *Engine) do(ctx context.Context, c backend.Claim, q asked, a *answered) 
 	if err := m.begun(ctx, c); err != nil {
 		return err
 	}
-	if q.Redrive != nil {
+	switch to := q.Move; {
+	case q.Redrive != nil:
 		a.Records, a.Next, err = m.redrive(ctx, *q.Redrive)
+		return err
+	case to != nil && to.Would:
+		a.Moved, err = m.wouldMove(ctx, to.To, to.Forward)
+		return err
+	case to != nil:
+		a.Moved, err = m.move(ctx, to.To, to.Forward)
 		return err
 	}
 	return errors.New("this node does not know how to do what another has asked it for: it is of an earlier release")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
@@ -43,11 +44,19 @@ func (e *Engine) Skip(ctx context.Context, uuid string, to backend.Place) (Moved
 
 // WouldMove tells what would come of a Rewind, or forward of a Skip, if it were done now. Nothing changes.
 func (e *Engine) WouldMove(ctx context.Context, uuid string, to backend.Place, forward bool) (Moved, error) {
-	if e.shared != nil {
-		return Moved{}, backend.ErrLacks
-	}
-	m, err := e.lock(uuid)
+	m, err := e.find(uuid)
 	if err != nil {
+		return Moved{}, err
+	}
+	if !m.here() {
+		a, err := m.ask(ctx, asked{Move: &askedMove{To: to, Forward: forward, Would: true}})
+		return a.Moved, err
+	}
+	return m.wouldMove(ctx, to, forward)
+}
+
+func (m *running) wouldMove(ctx context.Context, to backend.Place, forward bool) (Moved, error) {
+	if _, err := m.e.lock(m.uuid); err != nil {
 		return Moved{}, err
 	}
 	defer m.op.Unlock()
@@ -71,31 +80,55 @@ func (m *running) positions() map[string]lane.Checkpoint {
 }
 
 func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forward bool) (Moved, error) {
-	if e.shared != nil {
-		return Moved{}, backend.ErrLacks
-	}
-	m, err := e.lock(uuid)
+	m, err := e.find(uuid)
 	if err != nil {
 		return Moved{}, err
 	}
+	if !m.here() {
+		a, err := m.ask(ctx, asked{Move: &askedMove{To: to, Forward: forward}})
+		return a.Moved, err
+	}
+	return m.move(ctx, to, forward)
+}
+
+func (m *running) move(ctx context.Context, to backend.Place, forward bool) (Moved, error) {
+	e := m.e
+	m.taking <- struct{}{} // no other claim begins with it meanwhile
+	defer func() { <-m.taking }()
+	if _, err := e.lock(m.uuid); err != nil {
+		return Moved{}, err
+	}
 	defer m.op.Unlock()
+	m.mu.Lock()
+	h := m.held
+	m.mu.Unlock()
+	if e.shared != nil && h == nil {
+		return Moved{}, ErrMoved
+	}
 	way, err := m.way(ctx, to, forward)
 	if err != nil {
 		return Moved{}, err
 	}
 	m.retire()
-	r, moved := m.repositioned(way, m.rows) // nobody else changes them while the machines are gone
+	r, moved := m.repositioned(way, m.positions()) // nobody else changes them while the machines are gone
 	if !forward {
 		r.Aside, err = m.heldAgain(ctx, r.Rows)
 	}
 	if err == nil {
-		err = e.opts.Backend.Reposition(ctx, r)
-	}
-	if err != nil {
-		return Moved{}, errors.Join(err, m.revive(ctx))
+		err = m.reposition(ctx, h, &r)
 	}
 	m.mu.Lock()
-	m.def = r.Mapping
+	if m.held != h { // the claim is over, and another one will read what is stored
+		m.mu.Unlock()
+		return Moved{}, ErrMoved
+	}
+	if err != nil {
+		m.mu.Unlock()
+		return Moved{}, errors.Join(err, m.revive(ctx))
+	}
+	if e.shared == nil || m.def.Revision < r.Mapping.Revision { // else another node has changed it since
+		m.def = r.Mapping
+	}
 	for _, row := range r.Rows {
 		m.rows[row.Shard] = row.Checkpoint
 	}
@@ -104,9 +137,28 @@ func (e *Engine) move(ctx context.Context, uuid string, to backend.Place, forwar
 	}
 	m.mu.Unlock()
 	for _, s := range r.Skipped {
-		e.log.Warn("records were skipped", "mapping", uuid, "shard", s.Shard, "records", s.Count, "first", s.First.String(), "last", s.Last.String())
+		e.log.Warn("records were skipped", "mapping", m.uuid, "shard", s.Shard, "records", s.Count, "first", s.First.String(), "last", s.Last.String())
 	}
 	return moved, m.revive(ctx)
+}
+
+// reposition stores a move.
+func (m *running) reposition(ctx context.Context, h *held, r *backend.Repositioned) error {
+	if h == nil {
+		return m.e.opts.Backend.Reposition(ctx, *r)
+	}
+	err := m.e.shared.RepositionUnder(ctx, h.claim, *r)
+	switch {
+	case err == nil:
+		r.Mapping.Revision++
+	case errors.Is(err, backend.ErrStale):
+		err = awserr.MappingChanging(m.uuid)
+	case errors.Is(err, backend.ErrLost):
+		err = ErrMoved
+	default:
+		m.e.shared.Renew(h.claim) // some of it may be stored
+	}
+	return err
 }
 
 // way is what a move is to be worked out from.
@@ -276,13 +328,14 @@ func (m *running) heldAgain(ctx context.Context, rows []backend.Row) (removed []
 // of them changes nothing any more. When it has returned nothing of them is stored, and rows
 // are the positions on the disk. revive begins anew.
 func (m *running) retire() {
-	_ = m.commit.write(true) // what has ended by now need not come again; a failure is logged, and costs no more than that
+	commit := m.committer()
+	_ = commit.write(true) // what has ended by now need not come again; a failure is logged, and costs no more than that
 	m.mu.Lock()
 	m.moving, m.waiting = true, true
 	m.epoch.Add(1)
 	m.mu.Unlock()
 	m.gate.wake()
-	m.commit.barrier()
+	commit.barrier()
 	aside := m.aside.Load()
 	aside.stopTimer()
 	aside.abandonRecalls()
@@ -309,9 +362,19 @@ func (m *running) over(epoch uint64) bool {
 // revive makes what retire has ended anew, from what is stored; it runs once the calls that were
 // under way have returned.
 func (m *running) revive(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	m.mu.Lock()
+	if m.held != nil {
+		ctx = m.held.ctx
+	}
 	aside := newAsideWork(m)
-	err := aside.load(context.WithoutCancel(ctx))
-	if err != nil {
+	m.mu.Unlock()
+	err := aside.load(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil: // the claim is over
+		err = ErrMoved
+	default:
 		err = fmt.Errorf("what trigger %s has set aside cannot be read, and it stands still until the next start: %w", m.uuid, err)
 	}
 	m.aside.Store(aside)
@@ -328,7 +391,7 @@ func (m *running) revive(ctx context.Context) error {
 // resume begins deliveries again after a move, unless calls from before it are under way: then the last of them does.
 func (m *running) resume() {
 	m.mu.Lock()
-	begins := m.waiting && !m.moving && m.under.Load() == 0 && (m.held == nil || !m.held.ending.Load())
+	begins := m.waiting && !m.moving && m.under.Load() == 0 && (m.e.shared == nil || m.held != nil && !m.held.ending.Load())
 	if begins {
 		m.waiting = false
 	}

@@ -150,6 +150,25 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("the on-failure destination was told %+v, %v", told, err)
 	}
 
+	function.on()
+	moved, err := client((c.owner()+1)%len(c.nodes)).Rewind(c.ctx, *made.UUID, "HORIZON")
+	if err != nil || moved.Records == 0 {
+		t.Errorf("set back at a node that does not work the stream: %+v, %v", moved, err)
+	}
+	for late := time.After(time.Minute); ; {
+		c.books.mu.Lock()
+		again := c.books.again
+		c.books.mu.Unlock()
+		if again >= 209 {
+			break
+		}
+		select {
+		case <-c.books.moved:
+		case <-late:
+			t.Fatalf("a minute after it was set back %d records have come again", again)
+		}
+	}
+
 	// What another function has counted, which has had all of it, two nodes' last moments twice.
 	settled, err := client(1).Settle(c.ctx, 20*time.Second)
 	if err != nil || !settled.Settled {

@@ -135,6 +135,8 @@ func moveError(uuid string, err error) error {
 		return noTrigger(uuid)
 	case errors.Is(err, trigger.ErrNoRecord), errors.Is(err, trigger.ErrAmbig):
 		return wire.BadRequest(err.Error())
+	case errors.Is(err, trigger.ErrMoved), errors.Is(err, backend.ErrNobody), errors.Is(err, backend.ErrUnknown):
+		return &wire.Error{Code: "Moved", Message: err.Error(), Status: http.StatusConflict}
 	case errors.Is(err, backend.ErrNoStream):
 		return wire.BadRequest("the stream of trigger " + uuid + " is gone, and its records with it")
 	}

@@ -195,8 +195,15 @@ func (c *claim) changeOne(uuid string, ch lane.AsideChange, n uint64) error {
 			return err
 		}
 		if old = refused.Now; old != nil {
-			if _, err := c.mine(old); err != nil {
+			was, err := c.mine(old)
+			if err != nil {
 				return err
+			}
+			if o, err := c.owns(uuid, ch.Key.Shard); err != nil {
+				return err
+			} else if was.counts(o.at) { // the mapping was set back, and the record is set aside still: it must not be missed meanwhile
+				row.Epoch, row.N = was.Epoch, was.N
+				key.Data = encode(row)
 			}
 		}
 	}
@@ -327,7 +334,15 @@ func (c *claim) takeAside(uuid string, taken map[string]owned) (kept map[string]
 				return err
 			}
 			at := taken[k.Shard].at
+			cp, err := at.lane()
+			if err != nil {
+				return err
+			}
 			switch {
+			case !a.Gone && a.Kind == lane.Held && !cp.Covers(k.Hash, k.Seq) && c.b.counted(&a, k, at): // the mapping was set back, by somebody who died before it was removed: it comes again
+				if err := c.endAside(Row{P: r.P, S: r.S}); err != nil {
+					return err
+				}
 			case c.b.counted(&a, k, at):
 				kept[k.Shard], under[a.Under] = true, true
 				if e := strconv.FormatUint(a.Epoch, 10); a.Epoch != c.epoch {
@@ -463,9 +478,9 @@ func (b *Backend) positionsOf(ctx context.Context, uuid string) (func(shard stri
 	return func(shard string) checkpoint { return all[shard] }, nil
 }
 
-// removeAll removes what a mapping has set aside.
+// removeAll removes what a mapping has beside its positions.
 func (b *Backend) removeAll(ctx context.Context, uuid string) error {
-	for _, p := range []string{asidePartition(uuid), piecePartition(uuid)} {
+	for _, p := range []string{asidePartition(uuid), piecePartition(uuid), windowPartition(uuid)} {
 		if err := b.eachRow(ctx, b.progress, p, func(rows []Row) error {
 			return each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) })
 		}); err != nil {

@@ -36,8 +36,9 @@ func askedOf(s string) (stream string) {
 
 // Ask implements backend.Shared.
 func (b *Backend) Ask(ctx context.Context, stream string, request []byte) (answer []byte, err error) {
-	row, err := b.put(ctx, b.control, Row{P: clusterKey, S: askPrefix + stream + "#" + nonce(), Data: encode(askRow{State: asked, Request: request})}, 0)
-	if err != nil {
+	row := Row{P: clusterKey, S: askPrefix + stream + "#" + nonce(), Data: encode(askRow{State: asked, Request: request})}
+	// One that is there is this one: an earlier try was applied, and the owner has begun with it.
+	if _, err := b.put(ctx, b.control, row, 0); err != nil && !errors.As(err, new(*Refused)) {
 		return nil, err
 	}
 	since := b.now()
@@ -46,7 +47,14 @@ func (b *Backend) Ask(ctx context.Context, stream string, request []byte) (answe
 	}
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		b.sleep(ctx, wait, nil)
-		now, err := b.get(context.WithoutCancel(ctx), b.control, row.P, row.S)
+		now, err := b.get(ctx, b.control, row.P, row.S)
+		if ctx.Err() != nil { // who asks has gone: what is not begun is taken back
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
+			defer cancel()
+			if now, err = b.get(last, b.control, row.P, row.S); err != nil {
+				return nil, ctx.Err()
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +72,10 @@ func (b *Backend) Ask(ctx context.Context, stream string, request []byte) (answe
 		case a.State == done:
 			answer = a.Answer
 		case late && a.State == asked: // if it is not begun meanwhile
-			if b.o.Endpoint.Delete(context.WithoutCancel(ctx), b.control, row.P, row.S, now.V) != nil && ctx.Err() == nil {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
+			err := b.o.Endpoint.Delete(last, b.control, row.P, row.S, now.V)
+			cancel()
+			if err != nil && ctx.Err() == nil {
 				continue
 			}
 			if err = ctx.Err(); err == nil {
@@ -76,7 +87,7 @@ func (b *Backend) Ask(ctx context.Context, stream string, request []byte) (answe
 		default:
 			continue
 		}
-		_ = b.remove(context.WithoutCancel(ctx), b.control, row.P, row.S) // or somebody does that later
+		_ = b.remove(context.WithoutCancel(ctx), b.control, row.P, row.S) // it asks once; or somebody does that later
 		return answer, err
 	}
 }

@@ -95,6 +95,7 @@ type checkpoint struct {
 	Ordinal    uint64            `json:"ord,omitempty"`
 	Time       int64             `json:"time,omitempty"`
 	Expired    uint64            `json:"expired,omitempty"`
+	Window     *windowRow        `json:"win,omitempty"`
 	// Which rows set aside count: those that this epoch has put up to Up, and those of earlier epochs up to what is sealed.
 	Up     uint64            `json:"up,omitempty"`
 	Sealed map[string]uint64 `json:"sealed,omitempty"` // by epoch
@@ -129,6 +130,15 @@ func stored(c lane.Checkpoint, epoch uint64) checkpoint {
 	return s
 }
 
+// whole is a position with its window.
+func (b *Backend) whole(ctx context.Context, uuid string, at checkpoint) (c lane.Checkpoint, err error) {
+	if c, err = at.lane(); err == nil {
+		c.Window, err = b.windowOf(ctx, uuid, at.Window)
+	}
+	return c, err
+}
+
+// lane is a position without its window.
 func (s checkpoint) lane() (c lane.Checkpoint, err error) {
 	c = lane.Checkpoint{Generation: s.Generation, Done: s.Done, Ordinal: s.Ordinal, Time: s.Time, Expired: s.Expired}
 	if c.Low, err = number(s.Low); err != nil {
@@ -229,9 +239,12 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 		return nil, c.orLost(err)
 	}
 	c.tidy(uuid, taken, shards, kept)
+	if err := c.tidyWindows(uuid, taken); err != nil {
+		return nil, c.orLost(err)
+	}
 	out := make(map[string]lane.Checkpoint, len(taken))
 	for shard, o := range taken {
-		if out[shard], err = o.at.lane(); err != nil {
+		if out[shard], err = b.whole(c.ctx, uuid, o.at); err != nil {
 			return nil, err
 		}
 	}
@@ -428,14 +441,15 @@ func (c *claim) advance(r *backend.Row, up uint64) error {
 
 // next is what is to be stored in the place of a row.
 func (c *claim) next(r *backend.Row, o owned, up uint64) (at checkpoint, err error) {
-	if r.Window != nil {
-		c.b.o.Log.Error("the state of a tumbling window cannot be stored, and its mapping should have been refused; the stream is begun anew", "mapping", r.UUID, "shard", r.Shard)
-		c.lose()
-		return at, backend.ErrLost
-	}
 	at = stored(r.Checkpoint, c.epoch)
 	at.Up, at.Sealed = max(o.at.Up, up), o.at.Sealed
-	return at, nil
+	if at.Window, err = c.putWindow(r.UUID, r.Shard, r.Window); err != nil {
+		err = c.orLost(err)
+	}
+	if c.b.bugs.stale && o.at.Window != nil && at.Window != nil {
+		at.Window = o.at.Window
+	}
+	return at, err
 }
 
 // storeAgain stores a position as it is.
@@ -453,14 +467,23 @@ func (c *claim) storePosition(uuid, shard string, at checkpoint, v uint64) error
 	row := Row{P: checkpointKey(uuid), S: shard, Data: encode(at)}
 	now, err := c.b.put(c.ctx, c.b.progress, row, v)
 	if err == nil {
-		c.mu.Lock()
-		if mine := c.rows[uuid]; mine != nil {
-			mine[shard] = owned{v: now.V, at: at}
-		}
-		c.mu.Unlock()
+		c.keep(uuid, shard, owned{v: now.V, at: at})
 		return nil
 	}
 	return c.notStored(uuid, shard, err)
+}
+
+// keep notes what is stored. It reports whether the mapping is this claim's still.
+func (c *claim) keep(uuid, shard string, o owned) bool {
+	c.mu.Lock()
+	mine := c.rows[uuid]
+	was := mine[shard]
+	if mine != nil {
+		mine[shard] = o
+	}
+	c.mu.Unlock()
+	c.windowReplaced(uuid, was.at.Window, o.at.Window)
+	return mine != nil
 }
 
 // notStored is what a refused position means.

@@ -337,7 +337,9 @@ func (c *Client) Describe(ctx context.Context, arn string) (d Described, err err
 // Iterator implements Endpoint.
 func (c *Client) Iterator(ctx context.Context, arn, shard, at string) (string, error) {
 	in := map[string]any{"StreamArn": arn, "ShardId": shard, "ShardIteratorType": at}
-	if at != TrimHorizon && at != Latest {
+	if ms, is := strings.CutPrefix(at, timePrefix); is {
+		in["ShardIteratorType"], in["Timestamp"] = "AT_TIMESTAMP", json.Number(ms+"e-3")
+	} else if at != TrimHorizon && at != Latest {
 		in["ShardIteratorType"], in["SequenceNumber"] = "AFTER_SEQUENCE_NUMBER", at
 	}
 	var out struct{ ShardIterator string }

@@ -44,8 +44,6 @@ func TestAnyNodeIsAsked(t *testing.T) {
 			}
 		}
 		for name, change := range map[string]func(*mapping.CreateRequest){
-			"TumblingWindowInSeconds":  func(r *mapping.CreateRequest) { r.TumblingWindowInSeconds = new(30) },
-			"tag millstream:start":     func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "1700000000"} },
 			"The tag millstream:start": func(r *mapping.CreateRequest) { r.Tags = map[string]string{"millstream:start": "snapshot"} },
 		} {
 			_, err := nodes[2].engine().Create(ctx, simScope, request("f00000001", change))
@@ -96,9 +94,6 @@ func TestAnyNodeIsAsked(t *testing.T) {
 			}
 			if err := n.engine().Settle(ctx, v.UUID); here != (err == nil) || !here && !errors.Is(err, backend.ErrElsewhere) {
 				t.Errorf("node %d has the stream: %t, and settles with %v", i, here, err)
-			}
-			if _, err := n.engine().Rewind(ctx, v.UUID, backend.Place{Horizon: true}); !errors.Is(err, backend.ErrLacks) {
-				t.Errorf("a rewind: %v", err)
 			}
 		}
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend"
-	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
@@ -301,26 +300,14 @@ func (b *Backend) places(ctx context.Context, m *mapping.Definition) (map[string
 		return nil, err
 	}
 	at := TrimHorizon
-	if m.Start == mapping.StartLatest {
+	switch {
+	case !m.StartAt.IsZero():
+		at = atTime(m.StartAt.UnixMilli())
+	case m.Start == mapping.StartLatest:
 		at = Latest
 	}
-	lows := make([]seqnum.Num, len(d.Shards))
-	numbers := make([]int, len(d.Shards))
-	for i := range numbers {
-		numbers[i] = i
-	}
-	if err := each(numbers, func(i int) error {
-		iterator, err := b.iterate(ctx, m.StreamARN, d.Shards[i].ID, at)
-		if err != nil {
-			return err
-		}
-		page, err := b.records(ctx, iterator, 1, 0)
-		if err != nil {
-			return err
-		}
-		lows[i], err = number(page.After)
-		return err
-	}); err != nil {
+	lows, err := b.beginAt(ctx, m.StreamARN, d.Shards, at)
+	if err != nil {
 		return nil, err
 	}
 	rows := map[string]lane.Checkpoint{}

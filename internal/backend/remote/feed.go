@@ -322,11 +322,27 @@ func (r *reader) read(ctx context.Context, after seqnum.Num, maxRecords, maxByte
 		return lane.Page{End: true, Missed: &lost}, nil
 	}
 	if !after.Less(r.before) {
-		defer r.mu.Unlock()
-		return r.fromKept(after, maxRecords, maxBytes), nil
+		page := r.fromKept(after, maxRecords, maxBytes)
+		r.mu.Unlock()
+		if len(page.Records) == 0 && !page.End {
+			page.Coming = !r.atTip(ctx, after)
+		}
+		return page, nil
 	}
 	r.mu.Unlock()
 	return r.catchUp(ctx, after, maxRecords, maxBytes)
+}
+
+// atTip reports whether there certainly is no record behind a number now: the reader, whose request is held, may have an answer on its way. Who asks
+// for records where there are none wants to know that, and is about to close a tumbling window.
+func (r *reader) atTip(ctx context.Context, after seqnum.Num) bool {
+	b := r.f.c.b
+	iterator, err := r.iterator(ctx, after)
+	if err != nil {
+		return false
+	}
+	page, err := b.records(ctx, iterator, 1, 0)
+	return err == nil && len(page.Records) == 0
 }
 
 // fromKept is called with mu held.

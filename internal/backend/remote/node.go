@@ -396,10 +396,15 @@ func (m *member) take(ctx context.Context, me, stream string, r Row, s sliceRow)
 	valid := b.valid()
 	b.mu.Lock()
 	fine := valid && b.id == me && b.drops == drops && m.leaving.Err() == nil
+	var earlier *claim // taken since this node looked, whose epoch is over now
 	if fine {
+		earlier = b.claims[stream]
 		b.claims[stream] = c
 	}
 	b.mu.Unlock()
+	if earlier != nil {
+		earlier.lose()
+	}
 	if !fine {
 		c.lose() // the row says that this node has it; it takes it once more, or is told dead
 		return

@@ -79,6 +79,7 @@ type bugs struct {
 	unsealed bool // rows set aside count by the position alone
 	forgets  bool // rows that have ended leave nothing behind
 	renews   bool // a transaction whose answer does not come is tried again on the version that there is then
+	stale    bool // a position is stored with the window before it
 }
 
 var _ backend.Shared = (*Backend)(nil)
@@ -113,13 +114,11 @@ func (b *Backend) poke() {
 }
 
 // Lacks implements backend.Shared.
-func (b *Backend) Lacks(m mapping.Definition, p lane.Params) string {
+func (b *Backend) Lacks(m mapping.Definition, _ lane.Params) string {
 	const while = " while the tables are at another endpoint (serve --tables): "
 	switch {
-	case m.Snapshot != nil || !m.StartAt.IsZero():
-		return "The tag millstream:start is not supported" + while + "leave it out"
-	case p.Tumbling > 0:
-		return "Tumbling windows (TumblingWindowInSeconds, millstream:tumbling-window) are not supported" + while + "leave them out"
+	case m.Snapshot != nil:
+		return "The tag millstream:start takes no snapshot" + while + "leave it out, or give a time"
 	}
 	return ""
 }
@@ -137,14 +136,9 @@ func (b *Backend) ResolveStream(ctx context.Context, streamARN string) (backend.
 	return backend.Stream{ARN: streamARN, Table: table, Scope: scope}, err
 }
 
-// What a shared backend cannot do yet. Mappings that would need it are refused, see Lacks.
+// What a shared backend does under a claim only.
 
-// Locate implements backend.Backend.
-func (b *Backend) Locate(context.Context, string, string, backend.Place) (backend.Located, error) {
-	return backend.Located{}, backend.ErrLacks
-}
-
-// Reposition implements backend.Backend.
+// Reposition implements backend.Backend: it is done under a claim, by RepositionUnder.
 func (b *Backend) Reposition(context.Context, backend.Repositioned) error { return backend.ErrLacks }
 
 // Transact implements backend.Backend: it is done under a claim, by TransactUnder.

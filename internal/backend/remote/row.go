@@ -40,7 +40,7 @@ type Endpoint interface {
 
 	// Describe returns all shards of a stream. ErrGone when there is no such stream.
 	Describe(ctx context.Context, arn string) (Described, error)
-	// Iterator begins to read a shard: at TrimHorizon, Latest, or behind a number. ErrTrimmed, ErrGone.
+	// Iterator begins to read a shard: at TrimHorizon, Latest, a moment (atTime), or behind a number. ErrTrimmed, ErrGone.
 	Iterator(ctx context.Context, arn, shard, at string) (string, error)
 	// Records reads on. It is held for up to wait while there is nothing. ErrTrimmed, ErrExpired, ErrGone.
 	Records(ctx context.Context, iterator string, limit int, wait time.Duration) (Records, error)

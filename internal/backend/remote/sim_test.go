@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger"
@@ -53,6 +55,9 @@ type base struct {
 	held                 map[uint64]map[string]bool // rows set aside that counted at a take, by epoch
 	written              map[string]int             // writes of functions, by function and record
 	once                 map[string]bool            // functions whose records end with their writes
+	skipped              map[string]bool            // functions of which records were skipped
+	windows              map[string]int             // windows that were closed, by function
+	moves, notMoved      int                        // by people, and askings that failed
 	told                 int                        // records of which a destination was told
 	removed              map[string]bool            // rows set aside whose end is stored
 	aside                int                        // the most records that were set aside
@@ -66,6 +71,7 @@ type base struct {
 type booked struct {
 	key, nth int
 	shard    string
+	at       int64 // seconds since 1970
 }
 
 type baseShard struct {
@@ -83,7 +89,7 @@ func newBase() *base {
 	d := &base{
 		tables: map[string]map[string]map[string]Row{}, arn: simScope.StreamARN("t", "2026-01-01T00:00:00.000"), moved: make(chan struct{}), over: make(chan struct{}),
 		records: map[uint64]*booked{}, ended: map[string]map[uint64]bool{}, taken: map[uint64]map[string]checkpoint{},
-		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{}, written: map[string]int{}, once: map[string]bool{},
+		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{}, written: map[string]int{}, once: map[string]bool{}, skipped: map[string]bool{}, windows: map[string]int{},
 	}
 	d.shards = []*baseShard{{id: "s0", start: 1}}
 	return d
@@ -126,11 +132,43 @@ func (d *base) write(key int) {
 			nth++
 		}
 	}
-	d.records[d.last] = &booked{key: key, nth: nth, shard: s.id}
+	d.records[d.last] = &booked{key: key, nth: nth, shard: s.id, at: time.Now().Unix()}
 	s.numbers = append(s.numbers, d.last)
 	s.log = append(s.log, fmt.Appendf(nil, `{"eventID":"%d","eventName":"INSERT","eventVersion":"1.1","awsRegion":"us-east-1","dynamodb":{"ApproximateCreationDateTime":%d,"Keys":{"pk":{"S":"%d"}},"SequenceNumber":"%s","SizeBytes":3,"StreamViewType":"KEYS_ONLY"}}`,
 		d.last, time.Now().Unix(), key, simNumber(d.last)))
 	d.wakeLocked()
+}
+
+func (d *base) lastNow() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
+}
+
+// movedBy has a node rewind a mapping to a record or to the horizon, or skip to the newest record.
+func (d *base) movedBy(n *machine, uuid string, back bool, record uint64) {
+	d.late.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		var err error
+		switch to := (backend.Place{Horizon: true}); {
+		case !back:
+			d.mu.Lock()
+			d.skipped[uuid] = true
+			d.mu.Unlock()
+			_, err = n.engine().Skip(ctx, uuid, backend.Place{Latest: true})
+		case record > 0:
+			to = backend.Place{Record: simNumber(record)}
+			fallthrough
+		default:
+			_, err = n.engine().Rewind(ctx, uuid, to)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.moves++; err != nil {
+			d.notMoved++
+		}
+	})
 }
 
 func (d *base) endedOf(uuid string) int {
@@ -216,6 +254,10 @@ func (d *base) change(table, p, s string, change func()) {
 	before := d.isAside(uuid, k.Shard, d.position(uuid, k.Shard))[n]
 	change()
 	after := d.isAside(uuid, k.Shard, d.position(uuid, k.Shard))[n]
+	cp, _ := d.position(uuid, k.Shard).lane()
+	if covers := cp.Covers(k.Hash, k.Seq); !covers {
+		before = false // it comes again
+	}
 	if before && !after && !d.ended[uuid][n] {
 		d.fault("I1: record %d is not set aside any more, and has not ended", n)
 	}
@@ -369,6 +411,16 @@ func (d *base) judge(r, old Row, found bool) {
 	_ = json.Unmarshal([]byte(r.Data), &at)
 	cp, _ := at.lane()
 	function := strings.TrimPrefix(r.P, "c#")
+	_ = json.Unmarshal([]byte(old.Data), &was)
+	before, _ := was.lane()
+	if found && at.Generation > was.Generation { // it was moved, or there is another shard that was
+		maps.DeleteFunc(d.removed, func(row string, _ bool) bool { return strings.HasPrefix(row, function) })
+		for n, rec := range d.records {
+			if h := keyHash(rec.key); d.skipped[function] && rec.shard == r.S && cp.Covers(h, simNumber(n)) && !before.Covers(h, simNumber(n)) {
+				d.end(function, n)
+			}
+		}
+	}
 	set := d.isAside(function, r.S, at)
 	d.aside = max(d.aside, len(set))
 	for n, rec := range d.records {
@@ -379,13 +431,36 @@ func (d *base) judge(r, old Row, found bool) {
 	if !found {
 		return
 	}
-	_ = json.Unmarshal([]byte(old.Data), &was)
-	before, _ := was.lane()
+	if w := at.Window; w != nil {
+		whole := *w
+		for i := range w.Pieces {
+			piece, err := base64.StdEncoding.DecodeString(d.tables["millstream-progress"]["w#"+function][pieceSort(w.Under, i)].Body)
+			if err != nil {
+				panic(err)
+			}
+			whole.State = append(whole.State, piece...)
+		}
+		d.judgeWindow(function, r.S, whole, "stored", func(n uint64, key int) bool { return cp.Covers(keyHash(key), simNumber(n)) })
+	}
 	if at.Epoch < was.Epoch {
 		d.fault("I5: epoch %d writes over epoch %d", at.Epoch, was.Epoch)
 	}
-	if cp.Low.Less(before.Low) || before.Done && !cp.Done {
+	if at.Generation == was.Generation && (cp.Low.Less(before.Low) || before.Done && !cp.Done) {
 		d.fault("I3: a stored position goes back from %s to %s", before.Low, cp.Low)
+	}
+}
+
+// judgeWindow wants the state of a window to be of those of its records that it is to be of.
+func (d *base) judgeWindow(function, shard string, w windowRow, what string, of func(n uint64, key int) bool) {
+	var state struct{ N []uint64 }
+	if err := json.Unmarshal(w.State, &state); err != nil {
+		d.fault("I6: the state of a window: %v", err)
+	}
+	for n, rec := range d.records {
+		in := rec.shard == shard && rec.at >= w.Start && rec.at < w.End && of(n, rec.key)
+		if in != slices.Contains(state.N, n) {
+			d.fault("I6: the state of the window that begins at %d of %s, %s, has record %d: %t, want %t", w.Start, shard, what, n, !in, in)
+		}
 	}
 }
 
@@ -431,8 +506,16 @@ func (d *base) iterator(shard, at string) (string, error) {
 			continue
 		}
 		after := max(s.start-1, s.past)
+		if ms, is := strings.CutPrefix(at, timePrefix); is {
+			at = ""
+			for n := range d.records {
+				if t, _ := strconv.ParseInt(ms, 10, 64); d.records[n].shard == shard && d.records[n].at*1000 < t {
+					after = max(after, n)
+				}
+			}
+		}
 		switch at {
-		case TrimHorizon:
+		case TrimHorizon, "":
 		case Latest:
 			if len(s.numbers) > 0 {
 				after = s.numbers[len(s.numbers)-1]
@@ -685,12 +768,20 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 		Records []struct {
 			EventID string
 		}
+		Window *struct{ Start, End time.Time }
+		State  json.RawMessage
+		Shard  string `json:"shardId"`
+		Final  bool   `json:"isFinalInvokeForWindow"`
 	}
 	if err := json.Unmarshal(payload, &event); err != nil {
 		panic(err)
 	}
 	d := n.d
 	d.mu.Lock()
+	if w := event.Window; w != nil && event.Final {
+		d.judgeWindow(uuid, event.Shard, windowRow{Start: w.Start.Unix(), End: w.End.Unix(), State: event.State}, "closed", func(uint64, int) bool { return true })
+		d.windows[uuid]++
+	}
 	d.calls++
 	c := n.b.claimOn(d.arn)
 	var mine []uint64
@@ -710,7 +801,7 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 		if c == nil {
 			continue
 		}
-		if at, ok := d.taken[c.epoch]["c#"+uuid+"/"+rec.shard]; ok {
+		if at, ok := d.taken[c.epoch]["c#"+uuid+"/"+rec.shard]; ok && at.Generation == d.position(uuid, rec.shard).Generation {
 			if cp, _ := at.lane(); (cp.Done || cp.Covers(keyHash(rec.key), simNumber(num))) && !d.held[c.epoch][fmt.Sprint(uuid, num)] {
 				d.fault("I3: the owner of epoch %d calls with record %d, whose end was stored when it took the stream", c.epoch, num)
 			}
@@ -747,6 +838,14 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 	}
 	if fails {
 		return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
+	}
+	if event.Window != nil {
+		var state struct{ N []uint64 }
+		if err := json.Unmarshal(event.State, &state); err != nil {
+			panic(err)
+		}
+		state.N = append(state.N, mine...)
+		return lane.Result{Payload: []byte(`{"state":` + encode(map[string]any{"N": state.N, "pad": strings.Repeat("x", n.draw(3)*20000)}) + `}`)}
 	}
 	if once {
 		return lane.Result{Payload: []byte(`{"transactItems":[` + answer[1:] + `]}`)}
@@ -799,7 +898,7 @@ func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string)
 		return time.Duration(float64(time.Since(start)) * rate)
 	}})
 	n.plant = plant
-	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets", renews: plant == "renews"}
+	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets", renews: plant == "renews", stale: plant == "stale"}
 	d.all = append(d.all, n)
 	made := 0
 	ctx, cancel := context.WithCancel(context.Background())
@@ -837,10 +936,14 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 	synctest.Wait()
 	time.Sleep(2 * time.Second)
 	mappings := 1 + rng.IntN(2)
+	var movable []string
 	for i := range mappings {
-		start, on := mapping.StartTrimHorizon, []string{"", "block-key", "park", "tell"}[rng.IntN(4)]
+		start, on := mapping.StartTrimHorizon, []string{"", "block-key", "park", "tell", "window"}[rng.IntN(5)]
 		if i == 1 {
 			start = mapping.StartLatest
+		}
+		if i == 1 && on == "window" {
+			on = ""
 		}
 		r := mapping.CreateRequest{
 			EventSourceArn: new(d.arn), StartingPosition: new(string(start)),
@@ -854,16 +957,21 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 			retries = rng.IntN(2)
 			r.MaximumRetryAttempts = &retries
 		}
-		if on == "tell" {
+		if on == "window" {
+			r.TumblingWindowInSeconds, r.ParallelizationFactor = new(2+rng.IntN(5)), nil
+		} else if on == "tell" {
 			r.DestinationConfig = &mapping.DestinationConfig{OnFailure: &struct{ Destination *string }{new("arn:aws:s3:::lost")}}
 		} else if on != "" {
 			r.Tags["millstream:on-failure"] = on
 		}
-		if rng.IntN(3) == 0 || plant == "unfenced" || plant == "renews" {
+		if on != "window" && rng.IntN(3) == 0 || plant == "unfenced" || plant == "renews" {
 			r.Tags["millstream:exactly-once"] = "true"
 			d.once[functionUUID(fmt.Sprintf(":f%08d", i+1))] = true
 		}
 		d.retries[functionUUID(fmt.Sprintf(":f%08d", i+1))] = retries
+		if on != "window" && r.Tags["millstream:exactly-once"] == "" {
+			movable = append(movable, functionUUID(fmt.Sprintf(":f%08d", i+1)))
+		}
 		if _, err := all[0].engine().Create(context.Background(), simScope, r); err != nil {
 			t.Fatal(err)
 		}
@@ -878,6 +986,9 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 			d.split()
 		}
 		time.Sleep(time.Duration(rng.IntN(600)) * time.Millisecond)
+		if n := all[rng.IntN(len(all))]; rng.IntN(25) == 0 && len(movable) > 0 && n.lives() { // a person moves a trigger, at some node
+			d.movedBy(n, movable[rng.IntN(len(movable))], rng.IntN(3) > 0, rng.Uint64N(d.lastNow()+1))
+		}
 		if rng.IntN(6) > 0 {
 			continue
 		}
@@ -955,13 +1066,17 @@ func TestSimulation(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("MILLSTREAM_SCHEDULES"), 10, 64); err == nil {
 		schedules = n
 	}
-	var calls, again, refused, aside, redriven, unredriven, told, written int
+	var calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved int
 	for seed := range schedules {
 		began := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			d := simulate(t, seed, "")
 			calls, again, refused, aside = calls+d.calls, again+d.again, refused+d.refused, aside+d.aside
 			redriven, unredriven, told, written = redriven+d.redriven, unredriven+d.unredriven, told+d.told, written+len(d.written)
+			moves, notMoved = moves+d.moves, notMoved+d.notMoved
+			for _, n := range d.windows {
+				windows += n
+			}
 			for _, w := range d.wrong {
 				t.Errorf("seed %d: %s", seed, w)
 			}
@@ -973,11 +1088,11 @@ func TestSimulation(t *testing.T) {
 			t.Logf("seed %d took %v", seed, took)
 		}
 	}
-	if refused == 0 || again == 0 || aside == 0 || redriven == 0 || told == 0 || written == 0 {
+	if refused == 0 || again == 0 || aside == 0 || redriven == 0 || told == 0 || written == 0 || windows == 0 || moves == notMoved {
 		t.Error("no condition was refused, or nothing was delivered again: the schedules are too easy")
 	}
-	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed), %d told to a destination, %d written exactly once",
-		schedules, calls, again, refused, aside, redriven, unredriven, told, written)
+	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed), %d told to a destination, %d written exactly once, %d windows, %d moves (%d failed)",
+		schedules, calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved)
 }
 
 // The simulation has to notice what the rules are for.
@@ -986,6 +1101,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a late beat revives": "revives", "a position without condition": "unconditional", "without a claim": "unclaimed",
 		"a position before the rows set aside": "early", "rows that count by the position": "unsealed", "no stones": "forgets",
 		"exactly-once writes without the position's condition": "unfenced", "exactly-once writes tried again with a new version": "renews",
+		"a position with the window before it": "stale",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(400) {

@@ -32,15 +32,14 @@ var lacking = map[string][]string{
 	"a mapping's id is used once":                            {"a deleted mapping leaves nothing", "what is stored late"},
 	"how deep functions cause each other is not on the wire": {"writes of an answer are made with the position"},
 	"records' times are whole seconds on the wire":           {"records are events"},
-	"no windows":              {"a window of a megabyte", "a checkpoint comes back whole"},
-	"no moves, and no places": {"a move is", "the oldest", "the place of", "a shard that is gone has no place", "a mapping that is not there"},
-	"no start by time or by snapshot": {
-		"a mapping begins", "a table without items", "the hand-over from items", "the items stay", "what was passed is not missing",
+	"no start by snapshot": {
+		"a mapping begins with the items", "a table without items", "the hand-over from items", "the items stay", "what was passed is not missing",
 	},
 	"a definition's function does not change":                               {"an update replaces"},
-	"it asks a server for what is durable":                                  {"records outlive", "shards outlive", "definitions and rows outlive", "a commit is there", "writes of an answer are there"},
+	"it asks a server for what is durable":                                  {"records outlive", "shards outlive", "definitions and rows outlive", "a commit is there", "a move is there", "writes of an answer are there"},
+	"a server knows that such an id is of no shard":                         {"a shard that is gone has no place"},
 	"a shard is gone only once two lists have said so, half a minute apart": {"a shard that is not there has ended"},
-	"the test cannot let the server's time pass":                            {"what is gone unread", "a range is told once", "who watches"},
+	"the test cannot let the server's time pass":                            {"the oldest place of a shard that has lost", "the place of a moment", "a mapping begins at a moment", "what is gone unread", "a range is told once", "who watches"},
 }
 
 // TestSuite runs what every backend is to keep, over a Millstream server.
@@ -295,7 +294,7 @@ func (s suiteBackend) Mappings(ctx context.Context) ([]backend.Stored, error) {
 			if err := decode(&r, &at); err != nil {
 				return nil, err
 			}
-			if all[i].Checkpoints[r.S], err = at.lane(); err != nil {
+			if all[i].Checkpoints[r.S], err = s.whole(ctx, all[i].UUID, at); err != nil {
 				return nil, err
 			}
 		}
@@ -376,6 +375,14 @@ func (s suiteBackend) Transact(ctx context.Context, t backend.Transaction) error
 	return backend.ErrNoMapping
 }
 
+// Reposition is under a claim.
+func (s suiteBackend) Reposition(ctx context.Context, r backend.Repositioned) error {
+	c := s.claim(r.Mapping.StreamARN)
+	s.load(c, r.Mapping.UUID)
+	r.Mapping.Revision = 1
+	return s.RepositionUnder(ctx, c, r)
+}
+
 // makeUp gives a mapping a row of a shard that is nowhere.
 func (s suiteBackend) makeUp(c *claim, uuid, shard string) error {
 	c.mu.Lock()
@@ -395,6 +402,30 @@ func (s suiteBackend) makeUp(c *claim, uuid, shard string) error {
 	s.w.madeUp[uuid+shard] = true
 	s.w.mu.Unlock()
 	return nil
+}
+
+// A moment is a place in a shard, and where a mapping begins.
+func TestThePlaceOfAMoment(t *testing.T) {
+	w := newSuiteWorld(t)
+	stream := w.Stream(1)
+	w.Write(stream, 1, 2)
+	at := time.Now().Add(2 * time.Millisecond)
+	for !time.Now().After(at) { // for a moment
+	}
+	w.Write(stream, 3)
+	b := w.Backend()
+	shards, err := b.Shards(t.Context(), stream)
+	w.check(err)
+	l, err := b.Locate(t.Context(), stream, shards[0].ID, backend.Place{Time: at})
+	if err != nil || l.Ordinal != 2 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	m := simDefinition(stream)
+	m.StartAt = at
+	rows, err := b.CreateMapping(t.Context(), m)
+	if err != nil || rows[shards[0].ID].Low != l.Low {
+		t.Errorf("it begins at %+v, %v, want %s", rows, err, l.Low)
+	}
 }
 
 // A record is the same event as the server's own functions get.

@@ -266,14 +266,10 @@ func (c *claim) judged(reasons []Reason, items int, w writing) (done bool, err e
 
 // made keeps what a transaction has stored.
 func (c *claim) made(w writing) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	mine := c.rows[w.uuid]
-	if mine == nil {
-		return backend.ErrLost // the mapping was deleted
-	}
 	for i, at := range w.positions {
-		mine[w.rows[i].Row.S] = owned{v: w.rows[i].Row.V, at: at}
+		if !c.keep(w.uuid, w.rows[i].Row.S, owned{v: w.rows[i].Row.V, at: at}) {
+			return backend.ErrLost // the mapping was deleted
+		}
 	}
 	return nil
 }
