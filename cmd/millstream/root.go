@@ -37,7 +37,7 @@ Write an item, answer the caller at once, and let the stream do the rest.`,
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp(root))
 	group(root)
-	root.AddCommand(newServe(), newDev(), newDeploy(), newDemo(), newTail(), newTriggers(), newTables(), newStacks(), newParked(), newShards(), newQueues(), newSchedules(), newTopics(), newNodes(), newConsole(), newLogs(), newSettle(), newClock(), newCredentials(), newInvoke(), newBackup(), newRestore(), newBackups(), newReplication(), newPromote(), newRejoin(), newExport(), newImport(), newCheck(), newRepair(), newBench(), newBenchServer(), newVersion())
+	root.AddCommand(newServe(), newDev(), newDeploy(), newDemo(), newTail(), newTriggers(), newTables(), newStacks(), newParked(), newShards(), newQueues(), newSchedules(), newTopics(), newNodes(), newVerify(), newConsole(), newLogs(), newSettle(), newClock(), newCredentials(), newInvoke(), newBackup(), newRestore(), newBackups(), newReplication(), newPromote(), newRejoin(), newExport(), newImport(), newCheck(), newRepair(), newBench(), newBenchServer(), newVersion())
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {

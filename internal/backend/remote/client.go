@@ -105,6 +105,9 @@ func (c *Client) call(ctx context.Context, service, operation string, in, out an
 		}
 		return nil, &failure{Code: f.Type[strings.LastIndex(f.Type, "#")+1:], Message: cmp.Or(f.Message, f.Upper), Item: f.Item, Reasons: f.Reasons}
 	}
+	if len(answer) == 0 { // as to TagResource
+		return resp.Header, nil
+	}
 	return resp.Header, json.Unmarshal(answer, out)
 }
 
