@@ -3,7 +3,7 @@
 //
 // testdata/NAME.tar.zst is a folder as a kill has left it, of the release or commit
 // NAME, with a live log, tables, an index, a time to live, streams with a split,
-// records that are held, parked and waiting, a window under way and functions.
+// records that are held, parked and waiting, a window under way and functions; since 7879ef4 with point-in-time recovery and a backup of a table.
 // testdata/NAME.json.zst is what that release answered when it was asked for all of it,
 // just before. Neither is ever changed. One more is made with every release:
 //

@@ -169,6 +169,12 @@ func (m *maker) first(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	_, err = db.UpdateContinuousBackups(ctx, &dynamodb.UpdateContinuousBackupsInput{
+		TableName: aws.String("orders"), PointInTimeRecoverySpecification: &types.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: aws.Bool(true)},
+	})
+	if err != nil {
+		return err
+	}
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	w, err := z.Create("index.js")
@@ -311,6 +317,20 @@ func (m *maker) second(ctx context.Context) (*folders.Dump, error) {
 	if err != nil {
 		return nil, err
 	}
+	made, err := db.CreateBackup(ctx, &dynamodb.CreateBackupInput{TableName: aws.String("orders"), BackupName: aws.String("kept")})
+	if err != nil {
+		return nil, err
+	}
+	err = wait(func() error {
+		is, err := db.DescribeBackup(ctx, &dynamodb.DescribeBackupInput{BackupArn: made.BackupDetails.BackupArn})
+		if err == nil && is.BackupDescription.BackupDetails.BackupStatus != types.BackupStatusAvailable {
+			err = errors.New("the backup is not there yet")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	return folders.Read(ctx, m.config, get)
 }
 
@@ -327,7 +347,7 @@ func pack(dir string) ([]byte, error) {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
-		if err != nil || name == "LOCK" || name == "logs" || strings.HasPrefix(name, "logs/") || strings.HasPrefix(name, "code/runtime") || entry.IsDir() {
+		if err != nil || name == "LOCK" || name == "logs" || strings.HasPrefix(name, "logs/") || strings.HasPrefix(name, "code/runtime") || strings.HasSuffix(name, ".key") || !entry.Type().IsRegular() {
 			return err
 		}
 		info, err := entry.Info()
