@@ -34,14 +34,14 @@ func TestRetire(t *testing.T) {
 			if at.After(now) {
 				break
 			}
-			all = append(all, backup.Manifest{ID: fmt.Sprintf("%02d", i), Made: at, Chain: segment, Chained: r.IntN(4) > 0, Damaged: r.IntN(5) == 0})
+			all = append(all, backup.Manifest{ID: fmt.Sprintf("%02d", i), Made: at, Chain: segment, Chained: r.IntN(4) > 0, Damaged: r.IntN(8) == 0, Quarantined: r.IntN(8) == 0})
 		}
 		keep := day * time.Duration(1+r.IntN(15))
 		gone, below, oldest := retire(all, now, keep)
 		left := slices.DeleteFunc(slices.Clone(all), func(m backup.Manifest) bool { return slices.Contains(gone, m.ID) })
 		begin := func(all []backup.Manifest, to time.Time, whole bool) (found *backup.Manifest) {
 			for i := range all {
-				if m := &all[i]; m.Chained && !m.Made.After(to) && (!whole || !m.Damaged) {
+				if m := &all[i]; m.Chained && !m.Made.After(to) && (!whole || !m.Damaged && !m.Quarantined) {
 					found = m
 				}
 			}
@@ -65,7 +65,7 @@ func TestRetire(t *testing.T) {
 		}
 		n := 0
 		for i := range left {
-			if m := &left[i]; m.Chained && !m.Damaged && !m.Made.After(now.Add(-keep)) {
+			if m := &left[i]; m.Chained && !m.Damaged && !m.Quarantined && !m.Made.After(now.Add(-keep)) {
 				n++
 			}
 		}
