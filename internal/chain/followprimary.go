@@ -160,11 +160,13 @@ func (o ofPrimary) learn(ctx context.Context, f *Follower) {
 	if time.Since(f.others) < othersEvery {
 		return
 	}
-	here, err := o.p.Head(ctx)
+	once, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	here, err := o.p.Head(once)
+	f.others = time.Now()
 	if err != nil { // Next tells what is wrong
 		return
 	}
-	f.others = time.Now()
 	var others []string
 	for name, host := range here.Standbys {
 		if name != f.pos.Standby {
