@@ -41,15 +41,21 @@ func (s *App) openGateway() (*gateway.Service, error) {
 		shared = sharedAPIs{s.node}
 	}
 	return gateway.Open(gateway.Options{
-		Shared: shared, Store: s.store, Functions: frontFunctions{s.functions}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
+		Shared: shared, Store: s.store, Functions: frontFunctions{s.functions, s.node}, Endpoint: s.frontEndpoint, Now: s.opts.Now, Logger: s.opts.Logger,
 		Patient: s.opts.Debug != "", Signed: s.auth.FunctionURL,
 	})
 }
 
 // frontFunctions lets the front door run functions.
-type frontFunctions struct{ functions *function.Service }
+type frontFunctions struct {
+	functions *function.Service
+	node      *node // nil: this server is none
+}
 
 func (f frontFunctions) Invoke(ctx context.Context, scope schema.Scope, c gateway.Call) (answer []byte, failed bool, err error) {
+	if f.node != nil {
+		f.node.Fresh(ctx)
+	}
 	if id := trace.From(ctx); !id.IsZero() {
 		c.Trace = id.Header()
 	}

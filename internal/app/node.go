@@ -499,6 +499,7 @@ func (n *node) adminDoor(own, call http.Handler) http.Handler {
 // agreeing has changes of functions and mappings answered once each node has them.
 func (n *node) agreeing(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.Fresh(r.Context())
 		if r.Method != http.MethodGet && !strings.HasSuffix(r.URL.Path, "invocations") && !strings.HasSuffix(strings.Trim(r.URL.Path, "/"), "invoke-async") {
 			w = &agreed{ResponseWriter: w, agree: func() { n.Agree(r.Context()) }}
 		}

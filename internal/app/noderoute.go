@@ -216,6 +216,7 @@ func (s *App) serveCall(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is for other nodes", http.StatusBadRequest)
 		return
 	}
+	s.node.Fresh(r.Context())
 	event, err := io.ReadAll(io.LimitReader(r.Body, maxEvent+1))
 	if err != nil || len(event) > maxEvent {
 		http.Error(w, "the event cannot be read", http.StatusBadRequest)

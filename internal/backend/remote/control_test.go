@@ -1,12 +1,15 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +229,114 @@ func TestAnyNodeHasWhatIsSetAside(t *testing.T) {
 		for _, w := range d.wrong {
 			t.Error(w)
 		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
+// Of a mapping that was deleted nothing stays but a row that the database may remove a day later, and of a stream without mappings nothing. What is made
+// there after that begins as ever.
+func TestTheNodesTablesAreTidied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		rng := rand.New(rand.NewPCG(1, 2))
+		nodes := []*machine{boot(t, d, rng, slog.New(slog.DiscardHandler), ""), boot(t, d, rng, slog.New(slog.DiscardHandler), "")}
+		soon := func() { time.Sleep(10 * time.Second) } // of the bubble
+		soon()
+		ctx := t.Context()
+		for round := range 3 {
+			v, err := nodes[0].engine().Create(ctx, simScope, mapping.CreateRequest{
+				EventSourceArn: new(d.arn), StartingPosition: new("TRIM_HORIZON"), Settings: mapping.Settings{FunctionName: new(fmt.Sprintf("f%08d", round+1))},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.write(1)
+			soon()
+			if got := d.endedOf(v.UUID); got != round+1 {
+				t.Errorf("round %d: %d records have ended", round, got)
+			}
+			if _, err := nodes[(round+1)%2].engine().Delete(ctx, simScope, v.UUID); err != nil {
+				t.Fatal(err)
+			}
+			soon()
+			for _, r := range d.query("millstream-control", clusterKey, "") {
+				if strings.HasPrefix(r.S, slicePrefix) && (r.Until == 0 || strings.Contains(r.Data, "owner")) {
+					t.Errorf("round %d: a stream without mappings has an owner, or a row for ever: %+v", round, r)
+				}
+				if round == 1 && strings.HasPrefix(r.S, slicePrefix) {
+					_ = d.remove("millstream-control", r.P, r.S, 0) // a day later
+				}
+			}
+			if left := d.query("millstream-control", pairKey, ""); len(left) > 0 {
+				t.Errorf("round %d: pairs are left: %+v", round, left)
+			}
+			for _, r := range d.query("millstream-control", definitionKey, "") {
+				if r.Until == 0 {
+					t.Errorf("round %d: a row stays for ever: %+v", round, r)
+				}
+				_ = d.remove("millstream-control", r.P, r.S, 0) // a day later
+			}
+			soon()
+		}
+		for _, n := range nodes {
+			n.stop()
+			<-n.done
+		}
+		for _, w := range d.wrong {
+			t.Error(w)
+		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
+type idleNode struct{}
+
+func (idleNode) Defined(mapping.Definition)                       {}
+func (idleNode) Deleted(string)                                   {}
+func (idleNode) Do(context.Context, backend.Claim, []byte) []byte { return nil }
+func (idleNode) Begin(backend.Claim)                              {}
+func (idleNode) End(context.Context, backend.Claim)               {}
+
+// A node that was silent for longer than a lease, so that a change was not waited for at it, has the change before it answers.
+func TestANodeThatWasSilentIsFreshBeforeItAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		ctx, stop := context.WithCancel(t.Context())
+		var told atomic.Uint64
+		var work sync.WaitGroup
+		var nodes []*machine
+		for i := range 2 {
+			n := &machine{d: d, rng: rand.New(rand.NewPCG(1, uint64(i)))}
+			start := time.Now()
+			n.b = New(Options{Endpoint: n, Log: slog.New(slog.DiscardHandler), Elapsed: func() time.Duration { n.gate(); return time.Since(start) }, Told: func(r Document) {
+				if i == 1 {
+					told.Store(r.Version)
+				}
+			}})
+			nodes = append(nodes, n)
+			work.Go(func() { _ = n.b.Run(ctx, idleNode{}) })
+		}
+		time.Sleep(10 * time.Second)
+		nodes[1].b.Fresh(ctx)
+		nodes[1].pause(30 * time.Second)
+		time.Sleep(20 * time.Second)
+		v, err := nodes[0].b.PutDocument(ctx, Document{Key: "f#f", Body: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[0].b.Agree(ctx)
+		time.Sleep(10*time.Second + time.Millisecond) // it is awake
+		before := time.Now()
+		nodes[1].b.Fresh(ctx)
+		if told.Load() != v || time.Since(before) > tryFor {
+			t.Errorf("it answers after %v with version %d, not %d", time.Since(before), told.Load(), v)
+		}
+		stop()
+		work.Wait()
 		close(d.over)
 		d.late.Wait()
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,18 @@ func (m *member) follow(ctx context.Context, revision uint64) error {
 		b.o.Told(d)
 		m.known[r.S] = r.V
 	}
+	there := map[string]bool{}
+	for i := range rows {
+		there[rows[i].S] = true
+	}
+	for s := range m.known { // deleted, and that a while ago
+		if uuid, ok := strings.CutPrefix(s, mappingPrefix); ok && !there[s] {
+			m.node.Deleted(uuid)
+			delete(m.known, s)
+			delete(m.unswept, uuid)
+			delete(m.reads, uuid)
+		}
+	}
 	for i := range rows {
 		r := &rows[i]
 		uuid, ok := strings.CutPrefix(r.S, mappingPrefix)
@@ -107,7 +120,8 @@ func (m *member) follow(ctx context.Context, revision uint64) error {
 		if err != nil {
 			return err
 		}
-		if d != nil {
+		if delete(m.reads, uuid); d != nil {
+			m.reads[uuid] = d.StreamARN
 			m.node.Defined(*d)
 		} else if err := m.deleted(uuid, r); err != nil {
 			return err
@@ -156,10 +170,46 @@ func (m *member) sweep(ctx context.Context, claims map[string]*claim) {
 			if m.b.removeRows(ctx, uuid) != nil {
 				return // at the next look
 			}
-			_, _ = m.b.put(ctx, m.b.control, Row{P: left.row.P, S: left.row.S, Data: encode(definitionRow{Deleted: true, Stream: left.stream, Swept: true})}, left.row.V)
+			_, _ = m.b.put(ctx, m.b.control, Row{P: left.row.P, S: left.row.S, Data: encode(definitionRow{Deleted: true, Stream: left.stream, Swept: true}), Until: time.Now().Add(deletedFor).Unix()}, left.row.V)
 			_ = m.b.announce(ctx) // or the next owner does it once more
 		})
 	}
+}
+
+// deletedFor is how long the row of a mapping is kept that was deleted and has nothing any more, and that of a stream without mappings.
+const deletedFor = 24 * time.Hour
+
+// streams keeps the rows of streams in line with the mappings that there are: one that has mappings has a row, and the owner of one that has none gives
+// it up. The row stays for a while, so that epochs go on rising when the stream has a mapping again soon.
+func (m *member) streams(ctx context.Context, rows []Row, claims map[string]*claim) (used map[string]bool, err error) {
+	used = map[string]bool{}
+	for _, stream := range m.reads {
+		used[stream] = true
+	}
+	for _, left := range m.unswept {
+		used[left.stream] = true // its owner sweeps
+	}
+	there := map[string]bool{}
+	for _, r := range rows {
+		stream := strings.TrimPrefix(r.S, slicePrefix)
+		there[stream] = true
+		if c := claims[stream]; c != nil && !used[stream] && r.V == c.version {
+			m.once(stream, func() {
+				m.end(c)
+				given := Row{P: r.P, S: r.S, Data: encode(sliceRow{Epoch: c.epoch}), Until: time.Now().Add(deletedFor).Unix()}
+				_, _ = m.b.put(c.ctx, m.b.control, given, r.V) // or the next owner gives it up
+				c.lose()
+			})
+		}
+	}
+	for stream := range used {
+		if !there[stream] {
+			if err := m.b.makeSlice(ctx, stream); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return used, nil
 }
 
 // removeRows removes a mapping's positions, and what it has set aside.
@@ -213,8 +263,7 @@ func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[
 	}); err != nil {
 		return nil, err
 	}
-	_, err = b.put(ctx, b.control, Row{P: clusterKey, S: slicePrefix + m.StreamARN, Data: encode(sliceRow{})}, 0)
-	if refused := (*Refused)(nil); err != nil && !errors.As(err, &refused) { // else the stream has one
+	if err := b.makeSlice(ctx, m.StreamARN); err != nil {
 		return nil, err
 	}
 	_, err = b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + m.UUID, Data: encode(definitionRow{Mapping: &m})}, 0)
@@ -234,6 +283,15 @@ func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[
 	return rows, b.announce(ctx)
 }
 
+// makeSlice makes the row of a stream, unless there is one. Its epoch is above those of an earlier row, which was removed. Who takes it keeps it for good.
+func (b *Backend) makeSlice(ctx context.Context, stream string) error {
+	_, err := b.put(ctx, b.control, Row{P: clusterKey, S: slicePrefix + stream, Data: encode(sliceRow{Epoch: uint64(time.Now().UnixMilli())}), Until: time.Now().Add(deletedFor).Unix()}, 0)
+	if refused := (*Refused)(nil); errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}
+
 // pairGrace is how long a pair may be taken without a definition.
 const pairGrace = 5 * time.Second
 
@@ -243,6 +301,9 @@ const pairGrace = 5 * time.Second
 func (b *Backend) pair(ctx context.Context, m *mapping.Definition) (string, error) {
 	r, v := Row{P: pairKey, S: pairOf(m), Data: encode(pairRow{UUID: m.UUID})}, uint64(0)
 	for waited := false; ; {
+		if v == 0 {
+			r.V = 1 + rand.Uint64N(1<<50) // so that nothing that is on its way for an earlier row fits this one
+		}
 		_, err := b.put(ctx, b.control, r, v)
 		if err == nil {
 			return r.S, nil
@@ -367,7 +428,7 @@ func (b *Backend) DeleteMapping(ctx context.Context, uuid string) error {
 	if err == nil && pair != nil {
 		var holder pairRow
 		if err = decode(pair, &holder); err == nil && holder.UUID == uuid {
-			_, err = b.put(ctx, b.control, Row{P: pair.P, S: pair.S, Data: encode(pairRow{})}, pair.V)
+			err = b.removeAt(ctx, b.control, pair)
 		}
 	}
 	if refused := (*Refused)(nil); err != nil && !errors.As(err, &refused) {

@@ -68,7 +68,7 @@ func TestAClaimThatHasJustBegunIsDrained(t *testing.T) {
 		d := newBase()
 		d.calm.Store(true)
 		b := New(Options{Endpoint: &machine{d: d, rng: rand.New(rand.NewPCG(1, 1))}, Log: slog.New(slog.DiscardHandler)})
-		if err := d.put(b.control, Row{P: clusterKey, S: slicePrefix + d.arn, V: 1, Data: "{}"}, 0, ""); err != nil {
+		if err := d.put(b.control, Row{P: clusterKey, S: slicePrefix + d.arn, V: 1, Data: encode(sliceRow{Owner: "one that is gone"})}, 0, ""); err != nil {
 			t.Fatal(err)
 		}
 		n := &slowNode{begins: make(chan struct{})}

@@ -57,7 +57,7 @@ func (b *Backend) valid() bool { return int64(b.now()) < b.deadline.Load() }
 func (b *Backend) Run(ctx context.Context, node backend.Node) error {
 	living, stop := context.WithCancel(context.WithoutCancel(ctx)) // until everything is handed over
 	defer stop()
-	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}, asks: map[string]sighting{}, unswept: map[string]leftover{}}
+	m := &member{b: b, node: node, leaving: ctx, known: map[string]uint64{}, seen: map[string]sighting{}, asks: map[string]sighting{}, reads: map[string]string{}, unswept: map[string]leftover{}}
 	b.mu.Lock()
 	b.id = nonce()
 	b.mu.Unlock()
@@ -92,6 +92,7 @@ type member struct {
 	known    map[string]uint64 // versions of the rows of definitions
 	seen     map[string]sighting
 	asks     map[string]sighting // rows of askPrefix
+	reads    map[string]string   // the streams of mappings, by UUID
 	loaded   bool
 	drained  string              // this node's id when it was drained last; empty: it is not
 	unswept  map[string]leftover // mappings that were deleted, by UUID
@@ -143,11 +144,30 @@ func (m *member) beats(ctx context.Context) {
 
 // extend moves the deadline.
 func (b *Backend) extend(to time.Duration) {
-	if !b.valid() && !b.bugs.revives {
-		b.dropAll()
+	if !b.valid() {
+		b.lapses.Add(1)
+		b.poke()
+		if !b.bugs.revives {
+			b.dropAll()
+		}
 	}
 	b.deadline.Store(int64(to))
 }
+
+// Fresh returns once this node has what was changed while others may have taken it for dead, and so have not waited for it: at once, unless it was silent
+// for that long. It waits a few seconds at most, and not at all while the tables' server is not reached.
+func (b *Backend) Fresh(ctx context.Context) {
+	if b.isFresh() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	for !b.isFresh() && !b.unseeing.Load() && ctx.Err() == nil {
+		b.sleep(ctx, 10*time.Millisecond, nil)
+	}
+}
+
+func (b *Backend) isFresh() bool { return b.valid() && b.caughtUp.Load() == b.lapses.Load() }
 
 // watchDeadline drops what is held when the deadline passes.
 func (b *Backend) watchDeadline(ctx context.Context) {
@@ -200,15 +220,18 @@ func (b *Backend) dropAll() {
 // watch looks at the cluster until ctx ends, and takes and gives work.
 func (m *member) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := m.look(ctx); err != nil && ctx.Err() == nil {
+		err := m.look(ctx)
+		if err != nil && ctx.Err() == nil {
 			m.b.complain("a look at the cluster", err)
 		}
+		m.b.unseeing.Store(err != nil)
 		m.b.sleep(ctx, m.b.every(), m.b.poked)
 	}
 }
 
 func (m *member) look(ctx context.Context) error {
 	b := m.b
+	lapses := b.lapses.Load()
 	rows, err := b.query(ctx, b.control, clusterKey, "")
 	if err != nil {
 		return err
@@ -264,6 +287,7 @@ func (m *member) look(ctx context.Context) error {
 	if !slices.Contains(live, me) {
 		return nil // its first beat is still to come
 	}
+	b.caughtUp.Store(lapses)
 	b.join.Do(func() { close(b.joined) })
 	m.sweep(ctx, claims)
 	for s := range m.asks {
@@ -276,6 +300,10 @@ func (m *member) look(ctx context.Context) error {
 			return err
 		}
 	}
+	used, err := m.streams(ctx, slices_, claims)
+	if err != nil {
+		return err
+	}
 	unowned := int64(0)
 	defer func() { b.alive.Store(int64(len(live))); b.unowned.Store(unowned) }()
 	for _, r := range slices_ {
@@ -283,10 +311,13 @@ func (m *member) look(ctx context.Context) error {
 		if err := decode(&r, &s); err != nil {
 			return err
 		}
+		stream := strings.TrimPrefix(r.S, slicePrefix)
+		if s.Owner == "" && !used[stream] {
+			continue // it was given up
+		}
 		if !slices.Contains(live, s.Owner) {
 			unowned++
 		}
-		stream := strings.TrimPrefix(r.S, slicePrefix)
 		c, mine := claims[stream], best(stream, able) == me
 		switch {
 		case c != nil && (s.Owner != me || s.Epoch != c.epoch) && r.V > c.version:

@@ -47,9 +47,12 @@ type Backend struct {
 
 	// deadline is the moment, in Elapsed, up to which what this node holds is certainly its own.
 	deadline atomic.Int64
-	poked    chan struct{} // look at the cluster now
-	beatSoon chan struct{} // there is something to show
-	lately   atomic.Pointer[[]string]
+	// lapses counts how often it has passed, or was not there yet; caughtUp is that of the newest look, and unseeing tells that it failed. See Fresh.
+	lapses, caughtUp atomic.Uint64
+	unseeing         atomic.Bool
+	poked            chan struct{} // look at the cluster now
+	beatSoon         chan struct{} // there is something to show
+	lately           atomic.Pointer[[]string]
 	// For Sight: as of the last look.
 	alive, unowned atomic.Int64
 	claimsLost     atomic.Uint64
