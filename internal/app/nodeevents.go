@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,9 +107,17 @@ func (l *eventLogs) run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(l.every)
 	defer tick.Stop()
-	for {
-		if err := l.look(ctx); err != nil && ctx.Err() == nil {
-			l.log.Warn("the Event invocations of nodes that are no more are not looked after at this moment", "error", err)
+	var seen []string
+	// A round costs the tables' server a read, so nothing is looked for while the same nodes live, but now and then.
+	for round := 0; ; round++ {
+		if live := l.b.Lately(); round%4 == 0 || len(l.read) > 0 || !slices.Equal(live, seen) {
+			err := l.look(ctx)
+			if seen = live; err != nil {
+				seen = nil
+			}
+			if err != nil && ctx.Err() == nil {
+				l.log.Warn("the Event invocations of nodes that are no more are not looked after at this moment", "error", err)
+			}
 		}
 		select {
 		case <-tick.C:
