@@ -56,6 +56,7 @@ type answeredKey struct {
 	at     time.Time  // of the answer; zero: there was none yet
 	failed time.Time  // when there was none last
 	key    *sigv4.Key // nil: nobody may sign with it
+	chosen bool       // its secret may be a person's
 	caller credential.Caller
 	reason credential.Reason
 	used   bool // since the question before
@@ -126,7 +127,7 @@ func (k *nodeKeys) question(of askedKey, e *answeredKey, now time.Time) {
 		e.reason = credential.ExpiredOne
 	case len(answer.Key) == len(sigv4.Key{}):
 		key := sigv4.Key(answer.Key)
-		e.key, e.reason = &key, credential.Known
+		e.key, e.chosen, e.reason = &key, answer.Chosen, credential.Known
 		if answer.TokenBeside {
 			e.reason = credential.TokenBeside
 		}
@@ -152,7 +153,7 @@ func (k *nodeKeys) Unguessable(accessKey, token, date, region, service string) b
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.key != nil && k.now().Sub(e.at) < keyOld
+	return e.key != nil && !e.chosen && k.now().Sub(e.at) < keyOld
 }
 
 // Used implements server.Keys.

@@ -124,8 +124,15 @@ func TestANodeVerifies(t *testing.T) {
 	if status, body := n.call(t, reads[2], aws.Credentials{AccessKeyID: own.AccessKeyID, SecretAccessKey: own.SecretAccessKey, SessionToken: own.SessionToken}, nil); status != 200 {
 		t.Errorf("by a session of the node: %d %s", status, body)
 	}
-	// Its last use is known where the keys are.
 	keys := s.auth.Keys.(*nodeKeys)
+	// A root key's secret may be a person's: it can be guessed, here as at the server, so wrong ones are slowed down.
+	today := time.Now().UTC().Format("20060102")
+	for id, want := range map[string]bool{g.ordinary.AccessKeyID: true, g.root.AccessKeyID: false} {
+		if !keys.Known(id, "", today, "us-east-1", "lambda") || keys.Unguessable(id, "", today, "us-east-1", "lambda") != want {
+			t.Errorf("%s: unguessable %v, want %v", id, !want, want)
+		}
+	}
+	// Its last use is known where the keys are.
 	keys.now = func() time.Time { return time.Now().Add(keyAge) }
 	n.call(t, reads[2], g.ordinary, nil)
 	for _, k := range g.credentials.List() {

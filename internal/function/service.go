@@ -339,7 +339,7 @@ func (s *Service) open() (err error) {
 	}
 	for _, d := range defs {
 		for _, hash := range d.hashes() {
-			if _, err := os.Stat(s.code.task(hash)); hash != "" && errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Stat(s.code.task(hash)); hash != "" && s.rows.shared == nil && errors.Is(err, fs.ErrNotExist) {
 				s.opts.Logger.Error("code is missing: what runs it fails until it is deployed again, or its folder is restored from a backup", "function", d.arn(), "package", s.code.task(hash))
 			}
 		}

@@ -123,7 +123,7 @@ func TestSmallDisk(t *testing.T) {
 							case status == 200:
 								done.Store(key, true)
 								stored.Add(1)
-							case status == 500 && strings.Contains(string(answer), "nearly full"):
+							case status == 500 && strings.Contains(string(answer), "nearly full"), throttled(status, answer):
 								refused.Add(1)
 								time.Sleep(time.Millisecond)
 							default:
@@ -169,6 +169,9 @@ func TestSmallDisk(t *testing.T) {
 			t.Logf("%d writes of 100 KB done, %d refused; %d MB were free at least", stored.Load(), refused.Load(), least>>20)
 			if refused.Load() == 0 || stored.Load() < 100 {
 				t.Error("the disk was not filled")
+			}
+			if least < 72<<20 { // what a start takes at most
+				t.Error("there was not enough room for a start")
 			}
 			present()
 			if text := s.ask("/healthz"); !strings.HasPrefix(text, "degraded: ") || !strings.Contains(text, "reserve") {

@@ -21,6 +21,7 @@ type SigningKey struct {
 	Operator    bool   `json:"operator,omitempty"`
 	Key         []byte `json:"key,omitempty"`         // none: nobody may sign with it
 	Over        bool   `json:"over,omitempty"`        // the session has ended
+	Chosen      bool   `json:"chosen,omitempty"`      // its secret may be what a person could think of
 	TokenBeside bool   `json:"tokenBeside,omitempty"` // a token came with a key that needs none
 }
 

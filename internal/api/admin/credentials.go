@@ -35,10 +35,11 @@ func (h *handler) signingKey(r *http.Request) (any, error) {
 	if err != nil || time.Since(day) > maxSigned || time.Until(day) > 24*time.Hour {
 		return nil, wire.BadRequest("date: want a day as 20060102 that signatures may be of now")
 	}
-	key, caller, reason := h.Credentials.Find(q.Get("id"), r.Header.Get(wire.TokenHeader), q.Get("date"), q.Get("region"), q.Get("service"))
+	id, token, date, region, service := q.Get("id"), r.Header.Get(wire.TokenHeader), q.Get("date"), q.Get("region"), q.Get("service")
+	key, caller, reason := h.Credentials.Find(id, token, date, region, service)
 	out := wire.SigningKey{Account: caller.Account, Operator: caller.Operator, Over: reason == credential.ExpiredOne, TokenBeside: reason == credential.TokenBeside}
 	if key != nil {
-		out.Key = key[:]
+		out.Key, out.Chosen = key[:], !h.Credentials.Unguessable(id, token, date, region, service)
 		if q.Get("used") != "" {
 			h.Credentials.Used(caller)
 		}
