@@ -232,6 +232,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			select { // it is rarely one alone
 			case <-ctx.Done():
 			case <-r.overCh:
+			case <-changes.Much():
 			case <-time.After(r.every()):
 			}
 		}

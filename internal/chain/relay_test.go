@@ -425,6 +425,29 @@ func TestRelayResumes(t *testing.T) {
 	})
 }
 
+// TestRelayOfMuchAtOnce: while no standby asks, more may be written within a pause than may wait: it is kept all the same.
+func TestRelayOfMuchAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		way := &link{r: rand.New(rand.NewPCG(1, 1)), t: t, to: l}
+		s := followServer(t, filepath.Join(t.TempDir(), "standby"), way)
+		s.follows()
+		s.end()
+		time.Sleep(2 * awayAfter)
+		for range 24 { // without a pause: 1.5 MB where 1 MB may wait
+			l.write(0, 64<<10)
+			synctest.Wait()
+		}
+		s = followServer(t, s.dir, way)
+		s.follows()
+		if way.made != 1 {
+			t.Errorf("%d copies were made\n%s", way.made, l.log.String())
+		}
+		s.end()
+		_ = l.end()
+	})
+}
+
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		if err != nil {

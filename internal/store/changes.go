@@ -51,6 +51,7 @@ func (c *Change) Touches(spaces ...byte) bool {
 type Changes struct {
 	s     *Store
 	woken chan struct{} // holds one: something has come
+	much  chan struct{} // holds one: see Much
 	most  int           // bytes that may wait
 
 	mu       sync.Mutex // guards the following
@@ -70,7 +71,7 @@ type Changes struct {
 const batchHeader = 12
 
 func newChanges(s *Store, most int, tail []Change) *Changes {
-	c := &Changes{s: s, most: most, woken: make(chan struct{}, 1), early: map[uint64]Change{}, queue: tail}
+	c := &Changes{s: s, most: most, woken: make(chan struct{}, 1), much: make(chan struct{}, 1), early: map[uint64]Change{}, queue: tail}
 	for i := range tail {
 		c.bytes += len(tail[i].Batch)
 	}
@@ -115,6 +116,9 @@ func (c *Changes) add(ch Change) {
 		c.dropped()
 		return
 	}
+	if c.bytes > c.most/8 {
+		signal(c.much)
+	}
 	from := len(c.queue)
 	if ch.First != c.next {
 		c.early[ch.First] = ch
@@ -149,9 +153,12 @@ func (c *Changes) advance(from int) {
 	}
 }
 
-func (c *Changes) wake() {
+func (c *Changes) wake() { signal(c.woken) }
+
+// signal puts one into a channel that holds one.
+func signal(to chan struct{}) {
 	select {
-	case c.woken <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
@@ -199,6 +206,9 @@ func (c *Changes) reached(end uint64) {
 
 // Woken receives after there may be more to take.
 func (c *Changes) Woken() <-chan struct{} { return c.woken }
+
+// Much receives after an eighth of what may wait has come: who lets more come together takes it now, or it is dropped.
+func (c *Changes) Much() <-chan struct{} { return c.much }
 
 // Take removes and returns what is durable and in order, of some limit bytes at most, but one change at least if there is any. It
 // returns ErrGap until Begin. Who else takes them has the same batches, so nobody changes one.
