@@ -172,7 +172,10 @@ type way struct {
 func (m *running) way(ctx context.Context, to backend.Place, forward bool) (w way, err error) {
 	b := m.e.opts.Backend
 	w = way{forward: forward, begins: map[string]backend.Located{}}
-	if w.shards, err = b.Shards(ctx, m.stream); err != nil {
+	if w.shards, err = b.Shards(ctx, m.stream); errors.Is(err, backend.ErrElsewhere) {
+		err = ErrMoved
+	}
+	if err != nil {
 		return w, err
 	}
 	if w.places, err = m.e.locate(ctx, m.stream, w.shards, to, forward); err != nil {
