@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/backup"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -93,4 +94,71 @@ func TestPlaceAndStandby(t *testing.T) {
 		within(t, "promoted", n, acked, begun)
 		_ = l.end()
 	})
+}
+
+// TestCopyWithStandbysTakesThePlace: a copy that is to go on, which a restore or a promotion made, takes the place over though it keeps things for standbys before it
+// has asked the place, now and in a later run. The one before it is refused, whatever it keeps.
+func TestCopyWithStandbysTakesThePlace(t *testing.T) {
+	for _, how := range []string{"restored", "promoted"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+				l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+				l.busy(2, r)
+				l.shipped()
+				dir := filepath.Join(t.TempDir(), "next")
+				if how == "restored" {
+					if _, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{}); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					s := followServer(t, dir, &link{r: r, t: t, to: l})
+					s.follows()
+					s.promoteAs(true)
+					alone := feed(t, dir, nil, 0) // once with standbys alone
+					time.Sleep(time.Second)
+					if err := alone.end(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := l.end(); err != nil {
+					t.Error(err)
+				}
+				late := func(dir string, before *life) *fed { // which asks the place after it has begun to keep things for standbys
+					t.Helper()
+					place.fail(0, true)
+					f := both(t, dir, place, before)
+					time.Sleep(firstRetry / 2)
+					if _, err := f.relay.Begin("", ""); err != nil {
+						t.Fatal(err)
+					}
+					place.fail(0, false)
+					return f
+				}
+				next := late(dir, l.life)
+				next.busy(2, r)
+				next.shipped()
+				if err := next.end(); err != nil {
+					t.Fatal(err)
+				}
+				next = late(dir, next.life)
+				next.busy(2, r)
+				next.shipped()
+				_, acked, begun := next.moment()
+				if err := next.end(); err != nil {
+					t.Error(err)
+				}
+				has, _ := restored(t, place, time.Time{})
+				within(t, "restored", has, acked, begun)
+				for range 2 {
+					old := late(l.dir, l.life)
+					time.Sleep(time.Minute)
+					old.stop()
+					if err := old.failed(); !errors.Is(err, ErrOlder) {
+						t.Errorf("the one before it: %v", err)
+					}
+				}
+			})
+		})
+	}
 }

@@ -292,7 +292,7 @@ func (r *Relay) begin() error {
 		}
 	}
 	slices.Sort(numbers)
-	if err := r.o.Store.Own(); err != nil {
+	if err := r.o.Store.Own(false); err != nil {
 		return err
 	}
 	was, is := r.o.Store.Lineage()

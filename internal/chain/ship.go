@@ -321,7 +321,7 @@ func (s *Shipper) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.o.Store.Own(); err != nil { // before: when it is put and nobody learns of it, the next open still knows
+	if err := s.o.Store.Own(true); err != nil { // before: when it is put and nobody learns of it, the next open still knows
 		return err
 	}
 	err = s.put(ctx, number, segment)
@@ -335,7 +335,8 @@ func (s *Shipper) claim(ctx context.Context) error {
 }
 
 // older says whether the place has what this folder lacks, by the newest segment there. The folder has a list of the opens that had the chain, which no
-// later open changes; without one, as in a copy that is to go on, the incarnations tell.
+// later open changes; without one, as in a copy that is to go on, the incarnations tell. Opens that only had standbys do not count: a copy that goes on may
+// have had some before it claims.
 func (s *Shipper) older(last, h Head, was string) (bool, error) {
 	end, ours, known, err := s.o.Store.Owned(last.Lineage)
 	switch {

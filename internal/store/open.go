@@ -45,6 +45,7 @@ type Store struct {
 	changes    []*Changes // one for each who takes them
 	lineage    string     // of this open
 	lineageWas string     // of the one before; empty: there was none, or the folder is a copy
+	owning     sync.Mutex // held while REPLICATED is read and written
 	damages    damages
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
 	leaving    sync.RWMutex                  // see KeepFiles
