@@ -428,6 +428,49 @@ func TestThePlaceOfAMoment(t *testing.T) {
 	}
 }
 
+// A function of a mapping whose writes are made with the position does not write the nodes' own tables with the node's key, however its answer names them.
+func TestAFunctionDoesNotWriteTheNodesTables(t *testing.T) {
+	w := newSuiteWorld(t)
+	stream := w.Stream(1)
+	s := suiteBackend{w.b, w}
+	m := simDefinition(stream)
+	_, err := s.CreateMapping(t.Context(), m)
+	w.check(err)
+	c := s.claim(stream)
+	s.load(c, m.UUID)
+	write := func(items string) error {
+		return s.TransactUnder(t.Context(), c, m.UUID, backend.Transaction{
+			Items: []byte(items), Build: func() ([]backend.Row, []backend.AsideRows, error) { return nil, nil, nil }, Applied: func() {},
+		})
+	}
+	const item = `"Item":{"p":{"S":"planted"},"s":{"S":"planted"},"v":{"N":"1"},"w":{"S":"w"},"data":{"S":"{}"}}`
+	for _, items := range []string{
+		`[{"Put":{"TableName":"TABLE",` + item + `}}]`,
+		`[{"Put":{"TableName":"arn:aws:dynamodb:us-east-1:000000000000:table/TABLE",` + item + `}}]`,
+		`[{"Put":{"TableName":"TABLE","tablename":"users",` + item + `}}]`,
+		`[{"Put":{"TableName":"users","TableName":"TABLE","TABLENAME":"users",` + item + `}}]`,
+		`[{"Put":{"TableN\u0061me":"TABLE","tablename":"users",` + item + `}}]`,
+		`[{"Put":{"TableName":"TABLE",` + item + `},"Zz":5}]`,
+		`[{"Put":{"TableName":"TABLE",` + item + `},"Zz":[{}]}]`,
+		`[{"Put":{"TableName":"TABLE",` + item + `},"Zz":{"TableName":5}}]`,
+		`[{"Put":{"TableName":"TABLE",` + item + `},"put":{"TableName":"users"}}]`,
+	} {
+		for _, table := range []string{w.b.control, w.b.progress, w.b.bell} {
+			err := write(strings.ReplaceAll(items, "TABLE", table))
+			if _, refused := errors.AsType[*backend.Refused](err); !refused {
+				t.Errorf("%s: %v, want a refusal", strings.ReplaceAll(items, "TABLE", table), err)
+			}
+			if rows, err := w.b.query(t.Context(), table, "planted", ""); err != nil || len(rows) > 0 {
+				t.Errorf("%s: %s was written: %v, %v", items, table, rows, err)
+				w.check(w.b.remove(t.Context(), table, "planted", "planted"))
+			}
+		}
+	}
+	if err := write(string(w.Writes(stream, 1, 1))); err != nil {
+		t.Errorf("a table of its own: %v", err)
+	}
+}
+
 // A record is the same event as the server's own functions get.
 func TestEventsAreTheSame(t *testing.T) {
 	s, err := OpenServer()

@@ -70,7 +70,11 @@ func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string
 	if err := json.Unmarshal(t.Items, &items); err != nil {
 		return &backend.Refused{Why: "transactItems: " + err.Error()}
 	}
-	if own := b.own(items); own != "" {
+	own, err := b.own(items)
+	if err != nil {
+		return &backend.Refused{Why: "transactItems: " + err.Error()}
+	}
+	if own != "" {
 		return &backend.Refused{Why: "transactItems: the table " + own + " is the nodes' own"}
 	}
 	rows, aside, err := t.Build()
@@ -106,20 +110,29 @@ func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string
 	return nil
 }
 
-// own is a table of the nodes' own that a function would write, with the node's key; empty: it would not.
-func (b *Backend) own(items []json.RawMessage) string {
-	for _, i := range items {
-		var item map[string]struct{ TableName string }
+// own is a table of the nodes' own that a function would write, with the node's key; empty: it would not. It reads names as the server does: exactly, and of
+// two that are the same the last one counts. What it cannot read is an error, so that nothing passes that the server may read.
+func (b *Backend) own(items []json.RawMessage) (string, error) {
+	for n, i := range items {
+		var item map[string]json.RawMessage
 		if json.Unmarshal(i, &item) != nil {
-			continue // the database says what is wrong with it
+			return "", fmt.Errorf("item %d is not an object", n+1)
 		}
-		for _, op := range item {
-			if name := op.TableName[strings.LastIndexByte(op.TableName, '/')+1:]; name == b.control || name == b.progress || name == b.bell {
-				return name
+		for member, text := range item {
+			var op map[string]json.RawMessage
+			if json.Unmarshal(text, &op) != nil {
+				return "", fmt.Errorf("item %d: %s is not an object", n+1, member)
+			}
+			table := ""
+			if text, is := op["TableName"]; is && json.Unmarshal(text, &table) != nil {
+				return "", fmt.Errorf("item %d: TableName of %s is not a text", n+1, member)
+			}
+			if name := table[strings.LastIndexByte(table, '/')+1:]; name == b.control || name == b.progress || name == b.bell {
+				return name, nil
 			}
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // writing is what a transaction stores beside a function's items.
