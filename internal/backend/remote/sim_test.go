@@ -1104,7 +1104,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a position with the window before it": "stale",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(400) {
+			for seed := range uint64(2000) {
 				var found string
 				synctest.Test(t, func(t *testing.T) {
 					if d := simulate(t, seed, plant); len(d.wrong) > 0 {
