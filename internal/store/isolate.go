@@ -204,7 +204,7 @@ func (s *Store) keepCopy(span pebble.KeyRange) (name string, err error) {
 	return name, nil
 }
 
-// resumeQuarantine reads the list at the open, adds to it what this folder has as a copy made of changes, and takes out what a crash has left in.
+// resumeQuarantine reads the list at the open, has it follow the rows that say what was lost elsewhere, and takes out what a crash has left in.
 func (s *Store) resumeQuarantine() error {
 	list, err := ReadQuarantine(s.space.fs, s.space.dir)
 	if err != nil {
@@ -213,11 +213,7 @@ func (s *Store) resumeQuarantine() error {
 	if list != nil {
 		s.quarantine.Store(&list)
 	}
-	rows, err := s.enclosed(nil, nil)
-	if err == nil {
-		err = s.encloseAll(rows)
-	}
-	if err != nil {
+	if err := s.followRows(); err != nil {
 		return err
 	}
 	list = s.Quarantine()

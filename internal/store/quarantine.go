@@ -31,6 +31,8 @@ type Quarantined struct {
 	Since    time.Time
 	// Removed: the engine no longer has what lay in the range. A crash may come before.
 	Removed bool
+	// Row: it is so because a row says it, which Enclose has made. Without the row it is so no more.
+	Row bool
 }
 
 // hexBytes are keys in the file, which people may read.
@@ -54,6 +56,7 @@ type rangeForm struct {
 	Copy    string    `json:"copy"`
 	Since   time.Time `json:"since"`
 	Removed bool      `json:"removed"`
+	Row     bool      `json:"row,omitempty"`
 }
 
 const quarantineVersion = 1
@@ -77,7 +80,7 @@ func ReadQuarantine(f vfs.FS, dir string) ([]Quarantined, error) {
 	}
 	list := make([]Quarantined, 0, len(form.Ranges))
 	for _, r := range form.Ranges {
-		list = append(list, Quarantined{From: r.From, To: r.To, File: r.File, Copy: r.Copy, Since: r.Since, Removed: r.Removed})
+		list = append(list, Quarantined{From: r.From, To: r.To, File: r.File, Copy: r.Copy, Since: r.Since, Removed: r.Removed, Row: r.Row})
 	}
 	return list, nil
 }
@@ -93,7 +96,7 @@ func writeQuarantine(f vfs.FS, dir string, list []Quarantined) error {
 	}
 	form := quarantineForm{Version: quarantineVersion}
 	for _, q := range list {
-		form.Ranges = append(form.Ranges, rangeForm{q.From, q.To, q.File, q.Copy, q.Since, q.Removed})
+		form.Ranges = append(form.Ranges, rangeForm{q.From, q.To, q.File, q.Copy, q.Since, q.Removed, q.Row})
 	}
 	text, err := json.MarshalIndent(form, "", "  ")
 	if err == nil {
@@ -134,7 +137,7 @@ func (q *Quarantined) row() []byte {
 func (s *Store) Enclose(from, to []byte, file string) error {
 	s.excising.Lock()
 	defer s.excising.Unlock()
-	q := Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true}
+	q := Quarantined{From: bytes.Clone(from), To: bytes.Clone(to), File: file, Since: time.Now().UTC(), Removed: true, Row: true}
 	text, err := json.Marshal(rangeForm{From: q.From, To: q.To, File: q.File, Since: q.Since, Removed: true})
 	if err != nil {
 		return err
@@ -165,6 +168,24 @@ func (s *Store) encloseAll(more []Quarantined) error {
 	return s.enclose(list)
 }
 
+// followRows makes the list the one that the rows of what Enclose has put into quarantine tell, at the open. The folder may be a copy to which rows were
+// added and removed by changes, or a crash may have come between a row and the list.
+func (s *Store) followRows() error {
+	rows, err := s.enclosed(nil, nil)
+	if err != nil {
+		return err
+	}
+	list := slices.DeleteFunc(s.Quarantine(), func(q Quarantined) bool {
+		return q.Row && !slices.ContainsFunc(rows, func(r Quarantined) bool { return bytes.Equal(q.From, r.From) && bytes.Equal(q.To, r.To) })
+	})
+	if len(list) < len(s.Quarantine()) {
+		if err := s.enclose(list); err != nil {
+			return err
+		}
+	}
+	return s.encloseAll(rows)
+}
+
 // enclosed reads the rows of what Enclose has put into quarantine within [lower, upper); nil is no bound.
 func (s *Store) enclosed(lower, upper []byte) (list []Quarantined, err error) {
 	err = s.Each(metaKey(metaEnclosed), func(_, v []byte) error {
@@ -173,7 +194,7 @@ func (s *Store) enclosed(lower, upper []byte) (list []Quarantined, err error) {
 			return fmt.Errorf("%w: a row of what was lost elsewhere cannot be read", ErrDamaged)
 		}
 		if bytes.Compare(lower, r.From) <= 0 && (upper == nil || bytes.Compare(r.To, upper) <= 0) {
-			list = append(list, Quarantined{From: r.From, To: r.To, File: r.File, Since: r.Since, Removed: true})
+			list = append(list, Quarantined{From: r.From, To: r.To, File: r.File, Since: r.Since, Removed: true, Row: true})
 		}
 		return nil
 	})

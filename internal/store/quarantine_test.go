@@ -357,6 +357,30 @@ func TestCutRestoreDoesNotOpen(t *testing.T) {
 	}
 }
 
+// replayed opens a copy of a folder to which changes were added.
+func replayed(t *testing.T, base string, changes []store.Change) *store.Store {
+	t.Helper()
+	to := copyTree(t, base)
+	r, err := store.OpenReplay(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range changes {
+		c.Batch = bytes.Clone(c.Batch)
+		if err := r.Add(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(store.Options{Dir: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestEncloseIsCopied: what is in quarantine though nothing of it was here is so in a copy that is made of changes, is there or not after a crash, and
 // is out again with what it was of.
 func TestEncloseIsCopied(t *testing.T) {
@@ -380,30 +404,8 @@ func TestEncloseIsCopied(t *testing.T) {
 		t.Errorf("it is listed %d times", n)
 	}
 	var changes []store.Change
-	copied := func() *store.Store {
-		t.Helper()
-		to := copyTree(t, base)
-		r, err := store.OpenReplay(to)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range changes {
-			c.Batch = bytes.Clone(c.Batch)
-			if err := r.Add(c); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := r.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s, err := store.Open(store.Options{Dir: to})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
 	changes = taken(t, s, changes)
-	other := copied()
+	other := replayed(t, base, changes)
 	if _, _, err := other.Get(nil, []byte("b")); !errors.Is(err, store.ErrDamaged) || len(other.Quarantine()) != 1 {
 		t.Errorf("in a copy: %v, %+v", err, other.Quarantine())
 	}
@@ -417,7 +419,7 @@ func TestEncloseIsCopied(t *testing.T) {
 		t.Errorf("%q, %+v", v, s.Quarantine())
 	}
 	changes = taken(t, s, changes)
-	other = copied()
+	other = replayed(t, base, changes)
 	if n := len(other.Quarantine()); n != 0 {
 		t.Errorf("%d ranges are in a copy's list when it is gone", n)
 	}
@@ -429,6 +431,41 @@ func TestEncloseIsCopied(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
+}
+
+// TestGoneIsCopied: what was in quarantine when the folder was copied is out of it in the copy, too, once the changes have come with which that was
+// removed; a range that damage of its own has made one stays.
+func TestGoneIsCopied(t *testing.T) {
+	dir, base := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "base")
+	s, err := store.Open(store.Options{Dir: dir, Changes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Enclose([]byte("b"), []byte("c"), "file"), s.Enclose([]byte("d"), []byte("e"), "file"), s.Changes().Begin(), s.Stage(t.Context(), base)); err != nil {
+		t.Fatal(err)
+	}
+	s.Gone([]byte("b"), []byte("c"))
+	changes := taken(t, s, nil)
+	closeStore(t, s)
+	name := filepath.Join(base, "QUARANTINE")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := strings.Replace(string(text), `"ranges": [`, `"ranges": [{"from": "66", "to": "67", "file": "own", "removed": true},`, 1)
+	if err := os.WriteFile(name, []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := replayed(t, base, changes)
+	if v, there := get(t, other, "b"); there {
+		t.Errorf("%q", v)
+	}
+	for _, key := range []string{"d", "f"} {
+		if _, _, err := other.Get(nil, []byte(key)); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	closeStore(t, other)
 }
 
 // TestCutEnclose: a crash between the row and the list.
