@@ -342,6 +342,85 @@ func TestANodeThatWasSilentIsFreshBeforeItAnswers(t *testing.T) {
 	})
 }
 
+// away is an endpoint that is not reached for a while: it refuses at once, or does not answer.
+type away struct {
+	Endpoint
+	refuses, hangs atomic.Bool
+}
+
+func (a *away) gone(ctx context.Context) error {
+	if a.hangs.Load() {
+		<-ctx.Done()
+	}
+	if a.hangs.Load() || a.refuses.Load() {
+		return errNetwork
+	}
+	return nil
+}
+
+func (a *away) Put(ctx context.Context, table string, r Row, v uint64) error {
+	if err := a.gone(ctx); err != nil {
+		return err
+	}
+	return a.Endpoint.Put(ctx, table, r, v)
+}
+
+func (a *away) Query(ctx context.Context, table, p, s string) ([]Row, error) {
+	if err := a.gone(ctx); err != nil {
+		return nil, err
+	}
+	return a.Endpoint.Query(ctx, table, p, s)
+}
+
+// While the tables' server is not reached nobody waits for what cannot come, and once it is the node has what was changed before it answers.
+func TestNobodyWaitsForAServerThatIsAway(t *testing.T) {
+	for name, out := range map[string]func(a *away, is bool){
+		"it refuses":         func(a *away, is bool) { a.refuses.Store(is) },
+		"it does not answer": func(a *away, is bool) { a.hangs.Store(is) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newBase()
+				d.calm.Store(true)
+				ctx, stop := context.WithCancel(t.Context())
+				var told atomic.Uint64
+				e := &away{Endpoint: &machine{d: d, rng: rand.New(rand.NewPCG(1, 1))}}
+				b := New(Options{Endpoint: e, Log: slog.New(slog.DiscardHandler), Told: func(r Document) { told.Store(r.Version) }})
+				other := New(Options{Endpoint: &machine{d: d, rng: rand.New(rand.NewPCG(1, 2))}, Log: slog.New(slog.DiscardHandler)})
+				var work sync.WaitGroup
+				for _, one := range []*Backend{b, other} {
+					work.Go(func() { _ = one.Run(ctx, idleNode{}) })
+				}
+				time.Sleep(10 * time.Second)
+				out(e, true)
+				time.Sleep(2 * b.o.Lease)
+				for range 20 {
+					before := time.Now()
+					if b.Fresh(ctx); time.Since(before) > 0 {
+						t.Errorf("a call waits %v for a server that is away", time.Since(before))
+					}
+					time.Sleep(time.Second)
+				}
+				v, err := other.PutDocument(ctx, Document{Key: "f#f", Body: []byte("{}")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				out(e, false)
+				for !b.valid() { // its first beat
+					time.Sleep(time.Millisecond)
+				}
+				if b.Fresh(ctx); told.Load() != v {
+					t.Errorf("it answers with version %d, not %d", told.Load(), v)
+				}
+				stop()
+				work.Wait()
+				close(d.over)
+				d.late.Wait()
+			})
+		})
+	}
+}
+
 // A mapping on a stream that a node has taken, and whose positions it has not read yet, is not settled.
 func TestWhatIsNotLoadedIsNotSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

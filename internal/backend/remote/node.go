@@ -115,7 +115,8 @@ func (m *member) beats(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := b.now()
 		me.Revision = b.applied.Load()
-		row, err := b.put(ctx, b.control, Row{P: clusterKey, S: nodePrefix + id, Data: encode(me)}, v)
+		row, err := b.putTold(ctx, b.control, Row{P: clusterKey, S: nodePrefix + id, Data: encode(me)}, v, func() { b.missed.Add(1) })
+		b.missed.Store(0)
 		switch {
 		case err == nil:
 			v = row.V
@@ -162,12 +163,16 @@ func (b *Backend) Fresh(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	for !b.isFresh() && !b.unseeing.Load() && ctx.Err() == nil {
+	for !b.isFresh() && !b.unseeing.Load() && !b.unreached() && ctx.Err() == nil {
 		b.sleep(ctx, 10*time.Millisecond, nil)
 	}
 }
 
 func (b *Backend) isFresh() bool { return b.valid() && b.caughtUp.Load() == b.lapses.Load() }
+
+// unreached reports whether the tables' server does not answer this node's beats. One that fails says nothing: it may have been on its way when this
+// process was stopped.
+func (b *Backend) unreached() bool { return !b.valid() && b.missed.Load() > 1 }
 
 // watchDeadline drops what is held when the deadline passes.
 func (b *Backend) watchDeadline(ctx context.Context) {

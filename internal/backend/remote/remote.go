@@ -50,6 +50,7 @@ type Backend struct {
 	// lapses counts how often it has passed, or was not there yet; caughtUp is that of the newest look, and unseeing tells that it failed. See Fresh.
 	lapses, caughtUp atomic.Uint64
 	unseeing         atomic.Bool
+	missed           atomic.Int64  // tries of the beat under way that failed
 	poked            chan struct{} // look at the cluster now
 	beatSoon         chan struct{} // there is something to show
 	lately           atomic.Pointer[[]string]

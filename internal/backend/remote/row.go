@@ -97,6 +97,11 @@ const (
 // will be, or ctx's error, which leaves it open. All tries have the same content, version and nonce: so a try that was
 // applied is known by its nonce, and one that arrives late is refused.
 func (b *Backend) put(ctx context.Context, table string, r Row, v uint64) (Row, error) {
+	return b.putTold(ctx, table, r, v, func() {})
+}
+
+// putTold is put, and tells of each try that failed.
+func (b *Backend) putTold(ctx context.Context, table string, r Row, v uint64, failed func()) (Row, error) {
 	if r.W = nonce(); v > 0 || r.V == 0 { // the version of a row that is new may be the caller's
 		r.V = v + 1
 	}
@@ -114,6 +119,7 @@ func (b *Backend) put(ctx context.Context, table string, r Row, v uint64) (Row, 
 			}
 			return Row{}, err
 		}
+		failed()
 		if err := b.pause(ctx, &pause, "a write", err); err != nil {
 			return Row{}, err
 		}
