@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,9 @@ const (
 	noRoomFor = 20 * time.Millisecond
 	// peersFor is how long it is remembered how nodes are reached.
 	peersFor = 2 * time.Second
-	maxEvent = 6 << 20
+	// warnPause is how long it is not said again that a node cannot be called.
+	warnPause = time.Minute
+	maxEvent  = 6 << 20
 )
 
 // share is how many of a function's places are of the node id, when these live. All nodes that see the same ones agree, and one that comes or goes moves few.
@@ -73,6 +76,8 @@ type router struct {
 	live  []string
 	peers []remote.NodeInfo // that are reached from here
 	full  map[string]time.Time
+	// warned is when it was last said that a node cannot be called.
+	warned map[string]time.Time
 }
 
 // Share implements function.Placing.
@@ -166,15 +171,34 @@ func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, nam
 			return function.Outcome{Delivered: true, RequestID: inv.RequestID, FunctionError: "Unhandled", Error: "the node " + p.Name + ", which ran the call, was lost: " + err.Error(),
 				Payload: []byte(`{"errorType":"Runtime.NodeLost","errorMessage":"The node that ran the call was lost."}`)}, true, nil
 		default:
-			r.n.log.Debug("a node does not take a call", "node", p.Name, "function", functionARN, "error", err)
+			level := slog.LevelDebug
+			if errors.Is(err, errNotCalled) && r.mayWarn(p.ID) {
+				level = slog.LevelWarn
+			}
+			r.n.log.Log(ctx, level, "a node does not take a call", "node", p.Name, "url", p.URL, "function", functionARN, "error", err)
 			r.note(p.ID, functionARN)
 		}
 	}
 	return out, false, nil
 }
 
+// mayWarn bounds how often the log says that a node cannot be called.
+func (r *router) mayWarn(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, there := r.warned[id]; there && time.Since(at) < warnPause {
+		return false
+	}
+	if r.warned == nil || len(r.warned) > 1000 {
+		r.warned = map[string]time.Time{}
+	}
+	r.warned[id] = time.Now()
+	return true
+}
+
 var (
 	errNoRoom     = errors.New("it has no room")
+	errNotCalled  = errors.New("it cannot be called")
 	errUnknownEnd = errors.New("it does not answer any more")
 )
 
@@ -182,6 +206,9 @@ var (
 func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *function.Invocation, longest time.Duration) (out function.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
+	// A request goes out once there is a connection, with its TLS. It is sent again, by another one, only if nothing of it went out.
+	var begun atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { begun.Store(false) }, GotConn: func(httptrace.GotConnInfo) { begun.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL+admin.Prefix+callPart, bytes.NewReader(inv.Payload))
 	if err != nil {
 		return out, err
@@ -189,8 +216,8 @@ func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *f
 	req.Header.Set("X-Millstream", "1")
 	req.Header.Set(callHeader, string(head))
 	resp, err := r.n.signed.Do(req)
-	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
-		return out, err
+	if err != nil && !begun.Load() {
+		return out, fmt.Errorf("%w: %w", errNotCalled, err)
 	}
 	if err != nil {
 		return out, fmt.Errorf("%w: %w", errUnknownEnd, err)
@@ -206,6 +233,9 @@ func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *f
 		return out, errNoRoom
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+	if resp.StatusCode == http.StatusForbidden {
+		return out, fmt.Errorf("%w: it answers %s: %s", errNotCalled, resp.Status, text)
+	}
 	return out, fmt.Errorf("it answers %s: %s", resp.Status, text)
 }
 

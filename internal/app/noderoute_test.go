@@ -1,19 +1,27 @@
 package app
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/millstreamdb/millstream/internal/backend/remote"
 	"github.com/millstreamdb/millstream/internal/function"
+	"github.com/millstreamdb/millstream/internal/schema"
 )
 
 // The shares of any number of nodes come to the whole, differ by one at most, and of few nodes change when one comes.
@@ -234,7 +242,7 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 	defer h.Close()
 	defer close(hangs)
 	r := &router{n: &node{signed: http.DefaultClient}}
-	for head, want := range map[string]error{"hang": errUnknownEnd, "break": errUnknownEnd, "full": errNoRoom, "unknown": nil, "gone": nil} {
+	for head, want := range map[string]error{"hang": errUnknownEnd, "break": errUnknownEnd, "full": errNoRoom, "unknown": nil, "gone": errNotCalled} {
 		p := remote.NodeInfo{URL: h.URL}
 		if head == "gone" {
 			p.URL = gone.URL
@@ -242,6 +250,47 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 		_, err := r.ask(t.Context(), p, []byte(head), &function.Invocation{Payload: []byte("{}")}, 100*time.Millisecond)
 		if err == nil || want != nil && !errors.Is(err, want) || want == nil && (errors.Is(err, errUnknownEnd) || errors.Is(err, errNoRoom)) {
 			t.Errorf("%s: %v, want %v", head, err, want)
+		}
+	}
+}
+
+// A call that could not be sent was not called: where this node has no credentials for a moment, or the other's certificate is not trusted, the call goes elsewhere.
+// The log says so, once in a while.
+func TestCallsThatCannotBeSent(t *testing.T) {
+	asked := func(w http.ResponseWriter, r *http.Request) { t.Error("it is called") }
+	plain, tls := httptest.NewServer(http.HandlerFunc(asked)), httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	defer plain.Close()
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
+	defer tls.Close()
+	key := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"}, nil
+	})
+	none := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return aws.Credentials{}, errors.New("none now") })
+	var said bytes.Buffer
+	for name, row := range map[string]struct {
+		url string
+		by  aws.CredentialsProvider
+	}{
+		"no credentials":          {plain.URL, none},
+		"a certificate of nobody": {tls.URL, key},
+		"no TLS there":            {strings.Replace(plain.URL, "http:", "https:", 1), key},
+	} {
+		r := &router{n: &node{signed: &http.Client{Transport: signer{row.by, "us-east-1", http.DefaultTransport}}}}
+		_, err := r.ask(t.Context(), remote.NodeInfo{URL: row.url}, []byte("{}"), &function.Invocation{Payload: []byte("{}")}, time.Second)
+		if !errors.Is(err, errNotCalled) || errors.Is(err, errUnknownEnd) {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.n.Backend, r.n.log = remote.New(remote.Options{}), slog.New(slog.NewTextHandler(&said, nil))
+		r.at, r.peers = time.Now(), []remote.NodeInfo{{ID: name, Name: name, URL: row.url}}
+		for range 3 {
+			r.full = nil
+			if _, taken, err := r.Route(t.Context(), schema.Scope{}, "arn", "f", &function.Invocation{Payload: []byte("{}")}, 0, time.Second); taken || err != nil {
+				t.Errorf("%s: taken %v, %v", name, taken, err)
+			}
+		}
+		if n := strings.Count(said.String(), "node=\""+name); n != 1 {
+			t.Errorf("%s: it was said %d times: %s", name, n, said.String())
 		}
 	}
 }
