@@ -95,6 +95,9 @@ func (l *eventLogs) Sure(ctx context.Context, log string) error {
 	if k == nil || json.Unmarshal([]byte(k.Data), &row) != nil || row.Owner != id {
 		return errLogLost
 	}
+	if l.Log() != log { // it came back, and may have been read already
+		return errLogLost
+	}
 	return nil
 }
 
@@ -157,7 +160,11 @@ func (l *eventLogs) look(ctx context.Context) error {
 	if !lives[me] {
 		return nil // its first beat under this id is still to come
 	}
-	own, kept, failed := l.Log(), false, error(nil)
+	l.mu.Lock()
+	own, by := l.own, l.by
+	l.mu.Unlock()
+	kept := false
+	var others []string
 	for i, k := range logs {
 		row := owners[i]
 		if row.Owner != me {
@@ -176,22 +183,26 @@ func (l *eventLogs) look(ctx context.Context) error {
 			k.Version = version
 			delete(l.read, k.Key)
 		}
-		if k.Key == own {
+		if k.Key == own && row.Owner == by { // nobody else has had it since this node last looked
 			kept = true
 			l.use(own, me)
 			continue
 		}
-		failed = errors.Join(failed, l.work(ctx, k.Key))
+		others = append(others, k.Key)
 	}
-	if kept {
-		return failed
+	if !kept {
+		// This node is new, or another had taken its log over: it works what it has of that until a write is refused, and adds no more to it. If it is this
+		// node's again by now, it has events that the other took over: it is read like any other's.
+		made := rand.Text()[:16]
+		if _, err := l.b.Keep(ctx, remote.Kept{Set: logsSet, Key: made, Data: encodeLog(logRow{Owner: me})}); err != nil {
+			return err
+		}
+		l.use(made, me)
 	}
-	// This node is new, or another has taken its log over: it works what it has of that until a write is refused.
-	made := rand.Text()[:16]
-	if _, err := l.b.Keep(ctx, remote.Kept{Set: logsSet, Key: made, Data: encodeLog(logRow{Owner: me})}); err != nil {
-		return err
+	var failed error
+	for _, log := range others {
+		failed = errors.Join(failed, l.work(ctx, log))
 	}
-	l.use(made, me)
 	return failed
 }
 

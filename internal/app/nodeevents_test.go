@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend/remote"
 	"github.com/millstreamdb/millstream/internal/function"
@@ -53,7 +54,8 @@ func TestEventsOfNodes(t *testing.T) {
 	if _, err := b.Keep(ctx, remote.Kept{Set: logsSet, Key: "gone", Data: encodeLog(logRow{Owner: "nobody"})}); err != nil {
 		t.Fatal(err)
 	}
-	looks := &eventLogs{b: b, log: node.opts.Logger, functions: node.functions, own: node.node.events.Log(), made: make(chan struct{}), read: map[string]bool{}}
+	me, _ := b.Self()
+	looks := &eventLogs{b: b, log: node.opts.Logger, functions: node.functions, own: node.node.events.Log(), by: me, made: make(chan struct{}), read: map[string]bool{}}
 	if err := looks.look(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -96,5 +98,27 @@ func TestEventsOfNodes(t *testing.T) {
 	looks.by = "before"
 	if err := looks.Sure(ctx, own); err != errLogLost {
 		t.Errorf("of a log that was taken over: %v", err)
+	}
+
+	// Who had taken it over is gone, too. What that one left in it, this node has to read: it is not its own as it left it.
+	if _, err := other.Put(ctx, function.SharedEvent{Log: own, Key: "taken", Data: `{"head":` + head + `,"payload":"eyJuIjozfQ=="}`}); err != nil {
+		t.Fatal(err)
+	}
+	if err := looks.look(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if looks.Log() == own {
+		t.Error("a log that another had is added to")
+	}
+	select {
+	case got := <-ran:
+		if got != `{"n":3}` {
+			t.Errorf("called with %s", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("what is in a log that came back is left alone")
+	}
+	if err := looks.Sure(ctx, own); err != errLogLost {
+		t.Errorf("of a log that came back: %v", err)
 	}
 }

@@ -133,7 +133,6 @@ func (r eventRows) putShared(ctx context.Context, e *event) error {
 func (r eventRows) addShared(e *event) (err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, acceptWait)
 	defer cancel()
-	e.at = place{log: r.shared.Log(), key: fmt.Sprintf("%020d", e.id)}
 	if e.at.log == "" {
 		return awserr.LambdaService()
 	}

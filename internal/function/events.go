@@ -3,6 +3,7 @@ package function
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -170,6 +171,9 @@ func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	}
 	e.id = q.nextID
 	q.nextID++
+	if q.rows.shared != nil { // it is known before it is stored, so that nobody here takes it over
+		e.at = place{log: q.rows.shared.Log(), key: fmt.Sprintf("%020d", e.id)}
+	}
 	q.hold(e)
 	q.mu.Unlock()
 	// The clock of a test waits for the event from here on.
@@ -178,11 +182,6 @@ func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	if err := q.rows.add(e, also); err != nil {
 		q.forget(e)
 		return err
-	}
-	if q.rows.shared != nil {
-		q.mu.Lock()
-		q.placed[e.at.name()] = true
-		q.mu.Unlock()
 	}
 	q.ready(e)
 	return nil
