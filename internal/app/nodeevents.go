@@ -218,20 +218,20 @@ func (l *eventLogs) work(ctx context.Context, log string) error {
 	if l.read[log] && l.functions.HoldsEvents(log) {
 		return nil
 	}
-	left, taken := 0, 0
+	left, taken, whole := 0, 0, true
 	if err := l.b.EachKept(ctx, logPrefix+log, func(page []remote.Kept) error {
 		rows := make([]function.SharedEvent, len(page))
 		for i, k := range page {
 			rows[i] = function.SharedEvent{Log: log, Key: k.Key, Version: k.Version, Data: k.Data}
 		}
 		left += len(rows)
-		n, err := l.functions.TakeEvents(ctx, rows)
-		taken += n
+		n, again, err := l.functions.TakeEvents(ctx, rows)
+		taken, whole = taken+n, whole && !again
 		return err
 	}); err != nil {
 		return err
 	}
-	l.read[log] = true
+	l.read[log] = whole
 	if taken > 0 {
 		l.log.Info("Event invocations that a node which is no more has accepted go on here", "events", taken)
 	}

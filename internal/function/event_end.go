@@ -177,6 +177,9 @@ func (q *eventQueue) tell(e *event) {
 	case err == nil:
 	case s.ctx.Err() != nil:
 		return // the next server tells it
+	case errors.Is(err, errTaken):
+		q.stuck(e, err)
+		return
 	case q.toldForLongEnough(e):
 		s.opts.Logger.Error("how an Event invocation ended could not be told, and is dropped", "function", e.head.Name, "requestId", e.head.RequestID, "to", to.ARN, "error", err)
 	default:

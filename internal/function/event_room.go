@@ -99,14 +99,7 @@ func (q *eventQueue) oldestToTell(of id) *event {
 		return nil
 	}
 	for p := s.order.Front(); p != nil; p = p.Next() {
-		e := p.Value.(*event)
-		if e.timer != nil {
-			e.timer.Stop()
-			e.timer = nil // should it have fired already
-			return e
-		}
-		if l := q.lines[e.line()]; l != nil && l.remove(e) {
-			q.s.opts.Clock.End() // it will not be worked on
+		if e := p.Value.(*event); q.takeOut(e) {
 			return e
 		}
 	}

@@ -143,7 +143,7 @@ func (r eventRows) told(b *store.Batch, e *event) error {
 		r.delete(b, e)
 		return nil
 	}
-	left := *e
+	left := event{id: e.id, head: e.head}
 	left.head.Tell = e.head.Tell[1:]
 	return r.setHead(b, &left)
 }

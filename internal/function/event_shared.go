@@ -63,7 +63,6 @@ var errTaken = errors.New("function: another node has taken the event over")
 // place is where an event is in a SharedEvents.
 type place struct {
 	log, key                      string
-	version                       uint64
 	payloadPieces, documentPieces int
 }
 
@@ -104,7 +103,7 @@ func (r eventRows) putShared(ctx context.Context, e *event) error {
 	if row.DocumentPieces > 0 {
 		row.Document = nil
 	}
-	if e.at.version > 0 && (e.payload == nil && row.PayloadPieces == 0 || e.document == nil && row.DocumentPieces == 0 && e.head.ToldSize > 0) {
+	if e.version.Load() > 0 && (e.payload == nil && row.PayloadPieces == 0 || e.document == nil && row.DocumentPieces == 0 && e.head.ToldSize > 0) {
 		there, err := r.sharedRow(ctx, e)
 		if err != nil {
 			return err
@@ -120,12 +119,12 @@ func (r eventRows) putShared(ctx context.Context, e *event) error {
 	if err != nil {
 		return err
 	}
-	version, err := r.shared.Put(ctx, SharedEvent{Log: e.at.log, Key: e.at.key, Version: e.at.version, Data: string(text)})
+	version, err := r.shared.Put(ctx, SharedEvent{Log: e.at.log, Key: e.at.key, Version: e.version.Load(), Data: string(text)})
 	if errors.Is(err, ErrStale) {
 		return errTaken
 	}
 	if err == nil {
-		e.at.version = version
+		e.version.Store(version)
 	}
 	return err
 }
@@ -186,7 +185,7 @@ func (r eventRows) sharedRow(ctx context.Context, e *event) (row sharedEvent, er
 	switch {
 	case err != nil:
 		return row, err
-	case !there || found.Version != e.at.version:
+	case !there || found.Version != e.version.Load():
 		return row, errTaken
 	}
 	return row, json.Unmarshal([]byte(found.Data), &row)
@@ -226,25 +225,26 @@ func (r eventRows) getShared(kind byte, e *event) ([]byte, error) {
 }
 
 // TakeEvents takes over the events of a log that has become this node's: those that it does not have already. From then on nobody else can change them.
-func (s *Service) TakeEvents(ctx context.Context, found []SharedEvent) (taken int, err error) {
+// again: of some it is not known yet whose they are, so the log has to be read once more.
+func (s *Service) TakeEvents(ctx context.Context, found []SharedEvent) (taken int, again bool, err error) {
 	q := s.events
 	var all []*event
 	for _, f := range found {
-		q.mu.Lock()
-		known := q.placed[f.Log+"/"+f.Key]
-		q.mu.Unlock()
-		if known {
+		known, doubt := q.has(f)
+		if again = again || doubt; known || doubt {
 			continue
 		}
 		version, err := q.rows.shared.Put(ctx, f) // the same, with a new version
 		if errors.Is(err, ErrStale) {
-			continue // it has just ended, or changed: the next look tells
+			again = true // it has just ended, or changed
+			continue
 		}
 		if err != nil {
-			return taken, err
+			return taken, again, err
 		}
 		var row sharedEvent
-		e := &event{at: place{log: f.Log, key: f.Key, version: version}}
+		e := &event{at: place{log: f.Log, key: f.Key}}
+		e.version.Store(version)
 		if err = json.Unmarshal([]byte(f.Data), &row); err == nil {
 			err = json.Unmarshal(row.Head, &e.head)
 		}
@@ -262,7 +262,7 @@ func (s *Service) TakeEvents(ctx context.Context, found []SharedEvent) (taken in
 		q.mu.Lock()
 		if q.closed {
 			q.mu.Unlock()
-			return taken, context.Canceled
+			return taken, again, context.Canceled
 		}
 		e.id = q.nextID
 		q.nextID++
@@ -271,7 +271,25 @@ func (s *Service) TakeEvents(ctx context.Context, found []SharedEvent) (taken in
 		q.begin(e)
 		taken++
 	}
-	return taken, nil
+	return taken, again, nil
+}
+
+// has reports whether the event of a row is held here. One that another node has had meanwhile is forgotten, unless it is worked on: then who does so finds
+// out, or has just stored that row itself (doubt).
+func (q *eventQueue) has(f SharedEvent) (known, doubt bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.placed[f.Log+"/"+f.Key]
+	switch {
+	case e == nil:
+		return false, false
+	case e.version.Load() >= f.Version:
+		return true, false
+	case !q.takeOut(e):
+		return false, true
+	}
+	q.forgetLocked(e)
+	return false, false
 }
 
 // HoldsEvents reports whether this node has events of a log.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -95,7 +96,7 @@ func TestEventsAreTakenOver(t *testing.T) {
 			time.Sleep(30 * time.Second)
 			found := shared.of("log")
 			for want := range 2 {
-				if n, err := b.s.TakeEvents(t.Context(), found); err != nil || n != 1-want {
+				if n, _, err := b.s.TakeEvents(t.Context(), found); err != nil || n != 1-want {
 					t.Fatalf("%d events were taken over, %v", n, err)
 				}
 			}
@@ -110,7 +111,7 @@ func TestEventsAreTakenOver(t *testing.T) {
 			if len(shared.rows) != 0 || a.s.Stats().Queued != 0 || b.s.Stats().Queued != 0 || b.s.HoldsEvents("log") {
 				t.Errorf("left are %d rows, %d and %d events", len(shared.rows), a.s.Stats().Queued, b.s.Stats().Queued)
 			}
-			if n, err := b.s.TakeEvents(t.Context(), found); err != nil || n != 0 {
+			if n, _, err := b.s.TakeEvents(t.Context(), found); err != nil || n != 0 {
 				t.Errorf("an event that has ended was taken over: %d, %v", n, err)
 			}
 		})
@@ -126,5 +127,66 @@ func TestEventsAreNotAcceptedByWhoIsGone(t *testing.T) {
 	}
 	if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: bytes.Repeat([]byte("1"), maxInline+1)}); err == nil || len(shared.rows) != 0 || s.Stats().Queued != 0 {
 		t.Errorf("%v, %d rows, %d events", err, len(shared.rows), s.Stats().Queued)
+	}
+}
+
+// How an event ended is told by the node that has it. One that had it before, and could not tell, forgets it at its next try; and when it takes the log back, it has
+// what is there and not what it remembers.
+func TestEndsAreToldByWhoHasThem(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := &eventsFake{rows: map[string]SharedEvent{}}
+			var said bytes.Buffer
+			var all [2]*Service
+			var mails [2]*mailbox
+			for i := range all {
+				mails[i] = &mailbox{down: true}
+				all[i] = open(t, Options{SharedEvents: shared, Destination: mails[i], Logger: slog.New(slog.NewTextHandler(&said, nil))})
+				if err := all[i].RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil }); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := all[i].PutEventConfig(scope, "g", "", EventConfigRequest{DestinationConfig: &DestinationTable{OnSuccess: DestinationName{"arn:aws:sqs:us-east-1:000000000000:q"}}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a, b := all[0], all[1]
+			if _, err := a.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("{}")}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Minute) // each try waits for five minutes by now
+			if n, again, err := b.TakeEvents(t.Context(), shared.of("log")); n != 1 || again || err != nil {
+				t.Fatal(n, again, err)
+			}
+			synctest.Wait()
+			if back {
+				// And back, at once: it is the one that is stored.
+				if n, again, err := a.TakeEvents(t.Context(), shared.of("log")); n != 1 || again || err != nil {
+					t.Errorf("%d events were taken back, again %v, %v", n, again, err)
+				}
+				if n := a.Stats().Queued; n != 1 {
+					t.Errorf("%d events are there once more", n)
+				}
+				mails[0].mu.Lock()
+				mails[0].down = false
+				mails[0].mu.Unlock()
+			}
+			time.Sleep(eventMaxBackoff)
+			synctest.Wait()
+			if n := a.Stats().Queued; n != 0 {
+				t.Errorf("the node that had it still has %d", n)
+			}
+			if n := b.Stats().Queued; !back && n != 1 || back && n != 0 {
+				t.Errorf("the node that has it has %d", n)
+			}
+			if n := len(mails[0].got); back && n != 1 || !back && n != 0 {
+				t.Errorf("the first node has told %d", n)
+			}
+			if n := len(shared.rows); back != (n == 0) {
+				t.Errorf("%d rows are left", n)
+			}
+			if strings.Contains(said.String(), "is dropped") {
+				t.Error(said.String())
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/arn"
@@ -47,7 +48,7 @@ type eventQueue struct {
 	closed bool
 	nextID uint64
 	events map[*event]struct{} // all of them
-	placed map[string]bool     // those of a SharedEvents, by log and key
+	placed map[string]*event   // those of a SharedEvents, by log and key
 	toRun  *eventRoom
 	toTell *eventRoom // those that have ended
 	lines  map[lineKey]*eventLine
@@ -60,11 +61,14 @@ type event struct {
 	id   uint64
 	head eventHead
 	at   place // of a SharedEvents
+	// version is that of its row there, as it was stored last; 0: not yet.
+	version atomic.Uint64
 	// payload and document are nil when they are on the disk only.
 	payload, document []byte
 	backoff           time.Duration // the next one, of waits that are no retries
 	timer             *worker.Timer // nil: it is not waiting
 	missing           bool          // it waits for its function to be there
+	waits             bool          // it is in a line, or waits for its timer: nobody works on it
 
 	room  *eventRoom // guarded by mu of the queue, as place
 	place *list.Element
@@ -84,7 +88,7 @@ type eventLine struct {
 
 func newEventQueue(s *Service) *eventQueue {
 	return &eventQueue{
-		s: s, rows: newEventRows(s), placed: map[string]bool{}, toRun: newEventRoom(), toTell: newEventRoom(),
+		s: s, rows: newEventRows(s), placed: map[string]*event{}, toRun: newEventRoom(), toTell: newEventRoom(),
 		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{},
 	}
 }
@@ -197,7 +201,9 @@ func (q *eventQueue) forget(e *event) {
 func (q *eventQueue) forgetLocked(e *event) {
 	if _, there := q.events[e]; there {
 		delete(q.events, e)
-		delete(q.placed, e.at.name())
+		if q.placed[e.at.name()] == e {
+			delete(q.placed, e.at.name())
+		}
 		e.room.leave(e)
 	}
 }
@@ -206,7 +212,7 @@ func (q *eventQueue) forgetLocked(e *event) {
 func (q *eventQueue) hold(e *event) {
 	q.events[e] = struct{}{}
 	if e.at.log != "" {
-		q.placed[e.at.name()] = true
+		q.placed[e.at.name()] = e
 	}
 	if e.line().telling {
 		q.toTell.enter(e)
@@ -252,7 +258,7 @@ func (q *eventQueue) readyLocked(e *event) {
 	if q.closed {
 		return
 	}
-	e.timer, e.missing = nil, false
+	e.timer, e.missing, e.waits = nil, false, false
 	q.s.opts.Clock.Begin() // until it was worked on
 	k := e.line()
 	l := q.lines[k]
@@ -268,6 +274,7 @@ func (q *eventQueue) readyLocked(e *event) {
 	if q.rows.durable() {
 		e.payload, e.document = nil, nil
 	}
+	e.waits = true
 	l.ready = append(l.ready, e)
 }
 
@@ -312,6 +319,7 @@ func (l *eventLine) pop() *event {
 	e := l.ready[0]
 	l.ready[0] = nil
 	l.ready = l.ready[1:]
+	e.waits = false
 	return e
 }
 
@@ -329,6 +337,7 @@ func (q *eventQueue) laterLocked(e *event, wait time.Duration) {
 	if q.rows.durable() {
 		e.payload, e.document = nil, nil
 	}
+	e.waits = true
 	e.timer = q.s.opts.Clock.AfterFunc(wait, func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -336,6 +345,20 @@ func (q *eventQueue) laterLocked(e *event, wait time.Duration) {
 			q.readyLocked(e)
 		}
 	})
+}
+
+// takeOut takes an event from where it waits. It reports false when it is being worked on. The caller holds mu.
+func (q *eventQueue) takeOut(e *event) bool {
+	if e.timer != nil {
+		e.timer.Stop()
+		e.timer = nil // should it have fired already
+		return true
+	}
+	if l := q.lines[e.line()]; e.waits && l != nil && l.remove(e) {
+		q.s.opts.Clock.End() // it will not be worked on
+		return true
+	}
+	return false
 }
 
 // remove takes an event out of a line, from wherever in it.
