@@ -82,10 +82,10 @@ func (r eventRows) putPieces(ctx context.Context, e *event, kind byte, data []by
 		if err == nil {
 			_, err = r.shared.Put(ctx, SharedEvent{Log: e.at.log + PiecesOf, Key: r.pieceKey(e, kind, pieces), Data: string(text)})
 		}
-		if err != nil && !errors.Is(err, ErrStale) { // an earlier try has stored it
-			return nil, 0, err
-		}
 		pieces++
+		if err != nil && !errors.Is(err, ErrStale) { // an earlier try has stored it
+			return nil, pieces, err
+		}
 	}
 	return nil, pieces, nil
 }
@@ -143,11 +143,54 @@ func (r eventRows) addShared(e *event) (err error) {
 		return err
 	}
 	e.payload = payload
-	if err := r.shared.Sure(ctx, e.at.log); err != nil {
-		_ = r.removeShared(e) // it may run all the same, as what is not answered may
-		return err
+	return r.shared.Sure(ctx, e.at.log)
+}
+
+// undo removes what may be stored of an event that was not accepted, while this node lives. It may run all the same, as what is not answered may. Until then it
+// takes the room of an event.
+func (q *eventQueue) undo(e *event) {
+	e.payload = nil
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
 	}
-	return nil
+	q.undone = append(q.undone, e)
+	if len(q.undone) == 1 {
+		q.workers.Go(q.undoAll)
+	}
+}
+
+func (q *eventQueue) undoAll() {
+	for {
+		q.mu.Lock()
+		all := slices.Clone(q.undone)
+		q.mu.Unlock()
+		if len(all) == 0 {
+			return
+		}
+		// What was asked for last may be done a little after nobody waits for it any more.
+		for range 2 {
+			if q.rows.removeShared(all...) != nil { // this node ends
+				return
+			}
+			select {
+			case <-q.s.ctx.Done():
+				return
+			case <-time.After(acceptWait):
+			}
+		}
+		q.mu.Lock()
+		for _, e := range all {
+			q.forgetLocked(e)
+		}
+		q.undone = slices.Delete(q.undone, 0, len(all))
+		more := len(q.undone) > 0
+		q.mu.Unlock()
+		if !more {
+			return
+		}
+	}
 }
 
 // endedShared stores that an event has ended, and removes these others.

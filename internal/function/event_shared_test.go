@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -17,11 +18,22 @@ type eventsFake struct {
 	mu     sync.Mutex
 	rows   map[string]SharedEvent
 	unsure error
+	slow   func(ctx context.Context, put func()) // nil: each Put is done and answered at once
 }
 
 func (f *eventsFake) Log() string { return "log" }
 
-func (f *eventsFake) Put(_ context.Context, r SharedEvent) (uint64, error) {
+func (f *eventsFake) Put(ctx context.Context, r SharedEvent) (uint64, error) {
+	if f.slow != nil {
+		f.slow(ctx, func() { _, _ = f.put(r) })
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+	}
+	return f.put(r)
+}
+
+func (f *eventsFake) put(r SharedEvent) (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r.Version != f.rows[r.Log+"/"+r.Key].Version {
@@ -118,15 +130,37 @@ func TestEventsAreTakenOver(t *testing.T) {
 	}
 }
 
-// An event of which nobody knows who works it is not acknowledged.
-func TestEventsAreNotAcceptedByWhoIsGone(t *testing.T) {
-	shared := &eventsFake{rows: map[string]SharedEvent{}, unsure: errors.New("told dead")}
-	s := open(t, Options{SharedEvents: shared})
-	if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { t.Error("it is called"); return nil, nil }); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: bytes.Repeat([]byte("1"), maxInline+1)}); err == nil || len(shared.rows) != 0 || s.Stats().Queued != 0 {
-		t.Errorf("%v, %d rows, %d events", err, len(shared.rows), s.Stats().Queued)
+// An event of which nobody knows who works it is not acknowledged, nor one that is not known to be stored. Nothing of it is left, also when it is stored after
+// that, or in part.
+func TestEventsThatAreNotAccepted(t *testing.T) {
+	for name, row := range map[string]*eventsFake{
+		"told dead":       {unsure: errors.New("told dead")},
+		"never stored":    {slow: func(ctx context.Context, put func()) { <-ctx.Done() }},
+		"not answered":    {slow: func(ctx context.Context, put func()) { put(); <-ctx.Done() }},
+		"stored too late": {slow: func(ctx context.Context, put func()) { <-ctx.Done(); time.AfterFunc(acceptWait/2, put) }},
+	} {
+		for _, size := range []int{10, 3 * sharedPieceSize} {
+			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					shared := &eventsFake{rows: map[string]SharedEvent{}, unsure: row.unsure, slow: row.slow}
+					s := open(t, Options{SharedEvents: shared})
+					if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { t.Error("it is called"); return nil, nil }); err != nil {
+						t.Fatal(err)
+					}
+					for range 2 {
+						began := time.Now()
+						if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: bytes.Repeat([]byte("1"), size)}); err == nil || time.Since(began) > acceptWait {
+							t.Errorf("%v after %v", err, time.Since(began))
+						}
+					}
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					if len(shared.rows) != 0 || s.Stats().Queued != 0 {
+						t.Errorf("%d rows, %d events", len(shared.rows), s.Stats().Queued)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ type eventQueue struct {
 	toTell *eventRoom // those that have ended
 	lines  map[lineKey]*eventLine
 	untold uint64 // ends that were dropped for want of room
+	undone []*event // that were not accepted, and may be in SharedEvents all the same
 }
 
 // event is one invocation. While it is ready or waits, mu of the queue guards it;
@@ -184,7 +185,11 @@ func (q *eventQueue) accept(e *event, also func(*store.Batch)) error {
 	q.s.opts.Clock.Begin()
 	defer q.s.opts.Clock.End()
 	if err := q.rows.add(e, also); err != nil {
-		q.forget(e)
+		if q.rows.shared == nil || e.at.log == "" {
+			q.forget(e)
+		} else {
+			q.undo(e)
+		}
 		return err
 	}
 	q.ready(e)
