@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/schema"
 )
 
 // eventsFake keeps rows in memory.
@@ -223,4 +226,52 @@ func TestEndsAreToldByWhoHasThem(t *testing.T) {
 			}
 		})
 	}
+}
+
+// placing has this node be the only one, which may be silent.
+type placing struct{ silent atomic.Bool }
+
+func (*placing) Share(_ string, places int) int { return places }
+func (p *placing) Sure() bool                   { return !p.silent.Load() }
+func (*placing) Route(context.Context, schema.Scope, string, string, *Invocation, int, time.Duration) (Outcome, bool, error) {
+	return Outcome{}, false, nil
+}
+
+// An event that waited for a place of its function's reserved concurrency does not get it once the place may be another node's. It goes on when the node is sure again.
+func TestQueuedCallsAreFenced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := &placing{}
+		s := open(t, Options{SharedEvents: &eventsFake{rows: map[string]SharedEvent{}}, Placing: place})
+		var calls atomic.Int32
+		gate := make(chan struct{})
+		if err := s.RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { calls.Add(1); <-gate; return nil, nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PutConcurrency(scope, "g", 1); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			if _, err := s.Invoke(context.Background(), scope, Invocation{Name: "g"}); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		if _, err := s.InvokeEvent(scope, Invocation{Name: "g"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		place.silent.Store(true)
+		gate <- struct{}{}
+		synctest.Wait()
+		if n := calls.Load(); n != 1 {
+			t.Errorf("a silent node has begun %d calls, want the one of before", n)
+		}
+		place.silent.Store(false)
+		close(gate)
+		time.Sleep(eventMaxBackoff)
+		synctest.Wait()
+		if n := calls.Load(); n != 2 || s.Stats().Queued != 0 {
+			t.Errorf("%d calls and %d events when it is sure again", n, s.Stats().Queued)
+		}
+	})
 }

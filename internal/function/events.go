@@ -52,7 +52,7 @@ type eventQueue struct {
 	toRun  *eventRoom
 	toTell *eventRoom // those that have ended
 	lines  map[lineKey]*eventLine
-	untold uint64 // ends that were dropped for want of room
+	untold uint64   // ends that were dropped for want of room
 	undone []*event // that were not accepted, and may be in SharedEvents all the same
 }
 

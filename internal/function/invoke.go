@@ -312,6 +312,10 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued, ro
 		if err := f.limit.enter(ctx, wait, c.Late); err != nil {
 			return runner.Result{}, err
 		}
+		if s.fenced(f.def.Load()) { // while it waited
+			f.limit.leave()
+			return runner.Result{}, errFull
+		}
 		r, err := s.runner(e)
 		if err == nil && s.ctx.Err() != nil {
 			err = errClosed // every runner is closed for good
