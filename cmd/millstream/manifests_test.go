@@ -105,7 +105,7 @@ func TestKubernetesManifests(t *testing.T) {
 				t.Errorf("%s: %s has the label %v", name, what, v)
 			}
 		}
-		container := object{}
+		var container object
 		container, _ = o.at("spec", "template", "spec", "containers", 0).(map[string]any)
 		for _, probe := range []string{"readinessProbe", "livenessProbe"} {
 			if container.at(probe, "httpGet", "path") != "/healthz" || container.at(probe, "httpGet", "port") != 8000 {

@@ -33,8 +33,7 @@ func TestANodeVerifies(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused atomic.Int32
-	pass := httputil.NewSingleHostReverseProxy(to)
-	pass.Rewrite, pass.Director = func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }, nil
+	pass := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host }}
 	pass.ModifyResponse = func(r *http.Response) error {
 		if r.StatusCode == 403 || strings.Contains(r.Header.Get("X-Amzn-Errortype"), "Signature") || strings.Contains(r.Header.Get("X-Amzn-Errortype"), "Unrecognized") {
 			refused.Add(1)
