@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,6 +83,56 @@ func TestAClaimThatHasJustBegunIsDrained(t *testing.T) {
 		}
 		if !slices.Equal(n.heard, []string{"begin", "end"}) {
 			t.Errorf("the engine was told %v", n.heard)
+		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
+// A node that has told that it is no more is not sure of itself: others take what it accepts events in, and deal its share of calls anew, at once.
+func TestANodeThatHasLeftIsNotSure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		ctx, stop := context.WithCancel(t.Context())
+		var b *Backend
+		beats := 0
+		b = New(Options{Log: slog.New(slog.DiscardHandler), Endpoint: between{Endpoint: &machine{d: d, rng: rand.New(rand.NewPCG(1, 1))}, put: func(r Row, put func() error) error {
+			var n nodeRow
+			if !strings.HasPrefix(r.S, nodePrefix) {
+				return put()
+			}
+			if err := decode(&r, &n); err != nil {
+				t.Error(err)
+			}
+			switch {
+			case n.State == over:
+				if _, sure := b.Self(); sure {
+					t.Error("it is sure when others may take what it has")
+				}
+				err := put()
+				time.Sleep(2 * time.Second)
+				if _, sure := b.Self(); sure {
+					t.Error("a beat that was on its way has made it sure again")
+				}
+				return err
+			case beats == 3: // the answer comes when it has left
+				if _, sure := b.Self(); !sure {
+					t.Error("it is not sure while it lives")
+				}
+				err := put()
+				stop()
+				time.Sleep(time.Second)
+				return err
+			}
+			beats++
+			return put()
+		}}})
+		if err := b.Run(ctx, idleNode{}); err != nil {
+			t.Error(err)
+		}
+		if _, sure := b.Self(); sure || beats != 3 {
+			t.Errorf("after %d beats and its end it is sure: %t", beats, sure)
 		}
 		close(d.over)
 		d.late.Wait()

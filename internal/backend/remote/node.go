@@ -51,7 +51,7 @@ func (b *Backend) every() time.Duration { return b.o.Lease / beatsPerLease }
 func (b *Backend) now() time.Duration { return b.o.Elapsed() }
 
 // valid reports whether what this node holds is certainly its own.
-func (b *Backend) valid() bool { return int64(b.now()) < b.deadline.Load() }
+func (b *Backend) valid() bool { return !b.left.Load() && int64(b.now()) < b.deadline.Load() }
 
 // Run implements backend.Shared.
 func (b *Backend) Run(ctx context.Context, node backend.Node) error {
@@ -486,6 +486,7 @@ func (m *member) leave(ctx context.Context) {
 		all.Go(func() { m.end(c) })
 	}
 	all.Wait()
+	b.left.Store(true) // before others may take what is this node's; a beat on its way does not undo it
 	ctx, cancel := context.WithTimeout(ctx, b.o.Lease)
 	defer cancel()
 	for ctx.Err() == nil {

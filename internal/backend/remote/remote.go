@@ -47,6 +47,7 @@ type Backend struct {
 
 	// deadline is the moment, in Elapsed, up to which what this node holds is certainly its own.
 	deadline atomic.Int64
+	left     atomic.Bool // nothing is this node's any more, whatever the deadline
 	// lapses counts how often it has passed, or was not there yet; caughtUp is that of the newest look, and unseeing tells that it failed. See Fresh.
 	lapses, caughtUp atomic.Uint64
 	unseeing         atomic.Bool
