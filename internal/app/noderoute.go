@@ -71,6 +71,8 @@ type router struct {
 	n    *node
 	sent atomic.Uint64 // calls that another node has run
 	mu   sync.Mutex
+	// asking is closed when the question that is under way has ended; nil: none is.
+	asking chan struct{}
 	// as of at
 	at    time.Time
 	live  []string
@@ -92,21 +94,42 @@ func (r *router) Sure() bool {
 	return sure
 }
 
-// reach returns the nodes that may be asked.
+// reach returns the nodes that may be asked. One call at a time asks the tables' server how they are reached; the others use what is known, and wait only where
+// that is of other nodes.
 func (r *router) reach(ctx context.Context) []remote.NodeInfo {
 	live := r.n.Lately()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Equal(live, r.live) && time.Since(r.at) < peersFor {
+	for r.asking != nil && !slices.Equal(live, r.live) {
+		asking := r.asking
+		r.mu.Unlock()
+		select {
+		case <-asking:
+		case <-ctx.Done():
+		}
+		r.mu.Lock()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	if r.asking != nil || slices.Equal(live, r.live) && !r.at.IsZero() && time.Since(r.at) < peersFor {
 		return r.peers
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	found, err := r.n.Nodes(ctx)
+	asking := make(chan struct{})
+	r.asking = asking
+	r.mu.Unlock()
+	// It is for all: it does not end with the call that has it to do.
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	found, err := r.n.Nodes(try)
+	cancel()
+	r.mu.Lock()
+	close(asking)
+	r.asking = nil
+	r.at, r.live = time.Now(), live // also when there was no answer: then what was known is used for as long
 	if err != nil {
-		return nil
+		return r.peers
 	}
-	r.at, r.live, r.peers = time.Now(), live, nil
+	r.peers = nil
 	for _, o := range found {
 		if o.Lives && !o.Here && o.URL != "" && (o.Machine == "" || o.Machine == r.n.machine) {
 			r.peers = append(r.peers, o)

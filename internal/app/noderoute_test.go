@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -293,4 +294,60 @@ func TestCallsThatCannotBeSent(t *testing.T) {
 			t.Errorf("%s: it was said %d times: %s", name, n, said.String())
 		}
 	}
+}
+
+// noTables is a tables' server that does not answer.
+type noTables struct {
+	remote.Endpoint
+	asked atomic.Int32
+}
+
+func (n *noTables) Query(ctx context.Context, _, _, _ string) ([]remote.Row, error) {
+	n.asked.Add(1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// While the tables' server does not answer, calls without room do not queue for it: one asks for a second, the others use what is known.
+func TestWhoIsReachedWhileTablesAreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := &noTables{}
+		known := []remote.NodeInfo{{ID: "other"}}
+		r := &router{n: &node{Backend: remote.New(remote.Options{Endpoint: away, Log: slog.New(slog.DiscardHandler)})}, peers: known}
+		began := time.Now()
+		for round := range 3 {
+			var callers sync.WaitGroup
+			var waited atomic.Int32
+			for range 20 {
+				callers.Go(func() {
+					began := time.Now()
+					if got := r.reach(t.Context()); len(got) != 1 || got[0].ID != "other" {
+						t.Errorf("reached are %v", got)
+					}
+					if time.Since(began) > 0 {
+						waited.Add(1)
+					}
+				})
+			}
+			callers.Wait()
+			if n := waited.Load(); n > 1 {
+				t.Errorf("in round %d %d calls waited for the tables' server", round, n)
+			}
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("three rounds took %v", took)
+		}
+		// A first question has all wait, who does not know whom to ask; and nobody for longer than its client.
+		r.live, r.at = []string{"before"}, time.Time{}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/4)
+		defer cancel()
+		go r.reach(t.Context())
+		synctest.Wait()
+		began = time.Now()
+		r.reach(ctx)
+		if took := time.Since(began); took != time.Second/4 {
+			t.Errorf("a call whose client has gone waited for %v", took)
+		}
+		time.Sleep(time.Second)
+	})
 }
