@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -34,6 +36,8 @@ const (
 	keyOld = time.Minute
 	// keyWait bounds a question, and keyRetry is how long nobody asks again when there was no answer.
 	keyWait, keyRetry = 3 * time.Second, time.Second
+	// keyDays is more than how far from now the day of a signature may be.
+	keyDays = 10 * 24 * time.Hour
 	// maxAsked is how many answers are remembered, and askedAtOnce how many questions are under way.
 	maxAsked, askedAtOnce = 4096, 16
 )
@@ -59,7 +63,8 @@ type answeredKey struct {
 	chosen bool       // its secret may be a person's
 	caller credential.Caller
 	reason credential.Reason
-	used   bool // since the question before
+	used   bool        // since the question before
+	good   atomic.Bool // at the last answer somebody might sign with it
 }
 
 func newNodeKeys(own *credential.Service, ask func(context.Context, askedKey, bool) (wire.SigningKey, error)) *nodeKeys {
@@ -71,7 +76,10 @@ func (k *nodeKeys) entry(of askedKey) *answeredKey {
 	defer k.mu.Unlock()
 	e := k.known[of]
 	if e == nil {
-		if len(k.known) >= maxAsked { // days before, or a stranger's inventions: begin anew
+		if len(k.known) >= maxAsked { // a stranger's inventions go first, then those of days before
+			maps.DeleteFunc(k.known, func(_ askedKey, e *answeredKey) bool { return !e.good.Load() })
+		}
+		if len(k.known) >= maxAsked {
 			clear(k.known)
 		}
 		e = &answeredKey{}
@@ -87,11 +95,15 @@ func (k *nodeKeys) Find(accessKey, token, date, region, service string) (*sigv4.
 			return key, caller, reason
 		}
 	}
+	now := k.now()
+	if day, err := time.Parse("20060102", date); err != nil || max(now.Sub(day), day.Sub(now)) > keyDays {
+		return nil, credential.Caller{}, credential.Unknown // the tables' server would say no more than that it is no such day
+	}
 	of := askedKey{accessKey, token, date, region, service}
 	e := k.entry(of)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := k.now()
+	now = k.now() // another's question may have been under way
 	if e.at.IsZero() || now.Sub(e.at) >= keyAge {
 		if now.Sub(e.failed) >= keyRetry {
 			k.question(of, e, now)
@@ -121,6 +133,7 @@ func (k *nodeKeys) question(of askedKey, e *answeredKey, now time.Time) {
 	}
 	e.at, e.used = now, false
 	e.key, e.reason = nil, credential.Unknown
+	defer func() { e.good.Store(e.key != nil) }()
 	e.caller = credential.Caller{Account: answer.Account, Operator: answer.Operator, Elsewhere: e}
 	switch {
 	case answer.Over:
@@ -137,7 +150,7 @@ func (k *nodeKeys) question(of askedKey, e *answeredKey, now time.Time) {
 // Known implements server.Keys.
 func (k *nodeKeys) Known(accessKey, token, date, region, service string) bool {
 	key, _, reason := k.Find(accessKey, token, date, region, service)
-	return key != nil || reason == credential.Unreached
+	return key != nil || reason == credential.Unreached && k.entry(askedKey{accessKey, token, date, region, service}).good.Load()
 }
 
 // Unguessable implements server.Keys.

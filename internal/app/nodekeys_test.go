@@ -150,6 +150,7 @@ func TestANodeVerifies(t *testing.T) {
 
 // A node asks now and then, goes on for a while when nobody answers, and then says so; it does not ask again at once.
 func TestKeysOfNodes(t *testing.T) {
+	today := time.Now().UTC().Format("20060102")
 	now, asked, answer, fails := time.Now(), 0, wire.SigningKey{Account: "111122223333", Key: make([]byte, 32)}, error(nil)
 	own, err := Open(Options{}, nil)
 	if err != nil {
@@ -179,17 +180,43 @@ func TestKeysOfNodes(t *testing.T) {
 		{keyAge, wire.SigningKey{}, nil, credential.Unknown, 6},
 	} {
 		now, answer, fails = now.Add(row.passes), row.answer, row.fails
-		if _, _, reason := k.Find("A", "", "20261130", "us-east-1", "lambda"); reason != row.reason || asked != row.asked {
+		if _, _, reason := k.Find("A", "", today, "us-east-1", "lambda"); reason != row.reason || asked != row.asked {
 			t.Errorf("step %d: %v after %d questions, want %v after %d", i, reason, asked, row.reason, row.asked)
 		}
 	}
-	if k.Unguessable("A", "", "20261130", "us-east-1", "lambda") || k.Unguessable("B", "", "20261130", "us-east-1", "lambda") || asked != 6 {
+	if k.Unguessable("A", "", today, "us-east-1", "lambda") || k.Unguessable("B", "", today, "us-east-1", "lambda") || asked != 6 {
 		t.Error("a key that nobody knows is worth a look")
 	}
+	// What strangers invent costs no question where it cannot be right, is not worth reading, and does not push out what is known.
+	answer, fails, asked = wire.SigningKey{Key: make([]byte, 32)}, nil, 0
+	now = now.Add(keyAge)
+	if !k.Known("A", "", today, "us-east-1", "lambda") || asked != 1 {
+		t.Fatal("a key that is known again")
+	}
+	answer = wire.SigningKey{}
 	for i := range maxAsked + 1 {
-		k.Known(strings.Repeat("x", i), "", "", "", "")
+		if k.Known(strings.Repeat("x", i), "", today, "", "") {
+			t.Fatal("an invented key is known")
+		}
 	}
 	if n := len(k.known); n > maxAsked {
 		t.Errorf("%d answers are remembered", n)
+	}
+	asked, fails = 0, errors.New("none")
+	for _, day := range []string{"", "99999999", "20011130", "29991130", "x"} {
+		if _, _, reason := k.Find("C", "", day, "us-east-1", "lambda"); reason != credential.Unknown || k.Known("C", "", day, "us-east-1", "lambda") || asked != 0 {
+			t.Errorf("of the day %q: %v after %d questions", day, reason, asked)
+		}
+	}
+	now = now.Add(keyAge)
+	if _, _, reason := k.Find("C", "", today, "us-east-1", "lambda"); reason != credential.Unreached || k.Known("C", "", today, "us-east-1", "lambda") {
+		t.Errorf("a key of which nothing is known, while nobody answers: %v, and its body is read", reason)
+	}
+	if !k.Known("A", "", today, "us-east-1", "lambda") {
+		t.Error("a key that is known is pushed out by inventions")
+	}
+	now = now.Add(keyOld)
+	if _, _, reason := k.Find("A", "", today, "us-east-1", "lambda"); reason != credential.Unreached || !k.Known("A", "", today, "us-east-1", "lambda") {
+		t.Errorf("a key that was known, while nobody answers: %v", reason)
 	}
 }
