@@ -113,12 +113,11 @@ func (f *serveFlags) goOnPromoted() {
 // standbySpool is the default of --standby-spool.
 const standbySpool = byteSize(2 << 30)
 
-// toPrimary goes to a server that is followed: with the certificate of --tls-cert, where that server asks for one, and with an end to each wait for one
-// that does not answer.
+// toPrimary goes to a server that is followed: with the certificate of --tls-cert, where that server asks for one. How long an
+// answer may take depends on the question, and the client's calls know.
 func (f *serveFlags) toPrimary() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
-	t.ResponseHeaderTimeout = time.Minute // a copy of the folder is made before the first byte
 	if path, is := strings.CutPrefix(f.standbyOf, "unix:"); is {
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)

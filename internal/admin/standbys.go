@@ -34,8 +34,10 @@ func (c *Client) Unseed(ctx context.Context, id string) error {
 
 // Here asks what the server is to a standby.
 func (c *Client) Here(ctx context.Context) (here json.RawMessage, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, stalled, errStalled)
+	defer cancel()
 	err = c.document(ctx, http.MethodGet, "standbys/here", nil, nil, &here)
-	return here, err
+	return here, silent(ctx, err)
 }
 
 // stalled is after what time without a byte an answer counts as broken off, seedFor what a server may take to make a copy of its folder.
@@ -84,9 +86,9 @@ func (m *moving) Close() error {
 	return err
 }
 
-// silent is errStalled where that is why a call has ended.
+// silent is errStalled where that is why a call has failed.
 func silent(ctx context.Context, err error) error {
-	if context.Cause(ctx) == errStalled {
+	if err != nil && context.Cause(ctx) == errStalled {
 		return errStalled
 	}
 	return err
@@ -97,7 +99,7 @@ func (c *Client) SegmentFile(ctx context.Context, number uint64, sum string) (io
 	return c.body(ctx, "standbys/file", url.Values{"number": {strconv.FormatUint(number, 10)}, "sum": {sum}})
 }
 
-// Overtake tells the server that a standby goes on in its place.
+// Overtake tells the server that a standby goes on in its place. Its caller says how long that may take.
 func (c *Client) Overtake(ctx context.Context, question []byte) (rest [][]byte, err error) {
 	var r wire.Rest
 	err = c.document(ctx, http.MethodPost, "standbys/overtake", nil, question, &r)

@@ -26,7 +26,9 @@ type stages struct {
 	s    *App
 	copy func(ctx context.Context, dir string) error // of the database
 
-	mu sync.Mutex // guards the following, and is held while a copy is made
+	making sync.Mutex // held while a copy is made, before mu: it may take long, and nobody else waits for that
+
+	mu sync.Mutex // guards the following
 	id string     // of the copy that is there; empty: none
 	// idle removes a copy of which nothing has been asked for stageIdle: who asked for it is gone, and it keeps room on the disk.
 	idle *time.Timer
@@ -42,9 +44,12 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 	if g.s.opts.Dir == "" {
 		return wire.Stage{}, wire.BadRequest("This server keeps its data in memory: there is no folder to back up.")
 	}
+	g.making.Lock()
+	defer g.making.Unlock()
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.remove(); err != nil {
+	err := g.remove()
+	g.mu.Unlock()
+	if err != nil {
 		return wire.Stage{}, err
 	}
 	id := strings.ToLower(rand.Text()[:16])
@@ -52,6 +57,8 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 	if err := g.make(r.Context(), g.dir(id)); err != nil {
 		return st, errors.Join(err, os.RemoveAll(g.dir(id)))
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.id = id
 	if err := r.Context().Err(); err != nil {
 		return st, errors.Join(err, g.remove())
@@ -61,7 +68,7 @@ func (g *stages) Stage(r *http.Request) (wire.Stage, error) {
 			g.s.opts.Logger.Error("the copy for a backup that nobody asks for any more cannot be removed", "error", err)
 		}
 	})
-	err := filepath.WalkDir(g.dir(id), func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(g.dir(id), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
