@@ -337,7 +337,10 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if err := s.openConsole(); err != nil {
 		return nil, err
 	}
-	if s.chain != nil {
+	switch {
+	case s.chain != nil && s.opts.AllowStandby:
+		s.workers.Start("replication", func(ctx context.Context) error { return s.relay.Beside(ctx, s.chain) })
+	case s.chain != nil:
 		s.workers.Start("replication", s.chain.Run)
 	}
 	if s.opts.AllowStandby {

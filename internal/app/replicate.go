@@ -78,7 +78,7 @@ func (s *App) openRelay() error {
 	if o.Replicate != "" {
 		taker = 1
 	}
-	s.relay = chain.NewRelay(chain.RelayOptions{Store: s.store, Changes: s.store.ChangesOf(taker), Dir: o.Dir, Most: o.StandbySpool, Logger: o.Logger})
+	s.relay = chain.NewRelay(chain.RelayOptions{Store: s.store, Changes: s.store.ChangesOf(taker), Place: o.Replicate, Dir: o.Dir, Most: o.StandbySpool, Logger: o.Logger})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,11 +30,11 @@ func both(t *testing.T, dir string, place *faulty, before *life) *fed {
 	}
 	logger := slog.New(slog.NewTextHandler(&f.log, nil))
 	f.shipper = New(Options{Store: f.store, Place: place, Dir: dir, Stage: f.store.Stage, Logger: logger})
-	f.relay = NewRelay(RelayOptions{Store: f.store, Changes: f.store.ChangesOf(1), Dir: dir, Logger: logger})
+	f.relay = NewRelay(RelayOptions{Store: f.store, Changes: f.store.ChangesOf(1), Place: place.String(), Dir: dir, Logger: logger})
 	ctx, stop := context.WithCancel(t.Context())
 	f.stop = stop
 	ended := make(chan error, 1)
-	go func() { ended <- f.shipper.Run(ctx) }()
+	go func() { ended <- f.relay.Beside(ctx, f.shipper) }()
 	go func() { f.ended <- errors.Join(f.relay.Run(ctx), <-ended) }()
 	return f
 }
@@ -114,7 +115,12 @@ func TestCopyWithStandbysTakesThePlace(t *testing.T) {
 				} else {
 					s := followServer(t, dir, &link{r: r, t: t, to: l})
 					s.follows()
-					s.promoteAs(true)
+					if _, err := s.f.Promote(t.Context(), How{Lost: true, Only: true}); err != nil {
+						t.Fatal(err)
+					}
+					if err := <-s.ended; err != nil {
+						t.Fatal(err)
+					}
 					alone := feed(t, dir, nil, 0) // once with standbys alone
 					time.Sleep(time.Second)
 					if err := alone.end(); err != nil {
@@ -159,6 +165,60 @@ func TestCopyWithStandbysTakesThePlace(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestPlaceTakenOver: of a standby of a server and one of the place that it replicates to as well one goes on. When the place is taken over the server ends with its
+// next write, and tells its own standby; a person says that none has when the server could tell nobody.
+func TestPlaceTakenOver(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+			l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+			way := &link{r: r, t: t, to: l}
+			own := followServer(t, filepath.Join(t.TempDir(), "own"), way)
+			l.busy(2, r)
+			own.follows()
+			l.shipped()
+			other := follow(t, filepath.Join(t.TempDir(), "other"), place)
+			other.follows()
+			other.promote()
+			want := "replicated to faulty as well"
+			if !lost {
+				want = ErrFenced.Error()
+				if !l.try(0, 1) { // the place hears of it a second later
+					t.Error("it has ended before")
+				}
+				began := time.Now()
+				select {
+				case <-l.relay.Handed():
+				case <-time.After(time.Hour):
+				}
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("its standby was told after %s", took)
+				}
+				if l.try(0, 1) {
+					t.Fatal("it answers")
+				}
+				if err := l.failed(); !errors.Is(err, ErrFenced) {
+					t.Error(err)
+				}
+			} else {
+				_ = l.end()
+			}
+			way.lead(nil)
+			synctest.Wait()
+			own = followServer(t, own.kill(), way) // it keeps that
+			if _, err := own.f.Promote(t.Context(), How{Lost: true}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Fatalf("%v, want %q", err, want)
+			}
+			if _, err := own.f.Promote(t.Context(), How{Lost: true, Only: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-own.ended; err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

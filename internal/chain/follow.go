@@ -44,6 +44,8 @@ type position struct {
 	Standby     string `json:"standby,omitempty"` // its name to the server that it follows itself
 	// Others are the hosts of that server's other standbys. Of two that are promoted neither would know of the other.
 	Others []string `json:"others,omitempty"`
+	// Place is where that server replicates to besides, for standbys of that place are others, too.
+	Place string `json:"place,omitempty"`
 }
 
 // begin keeps the position in a folder that has the backup or copy with which a standby begins.

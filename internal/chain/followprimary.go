@@ -76,7 +76,7 @@ func (o ofPrimary) seed(ctx context.Context, f *Follower, _ uint64) (err error) 
 	}
 	here := c.Here()
 	pos := position{
-		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name, Others: f.pos.Others,
+		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name, Others: f.pos.Others, Place: here.Place,
 	}
 	if err := pos.begin(dir); err != nil {
 		return err
@@ -174,10 +174,10 @@ func (o ofPrimary) learn(ctx context.Context, f *Follower) {
 		}
 	}
 	slices.Sort(others)
-	if slices.Equal(others, f.pos.Others) {
+	if slices.Equal(others, f.pos.Others) && here.Place == f.pos.Place {
 		return
 	}
-	f.pos.Others = others
+	f.pos.Others, f.pos.Place = others, here.Place
 	row, err := json.Marshal(f.pos)
 	if err == nil {
 		err = f.replay.KeepPosition(row)
@@ -216,6 +216,8 @@ func (o ofPrimary) alone(f *Follower) error {
 		return fmt.Errorf("%s has said: %s. Two that go on would not know of each other: begin in an empty folder as a standby of that one, or, when it is lost as well and all is to go on from here, say so: millstream promote --lost --only", o, f.elsewhere)
 	case len(f.pos.Others) > 0:
 		return fmt.Errorf("%s had other standbys, on %s: when one of them has been promoted this one must not be, since the two would not know of each other; when none has been and none will be, say so: millstream promote --lost --only", o, strings.Join(f.pos.Others, ", "))
+	case f.pos.Place != "":
+		return fmt.Errorf("%s replicated to %s as well: when a standby of that place has been promoted, or a folder that was restored from there goes on, this one must not be promoted, since the two would not know of each other; when that is not so and will not be, say so: millstream promote --lost --only", o, f.pos.Place)
 	}
 	return nil
 }

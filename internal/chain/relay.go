@@ -48,9 +48,11 @@ type RelayOptions struct {
 	Store *store.Store // opened with Changes
 	// Changes are those of the store that nobody else takes; nil: the store's first.
 	Changes *store.Changes
-	Dir     string        // of the data
-	Every   time.Duration // how long what is committed waits for more to come; 0: relayEvery
-	Most    int64         // bytes that are kept for standbys; 0: RelayMost
+	// Place is where the server replicates to besides; empty: nowhere.
+	Place string
+	Dir   string        // of the data
+	Every time.Duration // how long what is committed waits for more to come; 0: relayEvery
+	Most  int64         // bytes that are kept for standbys; 0: RelayMost
 	// Off: nothing is kept, and no standby follows; but one that went on in this server's place says so all the same.
 	Off    bool
 	Logger *slog.Logger
@@ -105,6 +107,8 @@ type Here struct {
 	AtMS        int64  `json:"atMs"`
 	// Standbys are all that are known, by name, with their hosts.
 	Standbys map[string]string `json:"standbys,omitempty"`
+	// Place is where the server replicates to besides: who takes that over goes on, too.
+	Place string `json:"place,omitempty"`
 }
 
 // Relay keeps segments, and hands them out. Its methods may be called by many goroutines at once.
@@ -698,7 +702,7 @@ func (r *Relay) Begin(standby, host string) (Here, error) {
 	if !r.begun {
 		return Here{}, r.notBegun()
 	}
-	here := Here{Number: r.next, Database: r.database, Lineage: is, Incarnation: r.o.Store.Incarnation(), Host: r.host, AtMS: time.Now().UnixMilli(), Standbys: r.hosts()}
+	here := Here{Number: r.next, Database: r.database, Lineage: is, Incarnation: r.o.Store.Incarnation(), Host: r.host, AtMS: time.Now().UnixMilli(), Standbys: r.hosts(), Place: r.o.Place}
 	if standby != "" {
 		r.seen(Asked{Standby: standby, Host: host, Number: r.next})
 	}
@@ -829,21 +833,45 @@ func (r *Relay) endFor(o Overtaking, rest [][]byte) error {
 	if err := r.o.Store.MarkOvertaken(by); err != nil {
 		return err
 	}
-	r.over, r.overBy, r.rest = fmt.Errorf("%w: %s", ErrFenced, by), o.Name, rest
+	r.overBy, r.rest = o.Name, rest
+	r.endWith(fmt.Errorf("%w: %s", ErrFenced, by), o.Standby, o.Lost)
+	return nil
+}
+
+// Beside runs the shipper of this server. When another has taken the place over, nothing more is answered, and standbys are told: of them and that one a
+// single one goes on.
+func (r *Relay) Beside(ctx context.Context, s *Shipper) error {
+	err := s.Run(ctx)
+	if errors.Is(err, ErrFenced) || errors.Is(err, ErrOlder) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.over == nil {
+			over := err
+			if !errors.Is(over, ErrFenced) {
+				over = fmt.Errorf("%w: %w", ErrFenced, err)
+			}
+			r.endWith(over, "", true)
+		}
+	}
+	return err
+}
+
+// endWith ends this server, as the standby named knows already. has: that one, if any, is handed nothing. mu is held.
+func (r *Relay) endWith(over error, standby string, has bool) {
+	r.over = over
 	r.o.Store.End(r.over)
 	close(r.overCh)
 	r.untold = map[string]bool{}
 	for name, s := range r.standbys {
-		if name != o.Standby && time.Since(s.seen) < awayAfter {
+		if name != standby && time.Since(s.seen) < awayAfter {
 			r.untold[name] = true
 		}
 	}
 	time.AfterFunc(handFor, r.hand)
-	r.has = o.Lost
-	r.tell(o.Standby)
+	r.has = has
+	r.tell(standby)
 	close(r.more) // who waits for more is told at once
 	r.more = make(chan struct{})
-	return nil
 }
 
 // tell notes that a standby knows that this server is over. mu is held.
