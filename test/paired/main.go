@@ -189,7 +189,7 @@ func run() (err error) {
 			before := s.used()
 			end := func() error { return nil }
 			if s.backup {
-				if end, err = s.beginBackup(filepath.Join(dir, fmt.Sprint("backup", round))); err != nil {
+				if end, _, err = s.beginBackup(filepath.Join(dir, fmt.Sprint("backup", round))); err != nil {
 					return err
 				}
 			}
@@ -320,17 +320,37 @@ func words(number, bytes int) string {
 
 var syllables = strings.Fields("ba be bi bo bu da de di do du fa fe ga go ha hi ka ke ki la le li lo lu ma me mi mo na ne ni no pa pe ra re ri ro sa se si so ta te ti to va ve")
 
-// beginBackup has a backup run until end, into a new place: a turn is shorter than it.
-func (s *side) beginBackup(to string) (end func() error, err error) {
+// beginBackup has a backup run until end, into a new place. over is closed when it is over. A turn is to be shorter than it, or the rest of the turn has
+// nothing beside it: end fails when the backup has, and the log is told when it was over early.
+func (s *side) beginBackup(to string) (end func() error, over <-chan struct{}, err error) {
+	var said bytes.Buffer
 	cmd := exec.Command(*bin, "backup", "--to", to, "--rate", "20MB", "--endpoint", "http://"+s.addr)
+	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return func() error {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		return os.RemoveAll(to)
-	}, nil
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its exit code tells
+		close(done)
+	}()
+	return func() (err error) {
+		early := false
+		select {
+		case <-done:
+			early = true
+		default:
+			_ = cmd.Process.Kill()
+		}
+		<-done
+		switch {
+		case cmd.ProcessState.ExitCode() > 0: // killed, it has none
+			err = fmt.Errorf("the backup failed: %s", said.Bytes())
+		case early:
+			log.Printf("%s: the backup was over before its turn was: give -items more or -slice less", s.name)
+		}
+		return errors.Join(err, os.RemoveAll(to))
+	}, done, nil
 }
 
 // fill has each client put each of its items once.
