@@ -284,6 +284,16 @@ func (c *claim) putPieces(uuid string, row *asideRow, sort, event string) error 
 
 func pieceSort(under string, i int) string { return under + "#" + pieceKey(i) }
 
+// pieceOf takes the key of a piece apart. later: a later claim than this one has put it. This one is over then, and knows nothing of what has it.
+func (c *claim) pieceOf(sort string) (under string, later bool) {
+	parts := strings.Split(sort, "#") // ..., epoch, nonce, number
+	if len(parts) < 4 {
+		return "", false
+	}
+	epoch, err := strconv.ParseUint(parts[len(parts)-3], 10, 64)
+	return sort[:strings.LastIndexByte(sort, '#')], err == nil && epoch > c.epoch
+}
+
 func numbersTo(n int) []int {
 	all := make([]int, n)
 	for i := range all {
@@ -369,7 +379,7 @@ func (c *claim) takeAside(uuid string, taken map[string]owned) (kept map[string]
 	}
 	return kept, c.b.eachRow(c.ctx, c.b.progress, piecePartition(uuid), func(rows []Row) error {
 		return each(rows, func(r Row) error {
-			if i := strings.LastIndexByte(r.S, '#'); i < 0 || under[r.S[:i]] {
+			if of, later := c.pieceOf(r.S); of == "" || under[of] || later {
 				return nil
 			}
 			return c.b.removeAt(c.ctx, c.b.progress, &r)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
@@ -78,8 +79,15 @@ func (c *claim) lose() {
 }
 
 // Renew implements backend.Shared: at the next look the stream is this node's by its row, and it has no claim.
+// When that happens again and again it takes the stream once a second at most.
 func (b *Backend) Renew(cl backend.Claim) {
 	if c, ok := cl.(*claim); ok {
+		now := b.now()
+		b.mu.Lock()
+		if b.claims[c.stream] == c { // several mappings may ask for it
+			b.renewed[c.stream] = max(now, min(b.renewed[c.stream], now)+time.Second)
+		}
+		b.mu.Unlock()
 		c.lose()
 		b.poke()
 	}

@@ -139,6 +139,78 @@ func TestANodeThatHasLeftIsNotSure(t *testing.T) {
 	})
 }
 
+// A claimer that is late removes no pieces of the claim after it.
+func TestALateClaimerLeavesLaterPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		b := New(Options{Endpoint: &machine{d: d, rng: rand.New(rand.NewPCG(1, 1))}, Log: slog.New(slog.DiscardHandler)})
+		event, state := strings.Repeat("x", asideInline+1), make([]byte, 2*windowPiece)
+		for epoch := range uint64(3) { // 0 is the one before, whose pieces nothing has any more
+			c := newClaim(b, d.arn, epoch, 1)
+			if err := c.putPieces("m", &asideRow{}, asideSort(lane.AsideKey{Shard: "s#0"}), event); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.putWindow("m", "s#0", &lane.Window{State: state}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late := newClaim(b, d.arn, 1, 1)
+		if _, err := late.takeAside("m", nil); err != nil {
+			t.Error(err)
+		}
+		if err := late.tidyWindows("m", nil); err != nil {
+			t.Error(err)
+		}
+		for p, want := range map[string]int{piecePartition("m"): 1, windowPartition("m"): 2} {
+			left := d.query(b.progress, p, "")
+			if len(left) != want || slices.ContainsFunc(left, func(r Row) bool { return !strings.Contains(r.S, "#2#") }) {
+				t.Errorf("%d pieces are left of %s, want the %d of the later claim: %+v", len(left), p, want, left)
+			}
+		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
+// renewer is an engine that finds each claim wanting.
+type renewer struct {
+	idleNode
+	b     *Backend
+	times atomic.Int64
+}
+
+func (n *renewer) Begin(c backend.Claim) {
+	n.times.Add(1)
+	time.AfterFunc(10*time.Millisecond, func() { n.b.Renew(c) })
+}
+
+// A stream that is begun anew again and again costs a few requests a second.
+func TestRenewingTakesItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		b := New(Options{Endpoint: &machine{d: d, rng: rand.New(rand.NewPCG(1, 1))}, Log: slog.New(slog.DiscardHandler)})
+		if _, err := b.CreateMapping(t.Context(), mapping.Definition{UUID: "m", StreamARN: d.arn, FunctionARN: simScope.FunctionARN("f"), Start: mapping.StartTrimHorizon}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		n := &renewer{b: b}
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx, n) }()
+		time.Sleep(time.Minute)
+		if got := n.times.Load(); got < 20 || got > 60 {
+			t.Errorf("in a minute it is begun %d times", got)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
 // A node that is slow between the pair and the definition, and dies right after it, makes no second mapping.
 func TestASlowNodeMakesNoSecondMapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -211,6 +211,13 @@ func (b *Backend) claimOn(stream string) *claim {
 	return b.claims[stream]
 }
 
+// renewing reports whether a stream is not to be taken yet, see Renew.
+func (b *Backend) renewing(stream string, now time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now < b.renewed[stream]
+}
+
 // dropAll ends all claims, also those that are being taken.
 func (b *Backend) dropAll() {
 	b.mu.Lock()
@@ -329,6 +336,7 @@ func (m *member) look(ctx context.Context) error {
 			c.lose() // taken over, though this node did not seem dead to itself
 		case c != nil && !mine:
 			m.once(stream, func() { m.handOver(c) })
+		case c == nil && mine && b.renewing(stream, now): // a later look takes it
 		case c == nil && mine && (s.Owner == "" || s.Owner == me || !slices.Contains(live, s.Owner)):
 			m.takes.Add(1)
 			if !m.once(stream, func() { defer m.takes.Done(); m.take(ctx, me, stream, r, s) }) {

@@ -65,6 +65,8 @@ type Backend struct {
 	claims map[string]*claim // by stream
 	busy   map[string]bool   // streams that are being taken or handed over
 	drops  int               // how often all claims were dropped
+	// renewed is when a stream may be taken again, see Renew.
+	renewed map[string]time.Duration
 	// watchers are the engine's, by stream.
 	watchers map[string]map[int]func()
 	watches  int
@@ -102,7 +104,7 @@ func New(o Options) *Backend {
 	}
 	return &Backend{
 		o: o, control: o.Prefix + "control", progress: o.Prefix + "progress", bell: o.Prefix + "bell", poked: make(chan struct{}, 1), beatSoon: make(chan struct{}, 1), joined: make(chan struct{}),
-		claims: map[string]*claim{}, busy: map[string]bool{}, watchers: map[string]map[int]func(){},
+		claims: map[string]*claim{}, busy: map[string]bool{}, renewed: map[string]time.Duration{}, watchers: map[string]map[int]func(){},
 	}
 }
 

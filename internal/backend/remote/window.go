@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"strings"
 
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
@@ -92,7 +91,7 @@ func (c *claim) tidyWindows(uuid string, taken map[string]owned) error {
 	}
 	return c.b.eachRow(c.ctx, c.b.progress, windowPartition(uuid), func(rows []Row) error {
 		return each(rows, func(r Row) error {
-			if used[r.S[:max(strings.LastIndexByte(r.S, '#'), 0)]] {
+			if under, later := c.pieceOf(r.S); used[under] || later {
 				return nil
 			}
 			return c.b.removeAt(c.ctx, c.b.progress, &r)
