@@ -8,8 +8,8 @@
 //
 //	go -C test/paired/fasthttp build -o ../../../fasthttp . && go run ./test/paired -bin ./millstream -beside ./fasthttp
 //
-// With -keep it compares servers that are alike but for what keeps their data elsewhere, or their past: --replicate, --allow-standby, both, and
-// point-in-time recovery of the table. With -backup one is backed up meanwhile. With -before it compares PutItem at another build of the program, with both recovery there and here.
+// With -keep it compares servers that are alike but for what keeps their data elsewhere, or their past: --replicate, --allow-standby while nobody asks
+// and while a standby follows, which has a part of the same machine, both flags and a standby, and point-in-time recovery of the table. With -backup one is backed up meanwhile. With -before it compares PutItem at another build of the program, with both recovery there and here.
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -68,10 +69,12 @@ type side struct {
 	program string // empty: that of -bin
 	flags   []string
 	past    bool // its table has point-in-time recovery on
+	follow  bool // a standby follows it
 	backup  bool // it is backed up in its turns
 	addr    string
 	tls     bool
 	cmd     *exec.Cmd
+	standby *exec.Cmd // nil: none
 	conns   []*client
 	rates   []float64
 	slow    []float64 // the 99th percentile of a request's time, in ms
@@ -116,7 +119,9 @@ func run() (err error) {
 		sides = []*side{{name: "nothing"}, {name: "backed up", backup: true}}
 	case *keep:
 		sides = []*side{
-			{name: "nothing"}, {name: "replicated", flags: []string{"--replicate", filepath.Join(dir, "place1")}}, {name: "standby", flags: []string{"--allow-standby"}}, {name: "recovery", past: true},
+			{name: "nothing"}, {name: "replicated", flags: []string{"--replicate", filepath.Join(dir, "place1")}}, {name: "nobody asks", flags: []string{"--allow-standby"}},
+			{name: "standby", flags: []string{"--allow-standby"}, follow: true},
+			{name: "both", flags: []string{"--replicate", filepath.Join(dir, "place2"), "--allow-standby"}, follow: true}, {name: "recovery", past: true},
 		}
 	}
 	for i, s := range sides {
@@ -124,6 +129,11 @@ func run() (err error) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		defer s.stop()
+		if s.follow {
+			if err := s.beginStandby(filepath.Join(dir, fmt.Sprint("standby", i))); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
 	}
 	// Each client writes its items with one text and then with another, round and round: so every put changes an item.
 	puts, err := signed("PutItem", *connections**items*2, func(i int) string {
@@ -204,6 +214,11 @@ func run() (err error) {
 		}
 	}
 	for at, s := range sides {
+		if s.follow {
+			if is, err := s.followed(); err != nil || !is {
+				return errors.Join(err, fmt.Errorf("%s: its standby does not follow any more", s.name))
+			}
+		}
 		var of, slow []float64
 		for i, r := range s.rates {
 			of, slow = append(of, r/sides[0].rates[i]), append(slow, s.slow[i]/sides[0].slow[i])
@@ -261,7 +276,51 @@ func (s *side) start(dir string) error {
 	return errors.New("it does not serve")
 }
 
+// beginStandby starts a standby of the server, and returns once it follows.
+func (s *side) beginStandby(dir string) error {
+	s.standby = exec.Command(*bin, "serve", "--data", dir, "--standby-of", "http://"+s.addr, "--listen", host+":0", "--console-listen", "off", "--log-level", "error")
+	s.standby.Stderr = os.Stderr
+	if err := s.standby.Start(); err != nil {
+		return err
+	}
+	for range 600 {
+		if is, err := s.followed(); is || err != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.New("no standby follows it after a minute")
+}
+
+// followed says whether a standby has nearly all that the server has.
+func (s *side) followed() (is bool, err error) {
+	var status struct {
+		Standbys struct {
+			Standbys []struct {
+				LagSeconds float64
+				Away       bool
+			}
+		}
+	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+s.addr+"/_millstream/v1/status", nil)
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("X-Millstream", "1")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, err
+	}
+	err = json.NewDecoder(res.Body).Decode(&status)
+	all := status.Standbys.Standbys
+	return len(all) == 1 && !all[0].Away && all[0].LagSeconds < 5, errors.Join(err, res.Body.Close())
+}
+
 func (s *side) stop() {
+	if s.standby != nil && s.standby.Process != nil {
+		_ = s.standby.Process.Kill()
+		_ = s.standby.Wait()
+	}
 	_ = s.cmd.Process.Kill() // its data are thrown away
 	_ = s.cmd.Wait()
 }
