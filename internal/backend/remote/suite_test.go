@@ -471,6 +471,81 @@ func TestAFunctionDoesNotWriteTheNodesTables(t *testing.T) {
 	}
 }
 
+// unanswered is an endpoint that loses the answer of the next transaction.
+type unanswered struct {
+	Endpoint
+	next bool
+}
+
+func (e *unanswered) Transact(ctx context.Context, items []json.RawMessage, rows []Written) error {
+	if e.next {
+		e.next = false
+		return errNetwork
+	}
+	return e.Endpoint.Transact(ctx, items, rows)
+}
+
+// A transaction that is refused leaves nothing of its window, unless some try of it may still be applied.
+func TestARefusedTransactionLeavesNoWindow(t *testing.T) {
+	w := newSuiteWorld(t)
+	e := &unanswered{Endpoint: w.c}
+	w.b = New(Options{Endpoint: e})
+	w.b.deadline.Store(int64(1) << 60)
+	stream := w.Stream(1)
+	s := suiteBackend{w.b, w}
+	m := simDefinition(stream)
+	_, err := s.CreateMapping(t.Context(), m)
+	w.check(err)
+	c := s.claim(stream)
+	s.load(c, m.UUID)
+	write := func(items []byte, windows bool) error {
+		return s.TransactUnder(t.Context(), c, m.UUID, backend.Transaction{
+			Items: items, Applied: func() {}, Build: func() (rows []backend.Row, _ []backend.AsideRows, _ error) {
+				for shard, o := range c.rows[m.UUID] {
+					r := backend.Row{UUID: m.UUID, Shard: shard}
+					var err error
+					r.Checkpoint, err = o.at.lane()
+					w.check(err)
+					r.Window = &lane.Window{Start: 1, End: 2, State: make([]byte, windowPiece+1)}
+					rows = append(rows, r)
+				}
+				if !windows {
+					rows = nil
+				}
+				return rows, nil, nil
+			},
+		})
+	}
+	refused := func(items []byte, windows bool, left int) {
+		t.Helper()
+		if _, is := errors.AsType[*backend.Refused](write(items, windows)); !is {
+			t.Errorf("%.80s is not refused", items)
+		}
+		rows, err := w.b.query(t.Context(), w.b.progress, windowPartition(m.UUID), "")
+		if w.check(err); len(rows) != left {
+			t.Errorf("%d pieces are left, want %d", len(rows), left)
+		}
+	}
+	one := string(w.Writes(stream, 7, 1))
+	many := []byte("[" + strings.Repeat(one[1:len(one)-1]+",", maxItems-1) + one[1:])
+	for _, left := range []int{0, 2} { // without a window before, and with one
+		refused(w.Refused(stream), true, left)
+		refused([]byte(`[{"Put":{"TableName":"nowhere","Item":{"pk":{"S":"1"}}}}]`), true, left)
+		refused(many, true, left)
+		refused(w.Refused(stream), false, left)
+		if left == 0 {
+			w.check(write(w.Writes(stream, 1, 1), true))
+		}
+	}
+	for _, o := range c.rows[m.UUID] {
+		if win, err := w.b.windowOf(t.Context(), m.UUID, o.at.Window); err != nil || len(win.State) != windowPiece+1 {
+			t.Errorf("the window that is stored is %+v, %v", o.at.Window, err)
+		}
+	}
+	e.next = true
+	refused(w.Refused(stream), true, 4)
+}
+
 // A record is the same event as the server's own functions get.
 func TestEventsAreTheSame(t *testing.T) {
 	s, err := OpenServer()

@@ -93,12 +93,12 @@ func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string
 	if err := c.changeAside(uuid, before, up); err != nil {
 		return err
 	}
+	if n := max(len(rows), 1) + len(with); len(items)+n > maxItems { // before windows are put
+		return &backend.Refused{Why: fmt.Sprintf("transactItems: %d are too many: with the position and what was set aside there is room for %d", len(items), maxItems-n)}
+	}
 	w, err := c.written(uuid, rows, up, with)
 	if err != nil {
 		return err
-	}
-	if n := len(items) + len(w.rows); n > maxItems {
-		return &backend.Refused{Why: fmt.Sprintf("transactItems: %d are too many: with the position and what was set aside there is room for %d", len(items), maxItems-len(w.rows))}
 	}
 	if err := c.transact(items, w); err != nil {
 		return err
@@ -213,6 +213,13 @@ func (c *claim) someShard(uuid string) (some string) {
 // transact makes a transaction, and returns once it is known what became of it.
 func (c *claim) transact(items []json.RawMessage, w writing) error {
 	b := c.b
+	open := false // a try that has not been answered may still be applied
+	refused := func(err error) error {
+		if !open {
+			c.dropWindows(w)
+		}
+		return err
+	}
 	for pause := minPause; ; {
 		if c.ctx.Err() != nil {
 			return backend.ErrLost
@@ -226,12 +233,17 @@ func (c *claim) transact(items []json.RawMessage, w writing) error {
 		case err == nil:
 			return c.made(w)
 		case errors.As(err, &unwritable):
-			return &backend.Refused{Why: "transactItems: " + unwritable.Why}
+			return refused(&backend.Refused{Why: "transactItems: " + unwritable.Why})
 		case is && len(cancelled.Reasons) == len(items)+len(w.rows):
-			if done, err := c.judged(cancelled.Reasons, len(items), w); done {
+			done, err := c.judged(cancelled.Reasons, len(items), w)
+			switch {
+			case done && (err == nil || errors.Is(err, backend.ErrLost)):
 				return err
+			case done:
+				return refused(err)
 			}
 		}
+		open = true
 		if b.pause(c.ctx, &pause, "a transaction", err) != nil {
 			return backend.ErrLost
 		}
@@ -241,6 +253,15 @@ func (c *claim) transact(items []json.RawMessage, w writing) error {
 					w.rows[i].V, w.rows[i].Row.V, w.rows[i].Row.W = now.V, now.V+1, nonce()
 				}
 			}
+		}
+	}
+}
+
+// dropWindows removes the windows that were put for a transaction which is not made, and never will be.
+func (c *claim) dropWindows(w writing) {
+	for i, at := range w.positions {
+		if o, err := c.owns(w.uuid, w.rows[i].Row.S); err == nil {
+			c.windowReplaced(w.uuid, at.Window, o.at.Window)
 		}
 	}
 }
