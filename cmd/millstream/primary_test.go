@@ -32,7 +32,7 @@ func TestACopyThatTakesLong(t *testing.T) {
 				var server sync.WaitGroup
 				defer server.Wait()
 				flags := serveFlags{standbyOf: "http://127.0.0.1:1"}
-				to := flags.toPrimary()
+				to := flags.toPrimary(flags.standbyOf)
 				to.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
 					here, there := net.Pipe()
 					server.Go(func() {

@@ -309,7 +309,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
-	if app.IsServer(flags.standbyOf) { // it is promoted
+	if !flags.inMemory && flags.data != "" { // it may have been promoted
 		beside.Go(func() {
 			if err := flags.tellOvertaken(ctx, logger); err != nil {
 				stop(err)

@@ -25,10 +25,6 @@ import (
 // open. goOn: there is a server to serve.
 func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond bool, out io.Writer, logger *slog.Logger) (goOn bool, err error) {
 	switch {
-	case flags.allowStandby:
-		return false, usagef("say either --standby-of or --allow-standby: once promoted, a standby of a server lets others follow it")
-	case flags.replicate != "":
-		return false, usagef("say either --standby-of or --replicate: once promoted, a standby replicates to the place that it has followed")
 	case flags.inMemory:
 		return false, usagef("a standby keeps its data in a folder: say --data, not --in-memory")
 	case flags.durability == "none":
@@ -41,13 +37,18 @@ func standby(ctx context.Context, flags *serveFlags, ln net.Listener, beyond boo
 	if err != nil {
 		return false, err
 	}
-	if promoted {
+	switch goesOn := promoted && app.IsServer(flags.standbyOf); {
+	case flags.allowStandby && !goesOn:
+		return false, usagef("say either --standby-of or --allow-standby: once promoted, a standby of a server lets others follow it")
+	case flags.replicate != "" && !goesOn:
+		return false, usagef("say either --standby-of or --replicate: once promoted, a standby replicates to the place that it has followed; one of a server itself takes --replicate at its first start after that")
+	case promoted:
 		logger.Info("this folder was a standby and has been promoted: it goes on as the server that replicates", "place", flags.standbyOf)
 		flags.goOnPromoted()
 		return true, nil
 	}
 	s, err := app.OpenStandby(ctx, app.StandbyOptions{
-		Dir: flags.data, Of: flags.standbyOf, HTTP: flags.toPrimary(), Every: flags.replicateEvery, Account: flags.account, Region: flags.region,
+		Dir: flags.data, Of: flags.standbyOf, HTTP: flags.toPrimary(flags.standbyOf), Every: flags.replicateEvery, Account: flags.account, Region: flags.region,
 		AllowedHosts: flags.allowedHosts, InsecureListen: beyond, Version: programVersion(), Logger: logger,
 	})
 	if err != nil {
@@ -115,10 +116,10 @@ const standbySpool = byteSize(2 << 30)
 
 // toPrimary goes to a server that is followed: with the certificate of --tls-cert, where that server asks for one. How long an
 // answer may take depends on the question, and the client's calls know.
-func (f *serveFlags) toPrimary() *http.Client {
+func (f *serveFlags) toPrimary(of string) *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext
-	if path, is := strings.CutPrefix(f.standbyOf, "unix:"); is {
+	if path, is := strings.CutPrefix(of, "unix:"); is {
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}
@@ -132,9 +133,9 @@ func (f *serveFlags) toPrimary() *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// tellOvertaken tells the server that this one followed that it is over, if it is still to be told.
+// tellOvertaken tells the server that this one followed that it is over, if it is still to be told: whatever the flags are now.
 func (f *serveFlags) tellOvertaken(ctx context.Context, logger *slog.Logger) error {
-	return app.TellOvertaken(ctx, f.data, f.standbyOf, f.toPrimary(), logger)
+	return app.TellOvertaken(ctx, f.data, f.standbyOf, f.toPrimary, logger)
 }
 
 // anotherOf returns a second listener on the address of one: what one accepts the other does not, and closing one leaves the other. So nobody

@@ -645,3 +645,48 @@ func TestDirectStandbyIsLetIn(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestPromotedWithOtherFlags: a standby that was promoted with --lost replicates to a place as soon as one says so, and tells the other server that it is over, when that one comes
+// back, whatever its flags are then.
+func TestPromotedWithOtherFlags(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &drill{t: t, dir: t.TempDir()}
+	d.program = filepath.Join(t.TempDir(), "millstream")
+	if err := os.Symlink(program, d.program); err != nil {
+		t.Fatal(err)
+	}
+	a, b := free(t), free(t)
+	begin, follow := "serve --data data --allow-standby", "serve --data standby --standby-of http://"+a
+	first := d.serveAt(begin, a)
+	early := d.start(follow, b, "--replicate", "place")
+	_ = early.cmd.Wait()
+	if !strings.Contains(early.log.String(), "say either --standby-of or --replicate") {
+		t.Error(early.log)
+	}
+	second := d.serveAt(follow, b)
+	d.run("replication --wait 60s --endpoint " + second.endpoint)
+	first.kill()
+	d.run("promote --lost --endpoint " + second.endpoint)
+	second.kill()
+	replicates := func() { // and lets standbys follow, of which there is none: so it may fail
+		t.Helper()
+		if out, _ := d.command("replication", "--endpoint", second.endpoint).CombinedOutput(); !bytes.Contains(out, []byte("No standby follows")) || !bytes.Contains(out, []byte("place")) {
+			t.Errorf("%s", out)
+		}
+	}
+	second = d.serveAt(follow, b, "--replicate", "place")
+	replicates()
+	second.kill()
+	second = d.serveAt("serve --data standby --triggers run --allow-standby --replicate place", b)
+	first = d.start(begin, a)
+	late := time.AfterFunc(20*time.Second, func() { _ = first.cmd.Process.Kill() }) // else it serves for ever
+	d.over(first, "another server")
+	late.Stop()
+	replicates()
+}

@@ -277,13 +277,18 @@ func (s *seeded) Done(ctx context.Context) error {
 }
 
 // TellOvertaken tells the server, in whose place a promoted folder goes on, that it is over, until it has heard: it may have been lost, and come
-// back. It returns an error when that server is the younger one, which goes on in this one's place.
-func TellOvertaken(ctx context.Context, dir, of string, h *http.Client, logger *slog.Logger) error {
+// back. Its address is of, or else stands in the folder. It returns an error when that server is the younger one, which goes on in this one's place.
+func TellOvertaken(ctx context.Context, dir, of string, h func(of string) *http.Client, logger *slog.Logger) error {
 	text, err := store.ToOvertake(dir)
 	if err != nil || text == nil {
 		return err
 	}
-	p, err := openPrimary(of, h)
+	if !IsServer(of) {
+		if of, err = store.Promoted(dir); err != nil || !IsServer(of) {
+			return err
+		}
+	}
+	p, err := openPrimary(of, h(of))
 	if err != nil {
 		return err
 	}

@@ -133,14 +133,20 @@ func (s *Standby) Promote(lineage string, raise uint64) error {
 
 // PromotedFrom says whether a folder was a standby of a place, and has been promoted.
 func PromotedFrom(dir, of string) (bool, error) {
-	text, err := readFile(vfs.Default, filepath.Join(dir, promotedFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err == nil {
+	was, err := Promoted(dir)
+	if err == nil && was != "" {
 		of, err = whole(of)
 	}
-	return err == nil && strings.TrimSpace(string(text)) == of, err
+	return err == nil && was != "" && was == of, err
+}
+
+// Promoted returns of what a folder was a standby that has been promoted; empty: it was none.
+func Promoted(dir string) (of string, err error) {
+	text, err := readFile(vfs.Default, filepath.Join(dir, promotedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(text)), err
 }
 
 // seedPath is where a copy grows that Adopt makes the data; it stays when the data is removed.
