@@ -233,6 +233,26 @@ func beginWith(t *testing.T, dir string, place backup.Place, before *life, set f
 	return l
 }
 
+// TestMuchAtOnceIsShipped: what waits for more to come together is taken before it is more than may wait.
+func TestMuchAtOnceIsShipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := newFaulty(1)
+		place.fail(0, false)
+		l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		l.write(0, 1)
+		l.shipped()
+		for range 24 { // without a pause: 1.5 MB where 1 MB may wait
+			l.write(0, 64<<10)
+			synctest.Wait()
+		}
+		l.shipped()
+		_ = l.end() // judged by its log
+		if strings.Contains(l.log.String(), "more was written than could wait") {
+			t.Error(l.log.String())
+		}
+	})
+}
+
 func key(kind byte, w int, n uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{store.SpaceItem, kind, byte(w)}, n)
 }

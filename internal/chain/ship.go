@@ -182,7 +182,8 @@ func (s *Shipper) run(ctx context.Context) error {
 		if s.baseDone == nil && s.base == nil {
 			retry = time.After(max(time.Until(s.retryBase), time.Millisecond))
 		}
-		woken := s.o.Store.Changes().Woken()
+		waiting := s.o.Store.Changes()
+		woken := waiting.Woken()
 		if len(changes) > 0 { // let more come together
 			woken = nil
 			retry = time.After(s.o.Every)
@@ -202,10 +203,12 @@ func (s *Shipper) run(ctx context.Context) error {
 			}
 		case <-retry:
 		case <-keep:
+		case <-waiting.Much():
 		case <-woken:
 			select { // it is rarely one alone
 			case <-ctx.Done():
 				return s.last(ctx)
+			case <-waiting.Much():
 			case <-time.After(s.o.Every):
 			}
 		}
