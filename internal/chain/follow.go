@@ -57,7 +57,7 @@ func (p *position) begin(dir string) error {
 	p.Next = r.Next()
 	row, err := json.Marshal(p)
 	if err == nil {
-		err = r.KeepPosition(row)
+		err = r.KeepPosition(row, false)
 	}
 	return errors.Join(err, r.Close())
 }

@@ -76,7 +76,7 @@ func (o ofPrimary) seed(ctx context.Context, f *Follower, _ uint64) (err error) 
 	}
 	here := c.Here()
 	pos := position{
-		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name, Others: f.pos.Others, Place: here.Place,
+		Segment: here.Number, AtMS: here.AtMS, MadeMS: here.AtMS, Database: here.Database, Incarnation: here.Incarnation, Host: here.Host, Lineage: here.Lineage, Standby: name, Others: here.others(name), Place: here.Place,
 	}
 	if err := pos.begin(dir); err != nil {
 		return err
@@ -167,24 +167,29 @@ func (o ofPrimary) learn(ctx context.Context, f *Follower) {
 	if err != nil { // Next tells what is wrong
 		return
 	}
-	var others []string
-	for name, host := range here.Standbys {
-		if name != f.pos.Standby {
-			others = append(others, host)
-		}
-	}
-	slices.Sort(others)
+	others := here.others(f.pos.Standby)
 	if slices.Equal(others, f.pos.Others) && here.Place == f.pos.Place {
 		return
 	}
 	f.pos.Others, f.pos.Place = others, here.Place
 	row, err := json.Marshal(f.pos)
 	if err == nil {
-		err = f.replay.KeepPosition(row)
+		err = f.replay.KeepPosition(row, true)
 	}
 	if err != nil {
 		f.o.Logger.Error("which other standbys there are cannot be kept", "error", err)
 	}
+}
+
+// others are the hosts of the standbys that the server knows, but for the one of a name.
+func (h Here) others(but string) (hosts []string) {
+	for name, host := range h.Standbys {
+		if name != but {
+			hosts = append(hosts, host)
+		}
+	}
+	slices.Sort(hosts)
+	return hosts
 }
 
 // othersEvery is how often the server is asked for its other standbys.

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"context"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,37 @@ import (
 	"testing/synctest"
 	"time"
 )
+
+// TestOthersAreKnownFromTheCopyOn: a standby knows of the others as soon as it has its copy: the server may be lost right then.
+func TestOthersAreKnownFromTheCopyOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 1))
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		l.busy(2, r)
+		way := &link{r: r, t: t, to: l}
+		first := followServer(t, filepath.Join(t.TempDir(), "first"), way)
+		first.follows()
+		second := followServer(t, filepath.Join(t.TempDir(), "second"), lostAfterCopy{way})
+		time.Sleep(time.Minute)
+		if st := second.f.Status(); !strings.Contains(st.Failing, errFault.Error()) || st.Segment == 0 {
+			t.Fatalf("%+v", st)
+		}
+		if _, err := second.f.Promote(t.Context(), How{Lost: true}); err == nil || !strings.Contains(err.Error(), "had other standbys") {
+			t.Fatalf("%v", err)
+		}
+		second.end()
+		first.end()
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// lostAfterCopy answers nothing but the question for a copy.
+type lostAfterCopy struct{ *link }
+
+func (lostAfterCopy) Head(context.Context) (Here, error)          { return Here{}, errFault }
+func (lostAfterCopy) Next(context.Context, Asked) ([]byte, error) { return nil, errFault }
 
 // TestOtherStandbys: of two standbys of one server one goes on. The other is told while the server can, and keeps that; where it was lost, a person has
 // to say that no other goes on.

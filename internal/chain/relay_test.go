@@ -181,7 +181,7 @@ func (c *copied) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	return file, err
 }
 
-func followServer(t *testing.T, dir string, l *link) *standby {
+func followServer(t *testing.T, dir string, l Primary) *standby {
 	t.Helper()
 	s := &standby{t: t, dir: dir, ended: make(chan error, 1)}
 	var err error

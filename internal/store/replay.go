@@ -90,9 +90,14 @@ func (r *Replay) Renumber(end, next uint64) error {
 // metaPosition is the row of a standby's position: what who follows has added, in their own encoding.
 const metaPosition = "standby"
 
-// KeepPosition stores a position, so that the folder can be opened by OpenStandby.
-func (r *Replay) KeepPosition(position []byte) error {
-	if err := r.db.Set(metaKey(metaPosition), append([]byte{metaVersion}, position...), pebble.NoSync); err != nil {
+// KeepPosition stores a position, so that the folder can be opened by OpenStandby. durable: it is on the disk when it returns, and not only after Close;
+// the folder was opened by OpenStandby then.
+func (r *Replay) KeepPosition(position []byte, durable bool) error {
+	o := pebble.NoSync
+	if durable {
+		o = pebble.Sync
+	}
+	if err := r.db.Set(metaKey(metaPosition), append([]byte{metaVersion}, position...), o); err != nil {
 		return fmt.Errorf("store: keep a position: %w", err)
 	}
 	return nil
