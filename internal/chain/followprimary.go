@@ -199,6 +199,8 @@ const othersEvery = 10 * time.Second
 func (o ofPrimary) note(f *Follower, err error) error {
 	text := ""
 	switch {
+	case errors.Is(err, ErrFenced) && f.unsure: // perhaps this standby is the other: it asked for the end, and the answer was lost
+		return nil
 	case errors.Is(err, ErrFenced):
 		text = err.Error()
 	case err != nil && !errors.Is(err, ErrBeginAnew) && !errors.Is(err, ErrBehind): // it did not answer

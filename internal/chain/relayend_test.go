@@ -234,6 +234,44 @@ func TestEndAskedAgain(t *testing.T) {
 	}
 }
 
+// TestEndIsNotHeldAgainstOneself: a standby for which the server has ended, while the answers were lost, is not refused as one of which another goes on, when the
+// server is gone before it is asked again.
+func TestEndIsNotHeldAgainstOneself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(1, 1))
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		way := &deaf{link: &link{r: r, t: t, to: l}, lose: overtakeTries}
+		s := &standby{t: t, dir: filepath.Join(t.TempDir(), "standby"), ended: make(chan error, 1)}
+		var err error
+		if s.f, err = Follow(FollowOptions{Primary: way, Dir: s.dir, Logger: slog.New(slog.NewTextHandler(&s.log, nil))}); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, err := s.f.Run(t.Context()); s.ended <- err }()
+		s.follows()
+		l.busy(2, r)
+		s.follows()
+		_, acked, begun := l.moment()
+		if _, err := s.f.Promote(t.Context(), How{}); !errors.Is(err, ErrNoAnswer) {
+			t.Fatalf("the answers are lost: %v", err)
+		}
+		time.Sleep(handFor / 2) // it asks on, and hears that the server is over
+		if f := s.f.Status().Failing; !strings.Contains(f, ErrFenced.Error()) {
+			t.Errorf("it was not told: %q", f)
+		}
+		way.lead(nil)
+		if _, err := s.f.Promote(t.Context(), How{Lost: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-s.ended; err != nil {
+			t.Error(err)
+		}
+		within(t, "promoted", has(t, s.dir), acked, begun)
+		if err := l.failed(); !errors.Is(err, ErrFenced) {
+			t.Error(err)
+		}
+	})
+}
+
 // TestEndNobodyAsksFor: a server that is over does not wait for ever for the one that goes on.
 func TestEndNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
