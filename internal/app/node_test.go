@@ -292,7 +292,9 @@ func TestTablesOfNodes(t *testing.T) {
 
 // What changes a trigger at a node is answered once all nodes have it.
 func TestChangesOfTriggersAgree(t *testing.T) {
-	n := &node{}
+	primary, _ := opened(t, Options{})
+	_, s := opened(t, Options{Tables: primary.URL})
+	n := s.node
 	for method, want := range map[string]bool{"POST": true, "PUT": true, "GET": false} {
 		var agrees bool
 		n.adminDoor(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, agrees = w.(*agreed) }), nil).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "/_millstream/v1/triggers/x/pause", nil))
