@@ -7,7 +7,9 @@ import (
 
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,11 +185,19 @@ func TestWritesOfAChildBringTheParentsEnd(t *testing.T) {
 			h.invoker.set("f", func(_ context.Context, payload []byte) lane.Result {
 				return lane.Result{Payload: []byte(`{"transactItems":[1]}`)}
 			})
-			var got []made
+			var mu sync.Mutex
+			var all []made
+			seen := func() []made {
+				mu.Lock()
+				defer mu.Unlock()
+				return slices.Clone(all)
+			}
 			h.backend.set(func() {
 				h.backend.transact = func(x made) error {
-					got = append(got, x)
-					if refused && len(got) == 2 {
+					mu.Lock()
+					defer mu.Unlock()
+					all = append(all, x)
+					if refused && len(all) == 2 {
 						return &backend.Refused{Why: "the condition failed"}
 					}
 					return nil
@@ -199,6 +209,7 @@ func TestWritesOfAChildBringTheParentsEnd(t *testing.T) {
 			h.backend.split("t", 0)
 			h.backend.write("t", 1, 1)
 			synctest.Wait()
+			got := seen()
 			if len(got) != 2 || len(got[1].Rows) != 2 || got[1].Rows[0].Shard != "shard-0" || !got[1].Rows[0].Done || got[1].Rows[1].Shard != "shard-1" {
 				t.Fatalf("made %+v", got)
 			}
@@ -210,6 +221,7 @@ func TestWritesOfAChildBringTheParentsEnd(t *testing.T) {
 				return
 			}
 			time.Sleep(time.Minute)
+			got = seen()
 			if !h.backend.row(v.UUID, "shard-0").Done || h.backend.row(v.UUID, "shard-1").Low != num(1) || len(got) != 3 || len(got[2].Rows) != 1 {
 				t.Errorf("stored %+v, made %+v", h.backend.mappings, got)
 			}
