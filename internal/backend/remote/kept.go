@@ -20,66 +20,21 @@ func (b *Backend) AllKept(ctx context.Context, set string) ([]Kept, error) {
 	return b.kept(ctx, set, "")
 }
 
-// EachKept calls f with the rows of a set in the order of their keys, a page at a time.
+// keptAtOnce is how many rows EachKept reads at once; a page of the endpoint may have fewer.
+const keptAtOnce = 100
+
+// EachKept calls f with the rows of a set in the order of their keys, some at a time.
 func (b *Backend) EachKept(ctx context.Context, set string, f func([]Kept) error) error {
-	for after := ""; ; {
-		rows, next, err := b.page(ctx, set, after)
+	for from := ""; ; {
+		rows, next, err := b.part(ctx, b.progress, set, from, keptAtOnce, false)
 		if err == nil && len(rows) > 0 {
 			err = f(keptOf(rows))
 		}
 		if err != nil || next == "" {
 			return err
 		}
-		after = next
+		from = next
 	}
-}
-
-// page reads rows behind a key, and tries until ctx ends. next is empty at the end.
-func (b *Backend) page(ctx context.Context, set, after string) (rows []Row, next string, err error) {
-	paged, is := b.o.Endpoint.(interface {
-		Page(ctx context.Context, table, p, after string) ([]Row, string, error)
-	})
-	if !is { // of a test
-		rows, err := b.query(ctx, b.progress, set, "")
-		return rows, "", err
-	}
-	pause := minPause
-	for {
-		try, cancel := context.WithTimeout(ctx, tryFor)
-		rows, next, err := paged.Page(try, b.progress, set, after)
-		cancel()
-		if err == nil {
-			return rows, next, nil
-		}
-		if err := b.pause(ctx, &pause, "a read", err); err != nil {
-			return nil, "", err
-		}
-	}
-}
-
-// Page is Query for one page of the rows behind a second key (empty: from the first one). next is where the next begins; empty: there is none.
-func (c *Client) Page(ctx context.Context, table, p, after string) (rows []Row, next string, err error) {
-	in := map[string]any{
-		"TableName": table, "ConsistentRead": true, "KeyConditionExpression": "p = :p", "ExpressionAttributeValues": map[string]attribute{":p": text(p)},
-	}
-	if after != "" {
-		in["ExclusiveStartKey"] = map[string]attribute{attrP: text(p), attrS: text(after)}
-	}
-	var out struct {
-		Items            []map[string]attribute
-		LastEvaluatedKey map[string]attribute
-	}
-	if _, err := c.call(ctx, tablesAPI, "Query", in, &out, 0); err != nil {
-		return nil, "", err
-	}
-	for _, item := range out.Items {
-		r, err := rowOf(item)
-		if err != nil {
-			return nil, "", err
-		}
-		rows = append(rows, r)
-	}
-	return rows, out.LastEvaluatedKey[attrS].string(), nil
 }
 
 func keptOf(rows []Row) []Kept {
