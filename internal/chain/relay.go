@@ -718,8 +718,6 @@ func (r *Relay) File(number uint64, sum string) (*os.File, error) {
 }
 
 // Status tells how far standbys are.
-
-// Status tells of the standbys.
 func (r *Relay) Status() RelayStatus {
 	oldest := r.o.Changes.OldestMS()
 	r.mu.Lock()

@@ -152,6 +152,35 @@ func TestAnyNodeIsAsked(t *testing.T) {
 	})
 }
 
+// More rows than are read at once are all there, in order.
+func TestEachKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBase()
+		d.calm.Store(true)
+		n := boot(t, d, rand.New(rand.NewPCG(1, 2)), slog.New(slog.DiscardHandler), "")
+		var want, got []string
+		for i := range 2*keptAtOnce + 1 {
+			want = append(want, fmt.Sprintf("k%04d", i))
+			if _, err := n.b.Keep(t.Context(), Kept{Set: "a set", Key: want[i], Data: "x"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := n.b.EachKept(t.Context(), "a set", func(rows []Kept) error {
+			for _, r := range rows {
+				got = append(got, r.Key)
+			}
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d of %d rows: %v", len(got), len(want), err)
+		}
+		n.stop()
+		<-n.done
+		close(d.over)
+		d.late.Wait()
+	})
+}
+
 // What is set aside is listed, tried again and dropped at any node.
 func TestAnyNodeHasWhatIsSetAside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
