@@ -93,8 +93,11 @@ func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 			} `json:"dynamodb"`
 		}
 	}
-	body, _ := io.ReadAll(r.Body)
-	err := json.Unmarshal(body, &event)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // its node was killed while it sent the call
+	}
+	err = json.Unmarshal(body, &event)
 	if event.Event > 0 {
 		select {
 		case <-b.held:

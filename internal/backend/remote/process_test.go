@@ -116,7 +116,10 @@ func (c *called) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			} `json:"dynamodb"`
 		}
 	}
-	body, _ := io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // its node was killed while it sent the call: this is none
+	}
 	c.mu.Lock()
 	defer func() {
 		c.mu.Unlock()
