@@ -47,8 +47,12 @@ func (a *Authenticator) Authenticate(r *http.Request) (schema.Scope, *awserr.Err
 		a.refused(&c, err)
 	}
 	if err == nil {
+		if a.Mode == AuthOff {
+			return a.scope(&c), nil
+		}
 		var scope schema.Scope
-		if scope, err = a.judge(&c, func() (keys.Caller, *awserr.Error) { return a.verifyHTTP(r, &c, servedAs(r, c.service)) }); err == nil {
+		caller, refused := a.verifyHTTP(r, &c, servedAs(r, c.service))
+		if scope, err = a.judge(&c, caller, refused); err == nil {
 			return scope, nil
 		}
 	}
@@ -65,22 +69,19 @@ func Refused(r *http.Request, why *awserr.Error) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), refusedKey{}, why))
 }
 
-// judge makes the scope of a request whose claim is in order.
-func (a *Authenticator) judge(c *claim, verify func() (keys.Caller, *awserr.Error)) (schema.Scope, *awserr.Error) {
-	if a.Mode != AuthOff {
-		caller, refused := verify()
-		switch {
-		case refused == nil:
-			a.Keys.Used(caller)
-			return schema.Scope{Account: caller.Account, Region: c.region}, nil
-		case a.Mode == AuthOn:
-			a.refused(c, refused)
-			return schema.Scope{}, refused
-		}
+// judge makes the scope of a request whose claim is in order, of what verifying it has found.
+func (a *Authenticator) judge(c *claim, caller keys.Caller, refused *awserr.Error) (schema.Scope, *awserr.Error) {
+	switch {
+	case refused == nil:
+		a.Keys.Used(caller)
+		return schema.Scope{Account: caller.Account, Region: c.region}, nil
+	case a.Mode == AuthOn:
 		a.refused(c, refused)
-		if caller.Account != "" { // a key that is known has its account, also where its signature is not accepted
-			return schema.Scope{Account: caller.Account, Region: c.region}, nil
-		}
+		return schema.Scope{}, refused
+	}
+	a.refused(c, refused)
+	if caller.Account != "" { // a key that is known has its account, also where its signature is not accepted
+		return schema.Scope{Account: caller.Account, Region: c.region}, nil
 	}
 	return a.scope(c), nil
 }
@@ -108,8 +109,9 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 			defer p.put()
 			p.claim = k.claim
 			p.claim.from = r.Peer.Addr()
-			p.claim.signature, p.claim.time = string(r.Authorization[len(start):]), string(r.Date)
-			return a.judge(&p.claim, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, p) })
+			p.claim.signature, p.claim.time = r.Authorization[len(start):], a.dateText(r.Date)
+			caller, refused := a.verifyPlain(r, p)
+			return a.judge(&p.claim, caller, refused)
 		}
 	}
 	c, err := headerClaim(string(r.Authorization), string(r.Date))
@@ -121,7 +123,9 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 		return schema.Scope{}, err
 	}
 	if usual {
-		place.Store(&known{string(start), a.scope(&c), c})
+		kept := c
+		kept.signature = nil
+		place.Store(&known{string(start), a.scope(&c), kept})
 	}
 	if a.Mode == AuthOff {
 		return a.scope(&c), nil
@@ -129,7 +133,8 @@ func (a *Authenticator) Caller(r *door.Request) (schema.Scope, *awserr.Error) {
 	p := plainPool.Get().(*plain)
 	defer p.put()
 	p.claim = c
-	return a.judge(&p.claim, func() (keys.Caller, *awserr.Error) { return a.verifyPlain(r, p) })
+	caller, refused := a.verifyPlain(r, p)
+	return a.judge(&p.claim, caller, refused)
 }
 
 // known is an Authorization up to its signature that was found in order, but for the date.
@@ -161,7 +166,8 @@ func beforeSignature(authorization []byte) (start []byte, usual bool) {
 type claim struct {
 	accessKey, date, region, service string
 	scope                            string // DATE/REGION/SERVICE/aws4_request
-	signedHeaders, signature         string
+	signedHeaders                    string
+	signature                        []byte // valid as long as the request
 	time                             string // as it was sent
 	query                            bool   // it stands in the query
 	repeated                         bool   // a part of it stands there twice
@@ -240,7 +246,7 @@ func headerClaim(header, date string) (claim, *awserr.Error) {
 		}
 		return claim{}, awserr.AuthorizationLacks(lacks, date == "", header)
 	}
-	return checkClaim(claim{signedHeaders: signed, signature: signature, repeated: repeated}, alg, scope, date)
+	return checkClaim(claim{signedHeaders: signed, signature: []byte(signature), repeated: repeated}, alg, scope, date)
 }
 
 // presignedParameters are the parts of a pre-signed address, in the order in
@@ -257,7 +263,7 @@ func presignedClaim(query url.Values) (claim, *awserr.Error) {
 	if len(lacks) > 0 {
 		return claim{}, awserr.QueryLacks(lacks)
 	}
-	c := claim{query: true, signedHeaders: query.Get("X-Amz-SignedHeaders"), signature: query.Get("X-Amz-Signature")}
+	c := claim{query: true, signedHeaders: query.Get("X-Amz-SignedHeaders"), signature: []byte(query.Get("X-Amz-Signature"))}
 	return checkClaim(c, query.Get("X-Amz-Algorithm"), query.Get("X-Amz-Credential"), query.Get("X-Amz-Date"))
 }
 

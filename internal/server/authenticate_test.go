@@ -181,6 +181,32 @@ func BenchmarkAuthenticate(b *testing.B) {
 
 // A request of the door's kind that is verified: what --auth on adds to it, but for the hash of more than its 1 KiB.
 func BenchmarkCallerVerified(b *testing.B) {
+	withSigned(b, func(a *Authenticator, r *door.Request) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := a.Caller(r); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+// It takes no memory.
+func TestCallerVerifiedAllocates(t *testing.T) {
+	withSigned(t, func(a *Authenticator, r *door.Request) {
+		if n := testing.AllocsPerRun(1000, func() {
+			if _, err := a.Caller(r); err != nil {
+				t.Error(err)
+			}
+		}); n > 0 && !underRace {
+			t.Errorf("%.1f allocations", n)
+		}
+	})
+}
+
+// withSigned calls f with a signed request of 1 KiB, and with what verifies it.
+func withSigned(b testing.TB, f func(*Authenticator, *door.Request)) {
 	rows, err := store.Open(store.Options{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
@@ -208,15 +234,7 @@ func BenchmarkCallerVerified(b *testing.B) {
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
-	d := door.New(ln, answering(func(r *door.Request) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := a.Caller(r); err != nil {
-				b.Error(err)
-				return
-			}
-		}
-	}), door.Limits{Connections: 1, HeaderTime: time.Minute, BodyTime: time.Minute, IdleTime: time.Minute, WriteTime: time.Minute})
+	d := door.New(ln, answering(func(r *door.Request) { f(a, r) }), door.Limits{Connections: 1, HeaderTime: time.Minute, BodyTime: time.Minute, IdleTime: time.Minute, WriteTime: time.Minute})
 	go func() { _ = d.Serve(ctx, &http.Server{}, time.Second, func() {}) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {

@@ -174,12 +174,17 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 		}
 		return throttledService(r, service, retryFailures)
 	}
-	caller, refused := a.verify(c, func() string { return token }, tooMany, func() (keys.Caller, *awserr.Error) {
-		return a.check(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
-	})
+	over := a.over(c)
+	if over && !a.unguessable(c, token) {
+		return keys.Caller{}, tooMany()
+	}
+	caller, refused := a.check(c, &signed, service, token, expires, func() (string, *awserr.Error) { return payloadOf(r, service, c.query) })
+	if refused != nil && a.failed(c, over, refused) {
+		return keys.Caller{}, tooMany()
+	}
 	if p, _ := r.Context().Value(payloadKey{}).(*payload); refused == nil && p != nil && p.pieces != nil {
 		if key, _, _ := a.Keys.Find(c.accessKey, token, c.date, c.region, c.service); key != nil {
-			p.pieces.Begin(key, &signed, c.signature)
+			p.pieces.Begin(key, &signed, string(c.signature))
 		}
 	}
 	return caller, refused
@@ -189,10 +194,15 @@ func (a *Authenticator) verifyHTTP(r *http.Request, c *claim, service string) (k
 func (a *Authenticator) verifyPlain(r *door.Request, p *plain) (keys.Caller, *awserr.Error) {
 	r.Headers(p.add)
 	p.signed = sigv4.Request{Method: http.MethodPost, Headers: p, Body: r.Body, Whole: true}
-	tooMany := func() *awserr.Error { return throttled(routeDynamoDB, string(r.Target), retryFailures) }
-	return a.verify(&p.claim, func() string { return string(r.Token) }, tooMany, func() (keys.Caller, *awserr.Error) {
-		return a.check(&p.claim, &p.signed, "dynamodb", string(r.Token), "", nil)
-	})
+	token, over := string(r.Token), a.over(&p.claim)
+	if over && !a.unguessable(&p.claim, token) {
+		return keys.Caller{}, throttled(routeDynamoDB, string(r.Target), retryFailures)
+	}
+	caller, refused := a.check(&p.claim, &p.signed, "dynamodb", token, "", nil)
+	if refused != nil && a.failed(&p.claim, over, refused) {
+		return keys.Caller{}, throttled(routeDynamoDB, string(r.Target), retryFailures)
+	}
+	return caller, refused
 }
 
 // plain is what is looked at to verify a request of the door's kind, used again and again: such a request costs no memory.
@@ -234,12 +244,13 @@ func (p *plain) Append(dst []byte, name string) (_ []byte, found bool) {
 	return dst, found
 }
 
-func (p *plain) Amz(f func(name []byte) bool) {
+func (p *plain) Amz(list string, ok func(list string, name []byte) bool) string {
 	for i := range p.lines {
-		if name := p.lines[i].name; len(name) > 6 && isLike(name[:6], "x-amz-") && !f(name) {
-			return
+		if name := p.lines[i].name; len(name) > 6 && isLike(name[:6], "x-amz-") && !ok(list, name) {
+			return string(name)
 		}
 	}
+	return ""
 }
 
 // isLike compares a name of ASCII with one in lower case that is as long.
@@ -255,25 +266,18 @@ func isLike(name []byte, lower string) bool {
 	return true
 }
 
-// verify finds out who has signed a request. When too many came from its address that were not signed right, tooMany is the answer to all from there but
-// to those that are signed right by a key whose secret nobody can guess: many clients may share an address, such as those of a node.
-func (a *Authenticator) verify(c *claim, token func() string, tooMany func() *awserr.Error, check func() (keys.Caller, *awserr.Error)) (keys.Caller, *awserr.Error) {
-	if a.Mode != AuthOn {
-		return check()
-	}
-	over := a.failures.over(c.from, a.Now)
-	if over && !a.unguessable(c, token()) {
-		return keys.Caller{}, tooMany()
-	}
-	caller, refused := check()
-	switch {
-	case refused == nil:
-	case over:
-		return keys.Caller{}, tooMany()
-	case refused.RetryAfter == 0: // else nobody knows yet
+// over reports whether too many requests came from the address of this one that were not signed right. Then all from there are told so, but those that
+// are signed right by a key whose secret nobody can guess: many clients may share an address, such as those of a node.
+func (a *Authenticator) over(c *claim) bool {
+	return a.Mode == AuthOn && a.failures.over(c.from, a.Now)
+}
+
+// failed notes that a request was refused, and reports whether its address had too many before it: then that is the answer.
+func (a *Authenticator) failed(c *claim, over bool, refused *awserr.Error) bool {
+	if a.Mode == AuthOn && !over && refused.RetryAfter == 0 { // else nobody knows yet
 		a.failures.failed(c.from, a.Now())
 	}
-	return caller, refused
+	return over
 }
 
 func (a *Authenticator) unguessable(c *claim, token string) bool {
@@ -282,7 +286,7 @@ func (a *Authenticator) unguessable(c *claim, token string) bool {
 
 // knownFrom reports whether what is signed is worth being read: it says that it is from a known key, and its address was not too often wrong.
 func (a *Authenticator) knownFrom(c *claim, token string) bool {
-	if a.Mode == AuthOn && a.failures.over(c.from, a.Now) {
+	if a.over(c) {
 		return a.unguessable(c, token)
 	}
 	return a.Keys.Known(c.accessKey, token, c.date, c.region, c.service)
@@ -343,6 +347,14 @@ const isoBasic = "20060102T150405Z"
 type signedAt struct {
 	text string
 	at   time.Time
+}
+
+// dateText is a date as a text. It is the last one's, as a rule.
+func (a *Authenticator) dateText(date []byte) string {
+	if last := a.second.Load(); last != nil && last.text == string(date) {
+		return last.text
+	}
+	return string(date)
 }
 
 func (a *Authenticator) signatureTime(s string) (time.Time, error) {

@@ -45,12 +45,13 @@ func canonicalName(dst []byte, name string) []byte {
 	return dst
 }
 
-func (h *httpHeaders) Amz(f func(name []byte) bool) {
+func (h *httpHeaders) Amz(list string, ok func(list string, name []byte) bool) string {
 	for name := range h.Header {
-		if len(name) > 6 && name[:6] == "X-Amz-" && !f([]byte(name)) {
-			return
+		if len(name) > 6 && name[:6] == "X-Amz-" && !ok(list, []byte(name)) {
+			return name
 		}
 	}
+	return ""
 }
 
 // hasRuns reports whether AppendValue changes a value: it has a tab, a blank at an end, or one behind another.

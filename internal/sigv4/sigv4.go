@@ -23,8 +23,9 @@ type Headers interface {
 	// Append appends the value of a header, whose name is in lower case, to dst: without blanks at its ends, with one blank for
 	// each run of them, and with a comma between values when there are several. ok is false when there is no such header.
 	Append(dst []byte, name string) (value []byte, ok bool)
-	// Amz calls f with the name of each header that begins with x-amz-, in any case, until f returns false.
-	Amz(f func(name []byte) bool)
+	// Amz returns the name of the first header that begins with x-amz-, in any case, and for which ok, called with list and the
+	// name, is false; empty: there is none.
+	Amz(list string, ok func(list string, name []byte) bool) string
 }
 
 // Request is a request as its signature sees it.
@@ -63,7 +64,7 @@ func NewKey(secret, date, region, service string) Key {
 
 // Matches reports whether signature, 64 hexadecimal digits, is the request's by this key. It takes as long for each signature.
 // Headers that are listed out of order, twice or in upper case do not match: no signer writes them so.
-func (k *Key) Matches(r *Request, signature string) bool {
+func (k *Key) Matches(r *Request, signature []byte) bool {
 	var digits [2 * sha256.Size]byte
 	if len(signature) != len(digits) {
 		return false
@@ -82,7 +83,7 @@ func (k *Key) Matches(r *Request, signature string) bool {
 	want := s.hmac(k[:], text)
 	s.text = text[:0]
 	hex.Encode(digits[:], want[:])
-	return subtle.ConstantTimeCompare(digits[:], append(s.text, signature...)) == 1
+	return subtle.ConstantTimeCompare(digits[:], signature) == 1
 }
 
 // Canonical is the text whose hash is signed, for tests and for logs: it tells a stranger how to sign.
@@ -96,38 +97,39 @@ func (r *Request) Canonical() (string, bool) {
 func (r *Request) Signed(name string) bool { return signed(r.SignedHeaders, name) }
 
 func signed[T string | []byte](list string, name T) bool {
-	for list != "" {
-		one := list
-		if i := strings.IndexByte(list, ';'); i >= 0 {
-			one, list = list[:i], list[i+1:]
-		} else {
-			list = ""
-		}
-		if one == string(name) {
+	for at := 0; at+len(name) <= len(list); at++ { // at the beginning of a name in the list
+		end := at + len(name)
+		if (end == len(list) || list[end] == ';') && isLower(list[at:end], name) {
 			return true
 		}
+		next := strings.IndexByte(list[at:], ';')
+		if next < 0 {
+			return false
+		}
+		at += next
 	}
 	return false
+}
+
+// isLower reports whether lower is name in lower case; they are as long.
+func isLower[T string | []byte](lower string, name T) bool {
+	for i := range len(lower) {
+		if lower[i] != lowerCase(name[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // Unsigned is the name, as it came, of a header that must be signed when it is there, and is not: without that, who stands
 // between makes a PutItem a DeleteTable by another X-Amz-Target. Empty: there is none. Tokens of sessions need not be signed,
 // since they name their key.
-func (r *Request) Unsigned() string {
-	unsigned := ""
-	r.Headers.Amz(func(name []byte) bool {
-		var buf [64]byte
-		lower := buf[:0]
-		for _, c := range name {
-			lower = append(lower, lowerCase(c))
-		}
-		if string(lower) != "x-amz-security-token" && !signed(r.SignedHeaders, lower) {
-			unsigned = string(name)
-			return false
-		}
-		return true
-	})
-	return unsigned
+func (r *Request) Unsigned() string { return r.Headers.Amz(r.SignedHeaders, maySend) }
+
+// maySend reports whether a header that begins with x-amz- may be there when these are signed.
+func maySend(list string, name []byte) bool {
+	const token = "x-amz-security-token"
+	return signed(list, name) || len(name) == len(token) && isLower(token, name)
 }
 
 // scratch is memory for one verification.

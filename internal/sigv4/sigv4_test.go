@@ -164,7 +164,7 @@ func TestAgreesWithTheSDKForGo(t *testing.T) {
 		r := received(t, sent, body)
 		s, signature := claim(r, body, service)
 		key := keyOf(s, secret)
-		if !key.Matches(s, signature) {
+		if !key.Matches(s, []byte(signature)) {
 			canonical, ok := s.Canonical()
 			t.Fatalf("%d: %s %s is refused, %v:\n%s", i, r.Method, r.RequestURI, ok, canonical)
 		}
@@ -179,12 +179,12 @@ func TestAgreesWithTheSDKForGo(t *testing.T) {
 			if !change(&forged, &forgedSignature) {
 				continue
 			}
-			if key.Matches(&forged, forgedSignature) {
+			if key.Matches(&forged, []byte(forgedSignature)) {
 				t.Fatalf("%d: %s: %s %s is let in", i, what, forged.Method, forged.Path)
 			}
 		}
 		other := NewKey(secret+"x", s.Scope[:8], "us-east-1", service)
-		if other.Matches(s, signature) {
+		if other.Matches(s, []byte(signature)) {
 			t.Fatal("another secret's key matches")
 		}
 	}
@@ -342,7 +342,7 @@ func typical(t testing.TB) (*Request, Key, string) {
 func TestVerifyAllocates(t *testing.T) {
 	s, key, signature := typical(t)
 	if n := testing.AllocsPerRun(1000, func() {
-		if !key.Matches(s, signature) {
+		if !key.Matches(s, []byte(signature)) {
 			t.Fatal("it does not match")
 		}
 	}); n > 4 && !underRace {
@@ -354,7 +354,7 @@ func BenchmarkMatches(b *testing.B) {
 	s, key, signature := typical(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if !key.Matches(s, signature) {
+		if !key.Matches(s, []byte(signature)) {
 			b.Fatal("it does not match")
 		}
 	}
