@@ -30,6 +30,12 @@ func (t *times) add(took time.Duration) {
 	t[i]++
 }
 
+func (t *times) addAll(other *times) {
+	for i, n := range other {
+		t[i] += n
+	}
+}
+
 // at is how long the quickest part of the requests took, such as 0.99 of them.
 func (t *times) at(part float64) time.Duration {
 	all := uint64(0)
@@ -123,9 +129,7 @@ func curvesOf(ctx context.Context, r *report, p Peer, length time.Duration) (cur
 			}
 			s := step{connections: n, rate: float64(answers) / took.Seconds()}
 			for i := range each {
-				for k, m := range each[i] {
-					s.times[k] += m
-				}
+				s.times.addAll(&each[i])
 			}
 			c.steps = append(c.steps, s)
 			fmt.Fprintf(r.out, "  %-12s %-8s %5d connections %12s %10s %10s\n", p.Name, op.name, n, perSecond(s.rate), milliseconds(float64(s.times.at(0.5))), milliseconds(float64(s.times.at(0.99))))

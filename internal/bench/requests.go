@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,6 +23,33 @@ var filler = strings.Repeat("x", itemBytes-keyDigits-len("pk")-len("v"))
 // the digits are changed in place in one message.
 func puts(host, table string, client int) func(n int) []byte {
 	return fields(host, "PutItem", `{"TableName":"`+table+`","Item":`+keyItem+`}`, client, func(n, _ int) int { return n })
+}
+
+// noisyPuts is puts whose texts nothing can compress to less than three quarters, for what is about the bytes on the disk.
+func noisyPuts(host, table string, client int) func(n int) []byte {
+	request := puts(host, table, client)
+	return func(n int) []byte {
+		all := request(n)
+		at := bytes.LastIndex(all, []byte(`"}}}`)) - len(filler)
+		copy(all[at:], noiseOf(uint64(n)*64 + uint64(client))[:len(filler)])
+		return all
+	}
+}
+
+// noise is some text of random letters and digits, of which each item has a piece.
+var noise = sync.OnceValue(func() []byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	all := make([]byte, 4<<20)
+	for i := range all {
+		all[i] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[random.IntN(64)]
+	}
+	return all
+})
+
+// noiseOf is the piece of an item: as much as an item and its record have.
+func noiseOf(item uint64) []byte {
+	at := item * 0x9e3779b97f4a7c15 % (4<<20 - 2*itemBytes)
+	return noise()[at : at+2*itemBytes]
 }
 
 // gets is puts for consistent GetItem requests over the first known keys of the

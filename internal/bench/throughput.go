@@ -30,13 +30,18 @@ func onServer(ctx context.Context, o Options, f func(c *child, dir string) error
 
 // writeFor drives the PutItem load; offset keeps the keys of several calls apart.
 func writeFor(ctx context.Context, endpoint, table string, clients, offset int, length time.Duration) (float64, int64, error) {
+	return writeTimed(ctx, endpoint, table, clients, offset, length, puts, nil)
+}
+
+// writeTimed is writeFor with another source of requests, that counts how long each client's requests took, unless each is nil.
+func writeTimed(ctx context.Context, endpoint, table string, clients, offset int, length time.Duration, source func(host, table string, client int) func(n int) []byte, each []times) (float64, int64, error) {
 	host, err := hostOf(endpoint)
 	if err != nil {
 		return 0, 0, err
 	}
-	n, took, err := load(ctx, endpoint, clients, length, func(client int) func(int) []byte {
-		return puts(host, table, offset+client)
-	})
+	n, took, err := loadTimed(ctx, endpoint, clients, length, func(client int) func(int) []byte {
+		return source(host, table, offset+client)
+	}, each)
 	return float64(n) / took.Seconds(), n, err
 }
 
