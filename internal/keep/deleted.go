@@ -67,7 +67,7 @@ func (s *Service) endDeleted(b, next *Backup) error {
 	}
 	batch := s.Store.NewBatch()
 	defer batch.Close()
-	if err := errors.Join(row(batch, kindBackup, b.ARN, next), b.Saved.Drop(batch)); err != nil {
+	if err := errors.Join(row(batch, kindBackup, b.ARN, next), b.Saved.Drop(s.Store, batch)); err != nil {
 		return err
 	}
 	if err := s.Store.Write(batch); err != nil {
@@ -104,7 +104,7 @@ func (s *Service) giveUp(b *Backup) error {
 	batch := s.Store.NewBatch()
 	defer batch.Close()
 	batch.Delete(rowKey(kindBackup, b.ARN))
-	if err := b.Saved.Drop(batch); err != nil {
+	if err := b.Saved.Drop(s.Store, batch); err != nil {
 		return err
 	}
 	if err := s.Store.Write(batch); err != nil {

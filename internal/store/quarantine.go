@@ -201,6 +201,16 @@ func (s *Store) enclosed(lower, upper []byte) (list []Quarantined, err error) {
 	return list, err
 }
 
+// DropRange removes a range of keys, for good, with what Enclose has put into quarantine of it. The list has that until Gone, or the next open.
+func (s *Store) DropRange(b *Batch, lower, upper []byte) {
+	b.DeleteRange(lower, upper)
+	for _, q := range s.Quarantine() {
+		if q.Row && bytes.Compare(lower, q.From) <= 0 && bytes.Compare(q.To, upper) <= 0 {
+			b.Delete(q.row())
+		}
+	}
+}
+
 // Gone takes what Enclose has put into quarantine of [lower, upper) out of it: all that was there has been removed for good, with what its keys are of.
 // What stays in the list when that fails is only ever in the way of people, and so the log is told.
 func (s *Store) Gone(lower, upper []byte) {

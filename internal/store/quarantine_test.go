@@ -433,6 +433,33 @@ func TestEncloseIsCopied(t *testing.T) {
 	closeStore(t, s)
 }
 
+// TestCrashBeforeGone: a range of what was removed is not listed for ever, if the server ends between the removal and Gone.
+func TestCrashBeforeGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s, err := store.Open(store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Enclose([]byte("b"), []byte("c"), "file"), s.Enclose([]byte("d"), []byte("e"), "file")); err != nil {
+		t.Fatal(err)
+	}
+	b := s.NewBatch()
+	s.DropRange(b, []byte("a"), []byte("d"))
+	if err := errors.Join(s.Write(b), s.MakeDurable()); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	closeStore(t, s)
+	s, err = store.Open(store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := s.Quarantine(); len(list) != 1 || string(list[0].From) != "d" {
+		t.Errorf("%+v", list)
+	}
+	closeStore(t, s)
+}
+
 // TestGoneIsCopied: what was in quarantine when the folder was copied is out of it in the copy, too, once the changes have come with which that was
 // removed; a range that damage of its own has made one stays.
 func TestGoneIsCopied(t *testing.T) {

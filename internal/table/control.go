@@ -228,7 +228,7 @@ func (db *DB) DeleteTable(ctx context.Context, scope schema.Scope, r *request.De
 		if kept {
 			old.dropAround(b, t)
 		} else {
-			old.dropRows(b, t)
+			old.dropRows(db.store, b, t)
 			gone = func() { db.store.Gone(t.itemBounds()) }
 		}
 		t.lockExclusive()
@@ -295,8 +295,8 @@ type Deleting func(b *store.Batch, scope schema.Scope, name string, s *Saved) (a
 func (db *DB) OnDelete(f Deleting) { db.deleting = f }
 
 // dropRows removes what a table holds: items, entries, counts and the log of their changes.
-func (d *descriptor) dropRows(b *store.Batch, t *Table) {
-	b.DeleteRange(t.itemPrefix(), store.PrefixEnd(t.itemPrefix()))
+func (d *descriptor) dropRows(s *store.Store, b *store.Batch, t *Table) {
+	s.DropRange(b, t.itemPrefix(), store.PrefixEnd(t.itemPrefix()))
 	d.dropAround(b, t)
 }
 

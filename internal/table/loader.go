@@ -133,7 +133,7 @@ func (f *Loader) change(ctx context.Context, make func(b *store.Batch, c *store.
 // Clear removes all items, so that filling can begin anew.
 func (f *Loader) Clear(ctx context.Context) error {
 	return f.change(ctx, func(b *store.Batch, _ *store.Commit) (func(bool), error) {
-		f.d.dropRows(b, f.t)
+		f.d.dropRows(f.db.store, b, f.t)
 		f.t.lockExclusive()
 		return func(applied bool) {
 			defer f.t.mu.Unlock()
@@ -173,7 +173,7 @@ func (f *Loader) Discard(ctx context.Context, with func(b *store.Batch) error) e
 		next.dropped = true
 		b.Delete(definitionKey(f.t.id))
 		b.Delete(policyKey(f.t.id))
-		next.dropRows(b, f.t)
+		next.dropRows(f.db.store, b, f.t)
 		if err := with(b); err != nil {
 			return nil, err
 		}

@@ -36,10 +36,10 @@ func (t *Table) saved(d *descriptor) (s *Saved, err error) {
 }
 
 // Drop removes the items of a table that was deleted and of which the backup has been made.
-func (s *Saved) Drop(b *store.Batch) error {
+func (s *Saved) Drop(st *store.Store, b *store.Batch) error {
 	lower, upper, err := s.Bounds()
 	if err == nil {
-		b.DeleteRange(lower, upper)
+		st.DropRange(b, lower, upper)
 	}
 	return err
 }
