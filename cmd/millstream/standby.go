@@ -173,14 +173,12 @@ and takes from it what was committed last: then nothing is lost. If that server 
 answer, the standby is not promoted; --lost says that it is gone. Should it come back, it is
 told then. Where that server had other standbys, or has said that one of them goes on, --lost
 is refused, since two that go on would not know of each other: --only says that no other
-does, and none will.`,
+does, and none will. A standby of a place, to which the server has put as its last that a
+standby of its own goes on, is refused alike.`,
 		Example: `  millstream promote --endpoint http://127.0.0.1:9000
   millstream promote --endpoint http://127.0.0.1:9000 --lost`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if only && !lost {
-				return usagef("--only is for a promotion with --lost: while the other server answers, it tells its other standbys")
-			}
 			client, err := flags.client()
 			if err != nil {
 				return err
@@ -216,7 +214,7 @@ does, and none will.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&lost, "lost", false, "the server that the standby follows is lost: go on without it")
-	cmd.Flags().BoolVar(&only, "only", false, "with --lost: no other standby of that server has been promoted, or will be")
+	cmd.Flags().BoolVar(&only, "only", false, "no other standby of that server has been promoted, or will be")
 	cmd.Flags().DurationVar(&wait, "wait", 5*time.Minute, "how long to wait until it serves")
 	return cmd
 }

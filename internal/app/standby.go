@@ -125,6 +125,9 @@ func (s *Standby) promote(ctx context.Context, lost, only bool) (wire.Promoted, 
 	if lost && !IsServer(s.o.Of) {
 		return wire.Promoted{}, errors.New("this standby follows a place and not a server: promote it without --lost")
 	}
+	if only && !lost && IsServer(s.o.Of) {
+		return wire.Promoted{}, errors.New("--only is for a promotion with --lost: while the other server answers, it tells its other standbys")
+	}
 	p, err := s.follower.Promote(ctx, chain.How{Lost: lost, Only: only})
 	if errors.Is(err, chain.ErrNoAnswer) && !errors.Is(err, chain.ErrFenced) {
 		err = fmt.Errorf("%w; if that server is lost, say so: millstream promote --lost", err)

@@ -222,3 +222,80 @@ func TestPlaceTakenOver(t *testing.T) {
 		})
 	}
 }
+
+// TestPlaceIsTold: when a standby of a server goes on, the place that the server replicates to is told, and so who follows that is not promoted, now and after a
+// start, unless a person says that all is to go on there. When the other replicates to that place it is followed there, and may be taken over.
+func TestPlaceIsTold(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+			l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+			own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
+			l.busy(2, r)
+			own.follows()
+			l.shipped()
+			other := follow(t, filepath.Join(t.TempDir(), "other"), place)
+			other.follows()
+			l.busy(1, r) // the place has it at the end, too
+			_, acked, begun := l.moment()
+			dir, _ := own.promoteAs(false)
+			within(t, "promoted", has(t, dir), acked, begun)
+			other.follows()
+			for range 2 {
+				if _, err := other.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "goes on in its place") || !strings.Contains(err.Error(), "--only") {
+					t.Fatalf("it is not told: %v", err)
+				}
+				synctest.Wait()
+				other = follow(t, other.kill(), place)
+				other.follows()
+			}
+			l.stop()
+			if err := l.failed(); !errors.Is(err, ErrFenced) {
+				t.Error(err)
+			}
+			if only {
+				if _, err := other.f.Promote(t.Context(), How{Only: true}); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-other.ended; err != nil {
+					t.Error(err)
+				}
+				within(t, "the place's", has(t, other.dir), acked, begun)
+				return
+			}
+			next := both(t, dir, place, l.life)
+			next.busy(2, r)
+			next.shipped()
+			time.Sleep(10 * time.Minute) // the standby begins anew with a backup of it
+			other.follows()
+			_, acked, begun = next.moment()
+			dir, _ = other.promote()
+			within(t, "promoted at the place", has(t, dir), acked, begun)
+			next.try(0, 1)
+			next.stop()
+			_ = next.failed()
+		})
+	}
+}
+
+// TestPlaceThatCannotBeTold: a server ends for its standby also when its place cannot be told, and says so.
+func TestPlaceThatCannotBeTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
+		l.busy(2, r)
+		own.follows()
+		l.shipped()
+		place.fail(0, true)
+		own.promoteAs(false)
+		began := time.Now()
+		l.stop()
+		if err := l.failed(); !errors.Is(err, ErrFenced) || time.Since(began) > 20*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if !strings.Contains(l.log.String(), "cannot be told") {
+			t.Errorf("it does not say so: %s", l.log.String())
+		}
+	})
+}

@@ -42,6 +42,8 @@ type position struct {
 	Host        string `json:"host,omitempty"`
 	Lineage     string `json:"lineage,omitempty"`
 	Standby     string `json:"standby,omitempty"` // its name to the server that it follows itself
+	// As is the lineage as which the standby has asked that server for its end, while it is not known that it has not ended for it.
+	As string `json:"as,omitempty"`
 	// Others are the hosts of that server's other standbys. Of two that are promoted neither would know of the other.
 	Others []string `json:"others,omitempty"`
 	// Place is where that server replicates to besides, for standbys of that place are others, too.
@@ -294,6 +296,9 @@ func (f *Follower) resume() error {
 	}
 	if f.elsewhere, err = f.folder.ReadElsewhere(); err != nil {
 		return errors.Join(err, r.Close())
+	}
+	if f.pos.As != "" {
+		f.lineage, f.unsure = f.pos.As, true
 	}
 	r.Continue(f.pos.Next)
 	f.replay = r

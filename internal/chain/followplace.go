@@ -65,6 +65,9 @@ func (o ofPlace) beginAnew(ctx context.Context, f *Follower, why error) error {
 
 func (o ofPlace) next(ctx context.Context, f *Follower) (s segment, more bool, err error) {
 	s.Head, s.hash, s.changes, err = read(ctx, o.p, f.pos.Segment)
+	if err == nil {
+		err = o.note(f, &s.Head)
+	}
 	if !errors.Is(err, backup.ErrAbsent) {
 		return s, err == nil, err
 	}
@@ -87,6 +90,20 @@ func (o ofPlace) next(ctx context.Context, f *Follower) (s segment, more bool, e
 	return s, false, nil
 }
 
+// note keeps what the newest segment says of another that goes on elsewhere.
+func (o ofPlace) note(f *Follower, h *Head) error {
+	if h.Over == f.elsewhere {
+		return nil
+	}
+	if err := f.folder.Elsewhere(h.Over); err != nil {
+		return err
+	}
+	if f.elsewhere = h.Over; h.Over != "" {
+		f.o.Logger.Warn("another server goes on in the place of the one that is followed, and puts nothing here", "place", o.String(), "said", h.Over)
+	}
+	return nil
+}
+
 // emptied says why the place lacks the segment before the next, which was there. Of a disk that is not mounted there is an empty folder: it says
 // nothing of what the chain has, and a claim in it fences nobody.
 func (o ofPlace) emptied(ctx context.Context, f *Follower) error {
@@ -99,12 +116,15 @@ func (o ofPlace) emptied(ctx context.Context, f *Follower) error {
 	return fmt.Errorf("%s lacks the segment %s, which was there: is it another place, or a disk that is not mounted?", o.p, nameOf(f.pos.Segment-1))
 }
 
-func (o ofPlace) takeOver(ctx context.Context, f *Follower, _ How) (number uint64, err error, fatal bool) {
+func (o ofPlace) takeOver(ctx context.Context, f *Follower, how How) (number uint64, err error, fatal bool) {
 	var claim []byte
 	var h Head
 	for {
 		if err := f.advance(ctx); err != nil {
 			return 0, fmt.Errorf("read the chain to its end: %w", err), false
+		}
+		if f.elsewhere != "" && !how.Only {
+			return 0, fmt.Errorf("the server that replicated to %s has said there: %s. Two that go on would not know of each other: follow that one in an empty folder, or have it replicate to %s, or, when it is lost and all is to go on from here, say so: millstream promote --only", o.p, f.elsewhere, o.p), false
 		}
 		if claim == nil || h.Number != f.pos.Segment {
 			opens, err := f.replay.Opens()

@@ -303,9 +303,16 @@ func (o ofPrimary) takeOver(ctx context.Context, f *Follower, how How) (number u
 				return 0, fmt.Errorf("%w: %w", ErrNoAnswer, err), false
 			}
 		}
+		if err := o.as(f, f.lineage); err != nil { // a standby that is started anew in between asks as the same one
+			return 0, err, false
+		}
 		rest, err := o.overtake(ctx, f, over(false))
 		// It may have ended and not be able to say so: then it is asked for that again, and for nothing else, which it would refuse.
-		f.unsure = err != nil && !answered(err)
+		if f.unsure = err != nil && !answered(err); !f.unsure && err != nil {
+			if err := o.as(f, ""); err != nil {
+				return 0, err, false
+			}
+		}
 		switch {
 		case err == nil:
 			f.rest = &rest
@@ -327,6 +334,19 @@ func (o ofPrimary) takeOver(ctx context.Context, f *Follower, how How) (number u
 		f.o.Logger.Debug("the other server was not told that this one has all", "error", err)
 	}
 	return f.pos.Segment, nil, false
+}
+
+// as keeps as what the server is asked for its end.
+func (o ofPrimary) as(f *Follower, lineage string) error {
+	if f.pos.As == lineage {
+		return nil
+	}
+	f.pos.As = lineage
+	row, err := json.Marshal(f.pos)
+	if err == nil {
+		err = f.replay.KeepPosition(row, true)
+	}
+	return err
 }
 
 // overtakeTries is how often a server is asked for its end at once, which may have come to it while the answer was lost.

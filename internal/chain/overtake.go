@@ -131,10 +131,25 @@ func (r *Relay) endFor(o Overtaking, rest [][]byte) error {
 	return nil
 }
 
-// Beside runs the shipper of this server. When another has taken the place over, nothing more is answered, and standbys are told: of them and that one a
+// Beside runs the shipper of this server. When this server ends for a standby of its own, the place has a last segment that says so, if it can be reached. When another has taken the place over, nothing more is answered, and standbys are told: of them and that one a
 // single one goes on.
 func (r *Relay) Beside(ctx context.Context, s *Shipper) error {
-	err := s.Run(ctx)
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-r.overCh: // a standby of this server itself goes on
+			stop()
+		case <-run.Done():
+		}
+	}()
+	err := s.Run(run)
+	select {
+	case <-r.overCh:
+		s.close(r.why())
+		<-ctx.Done()
+	default:
+	}
 	if errors.Is(err, ErrFenced) || errors.Is(err, ErrOlder) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -147,6 +162,13 @@ func (r *Relay) Beside(ctx context.Context, s *Shipper) error {
 		}
 	}
 	return err
+}
+
+// why says for whom this server ended.
+func (r *Relay) why() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over
 }
 
 // endWith ends this server, as the standby named knows already. has: that one, if any, is handed nothing. mu is held.

@@ -272,6 +272,47 @@ func TestEndIsNotHeldAgainstOneself(t *testing.T) {
 	})
 }
 
+// TestEndAskedByAnotherProcess: a standby that asked for the server's end, and was killed before it had the answer, is the same one to it afterwards, and to itself: it gets
+// what it was to be handed, and is not refused as one of which another goes on when the server is gone.
+func TestEndAskedByAnotherProcess(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 1))
+			l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+			way := &deaf{link: &link{r: r, t: t, to: l}, lose: overtakeTries}
+			s := followServer(t, filepath.Join(t.TempDir(), "standby"), way)
+			s.follows()
+			l.busy(2, r)
+			if gone {
+				s.follows()
+			}
+			_, acked, begun := l.moment()
+			if _, err := s.f.Promote(t.Context(), How{}); !errors.Is(err, ErrNoAnswer) {
+				t.Fatalf("the answers are lost: %v", err)
+			}
+			synctest.Wait()
+			s = followServer(t, s.kill(), way)
+			time.Sleep(2 * time.Second) // it asks on, and hears that the server is over
+			if f := s.f.Status().Failing; !strings.Contains(f, ErrFenced.Error()) {
+				t.Errorf("it was not told: %q", f)
+			}
+			if gone {
+				way.lead(nil)
+			}
+			if _, err := s.f.Promote(t.Context(), How{Lost: gone}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-s.ended; err != nil {
+				t.Error(err)
+			}
+			within(t, "promoted", has(t, s.dir), acked, begun)
+			if err := l.failed(); !errors.Is(err, ErrFenced) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestEndNobodyAsksFor: a server that is over does not wait for ever for the one that goes on.
 func TestEndNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,7 +42,9 @@ type Head struct {
 	// First and End are the numbers of the first batch and of the one after the last; the same: there is none.
 	First uint64 `json:"first"`
 	End   uint64 `json:"end"`
-	AtMS  int64  `json:"atMs"` // all that was acknowledged up to then is in the chain, unless Gap
+	// Over is why the server that ships ends for another, which goes on elsewhere: nothing of that one is here.
+	Over string `json:"over,omitempty"`
+	AtMS int64  `json:"atMs"` // all that was acknowledged up to then is in the chain, unless Gap
 	// Files have come to lie beside the database since the segment before, by their names in the data folder.
 	Files []backup.File `json:"files,omitempty"`
 }

@@ -231,6 +231,34 @@ func (s *Shipper) last(ctx context.Context) error {
 	}
 }
 
+// close puts a last segment, after Run, by which who follows the place knows that another goes on elsewhere.
+func (s *Shipper) close(over error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	s.mu.Lock()
+	number, shipped := s.status.Segment, s.shipped
+	s.mu.Unlock()
+	if number == 0 { // it has not begun to
+		return
+	}
+	id := s.o.Store.DatabaseID()
+	_, is := s.o.Store.Lineage()
+	h := Head{
+		Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Part: s.part,
+		First: shipped, End: shipped, Over: over.Error(), AtMS: time.Now().UnixMilli(),
+	}
+	if oldest := s.o.Store.Changes().OldestMS(); oldest != 0 { // not all could be shipped
+		h.AtMS = oldest - 1
+	}
+	segment, _, err := s.encoder.encode(h, nil)
+	if err == nil {
+		err = s.put(ctx, number, segment)
+	}
+	if err != nil {
+		s.o.Logger.Error("another goes on in this server's place, and the place to which this one replicates cannot be told: promote no standby that follows it", "place", s.o.Place.String(), "error", err)
+	}
+}
+
 func sizeOf(changes []store.Change) (n int) {
 	for i := range changes {
 		n += len(changes[i].Batch)

@@ -79,6 +79,10 @@ func whole(place string) (string, error) {
 	if strings.Contains(place, "://") {
 		return place, nil
 	}
+	if path, is := strings.CutPrefix(place, "unix:"); is { // a server's socket
+		path, err := filepath.Abs(path)
+		return "unix:" + path, err
+	}
 	return filepath.Abs(place)
 }
 
