@@ -178,6 +178,7 @@ var rooms = map[string][]string{
 	// tests from outside (test/README.md), and the loop in one process; no code of the product
 	"test/differences":     {},
 	"test/differences/cmd": {"test/differences"},
+	"test/doors":           {},
 	"test/examples":        {},
 	"test/failingdisk":     {"internal/app", "internal/store/crashtest"},
 	"test/faults":          {},

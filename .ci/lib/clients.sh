@@ -17,6 +17,30 @@ race_server() {
 		MILLSTREAM_BIN="$work/millstream-race" conformance ./tables ./streams ./triggers
 }
 
+# closed_conformance runs it with signatures, TLS and the sandbox, against a server that it does not start itself.
+closed_conformance() {
+	local folder="$work/closed-conformance" report="$work/closed-report" server status endpoint=""
+	mkdir -p "$folder" && (umask 077 && echo "a secret of the suite" >"$folder/secret") || return 1
+	"$work/millstream" serve --data "$folder/data" --durability none --auth on --root-access-key-id conformance --root-secret-access-key-file "$folder/secret" \
+		--tls-self-signed --isolation sandbox --listen 127.0.0.1:0 --http-listen 127.0.0.1:0 >"$folder/log" 2>&1 &
+	server=$!
+	for _ in $(seq 300); do
+		endpoint="$(grep -oE -m 1 'https://127\.0\.0\.1:[0-9]+' "$folder/log")" && break
+		sleep 0.1
+	done
+	[ -n "$endpoint" ] || { cat "$folder/log"; return 1; }
+	: >"$report"
+	(cd test/conformance && AWS_ACCESS_KEY_ID=conformance AWS_SECRET_ACCESS_KEY="a secret of the suite" SSL_CERT_FILE="$folder/data/tls/ca.pem" \
+		CONFORMANCE_ENDPOINT="$endpoint" CONFORMANCE_TARGET=millstream CONFORMANCE_REPORT="$report" go test -count=1 -timeout 20m ./tables ./streams ./triggers)
+	status=$?
+	kill "$server"
+	wait "$server" || status=1
+	cat "$report"
+	[ $status -eq 0 ] || { tail -n 20 "$folder/log"; return 1; }
+	# Only a server that the suite has started can be started again by it.
+	! grep UNSUPPORTED "$report" | grep -v TestIteratorsSurviveARestart
+}
+
 # sdks runs the tests of the JavaScript and Python SDKs, a stream reader of Node.js and
 # moto's server of SQS, SNS and S3. They must be seen to have run.
 sdks() {
@@ -32,6 +56,9 @@ sdks() {
 		grep -q -- "^--- PASS: $test" "$out" || { echo "$test did not run"; return 1; }
 	done
 }
+
+# all_sdks is sdks with what takes larger installations.
+all_sdks() { sdks && kcl && function_tools_run; }
 
 # test_helpers installs the helpers for tests in Node.js and Python as their users do, and
 # runs their tests. They must be seen to have run.

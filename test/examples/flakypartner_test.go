@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/millstreamdb/millstream/test/doors"
 )
 
 // statuses are the changes that each order goes through.
@@ -90,8 +92,8 @@ func TestFlakyPartnerQueue(t *testing.T) {
 
 // script is what programs with AWS's SDK are told.
 func script(endpoint string) []string {
-	env := []string{"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"}
-	return append(env, doors.env...)
+	env := []string{"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + doors.Secret, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"}
+	return append(env, door.Env...)
 }
 
 // partner is the application with its partner.

@@ -24,6 +24,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/millstreamdb/millstream/test/doors"
 )
 
 // applications is the folder that holds them.
@@ -89,6 +91,9 @@ var millstream = sync.OnceValues(func() (string, error) {
 
 var scratch string // a folder that all tests share
 
+// door is closed with EXAMPLES_DOORS=closed.
+var door doors.Doors
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "millstream-examples-")
 	if err != nil {
@@ -97,8 +102,8 @@ func TestMain(m *testing.M) {
 	}
 	scratch = dir
 	code := 1
-	if closed {
-		err = closeDoors(dir)
+	if os.Getenv("EXAMPLES_DOORS") == "closed" {
+		door, err = doors.Close(dir)
 	}
 	if err == nil {
 		code = m.Run()
@@ -142,12 +147,9 @@ func serveWith(t *testing.T, name, template string, flags, env []string, paramet
 		t.Fatal(err)
 	}
 	value := func(flag string) string { return flags[slices.Index(flags, flag)+1] }
-	scheme := "http://"
-	if closed {
-		scheme = "https://"
-	}
+	scheme := door.Scheme() + "://"
 	a := &app{t: t, bin: bin, dir: dir, env: env, endpoint: scheme + value("--listen"), url: scheme + value("--http-listen")}
-	a.args = slices.Concat([]string{"serve", "--template", template}, doors.flags, flags)
+	a.args = slices.Concat([]string{"serve", "--template", template}, door.Flags, flags)
 	a.with(parameters...)
 	a.aws = awsConfig(a.endpoint)
 	a.db = dynamodb.NewFromConfig(a.aws)
@@ -164,7 +166,7 @@ func (a *app) with(parameters ...string) {
 
 // awsConfig is for clients of AWS's services at an endpoint.
 func awsConfig(endpoint string) aws.Config {
-	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: http.DefaultClient, Credentials: credentials.NewStaticCredentialsProvider("test", secret, "")}
+	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, HTTPClient: http.DefaultClient, Credentials: credentials.NewStaticCredentialsProvider("test", doors.Secret, "")}
 }
 
 // start starts the server, once more after kill, and waits until it has deployed.
@@ -184,7 +186,7 @@ func (a *app) kill() {
 func (a *app) command(args ...string) string {
 	a.t.Helper()
 	cmd := exec.CommandContext(a.t.Context(), a.bin, append(args, "--endpoint", a.endpoint)...)
-	cmd.Env = append(os.Environ(), doors.env...)
+	cmd.Env = append(os.Environ(), door.Env...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -11,13 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
@@ -31,9 +31,10 @@ func TestKinesisClientLibrary(t *testing.T) {
 	if err != nil || jars == "" {
 		absent(t, "it takes java, and SDKTEST_KCL, a folder with the jars of dynamodb-streams-kinesis-adapter")
 	}
+	trust := trustStore(t)
 	c := newChanges(t)
 	worker := func(name string) *consumer {
-		return consume(t, nil, java, "-cp", filepath.Join(jars, "*"), "kcl/Consumer.java", c.endpoint, c.stream, "application", name)
+		return consume(t, script(c.endpoint), java, append(trust, "-cp", filepath.Join(jars, "*"), "kcl/Consumer.java", c.endpoint, c.stream, "application", name)...)
 	}
 	first := worker("first")
 	c.write(t, 200)
@@ -52,6 +53,20 @@ func TestKinesisClientLibrary(t *testing.T) {
 	c.rolled(t)
 }
 
+// trustStore is what makes a program of Java trust the server.
+func trustStore(t *testing.T) (flags []string) {
+	t.Helper()
+	if door.Cert == "" {
+		return nil
+	}
+	file := filepath.Join(t.TempDir(), "trust")
+	out, err := run(t, nil, "keytool", "-importcert", "-noprompt", "-trustcacerts", "-alias", "millstream", "-file", door.Cert, "-keystore", file, "-storepass", "changeit")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return []string{"-Djavax.net.ssl.trustStore=" + file, "-Djavax.net.ssl.trustStorePassword=changeit"}
+}
+
 // A stream reader of Node.js reads each shard to its end, and then its children.
 func TestNodeReader(t *testing.T) {
 	node, err := exec.LookPath("node")
@@ -63,7 +78,7 @@ func TestNodeReader(t *testing.T) {
 		absent(t, "npm install dynamodb-streams-readable @aws-sdk/client-dynamodb-streams and set SDKTEST_NODE_PATH to its node_modules: "+firstLine(out))
 	}
 	c := newChanges(t)
-	reader := consume(t, append(append(env, script(t, c.endpoint)...), "STREAM_ARN="+c.stream), node, "javascript/reader.cjs")
+	reader := consume(t, slices.Concat(env, script(c.endpoint), []string{"STREAM_ARN=" + c.stream}), node, "javascript/reader.cjs")
 	c.write(t, 200)
 	reader.awaitLines(t, 100)
 	c.split(t)
@@ -84,8 +99,7 @@ type changes struct {
 func newChanges(t *testing.T) *changes {
 	t.Helper()
 	c := &changes{endpoint: serve(t, nil, "--shard-roll", "1s")}
-	config := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
-	c.db = dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = &c.endpoint })
+	c.db = dynamodb.NewFromConfig(config(), func(o *dynamodb.Options) { o.BaseEndpoint = &c.endpoint })
 	made, err := c.db.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName: aws.String("changes"), BillingMode: types.BillingModePayPerRequest,
 		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
@@ -122,19 +136,7 @@ func (c *changes) write(t *testing.T, n int) {
 // split splits every shard in two.
 func (c *changes) split(t *testing.T) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.endpoint+"/_millstream/v1/shards/split?into=2&table=changes", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("X-Millstream", "1")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Fatalf("split: %s", resp.Status)
-	}
+	ask(t, http.MethodPost, c.endpoint+"/_millstream/v1/shards/split?into=2&table=changes")
 }
 
 // check compares what consumers printed with the changes: every one once, those of an

@@ -3,6 +3,8 @@ package sdk
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +22,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -29,6 +31,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/millstreamdb/millstream/test/doors"
 )
 
 // Records that are given up are told to a queue, a topic and a bucket of moto, which
@@ -45,7 +49,7 @@ func TestDestinations(t *testing.T) {
 	endpoint := serve(t, []string{
 		"AWS_ENDPOINT_URL_SQS=http://" + other.addr, "AWS_ENDPOINT_URL_SNS=http://" + other.addr, "AWS_ENDPOINT_URL_S3=http://" + other.addr,
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1",
-	})
+	}, "--account", "123456789012") // moto's
 	w := newLossWorld(t, endpoint, "http://"+other.addr)
 
 	// Nobody listens when the first loss is to be told.
@@ -320,7 +324,7 @@ type call struct {
 }
 
 func newLossWorld(t *testing.T, endpoint, others string) *lossWorld {
-	config := aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+	config := config()
 	w := &lossWorld{calls: map[string][]call{}}
 	w.db = dynamodb.NewFromConfig(config, func(o *dynamodb.Options) { o.BaseEndpoint = &endpoint })
 	w.lambda = lambda.NewFromConfig(config, func(o *lambda.Options) { o.BaseEndpoint = &endpoint })
@@ -544,14 +548,29 @@ func await(t *testing.T, what string, done func() bool) {
 
 func fetch(t *testing.T, url string) string {
 	t.Helper()
-	resp, err := http.Get(url)
+	return ask(t, http.MethodGet, url)
+}
+
+// ask makes a request of Millstream's own protocol, signed, and returns the answer.
+func ask(t *testing.T, method, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Millstream", "1")
+	key, nothing := aws.Credentials{AccessKeyID: "test", SecretAccessKey: doors.Secret}, sha256.Sum256(nil)
+	if err := v4.NewSigner().SignHTTP(t.Context(), key, req, hex.EncodeToString(nothing[:]), "millstream", "us-east-1", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %s %s %v", method, url, resp.Status, body, err)
 	}
 	return strings.TrimSpace(string(body))
 }

@@ -11,5 +11,6 @@
 // moto[server]; SDKTEST_KCL a folder with the jars of
 // com.amazonaws:dynamodb-streams-kinesis-adapter. Where they are absent a test is
 // skipped with the reason, unless SDKTEST_REQUIRE=1. SDKTEST_SLOW=1 adds what must
-// wait for more than a minute.
+// wait for more than a minute. SDK_DOORS=closed has the servers verify signatures, speak TLS alone, and run functions in the
+// sandbox.
 package sdk

@@ -9,11 +9,35 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/millstreamdb/millstream/test/doors"
 )
+
+// door is closed with SDK_DOORS=closed.
+var door doors.Doors
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "millstream-sdk-")
+	if err == nil && os.Getenv("SDK_DOORS") == "closed" {
+		door, err = doors.Close(dir)
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 func TestJavaScript(t *testing.T) {
 	node, err := exec.LookPath("node")
@@ -27,7 +51,7 @@ func TestJavaScript(t *testing.T) {
 	}
 	withoutAndWithAuth(t, func(t *testing.T, args ...string) {
 		endpoint := serve(t, env, args...)
-		out, err := run(t, append(env, script(t, endpoint)...), node, "javascript/loop.cjs")
+		out, err := run(t, append(env, script(endpoint)...), node, "javascript/loop.cjs")
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -35,20 +59,22 @@ func TestJavaScript(t *testing.T) {
 	})
 }
 
-// withoutAndWithAuth runs a test against a server that lets everybody in, and one that verifies signatures by the key of script.
+// withoutAndWithAuth runs a test against a server that lets everybody in, and one that verifies signatures by the key of script; once
+// where doors are closed.
 func withoutAndWithAuth(t *testing.T, test func(t *testing.T, args ...string)) {
+	if door.Cert != "" {
+		test(t)
+		return
+	}
 	t.Run("off", func(t *testing.T) { test(t) })
 	t.Run("on", func(t *testing.T) {
-		file := filepath.Join(t.TempDir(), "secret")
-		if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		flags, err := doors.Signed(t.TempDir())
+		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, "--auth", "on", "--root-access-key-id", "test", "--root-secret-access-key-file", file)
+		test(t, flags...)
 	})
 }
-
-// secret is that of the key with which the scripts sign.
-const secret = "a secret of the tests"
 
 func TestPython(t *testing.T) {
 	python, err := exec.LookPath(cmp.Or(os.Getenv("SDKTEST_PYTHON"), "python3"))
@@ -65,7 +91,7 @@ func TestPython(t *testing.T) {
 	}
 	withoutAndWithAuth(t, func(t *testing.T, args ...string) {
 		endpoint := serve(t, []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")}, args...)
-		out, err := run(t, script(t, endpoint), python, "python/loop.py")
+		out, err := run(t, script(endpoint), python, "python/loop.py")
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -83,11 +109,16 @@ func absent(t *testing.T, reason string) {
 }
 
 // script is what the scripts are told.
-func script(t *testing.T, endpoint string) []string {
-	return []string{
-		"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_REGION=us-east-1",
-		"AWS_DEFAULT_REGION=us-east-1", "RECEIVED=" + filepath.Join(t.TempDir(), "received"),
-	}
+func script(endpoint string) []string {
+	return append([]string{
+		"AWS_ENDPOINT_URL=" + endpoint, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=" + doors.Secret, "AWS_REGION=us-east-1",
+		"AWS_DEFAULT_REGION=us-east-1",
+	}, door.Env...)
+}
+
+// config is for clients of the SDK for Go.
+func config() aws.Config {
+	return aws.Config{Region: "us-east-1", HTTPClient: http.DefaultClient, Credentials: credentials.NewStaticCredentialsProvider("test", doors.Secret, "")}
 }
 
 func run(t *testing.T, env []string, name string, args ...string) (string, error) {
@@ -122,7 +153,8 @@ func serve(t *testing.T, env []string, args ...string) (endpoint string) {
 		}
 	}
 	addr := freeAddr(t)
-	cmd := exec.Command(bin, append([]string{"serve", "--listen", addr, "--in-memory"}, args...)...)
+	endpoint = door.Scheme() + "://" + addr
+	cmd := exec.Command(bin, slices.Concat([]string{"serve", "--listen", addr, "--in-memory"}, door.Flags, args)...)
 	cmd.Env = append(os.Environ(), env...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -149,7 +181,6 @@ func serve(t *testing.T, env []string, args ...string) (endpoint string) {
 			t.Logf("millstream printed:\n%s", output.String())
 		}
 	})
-	endpoint = "http://" + addr
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	poll := time.NewTicker(10 * time.Millisecond)

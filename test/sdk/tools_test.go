@@ -18,7 +18,6 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	dbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -48,11 +47,12 @@ func TestTools(t *testing.T) {
 		t.Fatal(err)
 	}
 	endpoint := serve(t, []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")})
-	options := credentials.NewStaticCredentialsProvider("test", "test", "")
+	config := config()
+	config.BaseEndpoint = &endpoint
 	w := &toolsWorld{
-		t: t, db: dynamodb.New(dynamodb.Options{BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: options}),
-		functions: lambda.New(lambda.Options{BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: options}),
-		logs:      cloudwatchlogs.New(cloudwatchlogs.Options{BaseEndpoint: &endpoint, Region: "us-east-1", Credentials: options}),
+		t: t, db: dynamodb.NewFromConfig(config),
+		functions: lambda.NewFromConfig(config),
+		logs:      cloudwatchlogs.NewFromConfig(config),
 	}
 	layers := map[string]string{
 		"python": w.layer("python", map[string]string{"python/": filepath.Join(tools, "python"), "otel-instrument": "tools/otel-instrument"}),

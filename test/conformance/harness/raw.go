@@ -66,7 +66,7 @@ func (t *Target) RawRequest(tb testing.TB, edit func(*http.Request), body []byte
 		req = moved
 	}
 	if sign {
-		t.sign(tb, req, body)
+		t.sign(tb, req, "dynamodb", body)
 	}
 	resp, err := t.http.Do(req)
 	if err != nil {
@@ -103,14 +103,14 @@ func (t *Target) RawRequest(tb testing.TB, edit func(*http.Request), body []byte
 	return reply
 }
 
-func (t *Target) sign(tb testing.TB, req *http.Request, body []byte) {
+func (t *Target) sign(tb testing.TB, req *http.Request, service string, body []byte) {
 	tb.Helper()
 	creds, err := t.creds.Retrieve(context.Background())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	sum := sha256.Sum256(body)
-	err = v4.NewSigner().SignHTTP(context.Background(), aws.Credentials(creds), req, hex.EncodeToString(sum[:]), "dynamodb", t.Region, time.Now())
+	err = v4.NewSigner().SignHTTP(context.Background(), aws.Credentials(creds), req, hex.EncodeToString(sum[:]), service, t.Region, time.Now())
 	if err != nil {
 		tb.Fatal(err)
 	}

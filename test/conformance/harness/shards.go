@@ -18,6 +18,7 @@ func (t *Target) SplitShards(tb testing.TB, table string, into int) {
 		return
 	}
 	req.Header.Set("X-Millstream", "1")
+	t.sign(tb, req, "millstream", nil)
 	res, err := t.http.Do(req)
 	if err != nil {
 		tb.Error(err)

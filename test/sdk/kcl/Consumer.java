@@ -22,14 +22,14 @@ import java.util.concurrent.Executors;
  * table, over the DynamoDB Streams adapter. It prints a line for each record, "key n sequence-number", before it
  * checkpoints, and ends well when its standard input does.
  *
- * Arguments: endpoint, stream ARN, name of the application (and of its lease table), name of the worker.
+ * Arguments: endpoint, stream ARN, name of the application (and of its lease table), name of the worker. AWS_SECRET_ACCESS_KEY is that of the key test.
  */
 public class Consumer implements IRecordProcessor {
     private String shard;
 
     public static void main(String[] args) throws Exception {
         EndpointConfiguration endpoint = new EndpointConfiguration(args[0], "us-east-1");
-        AWSStaticCredentialsProvider credentials = new AWSStaticCredentialsProvider(new BasicAWSCredentials("test", "test"));
+        AWSStaticCredentialsProvider credentials = new AWSStaticCredentialsProvider(new BasicAWSCredentials("test", System.getenv("AWS_SECRET_ACCESS_KEY")));
         var streams = AmazonDynamoDBStreamsClientBuilder.standard().withEndpointConfiguration(endpoint).withCredentials(credentials).build();
         var leases = AmazonDynamoDBClientBuilder.standard().withEndpointConfiguration(endpoint).withCredentials(credentials).build();
         KinesisClientLibConfiguration config = new KinesisClientLibConfiguration(args[2], args[1], credentials, args[3])
