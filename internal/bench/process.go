@@ -76,7 +76,8 @@ func measureLoaded(ctx context.Context, o Options, r *report) error {
 		return rate, n, err
 	}
 	begun := time.Now()
-	for written := int64(0); written < o.loadedBytes(); {
+	written := int64(0)
+	for written < o.loadedBytes() {
 		_, n, err := write(time.Second)
 		if err != nil {
 			return err
@@ -103,6 +104,15 @@ func measureLoaded(ctx context.Context, o Options, r *report) error {
 		measured: float64(took[0].at(0.999)), budget: float64(50 * time.Millisecond), atMost: true, format: milliseconds,
 		why: fmt.Sprintf("over %s; the median is %s, the slowest took %s.", time.Since(begun).Round(time.Second), milliseconds(float64(took[0].at(0.5))), milliseconds(float64(took[0].at(1)))),
 	})
+	written += int64(rate*o.duration().Seconds()) * 2 * itemBytes
+	if disk, ok := c.diskWrites(); ok {
+		kept, err := folderBytes(data)
+		if err != nil {
+			return err
+		}
+		r.note("%s of items and records: %.1f times as much was written to the disk, logs included, and %.2f times is kept",
+			mebibytes(float64(written)), float64(disk)/float64(written), float64(kept)/float64(written))
+	}
 	loading := make(chan struct{})
 	go func() {
 		defer close(loading)

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -118,6 +120,39 @@ func (c *child) resident() (int64, error) {
 	}
 	kib, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 	return kib << 10, err
+}
+
+// diskWrites returns the bytes that the process has had written to the disk so far; ok is false where the machine does not tell.
+func (c *child) diskWrites() (bytes int64, ok bool) {
+	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", c.cmd.Process.Pid))
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(all)) {
+		if value, found := strings.CutPrefix(line, "write_bytes: "); found {
+			bytes, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return bytes, err == nil
+		}
+	}
+	return 0, false
+}
+
+// folderBytes is what the files of a folder have.
+func folderBytes(dir string) (all int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+			return nil
+		}
+		if err == nil {
+			all += info.Size()
+		}
+		return err
+	})
+	return all, err
 }
 
 // clockTick is the unit of processor time in /proc, the same on every Linux.
