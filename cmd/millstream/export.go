@@ -152,7 +152,9 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 // inBucket takes s3://BUCKET/PREFIX apart.
 func inBucket(place string) (bucket, prefix string, is bool) {
 	rest, is := strings.CutPrefix(place, "s3://")
-	bucket, prefix, _ = strings.Cut(rest, "/")
+	if is {
+		bucket, prefix, _ = strings.Cut(rest, "/")
+	}
 	return bucket, prefix, is
 }
 
