@@ -186,6 +186,7 @@ var rooms = map[string][]string{
 	"test/paired":          {},
 	"test/folders":         {},
 	"test/folders/make":    {"test/folders"},
+	"test/folders/refused": {},
 	"test/hot":             {},
 	"test/loop":            {},
 	"test/backup":          {},

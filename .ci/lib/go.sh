@@ -40,6 +40,12 @@ security() {
 	(cd .ci/gosec && go mod tidy -diff && go build -o "$work/bin/gosec" .) && "$work/bin/gosec" .ci/gosec/reviewed . ./cmd/... ./internal/...
 }
 
+# older builds the program that has left the first of test/folders' fixtures, which is to refuse a folder of today's. It takes the history.
+older() {
+	mkdir "$work/older" && git archive db9eff9 | tar -x -C "$work/older" && (cd "$work/older" && go build -o "$work/older-millstream" ./cmd/millstream) &&
+		go run ./test/folders/refused -program "$work/millstream" -older "$work/older-millstream"
+}
+
 # in_process are the packages whose tests need Go, node and python3; those of test/sdk,
 # test/examples, test/faults and test/tools have steps of their own.
 in_process() { go list ./... | grep -vE '/test/(sdk|examples|faults|tools)$'; }

@@ -9,4 +9,9 @@
 //
 //	go build -o /tmp/millstream ./cmd/millstream
 //	go run ./test/folders/make -program /tmp/millstream -name v1.2.0
+//
+// testdata/kept/NAME.tar.zst has a folder with a range in quarantine, and the place to which it was replicated before and after; NAME.json.zst says
+// what each holds. It is made with -kept besides.
+//
+// The command refused checks the other way round that an older program refuses a folder of this one's; .ci/long has it do so for db9eff9.
 package folders

@@ -37,11 +37,16 @@ func main() {
 	program := flag.String("program", "", "the server of the release")
 	name := flag.String("name", "", "the release")
 	into := flag.String("into", "test/folders/testdata", "folder of the fixtures")
+	kind := flag.Bool("kept", false, "a folder with a range in quarantine, and where it was replicated to")
 	flag.Parse()
 	if *program == "" || *name == "" {
 		log.Fatal("-program and -name are needed")
 	}
-	if err := run(context.Background(), *program, filepath.Join(*into, *name)); err != nil {
+	to, make := filepath.Join(*into, *name), run
+	if *kind {
+		to, make = filepath.Join(*into, "kept", *name), kept
+	}
+	if err := make(context.Background(), *program, to); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -94,6 +99,7 @@ func run(ctx context.Context, program, to string) error {
 
 type maker struct {
 	program, dir, url string
+	more              []string // flags
 	cmd               *exec.Cmd
 	config            aws.Config
 }
@@ -102,6 +108,7 @@ func (m *maker) start() error {
 	const port = 18431
 	m.url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	m.cmd = exec.Command(m.program, "serve", "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--data", m.dir, "--log-level", "warn")
+	m.cmd.Args = append(m.cmd.Args, m.more...)
 	m.cmd.Stderr = os.Stderr
 	if err := m.cmd.Start(); err != nil {
 		return err
@@ -347,7 +354,7 @@ func pack(dir string) ([]byte, error) {
 			return err
 		}
 		name, err := filepath.Rel(dir, path)
-		if err != nil || name == "LOCK" || name == "logs" || strings.HasPrefix(name, "logs/") || strings.HasPrefix(name, "code/runtime") || strings.HasSuffix(name, ".key") || !entry.Type().IsRegular() {
+		if err != nil || filepath.Base(name) == "LOCK" || name == "logs" || strings.HasPrefix(name, "logs/") || strings.HasPrefix(name, "code/runtime") || strings.HasSuffix(name, ".key") || !entry.Type().IsRegular() {
 			return err
 		}
 		info, err := entry.Info()
