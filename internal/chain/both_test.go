@@ -278,6 +278,35 @@ func TestPlaceIsTold(t *testing.T) {
 	}
 }
 
+// TestPlaceIsToldBehindAPut: a segment that is being put when the server ends, and which the place has all the same, does not keep the place from being told.
+func TestPlaceIsToldBehindAPut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
+		l.busy(2, r)
+		own.follows()
+		l.shipped()
+		other := follow(t, filepath.Join(t.TempDir(), "other"), place)
+		other.follows()
+		place.mu.Lock()
+		place.parting = true
+		place.mu.Unlock()
+		l.write(0, 100)
+		time.Sleep(2 * time.Second) // it is under way
+		own.promoteAs(false)
+		l.stop()
+		if err := l.failed(); !errors.Is(err, ErrFenced) {
+			t.Error(err)
+		}
+		other.follows()
+		if _, err := other.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "goes on in its place") {
+			t.Fatalf("it is not told: %v, %s", err, l.log.String())
+		}
+		other.end()
+	})
+}
+
 // TestPlaceThatCannotBeTold: a server ends for its standby also when its place cannot be told, and says so.
 func TestPlaceThatCannotBeTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

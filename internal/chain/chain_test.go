@@ -32,6 +32,7 @@ type faulty struct {
 	rate    int // one call in so many fails; 0: none
 	late    sync.WaitGroup
 	down    bool
+	parting bool // the next object is stored, and the answer comes only once it is too late
 }
 
 func newFaulty(seed uint64) *faulty {
@@ -99,6 +100,15 @@ func (f *faulty) n(n int) int {
 }
 
 func (f *faulty) PutNew(ctx context.Context, name string, content []byte) error {
+	f.mu.Lock()
+	parting := f.parting
+	f.parting = false
+	f.mu.Unlock()
+	if parting {
+		_ = f.set(name, bytes.Clone(content), true)
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	return f.put(ctx, name, bytes.Clone(content), true)
 }
 

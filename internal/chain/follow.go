@@ -98,6 +98,7 @@ type Follower struct {
 
 	promoting bool      // nothing is waited for
 	unsure    bool      // the server may be over for this standby: the answer is missing
+	askedEnd  time.Time // when it was asked for that last, or the position read that says so
 	rest      *[][]byte // what it handed over when it ended; nil: it has not
 	quiet     bool      // there was nothing more when it was asked last
 	others    time.Time // when the server was asked last for its other standbys
@@ -298,7 +299,7 @@ func (f *Follower) resume() error {
 		return errors.Join(err, r.Close())
 	}
 	if f.pos.As != "" {
-		f.lineage, f.unsure = f.pos.As, true
+		f.lineage, f.unsure, f.askedEnd = f.pos.As, true, time.Now()
 	}
 	r.Continue(f.pos.Next)
 	f.replay = r

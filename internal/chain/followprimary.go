@@ -198,6 +198,12 @@ const othersEvery = 10 * time.Second
 // note keeps what the server has said of another that goes on in its place, or no longer says. err is what it answered.
 func (o ofPrimary) note(f *Follower, err error) error {
 	text := ""
+	if err == nil && f.unsure && time.Since(f.askedEnd) > overtakeTries*timeout { // it goes on, and what it was asked cannot come to it any more
+		f.unsure = false
+		if err := o.as(f, ""); err != nil {
+			return err
+		}
+	}
 	switch {
 	case errors.Is(err, ErrFenced) && f.unsure: // perhaps this standby is the other: it asked for the end, and the answer was lost
 		return nil
@@ -307,6 +313,7 @@ func (o ofPrimary) takeOver(ctx context.Context, f *Follower, how How) (number u
 			return 0, err, false
 		}
 		rest, err := o.overtake(ctx, f, over(false))
+		f.askedEnd = time.Now()
 		// It may have ended and not be able to say so: then it is asked for that again, and for nothing else, which it would refuse.
 		if f.unsure = err != nil && !answered(err); !f.unsure && err != nil {
 			if err := o.as(f, ""); err != nil {

@@ -313,6 +313,42 @@ func TestEndAskedByAnotherProcess(t *testing.T) {
 	}
 }
 
+// mute loses the questions for the end.
+type mute struct{ *link }
+
+func (mute) Overtake(context.Context, Overtaking) ([][]byte, error) { return nil, errFault }
+
+// TestEndThatWasNeverAsked: a standby that could not ask for the server's end believes that server again later, when it says that another goes on.
+func TestEndThatWasNeverAsked(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 1))
+			l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+			way := &link{r: r, t: t, to: l}
+			first := followServer(t, filepath.Join(t.TempDir(), "first"), mute{way})
+			second := followServer(t, filepath.Join(t.TempDir(), "second"), way)
+			first.follows()
+			second.follows()
+			if _, err := first.f.Promote(t.Context(), How{}); !errors.Is(err, ErrNoAnswer) {
+				t.Fatal(err)
+			}
+			if again {
+				synctest.Wait()
+				first = followServer(t, first.kill(), mute{way})
+			}
+			time.Sleep(5 * time.Minute)
+			first.follows()
+			second.promoteAs(false)
+			time.Sleep(2 * time.Second)
+			_ = l.failed()
+			if _, err := first.f.Promote(t.Context(), How{Lost: true}); err == nil || !strings.Contains(err.Error(), "goes on in its place") {
+				t.Errorf("%v", err)
+			}
+			first.end()
+		})
+	}
+}
+
 // TestEndNobodyAsksFor: a server that is over does not wait for ever for the one that goes on.
 func TestEndNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

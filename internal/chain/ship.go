@@ -254,6 +254,14 @@ func (s *Shipper) close(over error) {
 	if err == nil {
 		err = s.put(ctx, number, segment)
 	}
+	if errors.Is(err, ErrFenced) {
+		if last, hash, _, e := read(ctx, s.o.Place, number); e == nil && last.Lineage == is { // what was being put when this server ended
+			h.Number, h.Previous, h.First, h.End = number+1, hash, last.End, last.End
+			if segment, _, err = s.encoder.encode(h, nil); err == nil {
+				err = s.put(ctx, h.Number, segment)
+			}
+		}
+	}
 	if err != nil {
 		s.o.Logger.Error("another goes on in this server's place, and the place to which this one replicates cannot be told: promote no standby that follows it", "place", s.o.Place.String(), "error", err)
 	}
