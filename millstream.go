@@ -127,9 +127,10 @@ type Options struct {
 	// code and logs only, and requests for tables go on to that server. See docs/scale-out.md.
 	Tables, TablePrefix string
 	// Of a node: Lease is the silence after which it counts as dead (0: 10 s); Drain how long calls under way may take when its work goes to
-	// another (0: 30 s); CheckpointEvery how long the end of records waits to be stored (0: 1 s); Advertise the URL at which others reach it.
-	Lease, Drain, CheckpointEvery time.Duration
-	Advertise                     string
+	// another (0: 30 s); CheckpointEvery how long the end of records waits to be stored (0: 1 s); PollIdle the longest time between two looks at a shard where
+	// nothing comes, over another engine than Millstream (0: 1 s); Advertise the URL at which others reach it.
+	Lease, Drain, CheckpointEvery, PollIdle time.Duration
+	Advertise                               string
 	// FunctionCredentials says what functions of a node sign with: "none" (the default): nothing that the server of the tables would accept that
 	// verifies signatures; "inherit": the node's own access key, with which they can do whatever the node can, also change its tables.
 	FunctionCredentials string

@@ -24,3 +24,25 @@ with_peers() {
 	wait "${pids[@]}" 2>/dev/null
 	return $status
 }
+
+# over_engines runs what nodes ask of an endpoint over dynoxide, ministack and moto, all in memory.
+over_engines() {
+	dynoxide && python_packages ministack && python_packages python || return 1
+	local ports pids=() status port
+	read -r -a ports < <(python3 -c 'import socket; s = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]; print(*(x.getsockname()[1] for x in s))') || return 1
+	"$DYNOXIDE_BIN" --log quiet --host 127.0.0.1 --port "${ports[0]}" >"$work/dynoxide.out" 2>&1 &
+	pids+=($!)
+	BIND_HOST=127.0.0.1 GATEWAY_PORT="${ports[1]}" "$work/ministack/bin/ministack" >"$work/ministack.out" 2>&1 &
+	pids+=($!)
+	"$work/python/bin/moto_server" -H 127.0.0.1 -p "${ports[2]}" >"$work/moto.out" 2>&1 &
+	pids+=($!)
+	for port in "${ports[@]}"; do
+		curl --silent --output /dev/null --retry 60 --retry-connrefused --retry-delay 1 "http://127.0.0.1:$port/" || true
+	done
+	MILLSTREAM_ENGINES="dynoxide=http://127.0.0.1:${ports[0]},ministack=http://127.0.0.1:${ports[1]},moto=http://127.0.0.1:${ports[2]}" \
+		go test -count=1 -v -run 'TestSuiteOverEngines|TestOverOtherEngines' ./internal/backend/remote ./test/nodes
+	status=$?
+	kill "${pids[@]}"
+	wait "${pids[@]}" 2>/dev/null
+	return $status
+}

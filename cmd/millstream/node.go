@@ -15,7 +15,7 @@ import (
 )
 
 // nodeFlags are those of serve that need --tables.
-var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "advertise", "function-credentials"}
+var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "poll-idle", "advertise", "function-credentials"}
 
 // notOfNodes are about tables and what else a node does not keep.
 var notOfNodes = []string{
@@ -25,11 +25,12 @@ var notOfNodes = []string{
 
 func (s *serveFlags) addNode(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.tables, "tables", "", "run functions and triggers over the tables of the Millstream at this URL, together with all other such nodes, and keep none here")
+	f.StringVar(&s.tables, "tables", "", "run functions and triggers over the tables at this URL, of a Millstream or another engine, together with all other such nodes, and keep none here")
 	f.StringVar(&s.tablePrefix, "table-prefix", app.DefaultTablePrefix, "with --tables: how the names of the nodes' own tables begin; nodes with the same work together")
 	f.DurationVar(&s.lease, "lease", app.DefaultLease, "with --tables: the silence after which a node counts as dead, and others take its work over; the same on all nodes")
 	f.DurationVar(&s.drain, "drain", app.DefaultDrain, "with --tables: how long calls under way may take when this node ends or hands work over")
 	f.DurationVar(&s.checkpointEvery, "checkpoint-every", app.DefaultCheckpointEvery, "with --tables: how long the end of records waits to be stored; after a crash what ended since is delivered again")
+	f.DurationVar(&s.pollIdle, "poll-idle", app.DefaultPollIdle, "with --tables at another engine than Millstream: the longest time between two looks at a shard where nothing comes")
 	f.StringVar(&s.functionCredentials, "function-credentials", "none", "with --tables: what functions sign their calls with: none, for a server that verifies no signatures, or inherit: this node's access key, with which they can do whatever it can, also to the nodes' own tables")
 	f.StringVar(&s.advertise, "advertise", "", "with --tables: the URL at which others reach this node, for what they cannot know or have no room for")
 }
@@ -49,8 +50,8 @@ func (s *serveFlags) checkNode(cmd *cobra.Command) error {
 	if s.lease < shortest {
 		return usagef("--lease %s: want %s or more", s.lease, shortest)
 	}
-	if s.drain < 0 || s.checkpointEvery <= 0 {
-		return usagef("--drain %s, --checkpoint-every %s: want 0 or more, and more than 0", s.drain, s.checkpointEvery)
+	if s.drain < 0 || s.checkpointEvery <= 0 || s.pollIdle <= 0 {
+		return usagef("--drain %s, --checkpoint-every %s, --poll-idle %s: want 0 or more, and more than 0 of the others", s.drain, s.checkpointEvery, s.pollIdle)
 	}
 	if u, err := url.Parse(s.advertise); s.advertise != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return usagef("--advertise %q: want a URL, such as http://10.0.0.7:8000", s.advertise)

@@ -45,6 +45,7 @@ type serveFlags struct {
 	tables, tablePrefix, advertise string
 	functionCredentials            string
 	lease, drain, checkpointEvery  time.Duration
+	pollIdle                       time.Duration
 
 	httpListen, adminListen, consoleListen, template string
 	deploy                                           templateFlags
@@ -270,7 +271,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Debug:          flags.debug,
 		Isolation:      flags.isolation,
 		Tables:         flags.tables, TablePrefix: flags.tablePrefix, Advertise: flags.advertise,
-		Lease: flags.lease, Drain: flags.drain, CheckpointEvery: flags.checkpointEvery, FunctionCredentials: flags.functionCredentials,
+		Lease: flags.lease, Drain: flags.drain, CheckpointEvery: flags.checkpointEvery, PollIdle: flags.pollIdle, FunctionCredentials: flags.functionCredentials,
 		Version: programVersion(),
 		Logger:  logger,
 	})

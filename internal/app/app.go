@@ -82,6 +82,7 @@ type Options struct {
 	Tables, TablePrefix     string
 	Lease, Drain            time.Duration
 	CheckpointEvery         time.Duration
+	PollIdle                time.Duration
 	Advertise               string
 	FunctionCredentials     string
 	Version                 string

@@ -45,6 +45,7 @@ const (
 	DefaultLease           = 10 * time.Second
 	DefaultDrain           = 30 * time.Second
 	DefaultCheckpointEvery = time.Second
+	DefaultPollIdle        = time.Second
 )
 
 // node is what a server has that works over the tables of another (Options.Tables). It runs functions and triggers, and hands
@@ -62,6 +63,7 @@ type node struct {
 	objects         func(ctx context.Context, account, bucket, key string, most int64) ([]byte, error)
 	engineTold      func(streamARN string) // that tags of its table may have changed
 	name            string
+	foreign         bool   // the tables' server is no Millstream
 	url             string // how others reach it; at an address of loopback only those on the same machine do
 	machine         string
 	ofFunctions     *function.Credentials // what they sign with; nil: nothing that is verified
@@ -123,6 +125,8 @@ func (s *App) openNode() error {
 	transport.MaxIdleConnsPerHost, transport.MaxIdleConns, transport.DisableCompression = 256, 1024, true
 	calls := &countedCalls{next: transport, calls: map[string]*server.TablesCalls{}}
 	client := &remote.Client{URL: strings.TrimSuffix(o.Tables, "/"), Region: o.Region, Credentials: keys, HTTP: &http.Client{Transport: calls}}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	n := &node{client: client, calls: calls, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
 	n.signed = &http.Client{Transport: signer{keys, o.Region, transport}}
 	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
@@ -133,8 +137,20 @@ func (s *App) openNode() error {
 			n.url, only = o.Endpoint, n.machine
 		}
 	}
+	if s.auth.Mode != server.AuthOff {
+		if err := n.checkLine(o.InsecureListen); err != nil {
+			return err
+		}
+	}
+	if n.foreign, err = n.isForeign(ctx, s.auth.Mode); err != nil {
+		return err
+	}
+	var endpoint remote.Endpoint = client
+	if n.foreign {
+		endpoint = remote.NewPolled(client, o.PollIdle)
+	}
 	n.Backend = remote.New(remote.Options{
-		Endpoint: client, Prefix: o.TablePrefix, Lease: o.Lease, Drain: o.Drain, URL: n.url, Machine: only, Name: n.name, Version: o.Version,
+		Endpoint: endpoint, Polled: n.foreign, Prefix: o.TablePrefix, Lease: o.Lease, Drain: o.Drain, URL: n.url, Machine: only, Name: n.name, Version: o.Version,
 		Elapsed: sinceBoot(), Log: o.Logger,
 		Seen: func() { s.functions.Replace() },
 		// Nothing is told before the engine runs: the functions are there by then.
@@ -159,16 +175,6 @@ func (s *App) openNode() error {
 	n.router = &router{n: n}
 	n.objects = s.destinations.Object
 	n.forward = &forward{to: there, http: transport, auth: s.auth, log: o.Logger}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if s.auth.Mode != server.AuthOff {
-		if err := n.checkLine(o.InsecureListen); err != nil {
-			return err
-		}
-	}
-	if err := n.isMillstream(ctx, s.auth.Mode); err != nil {
-		return err
-	}
 	if s.auth.Mode != server.AuthOff {
 		if err := n.checkKeys(ctx); err != nil {
 			return err
@@ -229,24 +235,29 @@ func (s *App) join() {
 	}
 }
 
-// isMillstream refuses servers that a node cannot work over.
-func (n *node) isMillstream(ctx context.Context, mode server.AuthMode) error {
+// isForeign reports whether the tables are on another engine than Millstream.
+func (n *node) isForeign(ctx context.Context, mode server.AuthMode) (bool, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.client.URL+admin.Prefix+"version", nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	resp, err := n.client.HTTP.Do(r)
 	if err != nil {
-		return fmt.Errorf("the tables' server is not reached (--tables): %w", err)
+		return false, fmt.Errorf("the tables' server is not reached (--tables): %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest {
-		return fmt.Errorf("%s is no Millstream: --tables works over a Millstream only (docs/scale-out.md)", n.client.URL)
+	switch resp.StatusCode {
+	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		if mode != server.AuthOff {
+			return false, fmt.Errorf("%s is no Millstream, which alone tells nodes what access keys sign with: leave --auth out", n.client.URL)
+		}
+		n.log.Warn("the tables are not on a Millstream: their streams are polled, and what else does not work there is in docs/scale-out.md (millstream verify finds out what the engine can do)", "tables", n.client.URL)
+		return true, nil
 	}
 	if resp.StatusCode == http.StatusForbidden && mode == server.AuthOff {
 		n.log.Warn("the tables' server verifies signatures, and this node does not: whoever reaches it may change and call functions (--auth on)")
 	}
-	return nil
+	return false, nil
 }
 
 // chainOf are the credentials with which a node calls the tables' server: AWS's usual ones, or where there are none those that a server takes
@@ -387,6 +398,9 @@ func (n *node) ResolveStream(ctx context.Context, streamARN string) (backend.Str
 	stream, err := n.Backend.ResolveStream(ctx, streamARN)
 	if err == nil {
 		err = n.lookUpTags(ctx, streamARN)
+	}
+	if n.foreign { // there are engines with a region of their own, whatever they are asked in
+		stream.Scope.Region = n.client.Region
 	}
 	return stream, err
 }

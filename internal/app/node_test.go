@@ -164,7 +164,7 @@ func TestWhatANodeAnswers(t *testing.T) {
 func TestANodeTakesNoFolderWithTables(t *testing.T) {
 	primary := httptest.NewServer(http.NotFoundHandler())
 	defer primary.Close()
-	if _, err := Open(Options{Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "is no Millstream") {
+	if _, err := Open(Options{Tables: primary.URL}, nil); err == nil || !strings.Contains(err.Error(), "cannot be made") {
 		t.Error(err)
 	}
 	zip := base64.StdEncoding.EncodeToString(packageOf(t, "#!/bin/sh\n"))

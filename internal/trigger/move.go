@@ -284,7 +284,7 @@ func (m *running) repositioned(w way, rows map[string]lane.Checkpoint) (backend.
 				continue
 			}
 			next = row.Forward(at.Checkpoint())
-			skip := backend.Skip{Shard: s.ID, Missed: lane.Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - row.Ordinal}}
+			skip := backend.Skip{Shard: s.ID, Missed: lane.Missed{First: row.Low.Next(), Last: at.Low, Count: at.Ordinal - min(row.Ordinal, at.Ordinal)}} // where not all are counted
 			moved.Records += skip.Count
 			r.Skipped = append(r.Skipped, skip)
 		default:

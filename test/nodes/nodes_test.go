@@ -218,6 +218,11 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T) *cluster {
+	return newClusterOver(t, func(c *cluster) { c.primary = c.start("serve", "--in-memory") })
+}
+
+// newClusterOver has three nodes over what begin sets as c.primary.
+func newClusterOver(t *testing.T, begin func(*cluster), flags ...string) *cluster {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
@@ -228,10 +233,10 @@ func newCluster(t *testing.T) *cluster {
 			t.Fatalf("go build: %v\n%s", err, out)
 		}
 	}
-	c.primary = c.start("serve", "--in-memory")
+	begin(c)
 	for i := range 3 {
-		c.nodes = append(c.nodes, c.start("serve", "--tables", c.primary.endpoint, "--data", filepath.Join(c.dir, strconv.Itoa(i)), "--key-file", filepath.Join(c.dir, "shared.key"),
-			"--lease", "2s", "--checkpoint-every", "300ms"))
+		c.nodes = append(c.nodes, c.start(append([]string{"serve", "--tables", c.primary.endpoint, "--data", filepath.Join(c.dir, strconv.Itoa(i)), "--key-file", filepath.Join(c.dir, "shared.key"),
+			"--lease", "2s", "--checkpoint-every", "300ms"}, flags...)...))
 	}
 	return c
 }

@@ -389,7 +389,7 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 		if _, err := c.call(ctx, tablesAPI, "CreateTable", in, &struct{}{}, 0); err != nil && codeOf(err) != "ResourceInUseException" {
 			return fmt.Errorf("the table %s at %s cannot be made: %w", name, c.URL, err)
 		}
-		for {
+		for protected := false; ; {
 			var out struct {
 				Table struct {
 					TableStatus, LatestStreamArn string
@@ -409,14 +409,18 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 			}
 			if found.TableStatus != "ACTIVE" {
 				// it is looked at again
-			} else if found.DeletionProtectionEnabled {
-				b.bellStream = found.LatestStreamArn
+			} else if found.DeletionProtectionEnabled || protected {
+				if !b.o.Polled { // a look costs less than polls
+					b.bellStream = found.LatestStreamArn
+				}
 				if err := c.expire(ctx, name); err != nil {
 					return fmt.Errorf("the table %s at %s cannot be told which rows it may remove: %w", name, c.URL, err)
 				}
 				break
 			} else if _, err := c.call(ctx, tablesAPI, "UpdateTable", map[string]any{"TableName": name, "DeletionProtectionEnabled": true}, &struct{}{}, 0); err != nil && codeOf(err) != "ResourceInUseException" {
 				return fmt.Errorf("the table %s at %s cannot be protected from deletion: %w", name, c.URL, err)
+			} else {
+				protected = b.o.Polled // there are engines that do not know of it
 			}
 			select {
 			case <-time.After(100 * time.Millisecond):

@@ -373,7 +373,7 @@ func (b *Backend) places(ctx context.Context, m *mapping.Definition) (map[string
 	}
 	rows := map[string]lane.Checkpoint{}
 	for i, s := range d.Shards {
-		rows[s.ID] = lane.Checkpoint{Generation: m.Generation, Low: lows[i], Ordinal: lows[i].Lo, Done: s.Closed && at == Latest}
+		rows[s.ID] = lane.Checkpoint{Generation: m.Generation, Low: lows[i], Ordinal: b.countUpTo(m.StreamARN, s.ID, lows[i]), Done: s.Closed && at == Latest}
 	}
 	return rows, nil
 }

@@ -11,7 +11,8 @@
 //	feed.go    the shards of a claimed stream, and their readers
 //	row.go     conditional writes that are tried again until it is known what became of them
 //	client.go  the endpoint over HTTP
+//	polled.go  one that is no Millstream
 //
-// The endpoint must be a Millstream: its answers say behind which number a read begins, so positions are numbers from the first
-// moment, and an empty page says that there is nothing to read. docs/scale-out.md says what does not work yet.
+// A Millstream's answers say behind which number a read begins, so positions are numbers from the first moment, and an empty page says that
+// there is nothing to read. Over other engines a Polled finds both out. docs/scale-out.md says what does not work yet.
 package remote

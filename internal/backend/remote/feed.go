@@ -81,7 +81,7 @@ func (f *feed) list() error {
 			return err
 		}
 		i := shardInfo{ID: s.ID, Parent: s.Parent, begin: first.Prev()}
-		i.before = i.begin.Lo
+		i.before = b.countUpTo(c.stream, s.ID, i.begin)
 		fresh = append(fresh, i)
 	}
 	select {
@@ -123,7 +123,7 @@ func (f *feed) begin(rows map[string]lane.Checkpoint, loaded bool) {
 		if row.Done || f.readers[id] != nil {
 			continue
 		}
-		r := &reader{f: f, shard: id, before: row.Low, head: row.Low, cursors: map[seqnum.Num]string{}, moved: make(chan struct{}, 1)}
+		r := &reader{f: f, shard: id, before: row.Low, head: row.Low, count: row.Ordinal, cursors: map[seqnum.Num]string{}, moved: make(chan struct{}, 1)}
 		f.readers[id] = r
 		if loaded && !slices.ContainsFunc(f.shards, func(s shardInfo) bool { return s.ID == id }) {
 			f.shards = slices.Insert(f.shards, 0, shardInfo{ID: id})
@@ -160,6 +160,7 @@ type reader struct {
 	kept    []*record
 	bytes   int        // of kept
 	head    seqnum.Num // everything up to here was read
+	count   uint64     // records up to head, of a Polled
 	front   seqnum.Num // the furthest place that a mapping has read from
 	ended   bool       // what is kept reaches to the shard's end
 	gone    bool
@@ -254,6 +255,10 @@ func (r *reader) more(ctx context.Context, iterator string) (next string, err er
 	fresh := false
 	for _, rec := range records {
 		if r.head.Less(rec.seq) {
+			if c.b.o.Polled {
+				r.count++
+				rec.count = r.count
+			}
 			r.kept, r.bytes, r.head, fresh = append(r.kept, rec), r.bytes+rec.EventSize(), rec.seq, true
 		}
 	}
@@ -379,19 +384,37 @@ func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxB
 			return page, err
 		}
 	}
-	got, err := c.b.records(ctx, iterator, min(maxRecords, pageSize), 0)
-	if err != nil {
-		return page, err
+	var got Records
+	for {
+		if got, err = c.b.records(ctx, iterator, min(maxRecords, pageSize), 0); err != nil {
+			return page, err
+		}
+		if !c.b.o.Polled || len(got.Records) > 0 || got.Next == "" || !after.Less(before) {
+			break
+		}
+		// Others have read what is between: a page without records says only that the engine has not come to it.
+		iterator = got.Next
+		if c.b.sleep(c.ctx, minPause, nil); ctx.Err() != nil || c.ctx.Err() != nil {
+			return page, cmp.Or(ctx.Err(), c.ctx.Err())
+		}
 	}
 	from, records, err := parse(got, c.stream)
 	if err != nil {
 		return page, err
+	}
+	if c.b.o.Polled {
+		for _, rec := range records {
+			rec.count = 0
+		}
 	}
 	if after.IsZero() {
 		after = from
 	}
 	if after.Less(from) { // the horizon
 		page.Missed = &lane.Missed{First: after.Next(), Last: from, Count: from.Lo - after.Lo}
+		if c.b.o.Polled {
+			page.Missed.Count, page.Missed.Unknown = 0, true
+		}
 		after = from
 	}
 	size := 0
@@ -420,15 +443,47 @@ func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxB
 	}
 	if len(page.Records) == len(records) {
 		if page.End = got.Next == ""; !page.End {
-			r.mu.Lock()
-			if len(r.cursors) >= maxCursors {
-				clear(r.cursors)
-			}
-			r.cursors[after] = got.Next
-			r.mu.Unlock()
+			r.keepCursor(after, got.Next)
 		}
 	}
 	return page, nil
+}
+
+// keepCursor has who reads on behind a number for itself begin with an iterator.
+func (r *reader) keepCursor(after seqnum.Num, iterator string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.cursors) >= maxCursors {
+		clear(r.cursors)
+	}
+	r.cursors[after] = iterator
+}
+
+// countUpTo is how many records of a shard there are up to a number; of a Polled 0 where no reader of this node has counted them.
+func (b *Backend) countUpTo(stream, shard string, n seqnum.Num) uint64 {
+	if !b.o.Polled {
+		return n.Lo // as Millstream numbers
+	}
+	c := b.claimOn(stream)
+	if c == nil {
+		return 0
+	}
+	c.feed.mu.Lock()
+	r := c.feed.readers[shard]
+	c.feed.mu.Unlock()
+	if r == nil {
+		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n == r.head {
+		return r.count
+	}
+	i, _ := slices.BinarySearchFunc(r.kept, n.Next(), func(rec *record, n seqnum.Num) int { return rec.seq.Compare(n) })
+	if i < len(r.kept) && !n.Less(r.before) {
+		return r.kept[i].count - 1
+	}
+	return 0
 }
 
 // joined is one range of what was trimmed for two that follow each other.
@@ -436,7 +491,7 @@ func joined(a, b *lane.Missed) *lane.Missed {
 	if a == nil || b == nil {
 		return cmp.Or(a, b)
 	}
-	return &lane.Missed{First: a.First, Last: b.Last, Count: a.Count + b.Count}
+	return &lane.Missed{First: a.First, Last: b.Last, Count: a.Count + b.Count, Unknown: a.Unknown || b.Unknown}
 }
 
 func later(a, b seqnum.Num) seqnum.Num {
@@ -458,12 +513,15 @@ func (b *Backend) Shards(_ context.Context, arn string) ([]backend.Shard, error)
 	out := make([]backend.Shard, 0, len(f.shards))
 	for _, s := range f.shards {
 		one := backend.Shard{ID: s.ID, Parent: s.Parent, Head: s.begin, Begin: s.begin, Before: s.before}
+		count := s.before
 		if r := f.readers[s.ID]; r != nil {
 			r.mu.Lock()
-			one.Head, one.Closed = r.head, r.ended || r.gone
+			one.Head, one.Closed, count = r.head, r.ended || r.gone, r.count
 			r.mu.Unlock()
 		}
-		one.Records = one.Head.Lo
+		if one.Records = one.Head.Lo; b.o.Polled {
+			one.Records = count
+		}
 		out = append(out, one)
 	}
 	return out, nil

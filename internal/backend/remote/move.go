@@ -48,7 +48,7 @@ func (b *Backend) Locate(ctx context.Context, stream, shard string, at backend.P
 	if l.Low, records, err = parse(page, stream); err != nil {
 		return l, err
 	}
-	l.Ordinal = l.Low.Lo
+	l.Ordinal = b.countUpTo(stream, shard, l.Low)
 	l.Here = !at.Record.IsZero() && len(records) > 0 && records[0].seq == at.Record
 	return l, nil
 }

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -66,15 +67,15 @@ func runNode() {
 	}
 }
 
-// urlInvoker calls a URL as the function.
+// urlInvoker calls a URL for each function.
 type urlInvoker string
 
 func (u urlInvoker) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
 	return scope.FunctionARN(name), nil
 }
 
-func (u urlInvoker) Invoke(ctx context.Context, _ string, payload []byte) lane.Result {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, string(u), bytes.NewReader(payload))
+func (u urlInvoker) Invoke(ctx context.Context, arn string, payload []byte) lane.Result {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, string(u)+"/"+arn[strings.LastIndex(arn, ":")+1:], bytes.NewReader(payload))
 	if err != nil {
 		return lane.Result{Outcome: lane.NotDelivered, Error: err.Error()}
 	}
@@ -90,10 +91,16 @@ func (u urlInvoker) Invoke(ctx context.Context, _ string, payload []byte) lane.R
 	return lane.Result{}
 }
 
-// called is the function: what it was called with, by whom.
+// called is a function: what it was called with, by whom.
 type called struct {
+	define func(*mapping.Definition) // its mapping
+	fails  int                       // one call in so many fails; 0: none
+	fault  func(key string) bool     // calls with a record of these keys fail, until it is mended; nil: none
+
 	mu     sync.Mutex
-	newest map[string]int // nth of each key
+	mended bool
+	newest map[string]int          // nth of each key
+	had    map[string]map[int]bool // of keys that have failed: which have come, in whatever order
 	seen   int
 	again  int
 	wrong  []string
@@ -101,14 +108,23 @@ type called struct {
 	at     time.Time
 	gap    time.Duration // the longest between calls
 	moved  chan struct{} // has room for one: there was a call
-	fails  int           // one call in so many fails; 0: none
+
+	// Of takeovers: processes that are killed or stopped, since when nobody else has called, how long that was each time, and how many
+	// records came again from each process, one after the other.
+	out     map[int]bool
+	since   time.Time
+	resumed []time.Duration
+	repeats []int
+}
+
+func newCalled() *called {
+	return &called{newest: map[string]int{}, had: map[string]map[int]bool{}, moved: make(chan struct{}, 1), out: map[int]bool{}, repeats: []int{0}}
 }
 
 func (c *called) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var event struct {
 		Records []struct {
-			EventSourceARN string `json:"eventSourceARN"`
-			DynamoDB       struct {
+			DynamoDB struct {
 				NewImage struct {
 					PK struct{ S string } `json:"pk"`
 					N  struct{ N string } `json:"n"`
@@ -131,27 +147,58 @@ func (c *called) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(body, &event); err != nil {
 		c.wrong = append(c.wrong, err.Error())
 	}
-	if !c.at.IsZero() {
-		c.gap = max(c.gap, time.Since(c.at))
-	}
-	c.at = time.Now()
-	c.by, _ = strconv.Atoi(r.Header.Get("X-Process"))
-	if c.fails > 0 && rand.IntN(c.fails) == 0 {
+	by, _ := strconv.Atoi(r.Header.Get("X-Process"))
+	c.noteCall(by, time.Now())
+	if !c.mended && c.fails > 0 && rand.IntN(c.fails) == 0 {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
 	for _, rec := range event.Records {
+		if c.fault != nil && !c.mended && c.fault(rec.DynamoDB.NewImage.PK.S) {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+	}
+	for _, rec := range event.Records {
 		key := rec.DynamoDB.NewImage.PK.S
 		nth, _ := strconv.Atoi(rec.DynamoDB.NewImage.N.N)
-		switch newest := c.newest[key]; {
-		case nth == newest+1:
-			c.newest[key] = nth
-			c.seen++
-		case nth <= newest:
+		c.noteRecord(key, nth)
+	}
+}
+
+// noteCall notes who calls, and when.
+func (c *called) noteCall(by int, now time.Time) {
+	if !c.at.IsZero() {
+		c.gap = max(c.gap, now.Sub(c.at))
+	}
+	if c.at = now; c.by != by {
+		c.by, c.repeats = by, append(c.repeats, 0)
+	}
+	if !c.since.IsZero() && !c.out[by] {
+		c.resumed, c.since = append(c.resumed, now.Sub(c.since)), time.Time{}
+	}
+}
+
+// noteRecord notes a record that was processed. What was parked comes again in whatever order, but once it has come it has come.
+func (c *called) noteRecord(key string, nth int) {
+	if had := c.had[key]; had != nil {
+		if had[nth] {
 			c.again++
-		default:
-			c.wrong = append(c.wrong, fmt.Sprintf("key %s: %d comes after %d", key, nth, newest))
+		} else {
+			had[nth] = true
+			c.seen++
 		}
+		return
+	}
+	switch newest := c.newest[key]; {
+	case nth == newest+1:
+		c.newest[key] = nth
+		c.seen++
+	case nth <= newest:
+		c.again++
+		c.repeats[len(c.repeats)-1]++
+	default:
+		c.wrong = append(c.wrong, fmt.Sprintf("key %s: %d comes after %d", key, nth, newest))
 	}
 }
 
@@ -161,19 +208,56 @@ func (c *called) look() (seen, by int) {
 	return c.seen, c.by
 }
 
-// cluster is a server in this process, a table with a mapping, and nodes that are processes.
+// delivered waits until the function has had so many records. It may take as long as it likes while there are more.
+func (c *called) delivered(t *testing.T, n int) {
+	t.Helper()
+	last, late := 0, time.NewTimer(time.Minute)
+	for {
+		seen, _ := c.look()
+		if seen >= n {
+			return
+		}
+		if seen > last {
+			last = seen
+			late.Reset(time.Minute)
+		}
+		select {
+		case <-c.moved:
+		case <-late.C:
+			t.Fatalf("a minute after the last one the function has had %d records of %d", seen, n)
+		}
+	}
+}
+
+// judge tells what was out of order.
+func (c *called) judge(t *testing.T, n int) (again int, gap time.Duration) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen != n {
+		t.Errorf("the function had %d records of %d", c.seen, n)
+	}
+	for _, wrong := range c.wrong {
+		t.Error(wrong)
+	}
+	return c.again, c.gap
+}
+
+// cluster is a server in this process, a table with mappings, and nodes that are processes.
 type cluster struct {
-	t     *testing.T
-	c     *Client
-	calls *called
-	url   string // of the function
-	nodes map[int]*exec.Cmd
+	t      *testing.T
+	c      *Client
+	calls  *called // the first function
+	url    string  // of functions
+	nodes  map[int]*exec.Cmd
+	stream string
 
 	mu  sync.Mutex
 	nth map[int]int
 }
 
-func newCluster(t *testing.T) *cluster {
+// newCluster has a function for each of those given, called f1, f2 and so on, with a mapping.
+func newCluster(t *testing.T, functions ...*called) *cluster {
 	s, err := OpenServer()
 	if err != nil {
 		t.Fatal(err)
@@ -190,9 +274,7 @@ func newCluster(t *testing.T) *cluster {
 		<-served
 		_ = s.Close()
 	})
-	w := &cluster{
-		t: t, c: clientOf("http://" + ln.Addr().String()), calls: &called{newest: map[string]int{}, moved: make(chan struct{}, 1)}, nodes: map[int]*exec.Cmd{}, nth: map[int]int{},
-	}
+	w := &cluster{t: t, c: clientOf("http://" + ln.Addr().String()), calls: functions[0], nodes: map[int]*exec.Cmd{}, nth: map[int]int{}}
 	b := New(Options{Endpoint: w.c, Lease: nodeLease})
 	if err := w.c.MakeTables(ctx, b); err != nil {
 		t.Fatal(err)
@@ -204,12 +286,23 @@ func newCluster(t *testing.T) *cluster {
 		"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}}`), &made, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.CreateMapping(ctx, simDefinition(made.TableDescription.LatestStreamArn)); err != nil {
-		t.Fatal(err)
+	w.stream = made.TableDescription.LatestStreamArn
+	paths := http.NewServeMux()
+	for i, f := range functions {
+		name := fmt.Sprint("f", i+1)
+		d := simDefinition(w.stream)
+		d.UUID, d.FunctionARN = mappingOf(i), simScope.FunctionARN(name)
+		if f.define != nil {
+			f.define(&d)
+		}
+		if _, err := b.CreateMapping(ctx, d); err != nil {
+			t.Fatal(err)
+		}
+		paths.Handle("/"+name, f)
 	}
-	function := httptest.NewServer(w.calls)
-	t.Cleanup(function.Close)
-	w.url = function.URL
+	server := httptest.NewServer(paths)
+	t.Cleanup(server.Close)
+	w.url = server.URL
 	for range 3 {
 		w.start()
 	}
@@ -267,106 +360,33 @@ func (w *cluster) write(k int) {
 	}
 }
 
-// delivered waits until the function has had so many records.
-func (w *cluster) delivered(n int) {
-	w.t.Helper()
-	late := time.After(time.Minute)
-	for {
-		seen, _ := w.calls.look()
-		if seen >= n {
-			return
-		}
-		select {
-		case <-w.calls.moved:
-		case <-late:
-			w.t.Fatalf("after a minute the function has had %d records of %d", seen, n)
-		}
-	}
-}
-
-// judge tells what was out of order.
-func (w *cluster) judge(n int) (again int, gap time.Duration) {
-	w.calls.mu.Lock()
-	defer w.calls.mu.Unlock()
-	if w.calls.seen != n {
-		w.t.Errorf("the function had %d records of %d", w.calls.seen, n)
-	}
-	for _, wrong := range w.calls.wrong {
-		w.t.Error(wrong)
-	}
-	return w.calls.again, w.calls.gap
-}
+// mappingOf is the id of a function's mapping.
+func mappingOf(i int) string { return functionUUID(fmt.Sprintf(":f%08d", i+1)) }
 
 // Three nodes work over one server. The owner is killed under writes, then one is told to end: nothing is lost, and each item's
 // records come in their order.
 func TestNodesAreKilled(t *testing.T) {
-	w := newCluster(t)
+	w := newCluster(t, newCalled())
 	write := func(n int) {
 		for i := range n {
 			w.write(i % 10)
 		}
 	}
 	write(20)
-	w.delivered(20)
+	w.calls.delivered(t, 20)
 	write(200)
 	w.end(w.owner(), os.Kill)
 	write(200)
-	w.delivered(420)
-	again, gap := w.judge(420)
+	w.calls.delivered(t, 420)
+	again, gap := w.calls.judge(t, 420)
 	t.Logf("after a kill: 420 records, %d of them again, longest gap between calls %v", again, gap)
 	write(100)
 	w.end(w.owner(), syscall.SIGTERM)
 	write(100)
-	w.delivered(620)
-	if now, _ := w.judge(620); now != again {
+	w.calls.delivered(t, 620)
+	if now, _ := w.calls.judge(t, 620); now != again {
 		t.Errorf("a node that ended in order had %d records delivered again", now-again)
 	}
-}
-
-// TestStorm kills and stops nodes at random while writers go on and a call in twenty fails, for as long as MILLSTREAM_STORM says.
-func TestStorm(t *testing.T) {
-	length := time.Second // one kill or pause
-	if text := os.Getenv("MILLSTREAM_STORM"); text != "" {
-		var err error
-		if length, err = time.ParseDuration(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w := newCluster(t)
-	w.calls.fails = 20
-	over := time.Now().Add(length)
-	var writers sync.WaitGroup
-	for k := range 5 {
-		writers.Go(func() {
-			for tick := time.NewTicker(10 * time.Millisecond); time.Now().Before(over); <-tick.C {
-				w.write(k + 5*rand.IntN(20))
-			}
-		})
-	}
-	kills, pauses := 0, 0
-	for time.Now().Before(over) {
-		time.Sleep(time.Duration(2000+rand.IntN(3000)) * time.Millisecond)
-		pid := w.owner()
-		if rand.IntN(2) == 0 {
-			w.end(pid, os.Kill)
-			kills++
-			continue
-		}
-		pauses++
-		process := w.nodes[pid].Process
-		_ = process.Signal(syscall.SIGSTOP)
-		time.Sleep(time.Duration(1000+rand.IntN(4000)) * time.Millisecond)
-		_ = process.Signal(syscall.SIGCONT)
-	}
-	writers.Wait()
-	total := 0
-	for _, n := range w.nth {
-		total += n
-	}
-	w.delivered(total)
-	again, gap := w.judge(total)
-	t.Logf("%v: %d records (%.0f a second), %d kills, %d pauses, %d records again (%.1f %%), longest gap between calls %v",
-		length, total, float64(total)/length.Seconds(), kills, pauses, again, float64(again)*100/float64(total), gap)
 }
 
 func simDefinition(arn string) mapping.Definition {

@@ -14,6 +14,7 @@ import (
 // record implements lane.Record over a record as GetRecords shows it.
 type record struct {
 	seq    seqnum.Num
+	count  uint64 // records of the shard up to here; 0: nobody knows
 	ms     int64
 	hash   uint64
 	arn    string
@@ -61,6 +62,7 @@ func newRecord(text []byte, arn string) (*record, error) {
 	if r.seq, err = number(p.DynamoDB.SequenceNumber); err != nil {
 		return nil, err
 	}
+	r.count = r.seq.Lo // as Millstream numbers
 	seconds, err := p.DynamoDB.Created.Float64()
 	if err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func (r *record) render() []byte {
 func (r *record) Seq() seqnum.Num { return r.seq }
 func (r *record) Time() int64     { return r.ms }
 func (r *record) KeyHash() uint64 { return r.hash }
-func (r *record) Ordinal() uint64 { return r.seq.Lo } // as Millstream numbers
+func (r *record) Ordinal() uint64 { return r.count }
 func (r *record) Event() []byte   { return r.event }
 func (r *record) EventSize() int  { return len(r.event) }
 func (r *record) Cause() int      { return 0 } // it is not on the wire

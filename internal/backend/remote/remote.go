@@ -19,6 +19,8 @@ import (
 // Options of New. Endpoint is required.
 type Options struct {
 	Endpoint Endpoint
+	// Polled: it is a Polled, whose numbers do not count records. So these are counted from where their reader began.
+	Polled bool
 	// Prefix begins the names of the two tables. One prefix is one cluster. Default millstream-.
 	Prefix string
 	// Lease is the silence after which a node counts as dead, Drain the time that calls under way get when work is handed over.

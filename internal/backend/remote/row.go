@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -185,7 +186,11 @@ func (b *Backend) describe(ctx context.Context, arn string) (Described, error) {
 }
 
 func (b *Backend) iterate(ctx context.Context, arn, shard, at string) (string, error) {
-	try, cancel := context.WithTimeout(ctx, tryFor)
+	limit := tryFor
+	if b.o.Polled && (at == Latest || strings.HasPrefix(at, timePrefix)) { // the shard is read through
+		limit = time.Minute
+	}
+	try, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return b.o.Endpoint.Iterator(try, arn, shard, at)
 }

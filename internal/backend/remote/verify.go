@@ -330,7 +330,7 @@ func (v *verifier) streams(ctx context.Context) error {
 	}
 	v.found("reading behind a record", "triggers do not work", true, err)
 	_, err = count(map[string]any{"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": time.Now().Add(-time.Minute).Unix()})
-	v.found("reading from a time on", "start and rewind by time read from the oldest record", false, err)
+	v.found("reading from a time on", "start and rewind by time read from the oldest record to the place", false, err)
 	var out struct{ ShardIterator string }
 	if err := v.do(ctx, streamsAPI, "GetShardIterator", map[string]any{"StreamArn": v.arn, "ShardId": first.shard, "ShardIteratorType": Latest}, &out); err != nil {
 		return err
@@ -343,10 +343,10 @@ func (v *verifier) streams(ctx context.Context) error {
 	if time.Since(began) < 150*time.Millisecond {
 		err = errors.New("an empty read is answered at once")
 	}
-	v.found("reads that wait for records (X-Millstream-Wait)", "streams have to be polled, which nodes do not do yet", true, err)
+	v.found("reads that wait for records (X-Millstream-Wait)", "streams are polled (--poll-idle)", false, err)
 	if err = nil; header.Get("X-Millstream-After") == "" {
 		err = errors.New("an answer does not say behind which number it begins")
 	}
-	v.found("positions without a record (X-Millstream-After)", "nodes do not work yet", true, err)
+	v.found("positions without a record (X-Millstream-After)", "who begins at the end, or at a moment, reads the stream through for the place; trimmed records are told without their number", false, err)
 	return nil
 }
