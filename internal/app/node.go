@@ -490,6 +490,10 @@ func (n *node) adminDoor(own, call http.Handler) http.Handler {
 			call.ServeHTTP(w, r)
 			return
 		}
+		if asked := r.URL.Query().Get(askedNode); part == "settle" && asked != "" && asked != n.ID() {
+			admin.Refuse(w, "This is the node "+n.ID()+", and not "+asked+".")
+			return
+		}
 		for _, p := range ownParts {
 			if part == p {
 				if part == "triggers" || part == "apis" { // a trigger's change is done by the node that works it
@@ -564,7 +568,16 @@ func (s *App) settleNodes(ctx context.Context) error {
 		}
 		all.Wait()
 		if err := errors.Join(errs...); err != nil {
-			return err
+			if slices.ContainsFunc(peers, func(p admin.Peer) bool { return len(p.Streams) > 0 && p.URL == "" }) || errs[len(peers)] != nil {
+				return err
+			}
+			// Who works a stream has died, perhaps: others do soon.
+			select {
+			case <-time.After(100 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return err
+			}
 		}
 		statuses, err := s.engine.Statuses(ctx)
 		if err != nil {
@@ -590,6 +603,9 @@ func (s *App) settleNodes(ctx context.Context) error {
 	}
 }
 
+// askedNode names the process that is meant: behind the same URL there may be another by now, which works nothing.
+const askedNode = "node"
+
 // settleThere is it for the streams of another node.
 func (n *node) settleThere(ctx context.Context, p admin.Peer) error {
 	if len(p.Streams) == 0 {
@@ -599,7 +615,7 @@ func (n *node) settleThere(ctx context.Context, p admin.Peer) error {
 	if until, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(until), time.Millisecond)
 	}
-	q := url.Values{"timeout": {timeout.String()}}
+	q := url.Values{"timeout": {timeout.String()}, askedNode: {p.ID}}
 	resp, err := admin.Ask(ctx, n.signed, p, http.MethodPost, "settle", q)
 	if err != nil {
 		return fmt.Errorf("the node %s works streams, and is not asked: %w", p.Name, err)
@@ -675,7 +691,7 @@ func (n *node) peers(ctx context.Context) (all []admin.Peer, err error) {
 		if !o.Lives || o.Here {
 			continue
 		}
-		p := admin.Peer{Name: o.Name, Streams: o.Streams}
+		p := admin.Peer{ID: o.ID, Name: o.Name, Streams: o.Streams}
 		if o.Machine == "" || o.Machine == n.machine {
 			p.URL = o.URL
 		}

@@ -158,6 +158,10 @@ func TestWhatANodeAnswers(t *testing.T) {
 	if status, text := ask(t, primary.URL, "", "GET", "/_millstream/v1/nodes", "", ""); status != 400 || !strings.Contains(text, "knows no nodes") {
 		t.Error(status, text)
 	}
+	// Who means the process that has listened here before is told so: its streams are not this one's.
+	if status, text := ask(t, node.URL, "", "POST", "/_millstream/v1/settle?timeout=1s&local=1&node=another", "", ""); status != 400 || !strings.Contains(text, "and not another") {
+		t.Error(status, text)
+	}
 }
 
 // A folder with tables is no node's: they would be out of reach.

@@ -125,6 +125,7 @@ type app struct {
 	dir       string
 	args, env []string
 	process   *process
+	nodes     *nodes // see EXAMPLES_NODES
 }
 
 // serve starts the application in the folder of that name. Each parameter is KEY=VALUE
@@ -151,6 +152,9 @@ func serveWith(t *testing.T, name, template string, flags, env []string, paramet
 	a := &app{t: t, bin: bin, dir: dir, env: env, endpoint: scheme + value("--listen"), url: scheme + value("--http-listen")}
 	a.args = slices.Concat([]string{"serve", "--template", template}, door.Flags, flags)
 	a.with(parameters...)
+	if overNodes {
+		a.nodes = beNode(a, flags)
+	}
 	a.aws = awsConfig(a.endpoint)
 	a.db = dynamodb.NewFromConfig(a.aws)
 	a.start()
@@ -172,13 +176,24 @@ func awsConfig(endpoint string) aws.Config {
 // start starts the server, once more after kill, and waits until it has deployed.
 func (a *app) start() {
 	a.t.Helper()
+	if a.nodes != nil && a.process != nil {
+		a.nodes.startAgain()
+		return
+	}
 	a.process = run(a.t, "millstream", a.dir, a.env, a.bin, a.args...)
 	a.process.await("\nDeployed ")
+	if a.nodes != nil {
+		a.nodes.spread()
+	}
 }
 
 // kill is kill -9.
 func (a *app) kill() {
 	a.t.Helper()
+	if a.nodes != nil {
+		a.nodes.killOwner()
+		return
+	}
 	a.process.kill()
 }
 

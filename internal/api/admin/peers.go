@@ -17,6 +17,7 @@ import (
 
 // Peer is another node over the same tables.
 type Peer struct {
+	ID      string // of its process
 	Name    string
 	URL     string   // empty: nobody knows how it is reached
 	Streams []string // that it works

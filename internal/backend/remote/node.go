@@ -595,6 +595,12 @@ func (b *Backend) Mine(ctx context.Context) (streams []string, err error) {
 	return streams, err
 }
 
+// ID is this node's, until it is told dead.
+func (b *Backend) ID() string {
+	id, _ := b.holds()
+	return id
+}
+
 // Owners tells which node that lives works each stream, and which time that is: what has changed has been in other hands.
 func (b *Backend) Owners(ctx context.Context) (map[string]string, error) {
 	rows, err := b.query(ctx, b.control, clusterKey, "")
