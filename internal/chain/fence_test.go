@@ -39,6 +39,33 @@ func snapshot(t *testing.T, dir string) string {
 	return to
 }
 
+// TestIdleOwner: a server that writes nothing ends all the same when another has taken the place over, and puts nothing to learn of it. A place that does not
+// answer ends nobody.
+func TestIdleOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		l.busy(3, r)
+		l.shipped()
+		time.Sleep(time.Minute) // the backup is made
+		had := len(place.objects)
+		time.Sleep(time.Hour)
+		if n := len(place.objects); n != had {
+			t.Errorf("it has put %d objects", n-had)
+		}
+		place.fail(0, true)
+		time.Sleep(time.Hour)
+		place.fail(0, false)
+		s := follow(t, filepath.Join(t.TempDir(), "standby"), place)
+		s.follows()
+		s.promote()
+		began := time.Now()
+		if err := l.failed(); !errors.Is(err, ErrFenced) || time.Since(began) > lookEvery {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
 // TestTwoOwners: of two servers on copies of one folder the one that claimed first fails at its next segment, and counts no more as shipped.
 func TestTwoOwners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

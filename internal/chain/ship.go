@@ -52,6 +52,9 @@ const (
 // Waiting is how many bytes may wait for a place that does not answer; beyond it there is a gap.
 const Waiting = 64 << 20
 
+// lookEvery is how often a server that puts nothing looks whether another has taken the place over, and lookFor how long it does: something to put may come.
+const lookEvery, lookFor = time.Minute, 10 * time.Second
+
 // After a failure it is tried again, later each time.
 const firstRetry, lastRetry = time.Second, time.Minute
 
@@ -191,6 +194,13 @@ func (s *Shipper) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return s.last(ctx)
+		case <-time.After(lookEvery): // nothing is put by which it would be met
+			once, cancel := context.WithTimeout(ctx, lookFor)
+			err := s.mine(once)
+			cancel()
+			if errors.Is(err, ErrFenced) { // other errors are the next put's
+				return err
+			}
 		case made := <-s.baseDone:
 			s.baseDone = nil
 			if s.based(made); errors.Is(made.err, ErrFenced) {
