@@ -21,19 +21,25 @@ const maxApart = 32
 // goroutines at once; where it says too many, neighbours are together. What is stored so costs less to keep when it is written in the order of its keys.
 func (s *Store) KeepApart(begin func() [][]byte) { s.separate.begin.Store(&begin) }
 
+// fixed are where ranges begin that are always kept apart, whoever has the database open: recovery logs.
+var fixed = [][]byte{{SpaceUndo}, {SpaceUndo + 1}}
+
 // policy is the engine's SpanPolicyFunc: a table that begins with start ends before end.
 func (a *separate) policy(start []byte) (_ pebble.SpanPolicy, end []byte, err error) {
-	begin := a.begin.Load()
-	if begin == nil {
-		return pebble.SpanPolicy{}, nil, nil
-	}
-	all := (*begin)()
-	slices.SortFunc(all, bytes.Compare)
-	step := (len(all) + maxApart - 1) / maxApart
-	for i := 0; i < len(all); i += step {
-		if bytes.Compare(all[i], start) > 0 {
-			return pebble.SpanPolicy{}, all[i], nil
+	nearest := func(key []byte) {
+		if bytes.Compare(key, start) > 0 && (end == nil || bytes.Compare(key, end) < 0) {
+			end = key
 		}
 	}
-	return pebble.SpanPolicy{}, nil, nil
+	for _, key := range fixed {
+		nearest(key)
+	}
+	if begin := a.begin.Load(); begin != nil {
+		all := (*begin)()
+		slices.SortFunc(all, bytes.Compare)
+		for i := 0; i < len(all); i += (len(all) + maxApart - 1) / maxApart {
+			nearest(all[i])
+		}
+	}
+	return pebble.SpanPolicy{}, end, nil
 }

@@ -13,7 +13,7 @@ import (
 // TestKeepApart: what is kept apart shares no table with anything else, and so is not merged again and again where it comes in the order of its keys, as
 // the same rows are beside others.
 func TestKeepApart(t *testing.T) {
-	logs := [][]byte{{store.SpaceUndo, 1}, {store.SpaceUndo, 2}}
+	logs := [][]byte{{store.SpacePast, 1}, {store.SpacePast, 2}} // recovery logs are apart anyhow
 	merged := map[bool]uint64{}
 	for _, is := range []bool{false, true} {
 		s, err := store.Open(store.Options{Dir: t.TempDir()})
@@ -21,7 +21,7 @@ func TestKeepApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if is {
-			s.KeepApart(func() [][]byte { return [][]byte{{store.SpaceUndo + 1}, logs[1], logs[0]} })
+			s.KeepApart(func() [][]byte { return [][]byte{{store.SpacePast + 1}, logs[1], logs[0]} })
 		}
 		r := rand.New(rand.NewPCG(1, 1))
 		value := make([]byte, 2000)
@@ -70,6 +70,41 @@ func TestKeepApart(t *testing.T) {
 	t.Logf("%d bytes were merged, and %d with logs apart", merged[false], merged[true])
 	if merged[true]*2 > merged[false] {
 		t.Errorf("%d bytes were merged, and %d with logs apart", merged[false], merged[true])
+	}
+}
+
+// TestRecoveryLogsAreApart: also where nobody has said so, as in a standby.
+func TestRecoveryLogsAreApart(t *testing.T) {
+	s, err := store.Open(store.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	b := s.NewBatch()
+	defer b.Close()
+	for _, space := range []byte{store.SpaceItem, store.SpaceUndo, store.SpacePast} {
+		b.Set([]byte{space, 1}, []byte("v"))
+	}
+	if err := s.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FlushAll(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := s.Tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := 0
+	for _, table := range tables {
+		if first, last := table[0][0], table[1][0]; (first == store.SpaceUndo) != (last == store.SpaceUndo) || first < store.SpaceUndo && last > store.SpaceUndo {
+			t.Errorf("a table has %x to %x", table[0], table[1])
+		} else if first == store.SpaceUndo {
+			apart++
+		}
+	}
+	if apart != 1 {
+		t.Errorf("%d tables have it", apart)
 	}
 }
 

@@ -56,15 +56,12 @@ func (r *recovery) drop(b *store.Batch) {
 	b.DeleteRange(r.prefix(), store.PrefixEnd(r.prefix()))
 }
 
-// logsBegin is where recovery logs begin and all of them end: they are stored apart (store.KeepApart). A row of a log comes behind all others of it.
+// logsBegin is where recovery logs begin: each is stored apart (store.KeepApart). A row of a log comes behind all others of it.
 func (db *DB) logsBegin() (keys [][]byte) {
 	for _, t := range *db.tables.Load() {
 		if r := t.desc.Load().def.Recovery; r != nil {
 			keys = append(keys, r.prefix())
 		}
-	}
-	if keys != nil {
-		keys = append(keys, []byte{store.SpaceUndo + 1})
 	}
 	return keys
 }
