@@ -113,7 +113,7 @@ func (l *eventLogs) run(ctx context.Context) error {
 	var seen []string
 	// A round costs the tables' server a read, so nothing is looked for while the same nodes live, but now and then.
 	for round := 0; ; round++ {
-		if live := l.b.Lately(); round%4 == 0 || len(l.read) > 0 || !slices.Equal(live, seen) {
+		if live := l.b.Lately(); round%8 == 0 || len(l.read) > 0 || !slices.Equal(live, seen) {
 			err := l.look(ctx)
 			if seen = live; err != nil {
 				seen = nil

@@ -89,6 +89,7 @@ type member struct {
 	// Of watch only.
 	revision uint64            // of the definitions that were told
 	rounds   int               // since all were read
+	looks    int               // at the cluster
 	known    map[string]uint64 // versions of the rows of definitions
 	seen     map[string]sighting
 	asks     map[string]sighting // rows of askPrefix
@@ -233,8 +234,11 @@ func (b *Backend) dropAll() {
 func (m *member) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := m.look(ctx)
-		if err != nil && ctx.Err() == nil {
-			m.b.complain("a look at the cluster", err)
+		if err != nil {
+			m.b.rang.Store(true) // what it has read of the bell was not followed
+			if ctx.Err() == nil {
+				m.b.complain("a look at the cluster", err)
+			}
 		}
 		m.b.unseeing.Store(err != nil)
 		m.b.sleep(ctx, m.b.every(), m.b.poked)
@@ -248,18 +252,21 @@ func (m *member) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rung, err := b.get(ctx, b.bell, clusterKey, revisionKey)
-	if err != nil {
-		return err
+	revision := m.revision
+	if m.looks++; b.rang.Swap(false) || !b.hearing() || m.looks%looksPerBell == 0 || b.caughtUp.Load() != lapses || !m.loaded {
+		rung, err := b.get(ctx, b.bell, clusterKey, revisionKey)
+		if err != nil {
+			b.rang.Store(true)
+			return err
+		}
+		if revision = 0; rung != nil {
+			revision = rung.V
+		}
 	}
 	now := b.now()
 	me, claims := b.holds()
 	live := []string{}
 	var slices_, asks []Row
-	var revision uint64
-	if rung != nil {
-		revision = rung.V
-	}
 	gone, drained := maps.Clone(m.seen), map[string]bool{}
 	for i := range rows {
 		r := &rows[i]

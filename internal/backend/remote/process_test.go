@@ -47,13 +47,26 @@ func clientOf(url string) *Client {
 // nodeLease is short, so that the test is.
 const nodeLease = 2 * time.Second
 
+// stormTables is the URL of an engine that is no Millstream, over which nodes are to be instead of a server of the test's; empty: none.
+var stormTables = os.Getenv("MILLSTREAM_STORM_TABLES")
+
+// optionsFor are those of a node.
+func optionsFor(c *Client, log *slog.Logger) Options {
+	o := Options{Endpoint: c, Lease: nodeLease, Drain: time.Second, Log: log}
+	if stormTables != "" {
+		o.Endpoint, o.Polled = NewPolled(c, 200*time.Millisecond), true
+	}
+	return o
+}
+
 // runNode is the process: an engine over the tables of one server, whose functions are a URL.
 func runNode() {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	b := New(Options{Endpoint: clientOf(os.Getenv(nodeVariable)), Lease: nodeLease, Drain: time.Second, Log: log})
+	client := clientOf(os.Getenv(nodeVariable))
+	b := New(optionsFor(client, log))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := b.o.Endpoint.(*Client).MakeTables(ctx, b); err != nil {
+	if err := client.MakeTables(ctx, b); err != nil {
 		log.Error("no tables", "error", err)
 		os.Exit(1)
 	}
@@ -258,24 +271,12 @@ type cluster struct {
 
 // newCluster has a function for each of those given, called f1, f2 and so on, with a mapping.
 func newCluster(t *testing.T, functions ...*called) *cluster {
-	s, err := OpenServer()
-	if err != nil {
-		t.Fatal(err)
+	ctx, tables := t.Context(), stormTables
+	if tables == "" {
+		tables = startServer(t)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		stop()
-		<-served
-		_ = s.Close()
-	})
-	w := &cluster{t: t, c: clientOf("http://" + ln.Addr().String()), calls: functions[0], nodes: map[int]*exec.Cmd{}, nth: map[int]int{}}
-	b := New(Options{Endpoint: w.c, Lease: nodeLease})
+	w := &cluster{t: t, c: clientOf(tables), calls: functions[0], nodes: map[int]*exec.Cmd{}, nth: map[int]int{}}
+	b := New(optionsFor(w.c, nil))
 	if err := w.c.MakeTables(ctx, b); err != nil {
 		t.Fatal(err)
 	}
@@ -313,6 +314,27 @@ func newCluster(t *testing.T, functions ...*called) *cluster {
 		}
 	})
 	return w
+}
+
+// startServer has a Millstream in this process serve.
+func startServer(t *testing.T) (url string) {
+	s, err := OpenServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, ln) }()
+	t.Cleanup(func() {
+		stop()
+		<-served
+		_ = s.Close()
+	})
+	return "http://" + ln.Addr().String()
 }
 
 // start starts a node.

@@ -55,6 +55,8 @@ type Backend struct {
 	unseeing         atomic.Bool
 	missed           atomic.Int64  // tries of the beat under way that failed
 	poked            chan struct{} // look at the cluster now
+	rang             atomic.Bool   // there may be another revision
+	listens, hears   atomic.Int64  // shards of the bell, and those whose reads go well
 	beatSoon         chan struct{} // there is something to show
 	lately           atomic.Pointer[[]string]
 	// For Sight: as of the last look.
@@ -116,6 +118,7 @@ func (b *Backend) ProgressTable() string { return b.progress }
 func (b *Backend) BellTable() string     { return b.bell }
 
 func (b *Backend) poke() {
+	b.rang.Store(true)
 	select {
 	case b.poked <- struct{}{}:
 	default:

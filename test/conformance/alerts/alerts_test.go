@@ -465,3 +465,62 @@ func TestRulesFire(t *testing.T) {
 		}
 	}
 }
+
+// The rules of nodes: a stream that nobody works and claims that were lost are told in the node's place; that the server of the tables is gone it tells itself.
+func TestRulesFireForNodes(t *testing.T) {
+	w := begin(t)
+	program := build(t, "./cmd/millstream")
+	server, _ := w.start(program, "serve", "--in-memory", "--listen", "127.0.0.1:0", "--console-listen", "off")
+	w.start(program, "serve", "--tables", w.endpoint, "--data", t.TempDir(), "--lease", "2s", "--listen", "127.0.0.1:0", "--console-listen", "off")
+	w.told = map[string]float64{"millstream_claims_lost_total": 0} // what a start costs the machine is not the test's
+	w.pass(5*time.Minute, nil)
+	w.fires()
+
+	w.told["millstream_streams_unowned"] = 1
+	w.pass(2*time.Minute, nil)
+	w.fires("MillstreamStreamsUnowned")
+	delete(w.told, "millstream_streams_unowned")
+	w.told["millstream_claims_lost_total"] = 1
+	w.pass(time.Minute, nil)
+	w.fires("MillstreamClaimsLost")
+	w.pass(16*time.Minute, nil)
+	w.fires()
+
+	if err := server.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	failed := func() (n float64) {
+		t.Helper()
+		res, err := http.Get(w.endpoint + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		p := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := p.TextToMetricFamilies(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range families["millstream_tables_calls_total"].GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "outcome" && l.GetValue() == "failed" {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+		return n
+	}
+	// A scrape stands for half a minute: so many calls fail until the next.
+	w.pass(4*time.Minute, func() {
+		was, began := failed(), time.Now()
+		for failed() < was+4 {
+			if time.Since(began) > time.Minute {
+				t.Fatal("calls of a server that is gone do not fail")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	if !w.firing["MillstreamTablesUnreachable"] {
+		t.Error("MillstreamTablesUnreachable does not fire")
+	}
+}
