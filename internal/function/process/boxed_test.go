@@ -67,16 +67,6 @@ def handler(event, context):
 	}
 }
 
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestExtensionsInASandbox: they share one with the function's process, from two layers, and have the same order there.
 func TestExtensionsInASandbox(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"testing"
@@ -15,7 +16,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
-// TestColdStarts tells what a sandbox adds to the first call of an environment and to a warm one, in pairs. It is no test of anything, since
+// TestColdStarts tells how long the first call of an environment takes without an interpreter that waits, and what one that waits, and a sandbox, add
+// to that and to a warm call, in pairs. It is no test of anything, since
 // that is the machine's: MILLSTREAM_COLD says how many pairs.
 func TestColdStarts(t *testing.T) {
 	pairs := 1 // which shows that it can be measured
@@ -36,56 +38,72 @@ func TestColdStarts(t *testing.T) {
 			InitLimit: time.Minute, IdleTimeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 	}
-	plain, box := host(), host()
+	plain, waiting, box := host(), host(), host()
+	plain.waiters, box.waiters = nil, nil
 	box.spares = &spares{machine: m, spawner: box.spawner}
 	defer plain.Close()
+	defer waiting.Close()
 	defer box.Close()
-	for _, c := range []struct{ runtime, program, file, code string }{
-		{"python3.12", "python3", "index.py", "def handler(event, context):\n    return 1\n"},
-		{"nodejs22.x", "node", "index.mjs", "export const handler = async () => 1\n"},
+	initTook := regexp.MustCompile(`Init Duration: ([0-9.]+) ms`)
+	for _, c := range []struct{ language, runtime, program, file, code string }{
+		{"python", "python3.12", "python3", "index.py", "def handler(event, context):\n    return 1\n"},
+		{"nodejs", "nodejs22.x", "node", "index.mjs", "export const handler = async () => 1\n"},
 	} {
 		if _, err := exec.LookPath(c.program); err != nil {
 			continue
 		}
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, c.file), c.code)
-		start := func(h *Host) (cold, warm time.Duration) {
+		start := func(h *Host) (cold, init, warm time.Duration) {
 			p := h.NewPool(runner.Spec{Name: "f", Runtime: c.runtime, Handler: "index.handler", CodeDir: dir, Timeout: time.Minute, MemoryMB: 128}, 1, sink.Log(schema.Scope{}, "f"))
 			defer p.Kill()
 			began := time.Now()
-			if r := call(t, p); r.Status != runner.OK {
+			r := p.Invoke(t.Context(), runner.Call{RequestID: "id", Payload: []byte("{}"), Tail: true}, nil)
+			if r.Status != runner.OK {
 				t.Fatalf("%s: %s", r.Err, r.LogTail)
 			}
 			cold = time.Since(began)
+			ms, err := strconv.ParseFloat(string(append(initTook.FindSubmatch(r.LogTail), nil, nil)[1]), 64)
+			if err != nil {
+				t.Fatalf("no init in %s", r.LogTail)
+			}
+			init = time.Duration(ms * float64(time.Millisecond))
 			began = time.Now()
 			for range 20 {
 				call(t, p)
 			}
-			return cold, time.Since(began) / 20
+			return cold, init, time.Since(began) / 20
 		}
 		waits := func() bool {
 			box.spares.mu.Lock()
 			defer box.spares.mu.Unlock()
 			return box.spares.ready != nil
 		}
-		least := map[string]time.Duration{}
-		colds, warms := map[string][]time.Duration{}, map[string][]time.Duration{}
-		for range pairs {
-			took := map[string][2]time.Duration{}
-			note := func(kind string, cold, warm time.Duration) {
-				took[kind] = [2]time.Duration{cold, warm}
-				if is, ok := least[kind]; !ok || cold < is {
-					least[kind] = cold
+		waiter := func() bool {
+			waiting.waiters.mu.Lock()
+			defer waiting.waiters.mu.Unlock()
+			k := waiting.waiters.kinds[c.language]
+			return k != nil && k.ready != nil
+		}
+		colds, inits, warms := map[string][]time.Duration{}, map[string][]time.Duration{}, map[string][]time.Duration{}
+		for n := range pairs {
+			note := func(kind string, h *Host) {
+				cold, init, warm := start(h)
+				colds[kind] = append(colds[kind], cold)
+				inits[kind] = append(inits[kind], init)
+				warms[kind] = append(warms[kind], warm)
+			}
+			await := func(there func() bool) {
+				for n > 0 && !there() {
+					time.Sleep(10 * time.Millisecond)
 				}
+				time.Sleep(100 * time.Millisecond) // it is on its ground
 			}
-			cold, warm := start(plain)
-			note("plain", cold, warm)
-			for !waits() && len(colds["none"]) > 0 {
-				time.Sleep(10 * time.Millisecond)
-			}
-			time.Sleep(100 * time.Millisecond) // it is on its ground
-			cold, warm = start(box)
-			note("waited", cold, warm)
+			note("plain", plain)
+			await(waiter)
+			note("waiting", waiting)
+			await(waits)
+			note("box, waiting", box)
 			box.spares.mu.Lock()
 			b := box.spares.ready
 			box.spares.ready = nil
@@ -93,22 +111,20 @@ func TestColdStarts(t *testing.T) {
 			if b != nil {
 				b.end()
 			}
-			cold, warm = start(box)
-			note("none", cold, warm)
-			for kind, is := range took {
-				colds[kind] = append(colds[kind], is[0]-took["plain"][0])
-				warms[kind] = append(warms[kind], is[1]-took["plain"][1])
-			}
-			colds["of plain"] = append(colds["of plain"], took["plain"][0])
-			warms["of plain"] = append(warms["of plain"], took["plain"][1])
+			note("box, none", box)
 		}
-		for _, kind := range []string{"of plain", "waited", "none"} {
-			middle := func(d []time.Duration) time.Duration {
+		for _, kind := range []string{"plain", "waiting", "box, waiting", "box, none"} {
+			middle := func(d, beside []time.Duration) time.Duration {
+				d = slices.Clone(d)
+				for i, b := range beside {
+					d[i] -= b
+				}
 				slices.Sort(d)
 				return d[len(d)/2].Round(10 * time.Microsecond)
 			}
-			t.Logf("%s, %s: cold %v, warm %v (medians of %d; of pairs but for the first)", c.runtime, kind, middle(colds[kind]), middle(warms[kind]), pairs)
+			t.Logf("%s, %s: init %v, first call %v (quickest %v), warm %v; beside plain %v, %v, %v (medians of %d)", c.runtime, kind,
+				middle(inits[kind], nil), middle(colds[kind], nil), slices.Min(colds[kind]).Round(10*time.Microsecond), middle(warms[kind], nil),
+				middle(inits[kind], inits["plain"]), middle(colds[kind], colds["plain"]), middle(warms[kind], warms["plain"]), pairs)
 		}
-		t.Logf("%s: the quickest plain, waited, none: %v, %v, %v", c.runtime, least["plain"], least["waited"], least["none"])
 	}
 }

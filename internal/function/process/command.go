@@ -140,13 +140,11 @@ var (
 	otherServices = []string{"SQS", "SNS", "SCHEDULER", "EVENTBRIDGE", "S3", "SSM"}
 )
 
-// environ returns the variables of a function's process; the user's come last and
-// so win. Names that only Lambda may set were refused when the function was made.
-func (e *environment) environ() []string {
-	h, s := e.pool.host, &e.pool.spec
-	var env []string
+// startingWith are the variables with which a process of any function starts, but for what its layers add.
+func startingWith(s *runner.Spec, boxed bool) []string {
+	env := []string{"LANG=en_US.UTF-8", "TZ=:UTC"}
 	for _, name := range inherited {
-		if e.box != nil && slices.Contains(ofUser, name) {
+		if boxed && slices.Contains(ofUser, name) {
 			continue
 		}
 		v, ok := os.LookupEnv(name)
@@ -160,6 +158,14 @@ func (e *environment) environ() []string {
 			env = append(env, name+"="+v)
 		}
 	}
+	return env
+}
+
+// environ returns the variables of a function's process; the user's come last and
+// so win. Names that only Lambda may set were refused when the function was made.
+func (e *environment) environ() []string {
+	h, s := e.pool.host, &e.pool.spec
+	env := startingWith(s, e.box != nil)
 	noProxy := "127.0.0.1,localhost"
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		if v := os.Getenv(name); v != "" {
@@ -186,8 +192,6 @@ func (e *environment) environ() []string {
 		"AWS_SECRET_ACCESS_KEY="+c.SecretAccessKey,
 		"AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
 		"_LAMBDA_TELEMETRY_LOG_FD="+strconv.Itoa(framesFD),
-		"LANG=en_US.UTF-8",
-		"TZ=:UTC",
 	)
 	switch {
 	case !c.Foreign:

@@ -12,6 +12,8 @@
 // Functions in Node.js and Python run on shims of the host's own (shim/), which do what
 // AWS's runtime clients do; testdata/clients holds them to it, handler by handler. The
 // runtime's name decides which client, not the version of the program.
+// One interpreter of each language waits, with the shim loaded, to be the next environment's process (waiting.go); in
+// a sandbox the box waits alone (spare.go).
 //
 // From Invoke to the answer of a waiting /next nothing polls: the call is handed
 // over a channel to the request that waits. Only the process group of the

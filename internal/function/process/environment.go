@@ -60,7 +60,8 @@ type environment struct {
 	extensions  extensions
 	view        *sandbox.View // nil, as the other two, without a sandbox
 	box         *sandbox.Box
-	first       *child // the box's
+	first       *child  // the box's
+	waits       *waiter // an interpreter that the process is to be; nil: it is started anew
 
 	// Guarded by Pool.mu.
 	pooled    state
@@ -133,6 +134,7 @@ func (e *environment) run() {
 	defer server.Close()
 	defer e.output.close()
 	defer e.leave()
+	defer e.dismiss()
 	status := ""
 	if e.extensions.start(w) {
 		err = e.start(cmd, w)
@@ -160,7 +162,10 @@ func (e *environment) open(cmd command) (*http.Server, *os.File, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("listen for the runtime API: %w", err)
 	}
-	out, w, err := newOutput(e.pool.log)
+	e.mu.Lock()
+	e.addr = ln.Addr().String()
+	e.mu.Unlock()
+	out, w, err := e.prints(cmd)
 	if err != nil {
 		ln.Close()
 		return nil, nil, err
@@ -173,14 +178,13 @@ func (e *environment) open(cmd command) (*http.Server, *os.File, error) {
 		limit = e.pool.spec.Timeout
 	}
 	e.mu.Lock()
-	e.addr = ln.Addr().String()
 	e.output = out
 	e.spawned = h.opts.Now()
 	e.timer = time.AfterFunc(limit, e.initOverran)
 	e.mu.Unlock()
 	out.platform(e.initStart())
 	go out.run()
-	if err := e.enter(cmd, w); err != nil {
+	if err := e.enter(cmd, w); err != nil { // then no interpreter has waited
 		w.Close()
 		ln.Close()
 		out.drain()
@@ -192,6 +196,35 @@ func (e *environment) open(cmd command) (*http.Server, *os.File, error) {
 	go func() { _ = server.Serve(ownUser{ln, h.opts.Logger, e.box}) }() // ends with server.Close
 	return server, w, nil
 }
+
+// prints takes the interpreter that waits, if there is one for the environment, and returns its output; else what the process is to have. w is
+// the end that it writes to.
+func (e *environment) prints(cmd command) (out *output, w *os.File, err error) {
+	h := e.pool.host
+	var p pipe
+	if e.waits = h.waiters.take(h.languageOf(&e.pool.spec), cmd, e.variables(cmd)); e.waits != nil {
+		p = e.waits.printed
+	} else if p, err = newPipe(); err != nil {
+		return nil, nil, err
+	}
+	if out, err = newOutput(e.pool.log, p); err != nil {
+		e.dismiss()
+		p.close()
+		return nil, nil, err
+	}
+	return out, p.w, nil
+}
+
+// dismiss ends the interpreter that waits for the environment.
+func (e *environment) dismiss() {
+	if e.waits != nil {
+		e.waits.dismiss()
+		e.waits = nil
+	}
+}
+
+// variables are those of the process that is started by cmd.
+func (e *environment) variables(cmd command) []string { return append(e.environ(), e.seen(cmd.env)...) }
 
 // start starts the process, its output going to w.
 func (e *environment) start(cmd command, w *os.File) (err error) {
@@ -205,7 +238,14 @@ func (e *environment) start(cmd command, w *os.File) (err error) {
 	if e.ending {
 		return errEnding
 	}
-	e.child, err = e.spawn(cmd, append(e.environ(), e.seen(cmd.env)...), e.pool.spec.CodeDir, w, frames)
+	env := e.variables(cmd)
+	if waits := e.waits; waits != nil {
+		e.waits = nil
+		if e.child, err = waits.run(e.token, e.pool.spec.CodeDir, env); err == nil {
+			return nil
+		}
+	}
+	e.child, err = e.spawn(cmd, env, e.pool.spec.CodeDir, w, frames)
 	return err
 }
 

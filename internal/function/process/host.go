@@ -58,6 +58,7 @@ type Host struct {
 	runtimes interpreters
 	running  sync.Map // *environment by token
 	spares   *spares  // of boxes; nil: functions have none
+	waiters  *waiters // of interpreters; nil: there are none, since functions have boxes
 }
 
 // tokenPrefix begins the session tokens that processes are given.
@@ -106,6 +107,8 @@ func NewHost(o Options) *Host {
 	h := &Host{opts: o, spawner: newSpawner(), runtimes: interpreters{dir: o.ShimDir, project: o.Project}}
 	if o.Sandbox != nil {
 		h.spares = &spares{machine: o.Sandbox, spawner: h.spawner}
+	} else {
+		h.waiters = &waiters{spawner: h.spawner, dir: o.ShimDir, kinds: map[string]*kind{}}
 	}
 	return h
 }
@@ -113,6 +116,7 @@ func NewHost(o Options) *Host {
 // Close frees the host. Its pools must have been killed.
 func (h *Host) Close() {
 	h.spares.close()
+	h.waiters.close()
 	h.spawner.close()
 }
 

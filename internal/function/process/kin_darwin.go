@@ -15,4 +15,4 @@ func (*kin) ended(int) {}
 // AdoptOrphans does nothing here.
 func AdoptOrphans() {}
 
-func (*kin) named(int, string) {}
+func (*kin) named(int, ...string) {}

@@ -36,8 +36,8 @@ func AdoptOrphans() { orphans.adopted.Store(true) }
 
 // relation is a child that was started here for an environment.
 type relation struct {
-	token string // in its AWS_SESSION_TOKEN
-	began uint64 // as in /proc/PID/stat
+	tokens []string // the one in its AWS_SESSION_TOKEN, and another that it had before
+	began  uint64   // as in /proc/PID/stat
 }
 
 var orphans = kin{live: map[int]relation{}}
@@ -55,23 +55,23 @@ func (k *kin) started(token string, start func() (pid int, err error)) error {
 	pid, err := start()
 	if err == nil {
 		p, _ := readStat(pid)
+		r := relation{[]string{token}, p.began}
 		if token == "" { // it waits for an environment, and has started nothing that could be an orphan
-			p.began = ^uint64(0)
-		}
-		k.live[pid] = relation{token, p.began}
-		if k.first == 0 && token != "" {
+			r = relation{nil, ^uint64(0)}
+		} else if k.first == 0 {
 			k.first = p.began
 		}
+		k.live[pid] = r
 	}
 	return err
 }
 
 // named notes whose a process is that has waited.
-func (k *kin) named(pid int, token string) {
+func (k *kin) named(pid int, tokens ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p, _ := readStat(pid)
-	k.live[pid] = relation{token, p.began}
+	k.live[pid] = relation{tokens, p.began}
 }
 
 // adopt makes this program the parent of orphans, and looks at them when one of its children has ended.
@@ -92,7 +92,7 @@ func (k *kin) adopt() {
 // ended forgets a child that was reaped, and ends what it has left behind.
 func (k *kin) ended(pid int) {
 	k.mu.Lock()
-	if token := k.live[pid].token; token != "" {
+	for _, token := range k.live[pid].tokens {
 		if len(k.given) == maxGiven {
 			k.given = k.given[1:]
 		}
@@ -163,7 +163,7 @@ func (k *kin) over(pid int, began uint64) bool {
 			continue
 		}
 		for _, r := range k.live {
-			if r.token == string(token) {
+			if slices.Contains(r.tokens, string(token)) {
 				return false
 			}
 		}

@@ -52,19 +52,28 @@ type output struct {
 	closed  bool
 }
 
-// newOutput returns the reader and the end that the process is to write to.
-func newOutput(log *logs.Log) (*output, *os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("make the output pipe: %w", err)
+// pipe is what a process prints to, and its other end.
+type pipe struct{ r, w *os.File }
+
+func newPipe() (p pipe, err error) {
+	if p.r, p.w, err = os.Pipe(); err != nil {
+		return p, fmt.Errorf("make the output pipe: %w", err)
 	}
-	raw, err := r.SyscallConn()
+	return p, nil
+}
+
+func (p pipe) close() {
+	p.r.Close()
+	p.w.Close()
+}
+
+// newOutput returns the reader of a pipe.
+func newOutput(log *logs.Log, p pipe) (*output, error) {
+	raw, err := p.r.SyscallConn()
 	if err != nil {
-		r.Close()
-		w.Close()
-		return nil, nil, fmt.Errorf("make the output pipe: %w", err)
+		return nil, fmt.Errorf("read the output pipe: %w", err)
 	}
-	return &output{log: log, r: r, raw: raw, buf: make([]byte, 16<<10), stop: make(chan struct{})}, w, nil
+	return &output{log: log, r: p.r, raw: raw, buf: make([]byte, 16<<10), stop: make(chan struct{})}, nil
 }
 
 // dup is a second descriptor of w.

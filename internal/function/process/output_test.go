@@ -36,7 +36,12 @@ func TestEveryLineIsKeptOrCounted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, w, err := newOutput(sink.Log(schema.Scope{Account: "000000000000", Region: "us-east-1"}, "f"))
+		p, err := newPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := p.w
+		o, err := newOutput(sink.Log(schema.Scope{Account: "000000000000", Region: "us-east-1"}, "f"), p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +118,12 @@ func TestFramesAmongLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, w, err := newOutput(sink.Log(schema.Scope{Account: "000000000000", Region: "us-east-1"}, "f"))
+		p, err := newPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := p.w
+		o, err := newOutput(sink.Log(schema.Scope{Account: "000000000000", Region: "us-east-1"}, "f"), p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,6 +50,16 @@ func call(t *testing.T, p *Pool) runner.Result {
 	return p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte("{}")}, nil)
 }
 
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // An init that takes too long is repeated once, inside the time of the call.
 func TestInitThatNeverEnds(t *testing.T) {
 	t.Parallel()

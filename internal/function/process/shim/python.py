@@ -14,6 +14,36 @@ import sys
 import time
 import traceback
 
+
+def wait():
+    """Waits to be told what to run, where the server has started this before it knows that (waiting.go): a folder and variables."""
+    began = time.time()
+    with open(int(os.environ["MILLSTREAM_WAIT"]), "rb") as f:
+        told = f.read()
+    if told[-1:] != b"\0":
+        os._exit(0)  # the server has ended, or needs no more
+    folder, *variables = told[:-1].split(b"\0")
+    coerced = os.environb.get(b"LC_CTYPE")  # by the interpreter itself (PEP 538)
+    for name in list(os.environb):
+        del os.environb[name]
+    for variable in variables:
+        name, _, value = variable.partition(b"=")
+        os.environb[name] = value
+    if coerced is not None:
+        os.environb[b"LC_CTYPE"] = coerced
+    os.chdir(folder)
+    for p in sys.path:  # packages have come or gone since this has looked at them
+        try:
+            changed = os.stat(p).st_mtime >= began - 0.1
+        except OSError:
+            continue
+        if changed:
+            os.execv(sys.executable, [sys.executable, "-u", __file__])
+
+
+if "MILLSTREAM_WAIT" in os.environ:
+    wait()
+
 EXECUTION_ENV = os.environ.get("AWS_EXECUTION_ENV", "")
 # From 3.12 on answers are written in UTF-8, before with escapes.
 ENSURE_ASCII = EXECUTION_ENV in ("AWS_Lambda_python3.%d" % minor for minor in range(8, 12))

@@ -2,6 +2,7 @@
 // older as their 3.x line, of Node.js 24 and newer as their 4.x line. The runtime's name decides, not
 // the version of this Node.js.
 
+import './wait.mjs'; // the first
 import { useFallbacks } from './modules.mjs';
 import { run as runV3 } from './v3.mjs';
 import { run as runV4 } from './v4.mjs';

@@ -1,0 +1,248 @@
+package process
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/function/runner"
+)
+
+// waiters has an interpreter of each language ready for the next environment: it has started and has loaded the shim, which waits to be told
+// what to run. That is most of what the start of a function in Python or Node.js takes, and it is the same for each. There is at most one of a
+// language that waits, and none before the first environment of it. Functions in a sandbox have none: what has started outside cannot
+// go in.
+type waiters struct {
+	spawner *spawner
+	dir     string // where they wait
+
+	mu     sync.Mutex // guards the following
+	kinds  map[string]*kind
+	closed bool
+}
+
+// kind is a language: how its last environment was started, and what waits to be the next.
+type kind struct {
+	cmd   command
+	ready *waiter // nil: none
+	next  *time.Timer
+}
+
+// waiter is an interpreter that waits, with the pipe that it prints to.
+type waiter struct {
+	child   *child
+	of      command
+	early   []string // those of its variables that are used before it is told any
+	token   string   // by which it is known to be one of ours
+	tell    *os.File // takes the folder and the variables, each with a NUL behind it
+	printed pipe
+}
+
+const (
+	// waitVariable tells the shim the descriptor from which it is to read what to run.
+	waitVariable = "MILLSTREAM_WAIT"
+	waitFD       = framesFD + 1
+	// mostTold fits into a pipe that nobody reads yet.
+	mostTold = 60 << 10
+)
+
+// languageOf is the language of a function whose interpreter may wait, or "".
+func (h *Host) languageOf(s *runner.Spec) string {
+	if h.waiters == nil || s.Env["AWS_LAMBDA_EXEC_WRAPPER"] != "" || h.debugs(s) {
+		return ""
+	}
+	for _, language := range []string{"python", "nodejs"} {
+		if strings.HasPrefix(s.Runtime, language) {
+			return language
+		}
+	}
+	return ""
+}
+
+// early reports whether an interpreter, or a library of the system, may use a variable as it starts. What has started without is of no use to a
+// function that sets one.
+func early(variable string) bool {
+	name, _, _ := strings.Cut(variable, "=")
+	switch {
+	case slices.Contains(inherited, name):
+		return true
+	case name == "NODE_ENV": // which packages read, and Node.js does not
+		return false
+	}
+	for _, begin := range []string{
+		"PYTHON", "__PY", "NODE", "UV_", "ICU", "OPENSSL", "SSL", // of interpreters
+		"LD_", "DYLD_", "LC_", "LANG", "TZ", "MALLOC", "GLIBC", "GCONV", "LOC", "NLS", "RES_", "HOST", // of the system
+	} {
+		if strings.HasPrefix(name, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// earlyOf are those of the variables of a process, in order.
+func earlyOf(env []string) []string {
+	of := slices.DeleteFunc(lasting(env), func(v string) bool { return !early(v) })
+	slices.Sort(of)
+	return of
+}
+
+// take gives the interpreter that waits to an environment that is started by c with these variables, if it has started as that would, and has
+// another made in a moment; nil: none waits.
+func (s *waiters) take(language string, c command, env []string) *waiter {
+	if language == "" {
+		return nil
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	k := s.kinds[language]
+	if k == nil {
+		k = &kind{}
+		k.next = time.AfterFunc(sparePause, func() { s.prepare(k) })
+		s.kinds[language] = k
+	} else {
+		k.next.Reset(sparePause)
+	}
+	k.cmd = c
+	w := k.ready
+	if w == nil || w.of.path != c.path || !slices.Equal(w.of.args, c.args) {
+		w = nil // prepare replaces it
+	} else if !slices.Equal(w.early, earlyOf(env)) {
+		w = nil // it is for others
+	} else {
+		k.ready = nil
+	}
+	s.mu.Unlock()
+	return w
+}
+
+// prepare has an interpreter wait. One that cannot be started is told of when an environment needs it.
+func (s *waiters) prepare(k *kind) {
+	s.mu.Lock()
+	c, old := k.cmd, k.ready
+	if s.closed || old != nil && old.of.path == c.path && slices.Equal(old.of.args, c.args) {
+		s.mu.Unlock()
+		return
+	}
+	k.ready = nil
+	s.mu.Unlock()
+	if old != nil {
+		old.end()
+	}
+	w, err := s.start(c)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	keep := !s.closed && k.ready == nil
+	if keep {
+		k.ready = w
+	}
+	s.mu.Unlock()
+	if !keep {
+		w.end()
+	}
+}
+
+func (s *waiters) start(c command) (*waiter, error) {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	w := &waiter{of: c, early: earlyOf(startingWith(&runner.Spec{}, false)), token: tokenPrefix + hex.EncodeToString(id[:])}
+	var err error
+	if w.printed, err = newPipe(); err != nil {
+		return nil, err
+	}
+	told, tell, err := os.Pipe()
+	if err != nil {
+		w.printed.close()
+		return nil, err
+	}
+	defer told.Close()
+	w.tell = tell
+	frames, err := again(w.printed.w)
+	if err == nil {
+		defer frames.Close()
+		cmd := &exec.Cmd{
+			Path: c.path, Args: c.args, Dir: s.dir, Stdout: w.printed.w, Stderr: w.printed.w, ExtraFiles: []*os.File{frames, told},
+			Env:         append(startingWith(&runner.Spec{}, false), waitVariable+"="+strconv.Itoa(waitFD), ownToken+"="+w.token),
+			SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		}
+		bindToParent(cmd.SysProcAttr)
+		w.child, err = s.spawner.run(cmd, "")
+	}
+	if err != nil {
+		w.tell.Close()
+		w.printed.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+var errTooMuch = errors.New("more variables than a pipe holds")
+
+// run has the interpreter run the function in dir with these variables, as the environment of a token. It is gone when that fails.
+func (w *waiter) run(token, dir string, env []string) (*child, error) {
+	var told bytes.Buffer
+	for _, text := range append([]string{dir}, lasting(env)...) {
+		fmt.Fprintf(&told, "%s\x00", text)
+	}
+	orphans.named(w.child.cmd.Process.Pid, token, w.token)
+	err := errTooMuch
+	if told.Len() <= mostTold {
+		_, err = w.tell.Write(told.Bytes()) // fails when it has ended meanwhile
+	}
+	if err != nil {
+		w.dismiss()
+		return nil, err
+	}
+	w.tell.Close()
+	return w.child, nil
+}
+
+// dismiss ends an interpreter that is not to run anything; the pipe is left to who has it.
+func (w *waiter) dismiss() {
+	w.tell.Close()
+	w.child.kill()
+	w.child.wait()
+}
+
+func (w *waiter) end() {
+	w.dismiss()
+	w.printed.close()
+}
+
+// close ends those that wait.
+func (s *waiters) close() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.closed = true
+	kinds := slices.Collect(maps.Values(s.kinds))
+	var left []*waiter
+	for _, k := range kinds {
+		k.next.Stop()
+		if k.ready != nil {
+			left = append(left, k.ready)
+		}
+		k.ready = nil
+	}
+	s.mu.Unlock()
+	for _, w := range left {
+		w.end()
+	}
+}
