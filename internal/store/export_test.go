@@ -41,25 +41,3 @@ func (s *Store) MeetsAtTheLimit(path string) bool {
 	s.met(pebble.DataCorruptionInfo{Path: path})
 	return s.damages.obstacle() == name
 }
-
-// Tables returns the first and last key of each of the engine's tables.
-func (s *Store) Tables() (tables [][2][]byte, err error) {
-	levels, err := s.db.SSTables()
-	for _, level := range levels {
-		for _, t := range level {
-			tables = append(tables, [2][]byte{t.Smallest.UserKey, t.Largest.UserKey})
-		}
-	}
-	return tables, err
-}
-
-// FlushAll has everything in tables.
-func (s *Store) FlushAll() error { return s.db.Flush() }
-
-// Merged is how many bytes merging has written.
-func (s *Store) Merged() (n uint64) {
-	for _, l := range s.db.Metrics().Levels {
-		n += l.TableBytesCompacted
-	}
-	return n
-}

@@ -46,7 +46,6 @@ type Store struct {
 	lineage    string     // of this open
 	lineageWas string     // of the one before; empty: there was none, or the folder is a copy
 	owning     sync.Mutex // held while REPLICATED is read and written
-	separate   separate
 	damages    damages
 	quarantine atomic.Pointer[[]Quarantined] // nil: none
 	leaving    sync.RWMutex                  // see KeepFiles

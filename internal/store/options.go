@@ -112,7 +112,6 @@ func engineOptions(o *Options, dir string, logger engineLog, events *pebble.Even
 		BytesPerSync: 1 << 20,
 	}
 	po.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return true }
-	po.Experimental.SpanPolicyFunc = logger.s.separate.policy
 	po.TargetFileSizes[0] = 4 << 20
 	for i := range po.Levels {
 		// On every level: an insert reads for its absent key first.

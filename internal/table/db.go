@@ -214,7 +214,6 @@ func Open(o Options) (*DB, error) {
 	if err := db.resumeMoments(); err != nil {
 		return nil, err
 	}
-	db.store.KeepApart(db.logsBegin)
 	return db, db.dropStrayPolicies()
 }
 

@@ -56,16 +56,6 @@ func (r *recovery) drop(b *store.Batch) {
 	b.DeleteRange(r.prefix(), store.PrefixEnd(r.prefix()))
 }
 
-// logsBegin is where recovery logs begin: each is stored apart (store.KeepApart). A row of a log comes behind all others of it.
-func (db *DB) logsBegin() (keys [][]byte) {
-	for _, t := range *db.tables.Load() {
-		if r := t.desc.Load().def.Recovery; r != nil {
-			keys = append(keys, r.prefix())
-		}
-	}
-	return keys
-}
-
 // earliest is the first moment that may be restored as of now.
 func (r *recovery) earliest(now int64) int64 {
 	return max(r.FromMS, now-int64(r.Days)*day.Milliseconds())

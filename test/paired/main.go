@@ -79,6 +79,9 @@ type side struct {
 	rates   []float64
 	slow    []float64 // the 99th percentile of a request's time, in ms
 	spent   []float64 // processor time of the server for a request, in µs
+	// all is the processor time when the turns begin, and sent the requests since: with them comes what is done after a turn, such as merging.
+	all  time.Duration
+	sent float64
 }
 
 type client struct {
@@ -190,6 +193,9 @@ func run() (err error) {
 			}
 		}
 	}
+	for _, s := range sides {
+		s.all = s.used()
+	}
 	for round := range *rounds {
 		order := slices.Clone(sides)
 		if round%2 == 1 {
@@ -209,6 +215,7 @@ func run() (err error) {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			s.rates = append(s.rates, rate)
+			s.sent += rate * slice.Seconds()
 			s.slow = append(s.slow, s.percentile(0.99))
 			s.spent = append(s.spent, float64((s.used()-before).Microseconds())/(rate*slice.Seconds()))
 		}
@@ -223,8 +230,8 @@ func run() (err error) {
 		for i, r := range s.rates {
 			of, slow = append(of, r/sides[0].rates[i]), append(slow, s.slow[i]/sides[0].slow[i])
 		}
-		fmt.Printf("%-13s %7.0f requests a second (median), %5.1f %% of %s (median of pairs; half of them %.1f to %.1f %%); the slowest of 100 %.2f ms, %.2f times (%.2f to %.2f); %5.1f µs of its processor a request\n",
-			s.name, median(s.rates), 100*median(of), sides[0].name, 100*quantile(of, 0.25), 100*quantile(of, 0.75), median(s.slow), median(slow), quantile(slow, 0.25), quantile(slow, 0.75), median(s.spent))
+		fmt.Printf("%-13s %7.0f requests a second (median), %5.1f %% of %s (median of pairs; half of them %.1f to %.1f %%); the slowest of 100 %.2f ms, %.2f times (%.2f to %.2f); %5.1f µs of its processor a request, %.1f with what it does between its turns\n",
+			s.name, median(s.rates), 100*median(of), sides[0].name, 100*quantile(of, 0.25), 100*quantile(of, 0.75), median(s.slow), median(slow), quantile(slow, 0.25), quantile(slow, 0.75), median(s.spent), float64((s.used()-s.all).Microseconds())/s.sent)
 		if at == 1 && 100*median(of) < *least {
 			err = errors.Join(err, fmt.Errorf("%s: %.1f %% of the rate, and %.1f are the least", s.name, 100*median(of), *least))
 		}
