@@ -328,3 +328,65 @@ func TestPlaceThatCannotBeTold(t *testing.T) {
 		}
 	})
 }
+
+// TestPlaceIsToldBeforeItIsClaimed: a server that ends before it has claimed its place again tells it all the same, since standbys follow what an earlier run has put
+// there: one that was started anew while the place was away, and one that was lost and is told as soon as it is back.
+func TestPlaceIsToldBeforeItIsClaimed(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+			l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+			way := &link{r: r, t: t, to: l}
+			own := followServer(t, filepath.Join(t.TempDir(), "own"), way)
+			l.busy(2, r)
+			own.follows()
+			l.shipped()
+			other := follow(t, filepath.Join(t.TempDir(), "other"), place)
+			other.follows()
+			way.lead(nil)
+			if lost {
+				dir := l.killed()
+				if _, err := own.f.Promote(t.Context(), How{Lost: true, Only: true}); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-own.ended; err != nil {
+					t.Error(err)
+				}
+				text, err := store.ToOvertake(own.dir)
+				if err != nil || text == nil {
+					t.Fatal(err)
+				}
+				place.slow(2 * time.Second)
+				l = both(t, dir, place, l.life)
+				way.lead(l)
+				for done := false; !done; {
+					if done, _, err = Tell(t.Context(), way, text); err != nil {
+						t.Fatal(err)
+					}
+				}
+			} else {
+				place.fail(0, true)
+				l = both(t, l.killed(), place, l.life)
+				way.lead(l)
+				l.busy(1, r)
+				own.follows()
+				own.promoteAs(false)
+				place.fail(0, false) // it is there again at once
+			}
+			if st := l.shipper.Status(); st.Segment != 0 {
+				t.Fatalf("it has claimed: %+v", st)
+			}
+			<-l.relay.Handed()
+			l.stop()
+			if err := l.failed(); !errors.Is(err, ErrFenced) {
+				t.Error(err)
+			}
+			place.slow(0)
+			other.follows()
+			if _, err := other.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "goes on in its place") {
+				t.Fatalf("it is not told: %v, %s", err, l.log.String())
+			}
+			other.end()
+		})
+	}
+}

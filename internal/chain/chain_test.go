@@ -32,7 +32,8 @@ type faulty struct {
 	rate    int // one call in so many fails; 0: none
 	late    sync.WaitGroup
 	down    bool
-	parting bool // the next object is stored, and the answer comes only once it is too late
+	pause   time.Duration // of each put
+	parting bool          // the next object is stored, and the answer comes only once it is too late
 }
 
 func newFaulty(seed uint64) *faulty {
@@ -101,9 +102,14 @@ func (f *faulty) n(n int) int {
 
 func (f *faulty) PutNew(ctx context.Context, name string, content []byte) error {
 	f.mu.Lock()
-	parting := f.parting
+	parting, pause := f.parting, f.pause
 	f.parting = false
 	f.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+	}
 	if parting {
 		_ = f.set(name, bytes.Clone(content), true)
 		<-ctx.Done()
@@ -197,6 +203,12 @@ func (f *faulty) fail(rate int, down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rate, f.down = rate, down
+}
+
+func (f *faulty) slow(pause time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pause = pause
 }
 
 const writers = 4

@@ -241,14 +241,18 @@ func (s *Shipper) last(ctx context.Context) error {
 	}
 }
 
+// closeFor is how long the place is tried to be told of another that goes on elsewhere.
+const closeFor = 10 * time.Second
+
 // close puts a last segment, after Run, by which who follows the place knows that another goes on elsewhere.
 func (s *Shipper) close(over error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closeFor)
 	defer cancel()
 	s.mu.Lock()
 	number, shipped := s.status.Segment, s.shipped
 	s.mu.Unlock()
-	if number == 0 { // it has not begun to
+	if number == 0 { // of this run nothing is there, or it is not known to be
+		s.closed(s.closeBehind(ctx, over.Error()))
 		return
 	}
 	id := s.o.Store.DatabaseID()
@@ -264,15 +268,52 @@ func (s *Shipper) close(over error) {
 	if err == nil {
 		err = s.put(ctx, number, segment)
 	}
-	if errors.Is(err, ErrFenced) {
-		if last, hash, _, e := read(ctx, s.o.Place, number); e == nil && last.Lineage == is { // what was being put when this server ended
-			h.Number, h.Previous, h.First, h.End = number+1, hash, last.End, last.End
-			if segment, _, err = s.encoder.encode(h, nil); err == nil {
-				err = s.put(ctx, h.Number, segment)
-			}
+	if errors.Is(err, ErrFenced) { // perhaps by what was being put when this server ended
+		err = s.closeBehind(ctx, h.Over)
+	}
+	s.closed(err)
+}
+
+// closeBehind is close for who does not know the end of the chain. The folder is this server's, or was.
+func (s *Shipper) closeBehind(ctx context.Context, over string) (err error) {
+	for range tries {
+		number, _, err := end(ctx, patient{s.o.Place, listTries})
+		if err != nil || number == 0 {
+			return err
+		}
+		last, hash, _, err := read(ctx, s.o.Place, number-1)
+		if err != nil {
+			return err
+		}
+		switch ours, err := store.OwnedUpTo(s.o.Dir, last.Lineage, last.End); {
+		case err != nil:
+			return err
+		case !ours:
+			return fencedBy(s.o.Place, last)
+		case last.Over != "":
+			return nil
+		}
+		var segment []byte
+		segment, _, err = s.encoder.encode(Head{
+			Number: number, Previous: hash, Database: last.Database, Lineage: last.Lineage, Incarnation: last.Incarnation, Host: s.host, Part: last.Part,
+			First: last.End, End: last.End, Over: over, AtMS: last.AtMS,
+		}, nil)
+		if err == nil {
+			err = s.put(ctx, number, segment)
+		}
+		if !errors.Is(err, ErrFenced) { // else another has been put meanwhile, perhaps by this server before it ended
+			return err
 		}
 	}
-	if err != nil {
+	return err
+}
+
+// closed says how telling the place went, when it did not go well.
+func (s *Shipper) closed(err error) {
+	switch {
+	case errors.Is(err, ErrFenced):
+		s.o.Logger.Warn("another goes on in this server's place, and the place to which this one replicated is no more its own: see that one server alone goes on", "place", s.o.Place.String(), "error", err)
+	case err != nil:
 		s.o.Logger.Error("another goes on in this server's place, and the place to which this one replicates cannot be told: promote no standby that follows it", "place", s.o.Place.String(), "error", err)
 	}
 }
