@@ -54,6 +54,9 @@ func TestStorm(t *testing.T) {
 	}
 	w := newCluster(t, holds, parks)
 	kills, pauses := w.storm(length)
+	holds.mu.Lock()
+	longest := holds.gap // later ones are those of held keys
+	holds.mu.Unlock()
 
 	total, failing := 0, 0
 	for k, n := range w.nth {
@@ -66,7 +69,6 @@ func TestStorm(t *testing.T) {
 	e := w.join()
 	w.sets(e, mappingOf(0), lane.Held, failing)
 	w.sets(e, mappingOf(1), lane.Parked, failing)
-	longest := holds.gap // later ones are those of held keys
 	for _, f := range []*called{holds, parks} {
 		f.mu.Lock()
 		f.mended = true
