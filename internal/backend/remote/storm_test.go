@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
@@ -75,7 +76,7 @@ func TestStorm(t *testing.T) {
 		f.mu.Unlock()
 	}
 	sent, _, err := e.Redrive(t.Context(), mappingOf(1), trigger.Redrive{})
-	for errors.Is(err, trigger.ErrMoved) { // the stream has changed hands: a person asks again
+	for errors.Is(err, trigger.ErrMoved) || errors.Is(err, backend.ErrUnknown) { // the stream has changed hands: a person asks again
 		var more int
 		more, _, err = e.Redrive(t.Context(), mappingOf(1), trigger.Redrive{})
 		sent += more
