@@ -166,12 +166,12 @@ func (s *App) handOver(ctx context.Context) {
 	}
 }
 
-func (s *feeding) Overtake(_ context.Context, question []byte) (rest wire.Rest, err error) {
+func (s *feeding) Overtake(ctx context.Context, question []byte) (rest wire.Rest, err error) {
 	var o chain.Overtaking
 	if err := json.Unmarshal(question, &o); err != nil {
 		return rest, wire.BadRequest("the question could not be read: " + err.Error())
 	}
-	rest.Segments, err = s.relay.Overtake(o)
+	rest.Segments, err = s.relay.Overtake(ctx, o)
 	return rest, toWire(err)
 }
 

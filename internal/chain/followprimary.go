@@ -198,14 +198,14 @@ const othersEvery = 10 * time.Second
 // note keeps what the server has said of another that goes on in its place, or no longer says. err is what it answered.
 func (o ofPrimary) note(f *Follower, err error) error {
 	text := ""
-	if err == nil && f.unsure && time.Since(f.askedEnd) > overtakeTries*timeout { // it goes on, and what it was asked cannot come to it any more
+	if err == nil && f.unsure && time.Since(f.askedEnd) > overtakeTries*timeout { // it goes on, and no more ends for a question that is so old: nobody waits for the answer
 		f.unsure = false
 		if err := o.as(f, ""); err != nil {
 			return err
 		}
 	}
 	switch {
-	case errors.Is(err, ErrFenced) && f.unsure: // perhaps this standby is the other: it asked for the end, and the answer was lost
+	case errors.Is(err, ErrFenced) && strings.Contains(err.Error(), markOf(f.lineage)): // this standby is the other: it asked for the end, and the answer was lost
 		return nil
 	case errors.Is(err, ErrFenced):
 		text = err.Error()

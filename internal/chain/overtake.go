@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +14,8 @@ import (
 // Overtake ends this server for one that goes on in its place: nothing is acknowledged after it has returned, and the folder is refused from now on.
 // rest is what was committed and the other has not. Unless it is lost already, nothing that was acknowledged is missing in the two: where it cannot be
 // kept, this server goes on, and says why.
-func (r *Relay) Overtake(o Overtaking) (rest [][]byte, err error) {
+// It does not end once ctx is done: who asked has gone, and may believe soon that it was not heard.
+func (r *Relay) Overtake(ctx context.Context, o Overtaking) (rest [][]byte, err error) {
 	if o.Had {
 		return nil, r.had(o.Name)
 	}
@@ -23,7 +25,7 @@ func (r *Relay) Overtake(o Overtaking) (rest [][]byte, err error) {
 		if err := r.mayEnd(o); err != nil || r.over != nil {
 			return r.rest, err
 		}
-		return nil, r.endFor(o, nil)
+		return nil, r.endFor(ctx, o, nil)
 	}
 	r.cutting.Lock()
 	defer r.cutting.Unlock()
@@ -68,7 +70,7 @@ func (r *Relay) Overtake(o Overtaking) (rest [][]byte, err error) {
 	if rest, err = r.from(o.Number); err != nil {
 		return nil, err
 	}
-	return rest, r.endFor(o, rest)
+	return rest, r.endFor(ctx, o, rest)
 }
 
 // handMost is how much a standby may lack, in bytes, that asks for the end: it is handed over at once.
@@ -121,14 +123,23 @@ func (r *Relay) mayEnd(o Overtaking) error {
 }
 
 // endFor ends this server. mu is held.
-func (r *Relay) endFor(o Overtaking, rest [][]byte) error {
-	by := fmt.Sprintf("since %s its standby on %q goes on in its place", time.Now().UTC().Format(time.RFC3339), o.Host)
+func (r *Relay) endFor(ctx context.Context, o Overtaking, rest [][]byte) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("this server goes on, since the standby that asked for its end waits no more: %w", ctx.Err())
+	}
+	by := fmt.Sprintf("since %s its standby on %q (%s) goes on in its place", time.Now().UTC().Format(time.RFC3339), o.Host, markOf(o.Name))
 	if err := r.o.Store.MarkOvertaken(by); err != nil {
 		return err
 	}
 	r.overBy, r.rest = o.Name, rest
 	r.endWith(fmt.Errorf("%w: %s", ErrFenced, by), o.Standby, o.Lost)
 	return nil
+}
+
+// markOf is by what a standby finds itself in what a server says of the one that goes on. name is Overtaking.Name.
+func markOf(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return fmt.Sprintf("%x", sum[:6])
 }
 
 // Beside runs the shipper of this server. When this server ends for a standby of its own, the place has a last segment that says so, if it can be reached. When another has taken the place over, nothing more is answered, and standbys are told: of them and that one a

@@ -152,8 +152,8 @@ func (l *link) File(_ context.Context, number uint64, sum string) (io.ReadCloser
 	})
 }
 
-func (l *link) Overtake(_ context.Context, o Overtaking) ([][]byte, error) {
-	return through(l, func(f *fed) ([][]byte, error) { return f.relay.Overtake(o) })
+func (l *link) Overtake(ctx context.Context, o Overtaking) ([][]byte, error) {
+	return through(l, func(f *fed) ([][]byte, error) { return f.relay.Overtake(ctx, o) })
 }
 
 // copied is a copy of a server's folder.

@@ -77,7 +77,7 @@ func TestEndOfPeriodic(t *testing.T) {
 		if err := s.write('w', 1); err != nil {
 			t.Fatal(err)
 		}
-		rest, err := s.relay.Overtake(s.over)
+		rest, err := s.relay.Overtake(t.Context(), s.over)
 		if err != nil || len(rest) != 1 {
 			t.Errorf("%d segments are handed over of what was acknowledged, %v", len(rest), err)
 		}
@@ -90,7 +90,7 @@ func TestEndOfPeriodic(t *testing.T) {
 		if err := s.write('w', 2); !errors.Is(err, ErrFenced) {
 			t.Errorf("it answers: %v", err)
 		}
-		again, err := s.relay.Overtake(s.over)
+		again, err := s.relay.Overtake(t.Context(), s.over)
 		if err != nil || len(again) != len(rest) {
 			t.Errorf("asked again it hands over %d of %d, %v", len(again), len(rest), err)
 		}
@@ -104,12 +104,12 @@ func TestNoEndWithoutAll(t *testing.T) {
 		if err := errors.Join(s.write('w', 1), os.Mkdir(s.relay.path(s.over.Number)+".tmp", 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		if rest, err := s.relay.Overtake(s.over); err == nil {
+		if rest, err := s.relay.Overtake(t.Context(), s.over); err == nil {
 			t.Errorf("it ends, and hands over %d segments", len(rest))
 		}
 		s.lives()
 		for range 3 { // the gap is no way around it
-			if rest, err := s.relay.Overtake(s.over); err == nil {
+			if rest, err := s.relay.Overtake(t.Context(), s.over); err == nil {
 				t.Fatalf("it ends, and hands over %d segments", len(rest))
 			}
 		}
@@ -120,7 +120,7 @@ func TestNoEndWithoutAll(t *testing.T) {
 		if err := errors.Join(s.write('w', 1), os.Mkdir(s.relay.path(s.over.Number)+".tmp", 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		if rest, err := s.relay.Overtake(s.over); err == nil {
+		if rest, err := s.relay.Overtake(t.Context(), s.over); err == nil {
 			t.Errorf("it ends, and hands over %d segments", len(rest))
 		}
 		s.lives()
@@ -131,7 +131,7 @@ func TestNoEndWithoutAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.store.Changes().Lose()
-		if rest, err := s.relay.Overtake(s.over); err == nil {
+		if rest, err := s.relay.Overtake(t.Context(), s.over); err == nil {
 			t.Errorf("it ends, and hands over %d segments", len(rest))
 		}
 		s.lives()
@@ -149,7 +149,7 @@ func TestFilesBeforeTheEnd(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("code"), 0o600), s.write(store.SpaceFunction, 1)); err != nil {
 			t.Fatal(err)
 		}
-		if rest, err := s.relay.Overtake(s.over); !errors.Is(err, ErrMore) {
+		if rest, err := s.relay.Overtake(t.Context(), s.over); !errors.Is(err, ErrMore) {
 			t.Fatalf("it hands over %d segments, %v", len(rest), err)
 		}
 		s.lives()
@@ -349,6 +349,46 @@ func TestEndThatWasNeverAsked(t *testing.T) {
 	}
 }
 
+// TestEndForAnother: a standby that could not ask for the server's end, and is started anew, believes that server all the same when it says that another goes on.
+func TestEndForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := feed(t, filepath.Join(t.TempDir(), "data"), nil, 0)
+		way := &link{r: rand.New(rand.NewPCG(1, 1)), t: t, to: l}
+		first := followServer(t, filepath.Join(t.TempDir(), "first"), mute{way})
+		first.follows()
+		if _, err := first.f.Promote(t.Context(), How{}); !errors.Is(err, ErrNoAnswer) {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		dir := first.kill()
+		second := followServer(t, filepath.Join(t.TempDir(), "second"), way)
+		second.follows()
+		second.promoteAs(false)
+		first = followServer(t, dir, way)
+		synctest.Wait() // it has asked
+		way.lead(nil)
+		_ = l.failed()
+		if _, err := first.f.Promote(t.Context(), How{Lost: true}); err == nil || !strings.Contains(err.Error(), "goes on in its place") {
+			t.Errorf("%v", err)
+		}
+		first.end()
+	})
+}
+
+// TestNoEndForWhoHasGone: a server does not end for a standby that waits no more for its answer.
+func TestNoEndForWhoHasGone(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		s := stand(t, store.Options{})
+		s.over.Lost = lost
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.relay.Overtake(gone, s.over); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		s.lives()
+	}
+}
+
 // TestEndNobodyAsksFor: a server that is over does not wait for ever for the one that goes on.
 func TestEndNobodyAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -360,7 +400,7 @@ func TestEndNobodyAsksFor(t *testing.T) {
 		}
 		began := time.Now()
 		o := Overtaking{Name: "another", Incarnation: here.Incarnation + 1, Asked: Asked{Number: here.Number, Database: here.Database, Lineage: here.Lineage}}
-		if _, err := l.relay.Overtake(o); err != nil {
+		if _, err := l.relay.Overtake(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.failed(); !errors.Is(err, ErrFenced) || time.Since(began) != handFor {
