@@ -76,7 +76,7 @@ func TestStorm(t *testing.T) {
 		f.mu.Unlock()
 	}
 	sent, _, err := e.Redrive(t.Context(), mappingOf(1), trigger.Redrive{})
-	for errors.Is(err, trigger.ErrMoved) || errors.Is(err, backend.ErrUnknown) { // the stream has changed hands: a person asks again
+	for errors.Is(err, trigger.ErrMoved) || errors.Is(err, backend.ErrUnknown) || errors.Is(err, backend.ErrNobody) { // the stream has changed hands: a person asks again
 		var more int
 		more, _, err = e.Redrive(t.Context(), mappingOf(1), trigger.Redrive{})
 		sent += more
