@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
@@ -98,8 +100,16 @@ type Record struct {
 	shard  uint32 // its number
 	seq    seqnum.Num
 	value  []byte
-	event  atomic.Pointer[[]byte] // Event, rendered
+	state  atomic.Uint32 // of event
+	event  []byte        // Event, once state is rendered
 }
+
+// The states of a Record's event.
+const (
+	unrendered uint32 = iota
+	storing           // by the one who was first
+	rendered
+)
 
 // NewRecord builds the record of a change as the stream's view type asks. It
 // takes no lock.
@@ -250,15 +260,29 @@ func (r *Record) part(from, n uint32) item.Item {
 // Event is the record as a Lambda event carries it; rendered at most once for
 // all its readers (twice when two race). Shared: do not change it.
 func (r *Record) Event() []byte {
-	if p := r.event.Load(); p != nil {
-		return *p
+	if r.state.Load() == rendered {
+		return r.event
 	}
-	b := r.appendJSON(make([]byte, 0, len(r.value)*2+640), lambdaForm)
-	if !r.event.CompareAndSwap(nil, &b) {
-		return *r.event.Load()
+	s := scratches.Get().(*scratch)
+	s.b = r.appendJSON(s.b[:0], lambdaForm)
+	event := bytes.Clone(s.b) // it may be held for long, and has no room to spare
+	if cap(s.b) <= maxScratch {
+		scratches.Put(s)
 	}
-	return b
+	if r.state.CompareAndSwap(unrendered, storing) {
+		r.event = event
+		r.state.Store(rendered)
+	}
+	return event
 }
+
+// scratch is what an event is rendered into.
+type scratch struct{ b []byte }
+
+var scratches = sync.Pool{New: func() any { return &scratch{make([]byte, 0, 4<<10)} }}
+
+// maxScratch bounds the room that is kept for the next event.
+const maxScratch = 64 << 10
 
 // EventSize is the length of Event.
 func (r *Record) EventSize() int { return len(r.Event()) }

@@ -205,7 +205,7 @@ func BenchmarkEvent(b *testing.B) {
 	r := s.NewRecord(Change{Keys: entries("pk", "k"), New: entries("pk", "k", "v", strings.Repeat("x", 1000))})
 	b.ReportAllocs()
 	for b.Loop() {
-		r.event.Store(nil)
+		r.state.Store(unrendered)
 		r.Event()
 	}
 }
