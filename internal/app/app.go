@@ -244,6 +244,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		}
 	}
 	if s.store, err = store.Open(so); err != nil {
+		if errors.Is(err, store.ErrOvertaken) {
+			s.closePlace()
+		}
 		return nil, err
 	}
 	s.stages = &stages{s: s, copy: s.store.Stage}

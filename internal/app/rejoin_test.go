@@ -38,6 +38,29 @@ func replicated(t *testing.T, dir string, place backup.Place) {
 	}
 }
 
+// TestRefusedFolderTellsItsPlace: a server that was killed before it had told its place that a standby of its own goes on tells it with its next start, which is refused.
+func TestRefusedFolderTellsItsPlace(t *testing.T) {
+	dir, at := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "place")
+	place, err := backup.Open(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replicated(t, dir, place)
+	const by = "since then its standby goes on in its place"
+	if err := os.WriteFile(filepath.Join(dir, "OVERTAKEN"), []byte(by+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{at, ""} { // and what it has told stays
+		if _, err := Open(Options{Dir: dir, Replicate: to, AllowStandby: true, Logger: slog.New(slog.DiscardHandler)}, nil); !errors.Is(err, store.ErrOvertaken) {
+			t.Fatal(err)
+		}
+		h, err := chain.Newest(t.Context(), place)
+		if err != nil || h.Over != by {
+			t.Errorf("%+v, %v", h, err)
+		}
+	}
+}
+
 // TestRejoin: who has the place is never taken for one that another has followed, and a rejoin that was cut short anywhere can be done again.
 func TestRejoin(t *testing.T) { synctest.Test(t, rejoin) }
 

@@ -58,6 +58,24 @@ func (s *App) openReplication() error {
 	return nil
 }
 
+// closePlace tells the place of a folder that is refused, since a standby of its server goes on, that it does.
+func (s *App) closePlace() {
+	o := &s.opts
+	if o.Replicate == "" {
+		return
+	}
+	by, err := store.OvertakenBy(o.Dir)
+	var place backup.Place
+	if err == nil {
+		place, err = backup.Open(context.Background(), o.Replicate)
+	}
+	if err != nil {
+		o.Logger.Error("the place to which this server replicated cannot be told that another goes on: promote no standby that follows it", "place", o.Replicate, "error", err)
+		return
+	}
+	chain.Close(context.Background(), chain.Options{Place: place, Dir: o.Dir, Logger: o.Logger}, by)
+}
+
 // openRelay makes what keeps things for standbys that follow this server itself.
 func (s *App) openRelay() error {
 	o := &s.opts

@@ -307,6 +307,48 @@ func TestPlaceIsToldBehindAPut(t *testing.T) {
 	})
 }
 
+// TestPlaceIsToldLater: what a server that ended could not tell its place is told for its folder, which is refused. Who has taken the place over is not told.
+func TestPlaceIsToldLater(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+			l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+			own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
+			l.busy(2, r)
+			own.follows()
+			l.shipped()
+			other := follow(t, filepath.Join(t.TempDir(), "other"), place)
+			other.follows()
+			place.fail(0, true)
+			own.promoteAs(false)
+			l.stop()
+			_ = l.failed()
+			place.fail(0, false)
+			if taken {
+				other.promote()
+			}
+			by, err := store.OvertakenBy(l.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				Close(t.Context(), Options{Place: place, Dir: l.dir, Logger: slog.New(slog.NewTextHandler(&l.log, nil))}, by)
+			}
+			if h, err := Newest(t.Context(), place); err != nil || taken != (h.Over == "") || taken != strings.Contains(l.log.String(), "no more its own") {
+				t.Errorf("taken over %v: %+v, %v, %s", taken, h, err, l.log.String())
+			}
+			if taken {
+				return
+			}
+			other.follows()
+			if _, err := other.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "goes on in its place") {
+				t.Errorf("it is not told: %v", err)
+			}
+			other.end()
+		})
+	}
+}
+
 // TestPlaceThatCannotBeTold: a server ends for its standby also when its place cannot be told, and says so.
 func TestPlaceThatCannotBeTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

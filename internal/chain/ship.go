@@ -308,6 +308,18 @@ func (s *Shipper) closeBehind(ctx context.Context, over string) (err error) {
 	return err
 }
 
+// Close tells a place that another goes on elsewhere (over), for a folder that is refused: its server may have been killed before it had. Of o Place, Dir and Logger are
+// needed. It says how it went.
+func Close(ctx context.Context, o Options, over string) {
+	ctx, cancel := context.WithTimeout(ctx, closeFor)
+	defer cancel()
+	s := New(o)
+	err := s.closeBehind(ctx, over)
+	if s.closed(err); err == nil {
+		o.Logger.Info("who follows the place knows that another goes on in this server's place", "place", o.Place.String())
+	}
+}
+
 // closed says how telling the place went, when it did not go well.
 func (s *Shipper) closed(err error) {
 	switch {

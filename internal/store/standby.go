@@ -246,5 +246,11 @@ func (s *Store) MarkOvertaken(by string) error {
 	return writeFile(s.space.fs, s.space.dir, overtakenFile, []byte(by+"\n"))
 }
 
+// OvertakenBy returns what a folder keeps of the one that goes on in its server's place.
+func OvertakenBy(dir string) (string, error) {
+	text, err := readFile(vfs.Default, filepath.Join(dir, overtakenFile))
+	return strings.TrimSpace(string(text)), err
+}
+
 // Close releases the folder.
 func (s *Standby) Close() error { return s.lock.Close() }
