@@ -267,6 +267,7 @@ type restoredLine struct {
 	To      time.Time `json:"to"`
 	Batches int       `json:"batches"`
 	Short   string    `json:"short,omitempty"`
+	Over    string    `json:"over,omitempty"` // by what the server that replicated says that another goes on elsewhere
 }
 
 // restoreMoment restores what a server had at a moment.
@@ -276,7 +277,7 @@ func restoreMoment(cmd *cobra.Command, place backup.Place, at time.Time, data st
 		return err
 	}
 	if asJSON {
-		err = printJSON(cmd.OutOrStdout(), restoredLine{r.Backup.ID, r.To.UTC(), r.Batches, r.Short})
+		err = printJSON(cmd.OutOrStdout(), restoredLine{r.Backup.ID, r.To.UTC(), r.Batches, r.Short, r.Over})
 	} else {
 		fmt.Fprintf(cmd.OutOrStdout(), "restored to %s, as of %s: backup %s and %d later commits\n", data, r.To.UTC().Format(time.RFC3339Nano), r.Backup.ID, r.Batches)
 	}
@@ -285,6 +286,9 @@ func restoreMoment(cmd *cobra.Command, place backup.Place, at time.Time, data st
 	}
 	if r.Short != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", r.Short)
+	}
+	if r.Over != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the server that replicated to %s has said there: %s. Two that go on would not know of each other: go on with %s only when that one is lost as well\n", place, r.Over, data)
 	}
 	return err
 }

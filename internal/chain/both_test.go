@@ -249,6 +249,7 @@ func TestPlaceIsTold(t *testing.T) {
 				other = follow(t, other.kill(), place)
 				other.follows()
 			}
+			synctest.Wait()
 			l.stop()
 			if err := l.failed(); !errors.Is(err, ErrFenced) {
 				t.Error(err)
@@ -263,9 +264,16 @@ func TestPlaceIsTold(t *testing.T) {
 				within(t, "the place's", has(t, other.dir), acked, begun)
 				return
 			}
+			re, err := Restore(t.Context(), place, time.Time{}, filepath.Join(t.TempDir(), "restored"), backup.Options{})
+			if err != nil || !strings.Contains(re.Over, "goes on in its place") {
+				t.Errorf("a restore does not say so: %+v, %v", re, err)
+			}
 			next := both(t, dir, place, l.life)
 			next.busy(2, r)
 			next.shipped()
+			if log := next.log.String(); strings.Contains(log, "as well") {
+				t.Errorf("it is told of itself: %s", log)
+			}
 			time.Sleep(10 * time.Minute) // the standby begins anew with a backup of it
 			other.follows()
 			_, acked, begun = next.moment()
@@ -295,6 +303,7 @@ func TestPlaceIsToldBehindAPut(t *testing.T) {
 		l.write(0, 100)
 		time.Sleep(2 * time.Second) // it is under way
 		own.promoteAs(false)
+		synctest.Wait()
 		l.stop()
 		if err := l.failed(); !errors.Is(err, ErrFenced) {
 			t.Error(err)
@@ -304,6 +313,36 @@ func TestPlaceIsToldBehindAPut(t *testing.T) {
 			t.Fatalf("it is not told: %v, %s", err, l.log.String())
 		}
 		other.end()
+	})
+}
+
+// TestRestoredBehindOne: a folder that was restored from a place that is told, and goes on there beside the standby that does, says so.
+func TestRestoredBehindOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
+		l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
+		l.busy(2, r)
+		own.follows()
+		l.shipped()
+		time.Sleep(time.Minute) // there is a backup
+		own.promoteAs(false)
+		synctest.Wait()
+		l.stop()
+		_ = l.failed()
+		dir := filepath.Join(t.TempDir(), "restored")
+		if _, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		next := both(t, dir, place, l.life)
+		next.busy(1, r)
+		next.shipped()
+		if err := next.end(); err != nil {
+			t.Error(err)
+		}
+		if log := next.log.String(); !strings.Contains(log, "goes on as well") {
+			t.Errorf("it does not say so: %s", log)
+		}
 	})
 }
 
@@ -321,6 +360,7 @@ func TestPlaceIsToldLater(t *testing.T) {
 			other.follows()
 			place.fail(0, true)
 			own.promoteAs(false)
+			synctest.Wait()
 			l.stop()
 			_ = l.failed()
 			place.fail(0, false)
@@ -361,6 +401,7 @@ func TestPlaceThatCannotBeTold(t *testing.T) {
 		place.fail(0, true)
 		own.promoteAs(false)
 		began := time.Now()
+		synctest.Wait()
 		l.stop()
 		if err := l.failed(); !errors.Is(err, ErrFenced) || time.Since(began) > 20*time.Second {
 			t.Errorf("after %s: %v", time.Since(began), err)
@@ -419,6 +460,7 @@ func TestPlaceIsToldBeforeItIsClaimed(t *testing.T) {
 				t.Fatalf("it has claimed: %+v", st)
 			}
 			<-l.relay.Handed()
+			synctest.Wait()
 			l.stop()
 			if err := l.failed(); !errors.Is(err, ErrFenced) {
 				t.Error(err)

@@ -19,6 +19,8 @@ type Restored struct {
 	To       time.Time // all that was acknowledged by then is there, and nothing that was written later
 	// Short says why it ends before what was asked for, when it does.
 	Short string
+	// Over is what the server that replicated says there, as its last, of another that goes on elsewhere.
+	Over string
 }
 
 // Has says whether a place has a chain that leads further than its newest backup does.
@@ -96,7 +98,7 @@ func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir
 				return fmt.Errorf("segment %s: %w", nameOf(number), err)
 			}
 		}
-		previous, end = hash, h.End
+		previous, end, r.Over = hash, h.End, h.Over
 		for _, f := range h.Files {
 			if err := backup.GetFile(ctx, p, f, filepath.Join(dir, filepath.FromSlash(f.Name))); err != nil {
 				return err

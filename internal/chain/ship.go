@@ -82,6 +82,7 @@ type Shipper struct {
 	encoder   encoder
 	previous  uint64 // hash of the newest segment
 	part      uint64
+	behind    string          // what the one before has said of another that goes on elsewhere, when this server is not known to be that one
 	sinceBase int64           // bytes shipped
 	files     map[string]bool // beside the database, which segments have had since the newest backup was begun
 	baseDone  chan baseMade   // nil: none is being made
@@ -414,6 +415,9 @@ func (s *Shipper) claim(ctx context.Context) error {
 			h.Gap, h.Part, h.First, h.End = false, last.Part, last.End, last.End
 		}
 		h.Previous = hash
+		if s.behind, err = s.overBefore(last); err != nil {
+			return err
+		}
 	}
 	if h.Gap {
 		h.Part = number
@@ -452,6 +456,22 @@ func (s *Shipper) older(last, h Head, was string) (bool, error) {
 	return known || last.Incarnation >= h.Incarnation, nil
 }
 
+// overBefore returns what the newest segment says of another that goes on elsewhere, unless this folder is that one's: one that was promoted, and not here.
+func (s *Shipper) overBefore(last Head) (string, error) {
+	if last.Over == "" {
+		return "", nil
+	}
+	_, ours, _, err := s.o.Store.Owned(last.Lineage)
+	if err != nil {
+		return "", err
+	}
+	of, err := store.Promoted(s.o.Dir)
+	if err == nil && !ours && of != "" && of != s.o.Place.String() {
+		return "", nil
+	}
+	return last.Over, err
+}
+
 func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
 	base, err := newest(ctx, patient{s.o.Place, listTries}, func(m *backup.Manifest) bool { return m.Chain >= h.Part })
 	if err != nil {
@@ -465,6 +485,9 @@ func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
 			s.status.Backup, s.uncovered = base.ID, 0
 		}
 	})
+	if s.behind != "" {
+		s.o.Logger.Warn("the server that replicated to this place before has said there that another goes on, and now this one goes on as well: unless it is that one, or that one is lost, stop one of the two", "place", s.o.Place.String(), "said", s.behind)
+	}
 	s.o.Logger.Info("replicating", "place", s.o.Place.String(), "segment", h.Number, "new_backup", base == nil)
 	return nil
 }
