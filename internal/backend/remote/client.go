@@ -337,11 +337,16 @@ func (c *Client) Describe(ctx context.Context, arn string) (d Described, err err
 	}
 }
 
+// recordPrefix begins a place for Iterator, of a Client only: the record of the number that follows.
+const recordPrefix = "RECORD "
+
 // Iterator implements Endpoint.
 func (c *Client) Iterator(ctx context.Context, arn, shard, at string) (string, error) {
 	in := map[string]any{"StreamArn": arn, "ShardId": shard, "ShardIteratorType": at}
 	if ms, is := strings.CutPrefix(at, timePrefix); is {
 		in["ShardIteratorType"], in["Timestamp"] = "AT_TIMESTAMP", json.Number(ms+"e-3")
+	} else if number, is := strings.CutPrefix(at, recordPrefix); is {
+		in["ShardIteratorType"], in["SequenceNumber"] = "AT_SEQUENCE_NUMBER", number
 	} else if at != TrimHorizon && at != Latest {
 		in["ShardIteratorType"], in["SequenceNumber"] = "AFTER_SEQUENCE_NUMBER", at
 	}
@@ -360,7 +365,11 @@ func (c *Client) Records(ctx context.Context, iterator string, limit int, wait t
 	if err != nil {
 		return p, certain(err)
 	}
-	return Records{After: header.Get("X-Millstream-After"), Records: out.Records, Next: out.NextShardIterator}, nil
+	clock := time.Now()
+	if told, err := http.ParseTime(header.Get("Date")); err == nil {
+		clock = told
+	}
+	return Records{After: header.Get("X-Millstream-After"), Records: out.Records, Next: out.NextShardIterator, Clock: clock.Unix()}, nil
 }
 
 func certain(err error) error {

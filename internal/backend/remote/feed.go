@@ -183,6 +183,7 @@ func (r *reader) run(ctx context.Context) {
 	b := r.f.c.b
 	pause := minPause
 	iterator := ""
+	expired := false // the newest read met an iterator that is too old
 	for ctx.Err() == nil {
 		if !r.room() {
 			b.sleep(ctx, time.Second, r.moved)
@@ -191,9 +192,9 @@ func (r *reader) run(ctx context.Context) {
 		next, err := r.more(ctx, iterator)
 		switch {
 		case err == nil:
-			pause, iterator = minPause, next
-		case errors.Is(err, ErrExpired):
-			iterator = ""
+			pause, iterator, expired = minPause, next, false
+		case errors.Is(err, ErrExpired) && !expired:
+			iterator, expired = "", true
 			continue
 		case errors.Is(err, ErrGone):
 			if iterator = ""; r.isGone(ctx) {
@@ -350,6 +351,16 @@ func (r *reader) atTip(ctx context.Context, after seqnum.Num) bool {
 	return err == nil && len(page.Records) == 0
 }
 
+// nothingAt reports whether a record that was read once is not there any more, and none behind it.
+func (r *reader) nothingAt(ctx context.Context, n seqnum.Num) bool {
+	iterator, err := r.iterator(ctx, n)
+	if err != nil {
+		return false
+	}
+	page, err := r.f.c.b.records(ctx, iterator, 1, 0)
+	return err == nil && page.Trimmed
+}
+
 // fromKept is called with mu held.
 func (r *reader) fromKept(after seqnum.Num, maxRecords, maxBytes int) (page lane.Page) {
 	i, _ := slices.BinarySearchFunc(r.kept, after.Next(), func(rec *record, n seqnum.Num) int { return rec.seq.Compare(n) })
@@ -385,16 +396,20 @@ func (r *reader) catchUp(ctx context.Context, after seqnum.Num, maxRecords, maxB
 		}
 	}
 	var got Records
-	for {
+	for pause := minPause; ; pause = min(pause*2, maxPause) {
 		if got, err = c.b.records(ctx, iterator, min(maxRecords, pageSize), 0); err != nil {
 			return page, err
+		}
+		if got.Trimmed && after.Less(before) && (got.Next == "" || r.nothingAt(ctx, before)) {
+			got.After = before.String() // what others have read is gone, too
+			break
 		}
 		if !c.b.o.Polled || len(got.Records) > 0 || got.Next == "" || !after.Less(before) {
 			break
 		}
 		// Others have read what is between: a page without records says only that the engine has not come to it.
 		iterator = got.Next
-		if c.b.sleep(c.ctx, minPause, nil); ctx.Err() != nil || c.ctx.Err() != nil {
+		if c.b.sleep(c.ctx, pause, nil); ctx.Err() != nil || c.ctx.Err() != nil {
 			return page, cmp.Or(ctx.Err(), c.ctx.Err())
 		}
 	}

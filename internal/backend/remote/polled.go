@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,9 +18,11 @@ import (
 // So reads are polls here, and numbers are what was seen:
 //
 //   - Every shard begins behind zero, which is read from the horizon.
-//   - Behind a number a shard is read by the engine's own text of it. Where the engine does not know it, since it was trimmed or is that of no
-//     record, it is read from the horizon, and what is not behind it is left out. When the first record that is left is not the next one, what
-//     was between counts as trimmed: nobody knows how much that was.
+//   - Behind a number a shard is read from the record of that number on, which is left out: there are engines that read on from the horizon, and say
+//     nothing, where it was trimmed. Where the engine does not know the number, since it was trimmed or is that of no record, the shard is read from
+//     the horizon, and what is not behind the number is left out. When neither this record nor an earlier one is seen, and the first one is not
+//     the next, what was between counts as trimmed: nobody knows how much that was.
+//   - Times are whole seconds, as AWS tells them: the place of a moment is in front of the first record of its second.
 //   - The end, and the place of a moment, are behind the last record that is read on the way there: from the newest one that was read of this
 //     shard, or from the horizon. Where writers go on, the end is behind what was written up to a second or two after it was asked for.
 //
@@ -55,10 +58,16 @@ type place struct {
 	Stream string     `json:"st"`
 	Shard  string     `json:"sh"`
 	After  seqnum.Num `json:"a"`
-	// Trimmed: it was begun at the horizon, since the engine does not know the number After.
-	Trimmed  bool   `json:"t,omitempty"`
-	Soon     bool   `json:"s,omitempty"` // the page before was not full
-	Iterator string `json:"i"`
+	// Trimmed: no record up to After was seen since reading began here, so what was right behind it may have been trimmed.
+	Trimmed bool `json:"t,omitempty"`
+	// Far: it was begun at the horizon, and After is still to come.
+	Far bool `json:"f,omitempty"`
+	// Pause is the time between the newest two looks, Left what is left of it.
+	Pause    time.Duration `json:"p,omitempty"`
+	Left     time.Duration `json:"l,omitempty"`
+	Iterator string        `json:"i,omitempty"` // empty: begin behind After
+
+	clock int64 // the engine's at the newest look, in seconds since 1970
 }
 
 func (p *place) encode() string { return encode(p) }
@@ -113,15 +122,18 @@ func (p *Polled) text(ctx context.Context, arn string, n seqnum.Num) (string, er
 // Iterator implements Endpoint.
 func (p *Polled) Iterator(ctx context.Context, arn, shard, at string) (string, error) {
 	if at == Latest {
-		asked := time.Now().Unix()
-		return p.walk(ctx, arn, shard, p.known(arn, shard), func(r *record) bool { return r.ms/1000 <= asked+1 }) // times are whole seconds
+		asked := int64(0) // by the engine's clock, when it answered the first read
+		return p.walk(ctx, arn, shard, p.known(arn, shard), func(r *record, clock int64) bool {
+			asked = cmp.Or(asked, clock)
+			return r.ms/1000 <= asked+1
+		})
 	}
 	if text, is := strings.CutPrefix(at, timePrefix); is {
 		ms, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return "", err
 		}
-		return p.walk(ctx, arn, shard, seqnum.Num{}, func(r *record) bool { return r.ms < ms })
+		return p.walk(ctx, arn, shard, seqnum.Num{}, func(r *record, _ int64) bool { return r.ms < ms/1000*1000 })
 	}
 	after := seqnum.Num{}
 	if at != TrimHorizon {
@@ -144,42 +156,45 @@ func (p *Polled) known(arn, shard string) seqnum.Num {
 // begin asks the engine for an iterator behind a number.
 func (p *Polled) begin(ctx context.Context, arn, shard string, after seqnum.Num) (place, error) {
 	at := place{Stream: arn, Shard: shard, After: after}
-	where := TrimHorizon
-	var err error
-	if !after.IsZero() {
-		if where, err = p.text(ctx, arn, after); err != nil {
-			return at, err
-		}
+	if after.IsZero() {
+		return at, p.fromHorizon(ctx, &at)
 	}
-	at.Iterator, err = p.Client.Iterator(ctx, arn, shard, where)
-	if errors.Is(err, ErrTrimmed) && where != TrimHorizon {
-		at.Trimmed = true
-		at.Iterator, err = p.Client.Iterator(ctx, arn, shard, TrimHorizon)
+	number, err := p.text(ctx, arn, after)
+	if err != nil {
+		return at, err
+	}
+	at.Trimmed = true
+	at.Iterator, err = p.Client.Iterator(ctx, arn, shard, recordPrefix+number)
+	if errors.Is(err, ErrTrimmed) {
+		err = p.fromHorizon(ctx, &at)
 	}
 	return at, err
 }
 
-// emptyPages is how many pages without a record in a row are taken for the end of what there is: an engine may answer some before there is one.
+func (p *Polled) fromHorizon(ctx context.Context, at *place) (err error) {
+	at.Trimmed, at.Far = !at.After.IsZero(), !at.After.IsZero()
+	at.Iterator, err = p.Client.Iterator(ctx, at.Stream, at.Shard, TrimHorizon)
+	return err
+}
+
+// emptyPages is how many pages without a record in a row are taken for the end of what there is, soonPoll from each other: an engine may answer some before there is one.
 const emptyPages = 2
 
-// walk reads on behind a number while records are to be passed, and returns an iterator behind the last one that was.
-func (p *Polled) walk(ctx context.Context, arn, shard string, after seqnum.Num, passes func(*record) bool) (string, error) {
+// walk reads on behind a number while records are to be passed, and returns an iterator behind the last one that was. passes is told the engine's clock.
+func (p *Polled) walk(ctx context.Context, arn, shard string, after seqnum.Num, passes func(*record, int64) bool) (string, error) {
 	at, err := p.begin(ctx, arn, shard, after)
-	for empty := 0; err == nil && empty < emptyPages; {
+	for empty := 0; err == nil; {
 		var page Records
 		var got int
 		if page, got, err = p.page(ctx, &at, pageSize); err != nil {
 			break
-		}
-		if empty++; got > 0 {
-			empty = 0
 		}
 		for _, text := range page.Records {
 			r, err := newRecord(text, arn)
 			if err != nil {
 				return "", err
 			}
-			if !passes(r) {
+			if !passes(r, at.clock) {
 				at, err = p.begin(ctx, arn, shard, after)
 				return at.encode(), err
 			}
@@ -189,30 +204,43 @@ func (p *Polled) walk(ctx context.Context, arn, shard string, after seqnum.Num, 
 			at, err = p.begin(ctx, arn, shard, after)
 			break
 		}
+		if empty++; got > 0 {
+			empty = 0
+		} else if empty == emptyPages {
+			break
+		} else {
+			err = p.sleep(ctx, soonPoll)
+		}
 	}
-	at.Soon = false
+	at.Pause, at.Left = 0, 0
 	return at.encode(), err
 }
 
 // page reads one page and moves the place behind it. Of the n records that the engine's page has, some may be left out.
 func (p *Polled) page(ctx context.Context, at *place, limit int) (page Records, n int, err error) {
+	if at.Iterator == "" {
+		if *at, err = p.begin(ctx, at.Stream, at.Shard, at.After); err != nil {
+			return page, 0, err
+		}
+	}
 	got, err := p.Client.Records(ctx, at.Iterator, limit, 0)
+	if errors.Is(err, ErrTrimmed) {
+		if err = p.fromHorizon(ctx, at); err == nil {
+			got, err = p.Client.Records(ctx, at.Iterator, pageSize, 0)
+		}
+	}
 	if err != nil {
 		return page, 0, err
 	}
-	at.Iterator = got.Next
+	at.Iterator, at.clock = got.Next, got.Clock
 	after := at.After
 	for _, text := range got.Records {
-		var r struct {
-			DynamoDB struct{ SequenceNumber string } `json:"dynamodb"`
-		}
-		if err := json.Unmarshal(text, &r); err != nil {
-			return page, 0, fmt.Errorf("remote: a record is damaged: %w", err)
-		}
-		p.sawText(at.Stream, r.DynamoDB.SequenceNumber)
-		n, err := number(r.DynamoDB.SequenceNumber)
+		n, err := p.numberOf(at.Stream, text)
 		if err != nil {
 			return page, 0, err
+		}
+		if !n.Less(at.After) {
+			at.Far = false
 		}
 		if !at.After.Less(n) {
 			at.Trimmed = false // what is behind it is there
@@ -223,49 +251,90 @@ func (p *Polled) page(ctx context.Context, at *place, limit int) (page Records, 
 		}
 		page.Records, at.After = append(page.Records, text), n
 	}
+	if page.Trimmed = at.Trimmed; page.Trimmed && got.Next == "" {
+		after = after.Next() // all that was behind it, if there was anything
+	}
 	page.After = after.String()
-	if at.Soon = len(got.Records) > 0 && len(got.Records) < min(limit, fullPage); len(page.Records) > 0 {
+	if len(page.Records) > 0 {
 		p.mu.Lock()
 		if p.newest[at.Stream+" "+at.Shard].Less(at.After) {
 			p.newest[at.Stream+" "+at.Shard] = at.After
 		}
 		p.mu.Unlock()
 	}
-	if got.Next != "" {
+	switch {
+	case len(got.Records) == 0:
+		at.Pause = min(max(at.Pause*3/2, soonPoll), p.Idle)
+	case len(page.Records) == 0 || len(got.Records) >= min(limit, fullPage): // on the way to the number, or there is more
+		at.Pause = 0
+	default:
+		at.Pause = soonPoll
+	}
+	if at.Left = at.Pause; got.Next != "" {
 		page.Next = at.encode()
 	}
 	return page, len(got.Records), nil
 }
 
-// Records implements Endpoint.
+func (p *Polled) numberOf(stream string, text []byte) (seqnum.Num, error) {
+	var r struct {
+		DynamoDB struct{ SequenceNumber string } `json:"dynamodb"`
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return seqnum.Num{}, fmt.Errorf("remote: a record is damaged: %w", err)
+	}
+	p.sawText(stream, r.DynamoDB.SequenceNumber)
+	return number(r.DynamoDB.SequenceNumber)
+}
+
+// Records implements Endpoint. Without a wait it finds out what there is now, whatever is left of a pause.
 func (p *Polled) Records(ctx context.Context, iterator string, limit int, wait time.Duration) (page Records, err error) {
 	at, err := decodePlace(iterator)
 	if err != nil {
 		return page, err
 	}
-	pause := time.Duration(0)
-	if at.Soon {
-		pause = soonPoll
-	}
+	now := wait <= 0
 	for empty := 0; ; {
-		if pause = min(pause, wait); pause > 0 {
-			if err := p.sleep(ctx, pause); err != nil {
+		if d := min(at.Left, wait); d > 0 {
+			if err := p.sleep(ctx, d); err != nil {
 				return page, err
 			}
-			wait -= pause
+			wait, at.Left = wait-d, at.Left-d
+		}
+		if !now && at.Left > 0 { // the next look is due later
+			return Records{After: at.After.String(), Next: at.encode()}, nil
+		}
+		most := limit
+		if at.Far { // there may be much to leave out
+			most = pageSize
 		}
 		var got int
-		if page, got, err = p.page(ctx, &at, limit); err != nil || len(page.Records) > 0 || page.Next == "" {
+		if page, got, err = p.page(ctx, &at, most); err != nil {
 			return page, err
 		}
-		if got > 0 { // on the way to the number
-			pause = 0
-			continue
+		if len(page.Records) > limit {
+			page.Records = page.Records[:limit]
+			if at.After, err = p.numberOf(at.Stream, page.Records[limit-1]); err != nil {
+				return page, err
+			}
+			at.Iterator, at.Pause, at.Left = "", 0, 0
+			page.Next = at.encode()
 		}
-		if empty++; wait <= 0 && empty >= emptyPages {
+		switch {
+		case len(page.Records) > 0 || page.Next == "":
 			return page, nil
+		case got > 0: // on the way to the number
+			continue
+		case !now && wait <= 0:
+			return page, nil
+		case now:
+			if empty++; empty == emptyPages {
+				return page, nil
+			}
+			if err := p.sleep(ctx, soonPoll); err != nil {
+				return page, err
+			}
 		}
-		pause = min(max(pause*3/2, soonPoll), p.Idle)
 	}
 }
 

@@ -83,6 +83,10 @@ type Records struct {
 	After   string
 	Records []json.RawMessage
 	Next    string // empty: the shard is closed, and these are its last records
+	// Of a Polled only. Trimmed: there are no records, and what was right behind After may have been trimmed: nobody knows. Clock: the endpoint's, in
+	// seconds since 1970.
+	Trimmed bool
+	Clock   int64
 }
 
 func nonce() string { return rand.Text()[:12] }
