@@ -204,10 +204,15 @@ func (s *Store) enclosed(lower, upper []byte) (list []Quarantined, err error) {
 // DropRange removes a range of keys, for good, with what Enclose has put into quarantine of it. The list has that until Gone, or the next open.
 func (s *Store) DropRange(b *Batch, lower, upper []byte) {
 	b.DeleteRange(lower, upper)
-	for _, q := range s.Quarantine() {
-		if q.Row && bytes.Compare(lower, q.From) <= 0 && bytes.Compare(q.To, upper) <= 0 {
-			b.Delete(q.row())
-		}
+	if len(s.Quarantine()) == 0 { // then there are no rows
+		return
+	}
+	rows, err := s.enclosed(lower, upper) // not the list: that lacks those that lie within another range
+	for _, q := range rows {
+		b.Delete(q.row())
+	}
+	if err != nil {
+		s.log.Error("ranges that are gone come back into quarantine with the next start", "error", err)
 	}
 }
 

@@ -433,14 +433,14 @@ func TestEncloseIsCopied(t *testing.T) {
 	closeStore(t, s)
 }
 
-// TestCrashBeforeGone: a range of what was removed is not listed for ever, if the server ends between the removal and Gone.
+// TestCrashBeforeGone: a range of what was removed, and one within it, is not listed for ever, if the server ends between the removal and Gone.
 func TestCrashBeforeGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s, err := store.Open(store.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Enclose([]byte("b"), []byte("c"), "file"), s.Enclose([]byte("d"), []byte("e"), "file")); err != nil {
+	if err := errors.Join(s.Enclose([]byte("b"), []byte("c"), "file"), s.Enclose([]byte("ba"), []byte("bb"), "file"), s.Enclose([]byte("d"), []byte("e"), "file")); err != nil {
 		t.Fatal(err)
 	}
 	b := s.NewBatch()
