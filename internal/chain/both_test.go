@@ -399,6 +399,8 @@ func TestPlaceThatCannotBeTold(t *testing.T) {
 		own.follows()
 		l.shipped()
 		place.fail(0, true)
+		l.write(0, 100)
+		own.follows()
 		own.promoteAs(false)
 		began := time.Now()
 		synctest.Wait()
@@ -408,6 +410,9 @@ func TestPlaceThatCannotBeTold(t *testing.T) {
 		}
 		if !strings.Contains(l.log.String(), "cannot be told") {
 			t.Errorf("it does not say so: %s", l.log.String())
+		}
+		if !strings.Contains(l.log.String(), "does not come there any more") {
+			t.Errorf("it does not say that the place lacks something: %s", l.log.String())
 		}
 	})
 }

@@ -236,7 +236,7 @@ func (s *Shipper) last(ctx context.Context) error {
 			return nil
 		}
 		if err := s.ship(end, changes); err != nil {
-			s.o.Logger.Warn("what was written last is not replicated yet: the next start does so", "place", s.o.Place.String(), "error", err)
+			s.o.Logger.Warn("what was written last is not replicated yet: the next start does so, if there is one", "place", s.o.Place.String(), "error", err)
 			return nil
 		}
 	}
@@ -252,6 +252,10 @@ func (s *Shipper) close(over error) {
 	s.mu.Lock()
 	number, shipped := s.status.Segment, s.shipped
 	s.mu.Unlock()
+	oldest := s.o.Store.Changes().OldestMS()
+	if oldest != 0 {
+		s.o.Logger.Warn("not all that was written last is known to be in the place, and what is not does not come there any more", "place", s.o.Place.String(), "since", time.UnixMilli(oldest).UTC())
+	}
 	if number == 0 { // of this run nothing is there, or it is not known to be
 		s.closed(s.closeBehind(ctx, over.Error()))
 		return
@@ -262,7 +266,7 @@ func (s *Shipper) close(over error) {
 		Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Part: s.part,
 		First: shipped, End: shipped, Over: over.Error(), AtMS: time.Now().UnixMilli(),
 	}
-	if oldest := s.o.Store.Changes().OldestMS(); oldest != 0 { // not all could be shipped
+	if oldest != 0 {
 		h.AtMS = oldest - 1
 	}
 	segment, _, err := s.encoder.encode(h, nil)
