@@ -280,8 +280,8 @@ func (s *Shipper) close(over error) {
 }
 
 // closeBehind is close for who does not know the end of the chain. The folder is this server's, or was.
-func (s *Shipper) closeBehind(ctx context.Context, over string) (err error) {
-	for range tries {
+func (s *Shipper) closeBehind(ctx context.Context, over string) error {
+	for n := 1; ; n++ {
 		number, _, err := end(ctx, patient{s.o.Place, listTries})
 		if err != nil || number == 0 {
 			return err
@@ -298,19 +298,17 @@ func (s *Shipper) closeBehind(ctx context.Context, over string) (err error) {
 		case last.Over != "":
 			return nil
 		}
-		var segment []byte
-		segment, _, err = s.encoder.encode(Head{
+		segment, _, err := s.encoder.encode(Head{
 			Number: number, Previous: hash, Database: last.Database, Lineage: last.Lineage, Incarnation: last.Incarnation, Host: s.host, Part: last.Part,
 			First: last.End, End: last.End, Over: over, AtMS: last.AtMS,
 		}, nil)
 		if err == nil {
 			err = s.put(ctx, number, segment)
 		}
-		if !errors.Is(err, ErrFenced) { // else another has been put meanwhile, perhaps by this server before it ended
+		if !errors.Is(err, ErrFenced) || n == tries { // else another has been put meanwhile, perhaps by this server before it ended
 			return err
 		}
 	}
-	return err
 }
 
 // Close tells a place that another goes on elsewhere (over), for a folder that is refused: its server may have been killed before it had. Of o Place, Dir and Logger are
