@@ -149,6 +149,7 @@ that --allowed-host lists: a web page must not reach it.`,
 // serve runs until ctx ends. prepare, unless nil, is called before the first
 // request is answered.
 func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare func(*millstream.Server) error) error {
+	collectLess()
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(flags.logLevel)); err != nil {
 		return usagef("--log-level %q: want debug, info, warn or error", flags.logLevel)

@@ -150,7 +150,7 @@ func FuzzConnection(f *testing.F) {
 	quick, slow := start(f, New(telling(Config{}))), start(f, New(plain))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if bytes.Contains(in, []byte("HEAD ")) {
-			t.Skip("a length without a body, which conversation does not know")
+			return // a length without a body, which conversation does not know
 		}
 		got, _ := conversation(t, quick, string(in))
 		want, _ := conversation(t, slow, string(in))
