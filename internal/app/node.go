@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -147,7 +148,9 @@ func (s *App) openNode() error {
 	}
 	var endpoint remote.Endpoint = client
 	if n.foreign {
-		endpoint = remote.NewPolled(client, o.PollIdle)
+		polled := remote.NewPolled(client, o.PollIdle)
+		polled.Log = o.Logger
+		endpoint = polled
 	}
 	n.Backend = remote.New(remote.Options{
 		Endpoint: endpoint, Polled: n.foreign, Prefix: o.TablePrefix, Lease: o.Lease, Drain: o.Drain, URL: n.url, Machine: only, Name: n.name, Version: o.Version,
@@ -182,6 +185,11 @@ func (s *App) openNode() error {
 	}
 	if err := client.MakeTables(ctx, n.Backend); err != nil {
 		return err
+	}
+	if n.foreign {
+		if err := client.Probe(ctx, n.Backend); err != nil {
+			return err
+		}
 	}
 	if o.FunctionCredentials == "inherit" {
 		c, err := keys.Retrieve(ctx)
@@ -235,29 +243,52 @@ func (s *App) join() {
 	}
 }
 
-// isForeign reports whether the tables are on another engine than Millstream.
+// isForeign reports whether the tables are on another engine than Millstream: it does not answer Millstream's own protocol. One that does not answer
+// at all now is asked again for a few seconds.
 func (n *node) isForeign(ctx context.Context, mode server.AuthMode) (bool, error) {
+	for tries := 5; ; tries-- {
+		resp, answer, err := n.askVersion(ctx)
+		if err != nil {
+			return false, fmt.Errorf("the tables' server is not reached (--tables): %w", err)
+		}
+		var v wire.Version
+		millstream := json.Unmarshal(answer, &v) == nil && v.Protocol > 0
+		switch status := resp.StatusCode; {
+		case status == http.StatusOK && millstream:
+			return false, nil
+		case (status == http.StatusForbidden || status == http.StatusUnauthorized) && resp.Header.Get("X-Amzn-Errortype") != "":
+			if mode == server.AuthOff {
+				n.log.Warn("the tables' server verifies signatures, and this node does not: whoever reaches it may change and call functions (--auth on)")
+			}
+			return false, nil
+		case status == http.StatusOK, status == http.StatusNotFound, status == http.StatusBadRequest, status == http.StatusMethodNotAllowed, status == http.StatusNotImplemented:
+			if mode != server.AuthOff {
+				return false, fmt.Errorf("%s is no Millstream, which alone tells nodes what access keys sign with: leave --auth out", n.client.URL)
+			}
+			n.log.Warn("the tables are not on a Millstream: their streams are polled, and what else does not work there is in docs/scale-out.md (millstream verify finds out what the engine can do)", "tables", n.client.URL)
+			return true, nil
+		case status < 500 && status != http.StatusTooManyRequests || tries == 1:
+			return false, fmt.Errorf("%s answers %s to GET %sversion, as neither a Millstream nor another engine does (--tables): %.200s", n.client.URL, resp.Status, admin.Prefix, answer)
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+func (n *node) askVersion(ctx context.Context) (*http.Response, []byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, n.client.URL+admin.Prefix+"version", nil)
 	if err != nil {
-		return false, err
+		return nil, nil, err
 	}
 	resp, err := n.client.HTTP.Do(r)
 	if err != nil {
-		return false, fmt.Errorf("the tables' server is not reached (--tables): %w", err)
+		return nil, nil, err
 	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		if mode != server.AuthOff {
-			return false, fmt.Errorf("%s is no Millstream, which alone tells nodes what access keys sign with: leave --auth out", n.client.URL)
-		}
-		n.log.Warn("the tables are not on a Millstream: their streams are polled, and what else does not work there is in docs/scale-out.md (millstream verify finds out what the engine can do)", "tables", n.client.URL)
-		return true, nil
-	}
-	if resp.StatusCode == http.StatusForbidden && mode == server.AuthOff {
-		n.log.Warn("the tables' server verifies signatures, and this node does not: whoever reaches it may change and call functions (--auth on)")
-	}
-	return false, nil
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	return resp, answer, errors.Join(err, resp.Body.Close())
 }
 
 // chainOf are the credentials with which a node calls the tables' server: AWS's usual ones, or where there are none those that a server takes

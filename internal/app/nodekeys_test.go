@@ -50,7 +50,10 @@ func TestANodeVerifies(t *testing.T) {
 	}
 	t.Setenv("AWS_ACCESS_KEY_ID", k.ID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", secret)
-	off := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	off := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Amzn-Errortype", "AccessDeniedException")
+		w.WriteHeader(http.StatusForbidden)
+	}))
 	if _, err := Open(Options{Tables: off.URL, Auth: "on"}, nil); err == nil || !strings.Contains(err.Error(), "must verify signatures, too") {
 		t.Errorf("over a server that does not verify: %v", err)
 	}

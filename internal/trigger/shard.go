@@ -38,7 +38,8 @@ func (w *shardWork) act(a lane.Action) lane.Event {
 		w.aside.post(lane.Timer{})
 	case lane.Expire:
 		if a.Missed.Unknown {
-			w.e.log.Warn("a shard is gone; whatever it had behind this position was not read", "mapping", w.m.uuid, "shard", w.shard, "first", a.Missed.First.String())
+			w.e.log.Warn("records may have been gone before they were read; nobody knows how many", "mapping", w.m.uuid, "shard", w.shard,
+				"first", a.Missed.First.String(), "last", a.Missed.Last.String())
 			break
 		}
 		w.e.log.Warn("records were gone before they were read", "mapping", w.m.uuid, "shard", w.shard,

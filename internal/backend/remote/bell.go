@@ -8,7 +8,7 @@ import (
 
 // The row by which nodes see that something has changed lies in a table of its own, whose stream each node reads with a request that is held
 // until there is a record. So a change is seen at once, and nothing polls. It is a hint, and no more: who misses it finds out at its
-// next look.
+// next look. Over an engine that does not hold reads nobody listens: there the row itself is looked at with each look at the cluster.
 
 // looksPerBell is how often the row is looked at all the same while the bell is heard: one in so many.
 const looksPerBell = 8

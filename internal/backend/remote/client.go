@@ -296,7 +296,7 @@ func (c *Client) Transact(ctx context.Context, items []json.RawMessage, rows []W
 			cancelled.Reasons = append(cancelled.Reasons, one)
 		}
 		return cancelled
-	case "ValidationException", "AccessDeniedException", "ResourceNotFoundException", "SerializationException":
+	case "ValidationException", "AccessDeniedException", "ResourceNotFoundException", "SerializationException", "UnknownOperationException":
 		return &Unwritable{Why: f.Error()}
 	}
 	return err
@@ -438,6 +438,33 @@ func (c *Client) MakeTables(ctx context.Context, b *Backend) error {
 			}
 		}
 	}
+	return nil
+}
+
+// Probe finds out whether an engine that is no Millstream does what nodes rely on, once the tables are there. Without conditional writes it is an
+// error; without transactions the settings that take some are refused, see Lacks.
+func (c *Client) Probe(ctx context.Context, b *Backend) error {
+	row := Row{P: "probe", S: nonce(), V: 1, W: nonce(), Data: "{}", Until: time.Now().Add(time.Hour).Unix()}
+	if err := c.Put(ctx, b.progress, row, 0); err != nil {
+		return fmt.Errorf("a row cannot be written to the table %s at %s: %w", b.progress, c.URL, err)
+	}
+	defer func() { _ = c.Delete(context.WithoutCancel(ctx), b.progress, row.P, row.S, 0) }() // else it goes by its time
+	err := c.Put(ctx, b.progress, row, 0)
+	if refused, is := errors.AsType[*Refused](err); !is || refused.Now == nil || refused.Now.W != row.W {
+		return fmt.Errorf("nodes cannot work over %s: a write whose condition does not hold is to be refused, with the item that is there, and was answered %v", c.URL, err)
+	}
+	next := row
+	next.V = 2
+	once := func() error { return c.Transact(ctx, nil, []Written{{Table: b.progress, Row: next, V: 1}}) }
+	if err = once(); err == nil {
+		if err = once(); err == nil {
+			err = errors.New("one whose condition does not hold is made")
+		} else if _, is := errors.AsType[*Cancelled](err); is {
+			return nil
+		}
+	}
+	b.untransacted.Store(true)
+	b.o.Log.Warn("the tables' engine does not make transactions as nodes need them: mappings with millstream:exactly-once are refused", "error", err)
 	return nil
 }
 

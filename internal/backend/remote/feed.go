@@ -599,10 +599,13 @@ func (f *feed) catchUp(ctx context.Context) error {
 	tips := map[string]seqnum.Num{}
 	for _, s := range d.Shards {
 		iterator, err := b.iterate(ctx, c.stream, s.ID, Latest)
-		if err != nil {
-			return err
+		var page Records
+		if err == nil {
+			page, err = b.records(ctx, iterator, 1, 0)
 		}
-		page, err := b.records(ctx, iterator, 1, 0)
+		if errors.Is(err, ErrGone) || errors.Is(err, ErrTrimmed) { // since the list was made
+			continue
+		}
 		if err != nil {
 			return err
 		}

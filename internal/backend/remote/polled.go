@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +33,12 @@ type Polled struct {
 	// Idle is the longest time between two polls of a shard where there is nothing. Default 1 s.
 	Idle time.Duration
 
+	// Log is told, once a minute at most, of records that come behind later ones, which are left out. nil: nobody is.
+	Log *slog.Logger
+
 	mu     sync.Mutex
+	late   uint64                // such records
+	told   time.Time             // of them
 	width  map[string]int        // digits of a stream's numbers, where they begin with zeros; by stream
 	newest map[string]seqnum.Num // that was read of a shard; by stream and shard
 }
@@ -242,6 +248,9 @@ func (p *Polled) page(ctx context.Context, at *place, limit int) (page Records, 
 		if !n.Less(at.After) {
 			at.Far = false
 		}
+		if n.Less(at.After) && !at.Trimmed && !at.Far {
+			p.leftOut(at, n)
+		}
 		if !at.After.Less(n) {
 			at.Trimmed = false // what is behind it is there
 			continue
@@ -274,6 +283,20 @@ func (p *Polled) page(ctx context.Context, at *place, limit int) (page Records, 
 		page.Next = at.encode()
 	}
 	return page, len(got.Records), nil
+}
+
+// leftOut counts a record that comes behind a later one.
+func (p *Polled) leftOut(at *place, n seqnum.Num) {
+	p.mu.Lock()
+	p.late++
+	late, tell := p.late, p.Log != nil && (p.told.IsZero() || time.Since(p.told) >= time.Minute)
+	if tell {
+		p.told = time.Now()
+	}
+	p.mu.Unlock()
+	if tell {
+		p.Log.Error("the tables' engine has told a record behind later ones of its shard, and it is left out", "stream", at.Stream, "shard", at.Shard, "record", n.String(), "behind", at.After.String(), "left out since the start", late)
+	}
 }
 
 func (p *Polled) numberOf(stream string, text []byte) (seqnum.Num, error) {

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -238,6 +239,24 @@ func TestAPlaceFarFromTheHorizon(t *testing.T) {
 		}
 		if n := f.called("GetRecords"); n > 12 {
 			t.Errorf("%d reads", n)
+		}
+	})
+}
+
+// A record that comes behind later ones is left out, and that is said once a minute.
+func TestALateRecordIsSaid(t *testing.T) {
+	f := &shardAlone{recs: []shortRecord{{5, 5}, {9, 5}}}
+	polling(t, f, time.Second, func(t *testing.T, p *Polled, _ *Backend, _ *claim) {
+		var said bytes.Buffer
+		p.Log = slog.New(slog.NewTextHandler(&said, nil))
+		for range 2 {
+			page, _, err := p.page(t.Context(), &place{Stream: "arn", Shard: "s", After: seqnum.Num{Lo: 7}, Iterator: "NEXT 0"}, 10)
+			if err != nil || len(page.Records) != 1 {
+				t.Errorf("%+v, %v", page, err)
+			}
+		}
+		if n := strings.Count(said.String(), "left out since"); n != 1 || !strings.Contains(said.String(), "record=5") {
+			t.Errorf("said %q", said.String())
 		}
 	})
 }

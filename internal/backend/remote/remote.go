@@ -46,6 +46,7 @@ type Backend struct {
 	bell              string // the one whose stream tells of changes
 	bellStream        string // its ARN, see MakeTables; empty: changes are found out at the next look
 	complained        atomic.Int64
+	untransacted      atomic.Bool // the engine has no transactions, see Probe
 
 	// deadline is the moment, in Elapsed, up to which what this node holds is certainly its own.
 	deadline atomic.Int64
@@ -126,11 +127,13 @@ func (b *Backend) poke() {
 }
 
 // Lacks implements backend.Shared.
-func (b *Backend) Lacks(m mapping.Definition, _ lane.Params) string {
+func (b *Backend) Lacks(m mapping.Definition, p lane.Params) string {
 	const while = " while the tables are at another endpoint (serve --tables): "
 	switch {
 	case m.Snapshot != nil:
 		return "The tag millstream:start takes no snapshot" + while + "leave it out, or give a time"
+	case p.ExactlyOnce && b.untransacted.Load():
+		return "The setting millstream:exactly-once takes transactions, which the engine that has the tables (serve --tables) does not make: leave it out"
 	}
 	return ""
 }
