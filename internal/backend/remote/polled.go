@@ -59,6 +59,9 @@ const (
 	soonPoll = 200 * time.Millisecond
 )
 
+// soon is soonPoll, or Idle where that is less.
+func (p *Polled) soon() time.Duration { return min(soonPoll, p.Idle) }
+
 // place is what an iterator is here: the engine's own, and what is known of it.
 type place struct {
 	Stream string     `json:"st"`
@@ -215,7 +218,7 @@ func (p *Polled) walk(ctx context.Context, arn, shard string, after seqnum.Num, 
 		} else if empty == emptyPages {
 			break
 		} else {
-			err = p.sleep(ctx, soonPoll)
+			err = p.sleep(ctx, p.soon())
 		}
 	}
 	at.Pause, at.Left = 0, 0
@@ -273,11 +276,11 @@ func (p *Polled) page(ctx context.Context, at *place, limit int) (page Records, 
 	}
 	switch {
 	case len(got.Records) == 0:
-		at.Pause = min(max(at.Pause*3/2, soonPoll), p.Idle)
+		at.Pause = min(max(at.Pause*3/2, p.soon()), p.Idle)
 	case len(page.Records) == 0 || len(got.Records) >= min(limit, fullPage): // on the way to the number, or there is more
 		at.Pause = 0
 	default:
-		at.Pause = soonPoll
+		at.Pause = p.soon()
 	}
 	if at.Left = at.Pause; got.Next != "" {
 		page.Next = at.encode()
@@ -354,7 +357,7 @@ func (p *Polled) Records(ctx context.Context, iterator string, limit int, wait t
 			if empty++; empty == emptyPages {
 				return page, nil
 			}
-			if err := p.sleep(ctx, soonPoll); err != nil {
+			if err := p.sleep(ctx, p.soon()); err != nil {
 				return page, err
 			}
 		}
