@@ -174,11 +174,12 @@ func TestEndsAreToldByWhoHasThem(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			shared := &eventsFake{rows: map[string]SharedEvent{}}
 			var said bytes.Buffer
+			log := slog.New(slog.NewTextHandler(&said, nil)) // one for both, as it guards what it writes to
 			var all [2]*Service
 			var mails [2]*mailbox
 			for i := range all {
 				mails[i] = &mailbox{down: true}
-				all[i] = open(t, Options{SharedEvents: shared, Destination: mails[i], Logger: slog.New(slog.NewTextHandler(&said, nil))})
+				all[i] = open(t, Options{SharedEvents: shared, Destination: mails[i], Logger: log})
 				if err := all[i].RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil }); err != nil {
 					t.Fatal(err)
 				}
