@@ -53,7 +53,7 @@ func measureLoaded(ctx context.Context, o Options, r *report) error {
 	defer remove()
 	data := filepath.Join(dir, "data")
 	engine := filepath.Join(dir, "engine")
-	ceiling, err := loadedEngineCeiling(ctx, engine, o.connections(), o.loadedBytes(), o.duration())
+	ceiling, err := loadedEngineCeiling(ctx, engine, o.connections(), o.loadedBytes(), min(o.duration(), time.Minute))
 	if err != nil {
 		return err
 	}
