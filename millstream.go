@@ -101,6 +101,8 @@ type Options struct {
 	Replicate      string
 	ReplicateEvery time.Duration
 	ReplicateKeep  time.Duration
+	// ReplicateOnly takes over a place whose server has said there that another goes on: that one is lost, and this server goes on alone.
+	ReplicateOnly bool
 	// AllowStandby lets standbys follow this server itself (serve --standby-of http://...). What is committed is kept for them in the data folder until they
 	// have it, at most StandbySpool bytes (0: 2 GB): one that was away for longer begins anew with a copy.
 	AllowStandby bool

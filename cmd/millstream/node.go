@@ -19,7 +19,7 @@ var nodeFlags = []string{"table-prefix", "lease", "drain", "checkpoint-every", "
 
 // notOfNodes are about tables and what else a node does not keep.
 var notOfNodes = []string{
-	"durability", "log-cap", "recovery-cap", "shard-roll", "status-delay", "clock", "accept-loss", "replicate", "replicate-every", "replicate-keep", "standby-of", "allow-standby", "standby-spool", "triggers",
+	"durability", "log-cap", "recovery-cap", "shard-roll", "status-delay", "clock", "accept-loss", "replicate", "replicate-every", "replicate-keep", "replicate-only", "standby-of", "allow-standby", "standby-spool", "triggers",
 	"root-access-key-id", "root-secret-access-key-file",
 }
 

@@ -32,6 +32,7 @@ type serveFlags struct {
 	standbyOf      string
 	replicateEvery time.Duration
 	replicateKeep  days
+	replicateOnly  bool
 	allowStandby   bool
 	standbySpool   byteSize
 
@@ -136,6 +137,7 @@ that --allowed-host lists: a web page must not reach it.`,
 	f.Var(&flags.standbySpool, "standby-spool", "how many bytes are kept for standbys at most, such as 10GB; one that was away for longer begins anew with a copy")
 	flags.replicateKeep = days(millstream.DefaultReplicateKeep)
 	f.Var(&flags.replicateKeep, "replicate-keep", "for how long any moment can be restored from there, such as 35d; what only earlier ones need is removed; 0: nothing is")
+	f.BoolVar(&flags.replicateOnly, "replicate-only", false, "take over a place whose server has said there that another goes on: that one is lost, and this server goes on alone")
 	f.StringVar(&flags.triggers, "triggers", "", "run: let the triggers of a folder go on that was restored from a backup; they are paused otherwise")
 	f.StringVar(&flags.httpListen, "http-listen", "", "address of function URLs and HTTP APIs, the front door for web pages (default: the port after --listen's)")
 	f.StringVar(&flags.adminListen, "admin-listen", "", "further address for /healthz, /metrics and millstream's own commands, which answers when clients have taken all connections of --listen (default: none)")
@@ -264,6 +266,7 @@ func serve(ctx context.Context, flags serveFlags, out, logs io.Writer, prepare f
 		Replicate:      flags.replicate,
 		ReplicateEvery: flags.replicateEvery,
 		ReplicateKeep:  replicateKeep(flags.replicateKeep),
+		ReplicateOnly:  flags.replicateOnly,
 		AllowStandby:   flags.allowStandby,
 		StandbySpool:   int64(flags.standbySpool),
 		ResumeTriggers: flags.triggers == "run",

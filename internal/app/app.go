@@ -73,6 +73,7 @@ type Options struct {
 	Replicate               string
 	ReplicateEvery          time.Duration
 	ReplicateKeep           time.Duration
+	ReplicateOnly           bool // see chain.Options.Only
 	AllowStandby            bool
 	StandbySpool            int64
 	ResumeTriggers          bool

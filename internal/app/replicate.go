@@ -53,7 +53,7 @@ func (s *App) openReplication() error {
 	}
 	s.chain = chain.New(chain.Options{
 		Store: s.store, Place: place, Dir: o.Dir, Every: o.ReplicateEvery, Stage: s.stages.make, Rate: replicationRate, Program: o.Version, Logger: o.Logger,
-		Keep: max(0, keep), Doubted: func() bool { return s.clock.Doubt().Ahead > 0 },
+		Keep: max(0, keep), Only: o.ReplicateOnly, Doubted: func() bool { return s.clock.Doubt().Ahead > 0 },
 	})
 	return nil
 }

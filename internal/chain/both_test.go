@@ -20,6 +20,11 @@ import (
 // both is one run of a server that replicates to a place and keeps things for standbys.
 func both(t *testing.T, dir string, place *faulty, before *life) *fed {
 	t.Helper()
+	return bothAs(t, dir, place, before, false)
+}
+
+func bothAs(t *testing.T, dir string, place *faulty, before *life, only bool) *fed {
+	t.Helper()
 	f := &fed{life: &life{t: t, dir: dir, place: place, ended: make(chan error, 1)}}
 	if before != nil {
 		f.begun, f.acked = before.begun, before.acked
@@ -29,7 +34,7 @@ func both(t *testing.T, dir string, place *faulty, before *life) *fed {
 		t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(&f.log, nil))
-	f.shipper = New(Options{Store: f.store, Place: place, Dir: dir, Stage: f.store.Stage, Logger: logger})
+	f.shipper = New(Options{Store: f.store, Place: place, Dir: dir, Stage: f.store.Stage, Only: only, Logger: logger})
 	f.relay = NewRelay(RelayOptions{Store: f.store, Changes: f.store.ChangesOf(1), Place: place.String(), Dir: dir, Logger: logger})
 	ctx, stop := context.WithCancel(t.Context())
 	f.stop = stop
@@ -316,7 +321,8 @@ func TestPlaceIsToldBehindAPut(t *testing.T) {
 	})
 }
 
-// TestRestoredBehindOne: a folder that was restored from a place that is told, and goes on there beside the standby that does, says so.
+// TestRestoredBehindOne: a folder that was restored from a place that is told does not go on there beside the standby that does, unless a person says that this one is
+// lost. The one that was promoted does.
 func TestRestoredBehindOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
@@ -334,14 +340,31 @@ func TestRestoredBehindOne(t *testing.T) {
 		if _, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{}); err != nil {
 			t.Fatal(err)
 		}
-		next := both(t, dir, place, l.life)
+		for range 2 {
+			refused := both(t, dir, place, l.life)
+			time.Sleep(time.Minute)
+			refused.stop()
+			if err := refused.failed(); !errors.Is(err, ErrElsewhere) || !strings.Contains(err.Error(), "goes on in its place") {
+				t.Fatalf("it is not refused: %v", err)
+			}
+			if h, err := Newest(t.Context(), place); err != nil || h.Over == "" {
+				t.Fatalf("it has put something: %+v, %v", h, err)
+			}
+		}
+		next := bothAs(t, dir, place, l.life, true)
 		next.busy(1, r)
 		next.shipped()
 		if err := next.end(); err != nil {
 			t.Error(err)
 		}
-		if log := next.log.String(); !strings.Contains(log, "goes on as well") {
+		if log := next.log.String(); !strings.Contains(log, "goes on alone") {
 			t.Errorf("it does not say so: %s", log)
+		}
+		next = both(t, dir, place, next.life) // behind itself
+		next.busy(1, r)
+		next.shipped()
+		if err := next.end(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -24,6 +24,8 @@ var (
 	ErrOlder = errors.New("this data folder is older than what was replicated")
 	// ErrOther says that the place is another database's.
 	ErrOther = errors.New("this place holds another database")
+	// ErrElsewhere says that the server that replicated to the place has said there that another goes on in its place, and this one is not known to be that one.
+	ErrElsewhere = errors.New("another server goes on elsewhere in the place of the one that replicated there")
 )
 
 // Options of Open.
@@ -37,6 +39,8 @@ type Options struct {
 	Rate  int64 // of backups, bytes a second; 0: no bound
 	// Keep is for how long any moment can be restored: what only earlier ones need is removed. 0: everything is kept; else KeepLeast or more.
 	Keep time.Duration
+	// Only: who goes on elsewhere, as the place says, is lost, and this server goes on alone.
+	Only bool
 	// Doubted says whether the clock is not believed; nil: it is.
 	Doubted func() bool
 	Program string
@@ -344,7 +348,7 @@ func sizeOf(changes []store.Change) (n int) {
 func (s *Shipper) retry(ctx context.Context, what string, f func() error) error {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := f()
-		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrOlder) || errors.Is(err, ErrOther) || errors.Is(err, errUnfit) || errors.Is(err, store.ErrPoisoned) {
+		if err == nil || errors.Is(err, ErrFenced) || errors.Is(err, ErrOlder) || errors.Is(err, ErrOther) || errors.Is(err, ErrElsewhere) || errors.Is(err, errUnfit) || errors.Is(err, store.ErrPoisoned) {
 			s.failing(what, err)
 			return err
 		}
@@ -420,6 +424,10 @@ func (s *Shipper) claim(ctx context.Context) error {
 		if s.behind, err = s.overBefore(last); err != nil {
 			return err
 		}
+		if s.behind != "" && !s.o.Only {
+			return fmt.Errorf("%w: %s has from it: %s. What that one has acknowledged since is not here, and two that go on would not know of each other: "+
+				"use that one, or replicate to a place of its own; when it is lost, and all is to go on from here, say so: --replicate-only", ErrElsewhere, s.o.Place, s.behind)
+		}
 	}
 	if h.Gap {
 		h.Part = number
@@ -488,7 +496,7 @@ func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
 		}
 	})
 	if s.behind != "" {
-		s.o.Logger.Warn("the server that replicated to this place before has said there that another goes on, and now this one goes on as well: unless it is that one, or that one is lost, stop one of the two", "place", s.o.Place.String(), "said", s.behind)
+		s.o.Logger.Warn("the server that replicated to this place before has said there that another goes on; this one goes on alone, as it was told", "place", s.o.Place.String(), "said", s.behind)
 	}
 	s.o.Logger.Info("replicating", "place", s.o.Place.String(), "segment", h.Number, "new_backup", base == nil)
 	return nil
