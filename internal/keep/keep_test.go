@@ -216,6 +216,28 @@ func TestImportThatDoesNotFitFails(t *testing.T) {
 	})
 }
 
+// TestImportOfNothing: as measured on AWS, an import of a bucket without an object is COMPLETED, and its table is empty. The log says so.
+func TestImportOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.close()
+		i := w.imports()
+		stop := w.run(w.s.RunLoads)
+		time.Sleep(time.Minute)
+		is := w.now(i)
+		d, err := w.db.DescribeTable(t.Context(), scope, decoded(w, request.DecodeDescribeTable, `{"TableName":"tab"}`))
+		if err != nil || d.Status != "ACTIVE" || is.Status != Completed || is.Imported != 0 || is.Errors != 0 || is.Bytes != 0 {
+			t.Errorf("%+v, %+v, %v", is, d, err)
+		}
+		if !strings.Contains(w.log.String(), "found no object") {
+			t.Errorf("the log does not say so: %s", w.log.String())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A worker ends when it is told to, whatever an import reads.
 func TestImportEndsAtItsMiddle(t *testing.T) {
 	for name, text := range map[string]string{"blank": "\n\n\n\n", "faulty": `{"Item":{"other":{"S":"x"}}}` + "\n"} {

@@ -139,6 +139,9 @@ func (s *Service) readImport(ctx context.Context, l *table.Loader, i *Import) er
 	if err != nil {
 		return err
 	}
+	if len(keys) == 0 { // as measured on AWS: the import is COMPLETED, and the table is there and empty
+		s.Logger.Warn("an import found no object, so its table is empty", "import", i.ARN, "bucket", r.Bucket, "prefix", r.Prefix)
+	}
 	src := export.Source{Format: r.Format, Compression: r.Compression, Delimiter: ',', Header: r.Header, Types: l.Types()}
 	if r.Delimiter != "" {
 		src.Delimiter = rune(r.Delimiter[0])
