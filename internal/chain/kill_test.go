@@ -30,11 +30,23 @@ func TestKilledShipper(t *testing.T) {
 	if testing.Short() {
 		kills = 2
 	}
+	inParts(t, kills, shipperKilled)
+}
+
+// inParts runs a test of so many kills, or of MILLSTREAM_CHAIN_KILLS, some of them on one folder: what is there grows with each, and is read with each.
+func inParts(t *testing.T, kills int, test func(t *testing.T, kills int)) {
+	const part = 50
 	if v := os.Getenv("MILLSTREAM_CHAIN_KILLS"); v != "" {
 		if _, err := fmt.Sscan(v, &kills); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for from := 0; from < kills; from += part {
+		t.Run(fmt.Sprintf("from kill %d", from), func(t *testing.T) { test(t, min(part, kills-from)) })
+	}
+}
+
+func shipperKilled(t *testing.T, kills int) {
 	dir := t.TempDir()
 	var shipped, begun [writers]uint64
 	bases := 0
@@ -168,12 +180,10 @@ func TestKilledStandby(t *testing.T) {
 		_, err = f.Run(context.Background())
 		t.Fatal("it ended by itself", err)
 	}
-	kills := 2
-	if v := os.Getenv("MILLSTREAM_CHAIN_KILLS"); v != "" {
-		if _, err := fmt.Sscan(v, &kills); err != nil {
-			t.Fatal(err)
-		}
-	}
+	inParts(t, 2, standbyKilled)
+}
+
+func standbyKilled(t *testing.T, kills int) {
 	dir := t.TempDir()
 	place, err := backup.Open(t.Context(), filepath.Join(dir, "place"))
 	if err != nil {

@@ -30,15 +30,23 @@ import (
 
 const damagedDir = "data"
 
-// valueOf is the row of number n in a folder of values of this size; the first bytes are its own.
+// valueOf is the row of number n in a folder of values of this size; the first bytes are its own. Nobody changes it.
 func valueOf(n uint64, size int) []byte {
+	name := [2]uint64{n, uint64(size)}
+	if v, made := values.Load(name); made {
+		return v.([]byte)
+	}
 	v := make([]byte, size)
 	rng := rand.New(rand.NewPCG(n, 7))
 	for i := 0; i+8 <= size; i += 8 {
 		binary.BigEndian.PutUint64(v[i:], rng.Uint64())
 	}
+	values.Store(name, v)
 	return v
 }
+
+// values are those that valueOf has made: to make one takes longer than to read it.
+var values sync.Map
 
 func rowKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{store.SpaceItem}, n) }
 
