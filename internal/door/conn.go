@@ -148,6 +148,9 @@ func (c *conn) readHead() (n int, ok bool) {
 	for {
 		if c.r < c.w {
 			n, v := c.req.read(c.in[c.r:c.w])
+			if v == over && c.leavesOut() {
+				continue
+			}
 			switch {
 			case v == ours:
 				c.req.Peer = &c.peer
@@ -175,6 +178,23 @@ func (c *conn) readHead() (n int, ok bool) {
 			return 0, false
 		}
 	}
+}
+
+// leavesOut leaves out ends of lines behind a request: some clients send one behind the body of a POST, and net/http
+// forgives them as many as there are in the next four bytes. It returns false when there is none.
+func (c *conn) leavesOut() bool {
+	if c.least == 0 || c.w-c.r < c.least {
+		return false
+	}
+	n := 0
+	for n < c.least && (c.in[c.r+n] == '\r' || c.in[c.r+n] == '\n') {
+		n++
+	}
+	if n == 0 {
+		return false
+	}
+	c.r, c.least = c.r+n, 0 // what follows is read like a first request
+	return true
 }
 
 // readBody reads the body behind the n bytes of the head. whole is the buffer that holds it if it is not c.in. ok is false
