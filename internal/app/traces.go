@@ -129,7 +129,11 @@ func (s *App) traceBatch(ctx context.Context, functionARN string, n int, header 
 	var first trace.ID
 	var links []trace.ID
 	for i := range n {
-		id := trace.Parse(header(i))
+		text := header(i)
+		if text == "" {
+			continue
+		}
+		id := trace.Parse(text)
 		if id.IsZero() {
 			continue
 		}

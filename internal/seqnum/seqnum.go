@@ -14,6 +14,7 @@ import (
 	"errors"
 	"math/big"
 	"math/bits"
+	"strconv"
 )
 
 // Num is a sequence number. The zero Num lies before every record.
@@ -83,21 +84,21 @@ func (n Num) AppendDecimal(dst []byte) []byte {
 	q1, r0 := bits.Div64(n.Hi%pow19, n.Lo, pow19)
 	top := n.Hi / pow19 // 0 or 1
 	q, r1 := bits.Div64(top, q1, pow19)
-	var buf [57]byte
-	put := func(at int, v uint64) {
-		for i := at + 18; i >= at; i-- {
-			buf[i] = byte('0' + v%10)
-			v /= 10
+	if q == 0 {
+		if r1 == 0 {
+			return strconv.AppendUint(dst, r0, 10)
 		}
+		return appendGroup(strconv.AppendUint(dst, r1, 10), r0)
 	}
-	put(0, q)
-	put(19, r1)
-	put(38, r0)
-	i := 0
-	for i < len(buf)-1 && buf[i] == '0' {
-		i++
-	}
-	return append(dst, buf[i:]...)
+	return appendGroup(appendGroup(strconv.AppendUint(dst, q, 10), r1), r0)
+}
+
+// appendGroup appends v, which is below 10^19, as 19 digits.
+func appendGroup(dst []byte, v uint64) []byte {
+	var text [20]byte
+	digits := strconv.AppendUint(text[:0], v, 10)
+	const zeros = "0000000000000000000"
+	return append(append(dst, zeros[len(digits):]...), digits...)
 }
 
 // String returns the decimal form.

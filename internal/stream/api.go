@@ -156,8 +156,11 @@ func (ss *Streams) GetRecords(_ context.Context, scope schema.Scope, r *request.
 		return nil, awserr.TrimmedData()
 	}
 	res := &RecordsResult{Records: make([][]byte, len(page.Records))}
+	var all []byte // where it grows, what was rendered before stays where it is
 	for i, rec := range page.Records {
-		res.Records[i] = rec.AppendJSON(nil)
+		from := len(all)
+		all = rec.AppendJSON(all)
+		res.Records[i] = all[from:len(all):len(all)]
 		after = rec.seq
 	}
 	if !page.End {

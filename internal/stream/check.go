@@ -46,12 +46,13 @@ func (sh *Shard) check(ctx context.Context) (n int64, fault string, err error) {
 	}
 	defer it.Close()
 	last, lastMS := sh.kept().Lo, int64(0)
+	var in room
 	for ok := it.First(); ok; ok = it.Next() {
 		if err := ctx.Err(); err != nil {
 			return n, "", err
 		}
 		at := seqnum.FromBytes(it.Key()[len(sh.prefix):])
-		r, err := sh.recordAt(it)
+		r, err := sh.recordAt(it, &in)
 		switch {
 		case errors.Is(err, errRecord):
 			return n, fmt.Sprintf("the record %s cannot be read", at), nil

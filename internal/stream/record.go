@@ -3,7 +3,9 @@ package stream
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -172,22 +174,22 @@ func (r *Record) stamp(shard uint32, seq seqnum.Num, ms, items, bytes int64) {
 
 var errRecord = errors.New("stream: a record in the log is damaged")
 
-// decodeRecord takes over value.
-func decodeRecord(sh *Shard, seq seqnum.Num, value []byte) (*Record, error) {
+// decode fills a zero record; it takes over value.
+func (r *Record) decode(sh *Shard, seq seqnum.Num, value []byte) error {
 	if len(value) < headerSize || (value[0] != recordVersion && value[0] != tracedVersion) || EventName(value[1]&3) > Remove ||
 		value[3] < byte(KeysOnly) || value[3] > byte(NewAndOldImages) {
-		return nil, errRecord
+		return errRecord
 	}
-	r := &Record{stream: sh.stream, shard: sh.No, seq: seq, value: value}
+	r.stream, r.shard, r.seq, r.value = sh.stream, sh.No, seq, value
 	k, n, o := r.lengths()
 	whole := uint64(k) + uint64(n) + uint64(o) + headerSize
 	if value[0] == tracedVersion {
 		whole += trace.Size
 	}
 	if whole != uint64(len(value)) {
-		return nil, errRecord
+		return errRecord
 	}
-	return r, nil
+	return nil
 }
 
 func (r *Record) lengths() (keys, newImage, oldImage uint32) {
@@ -306,14 +308,13 @@ func (r *Record) appendJSON(dst []byte, f form) []byte {
 	dst = r.appendEventID(dst)
 	dst = append(dst, `","eventName":"`...)
 	dst = append(dst, r.Name().String()...)
-	dst = append(dst, `","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"`...)
-	dst = append(dst, st.Scope.Region...)
-	dst = append(dst, `","dynamodb":{"ApproximateCreationDateTime":`...)
-	dst = appendUint(dst, uint64(r.Time()/1000))
+	dst = append(dst, st.eventMiddle...)
+	dst = strconv.AppendUint(dst, uint64(r.Time()/1000), 10)
 	if f == lambdaForm {
-		dst = append(dst, ".0"...)
+		dst = append(dst, `.0,"Keys":`...)
+	} else {
+		dst = append(dst, `,"Keys":`...)
 	}
-	dst = append(dst, `,"Keys":`...)
 	dst = r.Keys().AppendJSON(dst)
 	if it := r.New(); it != nil {
 		dst = append(dst, `,"NewImage":`...)
@@ -326,7 +327,7 @@ func (r *Record) appendJSON(dst []byte, f form) []byte {
 	dst = append(dst, `,"SequenceNumber":"`...)
 	dst = r.seq.AppendDecimal(dst)
 	dst = append(dst, `","SizeBytes":`...)
-	dst = appendUint(dst, uint64(r.SizeBytes()))
+	dst = strconv.AppendUint(dst, uint64(r.SizeBytes()), 10)
 	dst = append(dst, `,"StreamViewType":"`...)
 	dst = append(dst, ViewType(r.value[3]).String()...)
 	dst = append(dst, `"}`...)
@@ -338,9 +339,7 @@ func (r *Record) appendJSON(dst []byte, f form) []byte {
 		}
 	}
 	if f == lambdaForm {
-		dst = append(dst, `,"eventSourceARN":"`...)
-		dst = append(dst, st.ARN...) // holds no character that JSON escapes
-		dst = append(dst, '"')
+		return append(dst, st.eventEnd...)
 	}
 	return append(dst, '}')
 }
@@ -356,23 +355,8 @@ func (r *Record) appendEventID(dst []byte) []byte {
 	h1 := xxhash.Sum64(b[:])
 	b[35] ^= 0xff
 	h2 := xxhash.Sum64(b[:])
-	const digits = "0123456789abcdef"
-	for _, h := range [2]uint64{h1, h2} {
-		for shift := 60; shift >= 0; shift -= 4 {
-			dst = append(dst, digits[h>>shift&15])
-		}
-	}
-	return dst
-}
-
-func appendUint(dst []byte, u uint64) []byte {
-	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + u%10)
-		if u /= 10; u == 0 {
-			return append(dst, b[i:]...)
-		}
-	}
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:], h1)
+	binary.BigEndian.PutUint64(id[8:], h2)
+	return hex.AppendEncode(dst, id[:])
 }

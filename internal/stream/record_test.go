@@ -124,7 +124,8 @@ func TestPresence(t *testing.T) {
 			}
 			r := s.NewRecord(c)
 			r.stamp(0, seqnum.Num{Hi: 1, Lo: 2}, 12345, -3, 1<<40)
-			back, err := decodeRecord(root(s), r.seq, bytes.Clone(r.value))
+			back := new(Record)
+			err := back.decode(root(s), r.seq, bytes.Clone(r.value))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +180,8 @@ func TestDamagedRecord(t *testing.T) {
 		} else {
 			v[rapid.IntRange(0, headerSize-1).Draw(t, "at")] ^= rapid.ByteMin(1).Draw(t, "bits")
 		}
-		r, err := decodeRecord(root(s), seqnum.Num{}, v)
+		r := new(Record)
+		err := r.decode(root(s), seqnum.Num{}, v)
 		if err == nil {
 			_, _, _, _, _ = r.Keys(), r.New(), r.Old(), r.Name().String(), r.TraceHeader()
 		} else if len(v) == len(whole) && bytes.Equal(v[40:], whole[40:]) && v[0] == whole[0] && v[1] < 3 && v[3] > 0 && v[3] < 5 {

@@ -197,6 +197,16 @@ type Range struct {
 // from Trimmed: retention may run at the same time, and a record still in the tail
 // is read although its row is gone.
 func (sh *Shard) Read(after seqnum.Num, maxRecords, maxBytes int, size func(*Record) int) (Page, error) {
+	return sh.page(after, maxRecords, maxBytes, size, false)
+}
+
+// ReadEvents is Read for who wants the records' events, whose lengths are their sizes.
+func (sh *Shard) ReadEvents(after seqnum.Num, maxRecords, maxBytes int) (Page, error) {
+	return sh.page(after, maxRecords, maxBytes, (*Record).EventSize, true)
+}
+
+// page is Read; events: each record's event is rendered.
+func (sh *Shard) page(after seqnum.Num, maxRecords, maxBytes int, size func(*Record) int, events bool) (Page, error) {
 	if sh.broken != nil {
 		return Page{}, sh.broken
 	}
@@ -212,7 +222,7 @@ func (sh *Shard) Read(after seqnum.Num, maxRecords, maxBytes int, size func(*Rec
 	var p Page
 	if after.Less(head) {
 		var err error
-		if p.Records, err = sh.read(after, durable, max(1, maxRecords), maxBytes, size); err != nil {
+		if p.Records, err = sh.read(after, durable, max(1, maxRecords), maxBytes, size, events); err != nil {
 			return Page{}, err
 		}
 		if n := len(p.Records); n > 0 {
@@ -240,28 +250,32 @@ func (sh *Shard) missed(after, last seqnum.Num) *Range {
 	return &Range{First: after.Next(), Last: last, Count: last.Lo - after.Lo}
 }
 
-func (sh *Shard) read(after seqnum.Num, durable uint64, maxRecords, maxBytes int, size func(*Record) int) ([]*Record, error) {
+func (sh *Shard) read(after seqnum.Num, durable uint64, maxRecords, maxBytes int, size func(*Record) int, events bool) ([]*Record, error) {
 	if out := sh.tail.read(sh, after, durable, maxRecords, maxBytes, size); out != nil {
 		return out, nil
 	}
-	return sh.readStore(after, sh.at(durable), maxRecords, maxBytes, size)
+	return sh.readStore(after, sh.at(durable), maxRecords, maxBytes, size, events)
 }
 
 // readStore reads from the store what has left the tail.
-func (sh *Shard) readStore(after, head seqnum.Num, maxRecords, maxBytes int, size func(*Record) int) ([]*Record, error) {
+func (sh *Shard) readStore(after, head seqnum.Num, maxRecords, maxBytes int, size func(*Record) int, events bool) ([]*Record, error) {
 	lower := after.Next().Append(append([]byte(nil), sh.prefix...))
 	upper := head.Next().Append(append([]byte(nil), sh.prefix...))
 	it, err := sh.stream.streams.store.NewIter(lower, upper)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*Record, 0, min(maxRecords, 64))
+	out := make([]*Record, 0, min(uint64(maxRecords), head.Lo-min(head.Lo, after.Lo), 1000))
 	total := 0
+	var in room
 	for ok := it.First(); ok && len(out) < maxRecords && (total < maxBytes || len(out) == 0); ok = it.Next() {
-		r, err := sh.recordAt(it)
+		r, err := sh.recordAt(it, &in)
 		if err != nil {
 			_ = it.Close()
 			return nil, err
+		}
+		if events {
+			in.render(r)
 		}
 		if total += size(r); total > maxBytes && len(out) > 0 {
 			break
@@ -271,14 +285,15 @@ func (sh *Shard) readStore(after, head seqnum.Num, maxRecords, maxBytes int, siz
 	return out, it.Close()
 }
 
-func (sh *Shard) recordAt(it *store.Iter) (*Record, error) {
+// recordAt returns the record at it, which lies in a room.
+func (sh *Shard) recordAt(it *store.Iter, in *room) (*Record, error) {
 	v, err := it.Value()
 	if err != nil {
 		return nil, err
 	}
-	r, err := decodeRecord(sh, seqnum.FromBytes(it.Key()[len(sh.prefix):]), append([]byte(nil), v...))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s, shard %s, number %s", err, sh.stream.ARN, sh.ID, seqnum.FromBytes(it.Key()[len(sh.prefix):]))
+	r, seq := in.record(), seqnum.FromBytes(it.Key()[len(sh.prefix):])
+	if err := r.decode(sh, seq, in.copy(v)); err != nil {
+		return nil, fmt.Errorf("%w: %s, shard %s, number %s", err, sh.stream.ARN, sh.ID, seq)
 	}
 	return r, nil
 }
@@ -291,7 +306,7 @@ func (sh *Shard) newest() (*Record, error) {
 	}
 	var r *Record
 	if it.Last() {
-		r, err = sh.recordAt(it)
+		r, err = sh.recordAt(it, &room{})
 	}
 	// An iterator that failed looks as if it were at its end.
 	if err := errors.Join(err, it.Close()); err != nil {
@@ -307,7 +322,7 @@ func (sh *Shard) BeforeRecord(n seqnum.Num) (seqnum.Num, bool, error) {
 	if err != nil {
 		return seqnum.Num{}, false, err
 	}
-	page, err := sh.Read(before, 1, 0, (*Record).EventSize)
+	page, err := sh.Read(before, 1, 0, func(*Record) int { return 1 })
 	return before, err == nil && len(page.Records) > 0 && page.Records[0].seq == n, err
 }
 

@@ -66,6 +66,8 @@ type Stream struct {
 	incarnation uint64
 	arnHash     uint64
 	arnSalt     [8]byte
+	// What is the same in all of its records' JSON: from behind the event's name to the time, and Lambda's end.
+	eventMiddle, eventEnd string
 
 	// mu is held while a stored definition is built and applied, so that a later
 	// one is never replaced by an earlier one. Not held over a sync.
@@ -259,6 +261,8 @@ func (ss *Streams) newStream(id uint64, scope schema.Scope, table, label string,
 	db := ss.store.DatabaseID()
 	s.arnHash = xxhash.Sum64String(s.ARN)
 	copy(s.arnSalt[:], db[:])
+	s.eventMiddle = `","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"` + s.Scope.Region + `","dynamodb":{"ApproximateCreationDateTime":`
+	s.eventEnd = `,"eventSourceARN":"` + s.ARN + `"}` // holds no character that JSON escapes
 	s.shards.Store(&[]*Shard{})
 	s.watchers.Store(&[]*watcher{})
 	return s

@@ -137,7 +137,7 @@ func tailOnce(st *stream.Stream, at map[*stream.Shard]seqnum.Num, wants func(*st
 			at[sh] = sh.Horizon() // born since: all of it is new
 		}
 		for {
-			page, err := sh.Read(at[sh], tailPage, 1<<20, (*stream.Record).EventSize)
+			page, err := sh.ReadEvents(at[sh], tailPage, 1<<20)
 			if err != nil {
 				return false, err
 			}

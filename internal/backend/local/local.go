@@ -99,7 +99,7 @@ func (b *Backend) Read(_ context.Context, arn, shard string, after seqnum.Num, m
 	if sh == nil {
 		return lane.Page{End: true}, nil // all of it is past the retention
 	}
-	page, err := sh.Read(after, maxRecords, maxBytes, (*stream.Record).EventSize)
+	page, err := sh.ReadEvents(after, maxRecords, maxBytes)
 	if err != nil {
 		return lane.Page{}, err
 	}
