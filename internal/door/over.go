@@ -1,6 +1,7 @@
 package door
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"net"
@@ -41,6 +42,10 @@ func (c *httpConn) Write(b []byte) (written int, err error) {
 	if len(b) == len(headerTooLarge) && string(b) == headerTooLarge {
 		_, err := c.Write([]byte(badRequest))
 		return len(b), err
+	}
+	if len(b) < 300 && bytes.Contains(b, []byte(plainClosing)) {
+		// net/http refuses what it could not read, and closes at once: with more of it on the way, that would take the refusal back.
+		defer c.linger()
 	}
 	for first := true; first || len(b) > 0; first = false {
 		if err := c.SetWriteDeadline(time.Now().Add(c.door.limits.WriteTime)); err != nil {

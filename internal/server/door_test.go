@@ -119,6 +119,8 @@ var conversations = map[string]struct {
 	"an end in the name":        {post("{}") + "\rD / HTTP/1.1\nt:st\r\n\r\n", 1},
 	"ends of lines, then half":  {post("{}") + "\r\n\r\n" + post("{}")[:30], 1},
 	"ends of lines, then one":   {post("{}") + "\r\n\r\nP", 1},
+	"no request, and long":      {"\ntItem\r\nX-A:" + strings.Repeat("\xd6", 14<<10), 0},
+	"then none, and long":       {post("{}") + strings.Repeat("x: y\r\n", 10<<10), 1},
 	"another host":              {strings.Replace(post("{}"), "Host: localhost", "Host: evil.example", 1) + post("{}"), 0},
 	"two hosts":                 {post("{}", "Host: evil.example") + post("{}"), 0},
 	"a page":                    {post("{}", "Origin: http://evil.example") + post("[]"), 0},
