@@ -47,7 +47,7 @@ func (u *Unreadable) Unwrap() error { return u.err }
 
 func unreadable(format string, args ...any) error { return &Unreadable{fmt.Errorf(format, args...)} }
 
-// Read calls add with each item of an object, and returns how many bytes it had, uncompressed. An error of *Unreadable tells
+// Read calls add with each item of an object, which holds until add returns, and returns how many bytes it had, uncompressed. An error of *Unreadable tells
 // that the rest of the object was left; others are of r or of add. As on AWS, the first line that is no item ends
 // its object, and lines of white space are nothing.
 func (s *Source) Read(r io.Reader, add func(item.Item) error) (n int64, err error) {
@@ -171,7 +171,7 @@ func readItem(r *item.Reader) (it item.Item, err error) {
 		if string(name) != "Item" {
 			return r.Skip()
 		}
-		value, invalid, err := r.Item()
+		value, invalid, err := r.BorrowItem()
 		if err != nil {
 			return err
 		}

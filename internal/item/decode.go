@@ -59,6 +59,12 @@ func (r *Reader) ValueMember() (v Value, invalid *awserr.Error, err error) {
 // error in document order. An empty attribute name or one over 65535 bytes is
 // invalid as well, at any depth. A null is an absent item.
 func (r *Reader) Item() (it Item, invalid *awserr.Error, err error) {
+	it, invalid, err = r.BorrowItem()
+	return bytes.Clone(it), invalid, err
+}
+
+// BorrowItem is Item, of which the item holds until the next value is read.
+func (r *Reader) BorrowItem() (it Item, invalid *awserr.Error, err error) {
 	if r.Kind() == KindNull {
 		return nil, nil, r.literal("null")
 	}
@@ -69,7 +75,7 @@ func (r *Reader) Item() (it Item, invalid *awserr.Error, err error) {
 	if r.invalid != nil {
 		return nil, r.invalid, nil
 	}
-	return bytes.Clone(r.out), nil, nil
+	return r.out, nil, nil
 }
 
 // fail notes an invalid value.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/metrics"
 	"slices"
 	"time"
 
@@ -22,16 +24,35 @@ const pieceItems, pieceBytes = 500, 1 << 20
 // toldErrors is how many faulty items of an import are logged one by one.
 const toldErrors = 100
 
-// piece gathers items until there are enough of them.
+// piece gathers items until there are enough of them. It copies them into memory that it uses again and again: else half of
+// what an import takes would be garbage.
 type piece struct {
 	to    *table.Loader
 	items []item.Item
-	bytes int
+	bytes []byte // the items are in it, or in what it was before it grew
+	since int    // bytes that were written since garbage was collected
+}
+
+// Filling a table makes little garbage, and lasts: where little lives, so that it costs next to nothing, garbage is collected
+// each collectEvery bytes, and not only once there are several times as much of it as of what lives.
+const collectEvery, collectUpTo = 16 << 20, 32 << 20
+
+func (p *piece) collect() {
+	if p.since += len(p.bytes); p.since < collectEvery {
+		return
+	}
+	p.since = 0
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	if metrics.Read(live); live[0].Value.Uint64() <= collectUpTo {
+		runtime.GC()
+	}
 }
 
 func (p *piece) add(it item.Item) error {
-	p.items, p.bytes = append(p.items, it), p.bytes+len(it)
-	if len(p.items) < pieceItems && p.bytes < pieceBytes {
+	at := len(p.bytes)
+	p.bytes = append(p.bytes, it...)
+	p.items = append(p.items, p.bytes[at:len(p.bytes):len(p.bytes)])
+	if len(p.items) < pieceItems && len(p.bytes) < pieceBytes {
 		return nil
 	}
 	return p.write()
@@ -42,8 +63,9 @@ func (p *piece) write() error {
 		return nil
 	}
 	err := p.to.Put(p.items)
+	p.collect()
 	clear(p.items)
-	p.items, p.bytes = p.items[:0], 0
+	p.items, p.bytes = p.items[:0], p.bytes[:0]
 	return err
 }
 

@@ -36,6 +36,17 @@ func (s *Store) Flush() error {
 	return s.guard("flush", s.db.Flush)
 }
 
+// FlushSoon begins what Flush does, and does not wait for it.
+func (s *Store) FlushSoon() error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	return s.guard("flush", func() error {
+		_, err := s.db.AsyncFlush()
+		return err
+	})
+}
+
 // Span is a range of keys.
 type Span struct {
 	Lower []byte // included

@@ -118,8 +118,8 @@ func engineOptions(o *Options, dir string, logger engineLog, events *pebble.Even
 		// On every level: an insert reads for its absent key first.
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		po.Levels[i].FilterType = pebble.TableFilter
-		// Flushes and merges compress all that is written, twice and more. MinLZ takes a third of Snappy's time for
-		// it; where it has no assembly the engine's choice stays Snappy. Both are read, whatever wrote a table.
+		// Flushes and merges compress all that is written, twice and more. For that MinLZ takes half of Snappy's time or
+		// less (docs/performance.md); where it has no assembly the engine's choice stays Snappy. Tables by either are read.
 		po.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
 	return po

@@ -48,8 +48,14 @@ type Loader struct {
 	d    *descriptor
 	keys map[string]int // of Put
 	key  []byte
-	put  *putKeys // since Clear; nil: there may be items from before
+	put  *putKeys    // since Clear; nil: there may be items from before
+	last []item.Item // scratch of Put
+	held int         // bytes that were put since the engine was last told to empty its memory
 }
+
+// holdMost is how much of what a Loader puts stays in the engine's memory: less than the engine would hold by itself, so that filling a table takes less
+// of it than the work of a server does.
+const holdMost = 20 << 20
 
 // putKeys says of a key that it has certainly not been put, or that it may have been: to look for what is not there takes a fifth of filling a table. Of
 // three million keys it takes one in a hundred for another; beyond that, more of them.
@@ -122,7 +128,7 @@ func (f *Loader) Put(items []item.Item) error {
 	if d == nil {
 		return errors.Join(tx.release(), errors.New("table: a table that was being filled is gone"))
 	}
-	var last []item.Item
+	last := f.last[:0]
 	for i, it := range items {
 		f.key = d.def.Keys.AppendKey(f.key[:0], it)
 		if f.keys[string(f.key)] == i {
@@ -140,7 +146,18 @@ func (f *Loader) Put(items []item.Item) error {
 		}
 		tx.put(i, it)
 	}
-	return tx.commit()
+	if err := tx.commit(); err != nil {
+		return err
+	}
+	f.last = last
+	for _, it := range last {
+		f.held += len(it) * (1 + len(d.def.Indexes))
+	}
+	if f.held < holdMost {
+		return nil
+	}
+	f.held = 0
+	return f.db.store.FlushSoon()
 }
 
 // change changes the table. It is admitted like a delete: it removes something, or ends what holds space. A refusal
