@@ -32,25 +32,32 @@ func (e *environment) viewOf(cmd command) *sandbox.View {
 	return v
 }
 
-// enter makes the environment's box, where functions have one.
-func (e *environment) enter(cmd command, w *os.File) error {
+// enter makes the environment's box, where functions have one: the one that its interpreter waits in, or another.
+func (e *environment) enter(w *os.File) error {
 	spares := e.pool.host.spares
 	if spares == nil {
 		return nil
+	}
+	if e.waits != nil {
+		b, err := e.waits.enter(e.token, e.view)
+		if err == nil {
+			e.box, e.first = b.box, b.first
+			return nil
+		}
+		e.dismiss() // it may have been broken meanwhile: a new one tells
 	}
 	frames, err := again(w)
 	if err != nil {
 		return err
 	}
 	defer frames.Close()
-	v := e.viewOf(cmd)
 	for {
 		b, waited, err := spares.take(e.token)
 		if err != nil {
 			return err
 		}
-		if err = b.box.Begin(v, w, frames); err == nil {
-			e.view, e.box, e.first = v, b.box, b.first
+		if err = b.box.Begin(e.view, w, frames); err == nil {
+			e.box, e.first = b.box, b.first
 			return nil
 		}
 		b.end()
@@ -75,21 +82,25 @@ func (e *environment) spawn(c command, env []string, dir string, out, frames *os
 	if e.box == nil {
 		return e.pool.host.spawner.start(c, env, e.token, dir, out, frames)
 	}
-	p, err := e.box.Start(e.view.Inside(c.path), e.seen(c.args), lasting(env), e.view.Inside(dir), frames != nil)
+	extra := 0
+	if frames != nil {
+		extra = 1
+	}
+	p, err := e.box.Start(e.view.Inside(c.path), seen(e.view, c.args), lasting(env), e.view.Inside(dir), extra)
 	if err != nil {
 		return nil, err
 	}
 	return &child{inside: p}, nil
 }
 
-// seen are texts with paths of the machine, as the environment's programs find those.
-func (e *environment) seen(texts []string) []string {
-	if e.box == nil {
+// seen are texts with paths of the machine, as programs with a view find those; nil: as they are.
+func seen(v *sandbox.View, texts []string) []string {
+	if v == nil {
 		return texts
 	}
 	inside := make([]string, len(texts))
 	for i, text := range texts {
-		inside[i] = e.view.Inside(text)
+		inside[i] = v.Inside(text)
 	}
 	return inside
 }

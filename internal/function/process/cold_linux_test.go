@@ -13,12 +13,12 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 	"github.com/millstreamdb/millstream/internal/schema"
 )
 
-// TestColdStarts tells how long the first call of an environment takes without an interpreter that waits, and what one that waits, and a sandbox, add
-// to that and to a warm call, in pairs. It is no test of anything, since
-// that is the machine's: MILLSTREAM_COLD says how many pairs.
+// TestColdStarts tells how long the first call of an environment takes, and a warm one: as a process and in a sandbox, each with an interpreter that
+// waits and without one, and what the sandbox adds, in pairs. It is no test of anything, since that is the machine's: MILLSTREAM_COLD says how many pairs.
 func TestColdStarts(t *testing.T) {
 	pairs := 1 // which shows that it can be measured
 	if text := os.Getenv("MILLSTREAM_COLD"); text != "" {
@@ -32,18 +32,16 @@ func TestColdStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := func() *Host {
-		return NewHost(Options{
+	host := func(m *sandbox.Machine) *Host {
+		h := NewHost(Options{
 			ShimDir: t.TempDir(), Endpoint: func() string { return "" }, Credentials: func(schema.Scope) Credentials { return Credentials{} },
-			InitLimit: time.Minute, IdleTimeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			InitLimit: time.Minute, IdleTimeout: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sandbox: m,
 		})
+		t.Cleanup(h.Close)
+		return h
 	}
-	plain, waiting, box := host(), host(), host()
+	plain, waiting, box, boxWaiting := host(nil), host(nil), host(m), host(m)
 	plain.waiters, box.waiters = nil, nil
-	box.spares = &spares{machine: m, spawner: box.spawner}
-	defer plain.Close()
-	defer waiting.Close()
-	defer box.Close()
 	initTook := regexp.MustCompile(`Init Duration: ([0-9.]+) ms`)
 	for _, c := range []struct{ language, runtime, program, file, code string }{
 		{"python", "python3.12", "python3", "index.py", "def handler(event, context):\n    return 1\n"},
@@ -74,16 +72,18 @@ func TestColdStarts(t *testing.T) {
 			}
 			return cold, init, time.Since(began) / 20
 		}
-		waits := func() bool {
+		spare := func() bool {
 			box.spares.mu.Lock()
 			defer box.spares.mu.Unlock()
 			return box.spares.ready != nil
 		}
-		waiter := func() bool {
-			waiting.waiters.mu.Lock()
-			defer waiting.waiters.mu.Unlock()
-			k := waiting.waiters.kinds[c.language]
-			return k != nil && k.ready != nil
+		waits := func(h *Host) func() bool {
+			return func() bool {
+				h.waiters.mu.Lock()
+				defer h.waiters.mu.Unlock()
+				k := h.waiters.kinds[c.language]
+				return k != nil && k.ready != nil
+			}
 		}
 		colds, inits, warms := map[string][]time.Duration{}, map[string][]time.Duration{}, map[string][]time.Duration{}
 		for n := range pairs {
@@ -97,13 +97,15 @@ func TestColdStarts(t *testing.T) {
 				for n > 0 && !there() {
 					time.Sleep(10 * time.Millisecond)
 				}
-				time.Sleep(100 * time.Millisecond) // it is on its ground
+				time.Sleep(200 * time.Millisecond) // it is on its ground, and has loaded its shim
 			}
-			note("plain", plain)
-			await(waiter)
-			note("waiting", waiting)
-			await(waits)
-			note("box, waiting", box)
+			note("process", plain)
+			await(waits(waiting))
+			note("process, interpreter waits", waiting)
+			await(spare)
+			note("sandbox, which waits", box)
+			await(waits(boxWaiting))
+			note("sandbox, interpreter waits", boxWaiting)
 			box.spares.mu.Lock()
 			b := box.spares.ready
 			box.spares.ready = nil
@@ -111,9 +113,13 @@ func TestColdStarts(t *testing.T) {
 			if b != nil {
 				b.end()
 			}
-			note("box, none", box)
+			note("sandbox", box)
 		}
-		for _, kind := range []string{"plain", "waiting", "box, waiting", "box, none"} {
+		for _, kinds := range [][2]string{
+			{"process", "process"}, {"process, interpreter waits", "process"},
+			{"sandbox", "process"}, {"sandbox, which waits", "process"}, {"sandbox, interpreter waits", "process, interpreter waits"},
+		} {
+			kind, beside := kinds[0], kinds[1]
 			middle := func(d, beside []time.Duration) time.Duration {
 				d = slices.Clone(d)
 				for i, b := range beside {
@@ -122,9 +128,9 @@ func TestColdStarts(t *testing.T) {
 				slices.Sort(d)
 				return d[len(d)/2].Round(10 * time.Microsecond)
 			}
-			t.Logf("%s, %s: init %v, first call %v (quickest %v), warm %v; beside plain %v, %v, %v (medians of %d)", c.runtime, kind,
+			t.Logf("%s, %s: init %v, first call %v (quickest %v), warm %v; beside %s %v, %v, %v (medians of %d)", c.runtime, kind,
 				middle(inits[kind], nil), middle(colds[kind], nil), slices.Min(colds[kind]).Round(10*time.Microsecond), middle(warms[kind], nil),
-				middle(inits[kind], inits["plain"]), middle(colds[kind], colds["plain"]), middle(warms[kind], warms["plain"]), pairs)
+				beside, middle(inits[kind], inits[beside]), middle(colds[kind], colds[beside]), middle(warms[kind], warms[beside]), pairs)
 		}
 	}
 }

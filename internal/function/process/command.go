@@ -47,8 +47,10 @@ func (h *Host) command(s runner.Spec) (command, error) {
 		}
 		return wrapped(c, &s)
 	}
+	needs := i.command().needs // without what is in layers, which is elsewhere
 	i.modules = append(layerModules(&s), i.modules...)
 	c := i.command()
+	c.needs = needs
 	if strings.HasPrefix(s.Runtime, "nodejs") {
 		c = withSourceMaps(c, &s)
 	}
@@ -165,7 +167,7 @@ func startingWith(s *runner.Spec, boxed bool) []string {
 // so win. Names that only Lambda may set were refused when the function was made.
 func (e *environment) environ() []string {
 	h, s := e.pool.host, &e.pool.spec
-	env := startingWith(s, e.box != nil)
+	env := startingWith(s, e.view != nil)
 	noProxy := "127.0.0.1,localhost"
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		if v := os.Getenv(name); v != "" {
@@ -229,7 +231,7 @@ func (e *environment) environ() []string {
 			env = append(env, "AWS_ENDPOINT_URL_"+service+"="+cmp.Or(os.Getenv("AWS_ENDPOINT_URL_"+service), os.Getenv("AWS_ENDPOINT_URL"), url))
 		}
 	}
-	env = e.seen(env)
+	env = seen(e.view, env)
 	names := make([]string, 0, len(s.Env))
 	for name := range s.Env {
 		names = append(names, name)

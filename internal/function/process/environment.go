@@ -59,9 +59,9 @@ type environment struct {
 	ended       chan struct{}    // closed when the process is gone or was told to go
 	extensions  extensions
 	view        *sandbox.View // nil, as the other two, without a sandbox
-	box         *sandbox.Box
-	first       *child  // the box's
-	waits       *waiter // an interpreter that the process is to be; nil: it is started anew
+	box         *sandbox.Box  // once it is there
+	first       *child        // the box's
+	waits       *waiter       // an interpreter that the process is to be; nil: it is started anew
 
 	// Guarded by Pool.mu.
 	pooled    state
@@ -126,6 +126,9 @@ func (e *environment) run() {
 		e.startFailed(err)
 		return
 	}
+	if e.pool.host.spares != nil {
+		e.view = e.viewOf(cmd)
+	}
 	server, w, err := e.open(cmd)
 	if err != nil {
 		e.startFailed(err)
@@ -184,7 +187,7 @@ func (e *environment) open(cmd command) (*http.Server, *os.File, error) {
 	e.mu.Unlock()
 	out.platform(e.initStart())
 	go out.run()
-	if err := e.enter(cmd, w); err != nil { // then no interpreter has waited
+	if err := e.enter(w); err != nil { // what has waited is gone then
 		w.Close()
 		ln.Close()
 		out.drain()
@@ -202,7 +205,7 @@ func (e *environment) open(cmd command) (*http.Server, *os.File, error) {
 func (e *environment) prints(cmd command) (out *output, w *os.File, err error) {
 	h := e.pool.host
 	var p pipe
-	if e.waits = h.waiters.take(h.languageOf(&e.pool.spec), cmd, e.variables(cmd)); e.waits != nil {
+	if e.waits = h.waiters.take(h.languageOf(&e.pool.spec), cmd, e.variables(cmd), e.view); e.waits != nil {
 		p = e.waits.printed
 	} else if p, err = newPipe(); err != nil {
 		return nil, nil, err
@@ -224,7 +227,9 @@ func (e *environment) dismiss() {
 }
 
 // variables are those of the process that is started by cmd.
-func (e *environment) variables(cmd command) []string { return append(e.environ(), e.seen(cmd.env)...) }
+func (e *environment) variables(cmd command) []string {
+	return append(e.environ(), seen(e.view, cmd.env)...)
+}
 
 // start starts the process, its output going to w.
 func (e *environment) start(cmd command, w *os.File) (err error) {
@@ -241,7 +246,7 @@ func (e *environment) start(cmd command, w *os.File) (err error) {
 	env := e.variables(cmd)
 	if waits := e.waits; waits != nil {
 		e.waits = nil
-		if e.child, err = waits.run(e.token, e.pool.spec.CodeDir, env); err == nil {
+		if e.child, err = waits.run(e.token, seen(e.view, []string{e.pool.spec.CodeDir})[0], env); err == nil {
 			return nil
 		}
 	}

@@ -191,6 +191,9 @@ func withExtensionsOn(t *testing.T, m *sandbox.Machine, env map[string]string, l
 		o.Sandbox = m
 		s.CodeDir, s.Env, s.Timeout, s.Version, s.Handler = t.TempDir(), env, 5*time.Second, "$LATEST", "h"
 		s.Scope.Account = "123456789012"
+		if m != nil { // where memory is limited: with the race detector this program, which is the function's, takes all that there is
+			s.MemoryMB = 1 << 26
+		}
 		place(t, self, filepath.Join(s.CodeDir, "bootstrap"))
 		for _, names := range layers {
 			dir := t.TempDir()

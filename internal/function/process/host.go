@@ -58,7 +58,7 @@ type Host struct {
 	runtimes interpreters
 	running  sync.Map // *environment by token
 	spares   *spares  // of boxes; nil: functions have none
-	waiters  *waiters // of interpreters; nil: there are none, since functions have boxes
+	waiters  *waiters // of interpreters
 }
 
 // tokenPrefix begins the session tokens that processes are given.
@@ -107,9 +107,8 @@ func NewHost(o Options) *Host {
 	h := &Host{opts: o, spawner: newSpawner(), runtimes: interpreters{dir: o.ShimDir, project: o.Project}}
 	if o.Sandbox != nil {
 		h.spares = &spares{machine: o.Sandbox, spawner: h.spawner}
-	} else {
-		h.waiters = &waiters{spawner: h.spawner, dir: o.ShimDir, kinds: map[string]*kind{}}
 	}
+	h.waiters = &waiters{spawner: h.spawner, dir: o.ShimDir, boxes: h.spares, kinds: map[string]*kind{}}
 	return h
 }
 

@@ -5,6 +5,7 @@ package process
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -23,13 +24,17 @@ import (
 	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
-// hostile is a function that does what its event says, as a shell, and answers with what that prints; it speaks to the Runtime API by curl.
-const hostile = `
+// means are what attempts are made with, in a shell.
+const means = `
 export LC_ALL=C
-api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
 try() { if "$@" >/dev/null 2>&1; then echo done; else echo refused; fi; }
 call() { perl -e '$r = syscall(map {0 + $_} @ARGV); print $r < 0 ? "refused" : "done"' -- "$@"; }
 shows() { case "$("$@" 2>/dev/null | tr '\0' '\n')" in *"of the victim"*) echo done;; *) echo refused;; esac; }
+`
+
+// hostile is a function that does what its event says, as a shell, and answers with what that prints; it speaks to the Runtime API by curl.
+const hostile = means + `
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
 answer=$(mktemp)
 while :; do
   curl -sS -D $answer.head -o $answer.body $api/next
@@ -37,6 +42,16 @@ while :; do
   ( . $answer.body ) > $answer 2>&1
   curl -sS -o /dev/null --data-binary @$answer $api/$id/response
 done
+`
+
+// hostileInPython is the same for an interpreter, by a shell of its own.
+const hostileInPython = `
+import subprocess, tempfile
+def handler(event, context):
+    with tempfile.TemporaryFile() as printed:
+        subprocess.run(["/bin/sh", "-c", r"""` + means + `""" + event], stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT)
+        printed.seek(0)
+        return printed.read().decode()
 `
 
 // The outcomes of an attempt. Some differ by who runs the tests, or by the machine, where there is no sandbox.
@@ -63,7 +78,7 @@ var attempts = []attempt{
 	{"write the code that starts functions", `try touch $LAMBDA_RUNTIME_DIR/x`, refused, done},
 	{"write beside the system's programs", `try touch /usr/bin/millstream-x && rm -f /usr/bin/millstream-x`, refused, varies},
 	{"read the passwords of the machine", `try cat /etc/shadow`, refused, varies},
-	{"list the server's home", `try ls $SERVER_HOME`, refused, varies},
+	{"list the server's home", `[ "$(ls -A $SERVER_HOME 2>/dev/null | wc -l)" -gt 1 ] && echo done || echo refused`, refused, varies}, // a runtime in it has its place,
 	{"make a file of a device", `try mknod /tmp/device-$$ b 8 0; rm -f /tmp/device-$$`, refused, varies},
 	// The server's process, and others.
 	{"find the server's variables in its own", `shows env`, refused, refused},
@@ -71,13 +86,19 @@ var attempts = []attempt{
 	{"open the server's memory", `try sh -c ': < /proc/$SERVER/mem'`, refused, varies},
 	{"see the server's process", `try kill -0 $SERVER`, refused, done},
 	{"see the server's files by its process", `try ls /proc/$SERVER/root/`, refused, varies},
-	{"use the server's descriptors", `ls -l /proc/$$/fd | grep -q secrets.key && echo done || echo refused`, refused, refused},
+	{"use the server's descriptors", `ls -l /proc/$$/fd 2>/dev/null | grep -q secrets.key && echo done || echo refused`, refused, refused},
 	{"trace the server", fmt.Sprintf(`call %d 16 $SERVER 0 0`, unix.SYS_PTRACE), refused, varies},
 	{"trace its own first process", fmt.Sprintf(`call %d 16 1 0 0`, unix.SYS_PTRACE), refused, varies},
 	{"read a process's memory", fmt.Sprintf(`call %d $$ 0 0 0 0 0`, unix.SYS_PROCESS_VM_READV), refused, varies},
 	{"read another function's variables", `shows sh -c 'cat /proc/[0-9]*/environ'`, refused, varies},
 	{"signal another function", `try kill -0 $OTHER_PID`, refused, done},
 	{"read the first process's variables", `try cat /proc/1/environ`, refused, varies},
+	{"see files by the first process's threads", `(for t in /proc/1/task/*; do ls $t/root/ && exit 0; ls $t/cwd/ && exit 0; ls $t/fd/ && exit 0; done; exit 1) >/dev/null 2>&1 && echo done || echo refused`, refused, varies},
+	{"see mounts by the first process's threads", `cut -d' ' -f4,5,6 /proc/1/task/*/mountinfo | sort -u > /tmp/m1-$$; cut -d' ' -f4,5,6 /proc/self/mountinfo | sort -u | cmp -s - /tmp/m1-$$ && echo refused || echo done; rm -f /tmp/m1-$$`, refused, varies},
+	{"find a right in the first process", `cat /proc/1/status | grep -E '^Cap(Prm|Eff|Bnd|Amb)' | grep -qv 0000000000000000 && echo done || echo refused`, refused, varies},
+	{"read what lies below what it is shown", `shows cat $SSL_CERT_DIR/hidden/x`, refused, done},
+	{"read what lies below the system's folders and is hidden", `try ls /usr/share/doc`, refused, varies},
+	{"read what it is shown", `shows cat $SSL_CERT_DIR/shown/x`, done, done},
 	{"reach a terminal", `try sh -c ': < /dev/tty'`, refused, refused},
 	// The kernel.
 	{"gain rights by a program", `grep -q "NoNewPrivs:.1" /proc/self/status && echo refused || echo done`, refused, refused},
@@ -134,7 +155,7 @@ func victims(t *testing.T, change func(*Options, *runner.Spec)) map[string]strin
 	}
 	// Another function of the same kind, with a call under way.
 	var code string
-	other := newPool(t, hostile, func(o *Options, s *runner.Spec) {
+	other := hostilePool(t, func(o *Options, s *runner.Spec) {
 		change(o, s)
 		s.Name, s.Env, code = "other", map[string]string{"SECRET": "of the victim"}, s.CodeDir
 		b, err := os.ReadFile(filepath.Join(code, "bootstrap"))
@@ -145,9 +166,6 @@ func victims(t *testing.T, change func(*Options, *runner.Spec)) map[string]strin
 			t.Fatal(err)
 		}
 	})
-	if answer := ask(t, other, `echo ready`); answer != "ready" {
-		t.Fatalf("the other function answered %q", answer)
-	}
 	var api string
 	var pid int
 	other.mu.Lock()
@@ -164,16 +182,53 @@ func victims(t *testing.T, change func(*Options, *runner.Spec)) map[string]strin
 	}
 }
 
+// hostilePool is that of a hostile function, which runs. One in Python runs in an interpreter that has waited.
+func hostilePool(t *testing.T, change func(*Options, *runner.Spec)) *Pool {
+	t.Helper()
+	p := newPool(t, hostile, change)
+	var waits *waiter
+	if p.spec.Runtime != "provided.al2023" {
+		first := p.host.NewPool(p.spec, 1, p.log)
+		ask(t, first, `:`)
+		first.Kill()
+		w := p.host.waiters
+		w.prepare(w.kinds["python"])
+		if waits = w.kinds["python"].ready; waits == nil {
+			t.Fatal("no interpreter waits")
+		}
+	}
+	if answer := ask(t, p, `echo ready`); answer != "ready" {
+		t.Fatalf("the function answered %q", answer)
+	}
+	for e := range p.envs {
+		if waits != nil && e.child != waits.child {
+			t.Fatal("the interpreter that waits was not taken")
+		}
+	}
+	return p
+}
+
 // ask has a hostile function do something, and returns what that prints.
 func ask(t *testing.T, p *Pool, script string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r := p.Invoke(ctx, runner.Call{RequestID: "id", Payload: []byte(script)}, nil)
+	payload := []byte(script)
+	inPython := p.spec.Runtime != "provided.al2023"
+	if inPython {
+		payload, _ = json.Marshal(script) // of a string it does not fail
+	}
+	r := p.Invoke(ctx, runner.Call{RequestID: "id", Payload: payload}, nil)
 	if r.Status != runner.OK {
 		t.Fatalf("the call failed: %s %s", r.Err, r.Payload)
 	}
-	return strings.TrimSpace(string(r.Payload))
+	answer := string(r.Payload)
+	if inPython {
+		if err := json.Unmarshal(r.Payload, &answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return strings.TrimSpace(answer)
 }
 
 // modes are how functions are run: see attempt.
@@ -188,11 +243,31 @@ func modes(t *testing.T, test func(t *testing.T, inBox bool, change func(*Option
 		test(t, false, func(_ *Options, s *runner.Spec) { s.Timeout = time.Minute })
 	})
 	t.Run("sandbox", func(t *testing.T) { test(t, true, boxed(machine(t))) })
+	t.Run("sandbox, in an interpreter that has waited there", func(t *testing.T) {
+		if _, err := exec.LookPath("python3"); err != nil {
+			t.Skip("python3 is not in PATH")
+		}
+		m := machine(t)
+		test(t, true, func(o *Options, s *runner.Spec) {
+			boxed(m)(o, s)
+			s.Runtime, s.Handler = "python3.12", "index.handler"
+			write(t, filepath.Join(s.CodeDir, "index.py"), hostileInPython)
+		})
+	})
 }
 
 // TestHostile: what a function tries, and what comes of it. In a sandbox each attempt fails that can without a network of its own.
 func TestHostile(t *testing.T) {
 	modes(t, func(t *testing.T, inBox bool, change func(*Options, *runner.Spec)) {
+		shown := t.TempDir() // as certificates are
+		for _, name := range []string{"shown/x", "hidden/x"} {
+			write(t, filepath.Join(shown, name), "of the victim")
+		}
+		t.Setenv("SSL_CERT_DIR", shown)
+		hidden := filepath.Join(t.TempDir(), "hidden") // a link: what is seen to hold a hidden folder is not shown at all
+		if err := os.Symlink(filepath.Join(shown, "hidden"), hidden); err != nil {
+			t.Fatal(err)
+		}
 		variables := victims(t, change)
 		open, err := os.Open(filepath.Join(variables["DATA"], "secrets.key"))
 		if err != nil {
@@ -204,9 +279,9 @@ func TestHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer syscall.Close(inherited)
-		p := newPool(t, hostile, func(o *Options, s *runner.Spec) {
+		p := hostilePool(t, func(o *Options, s *runner.Spec) {
 			change(o, s)
-			s.Env = variables
+			s.Env, o.Hidden = variables, []string{hidden, "/usr/share/doc"}
 		})
 		for _, a := range attempts {
 			want := a.boxed
@@ -238,12 +313,12 @@ func TestNothingOutlives(t *testing.T) {
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				mark := fmt.Sprintf("%d%d%d", 1000+i, os.Getpid(), time.Now().UnixNano()%1e6)
-				p := newPool(t, hostile, func(o *Options, s *runner.Spec) {
+				p := hostilePool(t, func(o *Options, s *runner.Spec) {
 					change(o, s)
 					s.Env = map[string]string{"LONG": mark}
 				})
 				if got := ask(t, p, c.script+`
- until grep -qs "$LONG" /proc/[0-9]*/cmdline; do :; done; echo there`); !strings.HasSuffix(got, "there") {
+ until perl -e 'exit !grep { open F, $_; local $/; <F> eq "sleep\0$ENV{LONG}\0" } glob "/proc/[0-9]*/cmdline"'; do :; done; echo there`); !strings.HasSuffix(got, "there") {
 					t.Fatalf("answered %q", got)
 				}
 				orphans.sweep()
@@ -276,13 +351,13 @@ func TestProcessesWithoutEnd(t *testing.T) {
 		if !inBox {
 			return // nothing limits them
 		}
-		p := newPool(t, hostile, change)
+		p := hostilePool(t, change)
 		got := ask(t, p, `perl -e '$n = 0; while ($n < 2000) { $pid = fork; last if !defined $pid; if (!$pid) { sleep 1000; exit } $n++ } print $n'`)
 		if n, err := strconv.Atoi(got); err != nil || n < 500 || n > 1024 {
 			t.Errorf("the function could start %s processes", got)
 		}
 		p.Kill()
-		next := newPool(t, hostile, change)
+		next := hostilePool(t, change)
 		if got := ask(t, next, `echo runs`); got != "runs" {
 			t.Errorf("the next function answered %q", got)
 		}

@@ -56,7 +56,7 @@ func (s *spares) take(token string) (b *spare, waited bool, err error) {
 	b, s.ready = s.ready, nil
 	s.plan()
 	s.mu.Unlock()
-	if waited = b != nil && b.box.Fresh(); !waited {
+	if waited = b != nil && b.box.Fresh(nil); !waited {
 		if b != nil {
 			b.end()
 		}

@@ -21,6 +21,7 @@ func TestSpares(t *testing.T) {
 		write(t, filepath.Join(s.CodeDir, "index.py"), "import os\ndef handler(event, context):\n    return os.getpid()\n")
 	})
 	h := p.host
+	h.waiters = nil // then the box is empty
 	ready := func() *spare {
 		h.spares.mu.Lock()
 		defer h.spares.mu.Unlock()

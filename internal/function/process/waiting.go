@@ -17,15 +17,17 @@ import (
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/function/runner"
+	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
 
 // waiters has an interpreter of each language ready for the next environment: it has started and has loaded the shim, which waits to be told
 // what to run. That is most of what the start of a function in Python or Node.js takes, and it is the same for each. There is at most one of a
-// language that waits, and none before the first environment of it. Functions in a sandbox have none: what has started outside cannot
-// go in.
+// language that waits, and none before the first environment of it. Where functions have a sandbox it waits in one, which is then the
+// environment's: that gets what is the function's before the interpreter is told anything.
 type waiters struct {
 	spawner *spawner
-	dir     string // where they wait
+	dir     string  // where they wait
+	boxes   *spares // that start those; nil: functions have none
 
 	mu     sync.Mutex // guards the following
 	kinds  map[string]*kind
@@ -35,13 +37,15 @@ type waiters struct {
 // kind is a language: how its last environment was started, and what waits to be the next.
 type kind struct {
 	cmd   command
-	ready *waiter // nil: none
+	view  *sandbox.View // what the boxes of its functions have in common; nil: they have none
+	ready *waiter       // nil: none
 	next  *time.Timer
 }
 
 // waiter is an interpreter that waits, with the pipe that it prints to.
 type waiter struct {
 	child   *child
+	in      *spare // the box that it waits in; nil: it has none, or an environment has that now
 	of      command
 	early   []string // those of its variables that are used before it is told any
 	token   string   // by which it is known to be one of ours
@@ -59,7 +63,7 @@ const (
 
 // languageOf is the language of a function whose interpreter may wait, or "".
 func (h *Host) languageOf(s *runner.Spec) string {
-	if h.waiters == nil || s.Env["AWS_LAMBDA_EXEC_WRAPPER"] != "" || h.debugs(s) {
+	if s.Env["AWS_LAMBDA_EXEC_WRAPPER"] != "" || h.debugs(s) {
 		return ""
 	}
 	for _, language := range []string{"python", "nodejs"} {
@@ -98,10 +102,15 @@ func earlyOf(env []string) []string {
 	return of
 }
 
-// take gives the interpreter that waits to an environment that is started by c with these variables, if it has started as that would, and has
-// another made in a moment; nil: none waits.
-func (s *waiters) take(language string, c command, env []string) *waiter {
-	if language == "" {
+// suits reports whether what waits has started as c would, in such a box, which is there.
+func (w *waiter) suits(c command, view *sandbox.View) bool {
+	return w.of.path == c.path && slices.Equal(w.of.args, c.args) && (w.in == nil || w.in.box.Fresh(view))
+}
+
+// take gives the interpreter that waits to an environment that is started by c with these variables, and is to have this view, if it has started as that
+// would, and has another made in a moment; nil: none waits.
+func (s *waiters) take(language string, c command, env []string, view *sandbox.View) *waiter {
+	if s == nil || language == "" {
 		return nil
 	}
 	s.mu.Lock()
@@ -117,9 +126,9 @@ func (s *waiters) take(language string, c command, env []string) *waiter {
 	} else {
 		k.next.Reset(sparePause)
 	}
-	k.cmd = c
+	k.cmd, k.view = c, view.OfKind()
 	w := k.ready
-	if w == nil || w.of.path != c.path || !slices.Equal(w.of.args, c.args) {
+	if w == nil || !w.suits(c, view) {
 		w = nil // prepare replaces it
 	} else if !slices.Equal(w.early, earlyOf(env)) {
 		w = nil // it is for others
@@ -133,8 +142,8 @@ func (s *waiters) take(language string, c command, env []string) *waiter {
 // prepare has an interpreter wait. One that cannot be started is told of when an environment needs it.
 func (s *waiters) prepare(k *kind) {
 	s.mu.Lock()
-	c, old := k.cmd, k.ready
-	if s.closed || old != nil && old.of.path == c.path && slices.Equal(old.of.args, c.args) {
+	c, view, old := k.cmd, k.view, k.ready
+	if s.closed || old != nil && old.suits(c, view) {
 		s.mu.Unlock()
 		return
 	}
@@ -143,7 +152,7 @@ func (s *waiters) prepare(k *kind) {
 	if old != nil {
 		old.end()
 	}
-	w, err := s.start(c)
+	w, err := s.start(c, view)
 	if err != nil {
 		return
 	}
@@ -158,10 +167,12 @@ func (s *waiters) prepare(k *kind) {
 	}
 }
 
-func (s *waiters) start(c command) (*waiter, error) {
+func (s *waiters) start(c command, view *sandbox.View) (*waiter, error) {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
-	w := &waiter{of: c, early: earlyOf(startingWith(&runner.Spec{}, false)), token: tokenPrefix + hex.EncodeToString(id[:])}
+	env := seen(view, startingWith(&runner.Spec{}, view != nil))
+	w := &waiter{of: c, early: earlyOf(env), token: tokenPrefix + hex.EncodeToString(id[:])}
+	env = append(env, waitVariable+"="+strconv.Itoa(waitFD))
 	var err error
 	if w.printed, err = newPipe(); err != nil {
 		return nil, err
@@ -176,13 +187,16 @@ func (s *waiters) start(c command) (*waiter, error) {
 	frames, err := again(w.printed.w)
 	if err == nil {
 		defer frames.Close()
-		cmd := &exec.Cmd{
-			Path: c.path, Args: c.args, Dir: s.dir, Stdout: w.printed.w, Stderr: w.printed.w, ExtraFiles: []*os.File{frames, told},
-			Env:         append(startingWith(&runner.Spec{}, false), waitVariable+"="+strconv.Itoa(waitFD), ownToken+"="+w.token),
-			SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		if s.boxes != nil {
+			err = w.startIn(s.boxes, view, env, frames, told)
+		} else {
+			cmd := &exec.Cmd{
+				Path: c.path, Args: c.args, Dir: s.dir, Stdout: w.printed.w, Stderr: w.printed.w, ExtraFiles: []*os.File{frames, told},
+				Env: append(env, ownToken+"="+w.token), SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+			}
+			bindToParent(cmd.SysProcAttr)
+			w.child, err = s.spawner.run(cmd, "")
 		}
-		bindToParent(cmd.SysProcAttr)
-		w.child, err = s.spawner.run(cmd, "")
 	}
 	if err != nil {
 		w.tell.Close()
@@ -190,6 +204,35 @@ func (s *waiters) start(c command) (*waiter, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// startIn starts the interpreter in a box of its own.
+func (w *waiter) startIn(boxes *spares, view *sandbox.View, env []string, frames, told *os.File) error {
+	in, err := boxes.start()
+	if err != nil {
+		return err
+	}
+	var p *sandbox.Program
+	if err = in.box.Keep(view, w.printed.w, frames, told); err == nil {
+		p, err = in.box.Start(view.Inside(w.of.path), seen(view, w.of.args), lasting(env), sandbox.RuntimeDir, waitFD-framesFD+1)
+	}
+	if err != nil {
+		in.end()
+		return err
+	}
+	w.child, w.in = &child{inside: p}, in
+	return nil
+}
+
+// enter has the box that the interpreter waits in be an environment's, with all of its view.
+func (w *waiter) enter(token string, view *sandbox.View) (*spare, error) {
+	in := w.in
+	orphans.named(in.first.cmd.Process.Pid, token)
+	if err := in.box.Begin(view, nil, nil); err != nil {
+		return nil, err
+	}
+	w.in = nil
+	return in, nil
 }
 
 var errTooMuch = errors.New("more variables than a pipe holds")
@@ -200,7 +243,9 @@ func (w *waiter) run(token, dir string, env []string) (*child, error) {
 	for _, text := range append([]string{dir}, lasting(env)...) {
 		fmt.Fprintf(&told, "%s\x00", text)
 	}
-	orphans.named(w.child.cmd.Process.Pid, token, w.token)
+	if w.child.inside == nil {
+		orphans.named(w.child.cmd.Process.Pid, token, w.token)
+	}
 	err := errTooMuch
 	if told.Len() <= mostTold {
 		_, err = w.tell.Write(told.Bytes()) // fails when it has ended meanwhile
@@ -213,9 +258,12 @@ func (w *waiter) run(token, dir string, env []string) (*child, error) {
 	return w.child, nil
 }
 
-// dismiss ends an interpreter that is not to run anything; the pipe is left to who has it.
+// dismiss ends an interpreter that is not to run anything, with its box unless that is an environment's; the pipe is left to who has it.
 func (w *waiter) dismiss() {
 	w.tell.Close()
+	if w.in != nil {
+		w.in.end()
+	}
 	w.child.kill()
 	w.child.wait()
 }

@@ -61,11 +61,12 @@ type Box struct {
 	given   []*os.File // to the launcher
 	plan    []byte
 	ground  string // what it is made of: see fingerprint
+	kept    bool   // Keep was called
 
 	mu       sync.Mutex
 	last     int
 	programs map[string]*Program
-	ready    chan struct{} // closed when the plan was carried out
+	ready    chan struct{} // one of Keep and one of Begin, when it was carried out
 	gone     chan struct{} // closed when the launcher says nothing any more
 	failed   string
 }
@@ -83,10 +84,10 @@ type Program struct {
 	pid    int // outside; 0: not looked up yet
 }
 
-// New prepares a box, with what all have. Who calls starts Command, calls Ground, and Begin when it is known for whom the box is; at the end it kills
-// what it has started and calls Close.
+// New prepares a box, with what all have. Who calls starts Command, calls Ground, and Begin when it is known for whom the box is, or, when only the
+// kind of functions is known, Keep before that; at the end it kills what it has started and calls Close.
 func (m *Machine) New() (*Box, error) {
-	b := &Box{machine: m, programs: map[string]*Program{}, ready: make(chan struct{}), gone: make(chan struct{})}
+	b := &Box{machine: m, programs: map[string]*Program{}, ready: make(chan struct{}, 2), gone: make(chan struct{})}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make a socket for the sandbox: %w", err)
@@ -106,7 +107,7 @@ func (m *Machine) New() (*Box, error) {
 	}
 	b.given = append(b.given, place)
 	extra := []*os.File{other, place} // launch.ControlFD, launch.FramesFD
-	steps := ground()
+	steps := m.ground()
 	b.ground = fingerprint(steps)
 	trees, err := b.take(steps, func(i int) string { return "#" + strconv.Itoa(launch.TreesFD+i) })
 	b.given, extra = append(b.given, trees...), append(extra, trees...)
@@ -139,14 +140,18 @@ func (b *Box) take(steps []step, name func(i int) string) (trees []*os.File, err
 }
 
 // Fresh reports whether a box that waits is there, and what it is made of is what the machine has now: files of /etc are replaced, and the box has
-// the file systems that were mounted when it was made.
-func (b *Box) Fresh() bool {
+// the file systems that were mounted when it was made. Of one with Keep it reports that for the view that it is to have.
+func (b *Box) Fresh(v *View) bool {
 	select {
 	case <-b.gone:
 		return false
 	default:
-		return b.ground == fingerprint(ground())
 	}
+	steps := b.machine.ground()
+	if b.kept {
+		steps = append(steps, v.ofKind()...)
+	}
+	return b.ground == fingerprint(steps)
 }
 
 // Stale has Fresh report that the machine has changed, for tests.
@@ -199,7 +204,7 @@ func (m *Machine) open(s step) (int, error) {
 }
 
 // ground is what all sandboxes have.
-func ground() (plan []step) {
+func (m *Machine) ground() (plan []step) {
 	do := func(op, path, value string) { plan = append(plan, step{op: op, path: path, value: value}) }
 	for _, path := range systemThere() {
 		if to, err := os.Readlink(path); err == nil {
@@ -221,8 +226,24 @@ func ground() (plan []step) {
 		do(launch.Link, "/dev/"+name, "/proc/self/fd/"+strconv.Itoa(i))
 	}
 	do(launch.Proc, "/proc", "")
+	do(launch.Tmpfs, "/tmp", "mode=700,"+sizeOfTmp(usualTmpMB))
+	limit := func(resource int, value int) { do(launch.Limit, strconv.Itoa(resource), strconv.Itoa(value)) }
+	limit(unix.RLIMIT_CORE, 0)
+	limit(unix.RLIMIT_NOFILE, maxDescriptors)
+	limit(unix.RLIMIT_NPROC, maxProcesses)
+	if m.landlock {
+		do(launch.Confine, launch.Landlock, "")
+	}
+	if m.seccomp {
+		do(launch.Confine, launch.Seccomp, "")
+	}
 	return plan
 }
+
+// usualTmpMB is what most functions have.
+const usualTmpMB = 512
+
+func sizeOfTmp(mb int) string { return fmt.Sprintf("size=%dm,nr_inodes=%d", mb, mb*256) }
 
 // systemThere are those of system that the machine has.
 func systemThere() (there []string) {
@@ -234,21 +255,40 @@ func systemThere() (there []string) {
 	return there
 }
 
-// steps are the plan for a view, on the ground.
-func (m *Machine) steps(v *View) (plan []step) {
+// ofKind are the steps, on the ground, for what a view shows beside the code and the layers.
+func (v *View) ofKind() (plan []step) {
+	if v.Runtime != "" {
+		plan = append(plan, step{launch.Tree, RuntimeDir, v.Runtime, true})
+	}
+	there := systemThere()
+	needs := v.shown(there)
+	for _, n := range needs {
+		plan = append(plan, step{launch.Tree, n, n, true})
+	}
+	return append(plan, v.hide(append(there, needs...))...)
+}
+
+// hide are the steps that hide what lies below folders that are shown.
+func (v *View) hide(shown []string) (plan []step) {
+	for _, h := range v.Hidden {
+		real, err := filepath.EvalSymlinks(h)
+		if err == nil && slices.ContainsFunc(shown, func(p string) bool { return within(real, p) }) {
+			plan = append(plan, step{op: launch.Tmpfs, path: real, value: "mode=000,size=4k"})
+		}
+	}
+	return plan
+}
+
+// own are the steps for the rest of a view, when the others are done.
+func (v *View) own() (plan []step) {
 	do := func(op, path, value string) { plan = append(plan, step{op: op, path: path, value: value}) }
 	owned := func(path, source string) { plan = append(plan, step{launch.Tree, path, source, true}) }
-	there := systemThere()
-	do(launch.Tmpfs, "/tmp", fmt.Sprintf("mode=700,size=%dm,nr_inodes=%d", v.TmpMB, v.TmpMB*256))
+	do(launch.Resize, "/tmp", sizeOfTmp(v.TmpMB))
 	do(launch.Dir, TaskDir, "")
 	if v.Code != "" {
 		owned(TaskDir, v.Code)
 	}
-	if v.Runtime != "" {
-		owned(RuntimeDir, v.Runtime)
-	}
-	needs := v.shown(there)
-	inOpt := slices.DeleteFunc(slices.Clone(needs), func(n string) bool { return !strings.HasPrefix(n, LayersDir+"/") })
+	inOpt := slices.DeleteFunc(v.shown(systemThere()), func(n string) bool { return !strings.HasPrefix(n, LayersDir+"/") })
 	switch {
 	case len(v.Layers) == 0:
 		do(launch.Dir, LayersDir, "")
@@ -271,28 +311,13 @@ func (m *Machine) steps(v *View) (plan []step) {
 			lower = "@" + at + ":" + lower
 		}
 		do(launch.Overlay, LayersDir, "lowerdir="+lower)
-	}
-	for _, n := range needs {
-		owned(n, n)
-	}
-	for _, h := range v.Hidden { // which may lie below what is shown
-		real, err := filepath.EvalSymlinks(h)
-		if err == nil && slices.ContainsFunc(append(there, needs...), func(p string) bool { return within(real, p) }) {
-			do(launch.Tmpfs, real, "mode=000,size=4k")
+		for _, n := range inOpt { // once more: the layers are over it
+			owned(n, n)
 		}
+		plan = append(plan, v.hide(inOpt)...)
 	}
-	limit := func(resource int, value int) { do(launch.Limit, strconv.Itoa(resource), strconv.Itoa(value)) }
-	limit(unix.RLIMIT_CORE, 0)
-	limit(unix.RLIMIT_NOFILE, maxDescriptors)
-	limit(unix.RLIMIT_NPROC, maxProcesses)
 	if v.DataMB > 0 {
-		limit(unix.RLIMIT_DATA, v.DataMB<<20)
-	}
-	if m.landlock {
-		do(launch.Confine, launch.Landlock, "")
-	}
-	if m.seccomp {
-		do(launch.Confine, launch.Seccomp, "")
+		do(launch.Limit, strconv.Itoa(unix.RLIMIT_DATA), strconv.Itoa(v.DataMB<<20))
 	}
 	return plan
 }
@@ -332,17 +357,30 @@ func (b *Box) Ground() {
 	b.plan = nil
 }
 
-// Begin has a launcher on its ground make the box, and returns when that is done. Output is where all programs print, and frames what is given
-// to those that ask, as descriptor 3; nil: the output.
+// Keep has a launcher on its ground add what a view shows beside the code and the layers, and returns when that is done. The rest of what a box gets
+// comes with Begin, which takes a view with the same; a program may be started before that. Output is where all programs print, frames
+// what is given to those that ask, as descriptor 3, and told what is given to one, as descriptor 4.
+func (b *Box) Keep(v *View, output, frames, told *os.File) error {
+	steps := v.ofKind()
+	b.ground, b.kept = fingerprint(append(b.machine.ground(), steps...)), true
+	return b.add(steps, launch.Keep, output, frames, told)
+}
+
+// Begin has a launcher make the box, and returns when that is done. Output and frames are those of Keep: they are needed where it was not called.
 func (b *Box) Begin(v *View, output, frames *os.File) error {
-	if frames == nil {
-		frames = output
+	if b.kept {
+		return b.add(v.own(), launch.End)
 	}
-	b.plan = launch.AppendFrame(nil, launch.Files)
-	trees, err := b.take(b.machine.steps(v), func(i int) string { return "+" + strconv.Itoa(i) })
+	return b.add(append(v.ofKind(), v.own()...), launch.End, output, frames)
+}
+
+// add has a launcher do steps.
+func (b *Box) add(steps []step, end string, files ...*os.File) error {
+	b.plan = launch.AppendFrame(nil, launch.Files, strconv.Itoa(len(files)))
+	trees, err := b.take(steps, func(i int) string { return "+" + strconv.Itoa(i) })
 	if err == nil {
-		b.plan = launch.AppendFrame(b.plan, launch.End)
-		err = b.send(b.plan, append([]*os.File{output, frames}, trees...))
+		b.plan = launch.AppendFrame(b.plan, end)
+		err = b.send(b.plan, append(files, trees...))
 	}
 	b.plan = nil
 	for _, t := range trees {
@@ -366,6 +404,10 @@ func (b *Box) Begin(v *View, output, frames *os.File) error {
 
 // send sends a text, and descriptors with its first byte. That a launcher has ended is told by listen.
 func (b *Box) send(text []byte, files []*os.File) error {
+	if len(files) == 0 {
+		_, _ = b.control.Write(text)
+		return nil
+	}
 	fds := make([]int, len(files))
 	for i, f := range files {
 		fds[i] = int(f.Fd())
@@ -444,8 +486,12 @@ func (b *Box) answer(f []string) bool {
 	defer b.mu.Unlock()
 	switch {
 	case len(f) == 1 && f[0] == launch.Ready:
-		close(b.ready)
-		return true
+		select {
+		case b.ready <- struct{}{}:
+			return true
+		default:
+			return false
+		}
 	case len(f) == 2 && f[0] == launch.Failed:
 		b.failed = f[1]
 		return true
@@ -476,8 +522,9 @@ func (b *Box) answer(f []string) bool {
 	return true
 }
 
-// Start starts a program in a session of its own. Paths are those inside.
-func (b *Box) Start(path string, args, env []string, dir string, frames bool) (*Program, error) {
+// Start starts a program in a session of its own. Paths are those inside. Extra is how many descriptors it gets beside its output: the frames, and
+// what is told, which one program can have.
+func (b *Box) Start(path string, args, env []string, dir string, extra int) (*Program, error) {
 	b.mu.Lock()
 	if b.programs == nil {
 		b.mu.Unlock()
@@ -487,11 +534,7 @@ func (b *Box) Start(path string, args, env []string, dir string, frames bool) (*
 	p := &Program{box: b, id: strconv.Itoa(b.last), begun: make(chan error, 2), ended: make(chan struct{})}
 	b.programs[p.id] = p
 	b.mu.Unlock()
-	wants := ""
-	if frames {
-		wants = "yes"
-	}
-	fields := append([]string{launch.Start, p.id, path, dir, wants, strconv.Itoa(len(args))}, args...)
+	fields := append([]string{launch.Start, p.id, path, dir, strconv.Itoa(extra), strconv.Itoa(len(args))}, args...)
 	b.write(append(fields, env...))
 	if err := <-p.begun; err != nil {
 		return nil, &os.PathError{Op: "fork/exec", Path: path, Err: err}

@@ -29,13 +29,14 @@ func (*Machine) New() (*Box, error) { return nil, errNone }
 
 func (*Box) Command() *exec.Cmd { return nil }
 func (*Box) Ground()            {}
-func (*Box) Fresh() bool        { return false }
+func (*Box) Fresh(*View) bool   { return false }
 func (*Box) Close()             {}
 func (*Box) Owns(uint32) bool   { return false }
 
-func (*Box) Begin(*View, *os.File, *os.File) error { return errNone }
+func (*Box) Keep(*View, *os.File, *os.File, *os.File) error { return errNone }
+func (*Box) Begin(*View, *os.File, *os.File) error          { return errNone }
 
-func (*Box) Start(string, []string, []string, string, bool) (*Program, error) { return nil, errNone }
+func (*Box) Start(string, []string, []string, string, int) (*Program, error) { return nil, errNone }
 
 func (*Program) Signal(syscall.Signal) {}
 func (*Program) Wait() string          { return "" }

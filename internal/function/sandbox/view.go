@@ -27,6 +27,14 @@ type View struct {
 	TmpMB, DataMB int
 }
 
+// OfKind is what the views of functions have in common whose interpreter is the same: it shows nothing of any. Of nil it is nil.
+func (v *View) OfKind() *View {
+	if v == nil {
+		return nil
+	}
+	return &View{Runtime: v.Runtime, Needs: v.Needs, Hidden: v.Hidden}
+}
+
 // Inside is a text, of paths of the machine between colons, with those of the view as the function finds them.
 func (v *View) Inside(text string) string {
 	swap := func(text, from, to string) string {

@@ -6,26 +6,29 @@ const Variable = "MILLSTREAM_SANDBOX_FIRST_PROCESS"
 // What is asked of a launcher, and what it answers, are frames: four bytes of length, and fields that each end with a zero byte. No
 // argument, variable or path can hold one.
 //
-// First the steps of the ground, which all sandboxes have, and Ground. Then Files, with which descriptors come (the output, the frames, and trees),
-// the steps of the one sandbox, and End; the answer is Ready, or Failed with a text. So a launcher may wait on its ground for whom it is. Then any number of Start and Signal, which are answered
-// with Started or Refused, and once more with Ended, each with the id that Start was given.
+// First the steps of the ground, which all sandboxes have, and Ground. Then Files, with which descriptors come, steps, and End; the answer is
+// Ready, or Failed with a text. So a launcher may wait on its ground for whom it is. Before it knows that, Files, steps and Keep may add what
+// functions of one kind have in common, with the same answers: then programs may be started, and the rest comes with End. After End nothing is added.
+// Any number of Start and Signal are answered with Started or Refused, and once more with Ended, each with the id that Start was given.
 const (
 	Dir     = "dir"     // path
 	File    = "file"    // path, content
 	Link    = "link"    // path, where to
-	Tree    = "tree"    // path, source: a path of the host, # and a descriptor, or + and which of those that came with Files
+	Tree    = "tree"    // path, source: a path of the host, # and a descriptor, or + and which of those that came with the last Files
 	Device  = "device"  // the same
 	Tmpfs   = "tmpfs"   // path, options
+	Resize  = "resize"  // path of a Tmpfs, options
 	Overlay = "overlay" // path, options
 	Proc    = "proc"    // path
 	Limit   = "limit"   // number of the resource, value
 	Confine = "confine" // Landlock or Seccomp
 
 	Ground = "ground"
-	Files  = "files"
+	Files  = "files" // how many of the descriptors are none of trees: 0; 2: the output and the frames; 3: and what tells a program that waits
+	Keep   = "keep"
 	End    = "end"
 
-	Start  = "start"  // id, path, folder, whether it gets the frames, number of arguments, arguments, variables
+	Start  = "start"  // id, path, folder, how many of the frames and what tells it are given to it, number of arguments, arguments, variables
 	Signal = "signal" // id, number
 
 	Ready   = "ready"

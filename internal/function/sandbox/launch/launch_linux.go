@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -14,7 +15,8 @@ func init() {
 	}
 }
 
-// run is the whole life of a launcher. It stays on the program's first thread: what is given up is given up by that, which starts the others.
+// run is the whole life of a launcher. Two of its threads matter. The program's first starts the programs, in mounts and with rights that are
+// theirs. The keeper's adds to what they see for as long as the sandbox is not whole.
 func run() int {
 	for _, fd := range []int{ControlFD, FramesFD} {
 		syscall.CloseOnExec(fd)
@@ -26,29 +28,55 @@ func run() int {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return 1
 	}
-	for _, part := range []struct {
-		end      string
-		carryOut func([][]string) (string, error)
-	}{{Ground, ground}, {Files, files}, {End, furnish}} {
-		var steps [][]string
-		for {
-			f, ok := read()
-			if !ok {
-				return 1
-			}
-			if f[0] == part.end {
-				break
-			}
-			steps = append(steps, f)
-		}
-		if what, err := part.carryOut(steps); err != nil {
-			write(Failed, what+": "+err.Error())
+	k := newKeeper()
+	var steps [][]string
+	for {
+		f, ok := read()
+		if !ok {
 			return 1
 		}
+		if f[0] == Ground {
+			break
+		}
+		steps = append(steps, f)
 	}
-	write(Ready)
-	serve()
-	return 0
+	if what, err := k.do(func() (string, error) { return ground(steps) }); err != nil {
+		return fail(what, err)
+	}
+	if what, err := leave(steps); err != nil {
+		return fail(what, err)
+	}
+	return serve(k)
+}
+
+func fail(what string, err error) int {
+	write(Failed, what+": "+err.Error())
+	return 1
+}
+
+// keeper is a thread that keeps the rights that the launcher was started with, and the machine's mounts.
+type keeper chan func()
+
+func newKeeper() keeper {
+	k := make(keeper)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		for f := range k {
+			f()
+		}
+	}()
+	return k
+}
+
+// do has the keeper do something.
+func (k keeper) do(f func() (string, error)) (what string, err error) {
+	done := make(chan struct{})
+	k <- func() {
+		what, err = f()
+		close(done)
+	}
+	<-done
+	return what, err
 }
 
 // read reads a frame; false when the server is gone, or speaks otherwise.
@@ -69,26 +97,35 @@ func read() (fields []string, ok bool) {
 	return fields, len(fields) > 0
 }
 
-// come is what was read and not used yet: a plan comes in one piece. given are the descriptors that came with it.
+// come is what was read and not used yet: a plan comes in one piece. given are the descriptors that came since the last Files.
 var (
 	come  []byte
 	given []int
 )
 
-// files puts the output and the frames where they belong.
-func files([][]string) (what string, err error) {
-	if len(given) < 2 {
-		return "take the output", syscall.EBADF
+// told is from where a program that waits is told what to run; -1: there is no such.
+var told = -1
+
+// files puts the first n of the descriptors that came where they belong: the output, the frames, and told. It returns the others, which are trees.
+func files(n string, come []int) (trees []int, what string, err error) {
+	own, err := strconv.Atoi(n)
+	if err != nil || own < 0 || own == 1 || own > 3 || len(come) < own {
+		return nil, "take the output", syscall.EBADF
 	}
-	for _, to := range []struct{ from, to, flags int }{{given[0], 1, 0}, {given[0], 2, 0}, {given[1], FramesFD, syscall.O_CLOEXEC}} {
+	if own == 0 {
+		return come, "", nil
+	}
+	for _, to := range []struct{ from, to, flags int }{{come[0], 1, 0}, {come[0], 2, 0}, {come[1], FramesFD, syscall.O_CLOEXEC}} {
 		if err := syscall.Dup3(to.from, to.to, to.flags); err != nil {
-			return "take the output", err
+			return nil, "take the output", err
 		}
 	}
-	_ = syscall.Close(given[0]) // it is there twice
-	_ = syscall.Close(given[1])
-	given = given[2:]
-	return "", nil
+	_ = syscall.Close(come[0]) // it is there twice
+	_ = syscall.Close(come[1])
+	if own == 3 {
+		told = come[2]
+	}
+	return come[own:], "", nil
 }
 
 func full(b []byte) bool {
@@ -147,50 +184,106 @@ type programs struct {
 	pids map[string]int
 }
 
-// serve starts programs and signals them until the server is gone.
-func serve() {
+// request is a frame, with the descriptors that came for it.
+type request struct {
+	fields []string
+	files  []int
+}
+
+// serve makes the sandbox whole, and starts programs and signals them until the server is gone.
+func serve(k keeper) int {
 	p := &programs{ids: map[int]string{}, pids: map[string]int{}}
 	p.some = sync.NewCond(&p.mu)
 	go p.reap()
-	requests := make(chan []string)
+	requests := make(chan request)
 	go func() {
 		for {
 			f, ok := read()
 			if !ok {
 				syscall.Exit(0)
 			}
-			requests <- f
+			r := request{fields: f}
+			if f[0] == Files {
+				r.files, given = given, nil
+			}
+			requests <- r
 		}
 	}()
-	for f := range requests {
+	var steps [][]string
+	var trees []int
+	begun := false // what is to be seen by the first program is there
+	for r := range requests {
+		f := r.fields
 		switch f[0] {
 		case Start:
-			p.start(f[1:])
+			p.start(f[1:], begun)
 		case Signal:
 			p.signal(f[1], f[2])
+		case Files:
+			var what string
+			var err error
+			if trees, what, err = files(f[1], r.files); err != nil {
+				return fail(what, err)
+			}
+		case Keep, End:
+			if k == nil {
+				return fail("add to the sandbox", syscall.EPERM)
+			}
+			what, err := k.do(func() (string, error) { return furnish(steps, trees, f[0] == End) })
+			if err == nil {
+				what, err = p.limit(steps)
+			}
+			if err != nil {
+				return fail(what, err)
+			}
+			if steps, trees, begun = nil, nil, true; f[0] == End {
+				close(k)
+				k = nil
+			}
+			write(Ready)
+		default:
+			steps = append(steps, f)
 		}
 	}
+	return 0
 }
 
-func (p *programs) start(f []string) {
-	id, path, dir, frames := f[0], f[1], f[2], f[3]
-	n, err := strconv.Atoi(f[4])
-	if err != nil || n > len(f)-5 {
+// limit sets limits of this process, which those that it starts have from it, and of the programs that there are.
+func (p *programs) limit(steps [][]string) (what string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var pids []int
+	for pid := range p.ids {
+		pids = append(pids, pid)
+	}
+	return limit(steps, pids)
+}
+
+func (p *programs) start(f []string, allowed bool) {
+	id, path, dir := f[0], f[1], f[2]
+	extra, err := strconv.Atoi(f[3])
+	n, err2 := strconv.Atoi(f[4])
+	files := []uintptr{0, 1, 2, FramesFD, uintptr(told)}
+	if err != nil || err2 != nil || n > len(f)-5 || !allowed || extra < 0 || extra > 2 || extra == 2 && told < 0 {
 		write(Refused, id, strconv.Itoa(int(syscall.EINVAL)))
 		return
 	}
-	files := []uintptr{0, 1, 2}
-	if frames != "" {
-		files = append(files, FramesFD)
-	}
+	files = files[:3+extra]
 	p.mu.Lock()
 	pid, err := syscall.ForkExec(path, f[5:5+n], &syscall.ProcAttr{Dir: dir, Env: f[5+n:], Files: files, Sys: &syscall.SysProcAttr{Setsid: true}})
+	if err == nil && mostData > 0 {
+		_ = unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: mostData, Max: mostData}, nil) // one that has ended takes none
+	}
 	if err == nil {
 		p.ids[pid], p.pids[id] = id, pid
 		p.some.Signal()
 		write(Started, id, strconv.Itoa(pid)) // under the lock: its end is told after it
 	}
 	p.mu.Unlock()
+	if extra == 2 { // it alone has what tells it
+		_ = syscall.Close(told)
+		told = -1
+	}
 	if err != nil {
 		number, _ := err.(syscall.Errno)
 		write(Refused, id, strconv.Itoa(int(number)))

@@ -12,38 +12,84 @@ import (
 // base is where the root is put together: a folder that every system has, and in which nothing lies that is shown.
 const base = "/sys"
 
-// ground makes a root with what all sandboxes have.
+// ground makes a root with what all sandboxes have. What is mounted in it later is mounted in copies of it too.
 func ground(steps [][]string) (what string, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return "make the mounts private", err
 	}
-	trees, what, err := open(steps)
+	trees, what, err := open(steps, nil)
 	if err != nil {
 		return what, err
 	}
 	if err := unix.Mount("root", base, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=1m"); err != nil {
 		return "mount a root of its own", err
 	}
-	return carryOut(steps, trees)
-}
-
-// furnish does the steps of the one sandbox, and enters it.
-func furnish(steps [][]string) (what string, err error) {
-	trees, what, err := open(steps)
-	if err != nil {
-		return what, err
-	}
 	if what, err := carryOut(steps, trees); err != nil {
 		return what, err
+	}
+	if err := unix.Sethostname([]byte("localhost")); err != nil {
+		return "name the sandbox", err
+	}
+	// All of it: where a mount is not shared, what is mounted below it, such as the empty folder over one that is hidden, would be missing in copies.
+	if err := unix.Mount("", base, "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return "share the mounts", err
+	}
+	return "", nil
+}
+
+// leave takes this thread, which starts the programs, from the machine's mounts into a copy of the root, which is given what the keeper mounts in the
+// first; nothing goes the other way. Then it gives up all rights. What is different from function to function comes later.
+func leave(steps [][]string) (what string, err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return "have mounts of its own", err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return "follow the mounts", err
 	}
 	if what, err := enter(); err != nil {
 		return what, err
 	}
-	return restrict(steps)
+	if what, err := limit(steps, nil); err != nil {
+		return what, err
+	}
+	if what, err := giveUp(); err != nil {
+		return what, err
+	}
+	for _, s := range steps {
+		if s[0] != Confine {
+			continue
+		}
+		confine := landlock
+		if s[1] == Seccomp {
+			confine = seccomp
+		}
+		if err := confine(); err != nil {
+			return s[1], err
+		}
+	}
+	return "", nil
 }
 
-// open opens the trees of steps.
-func open(steps [][]string) (trees []int, what string, err error) {
+// furnish is the keeper's: it does steps. With the last ones it lets all that is outside go, and its rights, so that nothing can be added any more.
+func furnish(steps [][]string, given []int, last bool) (what string, err error) {
+	trees, what, err := open(steps, given)
+	if err != nil {
+		return what, err
+	}
+	if what, err := carryOut(steps, trees); err != nil || !last {
+		return what, err
+	}
+	if err := unix.Mount("", base, "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return "part the mounts", err
+	}
+	if what, err := enter(); err != nil {
+		return what, err
+	}
+	return giveUp()
+}
+
+// open opens the trees of steps. Those that were given are named by their number.
+func open(steps [][]string, given []int) (trees []int, what string, err error) {
 	trees = make([]int, len(steps))
 	for i, s := range steps {
 		if s[0] != Tree && s[0] != Device {
@@ -124,6 +170,8 @@ func step(s []string, tree int) error {
 			return err
 		}
 		return unix.Mount("tmp", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, s[2])
+	case Resize:
+		return unix.Mount("tmp", path, "tmpfs", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, s[2])
 	case Overlay:
 		if err := folders(path); err != nil {
 			return err
@@ -215,14 +263,14 @@ func enter() (what string, err error) {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", 0, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
 		return "make the root read-only", err
 	}
-	if err := unix.Sethostname([]byte("localhost")); err != nil {
-		return "name the sandbox", err
-	}
 	return "", nil
 }
 
-// restrict sets limits and gives up rights, the one to have others last.
-func restrict(steps [][]string) (what string, err error) {
+// mostData is the limit of memory of the programs that are started, with the race detector; 0: they have this process's.
+var mostData uint64
+
+// limit sets limits, of this process and of others.
+func limit(steps [][]string, pids []int) (what string, err error) {
 	for _, s := range steps {
 		if s[0] != Limit {
 			continue
@@ -240,10 +288,22 @@ func restrict(steps [][]string) (what string, err error) {
 			return "read the limit " + s[1], err
 		}
 		value = min(value, is.Max) // which nobody may raise
-		if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
+		if raceDetector && resource == unix.RLIMIT_DATA {
+			mostData = value
+		} else if err := syscall.Setrlimit(resource, &syscall.Rlimit{Cur: value, Max: value}); err != nil {
 			return "set the limit " + s[1], err
 		}
+		for _, pid := range pids {
+			if err := unix.Prlimit(pid, resource, &unix.Rlimit{Cur: value, Max: value}, nil); err != nil && err != unix.ESRCH {
+				return "set the limit " + s[1], err
+			}
+		}
 	}
+	return "", nil
+}
+
+// giveUp gives up this thread's rights, the one to have others last.
+func giveUp() (what string, err error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return "gain no rights", err
 	}
@@ -263,18 +323,6 @@ func restrict(steps [][]string) (what string, err error) {
 	var none [2]unix.CapUserData
 	if err := unix.Capset(&head, &none[0]); err != nil {
 		return "drop capabilities", err
-	}
-	for _, s := range steps {
-		if s[0] != Confine {
-			continue
-		}
-		confine := landlock
-		if s[1] == Seccomp {
-			confine = seccomp
-		}
-		if err := confine(); err != nil {
-			return s[1], err
-		}
 	}
 	return "", nil
 }
