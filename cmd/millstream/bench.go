@@ -28,13 +28,15 @@ With --quick it takes some 20 seconds instead of minutes.
 "operations" prints requests a second for each kind of request; --peer names other
 DynamoDB endpoints to be measured beside it in the same run. With --endpoint only
 that endpoint is driven, with the same load. "curves" prints rates and times of PutItem
-and GetItem with 1 to 1,000 connections, and draws them with --plots.
+and GetItem with 1 to 1,000 connections, and draws them with --plots, as do "growth" (by items in the
+table), "fanout" (by mappings on its stream) and "processors" (by the server's GOMAXPROCS).
 
 Measurements: ` + strings.Join(bench.Names(), ", ") + `.`,
 		Example: `  millstream bench --quick
   millstream bench --only put,get,latency
   millstream bench --only operations --peer dynalite=http://127.0.0.1:4567
   millstream bench --only curves --plots ./plots
+  millstream bench --only growth --items 10000000 --plots ./plots
   millstream bench --endpoint http://127.0.0.1:4567`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,7 +54,8 @@ Measurements: ` + strings.Join(bench.Names(), ", ") + `.`,
 	f.StringVar(&o.Endpoint, "endpoint", "", "another DynamoDB endpoint to drive instead")
 	f.DurationVar(&o.Duration, "duration", 0, "length of each measurement (default 10s, with --quick 2s)")
 	f.IntVar(&o.Connections, "connections", 32, "clients at once")
-	f.StringVar(&o.Plots, "plots", "", "folder for the points and pictures of curves")
+	f.StringVar(&o.Plots, "plots", "", "folder for the points and pictures of curves, growth, fanout and processors")
+	f.IntVar(&o.Items, "items", 0, "items that growth writes (default a million, with --quick 20,000)")
 	f.StringVar(&o.Dir, "dir", "", "folder for temporary data, whose disk is measured (default the system's)")
 	f.StringVar(&o.Durability, "durability", "", "of the server under test: sync, periodic or none (default sync)")
 	f.IntVar(&o.Backlog, "backlog", 0, "records that catchup and poison, and messages that queuebacklog find waiting (default 400,000 and a million, with --quick 50,000)")

@@ -37,6 +37,9 @@ var measurements = []measurement{
 	{"queuemappings", measureIdleQueueMappings},
 	{"queuebacklog", measureQueueBacklog},
 	{"curves", measureCurves},
+	{"growth", measureGrowth},
+	{"fanout", measureFanOut},
+	{"processors", measureProcessors},
 }
 
 // quick are the measurements that Quick takes unless Only names others: each is done in a few seconds.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -192,6 +194,100 @@ func TestOperationsNameDifferentKeys(t *testing.T) {
 			}
 			before = body
 		}
+	}
+}
+
+// Items of "growth" have 100 bytes; each number is written once, and what is read and changed is there.
+func TestGrowth(t *testing.T) {
+	var mu sync.Mutex
+	written, others := map[string]int{}, map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct {
+			Item, Key    map[string]map[string]string
+			RequestItems map[string][]struct {
+				PutRequest struct{ Item map[string]map[string]string }
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, put := range in.RequestItems[table] {
+			it := put.PutRequest.Item
+			written[it["pk"]["S"]]++
+			if size := len("pk") + len(it["pk"]["S"]) + len("v") + len(it["v"]["S"]); size != 100 {
+				t.Errorf("an item has %d bytes", size)
+			}
+		}
+		for _, it := range []map[string]map[string]string{in.Item, in.Key} {
+			if it != nil {
+				others[it["pk"]["S"]]++
+			}
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	host, err := hostOf(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const clients = 4
+	for _, step := range [][2]int{{0, 400}, {400, 1000}} {
+		if err := grow(t.Context(), host, clients, step[0], step[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(written) != 1000 {
+		t.Errorf("%d items were written", len(written))
+	}
+	for key, n := range written {
+		if n != 1 {
+			t.Errorf("item %s was written %d times", key, n)
+		}
+	}
+	for _, source := range []func(string, int, int) func(int) []byte{littleGets, littlePuts} {
+		c, err := dial(t.Context(), host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		next := source(host, 1, 1000/clients)
+		for n := range 500 {
+			if err := c.roundTrip(next(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(others) < 150 {
+		t.Errorf("%d of 250 items were read or changed", len(others))
+	}
+	for key := range others {
+		if written[key] == 0 {
+			t.Errorf("item %s was read or changed, and is not there", key)
+		}
+	}
+}
+
+// What was measured is kept as a table and a picture.
+func TestPointsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	p := newPoints("items", "GetItem", "PutItem")
+	p.add(10_000, 50_000, 20_000.4)
+	p.add(100_000, 40_000, 10_000)
+	if err := p.write(filepath.Join(dir, "plots"), "growth", "a title", false); err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile(filepath.Join(dir, "plots", "growth.csv"))
+	if want := "items,GetItem,PutItem\n10000,50000,20000\n100000,40000,10000\n"; err != nil || string(table) != want {
+		t.Errorf("%s: %v", table, err)
+	}
+	picture, err := os.ReadFile(filepath.Join(dir, "plots", "growth.svg"))
+	if err != nil || !strings.Contains(string(picture), "a title") || !strings.Contains(string(picture), ">100,000</text>") {
+		t.Errorf("%s: %v", picture, err)
+	}
+	if err := p.write("", "growth", "a title", false); err != nil {
+		t.Error(err)
 	}
 }
 

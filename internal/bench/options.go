@@ -39,8 +39,12 @@ type Options struct {
 	// Backlog is how many records "catchup" and "poison", and how many messages "queuebacklog"
 	// find waiting; 0 means 400,000 records and a million messages, or 50,000 with Quick.
 	Backlog int
-	// Plots is a folder for the points and pictures of "curves"; empty: none.
+	// Items is how many "growth" writes; 0 means a million, or 20,000 with Quick.
+	Items int
+	// Plots is a folder for the points and pictures of "curves", "growth", "fanout" and "processors"; empty: none.
 	Plots string
+	// env are variables of the server under test.
+	env []string
 	// command is what starts the server under test; empty means serve.
 	command string
 	// ServerArgs are appended to the arguments of `serve`.
@@ -62,6 +66,16 @@ func (o Options) connections() int {
 		return o.Connections
 	}
 	return 32
+}
+
+func (o Options) items() int {
+	switch {
+	case o.Items > 0:
+		return max(o.Items, o.connections())
+	case o.Quick:
+		return 20_000
+	}
+	return 1_000_000
 }
 
 func (o Options) loadedBytes() int64 {

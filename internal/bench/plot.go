@@ -55,8 +55,18 @@ func chart(title string, lines []line, logarithmic bool) string {
 		}
 		fmt.Fprintf(&b, `<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n", left, y(m), left+width, y(m), left-8, y(m)+4, text)
 	}
-	for v := minX; v <= maxX; v *= 4 {
-		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%.0f</text>`+"\n", x(v), top+height+20, v)
+	var below []float64
+	if len(lines) > 0 && len(lines[0].points) <= 6 {
+		for _, p := range lines[0].points {
+			below = append(below, p[0])
+		}
+	} else {
+		for v := minX; v <= maxX; v *= 4 {
+			below = append(below, v)
+		}
+	}
+	for _, v := range below {
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s</text>`+"\n", x(v), top+height+20, thousands(int64(v)))
 	}
 	for i, l := range lines {
 		colour := colours[i%len(colours)]

@@ -40,7 +40,7 @@ func serve(ctx context.Context, o Options, dir string) (*child, time.Duration, e
 	if o.Durability != "" {
 		args = append(args, "--durability", o.Durability)
 	}
-	return start(ctx, addr, nil, append(args, o.ServerArgs...)...)
+	return start(ctx, addr, o.env, append(args, o.ServerArgs...)...)
 }
 
 func start(ctx context.Context, addr string, env []string, args ...string) (*child, time.Duration, error) {
