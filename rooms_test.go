@@ -91,11 +91,11 @@ var rooms = map[string][]string{
 	"internal/trigger/recordtest":  {"internal/item", "internal/seqnum"},
 	"internal/trigger/backendtest": {"internal/backend", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
 	"internal/backend/local": {
-		"internal/awserr", "internal/backend", "internal/item", "internal/queue", "internal/request", "internal/seqnum", "internal/store",
+		"internal/awserr", "internal/backend", "internal/item", "internal/queue", "internal/request", "internal/schema", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger/lane", "internal/trigger/mapping",
 	},
 	"internal/backend/remote": {
-		"internal/arn", "internal/backend", "internal/item", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping",
+		"internal/admin/wire", "internal/arn", "internal/backend", "internal/item", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping",
 	},
 	"internal/destination": {"internal/arn", "internal/store"},
 

@@ -351,6 +351,9 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if s.opts.AllowStandby {
 		s.workers.Start("standbys", s.relay.Run)
 	}
+	if s.node == nil {
+		s.workers.Start("items of nodes", s.sweepLent)
+	}
 	s.workers.Start("stacks", s.stacks.Run)
 	s.workers.Start("backups and exports", s.keep.RunSaves)
 	s.workers.Start("imports and restores", s.keep.RunLoads)

@@ -94,6 +94,12 @@ var (
 	ErrLacks = errors.New("trigger: this cannot be done while the tables are at another endpoint")
 )
 
+// Lacking is ErrLacks with the reason, in words for people.
+type Lacking struct{ Why string }
+
+func (l *Lacking) Error() string { return l.Why }
+func (l *Lacking) Unwrap() error { return ErrLacks }
+
 // Taken is ErrExists with the mapping that there is.
 type Taken struct{ UUID string }
 

@@ -14,3 +14,10 @@ func IsSnapshot(shard string) bool { return strings.HasPrefix(shard, snapshotPre
 
 // SnapshotOf is the mapping to which a shard of existing items belongs; false for another shard.
 func SnapshotOf(shard string) (uuid string, ok bool) { return strings.CutPrefix(shard, snapshotPrefix) }
+
+// Nodes keep their mappings as rows of a table of the server whose tables they work over. That server keeps a mapping's existing items as long as there is the
+// row whose keys are these, the second one with the mapping's id behind it.
+const (
+	NodesDefinitions = "def"
+	NodesMapping     = "m#"
+)

@@ -57,6 +57,8 @@ func (e *Engine) Create(ctx context.Context, scope schema.Scope, r mapping.Creat
 			err = awserr.MappingStreamMissing(stream.ARN)
 		case errors.Is(err, backend.ErrNoSnapshot):
 			err = awserr.MappingSnapshot(stream.ARN)
+		case errors.Is(err, backend.ErrLacks):
+			err = awserr.LambdaInvalidParameter(err.Error())
 		}
 		return mapping.View{}, err
 	}

@@ -43,6 +43,7 @@ type Backend struct {
 
 	readers readers
 	frozen  frozen
+	lent    lent
 }
 
 var _ backend.Backend = (*Backend)(nil)
@@ -55,7 +56,7 @@ func Open(st *store.Store, streams *stream.Streams, tables *table.DB, queues *qu
 	if err := b.sweep(log); err != nil {
 		return nil, err
 	}
-	return b, nil
+	return b, b.findLent()
 }
 
 // ResolveStream implements backend.Backend.
@@ -219,7 +220,7 @@ func (b *Backend) CreateMapping(_ context.Context, m mapping.Definition) (_ map[
 	}
 	rows := map[string]lane.Checkpoint{}
 	if m.Snapshot != nil {
-		if rows, err = b.freeze(uuid, &m, s); err != nil {
+		if rows, err = b.freeze(&m, s, func([]byte) (string, error) { return frozenName(uuid), nil }); err != nil {
 			return nil, errors.Join(err, b.thaw(uuid))
 		}
 		defer func() {

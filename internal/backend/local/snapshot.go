@@ -44,8 +44,8 @@ type snapshot struct {
 
 const markEvery = 1024
 
-// freeze freezes a table for a mapping that is being made, and returns its positions.
-func (b *Backend) freeze(uuid [16]byte, m *mapping.Definition, s *stream.Stream) (map[string]lane.Checkpoint, error) {
+// freeze freezes a table for a mapping that is being made, and returns its positions. It fills the mapping's Snapshot in. name is told where the items begin.
+func (b *Backend) freeze(m *mapping.Definition, s *stream.Stream, name func(lower []byte) (string, error)) (map[string]lane.Checkpoint, error) {
 	if b.tables == nil {
 		return nil, errors.New("local: snapshots are not to be had here")
 	}
@@ -69,7 +69,11 @@ func (b *Backend) freeze(uuid [16]byte, m *mapping.Definition, s *stream.Stream)
 		*m.Snapshot = mapping.Snapshot{
 			Items: items, Last: stream.SnapshotNumber(items), AtMS: at.UnixMilli(), Lower: now.Lower, Upper: now.Upper,
 		}
-		return b.store.Freeze(frozenName(uuid), store.Span{Lower: now.Lower, Upper: now.Upper})
+		as, err := name(now.Lower)
+		if err != nil {
+			return err
+		}
+		return b.store.Freeze(as, store.Span{Lower: now.Lower, Upper: now.Upper})
 	})
 	if errors.Is(err, table.ErrNotEnabled) {
 		err = backend.ErrNoSnapshot
@@ -262,7 +266,7 @@ func (b *Backend) sweep(log *slog.Logger) error {
 		}
 	}
 	for _, name := range names {
-		if !read[name] && !strings.HasPrefix(name, store.FrozenTable) {
+		if !read[name] && !strings.HasPrefix(name, store.FrozenTable) && !strings.HasPrefix(name, lentPrefix) {
 			log.Info("removing a snapshot that has been read", "name", name)
 			if err := b.store.ThawStray(name); err != nil {
 				return err
@@ -281,5 +285,5 @@ func (b *Backend) Close() error {
 		err = errors.Join(err, sn.close())
 	}
 	b.frozen.open = nil
-	return err
+	return errors.Join(err, b.lent.close())
 }

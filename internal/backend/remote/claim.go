@@ -260,13 +260,16 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 	c.rows[uuid] = taken
 	c.mu.Unlock()
 	c.feed.begin(out, true)
+	if items, begins := out[backend.SnapshotShard(uuid)]; begins && items.Done {
+		c.giveUp(uuid) // whoever had read them may have died before
+	}
 	return out, nil
 }
 
 // tidy removes the rows of shards that the mapping has ended and that are past their retention, but those by which rows set aside count.
 func (c *claim) tidy(uuid string, taken map[string]owned, shards []shardInfo, kept map[string]bool) {
 	for shard, o := range taken {
-		if o.at.Done && !kept[shard] && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == shard }) {
+		if o.at.Done && !kept[shard] && !backend.IsSnapshot(shard) && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == shard }) {
 			if c.b.remove(c.ctx, c.b.progress, checkpointKey(uuid), shard) == nil {
 				delete(taken, shard)
 			}
@@ -473,6 +476,9 @@ func (c *claim) storeAgain(uuid, shard string, up uint64) error {
 
 func (c *claim) storePosition(uuid, shard string, at checkpoint, v uint64) error {
 	row := Row{P: checkpointKey(uuid), S: shard, Data: encode(at)}
+	if c.b.bugs.thaws && backend.IsSnapshot(shard) && at.Done {
+		c.b.giveUpNow(c.ctx, uuid)
+	}
 	now, err := c.b.put(c.ctx, c.b.progress, row, v)
 	if err == nil {
 		c.keep(uuid, shard, owned{v: now.V, at: at})
@@ -491,6 +497,9 @@ func (c *claim) keep(uuid, shard string, o owned) bool {
 	}
 	c.mu.Unlock()
 	c.windowReplaced(uuid, was.at.Window, o.at.Window)
+	if backend.IsSnapshot(shard) && o.at.Done {
+		c.giveUp(uuid)
+	}
 	return mine != nil
 }
 

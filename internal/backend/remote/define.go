@@ -18,8 +18,8 @@ import (
 // Rows of definitions. Their versions are the definitions' revisions. A definition that was removed leaves a row that says so: a write
 // that arrives late finds it, and brings nothing back.
 const (
-	definitionKey = "def"
-	mappingPrefix = "m#"
+	definitionKey = backend.NodesDefinitions
+	mappingPrefix = backend.NodesMapping
 	pairKey       = "pair"
 )
 
@@ -218,6 +218,9 @@ func (b *Backend) removeRows(ctx context.Context, uuid string) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(rows, func(r Row) bool { return backend.IsSnapshot(r.S) }) {
+		b.giveUpNow(ctx, uuid)
+	}
 	if err := each(rows, func(r Row) error { return b.remove(ctx, b.progress, r.P, r.S) }); err != nil {
 		return err
 	}
@@ -245,7 +248,19 @@ func (b *Backend) announce(ctx context.Context) error {
 
 // CreateMapping implements backend.Backend. The definition's row makes the mapping; what is written before is found by nobody without it.
 func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[string]lane.Checkpoint, error) {
-	rows, err := b.places(ctx, &m)
+	find, open := b.places, false // whether the definition may be stored although nobody knows
+	if m.Snapshot != nil {
+		find = b.lend
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, makeWait)
+		defer cancel()
+		defer func() {
+			if !open {
+				b.giveUpNow(context.WithoutCancel(ctx), m.UUID)
+			}
+		}()
+	}
+	rows, err := find(ctx, &m)
 	if err != nil {
 		return nil, err
 	}
@@ -266,6 +281,7 @@ func (b *Backend) CreateMapping(ctx context.Context, m mapping.Definition) (map[
 	if err := b.makeSlice(ctx, m.StreamARN); err != nil {
 		return nil, err
 	}
+	open = true
 	_, err = b.put(ctx, b.control, Row{P: definitionKey, S: mappingPrefix + m.UUID, Data: encode(definitionRow{Mapping: &m})}, 0)
 	if refused := (*Refused)(nil); errors.As(err, &refused) { // this caller was slow, and another has the pair: see pair
 		taken := &backend.Taken{}

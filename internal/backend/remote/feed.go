@@ -120,7 +120,7 @@ func (f *feed) begin(rows map[string]lane.Checkpoint, loaded bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for id, row := range rows {
-		if row.Done || f.readers[id] != nil {
+		if row.Done || f.readers[id] != nil || backend.IsSnapshot(id) { // a mapping reads its items itself
 			continue
 		}
 		r := &reader{f: f, shard: id, before: row.Low, head: row.Low, count: row.Ordinal, cursors: map[seqnum.Num]string{}, moved: make(chan struct{}, 1)}
@@ -547,6 +547,9 @@ func (b *Backend) Read(ctx context.Context, arn, shard string, after seqnum.Num,
 	c := b.claimOn(arn)
 	if c == nil {
 		return lane.Page{}, backend.ErrElsewhere
+	}
+	if uuid, ok := backend.SnapshotOf(shard); ok {
+		return b.items(ctx, arn, uuid, after, maxRecords, maxBytes)
 	}
 	c.feed.mu.Lock()
 	r := c.feed.readers[shard]

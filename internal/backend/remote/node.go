@@ -30,6 +30,7 @@ type nodeRow struct {
 	Version  string    `json:"version,omitempty"`
 	Began    time.Time `json:"began,omitzero"`
 	Revision uint64    `json:"rev,omitempty"` // what was changed up to this one is applied there
+	Knows    int       `json:"knows,omitempty"`
 }
 
 const (
@@ -112,7 +113,7 @@ func (m *member) beats(ctx context.Context) {
 	b := m.b
 	var v uint64
 	id, _ := b.holds()
-	me := nodeRow{State: alive, URL: b.o.URL, Machine: b.o.Machine, Name: b.o.Name, Version: b.o.Version, Began: time.Now().UTC().Truncate(time.Second)}
+	me := nodeRow{State: alive, URL: b.o.URL, Machine: b.o.Machine, Name: b.o.Name, Version: b.o.Version, Began: time.Now().UTC().Truncate(time.Second), Knows: knows}
 	for ctx.Err() == nil {
 		began := b.now()
 		me.Revision = b.applied.Load()
@@ -538,6 +539,7 @@ type NodeInfo struct {
 	Here                            bool // it is this one
 	Drained                         bool // it takes nothing
 	Revision                        uint64
+	Knows                           int      // see knows
 	Streams                         []string // that it works
 }
 
@@ -573,7 +575,7 @@ func (b *Backend) Nodes(ctx context.Context) (all []NodeInfo, err error) {
 			return nil, err
 		}
 		all = append(all, NodeInfo{
-			ID: id, Name: n.Name, URL: n.URL, Machine: n.Machine, Version: n.Version, Began: n.Began, Lives: n.State == alive, Here: id == me, Revision: n.Revision, Streams: streams[id], Drained: drained[id],
+			ID: id, Name: n.Name, URL: n.URL, Machine: n.Machine, Version: n.Version, Began: n.Began, Lives: n.State == alive, Here: id == me, Revision: n.Revision, Knows: n.Knows, Streams: streams[id], Drained: drained[id],
 		})
 	}
 	return all, nil

@@ -92,6 +92,7 @@ type bugs struct {
 	forgets  bool // rows that have ended leave nothing behind
 	renews   bool // a transaction whose answer does not come is tried again on the version that there is then
 	stale    bool // a position is stored with the window before it
+	thaws    bool // items are given up before it is stored that they have been read
 }
 
 var _ backend.Shared = (*Backend)(nil)
@@ -128,10 +129,10 @@ func (b *Backend) poke() {
 
 // Lacks implements backend.Shared.
 func (b *Backend) Lacks(m mapping.Definition, p lane.Params) string {
-	const while = " while the tables are at another endpoint (serve --tables): "
+	_, lends := b.lends()
 	switch {
-	case m.Snapshot != nil:
-		return "The tag millstream:start takes no snapshot" + while + "leave it out, or give a time"
+	case m.Snapshot != nil && !lends:
+		return "The tag millstream:start takes no snapshot while the tables (serve --tables) are on another engine than Millstream: leave it out, or give a time"
 	case p.ExactlyOnce && b.untransacted.Load():
 		return "The setting millstream:exactly-once takes transactions, which the engine that has the tables (serve --tables) does not make: leave it out"
 	}

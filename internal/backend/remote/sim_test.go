@@ -59,6 +59,9 @@ type base struct {
 	windows              map[string]int             // windows that were closed, by function
 	moves, notMoved      int                        // by people, and askings that failed
 	told                 int                        // records of which a destination was told
+	lent                 map[string]map[uint64]bool // by mapping: the newest records of its items, when it was made
+	since                map[string]uint64          // by mapping: the newest record then
+	kept                 map[string]bool            // mappings whose items are kept still
 	removed              map[string]bool            // rows set aside whose end is stored
 	aside                int                        // the most records that were set aside
 	redriven, unredriven int                        // records, and askings that failed
@@ -89,6 +92,7 @@ func newBase() *base {
 	d := &base{
 		tables: map[string]map[string]map[string]Row{}, arn: simScope.StreamARN("t", "2026-01-01T00:00:00.000"), moved: make(chan struct{}), over: make(chan struct{}),
 		records: map[uint64]*booked{}, ended: map[string]map[uint64]bool{}, taken: map[uint64]map[string]checkpoint{},
+		lent: map[string]map[uint64]bool{}, since: map[string]uint64{}, kept: map[string]bool{},
 		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{}, written: map[string]int{}, once: map[string]bool{}, skipped: map[string]bool{}, windows: map[string]int{},
 	}
 	d.shards = []*baseShard{{id: "s0", start: 1}}
@@ -423,8 +427,13 @@ func (d *base) judge(r, old Row, found bool) {
 	}
 	set := d.isAside(function, r.S, at)
 	d.aside = max(d.aside, len(set))
+	for n := range d.lent[function] {
+		if backend.IsSnapshot(r.S) && cp.Covers(keyHash(d.records[n].key), itemNumber(n)) && !d.ended[function][n] && !set[n] {
+			d.fault("I1: a position of %s passes the item of record %d, which has neither ended nor is set aside", r.S, n)
+		}
+	}
 	for n, rec := range d.records {
-		if rec.shard == r.S && cp.Covers(keyHash(rec.key), simNumber(n)) && !d.ended[function][n] && !set[n] {
+		if rec.shard == r.S && n > d.since[function] && cp.Covers(keyHash(rec.key), simNumber(n)) && !d.ended[function][n] && !set[n] {
 			d.fault("I1: a position of %s passes record %d of key %d, which has neither ended nor is set aside", r.S, n, rec.key)
 		}
 	}
@@ -752,6 +761,79 @@ func (n *machine) Records(ctx context.Context, iterator string, limit int, wait 
 	return out, err
 }
 
+// itemNumber is that of the item whose newest record is this one.
+func itemNumber(n uint64) seqnum.Num { return seqnum.Num{Hi: 1, Lo: n} }
+
+// Lend, Items and EndLent are those of a server that keeps the items. Those of a mapping's books are their newest records; older ones are over.
+func (n *machine) Lend(ctx context.Context, uuid, _, _ string) (l Lent, err error) {
+	err = n.do(ctx, true, func() error {
+		d := n.d
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.lent[uuid] != nil {
+			return errors.New("there are some")
+		}
+		d.lent[uuid], d.since[uuid], d.kept[uuid] = map[uint64]bool{}, d.last, true
+		newest := map[int]uint64{}
+		for num, r := range d.records {
+			newest[r.key] = max(newest[r.key], num)
+		}
+		for num, r := range d.records {
+			if newest[r.key] == num {
+				d.lent[uuid][num] = true
+				l.Items, l.Last = l.Items+1, later(l.Last, itemNumber(num))
+			} else {
+				d.end(uuid, num)
+			}
+		}
+		l.Places = map[string]LentPlace{}
+		for _, s := range d.shards {
+			after := s.start - 1
+			if len(s.numbers) > 0 && n.plant != "older" {
+				after = s.numbers[len(s.numbers)-1]
+			}
+			l.Places[s.id] = LentPlace{After: simNumber(after), Done: s.closed}
+		}
+		return nil
+	})
+	return l, err
+}
+
+func (n *machine) Items(ctx context.Context, uuid, _ string, after uint64, limit int) (out Items, err error) {
+	err = n.do(ctx, false, func() error {
+		d := n.d
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if !d.kept[uuid] {
+			return ErrNotKept
+		}
+		out = Items{}
+		for _, num := range slices.Sorted(maps.Keys(d.lent[uuid])) {
+			if num <= after {
+				continue
+			}
+			if len(out.Records) == min(limit, 2) {
+				return nil
+			}
+			r := d.records[num]
+			out.Records = append(out.Records, fmt.Appendf(nil, `{"eventID":"%d","eventName":"INSERT","eventVersion":"1.1","awsRegion":"us-east-1","dynamodb":{"ApproximateCreationDateTime":%d,"Keys":{"pk":{"S":"%d"}},"SequenceNumber":"%s","SizeBytes":3,"StreamViewType":"KEYS_ONLY"}}`,
+				num, r.at, r.key, itemNumber(num)))
+		}
+		out.End = true
+		return nil
+	})
+	return out, err
+}
+
+func (n *machine) EndLent(ctx context.Context, uuid string) error {
+	return n.do(ctx, true, func() error {
+		n.d.mu.Lock()
+		defer n.d.mu.Unlock()
+		delete(n.d.kept, uuid)
+		return nil
+	})
+}
+
 // Resolve and Invoke are the functions'. A function is known by its mapping's id, so that the books have it.
 func (n *machine) Resolve(_ context.Context, scope schema.Scope, name string) (string, error) {
 	return scope.FunctionARN(name), nil
@@ -766,7 +848,8 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 	uuid := functionUUID(arn)
 	var event struct {
 		Records []struct {
-			EventID string
+			EventID  string
+			DynamoDB struct{ SequenceNumber string } `json:"dynamodb"`
 		}
 		Window *struct{ Start, End time.Time }
 		State  json.RawMessage
@@ -788,7 +871,12 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 	for _, r := range event.Records {
 		num, _ := strconv.ParseUint(r.EventID, 10, 64)
 		mine = append(mine, num)
-		rec := d.records[num]
+		rec, shard, seq := d.records[num], d.records[num].shard, simNumber(num)
+		if r.DynamoDB.SequenceNumber == itemNumber(num).String() {
+			shard, seq = backend.SnapshotShard(uuid), itemNumber(num)
+		} else if num <= d.since[uuid] {
+			d.fault("a call with record %d of key %d, which is older than the items that the mapping begins with", num, rec.key)
+		}
 		if d.ended[uuid][num] {
 			d.again++
 		}
@@ -801,13 +889,13 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 		if c == nil {
 			continue
 		}
-		if at, ok := d.taken[c.epoch]["c#"+uuid+"/"+rec.shard]; ok && at.Generation == d.position(uuid, rec.shard).Generation {
-			if cp, _ := at.lane(); (cp.Done || cp.Covers(keyHash(rec.key), simNumber(num))) && !d.held[c.epoch][fmt.Sprint(uuid, num)] {
+		if at, ok := d.taken[c.epoch]["c#"+uuid+"/"+shard]; ok && at.Generation == d.position(uuid, shard).Generation {
+			if cp, _ := at.lane(); (cp.Done || cp.Covers(keyHash(rec.key), seq)) && !d.held[c.epoch][fmt.Sprint(uuid, num)] {
 				d.fault("I3: the owner of epoch %d calls with record %d, whose end was stored when it took the stream", c.epoch, num)
 			}
 		}
 		var at checkpoint
-		if row, ok := d.tables["millstream-progress"]["c#"+uuid][rec.shard]; ok && !held {
+		if row, ok := d.tables["millstream-progress"]["c#"+uuid][shard]; ok && !held {
 			_ = json.Unmarshal([]byte(row.Data), &at)
 			if at.Epoch > c.epoch {
 				d.fault("a call with record %d begins by the owner of epoch %d, after epoch %d has claimed", num, c.epoch, at.Epoch)
@@ -898,7 +986,7 @@ func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string)
 		return time.Duration(float64(time.Since(start)) * rate)
 	}})
 	n.plant = plant
-	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets", renews: plant == "renews", stale: plant == "stale"}
+	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets", renews: plant == "renews", stale: plant == "stale", thaws: plant == "thaws"}
 	d.all = append(d.all, n)
 	made := 0
 	ctx, cancel := context.WithCancel(context.Background())
@@ -936,13 +1024,20 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 	synctest.Wait()
 	time.Sleep(2 * time.Second)
 	mappings := 1 + rng.IntN(2)
+	items := seed%3 == 1 || plant == "thaws" || plant == "older" // the last mapping begins with those that there are
+	for i := range 12 {
+		if items {
+			d.write(i * 5 % 6)
+		}
+	}
 	var movable []string
 	for i := range mappings {
 		start, on := mapping.StartTrimHorizon, []string{"", "block-key", "park", "tell", "window"}[rng.IntN(5)]
 		if i == 1 {
 			start = mapping.StartLatest
 		}
-		if i == 1 && on == "window" {
+		begins := items && i == mappings-1
+		if (i == 1 || begins) && on == "window" {
 			on = ""
 		}
 		r := mapping.CreateRequest{
@@ -953,6 +1048,9 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 		}
 		retries := -1
 		r.Tags = map[string]string{}
+		if begins {
+			r.Tags["millstream:start"] = "snapshot"
+		}
 		if on == "park" || on == "tell" || on == "block-key" && rng.IntN(2) == 0 {
 			retries = rng.IntN(2)
 			r.MaximumRetryAttempts = &retries
@@ -969,7 +1067,7 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 			d.once[functionUUID(fmt.Sprintf(":f%08d", i+1))] = true
 		}
 		d.retries[functionUUID(fmt.Sprintf(":f%08d", i+1))] = retries
-		if on != "window" && r.Tags["millstream:exactly-once"] == "" {
+		if on != "window" && r.Tags["millstream:exactly-once"] == "" && !begins {
 			movable = append(movable, functionUUID(fmt.Sprintf(":f%08d", i+1)))
 		}
 		if _, err := all[0].engine().Create(context.Background(), simScope, r); err != nil {
@@ -1101,7 +1199,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"a late beat revives": "revives", "a position without condition": "unconditional", "without a claim": "unclaimed",
 		"a position before the rows set aside": "early", "rows that count by the position": "unsealed", "no stones": "forgets",
 		"exactly-once writes without the position's condition": "unfenced", "exactly-once writes tried again with a new version": "renews",
-		"a position with the window before it": "stale",
+		"a position with the window before it": "stale", "items that are given up too early": "thaws", "a stream that goes on before its items": "older",
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(2000) {
