@@ -161,6 +161,9 @@ func printTrigger(out io.Writer, t admin.Trigger) error {
 	row("Records", "%d read, %d filtered out; %d handed over and %d of these failed, each attempt counted", c.Polled, c.FilteredOut, c.Invoked, c.FailedInvoke)
 	row("Given up", "%d records DROPPED without a destination being told, %d with; %d parked, %d expired unread, %d skipped; %d deliveries failed",
 		c.Dropped, c.Delivered, c.Parked, c.Expired, c.Skipped, c.DestinationFailures)
+	if c.Losses > 0 {
+		row("Lost?", "%d times records may have left the stream unread; nobody knows how many, and the log says where", c.Losses)
+	}
 	if a := t.SetAside; a.Held+a.Telling+a.Parked > 0 {
 		row("Set aside", "%d held, %d for the destination, %d parked, %d KiB%s", a.Held, a.Telling, a.Parked, a.Bytes/1024,
 			map[bool]string{true: "; there is no room for more, so it blocks"}[a.Full])

@@ -65,7 +65,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Logger: s.opts.Logger,
 	}
 	if n := s.node; n != nil {
-		config.Name, config.Peers, config.PeerClient = n.name, n.peers, n.signed
+		config.Name, config.Peers, config.PeerClient = n.name, n.peers, n.toPeers
 		config.SettleHere = s.engine.SettleHere
 	}
 	own.Handle("/", admin.New(config))

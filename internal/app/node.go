@@ -54,8 +54,10 @@ const (
 type node struct {
 	*remote.Backend // with ResolveStream and Load, which look tags up first
 	client          *remote.Client
-	signed          *http.Client // signs as this node, for Millstream's own protocol
-	there           *url.URL     // the tables' server
+	polled          *remote.Polled // nil: the tables' server is a Millstream
+	signed          *http.Client   // signs as this node, for Millstream's own protocol: at the tables' server
+	toPeers         *http.Client   // the same, at other nodes
+	there           *url.URL       // the tables' server
 	log             *slog.Logger
 	forward         *forward
 	events          *eventLogs
@@ -71,6 +73,18 @@ type node struct {
 
 	mu   sync.Mutex
 	tags map[string]map[string]string // of tables, by the ARN of their stream
+}
+
+// peerDial is how long a connection to another node may take to be made, with its TLS: nodes stand near each other, and one of which the machine is gone, whose
+// address takes no connection, is not to hold up a call.
+const peerDial = time.Second
+
+// forPeers is a transport like another, which gives up soon where nobody answers.
+func forPeers(like *http.Transport) *http.Transport {
+	t := like.Clone()
+	t.DialContext = (&net.Dialer{Timeout: peerDial, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = 2 * peerDial
+	return t
 }
 
 // CheckTables says what is wrong with a URL of tables.
@@ -130,6 +144,7 @@ func (s *App) openNode() error {
 	defer cancel()
 	n := &node{client: client, calls: calls, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
 	n.signed = &http.Client{Transport: signer{keys, o.Region, transport}}
+	n.toPeers = &http.Client{Transport: signer{keys, o.Region, forPeers(transport)}}
 	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
 	only := ""
 	if boot := worker.MachineBoot(); boot != nil {
@@ -148,9 +163,9 @@ func (s *App) openNode() error {
 	}
 	var endpoint remote.Endpoint = client
 	if n.foreign {
-		polled := remote.NewPolled(client, o.PollIdle)
-		polled.Log = o.Logger
-		endpoint = polled
+		n.polled = remote.NewPolled(client, o.PollIdle)
+		n.polled.Log = o.Logger
+		endpoint = n.polled
 	}
 	n.Backend = remote.New(remote.Options{
 		Endpoint: endpoint, Polled: n.foreign, Prefix: o.TablePrefix, Lease: o.Lease, Drain: o.Drain, URL: n.url, Machine: only, Name: n.name, Version: o.Version,
@@ -647,7 +662,7 @@ func (n *node) settleThere(ctx context.Context, p admin.Peer) error {
 		timeout = max(time.Until(until), time.Millisecond)
 	}
 	q := url.Values{"timeout": {timeout.String()}, askedNode: {p.ID}}
-	resp, err := admin.Ask(ctx, n.signed, p, http.MethodPost, "settle", q)
+	resp, err := admin.Ask(ctx, n.toPeers, p, http.MethodPost, "settle", q)
 	if err != nil {
 		return fmt.Errorf("the node %s works streams, and is not asked: %w", p.Name, err)
 	}

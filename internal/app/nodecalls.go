@@ -49,6 +49,9 @@ func (c *countedCalls) RoundTrip(r *http.Request) (*http.Response, error) {
 func (n *node) stats() server.NodeStats {
 	st := server.NodeStats{Worked: len(n.Held()), Routed: n.router.sent.Load()}
 	st.Alive, st.Unowned, st.ClaimsLost = n.Sight()
+	if n.polled != nil {
+		st.LeftOut = n.polled.LeftOut()
+	}
 	n.calls.mu.Lock()
 	defer n.calls.mu.Unlock()
 	for _, c := range n.calls.calls {

@@ -30,10 +30,14 @@ import (
 const (
 	callPart   = "call" // of Millstream's own protocol
 	callHeader = "X-Millstream-Call"
+	// answerHeader is in all answers to such a call that are the node's own: what stands in front of it (--advertise) may answer 502 when the node has died with the call.
+	answerHeader = "X-Millstream-Call-Answer"
 	// routeTries is how many nodes are asked for one call.
 	routeTries = 3
 	// noRoomFor is how long a node that had no room for a function is not asked again.
 	noRoomFor = 20 * time.Millisecond
+	// awayFor is how long a node to which no connection is made is not asked again.
+	awayFor = 5 * time.Second
 	// peersFor is how long it is remembered how nodes are reached.
 	peersFor = 2 * time.Second
 	// warnPause is how long it is not said again that a node cannot be called.
@@ -78,6 +82,8 @@ type router struct {
 	live  []string
 	peers []remote.NodeInfo // that are reached from here
 	full  map[string]time.Time
+	// away is when no connection to a node was made.
+	away map[string]time.Time
 	// warned is when it was last said that a node cannot be called.
 	warned map[string]time.Time
 }
@@ -155,6 +161,23 @@ func (r *router) note(id, functionARN string) {
 	r.full[id+functionARN] = time.Now()
 }
 
+// isAway reports whether no connection to a node was made a while ago.
+func (r *router) isAway(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, there := r.away[id]
+	return there && time.Since(at) < awayFor
+}
+
+func (r *router) noteAway(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.away == nil || len(r.away) > 1000 {
+		r.away = map[string]time.Time{}
+	}
+	r.away[id] = time.Now()
+}
+
 // routed is a call as one node hands it to another, beside its event.
 type routed struct {
 	Scope         schema.Scope
@@ -169,7 +192,7 @@ type routed struct {
 func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, name string, inv *function.Invocation, places int, longest time.Duration) (out function.Outcome, taken bool, err error) {
 	live := r.n.Lately()
 	peers := slices.DeleteFunc(slices.Clone(r.reach(ctx)), func(p remote.NodeInfo) bool {
-		return places > 0 && share(live, p.ID, functionARN, places) == 0 || r.hadNone(p.ID, functionARN)
+		return places > 0 && share(live, p.ID, functionARN, places) == 0 || r.hadNone(p.ID, functionARN) || r.isAway(p.ID)
 	})
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 	head, err := json.Marshal(routed{scope, name, inv.ClientContext, inv.RequestID, inv.TraceID, inv.Tail})
@@ -195,8 +218,11 @@ func (r *router) Route(ctx context.Context, scope schema.Scope, functionARN, nam
 				Payload: []byte(`{"errorType":"Runtime.NodeLost","errorMessage":"The node that ran the call was lost."}`)}, true, nil
 		default:
 			level := slog.LevelDebug
-			if errors.Is(err, errNotCalled) && r.mayWarn(p.ID) {
-				level = slog.LevelWarn
+			if errors.Is(err, errNotCalled) {
+				r.noteAway(p.ID)
+				if r.mayWarn(p.ID) {
+					level = slog.LevelWarn
+				}
 			}
 			r.n.log.Log(ctx, level, "a node does not take a call", "node", p.Name, "url", p.URL, "function", functionARN, "error", err)
 			r.note(p.ID, functionARN)
@@ -238,7 +264,7 @@ func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *f
 	}
 	req.Header.Set("X-Millstream", "1")
 	req.Header.Set(callHeader, string(head))
-	resp, err := r.n.signed.Do(req)
+	resp, err := r.n.toPeers.Do(req)
 	if err != nil && !begun.Load() {
 		return out, fmt.Errorf("%w: %w", errNotCalled, err)
 	}
@@ -256,6 +282,9 @@ func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *f
 		return out, errNoRoom
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+	if resp.StatusCode >= 500 && resp.Header.Get(answerHeader) == "" { // something in front of it answers: whether it had the call by then nobody knows
+		return out, fmt.Errorf("%w: what is in front of it answers %s: %s", errUnknownEnd, resp.Status, text)
+	}
 	if resp.StatusCode == http.StatusForbidden {
 		return out, fmt.Errorf("%w: it answers %s: %s", errNotCalled, resp.Status, text)
 	}
@@ -264,6 +293,7 @@ func (r *router) ask(ctx context.Context, p remote.NodeInfo, head []byte, inv *f
 
 // serveCall runs a call for another node.
 func (s *App) serveCall(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(answerHeader, "1")
 	var c routed
 	if err := json.Unmarshal([]byte(r.Header.Get(callHeader)), &c); r.Method != http.MethodPost || err != nil {
 		http.Error(w, "this is for other nodes", http.StatusBadRequest)

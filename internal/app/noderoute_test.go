@@ -234,6 +234,11 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		case "full":
 			w.WriteHeader(http.StatusTooManyRequests)
+		case "proxy": // the node behind it has died with the call, or never had it
+			w.WriteHeader(http.StatusBadGateway)
+		case "stops":
+			w.Header().Set(answerHeader, "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -242,8 +247,8 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 	gone.Close()
 	defer h.Close()
 	defer close(hangs)
-	r := &router{n: &node{signed: http.DefaultClient}}
-	for head, want := range map[string]error{"hang": errUnknownEnd, "break": errUnknownEnd, "full": errNoRoom, "unknown": nil, "gone": errNotCalled} {
+	r := &router{n: &node{toPeers: http.DefaultClient}}
+	for head, want := range map[string]error{"hang": errUnknownEnd, "break": errUnknownEnd, "full": errNoRoom, "unknown": nil, "gone": errNotCalled, "proxy": errUnknownEnd, "stops": nil} {
 		p := remote.NodeInfo{URL: h.URL}
 		if head == "gone" {
 			p.URL = gone.URL
@@ -277,7 +282,7 @@ func TestCallsThatCannotBeSent(t *testing.T) {
 		"a certificate of nobody": {tls.URL, key},
 		"no TLS there":            {strings.Replace(plain.URL, "http:", "https:", 1), key},
 	} {
-		r := &router{n: &node{signed: &http.Client{Transport: signer{row.by, "us-east-1", http.DefaultTransport}}}}
+		r := &router{n: &node{toPeers: &http.Client{Transport: signer{row.by, "us-east-1", http.DefaultTransport}}}}
 		_, err := r.ask(t.Context(), remote.NodeInfo{URL: row.url}, []byte("{}"), &function.Invocation{Payload: []byte("{}")}, time.Second)
 		if !errors.Is(err, errNotCalled) || errors.Is(err, errUnknownEnd) {
 			t.Errorf("%s: %v", name, err)
@@ -285,7 +290,7 @@ func TestCallsThatCannotBeSent(t *testing.T) {
 		r.n.Backend, r.n.log = remote.New(remote.Options{}), slog.New(slog.NewTextHandler(&said, nil))
 		r.at, r.peers = time.Now(), []remote.NodeInfo{{ID: name, Name: name, URL: row.url}}
 		for range 3 {
-			r.full = nil
+			r.full, r.away = nil, nil
 			if _, taken, err := r.Route(t.Context(), schema.Scope{}, "arn", "f", &function.Invocation{Payload: []byte("{}")}, 0, time.Second); taken || err != nil {
 				t.Errorf("%s: taken %v, %v", name, taken, err)
 			}

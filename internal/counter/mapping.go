@@ -23,6 +23,7 @@ type Mapping struct {
 	Dropped      uint64 `json:"dropped" metric:"dropped_events" help:"Records given up after their attempts or age, without a destination."`
 	Delivered    uint64 `json:"delivered" metric:"on_failure_destination_delivered_events" help:"Records given up whose document reached the on-failure destination."`
 	Expired      uint64 `json:"expired" metric:"expired_events" help:"Records that left the stream before they were read."`
+	Losses       uint64 `json:"losses" metric:"unknown_losses" help:"Times that records may have left the stream before they were read; nobody knows how many."`
 	Skipped      uint64 `json:"skipped" metric:"skipped_events" help:"Records that a person had the mapping skip."`
 
 	Held          uint64 `json:"held" metric:"held_events" help:"Records set aside to be retried on their own, or behind such a record of their key."`

@@ -45,7 +45,7 @@ var MetricTable = slices.Concat([]Metric{
 	buildInfo,
 	healthy,
 	damagedFiles, replicationLag, standbyLag,
-	nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted,
+	nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted, leftOut,
 	diskFree,
 	diskReserve,
 	diskUsed,
@@ -153,6 +153,8 @@ var (
 		"Time that those calls took. Reads of streams wait for records."}
 	callsRouted = Metric{"millstream_routed_calls_total", "counter", nil,
 		"Calls for which this node had no room, and that another has run."}
+	leftOut = Metric{"millstream_records_left_out_total", "counter", nil,
+		"Records that the tables' engine told behind later ones of their shard, and that this node left out; each time that it read them."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

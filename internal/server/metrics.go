@@ -51,6 +51,7 @@ type Sources struct {
 type NodeStats struct {
 	Alive, Unowned, Worked int // nodes, streams that nobody works, and those that this one does
 	ClaimsLost, Routed     uint64
+	LeftOut                uint64 // records that came late
 	Calls                  []TablesCalls
 }
 
@@ -250,7 +251,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, connections, compactionsTotal, compactionDebt, commitsTotal, streamRecordsTotal, streamHeldBytes,
 		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, standbyLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
-		nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted,
+		nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted, leftOut,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
 	}
@@ -315,6 +316,7 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 		send(streamsWorked, float64(n.Worked))
 		send(claimsLost, float64(n.ClaimsLost))
 		send(callsRouted, float64(n.Routed))
+		send(leftOut, float64(n.LeftOut))
 		for _, c := range n.Calls {
 			send(tablesCalls, float64(c.OK), c.Operation, "ok")
 			send(tablesCalls, float64(c.Refused), c.Operation, "refused")

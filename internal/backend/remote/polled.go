@@ -37,7 +37,7 @@ type Polled struct {
 	Log *slog.Logger
 
 	mu     sync.Mutex
-	late   uint64                // such records
+	late   uint64                // such records, each time that they were read
 	told   time.Time             // of them
 	width  map[string]int        // digits of a stream's numbers, where they begin with zeros; by stream
 	newest map[string]seqnum.Num // that was read of a shard; by stream and shard
@@ -286,6 +286,13 @@ func (p *Polled) page(ctx context.Context, at *place, limit int) (page Records, 
 		page.Next = at.encode()
 	}
 	return page, len(got.Records), nil
+}
+
+// LeftOut is how many records were left out since the start, each time that they were read.
+func (p *Polled) LeftOut() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.late
 }
 
 // leftOut counts a record that comes behind a later one.

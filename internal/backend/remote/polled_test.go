@@ -258,5 +258,8 @@ func TestALateRecordIsSaid(t *testing.T) {
 		if n := strings.Count(said.String(), "left out since"); n != 1 || !strings.Contains(said.String(), "record=5") {
 			t.Errorf("said %q", said.String())
 		}
+		if n := p.LeftOut(); n != 2 {
+			t.Errorf("%d are counted, want one for each read", n)
+		}
 	})
 }

@@ -21,7 +21,7 @@ export function Triggers() {
 
 // What is counted, in words; a name that is not here is shown as it is.
 const counted = { polled: 'records read', filteredOut: 'filtered out', invoked: 'records handed over', failedInvoke: 'records in failed attempts', invocations: 'calls', errors: 'failed calls',
-  partialFailures: 'calls that failed in part', notDelivered: 'calls that came to nothing', bisected: 'batches cut in two', destinationFailures: 'failed deliveries to the destination', parkedExpired: 'parked, too old' };
+  partialFailures: 'calls that failed in part', notDelivered: 'calls that came to nothing', bisected: 'batches cut in two', destinationFailures: 'failed deliveries to the destination', parkedExpired: 'parked, too old', losses: 'times that records may have been lost' };
 // foretell says what would come of a move, before it is confirmed.
 async function foretell(uuid, what, to) {
   const m = await own(`triggers/${uuid}/${what}`, { to }), n = m.records, one = n === 1;

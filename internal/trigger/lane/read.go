@@ -180,6 +180,9 @@ func (s *step) missed(at mark, lost Missed) mark {
 	to := mark{seq: lost.Last, ordinal: at.ordinal + lost.Count, time: at.time}
 	s.expired += lost.Count
 	s.counters.Expired += lost.Count
+	if lost.Unknown {
+		s.counters.Losses++
+	}
 	s.moved = true
 	s.do(Expire{Missed: lost})
 	for v := range s.have {

@@ -430,6 +430,12 @@ func TestRulesFire(t *testing.T) {
 	w.pass(time.Minute, nil)
 	w.fires()
 
+	w.told = map[string]float64{"millstream_trigger_unknown_losses_total": 1} // as over another engine than Millstream
+	w.pass(time.Minute, nil)
+	w.fires("MillstreamRecordsExpired")
+	w.pass(11*time.Minute, nil)
+	w.fires()
+
 	// Rules and dashboard ask for nothing that the program does not have.
 	page, err := os.ReadFile("../../../docs/metrics.md") // held to the program by its own test; not every server has all
 	if err != nil {
@@ -484,6 +490,11 @@ func TestRulesFireForNodes(t *testing.T) {
 	w.pass(time.Minute, nil)
 	w.fires("MillstreamClaimsLost")
 	w.pass(16*time.Minute, nil)
+	w.fires()
+	w.told["millstream_records_left_out_total"] = 1
+	w.pass(time.Minute, nil)
+	w.fires("MillstreamRecordsLeftOut")
+	w.pass(11*time.Minute, nil)
 	w.fires()
 
 	if err := server.Process.Kill(); err != nil {
