@@ -71,6 +71,7 @@ func (s *App) act() error {
 	s.workers.Start("triggers", s.engine.Run)
 	if s.node != nil {
 		s.workers.Start("tags of tables", s.node.keepTags)
+		s.workers.Start("packages of code", s.node.sweepCode)
 		s.node.events.functions = s.functions
 		s.workers.Start("events of nodes", s.node.events.run)
 	} else { // these a node has none of

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -145,7 +146,7 @@ func (s *App) openNode() error {
 	n := &node{client: client, calls: calls, there: there, log: o.Logger, tags: map[string]map[string]string{}, engineTold: func(streamARN string) { s.engine.TagsChanged(streamARN) }}
 	n.signed = &http.Client{Transport: signer{keys, o.Region, transport}}
 	n.toPeers = &http.Client{Transport: signer{keys, o.Region, forPeers(transport)}}
-	n.url, n.name = o.Advertise, nodeName(o.Endpoint)
+	n.url, n.name = o.Advertise, nodeName(cmp.Or(o.LinkEndpoint, o.Endpoint)) // with TLS functions come in by another port
 	only := ""
 	if boot := worker.MachineBoot(); boot != nil {
 		n.machine, _ = boot()
@@ -364,14 +365,14 @@ const functionPrefix = "f#"
 
 func functionRow(d remote.Document) (function.SharedRow, bool) {
 	key, ok := strings.CutPrefix(d.Key, functionPrefix)
-	return function.SharedRow{Key: key, Body: d.Body, Version: d.Version}, ok
+	return function.SharedRow{Key: key, Body: d.Body, Version: d.Version, Gone: d.Gone}, ok
 }
 
 const apiPrefix = "a#"
 
 func apiRow(d remote.Document) (gateway.SharedRow, bool) {
 	key, ok := strings.CutPrefix(d.Key, apiPrefix)
-	return gateway.SharedRow{Key: key, Body: d.Body, Version: d.Version}, ok
+	return gateway.SharedRow{Key: key, Body: d.Body, Version: d.Version, Gone: d.Gone}, ok
 }
 
 // sharedAPIs implements gateway.Shared.
@@ -491,6 +492,44 @@ func (n *node) keepTags(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// sweepEvery is how often one of the nodes looks for packages of code that no function names.
+const sweepEvery = time.Hour
+
+// sweepCode removes packages of code that nobody has named for a day.
+func (n *node) sweepCode(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if !n.Chosen("packages of code") {
+			continue
+		}
+		try, cancel := context.WithTimeout(ctx, sweepEvery/2)
+		removed, err := n.SweepBlobs(try, time.Now(), packagesOf)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			n.log.Warn("packages of code that no function names are kept on", "error", err)
+		} else if removed > 0 {
+			n.log.Info("removed packages of code that no function has named for a day", "packages", removed)
+		}
+	}
+}
+
+// packagesOf are the packages that a document names.
+func packagesOf(d remote.Document) ([]string, error) {
+	if row, ok := functionRow(d); ok {
+		return row.Packages()
+	}
+	if _, ok := apiRow(d); ok {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("what %s names is not known to this release", d.Key)
 }
 
 func (n *node) tagsOf(streamARN string) map[string]string {

@@ -307,10 +307,10 @@ type noTables struct {
 	asked atomic.Int32
 }
 
-func (n *noTables) Query(ctx context.Context, _, _, _ string) ([]remote.Row, error) {
+func (n *noTables) Part(ctx context.Context, _, _, _ string, _ int, _ bool) ([]remote.Row, string, error) {
 	n.asked.Add(1)
 	<-ctx.Done()
-	return nil, ctx.Err()
+	return nil, "", ctx.Err()
 }
 
 // While the tables' server does not answer, calls without room do not queue for it: one asks for a second, the others use what is known.

@@ -35,6 +35,36 @@ type SharedRow struct {
 	Key     string
 	Body    []byte // JSON; nil: it was deleted
 	Version uint64
+	Gone    bool // there is no row any more, and so no version
+}
+
+// Packages are those that a row's function, or layer, names, by their hashes.
+func (r SharedRow) Packages() (hashes []string, err error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	if strings.HasPrefix(r.Key, layerRows) {
+		var l sharedLayer
+		if err := json.Unmarshal(r.Body, &l); err != nil {
+			return nil, fmt.Errorf("function: decode %s: %w", r.Key, err)
+		}
+		for _, v := range l.Versions {
+			hashes = append(hashes, v.CodeHash)
+		}
+		return hashes, nil
+	}
+	var body sharedBody
+	err = json.Unmarshal(r.Body, &body)
+	for i := 0; i < len(body.Editions) && err == nil; i++ {
+		d := &definition{}
+		if err = json.Unmarshal(body.Editions[i], d); err == nil {
+			hashes = append(hashes, d.hashes()...)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("function: decode %s: %w", r.Key, err)
+	}
+	return hashes, nil
 }
 
 // ErrStale is the answer of a Shared whose row has changed.
@@ -138,6 +168,11 @@ func (s *sharedRows) note(key string, f sharedFunction) {
 func (r rows) readShared(row SharedRow) (f sharedFunction, fresh bool, err error) {
 	r.shared.mu.Lock()
 	known := r.shared.rows[row.Key].version
+	if row.Gone { // the next row's versions are above this one's; what is known of it is not what a change is made on any more
+		delete(r.shared.rows, row.Key)
+		r.shared.mu.Unlock()
+		return sharedFunction{}, true, nil
+	}
 	r.shared.mu.Unlock()
 	if row.Version <= known {
 		return f, false, nil

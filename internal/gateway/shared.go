@@ -24,6 +24,7 @@ type SharedRow struct {
 	Key     string
 	Body    []byte // JSON; nil: it was deleted
 	Version uint64
+	Gone    bool // there is no row any more, and so no version
 }
 
 // ErrStale is the answer of a Shared whose row has changed.
@@ -81,7 +82,7 @@ func (s *Service) Told(row SharedRow) error {
 	scope := schema.Scope{Account: parts[0], Region: parts[1]}
 	s.control.Lock()
 	defer s.control.Unlock()
-	if row.Version <= s.versions[row.Key] {
+	if row.Version <= s.versions[row.Key] && !row.Gone {
 		return nil
 	}
 	var l *live
@@ -95,7 +96,9 @@ func (s *Service) Told(row SharedRow) error {
 			return fmt.Errorf("gateway: API %s: %w", parts[2], err)
 		}
 	}
-	s.versions[row.Key] = row.Version
+	if s.versions[row.Key] = row.Version; row.Gone {
+		delete(s.versions, row.Key)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if id := apiID(scope, parts[2]); l == nil {

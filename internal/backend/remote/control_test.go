@@ -392,6 +392,13 @@ func (a *away) Put(ctx context.Context, table string, r Row, v uint64) error {
 	return a.Endpoint.Put(ctx, table, r, v)
 }
 
+func (a *away) Part(ctx context.Context, table, p, from string, limit int, heads bool) ([]Row, string, error) {
+	if err := a.gone(ctx); err != nil {
+		return nil, "", err
+	}
+	return a.Endpoint.Part(ctx, table, p, from, limit, heads)
+}
+
 func (a *away) Query(ctx context.Context, table, p, s string) ([]Row, error) {
 	if err := a.gone(ctx); err != nil {
 		return nil, err

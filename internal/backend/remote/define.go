@@ -103,6 +103,10 @@ func (m *member) follow(ctx context.Context, revision uint64) error {
 		there[rows[i].S] = true
 	}
 	for s := range m.known { // deleted, and that a while ago
+		if !strings.HasPrefix(s, mappingPrefix) && !there[s] && b.o.Told != nil {
+			b.o.Told(Document{Key: s, Gone: true})
+			delete(m.known, s)
+		}
 		if uuid, ok := strings.CutPrefix(s, mappingPrefix); ok && !there[s] {
 			m.node.Deleted(uuid)
 			delete(m.known, s)

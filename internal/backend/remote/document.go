@@ -2,10 +2,8 @@ package remote
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -17,6 +15,7 @@ type Document struct {
 	Key     string
 	Body    []byte // JSON; nil: there is none, and there may have been
 	Version uint64 // of the row
+	Gone    bool   // there is no row any more: it was removed a day ago. The next one has a version above those of this one
 }
 
 type documentRow struct {
@@ -50,9 +49,17 @@ func (b *Backend) Documents(ctx context.Context) (all []Document, err error) {
 }
 
 // PutDocument stores a document in the place of the one with its version (0: where there is none), and tells the other nodes. A nil body
-// removes it. It returns the new version, or backend.ErrStale.
+// removes it: what is left says so for a day, so that a write that arrives late brings nothing back, and each node learns of it. It returns the new version, or
+// backend.ErrStale.
 func (b *Backend) PutDocument(ctx context.Context, d Document) (uint64, error) {
-	r, err := b.put(ctx, b.control, Row{P: definitionKey, S: d.Key, Data: encode(documentRow{Body: d.Body, Deleted: d.Body == nil})}, d.Version)
+	row := Row{P: definitionKey, S: d.Key, Data: encode(documentRow{Body: d.Body, Deleted: d.Body == nil})}
+	if d.Body == nil {
+		row.Until = time.Now().Add(deletedFor).Unix()
+	}
+	if d.Version == 0 {
+		row.V = uint64(time.Now().UnixMilli()) // above all that a row of this key had: a change takes longer than a millisecond
+	}
+	r, err := b.put(ctx, b.control, row, d.Version)
 	if refused := (*Refused)(nil); errors.As(err, &refused) {
 		b.poke()
 		return 0, backend.ErrStale
@@ -92,84 +99,4 @@ func (b *Backend) Agree(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// Blobs are bytes by the hash of them, in pieces that fit into rows. The manifest is written last.
-const (
-	blobPrefix   = "code#"
-	blobManifest = "manifest"
-	blobPiece    = 270_000 // 360,000 as text; an item has 400 KB at most
-)
-
-type manifestRow struct {
-	Pieces int `json:"pieces"`
-	Size   int `json:"size"`
-}
-
-func pieceKey(i int) string { return fmt.Sprintf("%05d", i) }
-
-// PutBlob stores bytes under their hash, unless they are there.
-func (b *Backend) PutBlob(ctx context.Context, hash string, data []byte) error {
-	key := blobPrefix + hash
-	there, err := b.get(ctx, b.control, key, blobManifest)
-	if err != nil || there != nil {
-		return err
-	}
-	m := manifestRow{Pieces: (len(data) + blobPiece - 1) / blobPiece, Size: len(data)}
-	pieces := make([]int, m.Pieces)
-	for i := range pieces {
-		pieces[i] = i
-	}
-	put := func(s, text string) error {
-		_, err := b.put(ctx, b.control, Row{P: key, S: s, Data: text}, 0)
-		if refused := (*Refused)(nil); errors.As(err, &refused) {
-			return nil // another has put the same
-		}
-		return err
-	}
-	if err := each(pieces, func(i int) error {
-		piece := data[i*blobPiece : min((i+1)*blobPiece, len(data))]
-		return put(pieceKey(i), base64.StdEncoding.EncodeToString(piece))
-	}); err != nil {
-		return err
-	}
-	return put(blobManifest, encode(m))
-}
-
-// ErrNoBlob: nothing is stored under this hash.
-var ErrNoBlob = errors.New("remote: there is no code of this hash in the control table")
-
-// Blob reads bytes by their hash. Whoever asks compares them with it.
-func (b *Backend) Blob(ctx context.Context, hash string) ([]byte, error) {
-	key := blobPrefix + hash
-	there, err := b.get(ctx, b.control, key, blobManifest)
-	if err != nil {
-		return nil, err
-	}
-	if there == nil {
-		return nil, ErrNoBlob
-	}
-	var m manifestRow
-	if err := decode(there, &m); err != nil {
-		return nil, err
-	}
-	data := make([]byte, m.Size)
-	pieces := make([]int, m.Pieces)
-	for i := range pieces {
-		pieces[i] = i
-	}
-	return data, each(pieces, func(i int) error {
-		r, err := b.get(ctx, b.control, key, pieceKey(i))
-		if err != nil {
-			return err
-		}
-		if r == nil || i*blobPiece > len(data) {
-			return ErrNoBlob
-		}
-		piece, err := base64.StdEncoding.DecodeString(r.Data)
-		if err == nil && copy(data[i*blobPiece:], piece) != len(piece) {
-			err = ErrNoBlob
-		}
-		return err
-	})
 }

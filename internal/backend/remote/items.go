@@ -66,7 +66,8 @@ func (b *Backend) lends() (Lender, bool) {
 // knows is what a node's release can work with beyond what the first one could. It is in the node's row.
 //
 //	1: mappings that begin with items
-const knows = 1
+//	2: the list of packages of code, of which those that nobody names are removed
+const knows = 2
 
 // lend has the items kept for a mapping that is being made, and returns where it begins in every shard.
 func (b *Backend) lend(ctx context.Context, m *mapping.Definition) (map[string]lane.Checkpoint, error) {

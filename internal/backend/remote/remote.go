@@ -86,13 +86,15 @@ type Backend struct {
 
 // bugs are rules that are broken, for the tests that have to find that.
 type bugs struct {
-	revives  bool // a beat that was late gives back what was held before it
-	early    bool // positions are stored before what they count
-	unsealed bool // rows set aside count by the position alone
-	forgets  bool // rows that have ended leave nothing behind
-	renews   bool // a transaction whose answer does not come is tried again on the version that there is then
-	stale    bool // a position is stored with the window before it
-	thaws    bool // items are given up before it is stored that they have been read
+	revives     bool // a beat that was late gives back what was held before it
+	early       bool // positions are stored before what they count
+	unsealed    bool // rows set aside count by the position alone
+	forgets     bool // rows that have ended leave nothing behind
+	renews      bool // a transaction whose answer does not come is tried again on the version that there is then
+	stale       bool // a position is stored with the window before it
+	trusts      bool // a package whose removal has begun is taken to be there
+	unversioned bool // what has been stored anew is removed, too
+	thaws       bool // items are given up before it is stored that they have been read
 }
 
 var _ backend.Shared = (*Backend)(nil)

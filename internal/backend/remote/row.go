@@ -30,7 +30,7 @@ type Endpoint interface {
 	Put(ctx context.Context, table string, r Row, v uint64) error
 	// Delete removes a row, if it is there and has the version v, or with 0 whatever it has. *Refused when it has another.
 	Delete(ctx context.Context, table, p, s string, v uint64) error
-	// Query returns the rows with a first key, as they are now. With s it is the one row with both.
+	// Query returns the row with both keys as it is now, if there is one.
 	Query(ctx context.Context, table, p, s string) ([]Row, error)
 	// Part returns rows with a first key from a second one on, in their order, as they are now: at most limit, and where the next ones
 	// begin, empty at the end. heads: without bodies.
@@ -156,10 +156,19 @@ func (b *Backend) complain(what string, err error) {
 	}
 }
 
-// query reads a partition, and tries until ctx ends.
-func (b *Backend) query(ctx context.Context, table, p, s string) ([]Row, error) {
-	pause := minPause
-	for {
+// query reads a partition, or one row of it, and tries until ctx ends. Each page has its own time.
+func (b *Backend) query(ctx context.Context, table, p, s string) (all []Row, err error) {
+	for from := ""; s == ""; {
+		rows, next, err := b.part(ctx, table, p, from, pageSize, false)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, rows...); next == "" {
+			return all, nil
+		}
+		from = next
+	}
+	for pause := minPause; ; {
 		try, cancel := context.WithTimeout(ctx, tryFor)
 		rows, err := b.o.Endpoint.Query(try, table, p, s)
 		cancel()

@@ -704,11 +704,22 @@ func (n *machine) Transact(ctx context.Context, items []json.RawMessage, rows []
 }
 
 func (n *machine) Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error) {
+	if err := n.waitsToLoad(ctx, p); err != nil {
+		return nil, "", err
+	}
 	err = n.do(ctx, false, func() error { rows, next = n.d.part(table, p, from, limit, heads); return nil })
 	return rows, next, err
 }
 
 func (n *machine) Query(ctx context.Context, table, p, s string) (rows []Row, err error) {
+	if err := n.waitsToLoad(ctx, p); err != nil {
+		return nil, err
+	}
+	err = n.do(ctx, false, func() error { rows = n.d.query(table, p, s); return nil })
+	return rows, err
+}
+
+func (n *machine) waitsToLoad(ctx context.Context, p string) error {
 	n.mu.Lock()
 	loads := n.loads
 	n.mu.Unlock()
@@ -716,11 +727,10 @@ func (n *machine) Query(ctx context.Context, table, p, s string) (rows []Row, er
 		select {
 		case <-loads:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	err = n.do(ctx, false, func() error { rows = n.d.query(table, p, s); return nil })
-	return rows, err
+	return nil
 }
 
 func (n *machine) Describe(ctx context.Context, _ string) (out Described, err error) {
