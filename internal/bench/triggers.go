@@ -151,7 +151,7 @@ func withSubscribers(ctx context.Context, o Options, c *child, function string) 
 				return rates, costs, err
 			}
 			rates[on] += rate / rounds
-			costs[on] += float64((after-before).Microseconds()) / float64(n) / rounds
+			costs[on] += float64((after - before).Microseconds()) / float64(n) / rounds
 			offset += o.connections()
 			if err := detach(ctx, c.endpoint, ids); err != nil {
 				return rates, costs, err

@@ -39,14 +39,26 @@ const (
 // Write gives up on a caller who takes nothing of a piece for WriteTime. The limit is on the piece, not on the answer: a slow
 // reader gets it whole, and a stream of records may go on for days.
 func (c *httpConn) Write(b []byte) (written int, err error) {
-	if len(b) == len(headerTooLarge) && string(b) == headerTooLarge {
-		_, err := c.Write([]byte(badRequest))
+	switch {
+	case len(b) == len(headerTooLarge) && string(b) == headerTooLarge:
+		_, err := c.write([]byte(badRequest))
 		return len(b), err
+	case isRefusal(b):
+		// net/http closes at once. With more of what it could not read on the way, that would take the refusal back.
+		written, err = c.write(b)
+		c.to(resting, c.door.now()) // it may be evicted
+		c.linger()
+		return written, err
 	}
-	if len(b) < 300 && bytes.Contains(b, []byte(plainClosing)) {
-		// net/http refuses what it could not read, and closes at once: with more of it on the way, that would take the refusal back.
-		defer c.linger()
-	}
+	return c.write(b)
+}
+
+// isRefusal tells what net/http writes about a request that it could not read from handlers' answers, which have a date.
+func isRefusal(b []byte) bool {
+	return len(b) < 300 && (bytes.HasPrefix(b, []byte("HTTP/1.1 4")) || bytes.HasPrefix(b, []byte("HTTP/1.1 5"))) && bytes.Contains(b, []byte(plainClosing)) && !bytes.Contains(b, []byte("\r\nDate: "))
+}
+
+func (c *httpConn) write(b []byte) (written int, err error) {
 	for first := true; first || len(b) > 0; first = false {
 		if err := c.SetWriteDeadline(time.Now().Add(c.door.limits.WriteTime)); err != nil {
 			return written, err

@@ -291,8 +291,9 @@ func (sh *Shard) recordAt(it *store.Iter, in *room) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, seq := in.record(), seqnum.FromBytes(it.Key()[len(sh.prefix):])
-	if err := r.decode(sh, seq, in.copy(v)); err != nil {
+	r, v := in.record(v)
+	seq := seqnum.FromBytes(it.Key()[len(sh.prefix):])
+	if err := r.decode(sh, seq, v); err != nil {
 		return nil, fmt.Errorf("%w: %s, shard %s, number %s", err, sh.stream.ARN, sh.ID, seq)
 	}
 	return r, nil
