@@ -145,7 +145,7 @@ func (s *App) replicationLag() func() time.Duration {
 
 // Overtaken reports whether a server ended, or did not begin, since another has its place.
 func Overtaken(err error) bool {
-	return errors.Is(err, chain.ErrFenced) || errors.Is(err, chain.ErrOlder) || errors.Is(err, store.ErrOvertaken)
+	return errors.Is(err, chain.ErrFenced) || errors.Is(err, chain.ErrOlder) || errors.Is(err, chain.ErrElsewhere) || errors.Is(err, store.ErrOvertaken)
 }
 
 // Replicated says whether a place has a chain, from which any moment can be restored.
