@@ -71,11 +71,11 @@ func TestSetAside(t *testing.T) {
 		Environment: &lambdatypes.Environment{Variables: map[string]string{"RECORDER": recorder.URL}},
 	})
 	c.check(err)
-	db := dynamodb.NewFromConfig(config(c.primary.endpoint))
+	db := dynamodb.NewFromConfig(c.config(c.primary.endpoint))
 	stream := c.table(db, "tab")
 	c.table(db, "out")
 	c.countsExactly(db, stream)
-	queue, err := sqs.NewFromConfig(config(c.nodes[0].endpoint)).CreateQueue(c.ctx, &sqs.CreateQueueInput{QueueName: aws.String("lost")})
+	queue, err := sqs.NewFromConfig(c.config(c.nodes[0].endpoint)).CreateQueue(c.ctx, &sqs.CreateQueueInput{QueueName: aws.String("lost")})
 	c.check(err)
 	made, err := c.lambda(1).CreateEventSourceMapping(c.ctx, &lambda.CreateEventSourceMappingInput{
 		FunctionName: aws.String("f"), EventSourceArn: &stream, StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(5),
@@ -95,8 +95,7 @@ func TestSetAside(t *testing.T) {
 	again, gap := c.books.judge(t, 160)
 	t.Logf("kill -9 of the owner with two keys held: %d records of other keys came again, the longest time between calls %v", again, gap)
 	client := func(i int) *admin.Client {
-		client, err := admin.New(admin.Options{Endpoint: c.nodes[i].endpoint})
-		c.check(err)
+		client := c.admin(i)
 		return client
 	}
 	set := func(i int) (held, parked int) {
@@ -148,7 +147,7 @@ func TestSetAside(t *testing.T) {
 	function.on("3")
 	write(10)
 	c.books.judge(t, 209)
-	told, err := sqs.NewFromConfig(config(c.primary.endpoint)).ReceiveMessage(c.ctx, &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl, WaitTimeSeconds: 20})
+	told, err := sqs.NewFromConfig(c.config(c.primary.endpoint)).ReceiveMessage(c.ctx, &sqs.ReceiveMessageInput{QueueUrl: queue.QueueUrl, WaitTimeSeconds: 20})
 	if err != nil || len(told.Messages) != 1 || !strings.Contains(*told.Messages[0].Body, `"RetryAttemptsExhausted"`) {
 		t.Errorf("the on-failure destination was told %+v, %v", told, err)
 	}

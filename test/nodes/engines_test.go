@@ -34,7 +34,10 @@ func TestOverOtherEngines(t *testing.T) {
 			if name == "moto" {
 				account = "123456789012"
 			}
-			c := newClusterOver(t, begin, "--poll-idle", "200ms", "--account", account)
+			c := newClusterOver(t, func(c *cluster) []string {
+				begin(c)
+				return []string{"--poll-idle", "200ms", "--account", account}
+			})
 			recorder := httptest.NewServer(c.books)
 			t.Cleanup(recorder.Close)
 			_, err := c.lambda(0).CreateFunction(c.ctx, &lambda.CreateFunctionInput{
@@ -43,7 +46,7 @@ func TestOverOtherEngines(t *testing.T) {
 				Environment: &lambdatypes.Environment{Variables: map[string]string{"RECORDER": recorder.URL}},
 			})
 			c.check(err)
-			db := dynamodb.NewFromConfig(config(c.nodes[1].endpoint))
+			db := dynamodb.NewFromConfig(c.config(c.nodes[1].endpoint))
 			table, err := db.CreateTable(c.ctx, &dynamodb.CreateTableInput{
 				TableName: aws.String("tab"), BillingMode: types.BillingModePayPerRequest,
 				AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
@@ -55,7 +58,7 @@ func TestOverOtherEngines(t *testing.T) {
 				FunctionName: aws.String("f"), EventSourceArn: table.TableDescription.LatestStreamArn, StartingPosition: lambdatypes.EventSourcePositionLatest, BatchSize: aws.Int32(10),
 			})
 			c.check(err)
-			db = dynamodb.NewFromConfig(config(c.primary.endpoint))
+			db = dynamodb.NewFromConfig(c.config(c.primary.endpoint))
 			total := 0
 			write := func(n int) {
 				for i := range n {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,6 +80,7 @@ type books struct {
 	moved  chan struct{} // has room for one
 	events map[int]int   // how often each Event invocation has come, by its number
 	held   chan struct{} // their calls wait until it is closed
+	began  int           // of them, also those that wait
 }
 
 func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
@@ -99,6 +101,10 @@ func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	}
 	err = json.Unmarshal(body, &event)
 	if event.Event > 0 {
+		b.mu.Lock()
+		b.began++
+		b.mu.Unlock()
+		b.tell()
 		select {
 		case <-b.held:
 		case <-r.Context().Done():
@@ -112,10 +118,7 @@ func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	}
 	if event.Event > 0 {
 		b.events[event.Event]++
-		select {
-		case b.moved <- struct{}{}:
-		default:
-		}
+		b.tell()
 		return
 	}
 	if len(event.Records) == 0 {
@@ -138,6 +141,10 @@ func (b *books) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 			b.wrong = append(b.wrong, fmt.Sprintf("key %s: %d comes after %d", key, nth, newest))
 		}
 	}
+	b.tell()
+}
+
+func (b *books) tell() {
 	select {
 	case b.moved <- struct{}{}:
 	default:
@@ -212,28 +219,35 @@ type cluster struct {
 	nodes   []*process
 	books   *books
 	ctx     context.Context
+	env     []string     // of all processes
+	root    []string     // of the next one: its root key
+	http    *http.Client // of clients; nil: AWS's own
+	key     aws.CredentialsProvider
 
 	mu  sync.Mutex
 	nth map[int]int
 }
 
 func newCluster(t *testing.T) *cluster {
-	return newClusterOver(t, func(c *cluster) { c.primary = c.start("serve", "--in-memory") })
+	return newClusterOver(t, func(c *cluster) []string {
+		c.primary = c.start("serve", "--in-memory")
+		return nil
+	})
 }
 
-// newClusterOver has three nodes over what begin sets as c.primary.
-func newClusterOver(t *testing.T, begin func(*cluster), flags ...string) *cluster {
+// newClusterOver has three nodes over what begin sets as c.primary, with the flags that it returns.
+func newClusterOver(t *testing.T, begin func(*cluster) (flags []string)) *cluster {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	c := &cluster{t: t, dir: t.TempDir(), ctx: t.Context(), nth: map[int]int{}, books: &books{newest: map[string]int{}, moved: make(chan struct{}, 1), events: map[int]int{}, held: make(chan struct{})}}
+	c := &cluster{t: t, dir: t.TempDir(), ctx: t.Context(), key: credentials.NewStaticCredentialsProvider("local", "local", ""), nth: map[int]int{}, books: &books{newest: map[string]int{}, moved: make(chan struct{}, 1), events: map[int]int{}, held: make(chan struct{})}}
 	if c.bin = os.Getenv("MILLSTREAM_BIN"); c.bin == "" {
 		c.bin = filepath.Join(c.dir, "millstream")
 		if out, err := exec.Command("go", "build", "-o", c.bin, "../../cmd/millstream").CombinedOutput(); err != nil {
 			t.Fatalf("go build: %v\n%s", err, out)
 		}
 	}
-	begin(c)
+	flags := begin(c)
 	for i := range 3 {
 		c.nodes = append(c.nodes, c.start(append([]string{"serve", "--tables", c.primary.endpoint, "--data", filepath.Join(c.dir, strconv.Itoa(i)), "--key-file", filepath.Join(c.dir, "shared.key"),
 			"--lease", "2s", "--checkpoint-every", "300ms"}, flags...)...))
@@ -251,7 +265,7 @@ func (c *cluster) start(args ...string) *process {
 			p.cmd.Env = append(p.cmd.Env, kv)
 		}
 	}
-	p.cmd.Stderr = p.log
+	p.cmd.Env, p.cmd.Stderr = slices.Concat(p.cmd.Env, c.env, c.root), p.log
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
 		err = p.cmd.Start()
@@ -268,8 +282,8 @@ func (c *cluster) start(args ...string) *process {
 	})
 	lines := bufio.NewScanner(out)
 	for p.endpoint == "" && lines.Scan() {
-		if _, rest, ok := strings.Cut(lines.Text(), "serves http://"); ok {
-			p.endpoint = "http://" + strings.Fields(rest)[0]
+		if _, rest, ok := strings.Cut(lines.Text(), "serves http"); ok {
+			p.endpoint = "http" + strings.Fields(rest)[0]
 		}
 	}
 	if p.endpoint == "" {
@@ -291,12 +305,23 @@ func (c *cluster) end(i int, how os.Signal) {
 	c.nodes[i] = c.start(n.args...)
 }
 
-func config(endpoint string) aws.Config {
-	return aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("local", "local", "")}
+func (c *cluster) config(endpoint string) aws.Config {
+	o := aws.Config{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: c.key}
+	if c.http != nil {
+		o.HTTPClient = c.http
+	}
+	return o
+}
+
+func (c *cluster) admin(i int) *admin.Client {
+	c.t.Helper()
+	client, err := admin.New(admin.Options{Endpoint: c.nodes[i].endpoint, HTTP: c.http, Credentials: c.key})
+	c.check(err)
+	return client
 }
 
 func (c *cluster) lambda(i int) *lambda.Client {
-	return lambda.NewFromConfig(config(c.nodes[i].endpoint))
+	return lambda.NewFromConfig(c.config(c.nodes[i].endpoint))
 }
 
 func (c *cluster) check(err error) {
@@ -352,8 +377,7 @@ func (c *cluster) write(db *dynamodb.Client, key int) {
 // owner is the node that works a stream, as another tells.
 func (c *cluster) owner() int {
 	c.t.Helper()
-	client, err := admin.New(admin.Options{Endpoint: c.nodes[0].endpoint})
-	c.check(err)
+	client := c.admin(0)
 	for late := time.Now().Add(10 * time.Second); ; {
 		all, err := client.Nodes(c.ctx)
 		c.check(err)
@@ -399,8 +423,7 @@ func (c *cluster) told(total, least int) {
 	c.t.Helper()
 	name := ""
 	for i := range c.nodes {
-		client, err := admin.New(admin.Options{Endpoint: c.nodes[i].endpoint})
-		c.check(err)
+		client := c.admin(i)
 		settled, err := client.Settle(c.ctx, 10*time.Second)
 		if err != nil || !settled.Settled {
 			c.t.Fatalf("node %d: %+v, %v", i, settled, err)
@@ -412,6 +435,9 @@ func (c *cluster) told(total, least int) {
 		}
 		c.books.mu.Unlock()
 		all, err := client.Triggers(c.ctx)
+		for n := range all { // the items that it began with are over
+			all[n].Shards = slices.DeleteFunc(all[n].Shards, func(s admin.TriggerShard) bool { return s.Done })
+		}
 		if err != nil || len(all) != 1 || all[0].Unknown != "" || all[0].LagRecords != 0 || len(all[0].Shards) != 1 || name != "" && all[0].Node != name {
 			c.t.Errorf("node %d tells %+v, %v", i, all, err)
 		} else {
@@ -450,7 +476,7 @@ func TestNodes(t *testing.T) {
 	c.check(err)
 	c.runs("two")
 
-	db := dynamodb.NewFromConfig(config(c.nodes[2].endpoint)) // a node hands it on
+	db := dynamodb.NewFromConfig(c.config(c.nodes[2].endpoint)) // a node hands it on
 	table, err := db.CreateTable(c.ctx, &dynamodb.CreateTableInput{
 		TableName: aws.String("tab"), BillingMode: types.BillingModePayPerRequest,
 		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
@@ -458,7 +484,7 @@ func TestNodes(t *testing.T) {
 		StreamSpecification:  &types.StreamSpecification{StreamEnabled: aws.Bool(true), StreamViewType: types.StreamViewTypeNewImage},
 	})
 	c.check(err)
-	db = dynamodb.NewFromConfig(config(c.primary.endpoint))
+	db = dynamodb.NewFromConfig(c.config(c.primary.endpoint))
 	_, err = c.lambda(1).CreateEventSourceMapping(c.ctx, &lambda.CreateEventSourceMappingInput{
 		FunctionName: aws.String("f"), EventSourceArn: table.TableDescription.LatestStreamArn, StartingPosition: lambdatypes.EventSourcePositionTrimHorizon, BatchSize: aws.Int32(10),
 	})
