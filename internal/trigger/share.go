@@ -239,6 +239,7 @@ func (m *running) claimed(h *held) {
 		m.mu.Unlock()
 		return
 	}
+	m.afterOlder(rows)
 	m.held, m.commit, m.rows = h, newCommitter(m.e, h.claim), rows
 	aside := newAsideWork(m)
 	aside.rows.Load(set)
