@@ -1,8 +1,10 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/millstreamdb/millstream/internal/function/sandbox"
 )
@@ -39,12 +41,15 @@ func (e *environment) enter(w *os.File) error {
 		return nil
 	}
 	if e.waits != nil {
-		b, err := e.waits.enter(e.token, e.view)
+		err := e.into(e.waits.in, true, func() error { return e.waits.enter(e.token, e.view) })
 		if err == nil {
-			e.box, e.first = b.box, b.first
+			e.waits.in = nil
 			return nil
 		}
-		e.dismiss() // it may have been broken meanwhile: a new one tells
+		e.dismiss()
+		if err == errEnding || err == errNoBox {
+			return err
+		} // else it may have been broken meanwhile: a new one tells
 	}
 	frames, err := again(w)
 	if err != nil {
@@ -56,15 +61,60 @@ func (e *environment) enter(w *os.File) error {
 		if err != nil {
 			return err
 		}
-		if err = b.box.Begin(e.view, w, frames); err == nil {
-			e.box, e.first = b.box, b.first
+		if err = e.into(b, waited, func() error { return b.box.Begin(e.view, w, frames) }); err == nil {
 			return nil
 		}
 		b.end()
-		if !waited { // what has waited may have been broken meanwhile: a new one tells
+		if !waited || err == errEnding || err == errNoBox { // what has waited may have been broken meanwhile: a new one tells
 			return err
 		}
 	}
+}
+
+// beginLimit is how long a box that has waited may take to be an environment's: something may have stopped it.
+const beginLimit = 3 * time.Second
+
+var (
+	errNoBox = errors.New("no sandbox: it was not there in time")
+	errStuck = errors.New("no sandbox: the one that has waited did not answer")
+)
+
+// into has a box be the environment's, by begin. When the environment ends before that, or a box that has waited takes too long, its first process is
+// killed, with which begin ends.
+func (e *environment) into(b *spare, waited bool, begin func() error) error {
+	e.mu.Lock()
+	if e.ending {
+		defer e.mu.Unlock()
+		return e.boxless()
+	}
+	e.entering = b.first
+	e.mu.Unlock()
+	inTime := func() bool { return true }
+	if waited {
+		inTime = time.AfterFunc(beginLimit, b.first.kill).Stop
+	}
+	err := begin()
+	if !inTime() {
+		err = errStuck
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.entering = nil
+	if e.ending {
+		return e.boxless()
+	}
+	if err == nil {
+		e.box, e.first = b.box, b.first
+	}
+	return err
+}
+
+// boxless is why an environment that ends gets no box. mu is held.
+func (e *environment) boxless() error {
+	if e.reason == timeout {
+		return errNoBox
+	}
+	return errEnding
 }
 
 // leave ends the box, with all that is in it.

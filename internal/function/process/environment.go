@@ -58,9 +58,8 @@ type environment struct {
 	assigned    chan *invocation // one slot: filled under Pool.mu, for the /next that waits
 	ended       chan struct{}    // closed when the process is gone or was told to go
 	extensions  extensions
-	view        *sandbox.View // nil, as the other two, without a sandbox
+	view        *sandbox.View // nil, as box, without a sandbox
 	box         *sandbox.Box  // once it is there
-	first       *child        // the box's
 	waits       *waiter       // an interpreter that the process is to be; nil: it is started anew
 
 	// Guarded by Pool.mu.
@@ -69,6 +68,8 @@ type environment struct {
 
 	mu        sync.Mutex // guards what follows; never held when Pool.mu is taken
 	child     *child
+	entering  *child // the first process of a box that is to be the environment's; nil: there is none
+	first     *child // that of box
 	addr      string
 	output    *output
 	current   *invocation   // handed over and not answered
@@ -238,17 +239,19 @@ func (e *environment) start(cmd command, w *os.File) (err error) {
 		return err
 	}
 	defer frames.Close()
+	env := e.variables(cmd)
 	e.mu.Lock()
+	if waits := e.waits; waits != nil && !e.ending {
+		e.waits, e.child = nil, waits.child // so that end ends it
+		e.mu.Unlock()
+		if err = waits.run(e.token, seen(e.view, []string{e.pool.spec.CodeDir})[0], env); err == nil {
+			return nil
+		}
+		e.mu.Lock()
+	}
 	defer e.mu.Unlock()
 	if e.ending {
 		return errEnding
-	}
-	env := e.variables(cmd)
-	if waits := e.waits; waits != nil {
-		e.waits = nil
-		if e.child, err = waits.run(e.token, seen(e.view, []string{e.pool.spec.CodeDir})[0], env); err == nil {
-			return nil
-		}
 	}
 	e.child, err = e.spawn(cmd, env, e.pool.spec.CodeDir, w, frames)
 	return err
@@ -620,6 +623,12 @@ func (e *environment) end(reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.markEnding(reason)
+	if e.entering != nil {
+		e.entering.kill() // then nothing waits for the box any more
+	}
+	if e.first != nil { // a box that does not do as it is told
+		time.AfterFunc(endLimit+time.Second, e.first.kill)
+	}
 	if e.child == nil {
 		return
 	}

@@ -47,9 +47,10 @@ type waiter struct {
 	child   *child
 	in      *spare // the box that it waits in; nil: it has none, or an environment has that now
 	of      command
-	early   []string // those of its variables that are used before it is told any
-	token   string   // by which it is known to be one of ours
-	tell    *os.File // takes the folder and the variables, each with a NUL behind it
+	program os.FileInfo // of that command's, as it was; nil: it could not be looked at
+	early   []string    // those of its variables that are used before it is told any
+	token   string      // by which it is known to be one of ours
+	tell    *os.File    // takes the folder and the variables, each with a NUL behind it
 	printed pipe
 }
 
@@ -59,6 +60,8 @@ const (
 	waitFD       = framesFD + 1
 	// mostTold fits into a pipe that nobody reads yet.
 	mostTold = 60 << 10
+	// tellLimit is how long it may take to tell an interpreter, whose pipe another program of its function may have filled.
+	tellLimit = time.Second
 )
 
 // languageOf is the language of a function whose interpreter may wait, or "".
@@ -102,9 +105,19 @@ func earlyOf(env []string) []string {
 	return of
 }
 
-// suits reports whether what waits has started as c would, in such a box, which is there.
-func (w *waiter) suits(c command, view *sandbox.View) bool {
-	return w.of.path == c.path && slices.Equal(w.of.args, c.args) && (w.in == nil || w.in.box.Fresh(view))
+// begunAs reports whether what waits has started as c would.
+func (w *waiter) begunAs(c command) bool {
+	return w.of.path == c.path && slices.Equal(w.of.args, c.args)
+}
+
+// fresh reports whether it has started from the program that is there now, in a box that is there and shows what there is now. It looks at files, so
+// no lock is held.
+func (w *waiter) fresh(kind *sandbox.View) bool {
+	now, err := os.Stat(w.of.path)
+	if err != nil || w.program == nil || !os.SameFile(now, w.program) || now.Size() != w.program.Size() || !now.ModTime().Equal(w.program.ModTime()) {
+		return false
+	}
+	return w.in == nil || w.in.box.Fresh(kind)
 }
 
 // take gives the interpreter that waits to an environment that is started by c with these variables, and is to have this view, if it has started as that
@@ -126,24 +139,32 @@ func (s *waiters) take(language string, c command, env []string, view *sandbox.V
 	} else {
 		k.next.Reset(sparePause)
 	}
-	k.cmd, k.view = c, view.OfKind()
+	kind := view.OfKind()
+	k.cmd, k.view = c, kind
 	w := k.ready
-	if w == nil || !w.suits(c, view) {
-		w = nil // prepare replaces it
-	} else if !slices.Equal(w.early, earlyOf(env)) {
-		w = nil // it is for others
-	} else {
-		k.ready = nil
+	if w == nil || !w.begunAs(c) || !slices.Equal(w.early, earlyOf(env)) {
+		s.mu.Unlock()
+		return nil // it is for others, or prepare replaces it
 	}
+	k.ready = nil
 	s.mu.Unlock()
+	if !w.fresh(kind) {
+		w.end()
+		return nil
+	}
 	return w
 }
 
 // prepare has an interpreter wait. One that cannot be started is told of when an environment needs it.
 func (s *waiters) prepare(k *kind) {
 	s.mu.Lock()
-	c, view, old := k.cmd, k.view, k.ready
-	if s.closed || old != nil && old.suits(c, view) {
+	c, view, old, closed := k.cmd, k.view, k.ready, s.closed
+	s.mu.Unlock()
+	if closed || old != nil && old.begunAs(c) && old.fresh(view) {
+		return
+	}
+	s.mu.Lock()
+	if k.ready != old { // it was taken, after which prepare comes again, or ended, or another is ready
 		s.mu.Unlock()
 		return
 	}
@@ -174,6 +195,7 @@ func (s *waiters) start(c command, view *sandbox.View) (*waiter, error) {
 	w := &waiter{of: c, early: earlyOf(env), token: tokenPrefix + hex.EncodeToString(id[:])}
 	env = append(env, waitVariable+"="+strconv.Itoa(waitFD))
 	var err error
+	w.program, _ = os.Stat(c.path) // before it starts: one that is replaced meanwhile is noticed
 	if w.printed, err = newPipe(); err != nil {
 		return nil, err
 	}
@@ -225,20 +247,16 @@ func (w *waiter) startIn(boxes *spares, view *sandbox.View, env []string, frames
 }
 
 // enter has the box that the interpreter waits in be an environment's, with all of its view.
-func (w *waiter) enter(token string, view *sandbox.View) (*spare, error) {
-	in := w.in
-	orphans.named(in.first.cmd.Process.Pid, token)
-	if err := in.box.Begin(view, nil, nil); err != nil {
-		return nil, err
-	}
-	w.in = nil
-	return in, nil
+func (w *waiter) enter(token string, view *sandbox.View) error {
+	orphans.named(w.in.first.cmd.Process.Pid, token)
+	return w.in.box.Begin(view, nil, nil)
 }
 
 var errTooMuch = errors.New("more variables than a pipe holds")
 
-// run has the interpreter run the function in dir with these variables, as the environment of a token. It is gone when that fails.
-func (w *waiter) run(token, dir string, env []string) (*child, error) {
+// run has the interpreter run the function in dir with these variables, as the environment of a token. It is gone when that fails. No lock is held: a
+// program of the function that runs already, an extension, may have stopped it and filled its pipe.
+func (w *waiter) run(token, dir string, env []string) error {
 	var told bytes.Buffer
 	for _, text := range append([]string{dir}, lasting(env)...) {
 		fmt.Fprintf(&told, "%s\x00", text)
@@ -248,19 +266,24 @@ func (w *waiter) run(token, dir string, env []string) (*child, error) {
 	}
 	err := errTooMuch
 	if told.Len() <= mostTold {
-		_, err = w.tell.Write(told.Bytes()) // fails when it has ended meanwhile
+		if err = w.tell.SetWriteDeadline(time.Now().Add(tellLimit)); err == nil {
+			_, err = w.tell.Write(told.Bytes()) // fails when it has ended meanwhile
+		}
 	}
 	if err != nil {
+		if w.child.inside == nil {
+			orphans.named(w.child.cmd.Process.Pid, w.token) // the environment does not end with it
+		}
 		w.dismiss()
-		return nil, err
+		return err
 	}
 	w.tell.Close()
-	return w.child, nil
+	return nil
 }
 
 // dismiss ends an interpreter that is not to run anything, with its box unless that is an environment's; the pipe is left to who has it.
 func (w *waiter) dismiss() {
-	w.tell.Close()
+	defer w.tell.Close() // afterwards: it would run what it was told a part of
 	if w.in != nil {
 		w.in.end()
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -522,6 +523,9 @@ func (b *Box) answer(f []string) bool {
 	return true
 }
 
+// startLimit is how long a box may take to start a program: its first process may have been stopped.
+const startLimit = 10 * time.Second
+
 // Start starts a program in a session of its own. Paths are those inside. Extra is how many descriptors it gets beside its output: the frames, and
 // what is told, which one program can have.
 func (b *Box) Start(path string, args, env []string, dir string, extra int) (*Program, error) {
@@ -536,10 +540,17 @@ func (b *Box) Start(path string, args, env []string, dir string, extra int) (*Pr
 	b.mu.Unlock()
 	fields := append([]string{launch.Start, p.id, path, dir, strconv.Itoa(extra), strconv.Itoa(len(args))}, args...)
 	b.write(append(fields, env...))
-	if err := <-p.begun; err != nil {
-		return nil, &os.PathError{Op: "fork/exec", Path: path, Err: err}
+	late := time.NewTimer(startLimit)
+	defer late.Stop()
+	select {
+	case err := <-p.begun:
+		if err != nil {
+			return nil, &os.PathError{Op: "fork/exec", Path: path, Err: err}
+		}
+		return p, nil
+	case <-late.C: // the box's end is that of what may begin yet
+		return nil, errors.New("the sandbox does not answer")
 	}
-	return p, nil
 }
 
 // write sends a request whole. One that cannot be sent is answered by the end of the box.
