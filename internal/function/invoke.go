@@ -179,11 +179,12 @@ func (inv *Invocation) check(limit int) error {
 // wait for room (on AWS they would run: its limit is far higher); one with, or
 // with none left to wait in, throttles. queued calls always wait.
 func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocation, queued bool) (Outcome, error) {
-	if out, taken, err := s.route(ctx, e, arn, inv); taken {
+	placed, out, taken, err := s.route(ctx, e, arn, inv)
+	if taken {
 		return out, err
 	}
 	started := s.opts.Now()
-	out := Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
+	out = Outcome{RequestID: inv.RequestID, ExecutedVersion: e.def.Load().version()}
 	header, ended := s.trace(e.def.Load(), inv, started)
 	r, err := s.run(ctx, e, runner.Call{
 		RequestID: inv.RequestID, ARN: arn, Payload: inv.Payload, ClientContext: inv.ClientContext,
@@ -191,7 +192,7 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 		Stream:  versioned(inv.Stream, out.ExecutedVersion),
 		Tail:    inv.Tail || s.opts.Watched != nil && s.opts.Watched(),
 		Late:    inv.Late,
-	}, queued, inv.Routed)
+	}, queued, inv.Routed, placed)
 	result := "undelivered"
 	if err == nil {
 		out.Payload, out.LogTail, out.Error, out.RetryAfter, out.Streamed = r.Payload, r.LogTail, r.Err, r.RetryAfter, r.Streamed
@@ -246,21 +247,27 @@ func (s *Service) call(ctx context.Context, e *edition, arn string, inv *Invocat
 // routeSlack is how much longer than its timeout a call may take at another node: a process has to start, and the answer to come.
 const routeSlack = 2 * initLimit
 
-// route has another node run a call when this one has no room.
-func (s *Service) route(ctx context.Context, e *edition, arn string, inv *Invocation) (out Outcome, taken bool, err error) {
+// route has another node run a call when this one has no room. placed: it has, and the call has its place. To look and take it later would not do: of calls that come
+// at once more would see room than there is, and the others would wait here whatever room other nodes have.
+func (s *Service) route(ctx context.Context, e *edition, arn string, inv *Invocation) (placed bool, out Outcome, taken bool, err error) {
 	d := e.f.def.Load()
 	if s.opts.Placing == nil || inv.Routed || d.run != nil || d.Reserved != nil && *d.Reserved == 0 {
-		return out, false, nil
+		return false, out, false, nil
 	}
-	free, limit := e.f.limit.room()
-	if fenced := s.fenced(d); free && !fenced || inv.Stream != nil && limit > 0 && !fenced { // what one node streams another would gather
-		return out, false, nil
+	if !s.fenced(d) {
+		if e.f.limit.enter(ctx, false, nil) == nil {
+			return true, out, false, nil
+		}
+		if inv.Stream != nil && s.limitOf(d) > 0 { // what one node streams another would gather
+			return false, out, false, nil
+		}
 	}
 	places := 0
 	if d.Reserved != nil {
 		places = *d.Reserved
 	}
-	return s.opts.Placing.Route(ctx, d.Scope, d.arn(), arn, inv, places, time.Duration(d.Timeout)*time.Second+routeSlack)
+	out, taken, err = s.opts.Placing.Route(ctx, d.Scope, d.arn(), arn, inv, places, time.Duration(d.Timeout)*time.Second+routeSlack)
+	return false, out, taken, err
 }
 
 // fenced reports whether this node's share of a function's reserved concurrency may be another's by now.
@@ -294,10 +301,15 @@ func (s *Service) setLimit(f *live, limit int) {
 	}
 }
 
-// run takes a place, finds the runner, and goes to its successor when it was
+// run takes a place, unless the call has one, finds the runner, and goes to its successor when it was
 // replaced before it took the call.
-func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued, routed bool) (runner.Result, error) {
+func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued, routed, placed bool) (runner.Result, error) {
 	f := e.f
+	defer func() {
+		if placed {
+			f.limit.leave()
+		}
+	}()
 	for {
 		if s.rows.shared != nil {
 			if err := s.bring(ctx, e.def.Load().hashes()); err != nil {
@@ -309,11 +321,13 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued, ro
 		if s.fenced(d) {
 			return runner.Result{}, errFull
 		}
-		if err := f.limit.enter(ctx, wait, c.Late); err != nil {
-			return runner.Result{}, err
+		if !placed {
+			if err := f.limit.enter(ctx, wait, c.Late); err != nil {
+				return runner.Result{}, err
+			}
+			placed = true
 		}
 		if s.fenced(f.def.Load()) { // while it waited
-			f.limit.leave()
 			return runner.Result{}, errFull
 		}
 		r, err := s.runner(e)
@@ -321,9 +335,9 @@ func (s *Service) run(ctx context.Context, e *edition, c runner.Call, queued, ro
 			err = errClosed // every runner is closed for good
 		}
 		if err != nil {
-			f.limit.leave()
 			return runner.Result{}, err
 		}
+		placed = false // the runner gives it back
 		began := time.Now()
 		leave := func() {
 			f.turns.Took(time.Since(began))

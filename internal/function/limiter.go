@@ -57,13 +57,6 @@ func (l *limiter) enter(ctx context.Context, wait bool, late <-chan struct{}) er
 	return err
 }
 
-// room reports whether a call would be let in now, and how many may run at once.
-func (l *limiter) room() (free bool, limit int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.running < l.limit && len(l.waiting) == 0, l.limit
-}
-
 func (l *limiter) leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
