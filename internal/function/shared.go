@@ -35,7 +35,7 @@ type SharedRow struct {
 	Key     string
 	Body    []byte // JSON; nil: it was deleted
 	Version uint64
-	Gone    bool // there is no row any more, and so no version
+	Gone    bool // there is no row any more: it had this version
 }
 
 // Packages are those that a row's function, or layer, names, by their hashes.
@@ -146,6 +146,10 @@ func (r rows) replaceShared(gone, defs []*definition) error {
 	ctx, cancel := context.WithTimeout(context.Background(), sharedWait)
 	defer cancel()
 	version, err := r.shared.Put(ctx, row)
+	if errors.Is(err, ErrStale) && now.version > 0 && len(now.editions) == 0 { // the row of what was deleted may have gone, which is not told at once
+		row.Version = 0
+		version, err = r.shared.Put(ctx, row)
+	}
 	if errors.Is(err, ErrStale) {
 		return awserr.LambdaConflict("The operation cannot be performed at this time. An update is in progress for resource: " + d.arn())
 	}
@@ -169,6 +173,10 @@ func (r rows) readShared(row SharedRow) (f sharedFunction, fresh bool, err error
 	r.shared.mu.Lock()
 	known := r.shared.rows[row.Key].version
 	if row.Gone { // the next row's versions are above this one's; what is known of it is not what a change is made on any more
+		if known > row.Version { // it is there again
+			r.shared.mu.Unlock()
+			return f, false, nil
+		}
 		delete(r.shared.rows, row.Key)
 		r.shared.mu.Unlock()
 		return sharedFunction{}, true, nil

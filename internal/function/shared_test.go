@@ -161,3 +161,68 @@ func TestLayersOfNodes(t *testing.T) {
 		t.Error(v, err)
 	}
 }
+
+// lasting has versions of a row that was made anew be above those of the one before, which has gone.
+type lasting struct {
+	*sharedFake
+	last uint64
+}
+
+func (f *lasting) Put(ctx context.Context, r SharedRow) (uint64, error) {
+	v, err := f.sharedFake.Put(ctx, r)
+	if err == nil && r.Version == 0 {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.last += 1000
+		r.Version = f.last
+		f.rows[r.Key] = r
+		return f.last, nil
+	}
+	return v, err
+}
+
+// A function that was deleted is made anew also at a node that was not told yet that its row has gone. What is told late of that takes nothing away; and what is
+// there again already is not replaced.
+func TestAFunctionWhoseRowHasGone(t *testing.T) {
+	t.Parallel()
+	shared := &lasting{sharedFake: newSharedFake()}
+	a, b := open(t, Options{Shared: shared}), open(t, Options{Shared: shared})
+	make := func(s *Service) error {
+		_, err := s.Create(scope, createRequest("f", "provided.al2023", "h", script(t, "1")))
+		return err
+	}
+	key := sharedKey(scope, "f")
+	gone := func() (version uint64) {
+		t.Helper()
+		if err := a.Delete(scope, "f", ""); err != nil {
+			t.Fatal(err)
+		}
+		shared.told(t, b)
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		version = shared.rows[key].Version
+		delete(shared.rows, key)
+		return version
+	}
+	if err := make(a); err != nil {
+		t.Fatal(err)
+	}
+	version := gone()
+	if err := make(a); err != nil {
+		t.Fatal("the node that has deleted it:", err)
+	}
+	if err := a.Told(SharedRow{Key: key, Version: version, Gone: true}); err != nil || a.lookup(scope, "f") == nil {
+		t.Errorf("what is told late takes the new one away: %v", err)
+	}
+	if err := make(b); err == nil || !strings.Contains(err.Error(), "in progress") {
+		t.Errorf("one that another node has made: %v", err)
+	}
+	shared.told(t, b)
+	version = gone()
+	if err := a.Told(SharedRow{Key: key, Version: version, Gone: true}); err != nil {
+		t.Error(err)
+	}
+	if err := make(b); err != nil {
+		t.Error("a node that was told that it was deleted:", err)
+	}
+}

@@ -24,7 +24,7 @@ type SharedRow struct {
 	Key     string
 	Body    []byte // JSON; nil: it was deleted
 	Version uint64
-	Gone    bool // there is no row any more, and so no version
+	Gone    bool // there is no row any more: it had this version
 }
 
 // ErrStale is the answer of a Shared whose row has changed.
@@ -48,7 +48,12 @@ func (s *Service) writeShared(scope schema.Scope, name string, body []byte) erro
 	ctx, cancel := context.WithTimeout(context.Background(), sharedWait)
 	defer cancel()
 	key := sharedKey(scope, name)
-	version, err := s.opts.Shared.Put(ctx, SharedRow{Key: key, Body: body, Version: s.versions[key]})
+	row := SharedRow{Key: key, Body: body, Version: s.versions[key]}
+	version, err := s.opts.Shared.Put(ctx, row)
+	if errors.Is(err, ErrStale) && row.Version > 0 && s.get(apiID(scope, name)) == nil { // the row of what was deleted may have gone, which is not told at once
+		row.Version = 0
+		version, err = s.opts.Shared.Put(ctx, row)
+	}
 	if errors.Is(err, ErrStale) {
 		return &Error{Text: "another node has changed the API " + name + " at the same time: try again"}
 	}
@@ -82,7 +87,7 @@ func (s *Service) Told(row SharedRow) error {
 	scope := schema.Scope{Account: parts[0], Region: parts[1]}
 	s.control.Lock()
 	defer s.control.Unlock()
-	if row.Version <= s.versions[row.Key] && !row.Gone {
+	if known := s.versions[row.Key]; row.Version < known || row.Version == known && !row.Gone {
 		return nil
 	}
 	var l *live

@@ -48,6 +48,7 @@ func firstVersion() uint64 { return 1 + rand.Uint64N(1<<50) }
 // PutBlob stores bytes under their hash, unless they are there.
 func (b *Backend) PutBlob(ctx context.Context, hash string, data []byte) error {
 	for {
+		began := time.Now()
 		listed, going, err := b.listBlob(ctx, hash)
 		if err != nil {
 			return err
@@ -74,6 +75,39 @@ func (b *Backend) PutBlob(ctx context.Context, hash string, data []byte) error {
 			return err
 		}
 		// Another stores it, too, or a removal has begun meanwhile: then some of it may be gone.
+		if err := b.awaitBlob(ctx, hash, 2*time.Since(began)+blobSlack); err != nil {
+			return err
+		}
+	}
+}
+
+// blobSlack is how much longer than twice its own time a node waits for another that stores the same package.
+const blobSlack = 2 * time.Second
+
+// awaitBlob returns once nobody seems to be storing a package anew: to begin again beside somebody who does would have that one's last write refused, and so on in turn.
+// Who began later than this node ends about as much later; who shows nothing for most is gone.
+func (b *Backend) awaitBlob(ctx context.Context, hash string, most time.Duration) error {
+	var seen uint64
+	since := time.Now()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		r, err := b.get(ctx, b.control, blobsKey, hash)
+		if err != nil || r == nil {
+			return err
+		}
+		var at blobRow
+		if err := decode(r, &at); err != nil {
+			return err
+		}
+		if r.V != seen {
+			seen, since = r.V, time.Now()
+		}
+		if !at.Going || at.Unnamed != 0 || time.Since(since) >= most { // it is there; who wrote last is one who removes; or has died
+			return nil
+		}
+		b.sleep(ctx, wait, nil)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,7 +219,7 @@ func TestADocumentThatIsMadeAnew(t *testing.T) {
 		}
 		time.Sleep(deletedFor)
 		delete(d.tables[b.control][definitionKey], "f#1") // as the database does
-		if got := look(3); len(got) != 1 || !got[0].Gone {
+		if got := look(3); len(got) != 1 || !got[0].Gone || got[0].Version != gone {
 			t.Errorf("of its row's end %+v is told", got)
 		}
 		if again := put("3", 0); again <= gone {
@@ -229,4 +230,70 @@ func TestADocumentThatIsMadeAnew(t *testing.T) {
 		}
 		close(d.over)
 	})
+}
+
+// counting is a machine whose writes take a while, and are counted.
+type counting struct {
+	*machine
+	puts *atomic.Int32
+}
+
+func (c counting) Put(ctx context.Context, table string, r Row, v uint64) error {
+	c.puts.Add(1)
+	return c.machine.Put(ctx, table, r, v)
+}
+
+// Nodes that store one package anew, which is going, at the same time do not undo each other; and one that has died amid it holds nobody up for long.
+func TestManyStoreAPackageThatIsGoing(t *testing.T) {
+	const pieces = 20
+	for seed := range uint64(6) {
+		for _, dies := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				d := newBase()
+				d.calm.Store(true)
+				text := []byte(strings.Repeat("1", pieces*blobPiece))
+				var puts atomic.Int32
+				node := func(n uint64) *Backend {
+					return New(Options{Endpoint: counting{&machine{d: d, rng: rand.New(rand.NewPCG(seed, n))}, &puts}, Log: slog.New(slog.DiscardHandler)})
+				}
+				one := node(0)
+				if _, err := one.put(t.Context(), one.control, Row{P: blobsKey, S: "x", V: 5, Data: encode(blobRow{Unnamed: 1, Going: true})}, 0); err != nil {
+					t.Fatal(err)
+				}
+				puts.Store(0)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				const nodes = 3
+				var work sync.WaitGroup
+				for n := range uint64(nodes) {
+					b, ctx := node(n+1), ctx
+					if dies && n == nodes-1 {
+						var end context.CancelFunc
+						ctx, end = context.WithTimeout(ctx, 200*time.Millisecond)
+						defer end()
+					}
+					work.Go(func() {
+						if err := b.PutBlob(ctx, "x", text); err != nil && ctx.Err() == nil {
+							t.Error(err)
+						}
+					})
+					time.Sleep(time.Duration(10+5*seed) * time.Millisecond)
+				}
+				work.Wait()
+				if ctx.Err() != nil {
+					t.Errorf("seed %d, dies %v: it was not stored in a minute", seed, dies)
+				}
+				// Each stores it once; where the last one has died one of the others does so once more.
+				if n := puts.Load(); n > (nodes+1)*(2*pieces+10) {
+					t.Errorf("seed %d, dies %v: %d writes", seed, dies, n)
+				}
+				if r, err := one.get(t.Context(), one.control, blobsKey, "x"); err != nil || r == nil || strings.Contains(r.Data, "going") {
+					t.Errorf("seed %d, dies %v: the list says %+v, %v", seed, dies, r, err)
+				}
+				t.Logf("seed %d, dies %v: %d writes", seed, dies, puts.Load())
+				close(d.over)
+				d.late.Wait()
+			})
+		}
+	}
 }

@@ -104,7 +104,7 @@ func (m *member) follow(ctx context.Context, revision uint64) error {
 	}
 	for s := range m.known { // deleted, and that a while ago
 		if !strings.HasPrefix(s, mappingPrefix) && !there[s] && b.o.Told != nil {
-			b.o.Told(Document{Key: s, Gone: true})
+			b.o.Told(Document{Key: s, Version: m.known[s], Gone: true})
 			delete(m.known, s)
 		}
 		if uuid, ok := strings.CutPrefix(s, mappingPrefix); ok && !there[s] {

@@ -15,7 +15,7 @@ type Document struct {
 	Key     string
 	Body    []byte // JSON; nil: there is none, and there may have been
 	Version uint64 // of the row
-	Gone    bool   // there is no row any more: it was removed a day ago. The next one has a version above those of this one
+	Gone    bool   // there is no row any more: it was removed a day ago, in this version. The next one has a version above those of this one
 }
 
 type documentRow struct {
