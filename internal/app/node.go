@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -494,21 +495,33 @@ func (n *node) keepTags(ctx context.Context) error {
 	}
 }
 
-// sweepEvery is how often one of the nodes looks for packages of code that no function names.
-const sweepEvery = time.Hour
+// sweepEvery is how often one of the nodes looks for packages of code that no function names. A node does so between one and two of sweepSoon after its start: none
+// may live for an hour.
+const (
+	sweepEvery = time.Hour
+	sweepSoon  = 2 * time.Minute
+)
 
-// sweepCode removes packages of code that nobody has named for a day.
-func (n *node) sweepCode(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
+// onRounds does something soon and then again and again until ctx ends.
+func onRounds(ctx context.Context, soon, every time.Duration, do func()) {
+	next := time.NewTimer(soon + rand.N(soon))
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+			return
+		case <-next.C:
 		}
+		do()
+		next.Reset(every)
+	}
+}
+
+// sweepCode removes packages of code that nobody has named for a day.
+func (n *node) sweepCode(ctx context.Context) error {
+	onRounds(ctx, sweepSoon, sweepEvery, func() {
 		if !n.Chosen("packages of code") {
-			continue
+			return
 		}
 		try, cancel := context.WithTimeout(ctx, sweepEvery/2)
 		removed, err := n.SweepBlobs(try, time.Now(), packagesOf)
@@ -518,7 +531,8 @@ func (n *node) sweepCode(ctx context.Context) error {
 		} else if removed > 0 {
 			n.log.Info("removed packages of code that no function has named for a day", "packages", removed)
 		}
-	}
+	})
+	return nil
 }
 
 // packagesOf are the packages that a document names.

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // testConsole is one whose server answers a status and a trigger, and says what else it was asked.
@@ -405,5 +407,14 @@ func TestModulesAreAskedForAtOnce(t *testing.T) {
 	}
 	if !slices.Equal(modules, named) {
 		t.Errorf("the page names %v, and has %v", named, modules)
+	}
+}
+
+// What a point says was lost is records. That some may have been lost is counted in times.
+func TestLostRecordsOfAPoint(t *testing.T) {
+	var h history
+	trigger := wire.Trigger{UUID: "u", Counts: wire.Counts{Dropped: 1, Expired: 2, Losses: 40}}
+	if p := h.points(time.Now(), []wire.Trigger{trigger})["u"]; p.lost != 3 {
+		t.Errorf("%d records were lost, want 3", p.lost)
 	}
 }

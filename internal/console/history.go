@@ -159,7 +159,7 @@ func (h *history) points(now time.Time, triggers []wire.Trigger) map[string]poin
 		points[t.UUID] = point{
 			at: now, lag: t.LagRecords, lagSeconds: t.LagSeconds,
 			calls: t.Counts.Invocations, errors: t.Counts.Errors + t.Counts.PartialFailures + t.Counts.NotDelivered,
-			records: t.Counts.Invoked, failed: t.Counts.FailedInvoke, lost: t.Counts.Dropped + t.Counts.Expired + t.Counts.Losses,
+			records: t.Counts.Invoked, failed: t.Counts.FailedInvoke, lost: t.Counts.Dropped + t.Counts.Expired, // losses of unknown size are times, and no records
 			median: millis(calls.At(0.5)), slow: millis(calls.At(0.99)),
 		}
 		counts[t.UUID] = t.Counts
