@@ -97,6 +97,7 @@ var rooms = map[string][]string{
 	"internal/backend/remote": {
 		"internal/admin/wire", "internal/arn", "internal/backend", "internal/item", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping",
 	},
+	"internal/storm":       {"internal/backend", "internal/trigger", "internal/trigger/lane", "internal/trigger/mapping"},
 	"internal/destination": {"internal/arn", "internal/store"},
 
 	"internal/queue":         {"internal/arn", "internal/awserr", "internal/item", "internal/store", "internal/worker"},
@@ -170,8 +171,8 @@ var rooms = map[string][]string{
 		"internal/activity", "internal/admin", "internal/admin/wire", "internal/api/cloudformation", "internal/api/ecr", "internal/api/iam", "internal/api/ssm", "internal/bucket", "internal/credential", "internal/stack", "internal/template", "internal/api/admin", "internal/api/awsjson", "internal/api/dynamodb", "internal/api/events", "internal/api/lambda", "internal/api/logs",
 		"internal/api/scheduler", "internal/api/sns", "internal/outbox", "internal/schedule", "internal/topic",
 		"internal/api/sqs", "internal/api/streams", "internal/api/sts", "internal/arn", "internal/awserr", "internal/backend", "internal/backend/local", "internal/backend/remote", "internal/backup", "internal/chain", "internal/console", "internal/destination", "internal/door", "internal/function",
-		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/seal", "internal/server", "internal/sigv4", "internal/store", "internal/stream",
-		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/worker",
+		"internal/function/logs", "internal/gateway", "internal/iam", "internal/keep", "internal/nearest", "internal/queue", "internal/queue/poll", "internal/schema", "internal/seal", "internal/server", "internal/sigv4", "internal/store", "internal/storm", "internal/stream",
+		"internal/table", "internal/trace", "internal/trace/otlp", "internal/trigger", "internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
 	},
 	"cmd/millstream": {"", "internal/admin", "internal/app", "internal/arn", "internal/backup", "internal/bench", "internal/bundle", "internal/dev", "internal/export", "internal/nearest", "internal/template"},
 

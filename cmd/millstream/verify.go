@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,30 +17,49 @@ import (
 func newVerify() *cobra.Command {
 	var region string
 	var asJSON bool
+	o := app.VerifyOptions{}
 	cmd := &cobra.Command{
-		Use: "verify ENDPOINT", Short: "Find out what a DynamoDB endpoint can do of what nodes need", Args: takes("ENDPOINT"),
-		Long: `Find out what an endpoint of DynamoDB can do of what nodes need
-(millstream serve --tables): conditional writes under races, transactions, streams
-and the order of their records. It makes a table of its own, millstream-verify-
-with random letters, and removes it. Signs with the usual credentials of AWS's SDK
-where the environment has some. The exit code is 1 when something is missing
-without which nodes do not work.`,
-		Example: `  millstream verify http://127.0.0.1:8000`,
+		Use: "verify ENDPOINT", Short: "Find out whether nodes work over a DynamoDB endpoint", Args: takes("ENDPOINT"),
+		Long: `Find out whether nodes (millstream serve --tables) work over an endpoint of DynamoDB.
+
+First it probes what they need: conditional writes under races, transactions,
+streams and the order of their records. Unless something is missing without which
+nodes do not work, a storm follows: three nodes in this process work a table's stream
+while items are written, and are killed and cut off from the endpoint at random, with
+requests that arrive late and answers that do not come. One call in twenty of a function
+fails, and so do all with some of the items until the storm is over. Then it says
+whether a record was lost or came out of order for its item, whether what failed was
+held or parked and came later, whether exactly-once writes have counted all, how long
+calls stopped when a node was lost, and what the nodes have asked of the endpoint.
+
+It makes tables of its own, millstream-verify- with random letters, and removes them,
+also after Ctrl-C. On an endpoint that takes money for requests a storm costs what
+the writes and some reads of each cost. It signs with the usual credentials of
+AWS's SDK where the environment has some. The exit code is 1 when something is missing
+without which nodes do not work, and when the storm has found a fault.`,
+		Example: `  millstream verify http://127.0.0.1:8000
+  millstream verify http://127.0.0.1:8000 --storm 30s --rate 200
+  millstream verify http://127.0.0.1:8000 --storm 0`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := app.CheckTables(args[0]); err != nil {
 				return &usageError{err.Error()}
 			}
-			lacks := 0
+			switch {
+			case o.Storm < 0 || o.Storm > 0 && o.Storm < time.Second:
+				return &usageError{"--storm: want a second or more, or 0 for none"}
+			case o.Rate < 1 || o.Rate > 10_000:
+				return &usageError{"--rate: want 1 to 10,000 writes a second"}
+			case o.Lease < time.Second:
+				return &usageError{"--lease: want a second or more"}
+			}
+			o.URL, o.Region = args[0], cmp.Or(region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 			w := newColumns(cmd.OutOrStdout())
 			if !asJSON {
 				fmt.Fprintln(w, "PROBE\tFOUND\tWITHOUT IT\tWHY")
 			}
 			lines := json.NewEncoder(cmd.OutOrStdout())
 			var failed error
-			err := app.Verify(cmd.Context(), args[0], cmp.Or(region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")), func(f app.Probed) {
-				if !f.Has && f.Required {
-					lacks++
-				}
+			o.Probed = func(f app.Probed) {
 				switch {
 				case asJSON:
 					failed = errors.Join(failed, lines.Encode(f))
@@ -47,17 +68,87 @@ without which nodes do not work.`,
 				default:
 					fmt.Fprintf(w, "%s\tno\t%s\t%s\n", f.What, f.Without, f.Detail)
 				}
-			})
-			if err := errors.Join(failed, w.Flush(), err); err != nil {
+			}
+			told := cmd.ErrOrStderr()
+			o.Begins = func(prefix string) {
+				if !asJSON {
+					failed = errors.Join(failed, w.Flush())
+				}
+				fmt.Fprintf(told, "a storm of %v begins, over tables %s...\n", o.Storm, prefix)
+			}
+			o.Progress = func(p app.StormProgress) {
+				what := "of the storm"
+				if p.Over {
+					what = "and the storm is over: waiting for what is still to come"
+				}
+				fmt.Fprintf(told, "%v %s: %d records written, %d handled; nodes were killed %d times and cut off %d times\n", p.For.Round(time.Second), what, p.Written, p.Handled, p.Kills, p.Pauses)
+			}
+			lacks, report, err := app.Verify(cmd.Context(), o)
+			if err := errors.Join(failed, err); err != nil || report == nil {
+				if !asJSON {
+					err = errors.Join(w.Flush(), err)
+				}
+				if err == nil && lacks > 0 {
+					err = fmt.Errorf("nodes do not work over %s: %d things are missing that they need", args[0], lacks)
+				}
 				return err
 			}
-			if lacks > 0 {
-				return fmt.Errorf("nodes do not work over %s: %d things are missing that they need", args[0], lacks)
+			if asJSON {
+				err = lines.Encode(map[string]any{"storm": report})
+			} else {
+				err = printStorm(cmd.OutOrStdout(), report)
 			}
-			return nil
+			if err == nil && len(report.Faults) > 0 {
+				err = fmt.Errorf("nodes do not work right over %s: the storm has found %d faults", args[0], len(report.Faults))
+			}
+			return err
 		},
 	}
+	cmd.Flags().DurationVar(&o.Storm, "storm", 5*time.Minute, "how long nodes are killed and cut off under writes; 0: only probes")
+	cmd.Flags().IntVar(&o.Rate, "rate", 500, "writes a second in the storm")
+	cmd.Flags().DurationVar(&o.Lease, "lease", 2*time.Second, "of the storm's nodes, as of serve: the silence after which one counts as dead")
 	cmd.Flags().StringVar(&region, "region", "", "region to sign for (default: AWS_REGION, or us-east-1)")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each probe")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each probe, and one for the storm")
 	return cmd
+}
+
+// printStorm prints what a storm has found.
+func printStorm(out io.Writer, r *app.StormReport) error {
+	w := newColumns(out)
+	seconds := func(s float64) time.Duration { return time.Duration(s * float64(time.Second)).Round(time.Millisecond) }
+	row := func(what, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", what, fmt.Sprintf(format, args...)) }
+	row("\nSTORM", "FOUND")
+	row("records", "%d, %.0f a second", r.Records, float64(r.Records)/r.Seconds)
+	row("lost", "%d", r.Lost)
+	row("out of order for their item", "%d", r.OutOfOrder)
+	row("again", "%d, %d of them at most by one takeover", r.Again, r.MostAgain)
+	row("nodes killed, cut off", "%d, %d", r.Kills, r.Pauses)
+	if r.Takeovers > 0 {
+		row("calls went on after", "%v, the median of %d times; %v at most", seconds(r.MedianTakeover), r.Takeovers, seconds(r.LongestTakeover))
+	}
+	row("longest time between two calls", "%v", seconds(r.LongestGap))
+	row("records whose calls fail", "%d; held by one function: %d; parked by another: %d", r.Faulty, r.Held, r.Parked)
+	if r.Counted == nil {
+		row("exactly-once writes", "not tried: the endpoint has no transactions")
+	} else {
+		row("exactly-once writes", "have counted %d records", *r.Counted)
+	}
+	if r.NewShards == 0 {
+		row("new shards of the stream", "none: it was not tried whether the order holds over some")
+	} else {
+		row("new shards of the stream", "%d", r.NewShards)
+	}
+	for _, fault := range r.Faults {
+		row("FAULT", "%s", fault)
+		w.failed()
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	w = newColumns(out)
+	fmt.Fprintln(w, "\nTHE NODES' CALLS\tA SECOND\tIN ALL\tREFUSED\tFAILED")
+	for _, c := range r.Calls {
+		fmt.Fprintf(w, "%s\t%.1f\t%d\t%d\t%d\n", c.Operation, c.PerSecond, c.Calls, c.Refused, c.Failed)
+	}
+	return w.Flush()
 }

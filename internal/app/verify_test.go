@@ -15,7 +15,7 @@ func TestVerify(t *testing.T) {
 	verify := func(url string) (lacks []string) {
 		t.Helper()
 		n := 0
-		if err := Verify(t.Context(), url, "", func(f Probed) {
+		if _, _, err := Verify(t.Context(), VerifyOptions{URL: url, Probed: func(f Probed) {
 			n++
 			if !f.Has {
 				lacks = append(lacks, f.What)
@@ -23,7 +23,7 @@ func TestVerify(t *testing.T) {
 					t.Errorf("%+v does not say what is missing", f)
 				}
 			}
-		}); err != nil {
+		}}); err != nil {
 			t.Error(err)
 		}
 		if n < 8 {
@@ -38,14 +38,20 @@ func TestVerify(t *testing.T) {
 		t.Errorf("a Millstream lacks %q", lacks)
 	}
 	for want, change := range map[string]func(target string, body *string, r *http.Request) (refuse bool){
-		"conditional writes":            drop(`"ConditionExpression":"attribute_not_exists(p)",`),
-		"racing compare-and-sets":       drop(`"ConditionExpression":"v = :v",`, `"ExpressionAttributeValues":{":v":`),
-		"transactions with checks":      refuse("TransactWriteItems"),
-		"tokens of transactions":        drop(`"ClientRequestToken":`),
-		"tags of tables":                refuse("TagResource"),
-		"time to live":                  refuse("UpdateTimeToLive"),
-		"streams of tables":             refuse("DescribeStream"),
-		"reading from a time on":        func(_ string, body *string, _ *http.Request) bool { return strings.Contains(*body, "AT_TIMESTAMP") },
+		"conditional writes":       drop(`"ConditionExpression":"attribute_not_exists(p)",`),
+		"racing compare-and-sets":  drop(`"ConditionExpression":"v = :v",`, `"ExpressionAttributeValues":{":v":`),
+		"transactions with checks": refuse("TransactWriteItems"),
+		"tokens of transactions":   drop(`"ClientRequestToken":`),
+		"tags of tables":           refuse("TagResource"),
+		"time to live":             refuse("UpdateTimeToLive"),
+		"streams of tables":        refuse("DescribeStream"),
+		"reading from a time on":   func(_ string, body *string, _ *http.Request) bool { return strings.Contains(*body, "AT_TIMESTAMP") },
+		"a stream that was switched off": func(target string, body *string, _ *http.Request) bool {
+			return strings.HasSuffix(target, ".UpdateTable") && strings.Contains(*body, `"StreamEnabled":false`)
+		},
+		"one that is switched on again": func(target string, body *string, _ *http.Request) bool {
+			return strings.HasSuffix(target, ".UpdateTable") && strings.Contains(*body, `"StreamEnabled":true`)
+		},
 		"reads that wait for records (": func(_ string, _ *string, r *http.Request) bool { r.Header.Del("X-Millstream-Wait"); return false },
 	} {
 		between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

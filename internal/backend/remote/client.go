@@ -111,6 +111,18 @@ func (c *Client) call(ctx context.Context, service, operation string, in, out an
 	return resp.Header, json.Unmarshal(answer, out)
 }
 
+// Do makes a request of DynamoDB that is about no row.
+func (c *Client) Do(ctx context.Context, operation string, in, out any) error {
+	if out == nil {
+		out = &struct{}{}
+	}
+	_, err := c.call(ctx, tablesAPI, operation, in, out, 0)
+	return err
+}
+
+// CodeOf is the code of an error that the endpoint has answered, such as ResourceInUseException; empty: it is none.
+func CodeOf(err error) string { return codeOf(err) }
+
 func codeOf(err error) string {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.Code

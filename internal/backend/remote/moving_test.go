@@ -21,6 +21,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/storm"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
@@ -57,9 +58,8 @@ func TestMovingAServer(t *testing.T) {
 	from, source, sourceStream := open()
 	_, target, targetStream := open()
 
-	books := newCalled()
-	books.fault = func(key string) bool { return key == "3" }
-	function := httptest.NewServer(books)
+	books := &storm.Function{Fault: func(key string) bool { return key == "3" }}
+	function := httptest.NewServer(noting(books))
 	t.Cleanup(function.Close)
 	call := urlInvoker(function.URL)
 	must := func(err error) {
@@ -227,16 +227,21 @@ func TestMovingAServer(t *testing.T) {
 			total -= n
 		}
 	}
-	books.delivered(t, total)
-	if seen, _ := books.look(); seen != total {
+	delivered(t, books, total)
+	if seen, _, _ := books.Look(); seen != total {
 		t.Errorf("%d records beside those that are held, want %d", seen, total)
 	}
-	books.mu.Lock()
-	books.mended = true
-	books.mu.Unlock()
+	books.Mend()
 	total += written[3]
-	books.delivered(t, total)
-	again, _ := books.judge(t, total)
+	delivered(t, books, total)
+	byKey := map[string]int{}
+	for key, n := range written {
+		byKey[strconv.Itoa(key)] = n
+	}
+	for _, fault := range books.Judge(byKey) {
+		t.Error(fault)
+	}
+	_, again, _ := books.Look()
 	t.Logf("%d records, %d of them held when the server was left", total, len(held))
 	if len(held) == 0 || again > 0 {
 		t.Errorf("%d records were held, and %d came again", len(held), again)

@@ -3,11 +3,9 @@ package remote
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +14,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/millstreamdb/millstream/internal/schema"
+	"github.com/millstreamdb/millstream/internal/storm"
 	"github.com/millstreamdb/millstream/internal/trigger"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
@@ -97,209 +95,77 @@ func (u urlInvoker) Invoke(ctx context.Context, arn string, payload []byte) lane
 	if err != nil {
 		return lane.Result{Outcome: lane.FunctionError, Error: err.Error()}
 	}
+	answer, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return lane.Result{Outcome: lane.FunctionError, Error: resp.Status}
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return lane.Result{Outcome: lane.FunctionError, Error: fmt.Sprint(resp.Status, err)}
 	}
-	return lane.Result{}
+	return lane.Result{Payload: answer}
 }
 
-// called is a function: what it was called with, by whom.
-type called struct {
-	define func(*mapping.Definition) // its mapping
-	fails  int                       // one call in so many fails; 0: none
-	fault  func(key string) bool     // calls with a record of these keys fail, until it is mended; nil: none
-
-	mu     sync.Mutex
-	mended bool
-	newest map[string]int          // nth of each key
-	had    map[string]map[int]bool // of keys that have failed: which have come, in whatever order
-	seen   int
-	again  int
-	wrong  []string
-	by     int // the process of the last call
-	at     time.Time
-	gap    time.Duration // the longest between calls
-	moved  chan struct{} // has room for one: there was a call
-
-	// Of takeovers: processes that are killed or stopped, since when nobody else has called, how long that was each time, and how many
-	// records came again from each process, one after the other.
-	out     map[int]bool
-	since   time.Time
-	resumed []time.Duration
-	repeats []int
-}
-
-func newCalled() *called {
-	return &called{newest: map[string]int{}, had: map[string]map[int]bool{}, moved: make(chan struct{}, 1), out: map[int]bool{}, repeats: []int{0}}
-}
-
-func (c *called) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var event struct {
-		Records []struct {
-			DynamoDB struct {
-				NewImage struct {
-					PK struct{ S string } `json:"pk"`
-					N  struct{ N string } `json:"n"`
-				}
-			} `json:"dynamodb"`
+// serveFunction is a function behind a URL.
+func serveFunction(call func(by int, event []byte) (answer []byte, err error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		event, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // its node was killed while it sent the call: this is none
 		}
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return // its node was killed while it sent the call: this is none
-	}
-	c.mu.Lock()
-	defer func() {
-		c.mu.Unlock()
-		select {
-		case c.moved <- struct{}{}:
-		default:
-		}
-	}()
-	if err := json.Unmarshal(body, &event); err != nil {
-		c.wrong = append(c.wrong, err.Error())
-	}
-	by, _ := strconv.Atoi(r.Header.Get("X-Process"))
-	c.noteCall(by, time.Now())
-	if !c.mended && c.fails > 0 && rand.IntN(c.fails) == 0 {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	for _, rec := range event.Records {
-		if c.fault != nil && !c.mended && c.fault(rec.DynamoDB.NewImage.PK.S) {
-			w.WriteHeader(http.StatusInternalServerError)
+		by, _ := strconv.Atoi(r.Header.Get("X-Process"))
+		answer, err := call(by, event)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-	}
-	for _, rec := range event.Records {
-		key := rec.DynamoDB.NewImage.PK.S
-		nth, _ := strconv.Atoi(rec.DynamoDB.NewImage.N.N)
-		c.noteRecord(key, nth)
+		_, _ = w.Write(answer)
 	}
 }
 
-// noteCall notes who calls, and when.
-func (c *called) noteCall(by int, now time.Time) {
-	if !c.at.IsZero() {
-		c.gap = max(c.gap, now.Sub(c.at))
-	}
-	if c.at = now; c.by != by {
-		c.by, c.repeats = by, append(c.repeats, 0)
-	}
-	if !c.since.IsZero() && !c.out[by] {
-		c.resumed, c.since = append(c.resumed, now.Sub(c.since)), time.Time{}
-	}
+// noting is a function that notes what it is called with.
+func noting(f *storm.Function) http.HandlerFunc {
+	return serveFunction(func(by int, event []byte) ([]byte, error) {
+		_, err := f.Call(by, event)
+		return nil, err
+	})
 }
 
-// noteRecord notes a record that was processed. What was parked comes again in whatever order, but once it has come it has come.
-func (c *called) noteRecord(key string, nth int) {
-	if had := c.had[key]; had != nil {
-		if had[nth] {
-			c.again++
-		} else {
-			had[nth] = true
-			c.seen++
-		}
-		return
-	}
-	switch newest := c.newest[key]; {
-	case nth == newest+1:
-		c.newest[key] = nth
-		c.seen++
-	case nth <= newest:
-		c.again++
-		c.repeats[len(c.repeats)-1]++
-	default:
-		c.wrong = append(c.wrong, fmt.Sprintf("key %s: %d comes after %d", key, nth, newest))
-	}
-}
-
-func (c *called) look() (seen, by int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.seen, c.by
-}
-
-// delivered waits until the function has had so many records. It may take as long as it likes while there are more.
-func (c *called) delivered(t *testing.T, n int) {
+// delivered waits until a function has had so many records.
+func delivered(t *testing.T, f *storm.Function, n int) {
 	t.Helper()
-	last, late := 0, time.NewTimer(time.Minute)
-	for {
-		seen, _ := c.look()
-		if seen >= n {
-			return
-		}
-		if seen > last {
-			last = seen
-			late.Reset(time.Minute)
-		}
-		select {
-		case <-c.moved:
-		case <-late.C:
-			t.Fatalf("a minute after the last one the function has had %d records of %d", seen, n)
-		}
+	if seen := f.Await(t.Context(), n, time.Minute); seen < n {
+		t.Fatalf("a minute after the last one the function has had %d records of %d", seen, n)
 	}
-}
-
-// judge tells what was out of order.
-func (c *called) judge(t *testing.T, n int) (again int, gap time.Duration) {
-	t.Helper()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.seen != n {
-		t.Errorf("the function had %d records of %d", c.seen, n)
-	}
-	for _, wrong := range c.wrong {
-		t.Error(wrong)
-	}
-	return c.again, c.gap
 }
 
 // cluster is a server in this process, a table with mappings, and nodes that are processes.
 type cluster struct {
 	t      *testing.T
 	c      *Client
-	calls  *called // the first function
-	url    string  // of functions
+	url    string // of functions
 	nodes  map[int]*exec.Cmd
 	stream string
-
-	mu  sync.Mutex
-	nth map[int]int
 }
 
-// newCluster has a function for each of those given, called f1, f2 and so on, with a mapping.
-func newCluster(t *testing.T, functions ...*called) *cluster {
+// newCluster has functions, each with a mapping that define may change. call is a call of one of them by a process.
+func newCluster(t *testing.T, functions []string, define func(function string, d *mapping.Definition), call func(function string, by int, event []byte) ([]byte, error)) *cluster {
 	ctx, tables := t.Context(), stormTables
 	if tables == "" {
 		tables = startServer(t)
 	}
-	w := &cluster{t: t, c: clientOf(tables), calls: functions[0], nodes: map[int]*exec.Cmd{}, nth: map[int]int{}}
+	w := &cluster{t: t, c: clientOf(tables), nodes: map[int]*exec.Cmd{}}
 	b := New(optionsFor(w.c, nil))
 	if err := w.c.MakeTables(ctx, b); err != nil {
 		t.Fatal(err)
 	}
-	var made struct {
-		TableDescription struct{ LatestStreamArn string }
-	}
-	if _, err := w.c.call(ctx, tablesAPI, "CreateTable", json.RawMessage(`{"TableName":"tab","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
-		"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_IMAGE"}}`), &made, 0); err != nil {
-		t.Fatal(err)
-	}
-	w.stream = made.TableDescription.LatestStreamArn
+	w.stream = w.table("tab", true)
 	paths := http.NewServeMux()
-	for i, f := range functions {
-		name := fmt.Sprint("f", i+1)
+	for i, name := range functions {
 		d := simDefinition(w.stream)
 		d.UUID, d.FunctionARN = mappingOf(i), simScope.FunctionARN(name)
-		if f.define != nil {
-			f.define(&d)
-		}
+		define(name, &d)
 		if _, err := b.CreateMapping(ctx, d); err != nil {
 			t.Fatal(err)
 		}
-		paths.Handle("/"+name, f)
+		paths.Handle("/"+name, serveFunction(func(by int, event []byte) ([]byte, error) { return call(name, by, event) }))
 	}
 	server := httptest.NewServer(paths)
 	t.Cleanup(server.Close)
@@ -314,6 +180,25 @@ func newCluster(t *testing.T, functions ...*called) *cluster {
 		}
 	})
 	return w
+}
+
+// table makes a table.
+func (w *cluster) table(name string, stream bool) (streamARN string) {
+	w.t.Helper()
+	in := map[string]any{
+		"TableName": name, "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": []map[string]string{{"AttributeName": "pk", "AttributeType": "S"}},
+		"KeySchema": []map[string]string{{"AttributeName": "pk", "KeyType": "HASH"}},
+	}
+	if stream {
+		in["StreamSpecification"] = map[string]any{"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}
+	}
+	var made struct {
+		TableDescription struct{ LatestStreamArn string }
+	}
+	if err := w.c.Do(w.t.Context(), "CreateTable", in, &made); err != nil {
+		w.t.Fatal(err)
+	}
+	return made.TableDescription.LatestStreamArn
 }
 
 // startServer has a Millstream in this process serve.
@@ -359,27 +244,13 @@ func (w *cluster) end(pid int, how os.Signal) {
 	w.start()
 }
 
-// owner is the node that has called last, if it is there.
-func (w *cluster) owner() int {
-	_, by := w.calls.look()
-	if w.nodes[by] == nil {
-		for by = range w.nodes {
-			break
-		}
+// put writes an item the nth time.
+func (w *cluster) put(ctx context.Context, key string, n int) error {
+	err := w.c.Do(ctx, "PutItem", storm.Item("tab", key, n), nil)
+	if CodeOf(err) == "ConditionalCheckFailedException" { // an earlier try was applied
+		return nil
 	}
-	return by
-}
-
-// write writes an item once more.
-func (w *cluster) write(k int) {
-	w.mu.Lock()
-	w.nth[k]++
-	n := w.nth[k]
-	w.mu.Unlock()
-	in := json.RawMessage(fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d"},"n":{"N":"%d"}}}`, k, n))
-	if _, err := w.c.call(context.Background(), tablesAPI, "PutItem", in, &struct{}{}, 0); err != nil {
-		w.t.Error(err)
-	}
+	return err
 }
 
 // mappingOf is the id of a function's mapping.
@@ -388,25 +259,46 @@ func mappingOf(i int) string { return functionUUID(fmt.Sprintf(":f%08d", i+1)) }
 // Three nodes work over one server. The owner is killed under writes, then one is told to end: nothing is lost, and each item's
 // records come in their order.
 func TestNodesAreKilled(t *testing.T) {
-	w := newCluster(t, newCalled())
+	f := &storm.Function{}
+	w := newCluster(t, []string{"f1"}, func(string, *mapping.Definition) {}, func(_ string, by int, event []byte) ([]byte, error) {
+		_, err := f.Call(by, event)
+		return nil, err
+	})
+	written := map[string]int{}
 	write := func(n int) {
 		for i := range n {
-			w.write(i % 10)
+			key := strconv.Itoa(i % 10)
+			written[key]++
+			if err := w.put(t.Context(), key, written[key]); err != nil {
+				t.Error(err)
+			}
 		}
 	}
+	end := func(how os.Signal) {
+		_, _, owner := f.Look()
+		w.end(owner, how)
+	}
+	judge := func() (again int) {
+		t.Helper()
+		for _, fault := range f.Judge(written) {
+			t.Error(fault)
+		}
+		_, again, _ = f.Look()
+		return again
+	}
 	write(20)
-	w.calls.delivered(t, 20)
+	delivered(t, f, 20)
 	write(200)
-	w.end(w.owner(), os.Kill)
+	end(os.Kill)
 	write(200)
-	w.calls.delivered(t, 420)
-	again, gap := w.calls.judge(t, 420)
-	t.Logf("after a kill: 420 records, %d of them again, longest gap between calls %v", again, gap)
+	delivered(t, f, 420)
+	again := judge()
+	t.Logf("after a kill: 420 records, %d of them again, longest gap between calls %v", again, f.Gap())
 	write(100)
-	w.end(w.owner(), syscall.SIGTERM)
+	end(syscall.SIGTERM)
 	write(100)
-	w.calls.delivered(t, 620)
-	if now, _ := w.calls.judge(t, 620); now != again {
+	delivered(t, f, 620)
+	if now := judge(); now != again {
 		t.Errorf("a node that ended in order had %d records delivered again", now-again)
 	}
 }

@@ -21,6 +21,9 @@ type Probed struct {
 	Required bool   `json:"required,omitempty"`
 }
 
+// ProbedTransactions is the probe of what exactly-once writes take.
+const ProbedTransactions = "transactions with checks"
+
 // verifier makes probes with a table of its own.
 type verifier struct {
 	c      *Client
@@ -56,55 +59,20 @@ func (v *verifier) put(ctx context.Context, key string, version uint64, more map
 	return v.do(ctx, tablesAPI, "PutItem", in, nil)
 }
 
-// Verify finds out what an endpoint can do of what nodes need, with a table of its own that it removes. It returns an error when it could not find out.
+// Verify finds out what an endpoint can do of what nodes need, with tables of its own that it removes. It returns an error when it could not find out.
 func Verify(ctx context.Context, c *Client, report func(Probed)) (err error) {
-	v := &verifier{c: c, table: "millstream-verify-" + strings.ToLower(nonce()), report: report}
-	in := map[string]any{
-		"TableName": v.table, "BillingMode": "PAY_PER_REQUEST",
-		"AttributeDefinitions": []map[string]string{{"AttributeName": attrP, "AttributeType": "S"}, {"AttributeName": attrS, "AttributeType": "S"}},
-		"KeySchema":            []map[string]string{{"AttributeName": attrP, "KeyType": "HASH"}, {"AttributeName": attrS, "KeyType": "RANGE"}},
-		"StreamSpecification":  map[string]any{"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-	}
-	if err := v.do(ctx, tablesAPI, "CreateTable", in, nil); err != nil {
-		return fmt.Errorf("a table cannot be made: %w", err)
-	}
-	defer func() {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		if gone := v.do(clean, tablesAPI, "DeleteTable", map[string]any{"TableName": v.table}, nil); gone != nil {
-			err = errors.Join(err, fmt.Errorf("the table %s is left there: %w", v.table, gone))
-		}
-	}()
-	if err := v.active(ctx); err != nil {
+	own := c.OwnTables()
+	defer func() { err = errors.Join(err, own.Remove(ctx)) }()
+	v := &verifier{c: c, report: report}
+	if v.table, v.arn, err = own.Make(ctx, "probes", NewTable{Partition: attrP, Sort: attrS, Stream: "NEW_AND_OLD_IMAGES"}); err != nil {
 		return err
 	}
-	for _, probe := range []func(context.Context) error{v.conditions, v.races, v.transactions, v.tags, v.streams} {
+	for _, probe := range []func(context.Context) error{v.conditions, v.races, v.transactions, v.tags, v.streams, v.switched} {
 		if err := probe(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (v *verifier) active(ctx context.Context) error {
-	for {
-		var out struct {
-			Table struct {
-				TableStatus, LatestStreamArn string
-			}
-		}
-		if err := v.do(ctx, tablesAPI, "DescribeTable", map[string]any{"TableName": v.table}, &out); err != nil {
-			return err
-		}
-		if v.arn = out.Table.LatestStreamArn; out.Table.TableStatus == "ACTIVE" {
-			return nil
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("the table %s is %s: %w", v.table, out.Table.TableStatus, ctx.Err())
-		}
-	}
 }
 
 const maxDetail = 150
@@ -217,7 +185,7 @@ func (v *verifier) transactions(ctx context.Context) error {
 			err = fmt.Errorf("a transaction whose check does not hold is answered %v", err)
 		}
 	}
-	v.found("transactions with checks", without, false, err)
+	v.found(ProbedTransactions, without, false, err)
 	if err != nil {
 		return nil
 	}
@@ -349,4 +317,78 @@ func (v *verifier) streams(ctx context.Context) error {
 	}
 	v.found("positions without a record (X-Millstream-After)", "who begins at the end, or at a moment, reads the stream through for the place; trimmed records are told without their number", false, err)
 	return nil
+}
+
+// switchedFor is how long the end of a stream that was switched off may take to be seen.
+const switchedFor = 15 * time.Second
+
+// switched finds out what becomes of records when a stream is switched off and on.
+func (v *verifier) switched(ctx context.Context) error {
+	_, before, err := v.shards(ctx)
+	if err == nil {
+		err = v.stream(ctx, false)
+	}
+	for late := time.Now().Add(switchedFor); err == nil; {
+		var open, after int
+		if open, after, err = v.shards(ctx); err != nil {
+			err = fmt.Errorf("the stream cannot be read any more: %w", err)
+		} else if after != before {
+			err = fmt.Errorf("of %d records %d can be read", before, after)
+		} else if open == 0 {
+			break
+		} else if time.Now().After(late) {
+			err = errors.New("it can be read, and has no end")
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	v.found("a stream that was switched off is read to its end", "what triggers have not read when a stream is switched off is lost", false, err)
+	if err = v.stream(ctx, true); err == nil {
+		var arn string
+		if arn, err = v.c.active(ctx, v.table); err == nil && (arn == "" || arn == v.arn) {
+			err = fmt.Errorf("it is %q, as before", arn)
+		}
+	}
+	v.found("one that is switched on again is another", "triggers of a stream that was switched off and on begin anew, or stand still", false, err)
+	return ctx.Err()
+}
+
+// stream switches the table's stream.
+func (v *verifier) stream(ctx context.Context, on bool) error {
+	as := map[string]any{"StreamEnabled": on}
+	if on {
+		as["StreamViewType"] = "NEW_AND_OLD_IMAGES"
+	}
+	if err := v.do(ctx, tablesAPI, "UpdateTable", map[string]any{"TableName": v.table, "StreamSpecification": as}, nil); err != nil {
+		return err
+	}
+	_, err := v.c.active(ctx, v.table)
+	return err
+}
+
+// shards reads the stream from the horizon: how many shards have no end, and how many records there are.
+func (v *verifier) shards(ctx context.Context) (open, records int, err error) {
+	d, err := v.c.Describe(ctx, v.arn)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, s := range d.Shards {
+		at, err := v.c.Iterator(ctx, v.arn, s.ID, TrimHorizon)
+		for empty := 0; err == nil && at != "" && empty < 5; empty++ { // an empty page is not the end
+			var page Records
+			if page, err = v.c.Records(ctx, at, 1000, 0); len(page.Records) > 0 {
+				records += len(page.Records)
+				empty = 0
+			}
+			at = page.Next
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		if at != "" {
+			open++
+		}
+	}
+	return open, records, nil
 }
