@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -326,32 +327,13 @@ func TestPlaceIsToldBehindAPut(t *testing.T) {
 func TestRestoredBehindOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		place, r := newFaulty(1), rand.New(rand.NewPCG(1, 1))
-		l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
-		own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
-		l.busy(2, r)
-		own.follows()
-		l.shipped()
-		time.Sleep(time.Minute) // there is a backup
-		own.promoteAs(false)
-		synctest.Wait()
-		l.stop()
-		_ = l.failed()
-		dir := filepath.Join(t.TempDir(), "restored")
-		if _, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{}); err != nil {
-			t.Fatal(err)
-		}
+		dir, life := restoredBehindOne(t, place)
 		for range 2 {
-			refused := both(t, dir, place, l.life)
-			time.Sleep(time.Minute)
-			refused.stop()
-			if err := refused.failed(); !errors.Is(err, ErrElsewhere) || !strings.Contains(err.Error(), "goes on in its place") {
-				t.Fatalf("it is not refused: %v", err)
-			}
-			if h, err := Newest(t.Context(), place); err != nil || h.Over == "" {
-				t.Fatalf("it has put something: %+v, %v", h, err)
+			if err := refusedBehindOne(t, dir, place, life); err != nil {
+				t.Fatal(err)
 			}
 		}
-		next := bothAs(t, dir, place, l.life, true)
+		next := bothAs(t, dir, place, life, true)
 		next.busy(1, r)
 		next.shipped()
 		if err := next.end(); err != nil {
@@ -367,6 +349,43 @@ func TestRestoredBehindOne(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// restoredBehindOne returns a folder that was restored from a place whose server has said there that a standby of its own goes on.
+func restoredBehindOne(t *testing.T, place *faulty) (dir string, of *life) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 1))
+	l := both(t, filepath.Join(t.TempDir(), "data"), place, nil)
+	own := followServer(t, filepath.Join(t.TempDir(), "own"), &link{r: r, t: t, to: l})
+	l.busy(2, r)
+	own.follows()
+	l.shipped()
+	time.Sleep(time.Minute) // there is a backup
+	own.promoteAs(false)
+	synctest.Wait()
+	l.stop()
+	_ = l.failed()
+	dir = filepath.Join(t.TempDir(), "restored")
+	if _, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return dir, l.life
+}
+
+// refusedBehindOne starts a server of such a folder, and returns an error unless it is refused before it has put anything.
+func refusedBehindOne(t *testing.T, dir string, place *faulty, of *life) error {
+	t.Helper()
+	refused := both(t, dir, place, of)
+	time.Sleep(time.Minute)
+	refused.stop()
+	refusal := refused.failed()
+	if h, err := Newest(t.Context(), place); err != nil || h.Over == "" {
+		return fmt.Errorf("it has put something: %+v, %w", h, err)
+	}
+	if !errors.Is(refusal, ErrElsewhere) || !strings.Contains(refusal.Error(), "goes on in its place") {
+		return fmt.Errorf("it is not refused: %w", refusal)
+	}
+	return nil
 }
 
 // TestPlaceIsToldLater: what a server that ended could not tell its place is told for its folder, which is refused. Who has taken the place over is not told.

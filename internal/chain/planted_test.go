@@ -53,6 +53,19 @@ func TestPlantedBlindRestoreIsSeen(t *testing.T) {
 	})
 }
 
+// A restored folder that takes a place over whatever its server has said there goes on beside the standby that does.
+func TestPlantedBlindClaimIsSeen(t *testing.T) {
+	PlantedBug = "blind-claim"
+	defer func() { PlantedBug = "" }()
+	synctest.Test(t, func(t *testing.T) {
+		place := newFaulty(1)
+		dir, life := restoredBehindOne(t, place)
+		if err := refusedBehindOne(t, dir, place, life); err == nil {
+			t.Error("not seen: it is refused")
+		}
+	})
+}
+
 // A server that answers after it has said that it is over has acknowledged writes that the other one lacks.
 func TestPlantedLateEndIsSeen(t *testing.T) {
 	PlantedBug = "late-end"
