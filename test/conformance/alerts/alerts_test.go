@@ -225,6 +225,11 @@ func (w *world) scrape() {
 			add(name, v, pairs...)
 		}
 	}
+	for name, v := range w.told { // of what this server does not do
+		if families[name] == nil {
+			add(name, v)
+		}
+	}
 }
 
 // evaluate notes which rules hold, and have for as long as they ask.
@@ -345,6 +350,17 @@ func TestRulesFireForTheMachine(t *testing.T) {
 	w.told = map[string]float64{"millstream_damaged_files": 1, "millstream_healthy": 0}
 	w.pass(time.Minute, nil)
 	w.fires("MillstreamDamage", "MillstreamUnhealthy")
+	w.told = map[string]float64{"millstream_replication_lag_seconds": 90}
+	w.pass(2*time.Minute, nil)
+	w.fires("MillstreamReplicationBehind")
+	for _, lag := range []float64{90, -1} {
+		w.told = map[string]float64{"millstream_standby_lag_seconds": lag}
+		w.pass(6*time.Minute, nil)
+		w.fires("MillstreamStandbyBehind")
+	}
+	w.told = map[string]float64{"millstream_standby_lag_seconds": 0.05}
+	w.pass(time.Minute, nil)
+	w.fires()
 	w.told = nil
 	w.pass(time.Minute, nil)
 	w.fires()
