@@ -212,7 +212,8 @@ func (p *past) item() string {
 	if p.rng.IntN(4) == 0 {
 		until = fmt.Sprintf(`,"until":{"N":"%d"}`, p.now().Unix()+p.rng.Int64N(7200))
 	}
-	return fmt.Sprintf(`{"pk":{"S":%q},"v":{"S":"v%d"},"n":{"N":"%d"}%s}`, p.key(), p.rng.IntN(3), p.count, until)
+	text := strings.Repeat("words ", 20*p.rng.IntN(3)) // of items that are large, less than all is kept of a change
+	return fmt.Sprintf(`{"pk":{"S":%q},"v":{"S":"v%d"},"text":{"S":%q},"n":{"N":"%d"}%s}`, p.key(), p.rng.IntN(3), text, p.count, until)
 }
 
 // act does something, and keeps what came of it.
@@ -339,11 +340,18 @@ func (p *past) answers() {
 				continue
 			}
 			if e.Status != Completed {
-				p.t.Fatalf("%+v", e)
+				p.errs = append(p.errs, fmt.Errorf("%s: %+v", to, e))
+				delete(p.asked, to)
+				continue
 			}
 			items = p.exported(e)
 		} else {
-			d := must(p, request.DecodeDescribeTable, p.db.DescribeTable, `{"TableName":"`+to+`"}`)
+			d, err := ask(p, request.DecodeDescribeTable, p.db.DescribeTable, `{"TableName":"`+to+`"}`)
+			if err != nil { // it failed
+				p.errs = append(p.errs, fmt.Errorf("%s: %w", to, err))
+				delete(p.asked, to)
+				continue
+			}
 			if d.Status == "CREATING" {
 				continue
 			}

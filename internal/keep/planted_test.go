@@ -15,7 +15,7 @@ func TestPlantedPastIsCaught(t *testing.T) {
 		t.Skip("a bug was planted from outside")
 	}
 	defer func() { table.PlantedBug = "" }()
-	for _, bug := range []string{"undo-oldest", "undo-late", "undo-expired", "moments-fall", "past-kept", "deleted-empty"} {
+	for _, bug := range []string{"undo-oldest", "undo-late", "undo-one", "undo-expired", "moments-fall", "past-kept", "deleted-empty"} {
 		t.Run(bug, func(t *testing.T) {
 			table.PlantedBug = bug
 			caught := false

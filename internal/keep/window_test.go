@@ -110,7 +110,7 @@ func TestIncrementalExports(t *testing.T) {
 				h.value = ""
 				_, err = w.db.DeleteItem(t.Context(), scope, decoded(w, request.DecodeDeleteItem, fmt.Sprintf(`{"TableName":"tab","Key":{"pk":{"S":%q}}}`, h.key)))
 			} else {
-				_, err = w.db.PutItem(t.Context(), scope, decoded(w, request.DecodePutItem, fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":%q},"v":{"S":%q}}}`, h.key, h.value)))
+				_, err = w.db.PutItem(t.Context(), scope, decoded(w, request.DecodePutItem, fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":%q},"text":{"S":%q},"v":{"S":%q}}}`, h.key, strings.Repeat(h.key, 50*(len(h.key)-1)), h.value)))
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -274,28 +274,28 @@ func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work 
 		return err
 	}
 	lower, upper := t.itemBounds()
-	is, was := &rows{from: from, lower: lower, upper: upper}, &rows{from: db.store, lower: space, upper: store.PrefixEnd(space)}
+	is, was := &rows{from: from, lower: lower, upper: upper}, db.undoneIn(space)
 	for {
 		key, now, more, err := is.next()
-		undone, before, changed, e := was.next()
+		tail, _, changed, e := was.next()
 		if err = errors.Join(err, e, ctx.Err()); err != nil || !more && !changed {
 			return err
 		}
 		order := -1
 		switch {
 		case more && changed:
-			order = bytes.Compare(key[itemPrefix:], undone[len(space):])
+			order = bytes.Compare(key[itemPrefix:], tail)
 		case changed:
 			order = 1
 		}
+		var it item.Item
 		if order <= 0 {
+			it = now
 			is.step()
 		}
-		it := item.Item(now)
 		if order >= 0 {
-			was.step()
-			if it = nil; len(before) > 1 {
-				it = item.Item(before[1:])
+			if it, err = was.undo(tail, it); err != nil {
+				return err
 			}
 		}
 		if it != nil {
@@ -306,23 +306,24 @@ func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work 
 	}
 }
 
-// undo puts what every item was at a moment that has changed since, into a space of its own: version, then the item, if there was one.
+// undo puts what changed after a moment into a space of its own.
 func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, space []byte) (err error) {
-	return db.replay(ctx, from, r.from(at+1), store.PrefixEnd(r.prefix()), false, space, func(dst []byte, _ int64, old []byte) []byte {
-		return append(append(dst, undoVersion), old...)
-	})
+	return db.replay(ctx, from, r.from(at+1), store.PrefixEnd(r.prefix()), space)
 }
 
-// replay puts something of each item that has rows in a part of a recovery log into a space of its own: value makes it of the last of its rows, in the
-// order of moments, or against it.
-func (db *DB) replay(ctx context.Context, from Source, lower, upper []byte, rising bool, space []byte, value func(dst []byte, moment int64, old []byte) []byte) (err error) {
+// pieceSize is that of a piece's number.
+const pieceSize = 4
+
+// replay puts a part of a recovery log, the newest first, into a space of its own, by items: under the item's key after its table's id, and the number of the piece (4), are
+// the moment of its newest change in the piece (8) and what is to be undone in turn: version, length, what the row has. No key of an item begins another's.
+func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byte) (err error) {
 	it, err := from.NewIter(lower, upper)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	// Of each item only the last row counts, so within a piece only that is kept: an item that changes all the time is written once a piece.
-	piece, size := map[string][]byte{}, 0
+	// What is undone before an item is whole again need not be: an item that changes all the time is written once a piece, or its differences are.
+	piece, size, number := map[string][]byte{}, 0, uint32(0)
 	b := db.store.NewBatch()
 	defer b.Close()
 	write := func() error {
@@ -330,36 +331,38 @@ func (db *DB) replay(ctx context.Context, from Source, lower, upper []byte, risi
 			return err
 		}
 		for tail, value := range piece {
-			b.Set(append(space, tail...), value)
+			b.Set(binary.BigEndian.AppendUint32(append(space, tail...), number), value)
 		}
 		err := db.store.Write(b)
 		b.Reset()
 		clear(piece)
 		size = 0
+		number++
 		return err
 	}
 	space = slices.Clip(space)
-	begin, step := it.Last, it.Prev
-	if rising {
-		begin, step = it.First, it.Next
-	}
-	for n, ok := 0, begin(); ok; n, ok = n+1, step() {
+	for n, ok := 0, it.Last(); ok; n, ok = n+1, it.Prev() {
 		v, err := it.Value()
 		if err != nil {
 			return err
 		}
-		tail, old, err := parseUndo(v)
+		tail, was, err := parseUndo(v)
 		if err != nil {
 			return err
 		}
-		was, again := piece[string(tail)]
-		before := len(was)
-		is := value(was[:0], int64(binary.BigEndian.Uint64(it.Key()[undoPrefix:])), old)
-		if size += len(is) - before; !again {
+		steps, again := piece[string(tail)]
+		before := len(steps)
+		switch {
+		case !again:
 			size += len(tail) + undoneRow
+			steps = bytes.Clone(it.Key()[undoPrefix : undoPrefix+momentSize])
+		case was.version == undoWhole:
+			steps = steps[:momentSize]
 		}
-		piece[string(tail)] = is
-		if size >= pastPiece {
+		steps = binary.AppendUvarint(append(steps, was.version), uint64(len(was.body)))
+		steps = append(steps, was.body...)
+		piece[string(tail)] = steps
+		if size += len(steps) - before; size >= pastPiece {
 			err = write()
 		} else if n%1000 == 0 {
 			err = ctx.Err()
@@ -369,6 +372,69 @@ func (db *DB) replay(ctx context.Context, from Source, lower, upper []byte, risi
 		}
 	}
 	return write()
+}
+
+const momentSize = 8
+
+// undoneRows reads what replay has put.
+type undoneRows struct {
+	rows  rows
+	space int       // length of what its keys begin with
+	made  [2][]byte // what was made of differences last
+}
+
+func (db *DB) undoneIn(space []byte) *undoneRows {
+	return &undoneRows{rows: rows{from: db.store, lower: space, upper: store.PrefixEnd(space)}, space: len(space)}
+}
+
+// next returns the item's key at hand, and the moment of its newest change; ok is false at the end.
+func (u *undoneRows) next() (tail []byte, moment int64, ok bool, err error) {
+	key, value, ok, err := u.rows.next()
+	return u.take(key, value, ok, err)
+}
+
+func (u *undoneRows) take(key, value []byte, ok bool, err error) ([]byte, int64, bool, error) {
+	if err != nil || !ok {
+		return nil, 0, false, err
+	}
+	if len(key) < u.space+pieceSize || len(value) < momentSize {
+		return nil, 0, false, errUndo
+	}
+	return key[u.space : len(key)-pieceSize], int64(binary.BigEndian.Uint64(value)), true, nil
+}
+
+// seek moves on to an item, and reports whether it is there. Keys rise from call to call.
+func (u *undoneRows) seek(space, tail []byte) (there bool, err error) {
+	is, _, ok, err := u.take(u.rows.seek(append(bytes.Clone(space), tail...)))
+	if there = ok && bytes.Equal(is, tail); there {
+		u.rows.found++
+	}
+	return there, err
+}
+
+// undo returns what an item was when it is now after all of its changes, and moves on behind them. The item holds until the next call.
+func (u *undoneRows) undo(tail []byte, now item.Item) (item.Item, error) {
+	for made := 0; ; u.rows.step() {
+		is, _, ok, err := u.next()
+		if err != nil || !ok || !bytes.Equal(is, tail) {
+			return now, err
+		}
+		for steps := u.rows.values[u.rows.at][momentSize:]; len(steps) > 0; {
+			n, size := binary.Uvarint(steps[1:])
+			if size <= 0 || n > uint64(len(steps)-1-size) {
+				return nil, errUndo
+			}
+			was := undone{steps[0], steps[1+size:][:n]}
+			steps = steps[1+size:][n:]
+			if now, err = was.of(u.made[made], now); err != nil {
+				return nil, err
+			}
+			if was.version == undoPart {
+				u.made[made] = now
+				made = 1 - made
+			}
+		}
+	}
 }
 
 // ItemChange is what became of an item in a stretch of time: what it was before and after, none where there was none, and when it was written last.
@@ -407,70 +473,58 @@ func (db *DB) EachChange(ctx context.Context, s *Saved, from Source, fromMS, toM
 		}
 	}()
 	part := func(kind byte) []byte { return append(bytes.Clone(space), kind) }
-	after, before, at := part('a'), part('b'), part('t')
-	image := func(dst []byte, _ int64, old []byte) []byte { return append(append(dst, undoVersion), old...) }
-	err = db.replay(ctx, from, r.from(toMS), store.PrefixEnd(r.prefix()), false, after, image) // what changed later, as it was at the end
+	after, before := part('a'), part('b')
+	err = db.replay(ctx, from, r.from(toMS), store.PrefixEnd(r.prefix()), after) // what changed later
 	if err == nil {
-		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), false, before, image)
-	}
-	if err == nil {
-		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), true, at, func(dst []byte, moment int64, _ []byte) []byte {
-			return binary.BigEndian.AppendUint64(dst, uint64(moment))
-		})
+		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), before)
 	}
 	if err != nil {
 		return err
 	}
 	lower, upper := t.itemBounds()
-	spaceOf := func(p []byte) *rows { return &rows{from: db.store, lower: p, upper: store.PrefixEnd(p)} }
-	is, later, was, when := &rows{from: from, lower: lower, upper: upper}, spaceOf(after), spaceOf(before), spaceOf(at)
+	is, later, was := &rows{from: from, lower: lower, upper: upper}, db.undoneIn(after), db.undoneIn(before)
 	c := &ItemChange{Keys: []string{d.def.Keys.Hash.Name}}
 	if d.def.Keys.HasRange() {
 		c.Keys = append(c.Keys, d.def.Keys.Range.Name)
 	}
 	for {
-		key, old, more, err := was.next()
-		_, moment, _, e := when.next()
-		if err = errors.Join(err, e, ctx.Err()); err != nil || !more {
+		tail, moment, more, err := was.next()
+		if err = errors.Join(err, ctx.Err()); err != nil || !more {
 			return err
 		}
-		if len(moment) != 8 || len(old) == 0 {
-			return errUndo
-		}
-		tail := key[len(before):]
-		c.Old, c.New, c.AtMS = nil, nil, int64(binary.BigEndian.Uint64(moment))
-		if len(old) > 1 {
-			c.Old = item.Item(old[1:])
-		}
-		now, found, err := is.seek(append(bytes.Clone(lower[:itemPrefix]), tail...))
-		if err != nil {
+		c.Old, c.New, c.AtMS = nil, nil, moment
+		key := append(bytes.Clone(lower[:itemPrefix]), tail...)
+		if k, now, ok, err := is.seek(key); err != nil {
 			return err
+		} else if ok && bytes.Equal(k, key) {
+			is.found++
+			c.New = now
 		}
-		if then, changed, err := later.seek(append(bytes.Clone(after), tail...)); err != nil {
+		if changed, err := later.seek(after, tail); err != nil {
 			return err
 		} else if changed {
-			now, found = then[1:], len(then) > 1
+			if c.New, err = later.undo(tail, c.New); err != nil {
+				return err
+			}
 		}
-		if found {
-			c.New = item.Item(now)
+		if c.Old, err = was.undo(tail, c.New); err != nil {
+			return err
 		}
 		if c.Old != nil || c.New != nil {
 			if err := f(c); err != nil {
 				return err
 			}
 		}
-		was.step()
-		when.step()
 	}
 }
 
 // seekPiece is how many rows are read at first where keys are looked for.
 const seekPiece = 8
 
-// seek moves on to a key, and returns its row if it is there. Keys rise from call to call. Pieces become smaller where most of their rows are passed over, and
-// larger where most are wanted.
-func (r *rows) seek(key []byte) (value []byte, there bool, err error) {
-	for r.at < len(r.keys) && bytes.Compare(r.keys[r.at], key) < 0 {
+// seek moves on to the first row whose key is not below one. Keys rise from call to call. Pieces become smaller where most of their rows are passed over, and
+// larger where most are wanted: the caller counts those in found.
+func (r *rows) seek(to []byte) (key, value []byte, ok bool, err error) {
+	for r.at < len(r.keys) && bytes.Compare(r.keys[r.at], to) < 0 {
 		r.at++
 	}
 	if r.at == len(r.keys) && !r.ended {
@@ -483,15 +537,11 @@ func (r *rows) seek(key []byte) (value []byte, there bool, err error) {
 			r.most = max(r.most/2, 1)
 		}
 		r.found = 0
-		if bytes.Compare(r.lower, key) < 0 {
-			r.lower = bytes.Clone(key)
+		if bytes.Compare(r.lower, to) < 0 {
+			r.lower = bytes.Clone(to)
 		}
 	}
-	k, v, ok, err := r.next()
-	if there = ok && bytes.Equal(k, key); there {
-		r.found++
-	}
-	return v, there, err
+	return r.next()
 }
 
 func (db *DB) clearPast(space []byte) error {

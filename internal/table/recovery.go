@@ -8,7 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/seqnum"
@@ -20,7 +23,8 @@ import (
 //
 //	SpaceUndo, log id (8), moment in ms (8), incarnation and count (16): the item's key and what it was
 //
-// A table at a moment is the table as it is, with every later change undone, the newest first (past.go).
+// A table at a moment is the table as it is, with every later change undone, the newest first (past.go). So where a change leaves most of an item
+// as it was, the row has only what makes of the item after it the one before it, with the sum of that.
 //
 // # Moments
 //
@@ -38,10 +42,18 @@ type recovery struct {
 }
 
 const (
-	undoVersion = 1
-	undoPrefix  = 1 + 8 // SpaceUndo, log id
-	day         = 24 * time.Hour
+	undoPrefix = 1 + 8 // SpaceUndo, log id
+	day        = 24 * time.Hour
 )
+
+// Versions of rows.
+const (
+	undoWhole = 1 // what the item was, nothing for none
+	undoPart  = 2 // a difference from what it became, then the xxhash64 of what it was (8)
+)
+
+// undoLeast is how large an item must be for less than all of it to be in a row.
+const undoLeast = 64
 
 func (r *recovery) prefix() []byte {
 	return binary.BigEndian.AppendUint64([]byte{store.SpaceUndo}, r.ID)
@@ -95,6 +107,8 @@ func (db *DB) moment() int64 { return db.moments.take(db.streams.Clock().Believe
 // present is the moment that is told of now.
 func (db *DB) present() int64 { return db.moments.tell(db.streams.Clock().Believed()) }
 
+const toldVersion = 1
+
 // keepTold stores a moment before it is told: after a restart with a clock that was set back, changes are given none up to it.
 func (db *DB) keepTold(at time.Time) error {
 	db.telling.Lock()
@@ -104,7 +118,7 @@ func (db *DB) keepTold(at time.Time) error {
 	}
 	b := db.store.NewBatch()
 	defer b.Close()
-	b.Set([]byte{store.SpaceControl, controlTold}, binary.BigEndian.AppendUint64([]byte{undoVersion}, uint64(at.UnixMilli())))
+	b.Set([]byte{store.SpaceControl, controlTold}, binary.BigEndian.AppendUint64([]byte{toldVersion}, uint64(at.UnixMilli())))
 	err := db.store.Write(b)
 	if err == nil {
 		db.toldKept = at.UnixMilli()
@@ -118,7 +132,7 @@ func (db *DB) told() (int64, error) {
 	if err != nil || !found {
 		return 0, err
 	}
-	if len(v) != 9 || v[0] != undoVersion {
+	if len(v) != 9 || v[0] != toldVersion {
 		return 0, errUndo
 	}
 	return int64(binary.BigEndian.Uint64(v[1:])), nil
@@ -130,31 +144,79 @@ func (db *DB) MomentsAhead() time.Duration {
 	return max(0, time.Duration(db.moments.last()-db.streams.Clock().Believed())*time.Millisecond)
 }
 
-// putUndo puts into a batch what an item was before a change; old is nil when there was none.
-func (tx *Tx) putUndo(b *store.Batch, r *recovery, moment int64, key []byte, old []byte) {
+// deriveUndo makes the value of the row of an item that changes. Its key, which has the moment, is made under the partitions' locks.
+func (tx *Tx) deriveUndo(i int) {
+	o, tail := &tx.ops[i], tx.key(i)[itemPrefix:]
+	o.undo = len(tx.undo)
+	head := func(version byte) {
+		tx.undo = binary.AppendUvarint(append(tx.undo[:o.undo], version), uint64(len(tail)))
+		tx.undo = append(tx.undo, tail...)
+	}
+	if o.new != nil && len(o.old) >= undoLeast {
+		head(undoPart)
+		before := len(tx.undo)
+		tx.undo = item.AppendDifference(tx.undo, o.new, o.old)
+		if 4*(len(tx.undo)-before) <= 3*len(o.old) {
+			tx.undo = binary.BigEndian.AppendUint64(tx.undo, xxhash.Sum64(o.old))
+			o.undoEnd = len(tx.undo)
+			return
+		}
+	}
+	head(undoWhole)
+	tx.undo = append(tx.undo, o.old...)
+	o.undoEnd = len(tx.undo)
+}
+
+// putUndo puts the row of an item that changes into a batch.
+func (tx *Tx) putUndo(b *store.Batch, r *recovery, moment int64, o *op) {
 	var buf [undoPrefix + 8 + seqnum.Size]byte
 	row := binary.BigEndian.AppendUint64(append(buf[:0], store.SpaceUndo), r.ID)
 	row = binary.BigEndian.AppendUint64(row, uint64(moment))
 	row = seqnum.Num{Hi: tx.db.store.Incarnation(), Lo: tx.db.undone.Add(1)}.Append(row)
-	tail := key[itemPrefix:]
-	tx.undo = binary.AppendUvarint(append(tx.undo[:0], undoVersion), uint64(len(tail)))
-	tx.undo = append(append(tx.undo, tail...), old...)
-	b.Set(row, tx.undo)
+	b.Set(row, tx.undo[o.undo:o.undoEnd])
 }
 
 var errUndo = errors.New("table: a row of the recovery log is damaged, or was written by a newer release")
 
-// parseUndo takes a row's value apart: the item's key after its table's id, and what it was, empty for nothing.
-func parseUndo(value []byte) (tail, old []byte, err error) {
-	if len(value) == 0 || value[0] != undoVersion {
-		return nil, nil, errUndo
+// errUnfit is told where a difference is of another item than the one that is there.
+var errUnfit = errors.New("table: a row of the recovery log does not fit the item that came of the change: one of both is damaged")
+
+// undone is what a row has of an item.
+type undone struct {
+	version byte
+	body    []byte
+}
+
+// parseUndo takes a row's value apart: the item's key after its table's id, and what it was.
+func parseUndo(value []byte) (tail []byte, u undone, err error) {
+	if len(value) == 0 || value[0] != undoWhole && value[0] != undoPart {
+		return nil, undone{}, errUndo
 	}
 	n, size := binary.Uvarint(value[1:])
 	if size <= 0 || n > uint64(len(value)-1-size) {
-		return nil, nil, errUndo
+		return nil, undone{}, errUndo
 	}
-	value = value[1+size:]
-	return value[:n], value[n:], nil
+	tail, u = value[1+size:][:n], undone{value[0], value[1+size:][n:]}
+	if u.version == undoPart && len(u.body) < 8 {
+		return nil, undone{}, errUndo
+	}
+	return tail, u, nil
+}
+
+// of returns what the item was before the change when it is now after it; nil for none. What is made of a difference is put into dst.
+func (u undone) of(dst []byte, now item.Item) (item.Item, error) {
+	if u.version == undoWhole {
+		if len(u.body) == 0 {
+			return nil, nil
+		}
+		return item.Item(u.body), nil
+	}
+	n := len(u.body) - 8
+	old, fits := item.AppendPatched(dst[:0], now, u.body[:n])
+	if !fits || xxhash.Sum64(old) != binary.BigEndian.Uint64(u.body[n:]) {
+		return nil, errUnfit
+	}
+	return old, nil
 }
 
 // resumeMoments has moments go on after those of the logs.

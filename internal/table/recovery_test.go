@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/store/crashtest"
 	"github.com/millstreamdb/millstream/internal/stream"
@@ -414,7 +416,11 @@ func TestSeekReadsLittle(t *testing.T) {
 	for _, c := range []struct{ step, least, most int }{{2, 256, rowsPiece}, {1, 256, rowsPiece}, {997, 1, seekPiece}, {998, 1, seekPiece}} {
 		r := &rows{from: st, lower: key(0), upper: key(many)}
 		for i := 0; i < many; i += c.step {
-			v, there, err := r.seek(key(i))
+			k, v, ok, err := r.seek(key(i))
+			there := ok && bytes.Equal(k, key(i))
+			if there {
+				r.found++
+			}
 			if err != nil || there != (i%2 == 0) || there && !bytes.Equal(v, key(i)) {
 				t.Fatal(i, string(v), there, err)
 			}
@@ -423,4 +429,129 @@ func TestSeekReadsLittle(t *testing.T) {
 			}
 		}
 	}
+}
+
+// at is what a table was at a moment: the items' texts by key.
+func (w *world) at(t *testing.T, at time.Time) (items map[string]string, err error) {
+	t.Helper()
+	saved, ms, err := w.db.FreezePast(t.Context(), scope, "tab", "tab", "work", func(*ContinuousBackups) (from, _ time.Time, err error) { return from, at, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen, err := w.store.OpenFrozen("work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	items = map[string]string{}
+	err = w.db.EachAt(t.Context(), saved, frozen, ms, "work", func(it item.Item) error {
+		items[it.Get("pk").Text()] = string(it.AppendJSON(nil))
+		return nil
+	})
+	if e := errors.Join(frozen.Close(), w.store.Thaw("work")); e != nil {
+		t.Fatal(e)
+	}
+	return items, err
+}
+
+// TestPartsAreUndone: where changes leave most of an item, its rows have little; and what it was is made of them, over several pieces, between rows that have all of it,
+// and before and after it was not there.
+func TestPartsAreUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, _ := retaining(t, 0)
+		rng := rand.New(rand.NewPCG(1, 1))
+		text := func(n int) string {
+			b := make([]byte, n)
+			for i := range b {
+				b[i] = 'a' + byte(rng.IntN(26))
+			}
+			return string(b)
+		}
+		type moment struct {
+			at    time.Time
+			items map[string]string
+		}
+		items, moments := map[string]string{}, []moment{}
+		w.recovery(t, 10)
+		for i := range 200 {
+			time.Sleep(time.Second)
+			key := fmt.Sprintf("k%d", rng.IntN(3))
+			switch is, there := items[key]; {
+			case there && rng.IntN(20) == 0:
+				w.must(t, "DeleteItem", `{"TableName":"tab","Key":{"pk":{"S":"`+key+`"}}}`)
+				delete(items, key)
+			case there && rng.IntN(20) > 0: // two thirds of it are another
+				old, rest, _ := strings.Cut(is[strings.Index(is, `"m":{"S":"`)+10:], `"`)
+				is = strings.Replace(is, old+`"`+rest, fmt.Sprint(i, text(60_000))+`"`+rest, 1)
+				w.must(t, "PutItem", `{"TableName":"tab","Item":`+is+`}`)
+				items[key] = is
+			default:
+				is = fmt.Sprintf(`{"a":{"S":"%d %s"},"m":{"S":"%d %s"},"pk":{"S":%q},"z":{"N":"%d"}}`, i, text(30_000), i, text(60_000), key, i)
+				w.must(t, "PutItem", `{"TableName":"tab","Item":`+is+`}`)
+				items[key] = is
+			}
+			if i%20 == 0 {
+				moments = append(moments, moment{w.recovers(t).Latest, maps.Clone(items)})
+			}
+		}
+		size := 0
+		if err := w.store.Each([]byte{store.SpaceUndo}, func(_, value []byte) error { size += len(value); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if size < 2*pastPiece || size > 200*75_000 {
+			t.Errorf("%d bytes of rows", size)
+		}
+		for _, m := range moments {
+			if is, err := w.at(t, m.at); err != nil || !maps.Equal(is, m.items) {
+				t.Fatalf("%s: %d items, %v", m.at, len(is), err)
+			}
+		}
+	})
+}
+
+// TestPartsOfAnotherItem: a difference is not undone from an item that is not the one which came of the change.
+func TestPartsOfAnotherItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, _ := retaining(t, 0)
+		c := w.recovery(t, 10)
+		put := func(n int) string {
+			time.Sleep(time.Second)
+			it := fmt.Sprintf(`{"pk":{"S":"k"},"text":{"S":%q},"z":{"N":"%d"}}`, strings.Repeat("words ", 30), n)
+			w.must(t, "PutItem", `{"TableName":"tab","Item":`+it+`}`)
+			return it
+		}
+		put(1)
+		was, at := put(2), w.recovers(t).Latest
+		put(3)
+		if is, err := w.at(t, at); err != nil || is["k"] != was {
+			t.Fatal(is, err)
+		}
+		if is, err := w.at(t, c.Latest); err != nil || len(is) > 0 {
+			t.Fatal(is, err)
+		}
+		change := func(space byte, f func(value []byte)) {
+			b := w.store.NewBatch()
+			defer b.Close()
+			err := w.store.Each([]byte{space}, func(key, value []byte) error {
+				value = bytes.Clone(value)
+				f(value)
+				b.Set(bytes.Clone(key), value)
+				return nil
+			})
+			if err = errors.Join(err, w.store.Write(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change(store.SpaceItem, func(v []byte) { v[bytes.Index(v, []byte("words"))] = 'W' })
+		if is, err := w.at(t, at); !errors.Is(err, errUnfit) {
+			t.Errorf("%v, %v", is, err)
+		}
+		change(store.SpaceItem, func(v []byte) { v[bytes.Index(v, []byte("Words"))] = 'w' })
+		if is, err := w.at(t, at); err != nil || is["k"] != was {
+			t.Fatal(is, err)
+		}
+		change(store.SpaceUndo, func(v []byte) { v[0] = undoPart + 1 })
+		if is, err := w.at(t, at); !errors.Is(err, errUndo) {
+			t.Errorf("a version that is not known: %v, %v", is, err)
+		}
+	})
 }

@@ -60,7 +60,7 @@ type Tx struct {
 	parts   []opPart         // partitions to be written, in lock order; scratch of commit
 	deltas  []indexDelta     // of the indexes' counts; scratch of commit
 	recs    []*stream.Record // one an op, nil for none; scratch of commit
-	undo    []byte           // a row's value; scratch of putUndo
+	undo    []byte           // values of rows of recovery logs, back to back
 	locked  bool
 
 	// What a caller commits in the same batch beside items (a client token, a
@@ -89,6 +89,8 @@ type op struct {
 	oldSize  int
 	newSize  int
 	changed  bool
+	undo     int    // in Tx.undo, with point-in-time recovery
+	undoEnd  int    // in Tx.undo
 	fill     uint64 // the index into which the item's entry is back-filled; 0: none
 }
 
@@ -354,6 +356,9 @@ func (tx *Tx) deriveItem(b *store.Batch, i int) (r *stream.Record, err error) {
 			Keys: o.desc.def.Keys.Extract(attrs), Old: o.old, New: o.new, KeyHash: o.keyHash, Expired: tx.expired, Cause: tx.cause, Trace: tx.trace,
 		})
 	}
+	if o.desc.def.Recovery != nil {
+		tx.deriveUndo(i)
+	}
 	tx.touch(o.table, o.part)
 	if len(o.desc.def.Indexes) > 0 {
 		err = tx.index(b, o)
@@ -394,7 +399,7 @@ func (tx *Tx) stamp(b *store.Batch) {
 			if moment == 0 {
 				moment = tx.db.moment()
 			}
-			tx.putUndo(b, r, moment, tx.key(i), o.old)
+			tx.putUndo(b, r, moment, o)
 		}
 	}
 	for i := range tx.deltas {

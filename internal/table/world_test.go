@@ -281,16 +281,12 @@ func (w *world) replayUndone(table string, shards [][]*stream.Record) error {
 	}
 	type row struct {
 		moment uint64
-		old    item.Item
+		was    undone
 	}
-	undone := map[string][]row{}
+	log := map[string][]row{}
 	err := w.store.Each(def.Recovery.prefix(), func(key, value []byte) error {
-		tail, old, err := parseUndo(bytes.Clone(value))
-		r := row{moment: binary.BigEndian.Uint64(key[undoPrefix:])}
-		if len(old) > 0 {
-			r.old = old
-		}
-		undone[string(tail)] = append(undone[string(tail)], r)
+		tail, was, err := parseUndo(bytes.Clone(value))
+		log[string(tail)] = append(log[string(tail)], row{binary.BigEndian.Uint64(key[undoPrefix:]), was})
 		return err
 	})
 	if err != nil {
@@ -299,17 +295,21 @@ func (w *world) replayUndone(table string, shards [][]*stream.Record) error {
 	keyOf := func(it item.Item) string { return string(def.Keys.AppendKey(nil, it)) }
 	for _, recs := range shards {
 		for _, r := range recs {
-			rows := undone[keyOf(r.Keys())]
-			if len(rows) == 0 || !item.Equal(item.Value(rows[0].old), item.Value(r.Old())) {
+			rows, err := log[keyOf(r.Keys())], errUndo
+			var old item.Item
+			if len(rows) > 0 {
+				old, err = rows[0].was.of(nil, r.New())
+			}
+			if err != nil || !item.Equal(item.Value(old), item.Value(r.Old())) {
 				return fmt.Errorf("%w: number %s of %s was made of %s, and the log has %d rows", errUndone, r.Seq(), r.Keys().Get("pk").Text(), jsonOf(r.Old()), len(rows))
 			}
 			if len(rows) > 1 && rows[1].moment < rows[0].moment {
 				return fmt.Errorf("%w: moments fall", errUndone)
 			}
-			undone[keyOf(r.Keys())] = rows[1:]
+			log[keyOf(r.Keys())] = rows[1:]
 		}
 	}
-	for tail, rows := range undone {
+	for tail, rows := range log {
 		if len(rows) > 0 {
 			return fmt.Errorf("%w: %d rows without a record of %x", errUndone, len(rows), tail)
 		}

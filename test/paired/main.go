@@ -10,6 +10,7 @@
 //
 // With -keep it compares servers that are alike but for what keeps their data elsewhere, or their past: --replicate, --allow-standby while nobody asks
 // and while a standby follows, which has a part of the same machine, both flags and a standby, and point-in-time recovery of the table. With -backup one is backed up meanwhile. With -before it compares PutItem at another build of the program, with both recovery there and here.
+// With -update each change is one of a number in an item.
 package main
 
 import (
@@ -57,6 +58,7 @@ var (
 	items       = flag.Int("items", 125, "of each client")
 	beside      = flag.String("beside", "", "a program that answers everything, to compare GetItem with")
 	keep        = flag.Bool("keep", false, "compare what keeps data")
+	update      = flag.Bool("update", false, "change a number in each item by UpdateItem, in place of putting it")
 	stream      = flag.Bool("stream", false, "the table has a stream of both images")
 	backups     = flag.Bool("backup", false, "compare with a server that is backed up meanwhile, at 20 MB a second")
 	before      = flag.String("before", "", "another build of the program, to compare PutItem at it with")
@@ -185,6 +187,15 @@ func run() (err error) {
 		}
 	}
 	requests := puts
+	if *update {
+		requests, err = signed("UpdateItem", *connections**items*2, func(i int) string {
+			client, n := i/(*items*2), i%(*items*2)
+			return fmt.Sprintf(`{"TableName":"paired","Key":{"id":{"S":"%08d"}},"UpdateExpression":"SET n = :n","ExpressionAttributeValues":{":n":{"N":"%d"}}}`, client**items+n%*items, i)
+		})
+		if err != nil {
+			return err
+		}
+	}
 	if *beside != "" {
 		requests = gets
 		for _, s := range sides {
