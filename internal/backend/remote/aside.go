@@ -343,13 +343,17 @@ func (c *claim) takeAside(uuid string, taken map[string]owned) (kept map[string]
 			if err != nil {
 				return err
 			}
-			at := taken[k.Shard].at
-			cp, err := at.lane()
-			if err != nil {
-				return err
+			o, there := taken[k.Shard] // the position of a shard past its retention goes before the last stone of its records
+			at, covers := o.at, false
+			if there {
+				cp, err := at.lane()
+				if err != nil {
+					return err
+				}
+				covers = cp.Covers(k.Hash, k.Seq)
 			}
 			switch {
-			case !a.Gone && a.Kind == lane.Held && !cp.Covers(k.Hash, k.Seq) && c.b.counted(&a, k, at): // the mapping was set back, by somebody who died before it was removed: it comes again
+			case there && !a.Gone && a.Kind == lane.Held && !covers && c.b.counted(&a, k, at): // the mapping was set back, by somebody who died before it was removed: it comes again
 				if err := c.endAside(Row{P: r.P, S: r.S}); err != nil {
 					return err
 				}

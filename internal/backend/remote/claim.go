@@ -269,7 +269,7 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 // tidy removes the rows of shards that the mapping has ended and that are past their retention, but those by which rows set aside count.
 func (c *claim) tidy(uuid string, taken map[string]owned, shards []shardInfo, kept map[string]bool) {
 	for shard, o := range taken {
-		if o.at.Done && !kept[shard] && !backend.IsSnapshot(shard) && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == shard }) {
+		if o.at.Done && !kept[shard] && (!backend.IsSnapshot(shard) || c.b.bugs.older) && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == shard }) {
 			if c.b.remove(c.ctx, c.b.progress, checkpointKey(uuid), shard) == nil {
 				delete(taken, shard)
 			}

@@ -95,6 +95,7 @@ type bugs struct {
 	trusts      bool // a package whose removal has begun is taken to be there
 	unversioned bool // what has been stored anew is removed, too
 	thaws       bool // items are given up before it is stored that they have been read
+	older       bool // no bug: as a release without existing items has it, which removes the row of those that have been read
 }
 
 var _ backend.Shared = (*Backend)(nil)

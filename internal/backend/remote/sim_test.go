@@ -997,6 +997,7 @@ func boot(t *testing.T, d *base, rng *rand.Rand, log *slog.Logger, plant string)
 	}})
 	n.plant = plant
 	n.b.bugs = bugs{revives: plant == "revives", early: plant == "early", unsealed: plant == "unsealed", forgets: plant == "forgets", renews: plant == "renews", stale: plant == "stale", thaws: plant == "thaws"}
+	n.b.bugs.older = rng.IntN(3) == 0
 	d.all = append(d.all, n)
 	made := 0
 	ctx, cancel := context.WithCancel(context.Background())
