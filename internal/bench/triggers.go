@@ -116,18 +116,19 @@ func measureSubscribers(ctx context.Context, o Options, r *report) error {
 
 const subscribers = 10
 
-// withSubscribers writes without mappings and with ten, in turns, so that a
-// machine that slows down slows both, and returns the writes per second of each, and the microseconds of the server's
+// withSubscribers writes without mappings and with ten, in turns whose order alternates, so that a
+// machine that slows down, and tables that grow, slow both, and returns the writes per second of each, and the microseconds of the server's
 // processor that a write takes.
 func withSubscribers(ctx context.Context, o Options, c *child, function string) (rates, costs [2]float64, err error) {
-	const rounds = 3
+	const rounds = 4
 	stream, err := makeTable(ctx, c.endpoint, table, true)
 	if err != nil {
 		return rates, costs, err
 	}
 	offset := 0
-	for range rounds {
-		for on := range 2 {
+	for round := range rounds {
+		for turn := range 2 {
+			on := (turn + round) % 2
 			// Mappings are made anew each time, from LATEST: one that was
 			// disabled meanwhile would have the other turn's records to catch up.
 			var ids []string

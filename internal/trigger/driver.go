@@ -109,7 +109,7 @@ func (d *driver) claim() bool {
 }
 
 func (d *driver) start() {
-	if !d.e.spawn(d.run) {
+	if !d.e.spawn(d.runAlone) {
 		d.qmu.Lock()
 		d.atWork = false
 		d.qmu.Unlock()
@@ -130,6 +130,12 @@ func (d *driver) take(answers []lane.Event) []lane.Event {
 	d.atWork = len(events) > 0
 	d.qmu.Unlock()
 	return events
+}
+
+// runAlone is run in a new goroutine.
+func (d *driver) runAlone() {
+	growStack()
+	d.run()
 }
 
 // run handles events until there are none.

@@ -70,6 +70,7 @@ func (w *streamWatch) wake() {
 }
 
 func (w *streamWatch) run() {
+	growStack()
 	for {
 		w.state.Store(1)
 		w.look()
