@@ -132,10 +132,8 @@ func (d *differ) end() []byte {
 // common returns how many bytes two texts have in common at their beginnings.
 func common(a, b []byte) (n int) {
 	most := min(len(a), len(b))
-	for ; n+8 <= most; n += 8 {
-		if binary.LittleEndian.Uint64(a[n:]) != binary.LittleEndian.Uint64(b[n:]) {
-			break
-		}
+	for n+8 <= most && binary.LittleEndian.Uint64(a[n:]) == binary.LittleEndian.Uint64(b[n:]) {
+		n += 8
 	}
 	for n < most && a[n] == b[n] {
 		n++
@@ -146,6 +144,9 @@ func common(a, b []byte) (n int) {
 // commonEnd is common at their ends.
 func commonEnd(a, b []byte) (n int) {
 	most := min(len(a), len(b))
+	for n+8 <= most && binary.LittleEndian.Uint64(a[len(a)-n-8:]) == binary.LittleEndian.Uint64(b[len(b)-n-8:]) {
+		n += 8
+	}
 	for n < most && a[len(a)-1-n] == b[len(b)-1-n] {
 		n++
 	}

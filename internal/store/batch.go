@@ -52,6 +52,14 @@ func (b *Batch) Set(key, value []byte) {
 	_ = b.engine().Set(key, value, nil) // only an indexed batch can fail
 }
 
+// SetJoined writes a value that is made of two parts under key. All are copied.
+func (b *Batch) SetJoined(key, head, tail []byte) {
+	op := b.engine().SetDeferred(len(key), len(head)+len(tail))
+	copy(op.Key, key)
+	copy(op.Value[copy(op.Value, head):], tail)
+	_ = op.Finish() // only an indexed batch can fail
+}
+
 // Delete removes key, whether or not it is there.
 func (b *Batch) Delete(key []byte) {
 	_ = b.engine().Delete(key, nil) // only an indexed batch can fail

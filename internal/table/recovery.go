@@ -144,7 +144,7 @@ func (db *DB) MomentsAhead() time.Duration {
 	return max(0, time.Duration(db.moments.last()-db.streams.Clock().Believed())*time.Millisecond)
 }
 
-// deriveUndo makes the value of the row of an item that changes. Its key, which has the moment, is made under the partitions' locks.
+// deriveUndo makes the value of the row of an item that changes, but for the item itself. Its key, which has the moment, is made under the partitions' locks.
 func (tx *Tx) deriveUndo(i int) {
 	o, tail := &tx.ops[i], tx.key(i)[itemPrefix:]
 	o.undo = len(tx.undo)
@@ -163,8 +163,7 @@ func (tx *Tx) deriveUndo(i int) {
 		}
 	}
 	head(undoWhole)
-	tx.undo = append(tx.undo, o.old...)
-	o.undoEnd = len(tx.undo)
+	o.undoEnd, o.undoWhole = len(tx.undo), true
 }
 
 // putUndo puts the row of an item that changes into a batch.
@@ -173,7 +172,11 @@ func (tx *Tx) putUndo(b *store.Batch, r *recovery, moment int64, o *op) {
 	row := binary.BigEndian.AppendUint64(append(buf[:0], store.SpaceUndo), r.ID)
 	row = binary.BigEndian.AppendUint64(row, uint64(moment))
 	row = seqnum.Num{Hi: tx.db.store.Incarnation(), Lo: tx.db.undone.Add(1)}.Append(row)
-	b.Set(row, tx.undo[o.undo:o.undoEnd])
+	var whole item.Item
+	if o.undoWhole {
+		whole = o.old
+	}
+	b.SetJoined(row, tx.undo[o.undo:o.undoEnd], whole)
 }
 
 var errUndo = errors.New("table: a row of the recovery log is damaged, or was written by a newer release")

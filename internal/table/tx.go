@@ -79,19 +79,20 @@ type Row struct{ Key, Value []byte }
 
 // op is one item of a Tx.
 type op struct {
-	desc     *descriptor
-	table    *Table
-	keyStart int // in Tx.keys
-	keyEnd   int
-	keyHash  uint64
-	part     int
-	old, new item.Item
-	oldSize  int
-	newSize  int
-	changed  bool
-	undo     int    // in Tx.undo, with point-in-time recovery
-	undoEnd  int    // in Tx.undo
-	fill     uint64 // the index into which the item's entry is back-filled; 0: none
+	desc      *descriptor
+	table     *Table
+	keyStart  int // in Tx.keys
+	keyEnd    int
+	keyHash   uint64
+	part      int
+	old, new  item.Item
+	oldSize   int
+	newSize   int
+	changed   bool
+	undo      int    // in Tx.undo, with point-in-time recovery
+	undoEnd   int    // in Tx.undo
+	undoWhole bool   // old follows
+	fill      uint64 // the index into which the item's entry is back-filled; 0: none
 }
 
 type opPart struct {
