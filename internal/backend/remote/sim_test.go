@@ -1170,13 +1170,24 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 	return d
 }
 
-func TestSimulation(t *testing.T) {
-	schedules := uint64(100)
-	if n, err := strconv.ParseUint(os.Getenv("MILLSTREAM_SCHEDULES"), 10, 64); err == nil {
-		schedules = n
+// schedules are those to run: MILLSTREAM_SCHEDULES says how many, or from which seed up to which (10000-20000, without the last).
+func schedules() (from, to uint64) {
+	text := os.Getenv("MILLSTREAM_SCHEDULES")
+	if first, last, is := strings.Cut(text, "-"); is {
+		from, _ = strconv.ParseUint(first, 10, 64)
+		text = last
 	}
+	to, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		to = from + 100
+	}
+	return from, to
+}
+
+func TestSimulation(t *testing.T) {
+	from, to := schedules()
 	var calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved int
-	for seed := range schedules {
+	for seed := from; seed < to; seed++ {
 		began := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			d := simulate(t, seed, "")
@@ -1201,7 +1212,7 @@ func TestSimulation(t *testing.T) {
 		t.Error("no condition was refused, or nothing was delivered again: the schedules are too easy")
 	}
 	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed), %d told to a destination, %d written exactly once, %d windows, %d moves (%d failed)",
-		schedules, calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved)
+		to-from, calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved)
 }
 
 // The simulation has to notice what the rules are for.
