@@ -91,7 +91,7 @@ var rooms = map[string][]string{
 	"internal/trigger/recordtest":  {"internal/item", "internal/seqnum"},
 	"internal/trigger/backendtest": {"internal/backend", "internal/seqnum", "internal/trigger/lane", "internal/trigger/mapping"},
 	"internal/backend/local": {
-		"internal/awserr", "internal/backend", "internal/item", "internal/queue", "internal/request", "internal/schema", "internal/seqnum", "internal/store",
+		"internal/admin/wire", "internal/awserr", "internal/backend", "internal/item", "internal/queue", "internal/request", "internal/schema", "internal/seqnum", "internal/store",
 		"internal/stream", "internal/table", "internal/trigger/lane", "internal/trigger/mapping",
 	},
 	"internal/backend/remote": {
@@ -117,7 +117,7 @@ var rooms = map[string][]string{
 	"internal/api/awsjson": {"internal/awserr", "internal/door", "internal/item", "internal/schema"},
 	"internal/api/sts":     {"internal/awserr", "internal/schema"},
 	"internal/api/dynamodb": {
-		"internal/api/awsjson", "internal/awserr", "internal/item", "internal/keep", "internal/schema", "internal/request", "internal/table",
+		"internal/admin/wire", "internal/api/awsjson", "internal/awserr", "internal/item", "internal/keep", "internal/schema", "internal/request", "internal/table",
 	},
 	"internal/api/streams": {
 		"internal/api/awsjson", "internal/schema", "internal/request", "internal/seqnum", "internal/stream",
@@ -140,7 +140,7 @@ var rooms = map[string][]string{
 		"internal/topic", "internal/trigger", "internal/trigger/lane", "internal/trigger/mapping", "internal/worker",
 	},
 	"internal/api/sqs": {"internal/api/awsjson", "internal/arn", "internal/awserr", "internal/item", "internal/queue", "internal/schema", "internal/trace"},
-	"internal/server":  {"internal/counter", "internal/awserr", "internal/credential", "internal/door", "internal/schema", "internal/sigv4", "internal/turns"},
+	"internal/server":  {"internal/admin/wire", "internal/counter", "internal/awserr", "internal/credential", "internal/door", "internal/schema", "internal/sigv4", "internal/turns"},
 
 	// the page for people, which asks the server as any client does
 	"internal/console": {"internal/admin/wire"},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // Nobody sees or changes what another account has, by its name or by its ARN, in any service. What the owner has made has OURS in it; no
@@ -98,6 +100,8 @@ func TestAccountsAreApart(t *testing.T) {
 		{dynamo("BatchGetItem", `{"RequestItems":{"`+table+`":{"Keys":[{"id":{"S":"1"}}]}}}`), 400, "ResourceNotFoundException"},
 		{dynamo("BatchWriteItem", `{"RequestItems":{"`+table+`":[{"DeleteRequest":{"Key":{"id":{"S":"1"}}}}]}}`), 400, "ResourceNotFoundException"},
 		{dynamo("TransactWriteItems", `{"TransactItems":[{"Delete":{"TableName":"`+table+`","Key":{"id":{"S":"1"}}}}]}`), 400, "ResourceNotFoundException"},
+		{target("dynamodb", wire.SendingTarget, `{"TransactItems":[{"Delete":{"TableName":"`+table+`","Key":{"id":{"S":"1"}}}}],"SendMessages":[{"QueueUrl":"/444455556666/q","MessageBody":"x"}]}`), 400, "ResourceNotFoundException"},
+		{target("dynamodb", wire.SendingTarget, `{"TransactItems":[{"Delete":{"TableName":"theirs","Key":{"id":{"S":"1"}}}}],"SendMessages":[{"QueueUrl":"`+g.url+`/111122223333/OURS","MessageBody":"x"}]}`), 400, "MessagesRefusedException"},
 		{dynamo("TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"`+table+`","Key":{"id":{"S":"1"}}}}]}`), 400, "ResourceNotFoundException"},
 		{dynamo("ExecuteStatement", `{"Statement":"SELECT * FROM \"OURS\""}`), 400, "ResourceNotFoundException"},
 		{dynamo("DeleteTable", `{"TableName":"`+table+`"}`), 400, "ResourceNotFoundException"},

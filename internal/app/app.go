@@ -270,7 +270,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.store.NameRanges(func(_ byte, id uint64) string { return s.tables.NameOf(id) })
-	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Logger: o.Logger}); err != nil {
+	if s.queues, err = queue.Open(queue.Options{Store: s.store, Clock: s.clock, Apart: s.auth.Mode == server.AuthOn, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	s.destinations.Own = s.queues

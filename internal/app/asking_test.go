@@ -42,6 +42,7 @@ func targetsOf(s *App) []string {
 	p := awsjson.New(awsjson.Options{})
 	dynamodb.Register(p, s.tables)
 	dynamodb.RegisterKeeping(p, s.keep)
+	dynamodb.RegisterSending(p, s.backend)
 	streams.Register(p, s.streams)
 	return p.Targets()
 }

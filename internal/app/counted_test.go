@@ -37,7 +37,7 @@ func TestEveryOperationIsCounted(t *testing.T) {
 	page := handled(s, r).Body.String()
 	for _, target := range targetsOf(s) {
 		service, name, _ := strings.Cut(target, ".")
-		api := map[string]string{"DynamoDB_20120810": "dynamodb", "DynamoDBStreams_20120810": "streams"}[service]
+		api := map[string]string{"DynamoDB_20120810": "dynamodb", "DynamoDBStreams_20120810": "streams", "DynamoDBMillstream_20261130": "dynamodb"}[service]
 		if !regexp.MustCompile(`millstream_requests_total\{api="` + api + `",code="[^"]*",operation="` + name + `"\}`).MatchString(page) {
 			t.Errorf("%s of %s is not in /metrics by its name: list it in internal/server/operations.go", name, api)
 		}

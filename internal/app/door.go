@@ -40,6 +40,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 	})
 	dynamodb.Register(protocol, s.tables)
 	dynamodb.RegisterKeeping(protocol, s.keep)
+	dynamodb.RegisterSending(protocol, s.backend)
 	streams.Register(protocol, s.streams)
 	mappings := lambda.NewMappings(s.engine, s.pollers)
 	if s.node != nil { // queues are the tables' server's

@@ -129,6 +129,9 @@ func (s *Service) readAnswer(scope arn.Scope, list []byte) (all []Outgoing, err 
 		if err == nil {
 			o.Queue, err = s.FindURL(scope, queueURL)
 		}
+		if err == nil && s.apart && o.Queue.Scope().Account != scope.Account {
+			err = awserr.QueueMissing()
+		}
 		if err != nil {
 			return messageError(i, err)
 		}

@@ -19,8 +19,10 @@ import (
 
 // Options of Open. Store and Clock are required.
 type Options struct {
-	Store  *store.Store
-	Clock  *worker.Clock
+	Store *store.Store
+	Clock *worker.Clock
+	// Apart has functions' answers send to queues of their own account only, as SendMessage does where signatures are verified.
+	Apart  bool
 	Logger *slog.Logger // nil: nothing is logged
 }
 
@@ -31,6 +33,7 @@ type Service struct {
 	store *store.Store
 	clock *worker.Clock
 	log   *slog.Logger
+	apart bool
 
 	refused atomic.Uint64 // sends, for want of room on the disk
 	recent  recent
@@ -62,7 +65,7 @@ func Open(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{store: o.Store, clock: o.Clock, log: o.Logger, byName: map[name]*Queue{}, byID: map[uint64]*Queue{}, waits: worker.NewWaits()}
+	s := &Service{store: o.Store, clock: o.Clock, log: o.Logger, apart: o.Apart, byName: map[name]*Queue{}, byID: map[uint64]*Queue{}, waits: worker.NewWaits()}
 	s.unique.Store(o.Store.Incarnation() << 40)
 	s.ending, s.end = context.WithCancel(context.Background())
 	definitions, err := s.definitions()

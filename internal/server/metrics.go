@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	adminwire "github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/counter"
 	"github.com/millstreamdb/millstream/internal/door"
 	"github.com/prometheus/client_golang/prometheus"
@@ -139,6 +140,7 @@ func NewMetrics(sources Sources) *Metrics {
 	for _, op := range dynamodbOperations {
 		m.targets[dynamodbTarget+op] = &operation{metrics: m, api: "dynamodb", name: op}
 	}
+	m.targets[adminwire.SendingTarget] = m.targets[dynamodbTarget+"TransactWriteItems"]
 	for _, op := range streamsOperations {
 		m.targets[streamsTarget+op] = &operation{metrics: m, api: "streams", name: op}
 	}

@@ -37,6 +37,7 @@ type fakeBackend struct {
 	transact func(made) error
 	skipped  []backend.Skip
 	existing map[string][]*testRecord // of snapshots, by UUID
+	sent     []string                 // messages of transactions
 }
 
 // asideRows are what one mapping has set aside, on the disk.

@@ -126,8 +126,12 @@ func (w *fakeWorld) Refused(arn string) []byte {
 // transactOwn makes writes in the fake's own form.
 func (b incarnation) transactOwn(t backend.Transaction) error {
 	var write fakeWrite
-	if err := json.Unmarshal(t.Items, &write); err != nil || write.Refused {
+	if t.Items != nil && (json.Unmarshal(t.Items, &write) != nil || write.Refused) {
 		return &backend.Refused{Why: "the condition failed"}
+	}
+	var send fakeSend
+	if t.Messages != nil && (json.Unmarshal(t.Messages, &send) != nil || send.Refused) {
+		return &backend.Refused{Why: "there is no such queue"}
 	}
 	rows, aside, err := t.Build()
 	if err != nil {
@@ -138,11 +142,38 @@ func (b incarnation) transactOwn(t backend.Transaction) error {
 		b.mu.Unlock()
 		return err
 	}
-	s := b.streams[write.ARN]
-	s.put(write.Key, t.Cause)
-	b.wakeLocked(s)
+	b.sent = append(b.sent, send.Bodies...)
+	if t.Items == nil {
+		b.mu.Unlock()
+	} else {
+		s := b.streams[write.ARN]
+		s.put(write.Key, t.Cause)
+		b.wakeLocked(s)
+	}
 	t.Applied()
 	return nil
+}
+
+// fakeSend is the form of messages that the fake understands.
+type fakeSend struct {
+	Bodies  []string
+	Refused bool
+}
+
+func (w *fakeWorld) Sends(bodies ...string) []byte {
+	text, _ := json.Marshal(fakeSend{Bodies: bodies})
+	return text
+}
+
+func (w *fakeWorld) Unsendable(body string) []byte {
+	text, _ := json.Marshal(fakeSend{Bodies: []string{body}, Refused: true})
+	return text
+}
+
+func (w *fakeWorld) Sent() []string {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
+	return slices.Clone(w.b.sent)
 }
 
 func (w *fakeWorld) Split(arn, shard string) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/queue"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/schema"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -20,6 +21,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/table"
 	"github.com/millstreamdb/millstream/internal/trigger/backendtest"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
+	"github.com/millstreamdb/millstream/internal/worker"
 )
 
 // The suite that every backend passes, over tables on a disk that forgets what was not synced.
@@ -37,6 +39,7 @@ type suiteWorld struct {
 	disk    *crashtest.Disk
 	streams *stream.Streams
 	db      *table.DB
+	queues  *queue.Service
 	b       *Backend
 	tables  int
 
@@ -65,11 +68,18 @@ func (w *suiteWorld) open() {
 	quiet := slog.New(slog.DiscardHandler)
 	w.db, err = table.Open(table.Options{Store: st, Streams: w.streams, Logger: quiet})
 	w.check(err)
-	b, err := Open(st, w.streams, w.db, nil, quiet)
+	w.queues, err = queue.Open(queue.Options{Store: st, Clock: worker.NewManualClock(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))})
+	w.check(err)
+	if !w.queues.Has(arn.Scope(scope).ARN("sqs", queueName)) {
+		_, err = w.queues.Create(arn.Scope(scope), queueName, nil, nil)
+		w.check(err)
+	}
+	b, err := Open(st, w.streams, w.db, w.queues, quiet)
 	w.check(err)
 	w.b = b
 	w.t.Cleanup(func() {
 		_ = b.Close()
+		w.queues.Close()
 		_ = st.Close()
 	})
 }
@@ -148,6 +158,27 @@ func (w *suiteWorld) Writes(arn string, key, nth int) []byte {
 
 func (w *suiteWorld) Refused(arn string) []byte {
 	return fmt.Appendf(nil, `[{"Put":{"TableName":%q,"Item":{"pk":{"S":"1"}},"ConditionExpression":"attribute_exists(pk)"}}]`, w.table(arn))
+}
+
+// queueName is that of the one queue.
+const queueName = "sent"
+
+func (w *suiteWorld) Sends(bodies ...string) []byte {
+	return backendtest.Messages("/"+scope.Account+"/"+queueName, bodies...)
+}
+
+func (w *suiteWorld) Unsendable(body string) []byte {
+	return backendtest.AndOne(w.Sends(body), "/"+scope.Account+"/nowhere")
+}
+
+func (w *suiteWorld) Sent() (bodies []string) {
+	q := w.queues.FindARN(arn.Scope(scope).ARN("sqs", queueName))
+	all, err := q.Peek(1 << 20)
+	w.check(err)
+	for _, m := range all {
+		bodies = append(bodies, m.Body)
+	}
+	return bodies
 }
 
 func (w *suiteWorld) Split(arn, shard string) {

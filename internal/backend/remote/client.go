@@ -18,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // Client is an Endpoint over HTTP: of DynamoDB's protocol what the rows need, and no more. It never tries twice: a second try that nobody
@@ -270,6 +272,22 @@ func (c *Client) Query(ctx context.Context, table, p, s string) (rows []Row, err
 
 // Transact implements Endpoint.
 func (c *Client) Transact(ctx context.Context, items []json.RawMessage, rows []Written) error {
+	return c.transact(ctx, tablesAPI, map[string]any{}, items, rows)
+}
+
+// TransactSending implements Sender.
+func (c *Client) TransactSending(ctx context.Context, items []json.RawMessage, messages json.RawMessage, rows []Written) error {
+	err := c.transact(ctx, strings.TrimSuffix(wire.SendingTarget, transactWrite), map[string]any{"SendMessages": messages}, items, rows)
+	if u, is := errors.AsType[*Unwritable](err); is && u.code == "UnknownOperationException" {
+		return &Unwritable{Messages: true, Why: "the server of the tables (serve --tables) is of an earlier release, which does not take messages from nodes: bring it to this one first"}
+	}
+	return err
+}
+
+const transactWrite = "TransactWriteItems"
+
+// transact makes a transaction of items and rows with what in has.
+func (c *Client) transact(ctx context.Context, service string, in map[string]any, items []json.RawMessage, rows []Written) error {
 	all := make([]any, 0, len(items)+len(rows))
 	for _, i := range items {
 		all = append(all, i)
@@ -280,7 +298,8 @@ func (c *Client) Transact(ctx context.Context, items []json.RawMessage, rows []W
 			"ReturnValuesOnConditionCheckFailure": "ALL_OLD",
 		}})
 	}
-	_, err := c.call(ctx, tablesAPI, "TransactWriteItems", map[string]any{"TransactItems": all}, &struct{}{}, 0)
+	in["TransactItems"] = all
+	_, err := c.call(ctx, service, transactWrite, in, &struct{}{}, 0)
 	f, is := errors.AsType[*failure](err)
 	if !is {
 		return err
@@ -309,7 +328,9 @@ func (c *Client) Transact(ctx context.Context, items []json.RawMessage, rows []W
 		}
 		return cancelled
 	case "ValidationException", "AccessDeniedException", "ResourceNotFoundException", "SerializationException", "UnknownOperationException":
-		return &Unwritable{Why: f.Error()}
+		return &Unwritable{Why: f.Error(), code: f.Code}
+	case wire.MessagesRefused:
+		return &Unwritable{Why: f.Message, Messages: true}
 	}
 	return err
 }

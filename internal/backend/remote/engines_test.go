@@ -14,6 +14,7 @@ import (
 var lackingPolled = map[string][]string{
 	"records are counted from where their reader began": {"LATEST is exact"},
 	"that a shard has ended is known once it was read":  {"LATEST has done with"},
+	"messages of an answer are refused":                 {"messages of an answer", "a refused message", "no position, no messages"},
 	"no trigger begins with the items that there are":   {"a mapping begins with the items", "a table without items", "the hand-over from items"},
 }
 

@@ -74,7 +74,7 @@ func TestAnEngineIsProbed(t *testing.T) {
 			if one.lacks { // one that was made before: its calls fail, and it does not stand still for ever
 				c := newClaim(b, "arn", 1, 1)
 				defer time.AfterFunc(5*time.Second, c.lose).Stop()
-				if err := c.transact(nil, writing{uuid: "u"}); !errors.As(err, new(*backend.Refused)) {
+				if err := c.transact(nil, nil, writing{uuid: "u"}); !errors.As(err, new(*backend.Refused)) {
 					t.Errorf("a transaction: %v", err)
 				}
 			}

@@ -54,6 +54,7 @@ type base struct {
 	taken                map[uint64]map[string]checkpoint
 	held                 map[uint64]map[string]bool // rows set aside that counted at a take, by epoch
 	written              map[string]int             // writes of functions, by function and record
+	sent                 map[string]int             // their messages
 	once                 map[string]bool            // functions whose records end with their writes
 	skipped              map[string]bool            // functions of which records were skipped
 	windows              map[string]int             // windows that were closed, by function
@@ -93,7 +94,7 @@ func newBase() *base {
 		tables: map[string]map[string]map[string]Row{}, arn: simScope.StreamARN("t", "2026-01-01T00:00:00.000"), moved: make(chan struct{}), over: make(chan struct{}),
 		records: map[uint64]*booked{}, ended: map[string]map[uint64]bool{}, taken: map[uint64]map[string]checkpoint{},
 		lent: map[string]map[uint64]bool{}, since: map[string]uint64{}, kept: map[string]bool{},
-		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{}, written: map[string]int{}, once: map[string]bool{}, skipped: map[string]bool{}, windows: map[string]int{},
+		failed: map[string]map[uint64]int{}, retries: map[string]int{}, held: map[uint64]map[string]bool{}, removed: map[string]bool{}, written: map[string]int{}, sent: map[string]int{}, once: map[string]bool{}, skipped: map[string]bool{}, windows: map[string]int{},
 	}
 	d.shards = []*baseShard{{id: "s0", start: 1}}
 	return d
@@ -292,10 +293,14 @@ func (d *base) isAside(uuid, shard string, at checkpoint) map[uint64]bool {
 	return all
 }
 
-// transact makes a function's items, which are records that count once more, and rows.
-func (d *base) transact(items []json.RawMessage, rows []Written, plant string) error {
+// transact makes a function's items and sends its messages, which are records that count once more, and rows.
+func (d *base) transact(items []json.RawMessage, messages json.RawMessage, rows []Written, plant string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if plant == "apart" {
+		d.send(messages)
+		messages = nil
+	}
 	c := &Cancelled{Reasons: make([]Reason, len(items)+len(rows))}
 	for i := range c.Reasons {
 		c.Reasons[i].Code = noReason
@@ -335,6 +340,7 @@ func (d *base) transact(items []json.RawMessage, rows []Written, plant string) e
 		}
 		d.end(function, n)
 	}
+	d.send(messages)
 	for i := range rows {
 		w := &rows[i]
 		now := d.tables[w.Table][w.Row.P][w.Row.S]
@@ -342,6 +348,25 @@ func (d *base) transact(items []json.RawMessage, rows []Written, plant string) e
 		d.change(w.Table, w.Row.P, w.Row.S, func() { d.tables[w.Table][w.Row.P][w.Row.S] = w.Row })
 	}
 	return nil
+}
+
+// send is called with mu held.
+func (d *base) send(messages json.RawMessage) {
+	if messages == nil {
+		return
+	}
+	var all []struct{ MessageBody string }
+	if err := json.Unmarshal(messages, &all); err != nil {
+		panic(err)
+	}
+	for _, m := range all {
+		if d.sent[m.MessageBody]++; d.sent[m.MessageBody] > 1 {
+			d.fault("I4: the message %s is sent twice", m.MessageBody)
+		}
+		function, number, _ := strings.Cut(m.MessageBody, "/")
+		n, _ := strconv.ParseUint(number, 10, 64)
+		d.end(function, n)
+	}
 }
 
 // end is called with mu held.
@@ -700,7 +725,11 @@ func (n *machine) Delete(ctx context.Context, table, p, s string, v uint64) erro
 }
 
 func (n *machine) Transact(ctx context.Context, items []json.RawMessage, rows []Written) error {
-	return n.do(ctx, true, func() error { return n.d.transact(items, slices.Clone(rows), n.plant) })
+	return n.TransactSending(ctx, items, nil, rows)
+}
+
+func (n *machine) TransactSending(ctx context.Context, items []json.RawMessage, messages json.RawMessage, rows []Written) error {
+	return n.do(ctx, true, func() error { return n.d.transact(items, messages, slices.Clone(rows), n.plant) })
 }
 
 func (n *machine) Part(ctx context.Context, table, p, from string, limit int, heads bool) (rows []Row, next string, err error) {
@@ -921,14 +950,15 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 		d.ended[uuid], d.failed[uuid] = map[uint64]bool{}, map[uint64]int{}
 	}
 	once := d.once[uuid]
-	answer := ""
+	items, messages := "", ""
 	for _, num := range mine {
 		if fails {
 			d.failed[uuid][num]++
 		} else if !once {
 			d.end(uuid, num)
 		}
-		answer += fmt.Sprintf(`,{"Put":{"TableName":"out","Item":{"pk":{"S":"%s/%d"}}}}`, uuid, num)
+		items += fmt.Sprintf(`,{"Put":{"TableName":"out","Item":{"pk":{"S":"%s/%d"}}}}`, uuid, num)
+		messages += fmt.Sprintf(`,{"MessageBody":"%s/%d"}`, uuid, num)
 	}
 	d.mu.Unlock()
 	if lives, _ := n.gate(); !lives {
@@ -945,8 +975,13 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 		state.N = append(state.N, mine...)
 		return lane.Result{Payload: []byte(`{"state":` + encode(map[string]any{"N": state.N, "pad": strings.Repeat("x", n.draw(3)*20000)}) + `}`)}
 	}
-	if once {
-		return lane.Result{Payload: []byte(`{"transactItems":[` + answer[1:] + `]}`)}
+	if once { // writes, messages, or both
+		if mine[0]%3 == 1 {
+			items = " "
+		} else if mine[0]%3 == 2 {
+			messages = " "
+		}
+		return lane.Result{Payload: []byte(`{"transactItems":[` + items[1:] + `],"sendMessages":[` + messages[1:] + `]}`)}
 	}
 	return lane.Result{}
 }
@@ -1073,7 +1108,7 @@ func simulate(t *testing.T, seed uint64, plant string) (d *base) {
 		} else if on != "" {
 			r.Tags["millstream:on-failure"] = on
 		}
-		if on != "window" && rng.IntN(3) == 0 || plant == "unfenced" || plant == "renews" {
+		if on != "window" && rng.IntN(3) == 0 || plant == "unfenced" || plant == "renews" || plant == "apart" {
 			r.Tags["millstream:exactly-once"] = "true"
 			d.once[functionUUID(fmt.Sprintf(":f%08d", i+1))] = true
 		}
@@ -1186,14 +1221,14 @@ func schedules() (from, to uint64) {
 
 func TestSimulation(t *testing.T) {
 	from, to := schedules()
-	var calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved int
+	var calls, again, refused, aside, redriven, unredriven, told, written, sent, windows, moves, notMoved int
 	for seed := from; seed < to; seed++ {
 		began := time.Now()
 		synctest.Test(t, func(t *testing.T) {
 			d := simulate(t, seed, "")
 			calls, again, refused, aside = calls+d.calls, again+d.again, refused+d.refused, aside+d.aside
 			redriven, unredriven, told, written = redriven+d.redriven, unredriven+d.unredriven, told+d.told, written+len(d.written)
-			moves, notMoved = moves+d.moves, notMoved+d.notMoved
+			moves, notMoved, sent = moves+d.moves, notMoved+d.notMoved, sent+len(d.sent)
 			for _, n := range d.windows {
 				windows += n
 			}
@@ -1208,11 +1243,11 @@ func TestSimulation(t *testing.T) {
 			t.Logf("seed %d took %v", seed, took)
 		}
 	}
-	if refused == 0 || again == 0 || aside == 0 || redriven == 0 || told == 0 || written == 0 || windows == 0 || moves == notMoved {
+	if refused == 0 || again == 0 || aside == 0 || redriven == 0 || told == 0 || written == 0 || sent == 0 || windows == 0 || moves == notMoved {
 		t.Error("no condition was refused, or nothing was delivered again: the schedules are too easy")
 	}
-	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed), %d told to a destination, %d written exactly once, %d windows, %d moves (%d failed)",
-		to-from, calls, again, refused, aside, redriven, unredriven, told, written, windows, moves, notMoved)
+	t.Logf("%d schedules, %d calls, %d with a record that had ended, %d conditions that did not hold, %d set aside, %d tried again by a person (%d askings failed), %d told to a destination, %d written and %d sent exactly once, %d windows, %d moves (%d failed)",
+		to-from, calls, again, refused, aside, redriven, unredriven, told, written, sent, windows, moves, notMoved)
 }
 
 // The simulation has to notice what the rules are for.
@@ -1220,7 +1255,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	for name, plant := range map[string]string{
 		"a late beat revives": "revives", "a position without condition": "unconditional", "without a claim": "unclaimed",
 		"a position before the rows set aside": "early", "rows that count by the position": "unsealed", "no stones": "forgets",
-		"exactly-once writes without the position's condition": "unfenced", "exactly-once writes tried again with a new version": "renews",
+		"exactly-once writes without the position's condition": "unfenced", "exactly-once writes tried again with a new version": "renews", "messages that are not in the transaction": "apart",
 		"a position with the window before it": "stale", "items that are given up too early": "thaws", "a stream that goes on before its items": "older",
 	} {
 		t.Run(name, func(t *testing.T) {

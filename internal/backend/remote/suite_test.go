@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
 	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/arn"
@@ -33,7 +34,7 @@ var lacking = map[string][]string{
 	"how deep functions cause each other is not on the wire":                {"writes of an answer are made with the position"},
 	"records' times are whole seconds on the wire":                          {"records are events"},
 	"a definition's function does not change":                               {"an update replaces"},
-	"it asks a server for what is durable":                                  {"records outlive", "shards outlive", "definitions and rows outlive", "the items stay", "a commit is there", "a move is there", "writes of an answer are there"},
+	"it asks a server for what is durable":                                  {"records outlive", "shards outlive", "definitions and rows outlive", "the items stay", "a commit is there", "a move is there", "writes of an answer are there", "messages of an answer are there"},
 	"a server knows that such an id is of no shard":                         {"a shard that is gone has no place"},
 	"a shard is gone only once two lists have said so, half a minute apart": {"a shard that is not there has ended"},
 	"the test cannot let the server's time pass":                            {"the oldest place of a shard that has lost", "the place of a moment", "a mapping begins at a moment", "what is gone unread", "a range is told once", "who watches", "what was passed is not missing"},
@@ -76,6 +77,7 @@ type suiteWorld struct {
 	b      *Backend
 	prefix string // of tables' names
 	tables int
+	sent   []string // messages, see Sent
 
 	mu     sync.Mutex
 	nth    map[string]int // by stream and key
@@ -194,6 +196,37 @@ func (w *suiteWorld) Writes(stream string, key, nth int) []byte {
 
 func (w *suiteWorld) Refused(stream string) []byte {
 	return fmt.Appendf(nil, `[{"Put":{"TableName":%q,"Item":{"pk":{"S":"none"}},"ConditionExpression":"attribute_exists(pk)"}}]`, arn.TableOf(stream))
+}
+
+// sqs is the server's own.
+func (w *suiteWorld) sqs() *sqs.Client {
+	return sqs.New(sqs.Options{BaseEndpoint: &w.c.URL, Region: w.c.Region, Credentials: w.c.Credentials, HTTPClient: w.c.HTTP})
+}
+
+func (w *suiteWorld) Sends(bodies ...string) []byte {
+	q, err := w.sqs().CreateQueue(context.Background(), &sqs.CreateQueueInput{QueueName: aws.String(w.prefix + "sent")}) // there may be it
+	w.check(err)
+	return backendtest.Messages(*q.QueueUrl, bodies...)
+}
+
+func (w *suiteWorld) Unsendable(body string) []byte {
+	return backendtest.AndOne(w.Sends(body), "/000000000000/nowhere")
+}
+
+// Sent takes the messages out of the queue.
+func (w *suiteWorld) Sent() []string {
+	q, err := w.sqs().GetQueueUrl(context.Background(), &sqs.GetQueueUrlInput{QueueName: aws.String(w.prefix + "sent")})
+	w.check(err)
+	for {
+		got, err := w.sqs().ReceiveMessage(context.Background(), &sqs.ReceiveMessageInput{QueueUrl: q.QueueUrl, MaxNumberOfMessages: 10, VisibilityTimeout: 43200})
+		w.check(err)
+		if len(got.Messages) == 0 {
+			return slices.Clone(w.sent)
+		}
+		for _, m := range got.Messages {
+			w.sent = append(w.sent, *m.Body)
+		}
+	}
 }
 
 func (w *suiteWorld) Age(string) { panic("left out") }

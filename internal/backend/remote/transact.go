@@ -46,8 +46,32 @@ func (c *Cancelled) Error() string {
 	return "Transaction cancelled, please refer cancellation reasons for specific reasons [" + strings.Join(codes, ", ") + "]"
 }
 
-// Unwritable is a transaction that the database does not take, for what it says.
-type Unwritable struct{ Why string }
+// Unwritable is a transaction that the database does not take, for what it says. Messages: it is about one of these.
+type Unwritable struct {
+	Why      string
+	Messages bool
+	code     string
+}
+
+// refused is that for who reads of the function's errors.
+func (u *Unwritable) refused() error {
+	if u.Messages {
+		return &backend.Refused{Why: "sendMessages: " + u.Why}
+	}
+	return &backend.Refused{Why: "transactItems: " + u.Why}
+}
+
+// Sender is an Endpoint with queues of its own.
+type Sender interface {
+	// TransactSending is Transact together with messages, a list in the form of SendMessage requests.
+	TransactSending(ctx context.Context, items []json.RawMessage, messages json.RawMessage, rows []Written) error
+}
+
+// sends is the endpoint as a Sender, if it is one.
+func (b *Backend) sends() (Sender, bool) {
+	s, is := b.o.Endpoint.(Sender)
+	return s, is && !b.o.Polled
+}
 
 func (u *Unwritable) Error() string { return u.Why }
 
@@ -63,12 +87,14 @@ func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string
 	if !ok {
 		return backend.ErrLost
 	}
-	if t.Messages != nil {
-		return &backend.Refused{Why: "sendMessages: queues are not in one transaction with the position of a node (serve --tables): send them yourself"}
+	if _, sends := b.sends(); t.Messages != nil && !sends {
+		return &backend.Refused{Why: "sendMessages: the engine that has the tables (serve --tables) has no queues in one transaction with them: send them yourself"}
 	}
 	var items []json.RawMessage
-	if err := json.Unmarshal(t.Items, &items); err != nil {
-		return &backend.Refused{Why: "transactItems: " + err.Error()}
+	if t.Items != nil {
+		if err := json.Unmarshal(t.Items, &items); err != nil {
+			return &backend.Refused{Why: "transactItems: " + err.Error()}
+		}
 	}
 	own, err := b.own(items)
 	if err != nil {
@@ -100,7 +126,7 @@ func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string
 	if err != nil {
 		return err
 	}
-	if err := c.transact(items, w); err != nil {
+	if err := c.transact(items, t.Messages, w); err != nil {
 		return err
 	}
 	t.Applied()
@@ -210,8 +236,8 @@ func (c *claim) someShard(uuid string) (some string) {
 	return some
 }
 
-// transact makes a transaction, and returns once it is known what became of it.
-func (c *claim) transact(items []json.RawMessage, w writing) error {
+// transact makes a transaction, and returns once it is known what became of it. messages is nil for none.
+func (c *claim) transact(items []json.RawMessage, messages json.RawMessage, w writing) error {
 	b := c.b
 	open := false // a try that has not been answered may still be applied
 	refused := func(err error) error {
@@ -225,7 +251,12 @@ func (c *claim) transact(items []json.RawMessage, w writing) error {
 			return backend.ErrLost
 		}
 		try, cancel := context.WithTimeout(c.ctx, tryFor)
-		err := b.o.Endpoint.Transact(try, items, w.rows)
+		var err error
+		if s, _ := b.sends(); messages != nil {
+			err = s.TransactSending(try, items, messages, w.rows)
+		} else {
+			err = b.o.Endpoint.Transact(try, items, w.rows)
+		}
 		cancel()
 		var unwritable *Unwritable
 		cancelled, is := errors.AsType[*Cancelled](err)
@@ -233,7 +264,15 @@ func (c *claim) transact(items []json.RawMessage, w writing) error {
 		case err == nil:
 			return c.made(w)
 		case errors.As(err, &unwritable):
-			return refused(&backend.Refused{Why: "transactItems: " + unwritable.Why})
+			// It may be so since an earlier try was made: the function's table, or the queue, is gone meanwhile.
+			if !open {
+				return refused(unwritable.refused())
+			}
+			if made, known := c.wasMade(w); made {
+				return c.made(w)
+			} else if known {
+				return unwritable.refused()
+			}
 		case is && len(cancelled.Reasons) == len(items)+len(w.rows):
 			done, err := c.judged(cancelled.Reasons, len(items), w)
 			switch {
@@ -255,6 +294,13 @@ func (c *claim) transact(items []json.RawMessage, w writing) error {
 			}
 		}
 	}
+}
+
+// wasMade looks whether a transaction was made by now; known is false when there was no answer.
+func (c *claim) wasMade(w writing) (made, known bool) {
+	r := w.rows[0].Row
+	now, err := c.b.head(c.ctx, w.rows[0].Table, r.P, r.S)
+	return err == nil && now != nil && now.W == r.W, err == nil
 }
 
 // dropWindows removes the windows that were put for a transaction which is not made, and never will be.

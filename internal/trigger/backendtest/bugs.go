@@ -291,7 +291,8 @@ var bugs = []bug{
 			return h.Backend.Reposition(ctx, r)
 		}
 	}},
-	{"writes are made without their position", []string{"writes of an answer are made with the position", "writes of an answer are there with their position or not at all after a crash"},
+	{"writes and messages are made without their position", []string{"writes of an answer are made with the position", "writes of an answer are there with their position or not at all after a crash",
+		"messages of an answer are sent with the position", "messages of an answer are there with their position or not at all after a crash"},
 		func(h *hooks, _ *state) {
 			h.transact = func(t backend.Transaction) error {
 				build := t.Build
@@ -309,7 +310,17 @@ var bugs = []bug{
 			return err
 		}
 	}},
-	{"writes are made though there is no position", []string{"no position, no writes"}, func(h *hooks, _ *state) {
+	{"messages are sent though something else is refused", []string{"a refused message changes nothing, and refused writes send nothing"}, func(h *hooks, _ *state) {
+		h.transact = func(t backend.Transaction) error {
+			err := h.Backend.Transact(ctx, t)
+			if err != nil {
+				t.Items, t.Build = nil, func() ([]backend.Row, []backend.AsideRows, error) { return nil, nil, nil }
+				_ = h.Backend.Transact(ctx, t)
+			}
+			return err
+		}
+	}},
+	{"writes and messages are made though there is no position", []string{"no position, no writes", "no position, no messages"}, func(h *hooks, _ *state) {
 		h.transact = func(t backend.Transaction) error {
 			build := t.Build
 			t.Build = func() ([]backend.Row, []backend.AsideRows, error) { rows, aside, _ := build(); return rows, aside, nil }
@@ -453,7 +464,7 @@ var bugs = []bug{
 			return h.Backend.Reposition(ctx, r)
 		}
 	}},
-	{"writes and their position are stored in two steps", []string{"writes of an answer are there with their position or not at all after a crash"}, func(h *hooks, s *state) {
+	{"writes or messages and their position are stored in two steps", []string{"writes of an answer are there with their position or not at all after a crash", "messages of an answer are there with their position or not at all after a crash"}, func(h *hooks, s *state) {
 		h.transact = func(t backend.Transaction) error {
 			var rows []backend.Row
 			var aside []backend.AsideRows

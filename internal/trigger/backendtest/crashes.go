@@ -1,6 +1,7 @@
 package backendtest
 
 import (
+	"fmt"
 	"reflect"
 	"runtime"
 	"sync"
@@ -163,6 +164,32 @@ var crashes = []Case{
 		inOrder(t, itemsOf(w, records), map[int]int{})
 		if uint64(len(records)) != base {
 			t.Errorf("%d records of %d writes", len(records), base)
+		}
+	}},
+	{Name: "messages of an answer are there with their position or not at all after a crash", Run: func(t T, w World) {
+		arn := w.Stream(1)
+		m := made(t, w, arn)
+		sh := only(t, w, arn).ID
+		var base uint64
+		for range rounds {
+			low := crashed(t, w, func(on backend.Backend, n uint64) error {
+				n += base
+				return on.Transact(t.Context(), backend.Transaction{
+					Scope: m.Scope, Messages: w.Sends(fmt.Sprint(n)), Applied: func() {},
+					Build: func() ([]backend.Row, []backend.AsideRows, error) {
+						return []backend.Row{row(m.UUID, sh, place(n))}, nil, nil
+					},
+				})
+			}) + base
+			base = stored(t, w, m.UUID).Checkpoints[sh].Ordinal
+			sent := w.Sent()
+			times := map[string]int{}
+			for _, body := range sent {
+				times[body]++
+			}
+			if base < low || uint64(len(sent)) != base || len(times) != len(sent) {
+				t.Fatalf("%d were answered; the position is %d, and %d messages were sent, %d of them different", low, base, len(sent), len(times))
+			}
 		}
 	}},
 }

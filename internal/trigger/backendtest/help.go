@@ -237,3 +237,22 @@ func ItemOf(r lane.Record) (key, nth int, err error) {
 	nth, err = strconv.Atoi(event.DynamoDB.NewImage.N.N)
 	return key, nth, err
 }
+
+// Messages is what the worlds over real queues send.
+func Messages(queueURL string, bodies ...string) []byte {
+	type message struct{ QueueUrl, MessageBody string }
+	all := make([]message, len(bodies))
+	for i, body := range bodies {
+		all[i] = message{queueURL, body}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // texts have a JSON
+	}
+	return text
+}
+
+// AndOne adds a message to another queue.
+func AndOne(messages []byte, queueURL string) []byte {
+	return append(append(messages[:len(messages)-1], ','), Messages(queueURL, "other")[1:]...)
+}

@@ -312,6 +312,22 @@ func transact(t T, w World, items []byte, rows []backend.Row, aside []backend.As
 	return built, applied, err
 }
 
+// send makes a transaction with messages. err is Build's.
+func send(t T, w World, m mapping.Definition, items, messages []byte, rows []backend.Row, err error) (applied int, _ error) {
+	err = w.Backend().Transact(t.Context(), backend.Transaction{
+		Scope: m.Scope, Items: items, Messages: messages,
+		Build:   func() ([]backend.Row, []backend.AsideRows, error) { return rows, nil, err },
+		Applied: func() { applied++ },
+	})
+	return applied, err
+}
+
+func sortedSent(w World) []string {
+	all := w.Sent()
+	slices.Sort(all)
+	return all
+}
+
 var transactions = []Case{
 	{Name: "writes of an answer are made with the position", Run: func(t T, w World) {
 		arn := w.Stream(1)
@@ -370,6 +386,61 @@ var transactions = []Case{
 			t.Errorf("%v, the item says %d", err, w.Stored(arn, 5))
 		}
 		w.Write(arn, 5) // nothing of it holds the item up
+	}},
+	{Name: "messages of an answer are sent with the position", Run: func(t T, w World) {
+		arn := w.Stream(1)
+		m := made(t, w, arn)
+		sh := only(t, w, arn).ID
+		sent := func(place uint64, items, messages []byte, all ...string) {
+			applied, err := send(t, w, m, items, messages, []backend.Row{row(m.UUID, sh, full(place))}, nil)
+			check(t, err)
+			if applied != 1 {
+				t.Errorf("applied %d times", applied)
+			}
+			if got := stored(t, w, m.UUID).Checkpoints[sh]; !reflect.DeepEqual(got, full(place)) {
+				t.Errorf("%+v", got)
+			}
+			equal(t, "messages", sortedSent(w), all)
+		}
+		sent(3, nil, w.Sends("a", "b"), "a", "b")
+		sent(4, w.Writes(arn, 5, 1), w.Sends("c"), "a", "b", "c")
+		if n := w.Stored(arn, 5); n != 1 {
+			t.Errorf("the item says %d", n)
+		}
+	}},
+	{Name: "a refused message changes nothing, and refused writes send nothing", Run: func(t T, w World) {
+		arn := w.Stream(1)
+		m := made(t, w, arn)
+		sh := only(t, w, arn).ID
+		before := stored(t, w, m.UUID).Checkpoints[sh]
+		for _, c := range []struct{ items, messages []byte }{
+			{nil, w.Unsendable("a")}, {w.Writes(arn, 5, 1), w.Unsendable("a")}, {w.Refused(arn), w.Sends("a")},
+		} {
+			applied, err := send(t, w, m, c.items, c.messages, []backend.Row{row(m.UUID, sh, place(3))}, nil)
+			if refused, ok := errors.AsType[*backend.Refused](err); !ok || refused.Why == "" || applied != 0 {
+				t.Errorf("%v, applied %d times", err, applied)
+			}
+			if got := stored(t, w, m.UUID).Checkpoints[sh]; !got.Equal(before) || w.Stored(arn, 5) != 0 {
+				t.Errorf("%+v, the item says %d", got, w.Stored(arn, 5))
+			}
+			equal(t, "messages", sortedSent(w), nil)
+		}
+		w.Write(arn, 5) // nothing of it holds the item up, nor the queue
+		_, err := send(t, w, m, nil, w.Sends("b"), []backend.Row{row(m.UUID, sh, place(1))}, nil)
+		check(t, err)
+		equal(t, "messages", sortedSent(w), []string{"b"})
+	}},
+	{Name: "no position, no messages", Run: func(t T, w World) {
+		arn := w.Stream(1)
+		m := made(t, w, arn)
+		stop := errors.New("stopped")
+		for _, items := range [][]byte{nil, w.Writes(arn, 5, 1)} {
+			applied, err := send(t, w, m, items, w.Sends("a"), nil, stop)
+			if !errors.Is(err, stop) || applied != 0 || w.Stored(arn, 5) != 0 {
+				t.Errorf("%v, the item says %d", err, w.Stored(arn, 5))
+			}
+		}
+		equal(t, "messages", sortedSent(w), nil)
 	}},
 	{Name: "writes of an answer are visible when it is applied", Run: func(t T, w World) {
 		arn := w.Stream(1)

@@ -26,6 +26,11 @@ type World interface {
 	// Writes is a list in the form of TransactItems that makes the nth write of an item; refused: one that cannot be made.
 	Writes(arn string, key, nth int) []byte
 	Refused(arn string) []byte
+	// Sends is a list in the form of SendMessage requests that sends these bodies to a queue of the world's; unsendable: one whose last message cannot be
+	// sent. Sent are the bodies of all messages that the queue ever had.
+	Sends(bodies ...string) []byte
+	Unsendable(body string) []byte
+	Sent() []string
 	// Split ends a shard, and opens two children. SwitchOff ends the stream; it can still be read.
 	Split(arn, shard string)
 	SwitchOff(arn string)
