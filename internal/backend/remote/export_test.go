@@ -17,5 +17,8 @@ type TestServer interface {
 	Close() error
 }
 
-// OpenServer opens one; see server_test.go.
-var OpenServer func() (TestServer, error)
+// OpenServerIn opens one over a folder, or in memory without one; see server_test.go.
+var OpenServerIn func(dir string) (TestServer, error)
+
+// OpenServer opens one in memory.
+func OpenServer() (TestServer, error) { return OpenServerIn("") }

@@ -147,10 +147,16 @@ type cluster struct {
 
 // newCluster has functions, each with a mapping that define may change. call is a call of one of them by a process.
 func newCluster(t *testing.T, functions []string, define func(function string, d *mapping.Definition), call func(function string, by int, event []byte) ([]byte, error)) *cluster {
-	ctx, tables := t.Context(), stormTables
+	tables := stormTables
 	if tables == "" {
-		tables = startServer(t)
+		tables = startServer(t, "")
 	}
+	return newClusterOver(t, tables, functions, define, call)
+}
+
+// newClusterOver is over the tables at a URL.
+func newClusterOver(t *testing.T, tables string, functions []string, define func(function string, d *mapping.Definition), call func(function string, by int, event []byte) ([]byte, error)) *cluster {
+	ctx := t.Context()
 	w := &cluster{t: t, c: clientOf(tables), nodes: map[int]*exec.Cmd{}}
 	b := New(optionsFor(w.c, nil))
 	if err := w.c.MakeTables(ctx, b); err != nil {
@@ -201,9 +207,9 @@ func (w *cluster) table(name string, stream bool) (streamARN string) {
 	return made.TableDescription.LatestStreamArn
 }
 
-// startServer has a Millstream in this process serve.
-func startServer(t *testing.T) (url string) {
-	s, err := OpenServer()
+// startServer has a Millstream in this process serve, over a folder, or in memory without one.
+func startServer(t *testing.T, dir string) (url string) {
+	s, err := OpenServerIn(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

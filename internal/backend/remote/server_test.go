@@ -7,5 +7,5 @@ import (
 
 // The server is not opened by the tests of the package itself, since it has the package in it.
 func init() {
-	remote.OpenServer = func() (remote.TestServer, error) { return millstream.Open(millstream.Options{}) }
+	remote.OpenServerIn = func(dir string) (remote.TestServer, error) { return millstream.Open(millstream.Options{Dir: dir}) }
 }
