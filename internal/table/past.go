@@ -294,7 +294,7 @@ func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work 
 			is.step()
 		}
 		if order >= 0 {
-			if it, err = was.undo(tail, it); err != nil {
+			if it, err = was.undo(ctx, tail, it); err != nil {
 				return err
 			}
 		}
@@ -413,10 +413,10 @@ func (u *undoneRows) seek(space, tail []byte) (there bool, err error) {
 }
 
 // undo returns what an item was when it is now after all of its changes, and moves on behind them. The item holds until the next call.
-func (u *undoneRows) undo(tail []byte, now item.Item) (item.Item, error) {
+func (u *undoneRows) undo(ctx context.Context, tail []byte, now item.Item) (item.Item, error) {
 	for made := 0; ; u.rows.step() {
 		is, _, ok, err := u.next()
-		if err != nil || !ok || !bytes.Equal(is, tail) {
+		if err = errors.Join(err, ctx.Err()); err != nil || !ok || !bytes.Equal(is, tail) {
 			return now, err
 		}
 		for steps := u.rows.values[u.rows.at][momentSize:]; len(steps) > 0; {
@@ -503,11 +503,11 @@ func (db *DB) EachChange(ctx context.Context, s *Saved, from Source, fromMS, toM
 		if changed, err := later.seek(after, tail); err != nil {
 			return err
 		} else if changed {
-			if c.New, err = later.undo(tail, c.New); err != nil {
+			if c.New, err = later.undo(ctx, tail, c.New); err != nil {
 				return err
 			}
 		}
-		if c.Old, err = was.undo(tail, c.New); err != nil {
+		if c.Old, err = was.undo(ctx, tail, c.New); err != nil {
 			return err
 		}
 		if c.Old != nil || c.New != nil {

@@ -215,6 +215,9 @@ func (u undone) of(dst []byte, now item.Item) (item.Item, error) {
 		return item.Item(u.body), nil
 	}
 	n := len(u.body) - 8
+	if u.version != undoPart || n < 0 {
+		return nil, errUndo
+	}
 	old, fits := item.AppendPatched(dst[:0], now, u.body[:n])
 	if !fits || xxhash.Sum64(old) != binary.BigEndian.Uint64(u.body[n:]) {
 		return nil, errUnfit
