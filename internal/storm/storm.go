@@ -63,7 +63,7 @@ type Nodes interface {
 type Options struct {
 	Length, Lease time.Duration
 	Rate          int           // writes a second; default 500
-	Patience      time.Duration // without a record that is new, while some are still to come; default a minute
+	Patience      time.Duration // without a record that is new, while some are still to come; default three minutes, since held ones are tried once a minute
 	Put           func(ctx context.Context, key string, n int) error
 	// Counted reads a counter that the function Counts writes. nil: there is no such function.
 	Counted  func(ctx context.Context, counter string) (int, error)
@@ -95,7 +95,7 @@ func New(o Options) *Storm {
 		o.Rate = 500
 	}
 	if o.Patience == 0 {
-		o.Patience = time.Minute
+		o.Patience = 3 * time.Minute
 	}
 	s := &Storm{o: o, written: map[string]int{}, functions: map[string]*Function{
 		Holds: {Fails: 20, Fault: Faulty}, Parks: {Fault: Faulty, Loose: true},
@@ -206,11 +206,12 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 		s.o.Over()
 	}
 	r := &Report{Seconds: s.o.Length.Seconds(), Kills: int(s.kills.Load()), Pauses: int(s.pauses.Load()), LongestGap: s.functions[Holds].Gap().Seconds(), Faults: []string{}}
-	faulty := map[string]int{}
+	sound := map[string]int{}
 	for key, n := range s.written {
 		if r.Records += n; Faulty(key) {
-			faulty[key] = n
 			r.Faulty += n
+		} else {
+			sound[key] = n
 		}
 	}
 	// All that does not fail comes, and what fails is set aside.
@@ -226,24 +227,19 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 	if err := wait(0); err != nil {
 		return nil, err
 	}
-	sound := map[string]int{}
-	for key, n := range s.written {
-		if !Faulty(key) {
-			sound[key] = n
-		}
-	}
 	for _, name := range s.Functions() {
 		lost, _ := s.functions[name].judge(sound)
 		missing = max(missing, len(lost))
 	}
 	e := nodes.Asked()
-	var err error
-	if r.Held, err = s.aside(ctx, e, uuids[Holds], lane.Held, r.Faulty, missing > 0); err != nil {
-		return nil, err
+	aside := func(name string, kind lane.AsideKind, want int, hopeless bool) int {
+		n, err := s.aside(ctx, e, uuids[name], kind, want, hopeless)
+		if err != nil {
+			r.fault("what the function %s has set aside cannot be listed: %v", name, err)
+		}
+		return n
 	}
-	if r.Parked, err = s.aside(ctx, e, uuids[Parks], lane.Parked, r.Faulty, missing > 0); err != nil {
-		return nil, err
-	}
+	r.Held, r.Parked = aside(Holds, lane.Held, r.Faulty, missing > 0), aside(Parks, lane.Parked, r.Faulty, missing > 0)
 	if r.Held != r.Faulty {
 		r.fault("%d records are held of %d that fail", r.Held, r.Faulty)
 	}
@@ -264,13 +260,12 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 		return nil, err
 	}
 	for name, what := range map[string]string{Holds: "held", Parks: "parked"} {
-		left, err := s.aside(ctx, e, uuids[name], 0, 0, len(r.Faults) > 0)
-		if err != nil {
-			return nil, err
-		}
-		if left > 0 {
+		if left := aside(name, 0, 0, len(r.Faults) > 0); left > 0 {
 			r.fault("%d records are %s still, though they do not fail any more", left, what)
 		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	s.judge(r)
 	if s.o.Counted != nil {
@@ -278,7 +273,7 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 		for i := range counters {
 			n, err := s.o.Counted(ctx, strconv.Itoa(i))
 			if err != nil {
-				return nil, fmt.Errorf("what was counted cannot be read: %w", err)
+				r.fault("what exactly-once writes have counted cannot be read: %v", err)
 			}
 			sum += n
 		}
