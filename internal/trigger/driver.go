@@ -12,6 +12,7 @@ import (
 // machine is a pure state machine: a lane.Machine or a lane.Aside.
 type machine interface {
 	Step(now lane.Instant, ev lane.Event, actions []lane.Action) []lane.Action
+	Heed() uint64
 }
 
 // driver runs one machine of a mapping. It has a goroutine only while there are events
@@ -38,11 +39,12 @@ type driver struct {
 	timer   *worker.Timer // made once; guarded by mu
 
 	// qmu guards the queue; it is never held over anything that takes time.
-	qmu    sync.Mutex
-	queue  []lane.Event
-	seen   lane.Wake // the newest, which is to be handled when woken
-	woken  bool
-	atWork bool
+	qmu     sync.Mutex
+	queue   []lane.Event
+	seen    lane.Wake // the newest
+	unheard bool      // the machine has not been told of it
+	heed    uint64    // the machine's, when the driver came to rest
+	atWork  bool
 }
 
 // owner is what has a driver: the work on a shard, or on what is set aside.
@@ -73,18 +75,19 @@ func (d *driver) enqueue(ev lane.Event) bool {
 	defer d.qmu.Unlock()
 	d.queue = append(d.queue, ev)
 	if _, ok := ev.(lane.Start); ok {
-		d.seen, d.woken = lane.Wake{}, false // the machine wants to be told the head again
+		d.seen, d.unheard, d.heed = lane.Wake{}, false, 0 // the machine wants to be told the head again
 	}
 	return d.claim()
 }
 
-// wake tells the shard's head. Only the newest matters, so wakes do not queue.
+// wake tells the shard's head. Only the newest matters, so wakes do not queue; one that the machine need not heed waits
+// for its next event.
 func (d *driver) wake(w lane.Wake) {
 	d.qmu.Lock()
 	start := false
 	if w != d.seen && !w.Head.Less(d.seen.Head) {
-		d.seen, d.woken = w, true
-		start = d.claim()
+		d.seen, d.unheard = w, true
+		start = (w.Closed || w.Records >= d.heed) && d.claim()
 	}
 	d.qmu.Unlock()
 	if start {
@@ -117,15 +120,18 @@ func (d *driver) start() {
 }
 
 // take returns the events that wait, and then the answers of reads that have just ended. It keeps the room of
-// answers for the queue. When there are none the driver is at rest.
-func (d *driver) take(answers []lane.Event) []lane.Event {
+// answers for the queue. When there are none the driver is at rest. heed is the machine's.
+func (d *driver) take(answers []lane.Event, heed uint64) []lane.Event {
 	d.qmu.Lock()
 	events := append(d.queue, answers...)
 	clear(answers)
-	d.queue = answers[:0]
-	if d.woken {
+	d.queue, d.heed = answers[:0], heed
+	if d.unheard && (len(events) > 0 || d.seen.Closed || d.seen.Records >= heed) {
 		events = append(events, d.seen)
-		d.woken = false
+		if _, ok := events[0].(lane.Timer); ok && len(events) == 2 {
+			events[0], events[1] = events[1], events[0] // what has come goes with what the timer is for
+		}
+		d.unheard = false
 	}
 	d.atWork = len(events) > 0
 	d.qmu.Unlock()
@@ -142,8 +148,9 @@ func (d *driver) runAlone() {
 func (d *driver) run() {
 	var events []lane.Event
 	var actions []lane.Action
+	var heed uint64
 	for {
-		if events = d.take(events); len(events) == 0 {
+		if events = d.take(events, heed); len(events) == 0 {
 			if d.held != nil {
 				d.e.progress.notify() // who lets go of the claim waits for drivers at rest
 			}
@@ -155,6 +162,7 @@ func (d *driver) run() {
 			actions = d.machine.Step(d.e.instant(), ev, actions)
 			d.m.noteResult(ev, actions[n:])
 		}
+		heed = d.machine.Heed()
 		d.mu.Unlock()
 		clear(events)
 		events = events[:0]

@@ -37,6 +37,9 @@ const (
 	AsidePage = 1000
 )
 
+// Heed is 0: an Aside is told of no heads.
+func (a *Aside) Heed() uint64 { return 0 }
+
 // Step tells the machine what happened and appends to actions what is to be done.
 func (a *Aside) Step(now Instant, ev Event, actions []Action) []Action {
 	a.mu.Lock()

@@ -148,7 +148,11 @@ func (s *step) ripe(g int, lanes uint64) bool {
 	c := &s.lanes[g]
 	if s.p.Window == 0 {
 		c.deadline = c.finished + s.now.Gather
-		return c.deadline <= s.now.Mono || !s.hasRoom(s.pendingLimit())
+		if c.deadline > s.now.Mono && s.hasRoom(s.pendingLimit()) {
+			return false
+		}
+		s.readFirst = s.readFirst || s.unread()
+		return !s.readFirst
 	}
 	if c.deadline == never {
 		c.deadline = c.finished + s.p.Window

@@ -13,11 +13,13 @@ func TestGather(t *testing.T) {
 	var log []*testRecord
 	var invoked []string
 	var timer time.Duration
+	reads, told := 0, 0
 	var step func(ev Event)
 	step = func(ev Event) {
 		for _, a := range m.Step(now, ev, nil) {
 			switch a := a.(type) {
 			case Read:
+				reads++
 				step(PageRead{Token: a.Token, Page: pageOf(log, 0, false, a.After, a.MaxRecords, a.MaxBytes)})
 			case Invoke:
 				invoked = append(invoked, list(a.Records))
@@ -31,7 +33,10 @@ func TestGather(t *testing.T) {
 		for range n {
 			log = append(log, newRecord(uint64(len(log)+1), 1, 0, 0, 0))
 		}
-		step(Wake{Head: num(uint64(len(log)))})
+		if n := uint64(len(log)); n >= m.Heed() {
+			told++
+			step(Wake{Head: num(n), Records: n})
+		}
 	}
 	check := func(want ...string) {
 		t.Helper()
@@ -52,8 +57,17 @@ func TestGather(t *testing.T) {
 		t.Errorf("the timer is at %v", timer)
 	}
 	now.Mono = timer
+	step(Wake{Head: num(3), Records: 3}) // as with every event
 	step(Timer{})
 	check("2-3")
-	write(4)
+	reads, told = 0, 0
+	write(1)
+	write(1)
+	write(1)
+	check()
+	write(1)
 	check("4-7") // full
+	if reads != 2 || told != 2 { // of the first, from which the pause counts, and of what makes the batch full
+		t.Errorf("%d reads and %d heads for a batch that gathers", reads, told)
+	}
 }

@@ -61,6 +61,8 @@ type Machine struct {
 	readFail   trouble
 	settleRead int64 // the End of the window whose last records this read looks for
 	catchTurn  bool  // the next read is for lanes that are behind
+	heed       uint64
+	readFirst  bool // what is known to have come is read before a batch that is not full begins
 
 	// Pending records, by sequence number, and their sums by virtual lane.
 	pending      []entry
@@ -202,6 +204,7 @@ func (s *step) start(p Params) {
 	s.running, s.drain, s.headKnown, s.suspects = true, false, false, nil
 	s.readFail = trouble{}
 	s.settled, s.settleAt = 0, 0
+	s.readFirst = false
 	s.resetLanes()
 }
 
@@ -247,6 +250,10 @@ func (s *step) proceed() {
 			s.dispatch()
 		}
 		s.readMore()
+		if s.readFirst && !s.reading {
+			s.readFirst = false // it cannot be read now
+			s.dispatch()
+		}
 		s.setTimer()
 	}
 	if len(s.asked) > 0 {
@@ -266,6 +273,7 @@ func (s *step) proceed() {
 	if len(s.pending) == 0 && len(s.batches) == 0 && !s.reading {
 		s.pending = nil // an idle machine keeps no memory
 	}
+	s.heed = s.toHeed()
 }
 
 // finished reports that the shard has just come to its end.
@@ -372,7 +380,7 @@ func (m *Machine) restore(cp Checkpoint) {
 			m.ended[a.Lane] = a.Seq
 		}
 	}
-	m.reading = false
+	m.reading, m.readFirst, m.heed = false, false, 0
 	m.token++ // a page still on its way belongs to the past
 	m.clearPending()
 	m.batches = nil

@@ -264,7 +264,7 @@ func TestModelMany(t *testing.T) {
 	if testing.Short() || underRace { // one goroutine: nothing to race
 		runs = 100
 	}
-	rejudged, refusedRows := 0, 0
+	rejudged, refusedRows, spared := 0, 0, 0
 	shed, records, held, parked, redriven, shards := 0, 0, uint64(0), uint64(0), 0, 0
 	for seed := range uint64(runs) {
 		m, err := runModel(seeded(seed), steps)
@@ -274,6 +274,7 @@ func TestModelMany(t *testing.T) {
 		shed += m.shed
 		rejudged += m.rejudged
 		refusedRows += m.refusedRows
+		spared += m.spared
 		records += len(m.log)
 		held += m.sum.Held + m.a.counters.Held
 		parked += m.sum.Parked + m.a.counters.Parked
@@ -286,8 +287,11 @@ func TestModelMany(t *testing.T) {
 	if rejudged == 0 || refusedRows == 0 {
 		t.Errorf("changed filters have ended %d records in memory and %d held ones", rejudged, refusedRows)
 	}
+	if spared == 0 {
+		t.Error("the machines were told of every head at once")
+	}
 	if shed == 0 {
 		t.Error("no run has let records go: the bound was never reached")
 	}
-	t.Logf("%d records in %d shards, %d steps with records let go, %d held, %d parked, %d redriven", records, shards, shed, held, parked, redriven)
+	t.Logf("%d records in %d shards, %d steps with records let go, %d held, %d parked, %d redriven, %d heads not told at once", records, shards, shed, held, parked, redriven, spared)
 }

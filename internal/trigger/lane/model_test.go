@@ -3,6 +3,7 @@ package lane
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -45,6 +46,8 @@ type model struct {
 	p       Params
 	running bool
 	done    bool
+	unheard bool // the shard has got further than the machine was told
+	spared  int  // heads that the machine was not told at once
 	now     Instant
 	timer   time.Duration
 	read    *Read
@@ -116,6 +119,7 @@ func mustParse(text string) *pattern.Pattern {
 // crash loses everything but what is durable.
 func (m *model) crash() {
 	m.crashAside()
+	m.unheard = false
 	m.shard = 0
 	for m.shard < len(m.durable) && m.durable[m.shard].Done && m.shard+1 < len(m.starts) {
 		m.shard++
@@ -185,6 +189,21 @@ func covers(cp Checkpoint, r *testRecord) bool {
 }
 
 func (m *model) step(ev Event) error {
+	if _, timer := ev.(Timer); timer {
+		if err := m.heard(); err != nil {
+			return err
+		}
+	}
+	if err := m.stepped(ev); err != nil {
+		return err
+	}
+	if m.m.Heed() > 0 && m.timer == never && !slices.ContainsFunc(slices.Collect(maps.Values(m.calls)), func(c *modelCall) bool { return !c.abandoned }) {
+		return fmt.Errorf("the machine heeds no head below %d, and nothing is to come", m.m.Heed())
+	}
+	return m.heard()
+}
+
+func (m *model) stepped(ev Event) error {
 	before, memory := m.m.Checkpoint(), m.inMemory()
 	if page, ok := ev.(PageRead); ok {
 		m.filter(page.Page.Records)
@@ -500,6 +519,20 @@ func (m *model) inOrder(r *testRecord, inBatch map[uint64]bool) error {
 }
 
 func (m *model) wake() error {
+	end, closed := m.shardEnd()
+	if m.unheard = !closed && end < m.m.Heed(); m.unheard {
+		m.spared++
+		return nil
+	}
+	return m.step(Wake{Head: num(end), Records: end, Closed: closed})
+}
+
+// heard tells of a head that waits for the machine's next event.
+func (m *model) heard() error {
+	if !m.unheard {
+		return nil
+	}
+	m.unheard = false
 	end, closed := m.shardEnd()
 	return m.step(Wake{Head: num(end), Records: end, Closed: closed})
 }

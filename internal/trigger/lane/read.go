@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -26,6 +27,39 @@ func (s *step) wake(ev Wake) {
 	}
 	s.headEnd = s.headEnd || ev.Closed
 	s.headKnown = true
+}
+
+// Heed is the count of records up to a head of which the machine wants to be told at once; 0: of any. A lower head is
+// to be told with the next event other than a Wake, which is sure to come soon: it would change nothing before. So a
+// lane that pauses, and gathers (Instant.Gather), does not look at every few records that come meanwhile.
+func (m *Machine) Heed() uint64 { return m.heed }
+
+func (s *step) toHeed() uint64 {
+	if !s.running || s.drain || s.now.Gather == 0 || s.p.Factor != 1 || s.p.Window > 0 || s.p.Tumbling > 0 ||
+		s.reading || s.closed || s.headEnd || s.deciding > 0 || s.readFail.at > s.now.Mono || len(s.abandoned) > 0 {
+		return 0
+	}
+	switch len(s.batches) {
+	case 0:
+		if d := s.lanes[0].deadline; d == never || d <= s.now.Mono || s.timerAt != d {
+			return 0 // no timer would tell of it
+		}
+	case 1:
+		if !s.batches[0].inFlight {
+			return 0
+		}
+	default:
+		return 0
+	}
+	if len(s.pending) >= s.p.BatchSize {
+		return math.MaxUint64
+	}
+	return s.frontier.ordinal + uint64(s.p.BatchSize-len(s.pending))
+}
+
+// unread reports whether records are known to have come that may be read now, and whose head was not heeded before.
+func (s *step) unread() bool {
+	return s.heed > 0 && !s.reading && !s.closed && s.now.Mono >= s.readFail.at && s.frontier.seq.Less(s.head.seq) && s.hasRoom(s.pendingLimit())
 }
 
 // behind is the set of virtual lanes among mask whose records up to the frontier
@@ -91,7 +125,7 @@ func (s *step) pageRead(ev PageRead) {
 	if ev.Token != s.token || !s.reading {
 		return
 	}
-	s.reading = false
+	s.reading, s.readFirst = false, false
 	if ev.Err != nil {
 		s.readFailed(ev.Err.Error())
 		return
