@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -435,15 +436,25 @@ func answers(t *testing.T, url string) {
 	})
 }
 
-// freeAddr is an address where nobody listens.
+// given are ports that freeAddr has told.
+var given sync.Map
+
+// freeAddr is an address where nobody listens. None is told twice, and the ports are not those that systems take for connections: between here and its
+// use others take some.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 20000 + rand.IntN(12000)
+		if _, told := given.LoadOrStore(port, true); told {
+			continue
+		}
+		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free from 20000 to 31999")
+	return ""
 }
 
 // times are how long things took.
