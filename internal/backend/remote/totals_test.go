@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -31,12 +32,14 @@ func TestTotalsAreExact(t *testing.T) {
 		}
 	}
 	const keys, pieces = 50, 25
+	total -= total % keys
 	f := &storm.Function{}
+	least, most := 500, 5000 // ms between kills
 	if total > 2000 {
-		f.Fails = 20
+		f.Fails, least, most = 100, 5000, 20_000
 	}
 	w := newClusterOver(t, startServer(t, t.TempDir()), []string{"f1"}, func(_ string, d *mapping.Definition) {
-		d.Tags, d.BatchSize = map[string]string{"millstream:exactly-once": "true"}, min(max(total/100, 1), 200)
+		d.Tags, d.BatchSize = map[string]string{"millstream:exactly-once": "true"}, min(max(total/100, 1), 1000)
 	}, func(_ string, by int, event []byte) ([]byte, error) { // it answers with the number of each item's records, and the sum of their numbers
 		counts, err := f.Call(by, event)
 		if err != nil {
@@ -66,33 +69,35 @@ func TestTotalsAreExact(t *testing.T) {
 		return n
 	}
 	nth := map[string]int{} // of each item
+	for k := range keys {
+		nth[strconv.Itoa(k)] = total / keys
+	}
 	began := time.Now()
 	var written atomic.Int64
-	over := make(chan struct{})
-	go func() { // what is written is ahead of what is counted, and not by all of it
-		defer close(over)
-		for n := 0; n < total; n += pieces {
-			for n-seen() > 50_000 {
-				time.Sleep(10 * time.Millisecond)
+	var writers sync.WaitGroup
+	for half := range keys / pieces {
+		writers.Go(func() { // what is written is ahead of what is counted, and not by all of it
+			for n := 1; n <= total/keys; n++ {
+				for n*keys-seen() > 50_000 {
+					time.Sleep(10 * time.Millisecond)
+				}
+				var puts []string
+				for i := range pieces {
+					puts = append(puts, fmt.Sprintf(`{"PutRequest":{"Item":{"pk":{"S":"%d"},"n":{"N":"%d"}}}}`, half*pieces+i, n))
+				}
+				var out struct{ UnprocessedItems map[string]json.RawMessage }
+				if _, err := w.c.call(context.Background(), tablesAPI, "BatchWriteItem", json.RawMessage(`{"RequestItems":{"tab":[`+strings.Join(puts, ",")+`]}}`), &out, 0); err != nil || len(out.UnprocessedItems) > 0 {
+					t.Errorf("%v, %d tables are not written", err, len(out.UnprocessedItems))
+					return
+				}
+				written.Add(pieces)
 			}
-			var puts []string
-			for i := range pieces {
-				k := strconv.Itoa((n + i) % keys)
-				nth[k]++
-				puts = append(puts, fmt.Sprintf(`{"PutRequest":{"Item":{"pk":{"S":"%s"},"n":{"N":"%d"}}}}`, k, nth[k]))
-			}
-			var out struct{ UnprocessedItems map[string]json.RawMessage }
-			if _, err := w.c.call(context.Background(), tablesAPI, "BatchWriteItem", json.RawMessage(`{"RequestItems":{"tab":[`+strings.Join(puts, ",")+`]}}`), &out, 0); err != nil || len(out.UnprocessedItems) > 0 {
-				t.Errorf("%v, %d tables are not written", err, len(out.UnprocessedItems))
-				return
-			}
-			written.Add(pieces)
-		}
-	}()
+		})
+	}
 	kills, pauses := 0, 0
 	for seen() < total && !t.Failed() && (kills+pauses == 0 || total > 2000) { // one is enough where there is little
 		from := seen()
-		for late := time.Now().Add(time.Duration(500+rand.IntN(4500)) * time.Millisecond); time.Now().Before(late) && seen() < total && (total > 2000 || seen() < from+total/4); {
+		for late := time.Now().Add(time.Duration(least+rand.IntN(most-least)) * time.Millisecond); time.Now().Before(late) && seen() < total && (total > 2000 || seen() < from+total/4); {
 			time.Sleep(5 * time.Millisecond)
 		}
 		_, _, owner := f.Look()
@@ -109,7 +114,7 @@ func TestTotalsAreExact(t *testing.T) {
 		_ = w.nodes[owner].Process.Signal(syscall.SIGCONT)
 		pauses++
 	}
-	<-over
+	writers.Wait()
 	delivered(t, f, total)
 	if int(written.Load()) != total {
 		t.Fatalf("%d records were written, want %d", written.Load(), total)
