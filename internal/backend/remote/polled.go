@@ -41,6 +41,7 @@ type Polled struct {
 	told   time.Time             // of them
 	width  map[string]int        // digits of a stream's numbers, where they begin with zeros; by stream
 	newest map[string]seqnum.Num // that was read of a shard; by stream and shard
+	starts map[string]seqnum.Num // of shards whose list says it; the same
 }
 
 var _ Endpoint = (*Polled)(nil)
@@ -50,7 +51,7 @@ func NewPolled(c *Client, idle time.Duration) *Polled {
 	if idle <= 0 {
 		idle = time.Second
 	}
-	return &Polled{Client: c, Idle: idle, width: map[string]int{}, newest: map[string]seqnum.Num{}}
+	return &Polled{Client: c, Idle: idle, width: map[string]int{}, newest: map[string]seqnum.Num{}, starts: map[string]seqnum.Num{}}
 }
 
 // Bounds of polling: at once behind a full page, soon behind another, and less and less often where there is nothing.
@@ -94,6 +95,11 @@ func (p *Polled) Describe(ctx context.Context, arn string) (Described, error) {
 	for i := range d.Shards {
 		s := &d.Shards[i]
 		p.sawText(arn, s.Start)
+		if n, err := number(s.Start); err == nil {
+			p.mu.Lock()
+			p.starts[arn+" "+s.ID] = n
+			p.mu.Unlock()
+		}
 		s.Start, s.Closed = "1", false
 	}
 	return d, err
@@ -165,7 +171,10 @@ func (p *Polled) known(arn, shard string) seqnum.Num {
 // begin asks the engine for an iterator behind a number.
 func (p *Polled) begin(ctx context.Context, arn, shard string, after seqnum.Num) (place, error) {
 	at := place{Stream: arn, Shard: shard, After: after}
-	if after.IsZero() {
+	p.mu.Lock()
+	start := p.starts[arn+" "+shard]
+	p.mu.Unlock()
+	if after.Less(start) || after.IsZero() { // nothing is in front of the start, and there are engines that fail when they are asked for it
 		return at, p.fromHorizon(ctx, &at)
 	}
 	number, err := p.text(ctx, arn, after)

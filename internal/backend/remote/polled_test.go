@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
@@ -25,6 +27,7 @@ type shardAlone struct {
 	mu     sync.Mutex
 	recs   []shortRecord // kept
 	closed bool
+	start  int64 // that its list tells, in front of which it fails; 0: 1
 	// horizon is the least number that is not Trimmed. atRead: that is told by GetRecords, and not by GetShardIterator; silent: it is not told.
 	horizon        int64
 	atRead, silent bool
@@ -62,11 +65,15 @@ func (f *shardAlone) answer(w *httptest.ResponseRecorder, r *http.Request) {
 	}
 	switch op {
 	case "DescribeStream":
-		fmt.Fprint(w, `{"StreamDescription":{"TableName":"t","Shards":[{"ShardId":"s","SequenceNumberRange":{"StartingSequenceNumber":"1"}}]}}`)
+		fmt.Fprintf(w, `{"StreamDescription":{"TableName":"t","Shards":[{"ShardId":"s","SequenceNumberRange":{"StartingSequenceNumber":"%d"}}]}}`, max(f.start, 1))
 	case "GetShardIterator":
 		from, _ := strconv.ParseInt(in.SequenceNumber, 10, 64)
 		if from > 0 && from < f.horizon && !f.atRead && !f.silent {
 			trimmed()
+			return
+		}
+		if from > 0 && from < f.start {
+			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		if in.ShardIteratorType == "AT_SEQUENCE_NUMBER" {
@@ -239,6 +246,21 @@ func TestAPlaceFarFromTheHorizon(t *testing.T) {
 		}
 		if n := f.called("GetRecords"); n > 12 {
 			t.Errorf("%d reads", n)
+		}
+	})
+}
+
+// The place of a shard's first record is found where the engine fails when it is asked for what is in front of it, as moto does.
+func TestThePlaceOfTheFirstRecord(t *testing.T) {
+	polling(t, &shardAlone{start: 100, recs: []shortRecord{{100, 5}, {101, 5}}}, time.Second, func(t *testing.T, p *Polled, b *Backend, _ *claim) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := p.Describe(ctx, "arn"); err != nil {
+			t.Fatal(err)
+		}
+		l, err := b.Locate(ctx, "arn", "s", backend.Place{Record: seqnum.Num{Lo: 100}})
+		if err != nil || !l.Here || l.Low != (seqnum.Num{Lo: 99}) {
+			t.Errorf("%+v, %v", l, err)
 		}
 	})
 }
