@@ -66,7 +66,7 @@ func TestGather(t *testing.T) {
 	write(1)
 	check()
 	write(1)
-	check("4-7") // full
+	check("4-7")                 // full
 	if reads != 2 || told != 2 { // of the first, from which the pause counts, and of what makes the batch full
 		t.Errorf("%d reads and %d heads for a batch that gathers", reads, told)
 	}
