@@ -102,6 +102,7 @@ func TestAccountsAreApart(t *testing.T) {
 		{dynamo("TransactWriteItems", `{"TransactItems":[{"Delete":{"TableName":"`+table+`","Key":{"id":{"S":"1"}}}}]}`), 400, "ResourceNotFoundException"},
 		{target("dynamodb", wire.SendingTarget, `{"TransactItems":[{"Delete":{"TableName":"`+table+`","Key":{"id":{"S":"1"}}}}],"SendMessages":[{"QueueUrl":"/444455556666/q","MessageBody":"x"}]}`), 400, "ResourceNotFoundException"},
 		{target("dynamodb", wire.SendingTarget, `{"TransactItems":[{"Delete":{"TableName":"theirs","Key":{"id":{"S":"1"}}}}],"SendMessages":[{"QueueUrl":"`+g.url+`/111122223333/OURS","MessageBody":"x"}]}`), 400, "MessagesRefusedException"},
+		{target("dynamodb", wire.SendingTarget, `{"ClientRequestToken":"t","TransactItems":[{"Delete":{"TableName":"theirs","Key":{"id":{"S":"1"}}}}],"SendMessages":[{"QueueUrl":"`+g.url+`/111122223333/OURS","MessageBody":"x"}]}`), 400, "ValidationException"},
 		{dynamo("TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"`+table+`","Key":{"id":{"S":"1"}}}}]}`), 400, "ResourceNotFoundException"},
 		{dynamo("ExecuteStatement", `{"Statement":"SELECT * FROM \"OURS\""}`), 400, "ResourceNotFoundException"},
 		{dynamo("DeleteTable", `{"TableName":"`+table+`"}`), 400, "ResourceNotFoundException"},

@@ -28,6 +28,9 @@ func RegisterSending(p *awsjson.Protocol, s Sending) {
 		if json.Unmarshal(body, &more) != nil || len(more.SendMessages) == 0 {
 			return dst, awserr.Validation("SendMessages is required: a list in the form of SendMessage requests")
 		}
+		if r.Token.Text != "" { // it would be known again by its items alone, and other messages would not be sent
+			return dst, awserr.Validation("ClientRequestToken cannot be given together with SendMessages")
+		}
 		answer, err := s.TransactSending(ctx, scope, r, more.SendMessages)
 		if err != nil {
 			return dst, err

@@ -63,11 +63,23 @@ func text(s string) attribute      { return attribute{S: &s} }
 func wholeOf(n uint64) attribute   { s := strconv.FormatUint(n, 10); return attribute{N: &s} }
 func (a attribute) string() string { return *cmp.Or(a.S, a.N, new(string)) }
 
+// maxRequest is DynamoDB's bound of a request; a server refuses what is longer, and may end the connection without a word.
+const (
+	maxRequest = 16 << 20
+	tooLong    = "RequestTooLong"
+)
+
 // call makes one request. header has the answer's headers.
 func (c *Client) call(ctx context.Context, service, operation string, in, out any, wait time.Duration) (header http.Header, err error) {
-	body, err := json.Marshal(in)
-	if err != nil {
+	var encoded bytes.Buffer
+	e := json.NewEncoder(&encoded)
+	e.SetEscapeHTML(false) // what functions write may be full of <, and would have six times the length
+	if err := e.Encode(in); err != nil {
 		return nil, err
+	}
+	body := encoded.Bytes()
+	if len(body) > maxRequest {
+		return nil, &failure{Code: tooLong, Message: fmt.Sprintf("%s of %d bytes; a request has at most %d", operation, len(body), maxRequest)}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
@@ -327,7 +339,7 @@ func (c *Client) transact(ctx context.Context, service string, in map[string]any
 			cancelled.Reasons = append(cancelled.Reasons, one)
 		}
 		return cancelled
-	case "ValidationException", "AccessDeniedException", "ResourceNotFoundException", "SerializationException", "UnknownOperationException":
+	case "ValidationException", "AccessDeniedException", "ResourceNotFoundException", "SerializationException", "UnknownOperationException", tooLong:
 		return &Unwritable{Why: f.Error(), code: f.Code}
 	case wire.MessagesRefused:
 		return &Unwritable{Why: f.Message, Messages: true}

@@ -246,11 +246,15 @@ func (c *claim) transact(items []json.RawMessage, messages json.RawMessage, w wr
 		}
 		return err
 	}
+	size := len(messages)
+	for _, i := range items {
+		size += len(i)
+	}
 	for pause := minPause; ; {
 		if c.ctx.Err() != nil {
 			return backend.ErrLost
 		}
-		try, cancel := context.WithTimeout(c.ctx, tryFor)
+		try, cancel := context.WithTimeout(c.ctx, tryFor+time.Duration(size>>20)*time.Second) // a slow line takes long for megabytes
 		var err error
 		if s, _ := b.sends(); messages != nil {
 			err = s.TransactSending(try, items, messages, w.rows)
