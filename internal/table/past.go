@@ -359,6 +359,9 @@ func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byt
 		case was.version == undoWhole:
 			steps = steps[:momentSize]
 		}
+		if need := len(steps) + stepHead + len(was.body); cap(steps) > 2*need { // the room of a large image that went is not counted, and must go too
+			steps = append(make([]byte, 0, need), steps...)
+		}
 		steps = binary.AppendUvarint(append(steps, was.version), uint64(len(was.body)))
 		steps = append(steps, was.body...)
 		piece[string(tail)] = steps
@@ -375,6 +378,9 @@ func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byt
 }
 
 const momentSize = 8
+
+// stepHead is the most that stands before what a row has: its version and length.
+const stepHead = 1 + binary.MaxVarintLen64
 
 // undoneRows reads what replay has put.
 type undoneRows struct {
@@ -412,12 +418,20 @@ func (u *undoneRows) seek(space, tail []byte) (there bool, err error) {
 	return there, err
 }
 
+// undoTurn is how many bytes of items are made before undo looks whether it is to end.
+const undoTurn = 4 << 20
+
 // undo returns what an item was when it is now after all of its changes, and moves on behind them. The item holds until the next call.
+// A difference that does not fit is no failure when an older row has all of the item: nothing came of it then.
 func (u *undoneRows) undo(ctx context.Context, tail []byte, now item.Item) (item.Item, error) {
-	for made := 0; ; u.rows.step() {
+	var unfit error
+	for made, turn := 0, 0; ; u.rows.step() {
 		is, _, ok, err := u.next()
-		if err = errors.Join(err, ctx.Err()); err != nil || !ok || !bytes.Equal(is, tail) {
-			return now, err
+		if err = errors.Join(err, ctx.Err()); err != nil {
+			return nil, err
+		}
+		if !ok || !bytes.Equal(is, tail) {
+			return now, unfit
 		}
 		for steps := u.rows.values[u.rows.at][momentSize:]; len(steps) > 0; {
 			n, size := binary.Uvarint(steps[1:])
@@ -426,12 +440,25 @@ func (u *undoneRows) undo(ctx context.Context, tail []byte, now item.Item) (item
 			}
 			was := undone{steps[0], steps[1+size:][:n]}
 			steps = steps[1+size:][n:]
-			if now, err = was.of(u.made[made], now); err != nil {
+			if unfit != nil && was.version == undoPart {
+				continue
+			}
+			now, err = was.of(u.made[made], now)
+			if unfit = nil; errors.Is(err, errUnfit) {
+				unfit = err
+				continue
+			}
+			if err != nil {
 				return nil, err
 			}
 			if was.version == undoPart {
 				u.made[made] = now
 				made = 1 - made
+			}
+			if turn += len(now); turn >= undoTurn {
+				if turn = 0; ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -182,7 +183,7 @@ func (tx *Tx) putUndo(b *store.Batch, r *recovery, moment int64, o *op) {
 var errUndo = errors.New("table: a row of the recovery log is damaged, or was written by a newer release")
 
 // errUnfit is told where a difference is of another item than the one that is there.
-var errUnfit = errors.New("table: a row of the recovery log does not fit the item that came of the change: one of both is damaged")
+var errUnfit = fmt.Errorf("%w: a row of the recovery log does not fit the item that came of the change: one of both is damaged", store.ErrDamaged)
 
 // undone is what a row has of an item.
 type undone struct {

@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millstreamdb/millstream/internal/item"
@@ -583,4 +584,103 @@ func TestPartsOfAnotherItem(t *testing.T) {
 			t.Errorf("a version that is not known: %v, %v", is, err)
 		}
 	})
+}
+
+// looking is a context of which each look whether it has ended is told to look.
+type looking struct {
+	context.Context
+	look func() error
+}
+
+func (c looking) Err() error { return c.look() }
+
+// TestRestoreOfAQueueTakesLittle: of items that were made and removed again nothing is kept in memory but that they were not there.
+func TestRestoreOfAQueueTakesLittle(t *testing.T) {
+	w := newWorld(t)
+	const items, size = 501, 30_000 // the last look is at row 1000
+	image := bytes.Repeat([]byte{1}, size)
+	r := &recovery{ID: 77}
+	for i := range items {
+		tail := fmt.Sprintf("k%03d", i)
+		b := w.store.NewBatch()
+		for n, was := range [][]byte{nil, image} {
+			key := binary.BigEndian.AppendUint64(r.from(1000), uint64(2*i+n))
+			value := append(binary.AppendUvarint([]byte{undoWhole}, uint64(len(tail))), tail...)
+			b.Set(append(key, make([]byte, 8)...), append(value, was...))
+		}
+		if err := w.store.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+	}
+	held := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, most, looks := held(), int64(0), 0
+	ctx := looking{t.Context(), func() error { looks++; most = max(most, held()-before); return nil }}
+	if err := w.db.undo(ctx, r, w.store, 0, []byte{store.SpacePast, 'x'}); err != nil {
+		t.Fatal(err)
+	}
+	if looks < 2 || most > items*size/2 {
+		t.Errorf("%d MB are held for %d items that were made and removed; %d looks", most>>20, items, looks)
+	}
+}
+
+// undoing has the rows of one item as replay puts them, a piece each.
+func undoing(pieces ...[]undone) *undoneRows {
+	u := &undoneRows{rows: rows{ended: true}}
+	for i, piece := range pieces {
+		steps := make([]byte, momentSize)
+		for _, was := range piece {
+			steps = append(binary.AppendUvarint(append(steps, was.version), uint64(len(was.body))), was.body...)
+		}
+		u.rows.keys = append(u.rows.keys, binary.BigEndian.AppendUint32([]byte("k"), uint32(i)))
+		u.rows.values = append(u.rows.values, steps)
+	}
+	return u
+}
+
+// partOf is the row of a change from one item to another.
+func partOf(old, now item.Item) undone {
+	return undone{undoPart, binary.BigEndian.AppendUint64(item.AppendDifference(nil, now, old), xxhash.Sum64(old))}
+}
+
+// TestUndoEndsWithinAPiece: the many changes of one large item in one piece do not keep a restore from ending.
+func TestUndoEndsWithinAPiece(t *testing.T) {
+	a, b := itemOf("k", "a"+strings.Repeat("words ", 50_000)), itemOf("k", "b"+strings.Repeat("words ", 50_000))
+	there, back := partOf(b, a), partOf(a, b)
+	var piece []undone
+	for range 20 {
+		piece = append(piece, there, back)
+	}
+	looks := 0
+	ctx := looking{t.Context(), func() error {
+		if looks++; looks > 1 { // the first is at the beginning of the piece
+			return context.Canceled
+		}
+		return nil
+	}}
+	u := undoing(piece)
+	if _, err := u.undo(ctx, []byte("k"), a); !errors.Is(err, context.Canceled) || u.rows.at != 0 {
+		t.Errorf("%v, %d pieces done", err, u.rows.at)
+	}
+}
+
+// TestWholeRowCuresNewerParts: a difference that does not fit is no failure where an older row has all of the item, and one where none has.
+func TestWholeRowCuresNewerParts(t *testing.T) {
+	a, b, c := itemOf("k", "a"+strings.Repeat("words ", 50)), itemOf("k", "b"+strings.Repeat("words ", 50)), itemOf("k", "c"+strings.Repeat("words ", 50))
+	bad := partOf(b, c)
+	bad.body[len(bad.body)-1] ^= 1
+	newer := []undone{bad, partOf(c, b)}
+	for _, pieces := range [][][]undone{{newer, {{undoWhole, c}, partOf(a, c)}}, {newer, {partOf(b, c)}, {{undoWhole, a}}}} {
+		if is, err := undoing(pieces...).undo(t.Context(), []byte("k"), c); err != nil || !bytes.Equal(is, a) {
+			t.Errorf("%d pieces: %d bytes, %v", len(pieces), len(is), err)
+		}
+	}
+	if _, err := undoing(newer, []undone{partOf(a, c)}).undo(t.Context(), []byte("k"), c); !errors.Is(err, errUnfit) || !errors.Is(err, store.ErrDamaged) {
+		t.Error(err)
+	}
 }
