@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,10 +35,14 @@ held or parked and came later, whether exactly-once writes have counted all, how
 calls stopped when a node was lost, and what the nodes have asked of the endpoint.
 
 It makes tables of its own, millstream-verify- with random letters, and removes them,
-also after Ctrl-C. On an endpoint that takes money for requests a storm costs what
-the writes and some reads of each cost. It signs with the usual credentials of
-AWS's SDK where the environment has some. The exit code is 1 when something is missing
-without which nodes do not work, and when the storm has found a fault.`,
+also after Ctrl-C or when the terminal is closed. After a kill -9 or a second Ctrl-C
+they are left. Remove those whose names begin as it said when the storm began, with
+DeleteTable; the nodes' own have deletion protection, which UpdateTable with
+DeletionProtectionEnabled false takes away first. On an endpoint that takes money for
+requests a storm costs what the writes and some reads of each cost. It signs with the
+usual credentials of AWS's SDK where the environment has some. The exit code is 1 when
+something is missing without which nodes do not work, and when the storm has found a
+fault.`,
 		Example: `  millstream verify http://127.0.0.1:8000
   millstream verify http://127.0.0.1:8000 --storm 30s --rate 200
   millstream verify http://127.0.0.1:8000 --storm 0`,
@@ -49,8 +55,8 @@ without which nodes do not work, and when the storm has found a fault.`,
 				return &usageError{"--storm: want a second or more, or 0 for none"}
 			case o.Rate < 1 || o.Rate > 10_000:
 				return &usageError{"--rate: want 1 to 10,000 writes a second"}
-			case o.Lease < time.Second:
-				return &usageError{"--lease: want a second or more"}
+			case o.Lease < time.Second || o.Lease > 5*time.Minute:
+				return &usageError{"--lease: want a second to five minutes"}
 			}
 			o.URL, o.Region = args[0], cmp.Or(region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 			w := newColumns(cmd.OutOrStdout())
@@ -83,23 +89,22 @@ without which nodes do not work, and when the storm has found a fault.`,
 				}
 				fmt.Fprintf(told, "%v %s: %d records written, %d handled; nodes were killed %d times and cut off %d times\n", p.For.Round(time.Second), what, p.Written, p.Handled, p.Kills, p.Pauses)
 			}
-			lacks, report, err := app.Verify(cmd.Context(), o)
-			if err := errors.Join(failed, err); err != nil || report == nil {
-				if !asJSON {
-					err = errors.Join(w.Flush(), err)
-				}
-				if err == nil && lacks > 0 {
-					err = fmt.Errorf("nodes do not work over %s: %d things are missing that they need", args[0], lacks)
-				}
-				return err
+			ctx := cmd.Context()
+			if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+				var stop func()
+				ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+				defer stop()
 			}
-			if asJSON {
-				err = lines.Encode(map[string]any{"storm": report})
-			} else {
-				err = printStorm(cmd.OutOrStdout(), report)
+			lacks, report, err := app.Verify(ctx, o)
+			err = errors.Join(failed, err)
+			if !asJSON {
+				err = errors.Join(w.Flush(), err)
 			}
-			if err == nil && len(report.Faults) > 0 {
-				err = fmt.Errorf("nodes do not work right over %s: the storm has found %d faults", args[0], len(report.Faults))
+			if report != nil {
+				return errors.Join(tellStorm(cmd.OutOrStdout(), report, asJSON, args[0]), err)
+			}
+			if err == nil && lacks > 0 {
+				err = fmt.Errorf("nodes do not work over %s: %d things are missing that they need", args[0], lacks)
 			}
 			return err
 		},
@@ -110,6 +115,19 @@ without which nodes do not work, and when the storm has found a fault.`,
 	cmd.Flags().StringVar(&region, "region", "", "region to sign for (default: AWS_REGION, or us-east-1)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each probe, and one for the storm")
 	return cmd
+}
+
+// tellStorm prints what a storm over an endpoint has found. Faults are an error.
+func tellStorm(out io.Writer, r *app.StormReport, asJSON bool, endpoint string) (err error) {
+	if asJSON {
+		err = json.NewEncoder(out).Encode(map[string]any{"storm": r})
+	} else {
+		err = printStorm(out, r)
+	}
+	if err == nil && len(r.Faults) > 0 {
+		err = fmt.Errorf("nodes do not work right over %s: the storm has found %d faults", endpoint, len(r.Faults))
+	}
+	return err
 }
 
 // printStorm prints what a storm has found.

@@ -28,6 +28,9 @@ import (
 // stormNodes is how many nodes there are.
 const stormNodes = 3
 
+// A node may take so long to begin, or to make a mapping, and so long, but for four leases if they are less, to end.
+const stormMaking, stormEnding = 30 * time.Second, 30 * time.Second
+
 // stormCluster has nodes in this process over tables of its own. They call functions here, and reach the endpoint each by a line of its own, which can be cut.
 type stormCluster struct {
 	client    *remote.Client // of those that are no nodes
@@ -62,6 +65,9 @@ func runStorm(ctx context.Context, client *remote.Client, foreign bool, o Verify
 		return nil, err
 	}
 	so := storm.Options{Length: o.Storm, Lease: o.Lease, Rate: o.Rate, Patience: o.patience, Put: c.put, Progress: o.Progress, Over: c.asked}
+	if o.over != nil {
+		so.Over = func() { c.asked(); o.over() }
+	}
 	if transactions {
 		if c.counts, _, err = c.own.Make(ctx, "counts", remote.NewTable{Partition: "pk"}); err != nil {
 			return nil, err
@@ -85,7 +91,9 @@ func runStorm(ctx context.Context, client *remote.Client, foreign bool, o Verify
 	uuids := map[string]string{}
 	for _, function := range c.storm.Functions() {
 		settings, tags := storm.Settings(function)
-		m, err := c.Asked().Create(ctx, c.scope, mapping.CreateRequest{Settings: settings, Tags: tags, EventSourceArn: &c.streamARN, StartingPosition: new("TRIM_HORIZON")})
+		making, cancel := context.WithTimeout(ctx, stormMaking)
+		m, err := c.Asked().Create(making, c.scope, mapping.CreateRequest{Settings: settings, Tags: tags, EventSourceArn: &c.streamARN, StartingPosition: new("TRIM_HORIZON")})
+		cancel()
 		if err != nil {
 			return nil, fmt.Errorf("an event source mapping cannot be made: %w", err)
 		}
@@ -164,7 +172,7 @@ func (c *stormCluster) start() error {
 	b := remote.New(remote.Options{Endpoint: endpoint, Polled: c.foreign, Prefix: c.own.Prefix(), Lease: c.lease, Drain: c.lease / 2, Log: log, Elapsed: sinceBoot()})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	making, made := context.WithTimeout(ctx, 30*time.Second)
+	making, made := context.WithTimeout(ctx, stormMaking)
 	defer made()
 	err := client.MakeTables(making, b) // they are there: it looks for the bell
 	if err == nil {
@@ -243,7 +251,8 @@ func (c *stormCluster) Asked() *trigger.Engine {
 	return c.nodes[slices.Max(slices.Collect(maps.Keys(c.nodes)))].engine
 }
 
-// end ends all nodes, and waits until nothing of them reaches the endpoint.
+// end ends all nodes, and waits until nothing of them reaches the endpoint. One that does not end, since the endpoint does not answer it, is cut off. What such a
+// one has on its way is not waited for long: it finds no tables.
 func (c *stormCluster) end() {
 	c.mu.Lock()
 	for _, n := range c.nodes {
@@ -251,7 +260,20 @@ func (c *stormCluster) end() {
 		n.stop()
 	}
 	c.mu.Unlock()
-	c.ended.Wait()
+	ended := make(chan struct{})
+	go func() { c.ended.Wait(); close(ended) }()
+	for range 2 {
+		select {
+		case <-ended:
+			return
+		case <-time.After(min(4*c.lease, stormEnding)):
+		}
+		c.mu.Lock()
+		for _, n := range c.nodes {
+			n.line.set(lineCut)
+		}
+		c.mu.Unlock()
+	}
 }
 
 // States of a line.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -34,7 +35,8 @@ func nothing(h http.Handler) http.Handler { return h }
 
 func TestVerifyStorm(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
-	for name, test := range map[string]func(*testing.T){"over a Millstream": stormIsFair, "faults": stormFindsFaults, "broken off": stormIsBroken, "not removed": tableIsLeft} {
+	for name, test := range map[string]func(*testing.T){"over a Millstream": stormIsFair, "faults": stormFindsFaults, "broken off": stormIsBroken, "not removed": tableIsLeft,
+		"not answered": stormIsNotAnswered, "without an end": nodesDoNotEnd, "made all the same": tableIsMade} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t)
@@ -198,5 +200,83 @@ func tableIsLeft(t *testing.T) {
 	_, _, err := Verify(t.Context(), VerifyOptions{URL: endpoint.URL, Probed: func(Probed) {}})
 	if err == nil || !strings.Contains(err.Error(), "the table millstream-verify-") || !strings.Contains(err.Error(), "-probes is left there: AccessDeniedException: not you") {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+// silentFor is a storm over an endpoint that answers nothing of what is refused, from when nothing is written any more. It is to end.
+func silentFor(t *testing.T, refused func(operation string) bool) (r *StormReport, err error) {
+	t.Helper()
+	_, s := opened(t, Options{})
+	var silent atomic.Bool
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); silent.Load() && refused(operation) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"__type":"x#InternalServerError","message":"no"}`)
+			return
+		}
+		s.Handler().ServeHTTP(w, r)
+	}))
+	defer endpoint.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, r, err = Verify(t.Context(), VerifyOptions{
+			URL: endpoint.URL, Storm: time.Second, Rate: 200, Lease: time.Second, Probed: func(Probed) {}, patience: time.Second, over: func() { silent.Store(true) },
+		})
+	}()
+	select {
+	case <-ended:
+	case <-time.After(2 * time.Minute):
+		t.Fatal("it does not end")
+	}
+	if left := s.tables.Count(); left != 0 {
+		t.Errorf("%d tables are left", left)
+	}
+	return r, err
+}
+
+// An endpoint that goes down when all is written is a fault, and not waited for without end.
+func stormIsNotAnswered(t *testing.T) {
+	r, err := silentFor(t, func(operation string) bool { return !strings.HasSuffix(operation, "Table") })
+	if r == nil {
+		t.Fatalf("it ended without a report: %v", err)
+	}
+	text := strings.Join(r.Faults, "\n")
+	for _, want := range []string{"cannot be listed", "cannot be sent again", "cannot be read"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in %q", want, text)
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "InternalServerError") { // the stream cannot be described at the end
+		t.Errorf("it ended with %v", err)
+	}
+}
+
+// Nodes that cannot end, since the endpoint does not answer what they ask then, do not keep the tables there.
+func nodesDoNotEnd(t *testing.T) {
+	r, err := silentFor(t, func(operation string) bool { return operation == "Query" })
+	if err != nil || len(r.Faults) == 0 {
+		t.Errorf("it ended with %+v, %v", r, err)
+	}
+}
+
+// A table that an engine has made though it answered of an error is removed.
+func tableIsMade(t *testing.T) {
+	_, s := opened(t, Options{})
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".CreateTable") {
+			s.Handler().ServeHTTP(httptest.NewRecorder(), r)
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, `{"__type":"x#InternalServerError","message":"no"}`)
+			return
+		}
+		s.Handler().ServeHTTP(w, r)
+	}))
+	defer endpoint.Close()
+	if _, _, err := Verify(t.Context(), VerifyOptions{URL: endpoint.URL, Probed: func(Probed) {}}); err == nil {
+		t.Error("it ended without an error")
+	}
+	if left := s.tables.Count(); left != 0 {
+		t.Errorf("%d tables are left", left)
 	}
 }

@@ -47,6 +47,7 @@ type VerifyOptions struct {
 	Progress    func(StormProgress)
 
 	patience time.Duration
+	over     func() // is called when the storm writes no more
 }
 
 // Verify finds out what an endpoint can do of what nodes need (serve --tables), with tables of its own that it removes, and unless something is missing without

@@ -63,7 +63,7 @@ type Nodes interface {
 type Options struct {
 	Length, Lease time.Duration
 	Rate          int           // writes a second; default 500
-	Patience      time.Duration // without a record that is new, while some are still to come; default three minutes, since held ones are tried once a minute
+	Patience      time.Duration // without a record that is new, while some are still to come; default three minutes, since held ones are tried once a minute, or four leases
 	Put           func(ctx context.Context, key string, n int) error
 	// Counted reads a counter that the function Counts writes. nil: there is no such function.
 	Counted  func(ctx context.Context, counter string) (int, error)
@@ -95,7 +95,7 @@ func New(o Options) *Storm {
 		o.Rate = 500
 	}
 	if o.Patience == 0 {
-		o.Patience = 3 * time.Minute
+		o.Patience = max(3*time.Minute, 4*o.Lease)
 	}
 	s := &Storm{o: o, written: map[string]int{}, functions: map[string]*Function{
 		Holds: {Fails: 20, Fault: Faulty}, Parks: {Fault: Faulty, Loose: true},
@@ -232,9 +232,11 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 		missing = max(missing, len(lost))
 	}
 	e := nodes.Asked()
+	deaf := false // the endpoint does not even tell what is set aside
 	aside := func(name string, kind lane.AsideKind, want int, hopeless bool) int {
-		n, err := s.aside(ctx, e, uuids[name], kind, want, hopeless)
+		n, err := s.aside(ctx, e, uuids[name], kind, want, hopeless || deaf)
 		if err != nil {
+			deaf = true
 			r.fault("what the function %s has set aside cannot be listed: %v", name, err)
 		}
 		return n
@@ -250,7 +252,7 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 	for _, f := range s.functions {
 		f.Mend()
 	}
-	if err := redrive(ctx, e, uuids[Parks], s.o.Patience); err != nil {
+	if err := redrive(ctx, e, uuids[Parks], s.patience(deaf)); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -269,19 +271,44 @@ func (s *Storm) Run(ctx context.Context, nodes Nodes, uuids map[string]string) (
 	}
 	s.judge(r)
 	if s.o.Counted != nil {
-		sum := 0
-		for i := range counters {
-			n, err := s.o.Counted(ctx, strconv.Itoa(i))
-			if err != nil {
-				r.fault("what exactly-once writes have counted cannot be read: %v", err)
-			}
-			sum += n
+		sum, err := s.sum(ctx, r.Records, len(r.Faults) > 0)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			r.fault("what exactly-once writes have counted cannot be read: %v", err)
 		}
 		if r.Counted = &sum; sum != r.Records {
 			r.fault("exactly-once writes have counted %d records of %d", sum, r.Records)
 		}
 	}
 	return r, nil
+}
+
+// sum is what exactly-once writes have counted. It waits until that is what is wanted, or does not grow any more: the writes of a call are made after it.
+func (s *Storm) sum(ctx context.Context, want int, hopeless bool) (sum int, err error) {
+	patience := s.patience(hopeless)
+	for late := time.Now().Add(patience); ; {
+		n := 0
+		try, cancel := context.WithDeadline(ctx, late)
+		for i := range counters {
+			var one int
+			if one, err = s.o.Counted(try, strconv.Itoa(i)); err != nil {
+				break
+			}
+			n += one
+		}
+		cancel()
+		if err == nil && n > sum {
+			sum, late = n, time.Now().Add(patience)
+		}
+		if err == nil && sum >= want || !time.Now().Before(late) {
+			return sum, err
+		}
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			return sum, err
+		}
+	}
 }
 
 // judge looks at what functions were called with, and when.
@@ -346,15 +373,15 @@ func (s *Storm) handled(ctx context.Context, want func(function string) int) err
 
 // aside waits until a mapping has set aside so many records, all of a kind, if it is one, and returns how many it has. hopeless: it is not waited long for.
 func (s *Storm) aside(ctx context.Context, e *trigger.Engine, uuid string, kind lane.AsideKind, want int, hopeless bool) (n int, err error) {
-	patience := s.o.Patience
-	if hopeless {
-		patience = min(patience, 5*time.Second)
-	}
-	for late := time.Now().Add(patience); ; {
-		all, _, _, err := e.ListAside(ctx, uuid, trigger.AsideFilter{}, lane.AsideKey{}, want+1000)
-		n = 0
+	for late := time.Now().Add(s.patience(hopeless)); ; {
+		try, cancel := context.WithDeadline(ctx, late) // a node reads for as long as it may
+		all, _, _, err := e.ListAside(try, uuid, trigger.AsideFilter{}, lane.AsideKey{}, want+1000)
+		cancel()
+		if err == nil {
+			n = 0
+		}
 		for i := range all {
-			if want == 0 || all[i].Kind == kind {
+			if err == nil && (want == 0 || all[i].Kind == kind) {
 				n++
 			}
 		}
@@ -363,10 +390,8 @@ func (s *Storm) aside(ctx context.Context, e *trigger.Engine, uuid string, kind 
 			return n, nil
 		case ctx.Err() != nil:
 			return n, ctx.Err()
-		case time.Now().After(late) && err != nil:
-			return n, fmt.Errorf("the records that were set aside cannot be listed: %w", err)
-		case time.Now().After(late):
-			return n, nil
+		case !time.Now().Before(late):
+			return n, err
 		}
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {
 			return n, err
@@ -374,12 +399,22 @@ func (s *Storm) aside(ctx context.Context, e *trigger.Engine, uuid string, kind 
 	}
 }
 
+// patience is how long something is waited for.
+func (s *Storm) patience(hopeless bool) time.Duration {
+	if hopeless {
+		return min(s.o.Patience, 5*time.Second)
+	}
+	return s.o.Patience
+}
+
 // redrive sends again what is parked. A stream that changes hands meanwhile is asked again.
 func redrive(ctx context.Context, e *trigger.Engine, uuid string, patience time.Duration) error {
 	for late := time.Now().Add(patience); ; {
-		_, _, err := e.Redrive(ctx, uuid, trigger.Redrive{})
+		try, cancel := context.WithDeadline(ctx, late)
+		_, _, err := e.Redrive(try, uuid, trigger.Redrive{})
+		cancel()
 		again := errors.Is(err, trigger.ErrMoved) || errors.Is(err, backend.ErrUnknown) || errors.Is(err, backend.ErrNobody)
-		if !again || time.Now().After(late) {
+		if !again || !time.Now().Before(late) {
 			return err
 		}
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {

@@ -50,7 +50,7 @@ func (o *OwnTables) Make(ctx context.Context, name string, t NewTable) (whole, s
 		in["StreamSpecification"] = map[string]any{"StreamEnabled": true, "StreamViewType": t.Stream}
 	}
 	err = o.c.Do(ctx, "CreateTable", in, nil)
-	if codeOf(err) == "" { // it is there, or may be
+	if !refusals[codeOf(err)] { // it is there, or may be: an engine that answers of an error of its own may have made it
 		o.names = append(o.names, whole)
 	}
 	if err != nil {
@@ -58,6 +58,12 @@ func (o *OwnTables) Make(ctx context.Context, name string, t NewTable) (whole, s
 	}
 	streamARN, err = o.c.active(ctx, whole)
 	return whole, streamARN, err
+}
+
+// refusals are answers after which no table was made, and none is to be removed: who may not make one may not do that either.
+var refusals = map[string]bool{
+	"AccessDeniedException": true, "ExpiredTokenException": true, "IncompleteSignatureException": true, "InvalidSignatureException": true, "MissingAuthenticationTokenException": true,
+	"UnknownOperationException": true, "UnrecognizedClientException": true, "ValidationException": true,
 }
 
 // MakeNodes makes the tables of a backend, whose prefix is that of these.
