@@ -411,7 +411,17 @@ func (s *Storm) patience(hopeless bool) time.Duration {
 func redrive(ctx context.Context, e *trigger.Engine, uuid string, patience time.Duration) error {
 	for late := time.Now().Add(patience); ; {
 		try, cancel := context.WithDeadline(ctx, late)
-		_, _, err := e.Redrive(try, uuid, trigger.Redrive{})
+		done := make(chan error, 1)
+		go func() { // it ends with the node: what a machine has been asked for is waited for, whoever has left
+			_, _, err := e.Redrive(try, uuid, trigger.Redrive{})
+			done <- err
+		}()
+		var err error
+		select {
+		case err = <-done:
+		case <-try.Done():
+			err = try.Err()
+		}
 		cancel()
 		again := errors.Is(err, trigger.ErrMoved) || errors.Is(err, backend.ErrUnknown) || errors.Is(err, backend.ErrNobody)
 		if !again || !time.Now().Before(late) {
