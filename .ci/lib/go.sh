@@ -65,7 +65,11 @@ tests() {
 }
 
 summary() { grep -E '^(ok|FAIL|panic|---? FAIL)' "$1"; }
-failures() { grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|\s*--- PASS)' "$1" | head -n 200; }
+# failures shows what stands right before each failed test, and then the whole without what passed, as far as it is short.
+failures() {
+	grep -B 12 -E '^\s*--- FAIL|^panic: ' "$1" | grep -vE '^(=== (RUN|PAUSE|CONT)|\s*--- PASS)' | head -n 100
+	grep -vE '^(=== (RUN|PAUSE|CONT|NAME)|\s*--- PASS)' "$1" | head -n 200
+}
 
 # races ARGUMENTS... PACKAGE... runs tests under the race detector, which makes them ten times
 # slower. Arguments and packages go to go test.
