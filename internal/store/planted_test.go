@@ -101,7 +101,7 @@ func TestPlantedLostChangesAreSeen(t *testing.T) {
 	for _, bug := range []string{"early-forgotten", "repr-late"} {
 		t.Run(bug, func(t *testing.T) {
 			store.PlantedBug = bug
-			for range 20 {
+			for range 400 { // a tenth of them or so meet it, less on a machine with nothing else to do
 				if err := allTaken(t); err != nil {
 					return
 				}
