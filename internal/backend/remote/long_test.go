@@ -16,16 +16,8 @@ import (
 // tried for ever.
 func TestLongMessages(t *testing.T) {
 	w := newSuiteWorld(t)
-	w.b = New(Options{Endpoint: w.c, Prefix: w.prefix})
-	w.b.deadline.Store(int64(1) << 60)
-	stream := w.Stream(1)
-	s := suiteBackend{w.b, w}
-	m := simDefinition(stream)
-	_, err := s.CreateMapping(t.Context(), m)
-	w.check(err)
-	c := s.claim(stream)
-	s.load(c, m.UUID)
-	_, err = w.sqs().CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("big"), Attributes: map[string]string{"MaximumMessageSize": "1048576"}})
+	s, m, c := w.claimed(t, w.c)
+	_, err := w.sqs().CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("big"), Attributes: map[string]string{"MaximumMessageSize": "1048576"}})
 	w.check(err)
 	send := func(n int) error {
 		message := `{"QueueUrl":"/000000000000/big","MessageBody":"` + strings.Repeat("<", 1<<20) + `"}`

@@ -40,15 +40,8 @@ func (e *forgetful) TransactSending(ctx context.Context, items []json.RawMessage
 func TestMessagesAreSentOnce(t *testing.T) {
 	w := newSuiteWorld(t)
 	e := &forgetful{Client: w.c}
-	w.b = New(Options{Endpoint: e, Prefix: w.prefix})
-	w.b.deadline.Store(int64(1) << 60)
-	stream := w.Stream(1)
-	s := suiteBackend{w.b, w}
-	m := simDefinition(stream)
-	_, err := s.CreateMapping(t.Context(), m)
-	w.check(err)
-	c := s.claim(stream)
-	s.load(c, m.UUID)
+	s, m, c := w.claimed(t, e)
+	stream := m.StreamARN
 	w.Sends() // the queue is there
 	send := func(items, messages []byte) (applied int, err error) {
 		err = s.TransactUnder(t.Context(), c, m.UUID, backend.Transaction{
@@ -77,7 +70,7 @@ func TestMessagesAreSentOnce(t *testing.T) {
 		w.check(err)
 		deleted = *q.QueueUrl
 	}
-	_, err = w.sqs().CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("short")})
+	_, err := w.sqs().CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("short")})
 	w.check(err)
 	messages := w.Sends("c")
 	messages = append(append(messages[:len(messages)-1], ','), []byte(`{"QueueUrl":"/000000000000/short","MessageBody":"gone"}]`)...)

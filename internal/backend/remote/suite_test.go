@@ -553,10 +553,8 @@ func (e *unanswered) Transact(ctx context.Context, items []json.RawMessage, rows
 	return e.Endpoint.Transact(ctx, items, rows)
 }
 
-// A transaction that is refused leaves nothing of its window, unless some try of it may still be applied.
-func TestARefusedTransactionLeavesNoWindow(t *testing.T) {
-	w := newSuiteWorld(t)
-	e := &unanswered{Endpoint: w.c}
+// claimed has a mapping on a stream of its own over an endpoint, and the claim by which it runs.
+func (w *suiteWorld) claimed(t *testing.T, e Endpoint) (suiteBackend, mapping.Definition, *claim) {
 	w.b = New(Options{Endpoint: e, Prefix: w.prefix})
 	w.b.deadline.Store(int64(1) << 60)
 	stream := w.Stream(1)
@@ -566,6 +564,15 @@ func TestARefusedTransactionLeavesNoWindow(t *testing.T) {
 	w.check(err)
 	c := s.claim(stream)
 	s.load(c, m.UUID)
+	return s, m, c
+}
+
+// A transaction that is refused leaves nothing of its window, unless some try of it may still be applied.
+func TestARefusedTransactionLeavesNoWindow(t *testing.T) {
+	w := newSuiteWorld(t)
+	e := &unanswered{Endpoint: w.c}
+	s, m, c := w.claimed(t, e)
+	stream := m.StreamARN
 	write := func(items []byte, windows bool) error {
 		return s.TransactUnder(t.Context(), c, m.UUID, backend.Transaction{
 			Items: items, Applied: func() {}, Build: func() (rows []backend.Row, _ []backend.AsideRows, _ error) {

@@ -250,10 +250,6 @@ func (s *step) proceed() {
 			s.dispatch()
 		}
 		s.readMore()
-		if s.readFirst && !s.reading {
-			s.readFirst = false // it cannot be read now
-			s.dispatch()
-		}
 		s.setTimer()
 	}
 	if len(s.asked) > 0 {
