@@ -19,7 +19,8 @@ import (
 // A table at a moment is made of two things that are frozen together: its items, and its recovery log (recovery.go). The rows after
 // the moment are read, the newest first, and what they undo is put into a space of its own under the item's key: the oldest of each
 // item comes last, and stays. Then both are read side by side in the order of keys. So it takes no memory but for a piece, and
-// nobody has to wait, whatever is written, trimmed, turned off or deleted meanwhile.
+// nobody has to wait, whatever is written, trimmed, turned off or deleted meanwhile. On the disk it takes no more than the items that changed, and
+// foldFrom: what is more is folded (fold.go).
 
 // Freeze keeps the items of a table as they are at some moment of the call in the store, under a name that is none yet, with
 // every write that was acknowledged before. shown is how an error names the table. A table of whose items damage has
@@ -270,10 +271,11 @@ func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work 
 			err = errors.Join(err, db.clearPast(space))
 		}
 	}()
-	if err := db.undo(ctx, d.def.Recovery, from, at, space); err != nil {
+	lower, upper := t.itemBounds()
+	now := func() lookup { return itemsOf(from, lower, upper) }
+	if err := db.undo(ctx, d.def.Recovery, from, at, space, now); err != nil {
 		return err
 	}
-	lower, upper := t.itemBounds()
 	is, was := &rows{from: from, lower: lower, upper: upper}, db.undoneIn(space)
 	for {
 		key, now, more, err := is.next()
@@ -306,9 +308,9 @@ func (db *DB) EachAt(ctx context.Context, s *Saved, from Source, at int64, work 
 	}
 }
 
-// undo puts what changed after a moment into a space of its own.
-func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, space []byte) (err error) {
-	return db.replay(ctx, from, r.from(at+1), store.PrefixEnd(r.prefix()), space)
+// undo puts what changed after a moment into a space of its own. now begins to look up what items are now.
+func (db *DB) undo(ctx context.Context, r *recovery, from Source, at int64, space []byte, now func() lookup) (err error) {
+	return db.replay(ctx, from, r.from(at+1), store.PrefixEnd(r.prefix()), space, now)
 }
 
 // pieceSize is that of a piece's number.
@@ -316,7 +318,8 @@ const pieceSize = 4
 
 // replay puts a part of a recovery log, the newest first, into a space of its own, by items: under the item's key after its table's id, and the number of the piece (4), are
 // the moment of its newest change in the piece (8) and what is to be undone in turn: version, length, what the row has. No key of an item begins another's.
-func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byte) (err error) {
+// base begins to look up what items are before any of it is undone.
+func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byte, base func() lookup) (err error) {
 	it, err := from.NewIter(lower, upper)
 	if err != nil {
 		return err
@@ -324,6 +327,7 @@ func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byt
 	defer func() { err = errors.Join(err, it.Close()) }()
 	// What is undone before an item is whole again need not be: an item that changes all the time is written once a piece, or its differences are.
 	piece, size, number := map[string][]byte{}, 0, uint32(0)
+	held, most := 0, db.foldFrom // bytes of all pieces
 	b := db.store.NewBatch()
 	defer b.Close()
 	write := func() error {
@@ -336,8 +340,12 @@ func (db *DB) replay(ctx context.Context, from Source, lower, upper, space []byt
 		err := db.store.Write(b)
 		b.Reset()
 		clear(piece)
-		size = 0
+		held, size = held+size, 0
 		number++
+		if err == nil && held >= most {
+			held, err = db.fold(ctx, space, base())
+			most = max(db.foldFrom, 2*held)
+		}
 		return err
 	}
 	space = slices.Clip(space)
@@ -431,15 +439,17 @@ func (u *undoneRows) undo(ctx context.Context, tail []byte, now item.Item) (item
 			return nil, err
 		}
 		if !ok || !bytes.Equal(is, tail) {
+			if unfit != nil {
+				unfit = fmt.Errorf("%w (under %x)", unfit, tail)
+			}
 			return now, unfit
 		}
 		for steps := u.rows.values[u.rows.at][momentSize:]; len(steps) > 0; {
-			n, size := binary.Uvarint(steps[1:])
-			if size <= 0 || n > uint64(len(steps)-1-size) {
-				return nil, errUndo
+			was, rest, err := cutStep(steps)
+			if err != nil {
+				return nil, err
 			}
-			was := undone{steps[0], steps[1+size:][:n]}
-			steps = steps[1+size:][n:]
+			steps = rest
 			if unfit != nil && was.version == undoPart {
 				continue
 			}
@@ -501,15 +511,17 @@ func (db *DB) EachChange(ctx context.Context, s *Saved, from Source, fromMS, toM
 	}()
 	part := func(kind byte) []byte { return append(bytes.Clone(space), kind) }
 	after, before := part('a'), part('b')
-	err = db.replay(ctx, from, r.from(toMS), store.PrefixEnd(r.prefix()), after) // what changed later
+	lower, upper := t.itemBounds()
+	now := func() lookup { return itemsOf(from, lower, upper) }
+	then := func() lookup { return db.undoing(after, now()) }
+	err = db.replay(ctx, from, r.from(toMS), store.PrefixEnd(r.prefix()), after, now) // what changed later
 	if err == nil {
-		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), before)
+		err = db.replay(ctx, from, r.from(fromMS), r.from(toMS), before, then)
 	}
 	if err != nil {
 		return err
 	}
-	lower, upper := t.itemBounds()
-	is, later, was := &rows{from: from, lower: lower, upper: upper}, db.undoneIn(after), db.undoneIn(before)
+	is, was := then(), db.undoneIn(before)
 	c := &ItemChange{Keys: []string{d.def.Keys.Hash.Name}}
 	if d.def.Keys.HasRange() {
 		c.Keys = append(c.Keys, d.def.Keys.Range.Name)
@@ -519,20 +531,9 @@ func (db *DB) EachChange(ctx context.Context, s *Saved, from Source, fromMS, toM
 		if err = errors.Join(err, ctx.Err()); err != nil || !more {
 			return err
 		}
-		c.Old, c.New, c.AtMS = nil, nil, moment
-		key := append(bytes.Clone(lower[:itemPrefix]), tail...)
-		if k, now, ok, err := is.seek(key); err != nil {
+		c.Old, c.AtMS = nil, moment
+		if c.New, err = is(ctx, tail); err != nil {
 			return err
-		} else if ok && bytes.Equal(k, key) {
-			is.found++
-			c.New = now
-		}
-		if changed, err := later.seek(after, tail); err != nil {
-			return err
-		} else if changed {
-			if c.New, err = later.undo(ctx, tail, c.New); err != nil {
-				return err
-			}
 		}
 		if c.Old, err = was.undo(ctx, tail, c.New); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -455,11 +456,46 @@ func (w *world) at(t *testing.T, at time.Time) (items map[string]string, err err
 	return items, err
 }
 
+// between is what was changed after a moment and up to another: the items' texts by key, empty for none, before and after.
+func (w *world) between(t *testing.T, from, to time.Time) map[string][2]string {
+	t.Helper()
+	saved, _, err := w.db.FreezePast(t.Context(), scope, "tab", "tab", "work", func(*ContinuousBackups) (_, _ time.Time, err error) { return from, time.Time{}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	frozen, err := w.store.OpenFrozen("work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := map[string][2]string{}
+	text := func(it item.Item) string {
+		if it == nil {
+			return ""
+		}
+		return string(it.AppendJSON(nil))
+	}
+	err = w.db.EachChange(t.Context(), saved, frozen, from.UnixMilli()+1, to.UnixMilli()+1, "work", func(c *ItemChange) error {
+		changed[c.Item().Get("pk").Text()] = [2]string{text(c.Old), text(c.New)}
+		return nil
+	})
+	if err = errors.Join(err, frozen.Close(), w.store.Thaw("work")); err != nil {
+		t.Fatal(err)
+	}
+	return changed
+}
+
 // TestPartsAreUndone: where changes leave most of an item, its rows have little; and what it was is made of them, over several pieces, between rows that have all of it,
-// and before and after it was not there.
+// and before and after it was not there. So it is when what was undone is folded again and again.
 func TestPartsAreUndone(t *testing.T) {
+	for _, foldFrom := range []int{foldFrom, 1} {
+		t.Run(fmt.Sprint("fold from ", foldFrom), func(t *testing.T) { testPartsAreUndone(t, foldFrom) })
+	}
+}
+
+func testPartsAreUndone(t *testing.T, foldFrom int) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _, _ := retaining(t, 0)
+		w.db.foldFrom = foldFrom
 		rng := rand.New(rand.NewPCG(1, 1))
 		text := func(n int) string {
 			b := make([]byte, n)
@@ -507,7 +543,106 @@ func TestPartsAreUndone(t *testing.T) {
 				t.Fatalf("%s: %d items, %v", m.at, len(is), err)
 			}
 		}
+		for i, from := range moments[:len(moments)-3] {
+			to := moments[i+3]
+			is := w.between(t, from.at, to.at)
+			for _, key := range []string{"k0", "k1", "k2"} {
+				if want := [2]string{from.items[key], to.items[key]}; is[key] != want && want[0] != want[1] {
+					t.Fatalf("from %s to %s: %s was %.60q and became %.60q, want %.60q and %.60q", from.at, to.at, key, is[key][0], is[key][1], want[0], want[1])
+				}
+			}
+		}
 	})
+}
+
+// TestRestoreOfACounterTakesLittle: of an item that changes all the time no more is kept, in memory or on the disk, than of one that changed some times.
+func TestRestoreOfACounterTakesLittle(t *testing.T) {
+	const changes, others, bound = 120_000, 50, 2 * pastPiece
+	w := &world{}
+	var err error
+	if w.store, err = store.Open(store.Options{Dir: t.TempDir(), Durability: store.NoSync, CacheBytes: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	defer w.store.Close()
+	if w.streams, err = stream.Open(w.store, time.Now); err == nil {
+		w.db, err = Open(Options{Store: w.store, Streams: w.streams})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.db.foldFrom = 1
+	r := &recovery{ID: 77}
+	rng := rand.New(rand.NewPCG(1, 1))
+	counter := func() item.Item {
+		return itemOf("counter", fmt.Sprintf("%s%020d%020d%020d%020d", strings.Repeat("words ", 20), rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64()))
+	}
+	now := counter()
+	tails := map[string]item.Item{"counter": now}
+	b := w.store.NewBatch()
+	defer b.Close()
+	put := func(n int, tail string, u undone) {
+		key := binary.BigEndian.AppendUint64(r.from(1000), uint64(n))
+		value := append(binary.AppendUvarint([]byte{u.version}, uint64(len(tail))), tail...)
+		if b.Set(append(key, make([]byte, 8)...), append(value, u.body...)); n%1000 == 0 {
+			if err := w.store.Write(b); err != nil {
+				t.Fatal(err)
+			}
+			b.Reset()
+		}
+	}
+	for n := range changes {
+		if n%(changes/others) == 0 {
+			other := fmt.Sprintf("k%03d", n/(changes/others))
+			tails[other] = itemOf("other", other)
+			put(2*n+1, other, undone{undoWhole, tails[other]})
+		}
+		next := counter()
+		put(2*n, "counter", partOf(now, next))
+		now = next
+	}
+	if err := errors.Join(w.store.Write(b), w.store.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	held := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	space := []byte{store.SpacePast, 'x'}
+	before, memory, disk, looks := held(), int64(0), 0, 0
+	ctx := looking{t.Context(), func() error {
+		if looks++; looks%40 == 0 {
+			size := 0
+			memory = max(memory, held()-before)
+			if err := w.store.Each(space, func(key, value []byte) error { size += len(key) + len(value); return nil }); err != nil {
+				return err
+			}
+			disk = max(disk, size)
+		}
+		return nil
+	}}
+	is := func() lookup {
+		return func(_ context.Context, tail []byte) (item.Item, error) {
+			if string(tail) == "counter" {
+				return now, nil
+			}
+			return nil, nil
+		}
+	}
+	if err := w.db.undo(ctx, r, w.store, 0, space, is); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d looks: %d KB of memory, %d KB of the store", looks, memory>>10, disk>>10)
+	if disk == 0 || disk > bound || memory > 2*bound {
+		t.Errorf("%d KB of the store, %d KB of memory", disk>>10, memory>>10)
+	}
+	was := w.db.undoing(space, is())
+	for _, tail := range slices.Sorted(maps.Keys(tails)) {
+		if it, err := was(t.Context(), []byte(tail)); err != nil || !bytes.Equal(it, tails[tail]) {
+			t.Errorf("%s: %d bytes, %v", tail, len(it), err)
+		}
+	}
 }
 
 // TestPartsOfAnotherItem: a difference is not undone from an item that is not the one which came of the change.
@@ -621,7 +756,7 @@ func TestRestoreOfAQueueTakesLittle(t *testing.T) {
 	}
 	before, most, looks := held(), int64(0), 0
 	ctx := looking{t.Context(), func() error { looks++; most = max(most, held()-before); return nil }}
-	if err := w.db.undo(ctx, r, w.store, 0, []byte{store.SpacePast, 'x'}); err != nil {
+	if err := w.db.undo(ctx, r, w.store, 0, []byte{store.SpacePast, 'x'}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if looks < 2 || most > items*size/2 {
