@@ -12,7 +12,6 @@ import (
 
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/schema"
-	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -83,41 +82,6 @@ func (db *DB) Check(ctx context.Context, to Report) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// checkRecovery looks at a table's recovery log: every row can be read, and has an item of this key.
-func (db *DB) checkRecovery(ctx context.Context, t *Table, to Report) error {
-	d := &t.desc.Load().def
-	r := d.Recovery
-	if r == nil {
-		return nil
-	}
-	var f finding
-	var key []byte
-	err := db.store.Each(r.prefix(), func(row, value []byte) error {
-		f.n++
-		tail, was, err := parseUndo(value)
-		switch {
-		case len(row) != undoPrefix+8+seqnum.Size:
-			f.fault("the row under %x has no moment", row)
-		case err != nil:
-			f.fault("the row under %x cannot be read: %v", row, err)
-		case int64(binary.BigEndian.Uint64(row[undoPrefix:])) < r.FromMS:
-			f.fault("the row under %x is older than what can be restored", row)
-		case was.version == undoWhole && len(was.body) > 0: // what a difference makes is known by undoing all later ones alone
-			if err := item.Item(was.body).Validate(); err != nil {
-				f.fault("the item of the row under %x cannot be read: %v", row, err)
-			} else if key = d.Keys.AppendKey(key[:0], item.Item(was.body)); !bytes.Equal(key, tail) {
-				f.fault("the item of the row under %x belongs under %x, and not under %x", row, key, tail)
-			}
-		}
-		return ctx.Err()
-	})
-	if err := f.damaged(err); err != nil {
-		return err
-	}
-	f.report(to, "recovery log of table "+d.Name)
 	return nil
 }
 

@@ -38,8 +38,9 @@ type DB struct {
 	telling  sync.Mutex    // held while a moment that is told is stored; guards toldKept
 	toldKept int64         // the newest that is
 	undone   atomic.Uint64 // rows put into recovery logs since Open
-	foldFrom int           // the constant of this name
 	deleting Deleting      // of OnDelete; nil: nobody asks
+
+	foldFrom, checkMost int // the constants of these names
 
 	tagsChanged func(streamARN string) // of Options
 	tracer      trace.Tracer           // of Options
@@ -174,7 +175,7 @@ func Open(o Options) (*DB, error) {
 	}
 	db := &DB{
 		store: o.Store, streams: o.Streams, now: o.Now, log: o.Logger, delay: o.StatusDelay.Milliseconds(), tagsChanged: o.TagsChanged, tracer: o.Tracer,
-		nextID: 1, fill: make(chan struct{}, 1), foldFrom: foldFrom,
+		nextID: 1, fill: make(chan struct{}, 1), foldFrom: foldFrom, checkMost: checkMost,
 	}
 	tables := map[tableName]*Table{}
 	db.tables.Store(&tables)

@@ -1,0 +1,171 @@
+package table
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstreamdb/millstream/internal/store"
+)
+
+// undoFaults is what a check tells of the recovery log of the table tab, and how many rows it has looked at.
+func (w *world) undoFaults(t *testing.T) (faults []string, rows int64) {
+	t.Helper()
+	err := w.db.Check(t.Context(), func(part string, n int64, f []string) {
+		if part == "recovery log of table tab" {
+			faults, rows = f, n
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return faults, rows
+}
+
+// rewrite changes the rows of a space that f wants to.
+func (w *world) rewrite(t *testing.T, space byte, f func(n int, key, value []byte) (now []byte, change bool)) {
+	t.Helper()
+	b := w.store.NewBatch()
+	defer b.Close()
+	n := 0
+	err := w.store.Each([]byte{space}, func(key, value []byte) error {
+		if now, change := f(n, key, bytes.Clone(value)); change && now == nil {
+			b.Delete(key)
+		} else if change {
+			b.Set(key, now)
+		}
+		n++
+		return nil
+	})
+	if err = errors.Join(err, w.store.Write(b)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestCheckUndoes: a check finds a row that cannot be undone, whatever is wrong: the row itself, the item that came of it, or a row that is gone. It tells both keys, and
+// which moments are lost: restores to them fail, and to others they do not. What it has room for makes no difference.
+func TestCheckUndoes(t *testing.T) {
+	long := strings.Repeat("words ", 30)
+	for name, c := range map[string]struct {
+		do   func(t *testing.T, w *world, key string)
+		lost [2]int // the first and the last of the moments of k5 that cannot be restored; the rows of rounds 0, 1, 9 and 10 have all of it
+	}{
+		"nothing": {func(*testing.T, *world, string) {}, [2]int{1, 0}},
+		"a difference": {func(t *testing.T, w *world, key string) {
+			w.rewrite(t, store.SpaceUndo, func(n int, _, v []byte) ([]byte, bool) {
+				v[len(v)-1] ^= 1 // of the sum of what the item was
+				return v, n == 15*10+5
+			})
+		}, [2]int{10, 14}},
+		"an older difference": {func(t *testing.T, w *world, key string) {
+			w.rewrite(t, store.SpaceUndo, func(n int, _, v []byte) ([]byte, bool) {
+				v[len(v)-9] ^= 1
+				return v, n == 4*10+5
+			})
+		}, [2]int{1, 3}},
+		"a row is gone": {func(t *testing.T, w *world, key string) {
+			w.rewrite(t, store.SpaceUndo, func(n int, _, v []byte) ([]byte, bool) { return nil, n == 12*10+5 })
+		}, [2]int{10, 10}},
+		"the item": {func(t *testing.T, w *world, key string) {
+			w.rewrite(t, store.SpaceItem, func(_ int, k, v []byte) ([]byte, bool) {
+				v[bytes.Index(v, []byte("words"))] = 'W'
+				return v, bytes.Contains(k, []byte(key))
+			})
+		}, [2]int{10, 18}},
+		"the item is gone": {func(t *testing.T, w *world, key string) {
+			w.rewrite(t, store.SpaceItem, func(_ int, k, v []byte) ([]byte, bool) { return nil, bytes.Contains(k, []byte(key)) })
+		}, [2]int{10, 18}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, _, _ := retaining(t, 0)
+				w.recovery(t, 10)
+				rng := rand.New(rand.NewPCG(1, 2))
+				var moments []time.Time // each behind a round of changes
+				const rounds = 20
+				for round := range rounds {
+					for key := range 10 {
+						text := long
+						if round == 9 || round == 0 { // another text: the row of this round has all of the item, and the next one, too
+							text = fmt.Sprintf("words %0200d", rng.Uint64())
+						}
+						w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"k%d"},"text":{"S":%q},"y":{"N":"%d"},"z":{"N":"%d"}}}`, key, text, round/2, (round+1)/2))
+						time.Sleep(time.Millisecond)
+					}
+					moments = append(moments, w.recovers(t).Latest)
+					time.Sleep(time.Second)
+				}
+				c.do(t, w, "k5")
+				for _, most := range []int{checkMost, 3000, 1} {
+					w.db.checkMost = most
+					faults, rows := w.undoFaults(t)
+					if (len(faults) == 1) != (c.lost[0] <= c.lost[1]) || rows < 10*rounds-1 {
+						t.Fatalf("with room for %d bytes: %d rows, %q", most, rows, faults)
+					}
+					if len(faults) > 0 && (!strings.Contains(faults[0], fmt.Sprintf("%x", "k5")) || !strings.Contains(faults[0], "the row under 1b") || !strings.Contains(faults[0], "the table cannot be restored to")) {
+						t.Error(faults[0])
+					}
+					if most == checkMost {
+						t.Log(faults)
+					}
+				}
+				for n, at := range moments {
+					_, err := w.at(t, at)
+					if lost := c.lost[0] <= n && n <= c.lost[1]; lost != (err != nil) {
+						t.Errorf("moment %d: %v", n, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestCheckOfARecoveryLogTakesLittle: what it holds does not grow with the items.
+func TestCheckOfARecoveryLogTakesLittle(t *testing.T) {
+	w := newWorld(t)
+	w.createTable(t, "tab", 2, "")
+	w.recovery(t, 10)
+	const items, size = 100, 40_000
+	text := strings.Repeat("w", size)
+	for n := range 3 {
+		for i := range items {
+			w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"k%d"},"text":{"S":%q},"z":{"N":"%d"}}}`, i, text, n))
+		}
+	}
+	held := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	most := func(room int) (most int64) {
+		w.db.checkMost = room
+		before, looks := held(), 0
+		ctx := looking{t.Context(), func() error {
+			if looks++; looks%50 == 0 {
+				most = max(most, held()-before)
+			}
+			return nil
+		}}
+		err := w.db.checkRecovery(ctx, w.db.find(scope, "tab"), func(_ string, n int64, faults []string) {
+			if n != 3*items || len(faults) > 0 {
+				t.Errorf("%d rows, %q", n, faults)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return most
+	}
+	all, some := most(checkMost), most(items*size/10)
+	t.Logf("%d KB with room for all, %d KB with room for a tenth", all>>10, some>>10)
+	if all < items*size/2 || some > items*size/4 {
+		t.Errorf("%d KB with room for all, %d KB with room for a tenth", all>>10, some>>10)
+	}
+}
