@@ -219,7 +219,7 @@ func TestDamageFailsBackups(t *testing.T) {
 	begun, err := k.db.ExportTableToPointInTime(ctx, &dynamodb.ExportTableToPointInTimeInput{TableArn: aws.String(k.s.Scope().TableARN("orders")), S3Bucket: aws.String("out")})
 	if err != nil {
 		k.wants(err, "InternalServerError", "")
-	} else if e := k.exported(*begun.ExportDescription.ExportArn); e.ExportStatus != "FAILED" || *e.FailureCode != "UNKNOWN" || e.ExportManifest != nil {
+	} else if e := k.exported(*begun.ExportDescription.ExportArn); e.ExportStatus != "FAILED" || *e.FailureCode != "InternalServerError" || e.ExportManifest != nil {
 		t.Errorf("%+v", e)
 	}
 

@@ -1,6 +1,7 @@
 package keep
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +14,17 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millstreamdb/millstream/internal/export"
 	"github.com/millstreamdb/millstream/internal/request"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
 // damage flips a byte of the largest table of the engine, at a part of its length.
-func (w *world) damage(part int) {
+func (w *world) damage(part int) { w.damageIn("data/db", part) }
+
+func (w *world) damageIn(dir string, part int) {
 	w.t.Helper()
-	names, err := w.disk.List("data/db")
+	names, err := w.disk.List(dir)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -29,7 +33,7 @@ func (w *world) damage(part int) {
 		if !strings.HasSuffix(n, ".sst") {
 			continue
 		}
-		file, err := w.disk.Open("data/db/" + n)
+		file, err := w.disk.Open(dir + "/" + n)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -42,7 +46,7 @@ func (w *world) damage(part int) {
 		}
 	}
 	largest[len(largest)/part] ^= 1
-	file, err := w.disk.Create("data/db/"+name, vfs.WriteCategoryUnspecified)
+	file, err := w.disk.Create(dir+"/"+name, vfs.WriteCategoryUnspecified)
 	if err == nil {
 		_, err = file.Write(largest)
 		err = errors.Join(err, file.Sync(), file.Close())
@@ -202,4 +206,86 @@ func TestBucketThatChangesHands(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestExportThatMeetsDamage: an export of what cannot be read whole fails with AWS's code for a fault of the server, and a message that says what was met and what to do.
+func TestExportThatMeetsDamage(t *testing.T) {
+	const code = "InternalServerError"
+	for name, c := range map[string]struct {
+		more  string // of the request; %d: a moment, in s
+		do    func(w *world, e *Export)
+		wants []string
+	}{
+		"a block": {"", func(w *world, e *Export) { w.damageIn("data/frozen/"+frozenName(e.ID), 3) },
+			[]string{"tab cannot be read whole", ".sst", "millstream check", "restore the table, or the data folder, from a backup"}},
+		"a row of the recovery log": {`,"ExportTime":%d`, nil, []string{"tab cannot be read whole", "does not fit the item", "millstream check", "which moments can be restored: export another one"}},
+		"one of a stretch of time": {`,"ExportType":"INCREMENTAL_EXPORT","IncrementalExportSpecification":{"ExportFromTime":%d}`, nil,
+			[]string{"tab cannot be read whole", "does not fit the item", "which moments can be restored"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				defer w.close()
+				w.recovering(0)
+				text, at := strings.Repeat("words ", 50), time.Time{}
+				for round := range 3 {
+					for i := range 100 {
+						if _, err := w.db.PutItem(t.Context(), scope, decoded(w, request.DecodePutItem, fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":"%d"},"text":{"S":%q},"z":{"N":"%d"}}}`, i, text, round))); err != nil {
+							t.Fatal(err)
+						}
+					}
+					time.Sleep(time.Minute)
+					if round == 0 {
+						at = time.Now()
+					}
+				}
+				time.Sleep(20 * time.Minute)
+				more := c.more
+				if more != "" {
+					more = fmt.Sprintf(more, at.Unix())
+					changed := w.store.NewBatch()
+					err := w.store.Each([]byte{store.SpaceUndo}, func(key, value []byte) error {
+						value = bytes.Clone(value)
+						value[len(value)-1] ^= 1 // of the sum, where it has a difference
+						if value[0] == 2 {
+							changed.Set(key, value)
+						}
+						return nil
+					})
+					if err = errors.Join(err, w.store.Write(changed)); err != nil {
+						t.Fatal(err)
+					}
+					changed.Close()
+				}
+				w.objects = map[string][]byte{}
+				e, err := w.s.ExportTableToPointInTime(t.Context(), scope, decoded(w, request.DecodeExportTableToPointInTime, fmt.Sprintf(`{"TableArn":%q,"S3Bucket":"bucket"%s}`, scope.TableARN("tab"), more)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.do != nil {
+					c.do(w, e)
+				}
+				stop := w.run(w.s.RunSaves)
+				time.Sleep(time.Minute)
+				e = get(w.s, w.s.exports, e.ARN)
+				if e.Status != Failed || e.FailureCode != code {
+					t.Errorf("%+v", e)
+				}
+				for _, want := range c.wants {
+					if !strings.Contains(e.FailureMessage, want) {
+						t.Errorf("%q has no %q", e.FailureMessage, want)
+					}
+				}
+				for key := range w.objects {
+					if strings.HasSuffix(key, export.SummaryJSON) {
+						t.Error("there is a summary")
+					}
+				}
+				t.Log(e.FailureMessage)
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }

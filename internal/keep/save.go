@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/awserr"
 	"github.com/millstreamdb/millstream/internal/export"
 	"github.com/millstreamdb/millstream/internal/item"
 	"github.com/millstreamdb/millstream/internal/store"
@@ -205,9 +206,6 @@ const bucketGone, bucketGoneText = "S3NoSuchBucket", "The specified bucket does 
 // bucketDenied is how it tells that there is one, and another account's.
 const bucketDenied, bucketDeniedText = "S3AccessDenied", "Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
 
-// unknown is AWS's code for other failures.
-const unknown = "UNKNOWN"
-
 // errBucketGone says that a bucket is not there; that it is another account's is fs.ErrPermission.
 var errBucketGone = errors.New(bucketGoneText)
 
@@ -220,7 +218,7 @@ func (s *Service) reaches(account, bucket string) error {
 	return err
 }
 
-// failure is how AWS tells of an error.
+// failure is how AWS tells of an error. For a fault of the service it tells of no code but that of a request.
 func failure(err error) (code, message string) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -228,7 +226,7 @@ func failure(err error) (code, message string) {
 	case errors.Is(err, errBucketGone):
 		return bucketGone, bucketGoneText
 	}
-	return unknown, err.Error()
+	return awserr.Internal().Code, err.Error()
 }
 
 func (s *Service) saveExport(ctx context.Context, e *Export) error {
@@ -244,6 +242,8 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 			return &setback{err}
 		case full:
 			err = errNoRoomExport
+		case errors.Is(err, store.ErrDamaged):
+			err = e.damaged(err)
 		}
 		next.FailureCode, next.FailureMessage = failure(err)
 	}
@@ -253,6 +253,15 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 		next.Status = Failed
 	}
 	return put(s, s.exports, kindExport, e.ARN, &next)
+}
+
+// damaged says what to do about damage that an export has met.
+func (e *Export) damaged(err error) error {
+	todo := "restore the table, or the data folder, from a backup"
+	if e.PastMS != 0 || e.Request.Incremental() {
+		todo = "and which moments can be restored: export another one, or the table as it is now"
+	}
+	return fmt.Errorf("the table %s cannot be read whole (%w), and an export never leaves out items in silence, so there is none; `millstream check` says what is damaged, %s", e.Request.Table, err, todo)
 }
 
 var errNoRoomBackup = fmt.Errorf("the disk has no room for the backup: it was full each of the %d times that it was written; free some space, and make another", maxFills)

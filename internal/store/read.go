@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -14,10 +16,27 @@ import (
 // readError is the error of a read; of damaged data it is over ErrDamaged.
 func readError(op string, err error) error {
 	if pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %s: %w", ErrDamaged, op, err)
+		return &readDamage{op, err}
 	}
 	return fmt.Errorf("store: %s: %w", op, err)
 }
+
+// readDamage is the error of a read of damaged data. It tells which file is damaged; the engine's own text is of more lines.
+type readDamage struct {
+	op  string
+	err error
+}
+
+func (d *readDamage) Error() string {
+	what, _, _ := strings.Cut(d.err.Error(), "\n")
+	if i := pebble.ExtractDataCorruptionInfo(d.err); i != nil && i.Path != "" {
+		dir, file := filepath.Split(i.Path)
+		what = filepath.Base(dir) + "/" + file + ": " + what
+	}
+	return fmt.Sprintf("%v: %s: %s", ErrDamaged, d.op, what)
+}
+
+func (d *readDamage) Unwrap() []error { return []error{ErrDamaged, d.err} }
 
 // Get appends the value under key to dst; found reports whether there is one.
 // It sees everything that has been applied, durable or not.
