@@ -13,5 +13,7 @@
 // testdata/kept/NAME.tar.zst has a folder with a range in quarantine, and the place to which it was replicated before and after; NAME.json.zst says
 // what each holds. It is made with -kept besides.
 //
+// testdata/past/NAME.tar.zst is a folder with a recovery log of a table, and NAME.json.zst says what that was at some moments. It is made with -past besides.
+//
 // The command refused checks the other way round that an older program refuses a folder of this one's; .ci/long has it do so for db9eff9.
 package folders

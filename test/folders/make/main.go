@@ -38,6 +38,7 @@ func main() {
 	name := flag.String("name", "", "the release")
 	into := flag.String("into", "test/folders/testdata", "folder of the fixtures")
 	kind := flag.Bool("kept", false, "a folder with a range in quarantine, and where it was replicated to")
+	remember := flag.Bool("past", false, "a folder with a recovery log")
 	flag.Parse()
 	if *program == "" || *name == "" {
 		log.Fatal("-program and -name are needed")
@@ -45,6 +46,9 @@ func main() {
 	to, make := filepath.Join(*into, *name), run
 	if *kind {
 		to, make = filepath.Join(*into, "kept", *name), kept
+	}
+	if *remember {
+		to, make = filepath.Join(*into, "past", *name), past
 	}
 	if err := make(context.Background(), *program, to); err != nil {
 		log.Fatal(err)
