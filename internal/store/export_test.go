@@ -8,8 +8,23 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Isolated returns when no damaged file is being looked at.
-func (s *Store) Isolated() { s.damages.work.Wait() }
+// Isolated returns when no damaged file is being looked at. The engine's work may meet another meanwhile, so it is no wait for the group of that work.
+func (s *Store) Isolated() {
+	for {
+		var looking chan struct{}
+		s.damages.mu.Lock()
+		for _, f := range s.damages.files {
+			if f.looking != nil {
+				looking = f.looking
+			}
+		}
+		s.damages.mu.Unlock()
+		if looking == nil {
+			return
+		}
+		<-looking
+	}
+}
 
 // CompactAll merges everything that there is. It waits an hour at most (of a bubble's time), for a compaction that a damaged table lets never end.
 func (s *Store) CompactAll() error {
