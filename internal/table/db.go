@@ -64,6 +64,7 @@ type Table struct {
 	desc  atomic.Pointer[descriptor]
 	parts []*partition // by number
 
+	replacing replacing
 	// made is the commit that made the table; nil when it was loaded.
 	made *store.Commit
 	// ending is set, under mu, before the batch that removes the table is applied:

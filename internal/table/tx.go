@@ -184,21 +184,41 @@ func (tx *Tx) lock() {
 	tx.locked = true
 }
 
-// load reads the stored item, nil when there is none. isNew says that there is
-// probably none, which makes its absence cheaper to see and its presence dearer.
+// load reads the stored item, nil when there is none. isNew says that it is put, so that there may be
+// none: then what the last puts of the table have met tells which is more likely.
 func (tx *Tx) load(i int, isNew bool) (item.Item, error) {
-	read := tx.db.store.Get
-	if isNew {
+	o, read := &tx.ops[i], tx.db.store.Get
+	if isNew && !o.table.replacing.likely() {
 		read = tx.db.store.Probe
 	}
 	v, found, err := read(nil, tx.key(i))
+	if isNew && err == nil {
+		o.table.replacing.met(found)
+	}
 	if err != nil || !found {
 		return nil, err
 	}
-	o := &tx.ops[i]
 	o.old = v
 	o.oldSize = o.old.Size()
 	return o.old, nil
+}
+
+// replacing counts by how much more puts have met an item than not, up to replacingMost. An absent item is cheaper to see by
+// Store.Probe, one that is there by Store.Get: a put of 1 KB into a table of which it replaces an item takes a fifth less.
+type replacing struct{ n atomic.Int32 }
+
+const replacingMost = 32
+
+func (r *replacing) likely() bool { return r.n.Load() > replacingMost/2 }
+
+// met counts roughly: what another put counts at the same time may be lost. At either end it writes nothing that others would have to read again.
+func (r *replacing) met(found bool) {
+	switch n := r.n.Load(); {
+	case found && n < replacingMost:
+		r.n.Store(n + 1)
+	case !found && n > 0:
+		r.n.Store(n - 1)
+	}
 }
 
 // put sets what the item becomes, nil to delete it. It must have been loaded.
