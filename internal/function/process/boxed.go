@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/function/sandbox"
@@ -128,7 +129,23 @@ func (e *environment) leave() {
 }
 
 // spawn starts a program of the environment, whose paths are the machine's.
+//
+// A program that has just been unpacked may be busy: another start may have been on its way while the file was open, and then has it too until its own
+// program is there (https://go.dev/issue/22315). That takes milliseconds.
 func (e *environment) spawn(c command, env []string, dir string, out, frames *os.File) (*child, error) {
+	for pause := time.Millisecond; ; pause *= 2 {
+		started, err := e.spawnOnce(c, env, dir, out, frames)
+		if pause > longestBusy || !errors.Is(err, syscall.ETXTBSY) {
+			return started, err
+		}
+		time.Sleep(pause)
+	}
+}
+
+// longestBusy is the longest pause before a busy program is tried again: two seconds with those before it.
+const longestBusy = 1024 * time.Millisecond
+
+func (e *environment) spawnOnce(c command, env []string, dir string, out, frames *os.File) (*child, error) {
 	if e.box == nil {
 		return e.pool.host.spawner.start(c, env, e.token, dir, out, frames)
 	}

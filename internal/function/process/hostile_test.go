@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millstreamdb/millstream/internal/function/logs"
 	"github.com/millstreamdb/millstream/internal/function/runner"
 )
 
@@ -362,4 +364,22 @@ func TestProcessesWithoutEnd(t *testing.T) {
 			t.Errorf("the next function answered %q", got)
 		}
 	})
+}
+
+// A program may still be open for writing, in a process that is just being started.
+func TestProgramThatIsStillOpen(t *testing.T) {
+	for name, change := range map[string]func(*Options, *runner.Spec){"process": nil, "sandbox": boxed(machine(t))} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(t, "echo started; exit 1", change)
+			f, err := os.OpenFile(filepath.Join(p.spec.CodeDir, "bootstrap"), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(20*time.Millisecond, func() { f.Close() })
+			r := call(t, p)
+			if lines := p.log.Recent(100); !slices.ContainsFunc(lines, func(l logs.Line) bool { return l.Text == "started" }) {
+				t.Errorf("%+v, payload %s, %+v", r, r.Payload, lines)
+			}
+		})
+	}
 }
