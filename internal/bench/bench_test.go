@@ -311,3 +311,12 @@ func TestCurvesTell(t *testing.T) {
 		}
 	}
 }
+
+func TestRecordsIn(t *testing.T) {
+	record := `{"eventID":"1","eventName":"MODIFY","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"us-east-1","dynamodb":{"ApproximateCreationDateTime":1,` +
+		`"Keys":{"pk":{"S":"a"}},"NewImage":{"pk":{"S":"a"},"v":{"S":"zebra"}},"SequenceNumber":"100000000000000000001","SizeBytes":20,"StreamViewType":"NEW_IMAGE"},` +
+		`"eventSourceARN":"arn:aws:dynamodb:us-east-1:000000000000:table/bench/stream/2026-12-01T00:00:00.000"}`
+	if n := recordsIn([]byte(`{"Records":[` + record + `,` + record + `,` + record + `]}`)); n != 3 {
+		t.Errorf("%d records of 3", n)
+	}
+}

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -160,7 +159,7 @@ func measureFanOut(ctx context.Context, o Options, r *report) error {
 			return err
 		}
 		var delivered atomic.Int64
-		f, err := listen(func(event []byte) { delivered.Add(int64(bytes.Count(event, []byte(`"eventSourceARN"`)))) })
+		f, err := listen(func(event []byte) { delivered.Add(recordsIn(event)) })
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,7 @@ func measureIsolation(ctx context.Context, o Options, r *report) error {
 		var current atomic.Pointer[paced]
 		var delivered atomic.Int64
 		healthy, err := listen(func(event []byte) {
-			delivered.Add(int64(bytes.Count(event, []byte(`"eventSourceARN"`))))
+			delivered.Add(recordsIn(event))
 			if p := current.Load(); p != nil {
 				p.event(event)
 			}

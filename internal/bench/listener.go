@@ -23,6 +23,12 @@ type listener struct {
 // beside the server.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// oncePerRecord begins with a byte that a record has hardly any other of: so looking for it takes a tenth of what looking for a text that begins with a quote takes.
+var oncePerRecord = []byte(`zeBytes":`)
+
+// recordsIn is how many records an event has. No value that is written here has the name of a record's field.
+func recordsIn(event []byte) int64 { return int64(bytes.Count(event, oncePerRecord)) }
+
 func listen(on func(event []byte)) (*listener, error) {
 	return listenHTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := bodies.Get().(*bytes.Buffer)

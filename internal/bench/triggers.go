@@ -93,7 +93,7 @@ func measureSubscribers(ctx context.Context, o Options, r *report) error {
 		var calls, records atomic.Int64
 		f, err := listen(func(event []byte) {
 			calls.Add(1)
-			records.Add(int64(bytes.Count(event, []byte(`"eventSourceARN"`))))
+			records.Add(recordsIn(event))
 		})
 		if err != nil {
 			return err
@@ -180,7 +180,7 @@ func measureCatchUp(ctx context.Context, o Options, r *report) error {
 		var seen atomic.Int64
 		done := make(chan struct{})
 		f, err := listen(func(event []byte) {
-			n := int64(bytes.Count(event, []byte(`"eventSourceARN"`)))
+			n := recordsIn(event)
 			if total := seen.Add(n); total >= int64(records) && total-n < int64(records) {
 				close(done)
 			}
