@@ -169,6 +169,19 @@ func TestProbeIsGet(t *testing.T) {
 				t.Errorf("life %d: %s: %q, %v, %v; want %q, %v", life, key, got, found, err, want, wantFound)
 			}
 		}
+		p, err := s.NewProbes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"z", "k1x", "k0", "a", "k2", "k1", "k1xx", "k", "k1"} { // in no order
+			want, wantFound := get(t, s, key)
+			got, found, err := p.Get([]byte("pre"), []byte(key))
+			if err != nil || found != wantFound || string(got) != "pre"+want {
+				t.Errorf("life %d: %s among others: %q, %v, %v; want %q, %v", life, key, got, found, err, want, wantFound)
+			}
+		}
+		p.Close()
+		p.Close()
 		closeStore(t, s)
 	}
 }

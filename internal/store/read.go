@@ -160,28 +160,12 @@ var probing = pebble.IterOptions{UseL6Filters: true}
 // all data lies, and so reads a block of it to find nothing. Probe does: it takes
 // half the time for an absent key, and a quarter more for one that is there.
 func (s *Store) Probe(dst, key []byte) (value []byte, found bool, err error) {
-	if err := s.check(); err != nil {
+	p, err := s.NewProbes()
+	if err != nil {
 		return dst, false, err
 	}
-	it, err := s.db.NewIter(&probing)
-	if err != nil {
-		return dst, false, readError("get", err)
-	}
-	before := len(dst)
-	if found = it.SeekPrefixGE(key); found {
-		var v []byte
-		if v, err = it.ValueAndErr(); err == nil {
-			dst = append(dst, v...)
-		}
-	}
-	err = errors.Join(err, it.Close())
-	if lost := s.lost(key); lost != nil {
-		return dst[:before], false, lost
-	}
-	if err != nil {
-		return s.getAround(dst[:before], key, err)
-	}
-	return dst, found, s.Err()
+	defer p.Close()
+	return p.Get(dst, key)
 }
 
 // Iter walks [lower, upper) and sees what was applied when it was made. It is

@@ -61,6 +61,7 @@ type Tx struct {
 	deltas  []indexDelta     // of the indexes' counts; scratch of commit
 	recs    []*stream.Record // one an op, nil for none; scratch of commit
 	undo    []byte           // values of rows of recovery logs, back to back
+	probes  store.Probes     // by which new items are looked for, if there are several; made by the first, closed by unlock
 	locked  bool
 
 	// What a caller commits in the same batch beside items (a client token, a
@@ -188,7 +189,16 @@ func (tx *Tx) lock() {
 // none: then what the last puts of the table have met tells which is more likely.
 func (tx *Tx) load(i int, isNew bool) (item.Item, error) {
 	o, read := &tx.ops[i], tx.db.store.Get
-	if isNew && !o.table.replacing.likely() {
+	switch probably := isNew && !o.table.replacing.likely(); {
+	case probably && len(tx.ops) > 1:
+		if tx.probes == (store.Probes{}) {
+			var err error
+			if tx.probes, err = tx.db.store.NewProbes(); err != nil {
+				return nil, err
+			}
+		}
+		read = tx.probes.Get
+	case probably:
 		read = tx.db.store.Probe
 	}
 	v, found, err := read(nil, tx.key(i))
@@ -234,6 +244,7 @@ func (tx *Tx) put(i int, new item.Item) {
 
 // unlock releases all locks.
 func (tx *Tx) unlock() {
+	tx.probes.Close()
 	if tx.locked {
 		for _, s := range tx.stripes {
 			tx.db.stripes[s].mu.Unlock()
