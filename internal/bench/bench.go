@@ -73,7 +73,7 @@ func Main(ctx context.Context, o Options, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "millstream bench: %s/%s, %d processors, %d connections, %v a measurement; server, load and ceilings share this machine\n\n",
 		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.connections(), o.duration())
 	if o.Endpoint != "" {
-		return compare(ctx, o, r, []Peer{{o.Endpoint, o.Endpoint}})
+		return compare(ctx, o, r, []Peer{{o.Endpoint, o.Endpoint}}, nil)
 	}
 	var failures []error
 	for _, m := range measurements {

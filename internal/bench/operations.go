@@ -58,13 +58,17 @@ var operations = []operation{
 // PutItem, against the fastest peer.
 func measureOperations(ctx context.Context, o Options, r *report) error {
 	return onServer(ctx, o, func(c *child, _ string) error {
-		return compare(ctx, o, r, append([]Peer{{"Millstream", c.endpoint}}, o.Peers...))
+		rest := c.awaitQuiet
+		if o.Quick {
+			rest = nil
+		}
+		return compare(ctx, o, r, append([]Peer{{"Millstream", c.endpoint}}, o.Peers...), rest)
 	})
 }
 
 // compare drives each operation at each endpoint, the first of which is the one
-// under test.
-func compare(ctx context.Context, o Options, r *report, endpoints []Peer) (err error) {
+// under test. rest waits, before each, until that one has merged what the last has written, as the others hold all in memory; nil: it does not.
+func compare(ctx context.Context, o Options, r *report, endpoints []Peer, rest func(context.Context) error) (err error) {
 	length := max(o.duration()/4, 500*time.Millisecond)
 	fmt.Fprintf(r.out, "requests a second, streams on, %d connections, %v each\n  %-36s", o.connections(), length, "")
 	for _, e := range endpoints {
@@ -80,6 +84,11 @@ func compare(ctx context.Context, o Options, r *report, endpoints []Peer) (err e
 	var putRates []float64
 	for i, op := range operations {
 		fmt.Fprintf(r.out, "  %-36s", op.name)
+		if rest != nil {
+			if err := rest(ctx); err != nil {
+				return err
+			}
+		}
 		for no, e := range endpoints {
 			rate, err := op.rate(ctx, o, e.Endpoint, made[no], length)
 			if ctx.Err() != nil {
