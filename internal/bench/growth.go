@@ -24,7 +24,7 @@ func measureGrowth(ctx context.Context, o Options, r *report) error {
 			return err
 		}
 		most, there := o.items(), 0
-		for items := min(most, max(10_000, most/1000)); ; items = min(items*10, most) {
+		for items := min(most, 10_000); ; items = min(items*10, most) {
 			begun := time.Now()
 			if err := grow(ctx, host, o.connections(), there, items); err != nil {
 				return err
