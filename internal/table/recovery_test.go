@@ -634,7 +634,7 @@ func TestRestoreOfACounterTakesLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d looks: %d KB of memory, %d KB of the store", looks, memory>>10, disk>>10)
-	if disk == 0 || disk > bound || memory > 2*bound {
+	if disk == 0 || disk > bound || memory > 5*bound { // under the race detector the engine keeps its own on the heap
 		t.Errorf("%d KB of the store, %d KB of memory", disk>>10, memory>>10)
 	}
 	was := w.db.undoing(space, is())
