@@ -87,10 +87,13 @@ func TestCheckUndoes(t *testing.T) {
 				w, _, _ := retaining(t, 0)
 				w.recovery(t, 10)
 				rng := rand.New(rand.NewPCG(1, 2))
-				var moments []time.Time // each behind a round of changes
+				var moments, changed []time.Time // each behind a round of changes; of k5
 				const rounds = 20
 				for round := range rounds {
 					for key := range 10 {
+						if key == 5 {
+							changed = append(changed, time.Now().UTC())
+						}
 						text := long
 						if round == 9 || round == 0 { // another text: the row of this round has all of the item, and the next one, too
 							text = fmt.Sprintf("words %0200d", rng.Uint64())
@@ -108,8 +111,13 @@ func TestCheckUndoes(t *testing.T) {
 					if (len(faults) == 1) != (c.lost[0] <= c.lost[1]) || rows < 10*rounds-1 {
 						t.Fatalf("with room for %d bytes: %d rows, %q", most, rows, faults)
 					}
-					if len(faults) > 0 && (!strings.Contains(faults[0], fmt.Sprintf("%x", "k5")) || !strings.Contains(faults[0], "the row under 1b") || !strings.Contains(faults[0], "the table cannot be restored to")) {
-						t.Error(faults[0])
+					if len(faults) > 0 {
+						lost := "the table cannot be restored to a moment from " + changed[c.lost[0]].Format(time.RFC3339Nano) + " on and before " + changed[c.lost[1]+1].Format(time.RFC3339Nano)
+						for _, want := range []string{fmt.Sprintf("%x", "k5"), "the row under 1b", lost} {
+							if !strings.Contains(faults[0], want) {
+								t.Errorf("%s lacks %q", faults[0], want)
+							}
+						}
 					}
 					if most == checkMost {
 						t.Log(faults)
@@ -123,6 +131,48 @@ func TestCheckUndoes(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestCheckComesBack: to an item for which there was no room, whether its differences were met before it had to go or after.
+func TestCheckComesBack(t *testing.T) {
+	long := strings.Repeat("words ", 30)
+	for _, c := range []struct{ other, item string }{{"a", "z"}, {"z", "a"}} { // keys lie in the order of their hashes
+		for name, changes := range map[string][]string{"before": {c.other, c.item}, "after": {c.item, c.other, c.item + " anew"}} {
+			t.Run(name+" "+c.item, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w, _, _ := retaining(t, 0)
+					w.recovery(t, 10)
+					put := func(key, text string, n int) {
+						w.must(t, "PutItem", fmt.Sprintf(`{"TableName":"tab","Item":{"pk":{"S":%q},"text":{"S":%q},"z":{"N":"%d"}}}`, key, text, n))
+						time.Sleep(time.Second)
+					}
+					put(c.other, long, 0)
+					put(c.item, long, 0)
+					wrong := 0
+					for n, key := range changes {
+						if key == c.item {
+							wrong = 2 + n
+						}
+						text := long
+						if strings.HasSuffix(key, " anew") {
+							text = strings.Repeat("others ", 40)
+						}
+						put(key[:1], text, n+1)
+					}
+					w.rewrite(t, store.SpaceUndo, func(n int, _, v []byte) ([]byte, bool) {
+						v[len(v)-1] ^= 1
+						return v, n == wrong
+					})
+					for _, most := range []int{checkMost, 1} {
+						w.db.checkMost = most
+						if faults, _ := w.undoFaults(t); len(faults) != 1 {
+							t.Errorf("with room for %d bytes: %q", most, faults)
+						}
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -456,8 +456,14 @@ func (w *world) at(t *testing.T, at time.Time) (items map[string]string, err err
 	return items, err
 }
 
-// between is what was changed after a moment and up to another: the items' texts by key, empty for none, before and after.
-func (w *world) between(t *testing.T, from, to time.Time) map[string][2]string {
+// changeOf is what became of an item, its texts, empty for none.
+type changeOf struct {
+	old, new string
+	at       time.Time
+}
+
+// between is what was changed after a moment and up to another, by key.
+func (w *world) between(t *testing.T, from, to time.Time) map[string]changeOf {
 	t.Helper()
 	saved, _, err := w.db.FreezePast(t.Context(), scope, "tab", "tab", "work", func(*ContinuousBackups) (_, _ time.Time, err error) { return from, time.Time{}, nil })
 	if err != nil {
@@ -467,7 +473,7 @@ func (w *world) between(t *testing.T, from, to time.Time) map[string][2]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := map[string][2]string{}
+	changed := map[string]changeOf{}
 	text := func(it item.Item) string {
 		if it == nil {
 			return ""
@@ -475,7 +481,7 @@ func (w *world) between(t *testing.T, from, to time.Time) map[string][2]string {
 		return string(it.AppendJSON(nil))
 	}
 	err = w.db.EachChange(t.Context(), saved, frozen, from.UnixMilli()+1, to.UnixMilli()+1, "work", func(c *ItemChange) error {
-		changed[c.Item().Get("pk").Text()] = [2]string{text(c.Old), text(c.New)}
+		changed[c.Item().Get("pk").Text()] = changeOf{text(c.Old), text(c.New), time.UnixMilli(c.AtMS)}
 		return nil
 	})
 	if err = errors.Join(err, frozen.Close(), w.store.Thaw("work")); err != nil {
@@ -508,11 +514,12 @@ func testPartsAreUndone(t *testing.T, foldFrom int) {
 			at    time.Time
 			items map[string]string
 		}
-		items, moments := map[string]string{}, []moment{}
+		items, moments, writes := map[string]string{}, []moment{}, map[string][]time.Time{}
 		w.recovery(t, 10)
 		for i := range 200 {
 			time.Sleep(time.Second)
 			key := fmt.Sprintf("k%d", rng.IntN(3))
+			writes[key] = append(writes[key], time.Now())
 			switch is, there := items[key]; {
 			case there && rng.IntN(20) == 0:
 				w.must(t, "DeleteItem", `{"TableName":"tab","Key":{"pk":{"S":"`+key+`"}}}`)
@@ -543,12 +550,18 @@ func testPartsAreUndone(t *testing.T, foldFrom int) {
 				t.Fatalf("%s: %d items, %v", m.at, len(is), err)
 			}
 		}
-		for i, from := range moments[:len(moments)-3] {
-			to := moments[i+3]
+		for i, from := range moments[:len(moments)-5] { // of more than a piece
+			to := moments[i+5]
 			is := w.between(t, from.at, to.at)
 			for _, key := range []string{"k0", "k1", "k2"} {
-				if want := [2]string{from.items[key], to.items[key]}; is[key] != want && want[0] != want[1] {
-					t.Fatalf("from %s to %s: %s was %.60q and became %.60q, want %.60q and %.60q", from.at, to.at, key, is[key][0], is[key][1], want[0], want[1])
+				want := changeOf{old: from.items[key], new: to.items[key]}
+				for _, at := range writes[key] {
+					if !at.After(to.at) {
+						want.at = at
+					}
+				}
+				if c := is[key]; (c.old != want.old || c.new != want.new || !c.at.Equal(want.at)) && want.at.After(from.at) {
+					t.Fatalf("from %s to %s: %s was %.60q and became %.60q at %s, want %.60q, %.60q, %s", from.at, to.at, key, c.old, c.new, c.at, want.old, want.new, want.at)
 				}
 			}
 		}
