@@ -7,13 +7,13 @@ import (
 	"errors"
 
 	"github.com/millstreamdb/millstream/internal/item"
+	"github.com/millstreamdb/millstream/internal/store"
 )
 
-// foldFrom is how many bytes a restore puts into its space before it is folded for the first time: of each item whose changes take more than the item
-// there is then what it was before them, in place of the changes. It is folded again when it has twice as much as was left.
-const foldFrom = 64 << 20
+// foldFrom is how many bytes a restore puts into its space before it is folded for the first time: of each item whose changes take more than twice as
+// much as the item and foldLeast there is then what it was before them, in place of the changes. It is folded again when it has twice as much as was left.
+const foldFrom = 256 << 20
 
-// foldLeast is what the changes of one item may take in any case.
 const foldLeast = 1 << 10
 
 // lookup returns what an item is before anything is undone, nil for none; it holds until the next call. Keys rise from call to call.
@@ -55,54 +55,63 @@ type changes struct {
 	moment int64
 	keys   [][]byte
 	size   int
-	whole  int // size of the oldest item that it has whole; -1: none
+	whole  int  // size of the oldest item that it has whole; -1: none
+	ends   bool // with that one, which is before
+	before []byte
 }
 
 // fold replaces the changes of items by what these were before them, where that takes less, and returns how many bytes are left.
 func (db *DB) fold(ctx context.Context, space []byte, base lookup) (left int, err error) {
-	all, was := db.undoneIn(space), db.undoneIn(space)
+	it, err := db.store.NewIter(space, store.PrefixEnd(space))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	was := db.undoneIn(space)
 	b := db.store.NewBatch()
 	defer b.Close()
-	write := func(least int) error {
-		if b.Len() <= least {
-			return nil
-		}
-		if err := errors.Join(db.store.Admit(), ctx.Err()); err != nil {
+	write := func() error {
+		if err := errors.Join(db.store.Admit(), ctx.Err()); err != nil || b.Empty() {
 			return err
 		}
 		err := db.store.Write(b)
 		b.Reset()
 		return err
 	}
-	for {
-		c, err := all.changes(ctx)
+	var c changes
+	for n, ok := 0, it.First(); ok; n++ {
+		if ok, err = c.read(it, len(space)); err == nil && n%1000 == 0 {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return 0, err
-		}
-		if c == nil {
-			return left, write(0)
 		}
 		left += c.size
-		if c.size <= foldLeast+max(c.whole, 0) {
+		if c.size <= foldLeast+2*max(c.whole, 0) {
 			continue
 		}
-		now, err := base(ctx, c.tail)
-		if err != nil {
-			return 0, err
+		var now item.Item // of no use when they have all of it
+		if c.whole < 0 {
+			if now, err = base(ctx, c.tail); err != nil {
+				return 0, err
+			}
+			if c.size <= foldLeast+2*len(now) {
+				continue
+			}
 		}
-		if c.whole < 0 && c.size <= foldLeast+len(now) {
-			continue
-		}
-		there, err := was.seek(space, c.tail)
-		if err != nil || !there {
-			return 0, errors.Join(err, errUndo)
-		}
-		before, err := was.undo(ctx, c.tail, now)
-		if errors.Is(err, errUnfit) { // an older row may have all of it
-			continue
-		}
-		if err != nil {
-			return 0, err
+		before := item.Item(c.before)
+		if !c.ends {
+			there, err := was.seek(space, c.tail)
+			if err != nil || !there {
+				return 0, errors.Join(err, errUndo)
+			}
+			before, err = was.undo(ctx, c.tail, now)
+			if errors.Is(err, errUnfit) { // an older row may have all of it
+				continue
+			}
+			if err != nil {
+				return 0, err
+			}
 		}
 		value := binary.BigEndian.AppendUint64(make([]byte, 0, momentSize+stepHead+len(before)), uint64(c.moment))
 		value = append(binary.AppendUvarint(append(value, undoWhole), uint64(len(before))), before...)
@@ -111,39 +120,47 @@ func (db *DB) fold(ctx context.Context, space []byte, base lookup) (left int, er
 			b.Delete(key)
 		}
 		left += len(c.keys[0]) + len(value) + undoneRow - c.size
-		if err := write(pastPiece); err != nil {
-			return 0, err
+		if b.Len() >= pastPiece {
+			if err := write(); err != nil {
+				return 0, err
+			}
 		}
 	}
+	return left, write()
 }
 
-// changes returns what there is of the item at hand, and moves on behind it; nil at the end.
-func (u *undoneRows) changes(ctx context.Context) (c *changes, err error) {
-	for {
-		tail, moment, ok, err := u.next()
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return nil, err
+// read reads what there is of the item at hand, and moves on behind it, if there is another.
+func (c *changes) read(it *store.Iter, space int) (more bool, err error) {
+	c.keys, c.size, c.whole, c.ends = c.keys[:0], 0, -1, false
+	for more = true; more; more = it.Next() {
+		key := it.Key()
+		value, err := it.Value()
+		if err != nil {
+			return false, err
 		}
-		if !ok || c != nil && !bytes.Equal(c.tail, tail) {
-			return c, nil
+		if len(key) < space+pieceSize || len(value) < momentSize {
+			return false, errUndo
 		}
-		if c == nil {
-			c = &changes{tail: bytes.Clone(tail), moment: moment, whole: -1}
+		switch tail := key[space : len(key)-pieceSize]; {
+		case len(c.keys) == 0:
+			c.tail, c.moment = append(c.tail[:0], tail...), int64(binary.BigEndian.Uint64(value))
+		case !bytes.Equal(tail, c.tail):
+			return true, nil
 		}
-		key, value := u.rows.keys[u.rows.at], u.rows.values[u.rows.at]
-		c.keys = append(c.keys, key)
+		c.keys = append(c.keys, bytes.Clone(key))
 		c.size += len(key) + len(value) + undoneRow
 		for steps := value[momentSize:]; len(steps) > 0; {
 			was, rest, err := cutStep(steps)
 			if err != nil {
-				return nil, err
+				return false, err
 			}
-			if steps = rest; was.version == undoWhole {
-				c.whole = len(was.body)
+			steps = rest
+			if c.ends = was.version == undoWhole; c.ends {
+				c.whole, c.before = len(was.body), append(c.before[:0], was.body...)
 			}
 		}
-		u.rows.step()
 	}
+	return false, nil
 }
 
 // cutStep takes the first of what is to be undone in turn off.

@@ -19,8 +19,8 @@ import (
 // A table at a moment is made of two things that are frozen together: its items, and its recovery log (recovery.go). The rows after
 // the moment are read, the newest first, and what they undo is put into a space of its own under the item's key: the oldest of each
 // item comes last, and stays. Then both are read side by side in the order of keys. So it takes no memory but for a piece, and
-// nobody has to wait, whatever is written, trimmed, turned off or deleted meanwhile. On the disk it takes no more than the items that changed, and
-// foldFrom: what is more is folded (fold.go).
+// nobody has to wait, whatever is written, trimmed, turned off or deleted meanwhile. What it takes on the disk is
+// bounded by the items that changed, however often they did: what is more is folded (fold.go).
 
 // Freeze keeps the items of a table as they are at some moment of the call in the store, under a name that is none yet, with
 // every write that was acknowledged before. shown is how an error names the table. A table of whose items damage has
