@@ -72,8 +72,12 @@ func (l *eventLogs) Get(ctx context.Context, log, key string) (function.SharedEv
 }
 
 // Remove implements function.SharedEvents.
-func (l *eventLogs) Remove(ctx context.Context, log, key string) error {
-	return l.b.Drop(ctx, logPrefix+log, key)
+func (l *eventLogs) Remove(ctx context.Context, r function.SharedEvent) error {
+	err := l.b.Drop(ctx, logPrefix+r.Log, r.Key, r.Version)
+	if errors.Is(err, backend.ErrStale) {
+		err = function.ErrStale
+	}
+	return err
 }
 
 var errLogLost = errors.New("another node has taken over the events that this one has accepted")
@@ -246,7 +250,7 @@ func (l *eventLogs) work(ctx context.Context, log string) error {
 func (l *eventLogs) drop(ctx context.Context, log string) error {
 	if err := l.b.EachKept(ctx, logPrefix+log+function.PiecesOf, func(page []remote.Kept) error {
 		for _, k := range page {
-			if err := l.b.Drop(ctx, k.Set, k.Key); err != nil {
+			if err := l.b.Drop(ctx, k.Set, k.Key, 0); err != nil {
 				return err
 			}
 		}
@@ -254,7 +258,7 @@ func (l *eventLogs) drop(ctx context.Context, log string) error {
 	}); err != nil {
 		return err
 	}
-	return l.b.Drop(ctx, logsSet, log)
+	return l.b.Drop(ctx, logsSet, log, 0)
 }
 
 // leave has other nodes go on with what this one works. Nothing is accepted here any more.

@@ -21,7 +21,8 @@ type SharedEvents interface {
 	Put(ctx context.Context, r SharedEvent) (version uint64, err error)
 	// Get returns a row; there is false when there is none.
 	Get(ctx context.Context, log, key string) (r SharedEvent, there bool, err error)
-	Remove(ctx context.Context, log, key string) error
+	// Remove removes a row of this version, if it is there; 0: of any. ErrStale: it has another.
+	Remove(ctx context.Context, r SharedEvent) error
 	// Sure returns an error unless who takes a log over from now on finds what was put into it by now.
 	Sure(ctx context.Context, log string) error
 }
@@ -207,14 +208,19 @@ func (r eventRows) endedShared(e *event, out []*event) (err error) {
 	return r.removeShared(out...)
 }
 
+// removeShared removes events, but those that another node has by now.
 func (r eventRows) removeShared(events ...*event) error {
 	for _, e := range events {
-		if err := r.shared.Remove(r.ctx, e.at.log, e.at.key); err != nil {
+		err := r.shared.Remove(r.ctx, SharedEvent{Log: e.at.log, Key: e.at.key, Version: e.version.Load()})
+		if errors.Is(err, ErrStale) {
+			continue // it is that node's, and so are its pieces
+		}
+		if err != nil {
 			return err
 		}
 		for kind, n := range map[byte]int{eventPayloadRow: e.at.payloadPieces, eventDocumentRow: e.at.documentPieces} {
 			for i := range n {
-				if err := r.shared.Remove(r.ctx, e.at.log+PiecesOf, r.pieceKey(e, kind, i)); err != nil {
+				if err := r.shared.Remove(r.ctx, SharedEvent{Log: e.at.log + PiecesOf, Key: r.pieceKey(e, kind, i)}); err != nil {
 					return err
 				}
 			}

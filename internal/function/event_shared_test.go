@@ -54,10 +54,13 @@ func (f *eventsFake) Get(_ context.Context, log, key string) (SharedEvent, bool,
 	return r, there, nil
 }
 
-func (f *eventsFake) Remove(_ context.Context, log, key string) error {
+func (f *eventsFake) Remove(_ context.Context, r SharedEvent) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.rows, log+"/"+key)
+	if now, there := f.rows[r.Log+"/"+r.Key]; there && r.Version != 0 && r.Version != now.Version {
+		return ErrStale
+	}
+	delete(f.rows, r.Log+"/"+r.Key)
 	return nil
 }
 
@@ -227,6 +230,50 @@ func TestEndsAreToldByWhoHasThem(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A node that has no room for more ends drops its oldest, but not one that another node has by now: that is there, and is told by that node.
+func TestAnEndOfAnothersIsNotDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &eventsFake{rows: map[string]SharedEvent{}}
+		var all [2]*Service
+		var mails [2]*mailbox
+		for i := range all {
+			mails[i] = &mailbox{down: true}
+			all[i] = open(t, Options{SharedEvents: shared, Destination: mails[i]})
+			if err := all[i].RegisterGo(scope, "g", func(context.Context, []byte) ([]byte, error) { return []byte("1"), nil }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := all[i].PutEventConfig(scope, "g", "", EventConfigRequest{DestinationConfig: &DestinationTable{OnSuccess: DestinationName{"arn:aws:sqs:us-east-1:000000000000:q"}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b := all[0], all[1]
+		a.events.toTell.maxCount = 1
+		payload := []byte(`"` + strings.Repeat("x", maxInline) + `"`) // in a piece of its own
+		if _, err := a.InvokeEvent(scope, Invocation{Name: "g", Payload: payload}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Minute) // each try waits for five minutes by now
+		if n, again, err := b.TakeEvents(t.Context(), shared.of("log")); n != 1 || again || err != nil {
+			t.Fatal(n, again, err)
+		}
+		if _, err := a.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := a.Stats().Queued; n != 1 {
+			t.Errorf("the node that has no room has %d ends", n)
+		}
+		mails[1].mu.Lock()
+		mails[1].down = false
+		mails[1].mu.Unlock()
+		time.Sleep(eventMaxBackoff)
+		synctest.Wait()
+		if len(mails[1].got) != 1 || !strings.Contains(mails[1].got[0], "xxx") {
+			t.Errorf("the node that has it has told %d, %.200q", len(mails[1].got), mails[1].got)
+		}
+	})
 }
 
 // placing has this node be the only one, which may be silent.

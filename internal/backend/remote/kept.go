@@ -69,11 +69,15 @@ func (b *Backend) Keep(ctx context.Context, k Kept) (uint64, error) {
 	return r.V, err
 }
 
-// Drop removes a row, if it is there. It tries until ctx ends.
-func (b *Backend) Drop(ctx context.Context, set, key string) error {
-	pause := minPause
-	for {
-		err := b.remove(ctx, b.progress, set, key)
+// Drop removes a row of this version, if it is there; 0: of any. backend.ErrStale: it has another. It tries until ctx ends.
+func (b *Backend) Drop(ctx context.Context, set, key string, version uint64) error {
+	for pause := minPause; ; {
+		try, cancel := context.WithTimeout(ctx, tryFor)
+		err := b.o.Endpoint.Delete(try, b.progress, set, key, version)
+		cancel()
+		if _, refused := errors.AsType[*Refused](err); refused {
+			return backend.ErrStale
+		}
 		if err == nil {
 			return nil
 		}
