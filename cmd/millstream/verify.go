@@ -32,14 +32,15 @@ requests that arrive late and answers that do not come. One call in twenty of a 
 fails, and so do all with some of the items until the storm is over. Then it says
 whether a record was lost or came out of order for its item, whether what failed was
 held or parked and came later, whether exactly-once writes have counted all, how long
-calls stopped when a node was lost, and what the nodes have asked of the endpoint.
+calls stopped when a node was lost, and what the nodes have asked of the endpoint. Over
+a Millstream shards of the stream are split meanwhile.
 
 It makes tables of its own, millstream-verify- with random letters, and removes them,
 also after Ctrl-C or when the terminal is closed. After a kill -9 or a second Ctrl-C
 they are left. Remove those whose names begin as it said when the storm began, with
 DeleteTable; the nodes' own have deletion protection, which UpdateTable with
-DeletionProtectionEnabled false takes away first. On an endpoint that takes money for
-requests a storm costs what the writes and some reads of each cost. It signs with the
+DeletionProtectionEnabled false takes away first. Before the storm begins it says what
+that would cost on Amazon DynamoDB, and in the end what was counted. It signs with the
 usual credentials of AWS's SDK where the environment has some. The exit code is 1 when
 something is missing without which nodes do not work, and when the storm has found a
 fault.`,
@@ -76,11 +77,11 @@ fault.`,
 				}
 			}
 			told := cmd.ErrOrStderr()
-			o.Begins = func(prefix string) {
+			o.Begins = func(prefix string, dollars float64) {
 				if !asJSON {
 					failed = errors.Join(failed, w.Flush())
 				}
-				fmt.Fprintf(told, "a storm of %v begins, over tables %s...\n", o.Storm, prefix)
+				fmt.Fprintf(told, "a storm of %v begins, over tables %s...; on Amazon DynamoDB it costs some $%.2f (%s)\n", o.Storm, prefix, dollars, app.StormPrices)
 			}
 			o.Progress = func(p app.StormProgress) {
 				what := "of the storm"
@@ -151,11 +152,15 @@ func printStorm(out io.Writer, r *app.StormReport) error {
 	} else {
 		row("exactly-once writes", "have counted %d records", *r.Counted)
 	}
-	if r.NewShards == 0 {
-		row("new shards of the stream", "none: it was not tried whether the order holds over some")
-	} else {
-		row("new shards of the stream", "%d", r.NewShards)
+	switch {
+	case r.NewShards == 0:
+		row("shards that end", "not tried: %s", cmp.Or(r.NotSplit, "the storm was over before one was split"))
+	case r.NotSplit != "":
+		row("shards that end", "%d new ones; more were not tried: %s", r.NewShards, r.NotSplit)
+	default:
+		row("shards that end", "%d were split; %d new ones", r.Splits, r.NewShards)
 	}
+	row("cost on Amazon DynamoDB", "$%.2f: %d write units, %d read units, %d GetRecords (%s)", r.Cost.Dollars, r.Cost.WriteUnits, r.Cost.ReadUnits, r.Cost.StreamReads, app.StormPrices)
 	for _, fault := range r.Faults {
 		row("FAULT", "%s", fault)
 		w.failed()

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/admin"
 	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend/remote"
 	"github.com/millstreamdb/millstream/internal/schema"
@@ -34,6 +35,7 @@ const stormMaking, stormEnding = 30 * time.Second, 30 * time.Second
 // stormCluster has nodes in this process over tables of its own. They call functions here, and reach the endpoint each by a line of its own, which can be cut.
 type stormCluster struct {
 	client    *remote.Client // of those that are no nodes
+	splitter  *admin.Client  // nil: the endpoint is no Millstream
 	own       *remote.OwnTables
 	foreign   bool
 	lease     time.Duration
@@ -54,12 +56,16 @@ type stormCluster struct {
 
 // runStorm is the storm, over tables that it removes.
 func runStorm(ctx context.Context, client *remote.Client, foreign bool, o VerifyOptions, transactions bool) (r *StormReport, err error) {
-	c := &stormCluster{client: client, own: client.OwnTables(), foreign: foreign, lease: o.Lease, nodes: map[int]*stormNode{}}
-	c.calls = &countedCalls{next: client.HTTP.Transport, calls: map[string]*server.TablesCalls{}}
+	c := &stormCluster{own: client.OwnTables(), foreign: foreign, lease: o.Lease, nodes: map[int]*stormNode{}}
+	taken := &bill{next: client.HTTP.Transport}
+	c.calls = &countedCalls{next: taken, calls: map[string]*server.TablesCalls{}}
+	billed := *client
+	billed.HTTP = &http.Client{Transport: taken}
+	c.client = &billed
 	defer func() { err = errors.Join(err, c.own.Remove(ctx)) }()
 	defer c.end()
 	if o.Begins != nil {
-		o.Begins(c.own.Prefix())
+		o.Begins(c.own.Prefix(), stormEstimate(&o))
 	}
 	if c.items, c.streamARN, err = c.own.Make(ctx, "items", remote.NewTable{Partition: "pk", Stream: "NEW_IMAGE"}); err != nil {
 		return nil, err
@@ -82,6 +88,11 @@ func runStorm(ctx context.Context, client *remote.Client, foreign bool, o Verify
 	if c.scope, _, _, is = arn.Stream(c.streamARN); !is {
 		return nil, fmt.Errorf("%q is not the name of a stream: no trigger takes it", c.streamARN)
 	}
+	if !foreign {
+		if c.splitter, err = admin.New(admin.Options{Endpoint: client.URL, Account: c.scope.Account, Region: c.scope.Region, Credentials: client.Credentials, HTTP: client.HTTP}); err != nil {
+			return nil, err
+		}
+	}
 	c.began = time.Now()
 	for range stormNodes {
 		if err := c.start(); err != nil {
@@ -103,11 +114,21 @@ func runStorm(ctx context.Context, client *remote.Client, foreign bool, o Verify
 	if err != nil {
 		return nil, err
 	}
+	r = &StormReport{}
+	splitting, stop := context.WithCancel(ctx)
+	defer stop()
+	split := make(chan struct{})
+	go func() {
+		defer close(split)
+		r.Splits, r.NotSplit = c.split(splitting, o.Storm)
+	}()
 	found, err := c.storm.Run(ctx, c, uuids)
+	stop()
+	<-split
 	if err != nil {
 		return nil, err
 	}
-	r = &StormReport{Report: *found, Calls: c.told}
+	r.Report, r.Calls, r.Cost = *found, c.told, taken.cost()
 	now, err := client.Describe(ctx, c.streamARN)
 	for _, s := range now.Shards {
 		if !slices.ContainsFunc(shards.Shards, func(was remote.DescribedShard) bool { return was.ID == s.ID }) {
@@ -115,6 +136,34 @@ func runStorm(ctx context.Context, client *remote.Client, foreign bool, o Verify
 		}
 	}
 	return r, err
+}
+
+// stormSplits is how often a shard is split in a storm, at equal times.
+const stormSplits = 3
+
+// split splits shards of the stream while the storm goes on, where that can be asked for. why: what is in the way.
+func (c *stormCluster) split(ctx context.Context, length time.Duration) (splits int, why string) {
+	if c.splitter == nil {
+		return 0, "the endpoint has no operation that splits a shard"
+	}
+	for splits < stormSplits {
+		select {
+		case <-time.After(length / (stormSplits + 1)):
+		case <-ctx.Done():
+			return splits, why
+		}
+		try, cancel := context.WithTimeout(ctx, stormMaking)
+		_, err := c.splitter.SplitShards(try, c.items, splits+2)
+		cancel()
+		if ctx.Err() != nil {
+			return splits, why
+		}
+		if err != nil {
+			return splits, err.Error()
+		}
+		splits++
+	}
+	return splits, ""
 }
 
 // asked notes what the nodes have asked of the endpoint since they began.

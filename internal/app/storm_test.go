@@ -53,7 +53,8 @@ func stormIsFair(t *testing.T) {
 	for _, fault := range r.Faults {
 		t.Error(fault)
 	}
-	if r.Records == 0 || r.Lost > 0 || r.OutOfOrder > 0 || r.Kills+r.Pauses == 0 || r.Faulty == 0 || r.Held != r.Faulty || r.Parked != r.Faulty || r.Counted == nil || *r.Counted != r.Records || len(r.Calls) < 5 {
+	if r.Records == 0 || r.Lost > 0 || r.OutOfOrder > 0 || r.Kills+r.Pauses == 0 || r.Faulty == 0 || r.Held != r.Faulty || r.Parked != r.Faulty || r.Counted == nil || *r.Counted != r.Records || len(r.Calls) < 5 || r.Splits != stormSplits || r.NotSplit != "" || r.NewShards != 2*stormSplits ||
+		r.Cost.WriteUnits < uint64(r.Records) || r.Cost.ReadUnits == 0 || r.Cost.StreamReads == 0 || r.Cost.Dollars <= 0 {
 		t.Errorf("%+v", r)
 	}
 	t.Logf("%+v", r)

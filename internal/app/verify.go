@@ -33,6 +33,9 @@ type StormCalls struct {
 type StormReport struct {
 	storm.Report
 	NewShards int          `json:"newShards"` // that the stream has got meanwhile
+	Splits    int          `json:"splits"`    // of shards that were asked for
+	NotSplit  string       `json:"notSplit,omitempty"`
+	Cost      StormCost    `json:"cost"`
 	Calls     []StormCalls `json:"calls"`
 }
 
@@ -43,7 +46,7 @@ type VerifyOptions struct {
 	Rate        int           // writes a second in the storm
 	Lease       time.Duration // of its nodes
 	Probed      func(Probed)
-	Begins      func(prefix string) // the storm, over tables whose names begin so
+	Begins      func(prefix string, dollars float64) // the storm, over tables whose names begin so; what it would cost on Amazon DynamoDB, about
 	Progress    func(StormProgress)
 
 	patience time.Duration

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -72,6 +73,27 @@ func TestVerify(t *testing.T) {
 			t.Errorf("lacking %s, these are found: %q", want, lacks)
 		}
 		between.Close()
+	}
+	// Of many records in one page two have one number.
+	number := regexp.MustCompile(`"SequenceNumber":"\d+"`)
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		s.Handler().ServeHTTP(answer, r)
+		body := answer.Body.Bytes()
+		if all := number.FindAllIndex(body, -1); len(all) > 100 && strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetRecords") {
+			copy(body[all[50][0]:all[50][1]], body[all[49][0]:all[49][1]])
+		}
+		for name, values := range answer.Header() {
+			if w.Header()[name] = values; name == "X-Amz-Crc32" {
+				w.Header().Del(name)
+			}
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(body)
+	}))
+	defer between.Close()
+	if lacks := verify(between.URL); len(lacks) != 1 || !strings.HasPrefix(lacks[0], "a number of its own for each record") {
+		t.Errorf("with two records of one number, these are found: %q", lacks)
 	}
 }
 

@@ -34,6 +34,7 @@ var lackingOf = map[string]map[string][]string{
 		"a stream has one shard":                             oneShard,
 		"a stream that is not there is answered for":         {"a stream that is not there"},
 		"a stream that is switched off is an internal error": {"the end of a shard", "a closed shard without records"},
+		"records of writes at once may have one number":      {"a reader beside writers"},
 	},
 }
 

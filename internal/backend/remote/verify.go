@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/seqnum"
 )
 
 // Probed is what an endpoint was found to do.
@@ -245,6 +247,7 @@ func (v *verifier) streams(ctx context.Context) error {
 	newest := map[string]int{}
 	err = nil
 	for late := time.Now().Add(30 * time.Second); len(all) < writes && err == nil && time.Now().Before(late) && ctx.Err() == nil; {
+		before := len(all)
 		for id, iterator := range latest {
 			if iterator == "" {
 				continue
@@ -273,6 +276,9 @@ func (v *verifier) streams(ctx context.Context) error {
 				newest[key] = n
 			}
 		}
+		if len(all) == before && err == nil {
+			err = betweenReads(ctx)
+		}
 	}
 	if err == nil && len(all) != writes {
 		err = fmt.Errorf("of %d writes %d are in the stream", writes, len(all))
@@ -297,6 +303,7 @@ func (v *verifier) streams(ctx context.Context) error {
 		err = fmt.Errorf("behind the first of %d records are %d", of, n)
 	}
 	v.found("reading behind a record", "triggers do not work", true, err)
+	v.found("a number of its own for each record of writes at once", "nodes lose records where two items are written at once", true, v.together(ctx, d.Shards))
 	_, err = count(map[string]any{"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": time.Now().Add(-time.Minute).Unix()})
 	v.found("reading from a time on", "start and rewind by time read from the oldest record to the place", false, err)
 	var out struct{ ShardIterator string }
@@ -317,6 +324,79 @@ func (v *verifier) streams(ctx context.Context) error {
 	}
 	v.found("positions without a record (X-Millstream-After)", "who begins at the end, or at a moment, reads the stream through for the place; trimmed records are told without their number", false, err)
 	return nil
+}
+
+// betweenReads is the time between two looks at shards where nothing comes: Amazon DynamoDB takes five a second.
+func betweenReads(ctx context.Context) error {
+	select {
+	case <-time.After(250 * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// together has eight writers write at once. Of each shard the records have numbers that rise, and none has that of another: nodes, as all who read streams, know
+// records by them.
+func (v *verifier) together(ctx context.Context, shards []DescribedShard) (err error) {
+	latest := map[string]string{}
+	for _, s := range shards {
+		if latest[s.ID], err = v.c.Iterator(ctx, v.arn, s.ID, Latest); err != nil {
+			return err
+		}
+	}
+	const writers, writes = 8, 800
+	errs := make([]error, writers)
+	var all sync.WaitGroup
+	for k := range writers {
+		all.Go(func() {
+			for n := 0; n < writes/writers && errs[k] == nil; n++ {
+				errs[k] = v.put(ctx, fmt.Sprint("writer", k), uint64(n+1), nil)
+			}
+		})
+	}
+	all.Wait()
+	if err = errors.Join(errs...); err != nil {
+		return err
+	}
+	newest, seen := map[string]seqnum.Num{}, 0
+	for late := time.Now().Add(30 * time.Second); seen < writes && time.Now().Before(late) && ctx.Err() == nil; {
+		before := seen
+		for id, iterator := range latest {
+			if iterator == "" {
+				continue
+			}
+			page, err := v.c.Records(ctx, iterator, 1000, 0)
+			if err != nil {
+				return err
+			}
+			latest[id] = page.Next
+			for _, raw := range page.Records {
+				var r struct {
+					DynamoDB struct{ SequenceNumber string } `json:"dynamodb"`
+				}
+				if err := json.Unmarshal(raw, &r); err != nil {
+					return err
+				}
+				n, err := number(r.DynamoDB.SequenceNumber)
+				if err != nil {
+					return err
+				}
+				if !newest[id].Less(n) {
+					return fmt.Errorf("behind the record %s of a shard comes %s", newest[id], n)
+				}
+				newest[id] = n
+				seen++
+			}
+		}
+		if seen == before && betweenReads(ctx) != nil {
+			return ctx.Err()
+		}
+	}
+	if seen < writes {
+		return fmt.Errorf("of %d writes %d are in the stream", writes, seen)
+	}
+	return ctx.Err()
 }
 
 // switchedFor is how long the end of a stream that was switched off may take to be seen.
