@@ -30,6 +30,9 @@ func (s *App) newEngine() (*trigger.Engine, error) {
 	}
 	if s.node != nil {
 		o.Backend, o.CommitInterval = s.node, s.opts.CheckpointEvery
+		if !s.node.foreign {
+			o.Here = s.destinations.There
+		}
 	}
 	return trigger.New(context.Background(), o)
 }

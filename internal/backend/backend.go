@@ -160,6 +160,8 @@ var (
 	ErrConflict  = errors.New("trigger: the writes of a function met others")
 	ErrNoStream  = errors.New("trigger: no such stream")
 	ErrNoMapping = errors.New("trigger: no such mapping")
+	// ErrNoNotice: a queue cannot be told in one commit with anything, and is to be told as others are. Nothing was written.
+	ErrNoNotice = errors.New("trigger: the queue is not told in one commit with the records")
 	// ErrNoSnapshot: the stream is not the enabled one of a table, so its items are not those of its head.
 	ErrNoSnapshot = errors.New("trigger: no snapshot of this stream can be had")
 )

@@ -62,14 +62,19 @@ func (c *Clients) Here(to string) bool {
 	return c.Own != nil && arn.Service(to) == "sqs" && !named("sqs") && c.Own.Has(to)
 }
 
+// There says whether a destination is a queue that Elsewhere is asked for.
+func (c *Clients) There(to string) bool {
+	return c.Elsewhere != nil && arn.Service(to) == "sqs" && !named("sqs")
+}
+
 // Tell sends to a queue of this server (Here), as Queues says.
 func (c *Clients) Tell(b *store.Batch, to, body, trace string, attributes map[string]string) error {
 	return c.Own.Tell(b, to, body, trace, attributes)
 }
 
 // Deliver sends a document to the queue, topic or bucket of an ARN; key names the
-// object in a bucket. It returns when the service has taken it.
-func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) error {
+// object in a bucket, which is to be of account where Elsewhere is asked: its credentials reach more than the function's. It returns when the service has taken it.
+func (c *Clients) Deliver(ctx context.Context, account, to, key string, document []byte) error {
 	a, ok := arn.Parse(to)
 	if !ok {
 		return fmt.Errorf("%s is no ARN", to)
@@ -95,9 +100,11 @@ func (c *Clients) Deliver(ctx context.Context, to, key string, document []byte) 
 			// Compatible services are rarely reached by a host name of each bucket's own.
 			o.UsePathStyle = c.Elsewhere != nil || named("s3")
 		})
-		_, err := client.PutObject(ctx, &s3.PutObjectInput{
-			Bucket: &a.Resource, Key: &key, Body: bytes.NewReader(document), ContentType: aws.String("application/json"),
-		})
+		in := &s3.PutObjectInput{Bucket: &a.Resource, Key: &key, Body: bytes.NewReader(document), ContentType: aws.String("application/json")}
+		if c.Elsewhere != nil && !named("s3") {
+			in.ExpectedBucketOwner = &account
+		}
+		_, err := client.PutObject(ctx, in)
 		return err
 	}
 	return fmt.Errorf("%s is no queue, topic or bucket", to)

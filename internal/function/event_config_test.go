@@ -30,7 +30,7 @@ func (m *mailbox) keep(text string) error {
 	return nil
 }
 
-func (m *mailbox) Deliver(_ context.Context, arn, key string, document []byte) error {
+func (m *mailbox) Deliver(_ context.Context, _, arn, key string, document []byte) error {
 	return m.keep(arn + " " + key + " " + string(document))
 }
 

@@ -45,7 +45,7 @@ func (w *world) run(_ context.Context, payload []byte) ([]byte, error) {
 }
 
 // Deliver fails for every second document at first, so that telling is retried too.
-func (w *world) Deliver(_ context.Context, arn, _ string, document []byte) error {
+func (w *world) Deliver(_ context.Context, _, arn, _ string, document []byte) error {
 	var d struct {
 		RequestContext struct {
 			Condition              string

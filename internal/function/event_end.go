@@ -15,9 +15,9 @@ import (
 
 // Destination takes what is told about events that have ended.
 type Destination interface {
-	// Deliver sends a document to the queue, topic or bucket of an ARN; key names the
+	// Deliver sends a document of a function of an account to the queue, topic or bucket of an ARN; key names the
 	// object in a bucket.
-	Deliver(ctx context.Context, arn, key string, document []byte) error
+	Deliver(ctx context.Context, account, arn, key string, document []byte) error
 	// DeadLetter sends an event to the queue or topic of an ARN, with text attributes,
 	// and with ErrorCode as a number.
 	DeadLetter(ctx context.Context, arn string, event []byte, attributes map[string]string) error
@@ -32,7 +32,9 @@ type noDestination struct{}
 
 var errNoDestination = errors.New("this server reaches no queues, topics or buckets")
 
-func (noDestination) Deliver(context.Context, string, string, []byte) error { return errNoDestination }
+func (noDestination) Deliver(context.Context, string, string, string, []byte) error {
+	return errNoDestination
+}
 
 func (noDestination) DeadLetter(context.Context, string, []byte, map[string]string) error {
 	return errNoDestination
@@ -269,7 +271,7 @@ func (q *eventQueue) send(e *event, to teller) error {
 	}
 	at := time.UnixMilli(e.head.EndedMS).UTC()
 	key := "aws/lambda/async/" + e.head.Name + at.Format("/2006/01/02/2006-01-02T15.04.05-") + e.head.RequestID
-	return s.opts.Destination.Deliver(ctx, to.ARN, key, body)
+	return s.opts.Destination.Deliver(ctx, e.head.Scope.Account, to.ARN, key, body)
 }
 
 // render makes AWS's invocation record.

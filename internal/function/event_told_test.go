@@ -150,12 +150,12 @@ type hanging struct {
 	calls  int
 }
 
-func (h *hanging) Deliver(ctx context.Context, arn, key string, document []byte) error {
+func (h *hanging) Deliver(ctx context.Context, account, arn, key string, document []byte) error {
 	h.mu.Lock()
 	silent := arn == h.silent
 	h.mu.Unlock()
 	if !silent {
-		return h.mailbox.Deliver(ctx, arn, key, document)
+		return h.mailbox.Deliver(ctx, account, arn, key, document)
 	}
 	h.mu.Lock()
 	h.calls++
@@ -205,7 +205,7 @@ type away struct {
 	told   atomic.Int64
 }
 
-func (a *away) Deliver(context.Context, string, string, []byte) error {
+func (a *away) Deliver(context.Context, string, string, string, []byte) error {
 	if !a.mended.Load() {
 		return errNoDestination
 	}

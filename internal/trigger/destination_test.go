@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 	"github.com/millstreamdb/millstream/internal/trigger/mapping"
 )
@@ -27,7 +28,7 @@ type fakeDestination struct {
 	told    []string // key, blank, document
 }
 
-func (f *fakeDestination) Deliver(ctx context.Context, _, key string, document []byte) error {
+func (f *fakeDestination) Deliver(ctx context.Context, _, _, key string, document []byte) error {
 	f.mu.Lock()
 	deliver := f.deliver
 	f.mu.Unlock()
@@ -71,6 +72,50 @@ func failTo(arn string, retries int) func(*mapping.CreateRequest) {
 }
 
 var someUUID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// A queue that may be the backend's own is told in one commit with the records, and as others are where the backend does not do that.
+func TestAQueueThatIsNotTheBackends(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHarness(t, "t")
+			h.stop()
+			d := &fakeDestination{}
+			h.opts.Destination, h.opts.Here = d, func(to string) bool { return to == testQueue }
+			h.start()
+			var mu sync.Mutex
+			var noticed []string
+			h.backend.mu.Lock()
+			h.backend.transact = func(m made) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if !own {
+					return backend.ErrNoNotice
+				}
+				noticed = append(noticed, m.Notice.Queue)
+				return nil
+			}
+			h.backend.mu.Unlock()
+			h.invoker.set("f", func(context.Context, []byte) lane.Result {
+				return lane.Result{Outcome: lane.FunctionError, Error: "boom"}
+			})
+			v := h.create("t", "f", failTo(testQueue, 0))
+			h.backend.write("t", 0, 1, 2)
+			if err := h.Settle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			told := len(d.take())
+			mu.Lock()
+			defer mu.Unlock()
+			if own && (told != 0 || len(noticed) != 1) || !own && (told != 1 || len(noticed) != 0) {
+				t.Errorf("own %t: %d commits, %d deliveries", own, len(noticed), told)
+			}
+			if c := h.status(v.UUID).Counters; c.Delivered != 2 {
+				t.Errorf("own %t: counters %+v", own, c)
+			}
+			h.stop()
+		})
+	}
+}
 
 // The documents are AWS's as recorded, to the order of their members.
 func TestDocuments(t *testing.T) {

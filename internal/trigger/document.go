@@ -15,10 +15,10 @@ import (
 
 // Destination tells somebody of records that were given up.
 type Destination interface {
-	// Deliver hands a document over to the SQS queue, the SNS topic or the S3 bucket
+	// Deliver hands a document of a function of an account over to the SQS queue, the SNS topic or the S3 bucket
 	// of an ARN, where it is to be the object key, and returns when it has been taken, or
 	// with why it was not. It may be called by several goroutines at once and ends with ctx.
-	Deliver(ctx context.Context, arn, key string, document []byte) error
+	Deliver(ctx context.Context, account, arn, key string, document []byte) error
 }
 
 // notice is AWS's document (reference event-source-mapping.md §9); the order of its members is that of the recordings.

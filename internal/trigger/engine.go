@@ -25,8 +25,8 @@ type Options struct {
 	// Destination is told of records that are given up by mappings with an on-failure
 	// destination. Without one such mappings cannot be made.
 	Destination Destination
-	// Here says whether a destination is a queue of the Backend's own, which is told in one commit with the end of the
-	// records (backend.Notice); without it none is. It must not wait.
+	// Here says whether a destination may be a queue of the Backend's own, which is told in one commit with the end of the
+	// records (backend.Notice, ErrNoNotice); without it none is. It must not wait.
 	Here func(destination string) bool
 	// Now is the wall clock, for record ages and the times in definitions.
 	// Default time.Now.

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/backend"
@@ -70,12 +71,15 @@ func (d *driver) tell(a lane.Deliver) error {
 		return err
 	}
 	if e.opts.Here != nil && e.opts.Here(a.Destination) {
-		return d.commitWith(a.Batch, backend.Transaction{Notice: &backend.Notice{Queue: a.Destination, Document: document}})
+		err := d.commitWith(a.Batch, backend.Transaction{Notice: &backend.Notice{Queue: a.Destination, Document: document}})
+		if !errors.Is(err, backend.ErrNoNotice) {
+			return err
+		}
 	}
 	if !d.held.valid() {
 		return backend.ErrLost
 	}
 	ctx, cancel := context.WithTimeout(d.context(), deliverTimeout)
 	defer cancel()
-	return e.opts.Destination.Deliver(ctx, a.Destination, key, document)
+	return e.opts.Destination.Deliver(ctx, d.m.definition().Scope.Account, a.Destination, key, document)
 }

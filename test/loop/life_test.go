@@ -79,7 +79,7 @@ func openLoop(disk *crashtest.Disk, d store.Durability, invoker trigger.Invoker,
 // nowhere is for destinations that are not here.
 type nowhere struct{}
 
-func (nowhere) Deliver(context.Context, string, string, []byte) error {
+func (nowhere) Deliver(context.Context, string, string, string, []byte) error {
 	return errors.New("there is no such destination")
 }
 

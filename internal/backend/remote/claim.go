@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -305,7 +306,7 @@ func (c *claim) takeRow(r Row) (owned, error) {
 		case !ok:
 			return owned{}, c.orLost(err)
 		case refused.Now == nil:
-			return owned{}, backend.ErrLost // the mapping is being deleted
+			return owned{}, c.vanished(strings.TrimPrefix(r.P, checkpointKey("")), r.S)
 		}
 		r = *refused.Now
 	}
@@ -503,6 +504,20 @@ func (c *claim) keep(uuid, shard string, o owned) bool {
 	return mine != nil
 }
 
+// vanished is for a position that is not there any more: as a rule its mapping was deleted. If it was not, somebody has removed rows of the nodes' own tables.
+func (c *claim) vanished(uuid, shard string) error {
+	r, err := c.b.get(c.ctx, c.b.control, definitionKey, mappingPrefix+uuid)
+	if err != nil || r == nil {
+		return backend.ErrLost
+	}
+	if m, err := definition(r); err != nil || m == nil {
+		return backend.ErrLost
+	}
+	c.b.o.Log.Error("a position is gone from the nodes' own tables, and its mapping is not: the stream is begun anew, and this shard from its oldest record", "mapping", uuid, "shard", shard)
+	c.lose()
+	return backend.ErrLost
+}
+
 // notStored is what a refused position means.
 func (c *claim) notStored(uuid, shard string, err error) error {
 	refused, isRefused := errors.AsType[*Refused](err)
@@ -510,7 +525,7 @@ func (c *claim) notStored(uuid, shard string, err error) error {
 	case !isRefused:
 		return c.orLost(err)
 	case refused.Now == nil:
-		return backend.ErrLost // the mapping was deleted
+		return c.vanished(uuid, shard)
 	}
 	var other checkpoint
 	if err := decode(refused.Now, &other); err != nil || other.Epoch <= c.epoch {

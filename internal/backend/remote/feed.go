@@ -600,21 +600,26 @@ func (f *feed) catchUp(ctx context.Context) error {
 		return err
 	}
 	tips := map[string]seqnum.Num{}
-	for _, s := range d.Shards {
+	var mu sync.Mutex
+	if err := each(d.Shards, func(s DescribedShard) error { // of a Polled one may take a second or two, beside writers
 		iterator, err := b.iterate(ctx, c.stream, s.ID, Latest)
 		var page Records
 		if err == nil {
 			page, err = b.records(ctx, iterator, 1, 0)
 		}
 		if errors.Is(err, ErrGone) || errors.Is(err, ErrTrimmed) { // since the list was made
-			continue
+			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if tips[s.ID], err = number(page.After); err != nil {
-			return err
-		}
+		tip, err := number(page.After)
+		mu.Lock()
+		defer mu.Unlock()
+		tips[s.ID] = tip
+		return err
+	}); err != nil {
+		return err
 	}
 	f.listAgain()
 	woken := make(chan struct{}, 1)

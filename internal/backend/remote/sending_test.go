@@ -14,7 +14,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
+	"github.com/millstreamdb/millstream/internal/seqnum"
+	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
 
 // forgetful is a server whose answer to the next transaction with messages is lost, after which something happens.
@@ -96,6 +99,67 @@ func TestMessagesAreSentOnce(t *testing.T) {
 	if n := w.Stored(stream, 1); n != 1 {
 		t.Errorf("the item says %d", n)
 	}
+}
+
+// A queue of the server is told of records that are given up in one transaction with their end: a node that dies when the server has made it, and before it knows
+// of that, has the next owner go on behind them. What cannot be told in that way is said to be so, and nothing is stored.
+func TestANoticeIsOneWithTheEnd(t *testing.T) {
+	w := newSuiteWorld(t)
+	e := &forgetful{Client: w.c}
+	s, m, c := w.claimed(t, e)
+	w.Sends() // the queue is there
+	tell := func(c *claim, queue string) (applied int, err error) {
+		err = s.TransactUnder(t.Context(), c, m.UUID, backend.Transaction{
+			Notice: &backend.Notice{Queue: queue, Document: []byte(`{"lost":1}`)}, Applied: func() { applied++ },
+			Build: func() (rows []backend.Row, _ []backend.AsideRows, _ error) {
+				for shard := range c.rows[m.UUID] {
+					rows = append(rows, backend.Row{UUID: m.UUID, Shard: shard, Checkpoint: spot(7)})
+				}
+				return rows, nil, nil
+			},
+		})
+		return applied, err
+	}
+	scope, _ := arn.Parse(m.StreamARN)
+	for what, queue := range map[string]string{
+		"no queue":                   scope.Scope().QueueARN(w.prefix + "nowhere"),
+		"one of another account":     arn.Scope{Account: "444455556666", Region: scope.Region}.QueueARN(w.prefix + "sent"),
+		"one of another region":      arn.Scope{Account: scope.Account, Region: "eu-west-1"}.QueueARN(w.prefix + "sent"),
+		"one that is no ARN's queue": "sent",
+	} {
+		if applied, err := tell(c, queue); !errors.Is(err, backend.ErrNoNotice) || applied != 0 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	queue := scope.Scope().QueueARN(w.prefix + "sent")
+	e.lost = c.lose // the server has made it, and the node is no more
+	if _, err := tell(c, queue); !errors.Is(err, backend.ErrLost) {
+		t.Errorf("a node that dies: %v", err)
+	}
+	next := newClaim(s.Backend, m.StreamARN, 2, 2)
+	w.b.work.Go(next.feed.run)
+	defer next.lose()
+	rows, err := s.Load(t.Context(), next, m.UUID)
+	w.check(err)
+	for shard, at := range rows {
+		if at.Low != spot(7).Low {
+			t.Errorf("the next owner begins shard %s at %s", shard, at.Low)
+		}
+	}
+	if applied, err := tell(c, queue); !errors.Is(err, backend.ErrLost) || applied != 0 { // it was only asleep
+		t.Errorf("the old owner: %v", err)
+	}
+	if sent := w.Sent(); !slices.Equal(sent, []string{`{"lost":1}`}) {
+		t.Errorf("the queue was told %q", sent)
+	}
+	b := New(Options{Endpoint: NewPolled(w.c, 0), Polled: true})
+	if err := b.TransactUnder(t.Context(), &claim{b: b, stream: m.StreamARN}, m.UUID, backend.Transaction{Notice: &backend.Notice{Queue: queue}}); !errors.Is(err, backend.ErrNoNotice) {
+		t.Errorf("over another engine: %v", err)
+	}
+}
+
+func spot(n uint64) lane.Checkpoint {
+	return lane.Checkpoint{Generation: 1, Low: seqnum.Num{Hi: 1 << 40, Lo: n}, Ordinal: n}
 }
 
 // Where messages cannot be in one transaction with the position, it is said by name.

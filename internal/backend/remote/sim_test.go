@@ -987,7 +987,7 @@ func (n *machine) Invoke(ctx context.Context, arn string, payload []byte) lane.R
 }
 
 // Deliver is the on-failure destination's, a bucket: whose documents have the records.
-func (n *machine) Deliver(_ context.Context, _, key string, document []byte) error {
+func (n *machine) Deliver(_ context.Context, _, _, key string, document []byte) error {
 	if lives, _ := n.gate(); !lives {
 		return errNetwork
 	}

@@ -1,10 +1,12 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -285,14 +287,11 @@ func (s suiteBackend) current(stream string) {
 		d, err = s.describe(context.Background(), stream)
 	}
 	s.w.check(err)
+	ends, err := s.beginAt(context.Background(), stream, d.Shards, Latest)
+	s.w.check(err)
 	heads := map[string]seqnum.Num{}
-	for _, sh := range d.Shards {
-		iterator, err := s.iterate(context.Background(), stream, sh.ID, Latest)
-		s.w.check(err)
-		page, err := s.records(context.Background(), iterator, 1, 0)
-		s.w.check(err)
-		heads[sh.ID], err = number(page.After)
-		s.w.check(err)
+	for i, sh := range d.Shards {
+		heads[sh.ID] = ends[i]
 	}
 	c.feed.listAgain()
 	for {
@@ -333,8 +332,22 @@ func (s suiteBackend) Shards(ctx context.Context, stream string) ([]backend.Shar
 }
 
 func (s suiteBackend) Read(ctx context.Context, stream, shard string, after seqnum.Num, maxRecords, maxBytes int) (lane.Page, error) {
-	s.current(stream)
+	c := s.claim(stream)
+	c.feed.mu.Lock()
+	r := c.feed.readers[shard]
+	c.feed.mu.Unlock()
+	if r == nil || !r.has(after) { // else what is asked for was read by now
+		s.current(stream)
+	}
 	return s.Backend.Read(ctx, stream, shard, after, maxRecords, maxBytes)
+}
+
+// has reports whether the reader has read a record behind a number, as far as the suite asks for records at once.
+func (r *reader) has(after seqnum.Num) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(r.kept, after.Next(), func(rec *record, n seqnum.Num) int { return rec.seq.Compare(n) })
+	return len(r.kept)-i >= 50
 }
 
 func (s suiteBackend) Mappings(ctx context.Context) ([]backend.Stored, error) {
@@ -536,6 +549,43 @@ func TestAFunctionDoesNotWriteTheNodesTables(t *testing.T) {
 	}
 	if err := write(string(w.Writes(stream, 1, 1))); err != nil {
 		t.Errorf("a table of its own: %v", err)
+	}
+}
+
+// A position that is not there any more is that of a mapping which was deleted, or somebody has removed rows: then the stream is begun anew, and the log says so.
+func TestAPositionThatIsGone(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		w := newSuiteWorld(t)
+		s, m, c := w.claimed(t, w.c)
+		var said bytes.Buffer
+		w.b.o.Log = slog.New(slog.NewTextHandler(&said, nil))
+		row, err := w.b.get(t.Context(), w.b.control, definitionKey, mappingPrefix+m.UUID)
+		w.check(err)
+		rows, err := w.b.query(t.Context(), w.b.progress, checkpointKey(m.UUID), "")
+		if w.check(err); len(rows) != 1 {
+			t.Fatalf("%d positions", len(rows))
+		}
+		w.check(w.b.remove(t.Context(), w.b.progress, rows[0].P, rows[0].S))
+		if deleted {
+			_, err := w.b.put(t.Context(), w.b.control, Row{P: row.P, S: row.S, Data: encode(definitionRow{Deleted: true})}, row.V)
+			w.check(err)
+		}
+		stores := []backend.Row{{UUID: m.UUID, Shard: rows[0].S, Checkpoint: lane.Checkpoint{Generation: 1}}}
+		if err := s.Advance(t.Context(), c, m.UUID, stores, nil); !errors.Is(err, backend.ErrLost) {
+			t.Errorf("deleted %t: %v", deleted, err)
+		}
+		if c.Valid() != deleted || strings.Contains(said.String(), "its mapping is not") == deleted {
+			t.Errorf("deleted %t: the claim is good: %t, the log says %s", deleted, c.Valid(), said.String())
+		}
+		if deleted {
+			continue
+		}
+		next := newClaim(w.b, m.StreamARN, 2, 2)
+		w.b.work.Go(next.feed.run)
+		if at, err := s.Load(t.Context(), next, m.UUID); err != nil || len(at) != 1 {
+			t.Errorf("the next claim has %v, %v", at, err)
+		}
+		next.lose()
 	}
 }
 

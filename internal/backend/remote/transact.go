@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/arn"
 	"github.com/millstreamdb/millstream/internal/backend"
 	"github.com/millstreamdb/millstream/internal/trigger/lane"
 )
@@ -81,12 +82,32 @@ const (
 	conflicted      = "TransactionConflict"
 )
 
-// TransactUnder implements backend.Shared.
+// TransactUnder implements backend.Shared. A queue of the server and of the stream's account is told of records that are given up by a message of the transaction.
 func (b *Backend) TransactUnder(_ context.Context, cl backend.Claim, uuid string, t backend.Transaction) error {
 	c, ok := cl.(*claim)
 	if !ok {
 		return backend.ErrLost
 	}
+	if t.Notice == nil {
+		return b.transactUnder(c, uuid, t)
+	}
+	queue, ok := arn.Parse(t.Notice.Queue)
+	if stream, _ := arn.Parse(c.stream); !ok || queue.Scope() != stream.Scope() {
+		return backend.ErrNoNotice
+	}
+	var err error
+	if t.Messages, err = json.Marshal([]map[string]string{{"QueueUrl": "/" + queue.Account + "/" + queue.Resource, "MessageBody": string(t.Notice.Document)}}); err != nil {
+		return err
+	}
+	err = b.transactUnder(c, uuid, t)
+	if refused, is := errors.AsType[*backend.Refused](err); is { // there is no such queue, or an earlier release, or too many records of those that were set aside
+		b.o.Log.Debug("a queue is not told in one transaction", "mapping", uuid, "queue", t.Notice.Queue, "why", refused.Why)
+		return backend.ErrNoNotice
+	}
+	return err
+}
+
+func (b *Backend) transactUnder(c *claim, uuid string, t backend.Transaction) error {
 	if _, sends := b.sends(); t.Messages != nil && !sends {
 		return &backend.Refused{Why: "sendMessages: the engine that has the tables (serve --tables) has no queues in one transaction with them: send them yourself"}
 	}
