@@ -81,7 +81,11 @@ func (c *Client) call(ctx context.Context, service, operation string, in, out an
 	if len(body) > maxRequest {
 		return nil, &failure{Code: tooLong, Message: fmt.Sprintf("%s of %d bytes; a request has at most %d", operation, len(body), maxRequest)}
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(body))
+	to := c.URL
+	if service == streamsAPI {
+		to = streamsAt(to)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +127,15 @@ func (c *Client) call(ctx context.Context, service, operation string, in, out an
 		return resp.Header, nil
 	}
 	return resp.Header, json.Unmarshal(answer, out)
+}
+
+// streamsAt is where the streams of tables at a URL are: Amazon's are at a host of their own.
+func streamsAt(tables string) string {
+	scheme, host, _ := strings.Cut(tables, "://")
+	if name, _, _ := strings.Cut(host, ":"); strings.HasPrefix(name, "dynamodb.") && (strings.HasSuffix(name, ".amazonaws.com") || strings.HasSuffix(name, ".amazonaws.com.cn")) {
+		return scheme + "://streams." + host
+	}
+	return tables
 }
 
 // Do makes a request of DynamoDB that is about no row.

@@ -185,3 +185,19 @@ func TestMessagesAreRefusedByName(t *testing.T) {
 	b := New(Options{Endpoint: NewPolled(clientOf(older.URL), 0), Polled: true})
 	refused("another engine", b.TransactUnder(t.Context(), &claim{}, "", backend.Transaction{Messages: []byte(`[{}]`)}), "sendMessages: the engine that has the tables")
 }
+
+// Streams are at the same place as their tables, but those of Amazon.
+func TestStreamsAt(t *testing.T) {
+	for tables, want := range map[string]string{
+		"https://dynamodb.eu-west-1.amazonaws.com":      "https://streams.dynamodb.eu-west-1.amazonaws.com",
+		"https://dynamodb.eu-west-1.amazonaws.com:443":  "https://streams.dynamodb.eu-west-1.amazonaws.com:443",
+		"https://dynamodb.cn-north-1.amazonaws.com.cn":  "https://streams.dynamodb.cn-north-1.amazonaws.com.cn",
+		"http://127.0.0.1:8000":                         "http://127.0.0.1:8000",
+		"http://dynamodb.local:8000":                    "http://dynamodb.local:8000",
+		"https://dynamodb.eu-west-1.amazonaws.com.evil": "https://dynamodb.eu-west-1.amazonaws.com.evil",
+	} {
+		if got := streamsAt(tables); got != want {
+			t.Errorf("%s: %s, want %s", tables, got, want)
+		}
+	}
+}
