@@ -214,7 +214,7 @@ func (tx *Tx) load(i int, isNew bool) (item.Item, error) {
 }
 
 // replacing counts by how much more puts have met an item than not, up to replacingMost. An absent item is cheaper to see by
-// Store.Probe, one that is there by Store.Get: a put of 1 KB into a table of which it replaces an item takes a fifth less.
+// Store.Probe, one that is there by Store.Get: a put of 1 KB that replaces an item takes a sixth less.
 type replacing struct{ n atomic.Int32 }
 
 const replacingMost = 32
