@@ -188,12 +188,13 @@ the last that was copied, or to the moment that --to-time says. The folder must 
 or empty; a restore never writes over one. Every byte is checked against its sum.
 
 A server started on a restored folder keeps its triggers paused, and nothing in it
-expires, until it is started with --triggers run: so that a look at an old copy
-calls nobody's functions.`,
+expires, until millstream triggers resume --all, or a start with --triggers run: so
+that a look at an old copy calls nobody's functions.`,
 		Example: `  millstream restore --from /mnt/backups --data ./restored
   millstream restore --from /mnt/replica --to-time 2026-11-29T10:00:00Z --data ./restored
   millstream serve --data ./restored                 look at it, triggers paused
-  millstream serve --data ./restored --triggers run  go on with it`,
+  millstream triggers resume --all                   go on with it
+  millstream serve --data ./restored --triggers run  the same, at the start`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" || data == "" {

@@ -212,11 +212,13 @@ func printOnQueue(row func(name, format string, args ...any), t *admin.Trigger) 
 	row("Messages", "%d received, %d filtered out; %d handed over and %d of these failed, each attempt counted", c.Polled, c.FilteredOut, c.Invoked, c.FailedInvoke)
 }
 
-// stateOf is AWS's state of a trigger, or what AWS does not tell: that it is blocked, or paused.
+// stateOf is AWS's state of a trigger, or what AWS does not tell: that it is blocked, paused, or waits in a restored folder.
 func stateOf(t admin.Trigger) string {
 	switch {
 	case t.Paused:
 		return t.State + ", paused"
+	case t.Restored && t.State == "Enabled":
+		return t.State + ", not resumed"
 	case t.State == "Enabled" && blockedBy(t) != nil:
 		return "blocked"
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -83,17 +85,73 @@ func newMove(name, short, long, example, usage string, move, would func(*admin.C
 }
 
 func newTriggersPause() *cobra.Command {
-	return newPause("pause", "Stop a trigger's deliveries for a while", `Stop a trigger's deliveries. Calls under way end and count; the trigger keeps its place and stays
+	return newPause(new(clientFlags), "pause", "Stop a trigger's deliveries for a while", `Stop a trigger's deliveries. Calls under way end and count; the trigger keeps its place and stays
 enabled for AWS's API, and records are kept for it (up to serve's --log-cap), until 'resume'.`, (*admin.Client).Pause,
 		"Paused. Go on with: millstream triggers resume %s\n")
 }
 
 func newTriggersResume() *cobra.Command {
-	return newPause("resume", "Go on with a paused trigger", "Go on with a trigger that 'pause' has stopped, from where it was.", (*admin.Client).Resume, "Trigger %s goes on.\n")
+	var flags clientFlags
+	cmd := newPause(&flags, "resume", "Go on with a paused trigger, or with a restored folder", `Go on with a trigger that 'pause' has stopped, from where it was.
+
+With --all a folder that was restored goes on: its triggers run from where they were when the
+copy was made, accepted events, messages of topics and schedules are worked on, and what is due
+by age is removed (time to live, retention). Triggers that somebody has paused stay paused, and are named.`, (*admin.Client).Resume, "Trigger %s goes on.\n")
+	cmd.Use = "resume TRIGGER | --all"
+	cmd.Example += "\n  millstream triggers resume --all"
+	one, all := cmd.RunE, false
+	cmd.Flags().BoolVar(&all, "all", false, "let a folder go on that was restored from a backup")
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if all && len(args) > 0 {
+			return usagef("say either --all or a trigger, not both: --all is for a folder that was restored")
+		}
+		if all {
+			return nil
+		}
+		return takes("TRIGGER, or --all")(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !all {
+			return one(cmd, args)
+		}
+		client, err := flags.client()
+		if err != nil {
+			return err
+		}
+		r, err := client.GoOn(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if flags.json {
+			return printJSON(cmd.OutOrStdout(), r)
+		}
+		printResumed(cmd.OutOrStdout(), r)
+		return nil
+	}
+	return cmd
 }
 
-func newPause(name, short, long string, do func(*admin.Client, context.Context, string) (admin.Trigger, error), text string) *cobra.Command {
-	var flags clientFlags
+// printResumed tells what goes on, and what does not.
+func printResumed(out io.Writer, r admin.Resumed) {
+	if r.Restored {
+		fmt.Fprintln(out, "The restored folder goes on: events, messages of topics and schedules that waited are worked on, and what is due by age is removed.")
+	} else {
+		fmt.Fprintln(out, "Nothing was held: the server's folder was not restored, or goes on already.")
+	}
+	for _, t := range r.Triggers {
+		name := t.Source() + "/" + t.Function
+		switch {
+		case t.Paused:
+			fmt.Fprintf(out, "Trigger %s stays paused, as somebody has paused it. Go on with: millstream triggers resume %[1]s\n", name)
+		case t.State != "Enabled" && r.Restored:
+			fmt.Fprintf(out, "Trigger %s is %s, as it was.\n", name, strings.ToLower(t.State))
+		case r.Restored:
+			fmt.Fprintf(out, "Trigger %s goes on.\n", name)
+		}
+	}
+}
+
+func newPause(flags *clientFlags, name, short, long string, do func(*admin.Client, context.Context, string) (admin.Trigger, error), text string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name + " TRIGGER", Short: short, Long: long + "\n\n" + triggerHelp, Args: takes("TRIGGER"),
 		Example: "  millstream triggers " + name + " on-order",
@@ -117,7 +175,7 @@ func newPause(name, short, long string, do func(*admin.Client, context.Context, 
 			return nil
 		},
 	}
-	cmd.ValidArgsFunction = completeFirst(&flags, triggerWords)
+	cmd.ValidArgsFunction = completeFirst(flags, triggerWords)
 	flags.add(cmd)
 	return cmd
 }

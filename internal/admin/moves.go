@@ -62,3 +62,9 @@ func (c *Client) Resume(ctx context.Context, uuid string) (t Trigger, err error)
 	err = c.document(ctx, http.MethodPost, "triggers/"+url.PathEscape(uuid)+"/resume", nil, nil, &t)
 	return t, err
 }
+
+// GoOn lets a restored folder go on: its triggers run, and what is due by age is removed.
+func (c *Client) GoOn(ctx context.Context) (r Resumed, err error) {
+	err = c.document(ctx, http.MethodPost, "triggers/resume", nil, nil, &r)
+	return r, err
+}

@@ -33,6 +33,7 @@ type (
 	Settled      = wire.Settled
 	Clock        = wire.Clock
 	Accepted     = wire.Accepted
+	Resumed      = wire.Resumed
 	Advanced     = wire.Advanced
 	Activity     = wire.Activity
 	Stage        = wire.Stage

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -136,8 +137,9 @@ type App struct {
 	console      *console.Console       // nil: Options name none
 	panicked     chan struct{}          // closed when a handler panicked
 	cancel       context.CancelFunc
-	held         bool // see checkRestored
-	restored     bool // the folder has been restored, and no run since has gone on with it
+	held         atomic.Bool // see checkRestored; guarded by goingOn where it changes
+	goingOn      sync.Mutex
+	restored     bool // the folder has been restored, and no run before this one has gone on with it
 	// tracer tells of spans; nil: nobody asks. It is there before all rooms that use it.
 	tracer      trace.Tracer
 	closeTraces func() error
@@ -251,9 +253,11 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 		return nil, err
 	}
 	s.stages = &stages{s: s, copy: s.store.Stage}
-	if s.held, err = s.checkRestored(); err != nil {
+	held, err := s.checkRestored()
+	if err != nil {
 		return nil, err
 	}
+	s.held.Store(held)
 	if err := s.openReplication(); err != nil {
 		return nil, err
 	}
@@ -324,7 +328,7 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	if err := s.act(); err != nil {
 		return nil, err
 	}
-	if s.node != nil && !s.held {
+	if s.node != nil && !s.held.Load() {
 		s.join()
 	}
 	if o.ShardRoll > 0 {
@@ -479,7 +483,7 @@ func (s *App) settleTriggers(ctx context.Context) error {
 
 // ready waits until triggers deliver.
 func (s *App) ready(ctx context.Context) error {
-	if s.held {
+	if s.held.Load() {
 		return errHeld
 	}
 	all := []<-chan struct{}{s.engine.Ready()}
@@ -561,8 +565,8 @@ func (s *App) health() error {
 
 // degraded tells what does not work while the server is well.
 func (s *App) degraded() (reasons []string) {
-	if s.held {
-		reasons = append(reasons, "restored from a backup: triggers are paused until a start with --triggers run")
+	if s.held.Load() {
+		reasons = append(reasons, "restored from a backup: triggers are paused until millstream triggers resume --all")
 	}
 	for _, d := range s.store.Damages() {
 		reasons = append(reasons, fmt.Sprintf("damaged: %s (%s)", d.File, d.Holds))

@@ -20,7 +20,7 @@ import (
 // functionOptions says where functions' output and outcomes go.
 func (s *App) functionOptions(metrics *server.Metrics) function.Options {
 	o := function.Options{
-		Store: s.store, Seals: s.atRest(), Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug, Isolation: s.opts.Isolation, HoldEvents: s.held,
+		Store: s.store, Seals: s.atRest(), Dir: s.opts.Dir, Project: s.opts.Project, Endpoint: s.Endpoint, Now: s.realNow, Clock: s.clock, Logger: s.opts.Logger, Debug: s.opts.Debug, Isolation: s.opts.Isolation, HoldEvents: s.held.Load(),
 		Destination: &s.destinations, Tracer: s.tracer, Credentials: s.functionCredentials(),
 		LinkEndpoint: func() string { return cmp.Or(s.opts.LinkEndpoint, s.Endpoint()) },
 		FrontDoor:    func(id string) string { return gateway.Address(s.frontEndpoint(), id) },

@@ -16,11 +16,11 @@ import (
 // look at an old copy must not call production's functions with it, nor lose what has aged.
 const restoredFile = "RESTORED"
 
-var errHeld = errors.New("the triggers are paused, since the folder was restored from a backup: start the server with --triggers run")
+var errHeld = errors.New("the triggers are paused, since the folder was restored from a backup: millstream triggers resume --all lets it go on, as does a start with --triggers run")
 
 // checkRestored says whether this run is held: its folder was restored and nobody has said that it
 // is to go on. Then triggers and accepted events do not run, and nothing is removed for its
-// age, until a start with Options.ResumeTriggers, which removes the mark.
+// age, until GoOn or a start with Options.ResumeTriggers, which remove the mark.
 func (s *App) checkRestored() (held bool, err error) {
 	if s.opts.Dir == "" {
 		return false, nil
@@ -37,7 +37,7 @@ func (s *App) checkRestored() (held bool, err error) {
 	if s.opts.ResumeTriggers {
 		return false, nil // act removes the mark
 	}
-	s.opts.Logger.Warn("this folder was restored from a backup: triggers are paused, events wait, and nothing expires, until it is started with --triggers run",
+	s.opts.Logger.Warn("this folder was restored from a backup: triggers are paused, events wait, and nothing expires, until millstream triggers resume --all, or a start with --triggers run",
 		"folder", s.opts.Dir, "mark", string(text))
 	return true, nil
 }
@@ -52,22 +52,52 @@ func syncDir(dir string) error {
 
 // act starts the workers that a held run does without.
 func (s *App) act() error {
-	if s.held {
-		s.workers.Start("triggers", func(ctx context.Context) error { // paused
-			<-ctx.Done()
-			return nil
-		})
-		return nil
+	if s.held.Load() {
+		return nil // until GoOn
 	}
 	if s.opts.ResumeTriggers && s.opts.Dir != "" {
-		err := os.Remove(filepath.Join(s.opts.Dir, restoredFile))
-		if err == nil {
-			err = syncDir(s.opts.Dir) // or a power cut would have the next start paused
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("let a restored folder go on: %w", err)
+		if err := s.removeRestored(); err != nil {
+			return err
 		}
 	}
+	s.startHeld()
+	return nil
+}
+
+// removeRestored removes the mark of a restored folder, for good.
+func (s *App) removeRestored() error {
+	err := os.Remove(filepath.Join(s.opts.Dir, restoredFile))
+	if err == nil {
+		err = syncDir(s.opts.Dir) // or a power cut would have the next start paused
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("let a restored folder go on: %w", err)
+	}
+	return nil
+}
+
+// GoOn is a person's word that a restored folder is to go on: what a held run does without begins. was is false when this run is not held.
+func (s *App) GoOn() (was bool, err error) {
+	s.goingOn.Lock()
+	defer s.goingOn.Unlock()
+	if !s.held.Load() {
+		return false, nil
+	}
+	if err := s.removeRestored(); err != nil {
+		return true, err
+	}
+	s.opts.Logger.Info("the restored folder goes on: triggers run, events and deliveries that waited are made, and what is due by age is removed", "folder", s.opts.Dir)
+	s.startHeld()
+	s.functions.GoOn()
+	s.held.Store(false) // last: who finds it so may wait for what has begun
+	if s.node != nil {
+		s.join()
+	}
+	return true, nil
+}
+
+// startHeld starts what a held run does without.
+func (s *App) startHeld() {
 	s.workers.Start("triggers", s.engine.Run)
 	if s.node != nil {
 		s.workers.Start("tags of tables", s.node.keepTags)
@@ -88,5 +118,4 @@ func (s *App) act() error {
 	s.start("client tokens", func(ctx context.Context) error { return s.tables.TrimTokens(ctx, s.opts.Logger) })
 	s.start("time to live", func(ctx context.Context) error { return s.tables.SweepTimeToLive(ctx, s.opts.Logger) })
 	s.start("retention of messages", s.queues.Sweep)
-	return nil
 }

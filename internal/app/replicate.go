@@ -34,7 +34,7 @@ func (s *App) openReplication() error {
 		return fmt.Errorf("replication every %s: want 0 or more", o.ReplicateEvery)
 	case o.ReplicateKeep > 0 && o.ReplicateKeep < chain.KeepLeast:
 		return fmt.Errorf("replication keeps %s: want %s or more, or 0 for everything", o.ReplicateKeep, chain.KeepLeast)
-	case s.held:
+	case s.held.Load():
 		return fmt.Errorf("the folder %s was restored from a backup, and nobody has said that it is to go on: with --triggers run it takes over %s, "+
 			"and the server that replicated there stops; to look at it, leave --replicate away", o.Dir, o.Replicate)
 	}
@@ -89,7 +89,7 @@ func (s *App) openRelay() error {
 		return errors.New("no standby can follow data in memory: name a folder for it")
 	case o.Durability == "none":
 		return errors.New("with durability none no standby can follow: what a crash of this server takes back would stay in the standby; use sync or periodic")
-	case s.held:
+	case s.held.Load():
 		return fmt.Errorf("the folder %s was restored from a backup, and nobody has said that it is to go on: say --triggers run, or leave --allow-standby away", o.Dir)
 	}
 	taker := 0

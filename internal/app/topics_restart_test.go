@@ -23,8 +23,13 @@ import (
 )
 
 // TestTopicOverRestart: what a topic owes to a function, a queue and a URL when the server ends comes to each after the next start. The function always
-// fails, and what its destination is told of that shows that it was called.
+// fails, and what its destination is told of that shows that it was called. So it does when a restored folder goes on without a start.
 func TestTopicOverRestart(t *testing.T) {
+	t.Run("start", func(t *testing.T) { testTopicOverRestart(t, false) })
+	t.Run("GoOn", func(t *testing.T) { testTopicOverRestart(t, true) })
+}
+
+func testTopicOverRestart(t *testing.T, goOn bool) {
 	var mu sync.Mutex
 	posted := 0
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -98,9 +103,14 @@ func TestTopicOverRestart(t *testing.T) {
 	if n := s.outbox.Len(); n != 3 {
 		t.Error(n, " deliveries are owed")
 	}
-	must(s.Close())
-
-	s = open(true)
+	if goOn {
+		if was, err := s.GoOn(); err != nil || !was {
+			t.Fatal(was, err)
+		}
+	} else {
+		must(s.Close())
+		s = open(true)
+	}
 	defer func() { must(s.Close()) }()
 	must(s.outbox.Settle(within))
 	queues = sqs.NewFromConfig(s.Config())

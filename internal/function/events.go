@@ -54,6 +54,9 @@ type eventQueue struct {
 	lines  map[lineKey]*eventLine
 	untold uint64   // ends that were dropped for want of room
 	undone []*event // that were not accepted, and may be in SharedEvents all the same
+	// holding has all that is ready wait in heldBack, until GoOn.
+	holding  bool
+	heldBack []*event
 }
 
 // event is one invocation. While it is ready or waits, mu of the queue guards it;
@@ -90,7 +93,7 @@ type eventLine struct {
 func newEventQueue(s *Service) *eventQueue {
 	return &eventQueue{
 		s: s, rows: newEventRows(s), placed: map[string]*event{}, toRun: newEventRoom(), toTell: newEventRoom(),
-		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{},
+		events: map[*event]struct{}{}, lines: map[lineKey]*eventLine{}, holding: s.opts.HoldEvents,
 	}
 }
 
@@ -144,13 +147,27 @@ func (q *eventQueue) open() error {
 		q.nextID = max(q.nextID, e.id+1)
 		q.hold(e)
 	}
-	if q.s.opts.HoldEvents {
+	if q.holding {
+		q.heldBack = found
 		return nil
 	}
 	for _, e := range found {
 		q.begin(e)
 	}
 	return nil
+}
+
+// GoOn ends HoldEvents: what was accepted begins.
+func (s *Service) GoOn() {
+	q := s.events
+	q.mu.Lock()
+	q.holding = false
+	found := q.heldBack
+	q.heldBack = nil
+	q.mu.Unlock()
+	for _, e := range found {
+		q.begin(e)
+	}
 }
 
 // begin has an event of before go on.
@@ -261,6 +278,13 @@ func (q *eventQueue) ready(e *event) {
 
 func (q *eventQueue) readyLocked(e *event) {
 	if q.closed {
+		return
+	}
+	if q.holding {
+		if q.rows.durable() {
+			e.payload, e.document = nil, nil
+		}
+		q.heldBack = append(q.heldBack, e)
 		return
 	}
 	e.timer, e.missing, e.waits = nil, false, false

@@ -11,7 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/millstreamdb/millstream/internal/awserr"
+	"github.com/millstreamdb/millstream/internal/store"
 	"github.com/millstreamdb/millstream/internal/worker"
 )
 
@@ -67,6 +70,53 @@ func TestEventRetries(t *testing.T) {
 			})
 		})
 	}
+}
+
+// With HoldEvents nothing runs before GoOn: neither what an earlier run has accepted nor what comes meanwhile.
+func TestEventsAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st, err := store.Open(store.Options{FS: vfs.NewMem(), Dir: "db"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := st.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		dir := t.TempDir()
+		r := &recorder{start: time.Now()}
+		invoke := func(s *Service) {
+			if err := s.RegisterGo(scope, "g", r.run); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.InvokeEvent(scope, Invocation{Name: "g", Payload: []byte("1")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := open(t, Options{Store: st, Dir: dir, HoldEvents: true})
+		invoke(s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, Options{Store: st, Dir: dir, HoldEvents: true})
+		invoke(s)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := r.times(); got != "" {
+			t.Errorf("called at %s, and they were held", got)
+		}
+		s.GoOn()
+		synctest.Wait()
+		if got, want := r.times(), "1h0m0s 1h0m0s"; got != want || s.Stats().Queued != 0 {
+			t.Errorf("called at %q, want %s; %d are left", got, want, s.Stats().Queued)
+		}
+		invoke(s)
+		synctest.Wait()
+		if got, want := r.times(), "1h0m0s 1h0m0s 1h0m0s"; got != want {
+			t.Errorf("called at %q, want %s", got, want)
+		}
+	})
 }
 
 // A clock that jumps ahead gives no event up, and retries come after the same time; one that goes back delays none.

@@ -88,7 +88,7 @@ type Options struct {
 	// Now. Timeouts and processes are in real time.
 	Clock  *worker.Clock
 	Logger *slog.Logger // nil: none
-	// HoldEvents has accepted events wait, those of before and those to come, for another run.
+	// HoldEvents has accepted events wait, those of before and those to come, for GoOn or another run.
 	HoldEvents bool
 	// Debug names a function that is run under its language's debugger, without timeouts; empty: none.
 	Debug string

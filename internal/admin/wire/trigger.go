@@ -19,9 +19,10 @@ type Trigger struct {
 	StreamARN   string `json:"streamArn"`
 	FunctionARN string `json:"functionArn"`
 
-	State      string    `json:"state"`            // as AWS calls it: Enabled, Disabled, ...
-	Paused     bool      `json:"paused,omitempty"` // enabled, and delivers nothing for now
-	LastResult string    `json:"lastResult"`       // LastProcessingResult
+	State      string    `json:"state"`              // as AWS calls it: Enabled, Disabled, ...
+	Paused     bool      `json:"paused,omitempty"`   // enabled, and delivers nothing for now
+	Restored   bool      `json:"restored,omitempty"` // it delivers nothing, as all others, since the server's folder was restored
+	LastResult string    `json:"lastResult"`         // LastProcessingResult
 	Modified   time.Time `json:"modified"`
 
 	LagRecords uint64  `json:"lagRecords"` // durable records that have not ended
@@ -105,4 +106,10 @@ type Blocked struct {
 	Attempts int             `json:"attempts"`
 	Error    string          `json:"error"`
 	RetryAt  time.Time       `json:"retryAt"` // zero while an attempt is under way
+}
+
+// Resumed answers a person's word that a restored folder is to go on.
+type Resumed struct {
+	Restored bool      `json:"restored"` // it was held until then; false: nothing was
+	Triggers []Trigger `json:"triggers"` // all that there are, as they are then
 }

@@ -65,6 +65,9 @@ type Config struct {
 	Advance func(ctx context.Context, d time.Duration) error
 	// AcceptClock is a person's word that the clock is right.
 	AcceptClock func() error
+	// Held reports whether all triggers wait since the folder was restored; GoOn ends that, and is false where it was not so.
+	Held func() bool
+	GoOn func() (was bool, err error)
 	// ConsoleLink makes a link by which one person gets into the console; empty: it is not served.
 	ConsoleLink func() string
 	// Health tells why the server is not well; nil when it is.
@@ -116,6 +119,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "triggers/{uuid}/when", h.when)
 	h.document("POST", "triggers/{uuid}/pause", h.pause)
 	h.document("POST", "triggers/{uuid}/resume", h.resume)
+	h.document("POST", "triggers/resume", h.goOn)
 	h.document("GET", "parked", h.parked)
 	h.document("GET", "parked/record", h.parkedRecord)
 	h.document("POST", "parked/redrive", h.redrive)

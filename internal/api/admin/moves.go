@@ -111,6 +111,19 @@ func (h *handler) resume(r *http.Request) (any, error) {
 	return h.changed(r, h.Engine.Resume)
 }
 
+// goOn is a person's word that a restored folder is to go on; it answers with the triggers as they are then.
+func (h *handler) goOn(r *http.Request) (any, error) {
+	was, err := h.GoOn()
+	if err != nil {
+		return nil, err
+	}
+	all, err := h.all(r.Context())
+	if err == nil {
+		err = h.complete(r.Context(), all)
+	}
+	return wire.Resumed{Restored: was, Triggers: all}, err
+}
+
 // ofStream refuses what only triggers on streams have.
 func (h *handler) ofStream(r *http.Request, instead string) error {
 	if h.Pollers.Has(r.PathValue("uuid")) {

@@ -30,17 +30,17 @@ func (h *handler) all(ctx context.Context) ([]wire.Trigger, error) {
 	}
 	onQueues, err := h.Pollers.Statuses()
 	for i := range onQueues {
-		out = append(out, onQueue(&onQueues[i]))
+		out = append(out, h.onQueue(&onQueues[i]))
 	}
 	return out, err
 }
 
 // onQueue is a mapping on a queue.
-func onQueue(st *poll.Status) wire.Trigger {
+func (h *handler) onQueue(st *poll.Status) wire.Trigger {
 	t := wire.Trigger{
 		UUID: st.UUID, Account: st.Scope.Account, Region: st.Scope.Region, Queue: st.Queue(),
 		Function: arn.FunctionOf(st.FunctionARN), StreamARN: st.StreamARN, FunctionARN: st.FunctionARN,
-		State: string(st.State), Paused: st.Paused, LastResult: st.LastProcessingResult, Modified: st.Modified,
+		State: string(st.State), Paused: st.Paused, Restored: h.Held(), LastResult: st.LastProcessingResult, Modified: st.Modified,
 		LagRecords: uint64(st.Backlog), LagSeconds: st.AgeSeconds, BatchSize: st.BatchSize, BatchingWindowSeconds: st.BatchingWindowSeconds,
 		MaximumRetryAttempts: -1, MaximumRecordAge: -1, Counts: st.Counters, Filters: st.Filters, ReportItemFailures: st.ReportItemFailures,
 		InFlight: st.InFlight, Error: st.Error,
@@ -65,7 +65,7 @@ func (h *handler) trigger(r *http.Request) (any, error) {
 		if errors.Is(err, backend.ErrNoMapping) {
 			return nil, noTrigger(uuid)
 		}
-		return onQueue(&st), err
+		return h.onQueue(&st), err
 	}
 	st, err := h.Engine.Status(r.Context(), uuid)
 	if errors.Is(err, backend.ErrNoMapping) {
@@ -125,6 +125,7 @@ func (h *handler) settle(r *http.Request) (any, error) {
 // shown is a mapping with what the backend alone knows of it.
 func (h *handler) shown(st *trigger.MappingStatus) (wire.Trigger, error) {
 	t := triggerOf(st)
+	t.Restored = h.Held()
 	if st.Elsewhere {
 		t.Unknown = "another node works it"
 		return t, nil
