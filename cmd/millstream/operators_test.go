@@ -39,7 +39,7 @@ func TestOperatorsPages(t *testing.T) {
 			commands++
 			serve, isServe := strings.CutSuffix(command, " &")
 			if running && (isServe || strings.Contains(command, "--data millstream-data")) {
-				script = append(script, "stop")
+				script = append(script, "end")
 				running = false
 			}
 			if isServe {

@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 //	                            it; what it greets with becomes the file serve.out
 //	                            (with --template, also what it deployed)
 //	http METHOD URL [BODY]      a request; the answer is the output, a status of 400 and more a failure
-//	stop                        end it with SIGTERM and want code 0; its stderr becomes the file serve.log
+//	end                         end it with SIGTERM and want code 0; its stderr becomes the file serve.log
+//	                            (stop is testscript's own: it ends the script, and passes)
 //	aws OPERATION JSON          an operation of DynamoDB or, with "METHOD /path", of Lambda; the answer is the output
 //	function [ANSWER]           an HTTP function that keeps its events; FUNCTION_URL names it. An ANSWER with
 //	                            SEQUENCE in it has the number of the first record there
@@ -55,7 +56,7 @@ func runScripts(t *testing.T, dir string) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"serve":      serveCommand,
-			"stop":       stopCommand,
+			"end":        endCommand,
 			"http":       httpCommand,
 			"aws":        awsCommand,
 			"function":   functionCommand,
@@ -146,7 +147,7 @@ func httpCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func stopCommand(ts *testscript.TestScript, neg bool, args []string) {
+func endCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s := of(ts)
 	ts.Check(s.server.Process.Signal(syscall.SIGTERM))
 	err := s.server.Wait()
