@@ -53,6 +53,7 @@ key that seals secrets (secrets.key) is in none: the command says where it is.`,
 				return err
 			}
 			var src backup.Source
+			var client *admin.Client
 			key := "" // file of what seals
 			if data != "" {
 				if err := outside(data, to); err != nil {
@@ -65,8 +66,7 @@ key that seals secrets (secrets.key) is in none: the command says where it is.`,
 				defer func() { err = errors.Join(err, lock.Close()) }()
 				src, key = backup.Folder(data), app.KeyFileThere(data, "")
 			} else {
-				client, err := flags.client()
-				if err != nil {
+				if client, err = flags.client(); err != nil {
 					return err
 				}
 				status, err := client.Status(ctx)
@@ -92,6 +92,11 @@ key that seals secrets (secrets.key) is in none: the command says where it is.`,
 			}})
 			if err != nil {
 				return err
+			}
+			if client != nil {
+				if err := client.TellBackup(ctx, admin.Backup{ID: m.ID, Made: m.Made}); err != nil {
+					fmt.Fprintln(cmd.ErrOrStderr(), "warning: the backup is there, and the server could not be told of it for its metrics:", err)
+				}
 			}
 			if flags.json {
 				return printJSON(cmd.OutOrStdout(), backupLine{m.ID, m.Made, m.Bytes, done.Copied, len(m.Files), m.Quarantined, m.Damaged, key})
@@ -345,13 +350,19 @@ func newBackupsList() *cobra.Command {
 }
 
 func newBackupsVerify() *cobra.Command {
+	var flags clientFlags
 	var at, id string
 	var rate byteSize
+	var tell bool
 	cmd := &cobra.Command{
-		Use:     "verify --at PLACE",
-		Short:   "Read a backup whole, and compare every file with its sum",
-		Example: `  millstream backups verify --at s3://company-backups/orders`,
-		Args:    takes(),
+		Use:   "verify --at PLACE",
+		Short: "Read a backup whole, and compare every file with its sum",
+		Long: `Read a backup whole, the newest unless --backup names one, and compare every file with its sum.
+No server is asked. With --tell the server whose backup it is learns that it is whole: its metrics
+show how old the newest such backup is.`,
+		Example: `  millstream backups verify --at s3://company-backups/orders
+  millstream backups verify --at /mnt/backups --tell`,
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if at == "" {
 				return usagef("say where: --at FOLDER or --at s3://BUCKET/PREFIX")
@@ -375,14 +386,31 @@ func newBackupsVerify() *cobra.Command {
 				return fmt.Errorf("backup %s has %d damaged or missing files", m.ID, len(faults))
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "backup %s is whole: %s in %d files\n", m.ID, inBytes(m.Bytes), len(m.Files))
-			return nil
+			if !tell {
+				return nil
+			}
+			return tellWhole(cmd.Context(), &flags, &m)
 		},
 	}
+	flags.addEndpoint(cmd)
 	f := cmd.Flags()
+	f.BoolVar(&tell, "tell", false, "tell the server whose backup it is, for its metrics")
 	f.StringVar(&at, "at", "", "where the backups are: a folder or s3://BUCKET/PREFIX")
 	f.StringVar(&id, "backup", "", "the backup (default the newest)")
 	f.Var(&rate, "rate", "bytes a second to read at most, such as 50MB; 0: as fast as it goes")
 	return cmd
+}
+
+// tellWhole tells the server whose backup it is that it was found whole.
+func tellWhole(ctx context.Context, flags *clientFlags, m *backup.Manifest) error {
+	client, err := flags.client()
+	if err == nil {
+		err = client.TellBackup(ctx, admin.Backup{ID: m.ID, Made: m.Made, Chained: m.Chained, Verified: true})
+	}
+	if err != nil {
+		return fmt.Errorf("the backup %s is whole, and the server could not be told: %w", m.ID, err)
+	}
+	return nil
 }
 
 // progressOf tells every ten seconds how far a copy has come.

@@ -80,7 +80,7 @@ code 1 when that takes longer.`,
 			case r.Backup == "":
 				_, err = fmt.Fprintf(out, "The backup with which a restore from %s begins is being made, for %.1f seconds.\n", r.Place, r.LagSeconds)
 			default:
-				_, err = fmt.Fprintf(out, "What was written in the last %.1f seconds cannot all be restored from %s yet.\n", r.LagSeconds, r.Place)
+				_, err = fmt.Fprintf(out, "What was written in the last %.1f seconds cannot all be restored from %s yet (%d batches).\n", r.LagSeconds, r.Place, r.Waiting)
 			}
 			if !flags.json && r != nil {
 				printKept(out, r)

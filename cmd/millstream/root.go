@@ -81,9 +81,13 @@ type clientFlags struct {
 }
 
 func (c *clientFlags) add(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&c.endpoint, "endpoint", "", "address of the server (default MILLSTREAM_ENDPOINT, then AWS_ENDPOINT_URL, then "+admin.DefaultEndpoint+")")
-	f.BoolVar(&c.json, "json", false, "print JSON, for programs")
+	c.addEndpoint(cmd)
+	cmd.Flags().BoolVar(&c.json, "json", false, "print JSON, for programs")
+}
+
+// addEndpoint adds the flag that names the server.
+func (c *clientFlags) addEndpoint(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.endpoint, "endpoint", "", "address of the server (default MILLSTREAM_ENDPOINT, then AWS_ENDPOINT_URL, then "+admin.DefaultEndpoint+")")
 }
 
 // addLines adds the flag of commands that print several things: --json prints them as one array, --jsonl as a line each.

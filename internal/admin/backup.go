@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,4 +43,14 @@ func (c *Client) StagedFile(ctx context.Context, id, name string) (io.ReadCloser
 		return nil, fmt.Errorf("read %s of the copy: %w", name, err)
 	}
 	return res.Body, nil
+}
+
+// TellBackup tells the server of a backup that was made of it, or found whole: its metrics show how old the newest is.
+func (c *Client) TellBackup(ctx context.Context, b Backup) error {
+	body, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	var nothing struct{}
+	return c.document(ctx, http.MethodPost, "backups", nil, body, &nothing)
 }

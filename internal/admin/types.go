@@ -34,6 +34,7 @@ type (
 	Clock        = wire.Clock
 	Accepted     = wire.Accepted
 	Resumed      = wire.Resumed
+	Backup       = wire.Backup
 	Advanced     = wire.Advanced
 	Activity     = wire.Activity
 	Stage        = wire.Stage

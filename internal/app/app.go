@@ -117,6 +117,7 @@ type App struct {
 	schedules   *schedule.Service
 	buckets     *bucket.Service
 	stages      *stages
+	backups     toldBackups
 	chain       *chain.Shipper // nil: nothing is replicated
 	relay       *chain.Relay   // nil: the data is in memory
 	stacks      *stack.Service
@@ -259,6 +260,10 @@ func Open(o Options, fs vfs.FS) (_ *App, err error) {
 	}
 	s.held.Store(held)
 	if err := s.openReplication(); err != nil {
+		return nil, err
+	}
+	s.backups.s = s
+	if err := s.backups.open(); err != nil {
 		return nil, err
 	}
 	if err := s.resumeClock(); err != nil {

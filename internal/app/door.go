@@ -58,7 +58,7 @@ func (s *App) newDoor(metrics *server.Metrics) *server.Server {
 		Store: s.store, Streams: s.streams, Queues: s.queues, Schedules: s.schedules, Topics: s.topics, Tables: s.tables, Functions: s.functions, Backend: s.backend, Engine: s.engine, Pollers: s.pollers,
 		Gateway: s.gateway, Stacks: s.stacks, Credentials: s.credentials, Activity: &s.activity, Clock: s.clock, Stages: s.stages, Standbys: s.standbys(), Followed: s.standbyStatus,
 		Settle: s.Settle, ConsoleLink: s.ConsoleLink, Advance: s.Advance, AcceptClock: s.AcceptClock, Held: s.held.Load, GoOn: s.GoOn, Health: s.health, Degraded: s.degraded, Replication: s.replication,
-		KeyFile: s.keyFileThere, Nodes: s.nodes, Drain: s.drain,
+		TellBackup: s.backups.tell, KeyFile: s.keyFileThere, Nodes: s.nodes, Drain: s.drain,
 		About: wire.Status{
 			Version: s.opts.Version, Started: s.started, Account: s.opts.Account, Region: s.opts.Region,
 			Durability: s.opts.Durability, Data: whole(s.opts.Dir), Auth: s.auth.Mode.String(),

@@ -40,6 +40,10 @@ func openKeeping(t *testing.T, dir string) *keeping {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return clientsOf(t, s, dir)
+}
+
+func clientsOf(t *testing.T, s *App, dir string) *keeping {
 	return &keeping{t, s, dynamodb.NewFromConfig(s.Config(), func(o *dynamodb.Options) { o.RetryMaxAttempts = 1 }),
 		s3.NewFromConfig(s.Config(), func(o *s3.Options) { o.UsePathStyle = true }), dir}
 }

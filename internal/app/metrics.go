@@ -34,7 +34,10 @@ func (s *App) newMetrics() *server.Metrics {
 		Untold:           func() uint64 { return s.functions.Stats().Untold },
 		ClockAhead:       func() time.Duration { return max(0, s.clock.Doubt().Ahead) },
 		ReplicationLag:   s.replicationLag(),
+		Replication:      s.replicationStats(),
+		Backups:          s.backups.stats,
 		DamagedFiles:     func() int { return len(s.store.Damages()) },
+		Quarantined:      func() int { return len(s.store.Quarantine()) },
 		LambdaOperations: lambda.Operations(), LambdaOperation: lambda.OperationOf,
 		Mappings: func() []server.MappingStats {
 			statuses, err := s.engine.Statuses(context.Background())

@@ -39,6 +39,7 @@ func TestQuarantineIsRestored(t *testing.T) {
 	k.must(backup.Restore(ctx, place, m, dir, backup.Options{}))
 	k = openKeeping(t, dir)
 	defer k.close()
+	k.wantMetric("millstream_quarantined_ranges", 1, 1)
 	for _, pk := range []string{"p0", "is not there"} {
 		_, err = k.db.GetItem(ctx, &dynamodb.GetItemInput{TableName: aws.String("orders"), Key: map[string]ddb.AttributeValue{"pk": &ddb.AttributeValueMemberS{Value: pk}, "sk": &ddb.AttributeValueMemberN{Value: "0"}}})
 		k.wants(err, "InternalServerError", "")

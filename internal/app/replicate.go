@@ -11,6 +11,7 @@ import (
 	"github.com/millstreamdb/millstream/internal/admin/wire"
 	"github.com/millstreamdb/millstream/internal/backup"
 	"github.com/millstreamdb/millstream/internal/chain"
+	"github.com/millstreamdb/millstream/internal/server"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -120,8 +121,23 @@ func (s *App) replication() *wire.Replication {
 	}
 	st := s.chain.Status()
 	return &wire.Replication{
-		Place: st.Place, LagSeconds: st.Lag, Segments: st.Segment, Backup: st.Backup, Bytes: st.Bytes, Failing: st.Failing,
+		Place: st.Place, LagSeconds: st.Lag, Waiting: st.Waiting, Segments: st.Segment, Backup: st.Backup, BackupMade: st.Made.UTC(), Bytes: st.Bytes, Failing: st.Failing,
 		KeepSeconds: st.Keep.Seconds(), Oldest: st.Oldest, NotRemoved: st.NotRemoved,
+	}
+}
+
+// replicationStats is for metrics; nil without a place.
+func (s *App) replicationStats() func() server.ReplicationStats {
+	if s.chain == nil {
+		return nil
+	}
+	return func() server.ReplicationStats {
+		st := s.chain.Status()
+		r := server.ReplicationStats{Waiting: st.Waiting, End: st.End, BackupAge: -time.Second}
+		if !st.Made.IsZero() {
+			r.BackupAge = max(0, s.realNow().Sub(st.Made))
+		}
+		return r
 	}
 }
 

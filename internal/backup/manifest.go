@@ -125,6 +125,9 @@ func timeOf(id string) (time.Time, bool) {
 	return at, err == nil
 }
 
+// DatabaseOf returns the first digits of the name of the database whose backup an id names; empty: it does not say.
+func DatabaseOf(id string) string { return databaseOf(id) }
+
 // databaseOf returns what an id says of whose backup it is; empty: nothing, as those of early releases.
 func databaseOf(id string) string {
 	if parts := strings.Split(id, "-"); len(parts) == 3 {

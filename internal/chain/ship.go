@@ -66,8 +66,11 @@ const firstRetry, lastRetry = time.Second, time.Minute
 type Status struct {
 	Place   string        `json:"place"`
 	Lag     float64       `json:"lagSeconds"`        // how long ago what is not shipped yet, or cannot be restored yet, was committed; 0: nothing
+	Waiting int           `json:"waiting"`           // batches that were committed and are not known to be there
+	End     uint64        `json:"end"`               // the engine's number of the first write that is not known to be there; 0: not known yet
 	Segment uint64        `json:"segment"`           // number of the next
 	Backup  string        `json:"backup,omitempty"`  // the newest; empty: the first is being made, and nothing of this run can be restored
+	Made    time.Time     `json:"made,omitzero"`     // when that was made
 	Failing string        `json:"failing,omitempty"` // why nothing can be put there now
 	Bytes   int64         `json:"bytes"`             // shipped in this run
 	Keep    time.Duration `json:"keep,omitempty"`    // Options.Keep
@@ -100,6 +103,7 @@ type Shipper struct {
 	status    Status
 	noBackup  string // why there is no backup to begin with, if so
 	shipped   uint64 // the number of the change after the newest that was
+	taken     int    // batches that are being put
 	uncovered int64  // from when on nothing can be restored; 0: all that is shipped can be
 }
 
@@ -125,6 +129,7 @@ func (s *Shipper) Status() Status {
 	defer s.mu.Unlock()
 	st := s.status
 	st.Failing = cmp.Or(st.Failing, s.noBackup)
+	st.Waiting, st.End = s.o.Store.Changes().Waiting()+s.taken, s.shipped
 	if s.uncovered != 0 && (oldest == 0 || s.uncovered < oldest) {
 		oldest = s.uncovered
 	}
@@ -492,7 +497,7 @@ func (s *Shipper) claimed(ctx context.Context, h Head, hash uint64) error {
 	s.update(func() {
 		s.status.Segment, s.shipped = h.Number+1, h.End
 		if base != nil {
-			s.status.Backup, s.uncovered = base.ID, 0
+			s.status.Backup, s.status.Made, s.uncovered = base.ID, base.Made, 0
 		}
 	})
 	if s.behind != "" {
@@ -563,6 +568,7 @@ func (s *Shipper) put(ctx context.Context, number uint64, segment []byte) error 
 func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
 	id, number := s.o.Store.DatabaseID(), s.status.Segment
 	_, is := s.o.Store.Lineage()
+	s.update(func() { s.taken = len(changes) }) // until they are there: a put that is given up is the end of this run
 	h := Head{
 		Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Part: s.part,
 		First: changes[0].First, End: changes[len(changes)-1].End, AtMS: changes[len(changes)-1].AtMS,
@@ -587,7 +593,7 @@ func (s *Shipper) ship(ctx context.Context, changes []store.Change) error {
 	s.sinceBase += int64(len(segment))
 	s.update(func() {
 		s.status.Segment++
-		s.shipped = h.End
+		s.shipped, s.taken = h.End, 0
 		s.status.Bytes += int64(len(segment))
 	})
 	s.o.Store.Changes().Settled()
@@ -654,7 +660,7 @@ func (s *Shipper) beginAnew(ctx context.Context) error {
 	id := s.o.Store.DatabaseID()
 	_, is := s.o.Store.Lineage()
 	h := Head{Number: number, Previous: s.previous, Database: fmt.Sprintf("%x", id[:]), Lineage: is, Incarnation: s.o.Store.Incarnation(), Host: s.host, Gap: true, Part: number, AtMS: time.Now().UnixMilli()}
-	s.update(func() { s.uncovered, s.status.Backup = h.AtMS, "" })
+	s.update(func() { s.uncovered, s.status.Backup, s.status.Made = h.AtMS, "", time.Time{} })
 	segment, hash, err := s.encoder.encode(h, nil)
 	if err != nil {
 		return err
@@ -743,7 +749,7 @@ func (s *Shipper) based(made baseMade) {
 		}
 	case made.part == s.part: // else there was a gap since it began
 		s.base = &made.m
-		s.update(func() { s.status.Backup, s.uncovered, s.noBackup = made.m.ID, 0, "" })
+		s.update(func() { s.status.Backup, s.status.Made, s.uncovered, s.noBackup = made.m.ID, made.m.Made, 0, "" })
 		s.o.Logger.Info("a backup for replication is there", "backup", made.m.ID, "place", s.o.Place.String())
 	}
 }

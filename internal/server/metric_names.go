@@ -44,7 +44,8 @@ var MetricTable = slices.Concat([]Metric{
 	invocationSeconds,
 	buildInfo,
 	healthy,
-	damagedFiles, replicationLag, standbyLag,
+	damagedFiles, quarantinedRanges, replicationLag, replicationWaiting, replicationEnd, replicationBackupAge, standbyLag,
+	backupAge, backupVerifiedAge, backupsUnverified,
 	nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted, leftOut,
 	diskFree,
 	diskReserve,
@@ -137,6 +138,18 @@ var (
 		"How far the clock is ahead of what it should be. Above 0 nothing is removed by age until it is accepted or has agreed with itself for as long."}
 	replicationLag = Metric{"millstream_replication_lag_seconds", "gauge", nil,
 		"Age of the oldest write that could not be restored from where the server replicates to; 0 when all of them could. Only with --replicate."}
+	replicationWaiting = Metric{"millstream_replication_waiting_batches", "gauge", nil,
+		"Batches that were committed and are not known to be in the place to which the server replicates. Only with --replicate, as the next two."}
+	replicationEnd = Metric{"millstream_replication_shipped_end", "gauge", nil,
+		"The engine's number of the first write that is not known to be there; what is before it is. It rises with each write."}
+	replicationBackupAge = Metric{"millstream_replication_backup_age_seconds", "gauge", nil,
+		"Age of the backup with which a restore from there begins; below 0 until there is one. A new one is made each day in which something was written."}
+	backupAge = Metric{"millstream_backup_age_seconds", "gauge", nil,
+		"Age of the newest backup that millstream backup has made of the running server. Absent until there is one, as the next two."}
+	backupVerifiedAge = Metric{"millstream_backup_verified_age_seconds", "gauge", nil,
+		"Age of the newest backup of the server that was found whole, by backups verify --tell or check --replica --tell; below 0 when none was."}
+	backupsUnverified = Metric{"millstream_backups_unverified", "gauge", nil,
+		"Backups that were made since the newest that was found whole; at most 1,000."}
 	standbyLag = Metric{"millstream_standby_lag_seconds", "gauge", nil,
 		"How long ago a standby had all that was copied to the place that it follows; below 0 until it has had it once. Only with --standby-of."}
 	nodesAlive = Metric{"millstream_nodes_alive", "gauge", nil,
@@ -155,6 +168,8 @@ var (
 		"Calls for which this node had no room, and that another has run."}
 	leftOut = Metric{"millstream_records_left_out_total", "counter", nil,
 		"Records that the tables' engine told behind later ones of their shard, and that this node left out; each time that it read them."}
+	quarantinedRanges = Metric{"millstream_quarantined_ranges", "gauge", nil,
+		"Ranges of keys that were taken out of the database since they were damaged. Requests for what lies there fail until it is restored."}
 	damagedFiles = Metric{"millstream_damaged_files", "gauge", nil,
 		"Files of the database in which damage was met since the start. What they hold cannot be read."}
 )

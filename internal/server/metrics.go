@@ -30,6 +30,12 @@ type Sources struct {
 	DamagedFiles  func() int
 	// ReplicationLag is the age of the oldest write that could not be restored from the chain; nil without one.
 	ReplicationLag func() time.Duration
+	// Quarantined is the number of ranges of keys that were taken out of the database.
+	Quarantined func() int
+	// Replication is how far the place has come that the server replicates to; nil without one.
+	Replication func() ReplicationStats
+	// Backups are those that the server was told of; false: there are none.
+	Backups func() (BackupStats, bool)
 	// StandbyLag is how long ago a standby had all that the place has, below 0 when it never had; nil for other servers.
 	StandbyLag func() time.Duration
 	// Space returns the bytes that are free on the disk of the data, and those below which writes are refused; known is false when
@@ -46,6 +52,19 @@ type Sources struct {
 	// requests that ask for none of them. nil: all are counted as "other".
 	LambdaOperations []string
 	LambdaOperation  func(*http.Request) string
+}
+
+// ReplicationStats is how far a place has come that a server replicates to.
+type ReplicationStats struct {
+	Waiting   int           // batches that are not known to be there
+	End       uint64        // of what is
+	BackupAge time.Duration // of the newest; below 0: there is none
+}
+
+// BackupStats are the backups that a server was told of.
+type BackupStats struct {
+	Age, VerifiedAge time.Duration // of the newest, and the newest that was found whole; below 0: none was
+	Unverified       int           // newer than the newest that was
 }
 
 // NodeStats is what a node sees of itself and the others.
@@ -252,7 +271,7 @@ var scraped = func() map[string]*prometheus.Desc {
 	descs := make(map[string]*prometheus.Desc)
 	for _, row := range slices.Concat(triggerCounters, []Metric{
 		requestsInFlight, connections, compactionsTotal, compactionDebt, commitsTotal, streamRecordsTotal, streamHeldBytes,
-		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, replicationLag, standbyLag, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
+		triggerLagRecords, triggerLagSeconds, triggerBlocked, triggerUnread, triggerSetAside, buildInfo, healthy, damagedFiles, quarantinedRanges, replicationLag, replicationWaiting, replicationEnd, replicationBackupAge, standbyLag, backupAge, backupVerifiedAge, backupsUnverified, diskFree, diskReserve, diskUsed, syncsTotal, syncSeconds, writesRefused, clockAhead, queueMessages, queueOldest, deliveriesGivenUp, endsUntold,
 		nodesAlive, streamsUnowned, streamsWorked, claimsLost, tablesCalls, tablesSeconds, callsRouted, leftOut,
 	}) {
 		descs[row.Name] = prometheus.NewDesc(row.Name, row.Help, row.Labels, nil)
@@ -331,6 +350,22 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.ReplicationLag != nil {
 		send(replicationLag, src.ReplicationLag().Seconds())
+	}
+	if src.Replication != nil {
+		r := src.Replication()
+		send(replicationWaiting, float64(r.Waiting))
+		send(replicationEnd, float64(r.End))
+		send(replicationBackupAge, r.BackupAge.Seconds())
+	}
+	if src.Backups != nil {
+		if b, known := src.Backups(); known {
+			send(backupAge, b.Age.Seconds())
+			send(backupVerifiedAge, b.VerifiedAge.Seconds())
+			send(backupsUnverified, float64(b.Unverified))
+		}
+	}
+	if src.Quarantined != nil {
+		send(quarantinedRanges, float64(src.Quarantined()))
 	}
 	if src.StandbyLag != nil {
 		send(standbyLag, src.StandbyLag().Seconds())

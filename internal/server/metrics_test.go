@@ -178,6 +178,7 @@ func TestMetricTableIsTrue(t *testing.T) {
 		HeldBytes:    func() int64 { return 0 },
 		Health:       func() error { return nil },
 		DamagedFiles: func() int { return 1 }, ReplicationLag: func() time.Duration { return time.Second }, StandbyLag: func() time.Duration { return time.Second },
+		Quarantined: func() int { return 1 }, Replication: func() ReplicationStats { return ReplicationStats{} }, Backups: func() (BackupStats, bool) { return BackupStats{}, true },
 		Space:         func() (uint64, uint64, bool) { return 3, 2, true },
 		RefusedWrites: func() uint64 { return 4 },
 		GivenUp:       func() uint64 { return 5 },

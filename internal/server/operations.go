@@ -29,7 +29,7 @@ var (
 		UpdateGlobalTableSettings UpdateItem UpdateKinesisStreamingDestination UpdateTable UpdateTableReplicaAutoScaling
 		UpdateTimeToLive`)
 	streamsOperations = strings.Fields(`DescribeStream GetRecords GetShardIterator ListStreams`)
-	adminOperations   = strings.Fields(`version status tail triggers logs settle invoke code shards queues schedules topics parked apis credentials deployments runtimes clock activity stages promote console try passed tables nodes items`)
+	adminOperations   = strings.Fields(`version status tail triggers logs settle invoke code shards queues schedules topics parked apis credentials deployments runtimes clock activity stages promote console try passed tables nodes items backups`)
 )
 
 // isLambdaPath reports whether path begins with a date, as all of Lambda's do.

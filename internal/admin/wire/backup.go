@@ -1,5 +1,7 @@
 package wire
 
+import "time"
+
 // Stage is a copy of the server's data folder that does not change: what a backup reads.
 type Stage struct {
 	ID    string      `json:"id"`
@@ -10,4 +12,12 @@ type Stage struct {
 type StageFile struct {
 	Name string `json:"name"` // below the data folder, with slashes
 	Size int64  `json:"size"`
+}
+
+// Backup tells the server of a backup of it that was made or, with Verified, found whole.
+type Backup struct {
+	ID       string    `json:"id"`
+	Made     time.Time `json:"made"`
+	Chained  bool      `json:"chained,omitempty"` // it begins what the server replicates, which made it
+	Verified bool      `json:"verified,omitempty"`
 }

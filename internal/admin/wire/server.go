@@ -66,12 +66,14 @@ type Promoted struct {
 
 // Replication is how far a server has come that copies what is committed to another place.
 type Replication struct {
-	Place      string  `json:"place"`
-	LagSeconds float64 `json:"lagSeconds"`        // age of the oldest write that could not be restored from there; 0: all could
-	Segments   uint64  `json:"segments"`          // that the place has
-	Backup     string  `json:"backup,omitempty"`  // with which a restore begins; absent: it is being made
-	Bytes      int64   `json:"bytes"`             // copied since the start, without backups
-	Failing    string  `json:"failing,omitempty"` // why nothing can be copied now
+	Place      string    `json:"place"`
+	LagSeconds float64   `json:"lagSeconds"`       // age of the oldest write that could not be restored from there; 0: all could
+	Waiting    int       `json:"waitingBatches"`   // that were committed and are not known to be there
+	Segments   uint64    `json:"segments"`         // that the place has
+	Backup     string    `json:"backup,omitempty"` // with which a restore begins; absent: it is being made
+	BackupMade time.Time `json:"backupMade,omitzero"`
+	Bytes      int64     `json:"bytes"`             // copied since the start, without backups
+	Failing    string    `json:"failing,omitempty"` // why nothing can be copied now
 	// KeepSeconds is for how long any moment can be restored; absent: nothing is removed. Oldest is the first moment that can be, as of when it was
 	// last looked for. NotRemoved says why what is older could not be removed, if so.
 	KeepSeconds float64   `json:"keepSeconds,omitempty"`

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -43,4 +44,16 @@ func (h *handler) staged(w http.ResponseWriter, r *http.Request) {
 		h.Logger.Error("a backup could not read a file", "error", err)
 		panic(http.ErrAbortHandler) // the answer is cut, and the reader sees that
 	}
+}
+
+// maxTold bounds the document of toldBackup.
+const maxTold = 4096
+
+// toldBackup takes a client's word on a backup that it has made or read.
+func (h *handler) toldBackup(r *http.Request) (any, error) {
+	var b wire.Backup
+	if err := json.NewDecoder(io.LimitReader(r.Body, maxTold)).Decode(&b); err != nil || b.Made.IsZero() {
+		return nil, wire.BadRequest("the backup could not be read: want its id and when it was made")
+	}
+	return struct{}{}, h.TellBackup(b)
 }

@@ -77,6 +77,9 @@ type Config struct {
 	// Replication tells how far it has come; nil: nothing is replicated.
 	Replication func() *wire.Replication
 
+	// TellBackup is told that a backup was made, or found whole.
+	TellBackup func(wire.Backup) error
+
 	// Followed tells of standbys that follow the server itself; nil: nothing is kept for any.
 	Followed func() *wire.Standbys
 
@@ -162,6 +165,7 @@ func New(c Config) http.Handler {
 	h.document("POST", "promote", h.promote)
 	h.document("POST", "stages", h.stage)
 	h.document("DELETE", "stages/{id}", h.unstage)
+	h.document("POST", "backups", h.toldBackup)
 	h.mux.HandleFunc("GET "+Prefix+"stages/{id}/file", h.staged)
 	if c.Standbys != nil {
 		h.serveStandbys()

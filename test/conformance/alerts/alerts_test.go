@@ -350,6 +350,22 @@ func TestRulesFireForTheMachine(t *testing.T) {
 	w.told = map[string]float64{"millstream_damaged_files": 1, "millstream_healthy": 0}
 	w.pass(time.Minute, nil)
 	w.fires("MillstreamDamage", "MillstreamUnhealthy")
+	w.told = map[string]float64{"millstream_quarantined_ranges": 1}
+	w.pass(time.Minute, nil)
+	w.fires("MillstreamQuarantine")
+	const day = 86400
+	backups := func(age, verified, unverified float64, want ...string) {
+		t.Helper()
+		w.told = map[string]float64{"millstream_backup_age_seconds": age, "millstream_backup_verified_age_seconds": verified, "millstream_backups_unverified": unverified}
+		w.pass(time.Minute, nil)
+		w.fires(want...)
+	}
+	backups(day, 7*day, 6)
+	backups(3*day, 7*day, 4, "MillstreamBackupOld")
+	backups(day, 9*day, 8, "MillstreamBackupUnverified")
+	backups(day, -1, 3) // it has only begun
+	backups(day, -1, 8, "MillstreamBackupUnverified")
+	backups(day, day, 1)
 	w.told = map[string]float64{"millstream_replication_lag_seconds": 90}
 	w.pass(2*time.Minute, nil)
 	w.fires("MillstreamReplicationBehind")
