@@ -11,15 +11,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstreamdb/millstream/internal/app"
+	"github.com/millstreamdb/millstream/internal/backup"
 )
 
 func newCheck() *cobra.Command {
-	var data, keys string
+	var data, keys, replica, work string
 	var flags clientFlags
 	rate := byteSize(checkRate)
-	running := false
+	var running, deep, told bool
 	cmd := &cobra.Command{
-		Use:   "check --data FOLDER | --running",
+		Use:   "check --data FOLDER | --running | --replica PLACE",
 		Short: "Look for damage and disagreement in a data folder",
 		Long: `Look at all that a data folder holds, and change nothing: every block of the database
 against its checksum, logs against what their last sync promised, every item, index
@@ -29,22 +30,58 @@ backups of tables against their sums. With --data the server must not run.
 With --running it looks at a copy that the server makes of its folder, of links, at --rate, while the
 server goes on; on the server's machine. Objects of buckets and the server's own log are not in a copy.
 
+With --replica it looks at a place of backups, or to which a server replicates: every content against
+its sum, every segment against the one before it; then it restores the newest state into a folder of its
+own in --work, checks that as above, and removes it. With --tell the server learns that the newest backup is whole.
+
+With --deep the order of the database's levels is compared, too, which reads every entry once more.
+
 The code is 0 when all is well, 1 when there are faults, 2 when the folder cannot be
 looked at.`,
 		Example: `  millstream check --data ./millstream-data
   millstream check --data ./restored --json
-  millstream check --running --rate 20MB`,
+  millstream check --running --rate 20MB
+  millstream check --replica s3://company-backups/orders --work /mnt/scratch --deep`,
 		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (data == "") == !running {
-				return usagef("say what to look at: --data FOLDER, of a server that does not run, or --running")
+			ways := 0
+			for _, said := range []bool{data != "", running, replica != ""} {
+				if said {
+					ways++
+				}
+			}
+			switch {
+			case ways != 1:
+				return usagef("say what to look at: --data FOLDER, of a server that does not run, --running, or --replica PLACE")
+			case replica == "" && (told || work != ""):
+				return usagef("--tell and --work go with --replica")
 			}
 			out, faults := cmd.OutOrStdout(), 0
 			list := listPrinter{w: out, lines: flags.jsonl}
-			check := func(tell func(app.Finding)) error { return app.Check(cmd.Context(), data, keys, tell) }
-			if running {
+			var whole backup.Manifest
+			check := func(tell func(app.Finding)) error {
+				if deep {
+					return app.CheckDeep(cmd.Context(), data, keys, tell)
+				}
+				return app.Check(cmd.Context(), data, keys, tell)
+			}
+			switch {
+			case running:
 				check = func(tell func(app.Finding)) (err error) {
-					data, err = checkRunning(cmd.Context(), &flags, int64(rate), tell)
+					data, err = checkRunning(cmd.Context(), &flags, int64(rate), deep, tell)
+					return err
+				}
+			case replica != "":
+				place, err := backup.Open(cmd.Context(), replica)
+				if err != nil {
+					return err
+				}
+				o := backup.Options{Progress: progressOf(cmd.ErrOrStderr(), "read")}
+				if cmd.Flags().Changed("rate") {
+					o.Rate = int64(rate)
+				}
+				check = func(tell func(app.Finding)) (err error) {
+					whole, err = app.CheckPlace(cmd.Context(), place, work, keys, deep, o, tell)
 					return err
 				}
 			}
@@ -71,6 +108,12 @@ looked at.`,
 					return err
 				}
 			}
+			if faults > 0 && replica != "" {
+				return fmt.Errorf("%s has faults: make a new backup there, or replicate to a new place, while the server is whole", replica)
+			}
+			if told {
+				return tellWhole(cmd.Context(), &flags, &whole)
+			}
 			if faults > 0 {
 				return fmt.Errorf("%s has faults; `millstream repair` mends what is derived (indexes, time to live, counts), a backup the rest", data)
 			}
@@ -80,7 +123,11 @@ looked at.`,
 	flags.add(cmd)
 	addStoppedData(cmd, &data)
 	cmd.Flags().BoolVar(&running, "running", false, "look at a copy that a running server makes, instead of a folder")
-	cmd.Flags().Var(&rate, "rate", "bytes a second to read at most with --running, such as 20MB; 0: as fast as it goes")
+	cmd.Flags().StringVar(&replica, "replica", "", "look at this place of backups or of a replication instead: a folder or s3://BUCKET/PREFIX")
+	cmd.Flags().StringVar(&work, "work", "", "with --replica, the folder in which the newest state is restored for the check (default: the system's temporary one)")
+	cmd.Flags().BoolVar(&told, "tell", false, "with --replica, tell the server that its newest backup there is whole, for its metrics")
+	cmd.Flags().BoolVar(&deep, "deep", false, "compare the levels of the database, too")
+	cmd.Flags().Var(&rate, "rate", "bytes a second to read at most with --running (or, when said, --replica), such as 20MB; 0: as fast as it goes")
 	cmd.Flags().StringVar(&keys, "key-file", "", "file of the key that seals secrets (default: secrets.key in the data folder)")
 	flags.addLines(cmd)
 	return cmd
@@ -90,7 +137,7 @@ looked at.`,
 const checkRate = 50 << 20
 
 // checkRunning looks at a copy that the server makes of its folder, and returns that folder's name.
-func checkRunning(ctx context.Context, flags *clientFlags, rate int64, tell func(app.Finding)) (data string, err error) {
+func checkRunning(ctx context.Context, flags *clientFlags, rate int64, deep bool, tell func(app.Finding)) (data string, err error) {
 	client, err := flags.client()
 	if err != nil {
 		return "", err
@@ -122,7 +169,7 @@ func checkRunning(ctx context.Context, flags *clientFlags, rate int64, tell func
 			}
 		}
 	}()
-	return status.Data, app.CheckCopy(ctx, status.Data, st.ID, status.KeyFile, rate, tell)
+	return status.Data, app.CheckCopy(ctx, status.Data, st.ID, status.KeyFile, rate, deep, tell)
 }
 
 func newRepair() *cobra.Command {

@@ -40,9 +40,14 @@ func Check(ctx context.Context, dir, keys string, tell func(Finding)) error {
 	return look{dir: dir, shown: dir, keys: keyFile(dir, keys)}.check(ctx, tell)
 }
 
+// CheckDeep is Check that compares the levels of the database, too.
+func CheckDeep(ctx context.Context, dir, keys string, tell func(Finding)) error {
+	return look{dir: dir, shown: dir, keys: keyFile(dir, keys), deep: true}.check(ctx, tell)
+}
+
 // CheckCopy is Check of a copy that a running server has made of its folder (stages): without the objects of its buckets, which are in no copy. It
 // reads rate bytes a second at most; 0: as fast as it goes.
-func CheckCopy(ctx context.Context, data, id, keys string, rate int64, tell func(Finding)) error {
+func CheckCopy(ctx context.Context, data, id, keys string, rate int64, deep bool, tell func(Finding)) error {
 	if keys == "" {
 		keys = keyFile(data, "")
 	}
@@ -50,7 +55,7 @@ func CheckCopy(ctx context.Context, data, id, keys string, rate int64, tell func
 	if _, err := os.Stat(dir); err != nil {
 		return fmt.Errorf("the server's data folder is not on this machine, or cannot be read here: run this where the server runs, as who runs it (%w)", err)
 	}
-	return look{dir: dir, shown: data, keys: keys, rate: rate, copied: true}.check(ctx, tell)
+	return look{dir: dir, shown: data, keys: keys, rate: rate, copied: true, deep: deep}.check(ctx, tell)
 }
 
 // look is what a check looks at.
@@ -60,6 +65,7 @@ type look struct {
 	keys   string // the file of the keys that seal secrets
 	rate   int64
 	copied bool
+	deep   bool // the levels of the database, too
 }
 
 func (l look) check(ctx context.Context, tell func(Finding)) (err error) {
@@ -86,6 +92,17 @@ func (l look) check(ctx context.Context, tell func(Finding)) (err error) {
 		return err
 	}
 	tell(files)
+	if l.deep {
+		levels := Finding{Part: "levels of the database"}
+		var fault error
+		if levels.Looked, fault = st.CheckLevels(); fault != nil {
+			levels.Faults = append(levels.Faults, fault.Error())
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		tell(levels)
+	}
 	code, err := checkCode(dir)
 	if err != nil {
 		return err

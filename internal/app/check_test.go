@@ -470,7 +470,7 @@ func TestCheckOfARunningServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		faults, parts := map[string][]string{}, 0
-		err = CheckCopy(t.Context(), dir, st.ID, "", 1<<30, func(f Finding) {
+		err = CheckCopy(t.Context(), dir, st.ID, "", 1<<30, true, func(f Finding) {
 			if parts++; len(f.Faults)+len(f.Notes) > 0 {
 				faults[f.Part] = append(f.Faults, f.Notes...)
 			}
@@ -529,7 +529,7 @@ func TestCheckOfARunningServer(t *testing.T) {
 			t.Fatalf("nothing is found: %v", damaged)
 		}
 	}
-	if err := CheckCopy(t.Context(), t.TempDir(), "none", "", 0, func(Finding) {}); err == nil || !strings.Contains(err.Error(), "run this where the server runs") {
+	if err := CheckCopy(t.Context(), t.TempDir(), "none", "", 0, false, func(Finding) {}); err == nil || !strings.Contains(err.Error(), "run this where the server runs") {
 		t.Error(err)
 	}
 }

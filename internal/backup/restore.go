@@ -198,10 +198,18 @@ func Verify(ctx context.Context, p Place, m Manifest, o Options) (faults []error
 	if err := m.check(); err != nil {
 		return []error{err}, nil
 	}
-	done := Progress{Total: m.Bytes}
+	return VerifyFiles(ctx, p, m.Files, o)
+}
+
+// VerifyFiles reads what files have, each content once, and compares it with its sum.
+func VerifyFiles(ctx context.Context, p Place, files []File, o Options) (faults []error, err error) {
+	done := Progress{}
+	for _, f := range files {
+		done.Total += f.Size
+	}
 	pace := newPace(o.Rate)
 	seen := map[string]bool{}
-	for _, f := range m.Files {
+	for _, f := range files {
 		if !seen[f.object()] {
 			seen[f.object()] = true
 			err := again(ctx, func() error {
