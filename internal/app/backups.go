@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,7 +53,7 @@ func (b *toldBackups) open() error {
 // tell notes that a backup was made, or found whole. Told twice, it is the same.
 func (b *toldBackups) tell(t wire.Backup) error {
 	id := b.s.store.DatabaseID()
-	if of := backup.DatabaseOf(t.ID); of == "" || of != fmt.Sprintf("%x", id[:])[:len(of)] {
+	if of := backup.DatabaseOf(t.ID); of == "" || !strings.HasPrefix(fmt.Sprintf("%x", id[:]), of) {
 		return wire.BadRequest("the backup " + t.ID + " is not known to be one of this server")
 	}
 	b.mu.Lock()

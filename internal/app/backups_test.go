@@ -55,9 +55,8 @@ func TestMetricsOfReplication(t *testing.T) {
 	}
 	until(k, "all is in the place", arrived)
 	k.wantMetric("millstream_replication_backup_age_seconds", 0, 600)
-	end, _ := k.metric("millstream_replication_shipped_end")
-
 	k.must(os.Rename(place, place+"-away"))
+	end, _ := k.metric("millstream_replication_shipped_end")
 	const puts = 20
 	for i := range puts {
 		k.put("orders", i, "y")
@@ -96,6 +95,7 @@ func TestMetricsOfBackups(t *testing.T) {
 	}
 	tell(http.StatusBadRequest, "20260101T000000.000Z-01234567-ABCD", time.Hour, "")
 	tell(http.StatusBadRequest, "x", time.Hour, "")
+	tell(http.StatusBadRequest, "x-"+strings.Repeat("0", 100)+"-x", time.Hour, "")
 	for _, hours := range []time.Duration{3, 2, 1} {
 		tell(http.StatusOK, name(hours*time.Hour), hours*time.Hour, "")
 		tell(http.StatusOK, name(hours*time.Hour), hours*time.Hour, "")

@@ -9,6 +9,9 @@ import (
 	"github.com/millstreamdb/millstream/internal/backup"
 )
 
+// behind says what a segment that is not whole means.
+const behind = ": what was written behind it can be restored from a later backup only"
+
 // Check reads every segment that a restore may need, and compares it with its sum and with the one before. It returns how many there are, what is wrong, and the
 // files that segments name. An error says that it could not look.
 func Check(ctx context.Context, p backup.Place, all []backup.Manifest) (segments int64, faults []string, files []backup.File, err error) {
@@ -44,8 +47,18 @@ func Check(ctx context.Context, p backup.Place, all []backup.Manifest) (segments
 		switch {
 		case ctx.Err() != nil:
 			return segments, faults, files, ctx.Err()
-		case errors.Is(err, backup.ErrAbsent), errors.Is(err, errTorn):
-			faults = append(faults, err.Error()+": what was written behind it can be restored from a later backup only")
+		case errors.Is(err, backup.ErrAbsent):
+			low, err := floor(ctx, p)
+			if err != nil {
+				return segments, faults, files, err
+			}
+			if low <= number { // else it is too old to be kept, and was removed meanwhile
+				faults = append(faults, fmt.Sprintf("segment %s of %s is missing%s", nameOf(number), p, behind))
+			}
+			previous = 0
+			continue
+		case errors.Is(err, errTorn):
+			faults = append(faults, err.Error()+behind)
 			previous = 0
 			continue
 		case err != nil:
