@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -299,14 +300,30 @@ func TestDamagedSegments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for what, content := range map[string][]byte{"cut": whole[:len(whole)/2], "foreign": foreign} {
-			place.objects[name] = content
+		for what, content := range map[string][]byte{"cut": whole[:len(whole)/2], "foreign": foreign, "missing": nil} {
+			if place.objects[name] = content; content == nil {
+				delete(place.objects, name)
+			}
 			dir := filepath.Join(t.TempDir(), what)
-			if _, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{}); err == nil || !strings.Contains(err.Error(), "can be restored with --to-time") {
+			_, err := Restore(t.Context(), place, time.Time{}, dir, backup.Options{})
+			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: %v", what, err)
+				continue
 			}
 			if _, err := store.Open(store.Options{Dir: dir}); err == nil {
 				t.Errorf("%s: the folder opens", what)
+			}
+			text := regexp.MustCompile(`what was written up to (\S+) can be restored with --to-time`).FindStringSubmatch(err.Error())
+			if text == nil {
+				t.Errorf("%s: %v", what, err)
+				continue
+			}
+			to, err := time.Parse(time.RFC3339Nano, text[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := Restore(t.Context(), place, to, filepath.Join(t.TempDir(), "again"), backup.Options{}); err != nil || r.Segments < 2 {
+				t.Errorf("%s: to %s: %+v, %v", what, to, r, err)
 			}
 		}
 	})

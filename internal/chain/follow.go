@@ -95,6 +95,7 @@ type Follower struct {
 	replay *store.Replay // nil: there is no data
 	pos    position
 	sure   time.Time // when the place was last seen to have nothing more, or the next segment
+	looked time.Time // when the next segment came, or was last seen to be neither there nor lost
 
 	promoting bool      // nothing is waited for
 	unsure    bool      // the server may be over for this standby: the answer is missing

@@ -433,6 +433,44 @@ func TestStandbyOfEmptiedPlace(t *testing.T) {
 	})
 }
 
+// TestStandbyOfAPlaceThatLostASegment: it does not count as having caught up, and is not promoted: its claim would lie where no put of the other meets it.
+func TestStandbyOfAPlaceThatLostASegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := newFaulty(1)
+		l := begin(t, filepath.Join(t.TempDir(), "data"), place, nil)
+		for range 5 {
+			l.write(0, 10)
+			time.Sleep(5 * time.Second)
+		}
+		l.shipped()
+		base, err := newest(t.Context(), place, func(*backup.Manifest) bool { return true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := nameOf(base.Chain + 2)
+		place.mu.Lock()
+		delete(place.objects, name)
+		place.mu.Unlock()
+		s := follow(t, filepath.Join(t.TempDir(), "standby"), place)
+		time.Sleep(5 * time.Minute)
+		if st := s.f.Status(); !strings.Contains(st.Failing, "lacks the segment "+name) {
+			t.Errorf("%+v", st)
+		}
+		if _, err := s.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "lacks the segment "+name) {
+			t.Errorf("it is promoted: %v", err)
+		}
+		place.mu.Lock()
+		if place.objects[name] != nil {
+			t.Error("the gap has a claim")
+		}
+		place.mu.Unlock()
+		s.end()
+		if err := l.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestBackupWaits: no backup is there before the chain has all that it has.
 func TestBackupWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -66,6 +66,7 @@ func (o ofPlace) beginAnew(ctx context.Context, f *Follower, why error) error {
 func (o ofPlace) next(ctx context.Context, f *Follower) (s segment, more bool, err error) {
 	s.Head, s.hash, s.changes, err = read(ctx, o.p, f.pos.Segment)
 	if err == nil {
+		f.looked = time.Now()
 		err = o.note(f, &s.Head)
 	}
 	if !errors.Is(err, backup.ErrAbsent) {
@@ -87,7 +88,25 @@ func (o ofPlace) next(ctx context.Context, f *Follower) (s segment, more bool, e
 	} else if !there {
 		return s, false, o.emptied(ctx, f)
 	}
+	if now := time.Now(); now.Sub(f.looked) > lostEvery {
+		if err := o.whole(ctx, f); err != nil {
+			return s, false, err
+		}
+		f.looked = now
+	}
 	return s, false, nil
+}
+
+// lostEvery is how often a standby to which nothing comes looks whether that is because the place has lost a segment.
+const lostEvery = 2 * time.Minute
+
+// whole says that the place has lost the next segment, where it has later ones: what came with these never comes.
+func (o ofPlace) whole(ctx context.Context, f *Follower) error {
+	is, err := lost(ctx, o.p, f.pos.Segment)
+	if err == nil && is {
+		err = fmt.Errorf("%w: %s lacks the segment %s, and has later ones", errNoWay, o.p, nameOf(f.pos.Segment))
+	}
+	return err
 }
 
 // note keeps what the newest segment says of another that goes on elsewhere.
@@ -122,6 +141,9 @@ func (o ofPlace) takeOver(ctx context.Context, f *Follower, how How) (number uin
 	for {
 		if err := f.advance(ctx); err != nil {
 			return 0, fmt.Errorf("read the chain to its end: %w", err), false
+		}
+		if err := o.whole(ctx, f); err != nil { // a claim in the gap would fence nobody
+			return 0, fmt.Errorf("%w: millstream restore --from %s --data FOLDER says up to when there is all, and restores that", err, o.p), false
 		}
 		if f.elsewhere != "" && !how.Only {
 			return 0, fmt.Errorf("the server that replicated to %s has said there: %s. Two that go on would not know of each other: follow that one in an empty folder, or have it replicate to %s, or, when it is lost and all is to go on from here, say so: millstream promote --only", o.p, f.elsewhere, o.p), false

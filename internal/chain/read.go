@@ -73,6 +73,32 @@ func exists(ctx context.Context, p backup.Place, number uint64) (there bool, err
 	return there && err == nil, err
 }
 
+// lost reports whether a place lacks a segment for good: one that is not too old to be kept, and has later ones behind it. What was put a moment ago
+// may not be seen yet, so it is asked for again for a while.
+func lost(ctx context.Context, p backup.Place, number uint64) (is bool, err error) {
+	later := false
+	for step := uint64(1); !later && step <= 1<<12; step *= 2 {
+		if later, err = exists(ctx, p, number+step); err != nil {
+			return false, err
+		}
+	}
+	if !later {
+		return false, nil
+	}
+	for n := range tries + 1 {
+		if there, err := exists(ctx, p, number); err != nil || there {
+			return false, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(time.Duration(n) * time.Second):
+		}
+	}
+	low, err := floor(ctx, p)
+	return err == nil && low <= number, err
+}
+
 // newest returns the newest backup with a place in the chain that ok accepts, nil when there is none.
 func newest(ctx context.Context, p backup.Place, ok func(*backup.Manifest) bool) (found *backup.Manifest, err error) {
 	err = backup.EachNewest(ctx, p, func(m backup.Manifest) bool {

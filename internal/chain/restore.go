@@ -56,6 +56,15 @@ func Restore(ctx context.Context, p backup.Place, to time.Time, dir string, o ba
 	return r, err
 }
 
+// whole says what can be restored before a segment that is not as it should be. That one may have more of the last millisecond.
+func (r *Restored) whole() string {
+	to := r.To
+	if r.Batches > 0 {
+		to = to.Add(-time.Millisecond)
+	}
+	return fmt.Sprintf("what was written up to %s can be restored with --to-time", to.UTC().Format(time.RFC3339Nano))
+}
+
 func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir string) (err error) {
 	folder, err := store.OpenReplay(dir)
 	if err != nil {
@@ -78,15 +87,21 @@ func (r *Restored) replay(ctx context.Context, p backup.Place, to time.Time, dir
 			}
 		}
 		if errors.Is(err, backup.ErrAbsent) && number > r.Backup.Chain {
-			return nil // to.After(r.To) is no shortfall: nothing was written since
+			is, lerr := lost(ctx, p, number)
+			if lerr != nil {
+				return lerr
+			}
+			if !is {
+				return nil // to.After(r.To) is no shortfall: nothing was written since
+			}
+			err = fmt.Errorf("segment %s of %s is missing, and later ones are there", nameOf(number), p)
 		}
 		if err != nil {
-			return fmt.Errorf("%w (what was written up to %s can be restored with --to-time)", err, r.To.UTC().Format(time.RFC3339Nano))
+			return fmt.Errorf("%w (%s)", err, r.whole())
 		}
 		if number > r.Backup.Chain {
 			if h.Previous != previous {
-				return fmt.Errorf("segment %s of %s does not follow the one before it: one of the two is another server's (what was written up to %s can be restored with --to-time)",
-					nameOf(number), p, r.To.UTC().Format(time.RFC3339Nano))
+				return fmt.Errorf("segment %s of %s does not follow the one before it: one of the two is another server's (%s)", nameOf(number), p, r.whole())
 			}
 			if h.Gap {
 				r.Short = fmt.Sprintf("the chain has a gap from %s to %s, and no backup from behind it and before the moment asked for", r.To.UTC().Format(time.RFC3339), time.UnixMilli(h.AtMS).UTC().Format(time.RFC3339))

@@ -128,7 +128,7 @@ func (e *environment) leave() {
 	e.box.Close()
 }
 
-// spawn starts a program of the environment, whose paths are the machine's.
+// spawn starts a program of the environment, whose paths are the machine's. mu is held, but for the pauses.
 //
 // A program that has just been unpacked may be busy: another start may have been on its way while the file was open, and then has it too until its own
 // program is there (https://go.dev/issue/22315). That takes milliseconds.
@@ -138,7 +138,15 @@ func (e *environment) spawn(c command, env []string, dir string, out, frames *os
 		if pause > longestBusy || !errors.Is(err, syscall.ETXTBSY) {
 			return started, err
 		}
-		time.Sleep(pause)
+		e.mu.Unlock()
+		select {
+		case <-e.ended:
+		case <-time.After(pause):
+		}
+		e.mu.Lock()
+		if e.ending {
+			return nil, errEnding
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -364,6 +365,37 @@ func TestProcessesWithoutEnd(t *testing.T) {
 			t.Errorf("the next function answered %q", got)
 		}
 	})
+}
+
+// One that stays open holds nobody up.
+func TestProgramThatStaysOpen(t *testing.T) {
+	p := newPool(t, "exit 1", nil)
+	f, err := os.OpenFile(filepath.Join(p.spec.CodeDir, "bootstrap"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	called := make(chan runner.Result, 1)
+	go func() { called <- p.Invoke(t.Context(), runner.Call{RequestID: "id"}, nil) }()
+	var longest time.Duration
+	for r := (*runner.Result)(nil); r == nil; {
+		select {
+		case got := <-called:
+			r = &got
+		default:
+		}
+		p.host.running.Range(func(_, v any) bool {
+			e, begun := v.(*environment), time.Now()
+			e.mu.Lock()
+			longest = max(longest, time.Since(begun))
+			e.mu.Unlock()
+			return false
+		})
+		runtime.Gosched()
+	}
+	if longest > time.Second {
+		t.Errorf("its environment could not be ended for %v", longest)
+	}
 }
 
 // A program may still be open for writing, in a process that is just being started.
