@@ -258,7 +258,7 @@ func (m *mover) export(ctx context.Context, table, to string, asJSON bool) (err 
 	}
 	made, err := m.db.ExportTableToPointInTime(ctx, in)
 	if e, ok := errors.AsType[smithy.APIError](err); ok && e.ErrorCode() == "InternalServerError" {
-		return fmt.Errorf("the table %s cannot be exported: the server's log says why, and `millstream check --running` what of it is damaged (%w)", table, err)
+		return fmt.Errorf("the table %s cannot be exported: the server's log says why, and if that is damage, `millstream check --running` says what is damaged (%w)", table, err)
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/millstreamdb/millstream/internal/bucket"
 	"github.com/millstreamdb/millstream/internal/export"
@@ -112,6 +114,37 @@ func TestTemporaryBucketsGo(t *testing.T) {
 	}
 	if names := there(); !slices.Equal(names, []string{"millstream-exports"}) {
 		t.Errorf("a day later: %v", names)
+	}
+}
+
+// TestExportThatIsRefused: a fault of the server may be damage or anything else, and is told as no more than it is.
+func TestExportThatIsRefused(t *testing.T) {
+	buckets, err := bucket.Open(bucket.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".DescribeTable"):
+			fmt.Fprint(w, `{"Table":{"TableArn":"arn:aws:dynamodb:us-east-1:000000000000:table/tab"}}`)
+		case r.Header.Get("X-Amz-Target") != "":
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, `{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"of some kind"}`)
+		default:
+			buckets.ServeHTTP(w, r)
+		}
+	}))
+	defer server.Close()
+	keys := credentials.NewStaticCredentialsProvider("a", "b", "")
+	m := &mover{
+		s3: s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: &server.URL, UsePathStyle: true, Credentials: keys}),
+		db: dynamodb.New(dynamodb.Options{Region: "us-east-1", BaseEndpoint: &server.URL, Credentials: keys, RetryMaxAttempts: 1}),
+	}
+	err = m.export(t.Context(), "tab", "s3://exports/", false)
+	for _, want := range []string{"tab cannot be exported: the server's log says why", "if that is damage, `millstream check --running`", "of some kind"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v has no %q", err, want)
+		}
 	}
 }
 

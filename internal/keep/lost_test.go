@@ -217,10 +217,13 @@ func TestExportThatMeetsDamage(t *testing.T) {
 		wants []string
 	}{
 		"a block": {"", func(w *world, e *Export) { w.damageIn("data/frozen/"+frozenName(e.ID), 3) },
-			[]string{"tab cannot be read whole", ".sst", "millstream check", "restore the table, or the data folder, from a backup"}},
-		"a row of the recovery log": {`,"ExportTime":%d`, nil, []string{"tab cannot be read whole", "does not fit the item", "millstream check", "which moments can be restored: export another one"}},
+			[]string{"tab could not be read whole", ".sst", "begin the export again", "if that fails, too, `millstream check` says what is damaged"}},
+		"a block, and a moment": {`,"ExportTime":%d`, func(w *world, e *Export) { w.damageIn("data/frozen/"+frozenName(e.ID), 3) },
+			[]string{"tab could not be read whole", ".sst", "begin the export again"}},
+		"a row that cannot be read": {`,"ExportTime":%d`, nil, []string{"tab could not be read whole", "a row of the recovery log is damaged", "which moments can be restored: export another one"}},
+		"a row of the recovery log": {`,"ExportTime":%d`, nil, []string{"tab could not be read whole", "does not fit the item", "millstream check", "which moments can be restored: export another one"}},
 		"one of a stretch of time": {`,"ExportType":"INCREMENTAL_EXPORT","IncrementalExportSpecification":{"ExportFromTime":%d}`, nil,
-			[]string{"tab cannot be read whole", "does not fit the item", "which moments can be restored"}},
+			[]string{"tab could not be read whole", "does not fit the item", "which moments can be restored"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -243,11 +246,18 @@ func TestExportThatMeetsDamage(t *testing.T) {
 				more := c.more
 				if more != "" {
 					more = fmt.Sprintf(more, at.Unix())
+				}
+				if more != "" && c.do == nil {
 					changed := w.store.NewBatch()
 					err := w.store.Each([]byte{store.SpaceUndo}, func(key, value []byte) error {
 						value = bytes.Clone(value)
-						value[len(value)-1] ^= 1 // of the sum, where it has a difference
-						if value[0] == 2 {
+						difference := value[0] == 2
+						if name == "a row that cannot be read" {
+							value[0] = 99
+						} else {
+							value[len(value)-1] ^= 1 // of the sum
+						}
+						if difference {
 							changed.Set(key, value)
 						}
 						return nil

@@ -257,11 +257,11 @@ func (s *Service) saveExport(ctx context.Context, e *Export) error {
 
 // damaged says what to do about damage that an export has met.
 func (e *Export) damaged(err error) error {
-	todo := "restore the table, or the data folder, from a backup"
-	if e.PastMS != 0 || e.Request.Incremental() {
-		todo = "and which moments can be restored: export another one, or the table as it is now"
+	todo := "begin the export again, which reads a new copy of the table: if that fails, too, `millstream check` says what is damaged"
+	if table.NotUndone(err) {
+		todo = "`millstream check` says what is damaged, and which moments can be restored: export another one, or the table as it is now"
 	}
-	return fmt.Errorf("the table %s cannot be read whole (%w), and an export never leaves out items in silence, so there is none; `millstream check` says what is damaged, %s", e.Request.Table, err, todo)
+	return fmt.Errorf("the table %s could not be read whole (%w), and an export never leaves out items in silence, so there is none; %s", e.Request.Table, err, todo)
 }
 
 var errNoRoomBackup = fmt.Errorf("the disk has no room for the backup: it was full each of the %d times that it was written; free some space, and make another", maxFills)

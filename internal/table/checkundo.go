@@ -41,11 +41,17 @@ type undoneItem struct {
 	parts bool      // some had not
 	unfit []byte    // the key of the row from which on nothing can be undone, up to one that has all of it; nil: none
 	why   string    // of unfit
-	wrong []string
+	wrong []string  // at most faultsMax: no more are told
+	texts int       // bytes of those
+	more  int64     // faults beside them
 }
 
-// undoneItemRow is what one takes beside its key and the item.
+// undoneItemRow is what one takes beside its key, the item and its faults.
 const undoneItemRow = 200
+
+func (it *undoneItem) size() int {
+	return undoneItemRow + cap(it.is) + len(it.unfit) + len(it.why) + it.texts
+}
 
 // checkRecovery looks at a table's recovery log: every row can be read, has an item of this key, and can be undone.
 func (db *DB) checkRecovery(ctx context.Context, t *Table, to Report) error {
@@ -64,11 +70,12 @@ func (db *DB) checkRecovery(ctx context.Context, t *Table, to Report) error {
 		for _, tail := range slices.Sorted(maps.Keys(c.items)) {
 			it := c.items[tail]
 			if it.unfit != nil {
-				c.lost(it, nil)
+				it.lost(nil)
 			}
 			for _, text := range it.wrong {
 				c.f.fault("%s", text)
 			}
+			c.f.wrong += it.more
 		}
 		if damaged {
 			break
@@ -132,20 +139,26 @@ func momentOf(row []byte) int64 { return int64(binary.BigEndian.Uint64(row[undoP
 
 // undo undoes a row of an item.
 func (c *undoCheck) undo(row, tail []byte, was undone) error {
-	it := c.items[string(tail)]
-	known := it != nil
-	if !known {
+	it, known := c.items[string(tail)]
+	if known {
+		c.held -= it.size()
+	} else {
 		it = &undoneItem{}
 		c.items[string(tail)] = it
-		c.held += len(tail) + undoneItemRow
+		c.held += len(tail)
 	}
+	err := c.undoItem(it, known, row, tail, was)
+	c.held += it.size()
+	c.bound()
+	return err
+}
+
+func (c *undoCheck) undoItem(it *undoneItem, known bool, row, tail []byte, was undone) error {
 	if was.version == undoWhole {
 		if it.unfit != nil {
-			c.lost(it, row)
+			it.lost(row)
 		}
-		c.held -= cap(it.is)
 		it.is, it.row = nil, bytes.Clone(row)
-		c.bound()
 		return nil
 	}
 	it.parts = true
@@ -161,7 +174,6 @@ func (c *undoCheck) undo(row, tail []byte, was undone) error {
 		}
 	}
 	before, err := was.of(c.made, it.is)
-	c.held -= cap(it.is)
 	if err != nil {
 		it.is = nil
 		it.unfit, it.why = bytes.Clone(row), fmt.Sprintf("the row under %x does not fit what came of its item under %x", row, c.under(tail))
@@ -171,8 +183,6 @@ func (c *undoCheck) undo(row, tail []byte, was undone) error {
 		it.is = nil
 	}
 	it.is = append(it.is[:0], before...)
-	c.held += cap(it.is)
-	c.bound()
 	return nil
 }
 
@@ -190,7 +200,6 @@ func (c *undoCheck) load(tail []byte, it *undoneItem) error {
 	}
 	if err == nil {
 		it.is = v
-		c.held += cap(v)
 	}
 	return err
 }
@@ -198,15 +207,18 @@ func (c *undoCheck) load(tail []byte, it *undoneItem) error {
 func (c *undoCheck) under(tail []byte) []byte { return append(c.t.itemPrefix(), tail...) }
 
 // lost notes which moments of an item are lost: those before its row that cannot be undone, down to that of the older row that has all of it.
-func (c *undoCheck) lost(it *undoneItem, whole []byte) {
+func (it *undoneItem) lost(whole []byte) {
 	text := func(row []byte) string { return time.UnixMilli(momentOf(row)).UTC().Format(time.RFC3339Nano) }
 	moments := "any moment before " + text(it.unfit)
 	if whole != nil {
 		moments = "a moment from " + text(whole) + " on and before " + text(it.unfit)
 	}
 	fault := it.why + ": the table cannot be restored to " + moments
-	it.wrong, it.unfit = append(it.wrong, fault), nil
-	c.held += len(fault)
+	if it.why, it.unfit = "", nil; len(it.wrong) == faultsMax {
+		it.more++
+		return
+	}
+	it.wrong, it.texts = append(it.wrong, fault), it.texts+len(fault)
 }
 
 // bound leaves items to the next round when there is no room for them.
@@ -218,10 +230,7 @@ func (c *undoCheck) bound() {
 	for n := len(tails) - 1; n > 0 && c.held > c.db.checkMost/2; n-- {
 		it := c.items[tails[n]]
 		c.more = c.more || it.parts
-		c.held -= len(tails[n]) + undoneItemRow + cap(it.is)
-		for _, text := range it.wrong {
-			c.held -= len(text)
-		}
+		c.held -= len(tails[n]) + it.size()
 		delete(c.items, tails[n])
 		c.to = []byte(tails[n])
 	}

@@ -2,6 +2,7 @@ package table
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millstreamdb/millstream/internal/seqnum"
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
@@ -217,5 +219,44 @@ func TestCheckOfARecoveryLogTakesLittle(t *testing.T) {
 	t.Logf("%d KB with room for all, %d KB with room for a tenth", all>>10, some>>10)
 	if all < items*size/2 || some > items*size/4 {
 		t.Errorf("%d KB with room for all, %d KB with room for a tenth", all>>10, some>>10)
+	}
+}
+
+// TestCheckOfManyFaultsTakesLittle: of the faults of one item there are kept in memory as many as are told; the others are counted.
+func TestCheckOfManyFaultsTakesLittle(t *testing.T) {
+	w := newWorld(t)
+	w.createTable(t, "tab", 2, "")
+	w.recovery(t, 10)
+	tab := w.db.find(scope, "tab")
+	r := tab.desc.Load().def.Recovery
+	const faults = 2000
+	is := itemOf("k", "words")
+	tail := tab.desc.Load().def.Keys.AppendKey(nil, is)
+	value := func(version byte, body []byte) []byte {
+		return append(append(binary.AppendUvarint([]byte{version}, uint64(len(tail))), tail...), body...)
+	}
+	b := w.store.NewBatch()
+	defer b.Close()
+	for n := range int64(faults) {
+		b.Set(append(r.from(r.FromMS+2*n), make([]byte, seqnum.Size)...), value(undoWhole, is))
+		b.Set(append(r.from(r.FromMS+2*n+1), make([]byte, seqnum.Size)...), value(undoPart, fitsNone))
+	}
+	if err := w.store.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	c := &undoCheck{db: w.db, t: tab, r: r, items: map[string]*undoneItem{}}
+	if err := c.round(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	it, size := c.items[string(tail)], 0
+	for _, text := range it.wrong {
+		size += len(text)
+	}
+	if len(it.wrong) != faultsMax || it.more != faults-faultsMax || c.held < size || c.held > 2*size+1000 || len(it.why) > 0 {
+		t.Errorf("%d faults of %d bytes, and %d more; %d bytes held, %q", len(it.wrong), size, it.more, c.held, it.why)
+	}
+	told, rows := w.undoFaults(t)
+	if rows != 2*faults || len(told) != faultsMax+1 || told[faultsMax] != fmt.Sprintf("and %d more", faults-faultsMax) {
+		t.Errorf("%d rows, %q", rows, told)
 	}
 }

@@ -16,6 +16,9 @@ const foldFrom = 256 << 20
 
 const foldLeast = 1 << 10
 
+// fitsNone is a difference that fits no item: it makes nothing, and has not the sum of that.
+var fitsNone = make([]byte, 8)
+
 // lookup returns what an item is before anything is undone, nil for none; it holds until the next call. Keys rise from call to call.
 type lookup func(ctx context.Context, tail []byte) (item.Item, error)
 
@@ -99,22 +102,21 @@ func (db *DB) fold(ctx context.Context, space []byte, base lookup) (left int, er
 				continue
 			}
 		}
-		before := item.Item(c.before)
+		version, before := byte(undoWhole), item.Item(c.before)
 		if !c.ends {
 			there, err := was.seek(space, c.tail)
 			if err != nil || !there {
 				return 0, errors.Join(err, errUndo)
 			}
 			before, err = was.undo(ctx, c.tail, now)
-			if errors.Is(err, errUnfit) { // an older row may have all of it
-				continue
-			}
-			if err != nil {
+			if errors.Is(err, errUnfit) { // only an older row that has all of it helps: the differences between need not be kept
+				version, before = undoPart, fitsNone
+			} else if err != nil {
 				return 0, err
 			}
 		}
 		value := binary.BigEndian.AppendUint64(make([]byte, 0, momentSize+stepHead+len(before)), uint64(c.moment))
-		value = append(binary.AppendUvarint(append(value, undoWhole), uint64(len(before))), before...)
+		value = append(binary.AppendUvarint(append(value, version), uint64(len(before))), before...)
 		b.Set(c.keys[0], value)
 		for _, key := range c.keys[1:] {
 			b.Delete(key)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,8 +13,8 @@ import (
 	"github.com/millstreamdb/millstream/internal/store"
 )
 
-// TestFold: of an item whose changes take much there is one row left, with what it was before all of them and the moment of the newest; other items stay as they are,
-// and so does one whose changes do not fit.
+// TestFold: of an item whose changes take much there is one row left, with what it was before all of them and the moment of the newest; other items stay as they are.
+// Of one whose changes do not fit a row is left that does not fit, until an older one has all of the item.
 func TestFold(t *testing.T) {
 	w := newWorld(t)
 	space := []byte{store.SpacePast, 'x'}
@@ -32,7 +33,7 @@ func TestFold(t *testing.T) {
 		"small":   {{whole(itemOf("small", "8"))}, {whole(itemOf("small", "5"))}},
 		"unfit":   {{partOf(of("unfit", 8), of("unfit", 9))}, {partOf(of("unfit", 7), of("unfit", 8))}, {partOf(of("unfit", 6), of("unfit", 7))}, {partOf(of("unfit", 5), of("unfit", 6))}},
 	}
-	rows := map[string]int{"whole": 1, "none": 1, "differs": 1, "mixed": 1, "large": 2, "small": 2, "unfit": 4}
+	rows := map[string]int{"whole": 1, "none": 1, "differs": 1, "mixed": 1, "large": 2, "small": 2, "unfit": 1}
 	before := map[string]item.Item{"whole": of("whole", 5), "differs": of("differs", 5), "mixed": of("mixed", 5), "large": large(5), "small": itemOf("small", "5")}
 	b := w.store.NewBatch()
 	defer b.Close()
@@ -68,11 +69,25 @@ func TestFold(t *testing.T) {
 		}
 		for tail := range pieces {
 			if tail == "unfit" {
+				if it, err := w.db.undoing(space, is)(t.Context(), []byte(tail)); !errors.Is(err, errUnfit) {
+					t.Errorf("unfit: %d bytes, %v", len(it), err)
+				}
 				continue
 			}
 			if it, err := w.db.undoing(space, is)(t.Context(), []byte(tail)); err != nil || !bytes.Equal(it, before[tail]) {
 				t.Errorf("%s: %d bytes, want %d; %v", tail, len(it), len(before[tail]), err)
 			}
 		}
+	}
+	b.Reset()
+	for n, u := range []undone{partOf(of("unfit", 4), of("unfit", 5)), whole(of("unfit", 3)), partOf(of("unfit", 2), of("unfit", 3))} {
+		value := binary.AppendUvarint(append(binary.BigEndian.AppendUint64(nil, uint64(900-n)), u.version), uint64(len(u.body)))
+		b.Set(binary.BigEndian.AppendUint32(append(bytes.Clone(space), "unfit"...), uint32(10+n)), append(value, u.body...))
+	}
+	if err := w.store.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if it, err := w.db.undoing(space, is)(t.Context(), []byte("unfit")); err != nil || !bytes.Equal(it, of("unfit", 2)) {
+		t.Errorf("with an older row that has all of it: %d bytes, %v", len(it), err)
 	}
 }

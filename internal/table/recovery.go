@@ -180,10 +180,14 @@ func (tx *Tx) putUndo(b *store.Batch, r *recovery, moment int64, o *op) {
 	b.SetJoined(row, tx.undo[o.undo:o.undoEnd], whole)
 }
 
-var errUndo = errors.New("table: a row of the recovery log is damaged, or was written by a newer release")
+// errUndo is told of a row that cannot be read.
+var errUndo = fmt.Errorf("%w: a row of the recovery log is damaged, or was written by a newer release", store.ErrDamaged)
 
 // errUnfit is told where a difference is of another item than the one that is there.
 var errUnfit = fmt.Errorf("%w: a row of the recovery log does not fit the item that came of the change: one of both is damaged", store.ErrDamaged)
+
+// NotUndone reports whether an error is of a change that cannot be undone: it is in the table's own recovery log, and so in each copy of it.
+func NotUndone(err error) bool { return errors.Is(err, errUnfit) || errors.Is(err, errUndo) }
 
 // undone is what a row has of an item.
 type undone struct {
