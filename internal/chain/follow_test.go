@@ -452,13 +452,18 @@ func TestStandbyOfAPlaceThatLostASegment(t *testing.T) {
 		delete(place.objects, name)
 		place.mu.Unlock()
 		s := follow(t, filepath.Join(t.TempDir(), "standby"), place)
+		refused := func() {
+			if _, err := s.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "lacks the segment "+name) {
+				t.Errorf("it is promoted: %v", err)
+			}
+		}
+		time.Sleep(30 * time.Second)
+		refused()
 		time.Sleep(5 * time.Minute)
 		if st := s.f.Status(); !strings.Contains(st.Failing, "lacks the segment "+name) {
 			t.Errorf("%+v", st)
 		}
-		if _, err := s.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "lacks the segment "+name) {
-			t.Errorf("it is promoted: %v", err)
-		}
+		refused()
 		place.mu.Lock()
 		if place.objects[name] != nil {
 			t.Error("the gap has a claim")
