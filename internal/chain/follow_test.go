@@ -452,9 +452,12 @@ func TestStandbyOfAPlaceThatLostASegment(t *testing.T) {
 		delete(place.objects, name)
 		place.mu.Unlock()
 		s := follow(t, filepath.Join(t.TempDir(), "standby"), place)
+		defer s.end()
 		refused := func() {
-			if _, err := s.f.Promote(t.Context(), How{}); err == nil || !strings.Contains(err.Error(), "lacks the segment "+name) {
-				t.Errorf("it is promoted: %v", err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if _, err := s.f.Promote(ctx, How{}); err == nil || !strings.Contains(err.Error(), "lacks the segment "+name) {
+				t.Fatalf("it is promoted: %v", err)
 			}
 		}
 		time.Sleep(30 * time.Second)
@@ -469,7 +472,6 @@ func TestStandbyOfAPlaceThatLostASegment(t *testing.T) {
 			t.Error("the gap has a claim")
 		}
 		place.mu.Unlock()
-		s.end()
 		if err := l.end(); err != nil {
 			t.Error(err)
 		}
