@@ -281,3 +281,23 @@ func tableIsMade(t *testing.T) {
 		t.Errorf("%d tables are left", left)
 	}
 }
+
+// A long answer comes in pieces without a length, and costs what is read of it; a short one costs one unit.
+func TestStormCostOfLongReads(t *testing.T) {
+	for size, want := range map[int]uint64{2: 1, 4 << 10: 1, 4<<10 + 1: 2, 400 << 10: 100} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", size)) }))
+		b := &bill{next: http.DefaultTransport}
+		r := httptest.NewRequest("POST", s.URL, strings.NewReader("{}"))
+		r.RequestURI = ""
+		r.Header.Set("X-Amz-Target", "DynamoDB_20120810.Query")
+		resp, err := b.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		if got := b.cost().ReadUnits; got != want || n != int64(size) || err != nil || resp.Body.Close() != nil {
+			t.Errorf("an answer of %d bytes (%d, %v) counts %d read units, not %d (its length is told as %d)", n, size, err, got, want, resp.ContentLength)
+		}
+		s.Close()
+	}
+}

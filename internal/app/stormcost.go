@@ -47,13 +47,27 @@ func (b *bill) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := b.next.RoundTrip(r)
 	if operation == "GetItem" || operation == "Query" {
-		size := int64(0)
+		b.reads.Add(1)
 		if err == nil {
-			size = resp.ContentLength
+			resp.Body = &billedBody{ReadCloser: resp.Body, reads: &b.reads}
 		}
-		b.reads.Add(unitsOf(size, 4<<10))
 	}
 	return resp, err
+}
+
+// billedBody counts what is read of an answer, whose length is not told when it is long: a unit is counted already.
+type billedBody struct {
+	io.ReadCloser
+	reads *atomic.Uint64
+	size  int64
+}
+
+func (b *billedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	before := unitsOf(b.size, 4<<10)
+	b.size += int64(n)
+	b.reads.Add(unitsOf(b.size, 4<<10) - before)
+	return n, err
 }
 
 // unitsOf is how many units so many bytes are: one at least.
