@@ -22,6 +22,7 @@ var backupsKey = []byte{store.SpaceControl, 'b'}
 const (
 	backupsVersion = 1
 	mostUnverified = 1000
+	mostAhead      = 5 * time.Minute // of a backup's time, by its client's clock, before the server's
 )
 
 // toldBackups are the backups that the server was told of.
@@ -56,9 +57,24 @@ func (b *toldBackups) tell(t wire.Backup) error {
 	if of := backup.DatabaseOf(t.ID); of == "" || !strings.HasPrefix(fmt.Sprintf("%x", id[:]), of) {
 		return wire.BadRequest("the backup " + t.ID + " is not known to be one of this server")
 	}
+	now := b.s.realNow()
+	if !b.s.clock.Manual() {
+		now = time.UnixMilli(b.s.clock.Believed())
+	}
+	ahead := func(made time.Time) bool { return made.Sub(now) > mostAhead }
+	if ahead(t.Made) { // it would be the newest until then, whatever is made or not
+		return wire.BadRequest(fmt.Sprintf("the backup %s is from %s, and this server believes that it is %s: one of the two clocks is wrong (see millstream clock), and the backup does not count for the server's metrics",
+			t.ID, t.Made.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known := b.known
+	if ahead(known.Made) { // the server's own clock was wrong
+		known.Made = time.Time{}
+	}
+	if ahead(known.Verified) {
+		known.Verified = time.Time{}
+	}
 	known.Unverified = slices.Clone(known.Unverified)
 	if t.Verified {
 		if t.Made.After(known.Verified) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/millstreamdb/millstream/internal/admin/wire"
 )
 
 // metric reads one metric of a server; ok is false when it is not shown.
@@ -117,4 +119,48 @@ func TestMetricsOfBackups(t *testing.T) {
 	k.wantMetric("millstream_backups_unverified", 0, 0)
 	k.wantMetric("millstream_quarantined_ranges", 0, 0)
 	k.close()
+}
+
+// A backup that is told with a time to come does not count: it would be the newest until then. One that was kept so while the server's own clock was wrong is forgotten.
+func TestBackupToldAhead(t *testing.T) {
+	k := openKeeping(t, t.TempDir())
+	defer k.close()
+	id := k.s.store.DatabaseID()
+	now := time.Now()
+	told := func(made time.Time) wire.Backup {
+		return wire.Backup{ID: made.UTC().Format("20060102T150405.000Z") + fmt.Sprintf("-%x-ABCD", id[:4]), Made: made}
+	}
+	year, old := told(now.AddDate(1, 0, 0)), told(now.AddDate(0, -3, 0))
+	for _, year.Verified = range []bool{false, true} {
+		if err := k.s.backups.tell(year); err == nil || !strings.Contains(err.Error(), "one of the two clocks is wrong") {
+			t.Errorf("a backup of next year is answered with %v", err)
+		}
+	}
+	both := func(least, most float64) {
+		t.Helper()
+		k.wantMetric("millstream_backup_age_seconds", least, most)
+		k.wantMetric("millstream_backup_verified_age_seconds", least, most)
+	}
+	old.Verified = true
+	k.must(k.s.backups.tell(old))
+	both(80*86400, 100*86400)
+	k.s.backups.known.Made, k.s.backups.known.Verified = year.Made, year.Made
+	k.must(k.s.backups.tell(old))
+	both(80*86400, 100*86400)
+	soon := told(now.Add(4 * time.Minute)) // clocks differ a little
+	soon.Verified = true
+	k.must(k.s.backups.tell(soon))
+	both(0, 0)
+}
+
+// Where all that is known is a backup of what replicates, there is no age of one that a person made.
+func TestMetricsOfChainedBackup(t *testing.T) {
+	k := openKeeping(t, t.TempDir())
+	defer k.close()
+	id := k.s.store.DatabaseID()
+	k.must(k.s.backups.tell(wire.Backup{ID: fmt.Sprintf("20260101T000000.000Z-%x-ABCD", id[:4]), Made: time.Now(), Chained: true, Verified: true}))
+	if v, ok := k.metric("millstream_backup_age_seconds"); ok {
+		t.Errorf("no backup was made by a person, and its age is %v", v)
+	}
+	k.wantMetric("millstream_backup_verified_age_seconds", 0, 600)
 }

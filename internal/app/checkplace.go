@@ -51,6 +51,11 @@ func CheckPlace(ctx context.Context, p backup.Place, work, keys string, deep boo
 	if err != nil {
 		return newest, err
 	}
+	if len(faults) > 0 {
+		if faults, err = stillNamed(ctx, p, faults); err != nil {
+			return newest, err
+		}
+	}
 	for _, err := range faults {
 		f.Faults = append(f.Faults, err.Error())
 	}
@@ -88,4 +93,23 @@ func CheckPlace(ctx context.Context, p backup.Place, work, keys string, deep boo
 	}
 	tell(f)
 	return m, look{dir: data, shown: "restored from " + p.String(), keys: keyFile(data, keys), deep: deep}.check(ctx, tell)
+}
+
+// stillNamed returns the faults of contents that something in the place names now: a server may have removed old backups while they were looked at.
+func stillNamed(ctx context.Context, p backup.Place, faults []error) ([]error, error) {
+	all, bad, err := backup.List(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if len(bad) > 0 { // nobody knows what those name
+		return faults, nil
+	}
+	_, _, files, err := chain.Check(ctx, p, all)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		files = append(files, m.Files...)
+	}
+	return backup.FaultsOf(faults, files), nil
 }

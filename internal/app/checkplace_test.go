@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +29,15 @@ func TestCheckPlace(t *testing.T) {
 		lag, ok := k.metric("millstream_replication_lag_seconds")
 		return true, ok && lag == 0
 	})
-	for i := range 5 { // segments behind the backup
+	objects := func() []string {
+		all, err := filepath.Glob(filepath.Join(place, "objects", "*", "*"))
+		k.must(err)
+		return all
+	}
+	based := objects()
+	k.available(k.backup("orders", "kept")) // a file that a segment names
+	// Segments behind the backup.
+	for i := range 5 {
 		k.put("orders", 100+i, "later")
 		until(k, "it is in the place", func() (bool, bool) {
 			lag, ok := k.metric("millstream_replication_lag_seconds")
@@ -34,6 +45,10 @@ func TestCheckPlace(t *testing.T) {
 		})
 	}
 	k.close()
+	shipped := slices.DeleteFunc(objects(), func(name string) bool { return slices.Contains(based, name) })
+	if len(shipped) == 0 {
+		t.Fatal("no segment names a file")
+	}
 
 	check := func(dir string) map[string][]string {
 		t.Helper()
@@ -85,7 +100,96 @@ func TestCheckPlace(t *testing.T) {
 	if f := copied(func(dir string) { flip(t, filepath.Join(dir, "chain", behind), 2) }); len(f["segments"]) == 0 || !strings.Contains(f["segments"][0], behind) || len(f["restore"]) == 0 {
 		t.Errorf("of a segment with another byte it says %v", f)
 	}
+	lost, err := filepath.Rel(place, shipped[0])
+	k.must(err)
+	if f := copied(func(dir string) { k.must(os.Remove(filepath.Join(dir, lost))) }); len(f["contents"]) != 1 {
+		t.Errorf("of a content that only a segment names it says %v", f)
+	}
 	if f := copied(func(dir string) { flip(t, filepath.Join(dir, "objects", "*", "*"), 2) }); len(f["contents"]) != 1 || len(f["restore"]) == 0 {
 		t.Errorf("of a content with another byte it says %v", f)
+	}
+}
+
+// hooked is a place of which something else is done before the first object is read whose name begins so.
+type hooked struct {
+	backup.Place
+	prefix string
+	once   sync.Once
+	do     func()
+}
+
+func (h *hooked) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if strings.HasPrefix(name, h.prefix) {
+		h.once.Do(h.do)
+	}
+	return h.Place.Get(ctx, name)
+}
+
+// An old backup that a server removes while the place is looked at is no fault of it, whenever that is; what the others name is.
+func TestCheckPlaceBesideRetention(t *testing.T) {
+	dir := t.TempDir()
+	k := openKeeping(t, dir)
+	k.orders("orders", 20)
+	k.close()
+	place := filepath.Join(t.TempDir(), "place")
+	p, err := backup.Open(t.Context(), place)
+	k.must(err)
+	old, _, err := backup.Take(t.Context(), backup.Folder(dir), p, backup.Options{})
+	k.must(err)
+	k = openKeeping(t, dir)
+	k.put("orders", 100, "later")
+	k.close()
+	newer, _, err := backup.Take(t.Context(), backup.Folder(dir), p, backup.Options{})
+	k.must(err)
+	kept := map[string]bool{}
+	for _, f := range newer.Files {
+		kept[f.Sum] = true
+	}
+	for _, test := range []struct {
+		name, prefix string
+		lost         bool
+	}{{"while backups are listed", "base/", false}, {"while contents are read", "objects/", false}, {"and another content is lost", "objects/", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			to := filepath.Join(t.TempDir(), "copy")
+			k.must(os.CopyFS(to, os.DirFS(place)))
+			p, err := backup.Open(t.Context(), to)
+			k.must(err)
+			removed := 0
+			remove := func(sum string) {
+				k.must(os.Remove(filepath.Join(to, "objects", sum[:2], sum)))
+				removed++
+			}
+			work := t.TempDir()
+			var faults []string
+			synctest.Test(t, func(t *testing.T) { // what does not come is asked for again later
+				h := &hooked{Place: p, prefix: test.prefix, do: func() {
+					k.must(backup.RemoveManifests(t.Context(), p, []string{old.ID}))
+					gone := map[string]bool{}
+					for _, f := range old.Files {
+						if !kept[f.Sum] && !gone[f.Sum] {
+							gone[f.Sum] = true
+							remove(f.Sum)
+						}
+					}
+					if test.lost {
+						last := newer.Files[len(newer.Files)-1]
+						remove(last.Sum)
+					}
+				}}
+				_, err = CheckPlace(t.Context(), h, work, "", false, backup.Options{}, func(f Finding) {
+					if f.Part != "restore" {
+						faults = append(faults, f.Faults...)
+					}
+				})
+			})
+			k.must(err)
+			want := 0
+			if test.lost {
+				want = 1
+			}
+			if len(faults) != want || removed == want {
+				t.Errorf("%d contents were removed with the backup, and it says %q", removed-want, faults)
+			}
+		})
 	}
 }

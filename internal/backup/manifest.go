@@ -147,21 +147,35 @@ func (m *Manifest) Doubts() string {
 	return ""
 }
 
-// List returns the backups of a place, the oldest first, and why others cannot be used, which hides none of the rest.
+// List returns the backups of a place, the oldest first, and why others cannot be used, which hides none of the rest. What is removed
+// meanwhile is neither.
 func List(ctx context.Context, p Place) (all []Manifest, faults []error, err error) {
 	names, err := manifests(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
+	absent := map[string]error{}
 	for _, name := range names {
 		m, err := read(ctx, p, name)
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, ctx.Err()
+		case errors.Is(err, ErrAbsent):
+			absent[name] = err
 		case err != nil:
 			faults = append(faults, err)
 		default:
 			all = append(all, m)
+		}
+	}
+	if len(absent) > 0 {
+		if names, err = manifests(ctx, p); err != nil {
+			return nil, nil, err
+		}
+		for _, name := range names {
+			if err := absent[name]; err != nil {
+				faults = append(faults, err)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b Manifest) int { return strings.Compare(a.ID, b.ID) })

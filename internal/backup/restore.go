@@ -202,6 +202,7 @@ func Verify(ctx context.Context, p Place, m Manifest, o Options) (faults []error
 }
 
 // VerifyFiles reads what files have, each content once, and compares it with its sum.
+// Each of the faults is a *ContentFault.
 func VerifyFiles(ctx context.Context, p Place, files []File, o Options) (faults []error, err error) {
 	done := Progress{}
 	for _, f := range files {
@@ -219,9 +220,9 @@ func VerifyFiles(ctx context.Context, p Place, files []File, o Options) (faults 
 			case ctx.Err() != nil:
 				return faults, ctx.Err()
 			case errors.Is(err, ErrAbsent):
-				faults = append(faults, fmt.Errorf("%s: %w (the next backup copies it again if the folder still has it)", f.Name, err))
+				faults = append(faults, &ContentFault{f, fmt.Errorf("%s: %w (the next backup copies it again if the folder still has it)", f.Name, err)})
 			case errors.Is(err, errDamaged):
-				faults = append(faults, fmt.Errorf("%s: %w (it is %s in %s: remove that, and the next backup copies it again if the folder still has it)", f.Name, err, f.object(), p))
+				faults = append(faults, &ContentFault{f, fmt.Errorf("%s: %w (it is %s in %s: remove that, and the next backup copies it again if the folder still has it)", f.Name, err, f.object(), p)})
 			case err != nil:
 				return faults, fmt.Errorf("%s could not be read, which says nothing of what it holds: %w", f.object(), err)
 			}
@@ -232,4 +233,25 @@ func VerifyFiles(ctx context.Context, p Place, files []File, o Options) (faults 
 		}
 	}
 	return faults, nil
+}
+
+// ContentFault is what is wrong with the content of a file.
+type ContentFault struct {
+	file File
+	err  error
+}
+
+func (c *ContentFault) Error() string { return c.err.Error() }
+func (c *ContentFault) Unwrap() error { return c.err }
+
+// FaultsOf returns those of VerifyFiles' faults that are of contents that files name.
+func FaultsOf(faults []error, files []File) []error {
+	named := map[string]bool{}
+	for _, f := range files {
+		named[f.object()] = true
+	}
+	return slices.DeleteFunc(faults, func(err error) bool {
+		c, ok := errors.AsType[*ContentFault](err)
+		return ok && !named[c.file.object()]
+	})
 }

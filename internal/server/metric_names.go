@@ -145,9 +145,9 @@ var (
 	replicationBackupAge = Metric{"millstream_replication_backup_age_seconds", "gauge", nil,
 		"Age of the backup with which a restore from there begins; below 0 until there is one. A new one is made each day in which something was written."}
 	backupAge = Metric{"millstream_backup_age_seconds", "gauge", nil,
-		"Age of the newest backup that millstream backup has made of the running server. Absent until there is one, as the next two."}
+		"Age of the newest backup that millstream backup has made of the running server. Absent until there is one."}
 	backupVerifiedAge = Metric{"millstream_backup_verified_age_seconds", "gauge", nil,
-		"Age of the newest backup of the server that was found whole, by backups verify --tell or check --replica --tell; below 0 when none was."}
+		"Age of the newest backup of the server that was found whole, by backups verify --tell or check --replica --tell; below 0 when none was. Absent, as the next, until the server is told of a backup."}
 	backupsUnverified = Metric{"millstream_backups_unverified", "gauge", nil,
 		"Backups that were made since the newest that was found whole; at most 1,000."}
 	standbyLag = Metric{"millstream_standby_lag_seconds", "gauge", nil,

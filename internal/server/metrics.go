@@ -359,7 +359,9 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.Backups != nil {
 		if b, known := src.Backups(); known {
-			send(backupAge, b.Age.Seconds())
+			if b.Age >= 0 {
+				send(backupAge, b.Age.Seconds())
+			}
 			send(backupVerifiedAge, b.VerifiedAge.Seconds())
 			send(backupsUnverified, float64(b.Unverified))
 		}
