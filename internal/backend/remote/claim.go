@@ -219,9 +219,12 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 		defer mu.Unlock()
 		taken[shard] = o
 	}
+	if len(rows) == 0 && len(shards) > 0 { // who makes a mapping makes rows of it
+		c.b.o.Log.Error("all positions of a mapping are gone from the nodes' own tables: it begins with the oldest records of its stream", "mapping", uuid)
+	}
 	if err := each(rows, func(r Row) error {
-		o, err := c.takeRow(r)
-		if err == nil {
+		o, there, err := c.takeRow(r)
+		if there {
 			keep(r.S, o)
 		}
 		return err
@@ -271,9 +274,11 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 func (c *claim) tidy(uuid string, taken map[string]owned, shards []shardInfo, kept map[string]bool) {
 	for shard, o := range taken {
 		if o.at.Done && !kept[shard] && (!backend.IsSnapshot(shard) || c.b.bugs.older) && !slices.ContainsFunc(shards, func(s shardInfo) bool { return s.ID == shard }) {
-			if c.b.remove(c.ctx, c.b.progress, checkpointKey(uuid), shard) == nil {
+			try, cancel := context.WithTimeout(c.ctx, tryFor)
+			if c.b.o.Endpoint.Delete(try, c.b.progress, checkpointKey(uuid), shard, o.v) == nil { // none that the next owner has by then
 				delete(taken, shard)
 			}
+			cancel()
 		}
 	}
 }
@@ -285,28 +290,30 @@ func (c *claim) orLost(err error) error {
 	return err
 }
 
-// takeRow writes the claim's epoch into a row, whatever its content is by then.
-func (c *claim) takeRow(r Row) (owned, error) {
+// takeRow writes the claim's epoch into a row, whatever its content is by then. One of a shard that has ended may be gone by then: the owner before has tidied.
+func (c *claim) takeRow(r Row) (o owned, there bool, err error) {
 	for {
 		var at checkpoint
 		if err := decode(&r, &at); err != nil {
-			return owned{}, err
+			return owned{}, false, err
 		}
 		if at.Epoch > c.epoch {
 			c.lose()
-			return owned{}, backend.ErrLost
+			return owned{}, false, backend.ErrLost
 		}
 		at.seal(c.epoch)
 		now, err := c.b.put(c.ctx, c.b.progress, Row{P: r.P, S: r.S, Data: encode(at)}, r.V)
 		if err == nil {
-			return owned{v: now.V, at: at}, nil
+			return owned{v: now.V, at: at}, true, nil
 		}
 		refused, ok := errors.AsType[*Refused](err)
 		switch {
 		case !ok:
-			return owned{}, c.orLost(err)
+			return owned{}, false, c.orLost(err)
+		case refused.Now == nil && at.Done:
+			return owned{}, false, nil
 		case refused.Now == nil:
-			return owned{}, c.vanished(strings.TrimPrefix(r.P, checkpointKey("")), r.S)
+			return owned{}, false, c.vanished(strings.TrimPrefix(r.P, checkpointKey("")), r.S)
 		}
 		r = *refused.Now
 	}
@@ -321,7 +328,11 @@ func (c *claim) firstRow(uuid string, s shardInfo) (owned, error) {
 		return owned{v: now.V, at: at}, nil
 	}
 	if refused, ok := errors.AsType[*Refused](err); ok && refused.Now != nil {
-		return c.takeRow(*refused.Now)
+		o, there, err := c.takeRow(*refused.Now)
+		if err == nil && !there {
+			return c.firstRow(uuid, s)
+		}
+		return o, err
 	}
 	return owned{}, c.orLost(err)
 }

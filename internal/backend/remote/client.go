@@ -46,6 +46,19 @@ type failure struct {
 	Reasons []reason
 }
 
+// foreign is an answer that is none of DynamoDB's, as of a proxy in between.
+type foreign struct {
+	status int
+	text   string
+}
+
+func (f *foreign) Error() string { return f.text }
+
+// final reports whether it is the same each time.
+func (f *foreign) final() bool {
+	return f.status/100 == 4 && f.status != http.StatusRequestTimeout && f.status != http.StatusTooManyRequests
+}
+
 type reason struct {
 	Code, Message string
 	Item          map[string]json.RawMessage // of any kind
@@ -119,7 +132,7 @@ func (c *Client) call(ctx context.Context, service, operation string, in, out an
 			Reasons []reason `json:"CancellationReasons"`
 		}
 		if err := json.Unmarshal(answer, &f); err != nil || f.Type == "" {
-			return nil, fmt.Errorf("the tables' endpoint answers %s to %s: %.200s", resp.Status, operation, answer)
+			return nil, &foreign{resp.StatusCode, fmt.Sprintf("the tables' endpoint answers %s to %s: %.200s", resp.Status, operation, answer)}
 		}
 		return nil, &failure{Code: f.Type[strings.LastIndex(f.Type, "#")+1:], Message: cmp.Or(f.Message, f.Upper), Item: f.Item, Reasons: f.Reasons}
 	}
@@ -305,6 +318,9 @@ func (c *Client) TransactSending(ctx context.Context, items []json.RawMessage, m
 	err := c.transact(ctx, strings.TrimSuffix(wire.SendingTarget, transactWrite), map[string]any{"SendMessages": messages}, items, rows)
 	if u, is := errors.AsType[*Unwritable](err); is && u.code == "UnknownOperationException" {
 		return &Unwritable{Messages: true, Why: "the server of the tables (serve --tables) is of an earlier release, which does not take messages from nodes: bring it to this one first"}
+	}
+	if f, is := errors.AsType[*foreign](err); is && f.final() { // what lets the other operations through
+		return &Unwritable{Messages: true, Why: f.text + " (what stands in front of the server of the tables is to let requests with the target " + wire.SendingTarget + " through)"}
 	}
 	return err
 }
