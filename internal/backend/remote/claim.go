@@ -219,7 +219,7 @@ func (b *Backend) Load(ctx context.Context, cl backend.Claim, uuid string) (map[
 		defer mu.Unlock()
 		taken[shard] = o
 	}
-	if len(rows) == 0 && len(shards) > 0 { // who makes a mapping makes rows of it
+	if len(rows) == 0 && len(shards) > 0 && c.defined(uuid) { // who makes a mapping makes rows of it
 		c.b.o.Log.Error("all positions of a mapping are gone from the nodes' own tables: it begins with the oldest records of its stream", "mapping", uuid)
 	}
 	if err := each(rows, func(r Row) error {
@@ -517,16 +517,22 @@ func (c *claim) keep(uuid, shard string, o owned) bool {
 
 // vanished is for a position that is not there any more: as a rule its mapping was deleted. If it was not, somebody has removed rows of the nodes' own tables.
 func (c *claim) vanished(uuid, shard string) error {
-	r, err := c.b.get(c.ctx, c.b.control, definitionKey, mappingPrefix+uuid)
-	if err != nil || r == nil {
-		return backend.ErrLost
-	}
-	if m, err := definition(r); err != nil || m == nil {
+	if !c.defined(uuid) {
 		return backend.ErrLost
 	}
 	c.b.o.Log.Error("a position is gone from the nodes' own tables, and its mapping is not: the stream is begun anew, and this shard from its oldest record", "mapping", uuid, "shard", shard)
 	c.lose()
 	return backend.ErrLost
+}
+
+// defined reports whether a mapping is there, and not deleted.
+func (c *claim) defined(uuid string) bool {
+	r, err := c.b.get(c.ctx, c.b.control, definitionKey, mappingPrefix+uuid)
+	if err != nil || r == nil {
+		return false
+	}
+	m, err := definition(r)
+	return err == nil && m != nil
 }
 
 // notStored is what a refused position means.

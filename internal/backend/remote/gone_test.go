@@ -15,22 +15,30 @@ import (
 	"github.com/millstreamdb/millstream/internal/backend"
 )
 
-// A position that went while nobody had the claim is told by who takes it.
+// A position that went while nobody had the claim is told by who takes it. Of a mapping that was deleted none is lost.
 func TestPositionsThatAreGoneBetweenClaims(t *testing.T) {
-	w := newSuiteWorld(t)
-	s, m, c := w.claimed(t, w.c)
-	var said bytes.Buffer
-	w.b.o.Log = slog.New(slog.NewTextHandler(&said, nil))
-	rows, err := w.b.query(t.Context(), w.b.progress, checkpointKey(m.UUID), "")
-	w.check(err)
-	c.lose()
-	w.check(w.b.remove(t.Context(), w.b.progress, rows[0].P, rows[0].S))
-	next := newClaim(w.b, m.StreamARN, 2, 2)
-	w.b.work.Go(next.feed.run)
-	defer next.lose()
-	_, err = s.Load(t.Context(), next, m.UUID)
-	if w.check(err); !strings.Contains(said.String(), "all positions of a mapping are gone") {
-		t.Errorf("the log says %q", said.String())
+	for _, deleted := range []bool{false, true} {
+		w := newSuiteWorld(t)
+		s, m, c := w.claimed(t, w.c)
+		var said bytes.Buffer
+		w.b.o.Log = slog.New(slog.NewTextHandler(&said, nil))
+		rows, err := w.b.query(t.Context(), w.b.progress, checkpointKey(m.UUID), "")
+		w.check(err)
+		c.lose()
+		w.check(w.b.remove(t.Context(), w.b.progress, rows[0].P, rows[0].S))
+		if deleted {
+			row, err := w.b.get(t.Context(), w.b.control, definitionKey, mappingPrefix+m.UUID)
+			w.check(err)
+			_, err = w.b.put(t.Context(), w.b.control, Row{P: row.P, S: row.S, Data: encode(definitionRow{Deleted: true})}, row.V)
+			w.check(err)
+		}
+		next := newClaim(w.b, m.StreamARN, 2, 2)
+		w.b.work.Go(next.feed.run)
+		_, err = s.Load(t.Context(), next, m.UUID)
+		if w.check(err); strings.Contains(said.String(), "all positions of a mapping are gone") == deleted {
+			t.Errorf("deleted %t: the log says %q", deleted, said.String())
+		}
+		next.lose()
 	}
 }
 
