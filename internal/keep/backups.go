@@ -111,9 +111,9 @@ func (s *Service) DeleteBackup(ctx context.Context, scope schema.Scope, r *reque
 	return &gone, nil
 }
 
-// restoring reports whether a table is being restored from a backup.
+// restoring reports whether a table is being restored from a backup, whose files are read for that.
 func (s *Service) restoring(b *Backup) bool {
-	return len(values(s, s.restores, func(r *restore) bool { return r.Backup == b.ARN })) > 0
+	return len(values(s, s.restores, func(r *restore) bool { return r.Backup == b.ARN && !r.read.Load() })) > 0
 }
 
 // remove removes a backup with its files. control is held.

@@ -239,11 +239,13 @@ func (s *Service) loadBackup(ctx context.Context, r *restore) error {
 		s.Logger.Error("a restore failed, and its table is removed", "table", r.Table, "of", of, "error", err)
 		finish = l.Discard
 	}
+	r.read.Store(true)
 	err := finish(ctx, func(b *store.Batch) error {
 		b.Delete(rowKey(kindRestore, r.key()))
 		return nil
 	})
 	if err != nil {
+		r.read.Store(false) // it is read again
 		return err
 	}
 	s.mu.Lock()

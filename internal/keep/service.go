@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millstreamdb/millstream/internal/awserr"
@@ -175,6 +176,8 @@ type restore struct {
 	ID     string       `json:"id,omitempty"`     // of what was frozen for a moment
 	Saved  *table.Saved `json:"saved,omitempty"`  // the table that it is of
 	PastMS int64        `json:"pastMs,omitempty"` // the moment
+
+	read atomic.Bool // all of what it is of: its table may be seen as made before the restore is forgotten
 }
 
 func (r *restore) key() string { return r.Scope.TableARN(r.Table) }
